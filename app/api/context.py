@@ -1,0 +1,25 @@
+"""What one request leaves behind for its answer and its log line, and how a handler gets at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """Facts about one request that may be logged: no query value, no key, nothing that a provider sent."""
+
+    request_id: str
+    caller: str | None = None
+    code: str | None = None  #: of the problem that was answered
+    events: int | None = None
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def request_log(request: Request) -> RequestLog:
+    """The log of this request, made by `app.api.middleware.RequestMiddleware`."""
+    log: RequestLog = request.state.gateway_log
+    return log

@@ -1,0 +1,149 @@
+"""Errors as answers: the one table from the gateway's codes to HTTP, and the one body (RFC 9457) for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.api.context import request_log
+from app.api.security import CHALLENGE
+from app.domain.errors import (
+    CursorMismatch,
+    GatewayError,
+    ParameterError,
+    SourceError,
+    SourcesFailed,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+#: code -> (HTTP status, title). The codes of contract section 7, and those of HTTP itself.
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "invalid_cursor": (400, "The cursor is not one of ours, or was changed"),
+    "cursor_mismatch": (400, "A filter differs from the one in the cursor"),
+    "bad_request": (400, "The request cannot be understood"),
+    "unauthenticated": (401, "An API key is needed"),
+    "forbidden": (403, "The API key does not grant this"),
+    "not_found": (404, "There is no such thing"),
+    "method_not_allowed": (405, "This method does not go with this path"),
+    "invalid_parameter": (422, "A parameter is not valid"),
+    "unknown_parameter": (422, "A parameter is not known"),
+    "filter_not_applicable": (422, "A filter does not apply to the sources asked for"),
+    "invalid_window": (422, "The time window is not valid"),
+    "rate_limited": (429, "Too many requests"),
+    "internal_error": (500, "The gateway failed"),
+    "source_failed": (502, "A source gave no usable answer"),
+    "source_unauthorized": (502, "A source refuses the gateway's credentials"),
+    "source_unavailable": (503, "A source cannot answer at present"),
+    "not_ready": (503, "The gateway is not ready"),
+    "source_timeout": (504, "A source did not answer in time"),
+}
+
+#: Seconds to suggest where a provider named none.
+DEFAULT_RETRY_AFTER = 5
+
+_CODE_OF_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+
+
+def install_problems(app: FastAPI) -> None:
+    """Make every error of `app` a problem. Unexpected ones are `app.api.middleware`'s."""
+    app.add_exception_handler(GatewayError, _on_gateway_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+
+
+def problem_response(
+    request: Request,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[tuple[str, str]] = (),
+    sources: Sequence[SourceError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer for `code`. `errors` are (parameter, message) pairs."""
+    status, title = PROBLEMS[code]
+    log = request_log(request)
+    log.code = code
+    for error in sources:
+        log.sources.setdefault(error.source or "?", {})["error"] = error.code
+    body: dict[str, Any] = {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "code": code,
+        "request_id": log.request_id,
+        "errors": [{"parameter": name, "message": message} for name, message in errors],
+        "sources": [_source(error) for error in sources],
+    }
+    return Response(
+        msgspec.json.encode(body),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", **_headers(status, sources), **(headers or {})},
+    )
+
+
+def _source(error: SourceError) -> dict[str, Any]:
+    return {
+        "name": error.source,
+        "code": error.code,
+        "detail": error.detail,
+        "provider_request_id": error.provider_request_id,
+        "retry_after": error.retry_after,
+    }
+
+
+def _headers(status: int, sources: Sequence[SourceError]) -> dict[str, str]:
+    if status == 401:
+        return {"WWW-Authenticate": CHALLENGE}
+    if status in (429, 503):
+        # The caller needs all of them back: the longest wait counts. Whole seconds, rounded up, as HTTP has them.
+        waits = [error.retry_after for error in sources if error.retry_after is not None]
+        return {"Retry-After": str(max(1, math.ceil(max(waits, default=DEFAULT_RETRY_AFTER))))}
+    return {}
+
+
+async def _on_gateway_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayError)
+    if isinstance(error, SourcesFailed):
+        return problem_response(request, error.code, error.detail, sources=error.errors)
+    if isinstance(error, SourceError):
+        return problem_response(request, error.code, error.detail, sources=[error])
+    if isinstance(error, (ParameterError, CursorMismatch)):
+        return problem_response(request, error.code, error.detail, errors=error.errors)
+    if error.code not in PROBLEMS:
+        raise error  # a code without a row is a bug of ours, and answered as one
+    return problem_response(request, error.code, error.detail)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    # Raised by the framework alone: no such path, no such method, a malformed request.
+    assert isinstance(error, HTTPException)
+    code = _CODE_OF_STATUS.get(error.status_code)
+    if code is None:
+        raise error
+    details = {
+        "not_found": "There is no such path; /openapi.json lists those there are.",
+        "method_not_allowed": f"{request.method} is not offered here; see the Allow header.",
+        "bad_request": f"{HTTPStatus.BAD_REQUEST.phrase}.",
+    }
+    return problem_response(request, code, details[code], headers=error.headers)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # Only the places and the rules: a message may quote what was sent.
+    errors = [(str(entry["loc"][-1]), f"is not valid ({entry['type']})") for entry in error.errors()]
+    detail = "; ".join(f"{name}: {message}" for name, message in errors)
+    return problem_response(request, "invalid_parameter", detail, errors=errors)

@@ -1,0 +1,98 @@
+"""Who is calling, and whether they may."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+
+from app.api.context import request_log
+from app.api.keys import Keyring
+from app.domain.caller import SCOPES, Caller
+from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
+
+CHALLENGE = 'Bearer realm="audit-gateway"'
+
+_EVERYBODY = Caller(name="anonymous", scopes=frozenset(SCOPES))
+
+
+class Guard:
+    """Turns a request into its Caller. Without a `keyring`, authentication is off and every caller may do everything."""
+
+    def __init__(self, keyring: Keyring | None) -> None:
+        self.keyring = keyring
+
+    def identify(self, request: Request) -> Caller:
+        """Raises Unauthenticated; with authentication off, Forbidden for a request that did not come over loopback."""
+        if self.keyring is None:
+            _require_local(request)
+            return _EVERYBODY
+        return self.keyring.caller(_presented_key(request))
+
+
+def requires(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency that gives the Caller, or raises Unauthenticated or Forbidden naming the missing scope."""
+
+    async def authorize(request: Request) -> Caller:
+        guard: Guard = request.app.state.guard
+        caller = guard.identify(request)
+        request_log(request).caller = caller.name
+        require_scope(caller, scope)
+        return caller
+
+    return authorize
+
+
+def require_scope(caller: Caller, scope: str) -> None:
+    """Raises Forbidden naming the scope that the caller's key lacks."""
+    if not caller.may(scope):
+        raise Forbidden(f"This call needs the scope {scope}, which the API key {caller.name} does not have.")
+
+
+def require_loopback(host: str) -> None:
+    """Raises ConfigurationError unless `host`, which a server is to listen on, is this machine alone."""
+    if not is_loopback(host):
+        raise ConfigurationError(
+            f"GATEWAY_AUTH=off is refused on {host}: without authentication the server may only listen on loopback."
+            " Use --host 127.0.0.1, or set GATEWAY_AUTH=on and GATEWAY_API_KEYS_FILE."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _presented_key(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if key := request.headers.get("x-api-key", "").strip():
+        return key
+    raise Unauthenticated("An API key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
+
+
+def _require_local(request: Request) -> None:
+    # The server was checked to listen on loopback when it started. Two ways around that are shut here: an application
+    # that another server runs, and a web page elsewhere whose name its owner points at 127.0.0.1 (DNS rebinding). Such
+    # a name has a dot in it; `localhost` and the names of test clients have none.
+    server = request.scope.get("server")
+    address = server[0] if server else None
+    if address is not None and _is_address(address) and not is_loopback(address):
+        raise Forbidden("GATEWAY_AUTH is off, and this request came in on an address that is not loopback.")
+    name = request.url.hostname or ""
+    if "." in name and not is_loopback(name) and not name.endswith(".localhost"):
+        raise Forbidden("GATEWAY_AUTH is off, and the Host header names another machine; use 127.0.0.1.")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,298 @@
+"""Settings: the environment, `.env` and an optional TOML file, read once, checked whole, and passed down.
+
+An environment variable goes before the same name in `.env`, and both before the TOML file's `[gateway]` table. A
+setting that is wrong is a `ConfigurationError` naming the variable (or key) and the remedy, never its value: values may
+be secrets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import secrets
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.domain.errors import ConfigurationError
+
+PREFIX = "GATEWAY_"
+MIN_CURSOR_SECRET = 32  #: characters
+
+#: Variables with the gateway's prefix that are read elsewhere: by `load_configuration`, the registry, the client.
+OTHER_VARIABLES = ("GATEWAY_CONFIG", "GATEWAY_PROVIDERS_PATH", "GATEWAY_URL", "GATEWAY_KEY")
+
+_UNUSED = {
+    "redis_url": "is accepted but not used by this version: each process keeps its own state",
+    "totals_ttl": "is accepted but not used by this version: it answers no totals",
+}
+
+
+def _new_secret() -> SecretStr:
+    return SecretStr(secrets.token_urlsafe(32))
+
+
+class Settings(BaseSettings):
+    """The gateway's own settings (contract, section 1). Seconds, unless a field says otherwise.
+
+    The field `name` is the variable `GATEWAY_NAME`, and the key `name` in the TOML file's `[gateway]` table.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",  # names are checked by `load_configuration`, which knows the nearest one
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+    )
+
+    auth: Literal["on", "off"] = "on"
+    api_keys: SecretStr | None = None
+    api_keys_file: Path | None = None
+    cursor_secret: SecretStr = Field(default_factory=_new_secret)
+    settle: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
+    deadline: float = Field(default=30.0, gt=0, le=3_600, allow_inf_nan=False)
+    scan: int = Field(default=40, ge=1, le=100_000)  #: provider calls
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    totals_ttl: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
+    default_window: timedelta = timedelta(days=30)
+    redis_url: SecretStr | None = None
+
+    @property
+    def cursor_secrets(self) -> tuple[str, ...]:
+        """The secrets that cursors are sealed with: the first seals, all open."""
+        return _split(self.cursor_secret.get_secret_value())
+
+    @property
+    def default_window_micros(self) -> int:
+        return self.default_window // timedelta(microseconds=1)
+
+    @field_validator("cursor_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        parts = _split(value.get_secret_value())
+        if not parts or any(len(part) < MIN_CURSOR_SECRET for part in parts):
+            raise ValueError(
+                f"each of the comma-separated secrets must have {MIN_CURSOR_SECRET} characters or more;"
+                " make one with: openssl rand -hex 32"
+            )
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: Any) -> Any:
+        origins = _split(value) if isinstance(value, str) else value
+        for origin in origins if isinstance(origins, (list, tuple)) else ():
+            if origin != "*" and not _is_origin(origin):
+                raise ValueError("must be origins such as https://app.example.com, comma-separated, without a path")
+        return origins
+
+    @field_validator("default_window", mode="before")
+    @classmethod
+    def _iso_duration(cls, value: Any) -> Any:
+        # A bare number would be taken for seconds, and "30" is more likely meant as days: insist on the unit.
+        if isinstance(value, (int, float)) or (isinstance(value, str) and not value.strip().startswith("P")):
+            raise ValueError("must be an ISO 8601 duration such as P30D or PT12H")
+        return value
+
+    @field_validator("default_window")
+    @classmethod
+    def _positive(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=1) <= value <= timedelta(days=36_525):
+            raise ValueError("must be from PT1S to P36525D")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parts = urlsplit(value.get_secret_value())
+            schemes = ("redis", "rediss", "valkey", "valkeys", "unix")
+            if parts.scheme not in schemes or not (parts.netloc or parts.path):
+                raise ValueError("must be a URL such as redis://localhost:6379/0")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # What is passed to the constructor comes from the TOML file, and the environment goes before it.
+        return env_settings, dotenv_settings, init_settings
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Configuration:
+    """Everything that was configured.
+
+    `tables` are the `[[sources]]` of the TOML file with their secrets filled in; `environment` is what providers look
+    for their variables in. `sandbox`: the sources are emulators, and the key `sandbox` opens everything.
+    """
+
+    settings: Settings
+    environment: Mapping[str, str]
+    tables: tuple[Mapping[str, Any], ...] = ()
+    sandbox: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def load_configuration(
+    config_file: Path | None = None,
+    *,
+    env_file: Path | None = Path(".env"),
+    sandbox_environment: Mapping[str, str] | None = None,
+) -> Configuration:
+    """Read and check all settings. Raises ConfigurationError.
+
+    `config_file` goes before GATEWAY_CONFIG. With `sandbox_environment` (the variables that point at the emulators) the
+    sources are those and no others: a key that everybody knows must never open a real account.
+    """
+    environment = _environment(env_file)
+    if config_file is None and environment.get("GATEWAY_CONFIG"):
+        config_file = Path(environment["GATEWAY_CONFIG"])
+    gateway, tables = _read_toml(config_file) if config_file else ({}, [])
+    settings = _settings(gateway, env_file, environment)
+    sandbox = sandbox_environment is not None
+    return Configuration(
+        settings=settings,
+        environment=sandbox_environment if sandbox_environment is not None else environment,
+        tables=() if sandbox else tuple(_with_secrets(table, environment) for table in tables),
+        sandbox=sandbox,
+        warnings=tuple(_warnings(settings, environment, sandbox)),
+    )
+
+
+def unknown_variables(environment: Mapping[str, str], prefix: str, known: Iterable[str]) -> list[str]:
+    """One sentence for each variable with `prefix` that is not `known`, naming the nearest one that is."""
+    known = sorted(known)
+    found = sorted(name for name in environment if name.upper().startswith(prefix))
+    return [f"{name} is not a setting{_nearest(name.upper(), known)}" for name in found if name.upper() not in known]
+
+
+def _environment(env_file: Path | None) -> dict[str, str]:
+    written: dict[str, str | None] = {}
+    if env_file is not None and env_file.is_file():
+        try:
+            written = dict(dotenv_values(env_file, encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{env_file} cannot be read ({type(error).__name__}).") from None
+    # An empty variable is one that is not set, here as in `Settings`: compose files make them.
+    merged = {**written, **os.environ}
+    return {name: value for name, value in merged.items() if value}
+
+
+def _settings(gateway: Mapping[str, Any], env_file: Path | None, environment: Mapping[str, str]) -> Settings:
+    try:
+        return Settings(_env_file=env_file, **gateway)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+    field = str(problem["loc"][0])
+    variable = f"{PREFIX}{field.upper()}"
+    given = {name.upper() for name in environment}
+    name = variable if variable in given else f"gateway.{field} (in the TOML file)"
+    message = problem["msg"].removeprefix("Value error, ")
+    raise ConfigurationError(f"{name}: {message[0].lower()}{message[1:]}.")
+
+
+def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool) -> Iterable[str]:
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for sentence in unknown_variables(environment, PREFIX, [*known, *OTHER_VARIABLES]):
+        yield f"{sentence}; it is ignored."
+    for field, sentence in _UNUSED.items():
+        if field in settings.model_fields_set:
+            yield f"{PREFIX}{field.upper()} {sentence}."
+    if "cursor_secret" not in settings.model_fields_set and not sandbox:
+        yield (
+            "GATEWAY_CURSOR_SECRET is not set: one was made for this run. Cursors will not outlive it, nor open on"
+            " another replica."
+        )
+
+
+def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"GATEWAY_CONFIG / --config: {path} cannot be read ({error.strerror}).") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        place = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8"
+        raise ConfigurationError(f"{path} is no TOML file: {place}.") from None
+    _check_names(document, ("gateway", "sources"), f"{path}")
+    gateway, tables = document.get("gateway", {}), document.get("sources", [])
+    if not isinstance(gateway, dict):
+        raise ConfigurationError(f"{path}: gateway must be a table, [gateway].")
+    _check_names(gateway, Settings.model_fields, f"{path}, [gateway]")
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ConfigurationError(f"{path}: sources must be an array of tables, each headed [[sources]].")
+    return gateway, tables
+
+
+def _with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The table with each `KEY_env = "VARIABLE"` and `KEY_file = "/path"` replaced by `KEY` and what it points at."""
+    where = f"[[sources]] {table.get('name', '?')}"
+    plain: dict[str, Any] = {}
+    for key, value in table.items():
+        stem, _, kind = key.rpartition("_")
+        if not stem or kind not in ("env", "file"):
+            stem = key
+        elif not isinstance(value, str):
+            raise ConfigurationError(f"{where}: {key} must be text, the name of a variable or the path of a file.")
+        elif kind == "env":
+            value = _from_variable(where, key, value, environment)
+        else:
+            value = _from_file(where, key, value)
+        if stem in plain:
+            raise ConfigurationError(f"{where}: {stem} is given twice; keep one of {stem}, {stem}_env, {stem}_file.")
+        plain[stem] = value
+    return plain
+
+
+def _from_variable(where: str, key: str, variable: str, environment: Mapping[str, str]) -> str:
+    if variable not in environment:
+        raise ConfigurationError(f"{where}: {key} names the variable {variable}, which is not set; set it.")
+    return environment[variable]
+
+
+def _from_file(where: str, key: str, path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{where}: {key} names {path}, which cannot be read ({type(error).__name__}).") from None
+    if not text:
+        raise ConfigurationError(f"{where}: {key} names {path}, which is empty.")
+    return text
+
+
+def _check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    known = list(known)
+    for name in table:
+        if name not in known:
+            raise ConfigurationError(f"{where}: {name} is not a setting{_nearest(name, known)}.")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _is_origin(origin: object) -> bool:
+    if not isinstance(origin, str):
+        return False
+    parts = urlsplit(origin)
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == origin

@@ -1,0 +1,1 @@
+"""Plain values and errors that everything else stands on: no I/O, no framework."""

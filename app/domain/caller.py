@@ -1,0 +1,23 @@
+"""Who is asking, and what they may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Every scope there is (contract, section 8).
+SCOPES = ("events:read", "pii:read", "raw:read", "sources:read", "metrics:read")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`name` identifies the key in logs; `sources` None means all of them."""
+
+    name: str
+    scopes: frozenset[str]
+    sources: frozenset[str] | None = None
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes
+
+    def may_read(self, source: str) -> bool:
+        return self.sources is None or source in self.sources

@@ -1,0 +1,146 @@
+"""Every error the gateway raises on purpose, free of HTTP; `app.api.problems` gives each its status.
+
+    GatewayError
+    ├── CallerError                 the request is at fault
+    │   ├── ParameterError          invalid_parameter · unknown_parameter · filter_not_applicable · invalid_window
+    │   ├── InvalidCursor           invalid_cursor
+    │   ├── CursorMismatch          cursor_mismatch
+    │   ├── NotFound                not_found
+    │   ├── Unauthenticated         unauthenticated
+    │   └── Forbidden               forbidden
+    ├── SourceError                 one source could not answer
+    │   ├── SourceFailed            source_failed: bad status, malformed or oversized answer
+    │   ├── SourceUnauthorized      source_unauthorized: the provider refuses our credentials
+    │   ├── SourceForbidden         (kept inside: becomes `sources[].status = forbidden`)
+    │   ├── SourceUnavailable       source_unavailable: 429, 503, circuit open
+    │   └── SourceTimeout           source_timeout
+    ├── SourcesFailed               the call failed because of one or more of the above
+    └── ConfigurationError          a setting is wrong; raised before anything listens
+
+Messages never hold a secret or a personal datum: they name parameters, sources, codes and statuses, and of a
+provider's own text only what is known to be a code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GatewayError(Exception):
+    """Base of all. `code` is the stable word of contract section 7."""
+
+    code = "internal_error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ConfigurationError(GatewayError):
+    """A setting is missing or wrong. `detail` names the variable and the remedy."""
+
+    code = "configuration"
+
+
+class CallerError(GatewayError):
+    """The request cannot be answered as it stands."""
+
+
+class ParameterError(CallerError):
+    """One or more parameters are wrong; `errors` are (parameter, message) pairs."""
+
+    def __init__(self, code: str, errors: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{name}: {message}" for name, message in errors))
+        self.code = code
+        self.errors = tuple(errors)
+
+
+class InvalidCursor(CallerError):
+    """The cursor was not made here, was changed, or is of a format or source that is no more."""
+
+    code = "invalid_cursor"
+
+
+class CursorMismatch(CallerError):
+    """A filter beside the cursor differs from the one sealed in it."""
+
+    code = "cursor_mismatch"
+
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{name}: {message}" for name, message in errors))
+        self.errors = tuple(errors)
+
+
+class NotFound(CallerError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class Unauthenticated(CallerError):
+    """No key, or none that is known."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(CallerError):
+    """The key is good but does not grant this."""
+
+    code = "forbidden"
+
+
+class SourceError(GatewayError):
+    """One source could not answer.
+
+    `retry_after` is in seconds. `provider_request_id` is the vendor's own id of the failed call, which its support
+    asks for. `source` is filled in by whoever knows it.
+    """
+
+    code = "source_failed"
+
+    def __init__(
+        self, detail: str, *, retry_after: float | None = None, provider_request_id: str | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.source: str | None = None
+        self.retry_after = retry_after
+        self.provider_request_id = provider_request_id
+
+
+class SourceFailed(SourceError):
+    """A bad status, or an answer that is malformed, oversized or contradicts itself."""
+
+
+class SourceUnauthorized(SourceError):
+    """The provider refuses our credentials."""
+
+    code = "source_unauthorized"
+
+
+class SourceForbidden(SourceError):
+    """The provider refuses this part of the account to our credentials; other parts may still answer."""
+
+    code = "source_forbidden"
+
+
+class SourceUnavailable(SourceError):
+    """The provider asks us to come back later, or cannot be reached."""
+
+    code = "source_unavailable"
+
+
+class SourceTimeout(SourceError):
+    """No answer within the deadline."""
+
+    code = "source_timeout"
+
+
+class SourcesFailed(GatewayError):
+    """The call failed because sources did; `errors` has one entry per failed source, `source` filled in."""
+
+    def __init__(self, errors: Sequence[SourceError]) -> None:
+        super().__init__("; ".join(f"{error.source}: {error.detail}" for error in errors))
+        self.errors = tuple(errors)
+        # The gravest by a fixed rank decides the code, so that the same failure is always the same answer.
+        rank = ["source_unauthorized", "source_failed", "source_timeout", "source_unavailable"]
+        self.code = min((error.code for error in errors), key=lambda code: rank.index(code) if code in rank else 1)

@@ -1,0 +1,150 @@
+"""Merges streams that arrive in batches into one ordered page, and says where each stream stands afterwards.
+
+The machine does no I/O: `advance` emits what is certain and names the streams it has to hear from before it can go
+on; whoever drives it reads those and hands the batches to `add`. An event is certain once no other stream can still
+bring one before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+from app.domain.order import Position, further, is_beyond, nearer
+from app.providers.base import Record
+
+
+@dataclass(slots=True)
+class Stream:
+    """One stream in a merge. `position`: where it stood when the page began; `through`: see `Batch.through`."""
+
+    source: str
+    name: str
+    position: Position
+    buffer: deque[Record] = field(default_factory=deque)
+    through: int | None = None
+    ended: bool = False  #: nothing is left beyond the buffer
+    stopped: bool = False  #: it was told to go no further on this page
+    failed: bool = False
+    last: Position | None = None  #: the last key emitted from it
+
+    @property
+    def frontier(self) -> Position:
+        """How far the stream is known."""
+        return self.position if self.through is None else (self.through,)
+
+
+class Merge:
+    """A page in the making: at most `limit` records, in order."""
+
+    def __init__(self, streams: Sequence[Stream], *, ascending: bool, limit: int) -> None:
+        self.streams = list(streams)
+        self.limit = limit
+        self.records: list[Record] = []
+        self.has_more = False
+        self._ascending = ascending
+        self._ceiling: int | None = None
+
+    def add(self, stream: Stream, records: Sequence[Record], *, through: int, ended: bool) -> None:
+        """Takes a batch; its records are in order and beyond all that the stream brought before."""
+        stream.buffer.extend(records)
+        stream.ended = ended
+        if stream.through is None or is_beyond((through,), (stream.through,), self._ascending):
+            stream.through = through
+
+    def set_ceiling(self, time: int) -> None:
+        """Ascending only: records at or after `time` wait for a later page (`follow`)."""
+        self._ceiling = time
+
+    @property
+    def missing(self) -> int:
+        """How many more records the page needs, counting the one that tells whether there is a next page."""
+        return self.limit + 1 - len(self.records)
+
+    def advance(self) -> list[Stream]:
+        """Emits what is certain. Returns the streams to read before more is; empty when the page is finished."""
+        while True:
+            candidate = self._best()
+            if candidate is None or not self._below_ceiling(candidate.buffer[0].key):
+                waiting = [s for s in self.streams if self._can_give(s) and self._is_open(s)]
+                self.has_more = not waiting and any(s.stopped or s.failed for s in self.streams)
+                return waiting
+            key = candidate.buffer[0].key
+            blocking = [s for s in self.streams if s is not candidate and self._blocks(s, key)]
+            if any(s.stopped for s in blocking):
+                # A stream that goes no further on this page may still hold an earlier event: the page ends here.
+                self.has_more = True
+                return []
+            if blocking:
+                return blocking
+            if len(self.records) == self.limit:
+                self.has_more = True
+                return []
+            self.records.append(candidate.buffer.popleft())
+            candidate.last = key
+
+    def _best(self) -> Stream | None:
+        heads = [s for s in self.streams if s.buffer]
+        if not heads:
+            return None
+        pick = min if self._ascending else max
+        return pick(heads, key=lambda s: s.buffer[0].key)
+
+    def _below_ceiling(self, key: Position) -> bool:
+        return self._ceiling is None or key < (self._ceiling,)
+
+    def _can_give(self, stream: Stream) -> bool:
+        return not (stream.buffer or stream.ended or stream.stopped or stream.failed)
+
+    def _is_open(self, stream: Stream) -> bool:
+        """Whether reading on could bring something that this page may still show."""
+        if stream.through is None:
+            return True
+        edges = [s.frontier for s in self.streams if s.stopped]
+        if self._ceiling is not None:
+            edges.append((self._ceiling,))
+        return all(is_beyond(edge, stream.frontier, self._ascending) for edge in edges)
+
+    def _blocks(self, stream: Stream, key: Position) -> bool:
+        """Whether the stream may still bring a record that comes before `key`."""
+        if stream.buffer or stream.ended or stream.failed:
+            return False
+        if stream.through is None:
+            return True
+        edge = (stream.through,)
+        return not (key < edge if self._ascending else key > edge)
+
+    def boundary(self) -> Position | None:
+        """Where the page ends: every stream that did not fail is delivered up to here. None where nothing says so:
+        no record, and no stream that was stopped."""
+        if len(self.records) == self.limit:
+            return self.records[-1].key
+        edges = [s.frontier for s in self.streams if s.stopped]
+        if self._ceiling is not None:
+            edges.append((self._ceiling,))
+        if edges:
+            return reduce(lambda one, other: nearer(one, other, self._ascending), edges)
+        return self.records[-1].key if self.records else None
+
+    def resume(self, stream: Stream, boundary: Position) -> Position:
+        """From where a later page has to read this stream. Never behind where this page began."""
+        # The others went on without a stream that failed: only what it gave itself is behind it.
+        edge = (stream.last or stream.position) if stream.failed else boundary
+        if stream.buffer:
+            edge = further(edge, self._before(stream.buffer[0].key), self._ascending)
+        elif not stream.ended and stream.through is not None:
+            edge = further(edge, (stream.through,), self._ascending)
+        if self._ceiling is not None:
+            # What lies at or after the ceiling is not settled yet: another record may still arrive before it.
+            edge = nearer(edge, (self._ceiling,), self._ascending)
+        return further(edge, stream.position, self._ascending)
+
+    def finished(self, stream: Stream) -> bool:
+        """Whether nothing of the stream is left for later pages."""
+        return stream.ended and not stream.buffer and self._ceiling is None
+
+    def _before(self, key: Position) -> Position:
+        """The furthest bare time that still leaves `key` ahead."""
+        return (key[0],) if self._ascending else (key[0] + 1,)

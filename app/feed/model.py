@@ -1,0 +1,61 @@
+"""What goes into the feed and what comes out of it: plain values, no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.domain.errors import SourceError
+from app.domain.query import Order, Window
+from app.providers.base import Record
+
+SourceState = Literal["ok", "skipped", "forbidden", "failed"]
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One call of `GET /events`, each parameter valid on its own; what was left out is absent or None.
+
+    `given` has the filters that were written, normalized: text, a sorted tuple for those that repeat, µs for `since`
+    and `until`, a bool for `follow`, `asc` or `desc` for `order`.
+    """
+
+    given: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
+    include: frozenset[str] | None = None
+    partial: bool | None = None
+    cursor: str | None = None
+
+
+@dataclass(slots=True)
+class SourceStatus:
+    """How one source fared. `complete_through` in µs; `calls` and `records` are what this request cost there."""
+
+    name: str
+    provider: str
+    status: SourceState = "ok"
+    reason: str | None = None
+    complete_through: int | None = None
+    calls: int = 0
+    records: int = 0
+    bad_records: int = 0
+    error: SourceError | None = None
+
+
+@dataclass(slots=True)
+class Page:
+    """One page of events, still as records, so that whoever shows them decides what the caller may see."""
+
+    records: list[Record]
+    limit: int
+    order: Order
+    has_more: bool
+    next_cursor: str | None
+    scanned_to: int | None
+    window: Window
+    sources: list[SourceStatus]
+    include: frozenset[str]

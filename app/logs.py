@@ -1,0 +1,75 @@
+"""Logging: JSON lines on standard error, or something readable where that is a terminal.
+
+No log line ever holds an exception's own text: libraries quote URLs, bodies and settings in theirs. What is kept of an
+exception is its type and the places it passed through.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+_MAX_FRAMES = 40
+
+
+def configure_logging(stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's records to `stream` (standard error), one line each.
+
+    Foreign libraries are heard from WARNING on: some (httpx) put whole URLs, and so query values, into INFO.
+    """
+    stream = stream or sys.stderr
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        bare_exceptions,
+    ]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,  # loggers are made at import, before this runs
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def bare_exceptions(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: `exc_info` becomes the exception's type and places, without its text."""
+    info: Any = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event.update(describe_exception(error))
+    event.pop("stack_info", None)
+    return event
+
+
+def describe_exception(error: BaseException) -> dict[str, Any]:
+    """`{"exception": type names from the outermost to its cause, "frames": ["file:line function", ...]}`."""
+    names: list[str] = []
+    current: BaseException | None = error
+    while current is not None and len(names) < 10:
+        names.append(type(current).__name__)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return {"exception": " < ".join(names), "frames": _frames(error.__traceback__)}
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    frames = traceback.extract_tb(trace, limit=-_MAX_FRAMES)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

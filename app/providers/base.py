@@ -1,0 +1,185 @@
+"""What a provider must offer, for whoever writes the next one.
+
+A provider is one folder, `app/providers/<name>/`, whose `__init__` exports `PROVIDER`, a `Provider`. The registry finds
+it; nothing else has to be edited. `tests/contract/` runs against it through its emulator.
+
+The seam, from the outside in:
+
+- A **source** is one configured account. It says which parameters it has a notion of (`filters`), and splits a query
+  into **streams** (`streams`): parts of the account that are read on their own, such as one per category.
+- A **reader** (`reader`) reads one stream in the gateway's order from a position on, batch by batch. Only the reader
+  knows how its vendor pages. What it must guarantee is in `Batch`.
+- A **record** is one audit record as the vendor sent it, with its key in the gateway's order. It becomes an `Event`
+  only when it is really needed.
+
+A source holds nothing that a page depends on: what it learns about its account (`describe`) makes later pages cheaper,
+never different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from app.domain.event import Event
+from app.domain.order import Key, Position
+from app.domain.query import Query
+
+#: Who judges a filter: the provider, the gateway, or nobody (then the filter excludes the source).
+FilterSupport = Literal["native", "gateway", "not_applicable"]
+
+#: Small, msgpack-able, meaningless to everybody but the reader that made it.
+Hint = list[int] | None
+
+
+class Record(Protocol):
+    """One audit record of a provider."""
+
+    @property
+    def key(self) -> Key:
+        """Its place in the gateway's order; see `app.domain.order`."""
+
+    @property
+    def provider_type(self) -> str:
+        """The provider's own status or event type, untouched."""
+
+    @property
+    def type(self) -> str:
+        """The gateway's type, `unknown` where the mapping has none."""
+
+    def event(self) -> Event:
+        """The normalized event, `raw` left None. Computed before any masking."""
+
+    def raw(self) -> Any:
+        """The record as delivered, less what is never handed out (signing links)."""
+
+    def texts(self) -> Iterable[str]:
+        """The strings that `q` is looked for in, where the gateway judges `q`."""
+
+    def private_values(self) -> Iterable[str]:
+        """Values that a caller without `pii:read` must not see anywhere in the event: ids, phones, addresses."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one `Reader.read` found.
+
+    `records` are in reading direction, all of them beyond the position the reader started from and inside the window,
+    none of them in an earlier batch of this reader. `through` is a time in µs: ascending, every record *before* it has
+    now been delivered by this reader; descending, every record *at or after* it. `ended`: nothing is left in the
+    window at all (`through` is then ignored). A batch may be empty as long as `through` moves or `ended` is true.
+
+    `as_of` is the provider's own now, in µs, at the earliest answer that the batch rests on; None where it sent none.
+    """
+
+    records: list[Record]
+    through: int
+    ended: bool
+    as_of: int | None = None
+    bad_records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a reader is to read: everything beyond `position` (never None: a window's bound to begin with), inside
+    [`since`, `until`) in µs, in the query's order. `hint` is what an earlier reader of the same stream gave."""
+
+    query: Query
+    since: int
+    until: int
+    position: Position
+    hint: Hint = None
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a request has cost so far at one source; readers add to it, the feed and the log line read it."""
+
+    calls: int = 0
+    records: int = 0
+    deadline: float = field(default=float("inf"))  #: on the clock of `time.monotonic`
+
+
+class Reader(Protocol):
+    """Reads one stream, in order, once. Not to be used by two tasks at a time."""
+
+    async def read(self, want: int, max_calls: int) -> Batch:
+        """The next batch: about `want` records, more or fewer as the vendor's pages fall.
+
+        `want` is at least 1. `max_calls` (at least 1) bounds the provider's calls; a reader may go over it by the calls
+        without which it would have nothing to show. Raises SourceError."""
+
+    def hint(self, position: Position) -> Hint:
+        """Something small that helps a later reader start at `position`; it need not be right."""
+
+
+class Source(Protocol):
+    """One configured account of a provider."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def provider(self) -> str: ...
+
+    @property
+    def settle(self) -> float:
+        """Seconds for which young events are held back from followers."""
+
+    @property
+    def filters(self) -> Mapping[str, FilterSupport]:
+        """Per query parameter: who judges it. A parameter that is missing here is `not_applicable`."""
+
+    def streams(self, query: Query) -> Sequence[str]:
+        """The names of the streams that can hold matches, in a fixed order; none where no value can match."""
+
+    def reader(self, stream: str, span: Span, spent: Spent) -> Reader:
+        """A reader of one stream. Does no I/O."""
+
+    async def find(self, locator: bytes, spent: Spent) -> Sequence[Record]:
+        """The records that `locator`, the provider's part of an event id, may mean. Raises SourceError."""
+
+    def describe(self) -> dict[str, Any]:
+        """What is known of the account (settings in force and what was learnt), for `GET /sources`. No secrets."""
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TypeMapping:
+    """One row of a provider's mapping table: its own value, the gateway's type, and the category it occurs in."""
+
+    provider_type: str
+    type: str
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A vendor: what the registry needs to know.
+
+    `from_environment(env, common)` gives the source that environment variables alone configure, or None;
+    `from_table(name, table, common)` the one that a `[[sources]]` table of the TOML file describes. Both raise
+    ConfigurationError naming the variable or key. `variables` maps each environment variable to one line of help.
+    """
+
+    name: str
+    title: str
+    mapping_version: str
+    mapping: Sequence[TypeMapping]
+    variables: Mapping[str, str]
+    from_environment: Callable[[Mapping[str, str], CommonSettings], Source | None]
+    from_table: Callable[[str, Mapping[str, Any], CommonSettings], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class CommonSettings:
+    """Settings of the gateway that every source shares unless its own say otherwise. Seconds throughout."""
+
+    settle: float = 30.0
+    connect_timeout: float = 5.0
+    read_timeout: float = 20.0
+    max_answer_bytes: int = 64 * 1024 * 1024
+    max_concurrency: int = 16
+    clock: Callable[[], int] | None = None  #: µs since the epoch; None: the system's

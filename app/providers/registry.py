@@ -1,0 +1,100 @@
+"""Finds the providers: every folder under `app/providers/` (and GATEWAY_PROVIDERS_PATH) whose `__init__` has PROVIDER.
+
+A folder that is broken stops the start: a provider that silently is not there would be a silently incomplete answer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import app.providers
+from app.domain.errors import ConfigurationError
+from app.providers.base import CommonSettings, Provider, Source
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
+_SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+
+def find_providers(extra_paths: Sequence[Path | str] = ()) -> dict[str, Provider]:
+    """All providers by name, sorted. `extra_paths` are directories with more provider folders in them.
+
+    Raises ConfigurationError naming the folder and what is wrong with it.
+    """
+    for extra in map(str, extra_paths):
+        if not Path(extra).is_dir():
+            raise ConfigurationError(f"GATEWAY_PROVIDERS_PATH: {extra} is no directory.")
+        if extra not in app.providers.__path__:
+            app.providers.__path__.append(extra)
+    importlib.invalidate_caches()
+    found: dict[str, Provider] = {}
+    folders: dict[str, str] = {}
+    for module in pkgutil.iter_modules(app.providers.__path__):
+        if not module.ispkg:
+            continue
+        folder = f"{getattr(module.module_finder, 'path', app.providers.__name__)}/{module.name}"
+        if module.name in folders:
+            raise ConfigurationError(f"Two provider folders have one name: {folders[module.name]} and {folder}.")
+        folders[module.name] = folder
+        provider = _load(module.name, folder)
+        found[provider.name] = provider
+    return dict(sorted(found.items()))
+
+
+def _load(name: str, folder: str) -> Provider:
+    try:
+        module = importlib.import_module(f"{app.providers.__name__}.{name}")
+    except Exception as error:
+        raise ConfigurationError(f"Provider folder {folder} cannot be imported: {type(error).__name__}: {error}") from error
+    provider = getattr(module, "PROVIDER", None)
+    if provider is None:
+        raise ConfigurationError(f"Provider folder {folder} has no PROVIDER in its __init__.py; see app/providers/base.py.")
+    if not isinstance(provider, Provider):
+        raise ConfigurationError(f"Provider folder {folder}: PROVIDER must be a Provider, not {type(provider).__name__}.")
+    if provider.name != name or not _NAME.match(name):
+        raise ConfigurationError(
+            f"Provider folder {folder}: PROVIDER.name must be the folder's name, in lower-case letters, digits and _."
+        )
+    return provider
+
+
+def make_sources(
+    providers: Mapping[str, Provider],
+    environment: Mapping[str, str],
+    tables: Sequence[Mapping[str, Any]],
+    common: CommonSettings,
+) -> list[Source]:
+    """The configured sources, sorted by name: those of the environment and one for each `[[sources]]` table.
+
+    Raises ConfigurationError for a table that is wrong and for two sources of one name.
+    """
+    sources: list[Source] = []
+    for provider in providers.values():
+        source = provider.from_environment(environment, common)
+        if source is not None:
+            sources.append(source)
+    for number, table in enumerate(tables, start=1):
+        sources.append(_from_table(providers, number, dict(table), common))
+    names = [source.name for source in sources]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(
+            f"Two sources have the name {twice[0]}; a name is part of every event's id: give each its own."
+            " (Variables such as those of a provider's keys make a source named after the provider.)"
+        )
+    return sorted(sources, key=lambda source: source.name)
+
+
+def _from_table(
+    providers: Mapping[str, Provider], number: int, table: dict[str, Any], common: CommonSettings
+) -> Source:
+    name, provider = table.pop("name", None), table.pop("provider", None)
+    where = f"[[sources]] number {number}"
+    if not isinstance(name, str) or not _SOURCE_NAME.match(name):
+        raise ConfigurationError(f"{where}: name must be 1 to 64 letters, digits, dots, dashes or underscores.")
+    if not isinstance(provider, str) or provider not in providers:
+        raise ConfigurationError(f"{where} ({name}): provider must be one of {', '.join(providers)}.")
+    return providers[provider].from_table(name, table, common)

@@ -1,0 +1,14 @@
+"""An emulator of Subnoto's log API, written from the vendor's documents; it shares no code with the adapter.
+
+    emulator = Emulator(EmulatorOptions(events=500, ties="shuffled"), clock=clock)
+    with serve(emulator.app) as base_url:
+        ...
+        assert emulator.calls.refused == []
+"""
+
+from .application import Emulator, create_app, make_sandbox
+from .history import History
+from .options import EmulatorOptions
+from .records import Record
+
+__all__ = ["Emulator", "EmulatorOptions", "History", "Record", "create_app", "make_sandbox"]

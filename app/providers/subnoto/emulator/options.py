@@ -1,0 +1,46 @@
+"""The switches of the Subnoto emulator: one for everything that the vendor's documents leave open."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DEFAULT_SECRET = "5a" * 32  # the vendor's SDK reads the secret key as hexadecimal digits
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatorOptions:
+    """How this account looks and behaves. The defaults are the vendor's present API, as its SDK expects it.
+
+    History: `seed`, `events` (exact number at creation), `days`, `twins` (share of records that come twice,
+    equal in every field), `tie_burst` (so many more envelopes created in one millisecond, daily at 10:00 UTC),
+    `skew_seconds` (`timestamp` runs back against insertion by up to this).
+
+    Key: `access_key`, `secret_key`, `permissions` (the categories it may read), `team_name`.
+
+    Shape: `totals` and `author` choose the generation (tutorial page: `totalCount`, `id`; reference page and
+    SDK: `pagination`, `uuid`); `unit` of `timestamp`. `seconds` are whole, `float_seconds` have a fraction.
+
+    Behaviour: `ties`, how records of equal timestamp are ordered under `sortBy: timestamp`: by `id` in the
+    direction of the sort, in `reverse` of it, or `shuffled` anew in every call; `newer_types`: whether the
+    types that only the newer documents list occur and are accepted; `extra_categories`: whether `user` and
+    `dataroom` answer LOG_CATEGORY_NOT_IMPLEMENTED, or are no known values (`invalid`).
+    """
+
+    seed: int = 1
+    events: int = 4000
+    days: float = 60
+    twins: float = 0.0
+    tie_burst: int = 0
+    skew_seconds: float = 2.0
+
+    access_key: str = "sandbox-access-key"
+    secret_key: str = DEFAULT_SECRET
+    permissions: frozenset[str] = frozenset({"envelope", "team"})
+    team_name: str = "Sandbox Team"
+
+    totals: Literal["pagination", "totalCount", "both"] = "pagination"
+    author: Literal["uuid", "id"] = "uuid"
+    unit: Literal["milliseconds", "seconds", "float_seconds"] = "milliseconds"
+
+    ties: Literal["id", "reverse", "shuffled"] = "id"
+    newer_types: bool = True
+    extra_categories: Literal["not_implemented", "invalid"] = "not_implemented"

@@ -1,0 +1,52 @@
+"""The switches of the Taktikal emulator: one for everything that the vendor's documents leave open."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatorOptions:
+    """How this company's account looks and behaves. The defaults are the likeliest reading of the documents.
+
+    History: `seed`, `events` (exact number of log entries at creation), `days`, `twins` (share of entries that
+    come twice, equal in every field), `tie_burst` (so many processes more created at one tick, daily at 10:00
+    UTC), `lag_seconds` (how long after its `createdAt` an entry can first be read).
+
+    Key: `company_key`, `api_key`.
+
+    Shape: `generation` (`older`: entries without `id`, wrapper without `status` and `fileName`); `entry_ids`:
+    counted in each process, in the whole company, or absent (`none`); `letter_case` of all names;
+    `created_precision` of stored times: ticks of 100 ns or whole milliseconds (both are sent with 7 digits).
+
+    Behaviour: `range_selects` processes with any entry in the range (`activity`) or created in it; `logs`
+    come `whole` or `trimmed` to the range; `order` of the array by creation, `shuffled_stable` (no order, but
+    the same in every call) or `shuffled` (another in every call); `end_inclusive`; `date_only_end`: whether
+    `EndDate=2024-01-31` means its first instant or its whole day; `naive_offset_minutes`: the server's offset
+    from UTC for dates without one; `query_precision`: `seconds` cuts the range's ends down to seconds;
+    `max_take` silently caps `Take`; `key_dates`: whether dates are looked at beside a `ProcessKey`.
+    """
+
+    seed: int = 1
+    events: int = 4000
+    days: float = 60
+    twins: float = 0.0
+    tie_burst: int = 0
+    lag_seconds: float = 1.0
+
+    company_key: str = "sandbox-company"
+    api_key: str = "sandbox-api-key"
+
+    generation: Literal["current", "older"] = "current"
+    entry_ids: Literal["per_process", "company", "none"] = "per_process"
+    letter_case: Literal["camel", "pascal"] = "camel"
+    created_precision: Literal["ticks", "milliseconds"] = "ticks"
+
+    range_selects: Literal["activity", "creation"] = "activity"
+    logs: Literal["whole", "trimmed"] = "whole"
+    order: Literal["newest", "oldest", "shuffled_stable", "shuffled"] = "newest"
+    end_inclusive: bool = False
+    date_only_end: Literal["midnight", "whole_day"] = "midnight"
+    naive_offset_minutes: int = 0
+    query_precision: Literal["ticks", "seconds"] = "ticks"
+    max_take: int | None = None
+    key_dates: Literal["honoured", "ignored"] = "honoured"

@@ -1,0 +1,49 @@
+"""A signing process and a log entry with everything that any shape generation shows of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FLOW_TYPES = (
+    "RenderFlow",
+    "DropAndSign",
+    "FillAndSign",
+    "PEP",
+    "Thinglysingar",
+    "Compliance",
+    "CompanyLookup",
+)
+
+Members = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One signing process without its log. The lists hold objects as the vendor names their members (camel
+    case); `createdAt` and `updatedAt` in them are texts."""
+
+    key: str
+    started_by: str = "test@example.com"
+    flow_key: str = "3fc7848d338a"
+    flow_type: str = "DropAndSign"
+    file_name: str = "demo.pdf"
+    signees: tuple[Members, ...] = ()
+    sequence_signees: tuple[Members, ...] = ()
+    attachments: tuple[Members, ...] = ()
+    status: str | None = None  # None: what its entries say
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One log entry. `ticks`: `createdAt` in 100 ns since 1970. `id` None: numbered by the options.
+
+    `members`: any further members of the vendor's shape (`signeeKey`, `userAgent`, `fileName`, ...).
+    """
+
+    process_key: str
+    status: str
+    ticks: int
+    description: str = ""
+    created_by: str = "Taktikal.Core"
+    id: int | None = None
+    members: Members = field(default_factory=dict)

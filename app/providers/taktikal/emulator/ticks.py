@@ -1,0 +1,45 @@
+""".NET ticks: whole numbers of 100 ns, here counted from 1970. `createdAt` has seven fractional digits."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+TICKS_PER_MILLISECOND = 10_000
+TICKS_PER_SECOND = 10_000_000
+TICKS_PER_DAY = 86_400 * TICKS_PER_SECOND
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DATE = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})"
+    r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2})?)(?:\.(?P<fraction>\d{1,7}))?\s*(?P<offset>Z|z|[+-]\d{2}:?\d{2})?)?"
+)
+
+
+def from_datetime(moment: datetime) -> int:
+    """The tick of an aware datetime."""
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * TICKS_PER_SECOND + delta.microseconds * 10
+
+
+def to_text(ticks: int) -> str:
+    """As the vendor sends it: `2019-11-08T11:03:49.0700000Z`."""
+    seconds, fraction = divmod(ticks, TICKS_PER_SECOND)
+    return f"{(_EPOCH + timedelta(seconds=seconds)):%Y-%m-%dT%H:%M:%S}.{fraction:07d}Z"
+
+
+def parse(text: str, naive_offset_minutes: int = 0) -> tuple[int, bool]:
+    """Read a query's date: ISO, with or without a time, an offset, and up to seven digits.
+
+    Gives the tick and whether it was a bare date. Raises ValueError for anything else. A `+` that arrived
+    unescaped is a space by now, as on any server: `2024-01-01T00:00:00 02:00` is refused.
+    """
+    found = _DATE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(text)
+    bare = found["time"] is None
+    moment = datetime.fromisoformat(f"{found['day']}T{found['time'] or '00:00'}").replace(tzinfo=UTC)
+    offset = found["offset"]
+    minutes = naive_offset_minutes
+    if offset is not None:
+        digits = offset[1:].replace(":", "")
+        minutes = 0 if offset in "Zz" else int(f"{offset[0]}1") * (int(digits[:2]) * 60 + int(digits[2:]))
+    ticks = from_datetime(moment - timedelta(minutes=minutes))
+    return ticks + int((found["fraction"] or "").ljust(7, "0")), bare

@@ -1,0 +1,58 @@
+"""Identifiers that look random, follow from a seed, and can be turned back into a number without an index."""
+
+from uuid import UUID
+
+_MASK_64 = (1 << 64) - 1
+_MASK_48 = (1 << 48) - 1
+_FACTOR = 0x5DEECE66D  # odd, hence invertible modulo 2^48
+_INVERSE = pow(_FACTOR, -1, 1 << 48)
+
+
+def mix(value: int) -> int:
+    """Spread `value` over 64 bits (splitmix64's finalizer): equal in, equal out; neighbours in, strangers out."""
+    value = (value + 0x9E3779B97F4A7C15) & _MASK_64
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK_64
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK_64
+    return value ^ (value >> 31)
+
+
+def mix_text(seed: int, text: str) -> int:
+    """A 64-bit number from a seed and a word, the same in every process (unlike `hash`)."""
+    value = mix(seed)
+    for byte in text.encode():
+        value = mix(value ^ byte)
+    return value
+
+
+class Identifiers:
+    """The identifiers of one kind of thing (`"envelope"`, ...): number <-> 32 hexadecimal digits or a UUID.
+
+    The last 12 digits carry the number through a bijection, so a million of them need no dictionary.
+    """
+
+    def __init__(self, seed: int, kind: str) -> None:
+        self._salt = mix_text(seed, kind)
+
+    def hexadecimal(self, number: int) -> str:
+        """32 hexadecimal digits for `number` (0 to 2^48 - 1)."""
+        head = mix(self._salt ^ number)
+        middle = mix(head) & 0xFFFF
+        tail = (number * _FACTOR + self._salt) & _MASK_48
+        return f"{head:016x}{middle:04x}{tail:012x}"
+
+    def uuid(self, number: int) -> str:
+        """A version 4 UUID in the usual 36 characters."""
+        digits = self.hexadecimal(number)
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return str(UUID(f"{digits[:12]}4{digits[13:16]}{variant}{digits[17:]}"))
+
+    def number(self, text: str) -> int | None:
+        """The number behind `hexadecimal` or `uuid`, or None where `text` is neither of ours."""
+        digits = text.replace("-", "").lower()
+        try:
+            tail = int(digits[20:], 16)
+        except ValueError:
+            return None
+        number = ((tail - self._salt) * _INVERSE) & _MASK_48
+        ours = self.uuid(number) if "-" in text else self.hexadecimal(number)
+        return number if ours == text.lower() else None
