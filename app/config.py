@@ -1,8 +1,8 @@
 """Settings: the environment, `.env` and an optional TOML file, read once, checked whole, and passed down.
 
-An environment variable goes before the same name in `.env`, and both before the TOML file's `[gateway]` table. A
-setting that is wrong is a `ConfigurationError` naming the variable (or key) and the remedy, never its value: values may
-be secrets.
+An environment variable goes before the same name in `.env`, and both before the TOML file's `[gateway]`
+table. A setting that is wrong is a `ConfigurationError` naming the variable (or key) and the remedy, never
+its value: values may be secrets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from app.domain.errors import ConfigurationError
 PREFIX = "GATEWAY_"
 MIN_CURSOR_SECRET = 32  #: characters
 
-#: Variables with the gateway's prefix that are read elsewhere: by `load_configuration`, the registry, the client.
+#: Variables with the gateway's prefix that are read elsewhere: by `load_configuration`, the registry, the
+#: client.
 OTHER_VARIABLES = ("GATEWAY_CONFIG", "GATEWAY_PROVIDERS_PATH", "GATEWAY_URL", "GATEWAY_KEY")
 
 _UNUSED = {
@@ -93,7 +94,9 @@ class Settings(BaseSettings):
         origins = _split(value) if isinstance(value, str) else value
         for origin in origins if isinstance(origins, (list, tuple)) else ():
             if origin != "*" and not _is_origin(origin):
-                raise ValueError("must be origins such as https://app.example.com, comma-separated, without a path")
+                raise ValueError(
+                    "must be origins such as https://app.example.com, comma-separated, without a path"
+                )
         return origins
 
     @field_validator("default_window", mode="before")
@@ -138,8 +141,9 @@ class Settings(BaseSettings):
 class Configuration:
     """Everything that was configured.
 
-    `tables` are the `[[sources]]` of the TOML file with their secrets filled in; `environment` is what providers look
-    for their variables in. `sandbox`: the sources are emulators, and the key `sandbox` opens everything.
+    `tables` are the `[[sources]]` of the TOML file with their secrets filled in; `environment` is what
+    providers look for their variables in. `sandbox`: the sources are emulators, and the key `sandbox` opens
+    everything.
     """
 
     settings: Settings
@@ -157,8 +161,8 @@ def load_configuration(
 ) -> Configuration:
     """Read and check all settings. Raises ConfigurationError.
 
-    `config_file` goes before GATEWAY_CONFIG. With `sandbox_environment` (the variables that point at the emulators) the
-    sources are those and no others: a key that everybody knows must never open a real account.
+    `config_file` goes before GATEWAY_CONFIG. With `sandbox_environment` (the variables that point at the
+    emulators) the sources are those and no others: a key that everybody knows must never open a real account.
     """
     environment = _environment(env_file)
     if config_file is None and environment.get("GATEWAY_CONFIG"):
@@ -178,8 +182,10 @@ def load_configuration(
 def unknown_variables(environment: Mapping[str, str], prefix: str, known: Iterable[str]) -> list[str]:
     """One sentence for each variable with `prefix` that is not `known`, naming the nearest one that is."""
     known = sorted(known)
-    found = sorted(name for name in environment if name.upper().startswith(prefix))
-    return [f"{name} is not a setting{_nearest(name.upper(), known)}" for name in found if name.upper() not in known]
+    found = sorted(
+        name for name in environment if name.upper().startswith(prefix) and name.upper() not in known
+    )
+    return [f"{name} is not a setting and is ignored{_nearest(name.upper(), known)}" for name in found]
 
 
 def _environment(env_file: Path | None) -> dict[str, str]:
@@ -196,7 +202,7 @@ def _environment(env_file: Path | None) -> dict[str, str]:
 
 def _settings(gateway: Mapping[str, Any], env_file: Path | None, environment: Mapping[str, str]) -> Settings:
     try:
-        return Settings(_env_file=env_file, **gateway)
+        return Settings(**{"_env_file": env_file, **gateway})
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
     field = str(problem["loc"][0])
@@ -209,15 +215,14 @@ def _settings(gateway: Mapping[str, Any], env_file: Path | None, environment: Ma
 
 def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool) -> Iterable[str]:
     known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
-    for sentence in unknown_variables(environment, PREFIX, [*known, *OTHER_VARIABLES]):
-        yield f"{sentence}; it is ignored."
+    yield from unknown_variables(environment, PREFIX, [*known, *OTHER_VARIABLES])
     for field, sentence in _UNUSED.items():
         if field in settings.model_fields_set:
             yield f"{PREFIX}{field.upper()} {sentence}."
     if "cursor_secret" not in settings.model_fields_set and not sandbox:
         yield (
-            "GATEWAY_CURSOR_SECRET is not set: one was made for this run. Cursors will not outlive it, nor open on"
-            " another replica."
+            "GATEWAY_CURSOR_SECRET is not set: one was made for this run. Cursors will not outlive it, nor"
+            " open on another replica."
         )
 
 
@@ -225,7 +230,9 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"GATEWAY_CONFIG / --config: {path} cannot be read ({error.strerror}).") from None
+        raise ConfigurationError(
+            f"GATEWAY_CONFIG / --config: {path} cannot be read ({error.strerror})."
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         place = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8"
         raise ConfigurationError(f"{path} is no TOML file: {place}.") from None
@@ -240,7 +247,9 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """The table with each `KEY_env = "VARIABLE"` and `KEY_file = "/path"` replaced by `KEY` and what it points at."""
+    """The table with each `KEY_env = "VARIABLE"` and `KEY_file = "/path"` replaced by `KEY` and what it
+    points at.
+    """
     where = f"[[sources]] {table.get('name', '?')}"
     plain: dict[str, Any] = {}
     for key, value in table.items():
@@ -248,13 +257,17 @@ def _with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> d
         if not stem or kind not in ("env", "file"):
             stem = key
         elif not isinstance(value, str):
-            raise ConfigurationError(f"{where}: {key} must be text, the name of a variable or the path of a file.")
+            raise ConfigurationError(
+                f"{where}: {key} must be text, the name of a variable or the path of a file."
+            )
         elif kind == "env":
             value = _from_variable(where, key, value, environment)
         else:
             value = _from_file(where, key, value)
         if stem in plain:
-            raise ConfigurationError(f"{where}: {stem} is given twice; keep one of {stem}, {stem}_env, {stem}_file.")
+            raise ConfigurationError(
+                f"{where}: {stem} is given twice; keep one of {stem}, {stem}_env, {stem}_file."
+            )
         plain[stem] = value
     return plain
 
@@ -269,7 +282,9 @@ def _from_file(where: str, key: str, path: str) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{where}: {key} names {path}, which cannot be read ({type(error).__name__}).") from None
+        raise ConfigurationError(
+            f"{where}: {key} names {path}, which cannot be read ({type(error).__name__})."
+        ) from None
     if not text:
         raise ConfigurationError(f"{where}: {key} names {path}, which is empty.")
     return text
@@ -279,12 +294,12 @@ def _check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> 
     known = list(known)
     for name in table:
         if name not in known:
-            raise ConfigurationError(f"{where}: {name} is not a setting{_nearest(name, known)}.")
+            raise ConfigurationError(f"{where}: {name} is not a setting{_nearest(name, known)}")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {near[0]}?" if near else "."
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -295,4 +310,8 @@ def _is_origin(origin: object) -> bool:
     if not isinstance(origin, str):
         return False
     parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == origin
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.netloc)
+        and f"{parts.scheme}://{parts.netloc}" == origin
+    )

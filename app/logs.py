@@ -1,7 +1,7 @@
 """Logging: JSON lines on standard error, or something readable where that is a terminal.
 
-No log line ever holds an exception's own text: libraries quote URLs, bodies and settings in theirs. What is kept of an
-exception is its type and the places it passed through.
+No log line ever holds an exception's own text: libraries quote URLs, bodies and settings in theirs. What is
+kept of an exception is its type and the places it passed through.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """API keys: how they are made, kept and looked up.
 
-A key is `agw_` and 43 URL-safe characters: 256 random bits. Such a key cannot be guessed from its hash, however fast the
-hash is, so plain SHA-256 is the right one; slow hashes are for passwords that people choose, and would let a caller
-burn our CPU with wrong keys.
+A key is `agw_` and 43 URL-safe characters: 256 random bits. Such a key cannot be guessed from its hash,
+however fast the hash is, so plain SHA-256 is the right one; slow hashes are for passwords that people choose,
+and would let a caller burn our CPU with wrong keys.
 
 The file holds one JSON object a line:
 
-    {"name":"reporting","hash":"<64 hex digits>","scopes":["events:read"],"sources":null,"rate":null,"expires":null}
+    {"name":"reporting","hash":"<64 hex digits>","scopes":["events:read"],"sources":null,"rate":null,
+     "expires":null}
 
 GATEWAY_API_KEYS holds the same objects, one a line, or short forms separated by commas or line ends:
 `name:hash:scope+scope`, such as `reporting:9f86…:events:read+pii:read`.
@@ -97,12 +98,18 @@ def make_api_key(
         try:
             expires = parse_rfc3339(expires)
         except (TypeError, ValueError):
-            raise ValueError("expires must be a date-time with an offset, or a date, such as 2027-01-01") from None
+            raise ValueError(
+                "expires must be a date-time with an offset, or a date, such as 2027-01-01"
+            ) from None
     return ApiKey(name, hash, granted, None if sources is None else _names("sources", sources), rate, expires)
 
 
 def _names(field: str, value: Any) -> frozenset[str]:
-    if not isinstance(value, (list, tuple, frozenset)) or not value or not all(isinstance(item, str) for item in value):
+    if (
+        not isinstance(value, (list, tuple, frozenset))
+        or not value
+        or not all(isinstance(item, str) for item in value)
+    ):
         raise ValueError(f"{field} must be a list of at least one name")
     return frozenset(value)
 
@@ -144,7 +151,7 @@ def _from_short_form(entry: str) -> ApiKey:
 
 
 class Keyring:
-    """All keys there are. The file is read again when it changes, so that keys come and go without a restart."""
+    """All keys there are. The file is read again when it changes: keys come and go without a restart."""
 
     def __init__(
         self,
@@ -172,7 +179,8 @@ class Keyring:
         digest = hash_of(key)
         found: ApiKey | None = None
         for candidate in self.keys:
-            # Every key is compared, in constant time each: how long it takes says nothing about which one matched.
+            # Every key is compared, in constant time each: how long it takes says nothing about which one
+            # matched.
             if hmac.compare_digest(candidate.hash, digest):
                 found = candidate
         if found is None:
@@ -191,7 +199,8 @@ class Keyring:
         try:
             self._from_file = _read_file(self._file)
         except ConfigurationError as error:
-            # An editor's half-written file must not lock everybody out; the keys stay as they were until it is right.
+            # An editor's half-written file must not lock everybody out; the keys stay as they were until it
+            # is right.
             _log.error("keys_file_unreadable", problem=error.detail)
         else:
             _log.info("keys_file_read", keys=len(self._from_file))
@@ -222,8 +231,9 @@ def sandbox_key() -> ApiKey:
 
 
 def append_key(file: Path, key: ApiKey) -> None:
-    """Add `key` to the file, which is made, readable by its owner only, where there is none. Raises OSError."""
-    # One write of one line in append mode: two operators at a time cannot mix theirs, nor can a reader see half of it.
+    """Add `key` to the file; where there is none it is made, for its owner only. Raises OSError."""
+    # One write of one line in append mode: two operators at a time cannot mix theirs, nor can a reader see
+    # half of it.
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as stream:
         size = stream.seek(0, os.SEEK_END)
@@ -232,5 +242,3 @@ def append_key(file: Path, key: ApiKey) -> None:
             stream.seek(-1, os.SEEK_END)
             unfinished = stream.read(1) != b"\n"
         stream.write((("\n" if unfinished else "") + key.line() + "\n").encode())
-
-

@@ -1,6 +1,7 @@
 """Around every request: an id, one log line, and an answer even where the code failed.
 
-Plain ASGI rather than Starlette's BaseHTTPMiddleware, which costs a task per request and hides a caller's hanging up.
+Plain ASGI rather than Starlette's BaseHTTPMiddleware, which costs a task per request and hides a caller's
+hanging up.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _log = structlog.get_logger("gateway.request")
 
 
 class RequestMiddleware:
-    """Accepts or makes the request id, sends it back as X-Request-ID, and writes the request's one log line."""
+    """Accepts or makes the request id, sends it back as X-Request-ID, and writes the one log line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -52,7 +53,8 @@ class RequestMiddleware:
 
 
 class UnexpectedErrorMiddleware:
-    """Answers an exception that nobody expected with a 500 that says nothing about it, and logs where it arose.
+    """Answers an exception that nobody expected with a 500 that says nothing about it, and logs where it
+    arose.
 
     The exception's own text is left out of both: it may quote a secret or somebody's data.
     """
@@ -79,7 +81,8 @@ class UnexpectedErrorMiddleware:
             log.code = "internal_error"
             _log.error("unexpected_error", request_id=log.request_id, **describe_exception(error))
             if started:
-                # Too late for another answer: make the server cut the connection, so that nobody takes half for whole.
+                # Too late for another answer: make the server cut the connection, so that nobody takes half
+                # for whole.
                 raise InterruptedAnswer("the answer was cut off by an error") from None
             detail = "An error that nobody expected; the gateway's log has more under this request_id."
             await problem_response(request, "internal_error", detail)(scope, receive, send)

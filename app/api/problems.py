@@ -1,4 +1,6 @@
-"""Errors as answers: the one table from the gateway's codes to HTTP, and the one body (RFC 9457) for all of them."""
+"""Errors as answers: the one table from the gateway's codes to HTTP, and the one body (RFC 9457) for all of
+them.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,8 @@ def _headers(status: int, sources: Sequence[SourceError]) -> dict[str, str]:
     if status == 401:
         return {"WWW-Authenticate": CHALLENGE}
     if status in (429, 503):
-        # The caller needs all of them back: the longest wait counts. Whole seconds, rounded up, as HTTP has them.
+        # The caller needs all of them back: the longest wait counts. Whole seconds, rounded up, as HTTP has
+        # them.
         waits = [error.retry_after for error in sources if error.retry_after is not None]
         return {"Retry-After": str(max(1, math.ceil(max(waits, default=DEFAULT_RETRY_AFTER))))}
     return {}

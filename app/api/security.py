@@ -18,13 +18,17 @@ _EVERYBODY = Caller(name="anonymous", scopes=frozenset(SCOPES))
 
 
 class Guard:
-    """Turns a request into its Caller. Without a `keyring`, authentication is off and every caller may do everything."""
+    """Turns a request into its Caller. Without a `keyring`, authentication is off and every caller may do
+    everything.
+    """
 
     def __init__(self, keyring: Keyring | None) -> None:
         self.keyring = keyring
 
     def identify(self, request: Request) -> Caller:
-        """Raises Unauthenticated; with authentication off, Forbidden for a request that did not come over loopback."""
+        """Raises Unauthenticated; with authentication off, Forbidden for a request that did not come over
+        loopback.
+        """
         if self.keyring is None:
             _require_local(request)
             return _EVERYBODY
@@ -54,7 +58,7 @@ def require_loopback(host: str) -> None:
     """Raises ConfigurationError unless `host`, which a server is to listen on, is this machine alone."""
     if not is_loopback(host):
         raise ConfigurationError(
-            f"GATEWAY_AUTH=off is refused on {host}: without authentication the server may only listen on loopback."
+            f"GATEWAY_AUTH=off is refused on {host}: without authentication only loopback is allowed."
             " Use --host 127.0.0.1, or set GATEWAY_AUTH=on and GATEWAY_API_KEYS_FILE."
         )
 
@@ -78,9 +82,9 @@ def _presented_key(request: Request) -> str:
 
 
 def _require_local(request: Request) -> None:
-    # The server was checked to listen on loopback when it started. Two ways around that are shut here: an application
-    # that another server runs, and a web page elsewhere whose name its owner points at 127.0.0.1 (DNS rebinding). Such
-    # a name has a dot in it; `localhost` and the names of test clients have none.
+    # The server was checked to listen on loopback when it started. Two ways around that are shut here: an
+    # application that another server runs, and a web page elsewhere whose name its owner points at 127.0.0.1
+    # (DNS rebinding). Such a name has a dot in it; `localhost` and the names of test clients have none.
     server = request.scope.get("server")
     address = server[0] if server else None
     if address is not None and _is_address(address) and not is_loopback(address):

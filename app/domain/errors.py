@@ -136,11 +136,17 @@ class SourceTimeout(SourceError):
 
 
 class SourcesFailed(GatewayError):
-    """The call failed because sources did; `errors` has one entry per failed source, `source` filled in."""
+    """The call failed because sources did; `errors` has one entry per failed source, `source` filled in. `all_failed`:
+    the call asked for what can be had (`partial`), and nothing could."""
 
-    def __init__(self, errors: Sequence[SourceError]) -> None:
+    def __init__(self, errors: Sequence[SourceError], *, all_failed: bool = False) -> None:
         super().__init__("; ".join(f"{error.source}: {error.detail}" for error in errors))
         self.errors = tuple(errors)
-        # The gravest by a fixed rank decides the code, so that the same failure is always the same answer.
+        # The gravest by a fixed rank decides the code, so that the same failure is always the same answer; where
+        # everybody failed in a call that puts up with failures, it is a matter of time.
         rank = ["source_unauthorized", "source_failed", "source_timeout", "source_unavailable"]
-        self.code = min((error.code for error in errors), key=lambda code: rank.index(code) if code in rank else 1)
+        self.code = min(
+            (error.code for error in errors), key=lambda code: rank.index(code) if code in rank else 1
+        )
+        if all_failed:
+            self.code = "source_unavailable"

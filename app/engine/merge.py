@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from app.domain.order import Position, further, is_beyond, nearer
-from app.providers.base import Record
+from app.domain.record import Record
 
 
 @dataclass(slots=True)

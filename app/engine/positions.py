@@ -144,6 +144,11 @@ class PositionWalk(Generic[R]):
         span = max(times) - min(times)
         return min(self._size, len(rows) * self._skew // span) if span else self._size
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether the place to begin is found, and pages are now read one after the other."""
+        return self._begin is not None
+
     # ---- what came -----------------------------------------------------------------------------------------------
 
     def add(self, answers: Sequence[tuple[int, Sequence[R], int]]) -> None:
@@ -252,8 +257,12 @@ class PositionWalk(Generic[R]):
         ready = self._ready()
         del self._held[: len(ready)]
         self._given = max(self._given, self._sure())
-        through = self._given if self._ascending else -self._given + 1
-        return Rows([(self._number(x), row) for _, x, row in ready], through, self._is_over())
+        return Rows([(self._number(x), row) for _, x, row in ready], self.through, self._is_over())
+
+    @property
+    def through(self) -> int:
+        """How far rows have been handed out; see `Batch.through`."""
+        return self._given if self._ascending else -self._given + 1
 
     def _sure(self) -> int:
         """The v below which no unread row can lie."""

@@ -18,47 +18,33 @@ never different.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from app.domain.event import Event
-from app.domain.order import Key, Position
+from app.domain.order import Position
 from app.domain.query import Query
+from app.domain.record import Record
+
+__all__ = [
+    "Batch",
+    "CommonSettings",
+    "FilterSupport",
+    "Hint",
+    "Provider",
+    "Reader",
+    "Record",
+    "Source",
+    "Span",
+    "Spent",
+    "TypeMapping",
+]
 
 #: Who judges a filter: the provider, the gateway, or nobody (then the filter excludes the source).
 FilterSupport = Literal["native", "gateway", "not_applicable"]
 
 #: Small, msgpack-able, meaningless to everybody but the reader that made it.
 Hint = list[int] | None
-
-
-class Record(Protocol):
-    """One audit record of a provider."""
-
-    @property
-    def key(self) -> Key:
-        """Its place in the gateway's order; see `app.domain.order`."""
-
-    @property
-    def provider_type(self) -> str:
-        """The provider's own status or event type, untouched."""
-
-    @property
-    def type(self) -> str:
-        """The gateway's type, `unknown` where the mapping has none."""
-
-    def event(self) -> Event:
-        """The normalized event, `raw` left None. Computed before any masking."""
-
-    def raw(self) -> Any:
-        """The record as delivered, less what is never handed out (signing links)."""
-
-    def texts(self) -> Iterable[str]:
-        """The strings that `q` is looked for in, where the gateway judges `q`."""
-
-    def private_values(self) -> Iterable[str]:
-        """Values that a caller without `pii:read` must not see anywhere in the event: ids, phones, addresses."""
 
 
 @dataclass(slots=True)
@@ -181,5 +167,5 @@ class CommonSettings:
     connect_timeout: float = 5.0
     read_timeout: float = 20.0
     max_answer_bytes: int = 64 * 1024 * 1024
-    max_concurrency: int = 16
+    max_concurrency: int = 32
     clock: Callable[[], int] | None = None  #: µs since the epoch; None: the system's

@@ -172,7 +172,9 @@ class ProviderHttp:
                 if isinstance(translated, SourceFailed):
                     raise translated from None
                 raise _TryAgain(None, None, translated) from None
-        answer = Answer(response.status_code, body, response.headers, _http_date(response.headers.get("date", "")))
+        answer = Answer(
+            response.status_code, body, response.headers, _http_date(response.headers.get("date", ""))
+        )
         if answer.status in _RETRIED_STATUS:
             raise _TryAgain(answer.retry_after, answer, None)
         return answer
@@ -182,7 +184,9 @@ class ProviderHttp:
         one chunk, however large."""
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "", "gzip", "x-gzip"):
-            raise SourceFailed(f"the provider answered in the content encoding {_word(encoding)}, not asked for")
+            raise SourceFailed(
+                f"the provider answered in the content encoding {_word(encoding)}, not asked for"
+            )
         chunks = response.aiter_raw()
         return await (self._gunzip(chunks) if "gzip" in encoding else self._plain(chunks))
 
@@ -225,7 +229,9 @@ def error_for(answer: Answer, *, code: str | None = None, request_id: str | None
     vendor's sentences may quote what we sent."""
     detail = f"the provider answered {answer.status}" + (f" ({_word(code)})" if code else "")
     if answer.status == 401:
-        return SourceUnauthorized(f"{detail}: it refuses the credentials of this source", provider_request_id=request_id)
+        return SourceUnauthorized(
+            f"{detail}: it refuses the credentials of this source", provider_request_id=request_id
+        )
     if answer.status == 403:
         return SourceForbidden(detail, provider_request_id=request_id)
     if answer.status in (429, 503):
@@ -237,7 +243,11 @@ def error_for(answer: Answer, *, code: str | None = None, request_id: str | None
 
 def _word(text: str) -> str:
     """A vendor's word, fit for an error and a log: at most 64 plain characters."""
-    return "".join(character for character in text[:64] if character.isascii() and (character.isalnum() or character in "_.-"))
+    return "".join(
+        character
+        for character in text[:64]
+        if character.isascii() and (character.isalnum() or character in "_.-")
+    )
 
 
 def _http_date(text: str) -> int | None:

@@ -1,6 +1,8 @@
-"""Finds the providers: every folder under `app/providers/` (and GATEWAY_PROVIDERS_PATH) whose `__init__` has PROVIDER.
+"""Finds the providers: every folder under `app/providers/` (and GATEWAY_PROVIDERS_PATH) whose `__init__` has
+PROVIDER.
 
-A folder that is broken stops the start: a provider that silently is not there would be a silently incomplete answer.
+A folder that is broken stops the start: a provider that silently is not there would be a silently incomplete
+answer.
 """
 
 from __future__ import annotations
@@ -33,15 +35,16 @@ def find_providers(extra_paths: Sequence[Path | str] = ()) -> dict[str, Provider
     importlib.invalidate_caches()
     found: dict[str, Provider] = {}
     folders: dict[str, str] = {}
-    for module in pkgutil.iter_modules(app.providers.__path__):
-        if not module.ispkg:
-            continue
-        folder = f"{getattr(module.module_finder, 'path', app.providers.__name__)}/{module.name}"
-        if module.name in folders:
-            raise ConfigurationError(f"Two provider folders have one name: {folders[module.name]} and {folder}.")
-        folders[module.name] = folder
-        provider = _load(module.name, folder)
-        found[provider.name] = provider
+    # Path by path: asked for all of them at once, pkgutil hides the second of two folders of one name.
+    for path in app.providers.__path__:
+        for module in pkgutil.iter_modules([path]):
+            if not module.ispkg:
+                continue
+            folder = f"{path}/{module.name}"
+            if other := folders.get(module.name):
+                raise ConfigurationError(f"Two provider folders have one name: {other} and {folder}.")
+            folders[module.name] = folder
+            found[module.name] = _load(module.name, folder)
     return dict(sorted(found.items()))
 
 
@@ -49,15 +52,21 @@ def _load(name: str, folder: str) -> Provider:
     try:
         module = importlib.import_module(f"{app.providers.__name__}.{name}")
     except Exception as error:
-        raise ConfigurationError(f"Provider folder {folder} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(
+            f"Provider folder {folder} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     provider = getattr(module, "PROVIDER", None)
     if provider is None:
-        raise ConfigurationError(f"Provider folder {folder} has no PROVIDER in its __init__.py; see app/providers/base.py.")
+        raise ConfigurationError(
+            f"Provider folder {folder} has no PROVIDER in its __init__.py; see app/providers/base.py."
+        )
     if not isinstance(provider, Provider):
-        raise ConfigurationError(f"Provider folder {folder}: PROVIDER must be a Provider, not {type(provider).__name__}.")
+        raise ConfigurationError(
+            f"Provider folder {folder}: PROVIDER must be a Provider, not {type(provider).__name__}."
+        )
     if provider.name != name or not _NAME.match(name):
         raise ConfigurationError(
-            f"Provider folder {folder}: PROVIDER.name must be the folder's name, in lower-case letters, digits and _."
+            f"Provider folder {folder}: PROVIDER.name must be the folder's name (lower-case letters, digits)."
         )
     return provider
 
@@ -94,7 +103,9 @@ def _from_table(
     name, provider = table.pop("name", None), table.pop("provider", None)
     where = f"[[sources]] number {number}"
     if not isinstance(name, str) or not _SOURCE_NAME.match(name):
-        raise ConfigurationError(f"{where}: name must be 1 to 64 letters, digits, dots, dashes or underscores.")
+        raise ConfigurationError(
+            f"{where}: name must be 1 to 64 letters, digits, dots, dashes or underscores."
+        )
     if not isinstance(provider, str) or provider not in providers:
         raise ConfigurationError(f"{where} ({name}): provider must be one of {', '.join(providers)}.")
     return providers[provider].from_table(name, table, common)

@@ -1,19 +1,21 @@
-"""What a test can see of an emulator and do to it while it runs: the call log, faults, latency, the clock."""
+"""What a test can see of an emulator while it runs: the call log; and the faults and latency around it."""
 
 import asyncio
 import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.sandbox.faults import Faults
 
 Clock = Callable[[], datetime]
 LOG_LENGTH = 100_000  # a sandbox may run for weeks: the log forgets, the counters do not
@@ -90,73 +92,6 @@ class CallLog:
             self.records += call.records
             if call.refused is not None:
                 self.refused.append(call)
-
-
-FaultKind = Literal["status", "hang", "cut", "html", "malformed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing to go wrong. `path`: only for paths that end so; `seconds`: how long a `hang` lasts."""
-
-    kind: FaultKind
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-    body: bytes = b""
-    path: str = ""
-
-
-class Faults:
-    """A queue of faults; each meets one request, in order of arrival. May be filled while the server runs."""
-
-    def __init__(self) -> None:
-        self._queue: deque[Fault] = deque()
-        self._lock = threading.Lock()
-
-    def add(self, fault: Fault, times: int = 1) -> None:
-        """Let the next `times` requests (for the fault's path) meet `fault`."""
-        with self._lock:
-            self._queue.extend([fault] * times)
-
-    def answer(
-        self, status: int, headers: Mapping[str, str] | None = None, times: int = 1, body: bytes = b"", path: str = ""
-    ) -> None:
-        """Answer with a status (429, 503, ...) and headers (`Retry-After`) instead of handling the request."""
-        self.add(Fault("status", status, headers or {}, body=body, path=path), times)
-
-    def hang(self, seconds: float, times: int = 1, path: str = "") -> None:
-        """Wait, then answer as usual."""
-        self.add(Fault("hang", seconds=seconds, path=path), times)
-
-    def cut(self, times: int = 1, path: str = "") -> None:
-        """Promise the whole body, send half, close the connection (only where really served over a socket)."""
-        self.add(Fault("cut", path=path), times)
-
-    def html(self, status: int = 200, times: int = 1, path: str = "") -> None:
-        """Answer with a web page, as a proxy or a login wall does."""
-        page = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
-        self.add(Fault("html", status, {"content-type": "text/html; charset=utf-8"}, body=page, path=path), times)
-
-    def malformed(self, times: int = 1, path: str = "") -> None:
-        """Answer 200 `application/json` with a text that is no JSON."""
-        self.add(
-            Fault("malformed", 200, {"content-type": "application/json"}, body=b'[{"never": "closed', path=path), times
-        )
-
-    def clear(self) -> None:
-        """Let nothing more go wrong."""
-        with self._lock:
-            self._queue.clear()
-
-    def take(self, path: str) -> Fault | None:
-        """The fault that a request for `path` meets, if any."""
-        with self._lock:
-            for position, fault in enumerate(self._queue):
-                if path.endswith(fault.path):
-                    del self._queue[position]
-                    return fault
-        return None
 
 
 class Instrumented:

@@ -1,4 +1,4 @@
-"""The sandbox: an emulator of every provider, served on loopback, and the settings that lead a gateway to them.
+"""The sandbox: an emulator of every provider on loopback, and the settings that lead a gateway there.
 
     with start_sandbox(events=4000) as sandbox:
         os.environ.update(sandbox.env)
@@ -47,7 +47,9 @@ def find_emulators(packages: Iterable[str | ModuleType] | None = None) -> dict[s
     """
     if packages is None:
         folder = importlib.import_module(PROVIDERS)
-        packages = [f"{PROVIDERS}.{found.name}" for found in pkgutil.iter_modules(folder.__path__) if found.ispkg]
+        packages = [
+            f"{PROVIDERS}.{found.name}" for found in pkgutil.iter_modules(folder.__path__) if found.ispkg
+        ]
     emulators: dict[str, ModuleType] = {}
     for package in packages:
         path = package if isinstance(package, str) else package.__name__
@@ -61,7 +63,7 @@ def find_emulators(packages: Iterable[str | ModuleType] | None = None) -> dict[s
 
 
 class Sandbox:
-    """Running emulators. `env` holds every setting a gateway needs; `stand_ins` and `base_urls` are by provider."""
+    """Running emulators. `env`: every setting a gateway needs; `stand_ins`, `base_urls`: by provider."""
 
     def __init__(self, stand_ins: dict[str, StandIn]) -> None:
         self.stand_ins = stand_ins

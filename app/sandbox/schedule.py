@@ -1,9 +1,9 @@
 """When things happen in an emulated account: a deterministic stream of steps that has no end.
 
-An account's life is many *lives* (an envelope from creation to completion, or a single team event), each a
-*plan*: how many milliseconds after its start each of its steps falls. Lives start by the hour in the rhythm of
-an office's week. The stream reaches `days` back from the creation time with exactly `events` steps, and goes
-on past it at the same density.
+An account's history is many *lives* (an envelope from creation to completion, or a single team event), each
+after a *plan*: how many milliseconds after its start each of its steps falls. Lives start by the hour in the
+rhythm of an office's week. The stream reaches `days` back from the creation time with exactly `events`
+steps, and goes on past it at the same density.
 """
 
 from array import array
@@ -19,7 +19,9 @@ DAY = 24 * HOUR
 KEY_BITS = 40
 MAX_STEPS = 32
 _CODE_MASK = (1 << KEY_BITS) - 1
-_OFFICE_DAY = (0.1,) * 7 + (0.8, 2.5, 4.0, 4.5, 4.0, 2.5, 3.5, 4.5, 4.0, 3.0, 1.5, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+_MORNING = (0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.8, 2.5, 4.0, 4.5, 4.0)
+_AFTERNOON = (2.5, 3.5, 4.5, 4.0, 3.0, 1.5, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
+_OFFICE_DAY = _MORNING + _AFTERNOON
 _DAY_WEIGHTS = (1.0, 1.15, 1.1, 1.05, 0.85, 0.12, 0.08)  # Monday to Sunday
 _BULK_HOUR = 10  # bursts fall on 10:00 UTC
 
@@ -44,7 +46,7 @@ class Schedule:
 
     `plans`: offsets in milliseconds, ascending, first 0, at most 32 per plan; each life takes one by its hash
     and stretches it by a factor from 0.5 to 1.5 (equal offsets stay equal: ties). `twins`: the share of steps
-    that come twice. `burst`: so many lives more start in one and the same millisecond, every day at 10:00 UTC.
+    that come twice. `burst`: so many lives more start in one millisecond, every day at 10:00 UTC.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ _numbers = count(1)
 
 
 class _QuietThread(logging.Filter):
-    """Drops what one server thread logs, and nothing else: the gateway's own uvicorn uses the same loggers."""
+    """Drops what one server thread logs and nothing else: the gateway's own uvicorn uses the same loggers."""
 
     def __init__(self, thread_name: str) -> None:
         super().__init__()

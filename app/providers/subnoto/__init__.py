@@ -1,0 +1,31 @@
+"""Subnoto: audit logs by category, 50 records at a time, without dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.providers.base import CommonSettings, Provider
+from app.providers.subnoto.mapping import MAPPING, MAPPING_VERSION
+from app.providers.subnoto.settings import HELP, SubnotoSettings
+from app.providers.subnoto.source import SubnotoSource
+
+
+def _from_environment(env: Mapping[str, str], common: CommonSettings) -> SubnotoSource | None:
+    settings = SubnotoSettings.from_environment(env)
+    return None if settings is None else SubnotoSource("subnoto", settings, common)
+
+
+def _from_table(name: str, table: Mapping[str, Any], common: CommonSettings) -> SubnotoSource:
+    return SubnotoSource(name, SubnotoSettings.from_table(table), common)
+
+
+PROVIDER = Provider(
+    name="subnoto",
+    title="Subnoto",
+    mapping_version=MAPPING_VERSION,
+    mapping=MAPPING,
+    variables=HELP,
+    from_environment=_from_environment,
+    from_table=_from_table,
+)

@@ -1,9 +1,9 @@
 """An emulator of Subnoto's log API, written from the vendor's documents; it shares no code with the adapter.
 
-    emulator = Emulator(EmulatorOptions(events=500, ties="shuffled"), clock=clock)
-    with serve(emulator.app) as base_url:
-        ...
-        assert emulator.calls.refused == []
+emulator = Emulator(EmulatorOptions(events=500, ties="shuffled"), clock=clock)
+with serve(emulator.app) as base_url:
+    ...
+    assert emulator.calls.refused == []
 """
 
 from .application import Emulator, create_app, make_sandbox

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.sandbox.faults import Faults
 from app.sandbox.identifiers import Identifiers, mix_text
-from app.sandbox.instruments import CallLog, Clock, Faults, Instrumented, call_of, utc_now
+from app.sandbox.instruments import CallLog, Clock, Instrumented, call_of, utc_now
 
 from .bodies import ListBody, VendorError, invalid, parse_list_body
 from .entrance import why_refused
@@ -90,7 +91,7 @@ class Emulator:
     async def _list_logs(self, request: Request) -> Response:
         body = parse_list_body(await self._admit(request), self.options)
         if body.category in EXTRA_CATEGORIES:
-            raise VendorError(400, "LOG_CATEGORY_NOT_IMPLEMENTED", f"Logs of {body.category} are not available yet")
+            raise VendorError(400, "LOG_CATEGORY_NOT_IMPLEMENTED", f"No logs of {body.category} yet")
         if body.category not in self.options.permissions:
             needed = f"Read {body.category.capitalize()}"
             raise VendorError(403, "AUTHORIZATION_ERROR", f"This API key lacks the permission {needed}")
@@ -158,10 +159,11 @@ class Emulator:
         if error.refused:
             call_of(request).refused = error.message if error.details is None else str(error.details)
         self._errors += 1
+        now = self.clock().astimezone(UTC)
         return _json(
             error.body(
                 request_id=self._request_ids.uuid(self._errors),
-                timestamp=self.clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                timestamp=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 path=request.url.path,
             ),
             error.status,
@@ -172,7 +174,10 @@ class Emulator:
 
 
 def create_app(
-    options: EmulatorOptions | None = None, *, clock: Clock | None = None, records: Iterable[Record] | None = None
+    options: EmulatorOptions | None = None,
+    *,
+    clock: Clock | None = None,
+    records: Iterable[Record] | None = None,
 ) -> Instrumented:
     """The ASGI application alone, for whoever needs none of the hooks."""
     return Emulator(options, clock=clock, records=records).app

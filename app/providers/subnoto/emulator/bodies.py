@@ -1,4 +1,4 @@
-"""The body of `/public/logs/list`: its schema as the vendor's OpenAPI states it, and the vendor's error shape.
+"""The body of `/public/logs/list`: its schema by the vendor's OpenAPI, and the vendor's error shape.
 
 Source: the SDK's `generated/models/post_public_logs_list_*` (2.16.1) and the notes in `providers/subnoto.md`.
 """
@@ -124,7 +124,9 @@ def _faults_of_types(value: Any, category: Any, options: EmulatorOptions) -> lis
     if not isinstance(value, list):
         return [("eventTypes", "Expected an array")]
     allowed = event_types(category, options.newer_types) if category in CATEGORIES else ()
-    return [("eventTypes", f"{name!r} is no event type of this category") for name in value if name not in allowed]
+    return [
+        ("eventTypes", f"{name!r} is no event type of this category") for name in value if name not in allowed
+    ]
 
 
 def _is_uuid(value: Any) -> bool:

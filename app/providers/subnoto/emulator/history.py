@@ -61,9 +61,9 @@ class History:
     ) -> None:
         """Insert a record now (or once the clock reaches `visible_at`), as the youngest by `id`.
 
-        `timestamp` (aware datetime or milliseconds; default now) may be older or younger. `author` needs `id`,
-        `uuid`, `email`, `name` (default: the system). An envelope record without identifiers gets envelope
-        number 0 and the first workspace.
+        `timestamp` (aware datetime or milliseconds; default now) may be older or younger. `author` needs
+        `id`, `uuid`, `email`, `name` (default: the system). An envelope record without identifiers gets
+        envelope number 0 and the first workspace.
         """
         now = to_milliseconds(self._clock())
         moment = now if timestamp is None else timestamp
@@ -152,9 +152,13 @@ class History:
 
     def knows_workspace(self, uuid: str) -> bool:
         """Whether the team has (or had a record in) this workspace."""
-        return uuid in self.account.workspaces or any(uuid == record.workspace_uuid for record in self._appended)
+        return uuid in self.account.workspaces or any(
+            uuid == record.workspace_uuid for record in self._appended
+        )
 
-    def shelf(self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str]) -> Shelf | None:
+    def shelf(
+        self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str]
+    ) -> Shelf | None:
         """The visible records that match; None where no record of the envelope exists.
 
         Built on first use, extended afterwards, so that asking again costs what has come since.

@@ -1,4 +1,4 @@
-"""What happens to the emulated team's envelopes, and what its records say. Everything follows from the seed."""
+"""What happens to the emulated team's envelopes, and what its records say: all from the seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,12 @@ SYSTEM = {"id": 0, "uuid": NIL_UUID, "email": "", "name": "System"}
 WORKSPACES = 2
 USERS = 5
 TEAM_PLANS = 30  # single events; among 256 plans this makes about 2 % of all records
+_BY_THE_SYSTEM = ("ENVELOPE_COMPLETED", "ENVELOPE_APPROVAL_PHASE_COMPLETED", "OAUTH_TOKEN_REUSE_DETECTED")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One record of a life: its offset in milliseconds from the start, its type, whose it is (-1: no one's)."""
+    """One record of a life: offset in milliseconds from the start, type, and recipient (-1: none)."""
 
     offset: int
     event_type: str
@@ -85,7 +86,7 @@ def _sign(random: Random, at: int, recipient: int, steps: list[Step]) -> int:
 
 
 class Account:
-    """The people, workspaces and envelopes of one emulated team. `number` is an envelope's (or team event's)."""
+    """The people, workspaces and envelopes of one team. `number` is an envelope's (or team event's)."""
 
     def __init__(self, seed: int, newer_types: bool, team_name: str) -> None:
         self.lives = make_lives(seed, newer_types)
@@ -116,9 +117,7 @@ class Account:
 
     def author(self, number: int, step: Step) -> dict[str, Any]:
         """Users create, send and cancel; what recipients and the service do is the system's."""
-        if step.recipient >= 0 or step.event_type in ("ENVELOPE_COMPLETED", "ENVELOPE_APPROVAL_PHASE_COMPLETED"):
-            return SYSTEM
-        if step.event_type == "OAUTH_TOKEN_REUSE_DETECTED":
+        if step.recipient >= 0 or step.event_type in _BY_THE_SYSTEM:
             return SYSTEM
         return self.users[mix(self._salt ^ number) % USERS]
 
@@ -129,16 +128,30 @@ class Account:
         title = f"{_pick(DOCUMENT_KINDS, self._salt + number)} {1000 + number}"
         recipients = [self._recipient(number, n) for n in range(life.recipients)]
         documents = [
-            {"uuid": self._documents.uuid(4 * number + n), "title": f"{title}.pdf", "pages": 2 + (number + n) % 9}
+            {
+                "uuid": self._documents.uuid(4 * number + n),
+                "title": f"{title}.pdf",
+                "pages": 2 + (number + n) % 9,
+            }
             for n in range(1 + number % 2)
         ]
         if step.event_type == "ENVELOPE_CREATED":
             return {"envelopeTitle": title, "documents": documents, "source": "api" if number % 3 else "web"}
         if step.event_type == "ENVELOPE_SENT":
             expiry = {"days": 30, "reminders": [3, 7, 14]} if number % 2 else None
-            return {"envelopeTitle": title, "recipients": recipients, "expiry": expiry, "sequential": number % 4 == 0}
+            return {
+                "envelopeTitle": title,
+                "recipients": recipients,
+                "expiry": expiry,
+                "sequential": number % 4 == 0,
+            }
         if step.event_type == "ENVELOPE_COMPLETED":
-            return {"envelopeTitle": title, "documents": documents, "signatures": life.recipients, "sizeMb": 0.25}
+            return {
+                "envelopeTitle": title,
+                "documents": documents,
+                "signatures": life.recipients,
+                "sizeMb": 0.25,
+            }
         if step.event_type == "ENVELOPE_CANCELED":
             return {"envelopeTitle": title, "reason": "Replaced by a newer version — «v2»"}
         if step.recipient < 0:
@@ -178,7 +191,11 @@ class Account:
         if event_type.startswith("API_KEY"):
             return {"keyName": f"Integration {number % 40}", "permissions": ["Read Team", "Read Envelope"]}
         if event_type.startswith("WEBHOOK"):
-            return {"url": f"https://hooks.example.com/{number % 17}", "events": ["ENVELOPE_COMPLETED"], "active": True}
+            return {
+                "url": f"https://hooks.example.com/{number % 17}",
+                "events": ["ENVELOPE_COMPLETED"],
+                "active": True,
+            }
         if event_type.startswith("SSO"):
             return {"domain": "team.example.com", "provider": "saml", "enforced": bool(number & 1)}
         if event_type.startswith(("OAUTH", "AGENT")):

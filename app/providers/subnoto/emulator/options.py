@@ -11,8 +11,8 @@ class EmulatorOptions:
     """How this account looks and behaves. The defaults are the vendor's present API, as its SDK expects it.
 
     History: `seed`, `events` (exact number at creation), `days`, `twins` (share of records that come twice,
-    equal in every field), `tie_burst` (so many more envelopes created in one millisecond, daily at 10:00 UTC),
-    `skew_seconds` (`timestamp` runs back against insertion by up to this).
+    equal in every field), `tie_burst` (so many more envelopes created in one millisecond, daily at 10:00
+    UTC), `skew_seconds` (`timestamp` runs back against insertion by up to this).
 
     Key: `access_key`, `secret_key`, `permissions` (the categories it may read), `team_name`.
 

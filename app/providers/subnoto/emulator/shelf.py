@@ -13,7 +13,7 @@ Ties = Literal["id", "reverse", "shuffled"]
 
 
 class Shelf:
-    """Sequence numbers ordered by insertion and by timestamp. `shuffle` draws a new order of ties per call."""
+    """Sequence numbers ordered by insertion and by timestamp."""
 
     def __init__(self, timestamp_of: Callable[[int], int]) -> None:
         self._timestamp_of = timestamp_of
@@ -41,7 +41,9 @@ class Shelf:
             for key in keys:
                 insort(self._by_time, key)
 
-    def page(self, *, by: str, descending: bool, skip: int, take: int, ties: Ties, shuffle: Random) -> list[int]:
+    def page(
+        self, *, by: str, descending: bool, skip: int, take: int, ties: Ties, shuffle: Random
+    ) -> list[int]:
         """The records at positions `skip` to `skip + take` of the order asked for."""
         size = len(self._by_id)
         first, last = min(skip, size), min(skip + take, size)
@@ -54,8 +56,10 @@ class Shelf:
             return found[::-1] if descending else found
         return self._by_timestamp(first, last, descending, ties, shuffle)
 
-    def _by_timestamp(self, first: int, last: int, descending: bool, ties: Ties, shuffle: Random) -> list[int]:
-        """Positions `first` to `last` (counted upwards); runs of equal timestamps are ordered whole, then cut."""
+    def _by_timestamp(
+        self, first: int, last: int, descending: bool, ties: Ties, shuffle: Random
+    ) -> list[int]:
+        """Positions `first` to `last`, counted upwards; runs of ties are ordered whole, then cut."""
         start = bisect_left(self._by_time, self._by_time[first] >> _BITS << _BITS)
         end = bisect_left(self._by_time, ((self._by_time[last - 1] >> _BITS) + 1) << _BITS)
         keys = self._by_time[start:end]

@@ -1,4 +1,4 @@
-"""The event types of the vendor's documents: tutorial page (older) and SDK 2.16.1 / reference page (newer)."""
+"""The event types of the vendor's documents: tutorial page (older), SDK 2.16.1 and reference page (newer)."""
 
 OLDER: dict[str, tuple[str, ...]] = {
     "envelope": (

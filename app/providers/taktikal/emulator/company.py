@@ -12,7 +12,15 @@ from .ticks import to_text
 USERS = 4
 FLOWS = 6
 _TOWNS = (("101", "Demo City"), ("600", "Sample Fjord"), ("800", "Test Village"), ("220", "Placeholder Bay"))
-_SIGNATURE_TYPES = ("Qualified", "Qualified", "Qualified", "Simple", "ClickToSign", "AdvancedVeriff", "BankIdSe")
+_SIGNATURE_TYPES = (
+    "Qualified",
+    "Qualified",
+    "Qualified",
+    "Simple",
+    "ClickToSign",
+    "AdvancedVeriff",
+    "BankIdSe",
+)
 _WORDS = {
     "Created": "Signing process created. ProcessKey: {process}.",
     "SigneeAdded": "Signee added. Processkey: {process}. Signee key: {signee}.",
@@ -60,13 +68,14 @@ class Company:
         """A process without its log. `created`: the tick of its first entry."""
         drawn = mix(self._salt ^ number)
         flow = drawn % FLOWS
+        title = f"{DOCUMENT_KINDS[(drawn >> 16) % len(DOCUMENT_KINDS)]} {number}.pdf"
         key = self.process_key(number)
         return Process(
             key=key,
             started_by=self.users[(drawn >> 8) % USERS],
             flow_key=self._flows.hexadecimal(flow)[:12],
             flow_type=FLOW_TYPES[flow % 4],
-            file_name=f"{DOCUMENT_KINDS[(drawn >> 16) % len(DOCUMENT_KINDS)]} {number}.pdf".lower().replace(" ", "-"),
+            file_name=title.lower().replace(" ", "-"),
             signees=tuple(self._signee(number, n, key, created) for n in range(life.signees)),
             sequence_signees=self._sequence(number, life, key) if life.sequential else (),
             attachments=(self._attachment(number, key),) if life.attachment else (),
@@ -98,7 +107,9 @@ class Company:
             severity="permanent" if failed else "",
             reason=" mailbox unavailable" if failed else "",
         )
-        author = "Mailgun" if mailed else process.started_by if step.status in _OF_THE_USER else "Taktikal.Core"
+        author = process.started_by if step.status in _OF_THE_USER else "Taktikal.Core"
+        if mailed:
+            author = "Mailgun"
         return Entry(process.key, step.status, ticks, description, author, None, members)
 
     def _signee(self, number: int, position: int, process_key: str, created: int) -> dict[str, Any]:

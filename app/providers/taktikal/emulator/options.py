@@ -8,9 +8,9 @@ from typing import Literal
 class EmulatorOptions:
     """How this company's account looks and behaves. The defaults are the likeliest reading of the documents.
 
-    History: `seed`, `events` (exact number of log entries at creation), `days`, `twins` (share of entries that
-    come twice, equal in every field), `tie_burst` (so many processes more created at one tick, daily at 10:00
-    UTC), `lag_seconds` (how long after its `createdAt` an entry can first be read).
+    History: `seed`, `events` (exact number of log entries at creation), `days`, `twins` (share of entries
+    that come twice, equal in every field), `tie_burst` (so many processes more created at one tick, daily at
+    10:00 UTC), `lag_seconds` (how long after its `createdAt` an entry can first be read).
 
     Key: `company_key`, `api_key`.
 

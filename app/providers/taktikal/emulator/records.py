@@ -19,8 +19,11 @@ Members = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One signing process without its log. The lists hold objects as the vendor names their members (camel
-    case); `createdAt` and `updatedAt` in them are texts."""
+    """One signing process without its log.
+
+    The lists hold objects as the vendor names their members (camel case); `createdAt` and `updatedAt` in them
+    are texts. `status` None: what its entries say. `created` None: the tick of its first inserted entry.
+    """
 
     key: str
     started_by: str = "test@example.com"
@@ -30,7 +33,8 @@ class Process:
     signees: tuple[Members, ...] = ()
     sequence_signees: tuple[Members, ...] = ()
     attachments: tuple[Members, ...] = ()
-    status: str | None = None  # None: what its entries say
+    status: str | None = None
+    created: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

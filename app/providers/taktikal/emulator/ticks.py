@@ -9,7 +9,8 @@ TICKS_PER_DAY = 86_400 * TICKS_PER_SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})"
-    r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2})?)(?:\.(?P<fraction>\d{1,7}))?\s*(?P<offset>Z|z|[+-]\d{2}:?\d{2})?)?"
+    r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2})?)(?:\.(?P<fraction>\d{1,7}))?"
+    r"(?P<offset>Z|z|[+-]\d{2}:?\d{2})?)?"
 )
 
 

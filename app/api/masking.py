@@ -1,0 +1,115 @@
+"""What a caller may see of an event.
+
+Without `pii:read` private values become `***`; signing links never go out, to nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from copy import copy
+from typing import Any
+
+from app.domain.event import Event
+from app.domain.record import Record
+from app.engine.masking import MASK, Mask, is_private_name, mask_for
+
+#: Texts of an event, beside `data` and `raw`, in which a private value may have been written. Ids stay as
+#: they are.
+_TEXTS = (
+    ("actor", ("name", "email")),
+    ("envelope", ("name", "owner")),
+    ("recipient", ("name", "email")),
+)
+
+#: Names under which a provider keeps lists of people and files, whose members' `url` lets its holder sign or
+#: read.
+_LINKED = ("signee", "signer", "attachment", "recipient")
+_LINKS = ("url", "href", "link", "signingurl", "signinglink", "signurl")
+
+
+def visible_event(
+    record: Record, *, private: bool, raw: bool, masks: dict[tuple[str, ...], Mask] | None = None
+) -> Event:
+    """The record's event as a caller may see it: unmasked with `private`, with `raw` where that is asked for.
+
+    `masks` is scratch space that records of one answer share: many of them name the same people.
+    """
+    # A copy: a record may keep its event, and other callers may see more or less of it.
+    event = copy(record.event())
+    event.raw = record.raw() if raw else None
+    if private:
+        event.data = _without_links(event.data, False)
+        event.raw = _without_links(event.raw, False)
+        return event
+    values = tuple(sorted({value for value in record.private_values() if value}))
+    masks = {} if masks is None else masks
+    mask = masks.get(values)
+    if mask is None:
+        mask = masks[values] = mask_for(values)
+    _mask_event(event, mask)
+    return event
+
+
+def _mask_event(event: Event, mask: Mask) -> None:
+    for part, names in _TEXTS:
+        holder = copy(getattr(event, part))
+        for name in names if holder is not None else ():
+            text = getattr(holder, name)
+            if text:
+                setattr(holder, name, mask(text))
+        setattr(event, part, holder)
+    if event.recipient is not None:
+        event.recipient.phone = event.recipient.phone and MASK
+        event.recipient.national_id = event.recipient.national_id and MASK
+    if event.description:
+        event.description = mask(event.description)
+    if event.user_agent:
+        event.user_agent = mask(event.user_agent)
+    event.data = _masked(_without_links(event.data, False), mask)
+    event.raw = _masked(_without_links(event.raw, False), mask)
+
+
+def _masked(value: Any, mask: Mask) -> Any:
+    """A copy of `value` with private values masked, in keys too."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {
+            mask(str(name)): _hidden(item) if is_private_name(str(name)) else _masked(item, mask)
+            for name, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_masked(item, mask) for item in value]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # A phone may come as a number; one that merely has the same digits in it, such as a timestamp, stays.
+        return MASK if mask(str(value)) == MASK else value
+    return value
+
+
+def _hidden(value: Any) -> Any:
+    """`***`, except for what says nothing: null, true, false and what is empty."""
+    return value if value is None or isinstance(value, bool) or value in ("", [], {}) else MASK
+
+
+def _without_links(value: Any, linked: bool) -> Any:
+    """`value` without the links of signees and attachments, at any depth; a copy wherever something is left
+    out.
+    """
+    if isinstance(value, dict):
+        return {
+            name: _without_links(item, linked or _is_linked(name))
+            for name, item in value.items()
+            if not ((linked or _is_linked(name)) and _plain(name) in _LINKS)
+        }
+    if isinstance(value, (list, tuple)):
+        return [_without_links(item, linked) for item in value]
+    return value
+
+
+def _is_linked(name: object) -> bool:
+    plain = _plain(name)
+    return any(part in plain for part in _LINKED)
+
+
+def _plain(name: object) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(name).lower())

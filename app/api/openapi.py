@@ -1,0 +1,157 @@
+"""The OpenAPI document: what FastAPI derives from the routes, put into the form that client generators read
+best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.api.problems import MEDIA_TYPE, PROBLEMS
+from app.api.schemas import Problem
+from app.providers.base import Provider
+
+TITLE = "Audit gateway"
+
+SUMMARY = "One feed of audit events over several e-signature accounts."
+
+DESCRIPTION = """\
+One normalized, ordered feed of audit events over all configured e-signature accounts.
+
+Three calls are all one needs:
+
+1. `GET /events` reads the newest page: who did what, to which envelope, when.
+2. `GET /events?cursor=…` with the `next_cursor` of that page reads the next one, until `has_more` is false.
+   Every event comes once and only once, whatever happens meanwhile.
+3. `GET /events?envelope_id=…&order=asc` tells one envelope's life from its beginning.
+
+Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Every error is
+`application/problem+json` with a stable `code`, and names the parameter and the remedy.
+"""
+
+TAGS = [
+    {"name": "events", "description": "The audit events, and what they mean."},
+    {"name": "sources", "description": "The accounts that events come from."},
+    {"name": "health", "description": "Is the gateway alive, and ready? No API key is needed."},
+]
+
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, as a bearer token."},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The same key in its own header.",
+    },
+}
+
+_STATUSES = {
+    "events": (400, 401, 403, 422, 429, 500, 502, 503, 504),
+    "event": (401, 403, 404, 422, 429, 500, 502, 503, 504),
+    "guarded": (401, 403, 422, 429, 500),
+    "open": (500,),
+    "ready": (500, 503),
+}
+
+
+def problems(kind: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: the problems that it may answer with."""
+    return {status: _problem(status) for status in _STATUSES[kind]}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    codes = [code for code, (of, _) in PROBLEMS.items() if of == status]
+    headers: dict[str, Any] = {}
+    if status == 401:
+        headers = {"WWW-Authenticate": _header("How to authenticate.")}
+    elif status in (429, 503):
+        headers = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    schema = {"$ref": "#/components/schemas/Problem"}
+    examples = {code: {"summary": PROBLEMS[code][1], "value": _example(code)} for code in codes}
+    return {
+        "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
+        "headers": headers | {"X-Request-ID": _header("Names this call in the gateway's log.")},
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
+    }
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _example(code: str) -> dict[str, Any]:
+    status, title = PROBLEMS[code]
+    fault = {"parameter": "limit", "message": "must be a whole number from 1 to 1000"}
+    faults = [fault] if code == "invalid_parameter" else []
+    source = {"name": "main", "code": code, "detail": title, "provider_request_id": None, "retry_after": None}
+    return {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": f"{fault['parameter']}: {fault['message']}" if faults else f"{title}.",
+        "instance": "/events",
+        "code": code,
+        "request_id": "8f14e45fceea167a5a36dedd4bea2543",
+        "errors": faults,
+        "sources": [source] if code.startswith("source_") else [],
+    }
+
+
+def install_openapi(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[str, Any]) -> None:
+    """Make `app.openapi()` give our document. `schemas` are added to its components under their names."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, providers, schemas)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    document = get_openapi(
+        title=TITLE,
+        version=version("audit-gateway"),
+        summary=SUMMARY,
+        description=DESCRIPTION,
+        routes=app.routes,
+        tags=TAGS,
+        servers=[{"url": "/"}],
+    )
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = SECURITY_SCHEMES
+    components.setdefault("schemas", {}).update(schemas)
+    document["security"] = [{"bearer": []}, {"apiKey": []}]
+    _name_vendors(document, providers)
+    return document
+
+
+def _name_vendors(document: dict[str, Any], providers: Mapping[str, Provider]) -> None:
+    """Fill in the examples that only the providers can give: their names and their own values."""
+    names = list(providers)
+    values = [
+        row.provider_type
+        for provider in providers.values()
+        for row in provider.mapping
+        if row.type == "recipient.signed"
+    ]
+    schemas = document["components"]["schemas"]
+    for schema in schemas.values():
+        properties = schema.get("properties", {})
+        for field, examples in (("provider", names), ("provider_type", values)):
+            if field in properties:
+                properties[field]["examples"] = examples
+    for parameter in document["paths"]["/events"]["get"]["parameters"]:
+        for field, examples in (("provider", names), ("provider_type", values)):
+            if parameter["name"] == field:
+                parameter["schema"]["items"]["examples"] = examples
+
+
+def problem_schemas() -> dict[str, Any]:
+    """The schemas of a problem, which every route refers to and none returns."""
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    return {**schema.pop("$defs"), "Problem": schema}

@@ -1,0 +1,109 @@
+"""The query parameters of `GET /events`, described for the OpenAPI document.
+
+`app.feed.PARAMETERS` says what is accepted; this table says it in words. A test holds the two to the same
+names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.feed.model import DEFAULT_LIMIT, MAX_LIMIT
+from app.feed.parameters import MAX_ENVELOPE_IDS
+
+Json = dict[str, Any]
+
+_TIME = (
+    "An RFC 3339 date-time with an offset (in a URL, write `+` as `%2B`), or a date, which is midnight UTC."
+)
+
+
+def _text(description: str, *examples: str) -> Json:
+    schema: Json = {"type": "string", "minLength": 1}
+    return _parameter(description, schema | ({"examples": list(examples)} if examples else {}))
+
+
+def _choice(description: str, *values: str, default: str | None = None) -> Json:
+    schema: Json = {"type": "string", "examples": list(values), "pattern": f"^({'|'.join(values)})$"}
+    return _parameter(description, schema | ({"default": default} if default else {}))
+
+
+def _flag(description: str) -> Json:
+    return _parameter(description, {"type": "boolean", "default": False})
+
+
+def _list(description: str, *examples: str, **limits: Any) -> Json:
+    items: Json = {"type": "string", "minLength": 1}
+    if examples:
+        items["examples"] = list(examples)
+    parameter = _parameter(
+        f"{description} May be repeated: any of the values matches.",
+        {"type": "array", "items": items} | limits,
+    )
+    return parameter | {"style": "form", "explode": True}
+
+
+def _parameter(description: str, schema: Json) -> Json:
+    return {"in": "query", "required": False, "description": description, "schema": schema}
+
+
+DESCRIBED: Mapping[str, Json] = {
+    "since": _text(
+        f"Only events at or after this time. {_TIME} Default: 30 days before `until`; with `envelope_id`,"
+        " the beginning.",
+        "2026-05-01T00:00:00Z", "2026-05-01",
+    ),
+    "until": _text(
+        f"Only events before this time. {_TIME} Default: now, which every further page keeps.",
+        "2026-06-01T00:00:00Z", "2026-06-01",
+    ),
+    "source": _list("Only these sources, by the names that `GET /sources` lists.", "main"),
+    "provider": _list("Only sources of these vendors."),
+    "category": _list("Only this part of the accounts.", "envelope", "team"),
+    "type": _list(
+        "Only these types: exact, or a prefix ending in `.*`. `GET /event-types` lists them.",
+        "recipient.signed", "recipient.*",
+    ),
+    "provider_type": _list("Only these values of the provider's own status or event type, exactly."),
+    "envelope_id": _list("Only the events of these envelopes.", maxItems=MAX_ENVELOPE_IDS),
+    "workspace_id": _text("Only events of this workspace."),
+    "flow_id": _text("Only events of envelopes made from this flow (template)."),
+    "flow_type": _text("Only events of envelopes of this type of flow."),
+    "envelope_status": _choice(
+        "Only events of envelopes whose status is now this one.", "completed", "active", "inactive"
+    ),
+    "owner": _text("Only events of envelopes that this user (e-mail address) started.", "anna@example.com"),
+    "actor": _text("Only what this one (e-mail address, in any letter case) did.", "anna@example.com"),
+    "recipient": _text("Only events of the recipient with this id or e-mail address.", "jonas@example.com"),
+    "q": _text("Free text: as each provider searches its own records.", "lease"),
+    "order": _choice("`desc`: newest first. `asc`: its exact reverse.", "desc", "asc", default="desc"),
+    "limit": _parameter(
+        "How many events a page may have. May change from page to page.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    ),
+    "cursor": _text(
+        "The `next_cursor` of an earlier page: goes on right behind it. Filters may then be left out; one"
+        " that differs from the cursor's is an error.",
+    ),
+    "include": _list(
+        "`raw`: each event's record as the provider delivered it; needs the scope `raw:read`."
+        " `total`: accepted; totals are null in this version.",
+        "raw", "total",
+    ),
+    "partial": _flag("`true`: a source that fails does not fail the call; it is named in `sources`."),
+    "follow": _flag(
+        "`true`, with `order=asc` and without `until`: `next_cursor` is always there, and asking again later"
+        " goes on with what has come since."
+    ),
+}  # fmt: skip
+
+INCLUDE_RAW: Json = {
+    "name": "include",
+    **_list("`raw`: the record as the provider delivered it; needs the scope `raw:read`.", "raw"),
+}
+
+
+def event_parameters() -> list[Json]:
+    """The OpenAPI parameters of `GET /events`."""
+    return [{"name": name, **described} for name, described in DESCRIBED.items()]

@@ -1,0 +1,31 @@
+"""Raw query strings: read strictly, because a parameter that is silently dropped would widen the answer."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+from app.domain.errors import ParameterError
+
+MAX_PAIRS = 1000
+
+
+def pairs_of(request: Request) -> list[tuple[str, str]]:
+    """The query's (name, value) pairs as they were written, blank values included. Raises ParameterError."""
+    query: bytes = request.scope["query_string"]
+    try:
+        text = query.decode("ascii")
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
+    except UnicodeError:
+        message = "must be percent-encoded UTF-8"
+    except ValueError:
+        message = f"must have at most {MAX_PAIRS} parameters"
+    raise ParameterError("invalid_parameter", [("query", message)])
+
+
+async def no_parameters(request: Request) -> None:
+    """A dependency for calls without query parameters: any at all is an error."""
+    if names := sorted({name for name, _ in pairs_of(request)}):
+        message = "is not a parameter of this call; it takes none"
+        raise ParameterError("unknown_parameter", [(name, message) for name in names])

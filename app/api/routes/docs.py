@@ -1,0 +1,94 @@
+"""`GET /docs`: Swagger UI from files that ship with `fastapi-swagger`. Nothing is fetched from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from app.api.keys import SANDBOX_KEY
+from app.api.openapi import TITLE
+
+router = APIRouter(include_in_schema=False)
+
+_ASSETS = {
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "favicon-32x32.png": "image/png",
+}
+
+# The page's own script is a file of its own, so that the policy can forbid every inline script and every
+# other host.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+# Relative addresses: the page works under whatever path a proxy puts it.
+_PAGE = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{TITLE}</title>
+<link rel="icon" type="image/png" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+
+_START = """window.ui = SwaggerUIBundle({
+  url: new URL("openapi.json", document.baseURI).href,
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  displayRequestDuration: true,
+  persistAuthorization: true,
+  tryItOutEnabled: false,
+  filter: false,
+  validatorUrl: null,
+  defaultModelsExpandDepth: 0,
+  presets: [SwaggerUIBundle.presets.apis],
+  layout: "BaseLayout",
+  onComplete: function () {
+    const key = %s;
+    if (key) { window.ui.preauthorizeApiKey("bearer", key); }
+  }
+});
+"""
+
+
+@router.get("/docs")
+async def swagger_ui(request: Request) -> Response:
+    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})
+
+
+@router.get("/docs/start.js")
+async def swagger_ui_start(request: Request) -> Response:
+    # Only the sandbox's key is ever filled in: everybody knows it, and it opens invented data.
+    key = SANDBOX_KEY if request.app.state.sandbox else ""
+    return Response(
+        _START % json.dumps(key),
+        media_type="text/javascript; charset=utf-8",
+        headers={"Cache-Control": "no-cache"},
+    )
+
+
+@router.get("/docs/{name}")
+async def swagger_ui_file(name: str) -> Response:
+    if name not in _ASSETS:
+        raise HTTPException(404)
+    return Response(_asset(name), media_type=_ASSETS[name], headers={"Cache-Control": "max-age=86400"})
+
+
+@cache
+def _asset(name: str) -> bytes:
+    return (resources.files("fastapi_swagger.resources") / name).read_bytes()

@@ -1,0 +1,52 @@
+"""`GET /event-types`: the vocabulary, from every provider's mapping table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from app.api.openapi import problems
+from app.api.queries import no_parameters
+from app.api.rendering import encode
+from app.api.schemas import EventTypes
+from app.api.security import requires
+from app.domain.caller import Caller
+from app.providers.base import Provider
+
+router = APIRouter(tags=["events"])
+
+
+@router.get(
+    "/event-types",
+    response_model=EventTypes,
+    summary="List the event types",
+    responses={200: {"description": "All types."}, **problems("guarded")},
+)
+async def list_event_types(
+    request: Request,
+    caller: Annotated[Caller, Depends(requires("events:read"))],
+    _: Annotated[None, Depends(no_parameters)],
+) -> Response:
+    """Every type there is, with the providers' values that become it. Any other value becomes `unknown`."""
+    body = encode(event_types(request.app.state.providers))
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def event_types(providers: Mapping[str, Provider]) -> dict[str, Any]:
+    """The body, sorted by type; within one, in the order of the providers' tables."""
+    by_type: dict[str, list[dict[str, str]]] = {}
+    for provider in providers.values():
+        for row in provider.mapping:
+            by_type.setdefault(row.type, []).append(
+                {"provider": provider.name, "provider_type": row.provider_type, "category": row.category}
+            )
+    return {
+        "data": [{"type": type_, "mappings": rows} for type_, rows in sorted(by_type.items())],
+        "providers": [
+            {"name": provider.name, "title": provider.title, "mapping_version": provider.mapping_version}
+            for provider in providers.values()
+        ],
+    }

@@ -1,0 +1,127 @@
+"""`GET /events` and `GET /events/{event_id}`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from app.api.context import request_log
+from app.api.openapi import problems
+from app.api.parameters import INCLUDE_RAW, event_parameters
+from app.api.queries import pairs_of
+from app.api.rendering import render_event, render_page
+from app.api.schemas import Event, EventPage
+from app.api.security import require_scope, requires
+from app.domain.caller import Caller
+from app.domain.errors import ParameterError
+from app.feed import Feed, Page, parse_parameters
+
+router = APIRouter(tags=["events"])
+
+#: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
+_KEPT = ("limit", "include", "partial")
+
+_HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]+\Z")
+
+_NEXT_PAGE: dict[str, Any] = {
+    "NextPage": {
+        "operationId": "list_events",
+        "description": "The next page, while `has_more` is true.",
+        "parameters": {"cursor": "$response.body#/page/next_cursor"},
+    }
+}
+
+_PAGE_HEADERS: dict[str, Any] = {
+    "Link": {
+        "description": 'The next page\'s URL, with `rel="next"` (RFC 8288).',
+        "schema": {"type": "string"},
+    },
+    "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
+    "X-Request-ID": {"description": "Names this call in the gateway's log.", "schema": {"type": "string"}},
+}
+
+
+@router.get(
+    "/events",
+    response_model=EventPage,
+    summary="Read one page of events",
+    responses={
+        200: {"description": "A page.", "headers": _PAGE_HEADERS, "links": _NEXT_PAGE},
+        **problems("events"),
+    },
+    openapi_extra={"parameters": event_parameters()},
+)
+async def list_events(
+    request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]
+) -> Response:
+    """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
+    pairs = pairs_of(request)
+    asked = parse_parameters(pairs)
+    if asked.include and "raw" in asked.include:
+        require_scope(caller, "raw:read")
+    feed: Feed = request.app.state.feed
+    page = await feed.page(asked, caller)
+    if "raw" in page.include:
+        # The cursor may have asked for it, and grants nothing.
+        require_scope(caller, "raw:read")
+    _note(request, page)
+    headers = {"Cache-Control": "no-store"}
+    if page.next_cursor is not None:
+        headers["Link"] = f'<{_next_url(request, pairs, page.next_cursor)}>; rel="next"'
+    return Response(render_page(page, caller), media_type="application/json", headers=headers)
+
+
+@router.get(
+    "/events/{event_id}",
+    response_model=Event,
+    summary="Read one event",
+    responses={200: {"description": "The event."}, **problems("event")},
+    openapi_extra={"parameters": [INCLUDE_RAW]},
+)
+async def get_event(
+    request: Request,
+    event_id: Annotated[str, Path(description="An event's `id`.")],
+    caller: Annotated[Caller, Depends(requires("events:read"))],
+) -> Response:
+    """One event, found again from its id alone."""
+    raw = False
+    for name, value in pairs_of(request):
+        if name != "include":
+            raise ParameterError(
+                "unknown_parameter", [(name, "is not a parameter of this call; known is include")]
+            )
+        if value != "raw":
+            raise ParameterError("invalid_parameter", [(name, "must be raw")])
+        raw = True
+    if raw:
+        require_scope(caller, "raw:read")
+    feed: Feed = request.app.state.feed
+    record = await feed.event(event_id, caller)
+    request_log(request).events = 1
+    body = render_event(record, caller, raw)
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _note(request: Request, page: Page) -> None:
+    log = request_log(request)
+    log.events = len(page.records)
+    for status in page.sources:
+        noted: dict[str, Any] = {"calls": status.calls, "records": status.records}
+        if status.bad_records:
+            noted["bad_records"] = status.bad_records
+        if status.error is not None:
+            noted["error"] = status.error.code
+        log.sources[status.name] = noted
+
+
+def _next_url(request: Request, pairs: list[tuple[str, str]], cursor: str) -> str:
+    query = urlencode([*((name, value) for name, value in pairs if name in _KEPT), ("cursor", cursor)])
+    url = request.url
+    # The Host header is whatever the caller wrote; one that could end the <…> early is left out of it.
+    return (
+        f"{url.scheme}://{url.netloc}{url.path}?{query}" if _HOST.match(url.netloc) else f"{url.path}?{query}"
+    )

@@ -1,0 +1,51 @@
+"""`GET /sources`: the configured accounts, and what can be asked of each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from app.api.openapi import problems
+from app.api.queries import no_parameters
+from app.api.rendering import encode
+from app.api.schemas import Sources
+from app.api.security import requires
+from app.domain.caller import Caller
+from app.domain.query import GATEWAY_FILTERS, PROVIDER_FILTERS
+from app.feed import Feed
+from app.providers.base import Source
+
+router = APIRouter(tags=["sources"])
+
+#: The parameters that sources differ in; the others are the gateway's own, and work everywhere.
+JUDGED = ("since", "until", "category", "envelope_id", *PROVIDER_FILTERS, *GATEWAY_FILTERS)
+
+
+@router.get(
+    "/sources",
+    response_model=Sources,
+    summary="List the sources",
+    responses={200: {"description": "The sources that the caller may read."}, **problems("guarded")},
+)
+async def list_sources(
+    request: Request,
+    caller: Annotated[Caller, Depends(requires("sources:read"))],
+    _: Annotated[None, Depends(no_parameters)],
+) -> Response:
+    """The configured accounts: which filters each has a notion of, and what is known of it."""
+    feed: Feed = request.app.state.feed
+    readable = [source for source in feed.sources.values() if caller.may_read(source.name)]
+    body = encode({"data": [source_info(source) for source in readable]})
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def source_info(source: Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "provider": source.provider,
+        "filters": {name: source.filters.get(name, "not_applicable") for name in JUDGED},
+        "settle": source.settle,
+        "details": source.describe(),
+    }

@@ -1,0 +1,254 @@
+"""The shapes of all answers, for the OpenAPI document. What is sent is made by `app.api.rendering` and
+friends.
+
+What may grow (types, statuses, codes) is an open string with examples, never an enumeration: a client
+generated today must not break on a provider's status of tomorrow. What may be null says so, and every field
+is always there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_EVENT_ID = "AQtzaWduLWlzLW1haW4"
+_REQUEST_ID = "8f14e45fceea167a5a36dedd4bea2543"
+
+
+class Schema(BaseModel):
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class Actor(Schema):
+    """Who did it."""
+
+    kind: str = Field(description="What kind of actor it was.", examples=["user", "recipient", "system"])
+    id: str | None = Field(description="The provider's id of the actor.")
+    name: str | None = Field(description="The actor's name; for a system, what the provider calls it.")
+    email: str | None = Field(description="The actor's e-mail address.", examples=["anna@example.com"])
+
+
+class Envelope(Schema):
+    """The envelope (signing process) that the event belongs to, as it is at present."""
+
+    id: str = Field(description="The provider's id of the envelope.")
+    name: str | None = Field(description="The envelope's or file's name.", examples=["lease.pdf"])
+    status: str | None = Field(
+        description="The provider's status of the envelope.", examples=["completed", "active"]
+    )
+    owner: str | None = Field(
+        description="E-mail address of the user who started it; null where it was not sent."
+    )
+    flow_id: str | None = Field(description="Id of the flow (template) that it was made from.")
+    workspace_id: str | None = Field(description="Id of the workspace that it is in.")
+    sequence_id: str | None = Field(description="Id of the signing sequence that it is part of.")
+
+
+class Recipient(Schema):
+    """The person the event is about."""
+
+    id: str | None = Field(description="The provider's id of the recipient.")
+    name: str | None = Field(description="The recipient's name.")
+    email: str | None = Field(description="The recipient's e-mail address.", examples=["jonas@example.com"])
+    phone: str | None = Field(description="Phone number; `***` without the scope `pii:read`.")
+    national_id: str | None = Field(description="National id number; `***` without the scope `pii:read`.")
+    signature_type: str | None = Field(description="How the recipient signs.", examples=["qualified"])
+
+
+class Delivery(Schema):
+    """What became of a notification."""
+
+    channel: str | None = Field(description="How it was sent.", examples=["sms", "email"])
+    status: str | None = Field(
+        description="How far it came.", examples=["sent", "delivered", "opened", "failed"]
+    )
+    purpose: str | None = Field(
+        description="What it was for.", examples=["invitation", "confirmation", "sender_notice"]
+    )
+
+
+class Event(Schema):
+    """One audit event, in one vocabulary for all providers."""
+
+    id: str = Field(
+        description="Opaque and unique; the same for the same record in every query and on every replica.",
+        examples=[_EVENT_ID],
+    )
+    source: str = Field(description="The configured account that it comes from.", examples=["main"])
+    provider: str = Field(description="The vendor of that account.")
+    type: str = Field(
+        description="What happened, as `object.past_participle`; `unknown` where there is no mapping.",
+        examples=["recipient.signed", "envelope.completed", "unknown"],
+    )
+    category: str = Field(
+        description="The part of the account that it concerns.", examples=["envelope", "team"]
+    )
+    outcome: str | None = Field(
+        description="`failure` for a failed delivery or a denied grant; null where the type is `unknown`.",
+        examples=["success", "failure"],
+    )
+    provider_type: str = Field(description="The provider's own status or event type, untouched.")
+    provider_id: str | None = Field(description="The provider's own id of the record, where it has one.")
+    occurred_at: datetime = Field(
+        description="When it happened, in UTC with six digits.", examples=["2026-05-08T11:06:01.560000Z"]
+    )
+    description: str | None = Field(description="The provider's own text.")
+    actor: Actor
+    envelope: Envelope | None = Field(description="Null for what concerns no envelope.")
+    recipient: Recipient | None = Field(description="Null for what concerns no recipient.")
+    delivery: Delivery | None = Field(description="Only for notifications.")
+    user_agent: str | None = Field(description="The actor's browser or program.", examples=["Mozilla/5.0"])
+    data: dict[str, Any] = Field(description="What the provider sent beyond the other fields.")
+    raw: Any = Field(description="The record as delivered; null without `include=raw`.")
+
+
+class PageInfo(Schema):
+    """Where this page stands."""
+
+    limit: int = Field(description="The page's limit.", examples=[100])
+    order: str = Field(description="`desc` (newest first) or `asc`.", examples=["desc", "asc"])
+    has_more: bool = Field(description="Whether anything is left beyond this page.")
+    next_cursor: str | None = Field(
+        description="Pass it as `cursor` for the next page; null when nothing is left."
+    )
+    scanned_to: datetime | None = Field(
+        description="How far the search came, where the gateway filters and stopped short of a full page."
+    )
+
+
+class Window(Schema):
+    """The time window that is read: `since` inclusive, `until` exclusive."""
+
+    since: datetime = Field(description="Its beginning.")
+    until: datetime | None = Field(description="Its end, pinned by the first page; null while following.")
+
+
+class SourceStatus(Schema):
+    """How one source fared in this call."""
+
+    name: str = Field(examples=["main"], description="The source's name.")
+    provider: str = Field(description="Its vendor.")
+    status: str = Field(
+        description="`ok`, `skipped` (a filter does not apply), `forbidden` (a part is refused) or `failed`.",
+        examples=["ok", "skipped", "forbidden", "failed"],
+    )
+    reason: str | None = Field(description="Why it is not `ok`.")
+    complete_through: datetime | None = Field(
+        description="The answer is complete up to this time; null for a failed or skipped source."
+    )
+
+
+class EventPage(Schema):
+    """One page of events of all sources, in one order."""
+
+    data: list[Event] = Field(description="The events.")
+    page: PageInfo
+    window: Window
+    total: dict[str, Any] | None = Field(description="Always null in this version.")
+    sources: list[SourceStatus] = Field(description="How each source fared.")
+
+
+class TypeMapping(Schema):
+    """One value of a provider that becomes this type."""
+
+    provider: str = Field(description="The vendor.")
+    provider_type: str = Field(description="The vendor's own value.")
+    category: str = Field(
+        description="The part of an account that it occurs in.", examples=["envelope", "team"]
+    )
+
+
+class EventType(Schema):
+    """One type, and where it comes from."""
+
+    type: str = Field(description="The type, as events carry it.", examples=["recipient.signed"])
+    mappings: list[TypeMapping] = Field(description="The providers' values that become it.")
+
+
+class ProviderInfo(Schema):
+    """A vendor that the gateway can read."""
+
+    name: str = Field(description="As in `provider`.")
+    title: str = Field(description="As the vendor writes it.")
+    mapping_version: str = Field(description="Changes whenever this provider's mapping does.", examples=["1"])
+
+
+class EventTypes(Schema):
+    """All types that there are. The list is open: more may come."""
+
+    data: list[EventType]
+    providers: list[ProviderInfo]
+
+
+class SourceInfo(Schema):
+    """One configured account."""
+
+    name: str = Field(description="Its name, as in the parameter `source`.", examples=["main"])
+    provider: str = Field(description="Its vendor.")
+    filters: dict[str, str] = Field(
+        description=(
+            "Who judges each parameter: `native` (the provider), `gateway`, or `not_applicable` (this source"
+            " is left out of an answer that filters by it)."
+        ),
+        examples=[{"since": "native", "type": "gateway", "workspace_id": "not_applicable"}],
+    )
+    settle: float = Field(
+        description="Seconds for which young events are held back from followers.", examples=[30]
+    )
+    details: dict[str, Any] = Field(description="Settings in force, and what was learnt of the account.")
+
+
+class Sources(Schema):
+    """The sources that the caller may read."""
+
+    data: list[SourceInfo]
+
+
+class Health(Schema):
+    """The state of this process."""
+
+    status: str = Field(description="`ok`.", examples=["ok"])
+
+
+class ProblemParameter(Schema):
+    """One parameter at fault."""
+
+    parameter: str = Field(description="Its name.", examples=["since"])
+    message: str = Field(
+        description="What is wrong with it and what to do.", examples=["must be earlier than until"]
+    )
+
+
+class ProblemSource(Schema):
+    """One source that could not answer."""
+
+    name: str | None = Field(description="The source's name.", examples=["main"])
+    code: str = Field(description="What went wrong there.", examples=["source_unavailable"])
+    detail: str = Field(description="The same in words.")
+    provider_request_id: str | None = Field(
+        description="The provider's id of the failed call, for its support."
+    )
+    retry_after: float | None = Field(
+        description="Seconds after which to try again, where the provider named them."
+    )
+
+
+class Problem(Schema):
+    """An error (RFC 9457)."""
+
+    type: str = Field(
+        description="A stable URI reference of the kind of error.", examples=["/problems/invalid_window"]
+    )
+    title: str = Field(description="The kind of error in words.", examples=["The time window is not valid"])
+    status: int = Field(description="The HTTP status.", examples=[422])
+    detail: str = Field(
+        description="What happened in this case, and the remedy.",
+        examples=["since: must be earlier than until"],
+    )
+    instance: str = Field(description="The path that was called.", examples=["/events"])
+    code: str = Field(description="The kind of error as a stable word.", examples=["invalid_window"])
+    request_id: str = Field(description="Names this call in the gateway's log.", examples=[_REQUEST_ID])
+    errors: list[ProblemParameter] = Field(description="The parameters at fault, if any.")
+    sources: list[ProblemSource] = Field(description="The sources that failed, if any.")

@@ -1,0 +1,47 @@
+"""`audit-gateway keys`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from app.api.keys import append_key, hash_of, make_api_key, new_key
+from app.domain.errors import ConfigurationError
+
+
+def make_key(
+    name: str,
+    scopes: str,
+    file: Path,
+    *,
+    sources: str | None = None,
+    rate: str | None = None,
+    expires: str | None = None,
+) -> str:
+    """Make a key, add its hash to `file`, and return it. Raises ConfigurationError, and then nothing was
+    written.
+    """
+    key = new_key()
+    try:
+        record = make_api_key(
+            name, hash_of(key), _list(scopes), None if sources is None else _list(sources), rate, expires
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"--{error}.") from None
+    if record.expires is not None and record.expires <= time.time_ns() // 1000:
+        raise ConfigurationError("--expires lies in the past; give a later time.")
+    try:
+        append_key(file, record)
+    except OSError as error:
+        raise ConfigurationError(f"--file: {file} cannot be written ({error.strerror}).") from None
+    if rate is not None:
+        print("The rate is kept with the key; this version does not enforce it yet.", file=sys.stderr)
+    print(
+        f"Added {name} to {file}. Set GATEWAY_API_KEYS_FILE={file} where the gateway runs.", file=sys.stderr
+    )
+    return key
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,105 @@
+"""The command `audit-gateway`. Each command imports what it needs when it runs: `--help` must not wait for a
+server.
+
+Exit codes: 0 for success and for a stop by SIGINT or SIGTERM, 1 for a failure while running, 2 for a wrong
+setting or argument.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.domain.errors import ConfigurationError
+
+cli = typer.Typer(
+    name="audit-gateway",
+    help="One feed of audit events over several e-signature accounts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they print local variables, and so secrets
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+keys = typer.Typer(help="API keys of the gateway's callers.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+
+
+@cli.command()
+def serve(
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Serve emulated accounts: no setting and no account is needed.")
+    ] = False,
+    sandbox_events: Annotated[
+        int, typer.Option(min=0, max=50_000_000, metavar="N", help="How many events the sandbox begins with.")
+    ] = 4000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")
+    ] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="How many processes serve.")] = 1,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file with settings; default: GATEWAY_CONFIG.")
+    ] = None,
+) -> None:
+    """Serve the HTTP API over the sources that the environment and the configuration file name."""
+    from app.cli.serving import Options, serve_gateway
+
+    raise typer.Exit(serve_gateway(Options(sandbox, sandbox_events, host, port, workers, config)))
+
+
+@keys.command("new")
+def new_key(
+    name: Annotated[str, typer.Option(help="Who the key is for; it appears in the log.")],
+    scopes: Annotated[str, typer.Option(metavar="A,B", help="What it grants, such as events:read,pii:read.")],
+    file: Annotated[Path, typer.Option(metavar="F", help="The keys' file; made where there is none.")],
+    sources: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these sources; default: all.")
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="N/UNIT", help="Calls allowed, such as 600/minute.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it ends, such as 2027-01-01.")
+    ] = None,
+) -> None:
+    """Make an API key. Its hash goes to the file; the key, once, is the only line on standard output."""
+    from app.cli.keys import make_key
+
+    print(make_key(name, scopes, file, sources=sources, rate=rate, expires=expires))
+
+
+@cli.command()
+def openapi(
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there, not to standard output.")
+    ] = None,
+) -> None:
+    """Print the OpenAPI document."""
+    from app.cli.document import openapi_text
+
+    text = openapi_text()
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"--output: {output} cannot be written ({error.strerror}).") from None
+
+
+def main() -> None:
+    """Run the command line. A setting or argument that is wrong is one line on standard error, and exit code
+    2.
+    """
+    try:
+        cli()
+    except ConfigurationError as error:
+        print(f"audit-gateway: {error.detail}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""A provider's record before it becomes an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from app.domain.event import Event
+from app.domain.order import Key
+
+
+class Record(Protocol):
+    """One audit record of a provider."""
+
+    @property
+    def key(self) -> Key:
+        """Its place in the gateway's order; see `app.domain.order`."""
+
+    @property
+    def provider_type(self) -> str:
+        """The provider's own status or event type, untouched."""
+
+    @property
+    def type(self) -> str:
+        """The gateway's type, `unknown` where the mapping has none."""
+
+    def event(self) -> Event:
+        """The normalized event, `raw` left None. Computed before any masking."""
+
+    def raw(self) -> Any:
+        """The record as delivered, less what is never handed out (signing links)."""
+
+    def texts(self) -> Iterable[tuple[str, str]]:
+        """(name, text) pairs that `q` is looked for in, where the gateway judges `q`. `name` is what the provider
+        calls the text, so that a caller who may not see phones is not answered by one."""
+
+    def private_values(self) -> Iterable[str]:
+        """Values that a caller without `pii:read` must not see anywhere in the event: ids, phones, addresses."""

@@ -1,0 +1,252 @@
+"""Makes one page: reads the streams side by side, filters, merges, and works out where the next page begins."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.domain.caller import Caller
+from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
+from app.domain.order import Position
+from app.domain.query import Query
+from app.domain.times import DAY, SECOND
+from app.engine.cursor import CursorState, StreamState
+from app.engine.filters import event_filter, matches_text, matches_type
+from app.engine.masking import is_private_name, mask_for
+from app.engine.merge import Merge, Stream
+from app.feed.model import Page, SourceStatus
+from app.feed.plan import Plan
+from app.providers.base import Reader, Record, Source, Span, Spent
+from app.providers.concurrency import together
+
+_MAX_CALLS = 64  #: of one read without gateway filters
+_MAX_WANT = 2000  #: records asked for at once where filters throw most of them away
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A stream that is read on this page."""
+
+    stream: Stream
+    reader: Reader
+    source: Source
+    old: StreamState
+    was_read: bool = False
+    seen: int = 0
+    kept: int = 0
+    as_of: int | None = None
+
+
+class Pager:
+    """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        sources: Mapping[str, Source],
+        caller: Caller,
+        *,
+        now: int,
+        deadline: float,
+        half_time: float,
+        scan: int,
+    ) -> None:
+        self._plan, self._sources, self._now = plan, sources, now
+        self._deadline, self._half_time, self._scan = deadline, half_time, scan
+        self._spent = {name: Spent(deadline=deadline) for name in plan.active}
+        self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
+        self._filters = bool(
+            plan.query.type or plan.query.provider_type or plan.query.actor or plan.query.recipient or plan.query.q
+        )
+        self._keeps = {name: _filter_for(plan.query, sources[name], caller) for name in plan.active}
+        self._readings = [reading for name in plan.active for reading in self._open(sources[name])]
+        self._merge = Merge(
+            [reading.stream for reading in self._readings], ascending=plan.query.ascending, limit=plan.limit
+        )
+        self._by_stream = {id(reading.stream): reading for reading in self._readings}
+
+    def _open(self, source: Source) -> list[_Reading]:
+        plan = self._plan
+        until = plan.window.until
+        readings = []
+        for name in source.streams(plan.query):
+            state = plan.states.get(source.name, {}).get(name, StreamState())
+            if state.done:
+                continue
+            position = plan.position if state.position is None else tuple(state.position)
+            span = Span(
+                plan.query,
+                plan.window.since,
+                # A follower reads what there is; what is too young to be certain is cut off by the ceiling.
+                self._now + DAY if until is None else until,
+                position,
+                state.hint,
+            )
+            reader = source.reader(name, span, self._spent[source.name])
+            readings.append(_Reading(Stream(source.name, name, position), reader, source, state))
+        return readings
+
+    async def page(self, seal: Callable[[CursorState], str]) -> Page:
+        """Raises SourcesFailed."""
+        while waiting := self._merge.advance():
+            await together(self._read(self._by_stream[id(stream)]) for stream in waiting)
+            if self._plan.query.follow:
+                self._merge.set_ceiling(self._watermark())
+        self._check_failures()
+        plan, merge = self._plan, self._merge
+        boundary = merge.boundary() or plan.position
+        stopped = merge.has_more and len(merge.records) < plan.limit and any(
+            reading.stream.stopped for reading in self._readings
+        )
+        cursor = None
+        if merge.has_more or plan.query.follow:
+            cursor = seal(self._state(boundary))
+        return Page(
+            records=merge.records,
+            limit=plan.limit,
+            order=plan.query.order,
+            has_more=merge.has_more,
+            next_cursor=cursor,
+            scanned_to=boundary[0] if stopped else None,
+            window=plan.window,
+            sources=self._statuses(),
+            include=plan.include,
+        )
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    async def _read(self, reading: _Reading) -> None:
+        stream, spent = reading.stream, self._spent[reading.source.name]
+        if self._filters and reading.was_read and (
+            spent.calls >= self._scan or time.monotonic() >= self._half_time
+        ):
+            stream.stopped = True
+            return
+        left = max(1, self._scan - spent.calls) if self._filters else _MAX_CALLS
+        reading.was_read = True
+        try:
+            async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
+                batch = await reading.reader.read(self._want(reading), left)
+        except TimeoutError:
+            self._fail(reading, SourceTimeout("the provider did not answer within the request's deadline"))
+        except SourceForbidden as error:
+            error.source = stream.source
+            status = self._status[stream.source]
+            status.status = "forbidden"
+            status.reason = "; ".join(filter(None, (status.reason, f"{stream.name}: {error.detail}")))
+            stream.ended = True
+        except SourceError as error:
+            self._fail(reading, error)
+        else:
+            kept = [record for record in batch.records if self._keeps[stream.source](record)]
+            reading.seen += len(batch.records)
+            reading.kept += len(kept)
+            if batch.as_of is not None:
+                reading.as_of = batch.as_of if reading.as_of is None else min(reading.as_of, batch.as_of)
+            self._status[stream.source].bad_records += batch.bad_records
+            self._merge.add(stream, kept, through=batch.through, ended=batch.ended)
+
+    def _want(self, reading: _Reading) -> int:
+        """How many records to ask for: those missing, and as many more as the filters are likely to throw away."""
+        missing = max(1, self._merge.missing)
+        if not self._filters or not reading.seen:
+            return missing
+        return min(_MAX_WANT, missing * (reading.seen + 1) // (reading.kept + 1))
+
+    def _fail(self, reading: _Reading, error: SourceError) -> None:
+        error.source = reading.source.name
+        if not self._plan.partial:
+            raise SourcesFailed([error])
+        reading.stream.failed = True
+        status = self._status[error.source]
+        status.status, status.error = "failed", error
+
+    def _check_failures(self) -> None:
+        """With `partial`, too, a page on which nobody could say anything is an error: the cursor stays good."""
+        failed = {reading.stream.source for reading in self._readings if reading.stream.failed}
+        if failed and not self._merge.records and all(reading.stream.failed for reading in self._readings):
+            errors = [error for name in failed if (error := self._status[name].error) is not None]
+            raise SourcesFailed(errors, all_failed=True)
+
+    def _watermark(self) -> int:
+        """The time before which every source is certain to have shown all that will come in time."""
+        marks = [
+            (self._now if reading.as_of is None else reading.as_of) - int(reading.source.settle * SECOND)
+            for reading in self._readings
+            if not reading.stream.failed
+        ]
+        return min(marks, default=self._now)
+
+    # ---- what the page says of itself ----------------------------------------------------------------------------
+
+    def _state(self, boundary: Position) -> CursorState:
+        plan, merge = self._plan, self._merge
+        states: dict[str, dict[str, StreamState]] = {name: {} for name in plan.active}
+        for name, streams in plan.states.items():
+            states[name].update({stream: state for stream, state in streams.items() if state.done})
+        for reading in self._readings:
+            stream = reading.stream
+            if merge.finished(stream) and self._status[stream.source].status != "forbidden":
+                states[stream.source][stream.name] = StreamState(done=True)
+                continue
+            position = merge.resume(stream, boundary)
+            hint = reading.reader.hint(position) if reading.was_read else None
+            states[stream.source][stream.name] = StreamState(
+                None if position == boundary else list(position), hint or reading.old.hint
+            )
+        return CursorState(
+            query=plan.query,
+            since=plan.window.since,
+            until=plan.window.until,
+            limit=plan.limit,
+            include=tuple(sorted(plan.include)),
+            partial=plan.partial,
+            position=list(boundary),
+            sources=states,
+        )
+
+    def _statuses(self) -> list[SourceStatus]:
+        for name, status in self._status.items():
+            status.calls, status.records = self._spent[name].calls, self._spent[name].records
+            if status.status != "failed":
+                status.complete_through = self._complete_through(name)
+        skipped = [
+            SourceStatus(name, self._sources[name].provider, "skipped", reason)
+            for name, reason in self._plan.skipped.items()
+        ]
+        by_name = {status.name: status for status in (*self._status.values(), *skipped)}
+        return [by_name[name] for name in self._sources if name in by_name]
+
+    def _complete_through(self, name: str) -> int:
+        answers = [r.as_of for r in self._readings if r.source.name == name and r.as_of is not None]
+        settled = min(answers, default=self._now) - int(self._sources[name].settle * SECOND)
+        until = self._plan.window.until
+        return settled if until is None else min(until, settled)
+
+
+def _filter_for(query: Query, source: Source, caller: Caller) -> Callable[[Record], bool]:
+    """Whether a record of this source is let through by the filters that the gateway judges."""
+    people = event_filter(query)
+    wanted = query.q
+    sees_all = caller.may("pii:read")
+    if wanted is not None and source.filters.get("q") == "native" and sees_all:
+        wanted = None
+
+    def keeps(record: Record) -> bool:
+        if not matches_type(query, record.type, record.provider_type):
+            return False
+        if people is not None and not people(record.event()):
+            return False
+        return wanted is None or _holds(record, wanted, sees_all)
+
+    return keeps
+
+
+def _holds(record: Record, wanted: str, sees_all: bool) -> bool:
+    """Whether `wanted` is in the record, as far as the caller may see it: a match on a hidden value would tell it."""
+    if sees_all:
+        return matches_text(wanted, (text for _, text in record.texts()))
+    mask = mask_for(set(record.private_values()))
+    return matches_text(wanted, (mask(text) for name, text in record.texts() if not is_private_name(name)))

@@ -1,0 +1,169 @@
+"""Puts the gateway together. The only module that knows every part."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.keys import Keyring, read_keys, sandbox_key
+from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
+from app.api.openapi import TITLE, install_openapi, problem_schemas
+from app.api.problems import install_problems
+from app.api.rendering import encode
+from app.api.routes import docs, event_types, events, health
+from app.api.routes import sources as sources_route
+from app.api.security import Guard
+from app.config import Configuration, Settings, load_configuration, unknown_variables
+from app.domain.errors import ConfigurationError
+from app.feed import Feed, FeedSettings
+from app.logs import configure_logging
+from app.providers.base import CommonSettings, Provider, Source
+from app.providers.registry import find_providers, make_sources
+
+#: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
+SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
+
+_log = structlog.get_logger("gateway")
+
+
+def create_app(
+    settings: Settings,
+    sources: Sequence[Source],
+    *,
+    providers: Mapping[str, Provider] | None = None,
+    sandbox: bool = False,
+) -> FastAPI:
+    """The application over `sources`, which it closes when it stops. `providers` None: all that there are.
+
+    `sandbox`: the key `sandbox` opens everything; only ever with emulators as sources. Does no I/O but
+    reading the API keys' file. Raises ConfigurationError.
+    """
+    providers = find_providers(provider_paths(os.environ)) if providers is None else providers
+    feed = Feed(
+        sources,
+        FeedSettings(
+            cursor_secrets=settings.cursor_secrets,
+            deadline=settings.deadline,
+            scan=settings.scan,
+            default_window=settings.default_window_micros,
+        ),
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.ready = True
+        try:
+            yield
+        finally:
+            app.state.ready = False
+            await feed.aclose()
+
+    app = FastAPI(
+        title=TITLE,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.ready = False
+    app.state.feed = feed
+    app.state.providers = providers
+    app.state.sandbox = sandbox
+    app.state.guard = Guard(make_keyring(settings, sandbox))
+    for module in (events, event_types, sources_route, health, docs):
+        app.include_router(module.router)
+    app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
+    install_openapi(app, providers, problem_schemas())
+    install_problems(app)
+    # The last one added is the outermost: ids and the log line around everything, CORS headers on errors too.
+    app.add_middleware(UnexpectedErrorMiddleware)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "Cache-Control"],
+            expose_headers=["Link", "X-Request-ID", "Retry-After", "WWW-Authenticate"],
+        )
+    app.add_middleware(RequestMiddleware)
+    return app
+
+
+async def openapi_document(request: Request) -> Response:
+    """`GET /openapi.json`."""
+    return Response(
+        encode(request.app.openapi()), media_type="application/json", headers={"Cache-Control": "no-cache"}
+    )
+
+
+def make_keyring(settings: Settings, sandbox: bool) -> Keyring | None:
+    """The keys that open the gateway; None with GATEWAY_AUTH=off. Raises ConfigurationError."""
+    if settings.auth == "off":
+        return None
+    keys = []
+    if settings.api_keys is not None:
+        keys = read_keys(settings.api_keys.get_secret_value(), "GATEWAY_API_KEYS")
+    if sandbox:
+        keys.append(sandbox_key())
+    if not keys and settings.api_keys_file is None:
+        raise ConfigurationError(
+            "No API keys. Make one with audit-gateway keys new --name me --scopes events:read --file keys.jsonl"
+            " and set GATEWAY_API_KEYS_FILE=keys.jsonl (or GATEWAY_AUTH=off, for this machine alone)."
+        )
+    return Keyring(keys, settings.api_keys_file)
+
+
+def provider_paths(environment: Mapping[str, str]) -> list[Path]:
+    """Directories beside our own that hold provider folders, from GATEWAY_PROVIDERS_PATH."""
+    return [Path(part) for part in environment.get("GATEWAY_PROVIDERS_PATH", "").split(os.pathsep) if part]
+
+
+def build_sources(configuration: Configuration, providers: Mapping[str, Provider]) -> list[Source]:
+    """The configured sources. Raises ConfigurationError, also where there are none."""
+    common = CommonSettings(settle=configuration.settings.settle)
+    found = make_sources(providers, configuration.environment, configuration.tables, common)
+    if not found:
+        ways = "; ".join(
+            f"{provider.title}: {', '.join(sorted(provider.variables))}" for provider in providers.values()
+        )
+        raise ConfigurationError(
+            f"No source is configured. Set a provider's variables ({ways}),"
+            " or try it without any account: audit-gateway serve --sandbox"
+        )
+    return found
+
+
+def all_warnings(configuration: Configuration, providers: Mapping[str, Provider]) -> list[str]:
+    """What was configured and will not have the effect that one may hope for."""
+    warnings = list(configuration.warnings)
+    for name, provider in providers.items():
+        warnings += unknown_variables(configuration.environment, f"{name.upper()}_", provider.variables)
+    return warnings
+
+
+def create_app_from_environment() -> FastAPI:
+    """The application as the environment configures it: what each worker process runs. Raises
+    ConfigurationError.
+    """
+    configure_logging()
+    configuration = configuration_from_environment()
+    providers = find_providers(provider_paths(configuration.environment))
+    sources = build_sources(configuration, providers)
+    return create_app(configuration.settings, sources, providers=providers, sandbox=configuration.sandbox)
+
+
+def configuration_from_environment(config_file: Path | None = None) -> Configuration:
+    """The configuration, in which `serve --sandbox` may have left the emulators' variables."""
+    sandbox = os.environ.get(SANDBOX_VARIABLE)
+    return load_configuration(config_file, sandbox_environment=json.loads(sandbox) if sandbox else None)

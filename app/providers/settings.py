@@ -1,0 +1,65 @@
+"""What the providers' settings have in common: reading them, and saying which one is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
+
+from app.domain.errors import ConfigurationError
+
+
+class SourceSettings(BaseModel):
+    """Settings of one source. Unknown keys are errors; values of the wrong kind name the variable, never the value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    base_url: str
+    settle: float | None = None  #: seconds that `follow` holds events back; None: the gateway's own setting
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an http(s) URL without query, such as https://host/path")
+        if parts.username or parts.password:
+            raise ValueError("must not hold credentials; give the keys in their own settings")
+        return value.rstrip("/")
+
+    @field_validator("settle")
+    @classmethod
+    def _is_not_negative(cls, value: float | None) -> float | None:
+        if value is not None and not 0 <= value <= 86_400:
+            raise ValueError("must be from 0 to 86400 seconds")
+        return value
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], names: Mapping[str, str]) -> Self:
+        """The settings that `values` hold. `names` maps a field to what the operator knows it by.
+
+        Raises ConfigurationError naming each setting at fault."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigurationError("; ".join(_sentence(item, names) for item in error.errors())) from None
+
+
+def _sentence(item: Any, names: Mapping[str, str]) -> str:
+    field = str(item["loc"][0]) if item["loc"] else ""
+    name = names.get(field, field)
+    if item["type"] == "extra_forbidden":
+        return f"{name} is not a setting of this provider; known are {', '.join(sorted(names.values()))}"
+    if item["type"] == "missing":
+        return f"{name} is missing; set it"
+    return f"{name}: {str(item['msg']).removeprefix('Value error, ')}"
+
+
+def header_safe(value: SecretStr) -> SecretStr:
+    """A key that fits into a header: printable ASCII, not empty. Raises ValueError, without the value."""
+    text = value.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or text != text.strip():
+        raise ValueError("must be printable ASCII without spaces at its ends")
+    return value

@@ -1,0 +1,109 @@
+"""Reads one part of Subnoto's log in the gateway's order, by positions: see `app.engine.positions`."""
+
+from __future__ import annotations
+
+from app.domain.errors import SourceFailed
+from app.domain.order import Position, first_time, is_beyond
+from app.engine.filters import matches_type
+from app.engine.positions import LogMoved, PositionWalk
+from app.providers.base import Batch, Hint, Span, Spent
+from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, SubnotoClient
+from app.providers.subnoto.facts import Facts
+from app.providers.subnoto.mapping import type_of
+from app.providers.subnoto.record import number_ties
+from app.providers.subnoto.wire import LogRow
+
+_RESTARTS = 4
+
+
+class SubnotoReader:
+    """One stream of one request. `skew` in µs; `now` in µs guides the search for a time."""
+
+    def __init__(
+        self,
+        client: SubnotoClient,
+        query: LogQuery,
+        span: Span,
+        spent: Spent,
+        *,
+        source: str,
+        skew: int,
+        now: int,
+        facts: Facts,
+    ) -> None:
+        self._client, self._query, self._span, self._spent = client, query, span, spent
+        self._source, self._skew, self._now, self._facts = source, skew, now, facts
+        self._ascending = span.query.ascending
+        self._size = facts.page_size or PAGE_SIZE
+        self._restarts = 0
+        self._as_of: int | None = None
+        start = first_time(span.position, self._ascending)
+        self._walk = self._new_walk(start, self._usable_hint(span.hint))
+
+    def _new_walk(self, start: int, hint: list[int] | None) -> PositionWalk[LogRow]:
+        return PositionWalk(
+            ascending=self._ascending,
+            start=start,
+            stop=self._span.until if self._ascending else self._span.since,
+            skew=self._skew,
+            page_size=self._size,
+            now=self._now,
+            hint=hint,
+        )
+
+    def _usable_hint(self, hint: Hint) -> list[int] | None:
+        # A hint counts rows of the list that it was made from; with other event types, that is another list.
+        return hint[1:] if hint and hint[0] == len(self._query.event_types) else None
+
+    async def read(self, want: int, max_calls: int) -> Batch:
+        ahead = self._spent.calls + max_calls
+        while True:
+            # The search for the place to begin is not cut short: without it, there is nothing to show.
+            left = ahead - self._spent.calls if self._walk.is_reading else max_calls
+            pages = self._walk.wanted(want, max(1, left)) if left > 0 else []
+            if not pages:
+                break
+            await self._fetch(pages)
+        taken = self._walk.take()
+        bad = sum(row.bad for _, row in taken.rows)
+        records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
+        records.sort(key=lambda record: record.key, reverse=not self._ascending)
+        position = self._span.position
+        return Batch(
+            [record for record in records if is_beyond(record.key, position, self._ascending)],
+            through=taken.through,
+            ended=taken.ended,
+            as_of=self._as_of,
+            bad_records=bad,
+        )
+
+    def _keeps(self, event_type: str) -> bool:
+        return matches_type(self._span.query, type_of(event_type), event_type)
+
+    async def _fetch(self, pages: list[int]) -> None:
+        try:
+            found = await self._client.list_logs(self._query, pages, self._size, self._spent)
+            if found.as_of is not None:
+                self._as_of = found.as_of if self._as_of is None else min(self._as_of, found.as_of)
+            self._facts.learn(self._query.category, [page for _, page in found.pages])
+            self._walk.add([(number, page.rows, page.total) for number, page in found.pages])
+        except LogMoved as moved:
+            self._size = moved.page_size
+            if moved.page_size < PAGE_SIZE:
+                self._facts.page_size = moved.page_size
+            self._restart()
+        except EventTypesRefused:
+            self._facts.refused |= set(self._query.event_types)
+            self._query = LogQuery(self._query.category, self._query.envelope, self._query.workspace)
+            self._restart()
+
+    def _restart(self) -> None:
+        self._restarts += 1
+        if self._restarts > _RESTARTS:
+            raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
+        through = self._walk.through
+        self._walk = self._new_walk(through if self._ascending else through - 1, None)
+
+    def hint(self, position: Position) -> Hint:
+        found = self._walk.hint_at(first_time(position, self._ascending))
+        return None if found is None else [len(self._query.event_types), *found]

@@ -1,0 +1,140 @@
+"""One Subnoto account: which parts of it a query touches, and who judges which filter."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from app.domain.query import Query
+from app.domain.times import SECOND
+from app.engine.filters import matches_type
+from app.providers.base import CommonSettings, FilterSupport, Span, Spent
+from app.providers.http import ProviderHttp
+from app.providers.subnoto.client import LogQuery, SubnotoClient
+from app.providers.subnoto.facts import Facts
+from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, type_of
+from app.providers.subnoto.reader import SubnotoReader
+from app.providers.subnoto.record import SubnotoRecord, read_locator
+from app.providers.subnoto.settings import SubnotoSettings
+
+FILTERS: Mapping[str, FilterSupport] = {
+    "since": "gateway",
+    "until": "gateway",
+    "category": "native",
+    "type": "native",
+    "provider_type": "native",
+    "envelope_id": "native",
+    "workspace_id": "native",
+    "flow_id": "not_applicable",
+    "flow_type": "not_applicable",
+    "envelope_status": "not_applicable",
+    "owner": "not_applicable",
+    "actor": "gateway",
+    "recipient": "gateway",
+    "q": "gateway",
+}
+
+#: Vendor's reference page: envelope and workspace are 36-character UUIDs, of the envelope category only.
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+_SCOPED = "envelope"
+
+
+class SubnotoSource:
+    """Implements `app.providers.base.Source`."""
+
+    provider = "subnoto"
+
+    def __init__(self, name: str, settings: SubnotoSettings, common: CommonSettings) -> None:
+        keys = f"{settings.access_key.get_secret_value()}:{settings.secret_key.get_secret_value()}"
+        self.name = name
+        self.filters = FILTERS
+        self.settle = common.settle if settings.settle is None else settings.settle
+        self._settings = settings
+        self._clock = common.clock or (lambda: time.time_ns() // 1000)
+        self._client = SubnotoClient(
+            ProviderHttp(settings.base_url, common, headers={"authorization": f"Bearer {keys}"})
+        )
+        self._facts = Facts()
+
+    def streams(self, query: Query) -> Sequence[str]:
+        names: list[str] = []
+        for category in self._settings.categories:
+            if query.category and category not in query.category:
+                continue
+            if self._event_types(category, query) == ():
+                continue
+            if category != _SCOPED:
+                if not query.envelope_id and query.workspace_id is None:
+                    names.append(category)
+            elif query.workspace_id is None or _UUID.match(query.workspace_id):
+                envelopes = [
+                    f"{category}/{envelope}" for envelope in query.envelope_id if _UUID.match(envelope)
+                ]
+                names.extend(envelopes if query.envelope_id else [category])
+        return names
+
+    def reader(self, stream: str, span: Span, spent: Spent) -> SubnotoReader:
+        category, _, envelope = stream.partition("/")
+        types = self._event_types(category, span.query)
+        if types is not None and not all(self._facts.takes(category, event_type) for event_type in types):
+            types = None
+        log = LogQuery(category, envelope or None, span.query.workspace_id, types or ())
+        return self._read(log, span, spent)
+
+    def _read(self, log: LogQuery, span: Span, spent: Spent) -> SubnotoReader:
+        return SubnotoReader(
+            self._client,
+            log,
+            span,
+            spent,
+            source=self.name,
+            skew=int(self._settings.skew * SECOND),
+            now=self._clock(),
+            facts=self._facts,
+        )
+
+    def _event_types(self, category: str, query: Query) -> tuple[str, ...] | None:
+        """The provider's types that can match, in this category; None where others than the mapped ones can."""
+        if not query.type and not query.provider_type:
+            return None
+        if not query.provider_type and matches_type(query, "unknown", ""):
+            return None
+        named = query.provider_type or tuple(row.provider_type for row in MAPPING)
+        return tuple(
+            event_type
+            for event_type in named
+            if matches_type(query, type_of(event_type), event_type)
+            and CATEGORY_OF.get(event_type, category) == category
+        )
+
+    async def find(self, locator: bytes, spent: Spent) -> Sequence[SubnotoRecord]:
+        found = read_locator(locator)
+        if found is None:
+            return []
+        category, moment, envelope = found
+        if category not in self._settings.categories:
+            return []
+        if envelope is not None and (category != _SCOPED or not _UUID.match(envelope)):
+            return []
+        span = Span(Query(order="asc"), moment, moment + 1, (moment,))
+        reader = self._read(LogQuery(category, envelope), span, spent)
+        records: list[SubnotoRecord] = []
+        while True:
+            batch = await reader.read(want=100, max_calls=100)
+            records.extend(cast(list[SubnotoRecord], batch.records))
+            if batch.ended:
+                return records
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "categories": list(self._settings.categories),
+            "transport": self._settings.transport,
+            "skew_seconds": self._settings.skew,
+            "settle_seconds": self.settle,
+            "learnt": self._facts.describe(),
+        }
+
+    async def aclose(self) -> None:
+        await self._client.aclose()

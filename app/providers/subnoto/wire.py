@@ -1,0 +1,120 @@
+"""Subnoto's answers as they come over the wire, in both generations that its documents show.
+
+| | tutorial | reference page and SDK |
+| --- | --- | --- |
+| total | `totalCount` | `pagination.totalRecords` |
+| author | `{id, email, name}` | `{uuid, email, name}` |
+| timestamp | "unix timestamp": seconds or milliseconds, told apart by magnitude | |
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from app.domain.errors import SourceFailed
+from app.domain.times import SECOND, parse_vendor_ticks
+
+
+class LogRow:
+    """One record of the log. `time` in µs; `bad` where it cannot be read: it keeps its place, and is counted."""
+
+    __slots__ = ("bad", "body", "time")
+
+    def __init__(self, body: dict[str, Any], time: int, bad: bool) -> None:
+        self.body, self.time, self.bad = body, time, bad
+
+
+class LogPage(msgspec.Struct):
+    """One page: its rows in the order sent, and the number of all rows that match the call."""
+
+    rows: list[LogRow]
+    total: int
+    shape: str  #: which generation's total it carried
+
+
+class VendorError(msgspec.Struct):
+    """What an error answer says. `code` is one of the vendor's words, `request_id` what its support asks for."""
+
+    code: str | None
+    request_id: str | None
+
+
+def decode_page(body: bytes) -> LogPage:
+    """Raises SourceFailed where the answer is not a page of logs."""
+    answer = _json(body)
+    logs = answer.get("logs") if isinstance(answer, dict) else None
+    if not isinstance(logs, list):
+        raise SourceFailed("the provider's answer holds no list of logs")
+    total, shape = _total(answer)
+    rows: list[LogRow] = []
+    time = 0
+    for item in logs:
+        found = _time(item.get("timestamp")) if isinstance(item, dict) else None
+        bad = found is None or not isinstance(item.get("eventType"), str)
+        # A record without a readable time stands where its neighbours stand.
+        time = time if found is None else found
+        rows.append(LogRow(item if isinstance(item, dict) else {"record": item}, time, bad))
+    for row, following in zip(reversed(rows[:-1]), reversed(rows), strict=False):
+        if row.bad and row.time == 0:
+            row.time = following.time
+    return LogPage(rows, total, shape)
+
+
+def _total(answer: dict[str, Any]) -> tuple[int, str]:
+    pagination = answer.get("pagination")
+    if isinstance(pagination, dict) and _is_count(pagination.get("totalRecords")):
+        return pagination["totalRecords"], "pagination"
+    if _is_count(answer.get("totalCount")):
+        return answer["totalCount"], "totalCount"
+    raise SourceFailed(
+        "the provider's answer names no total (neither totalCount nor pagination.totalRecords)"
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _time(value: Any) -> int | None:
+    """µs of a "unix timestamp". Seconds until the year 5138 stay below 10^11, milliseconds since 1973 above it."""
+    if isinstance(value, str):
+        try:
+            return parse_vendor_ticks(value) // 10
+        except ValueError:
+            try:
+                value = float(value) if "." in value else int(value)
+            except ValueError:
+                return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    for bound, per_unit in ((10**11, SECOND), (10**14, 1000), (10**17, 1)):
+        if value < bound:
+            # A float of seconds holds its digits only as the nearest double: round to what was written.
+            return value * per_unit if isinstance(value, int) else int(round(value * per_unit, 3))
+    return None
+
+
+def decode_error(body: bytes) -> VendorError:
+    """Never raises: an error answer may be anything."""
+    try:
+        answer = _json(body)
+    except SourceFailed:
+        return VendorError(None, None)
+    if not isinstance(answer, dict):
+        return VendorError(None, None)
+    error = answer.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    request_id = answer.get("requestId")
+    return VendorError(
+        code if isinstance(code, str) else None, request_id[:128] if isinstance(request_id, str) else None
+    )
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise SourceFailed("the provider's answer is not JSON") from None

@@ -1,0 +1,111 @@
+"""Taktikal's two calls, with every parameter of the vendor's page. Errors become the gateway's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.domain.times import SECOND, to_datetime
+from app.providers.base import Spent
+from app.providers.http import Answer, ProviderHttp, error_for
+from app.providers.taktikal.wire import ActivityPage, decode_activity, decode_error, decode_total
+
+#: Vendor's page: `Take` "defaults to 10,000". Whether more is accepted is not documented.
+MAX_TAKE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class DateRange:
+    """A range to ask for, in µs, widened to whole seconds: it is not documented whether `EndDate` is inclusive, nor
+    whether fractions are honoured; whoever asks cuts the answer to what it wants."""
+
+    start: int
+    end: int
+
+    @classmethod
+    def around(cls, start: int, end: int) -> DateRange:
+        """Covers [start, end)."""
+        first = start // SECOND * SECOND
+        return cls(max(first, _EARLIEST), max(-(-end // SECOND) * SECOND, first + SECOND, _EARLIEST + SECOND))
+
+    def parameters(self) -> dict[str, str]:
+        return {"StartDate": _text(self.start), "EndDate": _text(self.end)}
+
+
+#: .NET's DateTime begins in year 1; nothing was signed electronically before this.
+_EARLIEST = -631_152_000 * SECOND  # 1950-01-01
+WHOLE = DateRange(_EARLIEST, 4_102_444_800 * SECOND)  #: to 2100-01-01
+
+
+def _text(micros: int) -> str:
+    return to_datetime(micros).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(slots=True)
+class Observed:
+    """What a request has seen of the provider's clock: the earliest `Date` in µs."""
+
+    as_of: int | None = None
+
+    def note(self, answer: Answer) -> None:
+        if answer.date is not None:
+            self.as_of = answer.date if self.as_of is None else min(self.as_of, answer.date)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The vendor's own filters, by their wire names: User, ProcessKey, FlowType, FlowKey, Search, StatusFilter."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def with_process(self, key: str) -> Filters:
+        return Filters({**self.values, "ProcessKey": key})
+
+
+class TaktikalClient:
+    """Holds no state but the connections."""
+
+    def __init__(self, http: ProviderHttp) -> None:
+        self._http = http
+
+    async def activity(
+        self, within: DateRange, filters: Filters, spent: Spent, *, take: int, skip: int = 0,
+        observed: Observed | None = None,
+    ) -> ActivityPage:
+        """At most `take` processes that the range and the filters select, in no order to rely on. Raises SourceError."""
+        paging = {"Take": str(take)} | ({"Skip": str(skip)} if skip else {})
+        answer = await self._call("signing/activity", within, filters, spent, paging, observed)
+        if answer is None:
+            return ActivityPage([], 0, 0)
+        page = decode_activity(answer.body)
+        spent.records += page.length
+        return page
+
+    async def total(
+        self, within: DateRange, filters: Filters, spent: Spent, observed: Observed | None = None
+    ) -> int:
+        """How many processes the range and the filters select. Raises SourceError."""
+        answer = await self._call("signing/activity/total", within, filters, spent, {}, observed)
+        return 0 if answer is None else decode_total(answer.body)
+
+    async def _call(
+        self, path: str, within: DateRange, filters: Filters, spent: Spent, paging: Mapping[str, str],
+        observed: Observed | None,
+    ) -> Answer | None:
+        """The answer; None where the provider says that there is no such process or no such flow type."""
+        parameters = {**within.parameters(), **paging, **filters.values}
+        answer = await self._http.call("GET", path, spent, params=parameters)
+        if answer.ok:
+            if observed is not None:
+                observed.note(answer)
+            return answer
+        error = decode_error(answer.body)
+        if answer.status == 404 and "ProcessKey" in filters.values:
+            return None
+        if answer.status == 400 and error.fields & {name.casefold() for name in filters.values}:
+            # The vendor's lists (flow types) are open: a value that it does not know matches nothing.
+            return None
+        raise error_for(answer, code=error.code)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()

@@ -1,0 +1,116 @@
+"""The query of both calls: read as ServiceStack reads it, refused as it refuses.
+
+Sources: the parameter table of the vendor's page; ServiceStack's documentation for names in any letter case
+and for `{"responseStatus": {...}}`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .options import EmulatorOptions
+from .records import FLOW_TYPES
+from .ticks import TICKS_PER_DAY, TICKS_PER_SECOND, parse
+
+DEFAULT_TAKE = 10_000
+STATUS_FILTERS = ("All", "Completed", "Active", "InActive")
+
+
+class VendorError(Exception):
+    """An error answer in ServiceStack's shape. `refused`: the documents say so of such a request."""
+
+    def __init__(
+        self, status: int, code: str, message: str, field: str | None = None, refused: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.refused = refused
+        self._code = code
+        self._message = message
+        self._field = field
+
+    def body(self) -> dict[str, Any]:
+        """The error object."""
+        status: dict[str, Any] = {"errorCode": self._code, "message": self._message}
+        if self._field is not None:
+            status["errors"] = [{"errorCode": self._code, "fieldName": self._field, "message": self._message}]
+        return {"responseStatus": status}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A valid query. `start` <= ticks < `end`: whether the end is inclusive is already worked in."""
+
+    start: int
+    end: int
+    take: int
+    skip: int
+    user: str | None
+    process_key: str | None
+    flow_type: str | None
+    flow_key: str | None
+    search: str | None
+    status: str
+
+
+def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> Query:
+    """Read the parameters; empty ones count as absent. Raises VendorError 400 for the first fault."""
+    given = {name.lower(): value for name, value in parameters if value != ""}
+    start, _ = _date(given, "StartDate", options)
+    end, bare = _date(given, "EndDate", options)
+    if start >= end:
+        raise _refused("LessThan", "'Start Date' must be less than 'End Date'.", "StartDate")
+    if options.query_precision == "seconds":
+        start -= start % TICKS_PER_SECOND
+        end -= end % TICKS_PER_SECOND
+    if bare and options.date_only_end == "whole_day":
+        end += TICKS_PER_DAY
+    elif options.end_inclusive:
+        end += 1
+    take = _integer(given, "Take", DEFAULT_TAKE)
+    return Query(
+        start=start,
+        end=end,
+        take=take if options.max_take is None else min(take, options.max_take),
+        skip=_integer(given, "Skip", 0),
+        user=given.get("user"),
+        process_key=given.get("processkey"),
+        flow_type=_one_of(given, "FlowType", FLOW_TYPES, None),
+        flow_key=given.get("flowkey"),
+        search=given.get("search"),
+        status=_one_of(given, "StatusFilter", STATUS_FILTERS, "All") or "All",
+    )
+
+
+def _refused(code: str, message: str, field: str) -> VendorError:
+    return VendorError(400, code, message, field, refused=True)
+
+
+def _date(given: dict[str, str], name: str, options: EmulatorOptions) -> tuple[int, bool]:
+    text = given.get(name.lower())
+    words = name.replace("Date", " Date")
+    if text is None:
+        raise _refused("NotEmpty", f"'{words}' must not be empty.", name)
+    try:
+        ticks, bare = parse(text, options.naive_offset_minutes)
+    except (ValueError, OverflowError):
+        raise _refused("SerializationException", f"'{text}' is not a valid value for {name}.", name) from None
+    return ticks, bare
+
+
+def _integer(given: dict[str, str], name: str, default: int) -> int:
+    text = given.get(name.lower())
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) > 2**31 - 1:
+        raise _refused("SerializationException", f"'{text}' is not a valid value for {name}.", name)
+    return int(text)
+
+
+def _one_of(given: dict[str, str], name: str, values: tuple[str, ...], default: str | None) -> str | None:
+    text = given.get(name.lower())
+    if text is None:
+        return default
+    for value in values:
+        if value.lower() == text.lower():  # .NET reads enums in any letter case
+            return value
+    raise _refused("SerializationException", f"Requested value '{text}' was not found.", name)

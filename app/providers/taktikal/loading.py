@@ -1,0 +1,120 @@
+"""Loads everything that a date range selects, or says that it is too much for one answer.
+
+Neither the order of an answer nor `Skip` across calls nor `Take` can be trusted, so an answer counts as complete only
+where `/total` for the same range agrees, or where it is shorter than both what was asked for and an answer seen before
+(a server that cuts answers off cuts them all at the same length).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.domain.errors import SourceFailed
+from app.domain.times import SECOND
+from app.providers.base import Spent
+from app.providers.concurrency import together
+from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TaktikalClient
+from app.providers.taktikal.facts import Facts
+from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
+
+_MARGIN = 64  #: asked for beyond the count: processes may join while we ask
+_JOINED = 16  #: as many may join between two calls; an answer that lacks more was cut off
+_PASSES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """The range selects more than one answer holds; `total` of them."""
+
+    total: int
+
+
+@dataclass(slots=True)
+class Loader:
+    """Loads ranges for one request. `bad` counts unreadable items."""
+
+    client: TaktikalClient
+    filters: Filters
+    facts: Facts
+    spent: Spent
+    observed: Observed = field(default_factory=Observed)
+    bad: int = 0
+
+    @property
+    def most(self) -> int:
+        """The most processes that one answer can be hoped to hold."""
+        return self.facts.cap or MAX_TAKE
+
+    async def count(self, within: DateRange) -> int:
+        """How many processes the range selects. Raises SourceError."""
+        return await self.client.total(within, self.filters, self.spent, self.observed)
+
+    async def attempt(self, within: DateRange, take: int, expected: int | None) -> list[Process] | TooMany:
+        """One answer if it is complete. `expected` is a count made just before, or None. Raises SourceError."""
+        take = max(1, min(take + _MARGIN, self.most))
+        page = await self._fetch(within, take)
+        if page.length < take and (page.length == expected or page.length < self.facts.honoured):
+            return self._keep(page)
+        self.facts.honoured = max(self.facts.honoured, page.length)
+        total = await self.count(within)
+        if page.length >= total:
+            return self._keep(page)
+        if 0 < page.length < take and total - page.length > _JOINED:
+            self.facts.cap = min(self.most, page.length)
+        return TooMany(total)
+
+    async def everything(self, within: DateRange) -> list[Process]:
+        """All that the range selects, in as many answers as it takes. Raises SourceError."""
+        total = await self.count(within)
+        if total == 0:
+            return []
+        if total <= self.most:
+            found = await self.attempt(within, total, total)
+            if not isinstance(found, TooMany):
+                return found
+        if self.facts.splittable and within.end - within.start > SECOND:
+            middle = (within.start + within.end) // 2 // SECOND * SECOND
+            halves = await together(
+                self.everything(half)
+                for half in (DateRange(within.start, middle), DateRange(middle, within.end))
+            )
+            return list(merge_processes(halves))
+        return await self._by_skipping(within, total)
+
+    async def one(self) -> list[Process]:
+        """The process that the filters name, with all of its log. Raises SourceError."""
+        return self._keep(await self._fetch(WHOLE, _MARGIN))
+
+    async def _by_skipping(self, within: DateRange, total: int) -> list[Process]:
+        """Page after page until as many different processes came as there are. Where the order holds still one pass
+        is enough; where it does not, each pass brings some of those that are missing."""
+        found: dict[str, Process] = {}
+        for _ in range(_PASSES):
+            step = self.most
+            pages = await together(
+                self._fetch(within, step, skip) for skip in range(0, total, step)
+            )
+            if any(page.length < step and skip + page.length < total
+                   for page, skip in zip(pages, range(0, total, step), strict=True)):
+                self.facts.cap = max(1, max(page.length for page in pages))
+            found = {process.key: process for process in merge_processes(
+                [found.values(), *(page.processes for page in pages)])}
+            total = await self.count(within)
+            unreadable = max(page.bad for page in pages)
+            if len(found) + unreadable >= total:
+                self.bad += unreadable
+                return list(found.values())
+        raise SourceFailed(
+            f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
+            f" {self.most} at a time, and never the same ones twice; a narrower query may work"
+        )
+
+    async def _fetch(self, within: DateRange, take: int, skip: int = 0) -> ActivityPage:
+        return await self.client.activity(
+            within, self.filters, self.spent, take=take, skip=skip, observed=self.observed
+        )
+
+    def _keep(self, page: ActivityPage) -> list[Process]:
+        self.facts.honoured = max(self.facts.honoured, page.length)
+        self.bad += page.bad
+        return list(merge_processes([page.processes]))

@@ -1,0 +1,161 @@
+"""Reads Taktikal's log in the gateway's order: by time windows, or process by process where those are named."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from app.domain.order import Position, first_time, is_beyond
+from app.domain.times import DAY, SECOND
+from app.engine.windows import Window, WindowSizer, next_window
+from app.providers.base import Batch, Hint, Record, Span
+from app.providers.taktikal.client import DateRange
+from app.providers.taktikal.loading import Loader, TooMany
+from app.providers.taktikal.record import records_of
+from app.providers.taktikal.wire import Process
+
+_CALLS_PER_BATCH = 3  #: a batch that has something to show is handed over rather than filled up beyond these calls
+_COUNTS = 4  #: at the most, to find the size of a first window
+
+
+class _Collector:
+    """Turns processes into the records of a window, in reading order."""
+
+    def __init__(self, source: str, span: Span, loader: Loader) -> None:
+        self._source, self._span, self._loader = source, span, loader
+        self._ascending = span.query.ascending
+
+    def records(self, processes: Iterable[Process], window: Window) -> list[Record]:
+        found: list[Record] = []
+        for process in processes:
+            records, bad = records_of(self._source, process)
+            self._loader.bad += bad
+            found.extend(
+                record
+                for record in records
+                if window.start <= record.key[0] < window.end
+                and is_beyond(record.key, self._span.position, self._ascending)
+            )
+        found.sort(key=lambda record: record.key, reverse=not self._ascending)
+        return found
+
+
+class ProcessReader:
+    """All events of one process: one call, and a key beside which dates need no trust."""
+
+    def __init__(self, source: str, span: Span, loader: Loader) -> None:
+        self._span, self._loader = span, loader
+        self._collector = _Collector(source, span, loader)
+
+    async def read(self, want: int, max_calls: int) -> Batch:
+        processes = await self._loader.one()
+        window = Window(self._span.since, self._span.until)
+        records = self._collector.records(processes, window)
+        through = window.end if self._span.query.ascending else window.start
+        return Batch(records, through, True, self._loader.observed.as_of, self._loader.bad)
+
+    def hint(self, position: Position) -> Hint:
+        return None
+
+
+class WindowReader:
+    """Time window after time window. `prepare` finds out what ranges select, where that is not known yet;
+    `max_age` in µs bounds how long after its creation a process may have events, where ranges select by creation."""
+
+    def __init__(
+        self,
+        source: str,
+        span: Span,
+        loader: Loader,
+        *,
+        prepare: Callable[[], Awaitable[None]],
+        max_age: int,
+    ) -> None:
+        self._span, self._loader, self._prepare, self._max_age = span, loader, prepare, max_age
+        self._ascending = span.query.ascending
+        self._collector = _Collector(source, span, loader)
+        self._sizer = WindowSizer(span.hint)
+        start = first_time(span.position, self._ascending)
+        self._frontier = start if self._ascending else start + 1
+        self._stop = span.until if self._ascending else span.since
+
+    async def read(self, want: int, max_calls: int) -> Batch:
+        spent = self._loader.spent
+        await self._prepare()
+        begun = spent.calls
+        records: list[Record] = []
+        while not self._ended and len(records) < want:
+            calls = spent.calls - begun
+            if calls >= max_calls or (records and calls >= _CALLS_PER_BATCH):
+                break
+            if self._loader.facts.selects == "activity":
+                records += await self._by_activity(want - len(records))
+            else:
+                records += await self._by_creation()
+        bad, self._loader.bad = self._loader.bad, 0
+        return Batch(records, self._frontier, self._ended, self._loader.observed.as_of, bad)
+
+    @property
+    def _ended(self) -> bool:
+        return self._frontier >= self._stop if self._ascending else self._frontier <= self._stop
+
+    async def _by_activity(self, want: int) -> list[Record]:
+        """The records of the next window; none, too, where the window turned out too large and is to be cut."""
+        target = self._sizer.target(want, self._loader.most * 4 // 5)
+        expected: int | None = None
+        if self._sizer.knows_density:
+            window = self._next(self._sizer.width(target))
+        else:
+            window, expected = await self._first_window(target)
+            if expected == 0:
+                self._pass(window, [], 0)
+                return []
+        within = DateRange.around(window.start, window.end)
+        found = await self._loader.attempt(within, 4 * target if expected is None else expected, expected)
+        if isinstance(found, TooMany):
+            if window.width > SECOND:
+                self._sizer.counted(window.width, found.total)
+                if self._next(self._sizer.width(target)).width < window.width:
+                    return []
+            found = await self._loader.everything(within)
+        return self._pass(window, found, len(found))
+
+    async def _first_window(self, target: int) -> tuple[Window, int]:
+        """A window with about `target` items, and how many it has, found by counting."""
+        window = self._rest()
+        items = await self._loader.count(DateRange.around(window.start, window.end))
+        for _ in range(_COUNTS):
+            if items == 0 or (items <= 2 * target and (items * 4 >= target or window == self._rest())):
+                break
+            self._sizer.counted(window.width, items)
+            smaller = self._next(self._sizer.width(target))
+            if smaller == window:
+                break
+            window = smaller
+            items = await self._loader.count(DateRange.around(window.start, window.end))
+            if items == 0:
+                # Nothing near: that much is read already, and the next window may be larger.
+                self._sizer.counted(window.width, 1)
+        return window, items
+
+    async def _by_creation(self) -> list[Record]:
+        """The records of the next window, wherever in the last `max_age` their processes were created. This is right
+        too where ranges select by activity."""
+        window = self._next(max(DAY, self._max_age // 4))
+        within = DateRange.around(window.start - self._max_age, window.end)
+        found = await self._loader.everything(within)
+        return self._pass(window, found, len(found))
+
+    def _rest(self) -> Window:
+        return self._next(abs(self._stop - self._frontier))
+
+    def _next(self, width: int) -> Window:
+        return next_window(self._frontier, self._stop, width, ascending=self._ascending)
+
+    def _pass(self, window: Window, processes: Iterable[Process], items: int) -> list[Record]:
+        records = self._collector.records(processes, window)
+        self._sizer.read(window.width, items, len(records))
+        self._frontier = window.end if self._ascending else window.start
+        return records
+
+    def hint(self, position: Position) -> Hint:
+        return self._sizer.hint()

@@ -1,0 +1,69 @@
+"""Settings of a Taktikal source. Authentication: HTTP Basic, `companyKey:ApiKey` (vendor's page, "Authentication")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal, Self
+
+from pydantic import SecretStr, field_validator
+
+from app.providers.settings import SourceSettings, header_safe
+
+VARIABLES = {
+    "base_url": "TAKTIKAL_BASE_URL",
+    "company_key": "TAKTIKAL_COMPANY_KEY",
+    "api_key": "TAKTIKAL_API_KEY",
+    "range_selects": "TAKTIKAL_RANGE_SELECTS",
+    "logs": "TAKTIKAL_LOGS",
+    "max_envelope_age": "TAKTIKAL_MAX_ENVELOPE_AGE",
+}
+
+HELP = {
+    "TAKTIKAL_COMPANY_KEY": "company key of the API credentials; with TAKTIKAL_API_KEY it adds a source",
+    "TAKTIKAL_API_KEY": "the API key that belongs to it",
+    "TAKTIKAL_BASE_URL": "default https://core.taktikal.com/api",
+    "TAKTIKAL_RANGE_SELECTS": "what StartDate and EndDate select: auto (found out, default), activity or creation",
+    "TAKTIKAL_LOGS": "whether logs come whole or trimmed to the range: auto (found out, default), whole or trimmed",
+    "TAKTIKAL_MAX_ENVELOPE_AGE": (
+        "where ranges select by creation: how long after its creation an envelope may still have events; default P120D"
+    ),
+}
+
+
+class TaktikalSettings(SourceSettings):
+    base_url: str = "https://core.taktikal.com/api"
+    company_key: SecretStr
+    api_key: SecretStr
+    range_selects: Literal["auto", "activity", "creation"] = "auto"
+    logs: Literal["auto", "whole", "trimmed"] = "auto"
+    max_envelope_age: timedelta = timedelta(days=120)
+
+    _keys_fit_headers = field_validator("company_key", "api_key")(header_safe)
+
+    @field_validator("company_key")
+    @classmethod
+    def _has_no_colon(cls, value: SecretStr) -> SecretStr:
+        if ":" in value.get_secret_value():
+            raise ValueError("must not contain a colon: Basic authentication separates the two keys with one")
+        return value
+
+    @field_validator("max_envelope_age")
+    @classmethod
+    def _is_bounded(cls, value: timedelta) -> timedelta:
+        if not timedelta(minutes=1) <= value <= timedelta(days=3660):
+            raise ValueError("must be from one minute to ten years, such as P120D")
+        return value
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> Self | None:
+        """None unless a key is set. Raises ConfigurationError naming the variable."""
+        values = {field: env[name] for field, name in VARIABLES.items() if env.get(name)}
+        if "company_key" not in values and "api_key" not in values:
+            return None
+        return cls.read(values, VARIABLES)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """From a table of the TOML file. Raises ConfigurationError naming the key."""
+        return cls.read(table, {name: name for name in cls.model_fields})

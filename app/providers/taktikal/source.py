@@ -1,0 +1,123 @@
+"""One Taktikal account: which parts of it a query touches, and who judges which filter."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from app.domain.query import Query
+from app.engine.filters import matches_type
+from app.providers.base import CommonSettings, FilterSupport, Reader, Span, Spent
+from app.providers.http import ProviderHttp
+from app.providers.taktikal.calibration import calibrate
+from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
+from app.providers.taktikal.facts import Facts
+from app.providers.taktikal.loading import Loader
+from app.providers.taktikal.mapping import MAPPING
+from app.providers.taktikal.reader import ProcessReader, WindowReader
+from app.providers.taktikal.record import CATEGORY, TaktikalRecord, read_locator, records_of
+from app.providers.taktikal.settings import TaktikalSettings
+
+FILTERS: Mapping[str, FilterSupport] = {
+    "since": "native",
+    "until": "native",
+    "category": "gateway",
+    "type": "gateway",
+    "provider_type": "gateway",
+    "envelope_id": "native",
+    "workspace_id": "not_applicable",
+    "flow_id": "native",
+    "flow_type": "native",
+    "envelope_status": "native",
+    "owner": "native",
+    "actor": "gateway",
+    "recipient": "gateway",
+    "q": "native",
+}
+
+#: Our parameters and the vendor's (vendor's page, "Query Parameters"); `envelope_id` is `ProcessKey`, one call each.
+_NATIVE = {"flow_id": "FlowKey", "flow_type": "FlowType", "owner": "User", "q": "Search"}
+_STATUS = {"completed": "Completed", "active": "Active", "inactive": "InActive"}
+
+
+class TaktikalSource:
+    """Implements `app.providers.base.Source`."""
+
+    provider = "taktikal"
+
+    def __init__(self, name: str, settings: TaktikalSettings, common: CommonSettings) -> None:
+        self.name = name
+        self.filters = FILTERS
+        self.settle = common.settle if settings.settle is None else settings.settle
+        self._settings = settings
+        self._max_age = settings.max_envelope_age // timedelta(microseconds=1)
+        self._clock = common.clock or (lambda: time.time_ns() // 1000)
+        keys = (settings.company_key.get_secret_value(), settings.api_key.get_secret_value())
+        self._client = TaktikalClient(ProviderHttp(settings.base_url, common, auth=keys))
+        self._facts = Facts()
+        if settings.range_selects != "auto":
+            self._facts.selects, self._facts.evidence = settings.range_selects, "set by the operator"
+        if settings.logs != "auto":
+            self._facts.whole = settings.logs == "whole"
+        self._looking = asyncio.Lock()
+
+    def streams(self, query: Query) -> Sequence[str]:
+        if query.category and CATEGORY not in query.category:
+            return ()
+        possible = {row.type for row in MAPPING} | {"unknown"}
+        if query.type and not any(matches_type(Query(type=query.type), type_, "") for type_ in possible):
+            return ()
+        return [f"{CATEGORY}/{key}" for key in query.envelope_id] or [CATEGORY]
+
+    def reader(self, stream: str, span: Span, spent: Spent) -> Reader:
+        filters = self._native_filters(span.query)
+        _, _, key = stream.partition("/")
+        if key:
+            return ProcessReader(self.name, span, self._loader(filters.with_process(key), spent))
+
+        async def prepare() -> None:
+            await self._find_out(DateRange.around(span.since - self._max_age, span.until), spent)
+
+        return WindowReader(
+            self.name, span, self._loader(filters, spent), prepare=prepare, max_age=self._max_age
+        )
+
+    def _loader(self, filters: Filters, spent: Spent) -> Loader:
+        return Loader(self._client, filters, self._facts, spent)
+
+    def _native_filters(self, query: Query) -> Filters:
+        values = {theirs: value for ours, theirs in _NATIVE.items() if (value := getattr(query, ours)) is not None}
+        if query.envelope_status is not None:
+            values["StatusFilter"] = _STATUS[query.envelope_status]
+        return Filters(values)
+
+    async def _find_out(self, within: DateRange, spent: Spent) -> None:
+        """What date ranges select, unless it is known or was looked for lately; one request at a time."""
+        width = within.end - within.start
+        if not self._facts.wants_looking(self._clock(), width):
+            return
+        async with self._looking:
+            if self._facts.wants_looking(self._clock(), width):
+                await calibrate(self._client, within, self._facts, spent, self._clock())
+
+    async def find(self, locator: bytes, spent: Spent) -> Sequence[TaktikalRecord]:
+        found = read_locator(locator)
+        if found is None:
+            return []
+        loader = self._loader(Filters().with_process(found.process), spent)
+        return [record for process in await loader.one() for record in records_of(self.name, process)[0]]
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "range_selects": self._settings.range_selects,
+            "logs": self._settings.logs,
+            "max_envelope_age_days": self._max_age / 86_400e6,
+            "settle_seconds": self.settle,
+            "learnt": self._facts.describe(),
+        }
+
+    async def aclose(self) -> None:
+        await self._client.aclose()

@@ -1,0 +1,127 @@
+"""A source in memory that can be made to fail, for what is to be seen from outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from app.domain.errors import SourceError
+from app.domain.event import Actor, Envelope, Event, Recipient
+from app.domain.order import Key, Position, is_beyond
+from app.domain.query import Query
+from app.domain.times import SECOND, format_micros, parse_rfc3339
+from app.engine.eventid import encode_event_id
+from app.providers.base import Batch, FilterSupport, Hint, Span, Spent
+
+START = parse_rfc3339("2026-05-01")
+PHONE = "+3545812345"
+NATIONAL_ID = "0101302989"
+
+
+class MemoryRecord:
+    """One record; its private values stand in every kind of place."""
+
+    def __init__(self, source: str, number: int) -> None:
+        self.source, self.number = source, number
+        self.key: Key = (START + number * 60 * SECOND, source, "envelope", f"e{number // 3}", number, 0)
+        self.provider_type = "SEALED" if number % 3 == 2 else "OPENED"
+        self.type = "envelope.completed" if number % 3 == 2 else "envelope.viewed"
+
+    def event(self) -> Event:
+        return Event(
+            id=encode_event_id(self.source, 0, str(self.number).encode()),
+            source=self.source,
+            provider="acme",
+            type=self.type,
+            category="envelope",
+            outcome="success",
+            provider_type=self.provider_type,
+            provider_id=str(self.number),
+            occurred_at=format_micros(self.key[0]),
+            description=f"Sent to {PHONE}",
+            actor=Actor("user", email="anna@example.com"),
+            envelope=Envelope(f"e{self.number // 3}", name="lease.pdf"),
+            recipient=Recipient("r1", "Jonas", "jonas@example.com", PHONE, NATIONAL_ID, "qualified"),
+            delivery=None,
+            user_agent="Mozilla/5.0",
+            data={"ssn": NATIONAL_ID, "note": f"id {NATIONAL_ID}", "odd": "\ud83d"},
+        )
+
+    def raw(self) -> Any:
+        return {"number": self.number, "phone": PHONE, "signee": {"url": "https://sign.example/secret"}}
+
+    def texts(self) -> Iterable[tuple[str, str]]:
+        return [("envelope", f"e{self.number // 3}"), ("actor", "anna@example.com"), ("phone", PHONE)]
+
+    def private_values(self) -> Iterable[str]:
+        return [PHONE, NATIONAL_ID]
+
+
+def history(source: str, size: int) -> list[MemoryRecord]:
+    return [MemoryRecord(source, number) for number in range(size)]
+
+
+class MemorySource:
+    """`error`, where it is set, is raised by every read."""
+
+    provider = "acme"
+    filters: Mapping[str, FilterSupport] = {
+        "since": "native", "until": "native", "category": "native", "envelope_id": "native",
+        "type": "gateway", "provider_type": "gateway", "actor": "gateway", "recipient": "gateway",
+        "q": "gateway",
+    }  # fmt: skip
+
+    def __init__(self, name: str, records: Sequence[MemoryRecord]) -> None:
+        self.name, self.settle, self.records = name, 30.0, list(records)
+        self.error: Exception | None = None
+        self.bad_records = 0
+        self.closed = False
+
+    def streams(self, query: Query) -> Sequence[str]:
+        return ["envelope"] if not query.category or "envelope" in query.category else []
+
+    def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
+        return MemoryReader(self, span, spent)
+
+    async def find(self, locator: bytes, spent: Spent) -> Sequence[MemoryRecord]:
+        if self.error is not None:
+            raise self.error
+        return [record for record in self.records if str(record.number).encode() == locator]
+
+    def describe(self) -> dict[str, Any]:
+        return {"records": len(self.records)}
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class MemoryReader:
+    def __init__(self, source: MemorySource, span: Span, spent: Spent) -> None:
+        self.source, self.spent, self.ascending = source, spent, span.query.ascending
+        wanted = [
+            record
+            for record in source.records
+            if span.since <= record.key[0] < span.until
+            and is_beyond(record.key, span.position, self.ascending)
+            and (not span.query.envelope_id or f"e{record.number // 3}" in span.query.envelope_id)
+        ]
+        self.rest = sorted(wanted, key=lambda record: record.key, reverse=not self.ascending)
+
+    async def read(self, want: int, max_calls: int) -> Batch:
+        if self.source.error is not None:
+            raise self.source.error
+        taken, self.rest = self.rest[:50], self.rest[50:]
+        self.spent.calls += 1
+        self.spent.records += len(taken)
+        upcoming = self.rest[0].key[0] if self.rest else 0
+        return Batch(
+            list(taken),
+            through=upcoming if self.ascending else upcoming + 1,
+            ended=not self.rest,
+            bad_records=self.source.bad_records,
+        )
+
+    def hint(self, position: Position) -> Hint:
+        return None
+
+

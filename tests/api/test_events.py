@@ -1,0 +1,226 @@
+"""`GET /events` and `GET /events/{event_id}` over sources in memory, through the real feed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.domain.errors import SourceFailed, SourceUnavailable
+from tests.api.conftest import make_app, opened
+from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
+
+pytestmark = pytest.mark.anyio
+
+
+async def walk(client: httpx.AsyncClient, **parameters: Any) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
+    answer = await client.get("/events", params=parameters)
+    while True:
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        events += body["data"]
+        if not body["page"]["has_more"]:
+            assert "link" not in answer.headers
+            return events
+        assert answer.links["next"]["url"].startswith("http://gateway.example/events?")
+        answer = await client.get(answer.links["next"]["url"])
+
+
+async def test_a_page_has_the_contracts_shape(application: FastAPI) -> None:
+    async with opened(application) as client:
+        answer = await client.get("/events", params={"limit": 2})
+    body = answer.json()
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-request-id"]
+    assert list(body) == ["data", "page", "window", "total", "sources"]
+    assert list(body["page"]) == ["limit", "order", "has_more", "next_cursor", "scanned_to"]
+    assert (body["page"]["limit"], body["page"]["order"], body["page"]["has_more"]) == (2, "desc", True)
+    assert body["total"] is None
+    assert [list(source) for source in body["sources"]] == [
+        ["name", "provider", "status", "reason", "complete_through"]
+    ] * 2
+    assert list(body["data"][0]) == [
+        "id", "source", "provider", "type", "category", "outcome", "provider_type", "provider_id", "occurred_at",
+        "description", "actor", "envelope", "recipient", "delivery", "user_agent", "data", "raw",
+    ]  # fmt: skip
+
+
+async def test_the_link_leads_through_everything_once(application: FastAPI) -> None:
+    async with opened(application) as client:
+        events = await walk(client, limit=7)
+        reverse = await walk(client, limit=11, order="asc")
+    assert len(events) == 50
+    assert len({event["id"] for event in events}) == 50
+    assert reverse == events[::-1]
+
+
+async def test_the_link_keeps_what_a_cursor_does_not_hold_against_one(application: FastAPI) -> None:
+    async with opened(application) as client:
+        answer = await client.get("/events?limit=3&include=raw&partial=true&type=envelope.*")
+        query = httpx.URL(answer.links["next"]["url"]).params
+        assert {name: query[name] for name in ("limit", "include", "partial")} == {
+            "limit": "3",
+            "include": "raw",
+            "partial": "true",
+        }
+        assert query["cursor"] == answer.json()["page"]["next_cursor"]
+        assert "type" not in query
+        second = await client.get(answer.links["next"]["url"])
+    assert second.json()["data"][0]["raw"] is not None
+
+
+async def test_a_host_header_cannot_end_the_link_early(application: FastAPI) -> None:
+    async with opened(application) as client:
+        answer = await client.get("/events?limit=1", headers={"Host": "a>,<b"})
+    assert answer.headers["link"].count(">") == 1
+
+
+async def test_private_values_need_their_scope(application: FastAPI) -> None:
+    async with opened(application) as client:
+        full = (await client.get("/events?limit=1")).json()["data"][0]
+        masked = (await client.get("/events?limit=1", headers={"Authorization": "Bearer reader"})).json()["data"][0]
+    assert full["recipient"]["phone"] == PHONE
+    assert full["data"]["note"] == f"id {NATIONAL_ID}"
+    assert masked["id"] == full["id"]
+    assert PHONE not in str(masked)
+    assert NATIONAL_ID not in str(masked)
+    assert masked["description"] == "Sent to ***"
+    assert masked["data"]["ssn"] == "***"
+
+
+async def test_half_a_surrogate_pair_is_delivered_as_it_came(application: FastAPI) -> None:
+    async with opened(application) as client:
+        answer = await client.get("/events?limit=1")
+    assert r'"odd":"\ud83d"' in answer.text
+
+
+async def test_raw_needs_its_scope_also_when_the_cursor_asks_for_it(application: FastAPI) -> None:
+    reader = {"Authorization": "Bearer reader"}
+    async with opened(application) as client:
+        page = (await client.get("/events?limit=1&include=raw")).json()
+        assert page["data"][0]["raw"]["number"] == page["data"][0]["raw"]["number"]
+        assert "url" not in str(page["data"][0]["raw"])
+        for url in ("/events?include=raw", f"/events?cursor={page['page']['next_cursor']}"):
+            refused = await client.get(url, headers=reader)
+            assert refused.status_code == 403
+            assert refused.json()["code"] == "forbidden"
+            assert "raw:read" in refused.json()["detail"]
+
+
+async def test_total_is_null(application: FastAPI) -> None:
+    async with opened(application) as client:
+        answer = await client.get("/events?include=total&limit=1")
+    assert answer.status_code == 200
+    assert answer.json()["total"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "parameter"),
+    [
+        ("limits=1", "unknown_parameter", "limits"),
+        ("limit=0", "invalid_parameter", "limit"),
+        ("limit=", "invalid_parameter", "limit"),
+        ("since=yesterday", "invalid_parameter", "since"),
+        ("since=2026-05-01T00:00:00", "invalid_parameter", "since"),
+        ("since=2026-06-01&until=2026-05-01", "invalid_window", "since"),
+        ("workspace_id=w", "filter_not_applicable", "workspace_id"),
+        ("q=%ff", "invalid_parameter", "query"),
+        ("follow=true", "invalid_parameter", "follow"),
+    ],
+)
+async def test_bad_input_names_the_parameter(application: FastAPI, query: str, code: str, parameter: str) -> None:
+    async with opened(application) as client:
+        answer = await client.get(f"/events?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["code"] == code
+    assert answer.json()["errors"][0]["parameter"] == parameter
+
+
+async def test_a_cursor_that_is_none(application: FastAPI) -> None:
+    async with opened(application) as client:
+        good = (await client.get("/events?limit=1")).json()["page"]["next_cursor"]
+        tampered = await client.get("/events", params={"cursor": ("A" if good[0] != "A" else "B") + good[1:]})
+        differs = await client.get("/events", params={"cursor": good, "order": "asc"})
+    assert (tampered.status_code, tampered.json()["code"]) == (400, "invalid_cursor")
+    assert (differs.status_code, differs.json()["code"]) == (400, "cursor_mismatch")
+
+
+async def test_one_event_is_found_by_its_id(application: FastAPI) -> None:
+    async with opened(application) as client:
+        event = (await client.get("/events?limit=1")).json()["data"][0]
+        found = await client.get(f"/events/{event['id']}")
+        with_raw = await client.get(f"/events/{event['id']}?include=raw")
+        masked = await client.get(f"/events/{event['id']}", headers={"Authorization": "Bearer reader"})
+        refused = await client.get(f"/events/{event['id']}?include=raw", headers={"Authorization": "Bearer reader"})
+    assert found.json() == event
+    assert found.headers["cache-control"] == "no-store"
+    assert with_raw.json()["raw"]["number"] is not None
+    assert masked.json()["description"] == "Sent to ***"
+    assert refused.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/events/nothing", 404, "not_found"),
+        ("/events/nothing?x=1", 422, "unknown_parameter"),
+        ("/events/nothing?include=total", 422, "invalid_parameter"),
+        ("/events/", 404, "not_found"),
+    ],
+)
+async def test_an_event_that_is_none(application: FastAPI, path: str, status: int, code: str) -> None:
+    async with opened(application) as client:
+        answer = await client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_key_for_some_sources_sees_only_those(application: FastAPI) -> None:
+    async with opened(application, "limited") as client:
+        events = await walk(client)
+        listed = (await client.get("/sources")).json()["data"]
+    assert {event["source"] for event in events} == {"north"}
+    assert [source["name"] for source in listed] == ["north"]
+
+
+async def test_one_failing_source_fails_the_call(application: FastAPI, sources: list[MemorySource]) -> None:
+    sources[0].error = SourceUnavailable("the provider asks for a pause", retry_after=7, provider_request_id="r-9")
+    async with opened(application) as client:
+        answer = await client.get("/events")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "7"
+    assert answer.json()["sources"] == [
+        {
+            "name": "north",
+            "code": "source_unavailable",
+            "detail": "the provider asks for a pause",
+            "provider_request_id": "r-9",
+            "retry_after": 7,
+        }
+    ]
+
+
+async def test_partial_names_the_source_that_failed(application: FastAPI, sources: list[MemorySource]) -> None:
+    sources[0].error = SourceFailed("the provider answered 500")
+    async with opened(application) as client:
+        answer = await client.get("/events?partial=true")
+    assert answer.status_code == 200
+    failed = answer.json()["sources"][0]
+    assert (failed["name"], failed["status"], failed["complete_through"]) == ("north", "failed", None)
+    assert failed["reason"] == "source_failed: the provider answered 500"
+
+
+async def test_records_that_cannot_be_read_are_counted(application: FastAPI, sources: list[MemorySource]) -> None:
+    sources[0].bad_records = 2
+    async with opened(application) as client:
+        answer = await client.get("/events")
+    assert answer.json()["sources"][0]["reason"] == "2 records that cannot be read are left out"
+
+
+async def test_sources_are_closed_when_the_application_stops(sources: list[MemorySource]) -> None:
+    async with opened(make_app(sources)):
+        assert not any(source.closed for source in sources)
+    assert all(source.closed for source in sources)

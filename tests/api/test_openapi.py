@@ -1,0 +1,179 @@
+"""The OpenAPI document: that it says what is true, and says it as client generators need it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from fastapi import FastAPI
+from pydantic import TypeAdapter
+
+from app.api import schemas
+from app.api.parameters import DESCRIBED
+from app.api.problems import PROBLEMS
+from app.cli.document import openapi_text
+from app.domain import event as domain
+from app.feed import PARAMETERS
+from tests.api.conftest import opened
+
+DOCUMENT = Path(__file__).parents[2] / "openapi" / "openapi.json"
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(openapi_text())
+    return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield f"{method} {path}", item[method]
+
+
+def walk(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from walk(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from walk(value)
+
+
+def test_the_committed_document_is_the_one_the_code_makes() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == openapi_text(), (
+        "openapi/openapi.json has drifted; run: audit-gateway openapi --output openapi/openapi.json"
+    )
+
+
+def test_it_is_the_same_text_every_time() -> None:
+    assert openapi_text() == openapi_text()
+    assert openapi_text().endswith("}\n")
+
+
+def test_every_parameter_that_is_accepted_is_described_and_no_other(document: dict[str, Any]) -> None:
+    assert list(DESCRIBED) == list(PARAMETERS)
+    described = document["paths"]["/events"]["get"]["parameters"]
+    assert [parameter["name"] for parameter in described] == list(PARAMETERS)
+    for parameter in described:
+        assert parameter["in"] == "query"
+        assert parameter["description"].endswith(".")
+        repeats = PARAMETERS[parameter["name"]].repeats
+        assert (parameter["schema"]["type"] == "array") == repeats
+        if repeats:
+            assert (parameter["style"], parameter["explode"]) == ("form", True)
+
+
+def test_every_example_of_a_parameter_is_accepted(document: dict[str, Any]) -> None:
+    for parameter in document["paths"]["/events"]["get"]["parameters"]:
+        schema = parameter["schema"]
+        for example in [*schema.get("examples", ()), *schema.get("items", {}).get("examples", ())]:
+            PARAMETERS[parameter["name"]].read(example)
+
+
+def test_no_parameter_may_be_null(document: dict[str, Any]) -> None:
+    for _, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            assert all(node.get("type") != "null" for node in walk(parameter))
+
+
+def test_operation_ids_are_the_functions_names(document: dict[str, Any]) -> None:
+    assert {operation["operationId"] for _, operation in operations(document)} == {
+        "list_events", "get_event", "list_event_types", "list_sources", "health_live", "health_ready"
+    }  # fmt: skip
+
+
+def test_nothing_is_a_closed_enumeration(document: dict[str, Any]) -> None:
+    assert not [node for node in walk(document["components"]["schemas"]) if "enum" in node or "const" in node]
+
+
+def test_errors_are_problems_and_the_frameworks_own_are_gone(document: dict[str, Any]) -> None:
+    assert "HTTPValidationError" not in json.dumps(document)
+    codes = set()
+    for name, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if status == "200":
+                continue
+            (content,) = response["content"].items()
+            assert content[0] == "application/problem+json", name
+            assert content[1]["schema"] == {"$ref": "#/components/schemas/Problem"}
+            for code, example in content[1]["examples"].items():
+                codes.add(code)
+                assert PROBLEMS[code][0] == int(status)
+                TypeAdapter(schemas.Problem).validate_python(example["value"])
+    assert set(PROBLEMS) - codes == {"method_not_allowed"}, "which no operation can answer with"
+
+
+def test_keys_are_needed_but_for_health(document: dict[str, Any]) -> None:
+    assert document["security"] == [{"bearer": []}, {"apiKey": []}]
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    for name, operation in operations(document):
+        assert operation.get("security") == ([] if "/health/" in name else None), name
+
+
+def test_the_document_stands_anywhere_and_pages_by_itself(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert document["servers"] == [{"url": "/"}]
+    link = document["paths"]["/events"]["get"]["responses"]["200"]["links"]["NextPage"]
+    assert link["operationId"] == "list_events"
+    assert link["parameters"] == {"cursor": "$response.body#/page/next_cursor"}
+
+
+def test_every_reference_and_tag_leads_somewhere(document: dict[str, Any]) -> None:
+    for node in walk(document):
+        if "$ref" in node:
+            assert node["$ref"].removeprefix("#/components/schemas/") in document["components"]["schemas"]
+    tags = {tag["name"] for tag in document["tags"]}
+    assert {tag for _, operation in operations(document) for tag in operation["tags"]} == tags
+
+
+def test_every_field_is_described_and_always_there(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        assert schema.get("description"), name
+        assert set(schema["required"]) == set(schema["properties"]), name
+        for field, described in schema["properties"].items():
+            assert described.get("description") or "$ref" in described or "items" in described, f"{name}.{field}"
+
+
+@pytest.mark.parametrize("name", ["Event", "Actor", "Envelope", "Recipient", "Delivery"])
+def test_the_schema_and_the_struct_have_the_same_fields(name: str) -> None:
+    struct, schema = getattr(domain, name), getattr(schemas, name)
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    assert list(fields) == list(schema.model_fields)
+    for field_name, field in fields.items():
+        if field_name not in ("raw", "data", "actor", "envelope", "recipient", "delivery", "occurred_at"):
+            assert schema.model_fields[field_name].annotation == field.type, f"{name}.{field_name}"
+
+
+@pytest.mark.anyio
+async def test_real_answers_fit_the_schemas(application: FastAPI) -> None:
+    calls = {
+        "/events?limit=3&include=raw": schemas.EventPage,
+        "/event-types": schemas.EventTypes,
+        "/sources": schemas.Sources,
+        "/health/live": schemas.Health,
+        "/nowhere": schemas.Problem,
+    }
+    async with opened(application) as client:
+        for path, schema in calls.items():
+            body = (await client.get(path)).json()
+            found = TypeAdapter(schema).validate_python(body)
+            assert set(body) == set(found.model_dump()), path
+        document = (await client.get("/openapi.json")).json()
+    assert document["info"]["title"] == "Audit gateway"
+
+
+def test_no_vendor_is_named_outside_the_vendors_folders() -> None:
+    root = Path(__file__).parents[2] / "app"
+    for folder in ("domain", "engine", "feed", "api"):
+        for file in (root / folder).rglob("*.py"):
+            text = file.read_text().lower()
+            assert "taktikal" not in text, file
+            assert "subnoto" not in text, file

@@ -1,0 +1,162 @@
+"""What is around the events: keys, the other endpoints, headers, the log line, the documents."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.domain.errors import SourceTimeout
+from tests.api.conftest import ALL, make_app, opened
+from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/x", "/event-types", "/sources"])
+async def test_a_key_is_needed_and_its_scope(application: FastAPI, path: str) -> None:
+    async with opened(application, None) as client:
+        missing = await client.get(path)
+        wrong = await client.get(path, headers={"X-API-Key": "wrong"})
+        powerless = await client.get(path, headers={"X-API-Key": "nothing"})
+    for answer in (missing, wrong):
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == 'Bearer realm="audit-gateway"'
+    assert powerless.status_code == 403
+    assert ("sources:read" if path == "/sources" else "events:read") in powerless.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/start.js"])
+async def test_no_key_is_needed(application: FastAPI, path: str) -> None:
+    async with opened(application, None) as client:
+        assert (await client.get(path)).status_code == 200
+
+
+async def test_not_ready_before_the_start(application: FastAPI) -> None:
+    transport = httpx.ASGITransport(app=application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.example") as client:
+        answer = await client.get("/health/ready")
+        alive = await client.get("/health/live")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert alive.json() == {"status": "ok"}
+
+
+async def test_without_authentication(sources: list[MemorySource]) -> None:
+    transport = httpx.ASGITransport(app=make_app(sources, auth="off"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+        assert (await client.get("/events?include=raw")).status_code == 200
+        rebound = await client.get("/events", headers={"Host": "evil.example.com"})
+    assert rebound.status_code == 403
+
+
+async def test_the_sandbox_key_opens_a_sandbox_only(sources: list[MemorySource]) -> None:
+    async with opened(make_app(sources), "sandbox") as client:
+        assert (await client.get("/events")).status_code == 401
+    async with opened(make_app(sources, sandbox=True), "sandbox") as client:
+        assert (await client.get("/events")).status_code == 200
+
+
+async def test_event_types_come_from_the_mapping_tables(application: FastAPI) -> None:
+    async with opened(application) as client:
+        body = (await client.get("/event-types")).json()
+    assert body == {
+        "data": [
+            {
+                "type": "envelope.completed",
+                "mappings": [{"provider": "acme", "provider_type": "SEALED", "category": "envelope"}],
+            },
+            {
+                "type": "envelope.viewed",
+                "mappings": [{"provider": "acme", "provider_type": "OPENED", "category": "envelope"}],
+            },
+        ],
+        "providers": [{"name": "acme", "title": "Acme Sign", "mapping_version": "1"}],
+    }
+
+
+async def test_sources_say_who_judges_each_filter(application: FastAPI) -> None:
+    async with opened(application) as client:
+        body = (await client.get("/sources")).json()
+    first = body["data"][0]
+    assert (first["name"], first["provider"], first["settle"]) == ("north", "acme", 30)
+    assert first["filters"]["since"] == "native"
+    assert first["filters"]["type"] == "gateway"
+    assert first["filters"]["workspace_id"] == "not_applicable"
+    assert first["details"] == {"records": 30}
+
+
+@pytest.mark.parametrize("path", ["/sources?x=1", "/event-types?limit=5"])
+async def test_a_call_without_parameters_takes_none(application: FastAPI, path: str) -> None:
+    async with opened(application) as client:
+        answer = await client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_parameter")
+    assert answer.json()["errors"][0]["parameter"] in path
+
+
+async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource]) -> None:
+    app = make_app(sources, cors_origins=("https://app.example.com",))
+    preflight = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    async with opened(app) as client:
+        allowed = await client.get("/events", headers={"Origin": "https://app.example.com"})
+        failed = await client.get("/events?x=1", headers={"Origin": "https://app.example.com"})
+        other = await client.get("/events", headers={"Origin": "https://evil.example"})
+        asked = await client.options("/events", headers={"Origin": "https://app.example.com", **preflight})
+    assert allowed.headers["access-control-allow-origin"] == "https://app.example.com"
+    assert "Link" in allowed.headers["access-control-expose-headers"]
+    assert failed.headers["access-control-allow-origin"] == "https://app.example.com"
+    assert "access-control-allow-origin" not in other.headers
+    assert asked.status_code == 200
+
+
+async def test_no_browser_at_all_by_default(application: FastAPI) -> None:
+    async with opened(application) as client:
+        answer = await client.get("/events", headers={"Origin": "https://app.example.com"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_swagger_ui_is_served_whole_and_refers_to_nobody_else(application: FastAPI) -> None:
+    async with opened(application, None) as client:
+        page = await client.get("/docs")
+        for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "start.js"):
+            asset = await client.get(f"/docs/{name}")
+            assert asset.status_code == 200
+            assert asset.headers["cache-control"]
+        unknown = await client.get("/docs/other.js")
+    assert "http" not in page.text
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert "sandbox" not in asset.text, "a key that is not the sandbox's is never filled in"
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
+
+
+async def test_one_line_a_request_with_what_it_cost_and_nothing_private(
+    application: FastAPI, log: io.StringIO
+) -> None:
+    async with opened(application) as client:
+        answer = await client.get("/events?limit=5&actor=anna@example.com", headers={"X-Request-ID": "mine"})
+        await client.get("/nowhere/anna@example.com")
+    text = log.getvalue()
+    first, second = (json.loads(line) for line in text.splitlines())
+    assert answer.status_code == 200
+    assert first["event"] == "request"
+    assert (first["method"], first["route"], first["status"]) == ("GET", "/events", 200)
+    assert (first["caller"], first["request_id"], first["events"]) == ("all", "mine", 5)
+    assert first["duration_ms"] > 0
+    assert set(first["sources"]) == {"north", "south"}
+    assert set(first["sources"]["north"]) == {"calls", "records"}
+    assert (second["route"], second["status"], second["code"]) == ("unmatched", 404, "not_found")
+    for private in ("anna", PHONE, NATIONAL_ID, ALL, "limit"):
+        assert private not in text
+
+
+async def test_the_line_names_the_source_that_failed(
+    application: FastAPI, sources: list[MemorySource], log: io.StringIO
+) -> None:
+    sources[1].error = SourceTimeout("no answer")
+    async with opened(application) as client:
+        await client.get("/events")
+    line = json.loads(log.getvalue())
+    assert (line["status"], line["code"]) == (504, "source_timeout")
+    assert line["sources"]["south"]["error"] == "source_timeout"

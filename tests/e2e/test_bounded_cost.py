@@ -1,0 +1,95 @@
+"""What a page costs at the providers, counted by the emulators: calls, records, overlap."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
+import pytest
+
+from app.domain.times import format_micros
+from app.providers.subnoto.emulator import Emulator as SubnotoEmulator
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.subnoto.emulator import Record
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from app.sandbox.serving import serve
+from tests.worlds import Clock, World, ask, micros, walk, world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+
+
+def smooth(clock: Clock, count: int, days: int) -> SubnotoEmulator:
+    """`count` envelope records, spread evenly over `days`."""
+    begin = int((clock() - timedelta(days=days)).timestamp() * 1000)
+    step = days * 86_400_000 / count
+    author = {"id": 7, "uuid": "00000000-0000-4000-8000-000000000007", "email": "a@example.com", "name": "A"}
+    envelope = "11111111-1111-4111-8111-%012d"
+    records = [
+        Record(
+            "envelope", "ENVELOPE_OPENED", begin + int(number * step), {}, author, envelope % (number // 6),
+            "22222222-2222-4222-8222-222222222222",
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    return SubnotoEmulator(SubnotoOptions(), clock=clock, records=records)
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+async def test_a_window_in_a_smooth_history_is_found_in_a_handful_of_calls(order: str) -> None:
+    clock = Clock()
+    emulator = smooth(clock, 200_000, 120)
+    with serve(emulator.app) as url:
+        one = World(clock, None, emulator, {"SUBNOTO_BASE_URL": url, "SUBNOTO_ACCESS_KEY": emulator.options.access_key,
+                                            "SUBNOTO_SECRET_KEY": emulator.options.secret_key})
+        feed = one.gateway()
+        for back in (3, 40, 77, 110):
+            now = micros(clock())
+            window = {
+                "since": format_micros(now - (back + 5) * DAY), "until": format_micros(now - back * DAY),
+                "order": order, "category": "envelope",
+            }
+            one.reset_calls()
+            page = await ask(feed, **window)
+            assert len(page.records) == 100
+            assert one.calls() <= 6
+            for limit in (100, 50, 1000):
+                one.reset_calls()
+                page = await ask(feed, cursor=page.next_cursor, limit=limit)
+                assert len(page.records) == limit
+                assert one.calls() <= ceil(limit / 50) + 2
+        await feed.aclose()
+
+
+async def test_the_calls_of_a_large_page_overlap() -> None:
+    clock = Clock()
+    emulator = smooth(clock, 20_000, 60)
+    emulator.latency = 0.05
+    with serve(emulator.app) as url:
+        one = World(clock, None, emulator, emulator.env(url))
+        feed = one.gateway()
+        page = await ask(feed, category="envelope", limit=1000)
+        assert len(page.records) == 1000
+        assert emulator.calls.most_in_flight >= 20
+        await feed.aclose()
+
+
+async def test_taktikal_loads_about_what_a_page_needs() -> None:
+    clock = Clock(datetime(2026, 5, 20, 15, tzinfo=UTC))
+    async with world(taktikal=TaktikalOptions(events=66_000, days=120), clock=clock) as one:
+        assert one.taktikal is not None
+        processes, _ = one.taktikal.history.size()
+        assert 5000 < processes < 7000
+        feed = one.gateway()
+        since = format_micros(micros(clock()) - 120 * DAY)
+        page = await ask(feed, since=since, limit=100)
+        assert len(page.records) == 100
+        assert one.taktikal.calls.records <= 120
+
+        one.reset_calls()
+        found = await walk(feed, since=since, limits=1000)
+        assert len(found.records) > 60_000
+        assert one.taktikal.calls.records <= 3 * processes
+        assert max(status.calls for page in found.pages for status in page.sources) <= 4
+        assert one.calls() <= 3 * len(found.pages)

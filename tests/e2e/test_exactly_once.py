@@ -1,0 +1,104 @@
+"""Every event exactly once, in order, whatever the answers to the vendors' unknowns are."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+
+from app.domain.times import format_micros
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.worlds import ANYONE, World, any_limit, ask, describe, micros, walk, world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+
+TAKTIKAL: dict[str, dict[str, Any]] = {
+    f"{selects}-{logs}-{order}": {"range_selects": selects, "logs": logs, "order": order}
+    for selects, logs, order in itertools.product(
+        ("activity", "creation"), ("whole", "trimmed"), ("newest", "oldest", "shuffled_stable", "shuffled")
+    )
+} | {
+    "inclusive-end": {"end_inclusive": True, "logs": "trimmed"},
+    "seconds": {"query_precision": "seconds", "end_inclusive": True},
+    "older": {"generation": "older", "entry_ids": "none"},
+    "older-trimmed": {"generation": "older", "entry_ids": "none", "logs": "trimmed", "order": "shuffled"},
+    "company-ids": {"entry_ids": "company", "letter_case": "pascal"},
+    "cap-40": {"max_take": 40, "order": "shuffled"},
+    "cap-40-creation": {"max_take": 40, "order": "shuffled_stable", "range_selects": "creation"},
+    "cap-40-creation-trimmed": {
+        "max_take": 40, "order": "newest", "range_selects": "creation", "logs": "trimmed", "events": 300,
+    },
+    "keys-ignore-dates": {"key_dates": "ignored"},
+    "keys-ignore-dates-creation": {"key_dates": "ignored", "range_selects": "creation"},
+}  # fmt: skip
+
+SUBNOTO: dict[str, dict[str, Any]] = {
+    f"{totals}-{author}-{unit}": {"totals": totals, "author": author, "unit": unit}
+    for totals, author, unit in itertools.product(
+        ("pagination", "totalCount"), ("uuid", "id"), ("milliseconds", "seconds", "float_seconds")
+    )
+} | {
+    "skew": {"skew_seconds": 119.0, "ties": "shuffled"},
+    "skew-seconds": {"skew_seconds": 119.0, "unit": "seconds", "tie_burst": 40},
+    "burst": {"tie_burst": 60, "ties": "reverse"},
+    "no-newer-types": {"newer_types": False},
+}
+
+
+async def check(one: World, *, grow: Any = None) -> None:
+    """Walks up, down, on two replicas in turn, with changing limits, while the history grows."""
+    now = micros(one.clock())
+    since, until = now - 30 * DAY - 12_345, now
+    truth = [row for row in one.truth() if since <= row[0] < until]
+    window = {"since": format_micros(since), "until": format_micros(until)}
+    replicas = [one.gateway(), one.gateway()]
+    down = await walk(replicas, limits=any_limit(1), between=grow, **window)
+    assert down.rows == truth[::-1]
+    assert len(set(down.ids)) == len(down.ids)
+    up = await walk(replicas, limits=any_limit(2), between=grow, order="asc", **window)
+    assert up.rows == truth
+    assert up.ids == down.ids[::-1]
+    rng = random.Random(3)
+    for record in rng.sample(down.records, min(12, len(down.records))):
+        found = await replicas[0].event(record.event().id, ANYONE)
+        # The envelope shows the present, and the walk went on for a while.
+        assert describe(found) == describe(record)
+    narrow = await walk(replicas, limits=1000, type=["recipient.*", "envelope.completed"], **window)
+    kept = {r.event().id for r in down.records if r.type.startswith("recipient.") or r.type == "envelope.completed"}
+    assert set(narrow.ids) == kept
+    assert len(narrow.ids) == len(kept)
+    assert one.refused() == []
+
+
+@pytest.mark.parametrize("options", TAKTIKAL.values(), ids=TAKTIKAL.keys())
+async def test_taktikal_whatever_the_unknowns(options: dict[str, Any]) -> None:
+    settings = {"events": 700, "twins": 0.03, "tie_burst": 3, **options}
+    async with world(taktikal=TaktikalOptions(**settings)) as one:
+        await check(one, grow=lambda: one.clock.advance(minutes=3))
+
+
+@pytest.mark.parametrize("options", SUBNOTO.values(), ids=SUBNOTO.keys())
+async def test_subnoto_whatever_the_unknowns(options: dict[str, Any]) -> None:
+    settings = {"events": 1500, "twins": 0.03, "tie_burst": 5, **options}
+    async with world(subnoto=SubnotoOptions(**settings)) as one:
+        await check(one, grow=lambda: one.clock.advance(minutes=3))
+
+
+async def test_both_together_while_both_grow() -> None:
+    async with world(
+        taktikal=TaktikalOptions(events=2000, twins=0.02, logs="trimmed", order="shuffled"),
+        subnoto=SubnotoOptions(events=2000, twins=0.02, skew_seconds=90, unit="seconds"),
+    ) as one:
+        await check(one, grow=lambda: one.clock.advance(minutes=10))
+
+
+async def test_the_default_window_is_the_last_thirty_days() -> None:
+    async with world(subnoto=SubnotoOptions(events=500)) as one:
+        now = micros(one.clock())
+        page = await ask(one.gateway())
+        assert (page.window.since, page.window.until) == (now - 30 * DAY, now)

@@ -1,0 +1,504 @@
+"""The Subnoto emulator keeps to the vendor's documents, and each of its switches does what it says."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 5, 20, 15, 0, tzinfo=UTC)
+NIL = "00000000-0000-0000-0000-000000000000"
+OLDER_ENVELOPE_TYPES = {
+    "ENVELOPE_CREATED",
+    "ENVELOPE_SENT",
+    "DOCUMENT_SIGNED",
+    "ENVELOPE_COMPLETED",
+    "ENVELOPE_OPENED",
+    "ENVELOPE_DECLINED",
+    "ENVELOPE_CANCELED",
+    "RECIPIENT_VERIFIED",
+}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+def emulator(clock: Clock | None = None, records: list[Record] | None = None, **options: Any) -> Emulator:
+    chosen = EmulatorOptions(**{"events": 600, "days": 30, **options})
+    return Emulator(chosen, clock=clock or Clock(), records=records)
+
+
+async def post(
+    server: Emulator,
+    body: Any,
+    *,
+    path: str = "/public/logs/list",
+    bearer: str | None = None,
+    **request: Any,
+) -> httpx.Response:
+    key = bearer or f"{server.options.access_key}:{server.options.secret_key}"
+    transport = httpx.ASGITransport(app=server.app)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://emulator", headers=headers) as client:
+        content = {"json": body} if "content" not in request else {}
+        return await client.post(path, **content, **request)
+
+
+async def logs(server: Emulator, **body: Any) -> list[dict[str, Any]]:
+    answer = await post(server, {"category": "envelope", **body})
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["logs"]
+    return found
+
+
+async def walk(server: Emulator, **body: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    page = 1
+    while batch := await logs(server, page=page, **body):
+        found += batch
+        page += 1
+    return found
+
+
+def record(name: str, timestamp: int, event_type: str = "ENVELOPE_CREATED", **members: Any) -> Record:
+    members = {"envelope_uuid": "11111111-1111-4111-8111-111111111111", **members}
+    return Record("envelope", event_type, timestamp, {"name": name}, **members)
+
+
+def names(found: list[dict[str, Any]]) -> list[str]:
+    return [log["eventData"]["name"] for log in found]
+
+
+async def test_the_history_is_as_long_as_asked_and_lies_in_its_days() -> None:
+    server = emulator(events=777, twins=0.05, tie_burst=3)
+    truth = list(server.history.truth())
+    assert len(truth) == 777 == server.history.size()
+    latest = NOW.timestamp() * 1000
+    assert all(latest - 30 * 86_400_000 - 3_600_000 <= item["timestamp"] <= latest for item in truth)
+    assert {item["category"] for item in truth} == {"envelope", "team"}
+
+
+@pytest.mark.parametrize("events", [0, 1, 2, 3, 7, 50])
+async def test_small_histories_are_exact_too(events: int) -> None:
+    assert emulator(events=events).history.size() == events
+
+
+async def test_a_seed_and_a_moment_make_the_same_history_byte_for_byte() -> None:
+    one, two, other = emulator(seed=3), emulator(seed=3), emulator(seed=4)
+    body = {"category": "envelope", "page": 2}
+    first, second = await post(one, body), await post(two, body)
+    assert first.content == second.content
+    assert first.content != (await post(other, body)).content
+
+
+async def test_it_grows_as_it_would_have_been() -> None:
+    clock = Clock()
+    server = emulator(clock, events=3000)
+    before = list(server.history.truth("envelope"))
+    clock.advance(days=7)
+    after = list(server.history.truth("envelope"))
+    assert after[: len(before)] == before
+    weekly = 3000 * 7 / 30
+    assert weekly * 0.6 < len(after) - len(before) < weekly * 1.5
+    horizon = clock.now.timestamp() * 1000
+    assert all(item["timestamp"] <= horizon for item in after)
+    stepwise_clock = Clock()
+    stepwise = emulator(stepwise_clock, events=3000)
+    for _ in range(7 * 24):
+        stepwise_clock.advance(hours=1)
+        await logs(stepwise, limit=1)
+    assert list(stepwise.history.truth("envelope")) == after
+
+
+async def test_envelopes_live_plausible_lives() -> None:
+    truth = list(emulator(events=4000).history.truth())
+    envelopes: dict[str, list[dict[str, Any]]] = {}
+    for item in truth:
+        if item["category"] == "envelope":
+            envelopes.setdefault(item["envelopeUuid"], []).append(item)
+    firsts = Counter(log[0]["eventType"] for log in envelopes.values())
+    assert firsts["ENVELOPE_CREATED"] == len(envelopes)
+    types = Counter(item["eventType"] for item in truth)
+    assert set(types) >= OLDER_ENVELOPE_TYPES
+    assert 0.01 < sum(item["category"] == "team" for item in truth) / len(truth) < 0.05
+    spans = [log[-1]["timestamp"] - log[0]["timestamp"] for log in envelopes.values()]
+    assert min(span for span in spans if span > 0) < 3_600_000
+    assert 2 * 86_400_000 < max(spans) < 12 * 86_400_000
+    assert len({item["workspaceUuid"] for log in envelopes.values() for item in log}) == 2
+    assert all(len({item["workspaceUuid"] for item in log}) == 1 for log in envelopes.values())
+    weekend = sum(
+        datetime.fromtimestamp(log[0]["timestamp"] / 1000, UTC).weekday() >= 5 for log in envelopes.values()
+    )
+    assert weekend < len(envelopes) * 0.1
+
+
+async def test_every_category_is_walked_whole_in_both_orders() -> None:
+    server = emulator()
+    for category in ("envelope", "team"):
+        truth = list(server.history.truth(category))
+        by_id = await walk(server, category=category, sortBy="id", sortOrder="asc", limit=7)
+        assert [log["eventData"] for log in by_id] == [item["eventData"] for item in truth]
+        assert by_id[::-1] == await walk(server, category=category, sortBy="id")
+        by_time = await walk(server, category=category, sortOrder="asc")
+        stamps = [log["timestamp"] for log in by_time]
+        assert stamps == sorted(item["timestamp"] for item in truth)
+        assert by_time[::-1] == await walk(server, category=category)
+
+
+async def test_team_logs_have_no_envelope() -> None:
+    server = emulator()
+    [log] = await logs(server, category="team", limit=1)
+    assert set(log) == {"category", "eventType", "eventData", "timestamp", "author"}
+    [log] = await logs(server, limit=1)
+    assert {"envelopeUuid", "workspaceUuid"} < set(log)
+
+
+async def test_filters() -> None:
+    server = emulator()
+    truth = list(server.history.truth("envelope"))
+    envelope, workspace = truth[30]["envelopeUuid"], truth[30]["workspaceUuid"]
+    cases: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
+        ({"envelopeUuid": envelope}, lambda item: item["envelopeUuid"] == envelope),
+        ({"workspaceUuid": workspace}, lambda item: item["workspaceUuid"] == workspace),
+        ({"eventTypes": ["DOCUMENT_SIGNED"]}, lambda item: item["eventType"] == "DOCUMENT_SIGNED"),
+        (
+            {"eventTypes": ["ENVELOPE_SENT", "ENVELOPE_OPENED"], "envelopeUuid": envelope},
+            lambda item: (
+                item["envelopeUuid"] == envelope and item["eventType"] in ("ENVELOPE_SENT", "ENVELOPE_OPENED")
+            ),
+        ),
+        ({"eventTypes": []}, lambda item: True),
+    ]
+    for body, wanted in cases:
+        expected = [item["eventData"] for item in truth if wanted(item)]
+        assert expected
+        for _ in range(2):  # the second time from the index that the first built
+            found = await walk(server, sortBy="id", sortOrder="asc", **body)
+            assert [log["eventData"] for log in found] == expected
+        answer = (await post(server, {"category": "envelope", **body})).json()
+        assert answer["pagination"]["totalRecords"] == len(expected)
+
+
+async def test_indexes_grow_with_the_history() -> None:
+    clock = Clock()
+    server = emulator(clock, events=0)
+    envelope = "22222222-2222-4222-8222-222222222222"
+    for number in range(3):
+        server.history.append("ENVELOPE_SENT", envelope_uuid=envelope, event_data={"name": str(number)})
+        assert len(await logs(server, envelopeUuid=envelope)) == number + 1
+        assert len(await logs(server, eventTypes=["ENVELOPE_SENT"])) == number + 1
+        clock.advance(seconds=1)
+    assert names(await logs(server, envelopeUuid=envelope)) == ["2", "1", "0"]
+
+
+async def test_an_envelope_of_the_generated_history_can_be_appended_to() -> None:
+    server = emulator()
+    envelope = next(server.history.truth("envelope"))["envelopeUuid"]
+    before = len(await walk(server, envelopeUuid=envelope))
+    server.history.append("ENVELOPE_OPENED", envelope_uuid=envelope)
+    assert len(await walk(server, envelopeUuid=envelope)) == before + 1
+
+
+@pytest.mark.parametrize("totals", ["pagination", "totalCount", "both"])
+async def test_generations_of_totals(totals: str) -> None:
+    server = emulator(totals=totals)
+    size = server.history.size("envelope")
+    answer = (await post(server, {"category": "envelope", "limit": 20, "page": 2})).json()
+    shown = {"pagination", "totalCount"} if totals == "both" else {totals}
+    assert set(answer) == {"logs"} | shown
+    if "totalCount" in shown:
+        assert answer["totalCount"] == size
+    if "pagination" in shown:
+        pages = -(-size // 20)
+        assert answer["pagination"] == {
+            "totalRecords": size,
+            "currentPage": 2,
+            "totalPages": pages,
+            "nextPage": 3,
+            "prevPage": 1,
+        }
+
+
+async def test_pagination_of_nothing_and_of_the_last_page() -> None:
+    empty = (await post(emulator(events=0), {"category": "envelope"})).json()
+    assert empty["logs"] == []
+    assert empty["pagination"] == {
+        "totalRecords": 0,
+        "currentPage": 1,
+        "totalPages": 1,
+        "nextPage": None,
+        "prevPage": None,
+    }
+    server = emulator(records=[record(str(n), n) for n in range(100)])
+    last = (await post(server, {"category": "envelope", "page": 2})).json()
+    assert len(last["logs"]) == 50
+    assert last["pagination"]["nextPage"] is None
+
+
+@pytest.mark.parametrize(("author", "nobody"), [("uuid", NIL), ("id", 0)])
+async def test_generations_of_author(author: str, nobody: object) -> None:
+    found = await walk(emulator(author=author))
+    assert all(set(log["author"]) == {author, "email", "name"} for log in found)
+    identities = {log["author"][author] for log in found}
+    assert nobody in identities
+    assert len(identities) > 2
+    assert len({type(identity) for identity in identities}) == 1
+
+
+@pytest.mark.parametrize("unit", ["seconds", "milliseconds", "float_seconds"])
+async def test_units(unit: str) -> None:
+    server = emulator(unit=unit, records=[record("a", 1_700_000_000_250)])
+    [log] = await logs(server)
+    expected = {
+        "seconds": 1_700_000_000,
+        "milliseconds": 1_700_000_000_250,
+        "float_seconds": 1_700_000_000.25,
+    }
+    assert log["timestamp"] == expected[unit]
+    assert isinstance(log["timestamp"], float) is (unit == "float_seconds")
+
+
+async def test_whole_seconds_tie() -> None:
+    server = emulator(unit="seconds", ties="id", records=[record("a", 1900), record("b", 1100)])
+    assert names(await logs(server)) == ["b", "a"]
+    assert [item["timestamp"] for item in server.history.truth()] == [1000, 1000]
+
+
+async def test_ties() -> None:
+    burst = [record("first", 5)] + [record(str(n), 10) for n in range(30)] + [record("last", 20)]
+    numbers = [str(n) for n in range(30)]
+    plain, reverse, shuffled = (emulator(ties=ties, records=burst) for ties in ("id", "reverse", "shuffled"))
+    assert names(await logs(plain, sortOrder="asc")) == ["first", *numbers, "last"]
+    assert names(await logs(plain)) == ["last", *numbers[::-1], "first"]
+    assert names(await logs(reverse, sortOrder="asc")) == ["first", *numbers[::-1], "last"]
+    assert names(await logs(reverse)) == ["last", *numbers, "first"]
+    answers = [names(await logs(shuffled, sortOrder="asc")) for _ in range(4)]
+    assert len({tuple(answer) for answer in answers}) == 4
+    assert all(sorted(answer) == sorted(["first", *numbers, "last"]) for answer in answers)
+    assert all(answer[0] == "first" and answer[-1] == "last" for answer in answers)
+    pages = [names(await logs(plain, sortOrder="asc", limit=7, page=page)) for page in range(1, 6)]
+    assert [name for page in pages for name in page] == ["first", *numbers, "last"]
+    assert names(await logs(shuffled, sortBy="id", sortOrder="asc")) == ["first", *numbers, "last"]
+
+
+@pytest.mark.parametrize("skew", [0, 120])
+async def test_skew(skew: int) -> None:
+    stamps = [
+        item["timestamp"] for item in emulator(skew_seconds=skew, events=5000).history.truth("envelope")
+    ]
+    behind = 0
+    latest = 0
+    for stamp in stamps:
+        latest = max(latest, stamp)
+        behind = max(behind, latest - stamp)
+    assert behind <= skew * 1000
+    assert (behind > skew * 500) is (skew > 0)
+
+
+async def test_twins_are_equal_in_every_field() -> None:
+    single = await walk(emulator(events=600, twins=0))
+    server = emulator(events=600, twins=0.1)
+    doubled = await walk(server)
+    assert server.history.size() == 600
+
+    def twins(found: list[dict[str, Any]]) -> int:
+        return sum(count - 1 for count in Counter(map(str, found)).values())
+
+    assert twins(single) == 0
+    assert 20 < twins(doubled) < 120
+
+
+async def test_tie_bursts() -> None:
+    stamps = Counter(item["timestamp"] for item in emulator(events=3000, tie_burst=60).history.truth())
+    assert stamps.most_common(1)[0][1] >= 58  # a few of the lives are team events of another category
+    assert Counter(item["timestamp"] for item in emulator().history.truth()).most_common(1)[0][1] < 5
+
+
+@pytest.mark.parametrize("newer", [True, False])
+async def test_newer_types(newer: bool) -> None:
+    server = emulator(events=6000, newer_types=newer)
+    occurring = {item["eventType"] for item in server.history.truth()}
+    assert ("ENVELOPE_APPROVED" in occurring) is newer
+    assert any(event_type.startswith("OAUTH_") for event_type in occurring) is newer
+    answer = await post(server, {"category": "envelope", "eventTypes": ["ENVELOPE_APPROVED"]})
+    assert answer.status_code == (200 if newer else 400)
+    assert len(server.calls.refused) == (0 if newer else 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "category"),
+        ({"category": "nonsense"}, "category"),
+        ({"category": ["team"]}, "category"),
+        ({"category": "team", "envelopeUuid": NIL}, "envelopeUuid"),
+        ({"category": "team", "workspaceUuid": NIL}, "workspaceUuid"),
+        ({"category": "envelope", "envelopeUuid": "abc"}, "envelopeUuid"),
+        ({"category": "envelope", "envelopeUuid": "x" * 36}, "envelopeUuid"),
+        ({"category": "envelope", "workspaceUuid": NIL.replace("-", "")}, "workspaceUuid"),
+        ({"category": "envelope", "workspaceUuid": None}, "workspaceUuid"),
+        ({"category": "envelope", "eventTypes": ["MEMBER_JOINED"]}, "eventTypes"),
+        ({"category": "team", "eventTypes": ["ENVELOPE_SENT"]}, "eventTypes"),
+        ({"category": "team", "eventTypes": ["NEVER_HEARD_OF"]}, "eventTypes"),
+        ({"category": "team", "eventTypes": [["MEMBER_JOINED"]]}, "eventTypes"),
+        ({"category": "team", "eventTypes": "MEMBER_JOINED"}, "eventTypes"),
+        ({"category": "team", "limit": 51}, "limit"),
+        ({"category": "team", "limit": 0}, "limit"),
+        ({"category": "team", "limit": "50"}, "limit"),
+        ({"category": "team", "limit": True}, "limit"),
+        ({"category": "team", "page": 0}, "page"),
+        ({"category": "team", "page": 1.5}, "page"),
+        ({"category": "team", "sortBy": "author"}, "sortBy"),
+        ({"category": "team", "sortOrder": "ASC"}, "sortOrder"),
+    ],
+)
+async def test_invalid_bodies(body: dict[str, Any], field: str) -> None:
+    server = emulator(events=10)
+    answer = await post(server, body)
+    assert answer.status_code == 400
+    problem = answer.json()
+    assert set(problem) == {"statusCode", "error", "requestId", "timestamp", "path"}
+    assert problem["statusCode"] == 400
+    assert problem["path"] == "/public/logs/list"
+    assert len(problem["requestId"]) == 36
+    assert problem["error"]["code"] == "INVALID_REQUEST_FORMAT"
+    assert set(problem["error"]) == {"code", "message", "suggestion", "documentationUrl", "details"}
+    assert [field] in [detail["path"] for detail in problem["error"]["details"]]
+    [call] = server.calls.refused
+    assert call.body == body
+    assert field in (call.refused or "")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"team"'])
+async def test_bodies_that_are_no_object(content: bytes) -> None:
+    server = emulator(events=10)
+    answer = await post(server, None, content=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "INVALID_REQUEST_FORMAT"
+    assert len(server.calls.refused) == 1
+
+
+async def test_unknown_envelopes_and_workspaces_are_told_apart_and_are_no_fault_of_the_caller() -> None:
+    server = emulator()
+    for field, code in (("envelopeUuid", "ENVELOPE_NOT_FOUND"), ("workspaceUuid", "WORKSPACE_NOT_FOUND")):
+        answer = await post(server, {"category": "envelope", field: "33333333-3333-4333-8333-333333333333"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+    assert server.calls.refused == []
+
+
+async def test_an_envelope_that_is_not_yet_created_is_unknown() -> None:
+    clock = Clock()
+    server, still_earlier = emulator(clock), emulator()
+    known = {item["envelopeUuid"] for item in server.history.truth("envelope")}
+    clock.advance(days=5)
+    later = [item["envelopeUuid"] for item in server.history.truth("envelope")]
+    fresh = next(uuid for uuid in later if uuid not in known)
+    answer = await post(still_earlier, {"category": "envelope", "envelopeUuid": fresh})
+    assert answer.json()["error"]["code"] == "ENVELOPE_NOT_FOUND"
+    assert len(await logs(server, envelopeUuid=fresh)) > 0
+
+
+@pytest.mark.parametrize(
+    ("switch", "code", "refused"),
+    [("not_implemented", "LOG_CATEGORY_NOT_IMPLEMENTED", 0), ("invalid", "INVALID_REQUEST_FORMAT", 2)],
+)
+async def test_categories_of_the_newer_documents(switch: str, code: str, refused: int) -> None:
+    server = emulator(extra_categories=switch)
+    for category in ("user", "dataroom"):
+        answer = await post(server, {"category": category})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+    assert len(server.calls.refused) == refused
+
+
+async def test_permissions() -> None:
+    server = emulator(permissions=frozenset({"envelope"}))
+    answer = await post(server, {"category": "team"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "AUTHORIZATION_ERROR")
+    assert "Read Team" in answer.json()["error"]["message"]
+    assert (await post(server, {"category": "envelope"})).status_code == 200
+    assert server.calls.refused == []
+
+
+@pytest.mark.parametrize("path", ["/public/logs/list", "/public/utils/whoami"])
+@pytest.mark.parametrize("bearer", ["sandbox-access-key:wrong", "wrong:" + "5a" * 32, "nothing"])
+async def test_bad_credentials(path: str, bearer: str) -> None:
+    answer = await post(emulator(events=10), {"category": "team"}, path=path, bearer=bearer)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "AUTHENTICATION_ERROR")
+
+
+async def test_whoami() -> None:
+    server = emulator(events=10, team_name="Demo & Sons")
+    answer = await post(server, {}, path="/public/utils/whoami")
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"teamUuid", "teamName", "ownerEmail", "ownerUuid", "accessKey"}
+    assert answer.json()["teamName"] == "Demo & Sons"
+
+
+async def test_unknown_paths_answer_in_the_vendors_shape() -> None:
+    server = emulator(events=10)
+    answer = await post(server, {}, path="/public/logs/lost")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+async def test_records_can_be_appended_late_and_announced() -> None:
+    clock = Clock()
+    server = emulator(clock, records=[record("old", 1000), record("young", 9000)])
+    server.history.append("ENVELOPE_SENT", timestamp=5000, event_data={"name": "late"})
+    soon = NOW + timedelta(minutes=1)
+    server.history.append("ENVELOPE_SENT", timestamp=NOW, event_data={"name": "soon"}, visible_at=soon)
+    assert names(await logs(server, sortOrder="asc")) == ["old", "late", "young"]
+    assert names(await logs(server, sortBy="id")) == ["late", "young", "old"]
+    clock.advance(minutes=1)
+    assert names(await logs(server, sortOrder="asc")) == ["old", "late", "young", "soon"]
+    assert [item["sequence"] for item in server.history.truth()] == [0, 1, 2, 3]
+
+
+async def test_retention_forgets_the_oldest() -> None:
+    server = emulator(records=[record(str(n), n, envelope_uuid=f"{n:08d}{NIL[8:]}") for n in range(10)])
+    assert await logs(server, envelopeUuid=f"{2:08d}{NIL[8:]}")
+    assert server.history.delete_oldest(3) == 3
+    assert names(await walk(server, sortOrder="asc", limit=4)) == [str(n) for n in range(3, 10)]
+    answer = await post(server, {"category": "envelope", "envelopeUuid": f"{2:08d}{NIL[8:]}"})
+    assert answer.json()["error"]["code"] == "ENVELOPE_NOT_FOUND"
+    server.history.append("ENVELOPE_SENT", timestamp=20, event_data={"name": "10"})
+    assert names(await logs(server, sortOrder="asc")) == [str(n) for n in range(3, 11)]
+    assert server.history.delete_oldest(100) == 8
+    assert server.history.size() == 0
+
+
+async def test_the_call_log() -> None:
+    server = emulator()
+    await post(server, {"category": "envelope", "limit": 7})
+    await post(server, {"category": "team", "limit": 99})
+    first, second = server.calls.calls
+    assert (first.method, first.path, first.status, first.records) == ("POST", "/public/logs/list", 200, 7)
+    assert first.body == {"category": "envelope", "limit": 7}
+    assert first.started <= first.finished
+    assert (second.status, second.records) == (400, 0)
+    assert (server.calls.total, server.calls.records, server.calls.count("/list")) == (2, 7, 2)
+    server.calls.reset()
+    assert (server.calls.total, list(server.calls.calls), server.calls.refused) == (0, [], [])
+
+
+async def test_the_date_is_the_clocks() -> None:
+    answer = await post(emulator(events=1), {"category": "envelope"})
+    assert answer.headers.get_list("date") == ["Wed, 20 May 2026 15:00:00 GMT"]

@@ -1,0 +1,212 @@
+"""The vendor's own SDK reads the emulator over real HTTP; its RFC 9421 signatures are verified for real."""
+
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from subnoto_api_client import SubnotoClient, SubnotoConfig
+from subnoto_api_client.generated.api.logs import post_public_logs_list
+from subnoto_api_client.generated.api.utils import post_public_utils_whoami
+from subnoto_api_client.generated.models import (
+    PostPublicLogsListBody,
+    PostPublicLogsListResponse200,
+    PostPublicLogsListResponse400,
+    PostPublicLogsListResponse401,
+    PostPublicLogsListResponse403,
+    PostPublicUtilsWhoamiBody,
+    PostPublicUtilsWhoamiResponse200,
+)
+from subnoto_api_client.middleware import signature_utils
+
+from app.providers.subnoto.emulator import Emulator, EmulatorOptions
+from app.sandbox.serving import serve
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Emulator, str]]:
+    emulator = Emulator(EmulatorOptions(events=400))
+    with serve(emulator.app) as base_url:
+        yield emulator, base_url
+
+
+@pytest.fixture(autouse=True)
+def responses_know_their_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step around a fault of SDK 2.16.1 that every call to a local server meets.
+
+    Its transport reads `response.request` (for cookies) where httpx has not set it yet: httpx's client does
+    so once the transport has answered. Only decrypted answers carry it; to localhost nothing is encrypted.
+    """
+    original = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def handle(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        response = await original(transport, request)
+        response.request = request
+        return response
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", handle)
+
+
+def sdk(emulator: Emulator, base_url: str, **keys: str) -> SubnotoClient:
+    options = emulator.options
+    keys = {"access_key": options.access_key, "secret_key": options.secret_key, **keys}
+    return SubnotoClient(SubnotoConfig(api_base_url=base_url, unattested=True, **keys))
+
+
+async def listed(client: SubnotoClient, body: dict[str, Any]) -> Any:
+    answer = await post_public_logs_list.asyncio_detailed(
+        client=client.generated, body=PostPublicLogsListBody.from_dict(body)
+    )
+    return answer.parsed
+
+
+async def test_the_sdk_walks_all_logs(served: tuple[Emulator, str]) -> None:
+    emulator, base_url = served
+    async with sdk(emulator, base_url) as client:
+        for category in ("envelope", "team"):
+            truth = [item["eventType"] for item in emulator.history.truth(category)]
+            found: list[str] = []
+            page: int | None = 1
+            while page is not None:
+                body = {"category": category, "page": page, "sortBy": "id", "sortOrder": "asc"}
+                answer = await listed(client, body)
+                assert isinstance(answer, PostPublicLogsListResponse200)
+                found += [log.event_type for log in answer.logs]
+                page = answer.pagination.next_page
+            assert found[: len(truth)] == truth
+            assert len(truth) > 0
+
+
+async def test_the_sdk_was_admitted_by_its_signature_alone(served: tuple[Emulator, str]) -> None:
+    emulator, base_url = served
+    emulator.calls.reset()
+    async with sdk(emulator, base_url) as client:
+        await listed(client, {"category": "team"})
+    [call] = emulator.calls.calls
+    assert call.status == 200
+    assert "authorization" not in call.headers
+    assert call.headers["signature"].startswith("team=:")
+
+
+async def test_the_sdk_reads_who_it_is(served: tuple[Emulator, str]) -> None:
+    emulator, base_url = served
+    async with sdk(emulator, base_url) as client:
+        answer = await post_public_utils_whoami.asyncio(
+            client=client.generated, body=PostPublicUtilsWhoamiBody()
+        )
+    assert isinstance(answer, PostPublicUtilsWhoamiResponse200)
+    assert answer.team_name == emulator.options.team_name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        EmulatorOptions(events=60, totals="both", unit="milliseconds"),
+        EmulatorOptions(events=60, totals="pagination", unit="seconds", newer_types=False),
+        EmulatorOptions(events=60, unit="float_seconds", ties="shuffled", twins=0.2),
+    ],
+)
+async def test_every_generation_that_the_sdk_accepts(options: EmulatorOptions) -> None:
+    emulator = Emulator(options)
+    with serve(emulator.app) as base_url:
+        async with sdk(emulator, base_url) as client:
+            answer = await listed(client, {"category": "envelope", "limit": 50})
+    assert isinstance(answer, PostPublicLogsListResponse200)
+    assert len(answer.logs) == 50
+    assert all(log.author.uuid and log.envelope_uuid for log in answer.logs)
+
+
+async def test_a_wrong_secret_or_key_is_refused(served: tuple[Emulator, str]) -> None:
+    emulator, base_url = served
+    for keys in ({"secret_key": "00" * 32}, {"access_key": "somebody-else"}):
+        async with sdk(emulator, base_url, **keys) as client:
+            answer = await listed(client, {"category": "envelope"})
+        assert isinstance(answer, PostPublicLogsListResponse401)
+        assert answer.error.code == "AUTHENTICATION_ERROR"
+
+
+async def test_the_sdk_reads_the_errors(served: tuple[Emulator, str]) -> None:
+    emulator, base_url = served
+    unknown = "33333333-3333-4333-8333-333333333333"
+    async with sdk(emulator, base_url) as client:
+        for body, code in (
+            ({"category": "envelope", "limit": 51}, "INVALID_REQUEST_FORMAT"),
+            ({"category": "team", "envelopeUuid": unknown}, "INVALID_REQUEST_FORMAT"),
+            ({"category": "envelope", "envelopeUuid": unknown}, "ENVELOPE_NOT_FOUND"),
+            ({"category": "envelope", "workspaceUuid": unknown}, "WORKSPACE_NOT_FOUND"),
+            ({"category": "user"}, "LOG_CATEGORY_NOT_IMPLEMENTED"),
+        ):
+            answer = await listed(client, body)
+            assert isinstance(answer, PostPublicLogsListResponse400)
+            assert answer.error.code == code
+
+
+async def test_the_sdk_reads_a_missing_permission() -> None:
+    emulator = Emulator(EmulatorOptions(events=10, permissions=frozenset({"team"})))
+    with serve(emulator.app) as base_url:
+        async with sdk(emulator, base_url) as client:
+            answer = await listed(client, {"category": "envelope"})
+    assert isinstance(answer, PostPublicLogsListResponse403)
+    assert answer.error.code == "AUTHORIZATION_ERROR"
+
+
+BODY = b'{"category":"envelope"}'
+
+
+async def send_signed(
+    emulator: Emulator, base_url: str, body: bytes = BODY, **changed: str
+) -> httpx.Response:
+    url = f"{base_url}/public/logs/list"
+    options = emulator.options
+    headers = signature_utils.sign_request_headers(
+        url, "POST", BODY, options.access_key, options.secret_key, {}
+    )
+    headers["Content-Length"] = str(len(body))
+    for name, value in changed.items():
+        headers[name.replace("_", "-")] = value
+    async with httpx.AsyncClient() as client:
+        return await client.post(url, content=body, headers=headers)
+
+
+async def test_what_was_signed_cannot_be_changed(served: tuple[Emulator, str]) -> None:
+    emulator, base_url = served
+    assert (await send_signed(emulator, base_url)).status_code == 200
+    other_digest = "sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:"
+    for tampered in (
+        await send_signed(emulator, base_url, b'{"category":"envelopE"}'),
+        await send_signed(emulator, base_url, Content_Digest=other_digest),
+        await send_signed(emulator, base_url, X_Timestamp="1700000000000"),
+        await send_signed(emulator, base_url, Content_Type="text/plain"),
+        await send_signed(emulator, base_url, Host="elsewhere.example.com"),
+        await send_signed(emulator, base_url, Signature="team=:AAAA:"),
+        await send_signed(emulator, base_url, Signature="nonsense"),
+        await send_signed(emulator, base_url, Signature_Input='team=("content-digest");created=1'),
+        await send_signed(emulator, base_url, Authorization="Bearer wrong:wrong"),
+    ):
+        assert tampered.status_code == 401
+        assert tampered.json()["error"]["code"] == "AUTHENTICATION_ERROR"
+
+
+async def test_a_signature_grows_stale(served: tuple[Emulator, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator, base_url = served
+    past = time.time() - 400
+    monkeypatch.setattr(signature_utils, "time", SimpleNamespace(time=lambda: past))
+    answer = await send_signed(emulator, base_url)
+    assert answer.status_code == 401
+    assert "X-Timestamp" in answer.json()["error"]["message"]
+
+
+async def test_no_credentials(served: tuple[Emulator, str]) -> None:
+    _, base_url = served
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{base_url}/public/logs/list", content=BODY)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (401, "Missing credentials")

@@ -1,0 +1,596 @@
+"""The Taktikal emulator keeps to the vendor's documents, and each of its switches does what it says."""
+
+import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 5, 20, 15, 0, tzinfo=UTC)
+ALWAYS = {"StartDate": "2000-01-01", "EndDate": "2100-01-01"}
+ACTIVITY = "/api/signing/activity"
+SECOND = 10_000_000  # ticks
+DAY = 86_400 * SECOND
+MAY = 1_777_593_600 * SECOND  # 2026-05-01T00:00:00Z
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+Given = list[tuple[Process, list[Entry]]]
+
+
+def emulator(clock: Clock | None = None, processes: Given | None = None, **options: Any) -> Emulator:
+    chosen = EmulatorOptions(**{"events": 600, "days": 30, **options})
+    return Emulator(chosen, clock=clock or Clock(), processes=processes)
+
+
+async def get(
+    server: Emulator, params: dict[str, Any], *, path: str = ACTIVITY, auth: tuple[str, str] | None = None
+) -> httpx.Response:
+    keys = auth or (server.options.company_key, server.options.api_key)
+    transport = httpx.ASGITransport(app=server.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://emulator", auth=keys) as client:
+        return await client.get(path, params=params)
+
+
+async def processes(server: Emulator, **params: Any) -> list[dict[str, Any]]:
+    answer = await get(server, {**ALWAYS, **params})
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+async def total(server: Emulator, **params: Any) -> int:
+    answer = await get(server, {**ALWAYS, **params}, path=f"{ACTIVITY}/total")
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json()) == {"total"}
+    number: int = answer.json()["total"]
+    return number
+
+
+def keys(found: list[dict[str, Any]]) -> list[str]:
+    return [process["processKey"] for process in found]
+
+
+def log(process: dict[str, Any]) -> list[str]:
+    return [entry["status"] for entry in process["activityLog"]]
+
+
+def given(key: str, *moments: int, **members: Any) -> tuple[Process, list[Entry]]:
+    statuses = ["Created", "Started", "SigneeSigned", "Completed"]
+    entries = [Entry(key, status, moment) for status, moment in zip(statuses, moments, strict=False)]
+    return Process(key, **members), entries
+
+
+def three() -> Given:
+    """Created on the 1st, 2nd and 3rd of May at noon, each active again ten days later."""
+    return [given(f"p{n}", MAY + n * DAY + DAY // 2, MAY + (n + 10) * DAY + DAY // 2) for n in range(3)]
+
+
+# -- the generated history -------------------------------------------------------------------------------
+
+
+async def test_the_history_is_as_long_as_asked_and_lies_in_its_days() -> None:
+    server = emulator(events=777, twins=0.05, tie_burst=3)
+    truth = list(server.history.truth())
+    assert len(truth) == 777 == server.history.size()[1]
+    assert len({item["processKey"] for item in truth}) == server.history.size()[0]
+    latest = int(NOW.timestamp()) * SECOND
+    assert all(latest - 30 * DAY - 3600 * SECOND <= item["ticks"] <= latest for item in truth)
+
+
+@pytest.mark.parametrize("events", [0, 1, 2, 3, 7, 50])
+async def test_small_histories_are_exact_too(events: int) -> None:
+    assert emulator(events=events).history.size()[1] == events
+
+
+async def test_a_seed_and_a_moment_make_the_same_history_byte_for_byte() -> None:
+    one, two, other = emulator(seed=3), emulator(seed=3), emulator(seed=4)
+    first, second = await get(one, ALWAYS), await get(two, ALWAYS)
+    assert len(first.content) > 10_000
+    assert first.content == second.content
+    assert first.content != (await get(other, ALWAYS)).content
+
+
+async def test_it_grows_as_it_would_have_been() -> None:
+    clock = Clock()
+    server = emulator(clock, events=3000)
+    facts = ("sequence", "id", "processKey", "status", "ticks", "description")
+    before = [[item[name] for name in facts] for item in server.history.truth()]
+    clock.advance(days=7)
+    after = [[item[name] for name in facts] for item in server.history.truth()]
+    assert after[: len(before)] == before
+    assert 3000 * 7 / 30 * 0.6 < len(after) - len(before) < 3000 * 7 / 30 * 1.5
+    stepwise_clock = Clock()
+    stepwise = emulator(stepwise_clock, events=3000)
+    for _ in range(7 * 24):
+        stepwise_clock.advance(hours=1)
+        await total(stepwise)
+    assert [[item[name] for name in facts] for item in stepwise.history.truth()] == after
+
+
+async def test_an_entry_can_be_read_a_lag_after_its_time() -> None:
+    ticks = int(NOW.timestamp()) * SECOND
+    for lag in (0, 3600):
+        latest = max(item["ticks"] for item in emulator(events=20_000, lag_seconds=lag).history.truth())
+        assert lag <= (ticks - latest) / SECOND < lag + 3600
+
+
+async def test_processes_live_plausible_lives() -> None:
+    found = await processes(emulator(events=5000))
+    statuses = Counter(status for process in found for status in log(process))
+    assert set(statuses) > {
+        "Created",
+        "SigneeAdded",
+        "SignupSent",
+        "Started",
+        "SMS:DELIVERED",
+        "SMS:FAILED",
+        "SigneeSigned",
+        "Completed",
+        "Confirmation:delivered",
+        "SalesPerson:delivered",
+        "Reminder",
+        "Declined",
+        "Canceled",
+        "Expired",
+    }
+    assert all(log(process)[0] == "Created" for process in found)
+    ends = {status: [p for p in found if status in log(p)] for status in ("Completed", "Expired", "Canceled")}
+    assert {process["status"] for process in ends["Completed"]} == {"Completed"}
+    assert {process["status"] for process in ends["Expired"] + ends["Canceled"]} == {"InActive"}
+    assert {process["status"] for process in found} == {"Completed", "InActive", "Active"}
+    assert len({process["activityLog"][0]["createdBy"] for process in found}) == 4
+    assert len({process["activityLog"][0]["flowKey"] for process in found}) == 6
+
+
+async def test_the_shape_of_an_answer() -> None:
+    found = await processes(emulator(events=5000))
+    assert all(
+        set(process)
+        == {
+            "processKey",
+            "status",
+            "activityDisplayName",
+            "fileName",
+            "activityLog",
+            "signees",
+            "sequenceSignees",
+            "attachmentReferences",
+        }
+        for process in found
+    )
+    always = {"id", "flowKey", "processKey", "status", "description", "createdAt", "createdBy"}
+    optional = {
+        "signeeKey",
+        "userAgent",
+        "fileName",
+        "requiresAuth",
+        "signInOrder",
+        "signatureLocation",
+        "sequenceKey",
+    }
+    seen: set[str] = set()
+    for process in found:
+        signees = {signee["signeeKey"] for signee in process["signees"]}
+        for entry in process["activityLog"]:
+            assert always <= set(entry) <= always | optional
+            assert entry["processKey"] == process["processKey"]
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z", entry["createdAt"])
+            assert entry.get("signeeKey") in {None, *signees}
+            assert None not in entry.values()
+            seen |= set(entry)
+    assert seen == always | optional
+    sequential = [process for process in found if process["sequenceSignees"]]
+    assert set(sequential[0]["sequenceSignees"][0]) == {"sequenceKey", "signeeKey", "url", "signingKeys"}
+    assert set(sequential[0]["sequenceSignees"][0]["signingKeys"][0]) == {"signeeKey", "processKey"}
+    attached = [a for process in found for a in process["attachmentReferences"]]
+    assert {"id", "fileName", "contentLength", "contentType", "url", "processKey"} <= set(attached[0])
+    some = found[0]["signees"][0]
+    assert {"processKey", "signeeKey", "ssn", "name", "address", "phone", "hasReminders"} <= set(some)
+    everyone = [signee for process in found for signee in process["signees"]]
+    assert any("email" not in signee for signee in everyone)
+    assert all(signee.get("email", "@example.is").endswith("@example.is") for signee in everyone)
+
+
+async def test_sevenths_digits_differ_and_ties_happen() -> None:
+    server = emulator(events=5000)
+    truth = list(server.history.truth())
+    assert len({item["ticks"] % 10 for item in truth}) == 10
+    microseconds = Counter((item["processKey"], item["ticks"] // 10) for item in truth)
+    assert any(count > 1 for count in microseconds.values())
+    coarse = emulator(events=5000, created_precision="milliseconds")
+    assert {item["ticks"] % 10_000 for item in coarse.history.truth()} == {0}
+    burst = Counter(item["ticks"] for item in emulator(events=5000, tie_burst=40).history.truth())
+    assert burst.most_common(1)[0][1] == 40
+
+
+async def test_twins_are_equal_in_every_field() -> None:
+    def twins(found: list[dict[str, Any]]) -> int:
+        counts = Counter(str(entry) for process in found for entry in process["activityLog"])
+        return sum(count - 1 for count in counts.values())
+
+    for ids in ("per_process", "company", "none"):
+        assert twins(await processes(emulator(entry_ids=ids))) == 0
+        assert 20 < twins(await processes(emulator(twins=0.1, entry_ids=ids))) < 120
+
+
+# -- switches of shape -----------------------------------------------------------------------------------
+
+
+async def test_entry_ids() -> None:
+    for process in await processes(emulator(entry_ids="per_process")):
+        assert [entry["id"] for entry in process["activityLog"]] == [
+            *range(1, len(process["activityLog"]) + 1)
+        ]
+    company = await processes(emulator(entry_ids="company"))
+    found = sorted(entry["id"] for process in company for entry in process["activityLog"])
+    assert found == [*range(1, 601)]
+    bare = await processes(emulator(entry_ids="none"))
+    assert all("id" not in entry for process in bare for entry in process["activityLog"])
+
+
+async def test_the_older_generation() -> None:
+    [process, *_] = await processes(emulator(generation="older"))
+    assert not {"status", "fileName"} & set(process)
+    assert process["activityDisplayName"]
+    assert all("id" not in entry for entry in process["activityLog"])
+
+
+async def test_pascal_case() -> None:
+    server = emulator(letter_case="pascal")
+    [process, *_] = (await get(server, ALWAYS)).json()
+    assert {"ProcessKey", "ActivityLog", "SequenceSignees"} < set(process)
+    assert "CreatedAt" in process["ActivityLog"][0]
+    assert "SigneeKey" in process["Signees"][0]
+    assert set((await get(server, ALWAYS, path=f"{ACTIVITY}/total")).json()) == {"Total"}
+    assert set((await get(server, {})).json()) == {"ResponseStatus"}
+
+
+# -- switches of behaviour -------------------------------------------------------------------------------
+
+
+async def test_what_the_range_selects() -> None:
+    later = {"StartDate": "2026-05-11", "EndDate": "2026-05-13"}
+    earlier = {"StartDate": "2026-05-01", "EndDate": "2026-05-03"}
+    neither = {"StartDate": "2026-05-05", "EndDate": "2026-05-06"}
+    for selects, expected in (("activity", ["p1", "p0"]), ("creation", [])):
+        server = emulator(processes=three(), range_selects=selects)
+        assert keys(await processes(server, **later)) == expected
+        assert await total(server, **later) == len(expected)
+        assert keys(await processes(server, **earlier)) == ["p1", "p0"]
+        assert keys(await processes(server, **neither)) == []
+        assert keys(await processes(server, ProcessKey="p1", **later)) == expected[:1]
+        assert keys(await processes(server, ProcessKey="p1", **earlier)) == ["p1"]
+        assert await total(server, ProcessKey="p1", **neither) == 0
+
+
+async def test_whole_and_trimmed_logs() -> None:
+    later = {"StartDate": "2026-05-11", "EndDate": "2026-05-12"}
+    for switch, expected in (("whole", ["Created", "Started"]), ("trimmed", ["Started"])):
+        server = emulator(processes=three(), logs=switch)
+        [process] = await processes(server, **later)
+        assert log(process) == expected
+        assert process["activityLog"][-1]["id"] == 2
+        [process] = await processes(server, ProcessKey="p0", **later)
+        assert log(process) == expected
+
+
+async def test_the_order_of_the_array() -> None:
+    newest = keys(await processes(emulator(order="newest")))
+    created = {item["processKey"]: item["ticks"] for item in reversed(list(emulator().history.truth()))}
+    assert [created[key] for key in newest] == sorted(created.values(), reverse=True)
+    assert keys(await processes(emulator(order="oldest"))) == newest[::-1]
+    stable = emulator(order="shuffled_stable")
+    shuffled = keys(await processes(stable))
+    assert shuffled not in (newest, newest[::-1])
+    assert sorted(shuffled) == sorted(newest)
+    assert shuffled == keys(await processes(stable))
+    assert shuffled[10:30] == keys(await processes(stable, Skip=10, Take=20))
+    fresh = emulator(order="shuffled")
+    answers = [tuple(keys(await processes(fresh))) for _ in range(3)]
+    assert len(set(answers)) == 3
+    assert all(sorted(answer) == sorted(newest) for answer in answers)
+
+
+async def test_take_and_skip() -> None:
+    server = emulator(order="oldest")
+    everything = keys(await processes(server))
+    assert len(everything) == await total(server) == await total(server, Take=1, Skip=5)
+    assert keys(await processes(server, Take=5)) == everything[:5]
+    assert keys(await processes(server, Take=5, Skip=3)) == everything[3:8]
+    assert keys(await processes(server, Skip=len(everything))) == []
+    capped = emulator(order="oldest", max_take=4)
+    assert keys(await processes(capped)) == everything[:4]
+    assert keys(await processes(capped, Take=100, Skip=4)) == everything[4:8]
+    assert keys(await processes(capped, Take=2)) == everything[:2]
+    assert await total(capped) == len(everything)
+
+
+async def test_take_defaults_to_ten_thousand() -> None:
+    server = emulator(processes=[given(f"p{n}", MAY + n) for n in range(10_001)])
+    assert len(await processes(server)) == 10_000
+    assert await total(server) == 10_001
+
+
+async def test_the_end_of_the_range() -> None:
+    at_midnight: Given = [given("p", MAY), given("q", MAY + 9 * 3600 * SECOND)]
+    until = {"EndDate": "2026-05-01"}
+    assert keys(await processes(emulator(processes=at_midnight), **until)) == []
+    assert keys(await processes(emulator(processes=at_midnight, end_inclusive=True), **until)) == ["p"]
+    whole_day = emulator(processes=at_midnight, date_only_end="whole_day")
+    assert keys(await processes(whole_day, **until)) == ["q", "p"]
+    assert keys(await processes(whole_day, EndDate="2026-05-01T00:00:00Z")) == []
+    assert keys(await processes(emulator(processes=at_midnight), StartDate="2026-05-01T00:00:00Z")) == [
+        "q",
+        "p",
+    ]
+
+
+async def test_dates_in_every_form() -> None:
+    server = emulator(processes=[given("p", MAY + 12 * 3600 * SECOND + 7)])
+    for just_after in (
+        "2026-05-01T12:00:00.0000008Z",
+        "2026-05-01T12:00:00.00001Z",
+        "2026-05-01T12:00:01",
+        "2026-05-01 12:00:01",
+        "2026-05-01T12:01",
+        "2026-05-01T14:00:01+02:00",
+        "2026-05-01T07:00:01-0500",
+    ):
+        assert keys(await processes(server, EndDate=just_after)) == ["p"], just_after
+    for just_before in ("2026-05-01T12:00:00.0000007Z", "2026-05-01T12:00:00", "2026-05-01T14:00:00+02:00"):
+        assert keys(await processes(server, EndDate=just_before)) == [], just_before
+    moved = emulator(processes=three(), naive_offset_minutes=120)
+    assert keys(await processes(moved, EndDate="2026-05-01T14:00:00")) == []
+    assert keys(await processes(moved, EndDate="2026-05-01T14:00:01")) == ["p0"]
+    assert keys(await processes(moved, EndDate="2026-05-01T12:00:01Z")) == ["p0"]
+
+
+async def test_query_precision() -> None:
+    precise: Given = [given("p", MAY + 4 * SECOND // 10)]
+    until = {"EndDate": "2026-05-01T00:00:00.9Z"}
+    since = {"StartDate": "2026-05-01T00:00:00.9Z"}
+    assert keys(await processes(emulator(processes=precise), **until)) == ["p"]
+    assert keys(await processes(emulator(processes=precise), **since)) == []
+    cut = emulator(processes=precise, query_precision="seconds")
+    assert keys(await processes(cut, **until)) == []
+    assert keys(await processes(cut, **since)) == ["p"]
+
+
+async def test_a_range_that_vanishes_when_cut_to_seconds_is_empty_not_refused() -> None:
+    cut = emulator(processes=[given("p", MAY)], query_precision="seconds")
+    dates = {"StartDate": "2026-05-01T00:00:00.1Z", "EndDate": "2026-05-01T00:00:00.9Z"}
+    assert keys(await processes(cut, **dates)) == []
+    assert cut.calls.refused == []
+
+
+async def test_dates_beside_a_process_key() -> None:
+    neither = {"StartDate": "2026-05-05", "EndDate": "2026-05-06", "ProcessKey": "p1"}
+    honouring = emulator(processes=three(), key_dates="honoured")
+    assert await processes(honouring, **neither) == []
+    ignoring = emulator(processes=three(), key_dates="ignored", logs="trimmed")
+    [process] = await processes(ignoring, **neither)
+    assert log(process) == ["Created", "Started"]
+    assert await total(ignoring, **neither) == 1
+    assert await total(ignoring, StartDate="2026-05-05", EndDate="2026-05-06") == 0
+
+
+# -- filters ---------------------------------------------------------------------------------------------
+
+
+async def test_filters() -> None:
+    server = emulator(events=3000)
+    everything = await processes(server)
+    truth = {item["processKey"]: item for item in server.history.truth()}
+    sample = everything[3]
+    owner, flow = truth[sample["processKey"]]["owner"], sample["activityLog"][0]["flowKey"]
+    kind = truth[sample["processKey"]]["flowType"]
+    signee = sample["signees"][0]
+    for params, wanted in (
+        ({"User": owner.upper()}, lambda p: truth[p["processKey"]]["owner"] == owner),
+        ({"FlowKey": flow}, lambda p: p["activityLog"][0]["flowKey"] == flow),
+        ({"FlowType": kind.lower()}, lambda p: truth[p["processKey"]]["flowType"] == kind),
+        ({"StatusFilter": "Completed"}, lambda p: p["status"] == "Completed"),
+        ({"StatusFilter": "Active"}, lambda p: p["status"] == "Active"),
+        ({"StatusFilter": "inactive"}, lambda p: p["status"] == "InActive"),
+        ({"StatusFilter": "All"}, lambda p: True),
+        ({"Search": signee["ssn"]}, lambda p: signee["ssn"] in [s["ssn"] for s in p["signees"]]),
+        ({"Search": signee["name"]}, lambda p: signee["name"] in [s["name"] for s in p["signees"]]),
+        ({"Search": signee["phone"]}, lambda p: signee["phone"] in [s["phone"] for s in p["signees"]]),
+        ({"Search": sample["fileName"]}, lambda p: p["fileName"] == sample["fileName"]),
+        ({"Search": sample["processKey"][5:20]}, lambda p: p["processKey"] == sample["processKey"]),
+        ({"ProcessKey": sample["processKey"]}, lambda p: p["processKey"] == sample["processKey"]),
+        ({"ProcessKey": sample["processKey"], "User": "nobody@example.com"}, lambda p: False),
+    ):
+        expected = [process for process in everything if wanted(process)]
+        assert len(expected) < len(everything) or params == {"StatusFilter": "All"}
+        assert await processes(server, **params) == expected, params
+        assert await total(server, **params) == len(expected), params
+
+
+async def test_user_is_who_started_the_process_and_not_who_acted() -> None:
+    server = emulator(processes=[given("p", MAY, started_by="starter@example.com")])
+    server.history.append("p", "Canceled", at=MAY + 5, created_by="other@example.com")
+    assert keys(await processes(server, User="starter@example.com")) == ["p"]
+    assert keys(await processes(server, User="other@example.com")) == []
+
+
+async def test_search_finds_the_mail_of_a_signee() -> None:
+    people = ({"signeeKey": "s", "name": "Someone", "email": "Some.One@example.is"},)
+    server = emulator(processes=[given("p", MAY, signees=people), given("q", MAY)])
+    assert keys(await processes(server, Search="some.one@")) == ["p"]
+
+
+async def test_an_unknown_process_key_is_an_empty_answer() -> None:
+    server = emulator()
+    unknown = "sp" + "0" * 32
+    assert await processes(server, ProcessKey=unknown) == []
+    assert await processes(server, ProcessKey="spoiled") == []
+    assert await total(server, ProcessKey=unknown) == 0
+    assert server.calls.refused == []
+
+
+# -- refusals --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [ACTIVITY, f"{ACTIVITY}/total"])
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"StartDate": None}, "StartDate"),
+        ({"EndDate": None}, "EndDate"),
+        ({"StartDate": ""}, "StartDate"),
+        ({"StartDate": "yesterday"}, "StartDate"),
+        ({"StartDate": "2026-02-30"}, "StartDate"),
+        ({"EndDate": "2026-05-01T25:00:00Z"}, "EndDate"),
+        ({"EndDate": "2026-05-01T00:00:00.12345678Z"}, "EndDate"),
+        ({"EndDate": "2026-05-01T00:00:00 02:00"}, "EndDate"),
+        ({"StartDate": "2026-05-02", "EndDate": "2026-05-01"}, "StartDate"),
+        ({"StartDate": "2026-05-02", "EndDate": "2026-05-02"}, "StartDate"),
+        ({"Take": "many"}, "Take"),
+        ({"Take": "-1"}, "Take"),
+        ({"Take": "3000000000"}, "Take"),
+        ({"Skip": "1.5"}, "Skip"),
+        ({"StatusFilter": "Done"}, "StatusFilter"),
+        ({"FlowType": "Unheard"}, "FlowType"),
+    ],
+)
+async def test_invalid_queries(path: str, params: dict[str, Any], field: str) -> None:
+    server = emulator(events=10)
+    query = {name: value for name, value in {**ALWAYS, **params}.items() if value is not None}
+    answer = await get(server, query, path=path)
+    assert answer.status_code == 400
+    status = answer.json()["responseStatus"]
+    assert set(status) == {"errorCode", "message", "errors"}
+    [error] = status["errors"]
+    assert set(error) == {"errorCode", "fieldName", "message"}
+    assert error["fieldName"] == field
+    [call] = server.calls.refused
+    assert call.params == query
+
+
+@pytest.mark.parametrize("path", [ACTIVITY, f"{ACTIVITY}/total"])
+async def test_bad_credentials(path: str) -> None:
+    server = emulator(events=10)
+    for auth in ((server.options.company_key, "wrong"), ("wrong", server.options.api_key)):
+        answer = await get(server, ALWAYS, path=path, auth=auth)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Basic")
+        assert answer.json()["responseStatus"]["errorCode"] == "NotAuthenticated"
+    transport = httpx.ASGITransport(app=server.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
+        assert (await client.get(path, params=ALWAYS)).status_code == 401
+
+
+async def test_parameter_names_in_any_letter_case() -> None:
+    server = emulator()
+    answer = await get(server, {"startdate": "2000-01-01", "ENDDATE": "2100-01-01", "tAKE": "3"})
+    assert len(answer.json()) == 3
+
+
+async def test_unknown_paths_answer_in_the_vendors_shape() -> None:
+    answer = await get(emulator(events=10), ALWAYS, path="/api/signing")
+    assert answer.status_code == 404
+    assert "responseStatus" in answer.json()
+
+
+# -- hooks -----------------------------------------------------------------------------------------------
+
+
+async def test_entries_can_be_appended_late_and_announced() -> None:
+    clock = Clock()
+    server = emulator(clock, processes=[given("p", MAY)])
+    server.history.append("p", "Started", at=MAY - 5, signeeKey="s", id=77)
+    server.history.append("new", "Created", visible_at=NOW + timedelta(minutes=1))
+    assert keys(await processes(server)) == ["p"]
+    clock.advance(minutes=1)
+    new, old = await processes(server)
+    assert new["processKey"] == "new"
+    assert new["activityLog"][0]["createdAt"] == "2026-05-20T15:00:00.0000000Z"
+    assert [entry["createdAt"] for entry in old["activityLog"]] == [
+        "2026-05-01T00:00:00.0000000Z",
+        "2026-04-30T23:59:59.9999995Z",
+    ]
+    assert (old["activityLog"][1]["id"], old["activityLog"][1]["signeeKey"]) == (77, "s")
+    assert keys(await processes(server, EndDate="2026-05-01")) == ["p"]
+    assert [item["status"] for item in server.history.truth()] == ["Created", "Started", "Created"]
+
+
+async def test_a_generated_process_can_be_appended_to() -> None:
+    server = emulator()
+    before = (await processes(server))[4]
+    server.history.append(before["processKey"], "Reminder")
+    [after] = await processes(server, ProcessKey=before["processKey"])
+    assert log(after) == [*log(before), "Reminder"]
+    assert len({entry["id"] for entry in after["activityLog"]}) == len(after["activityLog"])
+
+
+async def test_truth_and_answers_agree() -> None:
+    server = emulator(twins=0.02, entry_ids="company")
+    told = Counter((item["processKey"], item["id"], item["status"]) for item in server.history.truth())
+    read = Counter(
+        (entry["processKey"], entry["id"], entry["status"])
+        for process in await processes(server)
+        for entry in process["activityLog"]
+    )
+    assert told == read
+    assert sum(told.values()) == 600
+
+
+async def test_a_given_status_and_creation_win() -> None:
+    server = emulator(processes=[given("p", MAY, MAY + 1, status="OnHold", created=MAY - 5 * DAY)])
+    server.history.append("p", "Completed", at=MAY + 2)
+    [process] = await processes(server)
+    assert process["status"] == "OnHold"
+    creation = emulator(processes=[given("p", MAY, created=MAY - 5 * DAY)], range_selects="creation")
+    assert keys(await processes(creation, StartDate="2026-05-01")) == []
+    assert keys(await processes(creation, EndDate="2026-05-01")) == ["p"]
+
+
+async def test_retention_forgets_the_oldest() -> None:
+    server = emulator(processes=three())
+    assert server.history.delete_oldest(2) == 2
+    assert keys(await processes(server)) == ["p2"]
+    assert await processes(server, ProcessKey="p0") == []
+    assert [item["processKey"] for item in server.history.truth()] == ["p2", "p2"]
+    assert server.history.size() == (1, 2)
+
+
+async def test_the_call_log() -> None:
+    server = emulator()
+    await processes(server, Take=7)
+    await total(server)
+    await get(server, {"StartDate": "2026-05-01"})
+    first, second, third = server.calls.calls
+    assert (first.method, first.path, first.status, first.records) == ("GET", ACTIVITY, 200, 7)
+    assert first.params == {**ALWAYS, "Take": "7"}
+    assert (second.path, second.records) == (f"{ACTIVITY}/total", 0)
+    assert server.calls.refused == [third]
+    assert (server.calls.total, server.calls.records) == (3, 7)
+    assert (server.calls.count("/activity"), server.calls.count("/total")) == (2, 1)
+
+
+async def test_the_date_is_the_clocks() -> None:
+    answer = await get(emulator(events=1), ALWAYS)
+    assert answer.headers.get_list("date") == ["Wed, 20 May 2026 15:00:00 GMT"]

@@ -1,0 +1,186 @@
+"""Settings: where they come from, which goes first, and what is said about a wrong one."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.config import Configuration, load_configuration
+from app.domain.errors import ConfigurationError
+
+SECRET = "a-secret-of-exactly-this-many-chars"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No setting of the machine that runs the tests, and an empty directory to be in."""
+    for name in list(os.environ):
+        if name.startswith(("GATEWAY_", "TAKTIKAL_", "SUBNOTO_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load_toml(path: Path, text: str) -> Configuration:
+    file = path / "gateway.toml"
+    file.write_text(text)
+    return load_configuration(file)
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = load_configuration().settings
+    assert settings.auth == "on"
+    assert (settings.settle, settings.deadline, settings.scan, settings.totals_ttl) == (30, 30, 40, 30)
+    assert settings.default_window == timedelta(days=30)
+    assert settings.default_window_micros == 30 * 86_400 * 1_000_000
+    assert settings.cors_origins == ()
+
+
+def test_the_environment_goes_before_dotenv_and_both_before_the_toml_file(
+    clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clean / ".env").write_text("GATEWAY_SCAN=2\nGATEWAY_SETTLE=2\nTAKTIKAL_API_KEY=from-dotenv\n")
+    monkeypatch.setenv("GATEWAY_SCAN", "3")
+    found = load_toml(clean, "[gateway]\nscan = 1\nsettle = 1\ndeadline = 1\n")
+    assert (found.settings.scan, found.settings.settle, found.settings.deadline) == (3, 2, 1)
+    assert found.environment["TAKTIKAL_API_KEY"] == "from-dotenv"
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_DEADLINE", "")
+    monkeypatch.setenv("TAKTIKAL_API_KEY", "")
+    found = load_configuration()
+    assert found.settings.deadline == 30
+    assert "TAKTIKAL_API_KEY" not in found.environment
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("GATEWAY_AUTH", "maybe", "'on' or 'off'"),
+        ("GATEWAY_SETTLE", "-1", "greater than or equal to 0"),
+        ("GATEWAY_DEADLINE", "soon", "valid number"),
+        ("GATEWAY_DEADLINE", "nan", "finite"),
+        ("GATEWAY_SCAN", "0", "greater than or equal to 1"),
+        ("GATEWAY_TOTALS_TTL", "x", "valid number"),
+        ("GATEWAY_DEFAULT_WINDOW", "30", "P30D"),
+        ("GATEWAY_DEFAULT_WINDOW", "PT0S", "PT1S"),
+        ("GATEWAY_DEFAULT_WINDOW", "P30X", "duration"),
+        ("GATEWAY_CURSOR_SECRET", "too-short", "32 characters"),
+        ("GATEWAY_CURSOR_SECRET", f"{SECRET},short", "32 characters"),
+        ("GATEWAY_CORS_ORIGINS", "example.com", "https://app.example.com"),
+        ("GATEWAY_CORS_ORIGINS", "https://example.com/path", "without a path"),
+        ("GATEWAY_REDIS_URL", "localhost:6379", "redis://localhost:6379/0"),
+        ("GATEWAY_REDIS_URL", "http://u:hunter2@host", "redis://"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_remedy_and_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration()
+    assert caught.value.detail.startswith(f"{variable}: ")
+    assert says in caught.value.detail
+    if variable == "GATEWAY_CURSOR_SECRET":
+        assert value not in caught.value.detail
+    assert "hunter2" not in caught.value.detail
+    assert caught.value.__cause__ is None, "the validation error quotes the value"
+
+
+def test_several_cursor_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_CURSOR_SECRET", f" {SECRET} ,{SECRET}2")
+    assert load_configuration().settings.cursor_secrets == (SECRET, f"{SECRET}2")
+
+
+def test_a_cursor_secret_is_made_with_a_warning_where_there_is_none() -> None:
+    first, second = load_configuration(), load_configuration()
+    assert first.settings.cursor_secrets != second.settings.cursor_secrets
+    assert len(first.settings.cursor_secrets[0]) >= 32
+    assert any("GATEWAY_CURSOR_SECRET" in warning for warning in first.warnings)
+
+
+def test_nothing_secret_is_in_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_CURSOR_SECRET", SECRET)
+    monkeypatch.setenv("GATEWAY_REDIS_URL", "redis://user:hunter2@localhost")
+    monkeypatch.setenv("TAKTIKAL_API_KEY", "hunter2")
+    found = load_configuration()
+    for shown in (repr(found), str(found), repr(found.settings), str(found.settings)):
+        assert SECRET not in shown
+        assert "hunter2" not in shown
+
+
+def test_an_unknown_variable_is_warned_of_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_DEADLIN", "5")
+    monkeypatch.setenv("GATEWAY_CONFIG", "")
+    found = load_configuration()
+    assert "GATEWAY_DEADLIN is not a setting and is ignored; did you mean GATEWAY_DEADLINE?" in found.warnings
+
+
+@pytest.mark.parametrize("variable", ["GATEWAY_REDIS_URL", "GATEWAY_TOTALS_TTL"])
+def test_what_is_accepted_but_not_used_yet_is_said(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "redis://localhost" if variable.endswith("URL") else "5")
+    assert any(variable in warning and "not used" in warning for warning in load_configuration().warnings)
+
+
+def test_sources_come_from_the_toml_file(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NORTH_KEY", "from-variable")
+    (clean / "key").write_text("from-file\n")
+    found = load_toml(
+        clean,
+        '[[sources]]\nname = "north"\nprovider = "acme"\ntoken_env = "NORTH_KEY"\nsettle = 5\n'
+        f'[[sources]]\nname = "south"\nprovider = "acme"\ntoken_file = "{clean / "key"}"\n',
+    )
+    assert found.tables == (
+        {"name": "north", "provider": "acme", "token": "from-variable", "settle": 5},
+        {"name": "south", "provider": "acme", "token": "from-file"},
+    )
+
+
+def test_gateway_config_names_the_file(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clean / "other.toml").write_text('[gateway]\ndefault_window = "P7D"\ncors_origins = ["https://a.example"]\n')
+    monkeypatch.setenv("GATEWAY_CONFIG", "other.toml")
+    settings = load_configuration().settings
+    assert settings.default_window == timedelta(days=7)
+    assert settings.cors_origins == ("https://a.example",)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[gateway]\ndeadlin = 5", "deadlin is not a setting; did you mean deadline?"),
+        ("[gatway]\n", "gatway is not a setting; did you mean gateway?"),
+        ("[gateway]\nscan = 0", "gateway.scan (in the TOML file): input should be greater than or equal to 1"),
+        ("gateway = 1", "[gateway]"),
+        ("sources = 1", "[[sources]]"),
+        ("[gateway\n", "no TOML file"),
+        ('[[sources]]\nname = "n"\ntoken_env = "NOT_SET"', "token_env names the variable NOT_SET"),
+        ('[[sources]]\nname = "n"\ntoken_file = "/not/there"', "token_file names /not/there"),
+        ('[[sources]]\nname = "n"\ntoken = "x"\ntoken_file = "/etc/hostname"', "token is given twice"),
+        ('[[sources]]\nname = "n"\ntoken_env = 5', "token_env must be text"),
+    ],
+)
+def test_a_wrong_toml_file_is_an_error_naming_the_place(clean: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match="TOML|gateway.toml|sources") as caught:
+        load_toml(clean, text)
+    assert says in caught.value.detail
+
+
+def test_a_configuration_file_that_is_not_there(clean: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"GATEWAY_CONFIG / --config: .*No such file"):
+        load_configuration(clean / "absent.toml")
+
+
+def test_the_sandbox_reads_no_source_that_was_configured(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its key is known to everybody, so a real account must never be behind it."""
+    monkeypatch.setenv("TAKTIKAL_API_KEY", "real")
+    file = clean / "gateway.toml"
+    file.write_text('[gateway]\nscan = 7\n[[sources]]\nname = "real"\nprovider = "acme"\n')
+    found = load_configuration(file, sandbox_environment={"ACME_TOKEN": "emulated"})
+    assert found.sandbox
+    assert found.tables == ()
+    assert dict(found.environment) == {"ACME_TOKEN": "emulated"}
+    assert found.settings.scan == 7

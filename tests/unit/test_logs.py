@@ -1,0 +1,87 @@
+"""What a log line holds, and what it never does."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from app.logs import configure_logging, describe_exception
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    configure_logging(stream)
+    yield stream
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_one_json_object_a_line_whatever_is_in_it(stream: io.StringIO) -> None:
+    structlog.get_logger().info("event", value="a\nb\x1b[31m\u2028")
+    (line,) = lines(stream)
+    assert line["value"] == "a\nb\x1b[31m\u2028"
+    assert "\x1b" not in stream.getvalue()
+    assert "\u2028" not in stream.getvalue()
+    assert line["level"] == "info"
+
+
+def test_an_exception_is_logged_without_its_text(stream: io.StringIO) -> None:
+    try:
+        try:
+            raise ValueError("hunter2")
+        except ValueError as error:
+            raise RuntimeError("hunter3") from error
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+        logging.getLogger("library").exception("also failed")
+    assert "hunter" not in stream.getvalue()
+    for line in lines(stream):
+        assert line["exception"] == "RuntimeError < ValueError"
+        assert any("test_logs.py" in frame for frame in line["frames"])  # type: ignore[attr-defined]
+
+
+def test_libraries_are_heard_from_warning_on(stream: io.StringIO) -> None:
+    logging.getLogger("httpx").info('HTTP Request: GET https://example.com/?q=secret "200 OK"')
+    logging.getLogger("uvicorn.error").info("Started server process")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    (line,) = lines(stream)
+    assert line["event"] == "Invalid HTTP request received."
+    assert line["logger"] == "uvicorn.error"
+
+
+def test_a_terminal_gets_something_readable() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    configure_logging(terminal)
+    try:
+        structlog.get_logger().warning("configuration", problem="x")
+    finally:
+        structlog.reset_defaults()
+        logging.getLogger().handlers.clear()
+    assert not terminal.getvalue().startswith("{")
+    assert "configuration" in terminal.getvalue()
+
+
+def test_a_chain_that_was_cut_is_not_described() -> None:
+    try:
+        try:
+            raise ValueError
+        except ValueError:
+            raise RuntimeError from None
+    except RuntimeError as error:
+        assert describe_exception(error)["exception"] == "RuntimeError"

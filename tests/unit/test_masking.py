@@ -1,0 +1,167 @@
+"""Private values become `***` wherever they stand, signing links never go out, and nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from app.api.masking import visible_event
+from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
+from app.domain.order import Key
+from app.engine.masking import MASK, is_private_name, mask_for
+
+PHONE = "+354 581-2345"
+NATIONAL_ID = "0101302989"
+STREET = "Laugavegur 1"
+PRIVATE = (PHONE, NATIONAL_ID, STREET, "101")
+
+
+class Planted:
+    """A record with a private value in every place that there is."""
+
+    key: Key = (0, "s", "envelope", "e", 0, 0)
+    provider_type = "P"
+    type = "t"
+
+    def __init__(self) -> None:
+        self._event = Event(
+            id="id-5812345",
+            source="s",
+            provider="p",
+            type="recipient.signed",
+            category="envelope",
+            outcome="success",
+            provider_type="P",
+            provider_id="1",
+            occurred_at="2026-05-01T00:00:00.000000Z",
+            description="Sent to 5812345 (010130-2989), LAUGAVEGUR 1, 101 Reykjavik",
+            actor=Actor("user", name=f"Anna {NATIONAL_ID}", email="anna@example.com"),
+            envelope=Envelope("e", name=f"Lease {STREET}.pdf"),
+            recipient=Recipient("r", "Jonas", "jonas@example.com", PHONE, NATIONAL_ID, "qualified"),
+            delivery=Delivery("sms", "delivered", "invitation"),
+            user_agent="Mozilla/5.0 101",
+            data=self.content(),
+        )
+
+    @staticmethod
+    def content() -> dict[str, Any]:
+        return {
+            "text": f"call {PHONE}",
+            "number": 5812345,
+            "timestamp": 15812345000,
+            "mobile": 1,
+            "isMobile": True,
+            "home_address": {"line": "anything"},
+            "postalCode": None,
+            "list": [["0101302989"]],
+            "5812345": "key",
+            "email": "jonas@example.com",
+            "sequenceSignees": [{"signeeKey": "k", "url": "https://sign.example/secret", "deep": [{"Url": "x"}]}],
+            "attachmentReferences": [{"fileName": "a.pdf", "url": "https://files.example/secret"}],
+            "webhook": {"url": "https://hook.example/kept"},
+        }
+
+    def event(self) -> Event:
+        return self._event
+
+    def raw(self) -> Any:
+        return {"signee": {"ssn": "x", "url": "https://sign.example/secret"}, "entry": {"d": f"to {NATIONAL_ID}"}}
+
+    def texts(self) -> Iterable[tuple[str, str]]:
+        return []
+
+    def private_values(self) -> Iterable[str]:
+        return PRIVATE
+
+
+def test_without_the_scope_every_private_value_is_masked() -> None:
+    event = visible_event(Planted(), private=False, raw=True)
+    assert event.description == f"Sent to {MASK} ({MASK}), {MASK}, {MASK} Reykjavik"
+    assert event.recipient is not None
+    assert (event.recipient.phone, event.recipient.national_id) == (MASK, MASK)
+    assert (event.recipient.name, event.recipient.email) == ("Jonas", "jonas@example.com")
+    assert event.actor.name == f"Anna {MASK}"
+    assert event.envelope is not None
+    assert event.envelope.name == f"Lease {MASK}.pdf"
+    assert event.user_agent == f"Mozilla/5.0 {MASK}"
+    assert event.data == {
+        "text": f"call {MASK}",
+        "number": MASK,
+        "timestamp": 15812345000,
+        "mobile": MASK,
+        "isMobile": True,
+        "home_address": MASK,
+        "postalCode": None,
+        "list": [[MASK]],
+        MASK: "key",
+        "email": "jonas@example.com",
+        "sequenceSignees": [{"signeeKey": "k", "deep": [{}]}],
+        "attachmentReferences": [{"fileName": "a.pdf"}],
+        "webhook": {"url": "https://hook.example/kept"},
+    }
+    assert event.raw == {"signee": {"ssn": MASK}, "entry": {"d": f"to {MASK}"}}
+    assert event.id == "id-5812345", "an id is computed before masking and stays"
+
+
+def test_with_the_scope_only_links_are_left_out() -> None:
+    event = visible_event(Planted(), private=True, raw=True)
+    assert event.description is not None
+    assert "5812345" in event.description
+    assert event.recipient is not None
+    assert event.recipient.phone == PHONE
+    assert event.data["number"] == 5812345
+    assert event.data["sequenceSignees"] == [{"signeeKey": "k", "deep": [{}]}]
+    assert event.raw == {"signee": {"ssn": "x"}, "entry": {"d": f"to {NATIONAL_ID}"}}
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_the_record_itself_is_left_as_it_was(private: bool) -> None:
+    record = Planted()
+    visible_event(record, private=private, raw=True)
+    assert record.event() == Planted().event()
+    assert visible_event(record, private=private, raw=False).raw is None
+
+
+def test_what_was_not_asked_for_is_not_there() -> None:
+    assert visible_event(Planted(), private=True, raw=False).raw is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "masked"),
+    [
+        ("+3545812345", "tel 5812345.", "tel ***."),
+        ("+3545812345", "tel 00354 581 2345", "tel ***"),
+        ("+3545812345", "+354-581-2345!", "***!"),
+        ("003545812345", "5812345", "***"),
+        ("5812345", "+354 5812345", "+354 ***"),
+        ("010130-2989", "0101302989", "***"),
+        ("0101302989", "010130-2989", "***"),
+        ("101", "postal 101, id 2101x, 1010", "postal ***, id 2101x, 1010"),
+        ("Vik", "vik Viking", "*** Viking"),
+        ("Laugavegur 1", "at laugavegur  1", "at ***"),
+        ("a.b*c(d", "x a.b*c(d y aXbXc", "x *** y aXbXc"),
+        ("", "unchanged", "unchanged"),
+    ],
+)
+def test_values_are_found_however_they_are_written(value: str, text: str, masked: str) -> None:
+    assert mask_for([value])(text) == masked
+
+
+@pytest.mark.parametrize(
+    "name",
+    "phone Phone phoneNumber mobile_phone MobileNumber SSN signeeSsn recipient_ssn nationalId national_id NationalIDNumber"
+    " kennitala personalNumber address homeAddress postal_code PostalCode zipCode city streetName tel".split(),
+)
+def test_private_names(name: str) -> None:
+    assert is_private_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "id name email emailAddress email_address className capacity velocity hotel telemetry status phase uuid title"
+    " zippedAt createdAt".split(),
+)
+def test_names_that_only_look_private(name: str) -> None:
+    assert not is_private_name(name)

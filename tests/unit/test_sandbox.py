@@ -1,0 +1,379 @@
+"""The sandbox: emulators found, served and stopped; faults and latency as ordered; nothing left behind."""
+
+import ast
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+import app.providers
+import app.sandbox
+from app.sandbox.faults import Fault
+from app.sandbox.identifiers import Identifiers
+from app.sandbox.instruments import Instrumented, to_milliseconds, utc_now
+from app.sandbox.sandbox import StandIn, find_emulators, start_sandbox
+from app.sandbox.schedule import Schedule, is_twin, step_of, thread_of
+from app.sandbox.serving import Served, serve
+
+pytestmark = pytest.mark.anyio
+
+HOUR = 3_600_000
+NOW = 1_779_289_200_000  # 2026-05-20T15:00:00Z
+PLANS = [(0,), (0, 40, 40, 5 * HOUR), (0, 60_000, 26 * HOUR, 26 * HOUR + 300)]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def hello(request: Request) -> JSONResponse:
+    return JSONResponse({"hello": "world", "padding": "x" * 1000})
+
+
+def small_app() -> Starlette:
+    return Starlette(routes=[Route("/hello", hello), Route("/other", hello)])
+
+
+def server_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("sandbox-server")]
+
+
+# -- serving ---------------------------------------------------------------------------------------------
+
+
+def test_serving_starts_answers_and_leaves_nothing_behind() -> None:
+    before = server_threads()
+    with serve(small_app()) as base_url:
+        assert base_url.startswith("http://127.0.0.1:")
+        answer = httpx.get(f"{base_url}/hello")
+        assert answer.json()["hello"] == "world"
+        assert "date" not in answer.headers
+        assert "server" not in answer.headers
+        assert len(server_threads()) == len(before) + 1
+    assert server_threads() == before
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{base_url}/hello")
+
+
+def test_serving_on_a_given_port_and_a_taken_one() -> None:
+    with serve(small_app()) as base_url:
+        port = int(base_url.rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"):
+            Served(small_app(), port=port).start()
+    with serve(small_app(), port=port) as again:
+        assert again == base_url
+
+
+def test_a_server_cannot_be_started_twice_and_may_be_stopped_twice() -> None:
+    served = Served(small_app())
+    served.start()
+    try:
+        with pytest.raises(RuntimeError, match="already"):
+            served.start()
+    finally:
+        served.stop()
+    served.stop()
+    assert served.start()  # and started again
+    served.stop()
+
+
+def test_an_application_that_cannot_start_raises() -> None:
+    class Lifespan:
+        async def __aenter__(self) -> None:
+            raise LookupError("no start for me")
+
+        async def __aexit__(self, *error: object) -> None:
+            raise AssertionError
+
+    before = server_threads()
+    with pytest.raises(RuntimeError, match="did not start"):
+        Served(Starlette(lifespan=lambda app: Lifespan())).start()
+    assert server_threads() == before
+
+
+def test_a_hanging_request_does_not_keep_the_server() -> None:
+    instrumented = Instrumented(small_app(), utc_now)
+    instrumented.faults.hang(60)
+    started = time.monotonic()
+    with serve(instrumented) as base_url, pytest.raises(httpx.ReadTimeout):
+        httpx.get(f"{base_url}/hello", timeout=0.1)
+    assert time.monotonic() - started < 10
+    assert server_threads() == []
+
+
+def test_serving_is_quiet_but_silences_no_one_else(caplog: pytest.LogCaptureFixture) -> None:
+    async def failing(request: Request) -> PlainTextResponse:
+        raise LookupError("a fault of the application")
+
+    caplog.set_level(logging.DEBUG)
+    with serve(Starlette(routes=[Route("/", failing)])) as base_url:
+        assert httpx.get(base_url).status_code == 500
+        logging.getLogger("uvicorn.error").error("the gateway's own line")
+    assert [record.message for record in caplog.records if record.name.startswith("uvicorn")] == [
+        "the gateway's own line"
+    ]
+    assert logging.getLogger("uvicorn.error").filters == []
+
+
+# -- instruments -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def instrumented() -> Instrumented:
+    return Instrumented(small_app(), lambda: datetime(2026, 5, 20, 15, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def base_url(instrumented: Instrumented) -> Iterator[str]:
+    with serve(instrumented) as url:
+        yield url
+
+
+def test_statuses_and_headers_as_ordered(instrumented: Instrumented, base_url: str) -> None:
+    instrumented.faults.answer(429, {"Retry-After": "3"}, times=2)
+    instrumented.faults.answer(503, body=b"down")
+    answers = [httpx.get(f"{base_url}/hello") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [429, 429, 503, 200]
+    assert [answer.headers.get("retry-after") for answer in answers] == ["3", "3", None, None]
+    assert answers[2].content == b"down"
+    assert [call.fault for call in instrumented.calls.calls] == ["status", "status", "status", None]
+    assert [call.status for call in instrumented.calls.calls] == [429, 429, 503, 200]
+
+
+def test_bodies_that_are_none(instrumented: Instrumented, base_url: str) -> None:
+    instrumented.faults.html()
+    instrumented.faults.malformed()
+    page, broken = httpx.get(f"{base_url}/hello"), httpx.get(f"{base_url}/hello")
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.text.startswith("<!DOCTYPE html>")
+    assert broken.status_code == 200
+    with pytest.raises(ValueError, match="Unterminated"):
+        broken.json()
+
+
+def test_a_body_cut_off(instrumented: Instrumented, base_url: str) -> None:
+    instrumented.faults.cut()
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"{base_url}/hello")
+    assert httpx.get(f"{base_url}/hello").status_code == 200
+
+
+def test_a_hang_answers_in_the_end(instrumented: Instrumented, base_url: str) -> None:
+    instrumented.faults.hang(0.3)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(f"{base_url}/hello", timeout=0.1)
+    instrumented.faults.hang(0.2)
+    started = time.monotonic()
+    assert httpx.get(f"{base_url}/hello").status_code == 200
+    assert time.monotonic() - started >= 0.2
+
+
+def test_faults_for_one_path_only_and_cleared(instrumented: Instrumented, base_url: str) -> None:
+    instrumented.faults.add(Fault("status", 500, path="/other"), times=2)
+    assert httpx.get(f"{base_url}/hello").status_code == 200
+    assert httpx.get(f"{base_url}/other").status_code == 500
+    instrumented.faults.clear()
+    assert httpx.get(f"{base_url}/other").status_code == 200
+
+
+async def test_latency_and_calls_that_overlap(instrumented: Instrumented) -> None:
+    instrumented.latency = 0.1
+    transport = httpx.ASGITransport(app=instrumented)
+    async with httpx.AsyncClient(transport=transport, base_url="http://emulator") as client:
+        started = time.monotonic()
+        await asyncio.gather(*(client.get("/hello", params={"n": str(n)}) for n in range(5)))
+        assert 0.1 <= time.monotonic() - started < 0.4
+        assert instrumented.calls.most_in_flight == 5
+        assert instrumented.calls.in_flight == 0
+        instrumented.calls.reset()
+        await client.get("/hello")
+        assert instrumented.calls.most_in_flight == 1
+    answer_took = [call.finished - call.started for call in instrumented.calls.calls]
+    assert answer_took[0] >= 0.1
+
+
+# -- the schedule and identifiers ------------------------------------------------------------------------
+
+
+def schedule(**changes: object) -> Schedule:
+    settings: dict[str, object] = {"seed": 1, "now": NOW, "days": 20, "events": 2000, "plans": PLANS}
+    return Schedule(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("events", [0, 1, 5, 100, 3333])
+@pytest.mark.parametrize("twins", [0.0, 0.2])
+@pytest.mark.parametrize("burst", [0, 4])
+def test_exactly_so_many_steps_are_due(events: int, twins: float, burst: int) -> None:
+    due = schedule(events=events, twins=twins, burst=burst).due(NOW)
+    assert len(due) == events
+    assert due == sorted(due)
+    assert all(NOW - 21 * 24 * HOUR <= moment <= NOW for moment, _ in due)
+
+
+def test_lives_begin_at_their_beginning() -> None:
+    steps: dict[int, list[int]] = {}
+    for _, code in schedule().due(NOW):
+        steps.setdefault(thread_of(code), []).append(step_of(code))
+    assert all(found == list(range(len(found))) for found in steps.values())
+
+
+def test_how_often_one_asks_makes_no_difference() -> None:
+    often, once = schedule(twins=0.1, burst=3), schedule(twins=0.1, burst=3)
+    found = often.due(NOW)
+    for minute in range(1, 24 * 60 * 3, 7):
+        found += often.due(NOW + minute * 60_000)
+    whole = once.due(NOW + (24 * 60 * 3 - 1) * 60_000)
+    assert found == whole[: len(found)]
+    assert len(whole) > 2200
+    assert len(found) > len(whole) - 5
+    assert once.due(NOW) == []
+
+
+def test_a_twin_comes_right_behind_its_original() -> None:
+    due = schedule(twins=0.2).due(NOW)
+    twins = [(before, after) for before, after in pairwise(due) if is_twin(after[1])]
+    assert len(twins) > 200
+    assert all(before == (after[0], after[1] - 1) for before, after in twins)
+
+
+def test_plans_are_checked() -> None:
+    for plans in ([(5, 6)], [tuple(range(33))]):
+        with pytest.raises(ValueError, match="a plan has"):
+            schedule(plans=plans)
+
+
+def test_identifiers_lead_back_to_their_numbers() -> None:
+    ours, others = Identifiers(1, "envelope"), Identifiers(2, "envelope")
+    for number in (0, 1, 77, 10**6, 2**47):
+        assert ours.number(ours.uuid(number)) == number
+        assert ours.number(ours.hexadecimal(number)) == number
+        assert others.number(ours.uuid(number)) is None
+    assert len({ours.uuid(number) for number in range(1000)}) == 1000
+    assert ours.uuid(5)[14] == "4"
+    assert ours.number("nonsense") is None
+    assert ours.number("") is None
+
+
+def test_milliseconds_are_exact() -> None:
+    assert to_milliseconds(datetime(2026, 5, 20, 15, 0, 0, 999_999, tzinfo=UTC)) == NOW + 999
+
+
+# -- the sandbox -----------------------------------------------------------------------------------------
+
+
+def test_every_provider_takes_part_and_the_settings_lead_to_it() -> None:
+    before = server_threads()
+    with start_sandbox(events=101, seed=5, days=10) as sandbox:
+        assert set(sandbox.stand_ins) == set(find_emulators()) != set()
+        assert set(sandbox.base_urls) == set(sandbox.stand_ins)
+        for name, stand_in in sandbox.stand_ins.items():
+            settings = stand_in.env(sandbox.base_urls[name])
+            assert settings.items() <= sandbox.env.items()
+            assert any(value.startswith(sandbox.base_urls[name]) for value in settings.values())
+            assert httpx.get(f"{sandbox.base_urls[name]}/nowhere").status_code == 404
+    assert server_threads() == before
+
+
+THIRD = """
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+made = []
+
+class StandIn:
+    def __init__(self, events):
+        self.app = Starlette(routes=[Route("/size", lambda request: JSONResponse(events))])
+    def env(self, base_url):
+        return {"THIRD_URL": base_url}
+
+def make_sandbox(*, events, seed, days, clock):
+    made.append((events, seed, days))
+    return StandIn(events)
+"""
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if name.startswith("sandboxed_"):
+            del sys.modules[name]
+
+
+def write_package(folder: Path, name: str, emulator: str | None) -> None:
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text("")
+    if emulator is not None:
+        (folder / name / "emulator.py").write_text(emulator)
+
+
+def test_a_third_provider_is_one_folder(packages: Path) -> None:
+    write_package(packages, "sandboxed_third", THIRD)
+    write_package(packages, "sandboxed_without", None)
+    with start_sandbox(events=9, packages=["sandboxed_third", "sandboxed_without"]) as sandbox:
+        assert list(sandbox.stand_ins) == ["sandboxed_third"]
+        assert isinstance(sandbox.stand_ins["sandboxed_third"], StandIn)
+        assert httpx.get(sandbox.env["THIRD_URL"] + "/size").json() == 9
+
+
+def test_events_are_shared_out(packages: Path) -> None:
+    for name in ("sandboxed_a", "sandboxed_b", "sandboxed_c"):
+        write_package(packages, name, THIRD)
+    names = ["sandboxed_a", "sandboxed_b", "sandboxed_c"]
+    with start_sandbox(events=11, seed=3, days=7, packages=names):
+        made = [sys.modules[f"{name}.emulator"].made for name in names]
+    assert made == [[(4, 3, 7)], [(4, 3, 7)], [(3, 3, 7)]]
+
+
+def test_a_broken_emulator_is_told(packages: Path) -> None:
+    write_package(packages, "sandboxed_mute", "")
+    write_package(packages, "sandboxed_odd", "def make_sandbox(**settings): return object()")
+    write_package(packages, "sandboxed_none", None)
+    with pytest.raises(TypeError, match="exports no make_sandbox"):
+        find_emulators(["sandboxed_mute"])
+    with pytest.raises(TypeError, match="returned no app"):
+        start_sandbox(packages=["sandboxed_odd"])
+    with pytest.raises(LookupError, match="no provider"):
+        start_sandbox(packages=["sandboxed_none"])
+
+
+# -- walls -----------------------------------------------------------------------------------------------
+
+
+def imports_of(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add("." * node.level + (node.module or ""))
+    return found
+
+
+def test_the_sandbox_names_no_vendor_and_emulators_know_no_adapter() -> None:
+    providers = Path(app.providers.__path__[0])
+    vendors = [folder.name for folder in providers.iterdir() if (folder / "emulator").is_dir()]
+    assert len(vendors) >= 2
+    for file in Path(app.sandbox.__path__[0]).glob("*.py"):
+        assert not [vendor for vendor in vendors if vendor in file.read_text().lower()], file
+    for vendor in vendors:
+        for file in (providers / vendor / "emulator").glob("*.py"):
+            for name in imports_of(file):
+                assert not name.startswith(".."), file
+                assert not name.startswith("app.") or name.startswith("app.sandbox."), file

@@ -1,0 +1,221 @@
+"""API keys: making, keeping, looking up; and who may come in without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+
+from app.api.keys import (
+    ApiKey,
+    Keyring,
+    append_key,
+    hash_of,
+    make_api_key,
+    new_key,
+    read_keys,
+    sandbox_key,
+)
+from app.api.security import Guard, is_loopback, require_loopback
+from app.cli.keys import make_key
+from app.domain.caller import SCOPES
+from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
+from app.domain.times import parse_rfc3339
+
+KEY = "agw_" + "k" * 43
+
+
+def request(headers: dict[str, str], server: tuple[str, int] | None = ("127.0.0.1", 8000)) -> Request:
+    return Request(
+        {
+            "type": "http",
+            "method": "GET",
+            "path": "/events",
+            "query_string": b"",
+            "scheme": "http",
+            "server": server,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        }
+    )
+
+
+def test_keys_are_long_and_all_different() -> None:
+    made = {new_key() for _ in range(100)}
+    assert len(made) == 100
+    assert all(key.startswith("agw_") and len(key) == 47 for key in made)
+
+
+def test_a_key_is_kept_as_its_hash_alone(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    key = make_key("reporting", "events:read, pii:read", file, sources="a,b", rate="600/minute", expires="2090-01-01")
+    assert key not in file.read_text()
+    assert json.loads(file.read_text()) == {
+        "name": "reporting",
+        "hash": hash_of(key),
+        "scopes": ["events:read", "pii:read"],
+        "sources": ["a", "b"],
+        "rate": "600/minute",
+        "expires": "2090-01-01T00:00:00Z",
+    }
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    caller = Keyring(file=file).caller(key)
+    assert (caller.name, caller.scopes, caller.sources) == (
+        "reporting",
+        {"events:read", "pii:read"},
+        {"a", "b"},
+    )
+
+
+def test_keys_are_appended_even_behind_a_line_that_was_not_ended(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_text(sandbox_key().line())
+    append_key(file, ApiKey("second", hash_of("2"), frozenset(SCOPES)))
+    assert [key.name for key in read_keys(file.read_text(), "file")] == ["sandbox", "second"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"name": ""}, "--name"),
+        ({"scopes": "events:write"}, "--scopes has 'events:write'"),
+        ({"scopes": ","}, "--scopes must be"),
+        ({"sources": ","}, "--sources must be"),
+        ({"rate": "many"}, "--rate must be such as 600/minute"),
+        ({"expires": "tomorrow"}, "--expires must be"),
+        ({"expires": "2001-01-01"}, "--expires lies in the past"),
+        ({"file": "/not/there/keys"}, "--file: /not/there/keys cannot be written"),
+    ],
+)
+def test_a_wrong_argument_writes_nothing(tmp_path: Path, arguments: dict[str, str], says: str) -> None:
+    file = tmp_path / "keys.jsonl"
+    given = {"name": "n", "scopes": "events:read", "file": file, **arguments}
+    with pytest.raises(ConfigurationError) as caught:
+        make_key(**{**given, "file": Path(given["file"])})  # type: ignore[arg-type]
+    assert says in caught.value.detail
+    assert not file.exists()
+
+
+def test_the_forms_that_a_variable_may_have() -> None:
+    digest = hash_of(KEY)
+    text = f"a:{digest}:events:read+pii:read, b:{digest}:metrics:read\n# a comment\n\n" + json.dumps(
+        {"name": "c", "hash": digest, "scopes": ["raw:read"], "sources": ["x"]}
+    )
+    found = read_keys(text, "GATEWAY_API_KEYS")
+    assert [(key.name, sorted(key.scopes), key.sources) for key in found] == [
+        ("a", ["events:read", "pii:read"], None),
+        ("b", ["metrics:read"], None),
+        ("c", ["raw:read"], {"x"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "no JSON object"),
+        ('{"name":"n"}', "hash is missing"),
+        (json.dumps({"name": "n", "hash": hash_of(KEY), "scopes": ["events:read"], "source": ["a"]}), "'source'"),
+        ("name-only", "name:hash:scope+scope"),
+        ("n:abc:events:read", "64 lower-case hex digits"),
+        (f"n:{hash_of(KEY)}:everything", "'everything'"),
+    ],
+)
+def test_a_wrong_line_is_named_by_its_number(line: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_keys(f"\n{line}", "GATEWAY_API_KEYS")
+    assert caught.value.detail.startswith("GATEWAY_API_KEYS, line 2: ")
+    assert says in caught.value.detail
+
+
+def test_an_unknown_key_and_an_expired_one() -> None:
+    now = parse_rfc3339("2026-05-01")
+    expiring = make_api_key("n", hash_of(KEY), ["events:read"], expires="2026-05-01T00:00:00Z")
+    assert Keyring([expiring], clock=lambda: now - 1).caller(KEY).name == "n"
+    with pytest.raises(Unauthenticated, match="expired"):
+        Keyring([expiring], clock=lambda: now).caller(KEY)
+    with pytest.raises(Unauthenticated, match="not known"):
+        Keyring([expiring], clock=lambda: now - 1).caller(KEY + "x")
+
+
+def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    first = make_key("first", "events:read", file)
+    ring = Keyring(file=file)
+    second = make_key("second", "events:read", file)
+    os.utime(file, ns=(0, 1))
+    assert ring.caller(second).name == "second"
+    file.write_text(file.read_text().splitlines()[1] + "\n")
+    os.utime(file, ns=(0, 2))
+    with pytest.raises(Unauthenticated):
+        ring.caller(first)
+    assert ring.caller(second).name == "second"
+
+
+def test_a_file_that_breaks_leaves_the_keys_as_they_were(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    key = make_key("first", "events:read", file)
+    ring = Keyring(file=file)
+    file.write_text("{half")
+    os.utime(file, ns=(0, 1))
+    assert ring.caller(key).name == "first"
+    file.unlink()
+    assert ring.caller(key).name == "first"
+
+
+def test_a_file_that_is_not_there_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"GATEWAY_API_KEYS_FILE: .*audit-gateway keys new"):
+        Keyring(file=tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {KEY}"},
+        {"Authorization": f"bearer   {KEY} "},
+        {"X-API-Key": KEY},
+        {"Authorization": "Basic dTpw", "X-API-Key": KEY},
+    ],
+)
+def test_where_a_key_may_be_sent(headers: dict[str, str]) -> None:
+    guard = Guard(Keyring([make_api_key("n", hash_of(KEY), ["events:read"])]))
+    assert guard.identify(request(headers)).name == "n"
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer "}, {"Authorization": f"Basic {KEY}"}, {"X-API-Key": " "}]
+)
+def test_no_key_is_unauthenticated(headers: dict[str, str]) -> None:
+    guard = Guard(Keyring([make_api_key("n", hash_of(KEY), ["events:read"])]))
+    with pytest.raises(Unauthenticated, match="Authorization: Bearer KEY"):
+        guard.identify(request(headers))
+
+
+def test_without_authentication_everything_is_allowed_on_loopback() -> None:
+    caller = Guard(None).identify(request({"Host": "localhost:8000"}))
+    assert caller.scopes == set(SCOPES)
+    assert Guard(None).identify(request({"Host": "[::1]:8000"}, ("::1", 8000))).sources is None
+    assert Guard(None).identify(request({"Host": "testserver"}, ("testserver", 80))).name == "anonymous"
+
+
+@pytest.mark.parametrize(
+    ("headers", "server"),
+    [({"Host": "10.0.0.5:8000"}, ("10.0.0.5", 8000)), ({"Host": "rebound.example.com"}, ("127.0.0.1", 8000))],
+)
+def test_without_authentication_nobody_comes_in_from_elsewhere(headers: dict[str, str], server: tuple[str, int]) -> None:
+    with pytest.raises(Forbidden, match="GATEWAY_AUTH is off"):
+        Guard(None).identify(request(headers, server))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+    require_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com", "localhost.example.com"])
+def test_not_loopback(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="GATEWAY_AUTH=off is refused"):
+        require_loopback(host)

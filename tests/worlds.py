@@ -1,0 +1,218 @@
+"""A world to test in: both vendors' emulators served over real HTTP, gateways in front of them, and the truth.
+
+The truth is computed from the emulators' own histories, by the words of the contract and without any of the gateway's
+code, so that it can disagree.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.domain.caller import SCOPES, Caller
+from app.feed import Feed, FeedSettings, Page, parse_parameters
+from app.providers.base import CommonSettings, Record
+from app.providers.subnoto import PROVIDER as SUBNOTO
+from app.providers.subnoto import emulator as subnoto_emulator
+from app.providers.taktikal import PROVIDER as TAKTIKAL
+from app.providers.taktikal import emulator as taktikal_emulator
+from app.sandbox.serving import serve
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ANYONE = Caller("test", frozenset(SCOPES))
+SECRET = "a secret of at least thirty-two characters"
+
+
+def micros(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+@dataclass
+class Clock:
+    """A time that only tests move."""
+
+    now: datetime = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+@dataclass
+class World:
+    clock: Clock
+    taktikal: taktikal_emulator.Emulator | None
+    subnoto: subnoto_emulator.Emulator | None
+    env: dict[str, str]
+    feeds: list[Feed] = field(default_factory=list)
+
+    def gateway(self, *, secret: str = SECRET, scan: int = 40, deadline: float = 30.0, **env: str) -> Feed:
+        """One more replica. Close it with the world."""
+        common = CommonSettings(clock=lambda: micros(self.clock()))
+        environment = {**self.env, **env}
+        found = [provider.from_environment(environment, common) for provider in (SUBNOTO, TAKTIKAL)]
+        settings = FeedSettings(
+            (secret,), clock=lambda: micros(self.clock()), scan=scan, deadline=deadline
+        )
+        feed = Feed([source for source in found if source is not None], settings)
+        self.feeds.append(feed)
+        return feed
+
+    def truth(self) -> list[tuple[Any, ...]]:
+        """Every event there is now, in ascending order of contract section 4: rows as `describe` gives them."""
+        rows: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
+        if self.taktikal is not None:
+            places = itertools.count()
+            for entry in self.taktikal.history.truth():
+                time, key = entry["ticks"] // 10, entry["processKey"]
+                number = -1 if entry["id"] is None else entry["id"]
+                order = (time, "taktikal", "envelope", key, number, next(places))
+                rows.append((order, (time, "taktikal", "envelope", key, entry["status"], entry["id"])))
+        if self.subnoto is not None:
+            for record in self.subnoto.history.truth():
+                time, envelope = record["timestamp"] * 1000, record["envelopeUuid"] or ""
+                order = (time, "subnoto", record["category"], envelope, record["sequence"])
+                data = json.dumps(record["eventData"], sort_keys=True)
+                rows.append((order, (time, "subnoto", record["category"], envelope, record["eventType"], data)))
+        return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+
+    def refused(self) -> list[Any]:
+        """Calls that the vendors' documents say are refused."""
+        return [call for each in (self.taktikal, self.subnoto) if each for call in each.calls.refused]
+
+    def calls(self) -> int:
+        return sum(each.calls.total for each in (self.taktikal, self.subnoto) if each)
+
+    def reset_calls(self) -> None:
+        for each in (self.taktikal, self.subnoto):
+            if each:
+                each.calls.reset()
+
+
+@contextmanager
+def served_world(
+    taktikal: taktikal_emulator.EmulatorOptions | None,
+    subnoto: subnoto_emulator.EmulatorOptions | None,
+    clock: Clock | None = None,
+) -> Iterator[World]:
+    clock = clock or Clock()
+    env: dict[str, str] = {}
+    one = taktikal_emulator.Emulator(taktikal, clock=clock) if taktikal else None
+    other = subnoto_emulator.Emulator(subnoto, clock=clock) if subnoto else None
+    with _served(one) as taktikal_url, _served(other) as subnoto_url:
+        if taktikal:
+            env |= {
+                "TAKTIKAL_BASE_URL": f"{taktikal_url}/api",
+                "TAKTIKAL_COMPANY_KEY": taktikal.company_key,
+                "TAKTIKAL_API_KEY": taktikal.api_key,
+            }
+        if subnoto:
+            env |= {
+                "SUBNOTO_BASE_URL": subnoto_url,
+                "SUBNOTO_ACCESS_KEY": subnoto.access_key,
+                "SUBNOTO_SECRET_KEY": subnoto.secret_key,
+            }
+        yield World(clock, one, other, env)
+
+
+@contextmanager
+def _served(emulator: Any) -> Iterator[str]:
+    if emulator is None:
+        yield ""
+        return
+    with serve(emulator.app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def world(
+    taktikal: taktikal_emulator.EmulatorOptions | None = None,
+    subnoto: subnoto_emulator.EmulatorOptions | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[World]:
+    with served_world(taktikal, subnoto, clock) as found:
+        try:
+            yield found
+        finally:
+            for feed in found.feeds:
+                await feed.aclose()
+
+
+def describe(record: Record) -> tuple[Any, ...]:
+    """A delivered record, in the words of `World.truth`."""
+    event = record.event()
+    time = record.key[0]
+    envelope = event.envelope.id if event.envelope else ""
+    if event.provider == "taktikal":
+        number = None if event.provider_id is None else int(event.provider_id)
+        return (time, "taktikal", event.category, envelope, event.provider_type, number)
+    data = json.dumps(event.data, sort_keys=True)
+    return (time, "subnoto", event.category, envelope, event.provider_type, data)
+
+
+@dataclass
+class Walk:
+    """All pages of one query."""
+
+    records: list[Record] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [describe(record) for record in self.records]
+
+    @property
+    def ids(self) -> list[str]:
+        return [record.event().id for record in self.records]
+
+
+async def ask(feed: Feed, caller: Caller = ANYONE, /, **parameters: Any) -> Page:
+    """One page; a list repeats its parameter."""
+    pairs = [
+        (name, str(value).lower() if isinstance(value, bool) else str(value))
+        for name, values in parameters.items()
+        for value in (values if isinstance(values, list | tuple) else [values])
+    ]
+    return await feed.page(parse_parameters(pairs), caller)
+
+
+async def walk(
+    feeds: Feed | Sequence[Feed],
+    *,
+    limits: Callable[[], int] | int = 100,
+    between: Callable[[], None] | None = None,
+    most: int = 5000,
+    **parameters: Any,
+) -> Walk:
+    """Pages from the first to the last, on the given replicas in turn, and what must hold of every page."""
+    replicas = itertools.cycle([feeds] if isinstance(feeds, Feed) else feeds)
+    found = Walk()
+    cursor: str | None = None
+    for _ in range(most):
+        limit = limits() if callable(limits) else limits
+        asked = parameters if cursor is None else {"cursor": cursor}
+        page = await ask(next(replicas), **asked, limit=limit)
+        assert len(page.records) <= limit
+        assert page.has_more == (page.next_cursor is not None)
+        assert page.records or not page.has_more or page.scanned_to is not None, "an empty page that is not the last"
+        found.pages.append(page)
+        found.records.extend(page.records)
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+        if between is not None:
+            between()
+    raise AssertionError(f"no end after {most} pages")
+
+
+def any_limit(seed: int, *choices: int) -> Callable[[], int]:
+    rng = random.Random(seed)
+    return lambda: rng.choice(choices or (1, 7, 50, 100, 333, 1000))
