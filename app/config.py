@@ -33,7 +33,6 @@ OTHER_VARIABLES = ("GATEWAY_CONFIG", "GATEWAY_PROVIDERS_PATH", "GATEWAY_URL", "G
 
 _UNUSED = {
     "redis_url": "is accepted but not used by this version: each process keeps its own state",
-    "totals_ttl": "is accepted but not used by this version: it answers no totals",
 }
 
 
@@ -94,9 +93,7 @@ class Settings(BaseSettings):
         origins = _split(value) if isinstance(value, str) else value
         for origin in origins if isinstance(origins, (list, tuple)) else ():
             if origin != "*" and not _is_origin(origin):
-                raise ValueError(
-                    "must be origins such as https://app.example.com, comma-separated, without a path"
-                )
+                raise ValueError("must be origins such as https://app.example.com, comma-separated, without a path")
         return origins
 
     @field_validator("default_window", mode="before")
@@ -182,9 +179,7 @@ def load_configuration(
 def unknown_variables(environment: Mapping[str, str], prefix: str, known: Iterable[str]) -> list[str]:
     """One sentence for each variable with `prefix` that is not `known`, naming the nearest one that is."""
     known = sorted(known)
-    found = sorted(
-        name for name in environment if name.upper().startswith(prefix) and name.upper() not in known
-    )
+    found = sorted(name for name in environment if name.upper().startswith(prefix) and name.upper() not in known)
     return [f"{name} is not a setting and is ignored{_nearest(name.upper(), known)}" for name in found]
 
 
@@ -230,9 +225,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(
-            f"GATEWAY_CONFIG / --config: {path} cannot be read ({error.strerror})."
-        ) from None
+        raise ConfigurationError(f"GATEWAY_CONFIG / --config: {path} cannot be read ({error.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         place = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8"
         raise ConfigurationError(f"{path} is no TOML file: {place}.") from None
@@ -257,17 +250,13 @@ def _with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> d
         if not stem or kind not in ("env", "file"):
             stem = key
         elif not isinstance(value, str):
-            raise ConfigurationError(
-                f"{where}: {key} must be text, the name of a variable or the path of a file."
-            )
+            raise ConfigurationError(f"{where}: {key} must be text, the name of a variable or the path of a file.")
         elif kind == "env":
             value = _from_variable(where, key, value, environment)
         else:
             value = _from_file(where, key, value)
         if stem in plain:
-            raise ConfigurationError(
-                f"{where}: {stem} is given twice; keep one of {stem}, {stem}_env, {stem}_file."
-            )
+            raise ConfigurationError(f"{where}: {stem} is given twice; keep one of {stem}, {stem}_env, {stem}_file.")
         plain[stem] = value
     return plain
 
@@ -310,8 +299,4 @@ def _is_origin(origin: object) -> bool:
     if not isinstance(origin, str):
         return False
     parts = urlsplit(origin)
-    return (
-        parts.scheme in ("http", "https")
-        and bool(parts.netloc)
-        and f"{parts.scheme}://{parts.netloc}" == origin
-    )
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == origin

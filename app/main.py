@@ -55,6 +55,7 @@ def create_app(
             deadline=settings.deadline,
             scan=settings.scan,
             default_window=settings.default_window_micros,
+            totals_ttl=settings.totals_ttl,
         ),
     )
 
@@ -102,9 +103,7 @@ def create_app(
 
 async def openapi_document(request: Request) -> Response:
     """`GET /openapi.json`."""
-    return Response(
-        encode(request.app.openapi()), media_type="application/json", headers={"Cache-Control": "no-cache"}
-    )
+    return Response(encode(request.app.openapi()), media_type="application/json", headers={"Cache-Control": "no-cache"})
 
 
 def make_keyring(settings: Settings, sandbox: bool) -> Keyring | None:

@@ -59,9 +59,7 @@ class World:
         common = CommonSettings(clock=lambda: micros(self.clock()))
         environment = {**self.env, **env}
         found = [provider.from_environment(environment, common) for provider in (SUBNOTO, TAKTIKAL)]
-        settings = FeedSettings(
-            (secret,), clock=lambda: micros(self.clock()), scan=scan, deadline=deadline
-        )
+        settings = FeedSettings((secret,), clock=lambda: micros(self.clock()), scan=scan, deadline=deadline)
         feed = Feed([source for source in found if source is not None], settings)
         self.feeds.append(feed)
         return feed

@@ -98,18 +98,12 @@ def make_api_key(
         try:
             expires = parse_rfc3339(expires)
         except (TypeError, ValueError):
-            raise ValueError(
-                "expires must be a date-time with an offset, or a date, such as 2027-01-01"
-            ) from None
+            raise ValueError("expires must be a date-time with an offset, or a date, such as 2027-01-01") from None
     return ApiKey(name, hash, granted, None if sources is None else _names("sources", sources), rate, expires)
 
 
 def _names(field: str, value: Any) -> frozenset[str]:
-    if (
-        not isinstance(value, (list, tuple, frozenset))
-        or not value
-        or not all(isinstance(item, str) for item in value)
-    ):
+    if not isinstance(value, (list, tuple, frozenset)) or not value or not all(isinstance(item, str) for item in value):
         raise ValueError(f"{field} must be a list of at least one name")
     return frozenset(value)
 

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.api import examples
 from app.api.problems import MEDIA_TYPE, PROBLEMS
 from app.api.schemas import Problem
 from app.providers.base import Provider
@@ -51,6 +52,7 @@ SECURITY_SCHEMES = {
 
 _STATUSES = {
     "events": (400, 401, 403, 422, 429, 500, 502, 503, 504),
+    "count": (401, 403, 422, 429, 500, 502, 503, 504),
     "event": (401, 403, 404, 422, 429, 500, 502, 503, 504),
     "guarded": (401, 403, 422, 429, 500),
     "open": (500,),
@@ -71,34 +73,16 @@ def _problem(status: int) -> dict[str, Any]:
     elif status in (429, 503):
         headers = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     schema = {"$ref": "#/components/schemas/Problem"}
-    examples = {code: {"summary": PROBLEMS[code][1], "value": _example(code)} for code in codes}
+    named = {code: {"summary": PROBLEMS[code][1]} for code in codes}
     return {
         "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
         "headers": headers | {"X-Request-ID": _header("Names this call in the gateway's log.")},
-        "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": named}},
     }
 
 
 def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
-
-
-def _example(code: str) -> dict[str, Any]:
-    status, title = PROBLEMS[code]
-    fault = {"parameter": "limit", "message": "must be a whole number from 1 to 1000"}
-    faults = [fault] if code == "invalid_parameter" else []
-    source = {"name": "main", "code": code, "detail": title, "provider_request_id": None, "retry_after": None}
-    return {
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status,
-        "detail": f"{fault['parameter']}: {fault['message']}" if faults else f"{title}.",
-        "instance": "/events",
-        "code": code,
-        "request_id": "8f14e45fceea167a5a36dedd4bea2543",
-        "errors": faults,
-        "sources": [source] if code.startswith("source_") else [],
-    }
 
 
 def install_openapi(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[str, Any]) -> None:
@@ -126,29 +110,33 @@ def _document(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[
     components["securitySchemes"] = SECURITY_SCHEMES
     components.setdefault("schemas", {}).update(schemas)
     document["security"] = [{"bearer": []}, {"apiKey": []}]
-    _name_vendors(document, providers)
+    _add_examples(document, providers)
     return document
 
 
-def _name_vendors(document: dict[str, Any], providers: Mapping[str, Provider]) -> None:
-    """Fill in the examples that only the providers can give: their names and their own values."""
-    names = list(providers)
-    values = [
-        row.provider_type
-        for provider in providers.values()
-        for row in provider.mapping
-        if row.type == "recipient.signed"
-    ]
-    schemas = document["components"]["schemas"]
-    for schema in schemas.values():
-        properties = schema.get("properties", {})
-        for field, examples in (("provider", names), ("provider_type", values)):
-            if field in properties:
-                properties[field]["examples"] = examples
-    for parameter in document["paths"]["/events"]["get"]["parameters"]:
-        for field, examples in (("provider", names), ("provider_type", values)):
-            if parameter["name"] == field:
-                parameter["schema"]["items"]["examples"] = examples
+def _add_examples(document: dict[str, Any], providers: Mapping[str, Provider]) -> None:
+    """Put in what FastAPI would strip of its nulls, or only the providers know."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            for response in operation["responses"].values():
+                for code, example in response["content"].get(MEDIA_TYPE, {}).get("examples", {}).items():
+                    example["value"] = examples.problem(code)
+    paths = document["paths"]
+    for path, example in (
+        ("/events", examples.event_page(providers)),
+        ("/events/{event_id}", examples.event(providers)),
+    ):
+        paths[path]["get"]["responses"]["200"]["content"]["application/json"]["example"] = example
+    vendors = {
+        "provider": list(providers),
+        "provider_type": examples.provider_types(providers, "recipient.signed"),
+    }
+    for schema in document["components"]["schemas"].values():
+        for field in vendors.keys() & schema.get("properties", {}).keys():
+            schema["properties"][field]["examples"] = vendors[field]
+    for parameter in paths["/events"]["get"]["parameters"]:
+        if parameter["name"] in vendors:
+            parameter["schema"]["items"]["examples"] = vendors[parameter["name"]]
 
 
 def problem_schemas() -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The query parameters of `GET /events`, described for the OpenAPI document.
 
-`app.feed.PARAMETERS` says what is accepted; this table says it in words. A test holds the two to the same
-names.
+`app.feed.PARAMETERS` says what is accepted; this table says it in words. A test holds the two to the same names. No
+schema has a `default`: Swagger UI and some generated clients send defaults along, and beside a cursor those would
+contradict the filters sealed in it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ from app.feed.parameters import MAX_ENVELOPE_IDS
 
 Json = dict[str, Any]
 
-_TIME = (
-    "An RFC 3339 date-time with an offset (in a URL, write `+` as `%2B`), or a date, which is midnight UTC."
-)
+_TIME = "An RFC 3339 date-time with an offset (in a URL, write `+` as `%2B`), or a date, which is midnight UTC."
 
 
 def _text(description: str, *examples: str) -> Json:
@@ -24,13 +23,12 @@ def _text(description: str, *examples: str) -> Json:
     return _parameter(description, schema | ({"examples": list(examples)} if examples else {}))
 
 
-def _choice(description: str, *values: str, default: str | None = None) -> Json:
-    schema: Json = {"type": "string", "examples": list(values), "pattern": f"^({'|'.join(values)})$"}
-    return _parameter(description, schema | ({"default": default} if default else {}))
+def _choice(description: str, *values: str) -> Json:
+    return _parameter(description, {"type": "string", "examples": list(values), "pattern": f"^({'|'.join(values)})$"})
 
 
 def _flag(description: str) -> Json:
-    return _parameter(description, {"type": "boolean", "default": False})
+    return _parameter(description, {"type": "boolean"})
 
 
 def _list(description: str, *examples: str, **limits: Any) -> Json:
@@ -77,10 +75,10 @@ DESCRIBED: Mapping[str, Json] = {
     "actor": _text("Only what this one (e-mail address, in any letter case) did.", "anna@example.com"),
     "recipient": _text("Only events of the recipient with this id or e-mail address.", "jonas@example.com"),
     "q": _text("Free text: as each provider searches its own records.", "lease"),
-    "order": _choice("`desc`: newest first. `asc`: its exact reverse.", "desc", "asc", default="desc"),
+    "order": _choice("`desc` (default): newest first. `asc`: its exact reverse.", "desc", "asc"),
     "limit": _parameter(
-        "How many events a page may have. May change from page to page.",
-        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        f"How many events a page may have, {DEFAULT_LIMIT} by default. May change from page to page.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     ),
     "cursor": _text(
         "The `next_cursor` of an earlier page: goes on right behind it. Filters may then be left out; one"
@@ -88,7 +86,7 @@ DESCRIBED: Mapping[str, Json] = {
     ),
     "include": _list(
         "`raw`: each event's record as the provider delivered it; needs the scope `raw:read`."
-        " `total`: accepted; totals are null in this version.",
+        " `total`: how many there are, as far as the providers say so.",
         "raw", "total",
     ),
     "partial": _flag("`true`: a source that fails does not fail the call; it is named in `sources`."),
@@ -104,6 +102,17 @@ INCLUDE_RAW: Json = {
 }
 
 
+EXACT: Json = {"name": "exact", **_flag("`true`: events are counted one by one where no cheaper way exists.")}
+
+#: What a count has no use for: how its answer would be cut into pages.
+NOT_COUNTED = ("order", "limit", "cursor", "include", "partial", "follow")
+
+
 def event_parameters() -> list[Json]:
     """The OpenAPI parameters of `GET /events`."""
     return [{"name": name, **described} for name, described in DESCRIBED.items()]
+
+
+def count_parameters() -> list[Json]:
+    """The OpenAPI parameters of `GET /events/count`: the same filters."""
+    return [parameter for parameter in event_parameters() if parameter["name"] not in NOT_COUNTED] + [EXACT]

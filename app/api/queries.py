@@ -24,6 +24,12 @@ def pairs_of(request: Request) -> list[tuple[str, str]]:
     raise ParameterError("invalid_parameter", [("query", message)])
 
 
+def wants_fresh(request: Request) -> bool:
+    """Whether the caller asks to go past our caches: `Cache-Control: no-cache`."""
+    directives = request.headers.get("cache-control", "").lower().split(",")
+    return any(directive.strip() in ("no-cache", "no-store", "max-age=0") for directive in directives)
+
+
 async def no_parameters(request: Request) -> None:
     """A dependency for calls without query parameters: any at all is an error."""
     if names := sorted({name for name, _ in pairs_of(request)}):

@@ -16,7 +16,7 @@ from app.domain.event import Event
 from app.domain.record import Record
 from app.domain.times import format_seconds
 from app.engine.masking import Mask
-from app.feed import Page, SourceStatus
+from app.feed.model import Page, SourceStatus, Totals
 
 
 def render_page(page: Page, caller: Caller) -> bytes:
@@ -34,10 +34,30 @@ def render_page(page: Page, caller: Caller) -> bytes:
                 "scanned_to": _time(page.scanned_to),
             },
             "window": {"since": _time(page.window.since), "until": _time(page.window.until)},
-            "total": None,
+            "total": None if page.total is None else totals_body(page.total),
             "sources": [_source(status) for status in page.sources],
         }
     )
+
+
+def totals_body(totals: Totals) -> dict[str, Any]:
+    """The body of `GET /events/count`, and the `total` of a page."""
+    return {
+        "value": totals.value,
+        "unit": totals.unit,
+        "relation": totals.relation,
+        "sources": [
+            {
+                "name": total.name,
+                "value": total.value,
+                "unit": total.unit,
+                "relation": total.relation,
+                "as_of": _time(total.as_of),
+                "cached": total.cached,
+            }
+            for total in totals.sources
+        ],
+    }
 
 
 def render_event(record: Record, caller: Caller, raw: bool) -> bytes:

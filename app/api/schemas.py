@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_EVENT_ID = "AQtzaWduLWlzLW1haW4"
+_EVENT_ID = "AapxaW4tbm93aGVyZS1lbHNlLWJ1dC1oZXJlLg"
 _REQUEST_ID = "8f14e45fceea167a5a36dedd4bea2543"
 
 
@@ -35,12 +35,8 @@ class Envelope(Schema):
 
     id: str = Field(description="The provider's id of the envelope.")
     name: str | None = Field(description="The envelope's or file's name.", examples=["lease.pdf"])
-    status: str | None = Field(
-        description="The provider's status of the envelope.", examples=["completed", "active"]
-    )
-    owner: str | None = Field(
-        description="E-mail address of the user who started it; null where it was not sent."
-    )
+    status: str | None = Field(description="The provider's status of the envelope.", examples=["completed", "active"])
+    owner: str | None = Field(description="E-mail address of the user who started it; null where it was not sent.")
     flow_id: str | None = Field(description="Id of the flow (template) that it was made from.")
     workspace_id: str | None = Field(description="Id of the workspace that it is in.")
     sequence_id: str | None = Field(description="Id of the signing sequence that it is part of.")
@@ -61,9 +57,7 @@ class Delivery(Schema):
     """What became of a notification."""
 
     channel: str | None = Field(description="How it was sent.", examples=["sms", "email"])
-    status: str | None = Field(
-        description="How far it came.", examples=["sent", "delivered", "opened", "failed"]
-    )
+    status: str | None = Field(description="How far it came.", examples=["sent", "delivered", "opened", "failed"])
     purpose: str | None = Field(
         description="What it was for.", examples=["invitation", "confirmation", "sender_notice"]
     )
@@ -82,9 +76,7 @@ class Event(Schema):
         description="What happened, as `object.past_participle`; `unknown` where there is no mapping.",
         examples=["recipient.signed", "envelope.completed", "unknown"],
     )
-    category: str = Field(
-        description="The part of the account that it concerns.", examples=["envelope", "team"]
-    )
+    category: str = Field(description="The part of the account that it concerns.", examples=["envelope", "team"])
     outcome: str | None = Field(
         description="`failure` for a failed delivery or a denied grant; null where the type is `unknown`.",
         examples=["success", "failure"],
@@ -110,9 +102,7 @@ class PageInfo(Schema):
     limit: int = Field(description="The page's limit.", examples=[100])
     order: str = Field(description="`desc` (newest first) or `asc`.", examples=["desc", "asc"])
     has_more: bool = Field(description="Whether anything is left beyond this page.")
-    next_cursor: str | None = Field(
-        description="Pass it as `cursor` for the next page; null when nothing is left."
-    )
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null when nothing is left.")
     scanned_to: datetime | None = Field(
         description="How far the search came, where the gateway filters and stopped short of a full page."
     )
@@ -140,13 +130,40 @@ class SourceStatus(Schema):
     )
 
 
+class SourceTotal(Schema):
+    """What one source has to say to a count."""
+
+    name: str = Field(description="The source's name.", examples=["main"])
+    value: int = Field(description="The count.", examples=[1342])
+    unit: str = Field(description="What is counted.", examples=["events", "envelopes"])
+    relation: str = Field(
+        description="How it relates to the truth: `eq`, `gte` (a lower bound; 0 says nothing) or `estimate`.",
+        examples=["eq", "gte", "estimate"],
+    )
+    as_of: datetime = Field(description="When it was true.")
+    cached: bool = Field(description="Whether it was counted for an earlier call.")
+
+
+class Totals(Schema):
+    """How many there are, per source, and in all where all sources count the same."""
+
+    value: int | None = Field(description="The sum; null unless all units agree.", examples=[1342])
+    unit: str | None = Field(description="What is counted.", examples=["events", "envelopes"])
+    relation: str | None = Field(
+        description="How the sum relates to the truth: `eq`, `gte` or `estimate`.", examples=["eq", "gte", "estimate"]
+    )
+    sources: list[SourceTotal] = Field(description="Each source's own.")
+
+
 class EventPage(Schema):
     """One page of events of all sources, in one order."""
 
     data: list[Event] = Field(description="The events.")
     page: PageInfo
     window: Window
-    total: dict[str, Any] | None = Field(description="Always null in this version.")
+    total: Totals | None = Field(
+        description="How many there are; null without `include=total`, and where with `partial` a source failed."
+    )
     sources: list[SourceStatus] = Field(description="How each source fared.")
 
 
@@ -155,9 +172,7 @@ class TypeMapping(Schema):
 
     provider: str = Field(description="The vendor.")
     provider_type: str = Field(description="The vendor's own value.")
-    category: str = Field(
-        description="The part of an account that it occurs in.", examples=["envelope", "team"]
-    )
+    category: str = Field(description="The part of an account that it occurs in.", examples=["envelope", "team"])
 
 
 class EventType(Schema):
@@ -194,9 +209,7 @@ class SourceInfo(Schema):
         ),
         examples=[{"since": "native", "type": "gateway", "workspace_id": "not_applicable"}],
     )
-    settle: float = Field(
-        description="Seconds for which young events are held back from followers.", examples=[30]
-    )
+    settle: float = Field(description="Seconds for which young events are held back from followers.", examples=[30])
     details: dict[str, Any] = Field(description="Settings in force, and what was learnt of the account.")
 
 
@@ -216,9 +229,7 @@ class ProblemParameter(Schema):
     """One parameter at fault."""
 
     parameter: str = Field(description="Its name.", examples=["since"])
-    message: str = Field(
-        description="What is wrong with it and what to do.", examples=["must be earlier than until"]
-    )
+    message: str = Field(description="What is wrong with it and what to do.", examples=["must be earlier than until"])
 
 
 class ProblemSource(Schema):
@@ -227,20 +238,14 @@ class ProblemSource(Schema):
     name: str | None = Field(description="The source's name.", examples=["main"])
     code: str = Field(description="What went wrong there.", examples=["source_unavailable"])
     detail: str = Field(description="The same in words.")
-    provider_request_id: str | None = Field(
-        description="The provider's id of the failed call, for its support."
-    )
-    retry_after: float | None = Field(
-        description="Seconds after which to try again, where the provider named them."
-    )
+    provider_request_id: str | None = Field(description="The provider's id of the failed call, for its support.")
+    retry_after: float | None = Field(description="Seconds after which to try again, where the provider named them.")
 
 
 class Problem(Schema):
     """An error (RFC 9457)."""
 
-    type: str = Field(
-        description="A stable URI reference of the kind of error.", examples=["/problems/invalid_window"]
-    )
+    type: str = Field(description="A stable URI reference of the kind of error.", examples=["/problems/invalid_window"])
     title: str = Field(description="The kind of error in words.", examples=["The time window is not valid"])
     status: int = Field(description="The HTTP status.", examples=[422])
     detail: str = Field(

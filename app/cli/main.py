@@ -36,9 +36,7 @@ def serve(
         int, typer.Option(min=0, max=50_000_000, metavar="N", help="How many events the sandbox begins with.")
     ] = 4000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")
-    ] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="How many processes serve.")] = 1,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A TOML file with settings; default: GATEWAY_CONFIG.")
@@ -55,15 +53,9 @@ def new_key(
     name: Annotated[str, typer.Option(help="Who the key is for; it appears in the log.")],
     scopes: Annotated[str, typer.Option(metavar="A,B", help="What it grants, such as events:read,pii:read.")],
     file: Annotated[Path, typer.Option(metavar="F", help="The keys' file; made where there is none.")],
-    sources: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Only these sources; default: all.")
-    ] = None,
-    rate: Annotated[
-        str | None, typer.Option(metavar="N/UNIT", help="Calls allowed, such as 600/minute.")
-    ] = None,
-    expires: Annotated[
-        str | None, typer.Option(metavar="TIME", help="When it ends, such as 2027-01-01.")
-    ] = None,
+    sources: Annotated[str | None, typer.Option(metavar="A,B", help="Only these sources; default: all.")] = None,
+    rate: Annotated[str | None, typer.Option(metavar="N/UNIT", help="Calls allowed, such as 600/minute.")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="TIME", help="When it ends, such as 2027-01-01.")] = None,
 ) -> None:
     """Make an API key. Its hash goes to the file; the key, once, is the only line on standard output."""
     from app.cli.keys import make_key
@@ -73,9 +65,7 @@ def new_key(
 
 @cli.command()
 def openapi(
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write it there, not to standard output.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there, not to standard output.")] = None,
 ) -> None:
     """Print the OpenAPI document."""
     from app.cli.document import openapi_text

@@ -115,9 +115,7 @@ def _bind(host: str, port: int) -> socket.socket:
             raise ConfigurationError(f"--port: {port} on {host} is in use; {remedy}.") from None
         if error.errno == errno.EACCES:
             raise ConfigurationError(f"--port: {port} needs more rights; choose one above 1023.") from None
-        raise ConfigurationError(
-            f"--host: cannot listen on {host} ({error.strerror}); try 127.0.0.1."
-        ) from None
+        raise ConfigurationError(f"--host: cannot listen on {host} ({error.strerror}); try 127.0.0.1.") from None
     return listener
 
 

@@ -145,8 +145,6 @@ class SourcesFailed(GatewayError):
         # The gravest by a fixed rank decides the code, so that the same failure is always the same answer; where
         # everybody failed in a call that puts up with failures, it is a matter of time.
         rank = ["source_unauthorized", "source_failed", "source_timeout", "source_unavailable"]
-        self.code = min(
-            (error.code for error in errors), key=lambda code: rank.index(code) if code in rank else 1
-        )
+        self.code = min((error.code for error in errors), key=lambda code: rank.index(code) if code in rank else 1)
         if all_failed:
             self.code = "source_unavailable"

@@ -36,11 +36,7 @@ def to_datetime(micros: int) -> datetime:
 
 def format_micros(micros: int) -> str:
     """`2019-11-08T11:06:01.560000Z`: UTC, always six digits."""
-    return (
-        to_datetime(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        if micros >= -_YEAR_1000
-        else _format_old(micros)
-    )
+    return to_datetime(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if micros >= -_YEAR_1000 else _format_old(micros)
 
 
 _YEAR_1000 = (_EPOCH - datetime(1000, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

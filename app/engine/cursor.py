@@ -105,9 +105,7 @@ def _decode(plain: bytes) -> CursorState:
             body = zlib.decompressobj().decompress(body, _MAX_PLAIN)
         return msgspec.msgpack.decode(body, type=CursorState)
     except (msgspec.MsgspecError, zlib.error):
-        raise InvalidCursor(
-            f"the cursor is of a format that this version does not read; {_START_OVER}"
-        ) from None
+        raise InvalidCursor(f"the cursor is of a format that this version does not read; {_START_OVER}") from None
 
 
 def _derive(secret: str) -> tuple[AESGCMSIV, bytes]:

@@ -37,7 +37,7 @@ _NEVER = -(1 << 62)  #: a v before all others
 
 
 class LogMoved(Exception):
-    """The log is shorter than it was, or pages do not fit together: start over. `page_size` is what pages really hold."""
+    """The log is shorter than it was, or its pages do not fit together: start over, with pages of `page_size`."""
 
     def __init__(self, page_size: int) -> None:
         super().__init__(page_size)
@@ -277,6 +277,13 @@ class PositionWalk(Generic[R]):
 
     def _is_over(self) -> bool:
         return self._begin is not None and self._sure() >= self._stop
+
+    def rank(self) -> int:
+        """How many rows are older than the time this walk started at; ascending only, once `wanted` asks for nothing
+        more and `take` has handed everything out up to `stop`."""
+        assert self._begin is not None
+        read = ((x, row) for page in self._pages for x, row in self._rows_of(page))
+        return self._begin + sum(1 for x, row in read if self._begin <= x < self._next and row.time < self._start)
 
     def hint_at(self, time: int) -> list[int] | None:
         """For a walk that starts at `time`: the number of a row behind it, and about how many rows one skew holds

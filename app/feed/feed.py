@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.domain.caller import Caller
 from app.domain.errors import (
@@ -18,9 +19,10 @@ from app.domain.errors import (
 )
 from app.engine.cursor import CursorSealer
 from app.engine.eventid import decode_event_id, source_hash
-from app.feed.model import Asked, Page
+from app.feed.model import Asked, Page, Totals
 from app.feed.pager import Pager
-from app.feed.plan import first_plan, next_plan
+from app.feed.plan import Plan, first_plan, next_plan
+from app.feed.totals import Counter, TotalsCache
 from app.providers.base import Record, Source, Spent
 
 
@@ -33,6 +35,7 @@ class FeedSettings:
     deadline: float = 30.0
     scan: int = 40
     default_window: int = 30 * 86_400 * 1_000_000
+    totals_ttl: float = 30.0
     clock: Callable[[], int] | None = None
 
 
@@ -44,26 +47,77 @@ class Feed:
         self.settings = settings
         self._sealer = CursorSealer(settings.cursor_secrets)
         self._clock = settings.clock or (lambda: time.time_ns() // 1000)
+        self.totals_cache = TotalsCache(self.sources, ttl=settings.totals_ttl, deadline=settings.deadline)
 
-    async def page(self, asked: Asked, caller: Caller) -> Page:
-        """One page. Raises CallerError and SourcesFailed."""
+    async def page(self, asked: Asked, caller: Caller, *, fresh: bool = False) -> Page:
+        """One page; with `include=total`, its totals. `fresh` goes past the cache of totals. Raises CallerError and
+        SourcesFailed."""
         begun, now = time.monotonic(), self._clock()
-        if asked.cursor is not None:
-            plan = next_plan(asked, caller, self.sources, self._sealer.open(asked.cursor))
-        else:
-            plan = first_plan(
-                asked, caller, self.sources, now=now, default_window=self.settings.default_window
-            )
-        pager = Pager(
-            plan,
-            self.sources,
-            caller,
-            now=now,
-            deadline=begun + self.settings.deadline,
-            half_time=begun + self.settings.deadline / 2,
-            scan=self.settings.scan,
+        plan = self._plan(asked, caller, now)
+        make = self._pager(caller, begun, now)
+        if "total" not in plan.include:
+            return await make(plan).page(self._sealer.seal)
+        given = asked.given if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
+        page, totals = await asyncio.gather(
+            make(plan).page(self._sealer.seal),
+            self._count(plan, caller, given, begun, now, fresh=fresh, exact=False),
+            return_exceptions=True,
         )
-        return await pager.page(self._sealer.seal)
+        if isinstance(page, BaseException):
+            raise page
+        if isinstance(totals, BaseException):
+            # With `partial`, the page says which source failed, and there is no total.
+            if not (plan.partial and isinstance(totals, SourcesFailed)):
+                raise totals
+        else:
+            page.total = totals
+        return page
+
+    async def totals(self, asked: Asked, caller: Caller, *, fresh: bool = False, exact: bool = False) -> Totals:
+        """How many events or envelopes the filters select, per source. `exact` counts events one by one where no
+        cheaper way exists. Raises CallerError and SourcesFailed."""
+        begun, now = time.monotonic(), self._clock()
+        plan = self._plan(asked, caller, now)
+        return await self._count(plan, caller, asked.given, begun, now, fresh=fresh, exact=exact)
+
+    def _plan(self, asked: Asked, caller: Caller, now: int) -> Plan:
+        if asked.cursor is not None:
+            return next_plan(asked, caller, self.sources, self._sealer.open(asked.cursor))
+        return first_plan(asked, caller, self.sources, now=now, default_window=self.settings.default_window)
+
+    def _pager(self, caller: Caller, begun: float, now: int) -> Callable[[Plan], Pager]:
+        def make(plan: Plan) -> Pager:
+            return Pager(
+                plan,
+                self.sources,
+                caller,
+                now=now,
+                deadline=begun + self.settings.deadline,
+                half_time=begun + self.settings.deadline / 2,
+                scan=self.settings.scan,
+            )
+
+        return make
+
+    async def _count(
+        self,
+        plan: Plan,
+        caller: Caller,
+        given: Mapping[str, Any],
+        begun: float,
+        now: int,
+        *,
+        fresh: bool,
+        exact: bool,
+    ) -> Totals:
+        counter = Counter(plan, self.sources, caller, self.totals_cache, now=now)
+        return await counter.totals(
+            given,
+            fresh=fresh,
+            exact=exact,
+            pager=self._pager(caller, begun, now),
+            deadline=begun + self.settings.deadline / 2,
+        )
 
     async def event(self, event_id: str, caller: Caller) -> Record:
         """The record behind an event id. Raises NotFound, SourcesFailed."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from app.domain.errors import SourceError
 from app.domain.query import Order, Window
-from app.providers.base import Record
+from app.providers.base import Record, Relation
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]
 
@@ -46,6 +46,29 @@ class SourceStatus:
     error: SourceError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SourceTotal:
+    """What one source has to say to a count. `as_of` in µs; `cached`: it was counted for an earlier call."""
+
+    name: str
+    value: int
+    unit: str
+    relation: Relation
+    as_of: int
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The totals of all sources that the filters do not exclude. `value`, `unit` and `relation` are of the sum, None
+    unless all of them count the same."""
+
+    value: int | None
+    unit: str | None
+    relation: Relation | None
+    sources: list[SourceTotal]
+
+
 @dataclass(slots=True)
 class Page:
     """One page of events, still as records, so that whoever shows them decides what the caller may see."""
@@ -59,3 +82,4 @@ class Page:
     window: Window
     sources: list[SourceStatus]
     include: frozenset[str]
+    total: Totals | None = None

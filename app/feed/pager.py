@@ -97,8 +97,10 @@ class Pager:
         self._check_failures()
         plan, merge = self._plan, self._merge
         boundary = merge.boundary() or plan.position
-        stopped = merge.has_more and len(merge.records) < plan.limit and any(
-            reading.stream.stopped for reading in self._readings
+        stopped = (
+            merge.has_more
+            and len(merge.records) < plan.limit
+            and any(reading.stream.stopped for reading in self._readings)
         )
         cursor = None
         if merge.has_more or plan.query.follow:
@@ -119,9 +121,7 @@ class Pager:
 
     async def _read(self, reading: _Reading) -> None:
         stream, spent = reading.stream, self._spent[reading.source.name]
-        if self._filters and reading.was_read and (
-            spent.calls >= self._scan or time.monotonic() >= self._half_time
-        ):
+        if self._filters and reading.was_read and (spent.calls >= self._scan or time.monotonic() >= self._half_time):
             stream.stopped = True
             return
         left = max(1, self._scan - spent.calls) if self._filters else _MAX_CALLS

@@ -45,9 +45,7 @@ def _type(value: str) -> str:
     _text(value)
     stem = value[:-2] if value.endswith(".*") else value
     if not stem or "*" in stem:
-        raise ValueError(
-            "must be a type such as recipient.signed, or a prefix ending in .* such as recipient.*"
-        )
+        raise ValueError("must be a type such as recipient.signed, or a prefix ending in .* such as recipient.*")
     return value
 
 
@@ -143,9 +141,7 @@ def parse_parameters(pairs: Iterable[tuple[str, str]]) -> Asked:
 def _read(parameter: Parameter, written: list[str]) -> Any:
     if parameter.repeats:
         if len(written) > parameter.most:
-            raise ValueError(
-                f"may be repeated at most {parameter.most} times; it was given {len(written)} times"
-            )
+            raise ValueError(f"may be repeated at most {parameter.most} times; it was given {len(written)} times")
         return tuple(sorted({parameter.read(text) for text in written}))
     if len(written) > 1:
         raise ValueError("may be given only once")
@@ -165,10 +161,6 @@ def _check_together(given: dict[str, Any], values: dict[str, Any]) -> None:
     if given.get("follow"):
         # With a cursor, order may be left out; the cursor then says asc, or the feed finds the mismatch.
         if given.get("order", "asc" if "cursor" in values else "desc") != "asc":
-            raise ParameterError(
-                "invalid_parameter", [("follow", "needs order=asc: what comes next is at the end")]
-            )
+            raise ParameterError("invalid_parameter", [("follow", "needs order=asc: what comes next is at the end")])
         if until is not None:
-            raise ParameterError(
-                "invalid_parameter", [("follow", "cannot go with until: a follower has no end")]
-            )
+            raise ParameterError("invalid_parameter", [("follow", "cannot go with until: a follower has no end")])

@@ -55,9 +55,7 @@ class Plan:
     states: Mapping[str, Mapping[str, StreamState]]
 
 
-def first_plan(
-    asked: Asked, caller: Caller, sources: Mapping[str, Source], *, now: int, default_window: int
-) -> Plan:
+def first_plan(asked: Asked, caller: Caller, sources: Mapping[str, Source], *, now: int, default_window: int) -> Plan:
     """The plan of a first page. Raises ParameterError, Forbidden."""
     filters = {name: value for name, value in asked.given.items() if name not in ("since", "until")}
     query = Query(**filters)
@@ -87,9 +85,7 @@ def next_plan(asked: Asked, caller: Caller, sources: Mapping[str, Source], state
     _check_match(asked.given, state)
     for name in state.sources:
         if name not in sources:
-            raise InvalidCursor(
-                "the cursor is of a source that is no longer configured; start over without a cursor"
-            )
+            raise InvalidCursor("the cursor is of a source that is no longer configured; start over without a cursor")
         if not caller.may_read(name):
             raise Forbidden("the cursor is of a source that this key does not grant")
     candidates = [name for name in sources if caller.may_read(name) and _is_chosen(state.query, sources[name])]
@@ -153,9 +149,7 @@ def _is_chosen(query: Query, source: Source) -> bool:
     )
 
 
-def _split(
-    query: Query, chosen: Iterable[str], sources: Mapping[str, Source]
-) -> tuple[list[str], dict[str, str]]:
+def _split(query: Query, chosen: Iterable[str], sources: Mapping[str, Source]) -> tuple[list[str], dict[str, str]]:
     """The sources to read, and those that a parameter excludes, with the reason."""
     active: list[str] = []
     skipped: dict[str, str] = {}
@@ -175,9 +169,7 @@ def _foreign(query: Query, source: Source) -> list[str]:
     return [name for name in given if source.filters.get(name, "not_applicable") == "not_applicable"]
 
 
-def _not_applicable(
-    query: Query, names: Iterable[str], sources: Mapping[str, Source]
-) -> list[tuple[str, str]]:
+def _not_applicable(query: Query, names: Iterable[str], sources: Mapping[str, Source]) -> list[tuple[str, str]]:
     vendors: dict[str, set[str]] = {}
     for name in names:
         for parameter in _foreign(query, sources[name]):

@@ -37,6 +37,7 @@ __all__ = [
     "Source",
     "Span",
     "Spent",
+    "Total",
     "TypeMapping",
 ]
 
@@ -100,6 +101,21 @@ class Reader(Protocol):
         """Something small that helps a later reader start at `position`; it need not be right."""
 
 
+#: How a total relates to the truth; `gte` 0 says nothing at all.
+Relation = Literal["eq", "gte", "estimate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A count that is cheaper than counting. `unit`: what the provider counts. `as_of`: its own now in µs, None where
+    it sent none."""
+
+    value: int
+    unit: str
+    relation: Relation
+    as_of: int | None = None
+
+
 class Source(Protocol):
     """One configured account of a provider."""
 
@@ -122,6 +138,10 @@ class Source(Protocol):
 
     def reader(self, stream: str, span: Span, spent: Spent) -> Reader:
         """A reader of one stream. Does no I/O."""
+
+    async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
+        """How many there are in [`since`, `until`) (µs) of what the provider's own filters select. `gte` 0 where the
+        query has a filter that the provider does not know. Raises SourceError."""
 
     async def find(self, locator: bytes, spent: Spent) -> Sequence[Record]:
         """The records that `locator`, the provider's part of an event id, may mean. Raises SourceError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -84,7 +84,8 @@ class _TryAgain(Exception):
 
 
 class ProviderHttp:
-    """Calls of one source. `transport` is the seam for tests and for vendors with a transport of their own."""
+    """Calls of one source. `transport` is the seam for tests and for vendors with a transport of their own; `on_answer`
+    hears the `Date` of each answer, in µs."""
 
     def __init__(
         self,
@@ -94,7 +95,9 @@ class ProviderHttp:
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        on_answer: Callable[[int | None], None] | None = None,
     ) -> None:
+        self._on_answer = on_answer
         self._max_bytes = common.max_answer_bytes
         self._gate = asyncio.Semaphore(common.max_concurrency)
         self._client = httpx.AsyncClient(
@@ -172,9 +175,9 @@ class ProviderHttp:
                 if isinstance(translated, SourceFailed):
                     raise translated from None
                 raise _TryAgain(None, None, translated) from None
-        answer = Answer(
-            response.status_code, body, response.headers, _http_date(response.headers.get("date", ""))
-        )
+        answer = Answer(response.status_code, body, response.headers, _http_date(response.headers.get("date", "")))
+        if self._on_answer is not None:
+            self._on_answer(answer.date)
         if answer.status in _RETRIED_STATUS:
             raise _TryAgain(answer.retry_after, answer, None)
         return answer
@@ -184,9 +187,7 @@ class ProviderHttp:
         one chunk, however large."""
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "", "gzip", "x-gzip"):
-            raise SourceFailed(
-                f"the provider answered in the content encoding {_word(encoding)}, not asked for"
-            )
+            raise SourceFailed(f"the provider answered in the content encoding {_word(encoding)}, not asked for")
         chunks = response.aiter_raw()
         return await (self._gunzip(chunks) if "gzip" in encoding else self._plain(chunks))
 
@@ -244,9 +245,7 @@ def error_for(answer: Answer, *, code: str | None = None, request_id: str | None
 def _word(text: str) -> str:
     """A vendor's word, fit for an error and a log: at most 64 plain characters."""
     return "".join(
-        character
-        for character in text[:64]
-        if character.isascii() and (character.isalnum() or character in "_.-")
+        character for character in text[:64] if character.isascii() and (character.isalnum() or character in "_.-")
     )
 
 

@@ -103,9 +103,7 @@ def _from_table(
     name, provider = table.pop("name", None), table.pop("provider", None)
     where = f"[[sources]] number {number}"
     if not isinstance(name, str) or not _SOURCE_NAME.match(name):
-        raise ConfigurationError(
-            f"{where}: name must be 1 to 64 letters, digits, dots, dashes or underscores."
-        )
+        raise ConfigurationError(f"{where}: name must be 1 to 64 letters, digits, dots, dashes or underscores.")
     if not isinstance(provider, str) or provider not in providers:
         raise ConfigurationError(f"{where} ({name}): provider must be one of {', '.join(providers)}.")
     return providers[provider].from_table(name, table, common)

@@ -47,9 +47,7 @@ def find_emulators(packages: Iterable[str | ModuleType] | None = None) -> dict[s
     """
     if packages is None:
         folder = importlib.import_module(PROVIDERS)
-        packages = [
-            f"{PROVIDERS}.{found.name}" for found in pkgutil.iter_modules(folder.__path__) if found.ispkg
-        ]
+        packages = [f"{PROVIDERS}.{found.name}" for found in pkgutil.iter_modules(folder.__path__) if found.ispkg]
     emulators: dict[str, ModuleType] = {}
     for package in packages:
         path = package if isinstance(package, str) else package.__name__

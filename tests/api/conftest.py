@@ -31,6 +31,7 @@ KEYS = {
     "limited": ApiKey("limited", hash_of("limited"), frozenset(SCOPES), frozenset({"north"})),
 }
 
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from app.domain.errors import SourceError
 from app.domain.event import Actor, Envelope, Event, Recipient
 from app.domain.order import Key, Position, is_beyond
 from app.domain.query import Query
 from app.domain.times import SECOND, format_micros, parse_rfc3339
 from app.engine.eventid import encode_event_id
-from app.providers.base import Batch, FilterSupport, Hint, Span, Spent
+from app.providers.base import Batch, FilterSupport, Hint, Span, Spent, Total
 
 START = parse_rfc3339("2026-05-01")
 PHONE = "+3545812345"
@@ -76,12 +75,19 @@ class MemorySource:
         self.error: Exception | None = None
         self.bad_records = 0
         self.closed = False
+        self.totals_asked = 0
 
     def streams(self, query: Query) -> Sequence[str]:
         return ["envelope"] if not query.category or "envelope" in query.category else []
 
     def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
         return MemoryReader(self, span, spent)
+
+    async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
+        if self.error is not None:
+            raise self.error
+        self.totals_asked += 1
+        return Total(len(self.records), "events", "eq")
 
     async def find(self, locator: bytes, spent: Spent) -> Sequence[MemoryRecord]:
         if self.error is not None:
@@ -123,5 +129,3 @@ class MemoryReader:
 
     def hint(self, position: Position) -> Hint:
         return None
-
-

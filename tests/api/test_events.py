@@ -111,11 +111,39 @@ async def test_raw_needs_its_scope_also_when_the_cursor_asks_for_it(application:
             assert "raw:read" in refused.json()["detail"]
 
 
-async def test_total_is_null(application: FastAPI) -> None:
+async def test_totals_beside_a_page_and_on_their_own(application: FastAPI, sources: list[MemorySource]) -> None:
     async with opened(application) as client:
-        answer = await client.get("/events?include=total&limit=1")
-    assert answer.status_code == 200
-    assert answer.json()["total"] is None
+        none = await client.get("/events?limit=1")
+        page = await client.get("/events?include=total&limit=1")
+        alone = await client.get("/events/count")
+        fresh = await client.get("/events/count", headers={"Cache-Control": "no-cache"})
+    assert none.json()["total"] is None
+    total = page.json()["total"]
+    assert (total["value"], total["unit"], total["relation"]) == (50, "events", "eq")
+    assert [list(source) for source in total["sources"]] == [
+        ["name", "value", "unit", "relation", "as_of", "cached"]
+    ] * 2
+    assert [source["cached"] for source in alone.json()["sources"]] == [True, True]
+    assert [source["cached"] for source in fresh.json()["sources"]] == [False, False]
+    assert fresh.headers["cache-control"] == "no-store"
+    assert [source.totals_asked for source in sources] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "parameter"),
+    [
+        ("limit=5", "unknown_parameter", "limit"),
+        ("cursor=x", "unknown_parameter", "cursor"),
+        ("exact=yes", "invalid_parameter", "exact"),
+        ("exact=true&exact=true", "invalid_parameter", "exact"),
+        ("since=x", "invalid_parameter", "since"),
+    ],
+)
+async def test_a_count_takes_filters_only(application: FastAPI, query: str, code: str, parameter: str) -> None:
+    async with opened(application) as client:
+        answer = await client.get(f"/events/count?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert answer.json()["errors"][0]["parameter"] == parameter
 
 
 @pytest.mark.parametrize(

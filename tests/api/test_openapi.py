@@ -86,7 +86,7 @@ def test_no_parameter_may_be_null(document: dict[str, Any]) -> None:
 
 def test_operation_ids_are_the_functions_names(document: dict[str, Any]) -> None:
     assert {operation["operationId"] for _, operation in operations(document)} == {
-        "list_events", "get_event", "list_event_types", "list_sources", "health_live", "health_ready"
+        "list_events", "count_events", "get_event", "list_event_types", "list_sources", "health_live", "health_ready"
     }  # fmt: skip
 
 
@@ -150,6 +150,13 @@ def test_the_schema_and_the_struct_have_the_same_fields(name: str) -> None:
     for field_name, field in fields.items():
         if field_name not in ("raw", "data", "actor", "envelope", "recipient", "delivery", "occurred_at"):
             assert schema.model_fields[field_name].annotation == field.type, f"{name}.{field_name}"
+
+
+def test_the_examples_fit_their_schemas(document: dict[str, Any]) -> None:
+    for path, schema in (("/events", schemas.EventPage), ("/events/{event_id}", schemas.Event)):
+        content = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+        found = TypeAdapter(schema).validate_python(content["example"])
+        assert set(found.model_dump()) == set(content["example"])
 
 
 @pytest.mark.anyio

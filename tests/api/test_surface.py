@@ -131,9 +131,7 @@ async def test_swagger_ui_is_served_whole_and_refers_to_nobody_else(application:
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
 
 
-async def test_one_line_a_request_with_what_it_cost_and_nothing_private(
-    application: FastAPI, log: io.StringIO
-) -> None:
+async def test_one_line_a_request_with_what_it_cost_and_nothing_private(application: FastAPI, log: io.StringIO) -> None:
     async with opened(application) as client:
         answer = await client.get("/events?limit=5&actor=anna@example.com", headers={"X-Request-ID": "mine"})
         await client.get("/nowhere/anna@example.com")

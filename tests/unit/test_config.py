@@ -120,10 +120,10 @@ def test_an_unknown_variable_is_warned_of_with_the_nearest(monkeypatch: pytest.M
     assert "GATEWAY_DEADLIN is not a setting and is ignored; did you mean GATEWAY_DEADLINE?" in found.warnings
 
 
-@pytest.mark.parametrize("variable", ["GATEWAY_REDIS_URL", "GATEWAY_TOTALS_TTL"])
-def test_what_is_accepted_but_not_used_yet_is_said(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    monkeypatch.setenv(variable, "redis://localhost" if variable.endswith("URL") else "5")
-    assert any(variable in warning and "not used" in warning for warning in load_configuration().warnings)
+def test_what_is_accepted_but_not_used_yet_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_REDIS_URL", "redis://localhost")
+    warnings = load_configuration().warnings
+    assert any("GATEWAY_REDIS_URL" in warning and "not used" in warning for warning in warnings)
 
 
 def test_sources_come_from_the_toml_file(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,10 @@ def test_gateway_config_names_the_file(clean: Path, monkeypatch: pytest.MonkeyPa
     [
         ("[gateway]\ndeadlin = 5", "deadlin is not a setting; did you mean deadline?"),
         ("[gatway]\n", "gatway is not a setting; did you mean gateway?"),
-        ("[gateway]\nscan = 0", "gateway.scan (in the TOML file): input should be greater than or equal to 1"),
+        (
+            "[gateway]\nscan = 0",
+            "gateway.scan (in the TOML file): input should be greater than or equal to 1",
+        ),
         ("gateway = 1", "[gateway]"),
         ("sources = 1", "[[sources]]"),
         ("[gateway\n", "no TOML file"),

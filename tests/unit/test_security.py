@@ -117,7 +117,10 @@ def test_the_forms_that_a_variable_may_have() -> None:
     [
         ("{", "no JSON object"),
         ('{"name":"n"}', "hash is missing"),
-        (json.dumps({"name": "n", "hash": hash_of(KEY), "scopes": ["events:read"], "source": ["a"]}), "'source'"),
+        (
+            json.dumps({"name": "n", "hash": hash_of(KEY), "scopes": ["events:read"], "source": ["a"]}),
+            "'source'",
+        ),
         ("name-only", "name:hash:scope+scope"),
         ("n:abc:events:read", "64 lower-case hex digits"),
         (f"n:{hash_of(KEY)}:everything", "'everything'"),
@@ -204,7 +207,9 @@ def test_without_authentication_everything_is_allowed_on_loopback() -> None:
     ("headers", "server"),
     [({"Host": "10.0.0.5:8000"}, ("10.0.0.5", 8000)), ({"Host": "rebound.example.com"}, ("127.0.0.1", 8000))],
 )
-def test_without_authentication_nobody_comes_in_from_elsewhere(headers: dict[str, str], server: tuple[str, int]) -> None:
+def test_without_authentication_nobody_comes_in_from_elsewhere(
+    headers: dict[str, str], server: tuple[str, int]
+) -> None:
     with pytest.raises(Forbidden, match="GATEWAY_AUTH is off"):
         Guard(None).identify(request(headers, server))
 

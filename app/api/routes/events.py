@@ -1,4 +1,4 @@
-"""`GET /events` and `GET /events/{event_id}`."""
+"""`GET /events`, `GET /events/count` and `GET /events/{event_id}`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from app.api.context import request_log
 from app.api.openapi import problems
-from app.api.parameters import INCLUDE_RAW, event_parameters
-from app.api.queries import pairs_of
-from app.api.rendering import render_event, render_page
-from app.api.schemas import Event, EventPage
+from app.api.parameters import EXACT, INCLUDE_RAW, NOT_COUNTED, count_parameters, event_parameters
+from app.api.queries import pairs_of, wants_fresh
+from app.api.rendering import encode, render_event, render_page, totals_body
+from app.api.schemas import Event, EventPage, Totals
 from app.api.security import require_scope, requires
 from app.domain.caller import Caller
 from app.domain.errors import ParameterError
@@ -55,16 +55,14 @@ _PAGE_HEADERS: dict[str, Any] = {
     },
     openapi_extra={"parameters": event_parameters()},
 )
-async def list_events(
-    request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]
-) -> Response:
+async def list_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
     pairs = pairs_of(request)
     asked = parse_parameters(pairs)
     if asked.include and "raw" in asked.include:
         require_scope(caller, "raw:read")
     feed: Feed = request.app.state.feed
-    page = await feed.page(asked, caller)
+    page = await feed.page(asked, caller, fresh=wants_fresh(request))
     if "raw" in page.include:
         # The cursor may have asked for it, and grants nothing.
         require_scope(caller, "raw:read")
@@ -73,6 +71,30 @@ async def list_events(
     if page.next_cursor is not None:
         headers["Link"] = f'<{_next_url(request, pairs, page.next_cursor)}>; rel="next"'
     return Response(render_page(page, caller), media_type="application/json", headers=headers)
+
+
+@router.get(
+    "/events/count",
+    response_model=Totals,
+    summary="Count events",
+    responses={200: {"description": "The totals."}, **problems("count")},
+    openapi_extra={"parameters": count_parameters()},
+)
+async def count_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
+    """How many there are of what the filters select: as the providers count it, which may be envelopes."""
+    pairs = pairs_of(request)
+    exact = [value for name, value in pairs if name == EXACT["name"]]
+    filters = [pair for pair in pairs if pair[0] != EXACT["name"]]
+    if others := sorted({name for name, _ in filters if name in NOT_COUNTED}):
+        message = "is not a parameter of a count; leave it out"
+        raise ParameterError("unknown_parameter", [(name, message) for name in others])
+    if exact not in ([], ["true"], ["false"]):
+        raise ParameterError("invalid_parameter", [("exact", "must be true or false, once")])
+    asked = parse_parameters(filters)
+    feed: Feed = request.app.state.feed
+    totals = await feed.totals(asked, caller, fresh=wants_fresh(request), exact=exact == ["true"])
+    body = encode(totals_body(totals))
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 @router.get(
@@ -91,9 +113,7 @@ async def get_event(
     raw = False
     for name, value in pairs_of(request):
         if name != "include":
-            raise ParameterError(
-                "unknown_parameter", [(name, "is not a parameter of this call; known is include")]
-            )
+            raise ParameterError("unknown_parameter", [(name, "is not a parameter of this call; known is include")])
         if value != "raw":
             raise ParameterError("invalid_parameter", [(name, "must be raw")])
         raw = True
@@ -122,6 +142,4 @@ def _next_url(request: Request, pairs: list[tuple[str, str]], cursor: str) -> st
     query = urlencode([*((name, value) for name, value in pairs if name in _KEPT), ("cursor", cursor)])
     url = request.url
     # The Host header is whatever the caller wrote; one that could end the <…> early is left out of it.
-    return (
-        f"{url.scheme}://{url.netloc}{url.path}?{query}" if _HOST.match(url.netloc) else f"{url.path}?{query}"
-    )
+    return f"{url.scheme}://{url.netloc}{url.path}?{query}" if _HOST.match(url.netloc) else f"{url.path}?{query}"

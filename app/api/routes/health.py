@@ -39,13 +39,9 @@ async def health_live(request: Request) -> Response:
 async def health_ready(request: Request) -> Response:
     """Answers 200 between the end of the start and the beginning of the stop."""
     if not request.app.state.ready:
-        return problem_response(
-            request, "not_ready", "The gateway is starting or stopping; try another replica."
-        )
+        return problem_response(request, "not_ready", "The gateway is starting or stopping; try another replica.")
     return _ok()
 
 
 def _ok() -> Response:
-    return Response(
-        encode({"status": "ok"}), media_type="application/json", headers={"Cache-Control": "no-store"}
-    )
+    return Response(encode({"status": "ok"}), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from app.providers.learnt import Learnt
 from app.providers.subnoto.mapping import TUTORIAL
 from app.providers.subnoto.wire import LogPage
 
+_FIELD = "the answers to logs/list"
 
-@dataclass(slots=True)
+
 class Facts:
-    """`seen`: event types met, per category; `refused`: types that the server turned down in `eventTypes`;
-    `page_size`: rows a page really holds where it is fewer than asked for; `skew`: the largest step back in time seen
-    between neighbouring records, in µs."""
+    """`page_size`: rows a page really holds, None: as many as asked for. `clock` gives µs since the epoch."""
 
-    seen: dict[str, set[str]] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
-    page_size: int | None = None
-    total_shape: str | None = None
-    skew: int = 0
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.page_size: int | None = None
+        self.learnt = Learnt(clock)
+        self._seen: dict[str, set[str]] = {}
+        self._refused: set[str] = set()
+        self._step_back = 0
 
     def learn(self, category: str, pages: Iterable[LogPage]) -> None:
-        seen = self.seen.setdefault(category, set())
+        """Takes note of what pages of consecutive records show."""
+        seen = self._seen.setdefault(category, set())
+        known = len(seen)
         for page in pages:
-            self.total_shape = page.shape or self.total_shape
             newest = 0
             for row in page.rows:
                 if not row.bad:
                     seen.add(row.body["eventType"])
-                    self.skew = max(self.skew, newest - row.time)
+                    self._step_back = max(self._step_back, newest - row.time)
                     newest = max(newest, row.time)
+            for name, value in (("total", page.shape), ("author", page.author), ("timestamp", page.unit)):
+                if value:
+                    self.learnt.note(f"{name}_shape", value, _FIELD)
+        self.learnt.note("largest_step_back_seconds", self._step_back / 1e6, "times of records in order of insertion")
+        if len(seen) != known:
+            self.learnt.note(f"event_types_seen_{category}", sorted(seen), _FIELD)
+
+    def shrink_pages(self, rows: int) -> None:
+        """A page held only so many rows although more follow."""
+        self.page_size = rows
+        self.learnt.note("page_size", rows, "a page shorter than was asked for, with more behind it")
+
+    def refuse(self, event_types: Iterable[str]) -> None:
+        """The server turned a call with these types down."""
+        self._refused.update(event_types)
+        self.learnt.note("event_types_refused", sorted(self._refused), "an INVALID_REQUEST_FORMAT that named them")
 
     def takes(self, category: str, event_type: str) -> bool:
         """Whether the server is known to take this type in `eventTypes`."""
-        known = event_type in TUTORIAL.get(category, ()) or event_type in self.seen.get(category, ())
-        return known and event_type not in self.refused
+        known = event_type in TUTORIAL.get(category, ()) or event_type in self._seen.get(category, ())
+        return known and event_type not in self._refused
 
-    def describe(self) -> dict[str, Any]:
-        return {
-            "total_shape": self.total_shape,
-            "page_size": self.page_size,
-            "largest_step_back_seconds": self.skew / 1e6,
-            "event_types_seen": sorted(set().union(*self.seen.values())) if self.seen else [],
-            "event_types_refused": sorted(self.refused),
-        }
+    def describe(self) -> list[dict[str, Any]]:
+        return self.learnt.describe()

@@ -90,10 +90,10 @@ class SubnotoReader:
         except LogMoved as moved:
             self._size = moved.page_size
             if moved.page_size < PAGE_SIZE:
-                self._facts.page_size = moved.page_size
+                self._facts.shrink_pages(moved.page_size)
             self._restart()
         except EventTypesRefused:
-            self._facts.refused |= set(self._query.event_types)
+            self._facts.refuse(self._query.event_types)
             self._query = LogQuery(self._query.category, self._query.envelope, self._query.workspace)
             self._restart()
 
@@ -103,6 +103,22 @@ class SubnotoReader:
             raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
         through = self._walk.through
         self._walk = self._new_walk(through if self._ascending else through - 1, None)
+
+    async def rank(self) -> int:
+        """How many records of the stream are older than `span.since`: O(log n) calls. Ascending only."""
+        while pages := self._walk.wanted(1, 16):
+            await self._fetch(pages)
+        return self._walk.rank()
+
+    @property
+    def as_of(self) -> int | None:
+        """The provider's now at the earliest answer, in µs."""
+        return self._as_of
+
+    @property
+    def filters_natively(self) -> bool:
+        """Whether the provider applies the query's type filters itself."""
+        return bool(self._query.event_types)
 
     def hint(self, position: Position) -> Hint:
         found = self._walk.hint_at(first_time(position, self._ascending))

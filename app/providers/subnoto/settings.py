@@ -26,7 +26,7 @@ VARIABLES = {
 }
 
 HELP = {
-    "SUBNOTO_ACCESS_KEY": "access key of a team API key (Settings > API keys); with SUBNOTO_SECRET_KEY it adds a source",
+    "SUBNOTO_ACCESS_KEY": "access key of a team API key (Settings > API keys); adds a source",
     "SUBNOTO_SECRET_KEY": "the secret that belongs to it",
     "SUBNOTO_BASE_URL": "where the Encryption Proxy listens; default http://localhost:8080",
     "SUBNOTO_TRANSPORT": "proxy (default)",

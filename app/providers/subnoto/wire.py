@@ -33,6 +33,8 @@ class LogPage(msgspec.Struct):
     rows: list[LogRow]
     total: int
     shape: str  #: which generation's total it carried
+    author: str = ""  #: which of an author's members names it
+    unit: str = ""  #: of `timestamp`
 
 
 class VendorError(msgspec.Struct):
@@ -60,7 +62,18 @@ def decode_page(body: bytes) -> LogPage:
     for row, following in zip(reversed(rows[:-1]), reversed(rows), strict=False):
         if row.bad and row.time == 0:
             row.time = following.time
-    return LogPage(rows, total, shape)
+    first = next((row.body for row in rows if not row.bad), {})
+    author = first.get("author")
+    kind = next((name for name in ("uuid", "id") if isinstance(author, dict) and name in author), "")
+    return LogPage(rows, total, shape, kind, _unit(first.get("timestamp")))
+
+
+def _unit(value: Any) -> str:
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return "seconds" if value < 10**11 else "milliseconds" if value < 10**14 else "microseconds"
 
 
 def _total(answer: dict[str, Any]) -> tuple[int, str]:
@@ -69,9 +82,7 @@ def _total(answer: dict[str, Any]) -> tuple[int, str]:
         return pagination["totalRecords"], "pagination"
     if _is_count(answer.get("totalCount")):
         return answer["totalCount"], "totalCount"
-    raise SourceFailed(
-        "the provider's answer names no total (neither totalCount nor pagination.totalRecords)"
-    )
+    raise SourceFailed("the provider's answer names no total (neither totalCount nor pagination.totalRecords)")
 
 
 def _is_count(value: Any) -> bool:

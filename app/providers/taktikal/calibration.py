@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.domain.times import DAY, SECOND, format_seconds
+from app.domain.times import DAY, SECOND
 from app.providers.base import Spent
 from app.providers.concurrency import together
 from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
-from app.providers.taktikal.facts import Facts
+from app.providers.taktikal.facts import Facts, Selection
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
@@ -37,67 +37,70 @@ class Suspect:
     entries: int
 
 
-async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spent: Spent, now: int) -> None:
-    """Looks for evidence inside `within` and writes what it finds into `facts`. Four calls, eight at the most.
+async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spent: Spent) -> None:
+    """Looks for evidence inside `within` and tells `facts` what it found. Four calls, eight at the most.
 
     Raises SourceError where the provider does not answer."""
     suspect = None
+    width = within.end - within.start
     for take in _SAMPLES:
         sample = await client.activity(within, _NO_FILTERS, spent, take=take)
-        facts.honoured = max(facts.honoured, sample.length)
+        facts.answered(sample.length)
         suspect = _pick(sample)
         if suspect is not None or sample.length < take:
             break
     if suspect is None:
-        facts.evidence = "no signing process with entries at two different times was found"
-        facts.looked_at, facts.looked_into = now, within.end - within.start
+        facts.found(None, None, width, "no signing process with entries at two different times was found")
         return
-    if not await _try(client, suspect, facts, spent, _NO_FILTERS.with_process(suspect.process.key), 10):
-        await _try(client, suspect, facts, spent, _NO_FILTERS, 200)
-    facts.looked_at, facts.looked_into = now, within.end - within.start
-    facts.evidence += f" ({format_seconds(now)})"
+    verdict = await _ask(client, suspect, spent, _NO_FILTERS.with_process(suspect.process.key), 10)
+    if verdict is None:
+        # Dates beside a process key are ignored; without one they cannot be.
+        verdict = await _ask(client, suspect, spent, _NO_FILTERS, 200)
+    facts.found(*(verdict or (None, None)), width, _EVIDENCE[verdict[0] if verdict else "ignored"])
 
 
-async def _try(
-    client: TaktikalClient, suspect: Suspect, facts: Facts, spent: Spent, filters: Filters, take: int
-) -> bool:
-    """Whether the dates were honoured, so that the answers can be believed."""
+_EVIDENCE: dict[str | None, str] = {
+    "activity": "a process was found in a range that holds a later entry of it, but not its creation",
+    "creation": "a process was found in the range of its creation, but not in that of a later entry",
+    None: "a process was found neither in the range of its first entry nor in that of its last",
+    "ignored": "the provider returned processes for a range that holds nothing of them",
+}
+
+
+async def _ask(
+    client: TaktikalClient, suspect: Suspect, spent: Spent, filters: Filters, take: int
+) -> tuple[Selection | None, bool | None] | None:
+    """What ranges select and whether logs come whole; None where dates were ignored, so that nothing is learnt."""
     beginning = suspect.first // SECOND * SECOND - _LONG_BEFORE
     ranges = (
         DateRange.around(suspect.last, suspect.last + 1),
         DateRange.around(suspect.first, suspect.first + 1),
         DateRange.around(beginning, beginning + DAY),
     )
-    later, earlier, control = await together(
-        client.activity(within, filters, spent, take=take) for within in ranges
-    )
-    key = suspect.process.key
+    later, earlier, control = await together(client.activity(within, filters, spent, take=take) for within in ranges)
     if control.length:
-        facts.evidence = "the provider ignores dates beside a process key"
-        return False
+        return None
+    key = suspect.process.key
     at_last, at_first = _find(later, key), _find(earlier, key)
     if at_last is not None:
-        facts.selects = "activity"
-        facts.whole = len(at_last.entries) >= suspect.entries
-        facts.evidence = "a process was found in a range that holds a later entry, but not its creation"
-    elif at_first is not None and later.length < take:
-        facts.selects = "creation"
-        facts.whole = len(at_first.entries) >= suspect.entries
-        facts.evidence = "a process was found in the range of its creation, but not in that of a later entry"
-    else:
-        facts.evidence = "a process was found neither in the range of its first entry nor in that of its last"
-    return True
+        return "activity", len(at_last.entries) >= suspect.entries
+    if at_first is not None and later.length < take:
+        return "creation", len(at_first.entries) >= suspect.entries
+    return None, None
 
 
 def _pick(sample: ActivityPage) -> Suspect | None:
     """The process whose entries lie furthest apart."""
     best: Suspect | None = None
     for process in sample.processes:
-        times = [record.key[0] for record in records_of("", process)[0]]
+        times_and_statuses = [(r.key[0], r.provider_type.casefold()) for r in records_of("", process)[0]]
+        times = [time for time, _ in times_and_statuses]
         if not times:
             continue
         found = Suspect(process, min(times), max(times), len(process.entries))
-        far_enough = found.last // SECOND * SECOND - found.first >= _GAP
+        # The later range must not hold the creation, whatever the order of the log.
+        created = max((time for time, status in times_and_statuses if status == "created"), default=found.first)
+        far_enough = found.last // SECOND * SECOND - max(found.first, created) >= _GAP
         if far_enough and (best is None or found.last - found.first > best.last - best.first):
             best = found
     return best

@@ -16,17 +16,24 @@ MAX_TAKE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """A range to ask for, in µs, widened to whole seconds: it is not documented whether `EndDate` is inclusive, nor
-    whether fractions are honoured; whoever asks cuts the answer to what it wants."""
+    """A range to ask for, in µs.
+
+    Events are read by ranges `around` a window, widened to whole seconds: it is not documented whether `EndDate` is
+    inclusive, nor whether fractions are honoured; whoever asks cuts the answer to what it wants. Only counts for a
+    caller take the window as it is, for there is nothing to cut."""
 
     start: int
     end: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", max(self.start, _EARLIEST))
+        object.__setattr__(self, "end", max(self.end, self.start + 1))
+
     @classmethod
     def around(cls, start: int, end: int) -> DateRange:
         """Covers [start, end)."""
-        first = start // SECOND * SECOND
-        return cls(max(first, _EARLIEST), max(-(-end // SECOND) * SECOND, first + SECOND, _EARLIEST + SECOND))
+        first = max(start // SECOND * SECOND, _EARLIEST)
+        return cls(first, max(-(-end // SECOND) * SECOND, first + SECOND))
 
     def parameters(self) -> dict[str, str]:
         return {"StartDate": _text(self.start), "EndDate": _text(self.end)}
@@ -38,7 +45,8 @@ WHOLE = DateRange(_EARLIEST, 4_102_444_800 * SECOND)  #: to 2100-01-01
 
 
 def _text(micros: int) -> str:
-    return to_datetime(micros).strftime("%Y-%m-%dT%H:%M:%SZ")
+    whole = to_datetime(micros // SECOND * SECOND).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{micros % SECOND:06d}Z" if micros % SECOND else f"{whole}Z"
 
 
 @dataclass(slots=True)
@@ -69,10 +77,16 @@ class TaktikalClient:
         self._http = http
 
     async def activity(
-        self, within: DateRange, filters: Filters, spent: Spent, *, take: int, skip: int = 0,
+        self,
+        within: DateRange,
+        filters: Filters,
+        spent: Spent,
+        *,
+        take: int,
+        skip: int = 0,
         observed: Observed | None = None,
     ) -> ActivityPage:
-        """At most `take` processes that the range and the filters select, in no order to rely on. Raises SourceError."""
+        """At most `take` processes of those selected, in no order to rely on. Raises SourceError."""
         paging = {"Take": str(take)} | ({"Skip": str(skip)} if skip else {})
         answer = await self._call("signing/activity", within, filters, spent, paging, observed)
         if answer is None:
@@ -81,15 +95,18 @@ class TaktikalClient:
         spent.records += page.length
         return page
 
-    async def total(
-        self, within: DateRange, filters: Filters, spent: Spent, observed: Observed | None = None
-    ) -> int:
+    async def total(self, within: DateRange, filters: Filters, spent: Spent, observed: Observed | None = None) -> int:
         """How many processes the range and the filters select. Raises SourceError."""
         answer = await self._call("signing/activity/total", within, filters, spent, {}, observed)
         return 0 if answer is None else decode_total(answer.body)
 
     async def _call(
-        self, path: str, within: DateRange, filters: Filters, spent: Spent, paging: Mapping[str, str],
+        self,
+        path: str,
+        within: DateRange,
+        filters: Filters,
+        spent: Spent,
+        paging: Mapping[str, str],
         observed: Observed | None,
     ) -> Answer | None:
         """The answer; None where the provider says that there is no such process or no such flow type."""

@@ -55,12 +55,12 @@ class Loader:
         page = await self._fetch(within, take)
         if page.length < take and (page.length == expected or page.length < self.facts.honoured):
             return self._keep(page)
-        self.facts.honoured = max(self.facts.honoured, page.length)
+        self.facts.answered(page.length)
         total = await self.count(within)
         if page.length >= total:
             return self._keep(page)
         if 0 < page.length < take and total - page.length > _JOINED:
-            self.facts.cap = min(self.most, page.length)
+            self.facts.cut(page.length)
         return TooMany(total)
 
     async def everything(self, within: DateRange) -> list[Process]:
@@ -75,8 +75,7 @@ class Loader:
         if self.facts.splittable and within.end - within.start > SECOND:
             middle = (within.start + within.end) // 2 // SECOND * SECOND
             halves = await together(
-                self.everything(half)
-                for half in (DateRange(within.start, middle), DateRange(middle, within.end))
+                self.everything(half) for half in (DateRange(within.start, middle), DateRange(middle, within.end))
             )
             return list(merge_processes(halves))
         return await self._by_skipping(within, total)
@@ -91,14 +90,16 @@ class Loader:
         found: dict[str, Process] = {}
         for _ in range(_PASSES):
             step = self.most
-            pages = await together(
-                self._fetch(within, step, skip) for skip in range(0, total, step)
-            )
-            if any(page.length < step and skip + page.length < total
-                   for page, skip in zip(pages, range(0, total, step), strict=True)):
-                self.facts.cap = max(1, max(page.length for page in pages))
-            found = {process.key: process for process in merge_processes(
-                [found.values(), *(page.processes for page in pages)])}
+            pages = await together(self._fetch(within, step, skip) for skip in range(0, total, step))
+            if any(
+                page.length < step and skip + page.length < total
+                for page, skip in zip(pages, range(0, total, step), strict=True)
+            ):
+                self.facts.cut(max(1, max(page.length for page in pages)))
+            found = {
+                process.key: process
+                for process in merge_processes([found.values(), *(page.processes for page in pages)])
+            }
             total = await self.count(within)
             unreadable = max(page.bad for page in pages)
             if len(found) + unreadable >= total:
@@ -115,6 +116,6 @@ class Loader:
         )
 
     def _keep(self, page: ActivityPage) -> list[Process]:
-        self.facts.honoured = max(self.facts.honoured, page.length)
+        self.facts.answered(page.length)
         self.bad += page.bad
         return list(merge_processes([page.processes]))

@@ -62,8 +62,18 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 #: Members of an entry that have a place in the event; all others go into `data`.
 PLACED = frozenset(
-    {"id", "flowKey", "processKey", "signeeKey", "status", "description", "userAgent", "createdAt", "createdBy",
-     "sequenceKey"}
+    {
+        "id",
+        "flowKey",
+        "processKey",
+        "signeeKey",
+        "status",
+        "description",
+        "userAgent",
+        "createdAt",
+        "createdBy",
+        "sequenceKey",
+    }
 )
 
 

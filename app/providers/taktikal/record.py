@@ -38,9 +38,7 @@ class TaktikalRecord:
 
     provider = "taktikal"
 
-    def __init__(
-        self, source: str, process: Process, index: int, locator: Locator, place: int, ordinal: int
-    ) -> None:
+    def __init__(self, source: str, process: Process, index: int, locator: Locator, place: int, ordinal: int) -> None:
         self._source, self._process, self._index = source, process, index
         self._locator, self._ordinal = locator, ordinal
         self.entry = process.entries[index]

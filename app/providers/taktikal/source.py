@@ -10,10 +10,11 @@ from typing import Any
 
 from app.domain.query import Query
 from app.engine.filters import matches_type
-from app.providers.base import CommonSettings, FilterSupport, Reader, Span, Spent
+from app.providers.base import CommonSettings, FilterSupport, Reader, Relation, Span, Spent, Total
+from app.providers.concurrency import together
 from app.providers.http import ProviderHttp
 from app.providers.taktikal.calibration import calibrate
-from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
+from app.providers.taktikal.client import DateRange, Filters, Observed, TaktikalClient
 from app.providers.taktikal.facts import Facts
 from app.providers.taktikal.loading import Loader
 from app.providers.taktikal.mapping import MAPPING
@@ -56,12 +57,14 @@ class TaktikalSource:
         self._max_age = settings.max_envelope_age // timedelta(microseconds=1)
         self._clock = common.clock or (lambda: time.time_ns() // 1000)
         keys = (settings.company_key.get_secret_value(), settings.api_key.get_secret_value())
-        self._client = TaktikalClient(ProviderHttp(settings.base_url, common, auth=keys))
-        self._facts = Facts()
-        if settings.range_selects != "auto":
-            self._facts.selects, self._facts.evidence = settings.range_selects, "set by the operator"
-        if settings.logs != "auto":
-            self._facts.whole = settings.logs == "whole"
+        self._facts = Facts(self._clock)
+        self._facts.set(
+            None if settings.range_selects == "auto" else settings.range_selects,
+            None if settings.logs == "auto" else settings.logs == "whole",
+        )
+        self._client = TaktikalClient(
+            ProviderHttp(settings.base_url, common, auth=keys, on_answer=self._facts.learnt.note_clock)
+        )
         self._looking = asyncio.Lock()
 
     def streams(self, query: Query) -> Sequence[str]:
@@ -81,9 +84,7 @@ class TaktikalSource:
         async def prepare() -> None:
             await self._find_out(DateRange.around(span.since - self._max_age, span.until), spent)
 
-        return WindowReader(
-            self.name, span, self._loader(filters, spent), prepare=prepare, max_age=self._max_age
-        )
+        return WindowReader(self.name, span, self._loader(filters, spent), prepare=prepare, max_age=self._max_age)
 
     def _loader(self, filters: Filters, spent: Spent) -> Loader:
         return Loader(self._client, filters, self._facts, spent)
@@ -97,11 +98,29 @@ class TaktikalSource:
     async def _find_out(self, within: DateRange, spent: Spent) -> None:
         """What date ranges select, unless it is known or was looked for lately; one request at a time."""
         width = within.end - within.start
-        if not self._facts.wants_looking(self._clock(), width):
+        if not self._facts.wants_looking(width):
             return
         async with self._looking:
-            if self._facts.wants_looking(self._clock(), width):
-                await calibrate(self._client, within, self._facts, spent, self._clock())
+            if self._facts.wants_looking(width):
+                await calibrate(self._client, within, self._facts, spent)
+
+    async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
+        """Envelopes, by the provider's own count: those with events in the window, where its ranges select so."""
+        if query.type or query.provider_type or query.actor is not None or query.recipient is not None:
+            return Total(0, "envelopes", "gte")
+        if not self.streams(query):
+            return Total(0, "envelopes", "eq")
+        filters, observed = self._native_filters(query), Observed()
+        within = DateRange(since, until)
+        if query.envelope_id:
+            each = [filters.with_process(key) for key in query.envelope_id]
+        else:
+            await self._find_out(DateRange.around(since - self._max_age, until), spent)
+            each = [filters]
+        counts = await together(self._client.total(within, one, spent, observed) for one in each)
+        # A range that selects by creation counts the envelopes created in the window, not those with events in it.
+        relation: Relation = "eq" if self._facts.selects == "activity" else "estimate"
+        return Total(sum(counts), "envelopes", relation, observed.as_of)
 
     async def find(self, locator: bytes, spent: Spent) -> Sequence[TaktikalRecord]:
         found = read_locator(locator)

@@ -13,18 +13,49 @@ import msgspec
 
 from app.domain.errors import SourceFailed
 
-_PROCESS = (
-    "processKey status activityDisplayName fileName activityLog signees sequenceSignees attachmentReferences"
-).split()
-_ENTRY = (
-    "id flowKey processKey signeeKey status description userAgent fileName createdAt createdBy requiresAuth"
-    " signInOrder signatureLocation sequenceKey"
-).split()
-_SIGNEE = (
-    "processKey signeeKey ssn name address postalCode city phone email signatureType hasReminders createdAt createdBy"
-    " updatedAt"
-).split()
-_SEQUENCE = "sequenceKey signeeKey url signingKeys processKey".split()
+_PROCESS = [
+    "processKey",
+    "status",
+    "activityDisplayName",
+    "fileName",
+    "activityLog",
+    "signees",
+    "sequenceSignees",
+    "attachmentReferences",
+]
+_ENTRY = [
+    "id",
+    "flowKey",
+    "processKey",
+    "signeeKey",
+    "status",
+    "description",
+    "userAgent",
+    "fileName",
+    "createdAt",
+    "createdBy",
+    "requiresAuth",
+    "signInOrder",
+    "signatureLocation",
+    "sequenceKey",
+]
+_SIGNEE = [
+    "processKey",
+    "signeeKey",
+    "ssn",
+    "name",
+    "address",
+    "postalCode",
+    "city",
+    "phone",
+    "email",
+    "signatureType",
+    "hasReminders",
+    "createdAt",
+    "createdBy",
+    "updatedAt",
+]
+_SEQUENCE = ["sequenceKey", "signeeKey", "url", "signingKeys", "processKey"]
 _LISTS = frozenset({"activityLog", "signees", "sequenceSignees", "attachmentReferences"})
 
 _NAMES: tuple[str, ...] = (*_PROCESS, *_ENTRY, *_SIGNEE, *_SEQUENCE, "total")
@@ -67,9 +98,7 @@ class Process:
             if isinstance(sequence.get("signeeKey"), str) and isinstance(sequence.get("sequenceKey"), str):
                 self.sequences[sequence["signeeKey"]] = sequence["sequenceKey"]
         #: Signing links: secrets, never to be handed out, wherever they are repeated.
-        self.links = frozenset(
-            _links(self.body.get("sequenceSignees")) | _links(self.body.get("attachmentReferences"))
-        )
+        self.links = frozenset(_links(self.body.get("sequenceSignees")) | _links(self.body.get("attachmentReferences")))
 
     def sent_without_lists(self) -> dict[str, Any]:
         return {name: value for name, value in self.sent.items() if _CANONICAL.get(name.casefold()) not in _LISTS}

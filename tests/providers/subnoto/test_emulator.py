@@ -145,9 +145,7 @@ async def test_envelopes_live_plausible_lives() -> None:
     assert 2 * 86_400_000 < max(spans) < 12 * 86_400_000
     assert len({item["workspaceUuid"] for log in envelopes.values() for item in log}) == 2
     assert all(len({item["workspaceUuid"] for item in log}) == 1 for log in envelopes.values())
-    weekend = sum(
-        datetime.fromtimestamp(log[0]["timestamp"] / 1000, UTC).weekday() >= 5 for log in envelopes.values()
-    )
+    weekend = sum(datetime.fromtimestamp(log[0]["timestamp"] / 1000, UTC).weekday() >= 5 for log in envelopes.values())
     assert weekend < len(envelopes) * 0.1
 
 
@@ -182,9 +180,7 @@ async def test_filters() -> None:
         ({"eventTypes": ["DOCUMENT_SIGNED"]}, lambda item: item["eventType"] == "DOCUMENT_SIGNED"),
         (
             {"eventTypes": ["ENVELOPE_SENT", "ENVELOPE_OPENED"], "envelopeUuid": envelope},
-            lambda item: (
-                item["envelopeUuid"] == envelope and item["eventType"] in ("ENVELOPE_SENT", "ENVELOPE_OPENED")
-            ),
+            lambda item: item["envelopeUuid"] == envelope and item["eventType"] in ("ENVELOPE_SENT", "ENVELOPE_OPENED"),
         ),
         ({"eventTypes": []}, lambda item: True),
     ]
@@ -302,9 +298,7 @@ async def test_ties() -> None:
 
 @pytest.mark.parametrize("skew", [0, 120])
 async def test_skew(skew: int) -> None:
-    stamps = [
-        item["timestamp"] for item in emulator(skew_seconds=skew, events=5000).history.truth("envelope")
-    ]
+    stamps = [item["timestamp"] for item in emulator(skew_seconds=skew, events=5000).history.truth("envelope")]
     behind = 0
     latest = 0
     for stamp in stamps:

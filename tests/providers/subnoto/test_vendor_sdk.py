@@ -100,9 +100,7 @@ async def test_the_sdk_was_admitted_by_its_signature_alone(served: tuple[Emulato
 async def test_the_sdk_reads_who_it_is(served: tuple[Emulator, str]) -> None:
     emulator, base_url = served
     async with sdk(emulator, base_url) as client:
-        answer = await post_public_utils_whoami.asyncio(
-            client=client.generated, body=PostPublicUtilsWhoamiBody()
-        )
+        answer = await post_public_utils_whoami.asyncio(client=client.generated, body=PostPublicUtilsWhoamiBody())
     assert isinstance(answer, PostPublicUtilsWhoamiResponse200)
     assert answer.team_name == emulator.options.team_name
 
@@ -162,14 +160,10 @@ async def test_the_sdk_reads_a_missing_permission() -> None:
 BODY = b'{"category":"envelope"}'
 
 
-async def send_signed(
-    emulator: Emulator, base_url: str, body: bytes = BODY, **changed: str
-) -> httpx.Response:
+async def send_signed(emulator: Emulator, base_url: str, body: bytes = BODY, **changed: str) -> httpx.Response:
     url = f"{base_url}/public/logs/list"
     options = emulator.options
-    headers = signature_utils.sign_request_headers(
-        url, "POST", BODY, options.access_key, options.secret_key, {}
-    )
+    headers = signature_utils.sign_request_headers(url, "POST", BODY, options.access_key, options.secret_key, {})
     headers["Content-Length"] = str(len(body))
     for name, value in changed.items():
         headers[name.replace("_", "-")] = value

@@ -240,9 +240,7 @@ async def test_twins_are_equal_in_every_field() -> None:
 
 async def test_entry_ids() -> None:
     for process in await processes(emulator(entry_ids="per_process")):
-        assert [entry["id"] for entry in process["activityLog"]] == [
-            *range(1, len(process["activityLog"]) + 1)
-        ]
+        assert [entry["id"] for entry in process["activityLog"]] == [*range(1, len(process["activityLog"]) + 1)]
     company = await processes(emulator(entry_ids="company"))
     found = sorted(entry["id"] for process in company for entry in process["activityLog"])
     assert found == [*range(1, 601)]

@@ -124,9 +124,7 @@ def _faults_of_types(value: Any, category: Any, options: EmulatorOptions) -> lis
     if not isinstance(value, list):
         return [("eventTypes", "Expected an array")]
     allowed = event_types(category, options.newer_types) if category in CATEGORIES else ()
-    return [
-        ("eventTypes", f"{name!r} is no event type of this category") for name in value if name not in allowed
-    ]
+    return [("eventTypes", f"{name!r} is no event type of this category") for name in value if name not in allowed]
 
 
 def _is_uuid(value: Any) -> bool:

@@ -152,13 +152,9 @@ class History:
 
     def knows_workspace(self, uuid: str) -> bool:
         """Whether the team has (or had a record in) this workspace."""
-        return uuid in self.account.workspaces or any(
-            uuid == record.workspace_uuid for record in self._appended
-        )
+        return uuid in self.account.workspaces or any(uuid == record.workspace_uuid for record in self._appended)
 
-    def shelf(
-        self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str]
-    ) -> Shelf | None:
+    def shelf(self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str]) -> Shelf | None:
         """The visible records that match; None where no record of the envelope exists.
 
         Built on first use, extended afterwards, so that asking again costs what has come since.

@@ -41,9 +41,7 @@ class Shelf:
             for key in keys:
                 insort(self._by_time, key)
 
-    def page(
-        self, *, by: str, descending: bool, skip: int, take: int, ties: Ties, shuffle: Random
-    ) -> list[int]:
+    def page(self, *, by: str, descending: bool, skip: int, take: int, ties: Ties, shuffle: Random) -> list[int]:
         """The records at positions `skip` to `skip + take` of the order asked for."""
         size = len(self._by_id)
         first, last = min(skip, size), min(skip + take, size)
@@ -56,9 +54,7 @@ class Shelf:
             return found[::-1] if descending else found
         return self._by_timestamp(first, last, descending, ties, shuffle)
 
-    def _by_timestamp(
-        self, first: int, last: int, descending: bool, ties: Ties, shuffle: Random
-    ) -> list[int]:
+    def _by_timestamp(self, first: int, last: int, descending: bool, ties: Ties, shuffle: Random) -> list[int]:
         """Positions `first` to `last`, counted upwards; runs of ties are ordered whole, then cut."""
         start = bisect_left(self._by_time, self._by_time[first] >> _BITS << _BITS)
         end = bisect_left(self._by_time, ((self._by_time[last - 1] >> _BITS) + 1) << _BITS)

@@ -203,9 +203,7 @@ class History:
     def _generated(self, code: int, sequence: int, process: Process) -> Entry:
         number = thread_of(code)
         life = self.company.lives[self._schedule.plan_of(number)]
-        return self.company.entry(
-            number, life, life.steps[step_of(code)], process, self.store.ticks[sequence]
-        )
+        return self.company.entry(number, life, life.steps[step_of(code)], process, self.store.ticks[sequence])
 
     def _take(self, now: int) -> None:
         for moment, code in self._schedule.due(now - self._lag):
@@ -221,8 +219,6 @@ class History:
             created: int | None = None
             if isinstance(reference, str):
                 created = self._given.setdefault(reference, Process(reference)).created
-            ordinal = self._ordinals[reference] = self.store.add_process(
-                ticks if created is None else created
-            )
+            ordinal = self._ordinals[reference] = self.store.add_process(ticks if created is None else created)
             self._references.append(reference)
         return ordinal

@@ -18,9 +18,7 @@ STATUS_FILTERS = ("All", "Completed", "Active", "InActive")
 class VendorError(Exception):
     """An error answer in ServiceStack's shape. `refused`: the documents say so of such a request."""
 
-    def __init__(
-        self, status: int, code: str, message: str, field: str | None = None, refused: bool = False
-    ) -> None:
+    def __init__(self, status: int, code: str, message: str, field: str | None = None, refused: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.refused = refused

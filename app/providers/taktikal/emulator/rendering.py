@@ -7,9 +7,7 @@ from .records import Entry, Process
 from .ticks import to_text
 
 
-def render_process(
-    process: Process, status: str, entries: list[Entry], options: EmulatorOptions
-) -> dict[str, Any]:
+def render_process(process: Process, status: str, entries: list[Entry], options: EmulatorOptions) -> dict[str, Any]:
     """One array item of `/signing/activity`."""
     current = options.generation == "current"
     return _without_nulls(

@@ -85,8 +85,6 @@ class Selector:
         parts = [process.key, process.file_name]
         for signee in process.signees:
             parts += [signee.get(name) or "" for name in ("name", "email", "phone", "ssn")]
-        facts = _Facts(
-            process.started_by.lower(), process.flow_type, process.flow_key, "\n".join(parts).lower()
-        )
+        facts = _Facts(process.started_by.lower(), process.flow_type, process.flow_key, "\n".join(parts).lower())
         self._facts[ordinal] = facts
         return facts

@@ -1,0 +1,75 @@
+# Two commands do everything: `make serve` and `make test`. Both set up first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first Python of at least 3.11; `make PYTHON=/path/to/python` names another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PORT ?= 8000
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
+
+.PHONY: help setup serve test lint types imports openapi format lock browser fuzz runtime clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## create .venv from the lock file
+
+$(READY): requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+# Own accounts where any is set, the sandbox otherwise.
+serve: setup ## serve on http://127.0.0.1:8000: your accounts if their keys are set, else the sandbox
+	@if [ -n "$$TAKTIKAL_COMPANY_KEY$$SUBNOTO_ACCESS_KEY$$GATEWAY_CONFIG" ] || [ -e .env ]; \
+	then exec $(BIN)/audit-gateway serve --port $(PORT); \
+	else exec $(BIN)/audit-gateway serve --sandbox --port $(PORT); fi
+
+test: setup lint types imports browser ## everything that must hold: style, types, layers, all tests
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet || { echo "run 'make format'" >&2; exit 1; }
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+# The browser test needs Debian's Chromium. Where it cannot be installed, that test says so and is skipped.
+browser:
+	@command -v chromium >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { echo "installing chromium for the browser test"; apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
+	echo "no chromium, and none can be installed here: the browser test will be skipped"
+
+format: setup ## put the code into the project's form
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format --quiet
+
+openapi: setup ## write openapi/openapi.json anew
+	$(BIN)/audit-gateway openapi --output openapi/openapi.json
+
+fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties --timeout 0
+
+lock: setup ## resolve the dependencies anew
+	$(BIN)/pip-compile $(LOCK) --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+LOCK := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+runtime: ## what the container image holds, into DIR: make runtime DIR=/tmp/gateway
+	deploy/install-runtime "$(DIR)" "$(PYTHON)"
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,130 @@
+"""What each event of a world is, worked out from the emulators' histories by the words of contract section 3 and
+without the gateway's code: the truth that filters are held against."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests import vocabulary
+from tests.worlds import World
+
+_PHONE_LIKE = re.compile(r"phone|ssn", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One event. `seen`: what a caller without `pii:read` may find it by; `texts`: what anybody else may."""
+
+    order: tuple[Any, ...]
+    row: tuple[Any, ...]
+    source: str
+    category: str
+    envelope: str
+    provider_type: str
+    type: str
+    actor: str
+    recipients: tuple[str, ...]
+    texts: tuple[str, ...]
+    seen: tuple[str, ...]
+    workspace: str | None = None
+    flow_id: str | None = None
+    flow_type: str | None = None
+    status: str | None = None
+    owner: str | None = None
+
+    @property
+    def time(self) -> int:
+        return int(self.order[0])
+
+    def holds(self, text: str, *, pii: bool = True) -> bool:
+        return any(text.lower() in one.lower() for one in (self.texts if pii else self.seen))
+
+
+def facts(one: World) -> list[Fact]:
+    """All events there are now, ascending in the order of contract section 4."""
+    return sorted([*_taktikal(one), *_subnoto(one)], key=lambda fact: fact.order)
+
+
+def rows(found: list[Fact], since: int, until: int, keep: Callable[[Fact], bool]) -> list[tuple[Any, ...]]:
+    """The rows, ascending, that a query for [since, until) and `keep` must give."""
+    return [fact.row for fact in found if since <= fact.time < until and keep(fact)]
+
+
+def _taktikal(one: World) -> Iterator[Fact]:
+    if one.taktikal is None:
+        return
+    history = one.taktikal.history
+    for place, entry in enumerate(history.truth()):
+        key, time = entry["processKey"], entry["ticks"] // 10
+        ordinal = history.ordinal_of(key)
+        assert ordinal is not None
+        signees = {signee["signeeKey"]: signee for signee in history.process(ordinal).signees}
+        signee = signees.get(entry.get("signeeKey") or "", {})
+        ids = [entry.get("signeeKey") or "", signee.get("email") or ""]
+        seen = [key, entry["processFileName"], *(s.get(n) or "" for s in signees.values() for n in ("name", "email"))]
+        private = [s.get(n) or "" for s in signees.values() for n in ("phone", "ssn")]
+        number = -1 if entry["id"] is None else entry["id"]
+        yield Fact(
+            order=(time, "taktikal", "envelope", key, number, place),
+            row=(time, "taktikal", "envelope", key, entry["status"], entry["id"]),
+            source="taktikal",
+            category="envelope",
+            envelope=key,
+            provider_type=entry["status"],
+            type=vocabulary.TAKTIKAL[entry["status"]],
+            actor=entry["createdBy"] if "@" in entry["createdBy"] else "",
+            recipients=tuple(text.lower() for text in ids if text),
+            texts=tuple([*seen, *private]),
+            seen=tuple(seen),
+            flow_id=entry["flowKey"],
+            flow_type=entry["flowType"],
+            status=entry["processStatus"].lower(),
+            owner=entry["owner"],
+        )
+
+
+def _subnoto(one: World) -> Iterator[Fact]:
+    if one.subnoto is None:
+        return
+    for record in one.subnoto.history.truth():
+        data, author, envelope = record["eventData"], record["author"], record["envelopeUuid"] or ""
+        person = data.get("recipient") or {}
+        strings = list(_strings("", data))
+        people = [envelope, author["name"], author["email"]]
+        private = {text for name, text in strings if _PHONE_LIKE.search(name)}
+        yield Fact(
+            order=(record["timestamp"] * 1000, "subnoto", record["category"], envelope, record["sequence"]),
+            row=(
+                record["timestamp"] * 1000,
+                "subnoto",
+                record["category"],
+                envelope,
+                record["eventType"],
+                json.dumps(data, sort_keys=True),
+            ),
+            source="subnoto",
+            category=record["category"],
+            envelope=envelope,
+            provider_type=record["eventType"],
+            type=vocabulary.SUBNOTO[record["category"]].get(record["eventType"], "unknown"),
+            actor=author["email"],
+            recipients=tuple(str(person[name]).lower() for name in ("email", "id", "uuid") if person.get(name)),
+            texts=tuple([*people, *(text for _, text in strings)]),
+            seen=tuple([*people, *(text for _, text in strings if text not in private)]),
+            workspace=record["workspaceUuid"],
+        )
+
+
+def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            yield from _strings(key, member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _strings(name, member)

@@ -1,0 +1,108 @@
+"""The installed command as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+COMMAND = str(Path(sys.executable).with_name("audit-gateway"))
+START = 60  #: seconds that a server may take to come up on a busy machine
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without any setting of the machine that runs the tests."""
+    prefixes = ("GATEWAY_", "TAKTIKAL_", "SUBNOTO_", "ACME_", "_AUDIT")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::DeprecationWarning:app"} | dict(extra or {})
+
+
+def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        env=environment(env),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=START,
+        check=False,
+    )
+
+
+@dataclass
+class Running:
+    """A server that listens. `greeting` is what it printed; `stop` ends it and fills in the rest."""
+
+    process: subprocess.Popen[bytes]
+    greeting: str
+    errors: Path
+    code: int | None = None
+    url: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = re.search(r"Audit gateway on (\S+)", self.greeting)
+        assert found is not None
+        self.url = found[1]
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.code is None:
+            self.process.send_signal(number)
+            self.code = self.process.wait(timeout=30)
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.errors.read_text().splitlines()]
+
+
+@contextmanager
+def serving(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None, port: int = 0) -> Iterator[Running]:
+    """`audit-gateway serve` with these arguments, on a free port, until the block ends."""
+    errors = cwd / "stderr.log"
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", str(port), *arguments],
+            env=environment(env),
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
+    running: Running | None = None
+    try:
+        running = Running(process, _greeting(process, errors), errors)
+        yield running
+    finally:
+        if running is not None:
+            running.stop()
+        elif process.poll() is None:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _greeting(process: subprocess.Popen[bytes], errors: Path) -> str:
+    """What is printed up to the line that says where to look. Fails aloud when the process ends before."""
+    assert process.stdout is not None
+    text = b""
+    deadline = time.monotonic() + START
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while b"/docs\n" not in text:
+            if selector.select(timeout=max(0.0, deadline - time.monotonic())):
+                more = os.read(process.stdout.fileno(), 65_536)
+                if more:
+                    text += more
+                    continue
+            raise AssertionError(f"it does not come up: {text!r}\n{errors.read_text()}")
+    return text.decode()

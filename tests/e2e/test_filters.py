@@ -1,0 +1,397 @@
+"""Every filter of contract section 3, held against the truth, at both providers together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from app.domain.caller import Caller
+from app.domain.errors import ParameterError
+from app.domain.times import format_micros
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.e2e.facts import Fact, facts, rows
+from tests.worlds import World, ask, micros, served_world, walk
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+NO_PII = Caller("no-pii", frozenset({"events:read"}))
+UNKNOWN_UUID = "99999999-9999-4999-8999-999999999999"
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[World]:
+    """Nothing changes in it: its clock stands still."""
+    with served_world(
+        TaktikalOptions(events=900, twins=0.03, tie_burst=2, logs="trimmed", order="shuffled"),
+        SubnotoOptions(events=1300, twins=0.03, tie_burst=4, skew_seconds=90, ties="shuffled"),
+    ) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def known(one: World) -> list[Fact]:
+    return facts(one)
+
+
+async def check(
+    one: World,
+    known: list[Fact],
+    keep: Callable[[Fact], bool],
+    caller: Caller | None = None,
+    *,
+    some: bool = True,
+    **parameters: Any,
+) -> None:
+    """The walk down equals the truth, the walk up is its reverse, and no call was refused."""
+    feed = one.gateway()
+    now = micros(one.clock())
+    window = {"since": format_micros(now - 45 * DAY)} | parameters
+    expected = rows(known, now - 45 * DAY, now, keep)
+    assert bool(expected) == some, "the example shows nothing"
+    limits = random.Random(str(parameters))
+    try:
+        if caller is None:
+            down = await walk(feed, limits=lambda: limits.choice((90, 400, 1000)), **window)
+            assert down.rows == expected[::-1]
+            up = await walk(feed, limits=1000, order="asc", **window)
+            assert up.ids == down.ids[::-1]
+        else:
+            page = await ask(feed, caller, limit=1000, **window)
+            assert not page.has_more
+            assert [record.key[0] for record in page.records] == [row[0] for row in expected[::-1]]
+    finally:
+        await feed.aclose()
+    assert one.refused() == []
+
+
+TYPES = [
+    ["recipient.signed"],
+    ["recipient.*"],
+    ["envelope.*", "notification.failed"],
+    ["envelope.viewed", "envelope.started"],
+    ["notification.*"],
+    ["team.*", "member.joined", "oauth_grant.denied"],
+    ["agent_registration.*"],
+    ["recipient.*", "team.created", "envelope.approved"],
+]
+
+
+def covers(patterns: list[str], type_: str) -> bool:
+    return any(type_.startswith(p[:-1]) if p.endswith("*") else type_ == p for p in patterns)
+
+
+@pytest.mark.parametrize("patterns", TYPES, ids="+".join)
+async def test_type(one: World, known: list[Fact], patterns: list[str]) -> None:
+    await check(one, known, lambda f: covers(patterns, f.type), type=patterns)
+
+
+@pytest.mark.parametrize("pattern", ["recip.*", "recipient", "recipients.*", "Recipient.signed", "unknown", "no.such"])
+async def test_a_type_that_nothing_has_is_an_empty_answer(one: World, known: list[Fact], pattern: str) -> None:
+    await check(one, known, lambda f: covers([pattern], f.type), some=False, type=pattern)
+
+
+PROVIDER_TYPES = [
+    ["DOCUMENT_SIGNED"],
+    ["SigneeSigned", "DOCUMENT_SIGNED", "TEAM_CREATED"],
+    ["SMS:DELIVERED"],
+    ["ENVELOPE_APPROVED", "OAUTH_GRANT_DENIED", "MEMBER_JOINED"],
+]
+
+
+@pytest.mark.parametrize("values", PROVIDER_TYPES, ids="+".join)
+async def test_provider_type(one: World, known: list[Fact], values: list[str]) -> None:
+    await check(one, known, lambda f: f.provider_type in values, provider_type=values)
+
+
+@pytest.mark.parametrize("value", ["document_signed", "signeesigned", "NEVER_HEARD_OF", "SMS:*"])
+async def test_provider_type_is_exact(one: World, known: list[Fact], value: str) -> None:
+    await check(one, known, lambda f: f.provider_type == value, some=False, provider_type=value)
+
+
+async def test_type_and_provider_type_both_hold(one: World, known: list[Fact]) -> None:
+    values = ["DOCUMENT_SIGNED", "ENVELOPE_OPENED", "SigneeSigned"]
+    await check(
+        one,
+        known,
+        lambda f: f.provider_type in values and f.type.startswith("recipient."),
+        type="recipient.*",
+        provider_type=values,
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"source": "taktikal"},
+        {"provider": "subnoto"},
+        {"provider": ["subnoto", "taktikal"]},
+        {"category": "team"},
+        {"category": ["envelope", "team"]},
+        {"category": "envelope", "source": "subnoto"},
+        {"category": ["team"], "type": ["team.*", "api_key.*"]},
+    ],
+    ids=str,
+)
+async def test_source_provider_and_category(one: World, known: list[Fact], given: dict[str, Any]) -> None:
+    sources = given.get("source") or given.get("provider") or ["taktikal", "subnoto"]
+    categories = given.get("category") or ["team", "envelope"]
+    types = given.get("type")
+    await check(
+        one,
+        known,
+        lambda f: f.source in sources and f.category in categories and (not types or covers(types, f.type)),
+        **given,
+    )
+
+
+@pytest.mark.parametrize("given", [{"category": "user"}, {"category": "nonsense"}, {"category": "team", "source": "taktikal"}])
+async def test_a_value_no_provider_can_have_is_empty_and_ok(one: World, known: list[Fact], given: dict[str, Any]) -> None:
+    await check(one, known, lambda f: False, some=False, **given)
+    feed = one.gateway()
+    page = await ask(feed, **given)
+    await feed.aclose()
+    assert {status.status for status in page.sources} == {"ok"}
+
+
+@pytest.mark.parametrize("count", [1, 3, 50])
+async def test_envelope_id(one: World, known: list[Fact], count: int) -> None:
+    envelopes = sorted({f.envelope for f in known if f.envelope})
+    picked = random.Random(count).sample(envelopes, count)
+    if count > 1:
+        # Unknown ones, and ones that cannot be Subnoto's, select nothing and break nothing.
+        picked[:2] = [UNKNOWN_UUID, "no such envelope/at all?"]
+    await check(one, known, lambda f: f.envelope in picked, envelope_id=picked)
+
+
+async def test_envelope_id_alone_starts_at_the_beginning(one: World, known: list[Fact]) -> None:
+    oldest = [next(f.envelope for f in known if f.source == name and f.envelope) for name in ("taktikal", "subnoto")]
+    feed = one.gateway()
+    found = await walk(feed, envelope_id=oldest, limits=7)
+    await feed.aclose()
+    assert found.rows[::-1] == [f.row for f in known if f.envelope in oldest]
+    assert found.pages[0].window.since == 0
+
+
+@pytest.mark.parametrize("value", [UNKNOWN_UUID, "sp" + "0" * 32, "x", "%' OR 1=1"])
+async def test_an_unknown_envelope_is_an_empty_page(one: World, known: list[Fact], value: str) -> None:
+    await check(one, known, lambda f: False, some=False, envelope_id=value)
+
+
+async def test_an_envelope_written_in_two_ways_is_not_read_twice(one: World, known: list[Fact]) -> None:
+    envelope = next(f.envelope for f in reversed(known) if f.source == "subnoto" and f.envelope)
+    await check(one, known, lambda f: f.envelope == envelope, envelope_id=[envelope, envelope.upper()])
+
+
+async def test_workspace_id(one: World, known: list[Fact]) -> None:
+    workspaces = sorted({f.workspace for f in known if f.workspace})
+    assert len(workspaces) == 2
+    await check(one, known, lambda f: f.workspace == workspaces[1], workspace_id=workspaces[1])
+    signed = [f for f in known if f.workspace == workspaces[0] and f.type == "recipient.signed"][-3:]
+    ids = [f.envelope for f in signed]
+    await check(
+        one,
+        known,
+        lambda f: f.workspace == workspaces[0] and f.envelope in ids and f.type == "recipient.signed",
+        workspace_id=workspaces[0],
+        envelope_id=ids,
+        type="recipient.signed",
+    )
+
+
+@pytest.mark.parametrize("value", [UNKNOWN_UUID, "not-a-uuid"])
+async def test_an_unknown_workspace_is_an_empty_page(one: World, known: list[Fact], value: str) -> None:
+    await check(one, known, lambda f: False, some=False, workspace_id=value)
+
+
+async def test_flow_and_status_and_owner(one: World, known: list[Fact]) -> None:
+    sample = [f for f in known if f.source == "taktikal"][-40]
+    await check(one, known, lambda f: f.flow_id == sample.flow_id, flow_id=sample.flow_id)
+    await check(one, known, lambda f: f.flow_type == sample.flow_type, flow_type=sample.flow_type)
+    await check(one, known, lambda f: f.owner == sample.owner, owner=sample.owner)
+    await check(
+        one,
+        known,
+        lambda f: f.owner == sample.owner and f.flow_id == sample.flow_id and f.type == "envelope.created",
+        owner=sample.owner,
+        flow_id=sample.flow_id,
+        type="envelope.created",
+    )
+
+
+@pytest.mark.parametrize("status", ["completed", "active", "inactive"])
+async def test_envelope_status(one: World, known: list[Fact], status: str) -> None:
+    await check(one, known, lambda f: f.status == status, envelope_status=status)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"flow_type": "NoSuchFlow"}, {"flow_id": "ffffffffffff"}, {"owner": "nobody@example.com"}, {"q": "zzz-no-such"}],
+    ids=str,
+)
+async def test_values_nothing_has_are_empty(one: World, known: list[Fact], given: dict[str, str]) -> None:
+    feed = one.gateway()
+    page = await ask(feed, **given)
+    await feed.aclose()
+    assert page.records == []
+    assert not page.has_more
+    assert all(status.status in ("ok", "skipped") for status in page.sources)
+    # A value outside a documented list is the only thing that the gateway cannot know before it asks.
+    refused = one.refused()
+    assert all(call.params.get("FlowType") == "NoSuchFlow" for call in refused)
+    for each in (one.taktikal, one.subnoto):
+        assert each is not None
+        each.calls.reset()
+
+
+@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
+async def test_actor(one: World, known: list[Fact], source: str) -> None:
+    actor = [f.actor for f in known if f.source == source and f.actor][-1]
+    await check(one, known, lambda f: f.actor == actor, actor=actor)
+    await check(one, known, lambda f: f.actor == actor, actor=actor.upper())
+
+
+@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
+async def test_recipient(one: World, known: list[Fact], source: str) -> None:
+    named = [f for f in known if f.source == source and f.recipients]
+    for value in named[-1].recipients:
+        await check(one, known, lambda f, value=value: value in f.recipients, recipient=value)
+        await check(one, known, lambda f, value=value: value in f.recipients, recipient=value.upper())
+    part = named[-1].recipients[0][:-1]
+    await check(one, known, lambda f: False, some=False, recipient=part)
+
+
+@pytest.mark.parametrize("text", ["lease", "NON-DISCLOSURE", "example.is", "@example.com", "9999-", "+35355", "api", "«v2»"])
+async def test_q(one: World, known: list[Fact], text: str) -> None:
+    some = any(f.holds(text) for f in known)
+    await check(one, known, lambda f: f.holds(text), some=some, q=text)
+
+
+async def test_q_takes_a_whole_envelope_at_taktikal_and_single_events_at_subnoto(one: World, known: list[Fact]) -> None:
+    process = [f for f in known if f.source == "taktikal"][-1].envelope
+    await check(one, known, lambda f: f.envelope == process, q=process[3:20])
+    signee = [f for f in known if f.source == "taktikal" and f.recipients][-1].recipients[-1]
+    await check(one, known, lambda f: f.holds(signee), q=signee.upper())
+
+
+@pytest.mark.parametrize("text", ["9999-", "+35355", "5550", "lease", "example.is"])
+async def test_q_without_pii_read_finds_only_what_the_caller_may_see(one: World, known: list[Fact], text: str) -> None:
+    some = any(f.holds(text, pii=False) for f in known)
+    await check(one, known, lambda f: f.holds(text, pii=False), NO_PII, some=some, q=text)
+
+
+@pytest.mark.parametrize(
+    ("given", "skipped"),
+    [
+        ({"workspace_id": UNKNOWN_UUID}, "taktikal"),
+        ({"flow_id": "3fc7848d338a"}, "subnoto"),
+        ({"flow_type": "DropAndSign"}, "subnoto"),
+        ({"envelope_status": "active"}, "subnoto"),
+        ({"owner": "anna@example.com"}, "subnoto"),
+    ],
+    ids=str,
+)
+async def test_a_parameter_without_notion_skips_the_source(one: World, given: dict[str, str], skipped: str) -> None:
+    feed = one.gateway()
+    one.reset_calls()
+    page = await ask(feed, **given)
+    (name,) = given
+    by_name = {status.name: status for status in page.sources}
+    assert by_name[skipped].status == "skipped"
+    assert name in (by_name[skipped].reason or "")
+    assert by_name[skipped].complete_through is None
+    assert by_name[skipped].calls == 0
+    (other,) = set(by_name) - {skipped}
+    assert by_name[other].status == "ok"
+    for asked in ({"source": skipped}, {"source": [skipped, other]}, {"provider": skipped}):
+        with pytest.raises(ParameterError) as error:
+            await ask(feed, **given, **asked)
+        assert error.value.code == "filter_not_applicable"
+        assert error.value.errors[0][0] == name
+    await feed.aclose()
+
+
+async def test_filters_that_exclude_every_source_are_all_named(one: World) -> None:
+    feed = one.gateway()
+    with pytest.raises(ParameterError) as error:
+        await ask(feed, flow_id="3fc7848d338a", workspace_id=UNKNOWN_UUID)
+    assert {name for name, _ in error.value.errors} == {"flow_id", "workspace_id"}
+    await feed.aclose()
+
+
+@pytest.mark.parametrize(
+    ("given", "parameter"),
+    [({"source": "nowhere"}, "source"), ({"provider": "docusign"}, "provider")],
+)
+async def test_an_unknown_source_or_provider_is_named(one: World, given: dict[str, str], parameter: str) -> None:
+    feed = one.gateway()
+    with pytest.raises(ParameterError) as error:
+        await ask(feed, **given)
+    assert [name for name, _ in error.value.errors] == [parameter]
+    await feed.aclose()
+
+
+@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
+async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(
+    one: World, known: list[Fact], source: str
+) -> None:
+    feed = one.gateway()
+    own = [f for f in known if f.source == source]
+    # In the midst of ties, twins and bursts, and at lone events.
+    times = {f.time for f, g in zip(own, own[1:], strict=False) if f.time == g.time}
+    rng = random.Random(5)
+    for since in [*rng.sample(sorted(times), 3), own[len(own) // 2].time]:
+        for shift in (-1, 0, 1):
+            begin = since + shift
+            until = begin + 3 * 3_600_000_000
+            page = await ask(
+                feed, since=format_micros(begin), until=format_micros(until), source=source, limit=1000
+            )
+            assert [r.key[0] for r in page.records] == [f.time for f in own if begin <= f.time < until][::-1]
+            early = await ask(
+                feed, since=format_micros(begin - DAY), until=format_micros(begin), source=source, limit=1000
+            )
+            expected = [f.time for f in own if begin - DAY <= f.time < begin]
+            assert [r.key[0] for r in early.records] == expected[::-1]
+            moment = await ask(feed, since=format_micros(begin), until=format_micros(begin + 1), source=source)
+            assert [r.key[0] for r in moment.records] == [f.time for f in own if f.time == begin][::-1]
+    await feed.aclose()
+    assert one.refused() == []
+
+
+async def test_only_until_is_the_thirty_days_before_it(one: World) -> None:
+    feed = one.gateway()
+    page = await ask(feed, until="2026-05-01T02:00:00+02:00")
+    assert format_micros(page.window.until or 0) == "2026-05-01T00:00:00.000000Z"
+    assert page.window.since == (page.window.until or 0) - 30 * DAY
+    await feed.aclose()
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        {"since": "0001-01-01T00:00:00Z", "until": "1950-01-01"},
+        {"since": "0001-01-01T00:00:00+14:00", "until": "0001-01-02"},
+        {"until": "9999-12-31T23:59:59.999999Z"},
+        {"since": "2026-05-31", "until": "9999-12-31T23:59:59-14:00"},
+        {"since": "9999-12-31T23:59:59.9Z", "until": "9999-12-31T23:59:59.99Z"},
+    ],
+    ids=str,
+)
+async def test_the_edges_of_the_calendar(one: World, edge: dict[str, str]) -> None:
+    """Any valid date-time is a window or a parameter error, never a crash."""
+    feed = one.gateway()
+    for order in ("asc", "desc"):
+        try:
+            page = await ask(feed, order=order, limit=5, **edge)
+        except ParameterError as error:
+            assert error.code in ("invalid_parameter", "invalid_window")
+        else:
+            assert format_micros(page.window.since)
+            assert format_micros(page.window.until or 0)
+    await feed.aclose()
+    assert one.refused() == []

@@ -1,0 +1,181 @@
+"""`audit-gateway serve`, `keys` and `openapi`, as a person runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.process import COMMAND, environment, run, serving
+
+SANDBOX = {"Authorization": "Bearer sandbox"}
+
+
+def test_the_sandbox_serves_one_merged_page_and_the_printed_line_works_as_pasted(tmp_path: Path) -> None:
+    with serving("--sandbox", "--sandbox-events", "300", cwd=tmp_path) as gateway:
+        (line,) = [line for line in gateway.greeting.splitlines() if line.strip().startswith("try ")]
+        command = shlex.split(line.strip().removeprefix("try"))
+        assert command[0] == "curl"
+        pasted = subprocess.run([*command, "-s"], capture_output=True, text=True, timeout=30, check=True)
+        page = json.loads(pasted.stdout)
+        answers = [httpx.get(f"{gateway.url}{path}") for path in ("/health/live", "/health/ready", "/docs", "/events")]
+        sources = httpx.get(f"{gateway.url}/sources", headers=SANDBOX).json()["data"]
+    assert len(page["data"]) == 5
+    assert [source["status"] for source in page["sources"]] == ["ok"] * len(sources)
+    assert len(sources) >= 2
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 401]
+    assert "sandbox" in gateway.greeting
+    for source in sources:
+        assert f"{source['name']} ({source['provider']})" in gateway.greeting
+
+
+def test_every_event_of_the_sandbox_once_over_workers_in_turn(tmp_path: Path) -> None:
+    """The workers share the cursor secret that was made for them, and the parent's emulators."""
+    with serving("--sandbox", "--sandbox-events", "200", "--workers", "2", cwd=tmp_path) as gateway:
+        ids: list[str] = []
+        cursor: dict[str, str] = {"since": "2001-01-01"}
+        while True:
+            # A new connection for every page, so that either worker may get it.
+            answer = httpx.get(f"{gateway.url}/events", params={"limit": "9", **cursor}, headers=SANDBOX, timeout=30)
+            assert answer.status_code == 200, answer.text
+            ids += [event["id"] for event in answer.json()["data"]]
+            if not answer.json()["page"]["has_more"]:
+                break
+            cursor = {"cursor": answer.json()["page"]["next_cursor"]}
+    assert len(ids) == len(set(ids)) >= 200
+    assert gateway.code == 0
+    assert "Traceback" not in gateway.errors.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_signal_ends_it_without_a_fuss(tmp_path: Path, number: int, workers: str) -> None:
+    with serving("--sandbox", "--sandbox-events", "20", "--workers", workers, cwd=tmp_path) as gateway:
+        assert httpx.get(f"{gateway.url}/health/ready", timeout=30).status_code == 200
+        gateway.stop(number)
+    assert gateway.code == 0
+    assert "Traceback" not in gateway.errors.read_text()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{gateway.url}/health/live")
+
+
+def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [COMMAND, "serve", "--sandbox", "--sandbox-events", "400000", "--port", "0"],
+        env=environment(),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(1.5)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode in (0, -signal.SIGTERM), "the latter before Python has set up its handlers"
+    assert b"Traceback" not in errors
+
+
+def test_the_log_is_one_json_line_a_request(tmp_path: Path) -> None:
+    with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path) as gateway:
+        httpx.get(f"{gateway.url}/events?q=anna@example.com", headers={**SANDBOX, "X-Request-ID": "mine"})
+    (line,) = [line for line in gateway.log if line["event"] == "request"]
+    assert (line["route"], line["status"], line["caller"], line["request_id"]) == (
+        "/events",
+        200,
+        "sandbox",
+        "mine",
+    )
+    assert all(source["calls"] >= 1 for source in line["sources"].values())
+    assert "anna" not in gateway.errors.read_text()
+
+
+def test_a_key_that_was_made_opens_it_and_its_grants_hold(tmp_path: Path) -> None:
+    made = run("keys", "new", "--name", "me", "--scopes", "events:read", "--file", "keys.jsonl", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.strip()
+    assert made.stdout == f"{key}\n"
+    assert key.startswith("agw_")
+    assert stat.S_IMODE(os.stat(tmp_path / "keys.jsonl").st_mode) == 0o600
+    assert key not in (tmp_path / "keys.jsonl").read_text()
+    settings = {"GATEWAY_API_KEYS_FILE": "keys.jsonl"}
+    with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path, env=settings) as gateway:
+        headers = {"X-API-Key": key}
+        assert httpx.get(f"{gateway.url}/events", headers=headers).status_code == 200
+        assert httpx.get(f"{gateway.url}/sources", headers=headers).json()["code"] == "forbidden"
+        late = run("keys", "new", "--name", "late", "--scopes", "events:read", "--file", "keys.jsonl", cwd=tmp_path)
+        headers = {"X-API-Key": late.stdout.strip()}
+        assert httpx.get(f"{gateway.url}/events", headers=headers).status_code == 200
+    assert key not in gateway.errors.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "says"),
+    [
+        ([], {}, ["No source is configured", "--sandbox"]),
+        (["--sandbox"], {"GATEWAY_DEADLINE": "soon"}, ["GATEWAY_DEADLINE"]),
+        (["--sandbox"], {"GATEWAY_CURSOR_SECRET": "short"}, ["GATEWAY_CURSOR_SECRET", "openssl"]),
+        (
+            ["--sandbox", "--host", "0.0.0.0"],
+            {"GATEWAY_AUTH": "off"},
+            ["GATEWAY_AUTH=off", "--host 127.0.0.1"],
+        ),
+        (["--sandbox", "--host", "not.a.host.example"], {}, ["--host", "127.0.0.1"]),
+        (["--config", "absent.toml"], {}, ["absent.toml"]),
+        (["--sandbox"], {"GATEWAY_API_KEYS": "nonsense"}, ["GATEWAY_API_KEYS, line 1"]),
+        (["--sandbox"], {"GATEWAY_API_KEYS_FILE": "absent"}, ["GATEWAY_API_KEYS_FILE", "keys new"]),
+    ],
+)
+def test_a_start_that_cannot_work_says_what_to_set_and_stops(
+    tmp_path: Path, arguments: list[str], settings: dict[str, str], says: list[str]
+) -> None:
+    ended = run("serve", "--port", "0", *arguments, env=settings, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("audit-gateway: ")]
+    for part in says:
+        assert part in line
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = run("serve", "--sandbox", "--port", str(port), cwd=tmp_path)
+    assert ended.returncode == 2
+    assert f"--port: {port} on 127.0.0.1 is in use" in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_real_accounts_are_not_behind_the_sandboxs_key(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text('[[sources]]\nname = "real"\nprovider = "nobody"\n')
+    with serving("--sandbox", "--config", "gateway.toml", "--sandbox-events", "20", cwd=tmp_path) as gateway:
+        assert "real" not in gateway.greeting
+
+
+def test_the_document_is_printed_and_written(tmp_path: Path) -> None:
+    printed = run("openapi", cwd=tmp_path)
+    written = run("openapi", "--output", "document.json", cwd=tmp_path, env={"GATEWAY_DEADLINE": "nonsense"})
+    assert (printed.returncode, written.returncode, written.stdout) == (0, 0, "")
+    assert (tmp_path / "document.json").read_text() == printed.stdout
+    assert json.loads(printed.stdout)["openapi"].startswith("3.1")
+    assert run("openapi", "--output", "/not/there.json", cwd=tmp_path).returncode == 2
+
+
+def test_help_comes_without_waiting_for_a_server(tmp_path: Path) -> None:
+    imported = subprocess.run(
+        [Path(COMMAND).with_name("python"), "-c",
+         "import sys, app.cli.main; print([m for m in ('fastapi', 'uvicorn', 'pydantic', 'httpx') if m in sys.modules])"],
+        capture_output=True, text=True, check=True, timeout=30, cwd=tmp_path,
+    )  # fmt: skip
+    assert imported.stdout.strip() == "[]"
+    assert "serve" in run("--help", cwd=tmp_path).stdout

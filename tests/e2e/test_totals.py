@@ -1,0 +1,167 @@
+"""Totals: the providers' own, events between two positions, and counted one by one; cached for seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.domain.caller import Caller
+from app.domain.errors import SourcesFailed
+from app.domain.times import format_micros
+from app.feed import Feed, parse_parameters
+from app.feed.model import Totals
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.worlds import ANYONE, World, ask, micros, world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+
+
+async def count(
+    feed: Feed, caller: Caller = ANYONE, *, fresh: bool = False, exact: bool = False, **given: Any
+) -> Totals:
+    asked = parse_parameters([(name, str(value)) for name, value in given.items()])
+    return await feed.totals(asked, caller, fresh=fresh, exact=exact)
+
+
+def window(one: World, days: float, length: float) -> dict[str, str]:
+    since = micros(one.clock()) - int(days * DAY)
+    return {"since": format_micros(since), "until": format_micros(since + int(length * DAY))}
+
+
+def true_number(one: World, given: dict[str, str], **only: str) -> int:
+    from app.domain.times import parse_rfc3339
+
+    since, until = parse_rfc3339(given["since"]), parse_rfc3339(given["until"])
+    return sum(
+        since <= row[0] < until
+        and (row[2] == only.get("category", row[2]))
+        and (row[4] == only.get("provider_type", row[4]))
+        for row in one.truth()
+    )
+
+
+@pytest.mark.parametrize("skew", [0.0, 119.0])
+async def test_subnoto_counts_the_events_of_a_window_exactly(skew: float) -> None:
+    async with world(subnoto=SubnotoOptions(events=8000, skew_seconds=skew, tie_burst=30, twins=0.05)) as one:
+        feed = one.gateway()
+        for days, length in ((60, 60), (31, 9.3), (12.345, 0.01), (5, 5), (400, 20)):
+            given = window(one, days, length)
+            totals = await count(feed, **given)
+            assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
+        given = window(one, 40, 20)
+        assert (await count(feed, **given, category="team")).value == true_number(one, given, category="team")
+        signed = await count(feed, **given, provider_type="DOCUMENT_SIGNED")
+        assert (signed.value, signed.relation) == (true_number(one, given, provider_type="DOCUMENT_SIGNED"), "eq")
+
+
+async def test_a_window_of_a_long_history_is_counted_in_few_calls() -> None:
+    async with world(subnoto=SubnotoOptions(events=200_000)) as one:
+        feed = one.gateway()
+        await count(feed, **window(one, 30, 3), category="envelope")
+        assert one.calls() <= 2 * 20  # 2 · (2·log2(n/50) + 4) would be 56; this history has nights and weekends
+
+
+async def test_taktikal_counts_envelopes_with_events_in_the_window() -> None:
+    async with world(taktikal=TaktikalOptions(events=3000)) as one:
+        feed = one.gateway()
+        given = window(one, 20, 6.5)
+        totals = await count(feed, **given)
+        begin, end = (micros(one.clock()) - 20 * DAY, micros(one.clock()) - 20 * DAY + int(6.5 * DAY))
+        envelopes = {row[3] for row in one.truth() if begin <= row[0] < end}
+        assert (totals.value, totals.unit, totals.relation) == (len(envelopes), "envelopes", "eq")
+
+
+async def test_ranges_that_select_by_creation_give_an_estimate() -> None:
+    async with world(taktikal=TaktikalOptions(events=1500, range_selects="creation")) as one:
+        assert (await count(one.gateway(), **window(one, 20, 6.5))).relation == "estimate"
+
+
+async def test_units_that_differ_have_no_sum() -> None:
+    async with world(taktikal=TaktikalOptions(events=500), subnoto=SubnotoOptions(events=500)) as one:
+        totals = await count(one.gateway())
+        assert (totals.value, totals.unit, totals.relation) == (None, None, None)
+        assert {source.unit for source in totals.sources} == {"envelopes", "events"}
+
+
+async def test_exact_counts_events_one_by_one_where_nothing_is_cheaper() -> None:
+    async with world(taktikal=TaktikalOptions(events=2500), subnoto=SubnotoOptions(events=2500)) as one:
+        feed = one.gateway()
+        given = window(one, 30, 25)
+        totals = await count(feed, **given, exact=True)
+        assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
+        some = await count(feed, **given, exact=True, actor="nobody@example.com")
+        assert (some.value, some.relation) == (0, "eq")
+
+
+async def test_what_the_gateway_filters_has_no_total() -> None:
+    async with world(taktikal=TaktikalOptions(events=500), subnoto=SubnotoOptions(events=500)) as one:
+        feed = one.gateway()
+        for given in ({"actor": "a@example.com"}, {"type": "unknown"}, {"recipient": "r@example.com"}):
+            totals = await count(feed, **given)
+            assert [(source.value, source.relation) for source in totals.sources] == [(0, "gte"), (0, "gte")]
+
+
+async def test_without_private_data_a_search_is_never_the_providers_count() -> None:
+    async with world(taktikal=TaktikalOptions(events=500)) as one:
+        blind = Caller("blind", frozenset({"events:read"}))
+        feed = one.gateway()
+        assert (await count(feed, q="example")).sources[0].relation == "eq"
+        assert [(s.value, s.relation) for s in (await count(feed, blind, q="example")).sources] == [(0, "gte")]
+
+
+async def test_many_callers_share_one_call_and_the_answer_is_kept_for_seconds() -> None:
+    async with world(subnoto=SubnotoOptions(events=500)) as one:
+        feed = one.gateway()
+        first = await count(feed)
+        alone = one.calls()
+        assert first.sources[0].cached is False
+        one.clock.advance(seconds=5)
+        together = await asyncio.gather(*(count(feed) for _ in range(20)))
+        assert one.calls() == alone
+        assert all(totals.sources[0].cached for totals in together)
+        assert {totals.sources[0].as_of for totals in together} == {first.sources[0].as_of}
+        assert (await count(feed, fresh=True)).sources[0].cached is False
+        assert one.calls() == 2 * alone
+
+        one.reset_calls()
+        await asyncio.gather(*(count(one.feeds[0], category="envelope") for _ in range(20)))
+        shared = one.calls()
+        one.reset_calls()
+        await count(one.gateway(), category="envelope")
+        assert shared == one.calls()
+
+
+async def test_errors_are_not_kept() -> None:
+    async with world(subnoto=SubnotoOptions(events=200)) as one:
+        assert one.subnoto is not None
+        feed = one.gateway()
+        one.subnoto.faults.answer(401, {})
+        with pytest.raises(SourcesFailed):
+            await count(feed)
+        assert (await count(feed)).relation == "eq"
+
+
+async def test_the_cache_has_a_bound() -> None:
+    async with world(subnoto=SubnotoOptions(events=60)) as one:
+        feed = one.gateway()
+        for number in range(10_000):
+            await count(feed, actor=f"{number}@example.com")
+        assert len(feed.totals_cache) == 4096
+
+
+async def test_a_page_brings_its_total() -> None:
+    async with world(subnoto=SubnotoOptions(events=900)) as one:
+        feed = one.gateway()
+        given = window(one, 30, 20)
+        page = await ask(feed, **given, include="total", limit=10)
+        assert page.total is not None
+        assert page.total.value == true_number(one, given)
+        following = await ask(feed, cursor=page.next_cursor)
+        assert following.total is not None
+        assert following.total.value == page.total.value
+        assert (await ask(feed, **given)).total is None
