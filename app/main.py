@@ -143,9 +143,12 @@ def build_sources(configuration: Configuration, providers: Mapping[str, Provider
     return found
 
 
-def all_warnings(configuration: Configuration, providers: Mapping[str, Provider]) -> list[str]:
+def all_warnings(configuration: Configuration, providers: Mapping[str, Provider], keyring: Keyring | None) -> list[str]:
     """What was configured and will not have the effect that one may hope for."""
     warnings = list(configuration.warnings)
+    for key in keyring.keys if keyring is not None else ():
+        if key.rate is not None:
+            warnings.append(f"The API key {key.name} has a rate, which this version does not enforce.")
     for name, provider in providers.items():
         warnings += unknown_variables(configuration.environment, f"{name.upper()}_", provider.variables)
     return warnings

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from copy import copy
+from functools import lru_cache
 from typing import Any
 
 from app.domain.event import Event
@@ -75,7 +76,7 @@ def _masked(value: Any, mask: Mask) -> Any:
         return mask(value)
     if isinstance(value, dict):
         return {
-            mask(str(name)): _hidden(item) if is_private_name(str(name)) else _masked(item, mask)
+            mask(str(name)): _hidden(item) if _is_private(str(name)) else _masked(item, mask)
             for name, item in value.items()
         }
     if isinstance(value, (list, tuple)):
@@ -97,19 +98,31 @@ def _without_links(value: Any, linked: bool) -> Any:
     """
     if isinstance(value, dict):
         return {
-            name: _without_links(item, linked or _is_linked(name))
+            name: _without_links(item, linked or _is_linked(str(name)))
             for name, item in value.items()
-            if not ((linked or _is_linked(name)) and _plain(name) in _LINKS)
+            if not ((linked or _is_linked(str(name))) and _is_link(str(name)))
         }
     if isinstance(value, (list, tuple)):
         return [_without_links(item, linked) for item in value]
     return value
 
 
-def _is_linked(name: object) -> bool:
+# The names are few and the same in every record, and each is judged thousands of times a page.
+@lru_cache(maxsize=4096)
+def _is_private(name: str) -> bool:
+    return is_private_name(name)
+
+
+@lru_cache(maxsize=4096)
+def _is_linked(name: str) -> bool:
     plain = _plain(name)
     return any(part in plain for part in _LINKED)
 
 
-def _plain(name: object) -> str:
-    return re.sub(r"[^a-z0-9]", "", str(name).lower())
+@lru_cache(maxsize=4096)
+def _is_link(name: str) -> bool:
+    return _plain(name) in _LINKS
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -80,6 +80,21 @@ def openapi(
         raise ConfigurationError(f"--output: {output} cannot be written ({error.strerror}).") from None
 
 
+@cli.command()
+def probe(
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file with settings; default: GATEWAY_CONFIG.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for new events, to see their lag.")
+    ] = 20.0,
+) -> None:
+    """Try each source's credentials and permissions, and find out what the providers' documents leave open."""
+    from app.cli.probe import probe_sources
+
+    raise typer.Exit(probe_sources(config, wait))
+
+
 def main() -> None:
     """Run the command line. A setting or argument that is wrong is one line on standard error, and exit code
     2.

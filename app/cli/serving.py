@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,14 @@ from types import FrameType
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from app.api.keys import SANDBOX_KEY
+from app.api.keys import SANDBOX_KEY, ApiKey, hash_of, new_key
 from app.api.security import is_loopback, require_loopback
 from app.config import Configuration, load_configuration
+from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.logs import configure_logging
 from app.main import (
@@ -30,9 +32,10 @@ from app.main import (
     build_sources,
     configuration_from_environment,
     create_app,
+    make_keyring,
     provider_paths,
 )
-from app.providers.base import Provider, Source
+from app.providers.base import Source
 from app.providers.registry import find_providers
 from app.sandbox.sandbox import start_sandbox
 
@@ -52,9 +55,7 @@ class Options:
 
 
 def serve_gateway(options: Options) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit code. Raises ConfigurationError before anything
-    listens.
-    """
+    """Serve until SIGINT or SIGTERM; returns the exit code. Raises ConfigurationError before anything listens."""
     configure_logging()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -62,39 +63,51 @@ def serve_gateway(options: Options) -> int:
     os.environ.pop(SANDBOX_VARIABLE, None)
     if options.config is not None:
         os.environ["GATEWAY_CONFIG"] = str(options.config)
-    configuration = load_configuration(sandbox_environment={} if options.sandbox else None)
-    if configuration.settings.auth == "off":
+    first = load_configuration(sandbox_environment={} if options.sandbox else None)
+    if first.settings.auth == "off":
         require_loopback(options.host)
+    key = _key_of_this_run(first, options)
     providers = find_providers(provider_paths(os.environ))
     with ExitStack() as stack:
-        if not options.sandbox:
-            _check(configuration, providers)
         listener = stack.enter_context(_bind(options.host, options.port))
         if options.sandbox:
             running = stack.enter_context(start_sandbox(events=options.sandbox_events))
             os.environ[SANDBOX_VARIABLE] = json.dumps(running.env)
         if options.workers > 1:
-            # The workers read the environment for themselves: a secret that was made here must reach them
-            # all.
-            os.environ["GATEWAY_CURSOR_SECRET"] = ",".join(configuration.settings.cursor_secrets)
-            warnings = all_warnings(configuration, providers)
+            # The workers read the environment for themselves: a secret that was made here must reach them all.
+            os.environ["GATEWAY_CURSOR_SECRET"] = ",".join(first.settings.cursor_secrets)
         configuration = configuration_from_environment()
-        if options.workers == 1:
-            warnings = all_warnings(configuration, providers)
-        for warning in warnings:
+        sources = build_sources(configuration, providers)
+        app = create_app(configuration.settings, sources, providers=providers, sandbox=configuration.sandbox)
+        for warning in all_warnings(first, providers, app.state.guard.keyring):
             _log.warning("configuration", problem=warning)
-        if options.workers > 1:
-            return _serve_with_workers(listener, options, configuration, providers)
-        return _serve_alone(listener, options, configuration, providers)
+        greeting = _greeting(listener, configuration, sources, key)
+        if options.workers == 1:
+            return _serve_alone(listener, app, greeting)
+        asyncio.run(_close(sources))
+        return _serve_with_workers(listener, options.workers, greeting)
+
+
+def _key_of_this_run(configuration: Configuration, options: Options) -> str | None:
+    """The key to show: the sandbox's, or one made for this run where none was configured and only this machine can
+    call. None where callers have keys of their own, or need none. Raises ConfigurationError for keys that are wrong.
+    """
+    settings = configuration.settings
+    if settings.auth == "off":
+        return None
+    if options.sandbox:
+        make_keyring(settings, sandbox=True)
+        return SANDBOX_KEY
+    if settings.api_keys is None and settings.api_keys_file is None and is_loopback(options.host):
+        key = new_key()
+        os.environ["GATEWAY_API_KEYS"] = ApiKey("this-run", hash_of(key), frozenset(SCOPES)).line()
+        return key
+    make_keyring(settings, sandbox=False)
+    return None
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
-
-
-def _check(configuration: Configuration, providers: Mapping[str, Provider]) -> None:
-    """Raise ConfigurationError for whatever would keep the application from being made."""
-    create_app(configuration.settings, build_sources(configuration, providers), providers=providers)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -119,9 +132,9 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _uvicorn_config(app: object, workers: int = 1) -> uvicorn.Config:
+def _uvicorn_config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         factory=isinstance(app, str),
         workers=workers,
         http="h11",  # refuses oversized headers, which httptools takes
@@ -147,12 +160,8 @@ class _Server(uvicorn.Server):
             print(self._greeting, flush=True)
 
 
-def _serve_alone(
-    listener: socket.socket, options: Options, configuration: Configuration, providers: Mapping[str, Provider]
-) -> int:
-    sources = build_sources(configuration, providers)
-    app = create_app(configuration.settings, sources, providers=providers, sandbox=configuration.sandbox)
-    server = _Server(_uvicorn_config(app), _greeting(listener, options, configuration, sources))
+def _serve_alone(listener: socket.socket, app: FastAPI, greeting: str) -> int:
+    server = _Server(_uvicorn_config(app), greeting)
     try:
         server.run(sockets=[listener])
     except SystemExit as stop:
@@ -160,16 +169,11 @@ def _serve_alone(
     return 0 if server.started else 1
 
 
-def _serve_with_workers(
-    listener: socket.socket, options: Options, configuration: Configuration, providers: Mapping[str, Provider]
-) -> int:
-    sources = build_sources(configuration, providers)
-    greeting = _greeting(listener, options, configuration, sources)
-    asyncio.run(_close(sources))
+def _serve_with_workers(listener: socket.socket, workers: int, greeting: str) -> int:
     # Listening already here: callers wait in the queue for the first worker and are not refused.
     listener.listen(2048)
     print(greeting, flush=True)
-    config = _uvicorn_config("app.main:create_app_from_environment", options.workers)
+    config = _uvicorn_config("app.main:create_app_from_environment", workers)
     supervisor = Multiprocess(config, sockets=[listener])
     supervisor.run()
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
@@ -180,26 +184,24 @@ async def _close(sources: Sequence[Source]) -> None:
         await source.aclose()
 
 
-def _greeting(
-    listener: socket.socket, options: Options, configuration: Configuration, sources: Sequence[Source]
-) -> str:
+def _greeting(listener: socket.socket, configuration: Configuration, sources: Sequence[Source], key: str | None) -> str:
     host, port = listener.getsockname()[:2]
     # An address that means "all of them" is none that one can call.
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
-    names = ", ".join(f"{source.name} ({source.provider})" for source in sources)
-    lines = [f"Audit gateway on {url}", f"  sources  {names}"]
-    header = "-H 'Authorization: Bearer $KEY' "
+    lines = [f"Audit gateway on {url}", *(f"  source   {source.name} ({source.provider})" for source in sources)]
     if configuration.settings.auth == "off":
         lines.append("  no key   GATEWAY_AUTH=off: whoever reaches this port reads everything")
         header = ""
-    elif configuration.sandbox:
-        lines.append(f"  key      {SANDBOX_KEY}  (invented data; it grants everything)")
-        header = f"-H 'Authorization: Bearer {SANDBOX_KEY}' "
+    elif key is None:
+        lines.append("  key      yours, in $KEY; make one with: audit-gateway keys new --help")
+        header = '-H "Authorization: Bearer $KEY" '
     else:
-        header = header.replace("'", '"')  # so that the shell fills in $KEY
-        lines.append("  key      yours; make one with: audit-gateway keys new --help")
-    lines += [f"  try      curl {header}'{url}/events?limit=5'", f"  look     {url}/docs"]
+        sandbox = "invented data; it grants everything"
+        made = "made for this run, grants everything; for lasting ones: audit-gateway keys new --help"
+        lines.append(f"  key      {key}  ({sandbox if configuration.sandbox else made})")
+        header = f"-H 'Authorization: Bearer {key}' "
+    lines.append(f"  try      curl {header}'{url}/events?limit=5'")
     if not is_loopback(str(host)):
         lines.append(f"  note     listens on {host}: every machine that reaches this one can call it")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"  look     {url}/docs"])

@@ -39,6 +39,8 @@ def format_micros(micros: int) -> str:
     return to_datetime(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if micros >= -_YEAR_1000 else _format_old(micros)
 
 
+_FIRST = to_micros(datetime.min)
+_LAST = to_micros(datetime.max)
 _YEAR_1000 = (_EPOCH - datetime(1000, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
@@ -76,7 +78,10 @@ def parse_rfc3339(text: str) -> int:
         moment = datetime.fromisoformat(match["main"].upper().replace(" ", "T") + offset)
     except ValueError as error:
         raise ValueError(f"is no valid date-time ({error})") from None
-    return to_micros(moment) + int((match["fraction"] or "0")[:6].ljust(6, "0"))
+    micros = to_micros(moment) + int((match["fraction"] or "0")[:6].ljust(6, "0"))
+    if not _FIRST <= micros <= _LAST:
+        raise ValueError("must lie in the years 1 to 9999, in UTC")
+    return micros
 
 
 def parse_vendor_ticks(text: str) -> int:

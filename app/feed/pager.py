@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
-from app.domain.order import Position
+from app.domain.order import Position, is_beyond
 from app.domain.query import Query
 from app.domain.times import DAY, SECOND
 from app.engine.cursor import CursorState, StreamState
@@ -121,14 +121,20 @@ class Pager:
 
     async def _read(self, reading: _Reading) -> None:
         stream, spent = reading.stream, self._spent[reading.source.name]
-        if self._filters and reading.was_read and (spent.calls >= self._scan or time.monotonic() >= self._half_time):
-            stream.stopped = True
-            return
-        left = max(1, self._scan - spent.calls) if self._filters else _MAX_CALLS
+        left = _MAX_CALLS
+        if self._filters:
+            left = self._scan - spent.calls
+            if reading.was_read and (left <= 0 or time.monotonic() >= self._half_time):
+                if self._has_moved(stream):
+                    stream.stopped = True
+                    return
+                # A page that got nowhere would be followed by the same page: a tie run longer than the budget is
+                # read to its end.
+                left = self._scan
         reading.was_read = True
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
-                batch = await reading.reader.read(self._want(reading), left)
+                batch = await reading.reader.read(self._want(reading), max(1, left))
         except TimeoutError:
             self._fail(reading, SourceTimeout("the provider did not answer within the request's deadline"))
         except SourceForbidden as error:
@@ -147,6 +153,10 @@ class Pager:
                 reading.as_of = batch.as_of if reading.as_of is None else min(reading.as_of, batch.as_of)
             self._status[stream.source].bad_records += batch.bad_records
             self._merge.add(stream, kept, through=batch.through, ended=batch.ended)
+
+    def _has_moved(self, stream: Stream) -> bool:
+        """Whether a later page would begin further on in this stream."""
+        return is_beyond(stream.frontier, stream.position, self._plan.query.ascending)
 
     def _want(self, reading: _Reading) -> int:
         """How many records to ask for: those missing, and as many more as the filters are likely to throw away."""

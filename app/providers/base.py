@@ -30,6 +30,7 @@ __all__ = [
     "Batch",
     "CommonSettings",
     "FilterSupport",
+    "Finding",
     "Hint",
     "Provider",
     "Reader",
@@ -116,6 +117,17 @@ class Total:
     as_of: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of a probe's report. `state`: `ok`, `warning` (works, but look at it), `failed` or `unknown`. `advice`:
+    the setting to change, and to what."""
+
+    topic: str
+    state: Literal["ok", "warning", "failed", "unknown"]
+    found: str
+    advice: str | None = None
+
+
 class Source(Protocol):
     """One configured account of a provider."""
 
@@ -145,6 +157,10 @@ class Source(Protocol):
 
     async def find(self, locator: bytes, spent: Spent) -> Sequence[Record]:
         """The records that `locator`, the provider's part of an event id, may mean. Raises SourceError."""
+
+    async def probe(self, spent: Spent) -> Sequence[Finding]:
+        """Tries credentials and permissions, and finds out what the provider's documents leave open. Reads only.
+        Failures are findings, not exceptions."""
 
     def describe(self) -> dict[str, Any]:
         """What is known of the account (settings in force and what was learnt), for `GET /sources`. No secrets."""

@@ -156,6 +156,24 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert ended.stdout == ""
 
 
+def test_with_ones_own_account_and_no_key_yet_one_is_made_for_the_run(tmp_path: Path) -> None:
+    """What a person has who set a provider's keys and nothing else: the printed line must work."""
+    account = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "hunter2", "SUBNOTO_BASE_URL": "http://127.0.0.1:9"}
+    for workers in ("1", "2"):
+        with serving("--workers", workers, cwd=tmp_path, env=account) as gateway:
+            (line,) = [line for line in gateway.greeting.splitlines() if line.strip().startswith("try ")]
+            command = shlex.split(line.strip().removeprefix("try").replace("/events?limit=5", "/sources"))
+            pasted = subprocess.run([*command, "-s"], capture_output=True, text=True, timeout=30, check=True)
+        assert [source["name"] for source in json.loads(pasted.stdout)["data"]] == ["subnoto"]
+        key = command[2].removeprefix("Authorization: Bearer ")
+        assert key.startswith("agw_")
+        assert key not in gateway.errors.read_text()
+        assert "hunter2" not in gateway.greeting + gateway.errors.read_text() + pasted.stdout
+    ended = run("serve", "--port", "0", "--host", "0.0.0.0", env=account, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "No API keys" in ended.stderr
+
+
 def test_real_accounts_are_not_behind_the_sandboxs_key(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text('[[sources]]\nname = "real"\nprovider = "nobody"\n')
     with serving("--sandbox", "--config", "gateway.toml", "--sandbox-events", "20", cwd=tmp_path) as gateway:
@@ -172,10 +190,11 @@ def test_the_document_is_printed_and_written(tmp_path: Path) -> None:
 
 
 def test_help_comes_without_waiting_for_a_server(tmp_path: Path) -> None:
-    imported = subprocess.run(
-        [Path(COMMAND).with_name("python"), "-c",
-         "import sys, app.cli.main; print([m for m in ('fastapi', 'uvicorn', 'pydantic', 'httpx') if m in sys.modules])"],
-        capture_output=True, text=True, check=True, timeout=30, cwd=tmp_path,
-    )  # fmt: skip
+    script = """
+import sys, app.cli.main
+print([name for name in ("fastapi", "uvicorn", "pydantic", "httpx") if name in sys.modules])
+"""
+    python = Path(COMMAND).with_name("python")
+    imported = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert imported.stdout.strip() == "[]"
     assert "serve" in run("--help", cwd=tmp_path).stdout

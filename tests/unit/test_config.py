@@ -167,7 +167,7 @@ def test_gateway_config_names_the_file(clean: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_a_wrong_toml_file_is_an_error_naming_the_place(clean: Path, text: str, says: str) -> None:
-    with pytest.raises(ConfigurationError, match="TOML|gateway.toml|sources") as caught:
+    with pytest.raises(ConfigurationError, match=r"TOML|gateway\.toml|sources") as caught:
         load_toml(clean, text)
     assert says in caught.value.detail
 

@@ -78,10 +78,12 @@ def test_a_terminal_gets_something_readable() -> None:
 
 
 def test_a_chain_that_was_cut_is_not_described() -> None:
-    try:
+    def fail() -> None:
         try:
             raise ValueError
         except ValueError:
             raise RuntimeError from None
-    except RuntimeError as error:
-        assert describe_exception(error)["exception"] == "RuntimeError"
+
+    with pytest.raises(RuntimeError) as caught:
+        fail()
+    assert describe_exception(caught.value)["exception"] == "RuntimeError"

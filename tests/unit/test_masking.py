@@ -154,7 +154,29 @@ def test_values_are_found_however_they_are_written(value: str, text: str, masked
 
 @pytest.mark.parametrize(
     "name",
-    ["phone", "Phone", "phoneNumber", "mobile_phone", "MobileNumber", "SSN", "signeeSsn", "recipient_ssn", "nationalId", "national_id", "NationalIDNumber", "kennitala", "personalNumber", "address", "homeAddress", "postal_code", "PostalCode", "zipCode", "city", "streetName", "tel"],
+    [
+        "phone",
+        "Phone",
+        "phoneNumber",
+        "mobile_phone",
+        "MobileNumber",
+        "SSN",
+        "signeeSsn",
+        "recipient_ssn",
+        "nationalId",
+        "national_id",
+        "NationalIDNumber",
+        "kennitala",
+        "personalNumber",
+        "address",
+        "homeAddress",
+        "postal_code",
+        "PostalCode",
+        "zipCode",
+        "city",
+        "streetName",
+        "tel",
+    ],
 )
 def test_private_names(name: str) -> None:
     assert is_private_name(name)
@@ -162,7 +184,24 @@ def test_private_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["id", "name", "email", "emailAddress", "email_address", "className", "capacity", "velocity", "hotel", "telemetry", "status", "phase", "uuid", "title", "zippedAt", "createdAt"],
+    [
+        "id",
+        "name",
+        "email",
+        "emailAddress",
+        "email_address",
+        "className",
+        "capacity",
+        "velocity",
+        "hotel",
+        "telemetry",
+        "status",
+        "phase",
+        "uuid",
+        "title",
+        "zippedAt",
+        "createdAt",
+    ],
 )
 def test_names_that_only_look_private(name: str) -> None:
     assert not is_private_name(name)

@@ -34,7 +34,11 @@ def write(folder: Path, name: str, text: str) -> None:
 
 
 def good(name: str) -> str:
-    return f"import dataclasses\nfrom tests.e2e.acme import PROVIDER\nPROVIDER = dataclasses.replace(PROVIDER, name={name!r})\n"
+    return (
+        "import dataclasses\n"
+        "from tests.e2e.acme import PROVIDER\n"
+        f"PROVIDER = dataclasses.replace(PROVIDER, name={name!r})\n"
+    )
 
 
 def test_every_folder_of_ours_is_found() -> None:

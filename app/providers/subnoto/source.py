@@ -13,12 +13,13 @@ from app.domain.errors import SourceForbidden
 from app.domain.query import Query
 from app.domain.times import SECOND
 from app.engine.filters import matches_type
-from app.providers.base import CommonSettings, FilterSupport, Span, Spent, Total
+from app.providers.base import CommonSettings, FilterSupport, Finding, Span, Spent, Total
 from app.providers.concurrency import together
 from app.providers.http import ProviderHttp
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, type_of
+from app.providers.subnoto.probe import probe
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.record import SubnotoRecord, read_locator
 from app.providers.subnoto.settings import SubnotoSettings
@@ -74,7 +75,9 @@ class SubnotoSource:
                 if not query.envelope_id and query.workspace_id is None:
                     names.append(category)
             elif query.workspace_id is None or _UUID.match(query.workspace_id):
-                envelopes = [f"{category}/{envelope}" for envelope in query.envelope_id if _UUID.match(envelope)]
+                # One envelope may be written in two ways; read as two streams, its events would come twice.
+                wanted = dict.fromkeys(envelope.lower() for envelope in query.envelope_id if _UUID.match(envelope))
+                envelopes = [f"{category}/{envelope}" for envelope in wanted]
                 names.extend(envelopes if query.envelope_id else [category])
         return names
 
@@ -152,6 +155,9 @@ class SubnotoSource:
             records.extend(cast(list[SubnotoRecord], batch.records))
             if batch.ended:
                 return records
+
+    async def probe(self, spent: Spent) -> Sequence[Finding]:
+        return await probe(self._client, self._settings, self._facts, spent)
 
     def describe(self) -> dict[str, Any]:
         return {

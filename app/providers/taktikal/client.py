@@ -26,8 +26,8 @@ class DateRange:
     end: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", max(self.start, _EARLIEST))
-        object.__setattr__(self, "end", max(self.end, self.start + 1))
+        object.__setattr__(self, "start", min(max(self.start, _EARLIEST), _LATEST - SECOND))
+        object.__setattr__(self, "end", min(max(self.end, self.start + 1), _LATEST))
 
     @classmethod
     def around(cls, start: int, end: int) -> DateRange:
@@ -41,7 +41,8 @@ class DateRange:
 
 #: .NET's DateTime begins in year 1; nothing was signed electronically before this.
 _EARLIEST = -631_152_000 * SECOND  # 1950-01-01
-WHOLE = DateRange(_EARLIEST, 4_102_444_800 * SECOND)  #: to 2100-01-01
+_LATEST = 4_102_444_800 * SECOND  # 2100-01-01
+WHOLE = DateRange(_EARLIEST, _LATEST)
 
 
 def _text(micros: int) -> str:

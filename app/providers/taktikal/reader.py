@@ -14,6 +14,7 @@ from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import Process
 
 _CALLS_PER_BATCH = 3  #: a batch that has something to show is handed over rather than filled up beyond these calls
+_STRIDE = 8  #: by which windows grow over emptiness
 _COUNTS = 4  #: at the most, to find the size of a first window
 
 
@@ -74,6 +75,7 @@ class WindowReader:
         self._ascending = span.query.ascending
         self._collector = _Collector(source, span, loader)
         self._sizer = WindowSizer(span.hint)
+        self._stride = 1  # of windows by creation, in usual ones
         start = first_time(span.position, self._ascending)
         self._frontier = start if self._ascending else start + 1
         self._stop = span.until if self._ascending else span.since
@@ -140,9 +142,15 @@ class WindowReader:
     async def _by_creation(self) -> list[Record]:
         """The records of the next window, wherever in the last `max_age` their processes were created. This is right
         too where ranges select by activity."""
-        window = self._next(max(DAY, self._max_age // 4))
+        usual = max(DAY, self._max_age // 4)
+        window = self._next(usual * self._stride)
         within = DateRange.around(window.start - self._max_age, window.end)
-        found = await self._loader.everything(within)
+        if self._stride > 1 and await self._loader.count(within):
+            self._stride //= _STRIDE
+            return []
+        found = await self._loader.everything(within) if self._stride == 1 else []
+        # Where there is nothing for long, windows grow: counting what is not there is cheap.
+        self._stride = 1 if found else self._stride * _STRIDE
         return self._pass(window, found, len(found))
 
     def _rest(self) -> Window:

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.domain.query import Query
 from app.engine.filters import matches_type
-from app.providers.base import CommonSettings, FilterSupport, Reader, Relation, Span, Spent, Total
+from app.providers.base import CommonSettings, FilterSupport, Finding, Reader, Relation, Span, Spent, Total
 from app.providers.concurrency import together
 from app.providers.http import ProviderHttp
 from app.providers.taktikal.calibration import calibrate
@@ -18,6 +18,7 @@ from app.providers.taktikal.client import DateRange, Filters, Observed, Taktikal
 from app.providers.taktikal.facts import Facts
 from app.providers.taktikal.loading import Loader
 from app.providers.taktikal.mapping import MAPPING
+from app.providers.taktikal.probe import probe
 from app.providers.taktikal.reader import ProcessReader, WindowReader
 from app.providers.taktikal.record import CATEGORY, TaktikalRecord, read_locator, records_of
 from app.providers.taktikal.settings import TaktikalSettings
@@ -128,6 +129,9 @@ class TaktikalSource:
             return []
         loader = self._loader(Filters().with_process(found.process), spent)
         return [record for process in await loader.one() for record in records_of(self.name, process)[0]]
+
+    async def probe(self, spent: Spent) -> Sequence[Finding]:
+        return await probe(self._client, self._facts, spent, self._clock(), self._max_age)
 
     def describe(self) -> dict[str, Any]:
         return {

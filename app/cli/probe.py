@@ -1,0 +1,80 @@
+"""`audit-gateway probe`: tries every configured source and reports what was found and what to set."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from app.config import load_configuration
+from app.domain.caller import SCOPES, Caller
+from app.domain.errors import SourcesFailed
+from app.domain.times import SECOND
+from app.feed import Asked, Feed, FeedSettings
+from app.main import build_sources, provider_paths
+from app.providers.base import Finding, Source, Spent
+from app.providers.registry import find_providers
+
+_RECENT = 600 * SECOND
+_STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
+_OPERATOR = Caller("probe", frozenset(SCOPES))
+
+
+def probe_sources(config: Path | None, wait: float) -> int:
+    """Prints the report; returns 0, or 1 where a source cannot be read. Raises ConfigurationError."""
+    import os
+
+    configuration = load_configuration(config)
+    sources = build_sources(configuration, find_providers(provider_paths(os.environ)))
+    reports = asyncio.run(_probe(sources, configuration.settings.cursor_secrets, wait))
+    console = Console()
+    for name, findings in reports.items():
+        table = Table("what", "", "found", "setting", title=f"source {name}", title_justify="left", expand=False)
+        for finding in findings:
+            state = f"[{_STYLES[finding.state]}]{finding.state}[/]"
+            table.add_row(finding.topic, state, finding.found, finding.advice or "")
+        console.print(table)
+    return int(any(finding.state == "failed" for findings in reports.values() for finding in findings))
+
+
+async def _probe(sources: Sequence[Source], secrets: tuple[str, ...], wait: float) -> dict[str, list[Finding]]:
+    feed = Feed(sources, FeedSettings(secrets))
+    try:
+        reports = {}
+        for source in sources:
+            found = list(await source.probe(Spent(deadline=time.monotonic() + 120)))
+            if not any(finding.state == "failed" for finding in found):
+                found += await _measure_lag(feed, source, wait)
+            reports[source.name] = found
+        return reports
+    finally:
+        await feed.aclose()
+
+
+async def _measure_lag(feed: Feed, source: Source, wait: float) -> list[Finding]:
+    """Looks twice, `wait` seconds apart: a record that is there the second time and is older than the first look came
+    at least that much late."""
+    now = time.time_ns() // 1000
+    asked = Asked(given={"source": (source.name,), "since": now - _RECENT, "order": "asc"}, limit=1000)
+    try:
+        first = await feed.page(asked, _OPERATOR)
+        looked = time.time_ns() // 1000
+        await asyncio.sleep(wait)
+        second = await feed.page(asked, _OPERATOR)
+    except SourcesFailed as error:
+        return [Finding("lag", "failed", error.detail)]
+    known = {record.event().id for record in first.records}
+    fresh = [record for record in second.records if record.event().id not in known]
+    late = [looked - record.key[0] for record in fresh if record.key[0] < looked]
+    advice = f"settle = {source.settle:g}"
+    if not fresh:
+        return [Finding("lag", "unknown", f"nothing new came within {wait:g} s; try again in busy hours", advice)]
+    worst = max(late, default=0) / 1e6
+    found = f"{len(fresh)} new events in {wait:g} s, the latest {worst:.1f} s after its time"
+    if worst * 2 > source.settle:
+        return [Finding("lag", "warning", found, f"settle = {max(30, round(worst * 4))} (GATEWAY_SETTLE)")]
+    return [Finding("lag", "ok", found, f"{advice} is enough")]

@@ -1,0 +1,60 @@
+"""Tries a Subnoto account and says what it found."""
+
+from __future__ import annotations
+
+from app.domain.errors import SourceError, SourceForbidden
+from app.providers.base import Finding, Spent
+from app.providers.subnoto.client import PAGE_SIZE, LogQuery, SubnotoClient
+from app.providers.subnoto.facts import Facts
+from app.providers.subnoto.settings import SubnotoSettings
+
+_PAGES = 20  #: of the newest records, to see how far times run back
+
+
+async def probe(client: SubnotoClient, settings: SubnotoSettings, facts: Facts, spent: Spent) -> list[Finding]:
+    """One call a category, and up to twenty more."""
+    findings: list[Finding] = []
+    for category in settings.categories:
+        query = LogQuery(category)
+        try:
+            first = await client.list_logs(query, [1], PAGE_SIZE, spent)
+            total = first.pages[0][1].total
+            last = -(-total // PAGE_SIZE)
+            newest = await client.list_logs(query, range(max(1, last - _PAGES), last + 1), PAGE_SIZE, spent)
+        except SourceForbidden as error:
+            right = "Read Team" if category == "team" else "Read Envelope"
+            findings.append(
+                Finding(
+                    category,
+                    "warning",
+                    f"not readable: {error.detail}",
+                    f"give the key {right}, or leave {category} out of SUBNOTO_CATEGORIES",
+                )
+            )
+            continue
+        except SourceError as error:
+            return [
+                *findings,
+                Finding(
+                    "credentials", "failed", error.detail, "SUBNOTO_ACCESS_KEY, SUBNOTO_SECRET_KEY, SUBNOTO_BASE_URL"
+                ),
+            ]
+        facts.learn(category, [page for _, page in newest.pages])
+        findings.append(Finding(category, "ok", f"readable; {total} records"))
+    return [*findings, *_learnt(facts, settings)]
+
+
+def _learnt(facts: Facts, settings: SubnotoSettings) -> list[Finding]:
+    known = {fact["name"]: fact["value"] for fact in facts.describe()}
+    shapes = [f"{name} {known[key]}" for name, key in _SHAPES if key in known]
+    findings = [Finding("shape", "ok" if shapes else "unknown", ", ".join(shapes) or "no record seen")]
+    step = known.get("largest_step_back_seconds", 0.0)
+    found = f"times run back against insertion by up to {step:g} s in the newest records"
+    if step * 2 > settings.skew:
+        findings.append(Finding("skew", "warning", found, f"SUBNOTO_SKEW={max(120, round(step * 4))}"))
+    else:
+        findings.append(Finding("skew", "ok", f"{found}; allowed for: {settings.skew:g} s"))
+    return findings
+
+
+_SHAPES = (("total", "total_shape"), ("author", "author_shape"), ("timestamp in", "timestamp_shape"))

@@ -1,0 +1,73 @@
+"""Tries a Taktikal account and says what it found."""
+
+from __future__ import annotations
+
+from app.domain.errors import SourceError
+from app.domain.times import DAY
+from app.providers.base import Finding, Spent
+from app.providers.taktikal.calibration import calibrate
+from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
+from app.providers.taktikal.facts import Facts
+
+_DAYS = 150
+_TAKE = 1000
+_EVERYTHING = Filters()
+
+
+async def probe(client: TaktikalClient, facts: Facts, spent: Spent, now: int, max_age: int) -> list[Finding]:
+    """About ten calls; up to a thousand processes are loaded to see how many come in one answer."""
+    within = DateRange.around(now - max(_DAYS * DAY, max_age), now)
+    try:
+        total = await client.total(within, _EVERYTHING, spent)
+    except SourceError as error:
+        return [Finding("credentials", "failed", error.detail, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY")]
+    findings = [Finding("credentials", "ok", f"accepted; {total} signing processes in {within_days(within)} days")]
+    try:
+        if facts.selects is None:
+            await calibrate(client, within, facts, spent)
+        findings.append(_ranges(facts, max_age))
+        findings.append(_logs(facts))
+        findings.append(await _take(client, within, facts, spent, total))
+    except SourceError as error:
+        findings.append(Finding("activity", "failed", error.detail))
+    return findings
+
+
+def within_days(within: DateRange) -> int:
+    return (within.end - within.start) // DAY
+
+
+def _how(facts: Facts, name: str) -> str:
+    return next((fact["how"] for fact in facts.describe() if fact["name"] == name), "")
+
+
+def _ranges(facts: Facts, max_age: int) -> Finding:
+    how = _how(facts, "range_selects")
+    if facts.selects == "activity":
+        return Finding("date range", "ok", f"selects by activity: {how}", "TAKTIKAL_RANGE_SELECTS=activity")
+    if facts.selects == "creation":
+        days = max_age // DAY
+        found = f"selects by creation: {how}; a page costs the processes of {days} days"
+        return Finding("date range", "warning", found, "TAKTIKAL_MAX_ENVELOPE_AGE: the age an envelope can have")
+    found = f"not found out: {how}; the safe, slower way is taken"
+    return Finding("date range", "unknown", found, "TAKTIKAL_RANGE_SELECTS, if you know it")
+
+
+def _logs(facts: Facts) -> Finding:
+    if facts.whole is None:
+        return Finding("logs", "unknown", _how(facts, "logs"))
+    if facts.whole:
+        return Finding("logs", "ok", "come whole", "TAKTIKAL_LOGS=whole")
+    return Finding("logs", "ok", "come trimmed to the range: envelope.owner is often null", "TAKTIKAL_LOGS=trimmed")
+
+
+async def _take(client: TaktikalClient, within: DateRange, facts: Facts, spent: Spent, total: int) -> Finding:
+    asked = min(_TAKE, total)
+    if asked <= facts.honoured:
+        return Finding("Take", "ok", f"answers of {facts.honoured} came whole")
+    page = await client.activity(within, _EVERYTHING, spent, take=asked)
+    facts.answered(page.length)
+    if page.length < asked:
+        facts.cut(page.length)
+        return Finding("Take", "warning", f"answers are cut off at {page.length}: windows are made smaller")
+    return Finding("Take", "ok", f"answers of {page.length} come whole")
