@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports openapi format lock browser fuzz runtime clean
+.PHONY: help setup serve test lint types imports openapi format lock browser bench-calls fuzz runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ format: setup ## put the code into the project's form
 
 openapi: setup ## write openapi/openapi.json anew
 	$(BIN)/audit-gateway openapi --output openapi/openapi.json
+
+bench-calls: setup ## calls and records that questions cost, as histories grow
+	$(BIN)/python -m benchmarks.calls
 
 fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties --timeout 0

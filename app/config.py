@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import difflib
 import os
-import secrets
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import ValidationError
 
 from app.domain.errors import ConfigurationError
+from app.settings import PREFIX, Settings
 
-PREFIX = "GATEWAY_"
-MIN_CURSOR_SECRET = 32  #: characters
+__all__ = ["Configuration", "Settings", "load_configuration", "unknown_variables"]
 
 #: Variables with the gateway's prefix that are read elsewhere: by `load_configuration`, the registry, the
 #: client.
@@ -34,104 +30,6 @@ OTHER_VARIABLES = ("GATEWAY_CONFIG", "GATEWAY_PROVIDERS_PATH", "GATEWAY_URL", "G
 _UNUSED = {
     "redis_url": "is accepted but not used by this version: each process keeps its own state",
 }
-
-
-def _new_secret() -> SecretStr:
-    return SecretStr(secrets.token_urlsafe(32))
-
-
-class Settings(BaseSettings):
-    """The gateway's own settings (contract, section 1). Seconds, unless a field says otherwise.
-
-    The field `name` is the variable `GATEWAY_NAME`, and the key `name` in the TOML file's `[gateway]` table.
-    """
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
-        extra="ignore",  # names are checked by `load_configuration`, which knows the nearest one
-        frozen=True,
-        hide_input_in_errors=True,
-        validate_default=False,
-    )
-
-    auth: Literal["on", "off"] = "on"
-    api_keys: SecretStr | None = None
-    api_keys_file: Path | None = None
-    cursor_secret: SecretStr = Field(default_factory=_new_secret)
-    settle: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
-    deadline: float = Field(default=30.0, gt=0, le=3_600, allow_inf_nan=False)
-    scan: int = Field(default=40, ge=1, le=100_000)  #: provider calls
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    totals_ttl: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
-    default_window: timedelta = timedelta(days=30)
-    redis_url: SecretStr | None = None
-
-    @property
-    def cursor_secrets(self) -> tuple[str, ...]:
-        """The secrets that cursors are sealed with: the first seals, all open."""
-        return _split(self.cursor_secret.get_secret_value())
-
-    @property
-    def default_window_micros(self) -> int:
-        return self.default_window // timedelta(microseconds=1)
-
-    @field_validator("cursor_secret")
-    @classmethod
-    def _long_enough(cls, value: SecretStr) -> SecretStr:
-        parts = _split(value.get_secret_value())
-        if not parts or any(len(part) < MIN_CURSOR_SECRET for part in parts):
-            raise ValueError(
-                f"each of the comma-separated secrets must have {MIN_CURSOR_SECRET} characters or more;"
-                " make one with: openssl rand -hex 32"
-            )
-        return value
-
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _origins(cls, value: Any) -> Any:
-        origins = _split(value) if isinstance(value, str) else value
-        for origin in origins if isinstance(origins, (list, tuple)) else ():
-            if origin != "*" and not _is_origin(origin):
-                raise ValueError("must be origins such as https://app.example.com, comma-separated, without a path")
-        return origins
-
-    @field_validator("default_window", mode="before")
-    @classmethod
-    def _iso_duration(cls, value: Any) -> Any:
-        # A bare number would be taken for seconds, and "30" is more likely meant as days: insist on the unit.
-        if isinstance(value, (int, float)) or (isinstance(value, str) and not value.strip().startswith("P")):
-            raise ValueError("must be an ISO 8601 duration such as P30D or PT12H")
-        return value
-
-    @field_validator("default_window")
-    @classmethod
-    def _positive(cls, value: timedelta) -> timedelta:
-        if not timedelta(seconds=1) <= value <= timedelta(days=36_525):
-            raise ValueError("must be from PT1S to P36525D")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            parts = urlsplit(value.get_secret_value())
-            schemes = ("redis", "rediss", "valkey", "valkeys", "unix")
-            if parts.scheme not in schemes or not (parts.netloc or parts.path):
-                raise ValueError("must be a URL such as redis://localhost:6379/0")
-        return value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # What is passed to the constructor comes from the TOML file, and the environment goes before it.
-        return env_settings, dotenv_settings, init_settings
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -289,14 +187,3 @@ def _check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> 
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else "."
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _is_origin(origin: object) -> bool:
-    if not isinstance(origin, str):
-        return False
-    parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == origin

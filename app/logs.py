@@ -16,6 +16,7 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 _MAX_FRAMES = 40
+AUDIT = "gateway.audit"  #: the logger of the audit trail, heard from INFO on
 
 
 def configure_logging(stream: TextIO | None = None) -> None:
@@ -41,11 +42,19 @@ def configure_logging(stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, audit_fields, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger(AUDIT).setLevel(logging.INFO)
+
+
+def audit_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: the members of a record's `audit` become members of its line."""
+    record = event.get("_record")
+    event.update(getattr(record, "audit", {}))
+    return event
 
 
 def bare_exceptions(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

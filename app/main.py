@@ -14,25 +14,35 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.audit import AuditTrail
+from app.api.edge import EdgeMiddleware
 from app.api.keys import Keyring, read_keys, sandbox_key
+from app.api.metrics import Metrics
 from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi, problem_schemas
 from app.api.problems import install_problems
+from app.api.rates import Rates
 from app.api.rendering import encode
 from app.api.routes import docs, event_types, events, health
+from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.security import Guard
 from app.config import Configuration, Settings, load_configuration, unknown_variables
 from app.domain.errors import ConfigurationError
+from app.drain import drained
 from app.feed import Feed, FeedSettings
 from app.logs import configure_logging
 from app.providers.base import CommonSettings, Provider, Source
+from app.providers.observer import NoObserver, Observer
 from app.providers.registry import find_providers, make_sources
 
 #: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
 SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
 
 _log = structlog.get_logger("gateway")
+
+#: Headers of answers that a browser's scripts may read.
+EXPOSED = ("Link", "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate")
 
 
 def create_app(
@@ -41,13 +51,16 @@ def create_app(
     *,
     providers: Mapping[str, Provider] | None = None,
     sandbox: bool = False,
+    metrics: Metrics | None = None,
 ) -> FastAPI:
-    """The application over `sources`, which it closes when it stops. `providers` None: all that there are.
+    """The application over `sources`, which it closes when it stops. `providers` None: all that there are;
+    `metrics`: what the sources' observer was, if they have one.
 
     `sandbox`: the key `sandbox` opens everything; only ever with emulators as sources. Does no I/O but
     reading the API keys' file. Raises ConfigurationError.
     """
     providers = find_providers(provider_paths(os.environ)) if providers is None else providers
+    metrics = metrics or Metrics()
     feed = Feed(
         sources,
         FeedSettings(
@@ -56,14 +69,20 @@ def create_app(
             scan=settings.scan,
             default_window=settings.default_window_micros,
             totals_ttl=settings.totals_ttl,
+            observer=metrics,
         ),
     )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.ready = True
+
+        def begin_to_stop() -> None:
+            app.state.ready = False
+
         try:
-            yield
+            with drained(begin_to_stop, settings.drain):
+                yield
         finally:
             app.state.ready = False
             await feed.aclose()
@@ -81,23 +100,26 @@ def create_app(
     app.state.feed = feed
     app.state.providers = providers
     app.state.sandbox = sandbox
-    app.state.guard = Guard(make_keyring(settings, sandbox))
-    for module in (events, event_types, sources_route, health, docs):
+    app.state.metrics = metrics
+    app.state.guard = Guard(make_keyring(settings, sandbox), Rates(default=settings.rate))
+    for module in (events, event_types, sources_route, metrics_route, health, docs):
         app.include_router(module.router)
     app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
     install_openapi(app, providers, problem_schemas())
     install_problems(app)
     # The last one added is the outermost: ids and the log line around everything, CORS headers on errors too.
     app.add_middleware(UnexpectedErrorMiddleware)
+    app.add_middleware(EdgeMiddleware, most=settings.max_in_flight)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET"],
             allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "Cache-Control"],
-            expose_headers=["Link", "X-Request-ID", "Retry-After", "WWW-Authenticate"],
+            expose_headers=[*EXPOSED],
         )
-    app.add_middleware(RequestMiddleware)
+    audit = AuditTrail(settings.pseudonyms, audited_words(sources, providers))
+    app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit)
     return app
 
 
@@ -123,14 +145,35 @@ def make_keyring(settings: Settings, sandbox: bool) -> Keyring | None:
     return Keyring(keys, settings.api_keys_file)
 
 
+def audited_words(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, set[str]]:
+    """Per parameter, the values that are words of ours or the vendors', and nobody's data."""
+    rows = [row for provider in providers.values() for row in provider.mapping]
+    types = {row.type for row in rows} | {"unknown"}
+    return {
+        "source": {source.name for source in sources},
+        "provider": set(providers),
+        "category": {row.category for row in rows},
+        "type": types | {f"{type_.partition('.')[0]}.*" for type_ in types},
+        "provider_type": {row.provider_type for row in rows},
+    }
+
+
 def provider_paths(environment: Mapping[str, str]) -> list[Path]:
     """Directories beside our own that hold provider folders, from GATEWAY_PROVIDERS_PATH."""
     return [Path(part) for part in environment.get("GATEWAY_PROVIDERS_PATH", "").split(os.pathsep) if part]
 
 
-def build_sources(configuration: Configuration, providers: Mapping[str, Provider]) -> list[Source]:
+def build_sources(
+    configuration: Configuration, providers: Mapping[str, Provider], observer: Observer | None = None
+) -> list[Source]:
     """The configured sources. Raises ConfigurationError, also where there are none."""
-    common = CommonSettings(settle=configuration.settings.settle)
+    settings = configuration.settings
+    common = CommonSettings(
+        settle=settings.settle,
+        max_concurrency=settings.source_concurrency,
+        max_rate=settings.source_rate,
+        observer=observer or NoObserver(),
+    )
     found = make_sources(providers, configuration.environment, configuration.tables, common)
     if not found:
         ways = "; ".join(
@@ -143,12 +186,9 @@ def build_sources(configuration: Configuration, providers: Mapping[str, Provider
     return found
 
 
-def all_warnings(configuration: Configuration, providers: Mapping[str, Provider], keyring: Keyring | None) -> list[str]:
+def all_warnings(configuration: Configuration, providers: Mapping[str, Provider]) -> list[str]:
     """What was configured and will not have the effect that one may hope for."""
     warnings = list(configuration.warnings)
-    for key in keyring.keys if keyring is not None else ():
-        if key.rate is not None:
-            warnings.append(f"The API key {key.name} has a rate, which this version does not enforce.")
     for name, provider in providers.items():
         warnings += unknown_variables(configuration.environment, f"{name.upper()}_", provider.variables)
     return warnings
@@ -161,8 +201,11 @@ def create_app_from_environment() -> FastAPI:
     configure_logging()
     configuration = configuration_from_environment()
     providers = find_providers(provider_paths(configuration.environment))
-    sources = build_sources(configuration, providers)
-    return create_app(configuration.settings, sources, providers=providers, sandbox=configuration.sandbox)
+    metrics = Metrics()
+    sources = build_sources(configuration, providers, metrics)
+    return create_app(
+        configuration.settings, sources, providers=providers, sandbox=configuration.sandbox, metrics=metrics
+    )
 
 
 def configuration_from_environment(config_file: Path | None = None) -> Configuration:

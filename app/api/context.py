@@ -17,6 +17,9 @@ class RequestLog:
     code: str | None = None  #: of the problem that was answered
     events: int | None = None
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    delivered: dict[str, int] = field(default_factory=dict)  #: events, by source
+    totals: list[tuple[str, bool]] = field(default_factory=list)  #: source, and whether its total came from the cache
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)  #: to go along with the answer, whatever it is
 
 
 def request_log(request: Request) -> RequestLog:

@@ -39,6 +39,7 @@ SANDBOX_KEY = "sandbox"  #: opens emulated data only; see `app.config.load_confi
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)\Z")
+_REST = 1_000_000  #: µs that a keys' file must be unchanged before a key that is gone from it is refused
 _FIELDS = ("name", "hash", "scopes", "sources", "rate", "expires")
 
 _log = structlog.get_logger("gateway.keys")
@@ -57,7 +58,7 @@ class ApiKey:
 
     @property
     def caller(self) -> Caller:
-        return Caller(name=self.name, scopes=self.scopes, sources=self.sources)
+        return Caller(name=self.name, scopes=self.scopes, sources=self.sources, rate=self.rate)
 
     def line(self) -> str:
         """The key as a line of the file, without the line end."""
@@ -191,13 +192,28 @@ class Keyring:
             return
         self._seen = stamp
         try:
-            self._from_file = _read_file(self._file)
+            found = _read_file(self._file)
         except ConfigurationError as error:
             # An editor's half-written file must not lock everybody out; the keys stay as they were until it
             # is right.
             _log.error("keys_file_unreadable", problem=error.detail)
-        else:
-            _log.info("keys_file_read", keys=len(self._from_file))
+            return
+        if self._is_fresh(self._file):
+            # It may be half of what is being written, cut off behind a line: new keys are good at once, but none is
+            # taken away until the file has rested, so that it is read once more then.
+            kept = {key.hash for key in found}
+            found = (*found, *(key for key in self._from_file if key.hash not in kept))
+            self._seen = None
+        if found != self._from_file:
+            _log.info("keys_file_read", keys=len(found))
+        self._from_file = found
+
+    def _is_fresh(self, file: Path) -> bool:
+        try:
+            age = self._clock() - os.stat(file).st_mtime_ns // 1000
+        except OSError:
+            return True
+        return 0 <= age < _REST
 
     @staticmethod
     def _stamp(file: Path) -> object:

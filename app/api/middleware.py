@@ -14,7 +14,9 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.audit import AuditTrail
 from app.api.context import RequestLog
+from app.api.metrics import Metrics
 from app.api.problems import problem_response
 from app.logs import describe_exception
 
@@ -24,15 +26,19 @@ _log = structlog.get_logger("gateway.request")
 
 
 class RequestMiddleware:
-    """Accepts or makes the request id, sends it back as X-Request-ID, and writes the one log line."""
+    """Accepts or makes the request id, sends it back as X-Request-ID, writes the log line and the line of the audit
+    trail, and counts."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics | None = None, audit: AuditTrail | None = None) -> None:
         self.app = app
+        self.metrics = metrics or Metrics()
+        self.audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        self.metrics.begin_request()
         log = RequestLog(request_id=_request_id(scope))
         scope.setdefault("state", {})["gateway_log"] = log
         started = time.perf_counter()
@@ -42,14 +48,19 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", ()), (b"x-request-id", log.request_id.encode())]
+                headers = [*message.get("headers", ()), (b"x-request-id", log.request_id.encode()), *log.headers]
                 message = {**message, "headers": headers}
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
         finally:
-            _log.info("request", **_line(scope, log, status, time.perf_counter() - started))
+            seconds = time.perf_counter() - started
+            route = _route(scope)
+            self.metrics.end_request(scope["method"], route, status, seconds, log)
+            if self.audit is not None:
+                self.audit.record(scope, log, route, status)
+            _log.info("request", **_line(scope, log, status, seconds))
 
 
 class UnexpectedErrorMiddleware:
@@ -99,11 +110,15 @@ def _request_id(scope: Scope) -> str:
     return uuid.uuid4().hex
 
 
+def _route(scope: Scope) -> str:
+    """The route's template, for a path is the caller's own text."""
+    return getattr(scope.get("route"), "path", None) or "unmatched"
+
+
 def _line(scope: Scope, log: RequestLog, status: int, seconds: float) -> dict[str, object]:
-    route = scope.get("route")
     line: dict[str, object] = {
         "method": scope["method"],
-        "route": getattr(route, "path", None) or "unmatched",
+        "route": _route(scope),
         "status": status,  # 0: the caller hung up before there was an answer
         "duration_ms": round(seconds * 1000, 1),
         "caller": log.caller,

@@ -37,6 +37,7 @@ Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Every erro
 TAGS = [
     {"name": "events", "description": "The audit events, and what they mean."},
     {"name": "sources", "description": "The accounts that events come from."},
+    {"name": "operation", "description": "How the gateway fares, for monitoring."},
     {"name": "health", "description": "Is the gateway alive, and ready? No API key is needed."},
 ]
 
@@ -51,10 +52,10 @@ SECURITY_SCHEMES = {
 }
 
 _STATUSES = {
-    "events": (400, 401, 403, 422, 429, 500, 502, 503, 504),
-    "count": (401, 403, 422, 429, 500, 502, 503, 504),
-    "event": (401, 403, 404, 422, 429, 500, 502, 503, 504),
-    "guarded": (401, 403, 422, 429, 500),
+    "events": (400, 401, 403, 414, 422, 429, 431, 500, 502, 503, 504),
+    "count": (401, 403, 414, 422, 429, 431, 500, 502, 503, 504),
+    "event": (401, 403, 404, 414, 422, 429, 431, 500, 502, 503, 504),
+    "guarded": (401, 403, 414, 422, 429, 431, 500, 503),
     "open": (500,),
     "ready": (500, 503),
 }
@@ -72,12 +73,22 @@ def _problem(status: int) -> dict[str, Any]:
         headers = {"WWW-Authenticate": _header("How to authenticate.")}
     elif status in (429, 503):
         headers = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    if status == 429:
+        headers |= rate_headers()
     schema = {"$ref": "#/components/schemas/Problem"}
     named = {code: {"summary": PROBLEMS[code][1]} for code in codes}
     return {
         "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
         "headers": headers | {"X-Request-ID": _header("Names this call in the gateway's log.")},
         "content": {MEDIA_TYPE: {"schema": schema, "examples": named}},
+    }
+
+
+def rate_headers() -> dict[str, Any]:
+    """The headers that go with every answer to a caller whose key has a rate."""
+    return {
+        "RateLimit-Policy": _header('The key\'s rate: `"key";q=600;w=60` is 600 calls in 60 seconds.'),
+        "RateLimit": _header('What is left of it: `"key";r=12;t=7` is 12 calls, and more in 7 seconds.'),
     }
 
 

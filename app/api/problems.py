@@ -21,6 +21,7 @@ from app.domain.errors import (
     CursorMismatch,
     GatewayError,
     ParameterError,
+    RateLimited,
     SourceError,
     SourcesFailed,
 )
@@ -36,15 +37,19 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "forbidden": (403, "The API key does not grant this"),
     "not_found": (404, "There is no such thing"),
     "method_not_allowed": (405, "This method does not go with this path"),
+    "request_timeout": (408, "The request did not come in time"),
+    "uri_too_long": (414, "The URL is too long"),
     "invalid_parameter": (422, "A parameter is not valid"),
     "unknown_parameter": (422, "A parameter is not known"),
     "filter_not_applicable": (422, "A filter does not apply to the sources asked for"),
     "invalid_window": (422, "The time window is not valid"),
     "rate_limited": (429, "Too many requests"),
+    "headers_too_large": (431, "The request's headers are too large"),
     "internal_error": (500, "The gateway failed"),
     "source_failed": (502, "A source gave no usable answer"),
     "source_unauthorized": (502, "A source refuses the gateway's credentials"),
     "source_unavailable": (503, "A source cannot answer at present"),
+    "overloaded": (503, "The gateway has too much to do"),
     "not_ready": (503, "The gateway is not ready"),
     "source_timeout": (504, "A source did not answer in time"),
 }
@@ -72,28 +77,44 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer for `code`. `errors` are (parameter, message) pairs."""
-    status, title = PROBLEMS[code]
+    status = PROBLEMS[code][0]
     log = request_log(request)
     log.code = code
     for error in sources:
         log.sources.setdefault(error.source or "?", {})["error"] = error.code
+    return Response(
+        problem_body(
+            code, detail, instance=request.url.path, request_id=log.request_id, errors=errors, sources=sources
+        ),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", **_headers(status, sources), **(headers or {})},
+    )
+
+
+def problem_body(
+    code: str,
+    detail: str,
+    *,
+    instance: str,
+    request_id: str,
+    errors: Sequence[tuple[str, str]] = (),
+    sources: Sequence[SourceError] = (),
+) -> bytes:
+    """The one body of all errors, for whoever has no request to answer."""
+    status, title = PROBLEMS[code]
     body: dict[str, Any] = {
         "type": f"/problems/{code}",
         "title": title,
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": instance,
         "code": code,
-        "request_id": log.request_id,
+        "request_id": request_id,
         "errors": [{"parameter": name, "message": message} for name, message in errors],
         "sources": [_source(error) for error in sources],
     }
-    return Response(
-        msgspec.json.encode(body),
-        status_code=status,
-        media_type=MEDIA_TYPE,
-        headers={"Cache-Control": "no-store", **_headers(status, sources), **(headers or {})},
-    )
+    return msgspec.json.encode(body)
 
 
 def _source(error: SourceError) -> dict[str, Any]:
@@ -123,6 +144,9 @@ async def _on_gateway_error(request: Request, error: Exception) -> Response:
         return problem_response(request, error.code, error.detail, sources=error.errors)
     if isinstance(error, SourceError):
         return problem_response(request, error.code, error.detail, sources=[error])
+    if isinstance(error, RateLimited):
+        headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+        return problem_response(request, error.code, error.detail, headers=headers)
     if isinstance(error, (ParameterError, CursorMismatch)):
         return problem_response(request, error.code, error.detail, errors=error.errors)
     if error.code not in PROBLEMS:

@@ -197,6 +197,21 @@ class EventTypes(Schema):
     providers: list[ProviderInfo]
 
 
+class SourceHealth(Schema):
+    """How the calls to a source fare, as this process of the gateway sees it."""
+
+    circuit: str = Field(
+        description="`closed` (it is asked), `open` (it failed and is left alone) or `half_open` (one call at a time).",
+        examples=["closed", "open", "half_open"],
+    )
+    since: datetime = Field(description="Since when the circuit is in this state.")
+    consecutive_failures: int = Field(description="Calls that failed, since the last that did not.", examples=[0])
+    retry_at: datetime | None = Field(description="While the circuit is open: when the source is asked again.")
+    paused_until: datetime | None = Field(description="Until when the provider asked to be left alone.")
+    in_flight: int = Field(description="Calls under way.", examples=[2])
+    waiting: int = Field(description="Calls that wait for their turn.", examples=[0])
+
+
 class SourceInfo(Schema):
     """One configured account."""
 
@@ -210,6 +225,7 @@ class SourceInfo(Schema):
         examples=[{"since": "native", "type": "gateway", "workspace_id": "not_applicable"}],
     )
     settle: float = Field(description="Seconds for which young events are held back from followers.", examples=[30])
+    health: SourceHealth | None = Field(description="How its calls fare; null for a source that makes none.")
     details: dict[str, Any] = Field(description="Settings in force, and what was learnt of the account.")
 
 

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from app.api.context import request_log
 from app.api.keys import Keyring
+from app.api.rates import Rates
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
 
@@ -22,10 +23,11 @@ class Guard:
     everything.
     """
 
-    def __init__(self, keyring: Keyring | None) -> None:
+    def __init__(self, keyring: Keyring | None, rates: Rates | None = None) -> None:
         self.keyring = keyring
+        self.rates = rates or Rates()
 
-    def identify(self, request: Request) -> Caller:
+    async def identify(self, request: Request) -> Caller:
         """Raises Unauthenticated; with authentication off, Forbidden for a request that did not come over
         loopback.
         """
@@ -36,12 +38,19 @@ class Guard:
 
 
 def requires(scope: str) -> Callable[[Request], Awaitable[Caller]]:
-    """A dependency that gives the Caller, or raises Unauthenticated or Forbidden naming the missing scope."""
+    """A dependency that gives the Caller, or raises Unauthenticated, RateLimited, or Forbidden naming the missing
+    scope."""
 
     async def authorize(request: Request) -> Caller:
         guard: Guard = request.app.state.guard
-        caller = guard.identify(request)
-        request_log(request).caller = caller.name
+        caller = await guard.identify(request)
+        log = request_log(request)
+        log.caller = caller.name
+        quota, too_many = await guard.rates.count(caller)
+        if quota is not None:
+            log.headers += quota.headers
+        if too_many is not None:
+            raise too_many
         require_scope(caller, scope)
         return caller
 

@@ -35,8 +35,6 @@ def make_key(
         append_key(file, record)
     except OSError as error:
         raise ConfigurationError(f"--file: {file} cannot be written ({error.strerror}).") from None
-    if rate is not None:
-        print("The rate is kept with the key; this version does not enforce it yet.", file=sys.stderr)
     print(f"Added {name} to {file}. Set GATEWAY_API_KEYS_FILE={file} where the gateway runs.", file=sys.stderr)
     return key
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import math
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 import structlog
@@ -21,8 +23,10 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from app.api.keys import SANDBOX_KEY, ApiKey, hash_of, new_key
+from app.api.metrics import MULTIPROCESS_VARIABLE, Metrics
 from app.api.security import is_loopback, require_loopback
-from app.config import Configuration, load_configuration
+from app.cli.protocol import BoundedConfig
+from app.config import Configuration, Settings, load_configuration
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.logs import configure_logging
@@ -38,8 +42,6 @@ from app.main import (
 from app.providers.base import Source
 from app.providers.registry import find_providers
 from app.sandbox.sandbox import start_sandbox
-
-GRACE = 10  #: seconds that requests under way get when the server stops
 
 _log = structlog.get_logger("gateway")
 
@@ -76,16 +78,23 @@ def serve_gateway(options: Options) -> int:
         if options.workers > 1:
             # The workers read the environment for themselves: a secret that was made here must reach them all.
             os.environ["GATEWAY_CURSOR_SECRET"] = ",".join(first.settings.cursor_secrets)
+            # Where they count together: a scrape reaches any one of them, and must hear of all.
+            counters = stack.enter_context(TemporaryDirectory(prefix="audit-gateway-metrics-"))
+            os.environ[MULTIPROCESS_VARIABLE] = counters
         configuration = configuration_from_environment()
-        sources = build_sources(configuration, providers)
-        app = create_app(configuration.settings, sources, providers=providers, sandbox=configuration.sandbox)
-        for warning in all_warnings(first, providers, app.state.guard.keyring):
+        metrics = Metrics()
+        sources = build_sources(configuration, providers, metrics)
+        app = create_app(
+            configuration.settings, sources, providers=providers, sandbox=configuration.sandbox, metrics=metrics
+        )
+        for warning in all_warnings(first, providers):
             _log.warning("configuration", problem=warning)
         greeting = _greeting(listener, configuration, sources, key)
         if options.workers == 1:
-            return _serve_alone(listener, app, greeting)
+            return _serve_alone(listener, _uvicorn_config(app, configuration.settings), greeting)
         asyncio.run(_close(sources))
-        return _serve_with_workers(listener, options.workers, greeting)
+        config = _uvicorn_config("app.main:create_app_from_environment", configuration.settings, options.workers)
+        return _serve_with_workers(listener, config, greeting)
 
 
 def _key_of_this_run(configuration: Configuration, options: Options) -> str | None:
@@ -132,18 +141,19 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _uvicorn_config(app: FastAPI | str, workers: int = 1) -> uvicorn.Config:
-    return uvicorn.Config(
+def _uvicorn_config(app: FastAPI | str, settings: Settings, workers: int = 1) -> BoundedConfig:
+    return BoundedConfig(
         app,
+        head_timeout=settings.head_timeout,
         factory=isinstance(app, str),
         workers=workers,
-        http="h11",  # refuses oversized headers, which httptools takes
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        # No request takes longer: all that are under way when the server stops are finished.
+        timeout_graceful_shutdown=math.ceil(settings.deadline) + 1,
     )
 
 
@@ -160,8 +170,8 @@ class _Server(uvicorn.Server):
             print(self._greeting, flush=True)
 
 
-def _serve_alone(listener: socket.socket, app: FastAPI, greeting: str) -> int:
-    server = _Server(_uvicorn_config(app), greeting)
+def _serve_alone(listener: socket.socket, config: BoundedConfig, greeting: str) -> int:
+    server = _Server(config, greeting)
     try:
         server.run(sockets=[listener])
     except SystemExit as stop:
@@ -169,11 +179,10 @@ def _serve_alone(listener: socket.socket, app: FastAPI, greeting: str) -> int:
     return 0 if server.started else 1
 
 
-def _serve_with_workers(listener: socket.socket, workers: int, greeting: str) -> int:
+def _serve_with_workers(listener: socket.socket, config: BoundedConfig, greeting: str) -> int:
     # Listening already here: callers wait in the queue for the first worker and are not refused.
     listener.listen(2048)
     print(greeting, flush=True)
-    config = _uvicorn_config("app.main:create_app_from_environment", workers)
     supervisor = Multiprocess(config, sockets=[listener])
     supervisor.run()
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0

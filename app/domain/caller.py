@@ -10,11 +10,13 @@ SCOPES = ("events:read", "pii:read", "raw:read", "sources:read", "metrics:read")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`name` identifies the key in logs; `sources` None means all of them."""
+    """`name` identifies the key in logs; `sources` None means all of them; `rate`, such as `600/minute`, None where the
+    key has none of its own."""
 
     name: str
     scopes: frozenset[str]
     sources: frozenset[str] | None = None
+    rate: str | None = None
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes

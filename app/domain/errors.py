@@ -89,6 +89,16 @@ class Forbidden(CallerError):
     code = "forbidden"
 
 
+class RateLimited(CallerError):
+    """The caller has used up its rate; `retry_after` in seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class SourceError(GatewayError):
     """One source could not answer.
 

@@ -17,7 +17,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 _DATE_TIME = re.compile(
     r"(?P<main>\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,100}))?"
-    r"(?P<offset>[Zz]|[+-]\d{2}:\d{2})\Z",
+    r"(?P<offset>[Zz]|[+-]\d{2}:[0-5]\d)\Z",
     re.ASCII,
 )
 
@@ -90,7 +90,7 @@ def parse_vendor_ticks(text: str) -> int:
     Seven digits are kept because two records may differ only in the seventh; order and windows are judged on
     `ticks // 10`. Raises ValueError when the text is no time.
     """
-    text = text.strip()
+    text = text.strip().upper()
     main, dot, rest = text.partition(".")
     fraction = 0
     if dot:

@@ -102,6 +102,7 @@ class PositionWalk(Generic[R]):
         if self._total is None:
             return self._first_pages(count, most)
         if self._begin is not None and self._is_astray():
+            self._probes += (self._next - self._begin) // self._size - 1
             self._begin = None
             self._narrow()
         if self._begin is None and not self._found():
@@ -189,7 +190,9 @@ class PositionWalk(Generic[R]):
         """Whether it is time to read on from the last row behind. Then all the rows before it lie behind, too."""
         gap = self._high - self._low - 1
         unread = abs(self._page_at(self._high - 1) - self._page_at(self._low + 1)) + 1 if gap > 0 else 0
-        if unread > 1 and not 0 <= self._guess() - self._low <= self._size:
+        # To begin on a mere guess may cost two pages in vain, so such guesses have to pay as well.
+        guessed = self._probes + 2 <= self._allowed() and 0 <= self._guess() - self._low <= self._size
+        if unread > 1 and not guessed:
             return False
         self._begin = self._next = self._low + 1
         self._peak = self._value_at(self._low, _NEVER)
@@ -215,13 +218,16 @@ class PositionWalk(Generic[R]):
         share = (self._start - self._skew - v_low) / (v_high - v_low)
         return low + int((high - low) * min(1.0, max(0.0, share)))
 
+    def _allowed(self) -> float:
+        """How many probes may have been made by now. Guesses have to pay: over all of them the stretch must shrink by
+        half for every two, or it is cut in the middle until it has. That bounds the search by twice a binary one, on
+        any history."""
+        return 2 * log2((self._end() - self._first() + 2) / (self._high - self._low)) + 3
+
     def _probe(self) -> int:
         """The page to look at next, strictly between the bounds."""
         low, high, guess = self._low, self._high, self._guess()
-        # Guesses have to pay: over all of them the stretch must shrink by half for every two, or it is cut in the
-        # middle until it has. That bounds the search by twice a binary one, on any history.
-        shrunk = log2((self._end() - self._first() + 2) / (high - low))
-        if guess < low or self._probes > 2 * shrunk + 3:
+        if guess < low or self._probes > self._allowed():
             guess = (low + high) // 2
         elif self._same_side > 1:
             # Guesses that keep falling on one side creep, because the density changes near the place: step over it,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.caller import Caller
@@ -24,6 +24,7 @@ from app.feed.pager import Pager
 from app.feed.plan import Plan, first_plan, next_plan
 from app.feed.totals import Counter, TotalsCache
 from app.providers.base import Record, Source, Spent
+from app.providers.observer import NoObserver, Observer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class FeedSettings:
     default_window: int = 30 * 86_400 * 1_000_000
     totals_ttl: float = 30.0
     clock: Callable[[], int] | None = None
+    observer: Observer = field(default_factory=NoObserver)
 
 
 class Feed:
@@ -95,6 +97,7 @@ class Feed:
                 deadline=begun + self.settings.deadline,
                 half_time=begun + self.settings.deadline / 2,
                 scan=self.settings.scan,
+                observer=self.settings.observer,
             )
 
         return make

@@ -20,8 +20,11 @@ from app.feed.model import Page, SourceStatus
 from app.feed.plan import Plan
 from app.providers.base import Reader, Record, Source, Span, Spent
 from app.providers.concurrency import together
+from app.providers.observer import Observer
 
 _MAX_CALLS = 64  #: of one read without gateway filters
+_SPARE = 10  #: records beyond a stream's likely share of a page: asking a second time costs more
+_UNKNOWN_SHARE = 100  #: records asked for at first where several streams share a page in unknown parts
 _MAX_WANT = 2000  #: records asked for at once where filters throw most of them away
 
 
@@ -52,7 +55,9 @@ class Pager:
         deadline: float,
         half_time: float,
         scan: int,
+        observer: Observer,
     ) -> None:
+        self._observer = observer
         self._plan, self._sources, self._now = plan, sources, now
         self._deadline, self._half_time, self._scan = deadline, half_time, scan
         self._spent = {name: Spent(deadline=deadline) for name in plan.active}
@@ -131,16 +136,17 @@ class Pager:
                 # A page that got nowhere would be followed by the same page: a tie run longer than the budget is
                 # read to its end.
                 left = self._scan
-        reading.was_read = True
+        first, reading.was_read = not reading.was_read, True
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
-                batch = await reading.reader.read(self._want(reading), max(1, left))
+                batch = await reading.reader.read(self._want(reading, first), max(1, left))
         except TimeoutError:
             self._fail(reading, SourceTimeout("the provider did not answer within the request's deadline"))
         except SourceForbidden as error:
             error.source = stream.source
             status = self._status[stream.source]
-            status.status = "forbidden"
+            if status.status != "failed":
+                status.status = "forbidden"
             status.reason = "; ".join(filter(None, (status.reason, f"{stream.name}: {error.detail}")))
             stream.ended = True
         except SourceError as error:
@@ -151,16 +157,23 @@ class Pager:
             reading.kept += len(kept)
             if batch.as_of is not None:
                 reading.as_of = batch.as_of if reading.as_of is None else min(reading.as_of, batch.as_of)
-            self._status[stream.source].bad_records += batch.bad_records
+            if batch.bad_records:
+                self._status[stream.source].bad_records += batch.bad_records
+                self._observer.on_bad_records(stream.source, batch.bad_records)
             self._merge.add(stream, kept, through=batch.through, ended=batch.ended)
 
     def _has_moved(self, stream: Stream) -> bool:
         """Whether a later page would begin further on in this stream."""
         return is_beyond(stream.frontier, stream.position, self._plan.query.ascending)
 
-    def _want(self, reading: _Reading) -> int:
-        """How many records to ask for: those missing, and as many more as the filters are likely to throw away."""
+    def _want(self, reading: _Reading, first: bool) -> int:
+        """How many records to ask for: those missing, and as many more as the filters are likely to throw away; at
+        first no more than the stream's likely share of the page, for what is left over is read again."""
         missing = max(1, self._merge.missing)
+        if first and len(self._readings) > 1:
+            if reading.old.share >= 0:
+                return min(missing, missing * reading.old.share // 1000 * 9 // 8 + _SPARE)
+            return min(missing, max(_UNKNOWN_SHARE, missing // len(self._readings)))
         if not self._filters or not reading.seen:
             return missing
         return min(_MAX_WANT, missing * (reading.seen + 1) // (reading.kept + 1))
@@ -176,7 +189,8 @@ class Pager:
     def _check_failures(self) -> None:
         """With `partial`, too, a page on which nobody could say anything is an error: the cursor stays good."""
         failed = {reading.stream.source for reading in self._readings if reading.stream.failed}
-        if failed and not self._merge.records and all(reading.stream.failed for reading in self._readings):
+        has_nothing = all(r.stream.failed or self._merge.finished(r.stream) for r in self._readings)
+        if failed and not self._merge.records and has_nothing:
             errors = [error for name in failed if (error := self._status[name].error) is not None]
             raise SourcesFailed(errors, all_failed=True)
 
@@ -204,7 +218,9 @@ class Pager:
             position = merge.resume(stream, boundary)
             hint = reading.reader.hint(position) if reading.was_read else None
             states[stream.source][stream.name] = StreamState(
-                None if position == boundary else list(position), hint or reading.old.hint
+                None if position == boundary else list(position),
+                hint or reading.old.hint,
+                share=1000 * stream.emitted // len(merge.records) if merge.records else reading.old.share,
             )
         return CursorState(
             query=plan.query,

@@ -18,13 +18,16 @@ never different.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from app.domain.order import Position
 from app.domain.query import Query
 from app.domain.record import Record
+from app.providers.observer import CircuitState, NoObserver, Observer
 
 __all__ = [
     "Batch",
@@ -36,6 +39,7 @@ __all__ = [
     "Reader",
     "Record",
     "Source",
+    "SourceHealth",
     "Span",
     "Spent",
     "Total",
@@ -128,6 +132,23 @@ class Finding:
     advice: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How the calls to one source fare, in this process. Times in µs since the epoch.
+
+    `circuit`: `closed` (calls go through), `open` (none does, until `retry_at`) or `half_open` (one at a time, to see),
+    so since `since`. `paused_until`: the provider asked to be left alone until then. `waiting`: calls whose turn has
+    not come."""
+
+    circuit: CircuitState
+    since: int
+    consecutive_failures: int = 0
+    retry_at: int | None = None
+    paused_until: int | None = None
+    in_flight: int = 0
+    waiting: int = 0
+
+
 class Source(Protocol):
     """One configured account of a provider."""
 
@@ -164,6 +185,9 @@ class Source(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What is known of the account (settings in force and what was learnt), for `GET /sources`. No secrets."""
+
+    def health(self) -> SourceHealth | None:
+        """How its calls fare now; None where it makes none. `ProviderHttp.health` knows."""
 
     async def aclose(self) -> None: ...
 
@@ -203,5 +227,9 @@ class CommonSettings:
     connect_timeout: float = 5.0
     read_timeout: float = 20.0
     max_answer_bytes: int = 64 * 1024 * 1024
-    max_concurrency: int = 32
+    max_concurrency: int = 32  #: calls to one source at a time
+    max_rate: float | None = None  #: calls to one source a second; None: any number
     clock: Callable[[], int] | None = None  #: µs since the epoch; None: the system's
+    timer: Callable[[], float] = time.monotonic  #: of circuits, pauses and budgets
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  #: waits out a pause
+    observer: Observer = field(default_factory=NoObserver)

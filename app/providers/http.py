@@ -1,40 +1,33 @@
 """The one way out: every call to a provider goes through `ProviderHttp`.
 
 It bounds what a provider can do to us (time, size, redirects), repeats what is worth repeating (all our calls are
-reads), and translates httpx's exceptions into the gateway's, so that no other module knows httpx.
+reads), and translates httpx's exceptions into the gateway's, so that no other module knows httpx. What the calls of a
+source share (circuit, pauses, limits) is in `app.providers.resilience`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
 import stamina
 import stamina.instrumentation
 
-from app.domain.errors import (
-    SourceError,
-    SourceFailed,
-    SourceForbidden,
-    SourceTimeout,
-    SourceUnauthorized,
-    SourceUnavailable,
-)
-from app.domain.times import to_micros
-from app.providers.base import CommonSettings, Spent
+from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
+from app.providers.answers import Answer, BrokenOff, error_for, http_date, read_body
+from app.providers.base import CommonSettings, SourceHealth, Spent
+from app.providers.observer import Outcome
+from app.providers.resilience import ATTEMPTS, Attempt, Resilience
+
+__all__ = ["TRANSLATION", "Answer", "ProviderHttp", "error_for", "translate"]
 
 # stamina logs every retry with repr(exception) by default; what a provider does to us is logged once, by the feed.
 stamina.instrumentation.set_on_retry_hooks([])
 
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
-_ATTEMPTS = 3
-_SAFETY = 0.05  #: seconds of the deadline left for answering
+_KEEPALIVE = 30.0  #: seconds; a connection that the server closes earlier is noticed, or costs a retry
 
 #: httpx's exceptions, most special first, and what they mean here. A test holds it complete.
 TRANSLATION: Sequence[tuple[type[Exception], type[SourceError], str]] = (
@@ -51,47 +44,23 @@ TRANSLATION: Sequence[tuple[type[Exception], type[SourceError], str]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A provider's whole answer. `date` is its own now in µs, None where it sent no (valid) `Date`."""
-
-    status: int
-    body: bytes
-    headers: httpx.Headers
-    date: int | None
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds to wait, from either form of `Retry-After` (RFC 9110, section 10.2.3)."""
-        text = self.headers.get("retry-after", "").strip()
-        if text.isascii() and text.isdigit():
-            return float(text[:9])
-        moment = _http_date(text)
-        if moment is None:
-            return None
-        return max(0.0, (moment - (self.date if self.date is not None else time.time_ns() // 1000)) / 1e6)
-
-
 class _TryAgain(Exception):
-    """An answer or a failure that is worth another attempt."""
+    """An answer or a failure that may be worth another attempt. `reason`: as for the observer."""
 
-    def __init__(self, wait: float | None, answer: Answer | None, error: SourceError | None) -> None:
-        self.wait, self.answer, self.error = wait, answer, error
+    def __init__(self, reason: Outcome, found: Answer | SourceError) -> None:
+        self.reason, self.found = reason, found
 
 
 class ProviderHttp:
-    """Calls of one source. `transport` is the seam for tests and for vendors with a transport of their own; `on_answer`
-    hears the `Date` of each answer, in µs."""
+    """Calls of one source, `name`. `transport` is the seam for tests and for vendors with a transport of their own;
+    `on_answer` hears the `Date` of each answer, in µs."""
 
     def __init__(
         self,
         base_url: str,
         common: CommonSettings,
         *,
+        name: str,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -99,19 +68,23 @@ class ProviderHttp:
     ) -> None:
         self._on_answer = on_answer
         self._max_bytes = common.max_answer_bytes
-        self._gate = asyncio.Semaphore(common.max_concurrency)
+        self._resilience = Resilience(name, common)
         self._client = httpx.AsyncClient(
             base_url=base_url.rstrip("/") + "/",
             headers={"accept": "application/json", "accept-encoding": "gzip", **(headers or {})},
             auth=httpx.BasicAuth(*auth) if auth else None,
             timeout=httpx.Timeout(common.read_timeout, connect=common.connect_timeout),
-            limits=httpx.Limits(max_connections=common.max_concurrency, keepalive_expiry=30.0),
+            limits=httpx.Limits(max_connections=common.max_concurrency, keepalive_expiry=_KEEPALIVE),
             follow_redirects=False,
             transport=transport,
         )
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+    def health(self) -> SourceHealth:
+        """How the calls fare now: the source's own `health`."""
+        return self._resilience.health()
 
     async def call(
         self,
@@ -125,96 +98,82 @@ class ProviderHttp:
         """One logical call; repeated up to twice on failures that pass, within the deadline in `spent`.
 
         Every attempt counts in `spent.calls`. Returns whatever status came last. Raises SourceTimeout,
-        SourceUnavailable or SourceFailed where no answer came or it broke a bound."""
-        remaining = spent.deadline - time.monotonic() - _SAFETY
-        if remaining <= 0:
-            raise SourceTimeout("the request's deadline passed before the provider was asked")
+        SourceUnavailable or SourceFailed where no answer came, it broke a bound, or the provider is left alone."""
+        self._resilience.begin(spent)
+        left = self._resilience.left(spent)
+        try:
+            async with asyncio.timeout(None if left == float("inf") else left):
+                return await self._repeated(method, path, spent, params, json)
+        except TimeoutError:
+            raise SourceTimeout("the provider did not answer within the request's deadline") from None
+
+    async def _repeated(
+        self, method: str, path: str, spent: Spent, params: Mapping[str, str] | None, json: Any
+    ) -> Answer:
+        attempts = 0
         last: _TryAgain | None = None
 
         def worth_repeating(error: Exception) -> bool | float:
+            nonlocal last
             if not isinstance(error, _TryAgain):
                 return False
-            left = spent.deadline - time.monotonic() - _SAFETY
-            if error.wait is not None:
-                return error.wait if error.wait < left / 2 else False
-            return left > 0.5
+            last = error
+            return self._resilience.may_retry(attempts, error.reason, spent)
 
         try:
             async for attempt in stamina.retry_context(
-                worth_repeating,
-                attempts=_ATTEMPTS,
-                timeout=None if remaining == float("inf") else remaining,
-                wait_initial=0.1,
-                wait_max=2.0,
-                wait_jitter=0.2,
+                worth_repeating, attempts=ATTEMPTS, timeout=None, wait_initial=0.1, wait_max=2.0, wait_jitter=0.2
             ):
                 with attempt:
-                    return await self._attempt(method, path, spent, params, json)
-        except _TryAgain as error:
-            last = error
-        assert last is not None  # the loop ends by return or by raising what it caught
-        if last.answer is not None:
-            return last.answer
-        assert last.error is not None
-        raise last.error
+                    async with self._resilience.attempt(spent) as made:
+                        attempts += 1
+                        return await self._send(made, method, path, spent, params, json)
+        except _TryAgain:
+            pass
+        except SourceUnavailable:
+            # The source was shut to us between two attempts: what the provider said itself tells more.
+            if last is None:
+                raise
+        assert last is not None  # the loop ends by return or by raising what it was told of
+        if isinstance(last.found, Answer):
+            return last.found
+        raise last.found
 
-    async def _attempt(
-        self, method: str, path: str, spent: Spent, params: Mapping[str, str] | None, json: Any
+    async def _send(
+        self, made: Attempt, method: str, path: str, spent: Spent, params: Mapping[str, str] | None, json: Any
     ) -> Answer:
-        async with self._gate:
-            spent.calls += 1
+        """One attempt. Raises _TryAgain and SourceFailed."""
+        spent.calls += 1
+        try:
+            request = self._client.build_request(method, path.lstrip("/"), params=params, json=json)
+            response = await self._client.send(request, stream=True)
             try:
-                request = self._client.build_request(method, path.lstrip("/"), params=params, json=json)
-                response = await self._client.send(request, stream=True)
-                try:
-                    body = await self._read(response)
-                finally:
-                    await response.aclose()
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                translated = translate(error)
-                if isinstance(translated, SourceFailed):
-                    raise translated from None
-                raise _TryAgain(None, None, translated) from None
-        answer = Answer(response.status_code, body, response.headers, _http_date(response.headers.get("date", "")))
+                body = await read_body(response, self._max_bytes)
+            finally:
+                await response.aclose()
+        except BrokenOff:
+            made.outcome, made.ok = "connection", False
+            raise _TryAgain("connection", SourceUnavailable("the provider broke off its answer")) from None
+        except SourceFailed:
+            # It answers, if badly: that is for the caller to hear, not a reason to leave the provider alone.
+            made.outcome, made.ok = "unusable", True
+            raise
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            translated = translate(error)
+            if isinstance(translated, SourceFailed):
+                made.outcome, made.ok = "error", False
+                raise translated from None
+            made.outcome, made.ok = "timeout" if isinstance(translated, SourceTimeout) else "connection", False
+            raise _TryAgain(made.outcome, translated) from None
+        answer = Answer(response.status_code, body, response.headers, http_date(response.headers.get("date", "")))
+        made.outcome, made.ok = str(answer.status), answer.status < 500
         if self._on_answer is not None:
             self._on_answer(answer.date)
         if answer.status in _RETRIED_STATUS:
-            raise _TryAgain(answer.retry_after, answer, None)
+            if answer.retry_after:
+                self._resilience.pause(answer.retry_after)
+            raise _TryAgain(made.outcome, answer)
         return answer
-
-    async def _read(self, response: httpx.Response) -> bytes:
-        """The body, decompressed, never more than the bound in memory: httpx's own decoder hands a gzip bomb over as
-        one chunk, however large."""
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("identity", "", "gzip", "x-gzip"):
-            raise SourceFailed(f"the provider answered in the content encoding {_word(encoding)}, not asked for")
-        chunks = response.aiter_raw()
-        return await (self._gunzip(chunks) if "gzip" in encoding else self._plain(chunks))
-
-    async def _plain(self, chunks: AsyncIterator[bytes]) -> bytes:
-        body = bytearray()
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > self._max_bytes:
-                raise self._too_large()
-        return bytes(body)
-
-    async def _gunzip(self, chunks: AsyncIterator[bytes]) -> bytes:
-        inflater = zlib.decompressobj(wbits=31)
-        body = bytearray()
-        try:
-            async for chunk in chunks:
-                body += inflater.decompress(chunk, self._max_bytes + 1 - len(body))
-                if len(body) > self._max_bytes or inflater.unconsumed_tail:
-                    raise self._too_large()
-        except zlib.error:
-            raise SourceFailed("the provider's answer has a broken content encoding") from None
-        if not inflater.eof:
-            raise _TryAgain(None, None, SourceUnavailable("the provider broke off its answer"))
-        return bytes(body)
-
-    def _too_large(self) -> SourceFailed:
-        return SourceFailed(f"the provider's answer is larger than {self._max_bytes} bytes")
 
 
 def translate(error: Exception) -> SourceError:
@@ -223,34 +182,3 @@ def translate(error: Exception) -> SourceError:
         if isinstance(error, kind):
             return ours(detail)
     raise TypeError(f"no translation for {type(error).__name__}") from error
-
-
-def error_for(answer: Answer, *, code: str | None = None, request_id: str | None = None) -> SourceError:
-    """What an answer that is no success means. `code` is the vendor's own error code: a word, never a sentence, for a
-    vendor's sentences may quote what we sent."""
-    detail = f"the provider answered {answer.status}" + (f" ({_word(code)})" if code else "")
-    if answer.status == 401:
-        return SourceUnauthorized(
-            f"{detail}: it refuses the credentials of this source", provider_request_id=request_id
-        )
-    if answer.status == 403:
-        return SourceForbidden(detail, provider_request_id=request_id)
-    if answer.status in (429, 503):
-        return SourceUnavailable(detail, retry_after=answer.retry_after, provider_request_id=request_id)
-    if answer.status == 504:
-        return SourceTimeout(detail, provider_request_id=request_id)
-    return SourceFailed(detail, provider_request_id=request_id)
-
-
-def _word(text: str) -> str:
-    """A vendor's word, fit for an error and a log: at most 64 plain characters."""
-    return "".join(
-        character for character in text[:64] if character.isascii() and (character.isalnum() or character in "_.-")
-    )
-
-
-def _http_date(text: str) -> int | None:
-    try:
-        return to_micros(parsedate_to_datetime(text))
-    except (ValueError, TypeError, OverflowError):
-        return None

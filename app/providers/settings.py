@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from app.domain.errors import ConfigurationError
+from app.providers.base import CommonSettings
 
 
 class SourceSettings(BaseModel):
@@ -17,7 +19,10 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     base_url: str
-    settle: float | None = None  #: seconds that `follow` holds events back; None: the gateway's own setting
+    # None: the gateway's own setting.
+    settle: float | None = None  #: seconds that `follow` holds events back
+    concurrency: int | None = Field(default=None, ge=1, le=1000)  #: calls at a time
+    rate: float | None = Field(default=None, ge=0.01, le=100_000, allow_inf_nan=False)  #: calls a second
 
     @field_validator("base_url")
     @classmethod
@@ -35,6 +40,15 @@ class SourceSettings(BaseModel):
         if value is not None and not 0 <= value <= 86_400:
             raise ValueError("must be from 0 to 86400 seconds")
         return value
+
+    def over(self, common: CommonSettings) -> CommonSettings:
+        """`common`, with what this source sets for itself."""
+        return replace(
+            common,
+            settle=common.settle if self.settle is None else self.settle,
+            max_concurrency=common.max_concurrency if self.concurrency is None else self.concurrency,
+            max_rate=common.max_rate if self.rate is None else self.rate,
+        )
 
     @classmethod
     def read(cls, values: Mapping[str, Any], names: Mapping[str, str]) -> Self:

@@ -97,6 +97,9 @@ class MemorySource:
     def describe(self) -> dict[str, Any]:
         return {"records": len(self.records)}
 
+    def health(self) -> None:
+        return None
+
     async def aclose(self) -> None:
         self.closed = True
 

@@ -45,6 +45,7 @@ RAISED: dict[str, Callable[[], Exception]] = {
     "unknown_parameter": parameter("unknown_parameter"),
     "filter_not_applicable": parameter("filter_not_applicable"),
     "invalid_window": parameter("invalid_window"),
+    "rate_limited": lambda: errors.RateLimited("Try again in 7 s.", retry_after=6.2),
     "internal_error": lambda: ValueError(SECRET),
     "source_failed": lambda: failed(errors.SourceFailed, provider_request_id="req-1"),
     "source_unauthorized": lambda: failed(errors.SourceUnauthorized),
@@ -52,7 +53,7 @@ RAISED: dict[str, Callable[[], Exception]] = {
     "source_timeout": lambda: failed(errors.SourceTimeout),
 }
 #: Answered by a route or, later, a limit: made directly.
-MADE = {"rate_limited", "not_ready"}
+MADE = {"request_timeout", "uri_too_long", "headers_too_large", "overloaded", "not_ready"}
 
 
 def application(raised: Callable[[], Exception]) -> FastAPI:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.subnoto.emulator import Record
 from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
 from app.sandbox.serving import serve
+from benchmarks.calls import row
 from tests.worlds import Clock, World, ask, micros, walk, world
 
 pytestmark = pytest.mark.anyio
@@ -103,3 +105,26 @@ async def test_taktikal_loads_about_what_a_page_needs() -> None:
         assert one.taktikal.calls.records <= 3 * processes
         assert max(status.calls for page in found.pages for status in page.sources) <= 4
         assert one.calls() <= 3 * len(found.pages)
+
+
+def section_of(account: str) -> str:
+    """The README's table of one account."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    return text.split(f"**{account}**")[1].split("**")[0]
+
+
+@pytest.mark.parametrize("size", [1_000, 10_000])
+@pytest.mark.parametrize(
+    "account", ["Subnoto", "Taktikal, ranges select by activity", "Taktikal, ranges select by creation"]
+)
+async def test_the_figures_in_the_readme_are_those_of_this_code(account: str, size: int) -> None:
+    assert await row(account, size) in section_of(account)
+
+
+async def test_subnotos_cost_grows_with_the_logarithm_of_the_history() -> None:
+    section = section_of("Subnoto")
+    large = await row("Subnoto", 100_000)
+    assert large in section
+    small = next(line for line in section.splitlines() if line.startswith("| 1,000 |"))
+    first = [int(line.split("|")[2].split("/")[0].replace(",", "")) for line in (small, large)]
+    assert first[1] - first[0] <= 2 * 3.33 * 2  # two streams, two calls for each doubling

@@ -168,6 +168,28 @@ def test_a_file_that_breaks_leaves_the_keys_as_they_were(tmp_path: Path) -> None
     assert ring.caller(key).name == "first"
 
 
+def test_a_file_that_is_being_written_takes_nobodys_key_away(tmp_path: Path) -> None:
+    """Cut off behind a line, or emptied to be written anew, it is a good file with keys missing."""
+    file = tmp_path / "keys.jsonl"
+    keys = [make_key(name, "events:read", file) for name in ("first", "second")]
+    whole = file.read_text()
+    now = 2_000_000_000 * 1_000_000
+    ring = Keyring(file=file, clock=lambda: now)
+    for number, text in enumerate(
+        ("", whole.splitlines(keepends=True)[0], whole + make_api_key("x", "0" * 64, ["events:read"]).line())
+    ):
+        file.write_text(text)
+        os.utime(file, ns=(0, (now - 1000 - number) * 1000))
+        assert [ring.caller(key).name for key in keys] == ["first", "second"]
+    file.write_text(whole.splitlines()[1])
+    os.utime(file, ns=(0, (now - 999_000) * 1000))
+    assert ring.caller(keys[0]).name == "first"
+    now += 1_000_000
+    with pytest.raises(Unauthenticated):
+        ring.caller(keys[0])
+    assert ring.caller(keys[1]).name == "second"
+
+
 def test_a_file_that_is_not_there_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"GATEWAY_API_KEYS_FILE: .*audit-gateway keys new"):
         Keyring(file=tmp_path / "absent")
@@ -182,36 +204,40 @@ def test_a_file_that_is_not_there_at_the_start(tmp_path: Path) -> None:
         {"Authorization": "Basic dTpw", "X-API-Key": KEY},
     ],
 )
-def test_where_a_key_may_be_sent(headers: dict[str, str]) -> None:
+@pytest.mark.anyio
+async def test_where_a_key_may_be_sent(headers: dict[str, str]) -> None:
     guard = Guard(Keyring([make_api_key("n", hash_of(KEY), ["events:read"])]))
-    assert guard.identify(request(headers)).name == "n"
+    assert (await guard.identify(request(headers))).name == "n"
 
 
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Bearer "}, {"Authorization": f"Basic {KEY}"}, {"X-API-Key": " "}]
 )
-def test_no_key_is_unauthenticated(headers: dict[str, str]) -> None:
+@pytest.mark.anyio
+async def test_no_key_is_unauthenticated(headers: dict[str, str]) -> None:
     guard = Guard(Keyring([make_api_key("n", hash_of(KEY), ["events:read"])]))
     with pytest.raises(Unauthenticated, match="Authorization: Bearer KEY"):
-        guard.identify(request(headers))
+        await guard.identify(request(headers))
 
 
-def test_without_authentication_everything_is_allowed_on_loopback() -> None:
-    caller = Guard(None).identify(request({"Host": "localhost:8000"}))
+@pytest.mark.anyio
+async def test_without_authentication_everything_is_allowed_on_loopback() -> None:
+    caller = await Guard(None).identify(request({"Host": "localhost:8000"}))
     assert caller.scopes == set(SCOPES)
-    assert Guard(None).identify(request({"Host": "[::1]:8000"}, ("::1", 8000))).sources is None
-    assert Guard(None).identify(request({"Host": "testserver"}, ("testserver", 80))).name == "anonymous"
+    assert (await Guard(None).identify(request({"Host": "[::1]:8000"}, ("::1", 8000)))).sources is None
+    assert (await Guard(None).identify(request({"Host": "testserver"}, ("testserver", 80)))).name == "anonymous"
 
 
 @pytest.mark.parametrize(
     ("headers", "server"),
     [({"Host": "10.0.0.5:8000"}, ("10.0.0.5", 8000)), ({"Host": "rebound.example.com"}, ("127.0.0.1", 8000))],
 )
-def test_without_authentication_nobody_comes_in_from_elsewhere(
+@pytest.mark.anyio
+async def test_without_authentication_nobody_comes_in_from_elsewhere(
     headers: dict[str, str], server: tuple[str, int]
 ) -> None:
     with pytest.raises(Forbidden, match="GATEWAY_AUTH is off"):
-        Guard(None).identify(request(headers, server))
+        await Guard(None).identify(request(headers, server))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from app.api.context import request_log
-from app.api.openapi import problems
+from app.api.openapi import problems, rate_headers
 from app.api.parameters import EXACT, INCLUDE_RAW, NOT_COUNTED, count_parameters, event_parameters
 from app.api.queries import pairs_of, wants_fresh
 from app.api.rendering import encode, render_event, render_page, totals_body
@@ -19,6 +20,7 @@ from app.api.security import require_scope, requires
 from app.domain.caller import Caller
 from app.domain.errors import ParameterError
 from app.feed import Feed, Page, parse_parameters
+from app.feed.model import Totals as TotalsOf
 
 router = APIRouter(tags=["events"])
 
@@ -42,6 +44,7 @@ _PAGE_HEADERS: dict[str, Any] = {
     },
     "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
     "X-Request-ID": {"description": "Names this call in the gateway's log.", "schema": {"type": "string"}},
+    **rate_headers(),
 }
 
 
@@ -67,6 +70,8 @@ async def list_events(request: Request, caller: Annotated[Caller, Depends(requir
         # The cursor may have asked for it, and grants nothing.
         require_scope(caller, "raw:read")
     _note(request, page)
+    if page.total is not None:
+        _note_totals(request, page.total)
     headers = {"Cache-Control": "no-store"}
     if page.next_cursor is not None:
         headers["Link"] = f'<{_next_url(request, pairs, page.next_cursor)}>; rel="next"'
@@ -93,6 +98,7 @@ async def count_events(request: Request, caller: Annotated[Caller, Depends(requi
     asked = parse_parameters(filters)
     feed: Feed = request.app.state.feed
     totals = await feed.totals(asked, caller, fresh=wants_fresh(request), exact=exact == ["true"])
+    _note_totals(request, totals)
     body = encode(totals_body(totals))
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
@@ -121,7 +127,8 @@ async def get_event(
         require_scope(caller, "raw:read")
     feed: Feed = request.app.state.feed
     record = await feed.event(event_id, caller)
-    request_log(request).events = 1
+    log = request_log(request)
+    log.events, log.delivered = 1, {record.key[1]: 1}
     body = render_event(record, caller, raw)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
@@ -129,6 +136,7 @@ async def get_event(
 def _note(request: Request, page: Page) -> None:
     log = request_log(request)
     log.events = len(page.records)
+    log.delivered = Counter(record.key[1] for record in page.records)
     for status in page.sources:
         noted: dict[str, Any] = {"calls": status.calls, "records": status.records}
         if status.bad_records:
@@ -136,6 +144,10 @@ def _note(request: Request, page: Page) -> None:
         if status.error is not None:
             noted["error"] = status.error.code
         log.sources[status.name] = noted
+
+
+def _note_totals(request: Request, totals: TotalsOf) -> None:
+    request_log(request).totals = [(total.name, total.cached) for total in totals.sources]
 
 
 def _next_url(request: Request, pairs: list[tuple[str, str]], cursor: str) -> str:

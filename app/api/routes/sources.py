@@ -14,8 +14,9 @@ from app.api.schemas import Sources
 from app.api.security import requires
 from app.domain.caller import Caller
 from app.domain.query import GATEWAY_FILTERS, PROVIDER_FILTERS
+from app.domain.times import format_micros
 from app.feed import Feed
-from app.providers.base import Source
+from app.providers.base import Source, SourceHealth
 
 router = APIRouter(tags=["sources"])
 
@@ -47,5 +48,20 @@ def source_info(source: Source) -> dict[str, Any]:
         "provider": source.provider,
         "filters": {name: source.filters.get(name, "not_applicable") for name in JUDGED},
         "settle": source.settle,
+        "health": _health(source.health()),
         "details": source.describe(),
+    }
+
+
+def _health(health: SourceHealth | None) -> dict[str, Any] | None:
+    if health is None:
+        return None
+    return {
+        "circuit": health.circuit,
+        "since": format_micros(health.since),
+        "consecutive_failures": health.consecutive_failures,
+        "retry_at": None if health.retry_at is None else format_micros(health.retry_at),
+        "paused_until": None if health.paused_until is None else format_micros(health.paused_until),
+        "in_flight": health.in_flight,
+        "waiting": health.waiting,
     }

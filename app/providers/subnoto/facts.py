@@ -9,6 +9,7 @@ from app.providers.learnt import Learnt
 from app.providers.subnoto.mapping import TUTORIAL
 from app.providers.subnoto.wire import LogPage
 
+_MOST_TYPES = 500  #: remembered of one category
 _FIELD = "the answers to logs/list"
 
 
@@ -30,7 +31,9 @@ class Facts:
             newest = 0
             for row in page.rows:
                 if not row.bad:
-                    seen.add(row.body["eventType"])
+                    # Whoever sends ever new types shall not fill our memory.
+                    if len(seen) < _MOST_TYPES:
+                        seen.add(row.body["eventType"])
                     self._step_back = max(self._step_back, newest - row.time)
                     newest = max(newest, row.time)
             for name, value in (("total", page.shape), ("author", page.author), ("timestamp", page.unit)):

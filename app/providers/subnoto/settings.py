@@ -23,6 +23,8 @@ VARIABLES = {
     "transport": "SUBNOTO_TRANSPORT",
     "categories": "SUBNOTO_CATEGORIES",
     "skew": "SUBNOTO_SKEW",
+    "concurrency": "SUBNOTO_CONCURRENCY",
+    "rate": "SUBNOTO_RATE",
 }
 
 HELP = {
@@ -32,6 +34,8 @@ HELP = {
     "SUBNOTO_TRANSPORT": "proxy (default)",
     "SUBNOTO_CATEGORIES": "log categories to read, comma-separated; default envelope,team",
     "SUBNOTO_SKEW": "seconds by which timestamps may run back against insertion; default 120",
+    "SUBNOTO_CONCURRENCY": "calls at a time; default GATEWAY_SOURCE_CONCURRENCY",
+    "SUBNOTO_RATE": "calls a second; default GATEWAY_SOURCE_RATE",
 }
 
 

@@ -13,7 +13,7 @@ from app.domain.errors import SourceForbidden
 from app.domain.query import Query
 from app.domain.times import SECOND
 from app.engine.filters import matches_type
-from app.providers.base import CommonSettings, FilterSupport, Finding, Span, Spent, Total
+from app.providers.base import CommonSettings, FilterSupport, Finding, SourceHealth, Span, Spent, Total
 from app.providers.concurrency import together
 from app.providers.http import ProviderHttp
 from app.providers.subnoto.client import LogQuery, SubnotoClient
@@ -55,14 +55,16 @@ class SubnotoSource:
         keys = f"{settings.access_key.get_secret_value()}:{settings.secret_key.get_secret_value()}"
         self.name = name
         self.filters = FILTERS
-        self.settle = common.settle if settings.settle is None else settings.settle
+        common = settings.over(common)
+        self.settle = common.settle
         self._settings = settings
         self._clock = common.clock or (lambda: time.time_ns() // 1000)
         self._facts = Facts(self._clock)
         headers = {"authorization": f"Bearer {keys}"}
-        self._client = SubnotoClient(
-            ProviderHttp(settings.base_url, common, headers=headers, on_answer=self._facts.learnt.note_clock)
+        self._http = ProviderHttp(
+            settings.base_url, common, name=name, headers=headers, on_answer=self._facts.learnt.note_clock
         )
+        self._client = SubnotoClient(self._http)
 
     def streams(self, query: Query) -> Sequence[str]:
         names: list[str] = []
@@ -146,7 +148,8 @@ class SubnotoSource:
         if category not in self._settings.categories:
             return []
         if envelope is not None and (category != _SCOPED or not _UUID.match(envelope)):
-            return []
+            # The provider would refuse to look for it; the whole category has it, too.
+            envelope = None
         span = Span(Query(order="asc"), moment, moment + 1, (moment,))
         reader = self._read(LogQuery(category, envelope), span, spent)
         records: list[SubnotoRecord] = []
@@ -167,6 +170,9 @@ class SubnotoSource:
             "settle_seconds": self.settle,
             "learnt": self._facts.describe(),
         }
+
+    def health(self) -> SourceHealth:
+        return self._http.health()
 
     async def aclose(self) -> None:
         await self._client.aclose()

@@ -16,6 +16,7 @@ import msgspec
 
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND, parse_vendor_ticks
+from app.providers.untrusted import MAX_KEY, read_json
 
 
 class LogRow:
@@ -46,7 +47,8 @@ class VendorError(msgspec.Struct):
 
 def decode_page(body: bytes) -> LogPage:
     """Raises SourceFailed where the answer is not a page of logs."""
-    answer = _json(body)
+    found = read_json(body)
+    answer = found.value
     logs = answer.get("logs") if isinstance(answer, dict) else None
     if not isinstance(logs, list):
         raise SourceFailed("the provider's answer holds no list of logs")
@@ -54,10 +56,11 @@ def decode_page(body: bytes) -> LogPage:
     rows: list[LogRow] = []
     time = 0
     for item in logs:
-        found = _time(item.get("timestamp")) if isinstance(item, dict) else None
-        bad = found is None or not isinstance(item.get("eventType"), str)
+        moment = _time(item.get("timestamp")) if isinstance(item, dict) else None
+        bad = moment is None or not _is_key(item.get("eventType")) or not found.usable(item)
+        bad = bad or any(isinstance(item.get(name), str) and not _is_key(item[name]) for name in _KEYS)
         # A record without a readable time stands where its neighbours stand.
-        time = time if found is None else found
+        time = time if moment is None else moment
         rows.append(LogRow(item if isinstance(item, dict) else {"record": item}, time, bad))
     for row, following in zip(reversed(rows[:-1]), reversed(rows), strict=False):
         if row.bad and row.time == 0:
@@ -66,6 +69,13 @@ def decode_page(body: bytes) -> LogPage:
     author = first.get("author")
     kind = next((name for name in ("uuid", "id") if isinstance(author, dict) and name in author), "")
     return LogPage(rows, total, shape, kind, _unit(first.get("timestamp")))
+
+
+_KEYS = ("envelopeUuid", "workspaceUuid")
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_KEY
 
 
 def _unit(value: Any) -> str:
@@ -92,12 +102,13 @@ def _is_count(value: Any) -> bool:
 def _time(value: Any) -> int | None:
     """µs of a "unix timestamp". Seconds until the year 5138 stay below 10^11, milliseconds since 1973 above it."""
     if isinstance(value, str):
+        # Numbers first: `fromisoformat` takes 1712011501234 for a day in 1712.
         try:
-            return parse_vendor_ticks(value) // 10
+            value = int(value) if value.isascii() and value.isdigit() else float(value)
         except ValueError:
             try:
-                value = float(value) if "." in value else int(value)
-            except ValueError:
+                return parse_vendor_ticks(value) // 10
+            except (ValueError, OverflowError):
                 return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         return None
@@ -111,7 +122,7 @@ def _time(value: Any) -> int | None:
 def decode_error(body: bytes) -> VendorError:
     """Never raises: an error answer may be anything."""
     try:
-        answer = _json(body)
+        answer = read_json(body).value
     except SourceFailed:
         return VendorError(None, None)
     if not isinstance(answer, dict):
@@ -122,10 +133,3 @@ def decode_error(body: bytes) -> VendorError:
     return VendorError(
         code if isinstance(code, str) else None, request_id[:128] if isinstance(request_id, str) else None
     )
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise SourceFailed("the provider's answer is not JSON") from None

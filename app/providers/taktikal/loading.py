@@ -8,6 +8,7 @@ where `/total` for the same range agrees, or where it is shorter than both what 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND
@@ -15,6 +16,7 @@ from app.providers.base import Spent
 from app.providers.concurrency import together
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TaktikalClient
 from app.providers.taktikal.facts import Facts
+from app.providers.taktikal.record import time_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
 _MARGIN = 64  #: asked for beyond the count: processes may join while we ask
@@ -74,10 +76,10 @@ class Loader:
                 return found
         if self.facts.splittable and within.end - within.start > SECOND:
             middle = (within.start + within.end) // 2 // SECOND * SECOND
-            halves = await together(
+            first, second = await together(
                 self.everything(half) for half in (DateRange(within.start, middle), DateRange(middle, within.end))
             )
-            return list(merge_processes(halves))
+            return _joined(first, second, middle)
         return await self._by_skipping(within, total)
 
     async def one(self) -> list[Process]:
@@ -119,3 +121,23 @@ class Loader:
         self.facts.answered(page.length)
         self.bad += page.bad
         return list(merge_processes([page.processes]))
+
+
+def _joined(first: list[Process], second: list[Process], middle: int) -> list[Process]:
+    """What two halves of a range brought: each process once, with what of its log either half is certain of, for a log
+    that comes trimmed lies partly in each."""
+    found = {process.key: process for process in first}
+    for process in second:
+        held = found.get(process.key)
+        if held is not None:
+            before = [sent for sent, time in _times(held) if time is None or time < middle]
+            process = process.with_log(
+                before + [sent for sent, time in _times(process) if time is not None and time >= middle]
+            )
+        found[process.key] = process
+    return list(found.values())
+
+
+def _times(process: Process) -> list[tuple[dict[str, Any], int | None]]:
+    """The entries as sent, each with its time in µs where it has one."""
+    return list(zip(process.sent_entries, (time_of(entry) for entry in process.entries), strict=True))

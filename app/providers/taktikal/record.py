@@ -16,6 +16,7 @@ from app.domain.times import format_micros, parse_vendor_ticks
 from app.engine.eventid import encode_event_id
 from app.providers.taktikal import mapping
 from app.providers.taktikal.wire import Process, without_links
+from app.providers.untrusted import MAX_KEY
 
 CATEGORY = "envelope"
 _NO_ID = -1
@@ -116,7 +117,7 @@ class TaktikalRecord:
 
 
 def records_of(source: str, process: Process) -> tuple[list[TaktikalRecord], int]:
-    """The entries of a process in the order of its log, and how many have no readable time.
+    """The entries of a process in the order of its log, and how many cannot be read.
 
     Places and ordinals are counted among entries of one microsecond only: a log that comes trimmed to a range holds all
     of those or none."""
@@ -125,12 +126,8 @@ def records_of(source: str, process: Process) -> tuple[list[TaktikalRecord], int
     places: dict[tuple[int, int], int] = defaultdict(int)
     ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
     for index, entry in enumerate(process.entries):
-        created_at = entry.get("createdAt")
-        try:
-            ticks = parse_vendor_ticks(created_at) if isinstance(created_at, str) else None
-        except (ValueError, OverflowError):
-            ticks = None
-        if ticks is None:
+        ticks = _ticks(entry)
+        if ticks is None or _is_giant(entry.get("status")):
             bad += 1
             continue
         identity = _identity(entry)
@@ -143,9 +140,27 @@ def records_of(source: str, process: Process) -> tuple[list[TaktikalRecord], int
     return records, bad
 
 
+def time_of(entry: dict[str, Any]) -> int | None:
+    """When an entry happened, in µs; None where it does not say."""
+    ticks = _ticks(entry)
+    return None if ticks is None else ticks // 10
+
+
+def _ticks(entry: dict[str, Any]) -> int | None:
+    created_at = entry.get("createdAt")
+    try:
+        return parse_vendor_ticks(created_at) if isinstance(created_at, str) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_giant(status: Any) -> bool:
+    return status is not None and len(status if isinstance(status, str) else str(status)) > MAX_KEY
+
+
 def _identity(entry: dict[str, Any]) -> int | bytes:
     value = entry.get("id")
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value in _INT64:
         return value

@@ -17,6 +17,8 @@ VARIABLES = {
     "range_selects": "TAKTIKAL_RANGE_SELECTS",
     "logs": "TAKTIKAL_LOGS",
     "max_envelope_age": "TAKTIKAL_MAX_ENVELOPE_AGE",
+    "concurrency": "TAKTIKAL_CONCURRENCY",
+    "rate": "TAKTIKAL_RATE",
 }
 
 HELP = {
@@ -28,6 +30,8 @@ HELP = {
     "TAKTIKAL_MAX_ENVELOPE_AGE": (
         "where ranges select by creation: how long after its creation an envelope may still have events; default P120D"
     ),
+    "TAKTIKAL_CONCURRENCY": "calls at a time; default GATEWAY_SOURCE_CONCURRENCY",
+    "TAKTIKAL_RATE": "calls a second; default GATEWAY_SOURCE_RATE",
 }
 
 

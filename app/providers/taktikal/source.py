@@ -10,7 +10,17 @@ from typing import Any
 
 from app.domain.query import Query
 from app.engine.filters import matches_type
-from app.providers.base import CommonSettings, FilterSupport, Finding, Reader, Relation, Span, Spent, Total
+from app.providers.base import (
+    CommonSettings,
+    FilterSupport,
+    Finding,
+    Reader,
+    Relation,
+    SourceHealth,
+    Span,
+    Spent,
+    Total,
+)
 from app.providers.concurrency import together
 from app.providers.http import ProviderHttp
 from app.providers.taktikal.calibration import calibrate
@@ -53,7 +63,8 @@ class TaktikalSource:
     def __init__(self, name: str, settings: TaktikalSettings, common: CommonSettings) -> None:
         self.name = name
         self.filters = FILTERS
-        self.settle = common.settle if settings.settle is None else settings.settle
+        common = settings.over(common)
+        self.settle = common.settle
         self._settings = settings
         self._max_age = settings.max_envelope_age // timedelta(microseconds=1)
         self._clock = common.clock or (lambda: time.time_ns() // 1000)
@@ -63,9 +74,10 @@ class TaktikalSource:
             None if settings.range_selects == "auto" else settings.range_selects,
             None if settings.logs == "auto" else settings.logs == "whole",
         )
-        self._client = TaktikalClient(
-            ProviderHttp(settings.base_url, common, auth=keys, on_answer=self._facts.learnt.note_clock)
+        self._http = ProviderHttp(
+            settings.base_url, common, name=name, auth=keys, on_answer=self._facts.learnt.note_clock
         )
+        self._client = TaktikalClient(self._http)
         self._looking = asyncio.Lock()
 
     def streams(self, query: Query) -> Sequence[str]:
@@ -141,6 +153,9 @@ class TaktikalSource:
             "settle_seconds": self.settle,
             "learnt": self._facts.describe(),
         }
+
+    def health(self) -> SourceHealth:
+        return self._http.health()
 
     async def aclose(self) -> None:
         await self._client.aclose()

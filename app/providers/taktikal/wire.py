@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from app.domain.errors import SourceFailed
+from app.providers.untrusted import MAX_KEY, Untrusted, read_json
 
 _PROCESS = [
     "processKey",
@@ -100,6 +101,11 @@ class Process:
         #: Signing links: secrets, never to be handed out, wherever they are repeated.
         self.links = frozenset(_links(self.body.get("sequenceSignees")) | _links(self.body.get("attachmentReferences")))
 
+    def with_log(self, log: list[dict[str, Any]]) -> Process:
+        """The same process with other entries in its log, as sent."""
+        rest = {name: member for name, member in self.sent.items() if name.casefold() != "activitylog"}
+        return Process({**rest, "activityLog": log})
+
     def sent_without_lists(self) -> dict[str, Any]:
         return {name: value for name, value in self.sent.items() if _CANONICAL.get(name.casefold()) not in _LISTS}
 
@@ -127,16 +133,34 @@ class ActivityPage(msgspec.Struct):
 
 def decode_activity(body: bytes) -> ActivityPage:
     """Raises SourceFailed where the answer is not an array of processes."""
-    answer = _json(body)
+    found = read_json(body)
+    answer = found.value
     if not isinstance(answer, list):
         raise SourceFailed("the provider's answer is not an array of signing processes")
-    processes = [Process(item) for item in answer if isinstance(canonical(item).get("processKey"), str)]
+    processes = [Process(process) for item in answer if (process := _usable(found, item)) is not None]
     return ActivityPage(processes, len(answer), len(answer) - len(processes))
+
+
+def _usable(found: Untrusted, sent: Any) -> dict[str, Any] | None:
+    """The process with what cannot be used of its log emptied, so that it is counted; None where it is no process."""
+    item: dict[str, Any] = sent if isinstance(sent, dict) else {}
+    body = canonical(item)
+    key = body.get("processKey")
+    if not isinstance(key, str) or len(key) > MAX_KEY:
+        return None
+    log = body.get("activityLog")
+    if log is not None and not (isinstance(log, list) and all(isinstance(entry, dict) for entry in log)):
+        log = [entry if isinstance(entry, dict) else {} for entry in log] if isinstance(log, list) else [{}]
+    elif not found.suspect:
+        return item
+    log = [entry if found.usable(entry) else {} for entry in log or ()]
+    rest = {name: member for name, member in item.items() if name.casefold() != "activitylog"}
+    return {**rest, "activityLog": log} if found.usable(rest) else None
 
 
 def decode_total(body: bytes) -> int:
     """`{"total": 1342}`: the number of processes. Raises SourceFailed."""
-    total = canonical(_json(body)).get("total")
+    total = canonical(read_json(body).value).get("total")
     if not isinstance(total, int) or isinstance(total, bool) or total < 0:
         raise SourceFailed("the provider's answer names no total")
     return total
@@ -152,7 +176,7 @@ class VendorError(msgspec.Struct):
 def decode_error(body: bytes) -> VendorError:
     """Never raises: an error answer may be anything."""
     try:
-        answer = _fold(_json(body))
+        answer = _fold(read_json(body).value)
     except SourceFailed:
         answer = {}
     status = _fold(answer.get("responsestatus"))
@@ -194,10 +218,3 @@ def merge_processes(batches: Iterable[Iterable[Process]]) -> Iterator[Process]:
             if held is None or len(process.entries) > len(held.entries):
                 found[process.key] = process
     yield from found.values()
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise SourceFailed("the provider's answer is not JSON") from None

@@ -15,7 +15,18 @@ from app.domain.order import Key, Position, is_beyond
 from app.domain.query import Query
 from app.domain.times import format_micros, parse_rfc3339
 from app.engine.eventid import encode_event_id
-from app.providers.base import Batch, CommonSettings, FilterSupport, Hint, Provider, Span, Spent, Total, TypeMapping
+from app.providers.base import (
+    Batch,
+    CommonSettings,
+    FilterSupport,
+    Hint,
+    Provider,
+    SourceHealth,
+    Span,
+    Spent,
+    Total,
+    TypeMapping,
+)
 
 MAPPING = (
     TypeMapping("OPENED", "envelope.viewed", "envelope"),
@@ -136,6 +147,10 @@ class AcmeSource:
     def describe(self) -> dict[str, Any]:
         # What may be shown: never the token itself.
         return {"rows": len(_ACCOUNT)}
+
+    def health(self) -> SourceHealth | None:
+        # A source that calls its provider through `ProviderHttp` answers with that one's `health`.
+        return None
 
     async def aclose(self) -> None:
         return None

@@ -1,0 +1,151 @@
+"""What the gateway counts of itself, for Prometheus.
+
+Labels are route templates, HTTP methods, statuses, source names and the words of `app.providers.observer`: sets that no
+caller and no provider can enlarge. With several worker processes (PROMETHEUS_MULTIPROC_DIR, which `serve --workers`
+sets) any of them answers for all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from app.api.context import RequestLog
+from app.providers.observer import CircuitState, Outcome, Refusal
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+_STATES: tuple[CircuitState, ...] = ("closed", "open", "half_open")
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LIVE_FILE = re.compile(r"gauge_live[a-z]*_(\d+)\.db\Z")
+_WORD = re.compile(r"[a-z0-9_]{1,32}\Z")
+
+
+class Metrics:
+    """The counters of one application; an `app.providers.observer.Observer`, too."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        if not os.environ.get(MULTIPROCESS_VARIABLE):
+            ProcessCollector(registry=registry)
+            GCCollector(registry=registry)
+        build = Gauge("gateway_build_info", "1, with the version.", ["version"], registry=registry)
+        build.labels(version("audit-gateway")).set(1)
+        self._requests = Counter(
+            "gateway_requests", "Requests answered; status hung_up: the caller went away.",
+            ["method", "route", "status"], registry=registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "gateway_request_seconds", "Seconds until a request was answered.", ["route"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._under_way = Gauge(
+            "gateway_requests_under_way", "Requests being answered.", multiprocess_mode="livesum", registry=registry
+        )
+        self._events = Counter("gateway_events_delivered", "Events handed to callers.", ["source"], registry=registry)
+        self._totals = Counter(
+            "gateway_totals", "Totals asked for; outcome hit: answered from the cache.", ["source", "outcome"],
+            registry=registry,
+        )  # fmt: skip
+        self._calls = Counter(
+            "gateway_source_calls", "Calls to a provider, each attempt counted, by how they ended.",
+            ["source", "outcome"], registry=registry,
+        )  # fmt: skip
+        self._call_seconds = Histogram(
+            "gateway_source_call_seconds", "Seconds that a call to a provider took.", ["source"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._retries = Counter(
+            "gateway_source_retries", "Calls that were repeated, by what the attempt before ended with.",
+            ["source", "reason"], registry=registry,
+        )  # fmt: skip
+        self._refused = Counter(
+            "gateway_source_refused", "Calls answered without asking the provider.", ["source", "reason"],
+            registry=registry,
+        )  # fmt: skip
+        self._circuit = Gauge(
+            "gateway_source_circuit", "Processes whose circuit to the source is in this state.", ["source", "state"],
+            multiprocess_mode="livesum", registry=registry,
+        )  # fmt: skip
+        self._bad_records = Counter(
+            "gateway_bad_records", "Records of a provider that could not be read.", ["source"], registry=registry
+        )
+
+    def exposition(self) -> bytes:
+        """All of them, in Prometheus' text format."""
+        directory = os.environ.get(MULTIPROCESS_VARIABLE)
+        if not directory:
+            return generate_latest(self._registry)
+        _forget_the_dead(Path(directory))
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def begin_request(self) -> None:
+        self._under_way.inc()
+
+    def end_request(self, method: str, route: str, status: int, seconds: float, log: RequestLog) -> None:
+        """`status` 0: there was no answer."""
+        self._under_way.dec()
+        known = method if method in _METHODS else "OTHER"
+        self._requests.labels(known, route, str(status) if status else "hung_up").inc()
+        self._seconds.labels(route).observe(seconds)
+        for source, count in log.delivered.items():
+            self._events.labels(source).inc(count)
+        for source, cached in log.totals:
+            self._totals.labels(source, "hit" if cached else "miss").inc()
+
+    # ---- app.providers.observer.Observer -------------------------------------------------------------------------
+
+    def on_call(self, source: str, outcome: Outcome, seconds: float) -> None:
+        self._calls.labels(source, _word(outcome)).inc()
+        self._call_seconds.labels(source).observe(seconds)
+
+    def on_retry(self, source: str, reason: Outcome) -> None:
+        self._retries.labels(source, _word(reason)).inc()
+
+    def on_refused(self, source: str, reason: Refusal) -> None:
+        self._refused.labels(source, reason).inc()
+
+    def on_circuit(self, source: str, state: CircuitState) -> None:
+        for each in _STATES:
+            self._circuit.labels(source, each).set(each == state)
+
+    def on_bad_records(self, source: str, count: int) -> None:
+        self._bad_records.labels(source).inc(count)
+
+
+def _word(outcome: Outcome) -> str:
+    """A provider chooses its statuses: a hundred to the first class that is none, and no more."""
+    if outcome.isdigit():
+        return outcome if len(outcome) == 3 and "100" <= outcome <= "599" else "other"
+    return outcome if _WORD.match(outcome) else "other"
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Remove what worker processes left behind that are no more: their gauges would be added for ever."""
+    files: Iterable[Path] = directory.glob("gauge_live*.db")
+    for file in files:
+        found = _LIVE_FILE.match(file.name)
+        if found is not None and not _is_alive(int(found[1])):
+            file.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,68 @@
+"""How often each caller may call: a sliding window per key, and the draft RateLimit headers that tell of it.
+
+The window slides over two counters, so that a caller cannot double its rate around a full minute, and what is kept
+of a caller is two numbers whatever its rate is. A refused call does not count.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+from app.domain.caller import Caller
+from app.domain.errors import RateLimited
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How a caller stands after a call: `amount` calls in `window` seconds, `remaining` of them left; `reset`: whole
+    seconds until there are more."""
+
+    amount: int
+    window: int
+    remaining: int
+    reset: int
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
+        return [
+            (b"ratelimit-policy", f'"key";q={self.amount};w={self.window}'.encode()),
+            (b"ratelimit", f'"key";r={self.remaining};t={self.reset}'.encode()),
+        ]
+
+
+class Rates:
+    """Counts calls in `storage`, by default this process's memory. `default`, such as `600/minute`, is the rate of
+    callers that have none of their own."""
+
+    def __init__(self, storage: Storage | None = None, default: str | None = None) -> None:
+        self._limiter = SlidingWindowCounterRateLimiter(storage or MemoryStorage())
+        self._default = default
+        self._items: dict[str, RateLimitItem] = {}
+
+    async def count(self, caller: Caller) -> tuple[Quota | None, RateLimited | None]:
+        """Count one call: the caller's quota, None where it has no rate, and the error to raise where the call is one
+        too many."""
+        rate = caller.rate or self._default
+        if rate is None:
+            return None, None
+        # Rates come from the operator's settings: few, and checked when they were read.
+        item = self._items.get(rate)
+        if item is None:
+            item = self._items[rate] = parse(rate)
+        allowed = await self._limiter.hit(item, caller.name)
+        state = await self._limiter.get_window_stats(item, caller.name)
+        # Rounded up past the moment itself: exactly then, the window still holds the old calls.
+        reset = max(0, math.floor(state.reset_time - time.time())) + 1
+        quota = Quota(item.amount, item.get_expiry(), max(0, state.remaining) if allowed else 0, reset)
+        if allowed:
+            return quota, None
+        return quota, RateLimited(
+            f"{caller.name} may make {rate.replace('/', ' calls a ')}; try again in {reset} s.", retry_after=reset
+        )

@@ -1,0 +1,32 @@
+"""`GET /metrics`: how the gateway fares, for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import PlainTextResponse, Response
+
+from app.api.metrics import MEDIA_TYPE, Metrics
+from app.api.openapi import problems
+from app.api.queries import no_parameters
+from app.api.security import requires
+from app.domain.caller import Caller
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    summary="Read the gateway's metrics",
+    responses={200: {"description": "Prometheus' text format, version 0.0.4."}, **problems("guarded")},
+)
+async def read_metrics(
+    request: Request,
+    caller: Annotated[Caller, Depends(requires("metrics:read"))],
+    _: Annotated[None, Depends(no_parameters)],
+) -> Response:
+    """Requests, calls to the providers, retries, circuits, cache hits, events delivered; no personal data."""
+    metrics: Metrics = request.app.state.metrics
+    return Response(metrics.exposition(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,76 @@
+"""A circuit breaker: stops asking a provider that fails, and finds out with one call at a time whether it is back.
+
+A state machine of our own, pure: times are seconds on any monotonic clock, passed in. The libraries were looked at
+(purgatory, circuitbreaker, aiobreaker, hyx): all let every waiting call through at once when the time is up, none
+doubles the time, and purgatory reads `time.time` itself, so a gate, a back-off and a clock around it would have been
+more than the thing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.providers.observer import CircuitState
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to make one call. Each must be given back, once, by `Circuit.settle`."""
+
+    era: int
+    probe: bool
+
+
+class Circuit:
+    """Opens at `threshold` failures in a row, for `first` seconds; then one probe decides. A probe that fails doubles
+    the time, up to `most` seconds; one that succeeds closes the circuit, and the next opening lasts `first` again."""
+
+    def __init__(self, *, threshold: int = 5, first: float = 30.0, most: float = 300.0) -> None:
+        self._threshold, self._first, self._most = threshold, first, most
+        self.state: CircuitState = "closed"
+        self.failures = 0  #: in a row
+        self._duration = first
+        self._until = 0.0
+        self._probing = False
+        # Answers to calls that were made before the circuit changed its state say nothing about the state it is in.
+        self._era = 0
+
+    def enter(self, now: float) -> Permit | None:
+        """Leave for one call; None where there is none to be had, for `wait` seconds."""
+        if self.state == "closed":
+            return Permit(self._era, False)
+        if self._probing or now < self._until:
+            return None
+        self._change("half_open")
+        self._probing = True
+        return Permit(self._era, True)
+
+    def wait(self, now: float) -> float:
+        """Seconds until a call may be tried; 0 also while a probe is under way."""
+        return max(0.0, self._until - now) if self.state == "open" else 0.0
+
+    def settle(self, permit: Permit, now: float, ok: bool | None) -> None:
+        """What came of the call. None: nothing is known, such as where the caller went away."""
+        if permit.era != self._era:
+            return
+        if permit.probe:
+            self._probing = False
+            if ok is None:
+                return
+        if ok:
+            self.failures = 0
+            if permit.probe:
+                self._duration = self._first
+                self._change("closed")
+        elif ok is False:
+            self.failures += 1
+            if permit.probe:
+                self._duration = min(self._most, 2 * self._duration)
+            if permit.probe or self.failures >= self._threshold:
+                self._until = now + self._duration
+                self._change("open")
+
+    def _change(self, state: CircuitState) -> None:
+        if state != self.state:
+            self.state = state
+            self._era += 1

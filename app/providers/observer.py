@@ -1,0 +1,53 @@
+"""What the rest of the gateway may watch of the calls to the providers: metrics, traces, logs.
+
+Pass an `Observer` down in `CommonSettings`. Its methods run in the event loop, in the middle of a call: they must be
+quick, and must not raise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+#: `closed`: calls go through. `open`: none does. `half_open`: one probe is under way or may be made.
+CircuitState = Literal["closed", "open", "half_open"]
+
+#: How one attempt ended: an HTTP status as text (`200`, `429`), or what stood in for one.
+#: `timeout`, `connection` (refused, reset, broken off), `oversized`, `encoding`, `canceled` (the caller went away or
+#: the deadline passed), `error` (anything else).
+Outcome = str
+
+#: Why a call was not sent at all.
+Refusal = Literal["circuit_open", "pause", "deadline"]
+
+
+class Observer(Protocol):
+    """`source` is the configured name throughout: a small, fixed set."""
+
+    def on_call(self, source: str, outcome: Outcome, seconds: float) -> None:
+        """One attempt ended, `seconds` after it was sent (waiting for its turn not counted)."""
+
+    def on_retry(self, source: str, reason: Outcome) -> None:
+        """An attempt that ended with `reason` is about to be repeated."""
+
+    def on_refused(self, source: str, reason: Refusal) -> None:
+        """A call was answered without asking the provider."""
+
+    def on_circuit(self, source: str, state: CircuitState) -> None:
+        """The source's circuit changed its state. Also called once with `closed` when the source is made."""
+
+    def on_bad_records(self, source: str, count: int) -> None:
+        """A page came upon `count` (at least 1) records that could not be read."""
+
+
+class NoObserver:
+    """Watches nothing."""
+
+    def on_call(self, source: str, outcome: Outcome, seconds: float) -> None: ...
+
+    def on_retry(self, source: str, reason: Outcome) -> None: ...
+
+    def on_refused(self, source: str, reason: Refusal) -> None: ...
+
+    def on_circuit(self, source: str, state: CircuitState) -> None: ...
+
+    def on_bad_records(self, source: str, count: int) -> None: ...

@@ -1,0 +1,157 @@
+"""The gateway's own settings: names, defaults, bounds. `app.config` reads and checks them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.engine.pseudonyms import Pseudonyms
+
+PREFIX = "GATEWAY_"
+MIN_SECRET = 32  #: characters
+RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)\Z")
+
+
+def _new_secret() -> SecretStr:
+    return SecretStr(secrets.token_urlsafe(32))
+
+
+class Settings(BaseSettings):
+    """The gateway's own settings (contract, section 1). Seconds, unless a field says otherwise.
+
+    The field `name` is the variable `GATEWAY_NAME`, and the key `name` in the TOML file's `[gateway]` table.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",  # names are checked by `load_configuration`, which knows the nearest one
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+    )
+
+    auth: Literal["on", "off"] = "on"
+    api_keys: SecretStr | None = None
+    api_keys_file: Path | None = None
+    cursor_secret: SecretStr = Field(default_factory=_new_secret)
+    settle: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
+    deadline: float = Field(default=30.0, gt=0, le=3_600, allow_inf_nan=False)
+    scan: int = Field(default=40, ge=1, le=100_000)  #: provider calls
+    source_concurrency: int = Field(default=32, ge=1, le=1000)  #: calls to one source at a time
+    source_rate: float | None = Field(default=None, ge=0.01, le=100_000, allow_inf_nan=False)  #: the same, a second
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    totals_ttl: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
+    default_window: timedelta = timedelta(days=30)
+    redis_url: SecretStr | None = None
+    rate: str | None = None  #: of callers whose key names none, such as 600/minute; None: no limit
+    max_in_flight: int = Field(default=256, ge=1, le=100_000)  #: requests
+    head_timeout: float = Field(default=10.0, gt=0, le=600, allow_inf_nan=False)
+    drain: float = Field(default=1.0, ge=0, le=600, allow_inf_nan=False)
+    mask_identity: bool = False
+    identity_secret: SecretStr | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_jwks: str | None = None
+    jwt_scopes_claim: str = "scope"
+    jwt_sources_claim: str | None = None
+
+    @property
+    def cursor_secrets(self) -> tuple[str, ...]:
+        """The secrets that cursors are sealed with: the first seals, all open."""
+        return _split(self.cursor_secret.get_secret_value())
+
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """Of the secret of identities, or of the one that seals cursors where there is none."""
+        secret = self.identity_secret
+        return Pseudonyms(secret.get_secret_value() if secret is not None else self.cursor_secrets[0])
+
+    @property
+    def default_window_micros(self) -> int:
+        return self.default_window // timedelta(microseconds=1)
+
+    @field_validator("rate")
+    @classmethod
+    def _is_rate(cls, value: str | None) -> str | None:
+        if value is not None and not RATE.match(value):
+            raise ValueError("must be such as 600/minute (second, minute, hour or day)")
+        return value
+
+    @field_validator("cursor_secret", "identity_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = _split(value.get_secret_value()) if value is not None else ("",)
+        if value is None:
+            return None
+        parts = _split(value.get_secret_value())
+        if not parts or any(len(part) < MIN_SECRET for part in parts):
+            raise ValueError(
+                f"each of the comma-separated secrets must have {MIN_SECRET} characters or more;"
+                " make one with: openssl rand -hex 32"
+            )
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: Any) -> Any:
+        origins = _split(value) if isinstance(value, str) else value
+        for origin in origins if isinstance(origins, (list, tuple)) else ():
+            if origin != "*" and not _is_origin(origin):
+                raise ValueError("must be origins such as https://app.example.com, comma-separated, without a path")
+        return origins
+
+    @field_validator("default_window", mode="before")
+    @classmethod
+    def _iso_duration(cls, value: Any) -> Any:
+        # A bare number would be taken for seconds, and "30" is more likely meant as days: insist on the unit.
+        if isinstance(value, (int, float)) or (isinstance(value, str) and not value.strip().startswith("P")):
+            raise ValueError("must be an ISO 8601 duration such as P30D or PT12H")
+        return value
+
+    @field_validator("default_window")
+    @classmethod
+    def _positive(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=1) <= value <= timedelta(days=36_525):
+            raise ValueError("must be from PT1S to P36525D")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parts = urlsplit(value.get_secret_value())
+            schemes = ("redis", "rediss", "valkey", "valkeys", "unix")
+            if parts.scheme not in schemes or not (parts.netloc or parts.path):
+                raise ValueError("must be a URL such as redis://localhost:6379/0")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # What is passed to the constructor comes from the TOML file, and the environment goes before it.
+        return env_settings, dotenv_settings, init_settings
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _is_origin(origin: object) -> bool:
+    if not isinstance(origin, str):
+        return False
+    parts = urlsplit(origin)
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == origin

@@ -1,0 +1,126 @@
+"""What questions cost at the providers, in calls and records, as histories grow: `make bench-calls`.
+
+Counted by the emulators, so the figures are the same on every machine. Each question is asked of a gateway that has
+just started (it still has to find out what it does not know of the account); `next page` and `walk` go on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from app.domain.times import DAY, format_micros
+from app.feed import Feed, parse_parameters
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.worlds import ANYONE, Clock, World, ask, micros, world
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+NOW = datetime(2026, 6, 3, 14, tzinfo=UTC)
+DAYS = 120
+WALK = 10_000
+
+Ask = Callable[[Feed, dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    calls: int
+    records: int
+
+
+async def first_page(feed: Feed, window: dict[str, Any]) -> None:
+    await ask(feed, **window)
+
+
+async def large_page(feed: Feed, window: dict[str, Any]) -> None:
+    await ask(feed, **window, limit=1000)
+
+
+async def count(feed: Feed, window: dict[str, Any]) -> None:
+    await feed.totals(parse_parameters([(name, str(value)) for name, value in window.items()]), ANYONE)
+
+
+QUESTIONS: dict[str, Ask] = {"first page": first_page, "1,000-event page": large_page, "count": count}
+
+
+async def measure(one: World, window: dict[str, Any]) -> dict[str, Cost]:
+    """The cost of each question, each asked of a gateway of its own."""
+    costs: dict[str, Cost] = {}
+    for name, question in QUESTIONS.items():
+        feed = one.gateway()
+        one.reset_calls()
+        await question(feed, window)
+        costs[name] = await _cost(one)
+    feed = one.gateway()
+    page = await ask(feed, **window)
+    if page.next_cursor is not None:
+        one.reset_calls()
+        await ask(feed, cursor=page.next_cursor)
+        costs["next page"] = await _cost(one)
+    one.reset_calls()
+    page = await ask(feed, **window, limit=1000)
+    walked = len(page.records)
+    while page.next_cursor is not None and walked < WALK:
+        page = await ask(feed, cursor=page.next_cursor)
+        walked += len(page.records)
+    costs["walk of 10,000"] = await _cost(one)
+    return costs
+
+
+async def _cost(one: World) -> Cost:
+    emulators = [each for each in (one.taktikal, one.subnoto) if each is not None]
+    # An emulator, which runs in a thread of its own, counts a call's records once the answer is out.
+    while any(each.calls.in_flight for each in emulators):  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    return Cost(sum(each.calls.total for each in emulators), sum(each.calls.records for each in emulators))
+
+
+def accounts(size: int) -> dict[str, dict[str, Any]]:
+    """The accounts that are asked, each with `size` events over 120 days."""
+    return {
+        "Subnoto": {"subnoto": SubnotoOptions(events=size, days=DAYS)},
+        "Taktikal, ranges select by activity": {"taktikal": TaktikalOptions(events=size, days=DAYS)},
+        "Taktikal, ranges select by creation": {
+            "taktikal": TaktikalOptions(events=size, days=DAYS, range_selects="creation")
+        },
+    }
+
+
+def window(clock: Clock) -> dict[str, Any]:
+    """Forty days in the middle of the history."""
+    now = micros(clock())
+    return {"since": format_micros(now - 70 * DAY), "until": format_micros(now - 30 * DAY)}
+
+
+NAMES = ("first page", "next page", "1,000-event page", "count", "walk of 10,000")
+
+
+async def row(account: str, size: int) -> str:
+    """One row of the table, as it stands in the README."""
+    clock = Clock(NOW)
+    async with world(**accounts(size)[account], clock=clock) as one:
+        costs = await measure(one, window(clock))
+    cells = (f"{costs[name].calls:,} / {costs[name].records:,}" if name in costs else "-" for name in NAMES)
+    return f"| {size:,} | {' | '.join(cells)} |"
+
+
+async def main(most: int) -> None:
+    for account in accounts(1):
+        print(f"\n**{account}** (calls / records fetched)\n")
+        print(f"| events in the account | {' | '.join(NAMES)} |\n|---:|{'---:|' * len(NAMES)}")
+        for size in SIZES:
+            # A page costs the processes of `max_envelope_age` here: a million events are not worth the wait.
+            if size > most or ("creation" in account and size > 100_000):
+                continue
+            print(await row(account, size), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--most", type=int, default=SIZES[-1], help="the largest history, in events")
+    asyncio.run(main(parser.parse_args().most))

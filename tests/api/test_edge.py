@@ -1,0 +1,141 @@
+"""What is turned away at the door, and what happens to a caller's work when the caller has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.api.edge import MAX_HEADERS, MAX_URL
+from app.providers.base import Batch
+from tests.api.conftest import ALL, make_app, opened
+from tests.api.memory import MemoryReader, MemorySource, history
+from tests.api.server import rest, served, talk
+
+AUTH = f"X-API-Key: {ALL}\r\nHost: gateway\r\n".encode()
+
+
+class Busy(MemorySource):
+    """Its provider is called again and again, and never has enough: until somebody stops it."""
+
+    def __init__(self) -> None:
+        super().__init__("north", history("north", 3))
+        self.calls = 0
+        self.stopped = 0
+        self.enough = False
+
+    def reader(self, *given: object) -> MemoryReader:  # type: ignore[override]
+        return Endless(self, *given[1:])  # type: ignore[arg-type]
+
+
+class Endless(MemoryReader):
+    async def read(self, want: int, max_calls: int) -> Batch:
+        source = self.source
+        assert isinstance(source, Busy)
+        try:
+            while not source.enough:
+                source.calls += 1
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            source.stopped += 1
+            raise
+        return Batch([], through=0, ended=True)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO) -> None:
+    source = Busy()
+    with served(make_app([source])) as port:
+        connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\n")
+        until(lambda: source.calls > 3)
+        connection.close()
+        until(lambda: source.stopped == 1)
+        calls = source.calls
+        time.sleep(0.1)
+        assert source.calls == calls
+        until(lambda: '"event": "request"' in log.getvalue())
+    (line,) = [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "request"]
+    assert (line["status"], line["code"]) == (0, "hung_up")
+
+
+def test_a_caller_who_stays_gets_the_answer_and_no_cancellation(log: io.StringIO) -> None:
+    source = Busy()
+    with served(make_app([source])) as port:
+        connection = talk(port, b"GET /events HTTP/1.1\r\nConnection: close\r\n" + AUTH + b"\r\n")
+        until(lambda: source.calls > 3)
+        source.enough = True
+        assert rest(connection).startswith(b"HTTP/1.1 200 OK")
+    assert source.stopped == 0
+    assert '"hung_up"' not in log.getvalue()
+
+
+def test_a_body_that_nobody_asked_for_is_no_hanging_up() -> None:
+    source = Busy()
+    source.enough = True
+    with served(make_app([source])) as port:
+        head = b"GET /events HTTP/1.1\r\nConnection: close\r\nContent-Length: 7\r\n" + AUTH + b"\r\n"
+        assert rest(talk(port, head, b"x=1&y=2")).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.anyio
+async def test_too_many_at_a_time_are_turned_away_and_the_rest_served() -> None:
+    source = Busy()
+    async with opened(make_app([source], max_in_flight=3)) as client:
+        under_way = [asyncio.create_task(client.get("/events")) for _ in range(3)]
+        while source.calls < 6:
+            await asyncio.sleep(0.01)
+        refused = await client.get("/events")
+        alive = await client.get("/health/live")
+        source.enough = True
+        served_ones = await asyncio.gather(*under_way)
+        after = await client.get("/events")
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert alive.status_code == 200
+    assert [answer.status_code for answer in served_ones] == [200] * 3
+    assert after.status_code == 200
+
+
+@pytest.mark.anyio
+async def test_a_request_that_is_too_large_is_a_problem(application: FastAPI) -> None:
+    async with opened(application) as client:
+        long_url = await client.get("/events?q=" + "x" * MAX_URL)
+        long_path = await client.get("/events/" + "x" * MAX_URL)
+        heavy = await client.get("/events", headers={"X-Filler": "x" * MAX_HEADERS})
+        fits = await client.get("/events?limit=1", headers={"X-Filler": "x" * (MAX_HEADERS - 1000)})
+    for answer, status, code in (
+        (long_url, 414, "uri_too_long"),
+        (long_path, 414, "uri_too_long"),
+        (heavy, 431, "headers_too_large"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert fits.status_code == 200
+
+
+@pytest.mark.anyio
+async def test_work_that_the_server_cancels_stays_cancelled() -> None:
+    source = Busy()
+    async with opened(make_app([source])) as client:
+        task = asyncio.create_task(client.get("/events"))
+        while source.calls < 3:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert source.stopped == 1
+    assert isinstance(client, httpx.AsyncClient)

@@ -1,0 +1,214 @@
+"""Providers that misbehave over real sockets, and a whole gateway in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.main import create_app
+from app.providers.base import CommonSettings
+from app.providers.registry import find_providers
+from app.settings import Settings
+from tests.worlds import SECRET, Clock, micros
+
+SINCE = "2026-05-01T00:00:00Z"
+UNTIL = "2026-06-01T12:00:00Z"
+
+
+class Timer:
+    """A monotonic clock that tests can push; sleeping pushes it, too."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.offset
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.offset += seconds
+        await asyncio.sleep(0)
+
+
+class Gateway:
+    """A client of a gateway, and the clock of its circuits."""
+
+    def __init__(self, client: httpx.AsyncClient, timer: Timer) -> None:
+        self.client, self.timer = client, timer
+
+    async def get(self, path: str = "/events", **parameters: Any) -> httpx.Response:
+        if path == "/events" and "cursor" not in parameters:
+            parameters = {"since": SINCE, "until": UNTIL, **parameters}
+        return await self.client.get(path, params=parameters)
+
+    async def problem(self, path: str = "/events", **parameters: Any) -> tuple[int, str, float | None]:
+        """Status, code and `retry_after` of a call that fails; the problem is checked whole."""
+        answer = await self.get(path, **parameters)
+        body = answer.json()
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert body["status"] == answer.status_code
+        [source] = body["sources"]
+        assert source["code"] == body["code"]
+        if answer.status_code == 503 and source["retry_after"] is not None:
+            assert source["retry_after"] <= int(answer.headers["retry-after"]) < source["retry_after"] + 1.001
+        return answer.status_code, body["code"], source["retry_after"]
+
+    async def health(self, name: str) -> dict[str, Any]:
+        answer = await self.client.get("/sources")
+        assert answer.status_code == 200, answer.text
+        [found] = [source["health"] for source in answer.json()["data"] if source["name"] == name]
+        health: dict[str, Any] = found
+        return health
+
+    async def walk(self, limit: int = 100, patience: int = 50, **parameters: Any) -> list[dict[str, Any]]:
+        """All events. A page that fails is asked for again, after the time that the answer names."""
+        events: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            asked = {"limit": limit, **(parameters if cursor is None else {"cursor": cursor})}
+            answer = await self.get(**asked)
+            if answer.status_code != 200:
+                assert answer.status_code in (502, 503, 504), answer.text
+                patience -= 1
+                assert patience, "it never came back"
+                self.timer.offset += float(answer.headers.get("retry-after", 1))
+                continue
+            page = answer.json()
+            events += page["data"]
+            cursor = page["page"]["next_cursor"]
+            if cursor is None:
+                return events
+
+
+@asynccontextmanager
+async def gateway(
+    env: Mapping[str, str], *, clock: Clock | None = None, deadline: float = 30.0, **common: Any
+) -> AsyncIterator[Gateway]:
+    """The whole application over the sources that `env` configures, with all that surrounds a request."""
+    timer = Timer()
+    moved = clock or Clock()
+    settings = CommonSettings(clock=lambda: micros(moved()), timer=timer, sleep=timer.sleep, **common)
+    providers = find_providers()
+    found = [provider.from_environment(env, settings) for provider in providers.values()]
+    app = create_app(
+        Settings(auth="off", cursor_secret=SECRET, deadline=deadline),
+        [source for source in found if source is not None],
+        providers=providers,
+    )
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway.example", timeout=60) as client,
+    ):
+        yield Gateway(client, timer)
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class RawServer:
+    """A server that writes what it likes. `connections` and `requests` count what came."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.requests = 0
+        self.url = ""
+
+    async def request(self, reader: asyncio.StreamReader) -> bytes:
+        """Reads one request of no more than a small body."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = 0
+        for line in head.split(b"\r\n"):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        await reader.readexactly(length)
+        self.requests += 1
+        return head
+
+
+@asynccontextmanager
+async def raw_server(handler: Callable[[RawServer], Handler]) -> AsyncIterator[RawServer]:
+    served = RawServer()
+    handle = handler(served)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await handle(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            tasks.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    served.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield served
+    finally:
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.sleep(0)
+        await server.wait_closed()
+
+
+def answering(head: str, *parts: bytes, pause: float = 0.0, endless: bytes = b"") -> Callable[[RawServer], Handler]:
+    """One answer a connection: `head` (its lines), then `parts`, then `endless` every `pause` seconds."""
+
+    def make(served: RawServer) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await served.request(reader)
+            writer.write(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            while endless:
+                writer.write(endless)
+                await writer.drain()
+                await asyncio.sleep(pause)
+
+        return handle
+
+    return make
+
+
+class Rewritten:
+    """An emulator whose 200 answers are changed on their way out."""
+
+    def __init__(self, app: ASGIApp, change: Callable[[Any], Any]) -> None:
+        self._app, self._change = app, change
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start: Message = {}
+        body = b""
+
+        async def rewrite(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            body += message.get("body", b"")
+            if message.get("more_body"):
+                return
+            if start["status"] == 200:
+                changed = self._change(json.loads(body))
+                body = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
+            kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+            await send({**start, "headers": [*kept, (b"content-length", str(len(body)).encode())]})
+            await send({"type": "http.response.body", "body": body})
+
+        await self._app(scope, receive, rewrite if scope["type"] == "http" else send)

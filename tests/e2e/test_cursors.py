@@ -1,0 +1,231 @@
+"""Cursors as contract section 5 words them: what may change between pages, what may not, and what is refused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.domain.caller import SCOPES, Caller
+from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor
+from app.domain.times import format_micros
+from app.feed import Feed, FeedSettings
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.worlds import SECRET, World, any_limit, ask, micros, served_world, walk, world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+OTHER = "another secret of thirty-two characters or more"
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[World]:
+    with served_world(TaktikalOptions(events=400), SubnotoOptions(events=600, tie_burst=3)) as found:
+        yield found
+
+
+@pytest.fixture
+async def feed(one: World) -> Any:
+    found = one.gateway()
+    yield found
+    await found.aclose()
+    one.feeds.remove(found)
+
+
+FULL: dict[str, Any] = {
+    "since": "2026-05-01",
+    "until": "2026-06-01T00:00:00Z",
+    "source": ["taktikal", "subnoto"],
+    "provider": ["subnoto", "taktikal"],
+    "category": ["envelope", "team"],
+    "type": ["recipient.*", "envelope.*"],
+    "order": "asc",
+}
+
+
+async def test_filters_may_be_left_out_or_repeated(one: World, feed: Feed) -> None:
+    first = await ask(feed, limit=5, **FULL)
+    bare = await ask(feed, cursor=first.next_cursor)
+    again = await ask(feed, cursor=first.next_cursor, **FULL)
+    # The same, written in another way: order of values, doubles, an offset, another number of digits.
+    other = FULL | {
+        "since": "2026-05-01T02:00:00.000000+02:00",
+        "source": ["subnoto", "taktikal", "subnoto"],
+        "type": ["envelope.*", "recipient.*"],
+    }
+    differently = await ask(feed, cursor=first.next_cursor, **other)
+    assert bare.next_cursor == again.next_cursor == differently.next_cursor
+    assert [r.key for r in bare.records] == [r.key for r in again.records] == [r.key for r in differently.records]
+    assert [r.key for r in bare.records] > [r.key for r in first.records]
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"since": "2026-05-01T00:00:00.000001Z"},
+    {"until": "2026-05-31"},
+    {"source": "taktikal"},
+    {"provider": "subnoto"},
+    {"category": "team"},
+    {"category": ["envelope", "team", "user"]},
+    {"type": "recipient.*"},
+    {"type": ["recipient.*", "envelope.*", "team.*"]},
+    {"provider_type": "DOCUMENT_SIGNED"},
+    {"envelope_id": "x"},
+    {"workspace_id": "x"},
+    {"flow_id": "x"},
+    {"flow_type": "x"},
+    {"envelope_status": "active"},
+    {"owner": "x@example.com"},
+    {"actor": "x@example.com"},
+    {"recipient": "x@example.com"},
+    {"q": "x"},
+    {"order": "desc"},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+async def test_a_filter_that_differs_is_named(feed: Feed, change: dict[str, Any]) -> None:
+    first = await ask(feed, limit=5, **FULL)
+    with pytest.raises(CursorMismatch) as error:
+        await ask(feed, cursor=first.next_cursor, **change)
+    assert [name for name, _ in error.value.errors] == list(change)
+    assert error.value.code == "cursor_mismatch"
+
+
+async def test_follow_beside_a_cursor_that_does_not_follow_differs(feed: Feed) -> None:
+    first = await ask(feed, limit=5, **FULL)
+    with pytest.raises(CursorMismatch) as error:
+        await ask(feed, cursor=first.next_cursor, follow=True)
+    assert [name for name, _ in error.value.errors] == ["follow"]
+
+
+async def test_several_that_differ_are_all_named(feed: Feed) -> None:
+    first = await ask(feed, limit=5, **FULL)
+    with pytest.raises(CursorMismatch) as error:
+        await ask(feed, cursor=first.next_cursor, q="x", order="desc", since="2026-05-01")
+    assert {name for name, _ in error.value.errors} == {"q", "order"}
+
+
+async def test_limit_include_and_partial_may_change_and_otherwise_stay(feed: Feed) -> None:
+    first = await ask(feed, limit=5, include=["raw"], partial=True)
+    assert first.include == {"raw"}
+    second = await ask(feed, cursor=first.next_cursor)
+    assert (second.limit, len(second.records), second.include) == (5, 5, {"raw"})
+    third = await ask(feed, cursor=second.next_cursor, limit=9, partial=False)
+    assert (third.limit, len(third.records), third.include) == (9, 9, {"raw"})
+    keys = [record.key for page in (first, second, third) for record in page.records]
+    assert keys == sorted(set(keys), reverse=True)
+
+
+async def test_the_same_cursor_gives_the_same_page_on_every_replica(one: World, feed: Feed) -> None:
+    first = await ask(feed, limit=33)
+    other = one.gateway()
+    pages = [await ask(each, cursor=first.next_cursor) for each in (feed, other, feed)]
+    await other.aclose()
+    assert len({tuple(r.event().id for r in page.records) for page in pages}) == 1
+    assert len({page.next_cursor for page in pages}) == 1
+
+
+async def test_a_tampered_cursor_is_refused(feed: Feed) -> None:
+    cursor = (await ask(feed, limit=5)).next_cursor
+    assert cursor is not None
+    rng = random.Random(1)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for _ in range(300):
+        place = rng.randrange(len(cursor))
+        changed = cursor[:place] + rng.choice(alphabet.replace(cursor[place], "")) + cursor[place + 1 :]
+        with pytest.raises(InvalidCursor):
+            await ask(feed, cursor=changed)
+    for changed in (cursor[:-1], cursor + "A", cursor + "=", " " + cursor, cursor + "\n", cursor.swapcase(), "x" * 40):
+        with pytest.raises(InvalidCursor):
+            await ask(feed, cursor=changed)
+
+
+async def test_a_cursor_of_another_secret_is_refused_and_rotation_keeps_old_ones(one: World) -> None:
+    old, new, both = one.gateway(), one.gateway(secret=OTHER), one.gateway()
+    both = Feed(list(old.sources.values()), FeedSettings((OTHER, SECRET), clock=lambda: micros(one.clock())))
+    cursor = (await ask(old, limit=5)).next_cursor
+    with pytest.raises(InvalidCursor, match="GATEWAY_CURSOR_SECRET"):
+        await ask(new, cursor=cursor)
+    rotated = await ask(both, cursor=cursor)
+    assert (await ask(old, cursor=cursor)).records[0].key == rotated.records[0].key
+    with pytest.raises(InvalidCursor):
+        await ask(old, cursor=rotated.next_cursor)
+    assert (await ask(new, cursor=rotated.next_cursor)).records
+    for each in (old, new):
+        await each.aclose()
+
+
+async def test_a_cursor_of_a_source_that_is_gone_says_start_over(one: World, feed: Feed) -> None:
+    cursor = (await ask(feed, limit=5)).next_cursor
+    smaller = Feed([feed.sources["subnoto"]], FeedSettings((SECRET,), clock=lambda: micros(one.clock())))
+    with pytest.raises(InvalidCursor, match="start over"):
+        await ask(smaller, cursor=cursor)
+
+
+async def test_a_cursor_grants_nothing(feed: Feed) -> None:
+    cursor = (await ask(feed, limit=5)).next_cursor
+    limited = Caller("limited", frozenset(SCOPES), frozenset({"taktikal"}))
+    with pytest.raises(Forbidden):
+        await ask(feed, limited, cursor=cursor)
+    with pytest.raises(Forbidden):
+        await ask(feed, limited, source="subnoto")
+    own = await ask(feed, limited, limit=5)
+    assert {record.event().source for record in own.records} == {"taktikal"}
+    assert [status.name for status in own.sources] == ["taktikal"]
+    assert (await ask(feed, limited, cursor=own.next_cursor)).records
+    with pytest.raises(Forbidden):
+        await ask(feed, Caller("none", frozenset(SCOPES), frozenset()), limit=5)
+
+
+async def test_until_is_pinned_by_the_first_page() -> None:
+    async with world(subnoto=SubnotoOptions(events=500), taktikal=TaktikalOptions(events=300)) as two:
+        feed = two.gateway()
+        begun = micros(two.clock())
+        found = await walk(feed, limits=40, between=lambda: two.clock.advance(hours=5))
+        assert {page.window.until for page in found.pages} == {begun}
+        assert {page.window.since for page in found.pages} == {begun - 30 * DAY}
+        assert max(row[0] for row in found.rows) < begun
+
+
+async def test_a_cursor_with_fifty_envelopes_is_short_enough_to_be_sent(one: World, feed: Feed) -> None:
+    everything = await walk(feed, limits=1000, since="2026-03-01")
+    envelopes = sorted({row[3] for row in everything.rows if row[3]})[:50]
+    found = await walk(feed, limits=60, since="2026-03-01", envelope_id=envelopes)
+    assert len(found.records) == sum(row[3] in envelopes for row in everything.rows)
+    assert max(len(page.next_cursor or "") for page in found.pages) < 6000
+
+
+async def test_a_position_is_a_hint_and_found_anew_when_the_history_moved() -> None:
+    """Retention deletes the oldest records between pages: what was there and still is comes once, in order."""
+    for order in ("asc", "desc"):
+        async with world(
+            subnoto=SubnotoOptions(events=1200, tie_burst=4, twins=0.02), taktikal=TaktikalOptions(events=500)
+        ) as two:
+            assert two.subnoto is not None
+            assert two.taktikal is not None
+            since = micros(two.clock()) - 50 * DAY
+            before = [row for row in two.truth() if since <= row[0] < micros(two.clock())]
+
+            def forget(two: World = two) -> None:
+                assert two.subnoto is not None
+                assert two.taktikal is not None
+                two.subnoto.history.delete_oldest(23)
+                two.subnoto.history.delete_oldest(1, "team")
+                two.taktikal.history.delete_oldest(2)
+                two.clock.advance(minutes=20)
+
+            replicas = [two.gateway(), two.gateway()]
+            found = await walk(
+                replicas, limits=any_limit(4, 7, 50, 60), between=forget, order=order, since=format_micros(since)
+            )
+            left = set(two.truth())
+            got = found.rows
+            assert len(set(found.ids)) == len(found.ids)
+            assert [row[0] for row in got] == sorted((row[0] for row in got), reverse=order == "desc")
+            assert set(got) <= set(before)
+            assert {row for row in before if row in left} <= set(got)
+            assert len(got) < len(before), "nothing was forgotten"

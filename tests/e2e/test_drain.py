@@ -1,0 +1,61 @@
+"""SIGTERM: first not ready, then no new calls, then every call that is under way is finished, then exit code 0."""
+
+from __future__ import annotations
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.providers.subnoto.emulator import EmulatorOptions
+from tests.e2e.process import serving
+from tests.worlds import served_world
+
+
+def until_status(url: str, status: int) -> None:
+    for _ in range(600):
+        if httpx.get(url).status_code == status:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{url} never answered {status}")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, workers: str) -> None:
+    with served_world(None, EmulatorOptions(events=20)) as world:
+        assert world.subnoto is not None
+        settings = {**world.env, "GATEWAY_AUTH": "off", "GATEWAY_DRAIN": "1.5"}
+        with serving("--workers", workers, cwd=tmp_path, env=settings) as gateway, ThreadPoolExecutor(2) as pool:
+            until_status(f"{gateway.url}/health/ready", 200)
+            world.subnoto.faults.hang(4)
+            slow = pool.submit(httpx.get, f"{gateway.url}/events?since=2001-01-01", timeout=30)
+            while not world.calls():
+                time.sleep(0.01)
+            gateway.process.send_signal(signal.SIGTERM)
+            until_status(f"{gateway.url}/health/ready", 503)
+            assert httpx.get(f"{gateway.url}/health/live").status_code == 200
+            assert httpx.get(f"{gateway.url}/event-types").status_code == 200, "who has not heard yet is still served"
+            answer = slow.result()
+            assert gateway.process.wait(timeout=30) == 0
+            gateway.code = 0
+        assert answer.status_code == 200
+        assert len(answer.json()["data"]) == 20
+        assert "Traceback" not in gateway.errors.read_text()
+        assert "Cancel" not in gateway.errors.read_text()
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env={"GATEWAY_DRAIN": "600"}) as gateway:
+        gateway.process.send_signal(signal.SIGTERM)
+        until_status(f"{gateway.url}/health/ready", 503)
+        gateway.stop(signal.SIGTERM)
+    assert gateway.code == 0
+
+
+def test_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env={"GATEWAY_DRAIN": "600"}) as gateway:
+        gateway.stop(signal.SIGINT)
+    assert gateway.code == 0

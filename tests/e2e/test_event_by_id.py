@@ -1,0 +1,103 @@
+"""`GET /events/{event_id}` finds every event from its id alone, on any replica, whatever the vendors' shapes."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.domain.caller import SCOPES, Caller
+from app.domain.errors import NotFound, SourcesFailed
+from app.domain.times import format_micros
+from app.engine.eventid import decode_event_id, encode_event_id
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.subnoto.emulator import Record
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.worlds import ANYONE, SECRET, describe, micros, walk, world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+VARIANTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"logs": "trimmed", "range_selects": "creation"}, {"author": "id", "totals": "totalCount"}),
+    ({"generation": "older", "entry_ids": "none"}, {"unit": "seconds", "ties": "shuffled"}),
+    ({"letter_case": "pascal", "key_dates": "ignored"}, {"unit": "float_seconds", "skew_seconds": 110}),
+]
+
+
+@pytest.mark.parametrize(("taktikal", "subnoto"), VARIANTS)
+async def test_every_event_is_found_again(taktikal: dict[str, Any], subnoto: dict[str, Any]) -> None:
+    async with world(
+        taktikal=TaktikalOptions(events=300, **taktikal), subnoto=SubnotoOptions(events=300, tie_burst=4, **subnoto)
+    ) as one:
+        found = await walk(one.gateway(), limits=1000, since=format_micros(micros(one.clock()) - 90 * DAY))
+        # Another replica with another secret, later: nothing of the walk is left to help.
+        one.clock.advance(days=3)
+        other = one.gateway(secret=SECRET[::-1])
+        for record in random.Random(1).sample(found.records, 60):
+            again = await other.event(record.event().id, ANYONE)
+            assert again.event().id == record.event().id
+            assert describe(again) == describe(record)
+        assert one.refused() == []
+
+
+async def test_an_id_that_is_none_or_of_nothing_is_not_found() -> None:
+    async with world(taktikal=TaktikalOptions(events=50), subnoto=SubnotoOptions(events=50)) as one:
+        feed = one.gateway()
+        found = await walk(feed, limits=1000)
+        for record in (found.records[0], found.records[-1], found.records[len(found.records) // 2]):
+            event_id = record.event().id
+            parts = decode_event_id(event_id)
+            wrong = [
+                encode_event_id(record.event().source, parts.ordinal + 1, parts.locator),
+                encode_event_id("elsewhere", parts.ordinal, parts.locator),
+                encode_event_id(record.event().source, 0, parts.locator[:-1]),
+                encode_event_id(record.event().source, 0, parts.locator[:-2] + b"\x00\x00"),
+                encode_event_id(record.event().source, 0, b""),
+                encode_event_id(record.event().source, 0, b"\xff" * 9),
+                event_id[:-1],
+                event_id + "A",
+                event_id + "=",
+                "../../etc/passwd",
+                "",
+            ]
+            for text in wrong:
+                with pytest.raises(NotFound):
+                    await feed.event(text, ANYONE)
+            taktikal_only = Caller("limited", frozenset(SCOPES), frozenset({"taktikal"}))
+            if record.event().source == "subnoto":
+                with pytest.raises(NotFound):
+                    await feed.event(event_id, taktikal_only)
+        assert one.refused() == []
+
+
+async def test_records_whose_envelope_is_no_uuid_are_found_too() -> None:
+    """The vendor's documents know only UUIDs; what it sends in their place is an event all the same."""
+    async with world(subnoto=SubnotoOptions(events=20)) as one:
+        assert one.subnoto is not None
+        moment = int(one.clock().timestamp() * 1000) - 1000
+        odd = Record("envelope", "ENVELOPE_SENT", moment, {}, envelope_uuid="env-1", workspace_uuid="w-1")
+        one.subnoto.history.insert([odd, odd, replace(odd, envelope_uuid="AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE")])
+        feed = one.gateway()
+        found = await walk(feed, limits=1000)
+        assert [row[3] for row in found.rows[:3]] == ["env-1", "env-1", "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"]
+        for record in found.records[:3]:
+            assert (await feed.event(record.event().id, ANYONE)).event().id == record.event().id
+        assert one.refused() == []
+
+
+async def test_a_provider_that_fails_is_no_not_found() -> None:
+    async with world(taktikal=TaktikalOptions(events=50), subnoto=SubnotoOptions(events=50)) as one:
+        assert one.taktikal is not None
+        feed = one.gateway()
+        found = await walk(feed, limits=1000, source="taktikal")
+        one.taktikal.faults.answer(401)
+        with pytest.raises(SourcesFailed) as error:
+            await feed.event(found.ids[0], ANYONE)
+        assert error.value.code == "source_unauthorized"
+        one.taktikal.history.delete_oldest(10_000)
+        with pytest.raises(NotFound):
+            await feed.event(found.ids[0], ANYONE)

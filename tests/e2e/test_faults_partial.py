@@ -1,0 +1,257 @@
+"""Sources that fail: the whole call by default; with `partial=true` the others answer and nothing is lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.domain.errors import SourceFailed, SourcesFailed
+from app.domain.times import format_micros
+from app.feed import Feed, Page
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from app.sandbox.faults import Faults
+from tests.worlds import ANYONE, World, any_limit, ask, describe, micros, walk, world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+#: An endless failure that is not worth repeating, so that tests do not wait for back-off.
+BROKEN: dict[str, Callable[[Faults], None]] = {
+    "malformed": lambda faults: faults.malformed(times=10_000),
+    "html": lambda faults: faults.html(times=10_000),
+    "unauthorized": lambda faults: faults.answer(401, times=10_000),
+    "bad request": lambda faults: faults.answer(418, times=10_000),
+}
+
+
+def emulators(one: World) -> dict[str, Any]:
+    return {"taktikal": one.taktikal, "subnoto": one.subnoto}
+
+
+def small() -> Any:
+    return world(taktikal=TaktikalOptions(events=250), subnoto=SubnotoOptions(events=350, tie_burst=2))
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
+async def test_one_failing_source_fails_the_call(kind: str, source: str) -> None:
+    async with small() as one:
+        feed = one.gateway()
+        first = await ask(feed, limit=50)
+        BROKEN[kind](emulators(one)[source].faults)
+        for given in ({"limit": 50}, {"cursor": first.next_cursor}):
+            with pytest.raises(SourcesFailed) as error:
+                await ask(feed, **given)
+            assert [(e.source, e.code) for e in error.value.errors] == [
+                (source, "source_unauthorized" if kind == "unauthorized" else "source_failed")
+            ]
+            assert error.value.code == error.value.errors[0].code
+        emulators(one)[source].faults.clear()
+        # The cursor of before is still good.
+        second = await ask(feed, cursor=first.next_cursor)
+        assert [r.key for r in first.records + second.records] == [r.key for r in (await ask(feed, limit=100)).records]
+
+
+@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
+async def test_passing_failures_are_not_noticed(source: str) -> None:
+    async with small() as one:
+        faults = emulators(one)[source].faults
+        faults.answer(503, {"Retry-After": "0"})
+        faults.cut()
+        page = await ask(one.gateway(), limit=1000)
+        assert [describe(r) for r in page.records][::-1] == [
+            row for row in one.truth() if micros(one.clock()) - 30 * DAY <= row[0] < micros(one.clock())
+        ]
+
+
+async def test_retry_after_reaches_the_caller() -> None:
+    async with small() as one:
+        assert one.subnoto is not None
+        one.subnoto.faults.answer(429, {"Retry-After": "77"}, times=1000)
+        with pytest.raises(SourcesFailed) as error:
+            await ask(one.gateway())
+        assert (error.value.code, error.value.errors[0].retry_after) == ("source_unavailable", 77.0)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_fails_and_comes_back_nothing_is_lost_or_doubled(order: str, seed: int) -> None:
+    rng = random.Random(f"{order} {seed}")
+    async with small() as one:
+        feeds = [one.gateway(), one.gateway()]
+        since, until = micros(one.clock()) - 50 * DAY, micros(one.clock())
+        truth = [row for row in one.truth() if since <= row[0] < until]
+        limit, cursor, got, pages = any_limit(seed, 1, 5, 20, 60), None, [], []
+        given: dict[str, Any] = {"order": order, "partial": True, "since": format_micros(since)}
+        for _ in range(2000):
+            down = rng.choice([(), (), ("taktikal",), ("subnoto",), ("taktikal", "subnoto")])
+            for name, emulator in emulators(one).items():
+                emulator.faults.clear()
+                if name in down:
+                    rng.choice(list(BROKEN.values()))(emulator.faults)
+            asked = given if cursor is None else {"cursor": cursor}
+            try:
+                page: Page = await ask(rng.choice(feeds), limit=limit(), **asked)
+            except SourcesFailed as error:
+                assert down, "nothing was wrong"
+                assert error.code == "source_unavailable"
+                assert {e.source for e in error.errors} <= set(down)
+                continue  # with the same cursor: it stays good
+            _check_statuses(page, down)
+            assert page.records or not page.has_more, "an empty page that is not the last"
+            one.clock.advance(minutes=7)
+            pages.append(page)
+            got.extend(page.records)
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        rows = [describe(record) for record in got]
+        assert sorted(rows, key=str) == sorted(truth, key=str)
+        assert len({record.event().id for record in got}) == len(truth)
+        for name in ("taktikal", "subnoto"):
+            # Order holds within each page and within each source.
+            own = [record.key for record in got if record.event().source == name]
+            assert own == sorted(own, reverse=order == "desc")
+        for page in pages:
+            keys = [record.key for record in page.records]
+            assert keys == sorted(keys, reverse=order == "desc")
+        assert any(status.status == "failed" for page in pages for status in page.sources)
+
+
+def _check_statuses(page: Page, down: tuple[str, ...]) -> None:
+    for status in page.sources:
+        if status.status == "failed":
+            assert status.name in down
+            assert status.complete_through is None
+            assert status.error is not None
+            assert status.error.source == status.name
+        else:
+            assert status.complete_through is not None
+    if any(status.status == "failed" for status in page.sources):
+        assert page.next_cursor is not None, "what failed has to follow"
+
+
+@pytest.mark.parametrize("given", [{"type": "team.*"}, {"since": "2026-06-01T11:59:59.5Z"}], ids=str)
+async def test_where_all_that_has_something_to_give_fails_the_answer_is_unavailable(given: dict[str, str]) -> None:
+    """The other source has answered, and has nothing: an empty page with a cursor would be a loop for its caller."""
+    async with small() as one:
+        assert one.subnoto is not None
+        feed = one.gateway()
+        BROKEN["malformed"](one.subnoto.faults)
+        with pytest.raises(SourcesFailed) as error:
+            await ask(feed, partial=True, **given)
+        assert error.value.code == "source_unavailable"
+        one.subnoto.faults.clear()
+        assert (await ask(feed, partial=True, **given)).next_cursor is None
+
+
+async def test_when_the_other_source_is_done_a_failure_is_503_and_the_cursor_stays_good() -> None:
+    async with small() as one:
+        assert one.subnoto is not None
+        feed = one.gateway()
+        truth = [row for row in one.truth() if row[0] >= micros(one.clock()) - 30 * DAY]
+        BROKEN["html"](one.subnoto.faults)
+        first = await ask(feed, partial=True, limit=1000)
+        assert {record.event().source for record in first.records} == {"taktikal"}
+        assert first.has_more
+        for _ in range(2):
+            with pytest.raises(SourcesFailed) as error:
+                await ask(feed, cursor=first.next_cursor)
+            assert error.value.code == "source_unavailable"
+        one.subnoto.faults.clear()
+        second = await ask(feed, cursor=first.next_cursor)
+        assert second.next_cursor is None
+        assert sorted(map(describe, first.records + second.records), key=str) == sorted(truth, key=str)
+
+
+async def test_a_category_the_key_may_not_read_is_forbidden_and_the_rest_answers() -> None:
+    for category, other in (("team", "envelope"), ("envelope", "team")):
+        options = SubnotoOptions(events=900, permissions=frozenset({other}))
+        async with world(subnoto=options, taktikal=TaktikalOptions(events=60)) as one:
+            found = await walk(one.gateway(), limits=any_limit(2, 9, 80))
+            now = micros(one.clock())
+            rows = [row for row in one.truth() if now - 30 * DAY <= row[0] < now]
+            assert found.rows[::-1] == [row for row in rows if row[1] != "subnoto" or row[2] == other]
+            for page in found.pages:
+                status = next(status for status in page.sources if status.name == "subnoto")
+                assert status.status in ("forbidden", "ok")
+            first = next(status for status in found.pages[0].sources if status.name == "subnoto")
+            assert first.status == "forbidden"
+            assert category in (first.reason or "")
+            alone = await ask(one.gateway(), category=category, source="subnoto")
+            assert (alone.records, alone.has_more, alone.sources[0].status) == ([], False, "forbidden")
+
+
+async def test_newer_categories_that_do_not_answer_yet_are_forbidden_not_failed() -> None:
+    async with world(subnoto=SubnotoOptions(events=100)) as one:
+        feed = one.gateway(SUBNOTO_CATEGORIES="envelope,team,user,dataroom")
+        page = await ask(feed, limit=1000)
+        assert page.sources[0].status == "forbidden"
+        assert "user" in (page.sources[0].reason or "")
+        assert "dataroom" in (page.sources[0].reason or "")
+        assert [describe(r) for r in page.records][::-1] == [
+            row for row in one.truth() if row[0] >= micros(one.clock()) - 30 * DAY
+        ]
+
+
+async def test_the_deadline_is_a_timeout() -> None:
+    async with small() as one:
+        assert one.taktikal is not None
+        one.taktikal.latency = 0.5
+        with pytest.raises(SourcesFailed) as error:
+            await ask(one.gateway(deadline=0.2))
+        assert error.value.code == "source_timeout"
+        page = await ask(one.gateway(deadline=0.2), partial=True)
+        assert {status.name: status.status for status in page.sources} == {"subnoto": "ok", "taktikal": "failed"}
+
+
+async def test_a_failure_is_not_hidden_behind_a_forbidden_category() -> None:
+    async with world(subnoto=SubnotoOptions(events=100), taktikal=TaktikalOptions(events=50)) as one:
+        feed = one.gateway()
+        source = _Hurt(feed.sources["subnoto"])
+        feed.sources["subnoto"] = source  # type: ignore[assignment]
+        page = await ask(feed, partial=True)
+        assert {status.name: status.status for status in page.sources}["subnoto"] == "failed"
+        assert page.next_cursor is not None
+
+
+class _Hurt:
+    """A real source whose envelope log comes in an order that shows nothing: it fails before team is refused."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def reader(self, stream: str, span: Any, spent: Any) -> Any:
+        return _Failing(self._inner.reader(stream, span, spent), stream)
+
+
+class _Failing:
+    def __init__(self, inner: Any, stream: str) -> None:
+        self._inner, self._stream = inner, stream
+
+    async def read(self, want: int, max_calls: int) -> Any:
+        from app.domain.errors import SourceForbidden
+
+        if self._stream == "envelope":
+            raise SourceFailed("broken")
+        await self._inner.read(want, max_calls)
+        raise SourceForbidden("refused")
+
+    def hint(self, position: Any) -> Any:
+        return self._inner.hint(position)
+
+
+async def test_find_works_while_the_other_source_fails() -> None:
+    async with small() as one:
+        assert one.subnoto is not None
+        feed: Feed = one.gateway()
+        page = await ask(feed, source="taktikal", limit=3)
+        BROKEN["unauthorized"](one.subnoto.faults)
+        assert (await feed.event(page.records[0].event().id, ANYONE)).key == page.records[0].key

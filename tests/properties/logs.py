@@ -1,0 +1,147 @@
+"""Histories that no one would write by hand, for logs that have positions but no dates."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from app.engine.positions import LogMoved, PositionWalk
+
+
+@dataclass(frozen=True)
+class Row:
+    time: int
+    number: int = -1  #: in order of insertion, from the beginning of the log; only the test looks at it
+
+
+@dataclass
+class Log:
+    """A log that grows and forgets. A row is never older than an earlier one by more than `skew`."""
+
+    skew: int
+    page_size: int
+    rows: list[Row] = field(default_factory=list)
+    peak: int = 0
+    count: int = 0
+
+    def append(self, steps: list[tuple[int, int]]) -> None:
+        """(how far time goes on, how far this row lies behind) pairs."""
+        for step, behind in steps:
+            self.peak += step
+            self.rows.append(Row(self.peak - min(behind, self.skew), self.count))
+            self.count += 1
+
+    def forget(self, number: int) -> None:
+        del self.rows[:number]
+
+    def page(self, page: int) -> tuple[int, list[Row], int]:
+        begin = (page - 1) * self.page_size
+        return page, self.rows[begin : begin + self.page_size], len(self.rows)
+
+
+STEP = st.sampled_from([0, 0, 0, 1, 1, 2, 7, 40, 1000])
+BEHIND = st.sampled_from([0, 0, 0, 1, 3, 50, 10_000])
+STEPS = st.lists(st.tuples(STEP, BEHIND), max_size=60)
+BURST = st.integers(2, 130).map(lambda size: [(5, 0)] + [(0, 0)] * size)
+HISTORY = st.lists(st.one_of(STEPS, BURST), max_size=4).map(lambda parts: [step for part in parts for step in part])
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> Log:
+    log = Log(skew=draw(st.sampled_from([0, 0, 1, 3, 50, 200])), page_size=draw(st.sampled_from([1, 2, 5, 50])))
+    log.append(draw(HISTORY))
+    return log
+
+
+@dataclass
+class Reading:
+    """Pages of a walk over a log, resumed from keys and hints as a cursor would. `calls` counts pages fetched."""
+
+    log: Log
+    ascending: bool
+    since: int
+    until: int
+    now: int = 0
+    calls: int = 0
+    pages: list[list[Row]] = field(default_factory=list)
+
+    def walk(
+        self,
+        rng: random.Random,
+        *,
+        limits: tuple[int, ...] = (1, 2, 3, 10, 60),
+        hints: Callable[[list[int] | None], list[int] | None] = lambda hint: hint,
+        between: Callable[[], None] = lambda: None,
+    ) -> list[Row]:
+        """All rows of [since, until), page after page, in reading order."""
+        position: tuple[int, int] | None = None
+        hint: list[int] | None = None
+        for _ in range(2000):
+            page, more, hint_at = self.page(position, hints(hint), rng.choice(limits), rng)
+            self.pages.append(page)
+            if not more:
+                return [row for each in self.pages for row in each]
+            position = (page[-1].time, page[-1].number)
+            hint = hint_at(page[-1].time)
+            between()
+        raise AssertionError("no end")
+
+    def page(
+        self, position: tuple[int, int] | None, hint: list[int] | None, limit: int, rng: random.Random
+    ) -> tuple[list[Row], bool, Callable[[int], list[int] | None]]:
+        """One page beyond `position`, whether there is more, and hints for the next."""
+        found: list[Row] = []
+        start = position[0] if position else self.since if self.ascending else self.until - 1
+        walk = self._new(start, hint)
+        restarts = 0
+        while True:
+            try:
+                self._fill(walk, limit + 1 - len(found), rng)
+            except LogMoved:
+                restarts += 1
+                assert restarts < 5
+                walk = self._new(walk.through if self.ascending else walk.through - 1, None)
+                continue
+            taken = walk.take()
+            keys = [(row.time, number) for number, row in taken.rows]
+            assert keys == sorted(keys, reverse=not self.ascending) or not self.ascending
+            self._check(taken.through, taken.ended)
+            rows = sorted((row for _, row in taken.rows), key=lambda row: (row.time, row.number))
+            for row in rows if self.ascending else reversed(rows):
+                key = (row.time, row.number)
+                if position is None or (key > position if self.ascending else key < position):
+                    found.append(row)
+            if len(found) > limit or taken.ended:
+                return found[:limit], len(found) > limit, walk.hint_at
+
+    def _new(self, start: int, hint: list[int] | None) -> PositionWalk[Row]:
+        return PositionWalk(
+            ascending=self.ascending,
+            start=start,
+            stop=self.until if self.ascending else self.since,
+            skew=self.log.skew,
+            page_size=self.log.page_size,
+            now=self.now,
+            hint=hint,
+        )
+
+    def _fill(self, walk: PositionWalk[Row], count: int, rng: random.Random) -> None:
+        for _ in range(3000):
+            wanted = walk.wanted(max(1, count), rng.choice((1, 3, 16)))
+            if not wanted:
+                return
+            assert len(set(wanted)) == len(wanted)
+            assert min(wanted) >= 1
+            self.calls += len(wanted)
+            walk.add([self.log.page(page) for page in wanted])
+        raise AssertionError("no end")
+
+    def _check(self, through: int, ended: bool) -> None:
+        assert ended or self.since <= through <= self.until
+
+    def truth(self, rows: list[Row]) -> list[Row]:
+        inside = [row for row in rows if self.since <= row.time < self.until]
+        return sorted(inside, key=lambda row: (row.time, row.number), reverse=not self.ascending)

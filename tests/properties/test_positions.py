@@ -1,0 +1,159 @@
+"""`PositionWalk` over arbitrary histories: complete, in order, once, at bounded cost."""
+
+from __future__ import annotations
+
+import random
+from math import log2
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from app.engine.positions import LogMoved, PositionWalk
+from tests.properties.logs import HISTORY, STEPS, Log, Reading, Row, logs
+
+SEEDS = st.integers(0, 1 << 16)
+
+
+@st.composite
+def readings(draw: st.DrawFn) -> Reading:
+    log = draw(logs())
+    times = sorted({row.time for row in log.rows}) or [0]
+    edge = st.sampled_from(times).flatmap(lambda time: st.integers(time - 1, time + 1))
+    since = draw(st.one_of(edge, st.integers(-300, times[-1] + 300)))
+    until = draw(st.one_of(edge, st.integers(since + 1, times[-1] + 600)))
+    assume(until > since)
+    return Reading(log, draw(st.booleans()), since, until, now=draw(st.sampled_from([0, until, times[-1], 10**16])))
+
+
+@given(readings(), SEEDS)
+def test_every_row_once_and_in_order(reading: Reading, seed: int) -> None:
+    assert reading.walk(random.Random(seed)) == reading.truth(reading.log.rows)
+
+
+@given(readings(), SEEDS, st.lists(STEPS, max_size=6))
+def test_growth_between_pages(reading: Reading, seed: int, growth: list[list[tuple[int, int]]]) -> None:
+    """What was there when the first page was served comes once, in order; what is appended may, in its place."""
+    before = list(reading.log.rows)
+    parts = iter(growth)
+    got = reading.walk(random.Random(seed), between=lambda: reading.log.append(next(parts, [])))
+    assert len(set(got)) == len(got)
+    assert got == reading.truth(got)
+    assert set(reading.truth(before)) <= set(got)
+
+
+WRONG = st.one_of(
+    st.none(), st.lists(st.integers(-5, 400), min_size=2, max_size=2), st.just([10**9, 10**9]), st.just([7]), st.just([])
+)
+
+
+@given(readings(), SEEDS, st.lists(WRONG, min_size=1, max_size=5))
+def test_a_hint_need_not_be_right(reading: Reading, seed: int, wrong: list[list[int] | None]) -> None:
+    rng = random.Random(seed)
+    got = reading.walk(rng, hints=lambda hint: hint if rng.random() < 0.3 else rng.choice(wrong))
+    assert got == reading.truth(reading.log.rows)
+
+
+@given(readings(), SEEDS, st.lists(st.integers(0, 40), min_size=1, max_size=5))
+def test_what_retention_leaves_comes_once(reading: Reading, seed: int, forget: list[int]) -> None:
+    """Rows vanish from the old end between pages, so that every number after them moves."""
+    numbers = iter(forget)
+    before = reading.truth(reading.log.rows)
+    got = reading.walk(random.Random(seed), between=lambda: reading.log.forget(next(numbers, 0)))
+    assert len(set(got)) == len(got)
+    assert got == reading.truth(got)
+    assert set(got) <= set(before)
+    assert {row for row in before if row in reading.log.rows} <= set(got)
+
+
+@given(logs(), st.booleans(), SEEDS)
+def test_the_first_page_costs_at_most_twice_a_binary_search(log: Log, ascending: bool, seed: int) -> None:
+    """2·log2(n/size) + 4 pages, plus those that hold the rows within one skew of the edge, and one on either side."""
+    assume(log.rows)
+    rng = random.Random(seed)
+    times = [row.time for row in log.rows]
+    start = rng.choice(times) + rng.choice((-1, 0, 1))
+    check_bound(log, ascending, start, min(times) - 1, max(times) + 1, rng.choice((0, max(times), start)))
+
+
+def check_bound(log: Log, ascending: bool, start: int, low: int, high: int, now: int) -> None:
+    walk: PositionWalk[Row] = PositionWalk(
+        ascending=ascending, start=start, stop=high if ascending else low, skew=log.skew,
+        page_size=log.page_size, now=now,
+    )  # fmt: skip
+    calls = 0
+    while wanted := walk.wanted(1, 1):
+        calls += len(wanted)
+        walk.add([log.page(page) for page in wanted])
+    # What has to be read by any means: from one skew behind the edge to one skew behind the first row beyond it.
+    sign = 1 if ascending else -1
+    beyond = [row.time * sign for row in log.rows if row.time * sign >= start * sign]
+    last = min(beyond, default=start * sign) + log.skew
+    near = {row.number // log.page_size for row in log.rows if start * sign - log.skew <= row.time * sign <= last}
+    pages = max(1.0, len(log.rows) / log.page_size)
+    assert calls <= 2 * log2(pages) + 4 + len(near) + 2
+
+
+@given(HISTORY, st.integers(3, 60), st.booleans(), SEEDS)
+def test_the_bound_holds_on_long_uneven_histories(pattern: list[tuple[int, int]], times: int, up: bool, seed: int) -> None:
+    log = Log(skew=3, page_size=5)
+    rng = random.Random(seed)
+    for _ in range(times):
+        log.append([(step * rng.choice((0, 1, 1, 30)), behind) for step, behind in pattern])
+    assume(log.rows)
+    for _ in range(4):
+        start = rng.choice(log.rows).time
+        check_bound(log, up, start, -1, log.peak + 1, rng.choice((0, log.peak)))
+
+
+@given(logs(), st.booleans(), st.integers(1, 50))
+def test_a_log_that_shrinks_while_it_is_read_is_noticed(log: Log, ascending: bool, fewer: int) -> None:
+    assume(len(log.rows) > fewer)
+    walk: PositionWalk[Row] = PositionWalk(
+        ascending=ascending, start=0 if ascending else log.peak + 1, stop=log.peak + 1 if ascending else 0,
+        skew=log.skew, page_size=log.page_size, now=0,
+    )  # fmt: skip
+    walk.add([log.page(page) for page in walk.wanted(10**6, 1)])
+    wanted = walk.wanted(10**6, 1)
+    assume(wanted)
+    log.forget(fewer)
+    with pytest.raises(LogMoved):
+        walk.add([log.page(page) for page in wanted])
+
+
+@pytest.mark.parametrize("ascending", [True, False])
+@pytest.mark.parametrize("size", [1, 5, 50])
+def test_a_window_beside_a_burst_is_not_reached_page_by_page(size: int, ascending: bool) -> None:
+    """A bulk import, then months of next to nothing: interpolation says "just behind" on every page of the burst."""
+    times = [5] * (3 * size) + [10] * (600 * size) + [10_000]
+    if not ascending:
+        times = [10_010 - time for time in reversed(times)]
+    log = Log(skew=0, page_size=size, rows=[Row(time, number) for number, time in enumerate(times)])
+    start = 11 if ascending else 9_999
+    check_bound(log, ascending, start, -1, 20_000, times[-1])
+
+
+def test_pages_smaller_than_asked_for_are_noticed() -> None:
+    walk: PositionWalk[Row] = PositionWalk(ascending=True, start=0, stop=100, skew=0, page_size=50, now=0)
+    with pytest.raises(LogMoved) as moved:
+        walk.add([(1, [Row(n, n) for n in range(20)], 90)])
+    assert moved.value.page_size == 20
+
+
+@given(readings(), SEEDS, st.lists(STEPS, min_size=1, max_size=4))
+def test_the_walks_two_directions_agree(reading: Reading, seed: int, growth: list[list[tuple[int, int]]]) -> None:
+    other = Reading(reading.log, not reading.ascending, reading.since, reading.until, reading.now)
+    assert reading.walk(random.Random(seed)) == other.walk(random.Random(seed + 1))[::-1]
+
+
+@given(logs(), SEEDS)
+def test_rank_counts_the_rows_before_a_time(log: Log, seed: int) -> None:
+    rng = random.Random(seed)
+    start = rng.choice([row.time for row in log.rows] or [0]) + rng.choice((-1, 0, 1))
+    walk: PositionWalk[Row] = PositionWalk(
+        ascending=True, start=start, stop=start + 1, skew=log.skew, page_size=log.page_size, now=log.peak
+    )
+    while wanted := walk.wanted(1, rng.choice((1, 4))):
+        walk.add([log.page(page) for page in wanted])
+    assume(walk.take().ended or log.rows == [])
+    assert walk.rank() == sum(row.time < start for row in log.rows)

@@ -1,0 +1,223 @@
+"""Both vendors' readers over arbitrary histories with ties and twins, against their emulators in memory: page after page,
+resumed from nothing but the last key and a hint, every record comes once, in order, under the same id."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.order import Position, first_time
+from app.domain.query import Query
+from app.providers.base import CommonSettings, Hint, Reader, Record, Span, Spent
+from app.providers.http import ProviderHttp
+from app.providers.subnoto.client import LogQuery, SubnotoClient
+from app.providers.subnoto.emulator import Emulator as SubnotoEmulator
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.subnoto.emulator import Record as SubnotoRow
+from app.providers.subnoto.facts import Facts as SubnotoFacts
+from app.providers.subnoto.reader import SubnotoReader
+from app.providers.taktikal.client import Filters, TaktikalClient
+from app.providers.taktikal.emulator import Emulator as TaktikalEmulator
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from app.providers.taktikal.emulator import Entry, Process
+from app.providers.taktikal.facts import Facts as TaktikalFacts
+from app.providers.taktikal.loading import Loader
+from app.providers.taktikal.reader import WindowReader
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+BASE = (NOW - EPOCH) // timedelta(milliseconds=1) - 7 * 86_400_000  # in ms
+SEEDS = st.integers(0, 1 << 16)
+MakeReader = Callable[[Span, Spent], Reader]
+
+
+async def pages(
+    make: MakeReader, query: Query, since: int, until: int, rng: random.Random, between: Callable[[], None]
+) -> list[Record]:
+    """What a walk of pages delivers: each page reads batches until it has its records, then forgets everything."""
+    position: Position = (since,) if query.ascending else (until,)
+    hint: Hint = None
+    got: list[Record] = []
+    for _ in range(500):
+        limit = rng.choice((1, 2, 5, 30))
+        reader = make(Span(query, since, until, position, hint), Spent())
+        found: list[Record] = []
+        ended = False
+        through = first_time(position, query.ascending)
+        while not ended and len(found) <= limit:
+            batch = await reader.read(limit + 1 - len(found), rng.choice((1, 2, 40)))
+            keys = [record.key for record in batch.records]
+            assert keys == sorted(keys, reverse=not query.ascending)
+            # A batch keeps its promises: complete up to `through`, and nothing of it before the last one's.
+            for record in batch.records:
+                assert since <= record.key[0] < until
+                assert record.key > position if query.ascending else record.key < position
+                ahead = record.key[0] >= through if query.ascending else record.key[0] <= through
+                assert ahead, "an earlier batch said that this was complete"
+            if not batch.ended:
+                through = batch.through if query.ascending else batch.through - 1
+            found += batch.records
+            ended = batch.ended
+        page, more = found[:limit], len(found) > limit
+        got += page
+        if not more:
+            return got
+        position = page[-1].key
+        hint = reader.hint(position) if rng.random() < 0.8 else rng.choice((None, [0, 3, 1], [1, 10**9], [7]))
+        between()
+    raise AssertionError("no end")
+
+
+def check(make: MakeReader, truth: list[Any], describe: Callable[[Record], Any], since: int, until: int, seed: int,
+          between: Callable[[], None] = lambda: None) -> None:  # fmt: skip
+    """`truth`: descriptions in ascending order."""
+    rng = random.Random(seed)
+
+    async def run() -> None:
+        up = await pages(make, Query(order="asc"), since, until, rng, between)
+        down = await pages(make, Query(order="desc"), since, until, rng, between)
+        assert [describe(record) for record in up] == truth
+        ids = [record.event().id for record in up]
+        assert [record.event().id for record in down] == ids[::-1]
+        assert len(set(ids)) == len(ids)
+
+    asyncio.run(run())
+
+
+def over(app: Any) -> ProviderHttp:
+    return ProviderHttp(
+        "http://emulator/api", CommonSettings(), name="s", transport=httpx.ASGITransport(app=app),
+        auth=("sandbox-company", "sandbox-api-key"),
+    )  # fmt: skip
+
+
+# ---- Subnoto ---------------------------------------------------------------------------------------------------------
+
+ROW = st.tuples(
+    st.sampled_from([0, 0, 0, 1, 1, 40, 5000]),  # ms since the row before
+    st.sampled_from([0, 0, 0, 2, 900]),  # ms that it lies behind
+    st.integers(0, 2),  # envelope
+    st.sampled_from(["ENVELOPE_OPENED", "ENVELOPE_OPENED", "DOCUMENT_SIGNED"]),
+)
+RUNS = st.lists(st.tuples(ROW, st.sampled_from([1, 1, 1, 2, 3, 60])), max_size=30)
+
+
+@dataclass
+class SubnotoLog:
+    rows: list[SubnotoRow]
+    skew: int  # ms
+
+
+@st.composite
+def subnoto_logs(draw: st.DrawFn) -> SubnotoLog:
+    skew = draw(st.sampled_from([0, 2, 1000]))
+    peak, rows = BASE, []
+    for (step, behind, envelope, kind), copies in draw(RUNS):
+        peak += step
+        row = SubnotoRow(
+            "envelope", kind, peak - min(behind, skew), {}, envelope_uuid=f"11111111-1111-4111-8111-00000000000{envelope}",
+            workspace_uuid="22222222-2222-4222-8222-222222222222",
+        )  # fmt: skip
+        rows += [row] * copies  # twins, equal in every field
+    return SubnotoLog(rows, skew)
+
+
+@given(subnoto_logs(), SEEDS, st.booleans())
+def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
+    emulator = SubnotoEmulator(SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows)
+    keys = f"{emulator.options.access_key}:{emulator.options.secret_key}"
+    http = ProviderHttp(
+        "http://emulator", CommonSettings(), name="s", transport=httpx.ASGITransport(app=emulator.app),
+        headers={"authorization": f"Bearer {keys}"},
+    )  # fmt: skip
+    client, facts, clock = SubnotoClient(http), SubnotoFacts(lambda: 0), (NOW - EPOCH) // timedelta(microseconds=1)
+
+    def make(span: Span, spent: Spent) -> Reader:
+        return SubnotoReader(
+            client, LogQuery("envelope"), span, spent, source="s", skew=log.skew * 1000, now=clock, facts=facts
+        )
+
+    rng = random.Random(seed)
+    times = [row.timestamp * 1000 for row in log.rows] or [BASE * 1000]
+    since, until = sorted((rng.choice(times), rng.choice([*times, clock])))
+    until += rng.choice((0, 1, 1000))
+    since = min(since, until - 1)
+    places = sorted(
+        ((row.timestamp * 1000, row.envelope_uuid, number), row.event_type) for number, row in enumerate(log.rows)
+    )
+    truth = [(place[0], place[1], kind) for place, kind in places if since <= place[0] < until]
+
+    def between() -> None:
+        if grow:
+            emulator.history.append("ENVELOPE_SENT", timestamp=NOW)
+
+    check(make, truth, lambda r: (r.key[0], r.key[3], r.provider_type), since, until, seed, between)
+
+
+# ---- Taktikal --------------------------------------------------------------------------------------------------------
+
+ENTRY = st.tuples(
+    st.integers(0, 4),  # process
+    st.sampled_from([0, 0, 1, 10, 9_999_999, 10_000_000, 30_000_000, 10**10, 10**11]),  # ticks since the entry before
+    st.sampled_from(["Reminder", "Reminder", "SigneeSigned"]),
+    st.sampled_from([1, 1, 1, 2, 3]),  # twins
+)
+OPTIONS = st.fixed_dictionaries(
+    {
+        "logs": st.sampled_from(["whole", "trimmed"]),
+        "range_selects": st.sampled_from(["activity", "creation"]),
+        "order": st.sampled_from(["newest", "shuffled"]),
+        "end_inclusive": st.booleans(),
+        "query_precision": st.sampled_from(["ticks", "seconds"]),
+        "max_take": st.sampled_from([None, 1, 2, 3]),
+        "generation": st.sampled_from(["current", "older"]),
+    }
+)
+
+
+@given(st.lists(ENTRY, max_size=25), OPTIONS, SEEDS)
+def test_taktikal(entries: list[tuple[int, int, str, int]], options: dict[str, Any], seed: int) -> None:
+    older = options["generation"] == "older"
+    ticks, logs = BASE * 10_000, {number: [] for number in range(5)}  # type: dict[Any, list[Entry]]  # noqa: PGH003
+    for process, step, status, copies in entries:
+        ticks += step
+        identity = len({id(entry) for entry in logs[process]}) + 1
+        entry = Entry(f"sp{process}", status, ticks, id=None if older else identity)
+        logs[process] += [entry] * copies
+    emulator = TaktikalEmulator(
+        TaktikalOptions(**{**options, "entry_ids": "none" if older else "per_process"}),
+        clock=lambda: NOW,
+        processes=[(Process(f"sp{number}"), log) for number, log in logs.items() if log],
+    )
+    client, facts = TaktikalClient(over(emulator.app)), TaktikalFacts(lambda: 0)
+    # What calibration would find out, or nothing.
+    if random.Random(seed).random() < 0.7:
+        facts.set(options["range_selects"], options["logs"] == "whole")
+
+    async def prepare() -> None:
+        return None
+
+    def make(span: Span, spent: Spent) -> Reader:
+        loader = Loader(client, Filters(), facts, spent)
+        return WindowReader("s", span, loader, prepare=prepare, max_age=20 * 86_400 * 10**6)
+
+    rng = random.Random(seed)
+    times = [entry.ticks // 10 for log in logs.values() for entry in log] or [BASE * 1000]
+    since, until = sorted((rng.choice(times), rng.choice(times)))
+    until += rng.choice((0, 1, 10**6))
+    since = min(since, until - 1)
+    rows = [
+        (entry.ticks // 10, key, entry.id or 0, place, entry.status)
+        for key, log in ((f"sp{number}", log) for number, log in logs.items())
+        for place, entry in enumerate(log)
+    ]
+    truth = [(row[0], row[1], row[4]) for row in sorted(rows) if since <= row[0] < until]
+    check(make, truth, lambda r: (r.key[0], r.key[3], r.provider_type), since, until, seed)

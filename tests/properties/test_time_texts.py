@@ -1,0 +1,95 @@
+"""Times as text, against an independent reference: plain arithmetic on the calendar."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.domain.times import format_micros, format_seconds, parse_rfc3339, parse_vendor_ticks
+
+_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def days_from_civil(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01, counted year by year's rule (no `datetime` here)."""
+    days = (year - 1) * 365 + (year - 1) // 4 - (year - 1) // 100 + (year - 1) // 400 - 719_162
+    days += sum(_MONTHS[: month - 1]) + (1 if month > 2 and leap(year) else 0)
+    return days + day - 1
+
+
+@st.composite
+def moments(draw: st.DrawFn) -> tuple[str, int]:
+    """Date and time of day as text, and seconds since the epoch."""
+    year = draw(st.one_of(st.integers(2, 9998), st.sampled_from([1970, 1969, 2000, 1900, 2024, 2100])))
+    month = draw(st.integers(1, 12))
+    last = 29 if month == 2 and leap(year) else _MONTHS[month - 1]
+    day = draw(st.integers(1, last))
+    hour, minute, second = draw(st.integers(0, 23)), draw(st.integers(0, 59)), draw(st.integers(0, 59))
+    text = f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
+    return text, days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second
+
+
+FRACTIONS = st.text("0123456789", min_size=0, max_size=12)
+OFFSETS = st.one_of(
+    st.sampled_from([("Z", 0), ("z", 0)]),
+    st.tuples(st.sampled_from("+-"), st.integers(0, 23), st.integers(0, 59)).map(
+        lambda o: (f"{o[0]}{o[1]:02d}:{o[2]:02d}", (1 if o[0] == "+" else -1) * (o[1] * 3600 + o[2] * 60))
+    ),
+)
+
+
+@given(moments(), FRACTIONS, OFFSETS, st.sampled_from("Tt "))
+def test_rfc_3339(moment: tuple[str, int], fraction: str, offset: tuple[str, int], separator: str) -> None:
+    text, seconds = moment
+    dotted = f".{fraction}" if fraction else ""
+    found = parse_rfc3339(text.replace("T", separator) + dotted + offset[0])
+    assert found == (seconds - offset[1]) * 1_000_000 + int((fraction + "000000")[:6])
+
+
+@given(moments())
+def test_a_date_is_midnight_utc(moment: tuple[str, int]) -> None:
+    text, seconds = moment
+    assert parse_rfc3339(text[:10]) == (seconds - seconds % 86_400) * 1_000_000
+
+
+@given(moments(), FRACTIONS, st.one_of(OFFSETS, st.just(("", 0))))
+@example(("2019-11-08T11:03:49", 1_573_211_029), "0700000", ("Z", 0))
+@example(("2019-11-08T11:03:49", 1_573_211_029), "0000001", ("", 0))
+def test_vendor_ticks(moment: tuple[str, int], fraction: str, offset: tuple[str, int]) -> None:
+    """Seven digits kept, more dropped; a time without offset is UTC."""
+    text, seconds = moment
+    dotted = f".{fraction}" if fraction else ""
+    found = parse_vendor_ticks(text + dotted + offset[0])
+    assert found == (seconds - offset[1]) * 10_000_000 + int((fraction + "0000000")[:7])
+
+
+@given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999))
+@example(-62_135_596_800_000_000)
+@example(253_402_300_799_999_999)
+def test_what_is_written_is_read_again(micros: int) -> None:
+    text = format_micros(micros)
+    assert len(text) == 27
+    assert parse_rfc3339(text) == micros
+    assert parse_rfc3339(format_seconds(micros)) == micros
+    assert parse_vendor_ticks(text) == micros * 10
+
+
+@given(st.text(max_size=40))
+def test_any_other_text_is_a_value_error(text: str) -> None:
+    for parse in (parse_rfc3339, parse_vendor_ticks):
+        try:
+            found = parse(text)
+        except ValueError:
+            continue
+        assert isinstance(found, int)
+
+
+@given(moments(), st.sampled_from(["", "+2:00", "+02", "+0200", "Zulu", " Z", "+24:00", "+02:60", "\n", "Z\n"]))
+def test_a_time_without_a_proper_offset_is_refused(moment: tuple[str, int], tail: str) -> None:
+    with pytest.raises(ValueError, match=r"must be|is no"):
+        parse_rfc3339(moment[0] + tail)

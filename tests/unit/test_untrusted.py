@@ -1,0 +1,155 @@
+"""JSON that nobody should send: one bad record does not take the others with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.errors import SourceFailed
+from app.providers.subnoto.wire import decode_page
+from app.providers.taktikal.record import records_of
+from app.providers.taktikal.wire import decode_activity
+from app.providers.untrusted import MAX_DEPTH, read_json
+
+DEEP = "[" * 900 + "]" * 900
+UNUSABLE = {
+    "NaN": "NaN",
+    "Infinity": "-Infinity",
+    "out of range": "1e999",
+    "five thousand digits": "9" * 5000,
+    "nine hundred deep": DEEP,
+    "deep objects": '{"a":' * 100 + "1" + "}" * 100,
+}
+
+
+def log_of(*records: str) -> bytes:
+    return f'{{"logs": [{", ".join(records)}], "totalCount": {len(records)}}}'.encode()
+
+
+def record(number: int, data: str = "{}", **members: Any) -> str:
+    body = {"eventType": "ENVELOPE_SENT", "timestamp": 1_780_000_000_000 + number, **members}
+    return json.dumps(body)[:-1] + f', "eventData": {{"odd": {data}}}}}'
+
+
+def process(key: str, *entries: str, **members: Any) -> str:
+    return json.dumps({"processKey": key, **members})[:-1] + f', "activityLog": [{", ".join(entries)}]}}'
+
+
+def entry(number: int, data: str = "1", **members: Any) -> str:
+    body = {"id": number, "status": "Started", "createdAt": f"2026-05-01T00:00:{number:02}Z", **members}
+    return json.dumps(body)[:-1] + f', "odd": {data}}}'
+
+
+@pytest.mark.parametrize("value", UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_a_bad_record_among_good_ones(value: str) -> None:
+    page = decode_page(log_of(record(1), record(2, value), record(3)))
+    assert [row.bad for row in page.rows] == [False, True, False]
+    activity = decode_activity(f"[{process('p', entry(1), entry(2, value), entry(3))}]".encode())
+    records, bad = records_of("main", activity.processes[0])
+    assert ([one.event().provider_id for one in records], bad) == (["1", "3"], 1)
+
+
+@pytest.mark.parametrize("value", UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_a_bad_process_among_good_ones(value: str) -> None:
+    odd = process("q", entry(1))[:-1] + f', "odd": {value}}}'
+    activity = decode_activity(f"[{process('p', entry(1))}, {odd}]".encode())
+    assert ([one.key for one in activity.processes], activity.bad) == (["p"], 1)
+
+
+@pytest.mark.parametrize("value", ['"\\ud83d"', '"a\\udc00b"', '"\\ud83dx"'])
+def test_half_a_surrogate_pair_does_not_lose_a_record(value: str) -> None:
+    page = decode_page(log_of(record(1), record(2, value)))
+    assert not any(row.bad for row in page.rows)
+    assert "\ufffd" in page.rows[1].body["eventData"]["odd"]
+
+
+def test_bytes_that_are_no_text() -> None:
+    found = read_json(b'["\xff", "whole"]')
+    assert found.value == ["\ufffd", "whole"]
+
+
+@pytest.mark.parametrize(
+    "log",
+    ['"text"', "7", '{"a": 1}', "[7]", '["text"]', "[null]", "[[]]"],
+)
+def test_entries_of_wrong_shapes_are_counted(log: str) -> None:
+    sent = json.dumps({"processKey": "p"})[:-1] + f', "activityLog": {log}}}'
+    activity = decode_activity(f"[{sent}]".encode())
+    assert records_of("main", activity.processes[0]) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    "item", ["7", "null", "[]", "{}", '{"processKey": 7}', json.dumps({"processKey": "x" * 10_000})]
+)
+def test_processes_of_wrong_shapes_are_counted(item: str) -> None:
+    activity = decode_activity(f"[{process('p', entry(1))}, {item}]".encode())
+    assert (len(activity.processes), activity.bad, activity.length) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "7",
+        "null",
+        "[]",
+        "{}",
+        record(1, eventType=7),
+        record(1, eventType="X" * 10_000),
+        record(1, timestamp="soon"),
+        record(1, timestamp=-1),
+        record(1, timestamp=10**40),
+        record(1, timestamp=True),
+        record(1, envelopeUuid="x" * 10_000),
+    ],
+)
+def test_records_of_wrong_shapes_are_counted(item: str) -> None:
+    page = decode_page(log_of(record(1), item, record(2)))
+    assert [row.bad for row in page.rows] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[1,", "<!DOCTYPE html><html></html>", "[" * 100_000, '{"a": 1} {"b": 2}', "nul", "'a'", '{"a" 1}'],
+)
+def test_what_is_not_json(body: str) -> None:
+    with pytest.raises(SourceFailed):
+        read_json(body.encode())
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", "[]", "7", '"x"', "null", '{"logs": {}}', '{"logs": []}', '{"logs": [], "totalCount": -1}']
+)
+def test_what_is_no_page_of_logs(body: str) -> None:
+    with pytest.raises(SourceFailed):
+        decode_page(body.encode())
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+@given(JSON)
+def test_good_json_comes_out_as_it_went_in(value: Any) -> None:
+    found = read_json(json.dumps(value).encode())
+    assert found.value == value
+    assert found.usable(found.value)
+
+
+@given(st.integers(1, 3 * MAX_DEPTH), st.sampled_from(["[]", "{}"]), st.text(alphabet='[]{}"\\a', max_size=20))
+def test_the_depth_is_judged_exactly_whatever_the_texts(depth: int, kind: str, text: str) -> None:
+    value: Any = text
+    for _ in range(depth):
+        value = [value] if kind == "[]" else {text: value}
+    found = read_json(json.dumps(value).encode())
+    assert found.usable(found.value) == (depth <= MAX_DEPTH)
