@@ -32,7 +32,7 @@ serve: setup ## serve on http://127.0.0.1:8000: your accounts if their keys are 
 	else exec $(BIN)/audit-gateway serve --sandbox --port $(PORT); fi
 
 test: setup lint types imports browser ## everything that must hold: style, types, layers, all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check

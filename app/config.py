@@ -117,6 +117,11 @@ def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool)
             "GATEWAY_CURSOR_SECRET is not set: one was made for this run. Cursors will not outlive it, nor"
             " open on another replica."
         )
+    if settings.mask_identity and not settings.model_fields_set & {"identity_secret", "cursor_secret"}:
+        yield (
+            "GATEWAY_MASK_IDENTITY is set without GATEWAY_IDENTITY_SECRET: people's pseudonyms are made for this run,"
+            " and are others after the next start."
+        )
 
 
 def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

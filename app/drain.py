@@ -16,6 +16,7 @@ import uvicorn
 def drained(begin: Callable[[], None], seconds: float) -> Iterator[None]:
     """While the block runs in a uvicorn server: SIGTERM calls `begin` at once, and stops the server `seconds` later;
     until then it goes on answering. A second SIGTERM stops it at once, and so does SIGINT: a person waits for that.
+    `begin` comes first with either: it ends the answers that have no end of their own.
 
     Done here, where every worker process comes through, since uvicorn's supervisor makes its servers itself. Does
     nothing where somebody else looks after signals.
@@ -41,8 +42,16 @@ def drained(begin: Callable[[], None], seconds: float) -> Iterator[None]:
         begin()
         loop.call_later(seconds, server.handle_exit, number, None)
 
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        begin()
+        server.handle_exit(number, frame)
+
+    interrupt = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGTERM, on_signal)
+    if getattr(interrupt, "__self__", None) is server:
+        signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGINT, interrupt)

@@ -16,6 +16,7 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 _MAX_FRAMES = 40
+_HTTP_LOGGERS = ("httpx", "httpcore", "h2", "hpack")
 AUDIT = "gateway.audit"  #: the logger of the audit trail, heard from INFO on
 
 
@@ -42,12 +43,22 @@ def configure_logging(stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, audit_fields, *shared],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, foreign_text, audit_fields, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(AUDIT).setLevel(logging.INFO)
+
+
+def foreign_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: of another library's message, what cannot quote anybody. HTTP clients put URLs, and so
+    what was searched for, into theirs; asyncio puts exceptions' texts behind the first line."""
+    name, text = str(event.get("logger", "")), str(event.get("event", ""))
+    if name.partition(".")[0] in _HTTP_LOGGERS:
+        text = text.partition(" ")[0]
+    event["event"] = text.partition("\n")[0]
+    return event
 
 
 def audit_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

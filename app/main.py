@@ -16,6 +16,8 @@ from starlette.responses import Response
 
 from app.api.audit import AuditTrail
 from app.api.edge import EdgeMiddleware
+from app.api.hub import Hub
+from app.api.jwks import KeysOfFile, KeysOfUrl
 from app.api.keys import Keyring, read_keys, sandbox_key
 from app.api.metrics import Metrics
 from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
@@ -23,10 +25,11 @@ from app.api.openapi import TITLE, install_openapi, problem_schemas
 from app.api.problems import install_problems
 from app.api.rates import Rates
 from app.api.rendering import encode
-from app.api.routes import docs, event_types, events, health
+from app.api.routes import docs, event_types, events, export, health, stream
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.security import Guard
+from app.api.tokens import TokenRules, Tokens
 from app.config import Configuration, Settings, load_configuration, unknown_variables
 from app.domain.errors import ConfigurationError
 from app.drain import drained
@@ -42,7 +45,10 @@ SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
 _log = structlog.get_logger("gateway")
 
 #: Headers of answers that a browser's scripts may read.
-EXPOSED = ("Link", "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate")
+EXPOSED = (
+    "Link", "Export-Cursor", "Content-Disposition", "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy",
+    "WWW-Authenticate",
+)  # fmt: skip
 
 
 def create_app(
@@ -61,6 +67,7 @@ def create_app(
     """
     providers = find_providers(provider_paths(os.environ)) if providers is None else providers
     metrics = metrics or Metrics()
+    pseudonyms = settings.pseudonyms if settings.mask_identity else None
     feed = Feed(
         sources,
         FeedSettings(
@@ -70,6 +77,7 @@ def create_app(
             default_window=settings.default_window_micros,
             totals_ttl=settings.totals_ttl,
             observer=metrics,
+            pseudonyms=pseudonyms,
         ),
     )
 
@@ -85,6 +93,7 @@ def create_app(
                 yield
         finally:
             app.state.ready = False
+            await guard.aclose()
             await feed.aclose()
 
     app = FastAPI(
@@ -101,8 +110,15 @@ def create_app(
     app.state.providers = providers
     app.state.sandbox = sandbox
     app.state.metrics = metrics
-    app.state.guard = Guard(make_keyring(settings, sandbox), Rates(default=settings.rate))
-    for module in (events, event_types, sources_route, metrics_route, health, docs):
+    app.state.pseudonyms = pseudonyms
+    app.state.export_deadline = settings.export_deadline
+    app.state.stream_heartbeat = settings.stream_heartbeat
+    app.state.hub = Hub(
+        feed, stream.renderer(pseudonyms), poll=settings.stream_poll, most=settings.stream_listeners
+    )
+    guard = Guard(make_keyring(settings, sandbox), Rates(default=settings.rate), make_tokens(settings))
+    app.state.guard = guard
+    for module in (export, stream, events, event_types, sources_route, metrics_route, health, docs):
         app.include_router(module.router)
     app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
     install_openapi(app, providers, problem_schemas())
@@ -115,7 +131,7 @@ def create_app(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET"],
-            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "Cache-Control"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "Cache-Control", "Last-Event-ID"],
             expose_headers=[*EXPOSED],
         )
     audit = AuditTrail(settings.pseudonyms, audited_words(sources, providers))
@@ -137,12 +153,26 @@ def make_keyring(settings: Settings, sandbox: bool) -> Keyring | None:
         keys = read_keys(settings.api_keys.get_secret_value(), "GATEWAY_API_KEYS")
     if sandbox:
         keys.append(sandbox_key())
-    if not keys and settings.api_keys_file is None:
+    if not keys and settings.api_keys_file is None and settings.jwt_issuer is None:
         raise ConfigurationError(
             "No API keys. Make one with audit-gateway keys new --name me --scopes events:read --file keys.jsonl"
             " and set GATEWAY_API_KEYS_FILE=keys.jsonl (or GATEWAY_AUTH=off, for this machine alone)."
         )
     return Keyring(keys, settings.api_keys_file)
+
+
+def make_tokens(settings: Settings) -> Tokens | None:
+    """What judges JWT bearer tokens; None where no issuer is set. Raises ConfigurationError."""
+    issuer, audience, jwks = given = settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks
+    if not any(given):
+        return None
+    if issuer is None or audience is None or jwks is None:
+        raise ConfigurationError(
+            "GATEWAY_JWT_ISSUER, GATEWAY_JWT_AUDIENCE and GATEWAY_JWT_JWKS go together: set all three, or none."
+        )
+    rules = TokenRules(issuer, audience, settings.jwt_scopes_claim, settings.jwt_sources_claim)
+    keys = KeysOfUrl(jwks) if "://" in jwks else KeysOfFile(Path(jwks))
+    return Tokens(rules, keys, settings.pseudonyms)
 
 
 def audited_words(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, set[str]]:

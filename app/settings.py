@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(default=256, ge=1, le=100_000)  #: requests
     head_timeout: float = Field(default=10.0, gt=0, le=600, allow_inf_nan=False)
     drain: float = Field(default=1.0, ge=0, le=600, allow_inf_nan=False)
+    export_deadline: float = Field(default=3_600.0, gt=0, le=86_400, allow_inf_nan=False)
+    stream_poll: float = Field(default=5.0, gt=0, le=3_600, allow_inf_nan=False)
+    stream_heartbeat: float = Field(default=15.0, gt=0, le=3_600, allow_inf_nan=False)
+    stream_listeners: int = Field(default=100, ge=1, le=100_000)  #: to streams, at a time, in one process
     mask_identity: bool = False
     identity_secret: SecretStr | None = None
     jwt_issuer: str | None = None

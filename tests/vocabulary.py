@@ -22,7 +22,7 @@ TAKTIKAL = {
     # The family CHANNEL:state, case-insensitive.
     "SMS:DELIVERED": "notification.delivered",
     "SMS:FAILED": "notification.failed",
-    "SMS:SENT": "unknown",  # "any other state": the contract names no state "sent"
+    "SMS:SENT": "notification.sent",
     "Confirmation:delivered": "notification.delivered",
     "Confirmation:accepted": "notification.sent",
     "Confirmation:opened": "notification.opened",

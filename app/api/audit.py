@@ -28,9 +28,13 @@ _log = logging.getLogger(AUDIT)
 _OPEN = ("/health/live", "/health/ready", "/docs", "/docs/start.js", "/docs/{name}", "/openapi.json")
 
 #: Parameters whose every valid value is one of these words, or a number.
-_WORDS = ("asc", "desc", "true", "false", "raw", "total", "completed", "active", "inactive")
-_PLAIN = ("order", "include", "partial", "follow", "exact", "envelope_status")
+_WORDS = (
+    "asc", "desc", "true", "false", "raw", "total", "completed", "active", "inactive", "ndjson", "csv", "ocsf",
+    "cloudevents", "ecs",
+)  # fmt: skip
+_PLAIN = ("order", "include", "partial", "follow", "exact", "envelope_status", "format")
 _TIMES = ("since", "until")
+_OTHERS = ("exact", "format", "after")  #: parameters of single calls
 _MOST = 40  #: values told of in a line
 
 
@@ -58,7 +62,7 @@ class AuditTrail:
             "sources": sorted(log.sources),
         }
         if "event_id" in (found := scope.get("path_params") or {}):
-            line["event"] = self._pseudonyms.of(str(found["event_id"]))
+            line["event_id"] = self._pseudonyms.of(str(found["event_id"]))
         _log.info("access", extra={"audit": line})
 
     def filters(self, query: bytes) -> dict[str, list[str]]:
@@ -69,7 +73,7 @@ class AuditTrail:
             return {"?": ["unreadable"]}
         told: dict[str, list[str]] = {}
         for name, value in pairs[:_MOST]:
-            known = name in PARAMETERS or name == "exact"
+            known = name in PARAMETERS or name in _OTHERS
             # The name, too, is the caller's own text where it is no parameter's.
             told.setdefault(name if known else "?", []).append(self._told(name, value) if known else "unknown")
         if len(pairs) > _MOST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from app.providers.base import Provider, TypeMapping
 Json = dict[str, Any]
 
 REQUEST_ID = "8f14e45fceea167a5a36dedd4bea2543"
+CURSOR = "AedrsDl2Rx2Qg0c3pCl-0VncoPLp1PrD0h6EfCFwcllWX_vm"
 _EVENT_ID = "AapxaW4tbm93aGVyZS1lbHNlLWJ1dC1oZXJlLg"
 
 #: What is wrong in the example of each code that is about parameters.
@@ -94,7 +96,7 @@ def event_page(providers: Mapping[str, Provider]) -> Json:
             "limit": 1,
             "order": "desc",
             "has_more": True,
-            "next_cursor": "AedrsDl2Rx2Qg0c3pCl-0VncoPLp1PrD0h6EfCFwcllWX_vm",
+            "next_cursor": CURSOR,
             "scanned_to": None,
         },
         "window": {"since": "2026-05-01T00:00:00Z", "until": "2026-06-01T00:00:00Z"},
@@ -109,6 +111,17 @@ def event_page(providers: Mapping[str, Provider]) -> Json:
             }
         ],
     }
+
+
+def exported(providers: Mapping[str, Provider]) -> str:
+    """An export of one event."""
+    return f'{json.dumps(event(providers))}\n{{"cursor":null,"complete":true}}\n'
+
+
+def streamed(providers: Mapping[str, Provider]) -> str:
+    """A stream, a while after it began."""
+    first = f"retry: 3000\nid: {CURSOR}\n\n"
+    return f"{first}id: {CURSOR}\ndata: {json.dumps(event(providers))}\n\n: heartbeat\nid: {CURSOR}\n\n"
 
 
 def provider_types(providers: Mapping[str, Provider], type_: str) -> Sequence[str]:

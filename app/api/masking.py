@@ -10,9 +10,12 @@ from copy import copy
 from functools import lru_cache
 from typing import Any
 
+from app.api.disguise import disguise_event
 from app.domain.event import Event
 from app.domain.record import Record
-from app.engine.masking import MASK, Mask, is_private_name, mask_for
+from app.engine.identity import disguise_for
+from app.engine.masking import MASK, Mask, is_private_name, mask_for, private_leaves
+from app.engine.pseudonyms import Pseudonyms
 
 #: Texts of an event, beside `data` and `raw`, in which a private value may have been written. Ids stay as
 #: they are.
@@ -22,16 +25,28 @@ _TEXTS = (
     ("recipient", ("name", "email")),
 )
 
+#: Names of links that are somebody's to use wherever they stand.
+_ALWAYS_LINKS = (
+    "signingurl", "signinglink", "signurl", "signlink", "invitationurl", "invitationlink", "inviteurl", "invitelink",
+    "magiclink", "accesslink",
+)  # fmt: skip
+
 #: Names under which a provider keeps lists of people and files, whose members' `url` lets its holder sign or
 #: read.
 _LINKED = ("signee", "signer", "attachment", "recipient")
-_LINKS = ("url", "href", "link", "signingurl", "signinglink", "signurl")
+_LINKS = ("url", "href", "link")
 
 
 def visible_event(
-    record: Record, *, private: bool, raw: bool, masks: dict[tuple[str, ...], Mask] | None = None
+    record: Record,
+    *,
+    private: bool,
+    raw: bool,
+    masks: dict[tuple[str, ...], Mask] | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Event:
-    """The record's event as a caller may see it: unmasked with `private`, with `raw` where that is asked for.
+    """The record's event as a caller may see it: unmasked with `private`, with `raw` where that is asked for; without
+    `private` and with `pseudonyms`, people's names and e-mail addresses are hidden, too.
 
     `masks` is scratch space that records of one answer share: many of them name the same people.
     """
@@ -42,12 +57,20 @@ def visible_event(
         event.data = _without_links(event.data, False)
         event.raw = _without_links(event.raw, False)
         return event
-    values = tuple(sorted({value for value in record.private_values() if value}))
     masks = {} if masks is None else masks
+    known = {value for value in record.private_values() if value}
+    known.update(private_leaves(event.data), private_leaves(event.raw))
+    values = ("private", *sorted(known))
     mask = masks.get(values)
     if mask is None:
-        mask = masks[values] = mask_for(values)
+        mask = masks[values] = mask_for(values[1:])
     _mask_event(event, mask)
+    if pseudonyms is not None:
+        people = ("people", *sorted({person for person in record.identities() if person}))
+        disguise = masks.get(people)
+        if disguise is None:
+            disguise = masks[people] = disguise_for(people[1:], pseudonyms)
+        disguise_event(event, disguise, pseudonyms)
     return event
 
 
@@ -76,7 +99,7 @@ def _masked(value: Any, mask: Mask) -> Any:
         return mask(value)
     if isinstance(value, dict):
         return {
-            mask(str(name)): _hidden(item) if _is_private(str(name)) else _masked(item, mask)
+            mask(str(name)): _hidden(item) if is_private_name(str(name)) else _masked(item, mask)
             for name, item in value.items()
         }
     if isinstance(value, (list, tuple)):
@@ -100,7 +123,7 @@ def _without_links(value: Any, linked: bool) -> Any:
         return {
             name: _without_links(item, linked or _is_linked(str(name)))
             for name, item in value.items()
-            if not ((linked or _is_linked(str(name))) and _is_link(str(name)))
+            if not (_is_always_link(str(name)) or ((linked or _is_linked(str(name))) and _is_link(str(name))))
         }
     if isinstance(value, (list, tuple)):
         return [_without_links(item, linked) for item in value]
@@ -108,11 +131,6 @@ def _without_links(value: Any, linked: bool) -> Any:
 
 
 # The names are few and the same in every record, and each is judged thousands of times a page.
-@lru_cache(maxsize=4096)
-def _is_private(name: str) -> bool:
-    return is_private_name(name)
-
-
 @lru_cache(maxsize=4096)
 def _is_linked(name: str) -> bool:
     plain = _plain(name)
@@ -122,6 +140,11 @@ def _is_linked(name: str) -> bool:
 @lru_cache(maxsize=4096)
 def _is_link(name: str) -> bool:
     return _plain(name) in _LINKS
+
+
+@lru_cache(maxsize=4096)
+def _is_always_link(name: str) -> bool:
+    return _plain(name) in _ALWAYS_LINKS
 
 
 def _plain(name: str) -> str:

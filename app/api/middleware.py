@@ -86,6 +86,8 @@ class UnexpectedErrorMiddleware:
 
         try:
             await self.app(scope, receive, watching)
+        except InterruptedAnswer:
+            raise  # cut off on purpose, by somebody who has said why
         except Exception as error:
             request = Request(scope)
             log: RequestLog = scope["state"]["gateway_log"]

@@ -42,7 +42,7 @@ TAGS = [
 ]
 
 SECURITY_SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, as a bearer token."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of the issuer."},
     "apiKey": {
         "type": "apiKey",
         "in": "header",
@@ -145,9 +145,15 @@ def _add_examples(document: dict[str, Any], providers: Mapping[str, Provider]) -
     for schema in document["components"]["schemas"].values():
         for field in vendors.keys() & schema.get("properties", {}).keys():
             schema["properties"][field]["examples"] = vendors[field]
-    for parameter in paths["/events"]["get"]["parameters"]:
-        if parameter["name"] in vendors:
-            parameter["schema"]["items"]["examples"] = vendors[parameter["name"]]
+    for path in ("/events", "/events/export", "/events/stream"):
+        for parameter in paths[path]["get"]["parameters"]:
+            if parameter["name"] in vendors:
+                parameter["schema"]["items"]["examples"] = vendors[parameter["name"]]
+    for path, media_type, text in (
+        ("/events/export", "application/x-ndjson", examples.exported(providers)),
+        ("/events/stream", "text/event-stream", examples.streamed(providers)),
+    ):
+        paths[path]["get"]["responses"]["200"]["content"][media_type]["example"] = text
 
 
 def problem_schemas() -> dict[str, Any]:

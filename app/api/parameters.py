@@ -116,3 +116,52 @@ def event_parameters() -> list[Json]:
 def count_parameters() -> list[Json]:
     """The OpenAPI parameters of `GET /events/count`: the same filters."""
     return [parameter for parameter in event_parameters() if parameter["name"] not in NOT_COUNTED] + [EXACT]
+
+FORMAT: Json = {
+    "name": "format",
+    **_choice(
+        "`ndjson` (default): one event a line, as in `GET /events`, and a last line that says whether all came. `csv`:"
+        " RFC 4180. `ocsf`: Entity Management (3004) of OCSF 1.7. `cloudevents`: CloudEvents 1.0. `ecs`: Elastic Common"
+        " Schema 8. The last three are NDJSON, too.",
+        "ndjson", "csv", "ocsf", "cloudevents", "ecs",
+    ),
+}  # fmt: skip
+
+AFTER: Json = {
+    "name": "after",
+    **_text(
+        "The `id` of the last event that came whole, where a connection broke: goes on right behind it. Beside it, send"
+        " the same filters with the same `since`, or the `Export-Cursor` as `cursor`."
+    ),
+}
+
+#: What an export has no use for: it has no pages, and is complete or says that it is not.
+NOT_EXPORTED = ("limit", "partial", "follow")
+
+#: What is settled for a stream: it goes upwards, from now on, for ever.
+NOT_STREAMED = ("until", "order", "limit", "partial", "follow")
+
+
+def export_parameters() -> list[Json]:
+    """The OpenAPI parameters of `GET /events/export`."""
+    filters = [parameter for parameter in event_parameters() if parameter["name"] not in NOT_EXPORTED]
+    return [FORMAT, *(_only_raw(parameter) for parameter in filters), AFTER]
+
+
+def stream_parameters() -> list[Json]:
+    """The OpenAPI parameters of `GET /events/stream`."""
+    since = _text(f"Begin with the events at or after this time. {_TIME} Default: now. Of no effect when resuming.")
+    header = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": False,
+        "description": "The `id` of the last event that came: goes on right behind it. It goes before `cursor`.",
+        "schema": {"type": "string", "minLength": 1},
+    }
+    filters = [parameter for parameter in event_parameters() if parameter["name"] not in NOT_STREAMED]
+    described = [{"name": "since", **since} if one["name"] == "since" else _only_raw(one) for one in filters]
+    return [*described, header]
+
+
+def _only_raw(parameter: Json) -> Json:
+    return INCLUDE_RAW if parameter["name"] == "include" else parameter

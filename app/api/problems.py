@@ -50,6 +50,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "source_unauthorized": (502, "A source refuses the gateway's credentials"),
     "source_unavailable": (503, "A source cannot answer at present"),
     "overloaded": (503, "The gateway has too much to do"),
+    "issuer_unavailable": (503, "The token issuer's keys cannot be had"),
     "not_ready": (503, "The gateway is not ready"),
     "source_timeout": (504, "A source did not answer in time"),
 }

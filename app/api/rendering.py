@@ -16,16 +16,20 @@ from app.domain.event import Event
 from app.domain.record import Record
 from app.domain.times import format_seconds
 from app.engine.masking import Mask
+from app.engine.pseudonyms import Pseudonyms
 from app.feed.model import Page, SourceStatus, Totals
 
 
-def render_page(page: Page, caller: Caller) -> bytes:
-    """The body of `GET /events`, with what `caller` may not see masked."""
+def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> bytes:
+    """The body of `GET /events`, with what `caller` may not see masked; `pseudonyms` where that includes people."""
     masks: dict[tuple[str, ...], Mask] = {}
     private, raw = caller.may("pii:read"), "raw" in page.include
     return encode(
         {
-            "data": [visible_event(record, private=private, raw=raw, masks=masks) for record in page.records],
+            "data": [
+                visible_event(record, private=private, raw=raw, masks=masks, pseudonyms=pseudonyms)
+                for record in page.records
+            ],
             "page": {
                 "limit": page.limit,
                 "order": page.order,
@@ -60,9 +64,9 @@ def totals_body(totals: Totals) -> dict[str, Any]:
     }
 
 
-def render_event(record: Record, caller: Caller, raw: bool) -> bytes:
+def render_event(record: Record, caller: Caller, raw: bool, pseudonyms: Pseudonyms | None = None) -> bytes:
     """The body of `GET /events/{event_id}`."""
-    return encode(visible_event(record, private=caller.may("pii:read"), raw=raw))
+    return encode(visible_event(record, private=caller.may("pii:read"), raw=raw, pseudonyms=pseudonyms))
 
 
 def encode(body: dict[str, Any] | Event) -> bytes:

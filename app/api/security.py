@@ -10,6 +10,7 @@ from fastapi import Request
 from app.api.context import request_log
 from app.api.keys import Keyring
 from app.api.rates import Rates
+from app.api.tokens import Tokens, is_token
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
 
@@ -20,21 +21,29 @@ _EVERYBODY = Caller(name="anonymous", scopes=frozenset(SCOPES))
 
 class Guard:
     """Turns a request into its Caller. Without a `keyring`, authentication is off and every caller may do
-    everything.
+    everything. With `tokens`, a JWT is good as well.
     """
 
-    def __init__(self, keyring: Keyring | None, rates: Rates | None = None) -> None:
+    def __init__(self, keyring: Keyring | None, rates: Rates | None = None, tokens: Tokens | None = None) -> None:
         self.keyring = keyring
         self.rates = rates or Rates()
+        self.tokens = tokens
 
     async def identify(self, request: Request) -> Caller:
-        """Raises Unauthenticated; with authentication off, Forbidden for a request that did not come over
-        loopback.
+        """Raises Unauthenticated, IssuerUnavailable; with authentication off, Forbidden for a request that did not
+        come over loopback.
         """
         if self.keyring is None:
             _require_local(request)
             return _EVERYBODY
-        return self.keyring.caller(_presented_key(request))
+        presented = _presented_key(request)
+        if self.tokens is not None and is_token(presented):
+            return await self.tokens.caller(presented)
+        return self.keyring.caller(presented)
+
+    async def aclose(self) -> None:
+        if self.tokens is not None:
+            await self.tokens.aclose()
 
 
 def requires(scope: str) -> Callable[[Request], Awaitable[Caller]]:

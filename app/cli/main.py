@@ -1,8 +1,8 @@
 """The command `audit-gateway`. Each command imports what it needs when it runs: `--help` must not wait for a
 server.
 
-Exit codes: 0 for success and for a stop by SIGINT or SIGTERM, 1 for a failure while running, 2 for a wrong
-setting or argument.
+Exit codes: 0 for success, and for a server's stop by SIGINT or SIGTERM; 1 for a failure while running, such as a
+source that fails; 2 for a wrong setting or argument; 130 for any other command that Ctrl-C stops.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ from typing import Annotated
 
 import typer
 
+from app.cli import asking
+from app.cli.flags import filtered
 from app.domain.errors import ConfigurationError
 
 cli = typer.Typer(
     name="audit-gateway",
     help="One feed of audit events over several e-signature accounts.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # they print local variables, and so secrets
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # --envelope_id, as the API has it, is --envelope-id too.
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
 )
 keys = typer.Typer(help="API keys of the gateway's callers.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")
@@ -46,6 +51,11 @@ def serve(
     from app.cli.serving import Options, serve_gateway
 
     raise typer.Exit(serve_gateway(Options(sandbox, sandbox_events, host, port, workers, config)))
+
+
+for _command in (asking.events, asking.count, asking.export):
+    cli.command(epilog=asking.EPILOG)(filtered(_command))
+cli.command(epilog=asking.EPILOG)(asking.sources)
 
 
 @keys.command("new")
@@ -86,7 +96,8 @@ def probe(
         Path | None, typer.Option(metavar="FILE", help="A TOML file with settings; default: GATEWAY_CONFIG.")
     ] = None,
     wait: Annotated[
-        float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for new events, to see their lag.")
+        float,
+        typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for new events, to see their lag."),
     ] = 20.0,
 ) -> None:
     """Try each source's credentials and permissions, and find out what the providers' documents leave open."""

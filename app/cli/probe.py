@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -26,14 +27,14 @@ _OPERATOR = Caller("probe", frozenset(SCOPES))
 
 def probe_sources(config: Path | None, wait: float) -> int:
     """Prints the report; returns 0, or 1 where a source cannot be read. Raises ConfigurationError."""
-    import os
-
     configuration = load_configuration(config)
     sources = build_sources(configuration, find_providers(provider_paths(os.environ)))
     reports = asyncio.run(_probe(sources, configuration.settings.cursor_secrets, wait))
     console = Console()
     for name, findings in reports.items():
-        table = Table("what", "", "found", "setting", title=f"source {name}", title_justify="left", expand=False)
+        table = Table(title=f"source {name}", title_justify="left")
+        for heading in ("what", "", "found", "setting"):
+            table.add_column(heading, overflow="fold")
         for finding in findings:
             state = f"[{_STYLES[finding.state]}]{finding.state}[/]"
             table.add_row(finding.topic, state, finding.found, finding.advice or "")
@@ -48,22 +49,33 @@ async def _probe(sources: Sequence[Source], secrets: tuple[str, ...], wait: floa
         for source in sources:
             found = list(await source.probe(Spent(deadline=time.monotonic() + 120)))
             if not any(finding.state == "failed" for finding in found):
-                found += await _measure_lag(feed, source, wait)
+                found += await measure_lag(feed, source, wait)
             reports[source.name] = found
         return reports
     finally:
         await feed.aclose()
 
 
-async def _measure_lag(feed: Feed, source: Source, wait: float) -> list[Finding]:
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+async def measure_lag(
+    feed: Feed,
+    source: Source,
+    wait: float,
+    *,
+    clock: Callable[[], int] = _now,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> list[Finding]:
     """Looks twice, `wait` seconds apart: a record that is there the second time and is older than the first look came
-    at least that much late."""
-    now = time.time_ns() // 1000
+    at least that much late. `clock` gives µs since the epoch."""
+    now = clock()
     asked = Asked(given={"source": (source.name,), "since": now - _RECENT, "order": "asc"}, limit=1000)
     try:
         first = await feed.page(asked, _OPERATOR)
-        looked = time.time_ns() // 1000
-        await asyncio.sleep(wait)
+        looked = clock()
+        await sleep(wait)
         second = await feed.page(asked, _OPERATOR)
     except SourcesFailed as error:
         return [Finding("lag", "failed", error.detail)]

@@ -107,7 +107,8 @@ def _key_of_this_run(configuration: Configuration, options: Options) -> str | No
     if options.sandbox:
         make_keyring(settings, sandbox=True)
         return SANDBOX_KEY
-    if settings.api_keys is None and settings.api_keys_file is None and is_loopback(options.host):
+    given = settings.api_keys or settings.api_keys_file or settings.jwt_issuer
+    if given is None and is_loopback(options.host):
         key = new_key()
         os.environ["GATEWAY_API_KEYS"] = ApiKey("this-run", hash_of(key), frozenset(SCOPES)).line()
         return key

@@ -99,6 +99,12 @@ class RateLimited(CallerError):
         self.retry_after = retry_after
 
 
+class IssuerUnavailable(GatewayError):
+    """The token issuer's keys cannot be had, so that no token can be judged."""
+
+    code = "issuer_unavailable"
+
+
 class SourceError(GatewayError):
     """One source could not answer.
 

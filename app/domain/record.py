@@ -34,5 +34,9 @@ class Record(Protocol):
         """(name, text) pairs that `q` is looked for in, where the gateway judges `q`. `name` is what the provider
         calls the text, so that a caller who may not see phones is not answered by one."""
 
+    def identities(self) -> Iterable[str]:
+        """Names and e-mail addresses of the people who may be mentioned anywhere in the event or its raw record: what
+        pseudonyms are put for where GATEWAY_MASK_IDENTITY is set."""
+
     def private_values(self) -> Iterable[str]:
         """Values that a caller without `pii:read` must not see anywhere in the event: ids, phones, addresses."""

@@ -20,22 +20,26 @@ def _covers(pattern: str, type_: str) -> bool:
     return type_.startswith(pattern[:-1]) if pattern.endswith(".*") else type_ == pattern
 
 
-def event_filter(query: Query) -> Callable[[Event], bool] | None:
-    """A test for `actor` and `recipient`; None where the query has neither."""
+def event_filter(query: Query, shown: Callable[[str], str] | None = None) -> Callable[[Event], bool] | None:
+    """A test for `actor` and `recipient`; None where the query has neither. `shown` gives what the caller sees for an
+    e-mail address, and must then ask by."""
     actor = query.actor.casefold() if query.actor else None
     recipient = query.recipient.casefold() if query.recipient else None
     if actor is None and recipient is None:
         return None
 
+    def email(address: str | None) -> str:
+        return (shown(address) if shown is not None and address else address or "").casefold()
+
     def test(event: Event) -> bool:
-        if actor is not None and (event.actor.email or "").casefold() != actor:
+        if actor is not None and email(event.actor.email) != actor:
             return False
         if recipient is None:
             return True
         person = event.recipient
         return person is not None and recipient in (
             (person.id or "").casefold(),
-            (person.email or "").casefold(),
+            email(person.email),
         )
 
     return test

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Any
 
 MASK = "***"
 
@@ -37,6 +39,15 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SEPARATORS = re.compile(r"[\s().+/-]")
 _SEPARATOR = r"[\s().+/-]{0,3}"
 
+#: Phones as they are written internationally, and the national ids that are a date of birth with a dash and a number.
+#: They are hidden wherever they stand, also where no record says whose they are.
+_ALWAYS = (
+    r"(?<![\w.+])(?:\+|\b00(?=[1-9]))\d(?:[ ().-]{0,2}\d){6,14}(?!\w)",
+    r"(?<![\w-])(?:\d\d)?(?:[0-3]\d[01]\d\d\d|\d\d[01]\d[0-3]\d)[-+]\d{3}[\dA-Z](?![\w-])",
+)
+
+_SHORTEST = 3  #: characters of a value that is looked for elsewhere because its name is private
+
 Mask = Callable[[str], str]
 
 
@@ -48,12 +59,26 @@ def mask_for(values: Iterable[str]) -> Mask:
     would otherwise be found in every other timestamp.
     """
     patterns = [_pattern(value.strip()) for value in sorted(values, key=len, reverse=True) if value.strip()]
-    if not patterns:
-        return lambda text: text
+    patterns += _ALWAYS
     pattern = re.compile("|".join(patterns), re.IGNORECASE)
     return lambda text: pattern.sub(MASK, text)
 
 
+def private_leaves(value: Any, private: bool = False) -> Iterator[str]:
+    """The texts and numbers under private names, however deep: what must not be told elsewhere either."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from private_leaves(item, private or is_private_name(str(name)))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from private_leaves(item, private)
+    elif private and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        text = str(value).strip()
+        if len(text) >= _SHORTEST:
+            yield text
+
+
+@lru_cache(maxsize=4096)
 def is_private_name(name: str) -> bool:
     """Whether values under a key of this name are phones, national ids or addresses, whatever its way of
     writing.

@@ -44,6 +44,7 @@ class Merge:
         self.streams = list(streams)
         self.limit = limit
         self.records: list[Record] = []
+        self.origins: list[Stream] = []  #: of each record, the stream that brought it
         self.has_more = False
         self._ascending = ascending
         self._ceiling: int | None = None
@@ -69,21 +70,24 @@ class Merge:
         while True:
             candidate = self._best()
             if candidate is None or not self._below_ceiling(candidate.buffer[0].key):
-                waiting = [s for s in self.streams if self._can_give(s) and self._is_open(s)]
+                waiting = self._waiting()
                 self.has_more = not waiting and any(s.stopped or s.failed for s in self.streams)
                 return waiting
             key = candidate.buffer[0].key
             blocking = [s for s in self.streams if s is not candidate and self._blocks(s, key)]
             if any(s.stopped for s in blocking):
-                # A stream that goes no further on this page may still hold an earlier event: the page ends here.
-                self.has_more = True
-                return []
+                # A stream that goes no further on this page may still hold an earlier event: the page ends there, and
+                # the others have to be known as far.
+                waiting = self._waiting()
+                self.has_more = not waiting
+                return waiting
             if blocking:
                 return blocking
             if len(self.records) == self.limit:
                 self.has_more = True
                 return []
             self.records.append(candidate.buffer.popleft())
+            self.origins.append(candidate)
             candidate.last = key
             candidate.emitted += 1
 
@@ -96,6 +100,10 @@ class Merge:
 
     def _below_ceiling(self, key: Position) -> bool:
         return self._ceiling is None or key < (self._ceiling,)
+
+    def _waiting(self) -> list[Stream]:
+        """The streams to read before the page can end where it cannot go on."""
+        return [s for s in self.streams if self._can_give(s) and self._is_open(s)]
 
     def _can_give(self, stream: Stream) -> bool:
         return not (stream.buffer or stream.ended or stream.stopped or stream.failed)

@@ -106,7 +106,7 @@ class PositionWalk(Generic[R]):
             self._begin = None
             self._narrow()
         if self._begin is None and not self._found():
-            return [self._probe()]
+            return self._probes_to_make(most)
         ready = len(self._ready())
         if self._is_over() or ready >= count:
             return []
@@ -223,6 +223,13 @@ class PositionWalk(Generic[R]):
         half for every two, or it is cut in the middle until it has. That bounds the search by twice a binary one, on
         any history."""
         return 2 * log2((self._end() - self._first() + 2) / (self._high - self._low)) + 3
+
+    def _probes_to_make(self, most: int) -> list[int]:
+        """The pages to look at next. The first guess takes the log to end now; the last page, fetched beside it, says
+        when it really ends, for an account that has been silent for months."""
+        assert self._total is not None
+        guess, last = self._probe(), self._page_of(self._total - 1)
+        return [guess] if last in self._pages or last == guess or most < 2 else [guess, last]
 
     def _probe(self) -> int:
         """The page to look at next, strictly between the bounds."""

@@ -10,7 +10,9 @@ from typing import Any
 
 from app.domain.caller import Caller
 from app.domain.errors import (
+    Forbidden,
     NotFound,
+    ParameterError,
     SourceError,
     SourceForbidden,
     SourcesFailed,
@@ -19,9 +21,10 @@ from app.domain.errors import (
 )
 from app.engine.cursor import CursorSealer
 from app.engine.eventid import decode_event_id, source_hash
-from app.feed.model import Asked, Page, Totals
+from app.engine.pseudonyms import Pseudonyms
+from app.feed.model import Asked, Page, Start, Totals
 from app.feed.pager import Pager
-from app.feed.plan import Plan, first_plan, next_plan
+from app.feed.plan import Plan, begun_at, first_plan, next_plan, state_of
 from app.feed.totals import Counter, TotalsCache
 from app.providers.base import Record, Source, Spent
 from app.providers.observer import NoObserver, Observer
@@ -39,6 +42,7 @@ class FeedSettings:
     totals_ttl: float = 30.0
     clock: Callable[[], int] | None = None
     observer: Observer = field(default_factory=NoObserver)
+    pseudonyms: Pseudonyms | None = None  #: what stands for people where callers without `pii:read` must not see them
 
 
 class Feed:
@@ -75,6 +79,22 @@ class Feed:
             page.total = totals
         return page
 
+    def start(self, asked: Asked, caller: Caller, *, at: int | None = None) -> Start:
+        """Where a walk begins that is asked for like a page; reads nothing. `at` (µs) begins it with the events of that
+        microsecond, or where `asked.cursor` stands if that is further on. Raises CallerError."""
+        plan = self._plan(asked, caller, self.now())
+        if at is not None:
+            if plan.partial:
+                raise ParameterError("invalid_parameter", [("partial", "has no one place to go on from; leave it out")])
+            plan = begun_at(plan, at)
+        states = {name: plan.states.get(name, {}) for name in plan.active}
+        cursor = self._sealer.seal(state_of(plan, plan.position, states))
+        return Start(cursor, plan.position, plan.query, plan.window, plan.include, plan.partial, plan.active)
+
+    def now(self) -> int:
+        """µs since the epoch, on the clock that windows are cut by."""
+        return self._clock()
+
     async def totals(self, asked: Asked, caller: Caller, *, fresh: bool = False, exact: bool = False) -> Totals:
         """How many events or envelopes the filters select, per source. `exact` counts events one by one where no
         cheaper way exists. Raises CallerError and SourcesFailed."""
@@ -84,8 +104,13 @@ class Feed:
 
     def _plan(self, asked: Asked, caller: Caller, now: int) -> Plan:
         if asked.cursor is not None:
-            return next_plan(asked, caller, self.sources, self._sealer.open(asked.cursor))
-        return first_plan(asked, caller, self.sources, now=now, default_window=self.settings.default_window)
+            plan = next_plan(asked, caller, self.sources, self._sealer.open(asked.cursor))
+        else:
+            plan = first_plan(asked, caller, self.sources, now=now, default_window=self.settings.default_window)
+        if plan.query.owner is not None and self.settings.pseudonyms is not None and not caller.may("pii:read"):
+            # Only the provider can judge it, by the address itself: the answer would tell whose envelopes these are.
+            raise Forbidden("owner needs the scope pii:read here, because people are shown by pseudonyms")
+        return plan
 
     def _pager(self, caller: Caller, begun: float, now: int) -> Callable[[Plan], Pager]:
         def make(plan: Plan) -> Pager:
@@ -98,6 +123,7 @@ class Feed:
                 half_time=begun + self.settings.deadline / 2,
                 scan=self.settings.scan,
                 observer=self.settings.observer,
+                pseudonyms=self.settings.pseudonyms,
             )
 
         return make

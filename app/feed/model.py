@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.domain.errors import SourceError
-from app.domain.query import Order, Window
+from app.domain.order import Position
+from app.domain.query import Order, Query, Window
 from app.providers.base import Record, Relation
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]
@@ -71,7 +72,10 @@ class Totals:
 
 @dataclass(slots=True)
 class Page:
-    """One page of events, still as records, so that whoever shows them decides what the caller may see."""
+    """One page of events, still as records, so that whoever shows them decides what the caller may see.
+
+    `position`: every source that did not fail is delivered up to here. `cursor_after(index)` seals a cursor that goes
+    on right behind `records[index]`, as if the page had ended there."""
 
     records: list[Record]
     limit: int
@@ -82,4 +86,19 @@ class Page:
     window: Window
     sources: list[SourceStatus]
     include: frozenset[str]
+    position: Position
+    cursor_after: Callable[[int], str] = field(repr=False)
     total: Totals | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a walk begins, before anything is read: `cursor` holds all of it. `sources` are those that are read."""
+
+    cursor: str
+    position: Position
+    query: Query
+    window: Window
+    include: frozenset[str]
+    partial: bool
+    sources: tuple[str, ...]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
-from app.domain.order import Position, is_beyond
-from app.domain.query import Query
+from app.domain.order import Position, further, is_beyond
 from app.domain.times import DAY, SECOND
 from app.engine.cursor import CursorState, StreamState
-from app.engine.filters import event_filter, matches_text, matches_type
-from app.engine.masking import is_private_name, mask_for
 from app.engine.merge import Merge, Stream
+from app.engine.pseudonyms import Pseudonyms
+from app.feed.judging import filter_for
 from app.feed.model import Page, SourceStatus
-from app.feed.plan import Plan
-from app.providers.base import Reader, Record, Source, Span, Spent
+from app.feed.plan import Plan, state_of
+from app.providers.base import Reader, Source, Span, Spent
 from app.providers.concurrency import together
 from app.providers.observer import Observer
 
@@ -56,6 +56,7 @@ class Pager:
         half_time: float,
         scan: int,
         observer: Observer,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._observer = observer
         self._plan, self._sources, self._now = plan, sources, now
@@ -65,7 +66,7 @@ class Pager:
         self._filters = bool(
             plan.query.type or plan.query.provider_type or plan.query.actor or plan.query.recipient or plan.query.q
         )
-        self._keeps = {name: _filter_for(plan.query, sources[name], caller) for name in plan.active}
+        self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
         self._readings = [reading for name in plan.active for reading in self._open(sources[name])]
         self._merge = Merge(
             [reading.stream for reading in self._readings], ascending=plan.query.ascending, limit=plan.limit
@@ -120,6 +121,8 @@ class Pager:
             window=plan.window,
             sources=self._statuses(),
             include=plan.include,
+            position=boundary,
+            cursor_after=lambda index: seal(self._state(merge.records[index].key, index)),
         )
 
     # ---- reading -------------------------------------------------------------------------------------------------
@@ -205,33 +208,39 @@ class Pager:
 
     # ---- what the page says of itself ----------------------------------------------------------------------------
 
-    def _state(self, boundary: Position) -> CursorState:
+    def _state(self, boundary: Position, cut: int | None = None) -> CursorState:
+        """Where the walk stands behind this page; with `cut`, behind the record of that index, as if it were the last:
+        then `boundary` is its key."""
         plan, merge = self._plan, self._merge
+        end = len(merge.records) if cut is None else cut + 1
+        given = Counter(id(stream) for stream in merge.origins[:end])
+        withheld = {id(stream) for stream in merge.origins[end:]}
         states: dict[str, dict[str, StreamState]] = {name: {} for name in plan.active}
         for name, streams in plan.states.items():
             states[name].update({stream: state for stream, state in streams.items() if state.done})
         for reading in self._readings:
             stream = reading.stream
-            if merge.finished(stream) and self._status[stream.source].status != "forbidden":
+            whole = id(stream) not in withheld
+            if whole and merge.finished(stream) and self._status[stream.source].status != "forbidden":
                 states[stream.source][stream.name] = StreamState(done=True)
                 continue
-            position = merge.resume(stream, boundary)
+            position = merge.resume(stream, boundary) if whole else self._before_the_end(stream, boundary, end)
             hint = reading.reader.hint(position) if reading.was_read else None
             states[stream.source][stream.name] = StreamState(
                 None if position == boundary else list(position),
                 hint or reading.old.hint,
-                share=1000 * stream.emitted // len(merge.records) if merge.records else reading.old.share,
+                share=1000 * given[id(stream)] // end if end else reading.old.share,
             )
-        return CursorState(
-            query=plan.query,
-            since=plan.window.since,
-            until=plan.window.until,
-            limit=plan.limit,
-            include=tuple(sorted(plan.include)),
-            partial=plan.partial,
-            position=list(boundary),
-            sources=states,
-        )
+        return state_of(plan, boundary, states)
+
+    def _before_the_end(self, stream: Stream, boundary: Position, end: int) -> Position:
+        """From where to read a stream that has records behind the first `end` of the page."""
+        edge = boundary
+        if stream.failed:
+            # The others went on without it: only what it gave itself is behind it.
+            pairs = zip(self._merge.records[:end], self._merge.origins[:end], strict=True)
+            edge = [stream.position, *(record.key for record, origin in pairs if origin is stream)][-1]
+        return further(edge, stream.position, self._plan.query.ascending)
 
     def _statuses(self) -> list[SourceStatus]:
         for name, status in self._status.items():
@@ -250,29 +259,3 @@ class Pager:
         settled = min(answers, default=self._now) - int(self._sources[name].settle * SECOND)
         until = self._plan.window.until
         return settled if until is None else min(until, settled)
-
-
-def _filter_for(query: Query, source: Source, caller: Caller) -> Callable[[Record], bool]:
-    """Whether a record of this source is let through by the filters that the gateway judges."""
-    people = event_filter(query)
-    wanted = query.q
-    sees_all = caller.may("pii:read")
-    if wanted is not None and source.filters.get("q") == "native" and sees_all:
-        wanted = None
-
-    def keeps(record: Record) -> bool:
-        if not matches_type(query, record.type, record.provider_type):
-            return False
-        if people is not None and not people(record.event()):
-            return False
-        return wanted is None or _holds(record, wanted, sees_all)
-
-    return keeps
-
-
-def _holds(record: Record, wanted: str, sees_all: bool) -> bool:
-    """Whether `wanted` is in the record, as far as the caller may see it: a match on a hidden value would tell it."""
-    if sees_all:
-        return matches_text(wanted, (text for _, text in record.texts()))
-    mask = mask_for(set(record.private_values()))
-    return matches_text(wanted, (mask(text) for name, text in record.texts() if not is_private_name(name)))

@@ -7,7 +7,7 @@ the feed's business; here each is only valid on its own.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,15 +107,16 @@ PARAMETERS: dict[str, Parameter] = {
 _NOT_FILTERS = ("limit", "cursor", "include", "partial")
 
 
-def parse_parameters(pairs: Iterable[tuple[str, str]]) -> Asked:
-    """The call that (name, text) pairs ask for, in the order they were written.
+def parse_parameters(pairs: Iterable[tuple[str, str]], offered: Collection[str] = PARAMETERS) -> Asked:
+    """The call that (name, text) pairs ask for, in the order they were written. `offered`: the names that the caller
+    of this call may choose from, to hint at the nearest one.
 
     Raises ParameterError (`unknown_parameter`, `invalid_parameter`, `invalid_window`) naming every parameter at fault.
     """
     texts: dict[str, list[str]] = {}
     for name, text in pairs:
         texts.setdefault(name, []).append(text)
-    if unknown := [(name, _unknown(name)) for name in texts if name not in PARAMETERS]:
+    if unknown := [(name, _unknown(name, offered)) for name in texts if name not in PARAMETERS]:
         raise ParameterError("unknown_parameter", unknown)
     values: dict[str, Any] = {}
     errors: list[tuple[str, str]] = []
@@ -148,9 +149,9 @@ def _read(parameter: Parameter, written: list[str]) -> Any:
     return parameter.read(written[0])
 
 
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), PARAMETERS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(PARAMETERS)}"
+def _unknown(name: str, offered: Collection[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), offered, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(offered)}"
     return f"is not a parameter of this call; {hint}"
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor, ParameterError
-from app.domain.order import Position
+from app.domain.order import Position, further, is_beyond
 from app.domain.query import Query, Window
 from app.domain.times import format_seconds, to_micros
 from app.engine.cursor import CursorState, StreamState
@@ -100,6 +102,39 @@ def next_plan(asked: Asked, caller: Caller, sources: Mapping[str, Source], state
         skipped={name: reason for name, reason in skipped.items() if name not in state.sources},
         position=tuple(state.position),
         states=state.sources,
+    )
+
+
+def begun_at(plan: Plan, time: int) -> Plan:
+    """The plan, beginning with the events of the microsecond `time`, or where it stands if that is further on. Only
+    for a plan whose sources all stand at one place."""
+    ascending = plan.query.ascending
+    # Descending, events of `time` itself are before the next microsecond.
+    edge: Position = (time,) if ascending else (time + 1,)
+    states = {
+        name: {stream: _not_behind(state, edge, ascending) for stream, state in streams.items()}
+        for name, streams in plan.states.items()
+    }
+    return replace(plan, position=further(plan.position, edge, ascending), states=states)
+
+
+def _not_behind(state: StreamState, edge: Position, ascending: bool) -> StreamState:
+    if state.position is None or is_beyond(tuple(state.position), edge, ascending):
+        return state
+    return msgspec.structs.replace(state, position=None)
+
+
+def state_of(plan: Plan, position: Position, states: Mapping[str, Mapping[str, StreamState]]) -> CursorState:
+    """What a cursor holds of a walk of `plan` that stands at `position`. `states` has every active source."""
+    return CursorState(
+        query=plan.query,
+        since=plan.window.since,
+        until=plan.window.until,
+        limit=plan.limit,
+        include=tuple(sorted(plan.include)),
+        partial=plan.partial,
+        position=list(position),
+        sources={name: dict(streams) for name, streams in states.items()},
     )
 
 

@@ -50,7 +50,10 @@ class TotalsCache:
             self._cache.pop(key, None)
             held = None
         known = held is not None and held.done() and held.exception() is None
-        return await self._fetch(key, window.since, until), known
+        fetching = asyncio.ensure_future(self._fetch(key, window.since, until))
+        # Whoever asked may be gone when it fails; an exception that nobody hears would be logged, with its text.
+        fetching.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+        return await asyncio.shield(fetching), known
 
     @cachedmethod(lambda self: self._cache, key=lambda self, key, since, until: key)
     async def _fetch(self, key: _Key, since: int, until: int) -> Total:

@@ -52,6 +52,9 @@ class MemoryRecord:
     def texts(self) -> Iterable[tuple[str, str]]:
         return [("envelope", f"e{self.number // 3}"), ("actor", "anna@example.com"), ("phone", PHONE)]
 
+    def identities(self) -> Iterable[str]:
+        return ["anna@example.com", "Jonas", "jonas@example.com"]
+
     def private_values(self) -> Iterable[str]:
         return [PHONE, NATIONAL_ID]
 

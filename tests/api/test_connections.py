@@ -72,10 +72,14 @@ def test_the_second_request_of_a_connection_is_timed_too(port: int) -> None:
 def test_a_body_that_trickles_in_behind_the_answer_is_cut_off(port: int) -> None:
     connection = talk(port, b"GET /health/live HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
     assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
-    with connection, pytest.raises((BrokenPipeError, ConnectionResetError)):
+
+    def trickle() -> None:
         for _ in range(200):
             connection.sendall(b"x")
             time.sleep(SHORT / 10)
+
+    with connection, pytest.raises((BrokenPipeError, ConnectionResetError)):
+        trickle()
 
 
 @pytest.mark.parametrize(

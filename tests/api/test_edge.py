@@ -95,8 +95,7 @@ async def test_too_many_at_a_time_are_turned_away_and_the_rest_served() -> None:
     source = Busy()
     async with opened(make_app([source], max_in_flight=3)) as client:
         under_way = [asyncio.create_task(client.get("/events")) for _ in range(3)]
-        while source.calls < 6:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: source.calls >= 6)
         refused = await client.get("/events")
         alive = await client.get("/health/live")
         source.enough = True
@@ -132,8 +131,7 @@ async def test_work_that_the_server_cancels_stays_cancelled() -> None:
     source = Busy()
     async with opened(make_app([source])) as client:
         task = asyncio.create_task(client.get("/events"))
-        while source.calls < 3:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: source.calls >= 3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

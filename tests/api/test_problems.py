@@ -47,6 +47,7 @@ RAISED: dict[str, Callable[[], Exception]] = {
     "invalid_window": parameter("invalid_window"),
     "rate_limited": lambda: errors.RateLimited("Try again in 7 s.", retry_after=6.2),
     "internal_error": lambda: ValueError(SECRET),
+    "issuer_unavailable": lambda: errors.IssuerUnavailable("The issuer's keys cannot be had."),
     "source_failed": lambda: failed(errors.SourceFailed, provider_request_id="req-1"),
     "source_unauthorized": lambda: failed(errors.SourceUnauthorized),
     "source_unavailable": lambda: failed(errors.SourceUnavailable, retry_after=12.2),

@@ -187,3 +187,41 @@ def test_the_sandbox_reads_no_source_that_was_configured(clean: Path, monkeypatc
     assert found.tables == ()
     assert dict(found.environment) == {"ACME_TOKEN": "emulated"}
     assert found.settings.scan == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GATEWAY_RATE", "many"),
+        ("GATEWAY_RATE", "0/minute"),
+        ("GATEWAY_RATE", "5/fortnight"),
+        ("GATEWAY_MAX_IN_FLIGHT", "0"),
+        ("GATEWAY_HEAD_TIMEOUT", "0"),
+        ("GATEWAY_HEAD_TIMEOUT", "nan"),
+        ("GATEWAY_DRAIN", "-1"),
+        ("GATEWAY_MASK_IDENTITY", "perhaps"),
+        ("GATEWAY_IDENTITY_SECRET", "hunter2"),
+    ],
+)
+def test_the_bounds_towards_callers(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(env_file=None)
+    assert caught.value.detail.startswith(f"{name}: ")
+    assert "hunter2" not in caught.value.detail
+
+
+def test_pseudonyms_have_a_secret_of_their_own_or_the_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_MASK_IDENTITY", "true")
+    alone = load_configuration(env_file=None)
+    assert any("GATEWAY_IDENTITY_SECRET" in warning for warning in alone.warnings)
+    monkeypatch.setenv("GATEWAY_CURSOR_SECRET", f"{'c' * 32},{'d' * 32}")
+    cursors = load_configuration(env_file=None)
+    assert not any("GATEWAY_IDENTITY_SECRET" in warning for warning in cursors.warnings)
+    monkeypatch.setenv("GATEWAY_IDENTITY_SECRET", "i" * 32)
+    own = load_configuration(env_file=None)
+    monkeypatch.setenv("GATEWAY_CURSOR_SECRET", "e" * 32)
+    rotated = load_configuration(env_file=None)
+    made = [each.settings.pseudonyms.of("anna@example.com") for each in (alone, cursors, own, rotated)]
+    assert len(set(made)) == 3
+    assert made[2] == made[3], "cursors' secrets may be changed without renaming people"

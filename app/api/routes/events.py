@@ -75,7 +75,8 @@ async def list_events(request: Request, caller: Annotated[Caller, Depends(requir
     headers = {"Cache-Control": "no-store"}
     if page.next_cursor is not None:
         headers["Link"] = f'<{_next_url(request, pairs, page.next_cursor)}>; rel="next"'
-    return Response(render_page(page, caller), media_type="application/json", headers=headers)
+    body = render_page(page, caller, request.app.state.pseudonyms)
+    return Response(body, media_type="application/json", headers=headers)
 
 
 @router.get(
@@ -129,7 +130,7 @@ async def get_event(
     record = await feed.event(event_id, caller)
     log = request_log(request)
     log.events, log.delivered = 1, {record.key[1]: 1}
-    body = render_event(record, caller, raw)
+    body = render_event(record, caller, raw, request.app.state.pseudonyms)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 

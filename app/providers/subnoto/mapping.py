@@ -119,7 +119,7 @@ def recipient_of(data: dict[str, Any]) -> Recipient | None:
     inner = data.get("recipient")
     person = inner if isinstance(inner, dict) else {}
     flat = {
-        key.removeprefix("recipient").casefold(): value
+        key.removeprefix("recipient").casefold().replace("_", ""): value
         for key, value in data.items()
         if key != "recipient" and key.startswith("recipient")
     }

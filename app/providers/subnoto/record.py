@@ -91,6 +91,13 @@ class SubnotoRecord:
                 yield name, text
         yield from _strings("eventData", self.body.get("eventData"))
 
+    def identities(self) -> Iterable[str]:
+        recipient, author = self._event.recipient, self.body.get("author")
+        people = [recipient.name, recipient.email] if recipient else []
+        if self._event.actor.kind == "user" and isinstance(author, dict):
+            people += [author.get("name"), author.get("email")]
+        return [person for person in people if isinstance(person, str) and person]
+
     def private_values(self) -> Iterable[str]:
         recipient = self._event.recipient
         return [value for value in (recipient.phone, recipient.national_id) if value] if recipient else []

@@ -15,7 +15,7 @@ from app.providers.taktikal.wire import Process
 
 _CALLS_PER_BATCH = 3  #: a batch that has something to show is handed over rather than filled up beyond these calls
 _STRIDE = 8  #: by which windows grow over emptiness
-_COUNTS = 4  #: at the most, to find the size of a first window
+_GROWTH = 8  #: of the next window to count, after an empty one
 
 
 class _Collector:
@@ -75,6 +75,7 @@ class WindowReader:
         self._ascending = span.query.ascending
         self._collector = _Collector(source, span, loader)
         self._sizer = WindowSizer(span.hint)
+        self._measure = False  # whether to count before loading: what is known of the density was not so
         self._stride = 1  # of windows by creation, in usual ones
         start = first_time(span.position, self._ascending)
         self._frontier = start if self._ascending else start + 1
@@ -104,40 +105,46 @@ class WindowReader:
         """The records of the next window; none, too, where the window turned out too large and is to be cut."""
         target = self._sizer.target(want, self._loader.most * 4 // 5)
         expected: int | None = None
-        if self._sizer.knows_density:
-            window = self._next(self._sizer.width(target))
-        else:
-            window, expected = await self._first_window(target)
-            if expected == 0:
-                self._pass(window, [], 0)
+        if self._measure or not self._sizer.knows_density:
+            counted = await self._counted_window(target)
+            if counted is None:
                 return []
+            window, expected = counted
+        else:
+            window = self._next(self._sizer.width(target))
         within = DateRange.around(window.start, window.end)
         found = await self._loader.attempt(within, 4 * target if expected is None else expected, expected)
         if isinstance(found, TooMany):
-            if window.width > SECOND:
+            if window.width > SECOND and not self._measure:
+                # The density is another than it was: look before loading so much again.
                 self._sizer.counted(window.width, found.total)
-                if self._next(self._sizer.width(target)).width < window.width:
-                    return []
+                self._measure = True
+                return []
             found = await self._loader.everything(within)
+        self._measure = not found
         return self._pass(window, found, len(found))
 
-    async def _first_window(self, target: int) -> tuple[Window, int]:
-        """A window with about `target` items, and how many it has, found by counting."""
-        window = self._rest()
-        items = await self._loader.count(DateRange.around(window.start, window.end))
-        for _ in range(_COUNTS):
-            if items == 0 or (items <= 2 * target and (items * 4 >= target or window == self._rest())):
-                break
-            self._sizer.counted(window.width, items)
-            smaller = self._next(self._sizer.width(target))
-            if smaller == window:
-                break
-            window = smaller
+    async def _counted_window(self, target: int) -> tuple[Window, int] | None:
+        """A window with some items, at most about twice `target`, and how many it has, found by counting; what is empty
+        before it is passed. None where nothing is left.
+
+        `edge` is the far end of a stretch that holds too many. Each count either passes a stretch, or moves the edge
+        nearer: a gap of years costs the logarithm of its length, and loads nothing."""
+        edge = self._stop
+        width = self._sizer.width(target) if self._sizer.knows_density else abs(self._stop - self._frontier)
+        while not self._ended:
+            window = self._next(min(width, abs(edge - self._frontier)))
             items = await self._loader.count(DateRange.around(window.start, window.end))
             if items == 0:
-                # Nothing near: that much is read already, and the next window may be larger.
-                self._sizer.counted(window.width, 1)
-        return window, items
+                self._pass(window, [], 0)
+                width = width * _GROWTH if edge == self._stop else max(SECOND, abs(edge - self._frontier) // 2)
+                continue
+            self._sizer.counted(window.width, items)
+            if items <= 2 * target or window.width <= SECOND:
+                return window, items
+            edge = window.end if self._ascending else window.start
+            width = max(SECOND, window.width * target // items)
+        return None
 
     async def _by_creation(self) -> list[Record]:
         """The records of the next window, wherever in the last `max_age` their processes were created. This is right
@@ -152,9 +159,6 @@ class WindowReader:
         # Where there is nothing for long, windows grow: counting what is not there is cheap.
         self._stride = 1 if found else self._stride * _STRIDE
         return self._pass(window, found, len(found))
-
-    def _rest(self) -> Window:
-        return self._next(abs(self._stop - self._frontier))
 
     def _next(self, width: int) -> Window:
         return next_window(self._frontier, self._stop, width, ascending=self._ascending)

@@ -108,6 +108,16 @@ class TaktikalRecord:
                 if text := mapping.text_of(holder, name):
                     yield name, text
 
+    def identities(self) -> Iterator[str]:
+        process = self._process
+        for signee in process.signees.values():
+            for name in ("name", "email"):
+                if text := mapping.text_of(signee, name):
+                    yield text
+        for entry in process.entries:
+            if (text := mapping.text_of(entry, "createdBy")) and "@" in text:
+                yield text
+
     def private_values(self) -> Iterator[str]:
         for signee in self._process.signees.values():
             for name in _PRIVATE:

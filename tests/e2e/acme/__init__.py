@@ -81,6 +81,9 @@ class AcmeRecord:
     def texts(self) -> Iterable[tuple[str, str]]:
         return [("envelope", self.envelope), ("who", self.who)]
 
+    def identities(self) -> Iterable[str]:
+        return [self.who]
+
     def private_values(self) -> Iterable[str]:
         return []
 

@@ -1,0 +1,149 @@
+"""An export under way: pages of the feed, one read ahead of the one that is being sent, as lines of a format.
+
+Two pages are held at the most, however long the export is: no page is asked for before the last but one is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+
+from app.api.compression import Gzip
+from app.api.context import RequestLog
+from app.api.exports import Format
+from app.api.masking import visible_event
+from app.api.middleware import InterruptedAnswer
+from app.api.rendering import encode
+from app.domain.caller import Caller
+from app.domain.errors import GatewayError, ParameterError
+from app.domain.record import Record
+from app.engine.masking import Mask
+from app.engine.pseudonyms import Pseudonyms
+from app.feed import Asked, Feed, Page, Start
+
+PAGE = 1000  #: events
+_CHUNK = 100  #: events rendered at a time: other requests have their turn in between
+
+#: Reasons of an export that ended early, beside the codes of problems.
+DEADLINE, STOPPING = "deadline", "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What is exported to whom. `recheck` is called before each page and raises CallerError once the caller may not
+    read on; `must_end` gives the reason to read no further page, if there is one."""
+
+    feed: Feed
+    caller: Caller
+    start: Start
+    form: Format
+    log: RequestLog
+    recheck: Callable[[], Awaitable[None]]
+    must_end: Callable[[], str | None]
+    pseudonyms: Pseudonyms | None = None
+
+    async def first(self, after: str | None = None, at: int | None = None) -> Page:
+        """The first page; with `after`, an event's id, what is left of it behind that event, which happened `at` (µs)
+        and is among the first. Raises CallerError, SourcesFailed."""
+        page = await self._page(self.start.cursor)
+        while after is not None:
+            ids = [record.event().id for record in page.records]
+            if after in ids:
+                del page.records[: ids.index(after) + 1]
+                break
+            if page.next_cursor is None or any(record.key[0] != at for record in page.records):
+                message = "is no event of this export; send the same filters, or its Export-Cursor, beside it"
+                raise ParameterError("invalid_parameter", [("after", message)])
+            page = await self._page(page.next_cursor)
+        return page
+
+    async def body(self, page: Page, *, gzip: bool, header: bool = True) -> AsyncGenerator[bytes]:
+        """The answer's body, from its first page on; without the format's `header` where rows are appended to others.
+        Raises InterruptedAnswer where it ends early in a format that cannot say so."""
+        packer = Gzip() if gzip else None
+        async with aclosing(self._parts(page, header)) as parts:
+            async for part, whole in parts:
+                sent = part if packer is None else packer.add(part) + (packer.flush() if whole else b"")
+                if sent:
+                    yield sent
+        if packer is not None:
+            yield packer.end()
+
+    async def _parts(self, page: Page, header: bool) -> AsyncGenerator[tuple[bytes, bool]]:
+        """Bytes, and whether they are the last of a page."""
+        if header and self.form.header:
+            yield self.form.header, True
+        while True:
+            cursor = page.next_cursor
+            ahead = self._read_ahead(page)
+            try:
+                for lines, last in self._rendered(page):
+                    yield lines, last
+                if ahead is None:
+                    break
+                del page
+                page = await ahead
+            except GatewayError as error:
+                self.log.code = error.code
+                yield self._ended(cursor, error.code), True
+                return
+            finally:
+                await _stopped(ahead)
+        yield self._ended(cursor, None if cursor is None else self.must_end() or DEADLINE), True
+
+    def _read_ahead(self, page: Page) -> asyncio.Task[Page] | None:
+        """The next page, being read; None where there is none, or it is not to be read."""
+        if page.next_cursor is None or self.must_end() is not None:
+            return None
+        return asyncio.create_task(self._page(page.next_cursor))
+
+    async def _page(self, cursor: str) -> Page:
+        await self.recheck()
+        asked = Asked(cursor=cursor, limit=PAGE, include=self.start.include - {"total"}, partial=False)
+        page = await self.feed.page(asked, self.caller)
+        for status in page.sources:
+            noted = self.log.sources.setdefault(status.name, {"calls": 0, "records": 0})
+            noted["calls"] += status.calls
+            noted["records"] += status.records
+        return page
+
+    def _rendered(self, page: Page) -> Iterator[tuple[bytes, bool]]:
+        """The page's lines as this caller may see them, some at a time, and whether they are its last."""
+        masks: dict[tuple[str, ...], Mask] = {}
+        private, raw = self.caller.may("pii:read"), "raw" in self.start.include
+        for begin in range(0, len(page.records), _CHUNK):
+            chunk = page.records[begin : begin + _CHUNK]
+            events = (
+                visible_event(record, private=private, raw=raw, masks=masks, pseudonyms=self.pseudonyms)
+                for record in chunk
+            )
+            lines = b"".join(map(self.form.line, events))
+            self._count(chunk)
+            yield lines, begin + _CHUNK >= len(page.records)
+
+    def _count(self, records: Sequence[Record]) -> None:
+        self.log.events = (self.log.events or 0) + len(records)
+        for record in records:
+            source = record.key[1]
+            self.log.delivered[source] = self.log.delivered.get(source, 0) + 1
+
+    def _ended(self, cursor: str | None, reason: str | None) -> bytes:
+        """The last line; nothing for a format that has none and is complete."""
+        if self.form.tells_its_end:
+            told: dict[str, object] = {"cursor": cursor, "complete": reason is None}
+            return encode(told if reason is None else told | {"reason": reason}) + b"\n"
+        if reason is None:
+            return b""
+        self.log.code = self.log.code or reason
+        raise InterruptedAnswer(f"the export ended early: {reason}")
+
+
+async def _stopped(task: asyncio.Task[Page] | None) -> None:
+    """Stops a page that nobody waits for any more, and the calls to providers with it."""
+    if task is None or task.done():
+        return
+    task.cancel()
+    with suppress(asyncio.CancelledError, GatewayError):
+        await task

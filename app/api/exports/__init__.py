@@ -1,0 +1,58 @@
+"""What an event becomes in each format of `GET /events/export`. Pure: one event in, one line out.
+
+The mappings are described field by field in `docs/formats.md`; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.api.exports import cloudevents, csv, ecs, ocsf
+from app.api.rendering import encode
+from app.domain.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format. `line` gives the bytes of one event, its end of line included; `header` goes before the first.
+
+    `tells_its_end`: the last line is our own and says whether all of it came. A format of somebody else has no place
+    for that, so an answer that ends early is cut off instead."""
+
+    name: str
+    media_type: str
+    extension: str
+    line: Callable[[Event], bytes]
+    header: bytes = b""
+    tells_its_end: bool = False
+
+
+def _ndjson(event: Event) -> bytes:
+    return encode(event) + b"\n"
+
+
+def _cloudevents(event: Event) -> bytes:
+    return encode(cloudevents.to_cloudevent(event)) + b"\n"
+
+
+def _ocsf(event: Event) -> bytes:
+    return encode(ocsf.to_ocsf(event)) + b"\n"
+
+
+def _ecs(event: Event) -> bytes:
+    return encode(ecs.to_ecs(event)) + b"\n"
+
+
+_NDJSON = "application/x-ndjson"
+
+FORMATS: Mapping[str, Format] = {
+    found.name: found
+    for found in (
+        Format("ndjson", _NDJSON, "ndjson", _ndjson, tells_its_end=True),
+        Format("csv", "text/csv; charset=utf-8", "csv", csv.to_row, csv.HEADER),
+        Format("ocsf", _NDJSON, "ocsf.ndjson", _ocsf),
+        Format("cloudevents", _NDJSON, "cloudevents.ndjson", _cloudevents),
+        Format("ecs", _NDJSON, "ecs.ndjson", _ecs),
+    )
+}

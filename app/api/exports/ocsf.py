@@ -1,0 +1,128 @@
+"""OCSF 1.7: Entity Management (class 3004), for what is done to envelopes, members, keys and settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.api.rendering import encode
+from app.domain.event import Actor, Event
+from app.domain.times import parse_rfc3339
+
+VERSION = "1.7.0"
+CLASS_UID = 3004
+CATEGORY_UID = 3
+
+_OTHER = 99
+
+#: The second half of a type, and OCSF's activity. Any other is Other, with the type as its name.
+ACTIVITIES: dict[str, tuple[int, str]] = {
+    "created": (1, "Create"),
+    "added": (1, "Create"),
+    "viewed": (2, "Read"),
+    "opened": (2, "Read"),
+    "updated": (3, "Update"),
+    "role_updated": (3, "Update"),
+    "deleted": (4, "Delete"),
+    "joined": (6, "Enroll"),
+    "removed": (7, "Unenroll"),
+    "revoked": (11, "Deactivate"),
+}
+#: outcome -> (status_id, status, severity_id, severity)
+_STATUS: dict[str | None, tuple[int, str, int, str]] = {
+    "success": (1, "Success", 1, "Informational"),
+    "failure": (2, "Failure", 2, "Low"),
+    None: (0, "Unknown", 1, "Informational"),
+}
+
+
+def to_ocsf(event: Event) -> dict[str, Any]:
+    """The event as a member of OCSF's class 3004. What OCSF has no place for is in `unmapped`."""
+    activity_id, activity = activity_of(event)
+    status_id, status, severity_id, severity = _STATUS.get(event.outcome, _STATUS[None])
+    type_uid = CLASS_UID * 100 + activity_id
+    found: dict[str, Any] = {
+        "activity_id": activity_id,
+        "activity_name": activity,
+        "category_uid": CATEGORY_UID,
+        "category_name": "Identity & Access Management",
+        "class_uid": CLASS_UID,
+        "class_name": "Entity Management",
+        "type_uid": type_uid,
+        "type_name": f"Entity Management: {'Other' if activity_id == _OTHER else activity}",
+        "time": parse_rfc3339(event.occurred_at) // 1000,
+        "severity_id": severity_id,
+        "severity": severity,
+        "status_id": status_id,
+        "status": status,
+        "message": event.description or event.type,
+        "metadata": _metadata(event),
+        "actor": _actor(event),
+        "entity": _entity(event),
+        "unmapped": _unmapped(event),
+    }
+    if event.user_agent:
+        found["http_request"] = {"user_agent": event.user_agent}
+    if event.raw is not None:
+        found["raw_data"] = encode(event.raw).decode()
+    return found
+
+
+def activity_of(event: Event) -> tuple[int, str]:
+    """OCSF's activity_id and its name; for what has none, Other and the words that the log itself has for it."""
+    if event.type == "unknown":
+        return _OTHER, event.provider_type or event.type
+    return ACTIVITIES.get(event.type.rpartition(".")[2], (_OTHER, event.type))
+
+
+def _metadata(event: Event) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "version": VERSION,
+        "product": {"name": event.provider, "vendor_name": event.provider},
+        "uid": event.id,
+        "original_time": event.occurred_at,
+        "log_name": event.category,
+        "log_provider": event.provider,
+        "log_source": event.source,
+        "event_code": event.provider_type,
+    }
+    if event.provider_id is not None:
+        metadata["original_event_uid"] = event.provider_id
+    if event.envelope is not None:
+        metadata["correlation_uid"] = event.envelope.id
+    return metadata
+
+
+def _actor(event: Event) -> dict[str, Any]:
+    actor = event.actor
+    name = actor.name or actor.email or actor.id
+    if actor.kind == "system" or name is None:
+        return {"app_name": name or event.provider}
+    return {"user": _user(actor, name)}
+
+
+def _user(actor: Actor, name: str) -> dict[str, Any]:
+    known = actor.kind == "user"
+    user = {"name": name, "type_id": 1 if known else _OTHER, "type": "User" if known else actor.kind}
+    optional = {"uid": actor.id, "full_name": actor.name, "email_addr": actor.email}
+    return user | {key: value for key, value in optional.items() if value}
+
+
+def _entity(event: Event) -> dict[str, Any]:
+    """What it was done to: the envelope; where there is none, the kind of thing that the type names."""
+    envelope = event.envelope
+    if envelope is None:
+        kind = event.type.partition(".")[0]
+        return {"name": kind, "type_id": _OTHER, "type": kind}
+    entity = {"uid": envelope.id, "type_id": _OTHER, "type": "envelope"}
+    return entity | ({"name": envelope.name} if envelope.name else {})
+
+
+def _unmapped(event: Event) -> dict[str, Any]:
+    parts = {
+        "type": event.type,
+        "envelope": event.envelope,
+        "recipient": event.recipient,
+        "delivery": event.delivery,
+        "data": event.data or None,
+    }
+    return {name: part for name, part in parts.items() if part is not None}

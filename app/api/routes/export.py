@@ -1,0 +1,156 @@
+"""`GET /events/export`: all that the filters select, in one answer, in the format that the reader already knows."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from app.api.compression import accepts_gzip
+from app.api.context import request_log
+from app.api.exporting import DEADLINE, STOPPING, Export
+from app.api.exports import FORMATS, Format
+from app.api.openapi import problems, rate_headers
+from app.api.parameters import AFTER, FORMAT, NOT_EXPORTED, export_parameters
+from app.api.queries import pairs_of
+from app.api.security import require_scope, requires
+from app.api.streamed import Streamed
+from app.domain.caller import Caller
+from app.domain.errors import CursorMismatch, NotFound, ParameterError
+from app.domain.times import to_datetime
+from app.feed import Asked, Feed, Start, parse_parameters
+
+router = APIRouter(tags=["events"])
+
+_HEADERS: dict[str, Any] = {
+    "Export-Cursor": {
+        "description": (
+            "This export's beginning, with its filters and its window. After a cut, send it as `cursor`, with the last"
+            " event that came as `after`."
+        ),
+        "schema": {"type": "string"},
+    },
+    "Content-Disposition": {
+        "description": "A file name with the window: `attachment; filename=…`.",
+        "schema": {"type": "string"},
+    },
+    "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
+    "X-Request-ID": {"description": "Names this call in the gateway's log.", "schema": {"type": "string"}},
+    **rate_headers(),
+}
+
+
+@router.get(
+    "/events/export",
+    summary="Export events",
+    response_class=Response,
+    responses={
+        200: {
+            "description": (
+                'The events, one a line. With `format=ndjson` the last line is `{"cursor": …, "complete": …}`:'
+                " where `complete` is false, `reason` says why (`deadline`, `stopping`, or a problem's code), and"
+                " `cursor` goes on. In the other formats an answer that ends in order is complete; one that cannot be"
+                " completed is cut off, which an HTTP client reports as an error."
+            ),
+            "headers": _HEADERS,
+            "content": {
+                "application/x-ndjson": {"schema": {"type": "string"}},
+                "text/csv": {"schema": {"type": "string"}},
+            },
+        },
+        **problems("events"),
+    },
+    openapi_extra={"parameters": export_parameters()},
+)
+async def export_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
+    """Everything that the filters select, as one answer that is sent while it is read: any number of events.
+
+    The filters and the order are those of `GET /events`. An export that was cut goes on without loss or double: send
+    `cursor` from its last line; or, where the connection broke before that, the same call with `after`, the id of the
+    last event that came whole."""
+    asked, form, after = _read(pairs_of(request))
+    feed: Feed = request.app.state.feed
+    at = None if after is None else await _time_of(feed, after, caller)
+    start = feed.start(asked, caller, at=at)
+    if start.query.follow:
+        raise CursorMismatch([("cursor", "is a follower's, who has no end; read it with GET /events/stream")])
+    if "raw" in start.include:
+        require_scope(caller, "raw:read")
+    export = _export(request, caller, start, form)
+    page = await export.first(after, at)
+    gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{_file_name(start, form)}"',
+        "Export-Cursor": start.cursor,
+        "Vary": "Accept-Encoding",
+    }
+    if gzip:
+        headers["Content-Encoding"] = "gzip"
+    return Streamed(export.body(page, gzip=gzip, header=after is None), media_type=form.media_type, headers=headers)
+
+
+def _read(pairs: list[tuple[str, str]]) -> tuple[Asked, Format, str | None]:
+    """The filters, the format, and the event to go on behind."""
+    own: dict[str, list[str]] = {FORMAT["name"]: [], AFTER["name"]: []}
+    filters = [pair for pair in pairs if pair[0] not in own]
+    for name, value in pairs:
+        if name in own:
+            own[name].append(value)
+    if others := sorted({name for name, _ in filters if name in NOT_EXPORTED}):
+        message = "is not a parameter of an export; leave it out"
+        raise ParameterError("unknown_parameter", [(name, message) for name in others])
+    if repeated := [name for name, values in own.items() if len(values) > 1]:
+        raise ParameterError("invalid_parameter", [(name, "may be given only once") for name in repeated])
+    form = (own["format"] or ["ndjson"])[0]
+    if form not in FORMATS:
+        raise ParameterError("invalid_parameter", [("format", f"must be one of {', '.join(FORMATS)}")])
+    asked = parse_parameters(filters, [parameter["name"] for parameter in export_parameters()])
+    if asked.include and "total" in asked.include:
+        raise ParameterError("invalid_parameter", [("include", "must be raw; GET /events/count has the totals")])
+    after = own["after"][0] if own["after"] else None
+    if after is not None and asked.cursor is None and not {"since", "envelope_id"} & asked.given.keys():
+        message = "needs the Export-Cursor or the since of the export that it goes on with: the default since moves"
+        raise ParameterError("invalid_parameter", [("after", message)])
+    return asked, FORMATS[form], after
+
+
+async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:
+    """When that event happened, in µs. Raises ParameterError, SourcesFailed."""
+    try:
+        return (await feed.event(event_id, caller)).key[0]
+    except NotFound:
+        message = "must be the id of the last event that came whole; there is no such event"
+        raise ParameterError("invalid_parameter", [("after", message)]) from None
+
+
+def _export(request: Request, caller: Caller, start: Start, form: Format) -> Export:
+    state = request.app.state
+    deadline = time.monotonic() + state.export_deadline
+
+    def must_end() -> str | None:
+        return DEADLINE if time.monotonic() >= deadline else None if state.ready else STOPPING
+
+    async def recheck() -> None:
+        # An export may outlive the key that it began with.
+        still = await state.guard.identify(request)
+        require_scope(still, "events:read")
+
+    return Export(
+        feed=state.feed,
+        caller=caller,
+        start=start,
+        form=form,
+        log=request_log(request),
+        recheck=recheck,
+        must_end=must_end,
+        pseudonyms=state.pseudonyms,
+    )
+
+
+def _file_name(start: Start, form: Format) -> str:
+    ends = (end for end in (start.window.since, start.window.until) if end is not None)
+    window = "_".join(f"{to_datetime(end):%Y%m%dT%H%M%SZ}" for end in ends)
+    return f"audit-events_{window}.{form.extension}"

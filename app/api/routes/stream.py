@@ -1,0 +1,178 @@
+"""`GET /events/stream`: server-sent events (WHATWG HTML, section 9.2), made of the pages that a follower reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from app.api.context import RequestLog, request_log
+from app.api.hub import Hub, Item, Listener, Message, Render, Topic
+from app.api.masking import visible_event
+from app.api.openapi import problems, rate_headers
+from app.api.parameters import NOT_STREAMED, stream_parameters
+from app.api.problems import PROBLEMS, problem_body, problem_response
+from app.api.queries import pairs_of
+from app.api.rendering import encode
+from app.api.security import require_scope, requires
+from app.api.streamed import Streamed
+from app.domain.caller import Caller
+from app.domain.errors import CallerError, Forbidden, GatewayError, ParameterError, SourcesFailed
+from app.engine.masking import Mask
+from app.engine.pseudonyms import Pseudonyms
+from app.feed import Asked, Feed, Page, Start, parse_parameters
+
+router = APIRouter(tags=["events"])
+
+_LOOK = 1.0  #: seconds after which a listener sees that the gateway stops, or that its key is good no more
+_RETRY = 3000  #: milliseconds that a browser waits before it connects again
+_FULL_WAIT = 30  #: seconds to suggest to a listener who was turned away
+
+
+def renderer(pseudonyms: Pseudonyms | None) -> Render:
+    """What makes a page's events into what listeners are sent; each with the cursor that goes on right behind it."""
+
+    def render(page: Page, topic: Topic) -> Sequence[Item]:
+        masks: dict[tuple[str, ...], Mask] = {}
+        items = []
+        for index, record in enumerate(page.records):
+            event = visible_event(record, private=topic.private, raw=topic.raw, masks=masks, pseudonyms=pseudonyms)
+            frame = b"id: %b\ndata: %b\n\n" % (page.cursor_after(index).encode(), encode(event))
+            items.append(Item(record.key, record.key[1], frame))
+        return items
+
+    return render
+
+
+@router.get(
+    "/events/stream",
+    summary="Listen to events",
+    response_class=Response,
+    responses={
+        200: {
+            "description": (
+                "Server-sent events, without end. A message's `data` is an Event, its `id` the cursor behind it. An"
+                " `event: problem` says that a source keeps events from coming, with a Problem as its `data`; they"
+                " follow when it is back. A comment comes at least every few seconds."
+            ),
+            "headers": {
+                "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
+                "X-Request-ID": {"description": "Names this call in the gateway's log.", "schema": {"type": "string"}},
+                **rate_headers(),
+            },
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        **problems("events"),
+    },
+    openapi_extra={"parameters": stream_parameters()},
+)
+async def stream_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
+    """What happens from now on, as it happens: each event once, in order, as soon as no earlier one can come.
+
+    A connection that breaks goes on where it was: send the last `id` that came as `Last-Event-ID` (browsers do) or as
+    `cursor`. The key goes in a header, as everywhere; it is never taken from the URL, which ends up in logs."""
+    feed: Feed = request.app.state.feed
+    hub: Hub = request.app.state.hub
+    asked, live = _read(request, feed.now())
+    start = feed.start(asked, caller)
+    raw = "raw" in start.include
+    if raw:
+        require_scope(caller, "raw:read")
+    if hub.is_full:
+        detail = f"There are {hub.most} listeners, which is as many as there may be; try again later."
+        return problem_response(request, "overloaded", detail, headers={"Retry-After": str(_FULL_WAIT)})
+    topic = Topic(start.query, start.sources, raw, caller.may("pii:read"))
+    body = _body(request, hub, topic, start, live)
+    # The second is for reverse proxies that would rather wait until they have a lot.
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Streamed(body, media_type="text/event-stream", headers=headers)
+
+
+def _read(request: Request, now: int) -> tuple[Asked, bool]:
+    """What is asked for, and whether that begins now."""
+    pairs = pairs_of(request)
+    if others := sorted({name for name, _ in pairs if name in NOT_STREAMED}):
+        message = "is not a parameter of a stream; leave it out"
+        raise ParameterError("unknown_parameter", [(name, message) for name in others])
+    if last := request.headers.get("last-event-id"):
+        pairs = [*((name, value) for name, value in pairs if name != "cursor"), ("cursor", last)]
+    asked = parse_parameters(pairs, [parameter["name"] for parameter in stream_parameters()])
+    if asked.include and "total" in asked.include:
+        raise ParameterError("invalid_parameter", [("include", "must be raw; GET /events/count has the totals")])
+    given = {**asked.given, "order": "asc", "follow": True}
+    live = asked.cursor is None and "since" not in given
+    if asked.cursor is not None:
+        # A browser connects again with the URL it has; where to begin is in the cursor by then.
+        given.pop("since", None)
+    elif live:
+        given["since"] = now - 1
+    return Asked(given=given, include=asked.include, cursor=asked.cursor), live
+
+
+async def _body(request: Request, hub: Hub, topic: Topic, start: Start, live: bool) -> AsyncGenerator[bytes]:
+    state, log = request.app.state, request_log(request)
+    clock = asyncio.get_running_loop().time
+    # The first id: who loses the connection before any event came goes on from here, and not from a later now.
+    yield b"retry: %d\nid: %b\n\n" % (_RETRY, start.cursor.encode())
+    told: str | None = None
+    async with Listener(hub, topic, start, live=live) as listener:
+        silent_since = clock()
+        while state.ready:
+            if (refusal := await _refusal(request, topic)) is not None:
+                yield _problem(request, refusal)
+                return
+            silence = state.stream_heartbeat - (clock() - silent_since)
+            message = await listener.next(max(0.0, min(_LOOK, silence)))
+            sent = b""
+            if message is not None:
+                sent, told = _told(request, log, message, told)
+            if not sent and clock() - silent_since >= state.stream_heartbeat:
+                sent = _heartbeat(listener.idle_cursor)
+            if sent:
+                yield sent
+                silent_since = clock()
+    yield b": the gateway is stopping\n\n"
+
+
+async def _refusal(request: Request, topic: Topic) -> CallerError | None:
+    """Why the caller may not listen on. A stream may outlive the key that it began with."""
+    try:
+        caller = await request.app.state.guard.identify(request)
+        for scope in topic.caller.scopes:
+            require_scope(caller, scope)
+        if not all(map(caller.may_read, topic.sources)):
+            return Forbidden("The key does not grant all of these sources any more.")
+    except CallerError as error:
+        return error
+    except GatewayError:
+        pass  # Nobody can say just now.
+    return None
+
+
+def _told(request: Request, log: RequestLog, message: Message, told: str | None) -> tuple[bytes, str | None]:
+    """What is sent of a message, and the code of the problem that the listener has heard of since."""
+    if isinstance(message, GatewayError):
+        return (b"" if message.code == told else _problem(request, message)), message.code
+    if isinstance(message, Exception):
+        raise message
+    log.events = (log.events or 0) + len(message)
+    for item in message:
+        log.delivered[item.source] = log.delivered.get(item.source, 0) + 1
+    return b"".join(item.frame for item in message), None
+
+
+def _problem(request: Request, error: GatewayError) -> bytes:
+    code = error.code if error.code in PROBLEMS else "internal_error"
+    sources = error.errors if isinstance(error, SourcesFailed) else ()
+    request_id, path = request_log(request).request_id, request.url.path
+    body = problem_body(code, error.detail, instance=path, request_id=request_id, sources=sources)
+    return b"event: problem\ndata: %b\n\n" % body
+
+
+def _heartbeat(cursor: str | None) -> bytes:
+    # An id without data moves a browser's Last-Event-ID on and is no event: who comes back after a quiet night does not
+    # make the gateway read all of it.
+    return b": heartbeat\n\n" if cursor is None else b": heartbeat\nid: %b\n\n" % cursor.encode()

@@ -1,0 +1,116 @@
+"""The commands' way to the events: one protocol, behind which there is a running gateway or the engine itself.
+
+With GATEWAY_URL (and GATEWAY_KEY), in the environment or in `.env`, a running gateway is asked over HTTP. Without it,
+or where `--config` names the sources, the engine runs in this process, with every scope. Both answer the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from app.domain.errors import ConfigurationError
+
+#: Query parameters, (name, value), in the API's own form.
+Pairs = Sequence[tuple[str, str]]
+Json = dict[str, Any]
+
+
+class Problem(Exception):
+    """A call that failed. `code` is of contract section 7, or `unreachable`, `no_answer` or `not_a_gateway`.
+
+    `errors` are (parameter, message) pairs; `sources` are the problem's `sources[]`; `retry_after` is in seconds, None
+    where nobody named a time."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[tuple[str, str]] = (),
+        sources: Sequence[Json] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+        self.errors, self.sources, self.retry_after = tuple(errors), tuple(sources), retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page as the API shows it. `sources` are its `sources[]`, `window` its `window`."""
+
+    events: list[Json]
+    has_more: bool
+    next_cursor: str | None
+    window: Json
+    sources: list[Json]
+
+    @classmethod
+    def of(cls, body: Any) -> Page:
+        """The page of a decoded answer. Raises KeyError, TypeError for what is none."""
+        page = body["page"]
+        return cls(list(body["data"]), bool(page["has_more"]), page["next_cursor"], body["window"], body["sources"])
+
+
+class Client(Protocol):
+    """Asks one question at a time. Each call raises Problem."""
+
+    def page(self, pairs: Pairs) -> Page:
+        """One page of `GET /events`."""
+
+    def count(self, pairs: Pairs, *, exact: bool) -> Json:
+        """The body of `GET /events/count`."""
+
+    def sources(self) -> list[Json]:
+        """The `data` of `GET /sources`."""
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def connected(config: Path | None) -> Iterator[Client]:
+    """The client that the settings ask for, closed in the end. Raises ConfigurationError."""
+    client = open_client(config)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def open_client(config: Path | None) -> Client:
+    """`config`, the value of `--config`, names sources for the engine in this process, and so goes before GATEWAY_URL.
+    Raises ConfigurationError."""
+    url = None if config is not None else setting("GATEWAY_URL")
+    if url is not None:
+        from app.cli.overhttp import HttpClient
+
+        return HttpClient(url, setting("GATEWAY_KEY"))
+    from app.cli.inprocess import FeedClient
+
+    try:
+        return FeedClient(config)
+    except ConfigurationError as error:
+        if config is not None or not error.detail.startswith("No source"):
+            raise
+        raise ConfigurationError(
+            f"{error.detail}. To ask a gateway that runs: set GATEWAY_URL and GATEWAY_KEY"
+        ) from None
+
+
+def setting(name: str) -> str | None:
+    """A variable of the environment, or else of `.env`; None where it is absent or empty.
+
+    Read apart from the server's settings: a client must not stumble over those."""
+    from dotenv import dotenv_values
+
+    if value := os.environ.get(name, ""):
+        return value
+    try:
+        return dotenv_values(Path(".env"), encoding="utf-8").get(name) or None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f".env cannot be read ({type(error).__name__}).") from None

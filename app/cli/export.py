@@ -1,0 +1,195 @@
+"""`audit-gateway export`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from app.cli.client import Client, Page, Pairs, Problem, connected
+from app.cli.failures import FAILED, USAGE, Failure, complain, flag, source_warnings
+from app.cli.flags import Filters, to_send
+from app.cli.lines import Lines, lines_of
+from app.cli.resumable import Mark, ResumableFile
+from app.cli.terminal import console, write_bytes
+from app.cli.walk import walk
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What to export. `file` None: standard output. `incremental`: what has come since the last run, kept going by the
+    mark beside the file."""
+
+    filters: Filters
+    file: Path | None
+    form: str
+    order: str | None
+    partial: bool
+    include: Sequence[str]
+    incremental: bool
+    force: bool
+    config: Path | None
+
+    @property
+    def asked(self) -> str:
+        """The flags that decide what is in the file, as they were written; `7d` is the day it was in the first run."""
+        words = [word for name, text in sorted(self.filters) for word in (flag(name), text)]
+        words += [word for name in self.include for word in ("--include", name)]
+        words += ["--format", self.form, "--order", self.order or "asc"]
+        return shlex.join(words + ["--incremental"] * self.incremental)
+
+
+class Progress(Protocol):
+    @property
+    def total(self) -> int | None: ...
+
+    def show(self, events: int, page: Page) -> None: ...
+
+
+def export_events(export: Export) -> int:
+    """Writes the file; returns the exit code. Raises Problem, Failure, OSError, ConfigurationError."""
+    lines = lines_of(export.form)
+    if export.file is None:
+        if export.incremental:
+            raise Failure("--incremental needs a file, beside which it keeps its place", USAGE)
+        return _to_standard_output(export, lines)
+    with ResumableFile(export.file) as file:
+        mark = _where_to_begin(export, file)
+        with connected(export.config) as client:
+            return _to_file(export, lines, file, mark, client)
+
+
+def _to_standard_output(export: Export, lines: Lines) -> int:
+    pairs, failed, known, events = _pairs(export), False, set[str](), 0
+    with connected(export.config) as client, _progress(client, pairs, None) as progress:
+        for number, page in enumerate(walk(client, pairs)):
+            failed = source_warnings(page.sources, known) or failed
+            write_bytes((b"" if number else lines.header) + lines.of(page.events))
+            events += len(page.events)
+            progress.show(events, page)
+    return FAILED if failed else 0
+
+
+def _where_to_begin(export: Export, file: ResumableFile) -> Mark:
+    """The mark to go on from. Raises Failure where that would lose something."""
+    fresh = Mark(export.asked)
+    if export.force:
+        return fresh
+    mark = file.mark()
+    if mark is None:
+        if file.size:
+            raise Failure(f"{file.path} is there and finished; give another name, or --force to write it anew", USAGE)
+        return fresh
+    if mark.asked != export.asked:
+        raise Failure(
+            f"{file.path} was begun with other flags ({mark.asked}): give the same to go on, or --force to begin anew",
+            USAGE,
+        )
+    if mark.cursor is None:
+        return fresh
+    if export.incremental and not file.size:
+        # Taken away or emptied between two runs, as logs are rotated: what comes goes into a new one.
+        return replace(mark, length=0)
+    if file.size < mark.length:
+        raise Failure(f"{file.path} is shorter than it was; put it back, or begin anew with --force", USAGE)
+    return mark
+
+
+def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Mark, client: Client) -> int:
+    pairs, known, failed, begun = _pairs(export), set[str](), False, False
+    pages = walk(client, pairs, cursor=mark.cursor)
+    try:
+        with _progress(client, pairs, mark) as progress:
+            for page in pages:
+                if not begun:
+                    # Only now is it certain that the flags are right: a file that is there is still whole.
+                    mark = replace(mark, total=progress.total or mark.total)
+                    file.begin(mark)
+                    begun = True
+                data = lines.of(page.events)
+                if not mark.length:
+                    data = lines.header + data
+                failed = source_warnings(page.sources, known) or failed
+                mark = replace(
+                    mark,
+                    cursor=page.next_cursor,
+                    length=mark.length + len(data),
+                    events=mark.events + len(page.events),
+                )
+                if mark.cursor is None:
+                    file.finish(data)
+                else:
+                    file.add(data, mark)
+                progress.show(mark.events, page)
+    except KeyboardInterrupt:
+        if begun:
+            complain(f"stopped after {mark.events:,} events; the same command goes on from there")
+        raise
+    except Problem as problem:
+        raise _with_remedy(problem, file, mark, begun) from None
+    except OSError as error:
+        raise Failure(
+            f"{file.path} cannot be written ({error.strerror}); the same command goes on when that is mended"
+        ) from None
+    if sys.stderr.isatty():
+        complain(f"{mark.events:,} events are in {file.path}")
+    return FAILED if failed else 0
+
+
+def _with_remedy(problem: Problem, file: ResumableFile, mark: Mark, begun: bool) -> Exception:
+    if problem.code == "invalid_cursor" and not begun:
+        return Failure(
+            f"the gateway does not know the place that {file.mark_path} holds (its GATEWAY_CURSOR_SECRET may have"
+            " changed); begin anew with --force",
+            USAGE,
+        )
+    if begun:
+        complain(f"broken off after {mark.events:,} events; the same command goes on from there")
+    return problem
+
+
+def _pairs(export: Export) -> list[tuple[str, str]]:
+    pairs = to_send(export.filters, time.time_ns() // 1000)
+    pairs.append(("order", export.order or "asc"))
+    pairs += [("partial", "true")] if export.partial else []
+    pairs += [("follow", "true")] if export.incremental else []
+    return pairs + [("include", name) for name in export.include]
+
+
+# ---- progress --------------------------------------------------------------------------------------------------------
+
+
+class _Silent:
+    total = None
+
+    def show(self, events: int, page: Page) -> None:
+        pass
+
+
+@contextmanager
+def _progress(client: Client, pairs: Pairs, mark: Mark | None) -> Iterator[Progress]:
+    """A bar on standard error where that is a terminal; with the total where the sources know one."""
+    if not sys.stderr.isatty():
+        yield _Silent()
+        return
+    from app.cli.progress import Bar
+
+    with ExitStack() as stack:
+        total = mark.total if mark is not None and mark.cursor is not None else _total(client, pairs)
+        yield stack.enter_context(Bar(console(stderr=True), total))
+
+
+def _total(client: Client, pairs: Pairs) -> int | None:
+    """How many events there will be; None where the sources do not say."""
+    counted = [pair for pair in pairs if pair[0] not in ("order", "partial", "follow", "include")]
+    try:
+        totals = client.count(counted, exact=False)
+    except Problem:
+        return None  # the first page will say what is wrong
+    value = totals["value"] if (totals["unit"], totals["relation"]) == ("events", "eq") else None
+    return int(value) if value else None

@@ -1,0 +1,129 @@
+"""What goes wrong, as one sentence with the remedy on standard error, and as an exit code.
+
+0: done. 1: a failure while running, such as a source that does not answer. 2: a wrong flag or setting. 130: Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import typer
+
+from app.cli.client import Json, Problem
+from app.domain.errors import ConfigurationError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+_USAGE = {
+    "bad_request", "invalid_parameter", "unknown_parameter", "filter_not_applicable", "invalid_window",
+    "invalid_cursor", "cursor_mismatch", "unauthenticated", "forbidden", "not_a_gateway", "uri_too_long",
+}  # fmt: skip
+
+_REMEDIES = {
+    "unauthenticated": "make a key where it runs: audit-gateway keys new --name me --scopes events:read --file F",
+    "forbidden": "set GATEWAY_KEY to a key that grants it",
+    "source_unauthorized": "set the source's keys anew; audit-gateway probe says which",
+    "source_failed": "try again; audit-gateway probe looks closer",
+    "source_timeout": "try again, or ask for a shorter time with --since and --until",
+    "source_unavailable": "try again later",
+    "rate_limited": "try again later",
+    "overloaded": "try again later",
+    "not_ready": "try again later",
+    "internal_error": "the gateway's log says more",
+}
+
+#: Codes that a second try may do away with.
+TRANSIENT = frozenset(
+    ("rate_limited", "overloaded", "not_ready", "source_unavailable", "source_timeout", "source_failed",
+     "unreachable", "no_answer", "internal_error")
+)  # fmt: skip
+
+
+class Failure(Exception):
+    """Something that a command found wrong by itself. `code` is the exit code."""
+
+    def __init__(self, sentence: str, code: int = FAILED) -> None:
+        super().__init__(sentence)
+        self.sentence, self.code = sentence, code
+
+
+def flag(parameter: str) -> str:
+    """The command-line flag of an API parameter."""
+    return f"--{parameter.replace('_', '-')}"
+
+
+def printable(text: str) -> str:
+    """`text` on one line and free of what a terminal would obey: control and bidirectional characters."""
+    return "".join(character if character.isprintable() else "\N{MIDDLE DOT}" for character in text)
+
+
+def sentence(problem: Problem, *, partial_helps: bool = False) -> str:
+    """The problem and its remedy. `partial_helps`: the command has a flag `--partial`, and it was not given."""
+    if problem.errors:
+        return "; ".join(f"{flag(name)} {message}" for name, message in problem.errors)
+    what = "; ".join(map(_source, problem.sources)) or problem.detail
+    remedy = _REMEDIES.get(problem.code, "")
+    if problem.retry_after is not None and "later" in remedy:
+        remedy = remedy.replace("later", f"in {problem.retry_after:g} s")
+    if problem.sources and partial_helps:
+        remedy += ", or see what the other sources have with --partial"
+    return f"{what.rstrip('.')}; {remedy}" if remedy else what
+
+
+def _source(source: Json) -> str:
+    request = source.get("provider_request_id")
+    suffix = f" (provider's request id {request})" if request else ""
+    return f"source {source.get('name')}: {str(source.get('detail') or source.get('code')).rstrip('.')}{suffix}"
+
+
+def complain(text: str) -> None:
+    """One line on standard error."""
+    print(f"audit-gateway: {printable(text).rstrip('.')}.", file=sys.stderr, flush=True)
+
+
+def source_warnings(sources: Sequence[Json], known: set[str]) -> bool:
+    """Complains, once each (`known` remembers), of sources whose events are missing. Whether one has failed."""
+    failed = False
+    for source in sources:
+        failed = failed or source["status"] == "failed"
+        if source["status"] in ("failed", "forbidden"):
+            text = f"source {source['name']} {source['status']}: {source['reason']}; its events are missing here"
+            if text not in known:
+                known.add(text)
+                complain(text)
+    return failed
+
+
+@contextmanager
+def reported(*, broken_pipe: int = 0, partial_helps: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Turns what a command raises into a line on standard error and typer.Exit. ConfigurationError goes through, to
+    `app.cli.main`. `broken_pipe` is the exit code where the reader of standard output has gone."""
+    try:
+        yield
+    except Problem as problem:
+        complain(sentence(problem, partial_helps=partial_helps()))
+        raise typer.Exit(USAGE if problem.code in _USAGE else FAILED) from None
+    except Failure as failure:
+        complain(failure.sentence)
+        raise typer.Exit(failure.code) from None
+    except BrokenPipeError:
+        # The interpreter flushes standard output once more when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(broken_pipe) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, ConfigurationError):
+        raise
+    except OSError as error:
+        complain(f"{error.filename or 'standard output'} cannot be read or written ({error.strerror})")
+        raise typer.Exit(FAILED) from None
+    except Exception as error:
+        from app.logs import describe_exception
+
+        found = describe_exception(error)
+        place = found["frames"][-1] if found["frames"] else "?"
+        complain(f"this is a fault of ours: {found['exception']} at {place}; please report it")
+        raise typer.Exit(FAILED) from None

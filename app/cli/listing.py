@@ -1,0 +1,90 @@
+"""`audit-gateway events`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from app.cli.client import Client, Json, connected
+from app.cli.failures import FAILED, complain, source_warnings
+from app.cli.flags import Filters, to_send
+from app.cli.lines import Lines, lines_of
+from app.cli.table import EventTable
+from app.cli.terminal import console, write_bytes
+from app.cli.walk import follow, walk
+
+Form = Literal["table", "ndjson", "csv"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What to list. `most` events in all, at least 1; None: all."""
+
+    filters: Filters
+    form: Form
+    most: int | None
+    order: str | None
+    follow: bool
+    partial: bool
+    include: Sequence[str]
+    config: Path | None
+
+
+class Printer(Protocol):
+    def add(self, events: Sequence[Json]) -> None: ...
+
+
+class LinePrinter:
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        write_bytes(lines.header)
+
+    def add(self, events: Sequence[Json]) -> None:
+        write_bytes(self._lines.of(events))
+
+
+def list_events(listing: Listing) -> int:
+    """Prints the events; returns the exit code. Raises Problem, Failure, ConfigurationError."""
+    pairs = to_send(listing.filters, time.time_ns() // 1000)
+    order = listing.order or ("asc" if listing.follow else None)
+    pairs += [("order", order)] if order else []
+    pairs += [("partial", "true")] if listing.partial else []
+    pairs += [("include", name) for name in listing.include]
+    if listing.follow:
+        pairs.append(("follow", "true"))
+        if "since" not in dict(pairs):
+            # What comes from now on; the API would begin with the last 30 days.
+            pairs += to_send((("since", "now"),), time.time_ns() // 1000)
+    with connected(listing.config) as client:
+        return _print(client, pairs, listing)
+
+
+def _print(client: Client, pairs: list[tuple[str, str]], listing: Listing) -> int:
+    pages = (follow if listing.follow else walk)(client, pairs, most=listing.most)
+    printer: Printer | None = None
+    shown, more, failed = 0, False, False
+    known: set[str] = set()
+    for page in pages:
+        # Not before the first page is there: a call that is refused leaves nothing on standard output.
+        printer = printer or _printer(listing.form)
+        failed = source_warnings(page.sources, known) or failed
+        printer.add(page.events)
+        shown += len(page.events)
+        more = page.has_more
+    if listing.form == "table" and sys.stderr.isatty():
+        if not shown:
+            complain("no event matches; --since widens the time, which is the last 30 days otherwise")
+        elif more:
+            complain(f"there are more than these {shown}: --limit N or --all shows them")
+    return FAILED if failed else 0
+
+
+def _printer(form: Form) -> Printer:
+    if form != "table":
+        return LinePrinter(lines_of(form))
+    out = console()
+    return EventTable(out, out.width if sys.stdout.isatty() else None)

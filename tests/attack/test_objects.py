@@ -1,0 +1,25 @@
+"""An event's id and a cursor name things, and grant none of them (OWASP API1)."""
+
+from __future__ import annotations
+
+import httpx
+
+from tests.api.conftest import ALL
+
+EVERYTHING, NORTH_ONLY = {"X-API-Key": ALL}, {"X-API-Key": "limited"}
+
+
+def test_what_another_key_was_given_opens_nothing(url: str) -> None:
+    with httpx.Client(base_url=url, timeout=30) as client:
+        page = client.get("/events?source=south&limit=1", headers=EVERYTHING).json()
+        event, cursor = page["data"][0]["id"], page["page"]["next_cursor"]
+        for path, status in (
+            (f"/events/{event}", 404),
+            (f"/events?cursor={cursor}", 403),
+            ("/events?source=south", 403),
+            ("/events/count?source=south", 403),
+        ):
+            assert client.get(path, headers=EVERYTHING).status_code == 200, path
+            refused = client.get(path, headers=NORTH_ONLY)
+            assert refused.status_code == status, path
+            assert event not in refused.text.replace(f"/events/{event}", "")

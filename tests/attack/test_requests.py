@@ -1,0 +1,211 @@
+"""Requests that no client of ours would send: whatever comes, the answer is one that was planned, every error is a
+problem, and no line of the log is anybody's but ours.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from app.api.problems import PROBLEMS
+from app.api.schemas import Problem
+from app.feed.parameters import PARAMETERS
+from tests.api.conftest import ALL
+from tests.api.server import rest, talk
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
+AUTH = f"Authorization: Bearer {ALL}\r\n".encode()
+PATHS = ["/events", "/events/count", "/events/x", "/sources", "/event-types", "/metrics", "/health/live", "/nowhere"]
+LOG_BREAKERS = [
+    "\r\nforged: line",
+    '\n{"event": "request"}',
+    "\x1b[31mred",
+    "\u2028forged",
+    "\u2029",
+    "\x85",
+    "\x00",
+    "\x7f",
+]
+
+fuzzed = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def send(url: str, head: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Bytes as they are, and what is answered; status 0 where the connection was closed without a word."""
+    answer = rest(talk(port_of(url), head))
+    if not answer:
+        return 0, {}, b""
+    first, _, body = answer.partition(b"\r\n\r\n")
+    lines = first.split(b"\r\n")
+    headers = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip() for line in lines[1:]}
+    return int(lines[0].split()[1]), headers, body
+
+
+def assert_planned(url: str, head: bytes, log: io.StringIO) -> None:
+    status, headers, body = send(url, head)
+    assert status in {0, 200, *(row[0] for row in PROBLEMS.values())} - {500}, head
+    if status >= 400:
+        assert headers[b"content-type"] == b"application/problem+json", head
+        if body:  # HEAD is answered without
+            problem = json.loads(body)
+            TypeAdapter(Problem).validate_python(problem)
+            assert problem["status"] == status
+            assert problem["request_id"].encode() == headers[b"x-request-id"]
+    assert "unexpected_error" not in log.getvalue()
+
+
+values = st.one_of(
+    st.text(max_size=60),
+    st.sampled_from(
+        ["", " ", "true", "TRUE", "1", "0", "-1", "1e3", "²", "٣", "null", "NaN", "*", ".*", "a.*", "asc", "raw",
+         "2026-05-01", "0001-01-01", "9999-12-31T23:59:59Z", "2026-13-01", "2026-05-01T00:00:00+99:99", "10000-01-01",
+         "2026-05-01T24:00:00Z", "2026-05-01T23:59:60Z", "0000-01-01", "north", "acme", "e1", "x" * 400, *LOG_BREAKERS]
+    ),
+)  # fmt: skip
+names = st.one_of(
+    st.sampled_from([*PARAMETERS, "exact", "format", "after", "limit[]", "since ", "SINCE"]), st.text(max_size=12)
+)
+
+
+@fuzzed
+@given(path=st.sampled_from(PATHS), pairs=st.lists(st.tuples(names, values), max_size=6))
+def test_any_parameters(url: str, log: io.StringIO, path: str, pairs: list[tuple[str, str]]) -> None:
+    query = "&".join(f"{enc(name)}={enc(value)}" for name, value in pairs)
+    assert_planned(
+        url, f"GET {path}?{query} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n".encode() + AUTH + b"\r\n", log
+    )
+
+
+def enc(text: str) -> str:
+    return quote(text.encode("utf-8", "surrogatepass"), safe="")
+
+
+@fuzzed
+@given(path=st.sampled_from(PATHS), query=st.binary(max_size=80))
+def test_any_query_bytes(url: str, log: io.StringIO, path: str, query: bytes) -> None:
+    clean = bytes(byte for byte in query if byte not in b" \r\n")
+    head = b"GET " + path.encode() + b"?" + clean + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    assert_planned(url, head + AUTH + b"\r\n", log)
+
+
+@fuzzed
+@given(path=st.binary(max_size=60))
+def test_any_path_bytes(url: str, log: io.StringIO, path: bytes) -> None:
+    clean = bytes(byte for byte in path if byte not in b" \r\n")
+    assert_planned(url, b"GET /" + clean + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + AUTH + b"\r\n", log)
+
+
+HEADERS = [
+    "Host", "Authorization", "X-API-Key", "X-Request-ID", "Cache-Control", "Accept", "Accept-Encoding", "Origin",
+    "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Content-Length", "Transfer-Encoding",
+    "Connection", "Upgrade", "Expect", "Range", "If-None-Match", "Content-Type", "Cookie", "Last-Event-ID",
+    "X-HTTP-Method-Override", "Access-Control-Request-Method", "traceparent", "User-Agent", "Referer",
+]  # fmt: skip
+
+
+@fuzzed
+@given(
+    method=st.sampled_from(["GET", "GET", "GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "X-Y"]),
+    path=st.sampled_from(PATHS),
+    headers=st.lists(st.tuples(st.sampled_from(HEADERS), st.binary(max_size=60)), max_size=5),
+    known=st.booleans(),
+)
+def test_any_headers(
+    url: str, log: io.StringIO, method: str, path: str, headers: list[tuple[str, bytes]], known: bool
+) -> None:
+    head = f"{method} {path} HTTP/1.1\r\n".encode() + (b"Host: a\r\n" + AUTH if known else b"")
+    for name, value in headers:
+        head += name.encode() + b": " + bytes(byte for byte in value if byte not in b"\r\n") + b"\r\n"
+    if not any(name == "Connection" for name, _ in headers):
+        head += b"Connection: close\r\n"
+    # The end of a body that a header may have announced; the server closes at any rate.
+    connection_end = b"\r\n0\r\n\r\n"
+    status, answered, body = send_and_stop(url, head + connection_end)
+    if status >= 400:
+        assert answered[b"content-type"] == b"application/problem+json"
+        if body and method != "HEAD":
+            TypeAdapter(Problem).validate_python(json.loads(body[: int(answered[b"content-length"])]))
+    assert status != 500
+    assert "unexpected_error" not in log.getvalue()
+
+
+def send_and_stop(url: str, head: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+    """As `send`, for requests after which the server may wait for more: our side is shut behind them."""
+    connection = talk(port_of(url), head)
+    with connection:
+        answer = b""
+        while b"\r\n\r\n" not in answer or not whole(answer):
+            try:
+                more = connection.recv(65_536)
+            except ConnectionResetError:
+                break
+            if not more:
+                break
+            answer += more
+    if b"\r\n\r\n" not in answer:
+        return 0, {}, b""
+    first, _, body = answer.partition(b"\r\n\r\n")
+    lines = first.split(b"\r\n")
+    headers = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip() for line in lines[1:]}
+    return int(lines[0].split()[1]), headers, body
+
+
+def whole(answer: bytes) -> bool:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    return length is None or len(body) >= int(length[1]) or head.startswith(b"HTTP/1.1 100")
+
+
+@pytest.mark.parametrize("evil", LOG_BREAKERS)
+def test_no_line_of_the_log_can_be_forged(url: str, log: io.StringIO, evil: str) -> None:
+    """Every place that a caller writes to, with what ends a line or moves a terminal's cursor."""
+    begun = len(log.getvalue())
+    raw, coded = evil.encode(), enc("mark" + evil)
+    for head in (
+        f"GET /events?q={coded} HTTP/1.1\r\nHost: a\r\n",
+        f"GET /events?{coded}=1 HTTP/1.1\r\nHost: a\r\n",
+        f"GET /events?source={coded}&type={coded}&cursor={coded} HTTP/1.1\r\nHost: a\r\n",
+        f"GET /events/{coded} HTTP/1.1\r\nHost: a\r\n",
+        f"GET /{coded} HTTP/1.1\r\nHost: a\r\n",
+        f"GET /docs/{coded} HTTP/1.1\r\nHost: a\r\n",
+    ):
+        send(url, head.encode() + b"Connection: close\r\n" + AUTH + b"\r\n")
+    for name in (b"X-Request-ID", b"User-Agent", b"Host", b"X-Forwarded-For", b"Authorization", b"X-API-Key"):
+        send_and_stop(url, b"GET /events HTTP/1.1\r\nConnection: close\r\n" + name + b": mark" + raw + b"\r\n\r\n")
+    send_and_stop(url, b"GET /events" + raw + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    send_and_stop(url, b"G" + raw + b" /events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    written = log.getvalue()[begun:]
+    lines = written.split("\n")[:-1]
+    assert len(lines) > 10
+    for line in lines:
+        assert line.isascii()
+        assert line.isprintable()
+        assert json.loads(line)["event"] in ("request", "access", "refused", "Invalid HTTP request received.")
+    assert "forged" not in written
+
+
+@pytest.mark.parametrize("evil", ["mine\r\nforged: 1", "mine\n", "mi ne", "mi\x00ne", "x" * 65, "ü", "\u2028"])
+def test_no_request_id_splits_an_answer(url: str, evil: str) -> None:
+    head = b"GET /events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + AUTH
+    status, headers, _ = send_and_stop(url, head + b"X-Request-ID: " + evil.encode() + b"\r\n\r\n")
+    assert status in (200, 400)
+    assert b"forged" not in headers
+    assert re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", headers[b"x-request-id"])

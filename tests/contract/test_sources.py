@@ -1,0 +1,146 @@
+"""What every source must do, whoever the vendor is: order, exactly once, finding, filters, `Batch` (see
+`app/providers/base.py`)."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from app.domain.errors import SourceError
+from app.domain.order import Key
+from app.domain.query import GATEWAY_FILTERS, PROVIDER_FILTERS, Query
+from app.engine.eventid import decode_event_id, source_hash
+from app.providers.base import Source, Span, Spent
+from tests.contract.providers import DAY, EVENTS, Account, ProviderSuite, read, read_stream
+
+pytestmark = pytest.mark.anyio
+
+ASC, DESC = Query(order="asc"), Query(order="desc")
+
+
+class TestSources(ProviderSuite):
+    async def test_everything_comes_once_in_order_and_the_same_way_back(self, account: Account) -> None:
+        async with account.source() as source:
+            up = await read(source, ASC, account.since, account.until)
+            down = await read(source, DESC, account.since, account.until)
+            assert len(up) == EVENTS
+            assert len({record.key for record in up}) == EVENTS
+            assert [record.key for record in down] == [record.key for record in up][::-1]
+            ids = [record.event().id for record in up]
+            assert len(set(ids)) == EVENTS
+            assert [record.event().id for record in down] == ids[::-1]
+        assert account.emulator.calls.refused == []
+
+    @pytest.mark.parametrize(("want", "calls"), [(1, 1), (3, 64), (1000, 2)])
+    async def test_any_size_of_batch(self, account: Account, want: int, calls: int) -> None:
+        since = account.until - 9 * DAY
+        async with account.source() as source:
+            for query in (ASC, DESC):
+                whole = await read(source, query, since, account.until)
+                parts = await read(source, query, since, account.until, want=want, calls=calls)
+                assert [record.key for record in parts] == [record.key for record in whole]
+
+    async def test_reading_goes_on_behind_any_record(self, account: Account) -> None:
+        async with account.source() as source:
+            for query in (ASC, DESC):
+                for stream in source.streams(query):
+                    only = await _keys(source, stream, query, account)
+                    for index in random.Random(1).sample(range(len(only)), min(4, len(only))):
+                        assert await _keys(source, stream, query, account, only[index]) == only[index + 1 :]
+
+    async def test_windows_are_exact_to_the_microsecond(self, account: Account) -> None:
+        async with account.source() as source:
+            times = [record.key[0] for record in await read(source, ASC, account.since, account.until)]
+            for since in random.Random(2).sample(times, 3):
+                for begin in (since - 1, since, since + 1):
+                    until = since + DAY
+                    found = await read(source, ASC, begin, until)
+                    assert [record.key[0] for record in found] == [time for time in times if begin <= time < until]
+                    moment = await read(source, DESC, begin, begin + 1)
+                    assert len(moment) == times.count(begin)
+
+    async def test_every_event_is_found_from_its_id_by_another_replica(self, account: Account) -> None:
+        async with account.source() as source, account.source() as other:
+            records = await read(source, DESC, account.since, account.until)
+            for record in random.Random(3).sample(records, 15):
+                parts = decode_event_id(record.event().id)
+                assert parts.source_hash == source_hash(source.name)
+                found = await other.find(parts.locator, Spent())
+                assert [each.event().id for each in found].count(record.event().id) == 1
+            for wrong in (b"", b"\x00", b"\xff" * 30, parts.locator[:-1]):
+                assert list(await other.find(wrong, Spent())) == []
+        assert account.emulator.calls.refused == []
+
+    async def test_what_is_asked_and_answered_is_counted(self, account: Account) -> None:
+        async with account.source() as source:
+            account.emulator.calls.reset()
+            spent = Spent()
+            stream = source.streams(DESC)[0]
+            reader = source.reader(stream, Span(DESC, account.since, account.until, (account.until,)), spent)
+            batch = await reader.read(10, 64)
+            assert spent.calls == account.emulator.calls.total > 0
+            # Not `calls.records`: the last call may not have been closed yet.
+            assert spent.records == sum(call.records for call in account.emulator.calls.calls) > 0
+            assert batch.as_of == account.clock.micros
+            hint = reader.hint(batch.records[-1].key)
+            assert hint is None or all(isinstance(number, int) for number in hint)
+
+    async def test_every_parameter_is_judged_by_somebody(self, account: Account) -> None:
+        async with account.source() as source:
+            assert set(source.filters.values()) <= {"native", "gateway", "not_applicable"}
+            known = {"since", "until", "category", "envelope_id", *GATEWAY_FILTERS, *PROVIDER_FILTERS}
+            assert set(source.filters) == known
+            # Nobody but the provider can judge these.
+            assert all(source.filters[name] in ("native", "not_applicable") for name in PROVIDER_FILTERS)
+            assert all(source.filters[name] != "not_applicable" for name in ("since", "until", "envelope_id", "type"))
+
+    async def test_streams_are_few_and_fixed(self, account: Account) -> None:
+        async with account.source() as source:
+            assert list(source.streams(ASC)) == list(source.streams(DESC))
+            names = list(source.streams(DESC))
+            assert len(set(names)) == len(names) > 0
+            assert list(source.streams(Query(category=("no such category",)))) == []
+            assert list(source.streams(Query(type=("no.such",)))) == []
+
+    async def test_an_envelope_and_those_it_does_not_know(self, account: Account) -> None:
+        async with account.source() as source:
+            records = await read(source, ASC, account.since, account.until)
+            envelope = next(e.id for r in reversed(records) if (e := r.event().envelope) is not None)
+            expected = [r.event().id for r in records if (e := r.event().envelope) is not None and e.id == envelope]
+            query = Query(order="asc", envelope_id=tuple(sorted((envelope, "unknown", "99999999-9999-4999-8999-999999999999"))))
+            found = await read(source, query, account.since, account.until)
+            assert [record.event().id for record in found] == expected
+        assert account.emulator.calls.refused == []
+
+    async def test_types_are_narrowed_at_most_never_widened(self, account: Account) -> None:
+        """A source may leave the judging of types to the gateway; it must not lose one that matches."""
+        async with account.source() as source:
+            records = await read(source, ASC, account.since, account.until)
+            for wanted in sorted({record.type for record in records})[:6]:
+                query = Query(order="asc", type=(wanted,))
+                found = {record.event().id for record in await read(source, query, account.since, account.until)}
+                assert {record.event().id for record in records if record.type == wanted} <= found
+        assert account.emulator.calls.refused == []
+
+    async def test_a_failure_is_a_source_error(self, account: Account) -> None:
+        for order in (account.emulator.faults.malformed, account.emulator.faults.html):
+            order(times=100)
+            async with account.source() as source:
+                with pytest.raises(SourceError):
+                    await read(source, DESC, account.since, account.until)
+                account.emulator.faults.clear()
+                assert await read(source, DESC, account.until - DAY, account.until) is not None
+
+    async def test_describing_shows_no_secret(self, account: Account) -> None:
+        async with account.source() as source:
+            await read(source, DESC, account.until - DAY, account.until)
+            shown = str(source.describe())
+            secrets = [value for name, value in account.env.items() if "KEY" in name]
+            assert secrets
+            assert not any(secret in shown for secret in secrets)
+
+
+async def _keys(source: Source, stream: str, query: Query, account: Account, position: Key | None = None) -> list[Key]:
+    found = await read_stream(source, stream, query, account.since, account.until, position=position)
+    return [record.key for record in found]

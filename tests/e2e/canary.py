@@ -1,0 +1,170 @@
+"""Distinctive secrets and personal data, planted in a gateway's settings and in both of its accounts."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from app.api.keys import ApiKey, hash_of
+from app.api.metrics import Metrics
+from app.config import Configuration, Settings
+from app.domain.caller import SCOPES
+from app.main import build_sources, create_app
+from app.providers.registry import find_providers
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from app.providers.taktikal.emulator.records import Process
+from tests.worlds import World, served_world
+
+SECRETS = {
+    "TAKTIKAL_COMPANY_KEY": "canarycompany4471",
+    "TAKTIKAL_API_KEY": "canaryapikey8832",
+    "SUBNOTO_ACCESS_KEY": "canaryaccess5510",
+    "SUBNOTO_SECRET_KEY": "Y2FuYXJ5c2VjcmV0OTkxNzAwMTEyMjMzNDQ1NTY2Nzc4ODk5",
+    "GATEWAY_CURSOR_SECRET": "canary-cursor-secret-6604-and-more-of-it",
+    "GATEWAY_IDENTITY_SECRET": "canary-identity-secret-7715-and-more-of-it",
+    "key": "agw_canary-key-of-all-scopes-1230984756",
+    "plain key": "agw_canary-key-without-personal-data-5566",
+}
+LINKS = ["https://sign.canary.example/open/s3cretlink", "https://files.canary.example/f1le"]
+#: Phones, national ids and addresses, and how else they are written.
+PRIVATE = {
+    "phone": ["+3548691177", "869 1177", "8691177", "00354 869-1177"],
+    "foreign phone": ["+4791234567", "912 34 567"],
+    "national id": ["120387-4459", "1203874459"],
+    "another id": ["010175-3389"],
+    "address": ["Hraunbraut 77", "HRAUNBRAUT  77"],
+    "town": ["Kanarivik"],
+}
+NAMES = ["Sigurjón Kanarí", "Kanarí", "Sigurjón"]
+EMAILS = ["kanari.fugl@canary.example", "eigandi@canary.example"]
+SIGNEE = {
+    "signeeKey": "sicanary", "name": NAMES[0], "email": EMAILS[0], "phone": PRIVATE["phone"][0],
+    "ssn": PRIVATE["national id"][1], "address": PRIVATE["address"][0], "postalCode": "203", "city": PRIVATE["town"][0],
+    "signatureType": "Qualified", "url": LINKS[0], "signingUrl": LINKS[0],
+}  # fmt: skip
+TEXT = (
+    f"Sent to {PRIVATE['phone'][3]} ({PRIVATE['phone'][1]}), {NAMES[0]} <{EMAILS[0].upper()}>, {PRIVATE['address'][1]},"
+    f" {PRIVATE['town'][0]}, ids {PRIVATE['national id'][0]} and {PRIVATE['another id'][0]},"
+    f" also {PRIVATE['foreign phone'][0]}; dear {NAMES[2]}"
+)
+
+
+def plant(world: World) -> None:
+    """Both accounts' whole histories: every place that a vendor has for a text."""
+    now = world.clock()
+    assert world.taktikal is not None
+    assert world.subnoto is not None
+    history = world.taktikal.history
+    history.add_process(
+        Process(
+            key="spcanary0001",
+            started_by=EMAILS[1],
+            file_name=f"{NAMES[0]} {PRIVATE['national id'][0]}.pdf",
+            signees=(SIGNEE,),
+            sequence_signees=({"signeeKey": "sicanary", "name": NAMES[0], "url": LINKS[0]},),
+            attachments=({"fileName": "a.pdf", "url": LINKS[1], "signeeKey": "sicanary"},),
+        )
+    )
+    for number, status in enumerate(("Created", "SigneeAdded", "SignupSent", "SMS:DELIVERED", "Auth", "SigneeSigned")):
+        history.append(
+            "spcanary0001",
+            status,
+            at=now - timedelta(hours=2, minutes=-number),
+            description=f"{TEXT} {LINKS[0]}" if number else "Process created.",
+            created_by=EMAILS[1] if status == "Created" else EMAILS[0],
+            signeeKey="sicanary",
+            userAgent=f"Mozilla {PRIVATE['phone'][0]} {EMAILS[0]}",
+            note={"deep": [TEXT], "mobileNumber": 8691177, "attachments": [{"url": LINKS[1]}]},
+        )
+    data = {
+        "recipientEmail": EMAILS[0],
+        "recipientName": NAMES[0],
+        "recipientPhone": PRIVATE["phone"][0],
+        "recipient": {"nationalId": PRIVATE["national id"][1], "address": {"street": PRIVATE["address"][0]}},
+        "city": PRIVATE["town"][0],
+        "ssn": PRIVATE["another id"][0],
+        "mobile": PRIVATE["foreign phone"][0],
+        "note": TEXT,
+        "signingUrl": LINKS[0],
+        "attachments": [{"name": "a.pdf", "url": LINKS[1]}],
+        "envelopeTitle": f"Lease of {NAMES[0]}, {PRIVATE['town'][0]}",
+        "userAgent": f"Mozilla {PRIVATE['phone'][0]}",
+        TEXT: TEXT,
+    }
+    author = {"id": 77, "uuid": "0b0b0b0b-1111-4222-8333-444444444444", "email": EMAILS[1], "name": NAMES[0]}
+    for category, kind in (("envelope", "ENVELOPE_OPENED"), ("envelope", "DOCUMENT_SIGNED"), ("team", "MEMBER_JOINED")):
+        world.subnoto.history.append(
+            kind, category=category, event_data=data, author=author, timestamp=now - timedelta(hours=1)
+        )
+
+
+class Canary:
+    """The gateway over both accounts, what it answered by caller, and what it logged."""
+
+    def __init__(self, world: World, app: FastAPI, log: io.StringIO) -> None:
+        self.world, self.app, self.log = world, app, log
+        self.answers: dict[str, list[str]] = {"key": [], "plain key": [], "nobody": []}
+        self.tokens: set[str] = set()
+
+    async def ask(self, client: httpx.AsyncClient, who: str, path: str, **more: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {SECRETS[who]}"} if who in SECRETS else {}
+        answer = await client.get(path, headers=headers, **more)
+        self.answers[who].append(answer.text + repr(answer.headers))
+        # The links of a page repeat what the caller asked; its cursor is judged below.
+        for found in re.findall(r'"(?:id|next_cursor)":"([A-Za-z0-9_-]{30,})"', answer.text):
+            self.tokens.add(found)
+        return answer
+
+
+@asynccontextmanager
+async def gateway(log: io.StringIO, mask_identity: bool) -> AsyncIterator[tuple[Canary, httpx.AsyncClient]]:
+    taktikal = TaktikalOptions(
+        events=0, company_key=SECRETS["TAKTIKAL_COMPANY_KEY"], api_key=SECRETS["TAKTIKAL_API_KEY"]
+    )
+    subnoto = SubnotoOptions(
+        events=0, access_key=SECRETS["SUBNOTO_ACCESS_KEY"], secret_key=SECRETS["SUBNOTO_SECRET_KEY"]
+    )
+    with served_world(taktikal, subnoto) as world:
+        plant(world)
+        keys = [
+            ApiKey("everything", hash_of(SECRETS["key"]), frozenset(SCOPES)),
+            ApiKey("plain", hash_of(SECRETS["plain key"]), frozenset(SCOPES) - {"pii:read"}),
+        ]
+        settings = Settings(
+            api_keys="\n".join(key.line() for key in keys),
+            cursor_secret=SECRETS["GATEWAY_CURSOR_SECRET"],
+            identity_secret=SECRETS["GATEWAY_IDENTITY_SECRET"],
+            mask_identity=mask_identity,
+            totals_ttl=0,
+            deadline=8,
+            default_window="P36500D",
+        )
+        providers, metrics = find_providers([]), Metrics()
+        sources = build_sources(Configuration(settings, world.env), providers, metrics)
+        app = create_app(settings, sources, providers=providers, metrics=metrics)
+        canary = Canary(world, app, log)
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway.example", timeout=30) as client,
+        ):
+            yield canary, client
+
+
+def found_in(text: str, values: list[str]) -> list[str]:
+    folded = text.casefold()
+    escaped = json.dumps(text).casefold()
+    return [value for value in values if value.casefold() in folded or json.dumps(value)[1:-1].casefold() in escaped]
+
+
+ALL_PRIVATE = [form for forms in PRIVATE.values() for form in forms]
+ALL_SECRETS = list(SECRETS.values())

@@ -1,0 +1,41 @@
+"""`audit-gateway count`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.e2e.cli import Served, call
+
+
+def test_exact_is_what_a_walk_finds(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+    truth = cli_world.walk(type="recipient.*", since="2000-01-01")
+    flags = ("--type", "recipient.*", "--since", "2000-01-01", "--until", cli_world.until)
+    table = call("count", *flags, "--exact", env=way, cwd=tmp_path)
+    assert table.returncode == 0, table.stderr
+    counted = {line.split()[0]: line.split()[1:] for line in table.stdout.splitlines()}
+    for source in ("subnoto", "taktikal"):
+        number = sum(event["source"] == source for event in truth)
+        assert counted[source] == [f"{number:,}", "events"]
+    assert counted["total"] == [f"{len(truth):,}", "events"]
+
+
+def test_the_providers_own_counts_in_words_and_as_json(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+    flags = ("--since", "2000-01-01", "--until", cli_world.until)
+    told = cli_world.get("/events/count", since="2000-01-01", until=cli_world.until)
+    answer = json.loads(call("count", "--json", *flags, env=way, cwd=tmp_path).stdout)
+    for body in (told, answer):
+        for source in body["sources"]:
+            del source["as_of"], source["cached"]
+    assert answer == told
+    table = call("count", *flags, env=way, cwd=tmp_path).stdout
+    assert "envelopes" in table
+    assert "--exact counts events" in table
+    unknown = call("count", *flags, "--actor", "nobody@example.com", env=way, cwd=tmp_path).stdout
+    assert "at least 0" in unknown
+
+
+def test_a_wrong_filter(way: dict[str, str], tmp_path: Path) -> None:
+    ended = call("count", "--provider", "nobody", env=way, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("audit-gateway: --provider ")

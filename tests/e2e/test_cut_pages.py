@@ -1,0 +1,113 @@
+"""A page may be cut behind any of its events: the cursor for that place goes on with the next one."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from app.domain.errors import SourcesFailed
+from app.domain.times import format_micros
+from app.feed import Feed
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.worlds import ANYONE, ask, describe, micros, parse_parameters, world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+
+WORLDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"tie_burst": 15, "logs": "trimmed", "order": "shuffled"}, {"tie_burst": 25, "ties": "shuffled"}),
+    ({"range_selects": "creation", "entry_ids": "none"}, {"unit": "seconds", "skew_seconds": 110}),
+]
+QUERIES: list[dict[str, Any]] = [
+    {},
+    {"type": ["recipient.*", "envelope.completed"]},
+    {"order": "asc", "actor": "anna@example.com"},
+    {"order": "asc"},
+    {"order": "asc", "follow": True},
+]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+@pytest.mark.parametrize(("taktikal", "subnoto"), WORLDS, ids=["plain", "ties", "coarse"])
+async def test_cut_anywhere_and_gone_on_with_every_event_comes_once(
+    taktikal: dict[str, Any], subnoto: dict[str, Any], query: dict[str, Any]
+) -> None:
+    rng = random.Random(str(query))
+    async with world(
+        taktikal=TaktikalOptions(events=600, twins=0.05, **taktikal),
+        subnoto=SubnotoOptions(events=600, twins=0.05, **subnoto),
+    ) as one:
+        now = micros(one.clock())
+        window = {"since": format_micros(now - 61 * DAY)}
+        if "follow" not in query:
+            window["until"] = format_micros(now)
+        whole: list[Any] = []
+        page = await ask(one.gateway(), **query, **window, limit=1000)
+        while True:
+            whole += [record.event().id for record in page.records]
+            if not page.has_more:
+                break
+            page = await ask(one.gateway(), cursor=page.next_cursor)
+        assert len(set(whole)) == len(whole)
+        assert whole or "actor" in query
+
+        got: list[str] = []
+        feeds = [one.gateway(), one.gateway()]
+        page = await ask(feeds[0], **query, **window, limit=rng.choice((7, 60, 300)))
+        while True:
+            ids = [record.event().id for record in page.records]
+            cursor = page.next_cursor
+            if ids and rng.random() < 0.8:
+                cut = rng.randrange(len(ids))
+                ids, cursor = ids[: cut + 1], page.cursor_after(cut)
+            elif not page.has_more:
+                cursor = None  # a follower's goes on for ever
+            got += ids
+            if cursor is None:
+                break
+            page = await ask(rng.choice(feeds), cursor=cursor, limit=rng.choice((1, 7, 60, 300)))
+        assert got == whole
+        assert one.refused() == []
+
+
+async def test_cut_while_a_source_fails_its_events_follow_when_it_is_back() -> None:
+    rng = random.Random(5)
+    async with world(taktikal=TaktikalOptions(events=900), subnoto=SubnotoOptions(events=900)) as one:
+        now = micros(one.clock())
+        truth = [row for row in one.truth() if now - 61 * DAY <= row[0] < now]
+        feed: Feed = one.gateway()
+        asked: dict[str, Any] = {"since": format_micros(now - 61 * DAY), "until": format_micros(now), "partial": True}
+        got: list[Any] = []
+        for number in range(10_000):
+            for emulator in (one.taktikal, one.subnoto):
+                assert emulator is not None
+                emulator.faults.clear()
+                if number < 60 and rng.random() < 0.3:
+                    emulator.faults.malformed(times=1000)
+            try:
+                page = await feed.page(parse_parameters(pairs(asked)), ANYONE)
+            except SourcesFailed:
+                feed = one.gateway()  # with its circuits closed
+                continue
+            failed = any(status.status == "failed" for status in page.sources)
+            rows = [describe(record) for record in page.records]
+            cursor = page.next_cursor
+            if rows and rng.random() < 0.8:
+                cut = rng.randrange(len(rows))
+                rows, cursor = rows[: cut + 1], page.cursor_after(cut)
+            got += rows
+            if cursor is None:
+                break
+            asked = {"cursor": cursor, "limit": rng.choice((5, 40, 200))}
+            if failed:
+                feed = one.gateway()
+        assert sorted(got) == sorted(truth)
+
+
+def pairs(asked: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in asked.items()]

@@ -1,0 +1,123 @@
+"""`audit-gateway probe`: what it finds out of accounts that differ in what the vendors leave open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cli.probe import measure_lag
+from app.providers.base import Finding, Source, Spent
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.e2e.process import run
+from tests.worlds import micros, served_world, world
+
+pytestmark = pytest.mark.anyio
+
+
+async def findings(source: Source) -> dict[str, Finding]:
+    return {finding.topic: finding for finding in await source.probe(Spent())}
+
+
+@pytest.mark.parametrize("selects", ["activity", "creation"])
+@pytest.mark.parametrize("logs", ["whole", "trimmed"])
+@pytest.mark.parametrize("dates", ["honoured", "ignored"])
+async def test_what_taktikals_ranges_select_is_found_out(selects: Any, logs: Any, dates: Any) -> None:
+    options = TaktikalOptions(events=900, range_selects=selects, logs=logs, key_dates=dates, order="shuffled")
+    async with world(taktikal=options) as one:
+        feed = one.gateway()
+        found = await findings(feed.sources["taktikal"])
+        assert found["credentials"].state == "ok"
+        assert f"by {selects}" in found["date range"].found
+        assert logs in found["logs"].found
+        facts = {fact["name"]: fact for fact in feed.sources["taktikal"].describe()["learnt"]}
+        assert (facts["range_selects"]["value"], facts["logs"]["value"]) == (selects, logs)
+        assert facts["range_selects"]["at"]
+        assert facts["range_selects"]["how"]
+        assert one.refused() == []
+
+
+async def test_evidence_that_says_nothing_leaves_the_safe_way_in_force() -> None:
+    async with world(taktikal=TaktikalOptions(events=0)) as one:
+        assert one.taktikal is not None
+        for number in range(5):
+            one.taktikal.history.append(f"lonely-{number}", "Created")
+        one.clock.advance(minutes=1)
+        found = await findings(one.gateway().sources["taktikal"])
+        assert found["date range"].state == "unknown"
+        assert "safe" in found["date range"].found
+
+
+async def test_where_answers_are_cut_off_is_found_out() -> None:
+    async with world(taktikal=TaktikalOptions(events=2000, max_take=60)) as one:
+        found = await findings(one.gateway().sources["taktikal"])
+        assert (found["Take"].state, "60" in found["Take"].found) == ("warning", True)
+
+
+async def test_a_setting_overrides_what_would_be_found() -> None:
+    async with world(taktikal=TaktikalOptions(events=500)) as one:
+        feed = one.gateway(TAKTIKAL_RANGE_SELECTS="creation", TAKTIKAL_LOGS="trimmed")
+        found = await findings(feed.sources["taktikal"])
+        assert "set by the operator" in found["date range"].found
+        assert "trimmed" in found["logs"].found
+
+
+async def test_a_category_that_the_key_may_not_read() -> None:
+    async with world(subnoto=SubnotoOptions(events=300, permissions=frozenset({"envelope"}))) as one:
+        found = await findings(one.gateway().sources["subnoto"])
+        assert (found["envelope"].state, found["team"].state) == ("ok", "warning")
+        assert "Read Team" in str(found["team"].advice)
+
+
+async def test_the_shape_and_the_skew_of_subnoto() -> None:
+    options = SubnotoOptions(events=2000, totals="totalCount", author="id", unit="seconds", skew_seconds=110)
+    async with world(subnoto=options) as one:
+        found = await findings(one.gateway().sources["subnoto"])
+        assert found["shape"].found == "total totalCount, author id, timestamp in seconds"
+        assert found["skew"].state == "warning"
+        assert str(found["skew"].advice).startswith("SUBNOTO_SKEW=")
+
+
+async def test_what_was_learnt_has_when_and_how() -> None:
+    async with world(subnoto=SubnotoOptions(events=200)) as one:
+        feed = one.gateway()
+        source = feed.sources["subnoto"]
+        one.clock.advance(seconds=-90)  # our clock is the emulator's: its Date will agree
+        await findings(source)
+        facts = {fact["name"]: fact for fact in source.describe()["learnt"]}
+        assert abs(facts["clock_offset_seconds"]["value"]) <= 1
+        assert all(fact["how"] and fact["at"] for fact in facts.values())
+
+
+@pytest.mark.parametrize("provider", ["taktikal", "subnoto"])
+def test_the_command(provider: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"taktikal": TaktikalOptions(events=300), "subnoto": SubnotoOptions(events=300)}
+    options = {name: options[name] if name == provider else None for name in options}
+    with served_world(**options) as one:
+        done = run("probe", "--wait", "0", env=one.env, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"source {provider}" in done.stdout
+        wrong = {name: "00ff" if "KEY" in name else value for name, value in one.env.items()}
+        refused = run("probe", "--wait", "0", env=wrong, cwd=tmp_path)
+        assert refused.returncode == 1
+        assert "failed" in refused.stdout
+        assert "00ff" not in refused.stdout + refused.stderr
+
+
+async def test_the_lag_is_measured_by_looking_twice() -> None:
+    async with world(subnoto=SubnotoOptions(events=200)) as one:
+        assert one.subnoto is not None
+        feed = one.gateway()
+        history = one.subnoto.history
+
+        async def meanwhile(seconds: float) -> None:
+            late = int(one.clock().timestamp() * 1000) - 12_000
+            one.clock.advance(seconds=seconds)
+            history.append("ENVELOPE_OPENED", timestamp=late)
+
+        source = feed.sources["subnoto"]
+        (found,) = await measure_lag(feed, source, 20, clock=lambda: micros(one.clock()), sleep=meanwhile)
+        assert "12.0 s after its time" in found.found
+        assert found.state == "ok"

@@ -1,0 +1,158 @@
+"""Plants one bug at a time in a copy of the tree, and shows that a property notices each.
+
+    .venv/bin/python -m tests.planted_bugs            # all
+    .venv/bin/python -m tests.planted_bugs until      # those whose name contains a word
+
+Exits with 1 where a bug lived."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Bug:
+    """`old` stands exactly once in `file`; `new` is the bug. `tests`: where it has to be noticed."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+BUGS = (
+    Bug(
+        "a tie at the end of a page is dropped (descending) or doubled (ascending)",
+        "app/engine/merge.py",
+        "            return self.records[-1].key\n        edges",
+        "            return self.records[-1].key[:1]\n        edges",
+        "tests/properties/test_merge.py",
+    ),
+    Bug(
+        "a stale position is used unchecked",
+        "app/engine/positions.py",
+        "        self._low = max((x for x, v in known if v < edge), default=self._first() - 1)",
+        "        self._low = max((x for x, v in known if v < edge), default=self._first() - 1)\n"
+        "        if self._hint is not None:\n"
+        "            self._low = min(self._end(), max(self._first() - 1, self._number(self._hint[0])))",
+        "tests/properties/test_positions.py",
+    ),
+    Bug(
+        "ordinals are counted within a page (Subnoto)",
+        "app/providers/subnoto/reader.py",
+        "number_ties(self._source, self._query.category, taken.rows, self._keeps)",
+        "number_ties(self._source, self._query.category, [pair for pair in taken.rows if pair[1].time"
+        " != self._span.position[0] or len(self._span.position) == 1 or pair[0] % 2], self._keeps)",
+        "tests/properties/test_readers.py",
+    ),
+    Bug(
+        "ordinals are counted over a whole log, of which a page may hold a part (Taktikal)",
+        "app/providers/taktikal/record.py",
+        "        twin = (ticks, identity)",
+        "        twin = (0, 0)",
+        "tests/properties/test_readers.py",
+    ),
+    Bug(
+        "until is inclusive (positions)",
+        "app/engine/positions.py",
+        "                    if self._given <= v < self._stop:",
+        "                    if self._given <= v <= self._stop:",
+        "tests/properties/test_positions.py",
+    ),
+    Bug(
+        "until is inclusive (windows)",
+        "app/providers/taktikal/reader.py",
+        "                if window.start <= record.key[0] < window.end",
+        "                if window.start <= record.key[0] <= window.end",
+        "tests/properties/test_readers.py",
+    ),
+    Bug(
+        "a window skips its edge microsecond",
+        "app/engine/windows.py",
+        "        return Window(frontier, min(stop, end))",
+        "        return Window(min(frontier + 1, stop - 1), min(stop, end))",
+        "tests/properties/test_windows.py",
+    ),
+    Bug(
+        "a window leaves its last microsecond to nobody",
+        "app/providers/taktikal/reader.py",
+        "                if window.start <= record.key[0] < window.end",
+        "                if window.start <= record.key[0] < window.end - (window.width > 1)",
+        "tests/properties/test_readers.py",
+    ),
+    Bug(
+        "the skew is forgotten when rows are handed out",
+        "app/engine/positions.py",
+        "        return min(self._stop, self._peak - self._skew)",
+        "        return min(self._stop, self._peak)",
+        "tests/properties/test_positions.py",
+    ),
+    Bug(
+        "a page ends at a stopped stream although another was not read as far",
+        "app/engine/merge.py",
+        "                waiting = self._waiting()\n                self.has_more = not waiting\n",
+        "                waiting = []\n                self.has_more = True\n",
+        "tests/properties/test_merge.py",
+    ),
+    Bug(
+        "an event is shown before a slower stream was heard",
+        "app/engine/merge.py",
+        "        edge = (stream.through,)\n        return not (key < edge if self._ascending else key > edge)",
+        "        return False",
+        "tests/properties/test_merge.py",
+    ),
+    Bug(
+        "cursors are opened in any spelling",
+        "app/engine/cursor.py",
+        '        if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != text:',
+        "        if False:",
+        "tests/properties/test_cursors.py",
+    ),
+)
+
+
+def survives(bug: Bug, folder: Path) -> bool:
+    """Whether all tests still pass with the bug planted. Raises ValueError where the code has changed."""
+    for part in ("app", "tests"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    source = (folder / bug.file).read_text()
+    if source.count(bug.old) != 1:
+        raise ValueError(f"{bug.file} has changed: the line to plant {bug.name!r} in is there {source.count(bug.old)} times")
+    (folder / bug.file).write_text(source.replace(bug.old, bug.new))
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", bug.tests]
+    # The copy comes before the installed package.
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode not in (0, 1):
+        raise RuntimeError(f"the tests could not be run:\n{result.stdout}{result.stderr}")
+    if result.returncode == 1:
+        print("   ", next((line for line in result.stdout.splitlines() if line.startswith("FAILED")), "")[:100])
+    return result.returncode == 0
+
+
+def main(words: list[str]) -> int:
+    chosen = [bug for bug in BUGS if all(word in bug.name for word in words)]
+    lived = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for bug in chosen:
+            print(bug.name, flush=True)
+            if survives(bug, Path(folder)):
+                lived += 1
+                print("    NOT NOTICED", flush=True)
+    print(f"{len(chosen) - lived} of {len(chosen)} bugs noticed")
+    return 1 if lived or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""Numbered fixtures: whole answers as a vendor sends them, and beside each what they become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.domain.record import Record
+
+FOLDER = Path(__file__).parent
+
+
+def names(provider: str) -> list[str]:
+    found = sorted(path.stem for path in (FOLDER / provider / "fixtures").glob("[0-9][0-9]_*.json"))
+    return [name for name in found if not name.endswith(".expected")]
+
+
+def body(provider: str, name: str) -> bytes:
+    return (FOLDER / provider / "fixtures" / f"{name}.json").read_bytes()
+
+
+def expected(provider: str, name: str) -> Any:
+    return json.loads((FOLDER / provider / "fixtures" / f"{name}.expected.json").read_bytes())
+
+
+def normalized(record: Record) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(record.event())))
+    return found
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Every value that is neither object nor array; nulls say nothing and are left out."""
+    if isinstance(value, dict):
+        for member in value.values():
+            yield from leaves(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from leaves(member)
+    elif value is not None:
+        yield value

@@ -1,0 +1,139 @@
+"""Subnoto's event types and fixtures against the contract."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.providers.subnoto import PROVIDER, mapping
+from app.providers.subnoto.record import SubnotoRecord, number_ties
+from app.providers.subnoto.wire import LogPage, decode_page
+from tests import vocabulary
+from tests.providers import fixtures
+
+NAMES = fixtures.names("subnoto")
+
+
+def page(name: str) -> LogPage:
+    found = decode_page(fixtures.body("subnoto", name))
+    assert not any(row.bad for row in found.rows)
+    return found
+
+
+def records(name: str) -> list[SubnotoRecord]:
+    category = "team" if "team" in name else "envelope"
+    found = number_ties("subnoto", category, list(enumerate(page(name).rows)), lambda event_type: True)
+    return sorted(found, key=lambda record: record.key)
+
+
+@pytest.mark.parametrize(
+    ("category", "event_type", "type_"),
+    [(c, event_type, type_) for c, table in vocabulary.SUBNOTO.items() for event_type, type_ in table.items()],
+)
+def test_the_contracts_table_row_by_row(category: str, event_type: str, type_: str) -> None:
+    assert mapping.type_of(event_type) == type_
+    assert mapping.CATEGORY_OF[event_type] == category
+    assert mapping.outcome_of(event_type) == ("failure" if type_ in vocabulary.FAILURES else "success")
+
+
+def test_the_shipped_mapping_is_the_table_and_nothing_else() -> None:
+    shipped = {(row.category, row.provider_type): row.type for row in PROVIDER.mapping}
+    assert shipped == {(c, name): type_ for c, table in vocabulary.SUBNOTO.items() for name, type_ in table.items()}
+    assert len(shipped) == len(PROVIDER.mapping)
+
+
+def test_event_types_that_every_server_takes_are_those_of_the_tutorial() -> None:
+    assert {c: len(types) for c, types in mapping.TUTORIAL.items()} == {"envelope": 8, "team": 16}
+    assert not any(name.startswith(("OAUTH", "AGENT")) for name in mapping.TUTORIAL["team"])
+    assert "ENVELOPE_APPROVED" not in mapping.TUTORIAL["envelope"]
+
+
+@pytest.mark.parametrize("event_type", ["ENVELOPE_ARCHIVED", "envelope_created", "", "*"])
+def test_types_nobody_documented(event_type: str) -> None:
+    assert mapping.type_of(event_type) == "unknown"
+    assert mapping.outcome_of(event_type) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fixture_becomes_what_was_written_down(name: str) -> None:
+    """The ids stand there, too: an id must never change."""
+    assert [fixtures.normalized(record) for record in records(name)] == fixtures.expected("subnoto", name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_sent_is_dropped(name: str) -> None:
+    sent = json.loads(fixtures.body("subnoto", name))["logs"]
+    found = records(name)
+    assert sorted(json.dumps(record.raw(), sort_keys=True) for record in found) == sorted(
+        json.dumps(item, sort_keys=True) for item in sent
+    )
+    for record in found:
+        event = fixtures.normalized(record)
+        # Without raw, too: `eventData` whole, and who and where in the event's own fields.
+        shown = [str(value) for value in fixtures.leaves(event)]
+        author = record.body.get("author") or {}
+        assert all(str(value) in shown for value in fixtures.leaves(record.body.get("eventData")))
+        named = [author.get("name"), author.get("email"), record.body.get("envelopeUuid"), record.body.get("workspaceUuid")]
+        assert all(value in shown for value in named if value)
+
+
+def test_every_documented_type_is_in_a_fixture_in_both_generations() -> None:
+    for generation in ("tutorial", "reference"):
+        seen = {record.provider_type for name in NAMES if generation in name for record in records(name)}
+        newer = {"ENVELOPE_APPROVED", "ENVELOPE_APPROVAL_PHASE_COMPLETED", "INVITE_DECLINED"}
+        wanted = set(vocabulary.SUBNOTO_ALL)
+        if generation == "tutorial":
+            wanted = {name for name in wanted - newer if not name.startswith(("OAUTH", "AGENT"))}
+        assert seen == wanted
+
+
+def test_both_shapes_of_author_and_all_units_of_time() -> None:
+    tutorial, reference = records("01_tutorial_envelope"), records("03_reference_envelope")
+    for one, other in zip(tutorial, reference, strict=False):
+        assert (one.type, one.key[0]) == (other.type, other.key[0])
+        assert one.event().actor.kind == other.event().actor.kind
+        assert one.event().actor.email == other.event().actor.email
+        assert one.event().actor.id in (None, "108")
+    seconds, floats = records("02_tutorial_team_in_seconds"), records("04_reference_team_in_float_seconds")
+    assert [o.key[0] - s.key[0] for s, o in zip(seconds, floats, strict=False)] == [250_000] * len(seconds)
+
+
+@pytest.mark.parametrize(
+    ("author", "kind", "identity"),
+    [
+        ({"id": 0, "name": "System", "email": ""}, "system", None),
+        ({"uuid": "00000000-0000-0000-0000-000000000000", "name": "System"}, "system", None),
+        ({"id": 7, "name": "A", "email": "a@example.com"}, "user", "7"),
+        ({"uuid": "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11", "name": "A"}, "user", "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11"),
+        ({"uuid": None, "id": 7}, "user", "7"),
+        ({"name": "nobody"}, "system", None),
+        ({}, "system", None),
+        (None, "system", None),
+        ("text", "system", None),
+    ],
+)
+def test_author(author: Any, kind: str, identity: str | None) -> None:
+    actor = mapping.actor_of(author)
+    assert (actor.kind, actor.id) == (kind, identity)
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        ({}, None),
+        ({"recipients": [{"email": "a@example.com"}]}, None),
+        ({"recipient": {"email": "a@example.com", "name": "A"}}, (None, "A", "a@example.com")),
+        ({"recipient": {"uuid": "u", "firstName": "A", "lastname": "B"}}, ("u", "A B", None)),
+        ({"recipientEmail": "a@example.com", "recipientUuid": "u"}, ("u", None, "a@example.com")),
+        ({"recipient_email": "a@example.com", "recipient_id": 5}, ("5", None, "a@example.com")),
+        ({"recipient": "a@example.com"}, (None, None, "a@example.com")),
+        ({"recipient": "just words"}, None),
+        ({"recipient": None, "recipientName": ""}, None),
+        ({"recipient": {"email": True}}, None),
+    ],
+)
+def test_recipient(data: dict[str, Any], wanted: tuple[Any, ...] | None) -> None:
+    found = mapping.recipient_of(data)
+    assert (None if found is None else (found.id, found.name, found.email)) == wanted

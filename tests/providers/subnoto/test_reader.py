@@ -1,0 +1,133 @@
+"""Reading the log by positions, at the edges that only real answers have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.domain.errors import SourceFailed
+from app.domain.query import Query
+from app.providers.base import Span, Spent
+from app.providers.subnoto.client import LogQuery, SubnotoClient
+from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record, application
+from app.providers.subnoto.facts import Facts
+from app.providers.subnoto.reader import SubnotoReader
+from tests.providers import inside
+
+pytestmark = pytest.mark.anyio
+BASE = inside.NOW_MICROS - 20 * inside.DAY
+ENVELOPE = "8f2f1d5e-3b0e-4a2c-9b3e-0f6d1c2b3a40"
+
+
+def emulator_of(count: int, step: int = 1000, **options: Any) -> Emulator:
+    rows = [
+        Record("envelope", "ENVELOPE_OPENED", BASE // 1000 + n * step, {"n": n}, envelope_uuid=ENVELOPE, workspace_uuid="w")
+        for n in range(count)
+    ]
+    return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, records=rows)
+
+
+def reader(emulator: Emulator, order: Any = "asc", hint: Any = None, **span: Any) -> SubnotoReader:
+    since, until = span.get("since", 0), span.get("until", inside.NOW_MICROS)
+    position = span.get("position", (since,) if order == "asc" else (until,))
+    return SubnotoReader(
+        SubnotoClient(inside.subnoto(emulator)),
+        span.get("log", LogQuery("envelope")),
+        Span(span.get("query", Query(order=order)), since, until, position, hint),
+        Spent(),
+        source="s",
+        skew=120_000_000,
+        now=inside.NOW_MICROS,
+        facts=span.get("facts", Facts(lambda: 0)),
+    )
+
+
+async def numbers(found: SubnotoReader, want: int = 100) -> list[int]:
+    got: list[int] = []
+    for _ in range(100):
+        batch = await found.read(want, 64)
+        got += [record.event().data["n"] for record in batch.records]  # type: ignore[attr-defined]
+        if batch.ended:
+            return got
+    raise AssertionError("no end")
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 100, 101, 333])
+async def test_all_of_it(count: int, order: str) -> None:
+    emulator = emulator_of(count)
+    wanted = list(range(count)) if order == "asc" else list(range(count))[::-1]
+    assert await numbers(reader(emulator, order)) == wanted
+    assert emulator.calls.refused == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_server_with_smaller_pages_than_asked_for(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not documented, but cheap to bear: the size that pages really have is learnt and used."""
+    emulator = emulator_of(130)
+    parse = application.parse_list_body
+
+    def smaller(body: Any, options: Any) -> Any:
+        found = parse(body, options)
+        return replace(found, limit=min(found.limit, 20))
+
+    monkeypatch.setattr(application, "parse_list_body", smaller)
+    facts = Facts(lambda: 0)
+    wanted = list(range(130)) if order == "asc" else list(range(130))[::-1]
+    assert await numbers(reader(emulator, order, facts=facts)) == wanted
+    assert facts.page_size == 20
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_retention_in_the_middle_of_a_read(order: str) -> None:
+    emulator = emulator_of(400)
+    found = reader(emulator, order)
+    first = await found.read(60, 64)
+    emulator.history.delete_oldest(75)
+    got = [record.event().data["n"] for record in first.records]
+    while True:
+        batch = await found.read(60, 64)
+        got += [record.event().data["n"] for record in batch.records]
+        if batch.ended:
+            break
+    assert len(set(got)) == len(got)
+    assert set(range(75, 400)) <= set(got)
+    assert got == sorted(got, reverse=order == "desc")
+
+
+async def test_event_types_that_are_refused_are_filtered_here_instead() -> None:
+    emulator = emulator_of(60, newer_types=False)
+    emulator.history.append("ENVELOPE_SENT", timestamp=inside.NOW - timedelta(days=1), event_data={"n": 999})
+    facts = Facts(lambda: 0)
+    query = Query(order="asc", provider_type=("ENVELOPE_APPROVED", "ENVELOPE_SENT"))
+    log = LogQuery("envelope", event_types=("ENVELOPE_APPROVED", "ENVELOPE_SENT"))
+    assert await numbers(reader(emulator, log=log, query=query, facts=facts)) == [999]
+    assert not facts.takes("envelope", "ENVELOPE_SENT")
+    assert facts.takes("envelope", "DOCUMENT_SIGNED")
+
+
+async def test_a_hint_of_another_list_is_not_used() -> None:
+    emulator = emulator_of(300)
+    found = reader(emulator, position=(BASE + 150_000_000,), hint=[1, 3, 2])
+    assert (await numbers(found))[0] == 150
+    again = reader(emulator, position=(BASE + 150_000_000,), hint=found.hint((BASE + 150_000_000,)))
+    assert (await numbers(again))[0] == 150
+
+
+async def test_a_log_that_contradicts_itself_is_a_failure() -> None:
+    emulator = emulator_of(10)
+    body = b'{"logs": [], "totalCount": 90}'
+    emulator.faults.answer(200, body=body, times=20)
+    with pytest.raises(SourceFailed, match="contradicts"):
+        await reader(emulator).read(10, 10)
+
+
+async def test_bad_rows_keep_their_place_and_are_counted() -> None:
+    emulator = emulator_of(3)
+    rows = '{"eventType": "X", "timestamp": 5}, null, {"eventType": "Y", "timestamp": 6}'
+    emulator.faults.answer(200, body=('{"logs": [%s], "totalCount": 3}' % rows).encode())
+    batch = await reader(emulator).read(10, 10)
+    assert ([record.provider_type for record in batch.records], batch.bad_records) == (["X", "Y"], 1)

@@ -1,0 +1,102 @@
+"""Subnoto's answers: both generations, units of time, and what no server should send."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.domain.errors import SourceFailed
+from app.domain.times import parse_rfc3339
+from app.providers.subnoto.wire import decode_error, decode_page
+
+NOON = parse_rfc3339("2026-06-01T12:00:00Z")
+
+
+def row(timestamp: Any, **members: Any) -> dict[str, Any]:
+    return {"eventType": "ENVELOPE_SENT", "timestamp": timestamp, **members}
+
+
+def body(*rows: Any, **totals: Any) -> bytes:
+    return json.dumps({"logs": list(rows), **(totals or {"totalCount": len(rows)})}).encode()
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "micros"),
+    [
+        (1_780_315_200, NOON),
+        (1_780_315_200_000, NOON),
+        (1_780_315_200_123, NOON + 123_000),
+        (1_780_315_200.25, NOON + 250_000),
+        (1_780_315_200.123, NOON + 123_000),
+        (1_780_315_200.123457, NOON + 123_457),
+        (1_780_315_200_123.5, NOON + 123_500),
+        (1_780_315_200_123_456, NOON + 123_456),
+        ("1780315200123", NOON + 123_000),
+        ("1712011501234", parse_rfc3339("2024-04-01T22:45:01.234Z")),
+        ("1780315200.5", NOON + 500_000),
+        ("2026-06-01T12:00:00.25Z", NOON + 250_000),
+        ("2026-06-01T14:00:00+02:00", NOON),
+        (0, 0),
+        (1, 1_000_000),
+    ],
+)
+def test_a_time_in_any_unit(timestamp: Any, micros: int) -> None:
+    (found,) = decode_page(body(row(timestamp))).rows
+    assert (found.time, found.bad) == (micros, False)
+
+
+@pytest.mark.parametrize("timestamp", [None, "", "soon", -1, True, [], {}, 10**18, "1e400", "nan"])
+def test_a_record_without_a_readable_time_stands_where_its_neighbours_stand(timestamp: Any) -> None:
+    found = decode_page(body(row(timestamp), row(1_780_315_200), row(timestamp), row(1_780_315_201))).rows
+    assert [each.bad for each in found] == [True, False, True, False]
+    assert [each.time - NOON for each in found] == [0, 0, 0, 1_000_000]
+
+
+@pytest.mark.parametrize("item", [None, 5, "text", [], {"timestamp": 1_780_315_200}, {"timestamp": 1_780_315_200, "eventType": 5}])
+def test_a_record_that_is_none_keeps_its_place(item: Any) -> None:
+    found = decode_page(body(row(1_780_315_200), item, row(1_780_315_202)))
+    assert [each.bad for each in found.rows] == [False, True, False]
+    assert found.total == 3
+
+
+@pytest.mark.parametrize(
+    ("totals", "total"),
+    [
+        ({"totalCount": 7}, 7),
+        ({"pagination": {"totalRecords": 8, "currentPage": 1}}, 8),
+        ({"pagination": {"totalRecords": 8}, "totalCount": 7}, 8),
+        ({"pagination": {}, "totalCount": 7}, 7),
+        ({"pagination": None, "totalCount": 0}, 0),
+    ],
+)
+def test_both_shapes_of_totals(totals: dict[str, Any], total: int) -> None:
+    assert decode_page(body(**totals)).total == total
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"", b"<html>", b"[]", b"null", b'{"logs": {}}', b'{"totalCount": 5}', b'{"logs": []}',
+        b'{"logs": [], "totalCount": "5"}', b'{"logs": [], "totalCount": -1}', b'{"logs": [], "totalCount": true}',
+        b'{"logs": [], "pagination": {"totalRecords": null}}', b'{"logs": [', b"\xff",
+    ],
+)  # fmt: skip
+def test_what_is_no_page_is_a_failure(answer: bytes) -> None:
+    with pytest.raises(SourceFailed):
+        decode_page(answer)
+
+
+def test_errors() -> None:
+    answer = {"statusCode": 403, "error": {"code": "AUTHORIZATION_ERROR", "message": "m"}, "requestId": "r-1"}
+    found = decode_error(json.dumps(answer).encode())
+    assert (found.code, found.request_id) == ("AUTHORIZATION_ERROR", "r-1")
+    answer["requestId"] = "x" * 500
+    assert len(decode_error(json.dumps(answer).encode()).request_id or "") == 128
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b'{"error": "text"}', b'{"error": {"code": 5}, "requestId": 5}'])
+def test_an_error_may_be_anything(answer: bytes) -> None:
+    found = decode_error(answer)
+    assert (found.code, found.request_id) == (None, None)

@@ -1,0 +1,72 @@
+"""What a date range selects and whether logs come trimmed, found out from the account's own answers."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from app.providers.base import Spent
+from app.providers.taktikal.calibration import calibrate
+from app.providers.taktikal.client import DateRange, TaktikalClient
+from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
+from app.providers.taktikal.facts import Facts
+from tests.providers import inside
+
+pytestmark = pytest.mark.anyio
+WITHIN = DateRange.around(inside.NOW_MICROS - 60 * inside.DAY, inside.NOW_MICROS)
+BASE = inside.NOW_MICROS - 20 * inside.DAY
+
+
+async def found_out(emulator: Emulator) -> Facts:
+    facts = Facts(lambda: inside.NOW_MICROS)
+    await calibrate(TaktikalClient(inside.taktikal(emulator)), WITHIN, facts, Spent())
+    assert emulator.calls.total <= 8
+    assert emulator.calls.refused == []
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("selects", "logs", "order"),
+    list(itertools.product(("activity", "creation"), ("whole", "trimmed"), ("newest", "oldest", "shuffled"))),
+)
+async def test_what_is_found_is_true(selects: Any, logs: Any, order: Any) -> None:
+    options = EmulatorOptions(events=600, days=60, range_selects=selects, logs=logs, order=order)
+    facts = await found_out(Emulator(options, clock=lambda: inside.NOW))
+    assert facts.selects == selects
+    assert facts.whole == (logs == "whole")
+    assert facts.splittable == (selects == "activity" or logs == "whole")
+
+
+@pytest.mark.parametrize("selects", ["activity", "creation"])
+@pytest.mark.parametrize("cap", [None, 3])
+@pytest.mark.parametrize("end_inclusive", [True, False])
+async def test_a_server_that_ignores_dates_beside_a_key_teaches_nothing_wrong(
+    selects: Any, cap: int | None, end_inclusive: bool
+) -> None:
+    options = EmulatorOptions(
+        events=600, days=60, range_selects=selects, key_dates="ignored", max_take=cap, end_inclusive=end_inclusive
+    )
+    facts = await found_out(Emulator(options, clock=lambda: inside.NOW))
+    assert facts.selects in (selects, None)
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [[], [BASE], [BASE, BASE + 1], [BASE, BASE + 900_000]],
+    ids=["no process", "one entry", "two at once", "two within a second"],
+)
+async def test_without_evidence_nothing_is_concluded(moments: list[int]) -> None:
+    log = [Entry("sp1", "Created", moment * 10) for moment in moments]
+    processes = [(Process("sp1"), log)] if log else []
+    facts = await found_out(Emulator(clock=lambda: inside.NOW, processes=processes))
+    assert (facts.selects, facts.whole) == (None, None)
+    assert not facts.splittable
+    assert not facts.wants_looking(WITHIN.end - WITHIN.start), "not again at once"
+    assert facts.wants_looking(WITHIN.end - WITHIN.start + 1), "but in a wider range"
+
+
+async def test_what_was_found_is_not_looked_for_again() -> None:
+    facts = await found_out(Emulator(EmulatorOptions(events=300, days=30), clock=lambda: inside.NOW))
+    assert not facts.wants_looking(10**18)

@@ -1,0 +1,112 @@
+"""Taktikal's two calls as they are really sent, and what their errors become."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.domain.errors import SourceFailed, SourceForbidden, SourceUnauthorized, SourceUnavailable
+from app.domain.times import SECOND, parse_rfc3339
+from app.providers.base import Spent
+from app.providers.taktikal.client import WHOLE, DateRange, Filters, Observed, TaktikalClient
+from app.providers.taktikal.emulator import Emulator, EmulatorOptions
+from tests.providers import inside
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def emulator() -> Emulator:
+    return Emulator(EmulatorOptions(events=120, days=20), clock=lambda: inside.NOW)
+
+
+@pytest.fixture
+async def client(emulator: Emulator) -> AsyncIterator[TaktikalClient]:
+    found = TaktikalClient(inside.taktikal(emulator))
+    yield found
+    await found.aclose()
+
+
+async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: TaktikalClient) -> None:
+    within = DateRange.around(parse_rfc3339("2026-05-01T00:00:00.5Z"), parse_rfc3339("2026-05-02T00:00:00.25Z"))
+    values = {
+        "User": "a b@example.com", "ProcessKey": "sp?&=1", "FlowType": "DropAndSign", "FlowKey": "3fc7848d338a",
+        "Search": "ö +1", "StatusFilter": "InActive",
+    }  # fmt: skip
+    await client.activity(within, Filters(values), Spent(), take=25, skip=50)
+    await client.total(within, Filters(values), Spent())
+    first, second = emulator.calls.calls
+    dates = {"StartDate": "2026-05-01T00:00:00Z", "EndDate": "2026-05-02T00:00:01Z"}
+    assert first.path == "/api/signing/activity"
+    assert first.params == {**dates, **values, "Take": "25", "Skip": "50"}
+    assert second.path == "/api/signing/activity/total"
+    assert second.params == {**dates, **values}
+    assert emulator.calls.refused == []
+    assert first.headers["authorization"].startswith("Basic ")
+
+
+async def test_calls_and_records_are_counted(emulator: Emulator, client: TaktikalClient) -> None:
+    spent, observed = Spent(), Observed()
+    page = await client.activity(WHOLE, Filters(), spent, take=7, observed=observed)
+    total = await client.total(WHOLE, Filters(), spent, observed)
+    assert (page.length, spent.records, spent.calls) == (7, 7, 2)
+    assert total == emulator.history.size()[0]
+    assert observed.as_of == inside.NOW_MICROS
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, SourceUnauthorized), (403, SourceForbidden), (429, SourceUnavailable), (500, SourceFailed), (302, SourceFailed)],
+)
+async def test_errors(emulator: Emulator, client: TaktikalClient, status: int, error: type[Exception]) -> None:
+    emulator.faults.answer(status, {"Retry-After": "3000"}, times=3)
+    with pytest.raises(error):
+        await client.activity(WHOLE, Filters(), Spent(deadline=time.monotonic() + 20), take=1)
+
+
+async def test_the_vendors_code_is_passed_on_but_not_its_sentences(emulator: Emulator, client: TaktikalClient) -> None:
+    body = b'{"responseStatus": {"errorCode": "Odd", "message": "secret person 999999-1234"}}'
+    emulator.faults.answer(400, body=body)
+    with pytest.raises(SourceFailed, match="Odd") as error:
+        await client.activity(WHOLE, Filters(), Spent(), take=1)
+    assert "999999" not in error.value.detail
+
+
+async def test_a_value_outside_the_vendors_list_matches_nothing(emulator: Emulator, client: TaktikalClient) -> None:
+    filters = Filters({"FlowType": "NoSuchFlow"})
+    assert (await client.activity(WHOLE, filters, Spent(), take=5)).length == 0
+    assert await client.total(WHOLE, filters, Spent()) == 0
+    body = b'{"responseStatus": {"errorCode": "X", "errors": [{"fieldName": "StartDate"}]}}'
+    emulator.faults.answer(400, body=body)
+    with pytest.raises(SourceFailed):
+        await client.total(WHOLE, filters, Spent())
+
+
+async def test_a_process_that_is_not_there_is_no_error(emulator: Emulator, client: TaktikalClient) -> None:
+    emulator.faults.answer(404)
+    assert (await client.activity(WHOLE, Filters().with_process("sp0"), Spent(), take=5)).length == 0
+    emulator.faults.answer(404)
+    with pytest.raises(SourceFailed):
+        await client.activity(WHOLE, Filters(), Spent(), take=5)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(0, 1), (5, 5), (SECOND - 1, SECOND), (SECOND, SECOND + 1), (-SECOND - 1, 3 * SECOND), (7, 10**15)],
+)
+def test_a_range_covers_what_was_asked_in_whole_seconds(start: int, end: int) -> None:
+    found = DateRange.around(start, end)
+    assert found.start <= start
+    assert found.end >= end
+    assert found.end > found.start
+    assert found.start % SECOND == found.end % SECOND == 0
+    assert found.start > start - SECOND
+    assert found.end < max(end, start + 1) + SECOND + 1
+
+
+@pytest.mark.parametrize(("start", "end"), [("0001-01-01", "0001-01-02"), ("2100-06-01", "9999-12-31T23:59:59.9Z"), ("0001-01-01", "9999-12-31")])
+def test_any_range_has_a_text_that_the_provider_takes(start: str, end: str) -> None:
+    found = DateRange.around(parse_rfc3339(start), parse_rfc3339(end)).parameters()
+    assert "1950-01-01T00:00:00Z" <= found["StartDate"] < found["EndDate"] <= "2100-01-01T00:00:00Z"

@@ -1,0 +1,95 @@
+"""Loading a range whole: an answer is believed only where it cannot have been cut off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.domain.errors import SourceFailed
+from app.providers.base import Spent
+from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
+from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
+from app.providers.taktikal.facts import Facts
+from app.providers.taktikal.loading import Loader, TooMany
+from tests.providers import inside
+
+pytestmark = pytest.mark.anyio
+BASE = inside.NOW_MICROS - inside.DAY
+
+
+def company(count: int, **options: Any) -> Emulator:
+    """`count` processes, each with an entry at 0.6 s and one at 1.2 s after BASE."""
+    processes = []
+    for number in range(count):
+        key = f"sp{number:03d}"
+        log = [Entry(key, "Reminder", (BASE + 600_000) * 10), Entry(key, "SigneeSigned", (BASE + 1_200_000) * 10)]
+        processes.append((Process(key), log))
+    return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, processes=processes)
+
+
+def loader(emulator: Emulator, selects: Any = "activity", whole: bool | None = None) -> Loader:
+    facts = Facts(lambda: inside.NOW_MICROS)
+    facts.set(selects, whole)
+    return Loader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, Spent())
+
+
+def keys(found: Any) -> list[str]:
+    assert not isinstance(found, TooMany)
+    return sorted(process.key for process in found)
+
+
+@pytest.mark.parametrize("order", ["newest", "shuffled"])
+@pytest.mark.parametrize("cap", [None, 1, 3, 9, 10, 11])
+@pytest.mark.parametrize("selects", ["activity", "creation", None])
+async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects: Any) -> None:
+    emulator = company(10, max_take=cap, order=order, range_selects=selects or "activity")
+    found = loader(emulator, selects)
+    for _ in range(2):  # the second time with what the first has learnt
+        assert keys(await found.everything(WHOLE)) == [f"sp{number:03d}" for number in range(10)]
+    assert emulator.calls.refused == []
+
+
+async def test_an_answer_that_was_cut_off_is_not_believed() -> None:
+    emulator = company(30, max_take=12)
+    found = loader(emulator)
+    answer = await found.attempt(WHOLE, 100, None)
+    assert isinstance(answer, TooMany)
+    assert answer.total == 30
+    assert found.facts.cap == 12
+    assert found.most == 12
+
+
+async def test_a_short_answer_costs_one_call_once_a_longer_one_was_seen() -> None:
+    emulator = company(30)
+    found = loader(emulator)
+    assert len(keys(await found.attempt(WHOLE, 100, None))) == 30
+    before = emulator.calls.total
+    narrow = DateRange.around(BASE - 10 * inside.DAY, BASE - 9 * inside.DAY)
+    assert keys(await found.attempt(narrow, 100, None)) == []
+    assert emulator.calls.total - before == 1
+
+
+@pytest.mark.parametrize("logs", ["whole", "trimmed"])
+@pytest.mark.parametrize("known", [True, False, None])
+async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(logs: Any, known: bool | None) -> None:
+    """Found here: of a trimmed log, the half with fewer entries was thrown away."""
+    if known and logs == "trimmed":
+        pytest.skip("what is known is true")
+    emulator = company(25, max_take=10, logs=logs)
+    found = loader(emulator, "activity", known)
+    processes = await found.everything(DateRange.around(BASE, BASE + 2_000_000))
+    assert len(processes) == 25
+    assert all([entry["status"] for entry in p.entries] == ["Reminder", "SigneeSigned"] for p in processes)
+
+
+async def test_a_provider_that_never_shows_all_is_a_failure() -> None:
+    emulator = company(6, max_take=2)
+    found = loader(emulator, None)
+
+    async def always_the_first(*args: Any, **given: Any) -> Any:
+        return await TaktikalClient.activity(found.client, *args, **{**given, "skip": 0})
+
+    found.client.activity = always_the_first  # type: ignore[method-assign]
+    with pytest.raises(SourceFailed, match="narrower"):
+        await found.everything(WHOLE)

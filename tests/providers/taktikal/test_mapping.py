@@ -1,0 +1,177 @@
+"""Taktikal's statuses and fixtures against the contract."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from app.providers.taktikal import PROVIDER, mapping
+from app.providers.taktikal.record import TaktikalRecord, records_of
+from app.providers.taktikal.wire import Process, decode_activity
+from tests import vocabulary
+from tests.providers import fixtures
+
+NAMES = fixtures.names("taktikal")
+LINK = re.compile(r"https://(sign|files)\.example\.is/secret")
+
+
+def records(name: str) -> list[TaktikalRecord]:
+    page = decode_activity(fixtures.body("taktikal", name))
+    assert page.bad == 0
+    found = [records_of("taktikal", process) for process in page.processes]
+    assert sum(bad for _, bad in found) == 0
+    return [record for each, _ in found for record in each]
+
+
+@pytest.mark.parametrize(("status", "type_"), vocabulary.TAKTIKAL.items())
+def test_the_contracts_table_row_by_row(status: str, type_: str) -> None:
+    assert mapping.type_of(status) == type_
+    wanted = None if type_ == "unknown" else "failure" if type_ in vocabulary.FAILURES else "success"
+    assert mapping.outcome_of(type_) == wanted
+
+
+@pytest.mark.parametrize("status", ["created", "SIGNEESIGNED", "smS:Delivered", " SMS : delivered "])
+def test_letter_case_does_not_matter(status: str) -> None:
+    assert mapping.type_of(status) != "unknown"
+
+
+def test_the_shipped_mapping_says_what_the_table_says() -> None:
+    shipped = {row.provider_type: (row.type, row.category) for row in PROVIDER.mapping}
+    for status, type_ in vocabulary.TAKTIKAL.items():
+        if type_ != "unknown" and ":" not in status:
+            assert shipped[status] == (type_, "envelope")
+    families = {name.removeprefix("*:"): found[0] for name, found in shipped.items() if name.startswith("*:")}
+    for status, type_ in vocabulary.TAKTIKAL.items():
+        if type_.startswith("notification."):
+            assert families[status.partition(":")[2].casefold()] == type_
+    assert len(shipped) == len(PROVIDER.mapping)
+    assert PROVIDER.mapping_version
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fixture_becomes_what_was_written_down(name: str) -> None:
+    """The ids stand there, too: an id must never change."""
+    assert [fixtures.normalized(record) for record in records(name)] == fixtures.expected("taktikal", name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_sent_of_an_entry_its_signee_and_its_process_is_dropped(name: str) -> None:
+    for sent in json.loads(fixtures.body("taktikal", name)):
+        process = Process(sent)
+        for record in records_of("taktikal", process)[0]:
+            shown = list(fixtures.leaves([fixtures.normalized(record), record.raw()]))
+            signee = process.sent_signees.get(record.entry.get("signeeKey") or "", {})
+            for value in fixtures.leaves([record.entry, signee, process.sent_without_lists()]):
+                secret = isinstance(value, str) and LINK.search(value)
+                assert secret or value in shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entries_alone_need_no_raw(name: str) -> None:
+    """What an entry says is in the event's own fields and `data`, but for texts of the wrong kind."""
+    for record in records(name):
+        event = fixtures.normalized(record)
+        shown = [str(value) for value in fixtures.leaves(event)]
+        for member, value in record.entry.items():
+            if member == "createdAt" or not value:
+                continue
+            texts = list(fixtures.leaves(value))
+            assert all(str(text) in shown or LINK.search(str(text)) for text in texts), member
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "links" in name or "pascal" in name])
+def test_signing_links_are_nowhere(name: str) -> None:
+    sent = fixtures.body("taktikal", name).decode()
+    assert len(LINK.findall(sent)) >= 4, "the fixture holds links"
+    for record in records(name):
+        everything = json.dumps([fixtures.normalized(record), record.raw()])
+        assert "secret" not in everything
+        assert '"url"' not in everything.lower()
+        assert not any("secret" in text for _, text in record.texts())
+
+
+def test_both_letter_cases_become_the_same() -> None:
+    camel = [fixtures.normalized(r) for name in ("01_vendor_page", "03_sequential_with_links") for r in records(name)]
+    pascal = [fixtures.normalized(record) for record in records("04_pascal_case")]
+    assert [{**event, "data": None} for event in pascal] == [{**event, "data": None} for event in camel]
+
+
+def test_both_generations_become_the_same_but_for_ids_and_what_was_not_sent() -> None:
+    current, older = records("01_vendor_page"), records("02_older_generation")
+    for one, other in zip(current, older, strict=True):
+        event, plain = fixtures.normalized(one), fixtures.normalized(other)
+        assert plain["provider_id"] is None
+        assert plain["envelope"]["status"] is None
+        assert plain["envelope"]["name"] == event["envelope"]["name"]
+        for name in ("type", "outcome", "occurred_at", "actor", "delivery", "provider_type", "description"):
+            assert plain[name] == event[name]
+    assert len({record.event().id for record in older}) == len(older)
+
+
+def test_statuses_nobody_documented_keep_their_name() -> None:
+    unknown = [r.event() for r in records("05_every_status") if r.type == "unknown"]
+    assert {event.provider_type for event in unknown} == {"SMS:QUEUED", "Viber:seen", "Archived", "Something.Brand-New"}
+    assert all(event.outcome is None for event in unknown)
+
+
+def test_the_vendors_example_as_the_contract_shows_it() -> None:
+    signed = next(record.event() for record in records("01_vendor_page") if record.provider_type == "SigneeSigned")
+    assert (signed.type, signed.category, signed.outcome) == ("recipient.signed", "envelope", "success")
+    assert (signed.provider_id, signed.occurred_at) == ("6", "2019-11-08T11:06:01.560000Z")
+    assert signed.envelope is not None
+    assert (signed.envelope.owner, signed.envelope.status) == ("test@example.com", "completed")
+    assert signed.recipient is not None
+    assert signed.recipient.national_id == "123456-7890"
+    assert signed.user_agent == "Mozilla/5.0"
+    assert (signed.actor.kind, signed.actor.name, signed.actor.email) == ("system", "Taktikal.Core", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "description", "wanted"),
+    [
+        ("SMS:DELIVERED", None, ("sms", "delivered", None)),
+        ("Confirmation:bounced", None, ("email", "failed", "confirmation")),
+        ("SalesPerson:accepted", None, ("email", "sent", "sender_notice")),
+        ("Viber:seen", None, ("viber", "seen", None)),
+        ("SignupSent", "Delivery method : Sms ", ("sms", "sent", "invitation")),
+        ("Signup", "Delivery method:Email", ("email", "sent", "invitation")),
+        ("SignupSent", "no method", None),
+        ("Created", "Delivery method : Sms", None),
+    ],
+)
+def test_delivery(status: str, description: str | None, wanted: tuple[Any, ...] | None) -> None:
+    found = mapping.delivery_of(status, description)
+    assert (None if found is None else (found.channel, found.status, found.purpose)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("clerk@company.example.is", "user"),
+        ("first@example.is", "recipient"),
+        ("First@Example.IS", "recipient"),
+        ("Taktikal.Core", "system"),
+        ("Mailgun", "system"),
+        ("", "system"),
+        (None, "system"),
+        (17, "system"),
+    ],
+)
+def test_actor(text: Any, kind: str) -> None:
+    process = Process({"processKey": "sp", "signees": [{"signeeKey": "si", "email": "first@example.is", "name": "F"}]})
+    actor = mapping.actor_of(text, process, None)
+    assert actor.kind == kind
+    assert actor.id == ("si" if kind == "recipient" else None)
+
+
+def test_an_owner_who_also_signs_stays_the_user() -> None:
+    process = Process({"processKey": "sp", "signees": [{"signeeKey": "si", "email": "o@example.is"}]})
+    assert mapping.actor_of("o@example.is", process, "o@example.is").kind == "user"
+
+
+def test_without_the_created_entry_there_is_no_owner() -> None:
+    log = [{"id": 2, "status": "Started", "createdBy": "o@example.is", "createdAt": "2024-01-01T00:00:00Z"}]
+    assert mapping.owner_of(Process({"processKey": "sp", "activityLog": log})) is None

@@ -1,0 +1,117 @@
+"""Reading by time windows and by process, at the edges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.domain.query import Query
+from app.domain.times import SECOND
+from app.providers.base import Batch, Span, Spent
+from app.providers.taktikal.client import Filters, TaktikalClient
+from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
+from app.providers.taktikal.facts import Facts
+from app.providers.taktikal.loading import Loader
+from app.providers.taktikal.reader import ProcessReader, WindowReader
+from tests.providers import inside
+
+pytestmark = pytest.mark.anyio
+BASE = inside.NOW_MICROS - 40 * inside.DAY
+
+
+def emulator_of(*moments: int, **options: Any) -> Emulator:
+    """One process per moment (µs), created then."""
+    processes = [(Process(f"sp{n:03d}"), [Entry(f"sp{n:03d}", "Created", at * 10)]) for n, at in enumerate(moments)]
+    return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, processes=processes)
+
+
+def reader(emulator: Emulator, since: int, until: int, order: Any, selects: Any, hint: Any = None) -> WindowReader:
+    facts = Facts(lambda: inside.NOW_MICROS)
+    facts.set(selects, None)
+    loader = Loader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, Spent())
+    span = Span(Query(order=order), since, until, (since,) if order == "asc" else (until,), hint)
+
+    async def prepare() -> None:
+        return None
+
+    return WindowReader("s", span, loader, prepare=prepare, max_age=120 * inside.DAY)
+
+
+async def times(found: WindowReader, want: int = 50) -> list[int]:
+    got: list[int] = []
+    for _ in range(200):
+        batch: Batch = await found.read(want, 64)
+        got += [record.key[0] for record in batch.records]
+        if batch.ended:
+            return got
+    raise AssertionError("no end")
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("selects", ["activity", "creation", None])
+@pytest.mark.parametrize("end_inclusive", [True, False])
+async def test_bounds_are_exact_to_the_microsecond(order: str, selects: Any, end_inclusive: bool) -> None:
+    moments = [BASE - 1, BASE, BASE + 1, BASE + SECOND, BASE + SECOND + 1, BASE + 2 * SECOND - 1, BASE + 2 * SECOND]
+    emulator = emulator_of(*moments, end_inclusive=end_inclusive, range_selects=selects or "activity")
+    for since in moments:
+        for until in (since + 1, BASE + SECOND, BASE + 2 * SECOND):
+            if until > since:
+                expected = [moment for moment in moments if since <= moment < until]
+                found = await times(reader(emulator, since, until, order, selects))
+                assert (found if order == "asc" else found[::-1]) == expected
+    assert emulator.calls.refused == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("selects", ["activity", "creation", None])
+async def test_long_emptiness_costs_few_calls(order: str, selects: Any) -> None:
+    """Found here: a window back to 1970 was walked thirty days at a time, past any deadline."""
+    emulator = emulator_of(BASE, BASE + SECOND, range_selects=selects or "activity")
+    assert sorted(await times(reader(emulator, 0, inside.NOW_MICROS, order, selects))) == [BASE, BASE + SECOND]
+    assert emulator.calls.total <= 40
+    emulator.calls.reset()
+    assert await times(reader(emulator, 0, BASE - 300 * inside.DAY, order, selects)) == []
+    assert emulator.calls.total <= 12
+
+
+async def test_a_process_created_long_before_since_still_delivers_its_later_events() -> None:
+    old, late = BASE - 60 * inside.DAY, BASE + 5
+    log = [Entry("sp1", "Created", old * 10), Entry("sp1", "SigneeSigned", late * 10)]
+    for logs in ("whole", "trimmed"):
+        emulator = Emulator(
+            EmulatorOptions(range_selects="creation", logs=logs), clock=lambda: inside.NOW,
+            processes=[(Process("sp1"), log)],
+        )  # fmt: skip
+        for selects in ("creation", None):
+            assert await times(reader(emulator, BASE, inside.NOW_MICROS, "desc", selects)) == [late]
+
+
+@pytest.mark.parametrize("hint", [None, [1, 1], [10**15, 10**6], [0, 0], [5], [-4, 7]])
+async def test_a_hint_need_not_be_right(hint: Any) -> None:
+    moments = [BASE + n * 977 * SECOND for n in range(60)]
+    emulator = emulator_of(*moments)
+    for order in ("asc", "desc"):
+        found = await times(reader(emulator, BASE, inside.NOW_MICROS, order, "activity", hint), want=7)
+        assert sorted(found) == moments
+
+
+async def test_unreadable_entries_are_counted_and_the_rest_is_read() -> None:
+    good = Entry("sp1", "Created", BASE * 10)
+    bad = Entry("sp1", "Created", (BASE + 1) * 10, members={"createdAt": "never"})
+    emulator = Emulator(clock=lambda: inside.NOW, processes=[(Process("sp1"), [good, bad])])
+    batch = await reader(emulator, BASE - 5, inside.NOW_MICROS, "asc", "activity").read(50, 64)
+    # The emulator writes its own createdAt over ours: what it sent decides.
+    assert len(batch.records) + batch.bad_records == 2
+
+
+async def test_one_process_by_its_key() -> None:
+    emulator = emulator_of(BASE, BASE + 1, BASE + 2, key_dates="honoured", logs="trimmed")
+    client = TaktikalClient(inside.taktikal(emulator))
+    loader = Loader(client, Filters().with_process("sp001"), Facts(lambda: 0), Spent())
+    span = Span(Query(), BASE, BASE + 2, (BASE + 2,))
+    batch = await ProcessReader("s", span, loader).read(1, 1)
+    assert [record.key[0] for record in batch.records] == [BASE + 1]
+    assert batch.ended
+    assert batch.as_of == inside.NOW_MICROS
+    assert emulator.calls.total == 1

@@ -1,0 +1,113 @@
+"""Identity, order and ordinals of entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.engine.eventid import decode_event_id
+from app.providers.taktikal.record import read_locator, records_of, time_of
+from app.providers.taktikal.wire import Process
+
+
+def process(*entries: dict[str, Any]) -> Process:
+    return Process({"processKey": "sp1", "activityLog": list(entries)})
+
+
+def entry(at: str = "2024-01-01T00:00:00.0000000Z", **members: Any) -> dict[str, Any]:
+    return {"status": "Reminder", "createdAt": at, **members}
+
+
+def ids(*entries: dict[str, Any]) -> list[str]:
+    return [record.event().id for record in records_of("s", process(*entries))[0]]
+
+
+def test_twins_differ_by_their_ordinal_alone() -> None:
+    found = [decode_event_id(text) for text in ids(entry(id=1), entry(id=1), entry(id=1))]
+    assert [each.ordinal for each in found] == [0, 1, 2]
+    assert len({each.locator for each in found}) == 1
+
+
+def test_ordinals_do_not_depend_on_what_else_is_in_the_log() -> None:
+    """A log that comes trimmed holds all entries of a microsecond or none."""
+    twins = [entry(id=4), entry(id=4)]
+    before, after = entry("2023-12-31T23:59:59Z", id=4), entry("2024-01-01T00:00:01Z", id=4)
+    assert ids(before, *twins, after)[1:3] == ids(*twins)
+
+
+def test_identity_is_process_time_and_id_and_nothing_else() -> None:
+    (one,) = ids(entry(id=1, description="before"))
+    assert one == ids(entry(id=1, description="after", status="Other"))[0]
+    assert one != ids(entry(id=2))[0]
+    assert one != ids(entry("2024-01-01T00:00:00.0000001Z", id=1))[0], "the seventh digit counts"
+    (record,) = records_of("s", Process({"processKey": "sp2", "activityLog": [entry(id=1)]}))[0]
+    assert one != record.event().id
+    (record,) = records_of("other", process(entry(id=1)))[0]
+    assert one != record.event().id
+
+
+def test_without_an_id_identity_is_the_content() -> None:
+    one, other = ids(entry(), entry(description="x"))
+    assert one != other
+    assert ids(entry()) == [one]
+    # Members in another order are the same content.
+    assert ids(dict(reversed(entry().items()))) == [one]
+    # And another letter case is the same generation's same record.
+    assert ids({"Status": "Reminder", "CreatedAt": entry()["createdAt"]}) == [one]
+
+
+@pytest.mark.parametrize("identity", ["17", 17])
+def test_an_id_that_comes_as_text_is_the_same_number(identity: Any) -> None:
+    assert ids(entry(id=identity)) == ids(entry(id=17))
+
+
+@pytest.mark.parametrize("identity", [1 << 63, -(1 << 70), True, 1.5, "x", "", [1], "9" * 40])
+def test_an_id_that_is_no_number_of_64_bits_counts_as_content(identity: Any) -> None:
+    (one,) = ids(entry(id=identity))
+    assert one != ids(entry(id=identity, description="other"))[0]
+
+
+def test_order_is_time_then_id_then_place() -> None:
+    entries = [entry(id=3), entry(id=2), entry("2023-01-01T00:00:00Z", id=9), entry(id=2), entry()]
+    found = sorted(records_of("s", process(*entries))[0], key=lambda record: record.key)
+    shown = [(record.entry.get("id"), record.key[5]) for record in found]
+    assert shown == [(9, 0), (None, 0), (2, 0), (2, 1), (3, 0)]
+    assert found[0].key == (1_672_531_200_000_000, "s", "envelope", "sp1", 9, 0)
+
+
+def test_the_seventh_digit_is_dropped_before_order_is_judged() -> None:
+    early, late = entry("2024-01-01T00:00:00.0000009Z", id=1), entry("2024-01-01T00:00:00.0000001Z", id=2)
+    found = records_of("s", process(early, late))[0]
+    assert [record.key[:1] + record.key[4:5] for record in found] == [
+        (1_704_067_200_000_000, 1),
+        (1_704_067_200_000_000, 2),
+    ]
+
+
+@pytest.mark.parametrize("at", [None, 5, "", "yesterday", "2024-13-01T00:00:00Z", "2024-01-01T25:00:00Z"])
+def test_an_entry_without_a_readable_time_is_counted(at: Any) -> None:
+    found, bad = records_of("s", process({"status": "Created", "createdAt": at}, entry(id=1)))
+    assert (len(found), bad) == (1, 1)
+    assert time_of({"createdAt": at}) is None
+
+
+def test_the_locator_names_the_process() -> None:
+    found = read_locator(decode_event_id(ids(entry(id=7))[0]).locator)
+    assert found is not None
+    assert (found.process, found.ticks, found.entry) == ("sp1", 17_040_672_000_000_000, 7)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00", b"\xff" * 20, b"\x93\x01\x02\x03"])
+def test_foreign_bytes_are_no_locator(raw: bytes) -> None:
+    assert read_locator(raw) is None
+
+
+def test_private_values_are_those_of_all_the_envelopes_signees() -> None:
+    signees = [
+        {"signeeKey": "a", "ssn": "999999-1111", "phone": "5551", "city": "", "address": None},
+        {"signeeKey": "b", "ssn": 9999992222, "postalCode": "101", "name": "Not private"},
+    ]
+    sent = {"processKey": "sp1", "activityLog": [entry(id=1, signeeKey="a")], "signees": signees}
+    (record,) = records_of("s", Process(sent))[0]
+    assert set(record.private_values()) == {"999999-1111", "5551", "9999992222", "101"}

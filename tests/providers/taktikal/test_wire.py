@@ -1,0 +1,98 @@
+"""Taktikal's answers: letter case, both generations, and what no server should send."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.domain.errors import SourceFailed
+from app.providers.taktikal.wire import (
+    Process,
+    canonical,
+    decode_activity,
+    decode_error,
+    decode_total,
+    merge_processes,
+    without_links,
+)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b"<html>", b'[{"a":', b'"text"', b"\xff\xfe"])
+def test_what_is_no_array_of_processes_is_a_failure(body: bytes) -> None:
+    with pytest.raises(SourceFailed):
+        decode_activity(body)
+
+
+@pytest.mark.parametrize("item", [1, None, "text", [], {}, {"processKey": None}, {"processKey": 5}])
+def test_items_that_are_no_process_are_counted(item: Any) -> None:
+    page = decode_activity(json.dumps([item, {"processKey": "sp1"}]).encode())
+    assert [process.key for process in page.processes] == ["sp1"]
+    assert (page.length, page.bad) == (2, 1)
+
+
+@pytest.mark.parametrize("lists", [None, "text", {}, [None, 1, "x", []], 5])
+def test_lists_that_are_none_are_empty(lists: Any) -> None:
+    names = ("activityLog", "signees", "sequenceSignees", "attachmentReferences")
+    process = Process({"processKey": "sp1", **dict.fromkeys(names, lists)})
+    assert (process.entries, process.signees, process.sequences, process.links) == ([], {}, {}, frozenset())
+
+
+@pytest.mark.parametrize("name", ["processKey", "ProcessKey", "processkey", "PROCESSKEY"])
+def test_names_in_any_letter_case(name: str) -> None:
+    assert canonical({name: "sp1", "Unheard-Of": 1}) == {"processKey": "sp1", "Unheard-Of": 1}
+    assert decode_activity(json.dumps([{name: "sp1"}]).encode()).processes[0].key == "sp1"
+
+
+def test_what_is_raw_keeps_the_providers_own_spelling() -> None:
+    process = Process({"ProcessKey": "sp1", "ActivityLog": [{"Status": "Created"}], "Signees": [{"SigneeKey": "si"}]})
+    assert process.entries == [{"status": "Created"}]
+    assert process.sent_entries == [{"Status": "Created"}]
+    assert process.sent_signees == {"si": {"SigneeKey": "si"}}
+    assert process.sent_without_lists() == {"ProcessKey": "sp1"}
+
+
+@pytest.mark.parametrize(("body", "total"), [(b'{"total": 1342}', 1342), (b'{"Total": 0}', 0)])
+def test_total(body: bytes, total: int) -> None:
+    assert decode_total(body) == total
+
+
+@pytest.mark.parametrize("body", [b"{}", b"1342", b'{"total": "1342"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}'])
+def test_no_total(body: bytes) -> None:
+    with pytest.raises(SourceFailed):
+        decode_total(body)
+
+
+@pytest.mark.parametrize("pascal", [False, True])
+def test_errors_in_servicestacks_shape(pascal: bool) -> None:
+    text = (
+        '{"responseStatus": {"errorCode": "LessThan", "message": "m", "errors":'
+        ' [{"errorCode": "LessThan", "fieldName": "StartDate", "message": "m"}]}}'
+    )
+    if pascal:
+        for name in ("responseStatus", "errorCode", "errors", "fieldName"):
+            text = text.replace(f'"{name}"', f'"{name[0].upper()}{name[1:]}"')
+    found = decode_error(text.encode())
+    assert (found.code, found.fields) == ("LessThan", frozenset({"startdate"}))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"responseStatus": 5}', b'{"responseStatus": {"errors": [1, {}]}}'])
+def test_an_error_may_be_anything(body: bytes) -> None:
+    found = decode_error(body)
+    assert (found.code, found.fields) == (None, frozenset())
+
+
+def test_links_are_taken_out_wherever_they_stand() -> None:
+    link = "https://sign.example.is/secret/one"
+    sent = {"a": f"go to {link}!", "URL": link, "b": [{"url": "x", "c": [link, 5, None]}], "d": {"e": link}}
+    assert without_links(sent, {link}) == {"a": "go to ***!", "b": [{"c": ["***", 5, None]}], "d": {"e": "***"}}
+    assert sent["URL"] == link, "the original is left as it was"
+
+
+def test_a_process_that_came_twice_is_kept_once_with_the_longer_log() -> None:
+    short = Process({"processKey": "sp1", "activityLog": [{"id": 1}]})
+    long = Process({"processKey": "sp1", "activityLog": [{"id": 1}, {"id": 2}]})
+    other = Process({"processKey": "sp2"})
+    assert {p.key: len(p.entries) for p in merge_processes([[short, other], [long]])} == {"sp1": 2, "sp2": 0}
+    assert {p.key: len(p.entries) for p in merge_processes([[long], [short]])} == {"sp1": 2}

@@ -1,0 +1,242 @@
+"""The terminal client's parts that need no gateway."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from app.cli.client import Json, Page, Pairs, Problem
+from app.cli.failures import Failure, printable, sentence
+from app.cli.flags import FILTERS
+from app.cli.overhttp import HttpClient
+from app.cli.resumable import Mark, ResumableFile
+from app.cli.table import cells_of, cut, shrink
+from app.cli.terminal import json_line
+from app.cli.walk import POLL, Waiting, follow, walk
+from app.feed import PARAMETERS
+
+
+def test_the_flags_are_the_apis_filters() -> None:
+    others = {"order", "limit", "cursor", "include", "partial", "follow"}
+    assert {known.name for known in FILTERS} == set(PARAMETERS) - others
+    assert {known.name for known in FILTERS if known.repeats} == {
+        name for name, known in PARAMETERS.items() if known.repeats and name not in others
+    }
+
+
+# ---- walking ---------------------------------------------------------------------------------------------------------
+
+
+def page(numbers: Sequence[int], cursor: str | None, *, more: bool = True) -> Page:
+    return Page([{"id": number} for number in numbers], more, cursor, {}, [])
+
+
+class Scripted:
+    """Answers with what it was given, in turn, and notes what it was asked and how long the caller waited."""
+
+    def __init__(self, *answers: Page | Problem) -> None:
+        self.answers = list(answers)
+        self.asked: list[Pairs] = []
+        self.slept: list[float] = []
+        self.notices: list[str] = []
+
+    @property
+    def waiting(self) -> Waiting:
+        return Waiting(self.slept.append, self.notices.append)
+
+    def page(self, pairs: Pairs) -> Page:
+        self.asked.append(list(pairs))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Problem):
+            raise answer
+        return answer
+
+    def count(self, pairs: Pairs, *, exact: bool) -> Json:
+        raise NotImplementedError
+
+    def sources(self) -> list[Json]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
+
+
+def ids(pages: Iterator[Page]) -> list[int]:
+    return [event["id"] for one in pages for event in one.events]
+
+
+def test_a_walk_goes_on_by_cursor_alone_and_through_empty_pages() -> None:
+    client = Scripted(page([1, 2], "a"), page([], "b"), page([3], None, more=False))
+    assert ids(walk(client, [("type", "x"), ("partial", "true")], waiting=client.waiting)) == [1, 2, 3]
+    assert client.asked == [
+        [("type", "x"), ("partial", "true"), ("limit", "1000")],
+        [("cursor", "a"), ("partial", "true"), ("limit", "1000")],
+        [("cursor", "b"), ("partial", "true"), ("limit", "1000")],
+    ]
+    assert client.slept == []
+
+
+def test_a_walk_asks_for_no_more_than_is_wanted() -> None:
+    client = Scripted(page(range(1000), "a"), page(range(1000, 1200), "b"), page([0] * 3, "c"))
+    assert len(ids(walk(client, [], most=1203, waiting=client.waiting))) == 1203
+    assert [dict(pairs)["limit"] for pairs in client.asked] == ["1000", "203", "3"]
+
+
+def test_what_passes_is_waited_out_but_not_on_the_first_page() -> None:
+    busy = Problem("rate_limited", "too many", retry_after=7.0)
+    client = Scripted(busy)
+    with pytest.raises(Problem):
+        ids(walk(client, [], waiting=client.waiting))
+    client = Scripted(page([1], "a"), busy, Problem("unreachable", "gone"), page([2], None, more=False))
+    assert ids(walk(client, [], waiting=client.waiting)) == [1, 2]
+    assert client.slept == [7.0, 2.0]
+    assert len(client.notices) == 2
+    client = Scripted(page([1], "a"), *[busy] * 6)
+    with pytest.raises(Problem):
+        ids(walk(client, [], waiting=client.waiting))
+    client = Scripted(page([1], "a"), Problem("invalid_cursor", "no"))
+    with pytest.raises(Problem, match="no"):
+        ids(walk(client, [], waiting=client.waiting))
+
+
+def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> None:
+    down = Problem("source_unavailable", "down")
+    client = Scripted(
+        page([1], "a"),
+        page([2], "b", more=False),
+        page([], "c", more=False),
+        *[down] * 20,
+        page([3], "d", more=False),
+    )
+    assert ids(follow(client, [("follow", "true")], most=3, waiting=client.waiting)) == [1, 2, 3]
+    assert client.slept[:2] == [POLL, POLL]
+    assert max(client.slept) <= 60
+    assert len(client.slept) == 22
+    assert len(client.notices) == 1, "the same complaint is made once"
+    assert [dict(pairs).get("cursor") for pairs in client.asked[:4]] == [None, "a", "b", "c"]
+
+
+# ---- what is printed -------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.integers(1, 200), min_size=6, max_size=6), st.lists(st.integers(1, 30), min_size=6, max_size=6),
+    st.integers(0, 300),
+)  # fmt: skip
+def test_columns_are_shrunk_to_fit_and_no_further(widths: list[int], floors: list[int], room: int) -> None:
+    found = shrink(widths, floors, room)
+    assert all(1 <= new <= old for new, old in zip(found, widths, strict=True))
+    assert found[0] == widths[0]
+    if sum(widths) <= room:
+        assert found == widths
+    else:
+        assert sum(found) == max(room, widths[0] + 5)
+
+
+@given(st.text(max_size=40), st.integers(1, 30))
+def test_a_cut_cell_fits(text: str, width: int) -> None:
+    assert cell_len(cut(printable(text), width)) <= max(width, 1)
+
+
+def test_what_a_terminal_would_obey_is_not_printed() -> None:
+    event: dict[str, Any] = {
+        "occurred_at": "2026-01-01T00:00:00.000000Z", "source": "s", "type": "unknown", "provider_type": "\x1b[2J",
+        "envelope": {"id": "e", "name": "[bold]\x9b31m\n"}, "actor": {"kind": "system", "name": "\u202egnp"},
+        "recipient": None,
+    }  # fmt: skip
+    assert cells_of(event)[2:] == ("unknown (·[2J)", "[bold]·31m·", "·gnp", "-")
+    line = json_line({"a": "\x1b\x7f\x9b\u2028\ud800é"})
+    assert line == b'{"a":"\\u001b\\u007f\\u009b\\u2028\\ud800\xc3\xa9"}\n'
+    assert json.loads(line) == {"a": "\x1b\x7f\x9b\u2028\ud800é"}
+
+
+# ---- over HTTP -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "says"),
+    [
+        (200, "<html>", "not_a_gateway", "is no audit gateway"),
+        (200, "[]", "not_a_gateway", "is no audit gateway"),
+        (200, '{"data":1,"page":{}}', "not_a_gateway", "is no audit gateway"),
+        (302, "", "not_a_gateway", "302"),
+        (502, "<html>", "no_answer", "try again"),
+        (422, '{"code":"invalid_parameter","errors":[{"parameter":"flow_id","message":"is odd"}]}',
+         "invalid_parameter", "--flow-id is odd"),
+        (429, '{"code":"rate_limited","detail":"Too many."}', "rate_limited", "Too many; try again in 9 s"),
+        (503, '{"code":"source_unavailable","sources":[{"name":"a","detail":"is down."}]}',
+         "source_unavailable", "source a: is down; try again in 9 s, or see what the other sources have with --part"),
+        (502, '{"code":"source_failed","sources":[{"name":"a","code":"source_failed","provider_request_id":"r1"}]}',
+         "source_failed", "source a: source_failed (provider's request id r1); try again"),
+        (500, '{"code":"a_new_code","detail":"Odd.","errors":null,"sources":null}', "a_new_code", "Odd."),
+    ],
+)  # fmt: skip
+def test_answers_that_are_no_page(status: int, body: str, code: str, says: str) -> None:
+    answer = httpx.Response(status, text=body, headers={"Retry-After": "9", "Location": "http://elsewhere"})
+    client = HttpClient("http://gateway/under", "key", httpx.MockTransport(lambda request: answer))
+    with pytest.raises(Problem) as caught:
+        client.page([])
+    assert caught.value.code == code
+    assert says in sentence(caught.value, partial_helps=True)
+    client.close()
+
+
+def test_a_gateway_under_a_path() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"data": []})
+
+    client = HttpClient("http://gateway/under/", "key", httpx.MockTransport(answer))
+    assert client.sources() == []
+    assert str(asked[0].url) == "http://gateway/under/sources"
+    assert asked[0].headers["authorization"] == "Bearer key"
+    client.close()
+
+
+# ---- the file that grows ---------------------------------------------------------------------------------------------
+
+
+def test_what_lies_behind_the_mark_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with ResumableFile(path) as file:
+        file.begin(Mark("all"))
+        file.add(b"one\n", Mark("all", "c1", 4, 1))
+    # A kill between the two writes: the piece is there, its mark is not.
+    path.write_bytes(b"one\ntwo\nth")
+    with ResumableFile(path) as file:
+        mark = file.mark()
+        assert mark == Mark("all", "c1", 4, 1)
+        assert path.read_bytes() == b"one\ntwo\nth", "looking changes nothing"
+        file.begin(mark)
+        file.finish(b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert [found.name for found in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_was_never_begun_leaves_nothing_and_two_do_not_write_at_once(tmp_path: Path) -> None:
+    with (
+        ResumableFile(tmp_path / "out"),
+        pytest.raises(Failure, match="another export"),
+        ResumableFile(tmp_path / "out"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"version":1,"length":"4","asked":"all"}', '{"version":2,"asked":""}']
+)
+def test_a_mark_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "out.cursor").write_text(text)
+    with ResumableFile(tmp_path / "out") as file, pytest.raises(Failure, match="--force"):
+        file.mark()

@@ -1,0 +1,124 @@
+"""The query parameters of `GET /events`, each on its own and together (contract section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.domain.errors import ParameterError
+from app.domain.times import parse_rfc3339
+from app.feed import PARAMETERS, Asked, parse_parameters
+
+
+def parse(**given: Any) -> Asked:
+    return parse_parameters(
+        (name, text) for name, texts in given.items() for text in (texts if isinstance(texts, list) else [texts])
+    )
+
+
+def errors(**given: Any) -> tuple[str, dict[str, str]]:
+    with pytest.raises(ParameterError) as error:
+        parse(**given)
+    return error.value.code, dict(error.value.errors)
+
+
+def test_all_of_them() -> None:
+    asked = parse(
+        since="2026-05-01", until="2026-06-01", source=["b", "a", "b"], provider="p", category=["team", "envelope"],
+        type=["recipient.*", "envelope.created"], provider_type="X:Y", envelope_id=["2", "1"], workspace_id="w",
+        flow_id="f", flow_type="F", envelope_status="active", owner="o@example.com", actor="A@example.com",
+        recipient="r", q="two words", order="asc", limit="7", include=["raw", "total"], partial="true", follow="false",
+    )  # fmt: skip
+    assert asked.given == {
+        "since": parse_rfc3339("2026-05-01"), "until": parse_rfc3339("2026-06-01"), "source": ("a", "b"),
+        "provider": ("p",), "category": ("envelope", "team"), "type": ("envelope.created", "recipient.*"),
+        "provider_type": ("X:Y",), "envelope_id": ("1", "2"), "workspace_id": "w", "flow_id": "f", "flow_type": "F",
+        "envelope_status": "active", "owner": "o@example.com", "actor": "A@example.com", "recipient": "r",
+        "q": "two words", "order": "asc", "follow": False,
+    }  # fmt: skip
+    assert (asked.limit, asked.include, asked.partial, asked.cursor) == (7, {"raw", "total"}, True, None)
+
+
+def test_what_is_left_out_is_absent() -> None:
+    assert parse() == Asked()
+
+
+REPEATED = {"source", "provider", "category", "type", "provider_type", "envelope_id", "include"}
+
+
+@pytest.mark.parametrize("name", sorted(set(PARAMETERS) - REPEATED))
+def test_only_some_may_be_repeated(name: str) -> None:
+    code, found = errors(**{name: ["true", "true"]})
+    assert code == "invalid_parameter"
+    assert "once" in found[name]
+
+
+@pytest.mark.parametrize(("count", "good"), [(50, True), (51, False)])
+def test_at_most_fifty_envelopes(count: int, good: bool) -> None:
+    ids = [f"e{number}" for number in range(count)]
+    if good:
+        assert len(parse(envelope_id=ids).given["envelope_id"]) == 50
+    else:
+        assert "50" in errors(envelope_id=ids)[1]["envelope_id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("limit", "0"), ("limit", "1001"), ("limit", "-1"), ("limit", "1.0"), ("limit", "ten"), ("limit", "١"),
+        ("limit", ""), ("limit", "+5"), ("limit", " 5"), ("limit", "9" * 5000), ("order", "ASC"), ("order", ""),
+        ("partial", "1"), ("partial", "True"), ("follow", "yes"), ("include", "everything"),
+        ("envelope_status", "Completed"), ("type", "*"), ("type", ".*"), ("type", "a*"), ("type", "a.*.b"), ("type", ""),
+        ("q", ""), ("q", "   "), ("q", "a\nb"), ("q", "a\x00"), ("q", "x" * 321), ("actor", "\x7f"), ("owner", " "),
+        ("since", "yesterday"), ("since", "0.5"), ("since", "2026-05-01T00:00:00"), ("until", "2026-02-30"),
+        ("cursor", ""), ("cursor", "x" * 20_000), ("envelope_id", ""), ("source", ""),
+    ],
+)  # fmt: skip
+def test_each_fault_is_named_with_its_remedy(name: str, value: str) -> None:
+    code, found = errors(**{name: value})
+    assert code == "invalid_parameter"
+    assert set(found) == {name}
+    assert len(found[name]) > 10
+
+
+def test_all_faults_are_named_at_once() -> None:
+    code, found = errors(limit="0", order="up", since="x")
+    assert (code, set(found)) == ("invalid_parameter", {"limit", "order", "since"})
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("typ", "type"), ("Limit", "limit"), ("envelope", "envelope_id"), ("order_by", "order"), ("actors", "actor")],
+)
+def test_an_unknown_parameter_and_the_nearest_known_one(name: str, near: str) -> None:
+    code, found = errors(**{name: "x"})
+    assert code == "unknown_parameter"
+    assert near in found[name]
+
+
+def test_a_parameter_that_is_near_to_none() -> None:
+    assert "known are since" in errors(zzzzzzzz="x")[1]["zzzzzzzz"]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "parameter"),
+    [
+        ({"since": "2026-05-02", "until": "2026-05-01"}, "invalid_window", "since"),
+        ({"since": "2026-05-01", "until": "2026-05-01"}, "invalid_window", "since"),
+        ({"since": "2026-05-01T00:00:00.0000009Z", "until": "2026-05-01T00:00:00.0000001Z"}, "invalid_window", "since"),
+        ({"follow": "true"}, "invalid_parameter", "follow"),
+        ({"follow": "true", "order": "desc"}, "invalid_parameter", "follow"),
+        ({"follow": "true", "order": "asc", "until": "2026-05-01"}, "invalid_parameter", "follow"),
+        ({"follow": "true", "order": "desc", "cursor": "x"}, "invalid_parameter", "follow"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_together(given: dict[str, str], code: str, parameter: str) -> None:
+    found = errors(**given)
+    assert found[0] == code
+    assert set(found[1]) == {parameter}
+
+
+def test_beside_a_cursor_the_order_may_be_left_out() -> None:
+    assert parse(follow="true", cursor="x").given == {"follow": True}

@@ -1,0 +1,93 @@
+"""The providers' settings: where they come from, and how a wrong one is named."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.domain.errors import ConfigurationError
+from app.providers.base import CommonSettings
+from app.providers.subnoto import PROVIDER as SUBNOTO
+from app.providers.subnoto.settings import SubnotoSettings
+from app.providers.taktikal import PROVIDER as TAKTIKAL
+from app.providers.taktikal.settings import TaktikalSettings
+
+TAKTIKAL_KEYS = {"TAKTIKAL_COMPANY_KEY": "company", "TAKTIKAL_API_KEY": "key-of-ours"}
+SUBNOTO_KEYS = {"SUBNOTO_ACCESS_KEY": "access", "SUBNOTO_SECRET_KEY": "key-of-ours"}
+
+
+def test_defaults() -> None:
+    taktikal = TaktikalSettings.from_environment(TAKTIKAL_KEYS)
+    subnoto = SubnotoSettings.from_environment(SUBNOTO_KEYS)
+    assert taktikal is not None
+    assert subnoto is not None
+    assert taktikal.base_url == "https://core.taktikal.com/api"
+    assert (taktikal.range_selects, taktikal.logs, taktikal.max_envelope_age) == ("auto", "auto", timedelta(days=120))
+    assert subnoto.base_url == "http://localhost:8080"
+    assert (subnoto.categories, subnoto.skew, subnoto.transport) == (("envelope", "team"), 120.0, "proxy")
+
+
+@pytest.mark.parametrize("provider", [TAKTIKAL, SUBNOTO])
+def test_without_keys_there_is_no_source(provider: Any) -> None:
+    assert provider.from_environment({}, CommonSettings()) is None
+    assert provider.from_environment({name: "" for name in provider.variables}, CommonSettings()) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "env", "variable"),
+    [
+        (TAKTIKAL, {"TAKTIKAL_COMPANY_KEY": "a"}, "TAKTIKAL_API_KEY"),
+        (TAKTIKAL, {"TAKTIKAL_API_KEY": "a"}, "TAKTIKAL_COMPANY_KEY"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_BASE_URL": "ftp://x"}, "TAKTIKAL_BASE_URL"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_BASE_URL": "https://u:p@x"}, "TAKTIKAL_BASE_URL"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_BASE_URL": "https://x/?a=b"}, "TAKTIKAL_BASE_URL"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_RANGE_SELECTS": "both"}, "TAKTIKAL_RANGE_SELECTS"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_LOGS": "half"}, "TAKTIKAL_LOGS"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_MAX_ENVELOPE_AGE": "PT1S"}, "TAKTIKAL_MAX_ENVELOPE_AGE"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_MAX_ENVELOPE_AGE": "long"}, "TAKTIKAL_MAX_ENVELOPE_AGE"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_COMPANY_KEY": "a:b"}, "TAKTIKAL_COMPANY_KEY"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_API_KEY": "a\nb"}, "TAKTIKAL_API_KEY"),
+        (SUBNOTO, {"SUBNOTO_ACCESS_KEY": "a"}, "SUBNOTO_SECRET_KEY"),
+        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_CATEGORIES": "envelope,other"}, "SUBNOTO_CATEGORIES"),
+        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_CATEGORIES": ","}, "SUBNOTO_CATEGORIES"),
+        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_SKEW": "-1"}, "SUBNOTO_SKEW"),
+        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_SKEW": "nan"}, "SUBNOTO_SKEW"),
+        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_TRANSPORT": "pigeon"}, "SUBNOTO_TRANSPORT"),
+        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_SECRET_KEY": "geheim\u00e9"}, "SUBNOTO_SECRET_KEY"),
+    ],
+)
+def test_a_wrong_setting_is_named_by_its_variable_and_its_value_is_not_shown(
+    provider: Any, env: dict[str, str], variable: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        provider.from_environment(env, CommonSettings())
+    assert variable in error.value.detail
+    assert "key-of-ours" not in error.value.detail
+    assert "geheim" not in error.value.detail
+
+
+@pytest.mark.parametrize(
+    ("provider", "keys"),
+    [(TAKTIKAL, {"company_key": "a", "api_key": "b"}), (SUBNOTO, {"access_key": "a", "secret_key": "b"})],
+)
+def test_a_table_of_the_toml_file(provider: Any, keys: dict[str, str]) -> None:
+    source = provider.from_table("mine", {**keys, "settle": 5, "base_url": "https://x.example/api/"}, CommonSettings())
+    assert (source.name, source.settle) == ("mine", 5)
+    assert provider.from_table("mine", keys, CommonSettings(settle=9)).settle == 9
+    for wrong, named in (({"settel": 5}, "settel"), ({"settle": -1}, "settle"), ({"settle": 90_000}, "settle")):
+        with pytest.raises(ConfigurationError, match=named):
+            provider.from_table("mine", {**keys, **wrong}, CommonSettings())
+
+
+@pytest.mark.parametrize("provider", [TAKTIKAL, SUBNOTO])
+def test_every_variable_has_a_line_of_help(provider: Any) -> None:
+    assert provider.variables
+    assert all(name.isupper() and help_ and "\n" not in help_ for name, help_ in provider.variables.items())
+
+
+def test_keys_are_not_shown() -> None:
+    for settings in (TaktikalSettings.from_environment(TAKTIKAL_KEYS), SubnotoSettings.from_environment(SUBNOTO_KEYS)):
+        assert "key-of-ours" not in repr(settings)
+        assert "key-of-ours" not in str(settings)
