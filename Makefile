@@ -63,7 +63,7 @@ bench-calls: setup ## calls and records that questions cost, as histories grow
 	$(BIN)/python -m benchmarks.calls
 
 fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties --timeout 0
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties tests/attack tests/e2e/test_service_machine.py --timeout 0
 
 lock: setup ## resolve the dependencies anew
 	$(BIN)/pip-compile $(LOCK) --extra dev --output-file requirements-dev.lock pyproject.toml

@@ -64,8 +64,8 @@ BUGS = (
     Bug(
         "until is inclusive (positions)",
         "app/engine/positions.py",
-        "                    if self._given <= v < self._stop:",
-        "                    if self._given <= v <= self._stop:",
+        "        self._stop = stop if ascending else -stop + 1",
+        "        self._stop = stop + 1 if ascending else -stop + 1",
         "tests/properties/test_positions.py",
     ),
     Bug(
@@ -128,16 +128,20 @@ def survives(bug: Bug, folder: Path) -> bool:
     shutil.copy(ROOT / "pyproject.toml", folder)
     source = (folder / bug.file).read_text()
     if source.count(bug.old) != 1:
-        raise ValueError(f"{bug.file} has changed: the line to plant {bug.name!r} in is there {source.count(bug.old)} times")
+        raise ValueError(
+            f"{bug.file} has changed: the line to plant {bug.name!r} in is there {source.count(bug.old)} times"
+        )
     (folder / bug.file).write_text(source.replace(bug.old, bug.new))
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", bug.tests]
     # The copy comes before the installed package.
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "FUZZ_PLAIN": "1"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if result.returncode not in (0, 1):
         raise RuntimeError(f"the tests could not be run:\n{result.stdout}{result.stderr}")
     if result.returncode == 1:
-        print("   ", next((line for line in result.stdout.splitlines() if line.startswith("FAILED")), "")[:100])
+        print(
+            "   ", next((line for line in result.stdout.splitlines() if line.startswith("FAILED")), "")[:100]
+        )
     return result.returncode == 0
 
 

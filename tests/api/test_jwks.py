@@ -17,10 +17,9 @@ from app.api.jwks import KeySet, KeysOfFile, KeysOfUrl
 from app.api.tokens import TokenRules, Tokens
 from app.domain.errors import IssuerUnavailable, Unauthenticated
 from app.engine.pseudonyms import Pseudonyms
+from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, RSA, forged, key_set, signed
 
 pytestmark = pytest.mark.anyio
-
-from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, RSA, forged, key_set, signed
 
 
 @pytest.fixture

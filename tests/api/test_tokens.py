@@ -16,11 +16,10 @@ from fastapi import FastAPI
 
 from app.domain.errors import ConfigurationError
 from tests.api.conftest import make_app, opened
+from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forged, key_set, part, signed
 from tests.api.memory import MemorySource
 
 pytestmark = pytest.mark.anyio
-
-from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forged, key_set, part, signed
 
 
 @pytest.fixture

@@ -89,12 +89,21 @@ def served_account(name: str) -> Iterator[Account]:
 
 
 async def read(
-    source: Source, query: Query, since: int, until: int, *, want: int = 100, calls: int = 64, position: Any = None
+    source: Source,
+    query: Query,
+    since: int,
+    until: int,
+    *,
+    want: int = 100,
+    calls: int = 64,
+    position: Any = None,
 ) -> list[Record]:
     """All records of all streams of one query, in its order, checked against the promises of `Batch`."""
     records: list[Record] = []
     for stream in source.streams(query):
-        records += await read_stream(source, stream, query, since, until, want=want, calls=calls, position=position)
+        records += await read_stream(
+            source, stream, query, since, until, want=want, calls=calls, position=position
+        )
     return sorted(records, key=lambda record: record.key, reverse=not query.ascending)
 
 
@@ -121,12 +130,16 @@ async def read_stream(
         for record in batch.records:
             assert since <= record.key[0] < until, "inside the window"
             assert record.key > start if up else record.key < start, "beyond the position"
-            assert record.key > through if up else record.key < through, "complete up to `through` means complete"
+            assert record.key > through if up else record.key < through, (
+                "complete up to `through` means complete"
+            )
         if got and keys:
             assert keys[0] > got[-1].key if up else keys[0] < got[-1].key, "nothing of an earlier batch"
         got += batch.records
         if batch.ended:
             return got
-        assert (batch.through,) >= through[:1] if up else (batch.through,) <= (through[0] + 1,), "`through` moves on"
+        assert (batch.through,) >= through[:1] if up else (batch.through,) <= (through[0] + 1,), (
+            "`through` moves on"
+        )
         through = (batch.through,)
     raise AssertionError("no end")

@@ -16,10 +16,25 @@ pytestmark = pytest.mark.anyio
 
 TYPE = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*\Z")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
-MEMBERS = (
-    "id source provider type category outcome provider_type provider_id occurred_at description actor envelope recipient"
-    " delivery user_agent data raw"
-).split()
+MEMBERS = [
+    "id",
+    "source",
+    "provider",
+    "type",
+    "category",
+    "outcome",
+    "provider_type",
+    "provider_id",
+    "occurred_at",
+    "description",
+    "actor",
+    "envelope",
+    "recipient",
+    "delivery",
+    "user_agent",
+    "data",
+    "raw",
+]
 
 
 class TestEvents(ProviderSuite):
@@ -30,7 +45,11 @@ class TestEvents(ProviderSuite):
                 event = record.event()
                 shown = json.loads(msgspec.json.encode(event))
                 assert list(shown) == MEMBERS
-                assert (event.source, event.provider) == (source.name, account.provider.name) == (source.name, source.provider)
+                assert (
+                    (event.source, event.provider)
+                    == (source.name, account.provider.name)
+                    == (source.name, source.provider)
+                )
                 assert event.type == "unknown" or TYPE.match(event.type)
                 assert (event.outcome is None) == (event.type == "unknown")
                 assert event.outcome in ("success", "failure", None)

@@ -65,7 +65,11 @@ def _taktikal(one: World) -> Iterator[Fact]:
         signees = {signee["signeeKey"]: signee for signee in history.process(ordinal).signees}
         signee = signees.get(entry.get("signeeKey") or "", {})
         ids = [entry.get("signeeKey") or "", signee.get("email") or ""]
-        seen = [key, entry["processFileName"], *(s.get(n) or "" for s in signees.values() for n in ("name", "email"))]
+        seen = [
+            key,
+            entry["processFileName"],
+            *(s.get(n) or "" for s in signees.values() for n in ("name", "email")),
+        ]
         private = [s.get(n) or "" for s in signees.values() for n in ("phone", "ssn")]
         number = -1 if entry["id"] is None else entry["id"]
         yield Fact(
@@ -112,7 +116,9 @@ def _subnoto(one: World) -> Iterator[Fact]:
             provider_type=record["eventType"],
             type=vocabulary.SUBNOTO[record["category"]].get(record["eventType"], "unknown"),
             actor=author["email"],
-            recipients=tuple(str(person[name]).lower() for name in ("email", "id", "uuid") if person.get(name)),
+            recipients=tuple(
+                str(person[name]).lower() for name in ("email", "id", "uuid") if person.get(name)
+            ),
             texts=tuple([*people, *(text for _, text in strings)]),
             seen=tuple([*people, *(text for _, text in strings if text not in private)]),
             workspace=record["workspaceUuid"],

@@ -18,9 +18,6 @@ import structlog
 from app.api.exports import FORMATS
 from app.config import Settings
 from app.logs import configure_logging
-
-pytestmark = pytest.mark.anyio
-
 from tests.e2e.canary import (
     ALL_PRIVATE,
     ALL_SECRETS,
@@ -34,6 +31,8 @@ from tests.e2e.canary import (
     found_in,
     gateway,
 )
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

@@ -59,7 +59,11 @@ async def test_filters_may_be_left_out_or_repeated(one: World, feed: Feed) -> No
     }
     differently = await ask(feed, cursor=first.next_cursor, **other)
     assert bare.next_cursor == again.next_cursor == differently.next_cursor
-    assert [r.key for r in bare.records] == [r.key for r in again.records] == [r.key for r in differently.records]
+    assert (
+        [r.key for r in bare.records]
+        == [r.key for r in again.records]
+        == [r.key for r in differently.records]
+    )
     assert [r.key for r in bare.records] > [r.key for r in first.records]
 
 
@@ -139,7 +143,15 @@ async def test_a_tampered_cursor_is_refused(feed: Feed) -> None:
         changed = cursor[:place] + rng.choice(alphabet.replace(cursor[place], "")) + cursor[place + 1 :]
         with pytest.raises(InvalidCursor):
             await ask(feed, cursor=changed)
-    for changed in (cursor[:-1], cursor + "A", cursor + "=", " " + cursor, cursor + "\n", cursor.swapcase(), "x" * 40):
+    for changed in (
+        cursor[:-1],
+        cursor + "A",
+        cursor + "=",
+        " " + cursor,
+        cursor + "\n",
+        cursor.swapcase(),
+        "x" * 40,
+    ):
         with pytest.raises(InvalidCursor):
             await ask(feed, cursor=changed)
 
@@ -220,7 +232,11 @@ async def test_a_position_is_a_hint_and_found_anew_when_the_history_moved() -> N
 
             replicas = [two.gateway(), two.gateway()]
             found = await walk(
-                replicas, limits=any_limit(4, 7, 50, 60), between=forget, order=order, since=format_micros(since)
+                replicas,
+                limits=any_limit(4, 7, 50, 60),
+                between=forget,
+                order=order,
+                since=format_micros(since),
             )
             left = set(two.truth())
             got = found.rows

@@ -31,7 +31,8 @@ VARIANTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("taktikal", "subnoto"), VARIANTS)
 async def test_every_event_is_found_again(taktikal: dict[str, Any], subnoto: dict[str, Any]) -> None:
     async with world(
-        taktikal=TaktikalOptions(events=300, **taktikal), subnoto=SubnotoOptions(events=300, tie_burst=4, **subnoto)
+        taktikal=TaktikalOptions(events=300, **taktikal),
+        subnoto=SubnotoOptions(events=300, tie_burst=4, **subnoto),
     ) as one:
         found = await walk(one.gateway(), limits=1000, since=format_micros(micros(one.clock()) - 90 * DAY))
         # Another replica with another secret, later: nothing of the walk is left to help.
@@ -80,10 +81,16 @@ async def test_records_whose_envelope_is_no_uuid_are_found_too() -> None:
         assert one.subnoto is not None
         moment = int(one.clock().timestamp() * 1000) - 1000
         odd = Record("envelope", "ENVELOPE_SENT", moment, {}, envelope_uuid="env-1", workspace_uuid="w-1")
-        one.subnoto.history.insert([odd, odd, replace(odd, envelope_uuid="AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE")])
+        one.subnoto.history.insert(
+            [odd, odd, replace(odd, envelope_uuid="AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE")]
+        )
         feed = one.gateway()
         found = await walk(feed, limits=1000)
-        assert [row[3] for row in found.rows[:3]] == ["env-1", "env-1", "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"]
+        assert [row[3] for row in found.rows[:3]] == [
+            "env-1",
+            "env-1",
+            "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE",
+        ]
         for record in found.records[:3]:
             assert (await feed.event(record.event().id, ANYONE)).event().id == record.event().id
         assert one.refused() == []

@@ -53,7 +53,9 @@ async def test_one_failing_source_fails_the_call(kind: str, source: str) -> None
         emulators(one)[source].faults.clear()
         # The cursor of before is still good.
         second = await ask(feed, cursor=first.next_cursor)
-        assert [r.key for r in first.records + second.records] == [r.key for r in (await ask(feed, limit=100)).records]
+        assert [r.key for r in first.records + second.records] == [
+            r.key for r in (await ask(feed, limit=100)).records
+        ]
 
 
 @pytest.mark.parametrize("source", ["taktikal", "subnoto"])
@@ -136,7 +138,9 @@ def _check_statuses(page: Page, down: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("given", [{"type": "team.*"}, {"since": "2026-06-01T11:59:59.5Z"}], ids=str)
-async def test_where_all_that_has_something_to_give_fails_the_answer_is_unavailable(given: dict[str, str]) -> None:
+async def test_where_all_that_has_something_to_give_fails_the_answer_is_unavailable(
+    given: dict[str, str],
+) -> None:
     """The other source has answered, and has nothing: an empty page with a cursor would be a loop for its caller."""
     async with small() as one:
         assert one.subnoto is not None
@@ -206,7 +210,10 @@ async def test_the_deadline_is_a_timeout() -> None:
             await ask(one.gateway(deadline=0.2))
         assert error.value.code == "source_timeout"
         page = await ask(one.gateway(deadline=0.2), partial=True)
-        assert {status.name: status.status for status in page.sources} == {"subnoto": "ok", "taktikal": "failed"}
+        assert {status.name: status.status for status in page.sources} == {
+            "subnoto": "ok",
+            "taktikal": "failed",
+        }
 
 
 async def test_a_failure_is_not_hidden_behind_a_forbidden_category() -> None:

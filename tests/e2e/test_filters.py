@@ -90,8 +90,12 @@ async def test_type(one: World, known: list[Fact], patterns: list[str]) -> None:
     await check(one, known, lambda f: covers(patterns, f.type), type=patterns)
 
 
-@pytest.mark.parametrize("pattern", ["recip.*", "recipient", "recipients.*", "Recipient.signed", "unknown", "no.such"])
-async def test_a_type_that_nothing_has_is_an_empty_answer(one: World, known: list[Fact], pattern: str) -> None:
+@pytest.mark.parametrize(
+    "pattern", ["recip.*", "recipient", "recipients.*", "Recipient.signed", "unknown", "no.such"]
+)
+async def test_a_type_that_nothing_has_is_an_empty_answer(
+    one: World, known: list[Fact], pattern: str
+) -> None:
     await check(one, known, lambda f: covers([pattern], f.type), some=False, type=pattern)
 
 
@@ -149,8 +153,12 @@ async def test_source_provider_and_category(one: World, known: list[Fact], given
     )
 
 
-@pytest.mark.parametrize("given", [{"category": "user"}, {"category": "nonsense"}, {"category": "team", "source": "taktikal"}])
-async def test_a_value_no_provider_can_have_is_empty_and_ok(one: World, known: list[Fact], given: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "given", [{"category": "user"}, {"category": "nonsense"}, {"category": "team", "source": "taktikal"}]
+)
+async def test_a_value_no_provider_can_have_is_empty_and_ok(
+    one: World, known: list[Fact], given: dict[str, Any]
+) -> None:
     await check(one, known, lambda f: False, some=False, **given)
     feed = one.gateway()
     page = await ask(feed, **given)
@@ -169,7 +177,9 @@ async def test_envelope_id(one: World, known: list[Fact], count: int) -> None:
 
 
 async def test_envelope_id_alone_starts_at_the_beginning(one: World, known: list[Fact]) -> None:
-    oldest = [next(f.envelope for f in known if f.source == name and f.envelope) for name in ("taktikal", "subnoto")]
+    oldest = [
+        next(f.envelope for f in known if f.source == name and f.envelope) for name in ("taktikal", "subnoto")
+    ]
     feed = one.gateway()
     found = await walk(feed, envelope_id=oldest, limits=7)
     await feed.aclose()
@@ -230,7 +240,12 @@ async def test_envelope_status(one: World, known: list[Fact], status: str) -> No
 
 @pytest.mark.parametrize(
     "given",
-    [{"flow_type": "NoSuchFlow"}, {"flow_id": "ffffffffffff"}, {"owner": "nobody@example.com"}, {"q": "zzz-no-such"}],
+    [
+        {"flow_type": "NoSuchFlow"},
+        {"flow_id": "ffffffffffff"},
+        {"owner": "nobody@example.com"},
+        {"q": "zzz-no-such"},
+    ],
     ids=str,
 )
 async def test_values_nothing_has_are_empty(one: World, known: list[Fact], given: dict[str, str]) -> None:
@@ -265,13 +280,17 @@ async def test_recipient(one: World, known: list[Fact], source: str) -> None:
     await check(one, known, lambda f: False, some=False, recipient=part)
 
 
-@pytest.mark.parametrize("text", ["lease", "NON-DISCLOSURE", "example.is", "@example.com", "9999-", "+35355", "api", "«v2»"])
+@pytest.mark.parametrize(
+    "text", ["lease", "NON-DISCLOSURE", "example.is", "@example.com", "9999-", "+35355", "api", "«v2»"]
+)
 async def test_q(one: World, known: list[Fact], text: str) -> None:
     some = any(f.holds(text) for f in known)
     await check(one, known, lambda f: f.holds(text), some=some, q=text)
 
 
-async def test_q_takes_a_whole_envelope_at_taktikal_and_single_events_at_subnoto(one: World, known: list[Fact]) -> None:
+async def test_q_takes_a_whole_envelope_at_taktikal_and_single_events_at_subnoto(
+    one: World, known: list[Fact]
+) -> None:
     process = [f for f in known if f.source == "taktikal"][-1].envelope
     await check(one, known, lambda f: f.envelope == process, q=process[3:20])
     signee = [f for f in known if f.source == "taktikal" and f.recipients][-1].recipients[-1]
@@ -279,7 +298,9 @@ async def test_q_takes_a_whole_envelope_at_taktikal_and_single_events_at_subnoto
 
 
 @pytest.mark.parametrize("text", ["9999-", "+35355", "5550", "lease", "example.is"])
-async def test_q_without_pii_read_finds_only_what_the_caller_may_see(one: World, known: list[Fact], text: str) -> None:
+async def test_q_without_pii_read_finds_only_what_the_caller_may_see(
+    one: World, known: list[Fact], text: str
+) -> None:
     some = any(f.holds(text, pii=False) for f in known)
     await check(one, known, lambda f: f.holds(text, pii=False), NO_PII, some=some, q=text)
 
@@ -295,7 +316,9 @@ async def test_q_without_pii_read_finds_only_what_the_caller_may_see(one: World,
     ],
     ids=str,
 )
-async def test_a_parameter_without_notion_skips_the_source(one: World, given: dict[str, str], skipped: str) -> None:
+async def test_a_parameter_without_notion_skips_the_source(
+    one: World, given: dict[str, str], skipped: str
+) -> None:
     feed = one.gateway()
     one.reset_calls()
     page = await ask(feed, **given)
@@ -327,7 +350,9 @@ async def test_filters_that_exclude_every_source_are_all_named(one: World) -> No
     ("given", "parameter"),
     [({"source": "nowhere"}, "source"), ({"provider": "docusign"}, "provider")],
 )
-async def test_an_unknown_source_or_provider_is_named(one: World, given: dict[str, str], parameter: str) -> None:
+async def test_an_unknown_source_or_provider_is_named(
+    one: World, given: dict[str, str], parameter: str
+) -> None:
     feed = one.gateway()
     with pytest.raises(ParameterError) as error:
         await ask(feed, **given)
@@ -357,7 +382,9 @@ async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(
             )
             expected = [f.time for f in own if begin - DAY <= f.time < begin]
             assert [r.key[0] for r in early.records] == expected[::-1]
-            moment = await ask(feed, since=format_micros(begin), until=format_micros(begin + 1), source=source)
+            moment = await ask(
+                feed, since=format_micros(begin), until=format_micros(begin + 1), source=source
+            )
             assert [r.key[0] for r in moment.records] == [f.time for f in own if f.time == begin][::-1]
     await feed.aclose()
     assert one.refused() == []

@@ -45,7 +45,9 @@ def late(one: World, rng: random.Random) -> None:
         else:
             moment = now - timedelta(seconds=behind)
             key = f"spfollow{rng.randrange(4)}"
-            one.taktikal.history.append(key, rng.choice(("SigneeSigned", "Reminder")), at=moment, visible_at=shown)
+            one.taktikal.history.append(
+                key, rng.choice(("SigneeSigned", "Reminder")), at=moment, visible_at=shown
+            )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,11 @@ async def test_a_follower_ends_with_exactly_the_truth(seed: int, options: dict[s
         for _ in range(45):
             if rng.random() < 0.15:
                 feed = one.gateway()  # a restart, or another replica
-            given = {"cursor": cursor} if cursor else {"order": "asc", "follow": True, "since": format_micros(since)}
+            given = (
+                {"cursor": cursor}
+                if cursor
+                else {"order": "asc", "follow": True, "since": format_micros(since)}
+            )
             if rng.random() < 0.1:
                 given |= {"order": "asc", "follow": True}
             page = await ask(feed, limit=rng.choice((1, 3, 20, 1000)), **given)
@@ -109,7 +115,8 @@ async def test_a_follower_ends_with_exactly_the_truth(seed: int, options: dict[s
 async def test_every_event_once_and_in_order_when_no_page_is_asked_for_twice() -> None:
     rng = random.Random(9)
     async with world(
-        taktikal=TaktikalOptions(events=6000, days=10), subnoto=SubnotoOptions(events=6000, days=10, skew_seconds=25)
+        taktikal=TaktikalOptions(events=6000, days=10),
+        subnoto=SubnotoOptions(events=6000, days=10, skew_seconds=25),
     ) as one:
         since = micros(one.clock())
         feed = one.gateway()
@@ -127,7 +134,9 @@ async def test_every_event_once_and_in_order_when_no_page_is_asked_for_twice() -
             page = await ask(feed, cursor=page.next_cursor, limit=1000)
             got += page.records
         until = min(status.complete_through or 0 for status in page.sources)
-        assert [describe(record) for record in got] == [row for row in one.truth() if since - 1 <= row[0] < until]
+        assert [describe(record) for record in got] == [
+            row for row in one.truth() if since - 1 <= row[0] < until
+        ]
         assert [record.key for record in got] == sorted(record.key for record in got)
 
 
@@ -138,7 +147,9 @@ async def test_following_through_an_outage_with_partial() -> None:
     ) as one:
         since = micros(one.clock())
         feed, got = one.gateway(), []
-        cursor = (await ask(feed, order="asc", follow=True, since=format_micros(since - 1), partial=True)).next_cursor
+        cursor = (
+            await ask(feed, order="asc", follow=True, since=format_micros(since - 1), partial=True)
+        ).next_cursor
         failed = 0
         for number in range(36):
             one.clock.advance(seconds=rng.choice((30, 300)))
@@ -176,7 +187,9 @@ async def test_a_follower_with_filters_sees_what_matches() -> None:
     ) as one:
         since = micros(one.clock())
         feed = one.gateway(scan=2)
-        page = await ask(feed, order="asc", follow=True, since=format_micros(since - 1), type=["recipient.*"], limit=7)
+        page = await ask(
+            feed, order="asc", follow=True, since=format_micros(since - 1), type=["recipient.*"], limit=7
+        )
         got: list[Any] = []
         for _ in range(25):
             one.clock.advance(minutes=20)
@@ -186,7 +199,15 @@ async def test_a_follower_with_filters_sees_what_matches() -> None:
             page = await ask(feed, cursor=page.next_cursor, limit=1000)
             got += page.records
         until = min(status.complete_through or 0 for status in page.sources)
-        words = {"SigneeAdded", "SignupSent", "Reminder", "Auth", "SigneeSigned", "RECIPIENT_VERIFIED", "DOCUMENT_SIGNED"}
+        words = {
+            "SigneeAdded",
+            "SignupSent",
+            "Reminder",
+            "Auth",
+            "SigneeSigned",
+            "RECIPIENT_VERIFIED",
+            "DOCUMENT_SIGNED",
+        }
         truth = [row for row in one.truth() if since - 1 <= row[0] < until and row[4] in words]
         assert [describe(record) for record in got] == truth
         assert len(truth) > 50

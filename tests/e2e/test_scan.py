@@ -35,7 +35,9 @@ async def needle(one: World, order: str, scan: int, **given: Any) -> None:
     known = facts(one)
     expected = rows(known, now - 30 * DAY, now, lambda f: f.actor == NEEDLE)
     feed = one.gateway(scan=scan)
-    found = await walk(feed, limits=3, most=400, order=order, actor=NEEDLE, since=format_micros(now - 30 * DAY), **given)
+    found = await walk(
+        feed, limits=3, most=400, order=order, actor=NEEDLE, since=format_micros(now - 30 * DAY), **given
+    )
     assert found.rows == (expected if order == "asc" else expected[::-1])
     marks = [page.scanned_to for page in found.pages if page.scanned_to is not None]
     assert marks, "the budget was never felt"
@@ -52,9 +54,19 @@ async def test_subnoto(order: str) -> None:
     async with world(subnoto=SubnotoOptions(events=0)) as one:
         assert one.subnoto is not None
         begin = int((one.clock() - timedelta(days=30)).timestamp() * 1000)
-        plain = Record("envelope", "ENVELOPE_SENT", 0, {}, envelope_uuid=needles[0].envelope_uuid, workspace_uuid=WORKSPACE)
+        plain = Record(
+            "envelope",
+            "ENVELOPE_SENT",
+            0,
+            {},
+            envelope_uuid=needles[0].envelope_uuid,
+            workspace_uuid=WORKSPACE,
+        )
         step = 30 * 86_400_000 // 3000
-        at = [Record(**{**_fields(needles[0] if n % 700 == 10 else plain), "timestamp": begin + n * step}) for n in range(3000)]
+        at = [
+            Record(**{**_fields(needles[0] if n % 700 == 10 else plain), "timestamp": begin + n * step})
+            for n in range(3000)
+        ]
         one.subnoto.history.insert(at)
         await needle(one, order, 6)
         feed = one.gateway(scan=6)
@@ -72,7 +84,8 @@ def _fields(record: Record) -> dict[str, Any]:
 @pytest.mark.parametrize("selects", ["activity", "creation"])
 async def test_both_providers(order: str, selects: Any) -> None:
     async with world(
-        taktikal=TaktikalOptions(events=2500, days=60, range_selects=selects), subnoto=SubnotoOptions(events=2000, days=60)
+        taktikal=TaktikalOptions(events=2500, days=60, range_selects=selects),
+        subnoto=SubnotoOptions(events=2000, days=60),
     ) as one:
         hide_needles(one, 9)
         # Appended in an order that is none: the older ones last. Only a small skew may be assumed of a real log.

@@ -35,7 +35,9 @@ class Accounts:
             "alpha": TaktikalEmulator(TaktikalOptions(seed=1, events=300), clock=self.clock),
             "beta": SubnotoEmulator(SubnotoOptions(seed=1, events=300, tie_burst=2), clock=self.clock),
             "gamma": TaktikalEmulator(TaktikalOptions(seed=1, events=300, logs="trimmed"), clock=self.clock),
-            "delta": SubnotoEmulator(SubnotoOptions(seed=1, events=300, tie_burst=2, unit="seconds"), clock=self.clock),
+            "delta": SubnotoEmulator(
+                SubnotoOptions(seed=1, events=300, tie_burst=2, unit="seconds"), clock=self.clock
+            ),
         }
         self.urls = {name: stack.enter_context(serve(each.app)) for name, each in self.emulators.items()}
 

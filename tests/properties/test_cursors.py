@@ -73,7 +73,9 @@ def test_another_secret_opens_nothing_and_rotation_opens_both(state: CursorState
 
 
 def example_state(size: int = 1) -> CursorState:
-    streams = {f"envelope/{n:040d}": StreamState([n, "s", "envelope", f"e{n}", n, 0], [1, n, 2]) for n in range(size)}
+    streams = {
+        f"envelope/{n:040d}": StreamState([n, "s", "envelope", f"e{n}", n, 0], [1, n, 2]) for n in range(size)
+    }
     query = Query(type=("recipient.*",), envelope_id=tuple(f"{n:040d}" for n in range(size)))
     return CursorState(query, 1, 2, 100, ("raw",), False, [12345678], {"taktikal": streams, "subnoto": {}})
 
@@ -109,7 +111,12 @@ def test_only_the_spelling_that_was_handed_out_is_good() -> None:
         cursor = SEALER.seal(example_state(size))
         padding = "=" * (-len(cursor) % 4)
         others = [cursor + "=" * n for n in range(1, 4)]
-        others += [cursor + "\n", "\n" + cursor, cursor[:5] + "\n" + cursor[5:], cursor[:5] + "*" + cursor[5:]]
+        others += [
+            cursor + "\n",
+            "\n" + cursor,
+            cursor[:5] + "\n" + cursor[5:],
+            cursor[:5] + "*" + cursor[5:],
+        ]
         others += [cursor.replace("-", "+").replace("_", "/") + padding, cursor + "é", cursor + "\ud800"]
         others += [cursor[:-1] + letter for letter in ALPHABET]
         for other in {other for other in others if other != cursor}:

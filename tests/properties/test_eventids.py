@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.eventid import MAX_ID, EventId, decode_event_id, encode_event_id, pack_uint, source_hash, unpack_uint
+from app.engine.eventid import (
+    MAX_ID,
+    EventId,
+    decode_event_id,
+    encode_event_id,
+    pack_uint,
+    source_hash,
+    unpack_uint,
+)
 
 SOURCES = st.text(min_size=1, max_size=64)
 ORDINALS = st.integers(0, (1 << 63) - 1)
@@ -28,7 +36,11 @@ def test_two_identities_have_two_ids(one: tuple[str, int, bytes], other: tuple[s
     assert (encode_event_id(*one) == encode_event_id(*other)) == (one == other)
 
 
-@given(st.one_of(st.text(max_size=120), st.binary(max_size=120).map(lambda raw: base64.urlsafe_b64encode(raw).decode())))
+@given(
+    st.one_of(
+        st.text(max_size=120), st.binary(max_size=120).map(lambda raw: base64.urlsafe_b64encode(raw).decode())
+    )
+)
 def test_foreign_text_is_no_id(text: str) -> None:
     try:
         found = decode_event_id(text)
@@ -43,7 +55,12 @@ def test_foreign_text_is_no_id(text: str) -> None:
 def test_other_spellings_are_refused(source: str, ordinal: int, locator: bytes, data: st.DataObject) -> None:
     text = encode_event_id(source, ordinal, locator)
     place = data.draw(st.integers(0, len(text)))
-    for other in (text + "=", text + "\n", text[:place] + " " + text[place:], text[:place] + "é" + text[place:]):
+    for other in (
+        text + "=",
+        text + "\n",
+        text[:place] + " " + text[place:],
+        text[:place] + "é" + text[place:],
+    ):
         with pytest.raises(ValueError, match="not an event id"):
             decode_event_id(other)
 

@@ -31,6 +31,7 @@ from app.providers.taktikal.emulator import Entry, Process
 from app.providers.taktikal.facts import Facts as TaktikalFacts
 from app.providers.taktikal.loading import Loader
 from app.providers.taktikal.reader import WindowReader
+from app.providers.taktikal.record import records_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -77,19 +78,20 @@ async def pages(
 
 
 def check(make: MakeReader, truth: list[Any], describe: Callable[[Record], Any], since: int, until: int, seed: int,
-          between: Callable[[], None] = lambda: None) -> None:  # fmt: skip
-    """`truth`: descriptions in ascending order."""
+          between: Callable[[], None] = lambda: None) -> set[str]:  # fmt: skip
+    """`truth`: descriptions in ascending order. Returns the ids."""
     rng = random.Random(seed)
 
-    async def run() -> None:
+    async def run() -> set[str]:
         up = await pages(make, Query(order="asc"), since, until, rng, between)
         down = await pages(make, Query(order="desc"), since, until, rng, between)
         assert [describe(record) for record in up] == truth
         ids = [record.event().id for record in up]
         assert [record.event().id for record in down] == ids[::-1]
         assert len(set(ids)) == len(ids)
+        return set(ids)
 
-    asyncio.run(run())
+    return asyncio.run(run())
 
 
 def over(app: Any) -> ProviderHttp:
@@ -132,17 +134,30 @@ def subnoto_logs(draw: st.DrawFn) -> SubnotoLog:
 
 @given(subnoto_logs(), SEEDS, st.booleans())
 def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
-    emulator = SubnotoEmulator(SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows)
+    emulator = SubnotoEmulator(
+        SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows
+    )
     keys = f"{emulator.options.access_key}:{emulator.options.secret_key}"
     http = ProviderHttp(
         "http://emulator", CommonSettings(), name="s", transport=httpx.ASGITransport(app=emulator.app),
         headers={"authorization": f"Bearer {keys}"},
     )  # fmt: skip
-    client, facts, clock = SubnotoClient(http), SubnotoFacts(lambda: 0), (NOW - EPOCH) // timedelta(microseconds=1)
+    client, facts, clock = (
+        SubnotoClient(http),
+        SubnotoFacts(lambda: 0),
+        (NOW - EPOCH) // timedelta(microseconds=1),
+    )
 
     def make(span: Span, spent: Spent) -> Reader:
         return SubnotoReader(
-            client, LogQuery("envelope"), span, spent, source="s", skew=log.skew * 1000, now=clock, facts=facts
+            client,
+            LogQuery("envelope"),
+            span,
+            spent,
+            source="s",
+            skew=log.skew * 1000,
+            now=clock,
+            facts=facts,
         )
 
     rng = random.Random(seed)
@@ -151,7 +166,8 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
     until = min(until + rng.choice((0, 1, 1000)), clock)  # what is appended comes at `clock`
     since = min(since, until - 1)
     places = sorted(
-        ((row.timestamp * 1000, row.envelope_uuid, number), row.event_type) for number, row in enumerate(log.rows)
+        ((row.timestamp * 1000, row.envelope_uuid, number), row.event_type)
+        for number, row in enumerate(log.rows)
     )
     truth = [(place[0], place[1], kind) for place, kind in places if since <= place[0] < until]
 
@@ -166,7 +182,9 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
 
 ENTRY = st.tuples(
     st.integers(0, 4),  # process
-    st.sampled_from([0, 0, 1, 10, 9_999_999, 10_000_000, 30_000_000, 10**10, 10**11]),  # ticks since the entry before
+    st.sampled_from(
+        [0, 0, 1, 10, 9_999_999, 10_000_000, 30_000_000, 10**10, 10**11]
+    ),  # ticks since the entry before
     st.sampled_from(["Reminder", "Reminder", "SigneeSigned"]),
     st.sampled_from([1, 1, 1, 2, 3]),  # twins
 )
@@ -186,7 +204,7 @@ OPTIONS = st.fixed_dictionaries(
 @given(st.lists(ENTRY, max_size=25), OPTIONS, SEEDS)
 def test_taktikal(entries: list[tuple[int, int, str, int]], options: dict[str, Any], seed: int) -> None:
     older = options["generation"] == "older"
-    ticks, logs = BASE * 10_000, {number: [] for number in range(5)}  # type: dict[Any, list[Entry]]  # noqa: PGH003
+    ticks, logs = BASE * 10_000, {number: [] for number in range(5)}  # type: dict[Any, list[Entry]]
     for process, step, status, copies in entries:
         ticks += step
         identity = len({id(entry) for entry in logs[process]}) + 1
@@ -220,4 +238,15 @@ def test_taktikal(entries: list[tuple[int, int, str, int]], options: dict[str, A
         for place, entry in enumerate(log)
     ]
     truth = [(row[0], row[1], row[4]) for row in sorted(rows) if since <= row[0] < until]
-    check(make, truth, lambda r: (r.key[0], r.key[3], r.provider_type), since, until, seed)
+    ids = check(make, truth, lambda r: (r.key[0], r.key[3], r.provider_type), since, until, seed)
+
+    async def by_process() -> set[str]:
+        """The same events' ids, from whole logs: what `GET /events/{event_id}` looks at."""
+        found: set[str] = set()
+        for number in range(5):
+            loader = Loader(client, Filters().with_process(f"sp{number}"), facts, Spent())
+            records = [record for process in await loader.one() for record in records_of("s", process)[0]]
+            found |= {record.event().id for record in records if since <= record.key[0] < until}
+        return found
+
+    assert asyncio.run(by_process()) == ids

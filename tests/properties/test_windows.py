@@ -14,8 +14,16 @@ TIMES = st.integers(-(10**16), 10**16)
 SEEDS = st.integers(0, 1 << 16)
 
 
-@given(TIMES, st.integers(1, 400 * 86_400 * SECOND), st.booleans(), SEEDS, st.sampled_from([0.0, 1e-9, 1e-7, 1e-5]))
-def test_windows_join_without_gap_or_overlap(since: int, length: int, ascending: bool, seed: int, density: float) -> None:
+@given(
+    TIMES,
+    st.integers(1, 400 * 86_400 * SECOND),
+    st.booleans(),
+    SEEDS,
+    st.sampled_from([0.0, 1e-9, 1e-7, 1e-5]),
+)
+def test_windows_join_without_gap_or_overlap(
+    since: int, length: int, ascending: bool, seed: int, density: float
+) -> None:
     rng = random.Random(seed)
     until = since + length
     frontier, stop = (since, until) if ascending else (until, since)
@@ -49,7 +57,13 @@ def test_windows_join_without_gap_or_overlap(since: int, length: int, ascending:
     assert covered == length
 
 
-@given(st.integers(1, 10**13), st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 2000), st.integers(1, 10**4))
+@given(
+    st.integers(1, 10**13),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+    st.integers(1, 2000),
+    st.integers(1, 10**4),
+)
 def test_widths_are_whole_seconds_and_grow_by_at_most_eight(
     width: int, items: int, events: int, want: int, most: int
 ) -> None:

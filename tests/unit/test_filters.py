@@ -47,7 +47,24 @@ def test_both_have_to_hold() -> None:
 
 
 def event(actor: str | None = None, person: Recipient | None = None) -> Event:
-    return Event("i", "s", "p", "t", "envelope", None, "T", None, "", None, Actor("user", email=actor), None, person, None, None, {})
+    return Event(
+        "i",
+        "s",
+        "p",
+        "t",
+        "envelope",
+        None,
+        "T",
+        None,
+        "",
+        None,
+        Actor("user", email=actor),
+        None,
+        person,
+        None,
+        None,
+        {},
+    )
 
 
 PERSON = Recipient(id="SI-1", email="Anna@Example.com", name="Anna", phone="555")
@@ -71,7 +88,9 @@ PERSON = Recipient(id="SI-1", email="Anna@Example.com", name="Anna", phone="555"
         ({"actor": "a@example.com", "recipient": "si-2"}, "a@example.com", PERSON, False),
     ],
 )
-def test_actor_and_recipient(given: dict[str, Any], actor: str | None, person: Recipient | None, wanted: bool) -> None:
+def test_actor_and_recipient(
+    given: dict[str, Any], actor: str | None, person: Recipient | None, wanted: bool
+) -> None:
     test = event_filter(Query(**given))
     assert test is not None
     assert test(event(actor, person)) == wanted

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import time
 from collections.abc import AsyncIterator, Iterator
-from email.utils import format_datetime
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -66,17 +66,26 @@ async def http(pauses: Pauses) -> AsyncIterator[ProviderHttp]:
 
 
 async def test_a_call_as_it_is_sent(http: ProviderHttp, respx_mock: respx.MockRouter) -> None:
-    route = respx_mock.get(URL, params={"a": "1 2"}).respond(200, text="[]", headers={"Date": "Mon, 01 Jun 2026 12:00:00 GMT"})
+    route = respx_mock.get(URL, params={"a": "1 2"}).respond(
+        200, text="[]", headers={"Date": "Mon, 01 Jun 2026 12:00:00 GMT"}
+    )
     spent = Spent()
     answer = await http.call("GET", "/log", spent, params={"a": "1 2"})
-    assert (answer.ok, answer.body, answer.date, spent.calls) == (True, b"[]", parse_rfc3339("2026-06-01T12:00:00Z"), 1)
+    assert (answer.ok, answer.body, answer.date, spent.calls) == (
+        True,
+        b"[]",
+        parse_rfc3339("2026-06-01T12:00:00Z"),
+        1,
+    )
     request = route.calls.last.request
     assert request.headers["authorization"] == "Basic dXNlcjp3b3Jk"
     assert request.headers["accept-encoding"] == "gzip"
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-async def test_passing_statuses_are_asked_again_twice(http: ProviderHttp, respx_mock: respx.MockRouter, status: int) -> None:
+async def test_passing_statuses_are_asked_again_twice(
+    http: ProviderHttp, respx_mock: respx.MockRouter, status: int
+) -> None:
     route = respx_mock.get(URL)
     route.side_effect = [httpx.Response(status), httpx.Response(status), httpx.Response(200, text="ok")]
     spent = Spent()
@@ -88,8 +97,12 @@ async def test_passing_statuses_are_asked_again_twice(http: ProviderHttp, respx_
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 400, 401, 403, 404, 409, 418, 501])
-async def test_other_statuses_are_final(http: ProviderHttp, respx_mock: respx.MockRouter, status: int) -> None:
-    respx_mock.get(URL).respond(status, headers={"Location": "https://elsewhere.example/", "Retry-After": "1"})
+async def test_other_statuses_are_final(
+    http: ProviderHttp, respx_mock: respx.MockRouter, status: int
+) -> None:
+    respx_mock.get(URL).respond(
+        status, headers={"Location": "https://elsewhere.example/", "Retry-After": "1"}
+    )
     spent = Spent()
     assert (await http.call("GET", "log", spent)).status == status
     assert spent.calls == 1, "a redirect is not followed"
@@ -108,7 +121,9 @@ async def test_retry_after_is_waited_for(
     assert 3 <= sum(pauses.slept) <= 3.4
 
 
-async def test_a_retry_after_beyond_the_deadline_is_handed_on(http: ProviderHttp, respx_mock: respx.MockRouter) -> None:
+async def test_a_retry_after_beyond_the_deadline_is_handed_on(
+    http: ProviderHttp, respx_mock: respx.MockRouter
+) -> None:
     respx_mock.get(URL).respond(429, headers={"Retry-After": "50"})
     spent = Spent(deadline=time.monotonic() + 60)
     answer = await http.call("GET", "log", spent)
@@ -128,7 +143,9 @@ def test_forms_of_retry_after(text: str, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "Mon, 99 Jun 2026 12:00:00 GMT", "0"])
-async def test_a_date_that_is_none_is_no_date(http: ProviderHttp, respx_mock: respx.MockRouter, text: str) -> None:
+async def test_a_date_that_is_none_is_no_date(
+    http: ProviderHttp, respx_mock: respx.MockRouter, text: str
+) -> None:
     respx_mock.get(URL).respond(200, headers={"Date": text})
     assert (await http.call("GET", "log", Spent())).date is None
 
@@ -159,8 +176,13 @@ async def test_an_oversized_answer_is_refused(
     assert route.call_count == 1
 
 
-async def test_an_answer_of_exactly_the_bound_is_taken(http: ProviderHttp, respx_mock: respx.MockRouter) -> None:
-    for headers, body in (({}, bytes(100_000)), ({"Content-Encoding": "gzip"}, gzip.compress(bytes(100_000)))):
+async def test_an_answer_of_exactly_the_bound_is_taken(
+    http: ProviderHttp, respx_mock: respx.MockRouter
+) -> None:
+    for headers, body in (
+        ({}, bytes(100_000)),
+        ({"Content-Encoding": "gzip"}, gzip.compress(bytes(100_000))),
+    ):
         respx_mock.get(URL).respond(200, headers=headers, stream=httpx.ByteStream(body))
         assert len((await http.call("GET", "log", Spent())).body) == 100_000
 

@@ -13,7 +13,9 @@ from app.feed import PARAMETERS, Asked, parse_parameters
 
 def parse(**given: Any) -> Asked:
     return parse_parameters(
-        (name, text) for name, texts in given.items() for text in (texts if isinstance(texts, list) else [texts])
+        (name, text)
+        for name, texts in given.items()
+        for text in (texts if isinstance(texts, list) else [texts])
     )
 
 
@@ -89,7 +91,13 @@ def test_all_faults_are_named_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("typ", "type"), ("Limit", "limit"), ("envelope", "envelope_id"), ("order_by", "order"), ("actors", "actor")],
+    [
+        ("typ", "type"),
+        ("Limit", "limit"),
+        ("envelope", "envelope_id"),
+        ("order_by", "order"),
+        ("actors", "actor"),
+    ],
 )
 def test_an_unknown_parameter_and_the_nearest_known_one(name: str, near: str) -> None:
     code, found = errors(**{name: "x"})
@@ -106,7 +114,11 @@ def test_a_parameter_that_is_near_to_none() -> None:
     [
         ({"since": "2026-05-02", "until": "2026-05-01"}, "invalid_window", "since"),
         ({"since": "2026-05-01", "until": "2026-05-01"}, "invalid_window", "since"),
-        ({"since": "2026-05-01T00:00:00.0000009Z", "until": "2026-05-01T00:00:00.0000001Z"}, "invalid_window", "since"),
+        (
+            {"since": "2026-05-01T00:00:00.0000009Z", "until": "2026-05-01T00:00:00.0000001Z"},
+            "invalid_window",
+            "since",
+        ),
         ({"follow": "true"}, "invalid_parameter", "follow"),
         ({"follow": "true", "order": "desc"}, "invalid_parameter", "follow"),
         ({"follow": "true", "order": "asc", "until": "2026-05-01"}, "invalid_parameter", "follow"),

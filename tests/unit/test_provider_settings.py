@@ -24,7 +24,11 @@ def test_defaults() -> None:
     assert taktikal is not None
     assert subnoto is not None
     assert taktikal.base_url == "https://core.taktikal.com/api"
-    assert (taktikal.range_selects, taktikal.logs, taktikal.max_envelope_age) == ("auto", "auto", timedelta(days=120))
+    assert (taktikal.range_selects, taktikal.logs, taktikal.max_envelope_age) == (
+        "auto",
+        "auto",
+        timedelta(days=120),
+    )
     assert subnoto.base_url == "http://localhost:8080"
     assert (subnoto.categories, subnoto.skew, subnoto.transport) == (("envelope", "team"), 120.0, "proxy")
 
@@ -32,7 +36,7 @@ def test_defaults() -> None:
 @pytest.mark.parametrize("provider", [TAKTIKAL, SUBNOTO])
 def test_without_keys_there_is_no_source(provider: Any) -> None:
     assert provider.from_environment({}, CommonSettings()) is None
-    assert provider.from_environment({name: "" for name in provider.variables}, CommonSettings()) is None
+    assert provider.from_environment(dict.fromkeys(provider.variables, ""), CommonSettings()) is None
 
 
 @pytest.mark.parametrize(
@@ -73,10 +77,16 @@ def test_a_wrong_setting_is_named_by_its_variable_and_its_value_is_not_shown(
     [(TAKTIKAL, {"company_key": "a", "api_key": "b"}), (SUBNOTO, {"access_key": "a", "secret_key": "b"})],
 )
 def test_a_table_of_the_toml_file(provider: Any, keys: dict[str, str]) -> None:
-    source = provider.from_table("mine", {**keys, "settle": 5, "base_url": "https://x.example/api/"}, CommonSettings())
+    source = provider.from_table(
+        "mine", {**keys, "settle": 5, "base_url": "https://x.example/api/"}, CommonSettings()
+    )
     assert (source.name, source.settle) == ("mine", 5)
     assert provider.from_table("mine", keys, CommonSettings(settle=9)).settle == 9
-    for wrong, named in (({"settel": 5}, "settel"), ({"settle": -1}, "settle"), ({"settle": 90_000}, "settle")):
+    for wrong, named in (
+        ({"settel": 5}, "settel"),
+        ({"settle": -1}, "settle"),
+        ({"settle": 90_000}, "settle"),
+    ):
         with pytest.raises(ConfigurationError, match=named):
             provider.from_table("mine", {**keys, **wrong}, CommonSettings())
 
@@ -88,6 +98,9 @@ def test_every_variable_has_a_line_of_help(provider: Any) -> None:
 
 
 def test_keys_are_not_shown() -> None:
-    for settings in (TaktikalSettings.from_environment(TAKTIKAL_KEYS), SubnotoSettings.from_environment(SUBNOTO_KEYS)):
+    for settings in (
+        TaktikalSettings.from_environment(TAKTIKAL_KEYS),
+        SubnotoSettings.from_environment(SUBNOTO_KEYS),
+    ):
         assert "key-of-ours" not in repr(settings)
         assert "key-of-ours" not in str(settings)

@@ -30,7 +30,11 @@ def records(name: str) -> list[SubnotoRecord]:
 
 @pytest.mark.parametrize(
     ("category", "event_type", "type_"),
-    [(c, event_type, type_) for c, table in vocabulary.SUBNOTO.items() for event_type, type_ in table.items()],
+    [
+        (c, event_type, type_)
+        for c, table in vocabulary.SUBNOTO.items()
+        for event_type, type_ in table.items()
+    ],
 )
 def test_the_contracts_table_row_by_row(category: str, event_type: str, type_: str) -> None:
     assert mapping.type_of(event_type) == type_
@@ -40,7 +44,9 @@ def test_the_contracts_table_row_by_row(category: str, event_type: str, type_: s
 
 def test_the_shipped_mapping_is_the_table_and_nothing_else() -> None:
     shipped = {(row.category, row.provider_type): row.type for row in PROVIDER.mapping}
-    assert shipped == {(c, name): type_ for c, table in vocabulary.SUBNOTO.items() for name, type_ in table.items()}
+    assert shipped == {
+        (c, name): type_ for c, table in vocabulary.SUBNOTO.items() for name, type_ in table.items()
+    }
     assert len(shipped) == len(PROVIDER.mapping)
 
 
@@ -75,7 +81,12 @@ def test_nothing_sent_is_dropped(name: str) -> None:
         shown = [str(value) for value in fixtures.leaves(event)]
         author = record.body.get("author") or {}
         assert all(str(value) in shown for value in fixtures.leaves(record.body.get("eventData")))
-        named = [author.get("name"), author.get("email"), record.body.get("envelopeUuid"), record.body.get("workspaceUuid")]
+        named = [
+            author.get("name"),
+            author.get("email"),
+            record.body.get("envelopeUuid"),
+            record.body.get("workspaceUuid"),
+        ]
         assert all(value in shown for value in named if value)
 
 
@@ -106,7 +117,11 @@ def test_both_shapes_of_author_and_all_units_of_time() -> None:
         ({"id": 0, "name": "System", "email": ""}, "system", None),
         ({"uuid": "00000000-0000-0000-0000-000000000000", "name": "System"}, "system", None),
         ({"id": 7, "name": "A", "email": "a@example.com"}, "user", "7"),
-        ({"uuid": "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11", "name": "A"}, "user", "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11"),
+        (
+            {"uuid": "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11", "name": "A"},
+            "user",
+            "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11",
+        ),
         ({"uuid": None, "id": 7}, "user", "7"),
         ({"name": "nobody"}, "system", None),
         ({}, "system", None),

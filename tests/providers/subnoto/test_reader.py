@@ -24,7 +24,14 @@ ENVELOPE = "8f2f1d5e-3b0e-4a2c-9b3e-0f6d1c2b3a40"
 
 def emulator_of(count: int, step: int = 1000, **options: Any) -> Emulator:
     rows = [
-        Record("envelope", "ENVELOPE_OPENED", BASE // 1000 + n * step, {"n": n}, envelope_uuid=ENVELOPE, workspace_uuid="w")
+        Record(
+            "envelope",
+            "ENVELOPE_OPENED",
+            BASE // 1000 + n * step,
+            {"n": n},
+            envelope_uuid=ENVELOPE,
+            workspace_uuid="w",
+        )
         for n in range(count)
     ]
     return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, records=rows)
@@ -65,7 +72,9 @@ async def test_all_of_it(count: int, order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_server_with_smaller_pages_than_asked_for(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_with_smaller_pages_than_asked_for(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not documented, but cheap to bear: the size that pages really have is learnt and used."""
     emulator = emulator_of(130)
     parse = application.parse_list_body

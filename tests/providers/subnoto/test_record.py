@@ -22,7 +22,9 @@ BODY: dict[str, Any] = {
 }
 
 
-def records(*bodies: dict[str, Any], time: int = 5, keep: Any = lambda event_type: True) -> list[SubnotoRecord]:
+def records(
+    *bodies: dict[str, Any], time: int = 5, keep: Any = lambda event_type: True
+) -> list[SubnotoRecord]:
     rows = [(number, LogRow({**BODY, **body}, time, False)) for number, body in enumerate(bodies)]
     return number_ties("s", "envelope", rows, keep)
 
@@ -75,7 +77,9 @@ def test_identity_depends_on_source_category_and_time() -> None:
 def test_twins_are_counted_whatever_stands_between_them() -> None:
     other = {"eventType": "ENVELOPE_SENT"}
     found = records({}, other, {}, {"envelopeUuid": None}, {})
-    twins = [record for record in found if record.provider_type == "ENVELOPE_OPENED" and record.key[3] == ENVELOPE]
+    twins = [
+        record for record in found if record.provider_type == "ENVELOPE_OPENED" and record.key[3] == ENVELOPE
+    ]
     assert [decode_event_id(record.event().id).ordinal for record in twins] == [0, 1, 2]
     assert [record.key[4] for record in twins] == [0, 2, 3], "the rank is the place within the envelope"
     alone = records({}, {}, {})
@@ -85,14 +89,18 @@ def test_twins_are_counted_whatever_stands_between_them() -> None:
 def test_any_order_in_the_same_numbers_out() -> None:
     bodies = [{}, {"eventType": "ENVELOPE_SENT"}, {}, {}]
     rows = [(number, LogRow({**BODY, **body}, 5, False)) for number, body in enumerate(bodies)]
-    wanted = {(record.key, record.event().id) for record in number_ties("s", "envelope", rows, lambda t: True)}
+    wanted = {
+        (record.key, record.event().id) for record in number_ties("s", "envelope", rows, lambda t: True)
+    }
     for order in itertools.permutations(rows):
         found = number_ties("s", "envelope", list(order), lambda t: True)
         assert {(record.key, record.event().id) for record in found} == wanted
 
 
 def test_a_rank_does_not_depend_on_who_filters_by_type() -> None:
-    by_gateway = records({}, {"eventType": "ENVELOPE_SENT"}, {}, keep=lambda event_type: event_type == "ENVELOPE_OPENED")
+    by_gateway = records(
+        {}, {"eventType": "ENVELOPE_SENT"}, {}, keep=lambda event_type: event_type == "ENVELOPE_OPENED"
+    )
     by_provider = records({}, {})
     assert [(r.key, r.event().id) for r in by_gateway] == [(r.key, r.event().id) for r in by_provider]
 
@@ -110,7 +118,9 @@ def test_the_locator_says_where_to_look(envelope: str | None) -> None:
     assert read_locator(decode_event_id(record.event().id).locator) == ("envelope", 7, envelope)
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x00", b"\xff" * 20, b"\x94\x01\x02\x03\x04", b"\x94\xa1x\x05\xc4\x02u1\xc4\x00"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\x00", b"\xff" * 20, b"\x94\x01\x02\x03\x04", b"\x94\xa1x\x05\xc4\x02u1\xc4\x00"]
+)
 def test_foreign_bytes_are_no_locator(raw: bytes) -> None:
     assert read_locator(raw) is None
 
@@ -125,6 +135,8 @@ def test_texts_are_what_the_contract_names() -> None:
 
 
 def test_private_values_are_the_recipients() -> None:
-    (record,) = records({"eventData": {"recipient": {"phone": "+3545551", "ssn": "999999-1234", "email": "x@example.com"}}})
+    (record,) = records(
+        {"eventData": {"recipient": {"phone": "+3545551", "ssn": "999999-1234", "email": "x@example.com"}}}
+    )
     assert set(record.private_values()) == {"+3545551", "999999-1234"}
     assert list(records({})[0].private_values()) == []

@@ -68,7 +68,10 @@ def event_types(found: SubnotoSource, **query: Any) -> list[str]:
 
 def test_event_types_are_sent_where_every_server_takes_them() -> None:
     assert event_types(source(), type=("recipient.*",)) == ["DOCUMENT_SIGNED", "RECIPIENT_VERIFIED"]
-    assert event_types(source(), provider_type=("TEAM_CREATED", "DOCUMENT_SIGNED")) == ["DOCUMENT_SIGNED", "TEAM_CREATED"]
+    assert event_types(source(), provider_type=("TEAM_CREATED", "DOCUMENT_SIGNED")) == [
+        "DOCUMENT_SIGNED",
+        "TEAM_CREATED",
+    ]
     assert event_types(source()) == []
 
 

@@ -54,7 +54,9 @@ def test_a_record_without_a_readable_time_stands_where_its_neighbours_stand(time
     assert [each.time - NOON for each in found] == [0, 0, 0, 1_000_000]
 
 
-@pytest.mark.parametrize("item", [None, 5, "text", [], {"timestamp": 1_780_315_200}, {"timestamp": 1_780_315_200, "eventType": 5}])
+@pytest.mark.parametrize(
+    "item", [None, 5, "text", [], {"timestamp": 1_780_315_200}, {"timestamp": 1_780_315_200, "eventType": 5}]
+)
 def test_a_record_that_is_none_keeps_its_place(item: Any) -> None:
     found = decode_page(body(row(1_780_315_200), item, row(1_780_315_202)))
     assert [each.bad for each in found.rows] == [False, True, False]
@@ -96,7 +98,9 @@ def test_errors() -> None:
     assert len(decode_error(json.dumps(answer).encode()).request_id or "") == 128
 
 
-@pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b'{"error": "text"}', b'{"error": {"code": 5}, "requestId": 5}'])
+@pytest.mark.parametrize(
+    "answer", [b"", b"<html>", b"[]", b'{"error": "text"}', b'{"error": {"code": 5}, "requestId": 5}']
+)
 def test_an_error_may_be_anything(answer: bytes) -> None:
     found = decode_error(answer)
     assert (found.code, found.request_id) == (None, None)

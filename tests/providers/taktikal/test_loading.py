@@ -23,7 +23,10 @@ def company(count: int, **options: Any) -> Emulator:
     processes = []
     for number in range(count):
         key = f"sp{number:03d}"
-        log = [Entry(key, "Reminder", (BASE + 600_000) * 10), Entry(key, "SigneeSigned", (BASE + 1_200_000) * 10)]
+        log = [
+            Entry(key, "Reminder", (BASE + 600_000) * 10),
+            Entry(key, "SigneeSigned", (BASE + 1_200_000) * 10),
+        ]
         processes.append((Process(key), log))
     return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, processes=processes)
 
@@ -72,7 +75,9 @@ async def test_a_short_answer_costs_one_call_once_a_longer_one_was_seen() -> Non
 
 @pytest.mark.parametrize("logs", ["whole", "trimmed"])
 @pytest.mark.parametrize("known", [True, False, None])
-async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(logs: Any, known: bool | None) -> None:
+async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(
+    logs: Any, known: bool | None
+) -> None:
     """Found here: of a trimmed log, the half with fewer entries was thrown away."""
     if known and logs == "trimmed":
         pytest.skip("what is known is true")

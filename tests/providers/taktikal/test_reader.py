@@ -22,11 +22,15 @@ BASE = inside.NOW_MICROS - 40 * inside.DAY
 
 def emulator_of(*moments: int, **options: Any) -> Emulator:
     """One process per moment (µs), created then."""
-    processes = [(Process(f"sp{n:03d}"), [Entry(f"sp{n:03d}", "Created", at * 10)]) for n, at in enumerate(moments)]
+    processes = [
+        (Process(f"sp{n:03d}"), [Entry(f"sp{n:03d}", "Created", at * 10)]) for n, at in enumerate(moments)
+    ]
     return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, processes=processes)
 
 
-def reader(emulator: Emulator, since: int, until: int, order: Any, selects: Any, hint: Any = None) -> WindowReader:
+def reader(
+    emulator: Emulator, since: int, until: int, order: Any, selects: Any, hint: Any = None
+) -> WindowReader:
     facts = Facts(lambda: inside.NOW_MICROS)
     facts.set(selects, None)
     loader = Loader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, Spent())
@@ -52,7 +56,15 @@ async def times(found: WindowReader, want: int = 50) -> list[int]:
 @pytest.mark.parametrize("selects", ["activity", "creation", None])
 @pytest.mark.parametrize("end_inclusive", [True, False])
 async def test_bounds_are_exact_to_the_microsecond(order: str, selects: Any, end_inclusive: bool) -> None:
-    moments = [BASE - 1, BASE, BASE + 1, BASE + SECOND, BASE + SECOND + 1, BASE + 2 * SECOND - 1, BASE + 2 * SECOND]
+    moments = [
+        BASE - 1,
+        BASE,
+        BASE + 1,
+        BASE + SECOND,
+        BASE + SECOND + 1,
+        BASE + 2 * SECOND - 1,
+        BASE + 2 * SECOND,
+    ]
     emulator = emulator_of(*moments, end_inclusive=end_inclusive, range_selects=selects or "activity")
     for since in moments:
         for until in (since + 1, BASE + SECOND, BASE + 2 * SECOND):
@@ -68,7 +80,10 @@ async def test_bounds_are_exact_to_the_microsecond(order: str, selects: Any, end
 async def test_long_emptiness_costs_few_calls(order: str, selects: Any) -> None:
     """Found here: a window back to 1970 was walked thirty days at a time, past any deadline."""
     emulator = emulator_of(BASE, BASE + SECOND, range_selects=selects or "activity")
-    assert sorted(await times(reader(emulator, 0, inside.NOW_MICROS, order, selects))) == [BASE, BASE + SECOND]
+    assert sorted(await times(reader(emulator, 0, inside.NOW_MICROS, order, selects))) == [
+        BASE,
+        BASE + SECOND,
+    ]
     assert emulator.calls.total <= 40
     emulator.calls.reset()
     assert await times(reader(emulator, 0, BASE - 300 * inside.DAY, order, selects)) == []

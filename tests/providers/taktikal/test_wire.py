@@ -46,7 +46,9 @@ def test_names_in_any_letter_case(name: str) -> None:
 
 
 def test_what_is_raw_keeps_the_providers_own_spelling() -> None:
-    process = Process({"ProcessKey": "sp1", "ActivityLog": [{"Status": "Created"}], "Signees": [{"SigneeKey": "si"}]})
+    process = Process(
+        {"ProcessKey": "sp1", "ActivityLog": [{"Status": "Created"}], "Signees": [{"SigneeKey": "si"}]}
+    )
     assert process.entries == [{"status": "Created"}]
     assert process.sent_entries == [{"Status": "Created"}]
     assert process.sent_signees == {"si": {"SigneeKey": "si"}}
@@ -58,7 +60,10 @@ def test_total(body: bytes, total: int) -> None:
     assert decode_total(body) == total
 
 
-@pytest.mark.parametrize("body", [b"{}", b"1342", b'{"total": "1342"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b"1342", b'{"total": "1342"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}'],
+)
 def test_no_total(body: bytes) -> None:
     with pytest.raises(SourceFailed):
         decode_total(body)
@@ -77,7 +82,9 @@ def test_errors_in_servicestacks_shape(pascal: bool) -> None:
     assert (found.code, found.fields) == ("LessThan", frozenset({"startdate"}))
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"responseStatus": 5}', b'{"responseStatus": {"errors": [1, {}]}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'{"responseStatus": 5}', b'{"responseStatus": {"errors": [1, {}]}}']
+)
 def test_an_error_may_be_anything(body: bytes) -> None:
     found = decode_error(body)
     assert (found.code, found.fields) == (None, frozenset())
@@ -86,7 +93,11 @@ def test_an_error_may_be_anything(body: bytes) -> None:
 def test_links_are_taken_out_wherever_they_stand() -> None:
     link = "https://sign.example.is/secret/one"
     sent = {"a": f"go to {link}!", "URL": link, "b": [{"url": "x", "c": [link, 5, None]}], "d": {"e": link}}
-    assert without_links(sent, {link}) == {"a": "go to ***!", "b": [{"c": ["***", 5, None]}], "d": {"e": "***"}}
+    assert without_links(sent, {link}) == {
+        "a": "go to ***!",
+        "b": [{"c": ["***", 5, None]}],
+        "d": {"e": "***"},
+    }
     assert sent["URL"] == link, "the original is left as it was"
 
 
