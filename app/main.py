@@ -113,9 +113,7 @@ def create_app(
     app.state.pseudonyms = pseudonyms
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
-    app.state.hub = Hub(
-        feed, stream.renderer(pseudonyms), poll=settings.stream_poll, most=settings.stream_listeners
-    )
+    app.state.hub = Hub(feed, stream.renderer(pseudonyms), poll=settings.stream_poll, most=settings.stream_listeners)
     guard = Guard(make_keyring(settings, sandbox), Rates(default=settings.rate), make_tokens(settings))
     app.state.guard = guard
     for module in (export, stream, events, event_types, sources_route, metrics_route, health, docs):

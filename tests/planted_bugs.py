@@ -139,9 +139,7 @@ def survives(bug: Bug, folder: Path) -> bool:
     if result.returncode not in (0, 1):
         raise RuntimeError(f"the tests could not be run:\n{result.stdout}{result.stderr}")
     if result.returncode == 1:
-        print(
-            "   ", next((line for line in result.stdout.splitlines() if line.startswith("FAILED")), "")[:100]
-        )
+        print("   ", next((line for line in result.stdout.splitlines() if line.startswith("FAILED")), "")[:100])
     return result.returncode == 0
 
 

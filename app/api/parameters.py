@@ -117,6 +117,7 @@ def count_parameters() -> list[Json]:
     """The OpenAPI parameters of `GET /events/count`: the same filters."""
     return [parameter for parameter in event_parameters() if parameter["name"] not in NOT_COUNTED] + [EXACT]
 
+
 FORMAT: Json = {
     "name": "format",
     **_choice(

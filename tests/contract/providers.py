@@ -1,4 +1,4 @@
-"""What the contract suite knows of a provider: nothing but what the registry and its emulator's `make_sandbox` offer."""
+"""What the contract suite knows of a provider: what the registry and its emulator's `make_sandbox` offer."""
 
 from __future__ import annotations
 
@@ -101,9 +101,7 @@ async def read(
     """All records of all streams of one query, in its order, checked against the promises of `Batch`."""
     records: list[Record] = []
     for stream in source.streams(query):
-        records += await read_stream(
-            source, stream, query, since, until, want=want, calls=calls, position=position
-        )
+        records += await read_stream(source, stream, query, since, until, want=want, calls=calls, position=position)
     return sorted(records, key=lambda record: record.key, reverse=not query.ascending)
 
 
@@ -130,16 +128,12 @@ async def read_stream(
         for record in batch.records:
             assert since <= record.key[0] < until, "inside the window"
             assert record.key > start if up else record.key < start, "beyond the position"
-            assert record.key > through if up else record.key < through, (
-                "complete up to `through` means complete"
-            )
+            assert record.key > through if up else record.key < through, "complete up to `through` means complete"
         if got and keys:
             assert keys[0] > got[-1].key if up else keys[0] < got[-1].key, "nothing of an earlier batch"
         got += batch.records
         if batch.ended:
             return got
-        assert (batch.through,) >= through[:1] if up else (batch.through,) <= (through[0] + 1,), (
-            "`through` moves on"
-        )
+        assert (batch.through,) >= through[:1] if up else (batch.through,) <= (through[0] + 1,), "`through` moves on"
         through = (batch.through,)
     raise AssertionError("no end")

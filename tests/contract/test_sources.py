@@ -56,9 +56,7 @@ class TestSources(ProviderSuite):
                 for begin in (since - 1, since, since + 1):
                     until = since + DAY
                     found = await read(source, ASC, begin, until)
-                    assert [record.key[0] for record in found] == [
-                        time for time in times if begin <= time < until
-                    ]
+                    assert [record.key[0] for record in found] == [time for time in times if begin <= time < until]
                     moment = await read(source, DESC, begin, begin + 1)
                     assert len(moment) == times.count(begin)
 
@@ -95,9 +93,7 @@ class TestSources(ProviderSuite):
             assert set(source.filters) == known
             # Nobody but the provider can judge these.
             assert all(source.filters[name] in ("native", "not_applicable") for name in PROVIDER_FILTERS)
-            assert all(
-                source.filters[name] != "not_applicable" for name in ("since", "until", "envelope_id", "type")
-            )
+            assert all(source.filters[name] != "not_applicable" for name in ("since", "until", "envelope_id", "type"))
 
     async def test_streams_are_few_and_fixed(self, account: Account) -> None:
         async with account.source() as source:
@@ -111,9 +107,7 @@ class TestSources(ProviderSuite):
         async with account.source() as source:
             records = await read(source, ASC, account.since, account.until)
             envelope = next(e.id for r in reversed(records) if (e := r.event().envelope) is not None)
-            expected = [
-                r.event().id for r in records if (e := r.event().envelope) is not None and e.id == envelope
-            ]
+            expected = [r.event().id for r in records if (e := r.event().envelope) is not None and e.id == envelope]
             query = Query(
                 order="asc",
                 envelope_id=tuple(sorted((envelope, "unknown", "99999999-9999-4999-8999-999999999999"))),
@@ -128,9 +122,7 @@ class TestSources(ProviderSuite):
             records = await read(source, ASC, account.since, account.until)
             for wanted in sorted({record.type for record in records})[:6]:
                 query = Query(order="asc", type=(wanted,))
-                found = {
-                    record.event().id for record in await read(source, query, account.since, account.until)
-                }
+                found = {record.event().id for record in await read(source, query, account.since, account.until)}
                 assert {record.event().id for record in records if record.type == wanted} <= found
         assert account.emulator.calls.refused == []
 
@@ -152,8 +144,6 @@ class TestSources(ProviderSuite):
             assert not any(secret in shown for secret in secrets)
 
 
-async def _keys(
-    source: Source, stream: str, query: Query, account: Account, position: Key | None = None
-) -> list[Key]:
+async def _keys(source: Source, stream: str, query: Query, account: Account, position: Key | None = None) -> list[Key]:
     found = await read_stream(source, stream, query, account.since, account.until, position=position)
     return [record.key for record in found]

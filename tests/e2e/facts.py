@@ -82,7 +82,7 @@ def _taktikal(one: World) -> Iterator[Fact]:
             type=vocabulary.TAKTIKAL[entry["status"]],
             actor=entry["createdBy"] if "@" in entry["createdBy"] else "",
             recipients=tuple(text.lower() for text in ids if text),
-            texts=tuple([*seen, *private]),
+            texts=(*seen, *private),
             seen=tuple(seen),
             flow_id=entry["flowKey"],
             flow_type=entry["flowType"],
@@ -116,11 +116,9 @@ def _subnoto(one: World) -> Iterator[Fact]:
             provider_type=record["eventType"],
             type=vocabulary.SUBNOTO[record["category"]].get(record["eventType"], "unknown"),
             actor=author["email"],
-            recipients=tuple(
-                str(person[name]).lower() for name in ("email", "id", "uuid") if person.get(name)
-            ),
-            texts=tuple([*people, *(text for _, text in strings)]),
-            seen=tuple([*people, *(text for _, text in strings if text not in private)]),
+            recipients=tuple(str(person[name]).lower() for name in ("email", "id", "uuid") if person.get(name)),
+            texts=(*people, *(text for _, text in strings)),
+            seen=(*people, *(text for _, text in strings if text not in private)),
             workspace=record["workspaceUuid"],
         )
 

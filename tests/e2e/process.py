@@ -24,7 +24,11 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment without any setting of the machine that runs the tests."""
     prefixes = ("GATEWAY_", "TAKTIKAL_", "SUBNOTO_", "ACME_", "_AUDIT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    return kept | {"GATEWAY_DRAIN": "0", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::DeprecationWarning:app"} | dict(extra or {})
+    return (
+        kept
+        | {"GATEWAY_DRAIN": "0", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::DeprecationWarning:app"}
+        | dict(extra or {})
+    )
 
 
 def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path) -> subprocess.CompletedProcess[str]:

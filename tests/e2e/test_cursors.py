@@ -59,11 +59,7 @@ async def test_filters_may_be_left_out_or_repeated(one: World, feed: Feed) -> No
     }
     differently = await ask(feed, cursor=first.next_cursor, **other)
     assert bare.next_cursor == again.next_cursor == differently.next_cursor
-    assert (
-        [r.key for r in bare.records]
-        == [r.key for r in again.records]
-        == [r.key for r in differently.records]
-    )
+    assert [r.key for r in bare.records] == [r.key for r in again.records] == [r.key for r in differently.records]
     assert [r.key for r in bare.records] > [r.key for r in first.records]
 
 

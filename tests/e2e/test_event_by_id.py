@@ -81,9 +81,7 @@ async def test_records_whose_envelope_is_no_uuid_are_found_too() -> None:
         assert one.subnoto is not None
         moment = int(one.clock().timestamp() * 1000) - 1000
         odd = Record("envelope", "ENVELOPE_SENT", moment, {}, envelope_uuid="env-1", workspace_uuid="w-1")
-        one.subnoto.history.insert(
-            [odd, odd, replace(odd, envelope_uuid="AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE")]
-        )
+        one.subnoto.history.insert([odd, odd, replace(odd, envelope_uuid="AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE")])
         feed = one.gateway()
         found = await walk(feed, limits=1000)
         assert [row[3] for row in found.rows[:3]] == [

@@ -3,70 +3,31 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from app.domain.caller import Caller
-from app.domain.errors import ParameterError
-from app.domain.times import format_micros
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from tests.e2e.facts import Fact, facts, rows
-from tests.worlds import World, ask, micros, served_world, walk
+from tests.e2e.facts import Fact, facts
+from tests.e2e.filtering import check, filtering_world
+from tests.worlds import World, ask, walk
 
 pytestmark = pytest.mark.anyio
 
-DAY = 86_400_000_000
 NO_PII = Caller("no-pii", frozenset({"events:read"}))
 UNKNOWN_UUID = "99999999-9999-4999-8999-999999999999"
 
 
 @pytest.fixture(scope="module")
 def one() -> Iterator[World]:
-    """Nothing changes in it: its clock stands still."""
-    with served_world(
-        TaktikalOptions(events=900, twins=0.03, tie_burst=2, logs="trimmed", order="shuffled"),
-        SubnotoOptions(events=1300, twins=0.03, tie_burst=4, skew_seconds=90, ties="shuffled"),
-    ) as world:
+    with filtering_world() as world:
         yield world
 
 
 @pytest.fixture(scope="module")
 def known(one: World) -> list[Fact]:
     return facts(one)
-
-
-async def check(
-    one: World,
-    known: list[Fact],
-    keep: Callable[[Fact], bool],
-    caller: Caller | None = None,
-    *,
-    some: bool = True,
-    **parameters: Any,
-) -> None:
-    """The walk down equals the truth, the walk up is its reverse, and no call was refused."""
-    feed = one.gateway()
-    now = micros(one.clock())
-    window = {"since": format_micros(now - 45 * DAY)} | parameters
-    expected = rows(known, now - 45 * DAY, now, keep)
-    assert bool(expected) == some, "the example shows nothing"
-    limits = random.Random(str(parameters))
-    try:
-        if caller is None:
-            down = await walk(feed, limits=lambda: limits.choice((90, 400, 1000)), **window)
-            assert down.rows == expected[::-1]
-            up = await walk(feed, limits=1000, order="asc", **window)
-            assert up.ids == down.ids[::-1]
-        else:
-            page = await ask(feed, caller, limit=1000, **window)
-            assert not page.has_more
-            assert [record.key[0] for record in page.records] == [row[0] for row in expected[::-1]]
-    finally:
-        await feed.aclose()
-    assert one.refused() == []
 
 
 TYPES = [
@@ -90,12 +51,8 @@ async def test_type(one: World, known: list[Fact], patterns: list[str]) -> None:
     await check(one, known, lambda f: covers(patterns, f.type), type=patterns)
 
 
-@pytest.mark.parametrize(
-    "pattern", ["recip.*", "recipient", "recipients.*", "Recipient.signed", "unknown", "no.such"]
-)
-async def test_a_type_that_nothing_has_is_an_empty_answer(
-    one: World, known: list[Fact], pattern: str
-) -> None:
+@pytest.mark.parametrize("pattern", ["recip.*", "recipient", "recipients.*", "Recipient.signed", "unknown", "no.such"])
+async def test_a_type_that_nothing_has_is_an_empty_answer(one: World, known: list[Fact], pattern: str) -> None:
     await check(one, known, lambda f: covers([pattern], f.type), some=False, type=pattern)
 
 
@@ -177,9 +134,7 @@ async def test_envelope_id(one: World, known: list[Fact], count: int) -> None:
 
 
 async def test_envelope_id_alone_starts_at_the_beginning(one: World, known: list[Fact]) -> None:
-    oldest = [
-        next(f.envelope for f in known if f.source == name and f.envelope) for name in ("taktikal", "subnoto")
-    ]
+    oldest = [next(f.envelope for f in known if f.source == name and f.envelope) for name in ("taktikal", "subnoto")]
     feed = one.gateway()
     found = await walk(feed, envelope_id=oldest, limits=7)
     await feed.aclose()
@@ -288,9 +243,7 @@ async def test_q(one: World, known: list[Fact], text: str) -> None:
     await check(one, known, lambda f: f.holds(text), some=some, q=text)
 
 
-async def test_q_takes_a_whole_envelope_at_taktikal_and_single_events_at_subnoto(
-    one: World, known: list[Fact]
-) -> None:
+async def test_q_takes_a_whole_envelope_at_taktikal_and_single_events_at_subnoto(one: World, known: list[Fact]) -> None:
     process = [f for f in known if f.source == "taktikal"][-1].envelope
     await check(one, known, lambda f: f.envelope == process, q=process[3:20])
     signee = [f for f in known if f.source == "taktikal" and f.recipients][-1].recipients[-1]
@@ -298,127 +251,6 @@ async def test_q_takes_a_whole_envelope_at_taktikal_and_single_events_at_subnoto
 
 
 @pytest.mark.parametrize("text", ["9999-", "+35355", "5550", "lease", "example.is"])
-async def test_q_without_pii_read_finds_only_what_the_caller_may_see(
-    one: World, known: list[Fact], text: str
-) -> None:
+async def test_q_without_pii_read_finds_only_what_the_caller_may_see(one: World, known: list[Fact], text: str) -> None:
     some = any(f.holds(text, pii=False) for f in known)
     await check(one, known, lambda f: f.holds(text, pii=False), NO_PII, some=some, q=text)
-
-
-@pytest.mark.parametrize(
-    ("given", "skipped"),
-    [
-        ({"workspace_id": UNKNOWN_UUID}, "taktikal"),
-        ({"flow_id": "3fc7848d338a"}, "subnoto"),
-        ({"flow_type": "DropAndSign"}, "subnoto"),
-        ({"envelope_status": "active"}, "subnoto"),
-        ({"owner": "anna@example.com"}, "subnoto"),
-    ],
-    ids=str,
-)
-async def test_a_parameter_without_notion_skips_the_source(
-    one: World, given: dict[str, str], skipped: str
-) -> None:
-    feed = one.gateway()
-    one.reset_calls()
-    page = await ask(feed, **given)
-    (name,) = given
-    by_name = {status.name: status for status in page.sources}
-    assert by_name[skipped].status == "skipped"
-    assert name in (by_name[skipped].reason or "")
-    assert by_name[skipped].complete_through is None
-    assert by_name[skipped].calls == 0
-    (other,) = set(by_name) - {skipped}
-    assert by_name[other].status == "ok"
-    for asked in ({"source": skipped}, {"source": [skipped, other]}, {"provider": skipped}):
-        with pytest.raises(ParameterError) as error:
-            await ask(feed, **given, **asked)
-        assert error.value.code == "filter_not_applicable"
-        assert error.value.errors[0][0] == name
-    await feed.aclose()
-
-
-async def test_filters_that_exclude_every_source_are_all_named(one: World) -> None:
-    feed = one.gateway()
-    with pytest.raises(ParameterError) as error:
-        await ask(feed, flow_id="3fc7848d338a", workspace_id=UNKNOWN_UUID)
-    assert {name for name, _ in error.value.errors} == {"flow_id", "workspace_id"}
-    await feed.aclose()
-
-
-@pytest.mark.parametrize(
-    ("given", "parameter"),
-    [({"source": "nowhere"}, "source"), ({"provider": "docusign"}, "provider")],
-)
-async def test_an_unknown_source_or_provider_is_named(
-    one: World, given: dict[str, str], parameter: str
-) -> None:
-    feed = one.gateway()
-    with pytest.raises(ParameterError) as error:
-        await ask(feed, **given)
-    assert [name for name, _ in error.value.errors] == [parameter]
-    await feed.aclose()
-
-
-@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
-async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(
-    one: World, known: list[Fact], source: str
-) -> None:
-    feed = one.gateway()
-    own = [f for f in known if f.source == source]
-    # In the midst of ties, twins and bursts, and at lone events.
-    times = {f.time for f, g in zip(own, own[1:], strict=False) if f.time == g.time}
-    rng = random.Random(5)
-    for since in [*rng.sample(sorted(times), 3), own[len(own) // 2].time]:
-        for shift in (-1, 0, 1):
-            begin = since + shift
-            until = begin + 3 * 3_600_000_000
-            page = await ask(
-                feed, since=format_micros(begin), until=format_micros(until), source=source, limit=1000
-            )
-            assert [r.key[0] for r in page.records] == [f.time for f in own if begin <= f.time < until][::-1]
-            early = await ask(
-                feed, since=format_micros(begin - DAY), until=format_micros(begin), source=source, limit=1000
-            )
-            expected = [f.time for f in own if begin - DAY <= f.time < begin]
-            assert [r.key[0] for r in early.records] == expected[::-1]
-            moment = await ask(
-                feed, since=format_micros(begin), until=format_micros(begin + 1), source=source
-            )
-            assert [r.key[0] for r in moment.records] == [f.time for f in own if f.time == begin][::-1]
-    await feed.aclose()
-    assert one.refused() == []
-
-
-async def test_only_until_is_the_thirty_days_before_it(one: World) -> None:
-    feed = one.gateway()
-    page = await ask(feed, until="2026-05-01T02:00:00+02:00")
-    assert format_micros(page.window.until or 0) == "2026-05-01T00:00:00.000000Z"
-    assert page.window.since == (page.window.until or 0) - 30 * DAY
-    await feed.aclose()
-
-
-@pytest.mark.parametrize(
-    "edge",
-    [
-        {"since": "0001-01-01T00:00:00Z", "until": "1950-01-01"},
-        {"since": "0001-01-01T00:00:00+14:00", "until": "0001-01-02"},
-        {"until": "9999-12-31T23:59:59.999999Z"},
-        {"since": "2026-05-31", "until": "9999-12-31T23:59:59-14:00"},
-        {"since": "9999-12-31T23:59:59.9Z", "until": "9999-12-31T23:59:59.99Z"},
-    ],
-    ids=str,
-)
-async def test_the_edges_of_the_calendar(one: World, edge: dict[str, str]) -> None:
-    """Any valid date-time is a window or a parameter error, never a crash."""
-    feed = one.gateway()
-    for order in ("asc", "desc"):
-        try:
-            page = await ask(feed, order=order, limit=5, **edge)
-        except ParameterError as error:
-            assert error.code in ("invalid_parameter", "invalid_window")
-        else:
-            assert format_micros(page.window.since)
-            assert format_micros(page.window.until or 0)
-    await feed.aclose()
-    assert one.refused() == []

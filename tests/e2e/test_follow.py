@@ -45,9 +45,7 @@ def late(one: World, rng: random.Random) -> None:
         else:
             moment = now - timedelta(seconds=behind)
             key = f"spfollow{rng.randrange(4)}"
-            one.taktikal.history.append(
-                key, rng.choice(("SigneeSigned", "Reminder")), at=moment, visible_at=shown
-            )
+            one.taktikal.history.append(key, rng.choice(("SigneeSigned", "Reminder")), at=moment, visible_at=shown)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +61,8 @@ def late(one: World, rng: random.Random) -> None:
 async def test_a_follower_ends_with_exactly_the_truth(seed: int, options: dict[str, Any]) -> None:
     rng = random.Random(seed)
     async with world(
-        taktikal=TaktikalOptions(**{"events": 3000, "days": 10, "seed": seed, "twins": 0.02, **options}),
-        subnoto=SubnotoOptions(events=3000, days=10, seed=seed, twins=0.02, skew_seconds=20, ties="shuffled"),
+        taktikal=TaktikalOptions(**{"events": 2000, "days": 10, "seed": seed, "twins": 0.02, **options}),
+        subnoto=SubnotoOptions(events=2000, days=10, seed=seed, twins=0.02, skew_seconds=20, ties="shuffled"),
     ) as one:
         since = micros(one.clock()) - 600 * SECOND
         cursor: str | None = None
@@ -72,14 +70,10 @@ async def test_a_follower_ends_with_exactly_the_truth(seed: int, options: dict[s
         ids: set[str] = set()
         feed = one.gateway()
         empty = 0
-        for _ in range(45):
+        for _ in range(32):
             if rng.random() < 0.15:
                 feed = one.gateway()  # a restart, or another replica
-            given = (
-                {"cursor": cursor}
-                if cursor
-                else {"order": "asc", "follow": True, "since": format_micros(since)}
-            )
+            given = {"cursor": cursor} if cursor else {"order": "asc", "follow": True, "since": format_micros(since)}
             if rng.random() < 0.1:
                 given |= {"order": "asc", "follow": True}
             page = await ask(feed, limit=rng.choice((1, 3, 20, 1000)), **given)
@@ -134,9 +128,7 @@ async def test_every_event_once_and_in_order_when_no_page_is_asked_for_twice() -
             page = await ask(feed, cursor=page.next_cursor, limit=1000)
             got += page.records
         until = min(status.complete_through or 0 for status in page.sources)
-        assert [describe(record) for record in got] == [
-            row for row in one.truth() if since - 1 <= row[0] < until
-        ]
+        assert [describe(record) for record in got] == [row for row in one.truth() if since - 1 <= row[0] < until]
         assert [record.key for record in got] == sorted(record.key for record in got)
 
 
@@ -147,10 +139,9 @@ async def test_following_through_an_outage_with_partial() -> None:
     ) as one:
         since = micros(one.clock())
         feed, got = one.gateway(), []
-        cursor = (
-            await ask(feed, order="asc", follow=True, since=format_micros(since - 1), partial=True)
-        ).next_cursor
+        cursor = (await ask(feed, order="asc", follow=True, since=format_micros(since - 1), partial=True)).next_cursor
         failed = 0
+        refusals: dict[int, str] = {}
         for number in range(36):
             one.clock.advance(seconds=rng.choice((30, 300)))
             for emulator, from_, to in ((one.taktikal, 5, 14), (one.subnoto, 11, 22)):
@@ -161,13 +152,13 @@ async def test_following_through_an_outage_with_partial() -> None:
             try:
                 page = await ask(feed, cursor=cursor, limit=rng.choice((3, 100)))
             except SourcesFailed as error:
-                assert 11 <= number < 14
-                assert error.code == "source_unavailable"
+                refusals[number] = error.code
                 continue
             failed += any(status.status == "failed" for status in page.sources)
             got += page.records
             cursor = page.next_cursor
         assert failed >= 10
+        assert refusals == dict.fromkeys(range(11, 14), "source_unavailable")
         while True:
             page = await ask(feed, cursor=cursor, limit=1000)
             got += page.records
@@ -187,9 +178,7 @@ async def test_a_follower_with_filters_sees_what_matches() -> None:
     ) as one:
         since = micros(one.clock())
         feed = one.gateway(scan=2)
-        page = await ask(
-            feed, order="asc", follow=True, since=format_micros(since - 1), type=["recipient.*"], limit=7
-        )
+        page = await ask(feed, order="asc", follow=True, since=format_micros(since - 1), type=["recipient.*"], limit=7)
         got: list[Any] = []
         for _ in range(25):
             one.clock.advance(minutes=20)

@@ -48,9 +48,7 @@ async def needle(one: World, order: str, scan: int, **given: Any) -> None:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_subnoto(order: str) -> None:
-    needles = [
-        Record("envelope", "ENVELOPE_OPENED", 0, {}, RARE, "11111111-1111-4111-8111-111111111111", WORKSPACE)
-    ]
+    needles = [Record("envelope", "ENVELOPE_OPENED", 0, {}, RARE, "11111111-1111-4111-8111-111111111111", WORKSPACE)]
     async with world(subnoto=SubnotoOptions(events=0)) as one:
         assert one.subnoto is not None
         begin = int((one.clock() - timedelta(days=30)).timestamp() * 1000)

@@ -32,12 +32,10 @@ class Accounts:
     def __init__(self, stack: ExitStack) -> None:
         self.clock = Clock()
         self.emulators: dict[str, Any] = {
-            "alpha": TaktikalEmulator(TaktikalOptions(seed=1, events=300), clock=self.clock),
-            "beta": SubnotoEmulator(SubnotoOptions(seed=1, events=300, tie_burst=2), clock=self.clock),
-            "gamma": TaktikalEmulator(TaktikalOptions(seed=1, events=300, logs="trimmed"), clock=self.clock),
-            "delta": SubnotoEmulator(
-                SubnotoOptions(seed=1, events=300, tie_burst=2, unit="seconds"), clock=self.clock
-            ),
+            "alpha": TaktikalEmulator(TaktikalOptions(seed=1, events=200), clock=self.clock),
+            "beta": SubnotoEmulator(SubnotoOptions(seed=1, events=200, tie_burst=2), clock=self.clock),
+            "gamma": TaktikalEmulator(TaktikalOptions(seed=1, events=200, logs="trimmed"), clock=self.clock),
+            "delta": SubnotoEmulator(SubnotoOptions(seed=1, events=200, tie_burst=2, unit="seconds"), clock=self.clock),
         }
         self.urls = {name: stack.enter_context(serve(each.app)) for name, each in self.emulators.items()}
 

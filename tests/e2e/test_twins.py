@@ -25,8 +25,8 @@ SHAPES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 async def test_twins_are_two_events_everywhere(shape: dict[str, Any]) -> None:
     async with world(
-        taktikal=TaktikalOptions(events=300, twins=0.3, created_precision="milliseconds", **shape),
-        subnoto=SubnotoOptions(events=300, twins=0.3, unit="seconds", ties="shuffled"),
+        taktikal=TaktikalOptions(events=200, twins=0.3, created_precision="milliseconds", **shape),
+        subnoto=SubnotoOptions(events=200, twins=0.3, unit="seconds", ties="shuffled"),
     ) as one:
         feed = one.gateway()
         now = micros(one.clock())
@@ -37,9 +37,7 @@ async def test_twins_are_two_events_everywhere(shape: dict[str, Any]) -> None:
         everything = await walk(feed, limits=1000, **window)
         assert everything.rows == truth[::-1]
         assert len(set(everything.ids)) == len(truth)
-        assert by_one.ids == [
-            i for i, row in zip(everything.ids, everything.rows, strict=True) if row[1] == "subnoto"
-        ]
+        assert by_one.ids == [i for i, row in zip(everything.ids, everything.rows, strict=True) if row[1] == "subnoto"]
 
         of = dict(zip(everything.ids, everything.rows, strict=True))
         twice = [row for row, count in Counter(truth).items() if count > 1]

@@ -15,9 +15,7 @@ _CALM = {
 settings.register_profile("small", derandomize=True, max_examples=60, database=None, **_CALM)
 if number := os.environ.get("FUZZ_EXAMPLES"):
     # A failure prints its blob (`@reproduce_failure`); the shrunk example is in the output.
-    settings.register_profile(
-        "fuzz", derandomize=False, max_examples=int(number), phases=tuple(Phase), **_CALM
-    )
+    settings.register_profile("fuzz", derandomize=False, max_examples=int(number), phases=tuple(Phase), **_CALM)
 settings.load_profile("fuzz" if number else "small")
 if os.environ.get("FUZZ_PLAIN"):
     # Only whether there is a failure is of interest: no time is spent on making it small (`tests/planted_bugs.py`).

@@ -46,16 +46,12 @@ STEP = st.sampled_from([0, 0, 0, 1, 1, 2, 7, 40, 1000])
 BEHIND = st.sampled_from([0, 0, 0, 1, 3, 50, 10_000])
 STEPS = st.lists(st.tuples(STEP, BEHIND), max_size=60)
 BURST = st.integers(2, 130).map(lambda size: [(5, 0)] + [(0, 0)] * size)
-HISTORY = st.lists(st.one_of(STEPS, BURST), max_size=4).map(
-    lambda parts: [step for part in parts for step in part]
-)
+HISTORY = st.lists(st.one_of(STEPS, BURST), max_size=4).map(lambda parts: [step for part in parts for step in part])
 
 
 @st.composite
 def logs(draw: st.DrawFn) -> Log:
-    log = Log(
-        skew=draw(st.sampled_from([0, 0, 1, 3, 50, 200])), page_size=draw(st.sampled_from([1, 2, 5, 50]))
-    )
+    log = Log(skew=draw(st.sampled_from([0, 0, 1, 3, 50, 200])), page_size=draw(st.sampled_from([1, 2, 5, 50])))
     log.append(draw(HISTORY))
     return log
 

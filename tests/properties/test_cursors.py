@@ -73,9 +73,7 @@ def test_another_secret_opens_nothing_and_rotation_opens_both(state: CursorState
 
 
 def example_state(size: int = 1) -> CursorState:
-    streams = {
-        f"envelope/{n:040d}": StreamState([n, "s", "envelope", f"e{n}", n, 0], [1, n, 2]) for n in range(size)
-    }
+    streams = {f"envelope/{n:040d}": StreamState([n, "s", "envelope", f"e{n}", n, 0], [1, n, 2]) for n in range(size)}
     query = Query(type=("recipient.*",), envelope_id=tuple(f"{n:040d}" for n in range(size)))
     return CursorState(query, 1, 2, 100, ("raw",), False, [12345678], {"taktikal": streams, "subnoto": {}})
 

@@ -37,9 +37,7 @@ def test_two_identities_have_two_ids(one: tuple[str, int, bytes], other: tuple[s
 
 
 @given(
-    st.one_of(
-        st.text(max_size=120), st.binary(max_size=120).map(lambda raw: base64.urlsafe_b64encode(raw).decode())
-    )
+    st.one_of(st.text(max_size=120), st.binary(max_size=120).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 )
 def test_foreign_text_is_no_id(text: str) -> None:
     try:

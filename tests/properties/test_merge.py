@@ -96,9 +96,7 @@ class World:
         begin: Position = (self.low,) if self.ascending else (self.high,)
         return State({source.name: begin for source in self.sources}, set())
 
-    def page(
-        self, state: State, limit: int, ceiling: int | None = None
-    ) -> tuple[list[Key], State | None, set[str]]:
+    def page(self, state: State, limit: int, ceiling: int | None = None) -> tuple[list[Key], State | None, set[str]]:
         """One page; the state of the next, None after the last; and who failed."""
         readers: dict[int, tuple[Stream, Reader]] = {}
         reads: dict[int, int] = {}
@@ -140,11 +138,7 @@ class World:
 
     def _read(self, merge: Merge, stream: Stream, reader: Reader, reads: dict[int, int]) -> None:
         count = reads[id(stream)] = reads.get(id(stream), 0) + 1
-        if (
-            count > 1
-            and self.rng.random() < self.stops
-            and is_beyond(stream.frontier, stream.position, self.ascending)
-        ):
+        if count > 1 and self.rng.random() < self.stops and is_beyond(stream.frontier, stream.position, self.ascending):
             stream.stopped = True
         elif self.rng.random() < self.fails:
             stream.failed = True
@@ -211,17 +205,13 @@ def test_three_busy_streams_that_stop_here_and_there(seed: int, ascending: bool,
         found = []
         for name in NAMES:
             times = sorted(rng.randrange(26) for _ in range(rng.choice((3, 8, 25))))
-            found.append(
-                Source(name, [(time, name, "envelope", "", place, 0) for place, time in enumerate(times)])
-            )
+            found.append(Source(name, [(time, name, "envelope", "", place, 0) for place, time in enumerate(times)]))
         world = World(found, ascending, rng, stops=stops)
         assert walk(world, (3, 7, 50)) == world.truth()
 
 
 @given(WORLDS, st.sampled_from([0.1, 0.3, 0.5]), st.sampled_from([0.0, 0.4]))
-def test_streams_that_fail_and_come_back_lose_and_double_nothing(
-    world: World, fails: float, stops: float
-) -> None:
+def test_streams_that_fail_and_come_back_lose_and_double_nothing(world: World, fails: float, stops: float) -> None:
     """Order then holds within the page (checked there) and within each stream."""
     world.fails, world.stops = fails, stops
     for _ in range(4):

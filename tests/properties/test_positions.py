@@ -23,9 +23,7 @@ def readings(draw: st.DrawFn) -> Reading:
     since = draw(st.one_of(edge, st.integers(-300, times[-1] + 300)))
     until = draw(st.one_of(edge, st.integers(since + 1, times[-1] + 600)))
     assume(until > since)
-    return Reading(
-        log, draw(st.booleans()), since, until, now=draw(st.sampled_from([0, until, times[-1], 10**16]))
-    )
+    return Reading(log, draw(st.booleans()), since, until, now=draw(st.sampled_from([0, until, times[-1], 10**16])))
 
 
 @given(readings(), SEEDS)
@@ -95,9 +93,7 @@ def check_bound(log: Log, ascending: bool, start: int, low: int, high: int, now:
     sign = 1 if ascending else -1
     beyond = [row.time * sign for row in log.rows if row.time * sign >= start * sign]
     last = min(beyond, default=start * sign) + log.skew
-    near = {
-        row.number // log.page_size for row in log.rows if start * sign - log.skew <= row.time * sign <= last
-    }
+    near = {row.number // log.page_size for row in log.rows if start * sign - log.skew <= row.time * sign <= last}
     pages = max(1.0, len(log.rows) / log.page_size)
     assert calls <= 2 * log2(pages) + 4 + len(near) + 2
 
@@ -151,9 +147,7 @@ def test_pages_smaller_than_asked_for_are_noticed() -> None:
 
 
 @given(readings(), SEEDS, st.lists(STEPS, min_size=1, max_size=4))
-def test_the_walks_two_directions_agree(
-    reading: Reading, seed: int, growth: list[list[tuple[int, int]]]
-) -> None:
+def test_the_walks_two_directions_agree(reading: Reading, seed: int, growth: list[list[tuple[int, int]]]) -> None:
     other = Reading(reading.log, not reading.ascending, reading.since, reading.until, reading.now)
     assert reading.walk(random.Random(seed)) == other.walk(random.Random(seed + 1))[::-1]
 

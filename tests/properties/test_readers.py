@@ -1,5 +1,5 @@
-"""Both vendors' readers over arbitrary histories with ties and twins, against their emulators in memory: page after page,
-resumed from nothing but the last key and a hint, every record comes once, in order, under the same id."""
+"""Both vendors' readers over arbitrary histories with ties and twins, against their emulators in memory: page after
+page, resumed from nothing but the last key and a hint, every record comes once, in order, under the same id."""
 
 from __future__ import annotations
 
@@ -125,18 +125,19 @@ def subnoto_logs(draw: st.DrawFn) -> SubnotoLog:
     for (step, behind, envelope, kind), copies in draw(RUNS):
         peak += step
         row = SubnotoRow(
-            "envelope", kind, peak - min(behind, skew), {}, envelope_uuid=f"11111111-1111-4111-8111-00000000000{envelope}",
+            "envelope",
+            kind,
+            peak - min(behind, skew),
+            envelope_uuid=f"11111111-1111-4111-8111-00000000000{envelope}",
             workspace_uuid="22222222-2222-4222-8222-222222222222",
-        )  # fmt: skip
+        )
         rows += [row] * copies  # twins, equal in every field
     return SubnotoLog(rows, skew)
 
 
 @given(subnoto_logs(), SEEDS, st.booleans())
 def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
-    emulator = SubnotoEmulator(
-        SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows
-    )
+    emulator = SubnotoEmulator(SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows)
     keys = f"{emulator.options.access_key}:{emulator.options.secret_key}"
     http = ProviderHttp(
         "http://emulator", CommonSettings(), name="s", transport=httpx.ASGITransport(app=emulator.app),
@@ -166,8 +167,7 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
     until = min(until + rng.choice((0, 1, 1000)), clock)  # what is appended comes at `clock`
     since = min(since, until - 1)
     places = sorted(
-        ((row.timestamp * 1000, row.envelope_uuid, number), row.event_type)
-        for number, row in enumerate(log.rows)
+        ((row.timestamp * 1000, row.envelope_uuid, number), row.event_type) for number, row in enumerate(log.rows)
     )
     truth = [(place[0], place[1], kind) for place, kind in places if since <= place[0] < until]
 
@@ -182,9 +182,7 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
 
 ENTRY = st.tuples(
     st.integers(0, 4),  # process
-    st.sampled_from(
-        [0, 0, 1, 10, 9_999_999, 10_000_000, 30_000_000, 10**10, 10**11]
-    ),  # ticks since the entry before
+    st.sampled_from([0, 0, 1, 10, 9_999_999, 10_000_000, 30_000_000, 10**10, 10**11]),  # ticks since the entry before
     st.sampled_from(["Reminder", "Reminder", "SigneeSigned"]),
     st.sampled_from([1, 1, 1, 2, 3]),  # twins
 )

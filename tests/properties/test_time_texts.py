@@ -89,9 +89,7 @@ def test_any_other_text_is_a_value_error(text: str) -> None:
         assert isinstance(found, int)
 
 
-@given(
-    moments(), st.sampled_from(["", "+2:00", "+02", "+0200", "Zulu", " Z", "+24:00", "+02:60", "\n", "Z\n"])
-)
+@given(moments(), st.sampled_from(["", "+2:00", "+02", "+0200", "Zulu", " Z", "+24:00", "+02:60", "\n", "Z\n"]))
 def test_a_time_without_a_proper_offset_is_refused(moment: tuple[str, int], tail: str) -> None:
     with pytest.raises(ValueError, match=r"must be|is no"):
         parse_rfc3339(moment[0] + tail)

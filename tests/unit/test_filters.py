@@ -88,9 +88,7 @@ PERSON = Recipient(id="SI-1", email="Anna@Example.com", name="Anna", phone="555"
         ({"actor": "a@example.com", "recipient": "si-2"}, "a@example.com", PERSON, False),
     ],
 )
-def test_actor_and_recipient(
-    given: dict[str, Any], actor: str | None, person: Recipient | None, wanted: bool
-) -> None:
+def test_actor_and_recipient(given: dict[str, Any], actor: str | None, person: Recipient | None, wanted: bool) -> None:
     test = event_filter(Query(**given))
     assert test is not None
     assert test(event(actor, person)) == wanted

@@ -97,12 +97,8 @@ async def test_passing_statuses_are_asked_again_twice(
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 400, 401, 403, 404, 409, 418, 501])
-async def test_other_statuses_are_final(
-    http: ProviderHttp, respx_mock: respx.MockRouter, status: int
-) -> None:
-    respx_mock.get(URL).respond(
-        status, headers={"Location": "https://elsewhere.example/", "Retry-After": "1"}
-    )
+async def test_other_statuses_are_final(http: ProviderHttp, respx_mock: respx.MockRouter, status: int) -> None:
+    respx_mock.get(URL).respond(status, headers={"Location": "https://elsewhere.example/", "Retry-After": "1"})
     spent = Spent()
     assert (await http.call("GET", "log", spent)).status == status
     assert spent.calls == 1, "a redirect is not followed"
@@ -121,9 +117,7 @@ async def test_retry_after_is_waited_for(
     assert 3 <= sum(pauses.slept) <= 3.4
 
 
-async def test_a_retry_after_beyond_the_deadline_is_handed_on(
-    http: ProviderHttp, respx_mock: respx.MockRouter
-) -> None:
+async def test_a_retry_after_beyond_the_deadline_is_handed_on(http: ProviderHttp, respx_mock: respx.MockRouter) -> None:
     respx_mock.get(URL).respond(429, headers={"Retry-After": "50"})
     spent = Spent(deadline=time.monotonic() + 60)
     answer = await http.call("GET", "log", spent)
@@ -143,9 +137,7 @@ def test_forms_of_retry_after(text: str, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "Mon, 99 Jun 2026 12:00:00 GMT", "0"])
-async def test_a_date_that_is_none_is_no_date(
-    http: ProviderHttp, respx_mock: respx.MockRouter, text: str
-) -> None:
+async def test_a_date_that_is_none_is_no_date(http: ProviderHttp, respx_mock: respx.MockRouter, text: str) -> None:
     respx_mock.get(URL).respond(200, headers={"Date": text})
     assert (await http.call("GET", "log", Spent())).date is None
 
@@ -176,9 +168,7 @@ async def test_an_oversized_answer_is_refused(
     assert route.call_count == 1
 
 
-async def test_an_answer_of_exactly_the_bound_is_taken(
-    http: ProviderHttp, respx_mock: respx.MockRouter
-) -> None:
+async def test_an_answer_of_exactly_the_bound_is_taken(http: ProviderHttp, respx_mock: respx.MockRouter) -> None:
     for headers, body in (
         ({}, bytes(100_000)),
         ({"Content-Encoding": "gzip"}, gzip.compress(bytes(100_000))),

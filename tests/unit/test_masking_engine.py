@@ -9,19 +9,54 @@ from app.engine.masking import MASK, is_private_name, mask_for
 
 @pytest.mark.parametrize(
     "name",
-    ["phone", "Phone", "phoneNumber", "phone_number", "recipientPhone", "PHONE", "mobile", "ssn", "SSN", "signeeSsn",
-     "nationalId", "national_id", "kennitala", "personalNumber", "address", "streetAddress", "postalCode", "postal_code",
-     "city", "zip"],
-)  # fmt: skip
+    [
+        "phone",
+        "Phone",
+        "phoneNumber",
+        "phone_number",
+        "recipientPhone",
+        "PHONE",
+        "mobile",
+        "ssn",
+        "SSN",
+        "signeeSsn",
+        "nationalId",
+        "national_id",
+        "kennitala",
+        "personalNumber",
+        "address",
+        "streetAddress",
+        "postalCode",
+        "postal_code",
+        "city",
+        "zip",
+    ],
+)
 def test_private_names(name: str) -> None:
     assert is_private_name(name)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["email", "emailAddress", "email_address", "name", "id", "uuid", "envelopeUuid", "title", "documentUuid", "capacity",
-     "publicity", "telemetry", "assignee", "", "signatureType", "role"],
-)  # fmt: skip
+    [
+        "email",
+        "emailAddress",
+        "email_address",
+        "name",
+        "id",
+        "uuid",
+        "envelopeUuid",
+        "title",
+        "documentUuid",
+        "capacity",
+        "publicity",
+        "telemetry",
+        "assignee",
+        "",
+        "signatureType",
+        "role",
+    ],
+)
 def test_names_that_are_not(name: str) -> None:
     assert not is_private_name(name)
 

@@ -13,9 +13,7 @@ from app.feed import PARAMETERS, Asked, parse_parameters
 
 def parse(**given: Any) -> Asked:
     return parse_parameters(
-        (name, text)
-        for name, texts in given.items()
-        for text in (texts if isinstance(texts, list) else [texts])
+        (name, text) for name, texts in given.items() for text in (texts if isinstance(texts, list) else [texts])
     )
 
 
@@ -71,7 +69,8 @@ def test_at_most_fifty_envelopes(count: int, good: bool) -> None:
         ("limit", "0"), ("limit", "1001"), ("limit", "-1"), ("limit", "1.0"), ("limit", "ten"), ("limit", "١"),
         ("limit", ""), ("limit", "+5"), ("limit", " 5"), ("limit", "9" * 5000), ("order", "ASC"), ("order", ""),
         ("partial", "1"), ("partial", "True"), ("follow", "yes"), ("include", "everything"),
-        ("envelope_status", "Completed"), ("type", "*"), ("type", ".*"), ("type", "a*"), ("type", "a.*.b"), ("type", ""),
+        ("envelope_status", "Completed"), ("type", "*"), ("type", ".*"), ("type", "a*"), ("type", "a.*.b"),
+        ("type", ""),
         ("q", ""), ("q", "   "), ("q", "a\nb"), ("q", "a\x00"), ("q", "x" * 321), ("actor", "\x7f"), ("owner", " "),
         ("since", "yesterday"), ("since", "0.5"), ("since", "2026-05-01T00:00:00"), ("until", "2026-02-30"),
         ("cursor", ""), ("cursor", "x" * 20_000), ("envelope_id", ""), ("source", ""),

@@ -77,9 +77,7 @@ def test_a_wrong_setting_is_named_by_its_variable_and_its_value_is_not_shown(
     [(TAKTIKAL, {"company_key": "a", "api_key": "b"}), (SUBNOTO, {"access_key": "a", "secret_key": "b"})],
 )
 def test_a_table_of_the_toml_file(provider: Any, keys: dict[str, str]) -> None:
-    source = provider.from_table(
-        "mine", {**keys, "settle": 5, "base_url": "https://x.example/api/"}, CommonSettings()
-    )
+    source = provider.from_table("mine", {**keys, "settle": 5, "base_url": "https://x.example/api/"}, CommonSettings())
     assert (source.name, source.settle) == ("mine", 5)
     assert provider.from_table("mine", keys, CommonSettings(settle=9)).settle == 9
     for wrong, named in (

@@ -66,9 +66,7 @@ def test_vendor_times(text: str, ticks: int) -> None:
     assert parse_vendor_ticks(text) == ticks
 
 
-@pytest.mark.parametrize(
-    "text", ["", ".", "x", "2019-11-08T11:03:49.07x", "2019-11-08T25:00:00Z", "2019-11-31"]
-)
+@pytest.mark.parametrize("text", ["", ".", "x", "2019-11-08T11:03:49.07x", "2019-11-08T25:00:00Z", "2019-11-31"])
 def test_no_vendor_time(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever `fromisoformat` says
         parse_vendor_ticks(text)

@@ -32,9 +32,7 @@ async def client(emulator: Emulator) -> AsyncIterator[SubnotoClient]:
 
 
 def error(code: str) -> bytes:
-    return json.dumps(
-        {"statusCode": 400, "error": {"code": code, "message": "secret"}, "requestId": "r-1"}
-    ).encode()
+    return json.dumps({"statusCode": 400, "error": {"code": code, "message": "secret"}, "requestId": "r-1"}).encode()
 
 
 async def test_every_member_of_the_body(emulator: Emulator, client: SubnotoClient) -> None:
@@ -54,9 +52,7 @@ async def test_every_member_of_the_body(emulator: Emulator, client: SubnotoClien
     assert emulator.calls.refused == []
 
 
-async def test_pages_are_fetched_side_by_side_and_come_in_order(
-    emulator: Emulator, client: SubnotoClient
-) -> None:
+async def test_pages_are_fetched_side_by_side_and_come_in_order(emulator: Emulator, client: SubnotoClient) -> None:
     emulator.latency = 0.02
     spent = Spent()
     found = await client.list_logs(LogQuery("envelope"), [2, 1], 20, spent)
@@ -72,9 +68,7 @@ async def test_pages_are_fetched_side_by_side_and_come_in_order(
 
 @pytest.mark.parametrize("code", ["ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"])
 @pytest.mark.parametrize("status", [400, 404])
-async def test_what_is_not_there_is_empty(
-    emulator: Emulator, client: SubnotoClient, code: str, status: int
-) -> None:
+async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoClient, code: str, status: int) -> None:
     emulator.faults.answer(status, body=error(code))
     ((_, page),) = (await client.list_logs(LogQuery("envelope", UUID), [1], 50, Spent())).pages
     assert (page.rows, page.total) == ([], 0)
@@ -93,9 +87,7 @@ async def test_what_is_not_there_is_empty(
         (503, "", SourceUnavailable),
     ],
 )
-async def test_errors(
-    emulator: Emulator, client: SubnotoClient, status: int, code: str, kind: type[Any]
-) -> None:
+async def test_errors(emulator: Emulator, client: SubnotoClient, status: int, code: str, kind: type[Any]) -> None:
     emulator.faults.answer(status, {"Retry-After": "1000"}, times=3, body=error(code))
     with pytest.raises(kind) as found:
         await client.list_logs(LogQuery("team"), [1], 50, Spent(deadline=time.monotonic() + 20))

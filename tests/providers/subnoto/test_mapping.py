@@ -30,11 +30,7 @@ def records(name: str) -> list[SubnotoRecord]:
 
 @pytest.mark.parametrize(
     ("category", "event_type", "type_"),
-    [
-        (c, event_type, type_)
-        for c, table in vocabulary.SUBNOTO.items()
-        for event_type, type_ in table.items()
-    ],
+    [(c, event_type, type_) for c, table in vocabulary.SUBNOTO.items() for event_type, type_ in table.items()],
 )
 def test_the_contracts_table_row_by_row(category: str, event_type: str, type_: str) -> None:
     assert mapping.type_of(event_type) == type_
@@ -44,9 +40,7 @@ def test_the_contracts_table_row_by_row(category: str, event_type: str, type_: s
 
 def test_the_shipped_mapping_is_the_table_and_nothing_else() -> None:
     shipped = {(row.category, row.provider_type): row.type for row in PROVIDER.mapping}
-    assert shipped == {
-        (c, name): type_ for c, table in vocabulary.SUBNOTO.items() for name, type_ in table.items()
-    }
+    assert shipped == {(c, name): type_ for c, table in vocabulary.SUBNOTO.items() for name, type_ in table.items()}
     assert len(shipped) == len(PROVIDER.mapping)
 
 

@@ -72,9 +72,7 @@ async def test_all_of_it(count: int, order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_server_with_smaller_pages_than_asked_for(
-    order: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_server_with_smaller_pages_than_asked_for(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not documented, but cheap to bear: the size that pages really have is learnt and used."""
     emulator = emulator_of(130)
     parse = application.parse_list_body
@@ -137,6 +135,6 @@ async def test_a_log_that_contradicts_itself_is_a_failure() -> None:
 async def test_bad_rows_keep_their_place_and_are_counted() -> None:
     emulator = emulator_of(3)
     rows = '{"eventType": "X", "timestamp": 5}, null, {"eventType": "Y", "timestamp": 6}'
-    emulator.faults.answer(200, body=('{"logs": [%s], "totalCount": 3}' % rows).encode())
+    emulator.faults.answer(200, body=f'{{"logs": [{rows}], "totalCount": 3}}'.encode())
     batch = await reader(emulator).read(10, 10)
     assert ([record.provider_type for record in batch.records], batch.bad_records) == (["X", "Y"], 1)

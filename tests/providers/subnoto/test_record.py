@@ -22,9 +22,7 @@ BODY: dict[str, Any] = {
 }
 
 
-def records(
-    *bodies: dict[str, Any], time: int = 5, keep: Any = lambda event_type: True
-) -> list[SubnotoRecord]:
+def records(*bodies: dict[str, Any], time: int = 5, keep: Any = lambda event_type: True) -> list[SubnotoRecord]:
     rows = [(number, LogRow({**BODY, **body}, time, False)) for number, body in enumerate(bodies)]
     return number_ties("s", "envelope", rows, keep)
 
@@ -77,9 +75,7 @@ def test_identity_depends_on_source_category_and_time() -> None:
 def test_twins_are_counted_whatever_stands_between_them() -> None:
     other = {"eventType": "ENVELOPE_SENT"}
     found = records({}, other, {}, {"envelopeUuid": None}, {})
-    twins = [
-        record for record in found if record.provider_type == "ENVELOPE_OPENED" and record.key[3] == ENVELOPE
-    ]
+    twins = [record for record in found if record.provider_type == "ENVELOPE_OPENED" and record.key[3] == ENVELOPE]
     assert [decode_event_id(record.event().id).ordinal for record in twins] == [0, 1, 2]
     assert [record.key[4] for record in twins] == [0, 2, 3], "the rank is the place within the envelope"
     alone = records({}, {}, {})
@@ -89,9 +85,7 @@ def test_twins_are_counted_whatever_stands_between_them() -> None:
 def test_any_order_in_the_same_numbers_out() -> None:
     bodies = [{}, {"eventType": "ENVELOPE_SENT"}, {}, {}]
     rows = [(number, LogRow({**BODY, **body}, 5, False)) for number, body in enumerate(bodies)]
-    wanted = {
-        (record.key, record.event().id) for record in number_ties("s", "envelope", rows, lambda t: True)
-    }
+    wanted = {(record.key, record.event().id) for record in number_ties("s", "envelope", rows, lambda t: True)}
     for order in itertools.permutations(rows):
         found = number_ties("s", "envelope", list(order), lambda t: True)
         assert {(record.key, record.event().id) for record in found} == wanted

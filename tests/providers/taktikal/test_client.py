@@ -30,9 +30,7 @@ async def client(emulator: Emulator) -> AsyncIterator[TaktikalClient]:
 
 
 async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: TaktikalClient) -> None:
-    within = DateRange.around(
-        parse_rfc3339("2026-05-01T00:00:00.5Z"), parse_rfc3339("2026-05-02T00:00:00.25Z")
-    )
+    within = DateRange.around(parse_rfc3339("2026-05-01T00:00:00.5Z"), parse_rfc3339("2026-05-02T00:00:00.25Z"))
     values = {
         "User": "a b@example.com", "ProcessKey": "sp?&=1", "FlowType": "DropAndSign", "FlowKey": "3fc7848d338a",
         "Search": "ö +1", "StatusFilter": "InActive",
@@ -68,17 +66,13 @@ async def test_calls_and_records_are_counted(emulator: Emulator, client: Taktika
         (302, SourceFailed),
     ],
 )
-async def test_errors(
-    emulator: Emulator, client: TaktikalClient, status: int, error: type[Exception]
-) -> None:
+async def test_errors(emulator: Emulator, client: TaktikalClient, status: int, error: type[Exception]) -> None:
     emulator.faults.answer(status, {"Retry-After": "3000"}, times=3)
     with pytest.raises(error):
         await client.activity(WHOLE, Filters(), Spent(deadline=time.monotonic() + 20), take=1)
 
 
-async def test_the_vendors_code_is_passed_on_but_not_its_sentences(
-    emulator: Emulator, client: TaktikalClient
-) -> None:
+async def test_the_vendors_code_is_passed_on_but_not_its_sentences(emulator: Emulator, client: TaktikalClient) -> None:
     body = b'{"responseStatus": {"errorCode": "Odd", "message": "secret person 999999-1234"}}'
     emulator.faults.answer(400, body=body)
     with pytest.raises(SourceFailed, match="Odd") as error:
@@ -86,9 +80,7 @@ async def test_the_vendors_code_is_passed_on_but_not_its_sentences(
     assert "999999" not in error.value.detail
 
 
-async def test_a_value_outside_the_vendors_list_matches_nothing(
-    emulator: Emulator, client: TaktikalClient
-) -> None:
+async def test_a_value_outside_the_vendors_list_matches_nothing(emulator: Emulator, client: TaktikalClient) -> None:
     filters = Filters({"FlowType": "NoSuchFlow"})
     assert (await client.activity(WHOLE, filters, Spent(), take=5)).length == 0
     assert await client.total(WHOLE, filters, Spent()) == 0

@@ -75,9 +75,7 @@ async def test_a_short_answer_costs_one_call_once_a_longer_one_was_seen() -> Non
 
 @pytest.mark.parametrize("logs", ["whole", "trimmed"])
 @pytest.mark.parametrize("known", [True, False, None])
-async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(
-    logs: Any, known: bool | None
-) -> None:
+async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(logs: Any, known: bool | None) -> None:
     """Found here: of a trimmed log, the half with fewer entries was thrown away."""
     if known and logs == "trimmed":
         pytest.skip("what is known is true")

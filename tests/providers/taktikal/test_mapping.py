@@ -94,11 +94,7 @@ def test_signing_links_are_nowhere(name: str) -> None:
 
 
 def test_both_letter_cases_become_the_same() -> None:
-    camel = [
-        fixtures.normalized(r)
-        for name in ("01_vendor_page", "03_sequential_with_links")
-        for r in records(name)
-    ]
+    camel = [fixtures.normalized(r) for name in ("01_vendor_page", "03_sequential_with_links") for r in records(name)]
     pascal = [fixtures.normalized(record) for record in records("04_pascal_case")]
     assert [{**event, "data": None} for event in pascal] == [{**event, "data": None} for event in camel]
 
@@ -127,9 +123,7 @@ def test_statuses_nobody_documented_keep_their_name() -> None:
 
 
 def test_the_vendors_example_as_the_contract_shows_it() -> None:
-    signed = next(
-        record.event() for record in records("01_vendor_page") if record.provider_type == "SigneeSigned"
-    )
+    signed = next(record.event() for record in records("01_vendor_page") if record.provider_type == "SigneeSigned")
     assert (signed.type, signed.category, signed.outcome) == ("recipient.signed", "envelope", "success")
     assert (signed.provider_id, signed.occurred_at) == ("6", "2019-11-08T11:06:01.560000Z")
     assert signed.envelope is not None
@@ -172,9 +166,7 @@ def test_delivery(status: str, description: str | None, wanted: tuple[Any, ...] 
     ],
 )
 def test_actor(text: Any, kind: str) -> None:
-    process = Process(
-        {"processKey": "sp", "signees": [{"signeeKey": "si", "email": "first@example.is", "name": "F"}]}
-    )
+    process = Process({"processKey": "sp", "signees": [{"signeeKey": "si", "email": "first@example.is", "name": "F"}]})
     actor = mapping.actor_of(text, process, None)
     assert actor.kind == kind
     assert actor.id == ("si" if kind == "recipient" else None)

@@ -22,15 +22,11 @@ BASE = inside.NOW_MICROS - 40 * inside.DAY
 
 def emulator_of(*moments: int, **options: Any) -> Emulator:
     """One process per moment (µs), created then."""
-    processes = [
-        (Process(f"sp{n:03d}"), [Entry(f"sp{n:03d}", "Created", at * 10)]) for n, at in enumerate(moments)
-    ]
+    processes = [(Process(f"sp{n:03d}"), [Entry(f"sp{n:03d}", "Created", at * 10)]) for n, at in enumerate(moments)]
     return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, processes=processes)
 
 
-def reader(
-    emulator: Emulator, since: int, until: int, order: Any, selects: Any, hint: Any = None
-) -> WindowReader:
+def reader(emulator: Emulator, since: int, until: int, order: Any, selects: Any, hint: Any = None) -> WindowReader:
     facts = Facts(lambda: inside.NOW_MICROS)
     facts.set(selects, None)
     loader = Loader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, Spent())

@@ -46,9 +46,7 @@ def test_names_in_any_letter_case(name: str) -> None:
 
 
 def test_what_is_raw_keeps_the_providers_own_spelling() -> None:
-    process = Process(
-        {"ProcessKey": "sp1", "ActivityLog": [{"Status": "Created"}], "Signees": [{"SigneeKey": "si"}]}
-    )
+    process = Process({"ProcessKey": "sp1", "ActivityLog": [{"Status": "Created"}], "Signees": [{"SigneeKey": "si"}]})
     assert process.entries == [{"status": "Created"}]
     assert process.sent_entries == [{"Status": "Created"}]
     assert process.sent_signees == {"si": {"SigneeKey": "si"}}
