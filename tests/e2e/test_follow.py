@@ -53,7 +53,7 @@ def late(one: World, rng: random.Random) -> None:
     [
         (1, {}),
         (2, {"logs": "trimmed", "order": "shuffled"}),
-        (3, {"range_selects": "creation", "logs": "trimmed", "events": 500}),
+        (3, {"range_selects": "creation", "logs": "trimmed", "events": 300}),
         (4, {"generation": "older", "entry_ids": "none"}),
     ],
     ids=str,

@@ -30,9 +30,9 @@ async def test_twins_are_two_events_everywhere(shape: dict[str, Any]) -> None:
     ) as one:
         feed = one.gateway()
         now = micros(one.clock())
-        truth = [row for row in one.truth() if now - 40 * DAY <= row[0] < now]
+        truth = [row for row in one.truth() if now - 25 * DAY <= row[0] < now]
         assert max(Counter(truth).values()) >= 2
-        window = {"since": format_micros(now - 40 * DAY)}
+        window = {"since": format_micros(now - 25 * DAY)}
         by_one = await walk(feed, limits=1, **window, source="subnoto")
         everything = await walk(feed, limits=1000, **window)
         assert everything.rows == truth[::-1]

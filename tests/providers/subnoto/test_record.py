@@ -104,11 +104,9 @@ def test_bad_rows_are_left_out() -> None:
     assert [record.key[4] for record in number_ties("s", "envelope", rows, lambda t: True)] == [0]
 
 
-@pytest.mark.parametrize("envelope", [ENVELOPE, ENVELOPE.upper(), "env-1", "", None, "ö", "\ud800"])
+@pytest.mark.parametrize("envelope", [ENVELOPE, ENVELOPE.upper(), "env-1", "", None, "ö"])
 def test_the_locator_says_where_to_look(envelope: str | None) -> None:
     record = SubnotoRecord("s", "envelope", LogRow({**BODY, "envelopeUuid": envelope}, 7, False), 0, 0)
-    if envelope == "\ud800":
-        pytest.skip("the wire takes half surrogates away before")
     assert read_locator(decode_event_id(record.event().id).locator) == ("envelope", 7, envelope)
 
 
