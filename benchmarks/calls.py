@@ -58,6 +58,7 @@ async def measure(one: World, window: dict[str, Any]) -> dict[str, Cost]:
         costs[name] = await _cost(one)
     feed = one.gateway()
     page = await ask(feed, **window)
+    await _cost(one)
     if page.next_cursor is not None:
         one.reset_calls()
         await ask(feed, cursor=page.next_cursor)

@@ -1,4 +1,9 @@
+import signal
+
 import pytest
+
+# Where a shell runs this in the background, SIGINT is ignored, and every child would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
