@@ -92,7 +92,6 @@ class Settings(BaseSettings):
     @field_validator("cursor_secret", "identity_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        parts = _split(value.get_secret_value()) if value is not None else ("",)
         if value is None:
             return None
         parts = _split(value.get_secret_value())
