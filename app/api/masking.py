@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from copy import copy
-from functools import lru_cache
 from typing import Any
 
 from app.api.disguise import disguise_event
@@ -15,6 +14,7 @@ from app.domain.event import Event
 from app.domain.record import Record
 from app.engine.identity import disguise_for
 from app.engine.masking import MASK, Mask, is_private_name, mask_for, private_leaves
+from app.engine.memo import remembered
 from app.engine.pseudonyms import Pseudonyms
 
 #: Texts of an event, beside `data` and `raw`, in which a private value may have been written. Ids stay as
@@ -50,12 +50,14 @@ def visible_event(
 
     `masks` is scratch space that records of one answer share: many of them name the same people.
     """
-    # A copy: a record may keep its event, and other callers may see more or less of it.
-    event = copy(record.event())
-    event.raw = record.raw() if raw else None
+    event = record.event()
+    if raw:
+        event.raw = record.raw()
     if private:
-        event.data = _without_links(event.data, False)
-        event.raw = _without_links(event.raw, False)
+        if event.data:
+            event.data = _without_links(event.data, False)
+        if event.raw is not None:
+            event.raw = _without_links(event.raw, False)
         return event
     masks = {} if masks is None else masks
     known = {value for value in record.private_values() if value}
@@ -131,18 +133,18 @@ def _without_links(value: Any, linked: bool) -> Any:
 
 
 # The names are few and the same in every record, and each is judged thousands of times a page.
-@lru_cache(maxsize=4096)
+@remembered
 def _is_linked(name: str) -> bool:
     plain = _plain(name)
     return any(part in plain for part in _LINKED)
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _is_link(name: str) -> bool:
     return _plain(name) in _LINKS
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _is_always_link(name: str) -> bool:
     return _plain(name) in _ALWAYS_LINKS
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 
-class Actor(msgspec.Struct):
+class Actor(msgspec.Struct, gc=False):
     """Who did it. `kind` is `user`, `recipient` or `system`."""
 
     kind: str
@@ -21,7 +21,7 @@ class Actor(msgspec.Struct):
     email: str | None = None
 
 
-class Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct, gc=False):
     """The document's container as it is at present, not as it was when the event happened."""
 
     id: str
@@ -33,7 +33,7 @@ class Envelope(msgspec.Struct):
     sequence_id: str | None = None
 
 
-class Recipient(msgspec.Struct):
+class Recipient(msgspec.Struct, gc=False):
     """The person the event is about, as far as the provider names one."""
 
     id: str | None = None
@@ -44,7 +44,7 @@ class Recipient(msgspec.Struct):
     signature_type: str | None = None
 
 
-class Delivery(msgspec.Struct):
+class Delivery(msgspec.Struct, gc=False):
     """What became of a notification. `channel`: `sms`, `email`, ...; `status`: `sent`, `delivered`, ..."""
 
     channel: str | None = None
@@ -52,7 +52,7 @@ class Delivery(msgspec.Struct):
     purpose: str | None = None
 
 
-class Event(msgspec.Struct):
+class Event(msgspec.Struct, gc=False):
     """One audit event. `occurred_at` is UTC text with six digits; `type` is `object.past_participle` or `unknown`."""
 
     id: str

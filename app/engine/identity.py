@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 from app.engine.masking import Mask
+from app.engine.memo import remembered
 from app.engine.pseudonyms import MARK, Pseudonyms
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -29,7 +29,7 @@ _SHORTEST = 2  #: characters of a name that is looked for in other texts
 _SHORTEST_PART = 3  #: characters of a part of a name, the same
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def is_identity_name(name: str) -> bool:
     """Whether a text under a key of this name is a person's name or e-mail address: `email`, `name`, `firstName`,
     `createdBy`, `owner`, but not `fileName`."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import Any
+
+from app.engine.memo import remembered
 
 MASK = "***"
 
@@ -78,7 +79,7 @@ def private_leaves(value: Any, private: bool = False) -> Iterator[str]:
             yield text
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def is_private_name(name: str) -> bool:
     """Whether values under a key of this name are phones, national ids or addresses, whatever its way of
     writing.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hmac
 import unicodedata
-from functools import lru_cache
+
+from app.engine.memo import remembered
 
 _INFO = b"audit-gateway pseudonyms 1"
 _BYTES = 10  #: of the hash that are shown: 80 bits, no two of a million people are likely to share them
@@ -18,12 +19,11 @@ class Pseudonyms:
     def __init__(self, secret: str) -> None:
         key = hmac.digest(secret.encode("utf-8", "surrogatepass"), _INFO, "sha256")
 
-        @lru_cache(maxsize=16_384)
         def of(value: str) -> str:
             digest = hmac.digest(key, value.encode("utf-8", "surrogatepass"), "sha256")[:_BYTES]
             return MARK + base64.b32encode(digest).decode().lower()
 
-        self._of = of
+        self._of = remembered(of, 16_384)
 
     def of(self, value: str) -> str:
         """`~` and sixteen letters or digits. Letter case, the way of writing accents and spaces around or between make

@@ -17,7 +17,7 @@ from app.providers.concurrency import together
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TaktikalClient
 from app.providers.taktikal.facts import Facts
 from app.providers.taktikal.record import time_of
-from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
+from app.providers.taktikal.wire import ActivityPage, Entry, Process, merge_processes
 
 _MARGIN = 64  #: asked for beyond the count: processes may join while we ask
 _JOINED = 16  #: as many may join between two calls; an answer that lacks more was cut off
@@ -130,14 +130,15 @@ def _joined(first: list[Process], second: list[Process], middle: int) -> list[Pr
     for process in second:
         held = found.get(process.key)
         if held is not None:
-            before = [sent for sent, time in _times(held) if time is None or time < middle]
+            before = [pair for pair, time in _times(held) if time is None or time < middle]
             process = process.with_log(
-                before + [sent for sent, time in _times(process) if time is not None and time >= middle]
+                before + [pair for pair, time in _times(process) if time is not None and time >= middle]
             )
         found[process.key] = process
     return list(found.values())
 
 
-def _times(process: Process) -> list[tuple[dict[str, Any], int | None]]:
-    """The entries as sent, each with its time in µs where it has one."""
-    return list(zip(process.sent_entries, (time_of(entry) for entry in process.entries), strict=True))
+def _times(process: Process) -> list[tuple[tuple[Entry, dict[str, Any]], int | None]]:
+    """The entries, each with what was delivered for it, and its time in µs where it has one."""
+    pairs = zip(process.entries, process.sent_entries, strict=True)
+    return [(pair, time_of(pair[0])) for pair in pairs]

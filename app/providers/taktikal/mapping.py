@@ -8,12 +8,16 @@ Source of the statuses: the vendor's Activity Log page ("Example Statuses: commo
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterable
+from os.path import commonprefix
+
+import msgspec
+from msgspec import UnsetType
 
 from app.domain.event import Actor, Delivery, Envelope, Recipient
+from app.engine.memo import remembered
 from app.providers.base import TypeMapping
-from app.providers.taktikal.wire import Process
+from app.providers.taktikal.wire import Entry, Process, Signee
 
 MAPPING_VERSION = "2026-11-22"
 
@@ -57,108 +61,131 @@ MAPPING: tuple[TypeMapping, ...] = (
 )
 
 _BY_CASEFOLD = {status.casefold(): type_ for status, type_ in _STATUSES.items()}
-_DELIVERY_METHOD = re.compile(r"Delivery method\s*:\s*(\w+)", re.IGNORECASE)
+_DELIVERY_METHOD = re.compile(r"delivery method\s*:\s*(\w+)")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-#: Members of an entry that have a place in the event; all others go into `data`.
-PLACED = frozenset(
-    {
-        "id",
-        "flowKey",
-        "processKey",
-        "signeeKey",
-        "status",
-        "description",
-        "userAgent",
-        "createdAt",
-        "createdBy",
-        "sequenceKey",
-    }
-)
+
+class Meaning(msgspec.Struct, frozen=True):
+    """What a status says. `invites`: the description may name the way that the message took."""
+
+    type: str
+    outcome: str | None
+    delivery: Delivery | None
+    invites: bool
 
 
-@lru_cache(maxsize=4096)
-def type_of(status: str) -> str:
-    if (type_ := _BY_CASEFOLD.get(status.casefold())) is not None:
-        return type_
-    channel, colon, state = status.partition(":")
-    known = _STATES.get(state.strip().casefold()) if colon and channel.strip() else None
-    return f"notification.{known}" if known else "unknown"
-
-
-def outcome_of(type_: str) -> str | None:
-    if type_ == "unknown":
-        return None
-    return "failure" if type_ == "notification.failed" else "success"
-
-
-def delivery_of(status: str, description: str | None) -> Delivery | None:
-    """From `CHANNEL:state`; for an invitation, from the words "Delivery method : Sms" of its description, which is
-    the only place the provider names it."""
+@remembered
+def meaning_of(status: str) -> Meaning:
+    """The row of the table, or `unknown`."""
     channel, colon, state = (part.strip() for part in status.partition(":"))
+    type_ = _BY_CASEFOLD.get(status.casefold())
+    known = _STATES.get(state.casefold()) if colon and channel else None
+    if type_ is None:
+        type_ = f"notification.{known}" if known else "unknown"
+    outcome = None if type_ == "unknown" else "failure" if type_ == "notification.failed" else "success"
+    delivery = None
     if colon and channel and state:
         purpose = _PURPOSES.get(channel.casefold())
-        state = state.casefold()
-        return Delivery("email" if purpose else channel.casefold(), _STATES.get(state, state), purpose)
-    if type_of(status) == "recipient.invited" and (method := _DELIVERY_METHOD.search(description or "")):
-        return Delivery(method[1].casefold(), "sent", "invitation")
-    return None
+        delivery = Delivery("email" if purpose else channel.casefold(), known or state.casefold(), purpose)
+    return Meaning(type_, outcome, delivery, delivery is None and type_ == "recipient.invited")
 
 
-def actor_of(created_by: Any, process: Process, owner: str | None) -> Actor:
-    """`createdBy` is an e-mail address, or the name of a system (`Taktikal.Core`, `Mailgun`)."""
-    text = created_by if isinstance(created_by, str) and created_by else None
-    if text is None or "@" not in text:
-        return Actor("system", None, text)
-    if text != owner:
-        for key, signee in process.signees.items():
-            if str(signee.get("email") or "").casefold() == text.casefold():
-                return Actor("recipient", key, text_of(signee, "name"), text)
-    return Actor("user", None, None, text)
+def invitation_of(description: str) -> Delivery | None:
+    """From the words "Delivery method : Sms" of an invitation's description, the only place that names it."""
+    lowered = description.lower()
+    start = lowered.find("delivery method")
+    return _invitation(lowered[start:]) if start >= 0 else None
 
 
-def owner_of(process: Process) -> str | None:
+@remembered
+def _invitation(words: str) -> Delivery | None:
+    method = _DELIVERY_METHOD.search(words)
+    return Delivery(method[1], "sent", "invitation") if method else None
+
+
+class Joined:
+    """What the events of one process share: each person and each envelope is made once, and must not be changed."""
+
+    __slots__ = ("_actors", "_envelopes", "_name", "_owner", "_process", "_recipients", "_status", "link_sign")
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        body, entries = process.body, process.entries
+        self._owner = owner_of(entries)
+        self._name = (
+            body.activity_display_name
+            or body.file_name
+            or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
+        )
+        self._status = body.status.casefold() if body.status else None
+        #: A text without it holds none of the process's signing links; None where there are none.
+        self.link_sign = commonprefix(process.links) if process.links else None  # noqa: RUF071 - texts, not paths
+        self._actors: dict[str | UnsetType | None, Actor] = {}
+        self._envelopes: dict[tuple[str | UnsetType | None, ...], Envelope] = {}
+        self._recipients: dict[str, Recipient] = {}
+
+    def actor(self, entry: Entry) -> Actor:
+        """`createdBy` is an e-mail address, or the name of a system (`Taktikal.Core`, `Mailgun`)."""
+        found = self._actors.get(entry.created_by)
+        if found is None:
+            found = self._actors[entry.created_by] = self._new_actor(entry.created_by or None)
+        return found
+
+    def _new_actor(self, text: str | None) -> Actor:
+        if text is None or "@" not in text:
+            return Actor("system", None, text)
+        if text != self._owner:
+            for key, signee in self._process.signees.items():
+                if signee.email and signee.email.casefold() == text.casefold():
+                    return Actor("recipient", key, signee.name or None, text)
+        return Actor("user", None, None, text)
+
+    def envelope(self, entry: Entry) -> Envelope:
+        """The process, with the flow and the sequence that the entry names."""
+        place = (entry.flow_key, entry.sequence_key or entry.signee_key, entry.sequence_key)
+        found = self._envelopes.get(place)
+        if found is None:
+            sequence = entry.sequence_key or (entry.signee_key and self._process.sequence_of(entry.signee_key))
+            found = self._envelopes[place] = Envelope(
+                self._process.key,
+                name=self._name,
+                status=self._status,
+                owner=self._owner,
+                flow_id=entry.flow_key or None,
+                sequence_id=sequence or None,
+            )
+        return found
+
+    def recipient(self, key: str) -> Recipient:
+        """The signee of this key, joined from the process."""
+        found = self._recipients.get(key)
+        if found is None:
+            found = self._recipients[key] = _recipient(key, self._process.signees.get(key) or _NOBODY)
+        return found
+
+
+def owner_of(entries: Iterable[Entry]) -> str | None:
     """Who started the process: `createdBy` of its `Created` entry; None where the provider did not send that."""
-    for entry in process.entries:
-        if str(entry.get("status")).casefold() == "created":
-            created_by = entry.get("createdBy")
-            return created_by if isinstance(created_by, str) and "@" in created_by else None
+    for entry in entries:
+        if entry.status and entry.status.casefold() == "created":
+            return entry.created_by if entry.created_by and "@" in entry.created_by else None
     return None
 
 
-def envelope_of(process: Process, entry: dict[str, Any], owner: str | None) -> Envelope:
-    status = text_of(process.body, "status")
-    signee = entry.get("signeeKey")
-    return Envelope(
-        process.key,
-        name=text_of(process.body, "activityDisplayName")
-        or text_of(process.body, "fileName")
-        or next((name for one in process.entries if (name := text_of(one, "fileName"))), None),
-        status=status.casefold() if status else None,
-        owner=owner,
-        flow_id=text_of(entry, "flowKey"),
-        sequence_id=text_of(entry, "sequenceKey")
-        or (process.sequences.get(signee) if isinstance(signee, str) else None),
-    )
+_NOBODY = Signee()
 
 
-def recipient_of(process: Process, entry: dict[str, Any]) -> Recipient | None:
-    """The signee that the entry names, joined from the process."""
-    key = text_of(entry, "signeeKey")
-    if key is None:
-        return None
-    signee = process.signees.get(key, {})
-    signature = text_of(signee, "signatureType")
+def _recipient(key: str, signee: Signee) -> Recipient:
+    signature = signee.signature_type or None
     return Recipient(
         id=key,
-        name=text_of(signee, "name"),
-        email=text_of(signee, "email"),
-        phone=text_of(signee, "phone"),
-        national_id=text_of(signee, "ssn"),
+        name=signee.name or None,
+        email=signee.email or None,
+        phone=text_of(signee.phone),
+        national_id=text_of(signee.ssn),
         signature_type=_HUMP.sub("_", signature).lower() if signature else None,
     )
 
 
-def text_of(sent: dict[str, Any], name: str) -> str | None:
-    value = sent.get(name)
+def text_of(value: object) -> str | None:
     return value if isinstance(value, str) and value else None

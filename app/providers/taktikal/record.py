@@ -5,23 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cached_property
-from typing import Any
+from itertools import repeat
+from typing import Any, ClassVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from app.domain.event import Event
 from app.domain.order import Key
-from app.domain.times import format_micros, parse_vendor_ticks
-from app.engine.eventid import encode_event_id
-from app.providers.taktikal import mapping
-from app.providers.taktikal.wire import Process, without_links
+from app.domain.times import format_vendor_time, parse_vendor_ticks
+from app.engine.eventid import IdsBehind
+from app.providers.taktikal.mapping import Joined, invitation_of, meaning_of, text_of
+from app.providers.taktikal.wire import Entry, Process, without_links
 from app.providers.untrusted import MAX_KEY
 
 CATEGORY = "envelope"
 _NO_ID = -1
 _INT64 = range(-(1 << 63), 1 << 63)
-_PRIVATE = ("ssn", "phone", "address", "postalCode", "city")
 
 
 class Locator(msgspec.Struct, array_like=True):
@@ -33,64 +33,99 @@ class Locator(msgspec.Struct, array_like=True):
     entry: int | bytes
 
 
-class TaktikalRecord:
-    """An entry with its place among those of the same process, microsecond and id (`place`) and among those of equal
-    identity (`ordinal`)."""
+class _Common:
+    """What the records of one process share."""
 
-    provider = "taktikal"
+    __slots__ = ("ids", "joined", "process", "source")
 
-    def __init__(self, source: str, process: Process, index: int, locator: Locator, place: int, ordinal: int) -> None:
-        self._source, self._process, self._index = source, process, index
-        self._locator, self._ordinal = locator, ordinal
-        self.entry = process.entries[index]
-        sequence = locator.entry if isinstance(locator.entry, int) else _NO_ID
-        self.key: Key = (locator.ticks // 10, source, CATEGORY, process.key, sequence, place)
+    def __init__(self, source: str, process: Process) -> None:
+        self.source, self.process = source, process
+        self.joined = Joined(process)
+        # A locator without its last two members.
+        self.ids = IdsBehind(source, b"\x93" + msgspec.msgpack.encode(process.key))
+
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class TaktikalRecord(msgspec.Struct, gc=False):
+    """One entry. `index` counts in the log; `ticks` are of 100 ns; `identity` is the entry's id, or a digest of its
+    content; `ordinal` tells it from others of the same identity. `key` ends with its place among those of the same
+    process, microsecond and id."""
+
+    key: Key
+    entry: Entry
+    index: int
+    ticks: int
+    identity: int | bytes
+    ordinal: int
+    common: _Common
+
+    provider: ClassVar[str] = "taktikal"
 
     @property
     def provider_type(self) -> str:
-        return str(self.entry.get("status") or "")
+        return self.entry.status or ""
 
     @property
     def type(self) -> str:
-        return mapping.type_of(self.provider_type)
+        return meaning_of(self.entry.status or "").type
 
     def event(self) -> Event:
-        return self._event
-
-    @cached_property
-    def _event(self) -> Event:
-        entry, process = self.entry, self._process
-        owner = mapping.owner_of(process)
-        description = mapping.text_of(entry, "description")
-        leftovers = {name: value for name, value in entry.items() if name not in mapping.PLACED}
-        type_ = self.type
-        identity = entry.get("id")
+        entry, common = self.entry, self.common
+        joined = common.joined
+        status = entry.status or ""
+        meaning = meaning_of(status)
+        description = entry.description or None
+        delivery = meaning.delivery
+        if description is not None:
+            if meaning.invites:
+                delivery = invitation_of(description)
+            if joined.link_sign is not None and joined.link_sign in description:
+                description = without_links(description, common.process.links)
+        identity = entry.id
+        # By position, in the order of the fields: by name it takes three times as long.
         return Event(
-            id=encode_event_id(self._source, self._ordinal, msgspec.msgpack.encode(self._locator)),
-            source=self._source,
-            provider=self.provider,
-            type=type_,
-            category=CATEGORY,
-            outcome=mapping.outcome_of(type_),
-            provider_type=self.provider_type,
-            provider_id=None if identity is None else str(identity),
-            occurred_at=format_micros(self.key[0]),
-            description=without_links(description, process.links),
-            actor=mapping.actor_of(entry.get("createdBy"), process, owner),
-            envelope=mapping.envelope_of(process, entry, owner),
-            recipient=mapping.recipient_of(process, entry),
-            delivery=mapping.delivery_of(self.provider_type, description),
-            user_agent=mapping.text_of(entry, "userAgent"),
-            data=without_links(leftovers, process.links),
+            common.ids.of(self.ordinal, _pack((self.ticks, self.identity))[1:]),
+            common.source,
+            "taktikal",
+            meaning.type,
+            CATEGORY,
+            meaning.outcome,
+            status,
+            None if identity is None or identity is UNSET else str(identity),
+            format_vendor_time(entry.created_at or "", self.key[0]),
+            description,
+            joined.actor(entry),
+            joined.envelope(entry),
+            joined.recipient(entry.signee_key) if entry.signee_key else None,
+            delivery,
+            entry.user_agent or None,
+            self._data(),
         )
+
+    def _data(self) -> dict[str, Any]:
+        """What has no place in the event, under the names of the documents."""
+        entry = self.entry
+        data: dict[str, Any] = {}
+        if entry.file_name is not UNSET:
+            data["fileName"] = entry.file_name
+        if entry.requires_auth is not UNSET:
+            data["requiresAuth"] = entry.requires_auth
+        if entry.sign_in_order is not UNSET:
+            data["signInOrder"] = entry.sign_in_order
+        if entry.signature_location is not UNSET:
+            data["signatureLocation"] = entry.signature_location
+        if entry.others is not UNSET:
+            data |= entry.others
+        return without_links(data, self.common.process.links) if data else data
 
     def raw(self) -> dict[str, Any]:
         """`{"entry", "signee", "process"}` as delivered, the process without its lists; never a signing link."""
-        process = self._process
-        signee = process.sent_signees.get(self.entry.get("signeeKey") or "")
+        process = self.common.process
         sent = {
-            "entry": process.sent_entries[self._index],
-            "signee": signee,
+            "entry": process.sent_entries[self.index],
+            "signee": process.sent_signee(self.entry.signee_key),
             "process": process.sent_without_lists(),
         }
         cleaned: dict[str, Any] = without_links(sent, process.links)
@@ -98,78 +133,82 @@ class TaktikalRecord:
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """What the provider's `Search` looks at (vendor's page, "Query Parameters")."""
-        process = self._process
-        for holder, names in (
-            (process.body, ("processKey", "fileName", "activityDisplayName")),
-            *((entry, ("fileName",)) for entry in process.entries),
-            *((signee, ("name", "email", "phone", "ssn")) for signee in process.signees.values()),
-        ):
-            for name in names:
-                if text := mapping.text_of(holder, name):
+        body = self.common.process.body
+        yield "processKey", self.common.process.key
+        for name, text in (("fileName", body.file_name), ("activityDisplayName", body.activity_display_name)):
+            if text:
+                yield name, text
+        for entry in self.common.process.entries:
+            if text := text_of(entry.file_name):
+                yield "fileName", text
+        for signee in self.common.process.signees.values():
+            for name in ("name", "email", "phone", "ssn"):
+                if text := text_of(getattr(signee, name)):
                     yield name, text
 
     def identities(self) -> Iterator[str]:
-        process = self._process
-        for signee in process.signees.values():
-            for name in ("name", "email"):
-                if text := mapping.text_of(signee, name):
-                    yield text
-        for entry in process.entries:
-            if (text := mapping.text_of(entry, "createdBy")) and "@" in text:
-                yield text
+        for signee in self.common.process.signees.values():
+            yield from (text for text in (signee.name, signee.email) if text)
+        for entry in self.common.process.entries:
+            if entry.created_by and "@" in entry.created_by:
+                yield entry.created_by
 
     def private_values(self) -> Iterator[str]:
-        for signee in self._process.signees.values():
-            for name in _PRIVATE:
-                value = signee.get(name)
-                if isinstance(value, str | int) and str(value):
+        for signee in self.common.process.signees.values():
+            for value in (signee.ssn, signee.phone, signee.address, signee.postal_code, signee.city):
+                if isinstance(value, str | int) and value != "":
                     yield str(value)
 
 
 def records_of(source: str, process: Process) -> tuple[list[TaktikalRecord], int]:
-    """The entries of a process in the order of its log, and how many cannot be read.
+    """The entries of a process in the order of its log, and how many cannot be read."""
+    common, key = _Common(source, process), process.key
+    read: list[tuple[int, int | bytes, int]] = []
+    for index, entry in enumerate(process.entries):
+        ticks = _ticks(entry.created_at)
+        if ticks is not None and not (entry.status and len(entry.status) > MAX_KEY):
+            read.append((ticks, _identity(entry), index))
+    shared = [(ticks // 10, identity if isinstance(identity, int) else _NO_ID) for ticks, identity, _ in read]
+    numbers = repeat((0, 0)) if len(set(shared)) == len(shared) else _numbers(read, shared)
+    records = [
+        TaktikalRecord(
+            (micros, source, CATEGORY, key, sequence, place), process.entries[index], index, ticks, identity, ordinal,
+            common,
+        )
+        for (ticks, identity, index), (micros, sequence), (place, ordinal) in zip(read, shared, numbers, strict=False)
+    ]  # fmt: skip
+    return records, len(process.entries) - len(read)
 
-    Places and ordinals are counted among entries of one microsecond only: a log that comes trimmed to a range holds all
-    of those or none."""
-    records: list[TaktikalRecord] = []
-    bad = 0
+
+def _numbers(read: list[tuple[int, int | bytes, int]], shared: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Place and ordinal of each (ticks, identity, index), of which places count those with the same in `shared`.
+
+    Both are counted among entries of one microsecond only: a log that comes trimmed to a range holds all of those or
+    none."""
     places: dict[tuple[int, int], int] = defaultdict(int)
     ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
-    for index, entry in enumerate(process.entries):
-        ticks = _ticks(entry)
-        if ticks is None or _is_giant(entry.get("status")):
-            bad += 1
-            continue
-        identity = _identity(entry)
-        place = (ticks // 10, identity if isinstance(identity, int) else _NO_ID)
+    for place, (ticks, identity, _) in zip(shared, read, strict=True):
         twin = (ticks, identity)
-        locator = Locator(process.key, ticks, identity)
-        records.append(TaktikalRecord(source, process, index, locator, places[place], ordinals[twin]))
+        yield places[place], ordinals[twin]
         places[place] += 1
         ordinals[twin] += 1
-    return records, bad
 
 
-def time_of(entry: dict[str, Any]) -> int | None:
+def time_of(entry: Entry) -> int | None:
     """When an entry happened, in µs; None where it does not say."""
-    ticks = _ticks(entry)
+    ticks = _ticks(entry.created_at)
     return None if ticks is None else ticks // 10
 
 
-def _ticks(entry: dict[str, Any]) -> int | None:
-    created_at = entry.get("createdAt")
+def _ticks(created_at: str | UnsetType | None) -> int | None:
     try:
-        return parse_vendor_ticks(created_at) if isinstance(created_at, str) else None
+        return parse_vendor_ticks(created_at) if created_at else None
     except (ValueError, OverflowError):
         return None
 
 
-def _is_giant(status: Any) -> bool:
-    return status is not None and len(status if isinstance(status, str) else str(status)) > MAX_KEY
-
-
-def _identity(entry: dict[str, Any]) -> int | bytes:
-    value = entry.get("id")
+def _identity(entry: Entry) -> int | bytes:
+    value = entry.id
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value in _INT64:

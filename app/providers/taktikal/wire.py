@@ -2,125 +2,174 @@
 
 The server is ServiceStack: members that are null are left out, names may come in another letter case, errors are
 `{"responseStatus": {...}}`. The older generation's entry has no `id`, its wrapper no `status` and no `fileName`.
+
+An answer that is spelled as the documents spell it is decoded straight into the structs below. Any other (a member that
+the documents do not name, another letter case, another shape) is read as plain JSON, item by item, and put into the
+same structs: see `app.providers.taktikal.leniency`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from app.domain.errors import SourceFailed
-from app.providers.untrusted import MAX_KEY, Untrusted, read_json
+from app.providers.taktikal.leniency import canonical, folded, objects, read_items
+from app.providers.untrusted import MAX_KEY, read_json
 
-_PROCESS = [
-    "processKey",
-    "status",
-    "activityDisplayName",
-    "fileName",
-    "activityLog",
-    "signees",
-    "sequenceSignees",
-    "attachmentReferences",
-]
-_ENTRY = [
-    "id",
-    "flowKey",
-    "processKey",
-    "signeeKey",
-    "status",
-    "description",
-    "userAgent",
-    "fileName",
-    "createdAt",
-    "createdBy",
-    "requiresAuth",
-    "signInOrder",
-    "signatureLocation",
-    "sequenceKey",
-]
-_SIGNEE = [
-    "processKey",
-    "signeeKey",
-    "ssn",
-    "name",
-    "address",
-    "postalCode",
-    "city",
-    "phone",
-    "email",
-    "signatureType",
-    "hasReminders",
-    "createdAt",
-    "createdBy",
-    "updatedAt",
-]
-_SEQUENCE = ["sequenceKey", "signeeKey", "url", "signingKeys", "processKey"]
-_LISTS = frozenset({"activityLog", "signees", "sequenceSignees", "attachmentReferences"})
-
-_NAMES: tuple[str, ...] = (*_PROCESS, *_ENTRY, *_SIGNEE, *_SEQUENCE, "total")
-_CANONICAL = {name.casefold(): name for name in _NAMES}
-_KNOWN = frozenset(_CANONICAL.values())
+#: What a member of the documents may hold. Anything else, and anything deeper, takes the lenient way.
+_Text = str | UnsetType | None
+_Scalar = str | int | float | bool | UnsetType | None
+_LISTS = frozenset({"activitylog", "signees", "sequencesignees", "attachmentreferences"})
 
 
-def canonical(sent: Any) -> dict[str, Any]:
-    """The members of an object under the documents' own spelling; empty for what is no object."""
-    if not isinstance(sent, dict):
-        return {}
-    if _KNOWN.issuperset(sent):
-        return sent
-    members: dict[str, Any] = sent
-    return {_CANONICAL.get(name.casefold(), name): value for name, value in members.items()}
+class Entry(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    """One entry of a process's log. UNSET is what was not sent; `others` are members that no document names."""
+
+    id: _Scalar = UNSET
+    flow_key: _Text = UNSET
+    process_key: _Text = UNSET
+    signee_key: _Text = UNSET
+    status: _Text = UNSET
+    description: _Text = UNSET
+    user_agent: _Text = UNSET
+    file_name: _Scalar = UNSET
+    created_at: _Text = UNSET
+    created_by: _Text = UNSET
+    requires_auth: _Scalar = UNSET
+    sign_in_order: _Scalar = UNSET
+    signature_location: _Scalar = UNSET
+    sequence_key: _Text = UNSET
+    others: dict[str, Any] | UnsetType = msgspec.field(name="(others)", default=UNSET)
+
+
+class Signee(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    """One recipient of a process."""
+
+    process_key: _Text = UNSET
+    signee_key: _Text = UNSET
+    ssn: _Scalar = UNSET
+    name: _Text = UNSET
+    address: _Scalar = UNSET
+    postal_code: _Scalar = UNSET
+    city: _Scalar = UNSET
+    phone: _Scalar = UNSET
+    email: _Text = UNSET
+    signature_type: _Text = UNSET
+    has_reminders: _Scalar = UNSET
+    created_at: _Text = UNSET
+    created_by: _Text = UNSET
+    updated_at: _Text = UNSET
+
+
+class SequenceSignee(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    """A signee's place in a sequence of processes. `url` is a signing link."""
+
+    sequence_key: _Text = UNSET
+    signee_key: _Text = UNSET
+    process_key: _Text = UNSET
+    url: _Text = UNSET
+    signing_keys: list[dict[str, _Scalar]] | UnsetType | None = UNSET
+
+
+class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    """A signing process as sent."""
+
+    process_key: _Text = UNSET
+    status: _Text = UNSET
+    activity_display_name: _Text = UNSET
+    file_name: _Text = UNSET
+    activity_log: list[Entry] | None = None
+    signees: list[Signee] | None = None
+    sequence_signees: list[SequenceSignee] | None = None
+    attachment_references: list[dict[str, _Scalar]] | None = None
+
+
+_DECODER = msgspec.json.Decoder(list[Body])
+
+
+class Delivered:
+    """An answer's items as plain JSON, spelled as delivered; read only where somebody asks for `raw`."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    @cached_property
+    def items(self) -> list[Any]:
+        items: list[Any] = msgspec.json.decode(self._body)
+        return items
 
 
 class Process:
-    """One signing process: its own members (`body`), its log and its signees, spelled as in the documents; `sent_*`
-    hold the same as delivered."""
+    """One signing process: its own members (`body`), its log (`entries`) and its signees."""
 
-    __slots__ = ("body", "entries", "key", "links", "sent", "sent_entries", "sent_signees", "sequences", "signees")
+    __slots__ = ("_delivered", "_index", "_sent_entries", "body", "entries", "key", "links", "signees")
 
-    def __init__(self, sent: dict[str, Any]) -> None:
-        self.sent = sent
-        self.body = canonical(sent)
-        self.key: str = self.body["processKey"]
-        self.sent_entries = _objects(self.body.get("activityLog"))
-        self.entries = [canonical(entry) for entry in self.sent_entries]
-        self.sent_signees: dict[str, dict[str, Any]] = {}
-        self.signees: dict[str, dict[str, Any]] = {}
-        for one in _objects(self.body.get("signees")):
-            signee = canonical(one)
-            key = signee.get("signeeKey")
-            if isinstance(key, str):
-                self.signees[key], self.sent_signees[key] = signee, one
-        self.sequences: dict[str, str] = {}
-        for one in _objects(self.body.get("sequenceSignees")):
-            sequence = canonical(one)
-            if isinstance(sequence.get("signeeKey"), str) and isinstance(sequence.get("sequenceKey"), str):
-                self.sequences[sequence["signeeKey"]] = sequence["sequenceKey"]
+    def __init__(self, key: str, body: Body, delivered: Delivered, index: int) -> None:
+        self.key, self.body = key, body
+        self._delivered, self._index = delivered, index
+        self._sent_entries: list[dict[str, Any]] | None = None
+        self.entries: list[Entry] = body.activity_log or []
+        self.signees: dict[str, Signee] = {
+            signee.signee_key: signee
+            for signee in body.signees or ()
+            if signee.signee_key is not None and signee.signee_key is not UNSET
+        }
         #: Signing links: secrets, never to be handed out, wherever they are repeated.
-        self.links = frozenset(_links(self.body.get("sequenceSignees")) | _links(self.body.get("attachmentReferences")))
+        self.links: tuple[str, ...] = ()
+        if body.sequence_signees:
+            self.links = tuple(one.url for one in body.sequence_signees if one.url)
+        if body.attachment_references:
+            self.links += tuple(_links(body.attachment_references))
 
-    def with_log(self, log: list[dict[str, Any]]) -> Process:
-        """The same process with other entries in its log, as sent."""
-        rest = {name: member for name, member in self.sent.items() if name.casefold() != "activitylog"}
-        return Process({**rest, "activityLog": log})
+    def sequence_of(self, signee: str) -> str | None:
+        """The key of the sequence in which a signee stands."""
+        sequences = self.body.sequence_signees or ()
+        return next((one.sequence_key for one in sequences if one.signee_key == signee and one.sequence_key), None)
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The process as delivered."""
+        sent: dict[str, Any] = self._delivered.items[self._index]
+        return sent
+
+    @property
+    def sent_entries(self) -> list[dict[str, Any]]:
+        """The entries as delivered, in the order of `entries`."""
+        if self._sent_entries is None:
+            self._sent_entries = objects(_member(self.sent, "activitylog"))
+        return self._sent_entries
+
+    def sent_signee(self, key: object) -> dict[str, Any] | None:
+        """A signee as delivered; of several with one key the last."""
+        signees = reversed(objects(_member(self.sent, "signees")))
+        return next((one for one in signees if _member(one, "signeekey") == key), None) if key else None
 
     def sent_without_lists(self) -> dict[str, Any]:
-        return {name: value for name, value in self.sent.items() if _CANONICAL.get(name.casefold()) not in _LISTS}
+        """The process's own members as delivered."""
+        return {name: value for name, value in self.sent.items() if name.casefold() not in _LISTS}
+
+    def with_log(self, log: list[tuple[Entry, dict[str, Any]]]) -> Process:
+        """The same process with other entries in its log, each with what was delivered for it."""
+        found = Process(self.key, self.body, self._delivered, self._index)
+        found.entries = [entry for entry, _ in log]
+        found._sent_entries = [sent for _, sent in log]
+        return found
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+def _member(sent: Mapping[str, Any], folded_name: str) -> Any:
+    return next((value for name, value in sent.items() if name.casefold() == folded_name), None)
 
 
-def _links(value: Any) -> set[str]:
-    found: set[str] = set()
-    for one in _objects(value):
+def _links(references: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for one in references:
         for name, member in one.items():
             if name.casefold() == "url" and isinstance(member, str) and member:
-                found.add(member)
-    return found
+                yield member
 
 
 class ActivityPage(msgspec.Struct):
@@ -133,29 +182,75 @@ class ActivityPage(msgspec.Struct):
 
 def decode_activity(body: bytes) -> ActivityPage:
     """Raises SourceFailed where the answer is not an array of processes."""
-    found = read_json(body)
-    answer = found.value
-    if not isinstance(answer, list):
-        raise SourceFailed("the provider's answer is not an array of signing processes")
-    processes = [Process(process) for item in answer if (process := _usable(found, item)) is not None]
-    return ActivityPage(processes, len(answer), len(answer) - len(processes))
+    items: Sequence[Body | None]
+    try:
+        items, delivered = _DECODER.decode(body), Delivered(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        items, delivered = _decode_leniently(body)
+    processes = [
+        Process(key, item, delivered, index)
+        for index, item in enumerate(items)
+        if item is not None and isinstance(key := item.process_key, str) and len(key) <= MAX_KEY
+    ]
+    return ActivityPage(processes, len(items), len(items) - len(processes))
 
 
-def _usable(found: Untrusted, sent: Any) -> dict[str, Any] | None:
-    """The process with what cannot be used of its log emptied, so that it is counted; None where it is no process."""
-    item: dict[str, Any] = sent if isinstance(sent, dict) else {}
-    body = canonical(item)
-    key = body.get("processKey")
-    if not isinstance(key, str) or len(key) > MAX_KEY:
-        return None
-    log = body.get("activityLog")
-    if log is not None and not (isinstance(log, list) and all(isinstance(entry, dict) for entry in log)):
-        log = [entry if isinstance(entry, dict) else {} for entry in log] if isinstance(log, list) else [{}]
-    elif not found.suspect:
-        return item
-    log = [entry if found.usable(entry) else {} for entry in log or ()]
-    rest = {name: member for name, member in item.items() if name.casefold() != "activitylog"}
-    return {**rest, "activityLog": log} if found.usable(rest) else None
+def _decode_leniently(body: bytes) -> tuple[list[Body | None], Delivered]:
+    delivered = Delivered(b"")
+    delivered.items = read_items(read_json(body))
+    return [None if item is None else body_of(item) for item in delivered.items], delivered
+
+
+def process_of(sent: dict[str, Any]) -> Process:
+    """The process that a decoded item is, which names a `processKey`; whatever else it holds."""
+    delivered = Delivered(b"")
+    delivered.items = [sent]
+    body = body_of(sent)
+    if not isinstance(body.process_key, str):
+        raise ValueError("no processKey")
+    return Process(body.process_key, body, delivered, 0)
+
+
+def body_of(sent: dict[str, Any]) -> Body:
+    """An item that was read leniently, in the structs that the quick way makes. Members of the process, the signees
+    and the sequences that no document names are left to `raw`; those of an entry are its `others`."""
+    members = canonical(sent)
+    body = _filled(Body, {name: value for name, value in members.items() if name.casefold() not in _LISTS})
+    body.activity_log = [_entry(one) for one in objects(members.get("activityLog"))]
+    body.signees = [_filled(Signee, canonical(one)) for one in objects(members.get("signees"))]
+    body.sequence_signees = [_filled(SequenceSignee, canonical(one)) for one in objects(members.get("sequenceSignees"))]
+    body.attachment_references = objects(members.get("attachmentReferences"))
+    return body
+
+
+def _entry(sent: dict[str, Any]) -> Entry:
+    members = canonical(sent)
+    status = members.get("status")
+    if not isinstance(status, str | None):
+        members = members | {"status": str(status)}
+    entry = _filled(Entry, members)
+    others = {name: value for name, value in members.items() if name not in _FIELDS[Entry]}
+    if others:
+        entry.others = others
+    return entry
+
+
+_Struct = TypeVar("_Struct", Entry, Signee, SequenceSignee, Body)
+
+#: Per struct, the documents' names of its fields; and which of them hold nothing but text.
+_FIELDS = {
+    kind: {field.encode_name: field for field in msgspec.structs.fields(kind) if field.name != "others"}
+    for kind in (Entry, Signee, SequenceSignee, Body)
+}
+
+
+def _filled(kind: type[_Struct], members: Mapping[str, Any]) -> _Struct:
+    fields = _FIELDS[kind]
+    values: dict[str, Any] = {}
+    for name, value in members.items():
+        if (field := fields.get(name)) is not None:
+            values[field.name] = None if field.type == _Text and not isinstance(value, str) else value
+    return kind(**values)
 
 
 def decode_total(body: bytes) -> int:
@@ -176,36 +271,27 @@ class VendorError(msgspec.Struct):
 def decode_error(body: bytes) -> VendorError:
     """Never raises: an error answer may be anything."""
     try:
-        answer = _fold(read_json(body).value)
+        answer = folded(read_json(body).value)
     except SourceFailed:
         answer = {}
-    status = _fold(answer.get("responsestatus"))
+    status = folded(answer.get("responsestatus"))
     code = status.get("errorcode")
-    errors = [_fold(one) for one in _objects(status.get("errors"))]
+    errors = [folded(one) for one in objects(status.get("errors"))]
     fields = frozenset(one["fieldname"].casefold() for one in errors if isinstance(one.get("fieldname"), str))
     return VendorError(code if isinstance(code, str) else None, fields)
 
 
-def _fold(value: Any) -> dict[str, Any]:
-    return {name.casefold(): member for name, member in value.items()} if isinstance(value, dict) else {}
-
-
-def without_links(value: Any, links: Iterable[str]) -> Any:
+def without_links(value: Any, links: tuple[str, ...]) -> Any:
     """A copy without members called `url` and without any of `links` inside texts."""
-    links = tuple(links)
-    return _without(value, links)
-
-
-def _without(value: Any, links: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         for link in links:
             if link in value:
                 value = value.replace(link, "***")
         return value
     if isinstance(value, Mapping):
-        return {name: _without(one, links) for name, one in value.items() if name.casefold() != "url"}
+        return {name: without_links(one, links) for name, one in value.items() if name.casefold() != "url"}
     if isinstance(value, list):
-        return [_without(one, links) for one in value]
+        return [without_links(one, links) for one in value]
     return value
 
 

@@ -82,7 +82,7 @@ async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(logs: A
     found = loader(emulator, "activity", known)
     processes = await found.everything(DateRange.around(BASE, BASE + 2_000_000))
     assert len(processes) == 25
-    assert all([entry["status"] for entry in p.entries] == ["Reminder", "SigneeSigned"] for p in processes)
+    assert all([entry.status for entry in p.entries] == ["Reminder", "SigneeSigned"] for p in processes)
 
 
 async def test_a_provider_that_never_shows_all_is_a_failure() -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from app.engine.eventid import decode_event_id
 from app.providers.taktikal.record import read_locator, records_of, time_of
-from app.providers.taktikal.wire import Process
+from app.providers.taktikal.wire import Process, process_of
 
 
 def process(*entries: dict[str, Any]) -> Process:
-    return Process({"processKey": "sp1", "activityLog": list(entries)})
+    return process_of({"processKey": "sp1", "activityLog": list(entries)})
 
 
 def entry(at: str = "2024-01-01T00:00:00.0000000Z", **members: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def test_identity_is_process_time_and_id_and_nothing_else() -> None:
     assert one == ids(entry(id=1, description="after", status="Other"))[0]
     assert one != ids(entry(id=2))[0]
     assert one != ids(entry("2024-01-01T00:00:00.0000001Z", id=1))[0], "the seventh digit counts"
-    (record,) = records_of("s", Process({"processKey": "sp2", "activityLog": [entry(id=1)]}))[0]
+    (record,) = records_of("s", process_of({"processKey": "sp2", "activityLog": [entry(id=1)]}))[0]
     assert one != record.event().id
     (record,) = records_of("other", process(entry(id=1)))[0]
     assert one != record.event().id
@@ -71,7 +71,7 @@ def test_an_id_that_is_no_number_of_64_bits_counts_as_content(identity: Any) -> 
 def test_order_is_time_then_id_then_place() -> None:
     entries = [entry(id=3), entry(id=2), entry("2023-01-01T00:00:00Z", id=9), entry(id=2), entry()]
     found = sorted(records_of("s", process(*entries))[0], key=lambda record: record.key)
-    shown = [(record.entry.get("id"), record.key[5]) for record in found]
+    shown = [(record.entry.id or None, record.key[5]) for record in found]
     assert shown == [(9, 0), (None, 0), (2, 0), (2, 1), (3, 0)]
     assert found[0].key == (1_672_531_200_000_000, "s", "envelope", "sp1", 9, 0)
 
@@ -89,7 +89,7 @@ def test_the_seventh_digit_is_dropped_before_order_is_judged() -> None:
 def test_an_entry_without_a_readable_time_is_counted(at: Any) -> None:
     found, bad = records_of("s", process({"status": "Created", "createdAt": at}, entry(id=1)))
     assert (len(found), bad) == (1, 1)
-    assert time_of({"createdAt": at}) is None
+    assert time_of(process({"createdAt": at}).entries[0]) is None
 
 
 def test_the_locator_names_the_process() -> None:
@@ -109,5 +109,5 @@ def test_private_values_are_those_of_all_the_envelopes_signees() -> None:
         {"signeeKey": "b", "ssn": 9999992222, "postalCode": "101", "name": "Not private"},
     ]
     sent = {"processKey": "sp1", "activityLog": [entry(id=1, signeeKey="a")], "signees": signees}
-    (record,) = records_of("s", Process(sent))[0]
+    (record,) = records_of("s", process_of(sent))[0]
     assert set(record.private_values()) == {"999999-1111", "5551", "9999992222", "101"}
