@@ -54,7 +54,7 @@ def visible_event(
     if raw:
         event.raw = record.raw()
     if private:
-        if event.data:
+        if event.data and _has_links(event.data, False):
             event.data = _without_links(event.data, False)
         if event.raw is not None:
             event.raw = _without_links(event.raw, False)
@@ -122,32 +122,47 @@ def _without_links(value: Any, linked: bool) -> Any:
     out.
     """
     if isinstance(value, dict):
-        return {
-            name: _without_links(item, linked or _is_linked(str(name)))
-            for name, item in value.items()
-            if not (_is_always_link(str(name)) or ((linked or _is_linked(str(name))) and _is_link(str(name))))
-        }
-    if isinstance(value, (list, tuple)):
+        kept = {}
+        for name, item in value.items():
+            kind = _kind_of(str(name))
+            inside = linked or kind == _HOLDER
+            if not _is_secret(kind, inside):
+                kept[name] = _without_links(item, inside) if isinstance(item, _CONTAINERS) else item
+        return kept
+    if isinstance(value, _CONTAINERS):
         return [_without_links(item, linked) for item in value]
     return value
 
 
+def _has_links(value: Any, linked: bool) -> bool:
+    """Whether `_without_links` would leave anything out; quicker than it is."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            kind = _kind_of(str(name))
+            inside = linked or kind == _HOLDER
+            if (kind and _is_secret(kind, inside)) or (isinstance(item, _CONTAINERS) and _has_links(item, inside)):
+                return True
+        return False
+    return any(_has_links(item, linked) for item in value if isinstance(item, _CONTAINERS))
+
+
+def _is_secret(kind: str, linked: bool) -> bool:
+    return kind == _SECRET or (linked and kind == _LINK)
+
+
+_CONTAINERS = (dict, list, tuple)
+
+#: What a member's name says of what is under it: a link that is a secret; a link that is one among people or files;
+#: people or files. Anything else is "".
+_SECRET, _LINK, _HOLDER = "secret", "link", "holder"
+
+
 # The names are few and the same in every record, and each is judged thousands of times a page.
 @remembered
-def _is_linked(name: str) -> bool:
-    plain = _plain(name)
-    return any(part in plain for part in _LINKED)
-
-
-@remembered
-def _is_link(name: str) -> bool:
-    return _plain(name) in _LINKS
-
-
-@remembered
-def _is_always_link(name: str) -> bool:
-    return _plain(name) in _ALWAYS_LINKS
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+def _kind_of(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    if plain in _ALWAYS_LINKS:
+        return _SECRET
+    if plain in _LINKS:
+        return _LINK
+    return _HOLDER if any(part in plain for part in _LINKED) else ""

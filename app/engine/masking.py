@@ -47,6 +47,9 @@ _ALWAYS = (
     r"(?<![\w-])(?:\d\d)?(?:[0-3]\d[01]\d\d\d|\d\d[01]\d[0-3]\d)[-+]\d{3}[\dA-Z](?![\w-])",
 )
 
+_ALWAYS_PATTERN = re.compile("|".join(_ALWAYS), re.IGNORECASE)
+_NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
+
 _SHORTEST = 3  #: characters of a value that is looked for elsewhere because its name is private
 
 Mask = Callable[[str], str]
@@ -59,10 +62,73 @@ def mask_for(values: Iterable[str]) -> Mask:
     A value of fewer than six characters is only looked for as a whole word: a postal code of three digits
     would otherwise be found in every other timestamp.
     """
-    patterns = [_pattern(value.strip()) for value in sorted(values, key=len, reverse=True) if value.strip()]
-    patterns += _ALWAYS
-    pattern = re.compile("|".join(patterns), re.IGNORECASE)
-    return lambda text: pattern.sub(MASK, text)
+    wanted = [value.strip() for value in sorted(values, key=len, reverse=True)]
+    return _Masker([_Wanted(value) for value in wanted if value]).mask
+
+
+class _Wanted:
+    """A value, and what every text that holds it holds as well: `digits` of a number, a folded `word` of others."""
+
+    __slots__ = ("digits", "pattern", "word")
+
+    def __init__(self, value: str) -> None:
+        digits = _SEPARATORS.sub("", value)
+        if digits.isascii() and digits.isdigit() and len(digits) >= 6:
+            self.pattern, needed = _number(value, digits)
+            self.digits, self.word = needed.encode(), ""
+        else:
+            words = value.split()
+            escaped = r"\s+".join(re.escape(word) for word in words)
+            self.pattern = rf"(?<!\w){escaped}(?!\w)" if len(value) < 6 else escaped
+            self.digits, self.word = b"", folded(max(words, key=len))
+
+
+class _Masker:
+    """Looks closer only where a value may be: patterns of many values are slow to make and to search by, and hardly a
+    text holds one."""
+
+    __slots__ = ("_numbers", "_patterns", "_wanted", "_words")
+
+    def __init__(self, wanted: list[_Wanted]) -> None:
+        self._wanted = wanted
+        self._words = [(number, one.word) for number, one in enumerate(wanted) if one.word]
+        self._numbers = [(number, one.digits) for number, one in enumerate(wanted) if one.digits]
+        self._patterns: dict[tuple[int, ...], re.Pattern[str]] = {}
+
+    def mask(self, text: str) -> str:
+        plain = folded(text)
+        hits = [number for number, word in self._words if word in plain]
+        if self._numbers and (digits := text.encode(errors="replace").translate(None, _NO_DIGITS)):
+            hits += [number for number, needed in self._numbers if needed in digits]
+        if not hits:
+            return _ALWAYS_PATTERN.sub(MASK, text) if _may_match_always(text) else text
+        hits.sort()
+        key = tuple(hits)
+        pattern = self._patterns.get(key)
+        if pattern is None:
+            parts = [*(self._wanted[number].pattern for number in hits), *_ALWAYS]
+            pattern = self._patterns[key] = re.compile("|".join(parts), re.IGNORECASE)
+        return pattern.sub(MASK, text)
+
+
+def _may_match_always(text: str) -> bool:
+    """False where the patterns that are always looked for cannot match; quicker than they are."""
+    return (
+        "+" in text
+        or ("-" in text and _DASHED.search(text) is not None)
+        or ("00" in text and _TRUNK.search(text) is not None)
+    )
+
+
+_DASHED = re.compile(r"-\d\d\d")
+_TRUNK = re.compile("00[1-9]")
+
+
+def folded(text: str) -> str:
+    """A text such that whatever `re.IGNORECASE` takes for the same is the same in it."""
+    plain = text.casefold()
+    # For `re`, the i with and the one without a dot are the same letter as i; for Unicode they are not.
+    return plain if plain.isascii() else plain.replace("i\u0307", "i").replace("\u0131", "i")
 
 
 def private_leaves(value: Any, private: bool = False) -> Iterator[str]:
@@ -91,11 +157,8 @@ def is_private_name(name: str) -> bool:
     return any(word in _PRIVATE_WORDS for word in words) or any(part in joined for part in _PRIVATE_PARTS)
 
 
-def _pattern(value: str) -> str:
-    digits = _SEPARATORS.sub("", value)
-    if not (digits.isascii() and digits.isdigit() and len(digits) >= 6):
-        escaped = r"\s+".join(re.escape(word) for word in value.split())
-        return rf"(?<!\w){escaped}(?!\w)" if len(value) < 6 else escaped
+def _number(value: str, digits: str) -> tuple[str, str]:
+    """A pattern for a phone or an id, and the digits that a text must hold in this order for it to match."""
     international = value.startswith("+") or value.startswith("00")
     if international and not value.startswith("+"):
         digits = digits[2:]
@@ -103,4 +166,4 @@ def _pattern(value: str) -> str:
     optional = min(3, max(0, len(digits) - 7)) if international else 0
     head = "".join(f"(?:{digit}{_SEPARATOR})?" for digit in digits[:optional])
     lead = r"(?:\+|\b00)?" if international else ""
-    return lead + head + _SEPARATOR.join(digits[optional:])
+    return lead + head + _SEPARATOR.join(digits[optional:]), digits[optional:]

@@ -41,10 +41,10 @@ def read_json(body: bytes) -> Untrusted:
         value = msgspec.json.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return Untrusted(_read_leniently(body), True)
-    return Untrusted(value, False) if _is_shallow(body) else Untrusted(_cleaned(value, MAX_DEPTH), True)
+    return Untrusted(value, False) if is_shallow(body) else Untrusted(_cleaned(value, MAX_DEPTH), True)
 
 
-def _is_shallow(body: bytes) -> bool:
+def is_shallow(body: bytes) -> bool:
     """Whether it is certainly no deeper than MAX_DEPTH. Quick: pairs of brackets are struck out from the inside."""
     brackets = body.translate(None, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ class Planted:
         }
 
     def event(self) -> Event:
-        return self._event
+        return copy(self._event)
 
     def raw(self) -> Any:
         return {

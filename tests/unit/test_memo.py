@@ -15,7 +15,7 @@ from app.engine.identity import is_identity_name
 from app.engine.masking import is_private_name
 from app.engine.memo import LONGEST, remembered
 from app.engine.pseudonyms import Pseudonyms
-from app.providers.taktikal.mapping import type_of
+from app.providers.taktikal.mapping import meaning_of
 from tests.api.memory import MemoryRecord
 
 GIGANTIC = 100_000  #: characters
@@ -78,7 +78,7 @@ PSEUDONYMS = Pseudonyms("s" * 32)
 TAKES_A_TEXT: dict[str, Callable[[str], object]] = {
     "private names": lambda number: is_private_name("x" * GIGANTIC + number),
     "identity names": lambda number: is_identity_name("x" * GIGANTIC + number),
-    "statuses": lambda number: type_of("x" * GIGANTIC + number),
+    "statuses": lambda number: meaning_of("x" * GIGANTIC + number),
     "pseudonyms": lambda number: PSEUDONYMS.of("x" * GIGANTIC + number),
     "members of events": seen,
 }

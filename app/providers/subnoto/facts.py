@@ -33,7 +33,7 @@ class Facts:
                 if not row.bad:
                     # Whoever sends ever new types shall not fill our memory.
                     if len(seen) < _MOST_TYPES:
-                        seen.add(row.body["eventType"])
+                        seen.add(row.sent.event_type or "")
                     self._step_back = max(self._step_back, newest - row.time)
                     newest = max(newest, row.time)
             for name, value in (("total", page.shape), ("author", page.author), ("timestamp", page.unit)):

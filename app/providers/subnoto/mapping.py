@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
 from app.domain.event import Actor, Envelope, Recipient
+from app.engine.memo import remembered
 from app.providers.base import TypeMapping
+from app.providers.subnoto.wire import Author, Sent
 
 MAPPING_VERSION = "2026-11-22"
 
@@ -71,7 +75,8 @@ MAPPING: tuple[TypeMapping, ...] = tuple(
 CATEGORY_OF: dict[str, str] = {row.provider_type: row.category for row in MAPPING}
 
 _FAILURES = frozenset({"OAUTH_GRANT_DENIED"})
-_NIL_UUID = "00000000-0000-0000-0000-000000000000"
+#: Ids of the provider itself.
+_SYSTEM = frozenset(["0", "0.0", "00000000-0000-0000-0000-000000000000"])
 
 
 def type_of(event_type: str) -> str:
@@ -84,65 +89,74 @@ def outcome_of(event_type: str) -> str | None:
     return "failure" if event_type in _FAILURES else "success"
 
 
-def author_id(author: Any) -> str | None:
+def author_id(author: Author | None) -> str | None:
     """`uuid` (reference page) or `id` (tutorial), as text."""
-    if not isinstance(author, dict):
+    if author is None:
         return None
-    value = author.get("uuid")
-    if value is None:
-        value = author.get("id")
-    return None if value is None else str(value)
+    value = author.id if author.uuid is None or author.uuid is UNSET else author.uuid
+    return None if value is None or value is UNSET else str(value)
 
 
-def actor_of(author: Any) -> Actor:
+def actor_of(author: Author | None) -> Actor:
     """The nil UUID and the id 0 are the system (vendor's reference page and tutorial)."""
-    identity = author_id(author)
-    if not isinstance(author, dict):
+    if author is None:
         return Actor("system")
-    name, email = _text(author.get("name")), _text(author.get("email"))
-    if identity in (None, "0", "0.0", _NIL_UUID):
-        return Actor("system", None, name, email)
-    return Actor("user", identity, name, email)
+    identity = author_id(author)
+    if identity is None or identity in _SYSTEM:
+        return Actor("system", None, author.name or None, author.email or None)
+    return Actor("user", identity, author.name or None, author.email or None)
 
 
-def envelope_of(record: dict[str, Any], data: dict[str, Any]) -> Envelope | None:
-    identity = _text(record.get("envelopeUuid"))
-    if identity is None:
+def envelope_of(sent: Sent, data: dict[str, Any]) -> Envelope | None:
+    if not sent.envelope_uuid:
         return None
     name = _text(data.get("envelopeTitle")) or _text(data.get("envelopeName"))
-    return Envelope(identity, name=name, workspace_id=_text(record.get("workspaceUuid")))
+    return Envelope(sent.envelope_uuid, name=name, workspace_id=sent.workspace_uuid or None)
 
 
 def recipient_of(data: dict[str, Any]) -> Recipient | None:
     """The recipient named in `eventData`. Its keys are not documented: an object `recipient`, or keys that begin
     with `recipient`, are read; anything else stays in `data` alone."""
-    inner = data.get("recipient")
-    person = inner if isinstance(inner, dict) else {}
-    flat = {
-        key.removeprefix("recipient").casefold().replace("_", ""): value
-        for key, value in data.items()
-        if key != "recipient" and key.startswith("recipient")
-    }
-    found = {key.casefold().replace("_", ""): value for key, value in person.items()}
-
-    def pick(*names: str) -> str | None:
-        for name in names:
-            for place in (found, flat):
-                value = place.get(name)
-                if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
-                    return str(value)
+    found: dict[str, str] = {}
+    inner: Any = None
+    for key, value in data.items():
+        if key.startswith("recipient"):
+            if key == "recipient":
+                inner = value
+            elif _says(value):
+                found[_plain(key.removeprefix("recipient"))] = str(value)
+    if isinstance(inner, dict):
+        # What the object says goes before what a key beside it says.
+        for key, value in inner.items():
+            if _says(value):
+                found[_plain(key)] = str(value)
+    elif isinstance(inner, str) and "@" in inner:
+        found.setdefault("email", inner)
+    if not found:
         return None
-
-    first, last = pick("firstname"), pick("lastname")
+    said = found.get
+    parts = (said("firstname"), said("lastname"))
     recipient = Recipient(
-        id=pick("uuid", "id"),
-        name=pick("name", "fullname") or " ".join(part for part in (first, last) if part) or None,
-        email=pick("email") or (inner if isinstance(inner, str) and "@" in inner else None),
-        phone=pick("phone", "phonenumber"),
-        national_id=pick("nationalid", "ssn"),
-        signature_type=pick("signaturetype"),
+        said("uuid") or said("id"),
+        said("name") or said("fullname") or " ".join(part for part in parts if part) or None,
+        said("email"),
+        said("phone") or said("phonenumber"),
+        said("nationalid") or said("ssn"),
+        said("signaturetype"),
     )
-    return recipient if recipient != Recipient() else None
+    return recipient if recipient != _NOBODY else None
+
+
+_NOBODY = Recipient()
+
+
+@remembered
+def _plain(key: str) -> str:
+    return key.casefold().replace("_", "")
+
+
+def _says(value: Any) -> bool:
+    return isinstance(value, (str, int)) and value != "" and not isinstance(value, bool)
 
 
 def _text(value: Any) -> str | None:

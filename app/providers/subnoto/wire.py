@@ -10,22 +10,78 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND, parse_vendor_ticks
-from app.providers.untrusted import MAX_KEY, read_json
+from app.providers.untrusted import MAX_KEY, is_shallow, read_json
+
+_Text = str | None
+_Scalar = str | int | float | bool | None
 
 
-class LogRow:
-    """One record of the log. `time` in µs; `bad` where it cannot be read: it keeps its place, and is counted."""
+class Author(msgspec.Struct, gc=False):
+    """Who did it. Which of `uuid` and `id` was sent depends on the generation."""
 
-    __slots__ = ("bad", "body", "time")
+    uuid: _Scalar | UnsetType = UNSET
+    id: _Scalar | UnsetType = UNSET
+    email: _Text = None
+    name: _Text = None
 
-    def __init__(self, body: dict[str, Any], time: int, bad: bool) -> None:
-        self.body, self.time, self.bad = body, time, bad
+
+class Sent(msgspec.Struct, rename="camel", gc=False):
+    """What the gateway reads of one record; the rest is left to `raw`."""
+
+    event_type: _Text = None
+    timestamp: _Scalar = None
+    event_data: Any = None
+    author: Author | None = None
+    envelope_uuid: _Text = None
+    workspace_uuid: _Text = None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    """A page, as far as it is what the documents show; read anew and item by item where it is not."""
+
+    logs: list[Sent]
+    pagination: Any = None
+    total_count: Any = msgspec.field(name="totalCount", default=None)
+
+
+_DECODER = msgspec.json.Decoder(_Answer)
+
+
+class Delivered:
+    """The records of one page as delivered; read only where somebody asks for `raw`."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    @cached_property
+    def logs(self) -> list[Any]:
+        logs: list[Any] = msgspec.json.decode(self._body)["logs"]
+        return logs
+
+
+class LogRow(msgspec.Struct, gc=False):
+    """One record of the log, the `index`-th of its page. `time` in µs; `bad` where it cannot be read: it keeps its
+    place, and is counted."""
+
+    sent: Sent
+    time: int
+    bad: bool
+    delivered: Delivered
+    index: int
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The record as delivered."""
+        body: dict[str, Any] = self.delivered.logs[self.index]
+        return body
 
 
 class LogPage(msgspec.Struct):
@@ -47,35 +103,84 @@ class VendorError(msgspec.Struct):
 
 def decode_page(body: bytes) -> LogPage:
     """Raises SourceFailed where the answer is not a page of logs."""
+    try:
+        answer = _DECODER.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return _decode_leniently(body)
+    # `eventData` may hold anything: no deeper than others can bear.
+    if not is_shallow(body):
+        return _decode_leniently(body)
+    return _page(answer, Delivered(body), None)
+
+
+def _decode_leniently(body: bytes) -> LogPage:
     found = read_json(body)
     answer = found.value
     logs = answer.get("logs") if isinstance(answer, dict) else None
     if not isinstance(logs, list):
         raise SourceFailed("the provider's answer holds no list of logs")
+    delivered = Delivered(b"")
+    delivered.logs = [item if isinstance(item, dict) else {"record": item} for item in logs]
+    usable = [isinstance(item, dict) and found.usable(item) for item in logs]
+    sent = [sent_of(item) for item in delivered.logs]
+    return _page(_Answer(sent, answer.get("pagination"), answer.get("totalCount")), delivered, usable)
+
+
+def _page(answer: _Answer, delivered: Delivered, usable: list[bool] | None) -> LogPage:
     total, shape = _total(answer)
     rows: list[LogRow] = []
     time = 0
-    for item in logs:
-        moment = _time(item.get("timestamp")) if isinstance(item, dict) else None
-        bad = moment is None or not _is_key(item.get("eventType")) or not found.usable(item)
-        bad = bad or any(isinstance(item.get(name), str) and not _is_key(item[name]) for name in _KEYS)
+    for index, sent in enumerate(answer.logs):
+        moment = _time(sent.timestamp)
+        bad = (
+            moment is None
+            or sent.event_type is None
+            or len(sent.event_type) > MAX_KEY
+            or (sent.envelope_uuid is not None and len(sent.envelope_uuid) > MAX_KEY)
+            or (sent.workspace_uuid is not None and len(sent.workspace_uuid) > MAX_KEY)
+            or (usable is not None and not usable[index])
+        )
         # A record without a readable time stands where its neighbours stand.
         time = time if moment is None else moment
-        rows.append(LogRow(item if isinstance(item, dict) else {"record": item}, time, bad))
+        rows.append(LogRow(sent, time, bad, delivered, index))
     for row, following in zip(reversed(rows[:-1]), reversed(rows), strict=False):
         if row.bad and row.time == 0:
             row.time = following.time
-    first = next((row.body for row in rows if not row.bad), {})
-    author = first.get("author")
-    kind = next((name for name in ("uuid", "id") if isinstance(author, dict) and name in author), "")
-    return LogPage(rows, total, shape, kind, _unit(first.get("timestamp")))
+    first = next((row.sent for row in rows if not row.bad), None)
+    if first is None:
+        return LogPage(rows, total, shape)
+    author = first.author
+    kind = "" if author is None else "uuid" if author.uuid is not UNSET else "id" if author.id is not UNSET else ""
+    return LogPage(rows, total, shape, kind, _unit(first.timestamp))
 
 
-_KEYS = ("envelopeUuid", "workspaceUuid")
+def row_of(item: dict[str, Any], time: int, bad: bool) -> LogRow:
+    """The row of a decoded record, whatever it holds."""
+    delivered = Delivered(b"")
+    delivered.logs = [item]
+    return LogRow(sent_of(item), time, bad, delivered, 0)
 
 
-def _is_key(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= MAX_KEY
+def sent_of(item: dict[str, Any]) -> Sent:
+    """What the gateway reads of a record that may hold anything: what is of another kind than documented is not
+    there."""
+    author = item.get("author")
+    return Sent(
+        _text(item.get("eventType")),
+        item.get("timestamp"),
+        item.get("eventData"),
+        _author(author) if isinstance(author, dict) else None,
+        _text(item.get("envelopeUuid")),
+        _text(item.get("workspaceUuid")),
+    )
+
+
+def _author(sent: dict[str, Any]) -> Author:
+    return Author(sent.get("uuid", UNSET), sent.get("id", UNSET), _text(sent.get("email")), _text(sent.get("name")))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _unit(value: Any) -> str:
@@ -86,12 +191,12 @@ def _unit(value: Any) -> str:
     return "seconds" if value < 10**11 else "milliseconds" if value < 10**14 else "microseconds"
 
 
-def _total(answer: dict[str, Any]) -> tuple[int, str]:
-    pagination = answer.get("pagination")
+def _total(answer: _Answer) -> tuple[int, str]:
+    pagination = answer.pagination
     if isinstance(pagination, dict) and _is_count(pagination.get("totalRecords")):
         return pagination["totalRecords"], "pagination"
-    if _is_count(answer.get("totalCount")):
-        return answer["totalCount"], "totalCount"
+    if _is_count(answer.total_count):
+        return answer.total_count, "totalCount"
     raise SourceFailed("the provider's answer names no total (neither totalCount nor pagination.totalRecords)")
 
 

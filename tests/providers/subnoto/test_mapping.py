@@ -9,7 +9,7 @@ import pytest
 
 from app.providers.subnoto import PROVIDER, mapping
 from app.providers.subnoto.record import SubnotoRecord, number_ties
-from app.providers.subnoto.wire import LogPage, decode_page
+from app.providers.subnoto.wire import LogPage, decode_page, sent_of
 from tests import vocabulary
 from tests.providers import fixtures
 
@@ -73,13 +73,13 @@ def test_nothing_sent_is_dropped(name: str) -> None:
         event = fixtures.normalized(record)
         # Without raw, too: `eventData` whole, and who and where in the event's own fields.
         shown = [str(value) for value in fixtures.leaves(event)]
-        author = record.body.get("author") or {}
-        assert all(str(value) in shown for value in fixtures.leaves(record.body.get("eventData")))
+        author = record.row.body.get("author") or {}
+        assert all(str(value) in shown for value in fixtures.leaves(record.row.body.get("eventData")))
         named = [
             author.get("name"),
             author.get("email"),
-            record.body.get("envelopeUuid"),
-            record.body.get("workspaceUuid"),
+            record.row.body.get("envelopeUuid"),
+            record.row.body.get("workspaceUuid"),
         ]
         assert all(value in shown for value in named if value)
 
@@ -124,7 +124,7 @@ def test_both_shapes_of_author_and_all_units_of_time() -> None:
     ],
 )
 def test_author(author: Any, kind: str, identity: str | None) -> None:
-    actor = mapping.actor_of(author)
+    actor = mapping.actor_of(sent_of({"author": author}).author)
     assert (actor.kind, actor.id) == (kind, identity)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.engine.eventid import decode_event_id
 from app.providers.subnoto.record import SubnotoRecord, number_ties, read_locator
-from app.providers.subnoto.wire import LogRow
+from app.providers.subnoto.wire import row_of
 
 ENVELOPE = "8f2f1d5e-3b0e-4a2c-9b3e-0f6d1c2b3a40"
 BODY: dict[str, Any] = {
@@ -23,7 +23,7 @@ BODY: dict[str, Any] = {
 
 
 def records(*bodies: dict[str, Any], time: int = 5, keep: Any = lambda event_type: True) -> list[SubnotoRecord]:
-    rows = [(number, LogRow({**BODY, **body}, time, False)) for number, body in enumerate(bodies)]
+    rows = [(number, row_of({**BODY, **body}, time, False)) for number, body in enumerate(bodies)]
     return number_ties("s", "envelope", rows, keep)
 
 
@@ -62,14 +62,18 @@ def test_what_identity_does_not_depend_on(change: dict[str, Any]) -> None:
     assert one(**change) == one()
 
 
+def record(source: str, category: str, body: dict[str, Any], time: int) -> SubnotoRecord:
+    (found,) = number_ties(source, category, [(0, row_of(body, time, False))], lambda event_type: True)
+    return found
+
+
 def test_identity_depends_on_source_category_and_time() -> None:
-    row = LogRow(BODY, 5, False)
     ids = {
-        SubnotoRecord(source, category, LogRow(BODY, time, False), 0, 0).event().id
+        record(source, category, BODY, time).event().id
         for source, category, time in itertools.product(("s", "t"), ("envelope", "team"), (5, 6))
     }
     assert len(ids) == 8
-    assert SubnotoRecord("s", "envelope", row, 0, 0).event().id in ids
+    assert record("s", "envelope", BODY, 5).event().id in ids
 
 
 def test_twins_are_counted_whatever_stands_between_them() -> None:
@@ -84,7 +88,7 @@ def test_twins_are_counted_whatever_stands_between_them() -> None:
 
 def test_any_order_in_the_same_numbers_out() -> None:
     bodies = [{}, {"eventType": "ENVELOPE_SENT"}, {}, {}]
-    rows = [(number, LogRow({**BODY, **body}, 5, False)) for number, body in enumerate(bodies)]
+    rows = [(number, row_of({**BODY, **body}, 5, False)) for number, body in enumerate(bodies)]
     wanted = {(record.key, record.event().id) for record in number_ties("s", "envelope", rows, lambda t: True)}
     for order in itertools.permutations(rows):
         found = number_ties("s", "envelope", list(order), lambda t: True)
@@ -100,14 +104,14 @@ def test_a_rank_does_not_depend_on_who_filters_by_type() -> None:
 
 
 def test_bad_rows_are_left_out() -> None:
-    rows = [(0, LogRow({"record": None}, 5, True)), (1, LogRow(BODY, 5, False))]
+    rows = [(0, row_of({"record": None}, 5, True)), (1, row_of(BODY, 5, False))]
     assert [record.key[4] for record in number_ties("s", "envelope", rows, lambda t: True)] == [0]
 
 
 @pytest.mark.parametrize("envelope", [ENVELOPE, ENVELOPE.upper(), "env-1", "", None, "ö"])
 def test_the_locator_says_where_to_look(envelope: str | None) -> None:
-    record = SubnotoRecord("s", "envelope", LogRow({**BODY, "envelopeUuid": envelope}, 7, False), 0, 0)
-    assert read_locator(decode_event_id(record.event().id).locator) == ("envelope", 7, envelope)
+    found = record("s", "envelope", {**BODY, "envelopeUuid": envelope}, 7)
+    assert read_locator(decode_event_id(found.event().id).locator) == ("envelope", 7, envelope)
 
 
 @pytest.mark.parametrize(
