@@ -25,7 +25,10 @@ from app.logs import AUDIT
 _log = logging.getLogger(AUDIT)
 
 #: What is asked without a key and shows nobody's data.
-_OPEN = ("/health/live", "/health/ready", "/docs", "/docs/start.js", "/docs/{name}", "/openapi.json")
+_OPEN = (
+    "/", "/health/live", "/health/ready", "/docs", "/docs/start.js", "/docs/{name}", "/openapi.json", "/ui",
+    "/ui/setup.js", "/ui/{name}",
+)  # fmt: skip
 
 #: Parameters whose every valid value is one of these words, or a number.
 _WORDS = (

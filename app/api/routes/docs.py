@@ -1,4 +1,5 @@
-"""`GET /docs`: Swagger UI from files that ship with `fastapi-swagger`. Nothing is fetched from elsewhere."""
+"""`GET /docs`: Swagger UI from files that ship with `fastapi-swagger`, and a style and a script of our own. Nothing is
+fetched from elsewhere."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ _ASSETS = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "swagger-ui.css": "text/css; charset=utf-8",
     "favicon-32x32.png": "image/png",
+    "page.css": "text/css; charset=utf-8",
 }
 
 # The page's own script is a file of its own, so that the policy can forbid every inline script and every
@@ -37,13 +39,22 @@ _PAGE = f"""<!doctype html>
 <title>{TITLE}</title>
 <link rel="icon" type="image/png" href="docs/favicon-32x32.png">
 <link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/page.css">
 </head>
 <body>
+<nav aria-label="Elsewhere"><a href="ui">A look at the trail</a> <a href="openapi.json">OpenAPI document</a></nav>
 <div id="swagger-ui"></div>
 <script src="docs/swagger-ui-bundle.js"></script>
 <script src="docs/start.js"></script>
 </body>
 </html>
+"""
+
+_STYLE = b"""\
+body { margin: 0; }
+nav { display: flex; justify-content: flex-end; gap: 1.5rem; max-width: 1460px; margin: 0 auto; padding: 1rem 20px 0;
+  font: 1rem/1.5 system-ui, sans-serif; }
+nav a { color: #24568f; }
 """
 
 _START = """window.ui = SwaggerUIBundle({
@@ -91,4 +102,4 @@ async def swagger_ui_file(name: str) -> Response:
 
 @cache
 def _asset(name: str) -> bytes:
-    return (resources.files("fastapi_swagger.resources") / name).read_bytes()
+    return _STYLE if name == "page.css" else (resources.files("fastapi_swagger.resources") / name).read_bytes()

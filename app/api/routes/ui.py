@@ -1,0 +1,68 @@
+"""`GET /ui`: a look at the trail in the browser, and `GET /`, which leads whoever comes by hand to the documentation.
+
+The page is the files of `app/api/ui`, as they are: no build step, nothing from elsewhere. It asks the same API with the
+same key as everybody else; these routes show nobody's data and need no key.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from app.api.keys import SANDBOX_KEY
+from app.api.security import Guard
+
+router = APIRouter(include_in_schema=False)
+
+_FILES = StaticFiles(directory=str(resources.files("app.api") / "ui"))
+
+#: Trusted types make the browser itself refuse to turn any text into HTML, whatever a script may try.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none';"
+        " form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",  # asked again each time, and answered with 304 while it is the same
+}
+
+
+@router.get("/")
+async def root() -> Response:
+    # Relative: it works under whatever path a proxy puts the gateway.
+    return RedirectResponse("docs", status_code=307)
+
+
+@router.get("/ui")
+async def trail_page(request: Request) -> Response:
+    return await _file("index.html", request)
+
+
+@router.get("/ui/setup.js")
+async def trail_setup(request: Request) -> Response:
+    """What the page must know before its first call. Only the sandbox's key is ever filled in: everybody knows it, and
+    it opens invented data."""
+    guard: Guard = request.app.state.guard
+    setup = {
+        "keyNeeded": guard.keyring is not None,
+        "knownKey": SANDBOX_KEY if request.app.state.sandbox else "",
+    }
+    body = f"export const setup = {json.dumps(setup)};\n"
+    return Response(body, media_type="text/javascript; charset=utf-8", headers=_HEADERS)
+
+
+@router.get("/ui/{name}")
+async def trail_file(name: str, request: Request) -> Response:
+    return await _file(name, request)
+
+
+async def _file(name: str, request: Request) -> Response:
+    """Raises HTTPException 404 where there is no such file."""
+    response = await _FILES.get_response(name, request.scope)
+    response.headers.update(_HEADERS)
+    return response

@@ -1,0 +1,51 @@
+/** The gateway's API: one way to ask, and one kind of error. */
+
+import { parseExactly } from "./exact.js";
+
+/** Where the API is: beside this page, under whatever path a proxy puts both. */
+export const BASE = new URL(".", document.baseURI);
+
+/** What went wrong, as the API's problem details (RFC 9457) tell it. `retryAfter`: seconds, or null. */
+export class Problem extends Error {
+  constructor(status, body, retryAfter = null) {
+    super(body.detail ?? body.title ?? `The gateway answered ${status}.`);
+    this.status = status;
+    this.code = body.code ?? "unreadable";
+    this.title = body.title ?? "The gateway gave no usable answer";
+    this.errors = body.errors ?? [];
+    this.sources = body.sources ?? [];
+    this.requestId = body.request_id ?? null;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The body of an answer. `pairs` are [name, value]. Raises Problem; AbortError when `signal` said so. */
+export async function ask(path, pairs, key, signal) {
+  const url = new URL(path, BASE);
+  url.search = new URLSearchParams(pairs);
+  let answer;
+  try {
+    answer = await fetch(url, {
+      headers: key ? { Authorization: `Bearer ${key}` } : {},
+      credentials: "omit",
+      cache: "no-store",
+      signal,
+    });
+    const text = await answer.text();
+    if (answer.ok) return parseExactly(text);
+    throw new Problem(answer.status, bodyOf(text), Number(answer.headers.get("Retry-After")) || null);
+  } catch (error) {
+    if (error instanceof Problem || error.name === "AbortError") throw error;
+    const detail = answer ? "Its answer was cut off or is no JSON." : "Is it running, and is the network up?";
+    throw new Problem(answer?.status ?? 0, { code: "unreachable", title: "The gateway cannot be reached", detail });
+  }
+}
+
+/** A proxy in between may answer with a page of its own. */
+function bodyOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,88 @@
+/** Puts the page together: which view an address's fragment means, and what they share. */
+
+import { ask } from "./api.js";
+import { Details } from "./details.js";
+import { byId } from "./dom.js";
+import { Key } from "./key.js";
+import { Look } from "./look.js";
+import { Tale } from "./tale.js";
+
+const key = new Key(() => {
+  start();
+  route();
+});
+const read = (path, pairs, signal) => ask(path, pairs, key.value, signal);
+const details = new Details((id) => read(`events/${encodeURIComponent(id)}`, [["include", "raw"]]));
+const refuse = (problem) =>
+  key.demand(
+    problem.status === 403
+      ? problem.message
+      : "The gateway does not take this key. Is it whole, and has it not expired?",
+  );
+const look = new Look(read, refuse, (event) => details.open(event));
+const tale = new Tale(read, refuse, (event) => details.open(event));
+const back = { fragment: "", scroll: 0, focus: null }; // where the reader was in the look
+
+/** `#envelope=…` is that envelope's story; anything else are filters of the look. */
+function route() {
+  if (key.missing) return key.demand("");
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  const envelope = wanted.get("envelope");
+  if (envelope) return toStory(envelope, wanted.get("source"));
+  const returning = !byId("story").hidden;
+  byId("story").hidden = true;
+  byId("look").hidden = false;
+  document.title = "Audit trail";
+  if (!look.shows(location.hash)) return look.show(location.hash);
+  if (!returning) return undefined;
+  scrollTo({ top: back.scroll, behavior: "instant" });
+  back.focus?.focus({ preventScroll: true });
+  back.focus?.scrollIntoView({ block: "nearest", behavior: "instant" });
+  return undefined;
+}
+
+function toStory(envelope, source) {
+  byId("look").hidden = true;
+  byId("story").hidden = false;
+  byId("story-back").setAttribute("href", back.fragment || "#");
+  document.title = `Envelope ${envelope} – Audit trail`;
+  scrollTo({ top: 0, behavior: "instant" });
+  byId("story-title").focus({ preventScroll: true });
+  return tale.show(envelope, source);
+}
+
+/** What the fields of the form may suggest. Without it they still work. */
+async function start() {
+  if (key.missing) return;
+  try {
+    look.suggestTypes(await read("event-types", []));
+  } catch {
+    // The look itself meets the same problem, and shows it.
+  }
+}
+
+/** The browser restores the scroll only for pages that are there at once. */
+function remember() {
+  if (byId("look").hidden) return;
+  back.fragment = location.hash;
+  back.scroll = scrollY;
+  if (byId("look").contains(document.activeElement)) back.focus = document.activeElement;
+}
+
+history.scrollRestoration = "manual";
+document.addEventListener("click", remember, { capture: true });
+window.addEventListener("hashchange", route);
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // a fragment is a view here, not a place in the page
+  const target = byId(byId("story").hidden ? "list-title" : "story-title");
+  target.focus();
+});
+byId("tell").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const envelope = byId("tell-id").value.trim();
+  if (envelope) location.hash = new URLSearchParams({ envelope });
+});
+byId("command-close").addEventListener("click", () => byId("command").close());
+
+start();
+route();
