@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports openapi format lock browser bench-calls fuzz runtime clean
+.PHONY: help setup serve test lint types imports openapi format lock browser clients release-document bench-calls fuzz runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,7 +31,7 @@ serve: setup ## serve on http://127.0.0.1:8000: your accounts if their keys are 
 	then exec $(BIN)/audit-gateway serve --port $(PORT); \
 	else exec $(BIN)/audit-gateway serve --sandbox --port $(PORT); fi
 
-test: setup lint types imports browser ## everything that must hold: style, types, layers, all tests
+test: setup lint types imports browser clients ## everything that must hold: style, types, layers, all tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: setup
@@ -52,12 +52,34 @@ browser:
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
 	echo "no chromium, and none can be installed here: the browser test will be skipped"
 
+CLIENTS := tests/clients
+
+# Generators of clients and linters of the OpenAPI document: Node.js 20, npm, Java 17. What cannot be installed is said,
+# and its tests are skipped.
+clients: setup ## install what tests/clients runs
+	@$(MAKE) --no-print-directory $(CLIENTS)/node_modules/.ready || \
+	echo "the npm tools of $(CLIENTS) cannot be installed here: their tests will be skipped"
+	@$(MAKE) --no-print-directory .venv-clients/.ready || \
+	echo "the Python tools of $(CLIENTS) cannot be installed here: their tests will be skipped"
+
+$(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json
+	npm ci --prefix $(CLIENTS) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.venv-clients/.ready: $(CLIENTS)/requirements.txt
+	$(PYTHON) -m venv .venv-clients
+	PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-clients/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
 format: setup ## put the code into the project's form
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format --quiet
 
 openapi: setup ## write openapi/openapi.json anew
 	$(BIN)/audit-gateway openapi --output openapi/openapi.json
+
+release-document: openapi ## at a release: what later documents must not break
+	cp openapi/openapi.json openapi/released.json
 
 bench-calls: setup ## calls and records that questions cost, as histories grow
 	$(BIN)/python -m benchmarks.calls
@@ -68,6 +90,7 @@ fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
 lock: setup ## resolve the dependencies anew
 	$(BIN)/pip-compile $(LOCK) --all-extras --output-file requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --output-file tests/clients/requirements.txt tests/clients/requirements.in
 LOCK := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
@@ -75,4 +98,4 @@ runtime: ## what the container image holds, into DIR: make runtime DIR=/tmp/gate
 	deploy/install-runtime "$(DIR)" "$(PYTHON)"
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-clients $(CLIENTS)/node_modules .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,135 +1,137 @@
-"""Examples for the OpenAPI document: whole answers, with the vendors' names and values taken from the providers."""
+"""Puts examples into the OpenAPI document: answers that the sandbox really gave, kept in `examples.json`.
+
+`python -m tests.clients.recording` asks for them anew, and a test does so to compare. Nobody's data is in them: the
+sandbox's people are invented, and its secrets open nothing.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from app.api.problems import PROBLEMS
-from app.providers.base import Provider, TypeMapping
+from app.providers.base import Provider
 
 Json = dict[str, Any]
 
-REQUEST_ID = "8f14e45fceea167a5a36dedd4bea2543"
-CURSOR = "AedrsDl2Rx2Qg0c3pCl-0VncoPLp1PrD0h6EfCFwcllWX_vm"
-_EVENT_ID = "AapxaW4tbm93aGVyZS1lbHNlLWJ1dC1oZXJlLg"
+RECORDED = Path(__file__).with_name("examples.json")
 
-#: What is wrong in the example of each code that is about parameters.
-_FAULTS = {
-    "cursor_mismatch": (
-        "type",
-        "differs from the one in the cursor; leave it out or start anew without cursor",
-    ),
-    "invalid_parameter": ("limit", "must be a whole number from 1 to 1000"),
-    "unknown_parameter": ("limits", "is not a parameter of this call; did you mean limit?"),
-    "filter_not_applicable": ("flow_id", "does not apply to any of the sources asked for"),
-    "invalid_window": ("since", "must be earlier than until"),
+_REFERENCE = "#/components/schemas/"
+
+#: What an export's examples are called, where several share a media type.
+_FORMATS = {
+    "ndjson": "One event a line, and a last line that says whether all came",
+    "ocsf": "OCSF, Entity Management (3004)",
+    "cloudevents": "CloudEvents 1.0",
+    "ecs": "Elastic Common Schema",
+}
+
+#: Parameters, and where in an event stands what they ask for.
+_ASKED_FOR = {
+    "source": ("source",),
+    "envelope_id": ("envelope", "id"),
+    "workspace_id": ("envelope", "workspace_id"),
+    "flow_id": ("envelope", "flow_id"),
+    "owner": ("envelope", "owner"),
+    "actor": ("actor", "email"),
+    "recipient": ("recipient", "email"),
+    "event_id": ("id",),
+    "after": ("id",),
 }
 
 
-def problem(code: str) -> Json:
-    """The body of an error."""
-    status, title = PROBLEMS[code]
-    fault = _FAULTS.get(code)
-    failed = code.startswith("source_")
-    wait = 12.0 if code == "source_unavailable" else None
-    source = {"name": "main", "code": code, "detail": title, "provider_request_id": None, "retry_after": wait}
+@cache
+def recorded() -> Json:
+    """`answers` by operation id (exports by their format), `problems` by code."""
+    found: Json = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return found
+
+
+def problem_examples() -> Json:
+    """The example of each problem by its code, for the document's components."""
     return {
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status,
-        "detail": ": ".join(fault) if fault else f"main: {title}" if failed else title,
-        "instance": "/events",
-        "code": code,
-        "request_id": REQUEST_ID,
-        "errors": [{"parameter": fault[0], "message": fault[1]}] if fault else [],
-        "sources": [source] if failed else [],
+        code: {"summary": PROBLEMS[code][1], "value": body} for code, body in sorted(recorded()["problems"].items())
     }
 
 
-def event(providers: Mapping[str, Provider]) -> Json:
-    """An event of the first provider that knows signatures, or else of the first one."""
-    provider, row = _signature(providers)
-    return {
-        "id": _EVENT_ID,
-        "source": "main",
-        "provider": provider,
-        "type": row.type,
-        "category": row.category,
-        "outcome": "success",
-        "provider_type": row.provider_type,
-        "provider_id": "6",
-        "occurred_at": "2026-05-08T11:06:01.560000Z",
-        "description": "Signed by Anna Sample.",
-        "actor": {"kind": "recipient", "id": "r-17", "name": "Anna Sample", "email": "anna@example.com"},
-        "envelope": {
-            "id": "e-4711",
-            "name": "lease.pdf",
-            "status": "completed",
-            "owner": "jonas@example.com",
-            "flow_id": None,
-            "workspace_id": None,
-            "sequence_id": None,
-        },
-        "recipient": {
-            "id": "r-17",
-            "name": "Anna Sample",
-            "email": "anna@example.com",
-            "phone": "***",
-            "national_id": "***",
-            "signature_type": "qualified",
-        },
-        "delivery": None,
-        "user_agent": "Mozilla/5.0",
-        "data": {},
-        "raw": None,
-    }
+def add_examples(document: Json, providers: Mapping[str, Provider]) -> None:
+    """Give answers, fields and parameters their examples, and the vendors' names where only `providers` know them.
+
+    FastAPI would strip an example of its nulls, so this comes after it.
+    """
+    schemas = document["components"]["schemas"]
+    vendors = {"provider": list(providers), "provider_type": _provider_types(providers, "recipient.signed")}
+    for schema in schemas.values():
+        for field in vendors.keys() & schema.get("properties", {}).keys():
+            schema["properties"][field]["examples"] = vendors[field]
+    for operation in _operations(document):
+        _add_answer(operation, schemas)
+        for parameter in operation.get("parameters", ()):
+            described = parameter["schema"].get("items", parameter["schema"])
+            if found := vendors.get(parameter["name"]) or _asked_for(parameter["name"]):
+                described["examples"] = found
+    for body in recorded()["problems"].values():
+        _learn(schemas["Problem"], body, schemas)
 
 
-def event_page(providers: Mapping[str, Provider]) -> Json:
-    """A page of that event."""
-    provider, _ = _signature(providers)
-    return {
-        "data": [event(providers)],
-        "page": {
-            "limit": 1,
-            "order": "desc",
-            "has_more": True,
-            "next_cursor": CURSOR,
-            "scanned_to": None,
-        },
-        "window": {"since": "2026-05-01T00:00:00Z", "until": "2026-06-01T00:00:00Z"},
-        "total": None,
-        "sources": [
-            {
-                "name": "main",
-                "provider": provider,
-                "status": "ok",
-                "reason": None,
-                "complete_through": "2026-05-31T23:59:30Z",
-            }
-        ],
-    }
+def _operations(document: Json) -> Iterator[Json]:
+    for item in document["paths"].values():
+        yield from item.values()
 
 
-def exported(providers: Mapping[str, Provider]) -> str:
-    """An export of one event."""
-    return f'{json.dumps(event(providers))}\n{{"cursor":null,"complete":true}}\n'
+def _add_answer(operation: Json, schemas: Json) -> None:
+    answer = recorded()["answers"].get(operation["operationId"])
+    content = operation["responses"]["200"]["content"]
+    if operation["operationId"] == "export_events":
+        content["text/csv"]["example"] = answer["csv"]
+        content["application/x-ndjson"]["examples"] = {
+            form: {"summary": summary, "value": answer[form]} for form, summary in _FORMATS.items()
+        }
+    elif answer is not None:
+        ((_, described),) = content.items()
+        described["example"] = answer
+        _learn(described["schema"], answer, schemas)
 
 
-def streamed(providers: Mapping[str, Provider]) -> str:
-    """A stream, a while after it began."""
-    first = f"retry: 3000\nid: {CURSOR}\n\n"
-    return f"{first}id: {CURSOR}\ndata: {json.dumps(event(providers))}\n\n: heartbeat\nid: {CURSOR}\n\n"
+def _learn(schema: Json, value: Any, schemas: Json) -> None:
+    """Give every field that has no examples yet the first that occurs in `value`, which `schema` describes."""
+    schema = _resolved(schema, schemas)
+    if isinstance(value, list):
+        for member in value:
+            _learn(schema.get("items", {}), member, schemas)
+    elif isinstance(value, dict):
+        for name, field in schema.get("properties", {}).items():
+            member = value.get(name)
+            if isinstance(member, dict | list):
+                _learn(field, member, schemas)
+            elif member is not None:
+                field.setdefault("examples", [member])
 
 
-def provider_types(providers: Mapping[str, Provider], type_: str) -> Sequence[str]:
+def _resolved(schema: Json, schemas: Json) -> Json:
+    """What a reference, perhaps one that may be null, leads to."""
+    for one in (schema, *schema.get("anyOf", ())):
+        if "$ref" in one:
+            found: Json = schemas[one["$ref"].removeprefix(_REFERENCE)]
+            return found
+    return schema
+
+
+def _asked_for(parameter: str) -> Sequence[str]:
+    """What the events of the examples have to offer to a parameter."""
+    found = []
+    for event in recorded()["answers"]["list_events"]["data"] if parameter in _ASKED_FOR else ():
+        value = event
+        for member in _ASKED_FOR[parameter]:
+            value = value and value[member]
+        if value is not None and value not in found:
+            found.append(value)
+    return found
+
+
+def _provider_types(providers: Mapping[str, Provider], type_: str) -> Sequence[str]:
     """The vendors' own values that become `type_`."""
     return [row.provider_type for provider in providers.values() for row in provider.mapping if row.type == type_]
-
-
-def _signature(providers: Mapping[str, Provider]) -> tuple[str, TypeMapping]:
-    rows = [(name, row) for name, provider in providers.items() for row in provider.mapping]
-    signed = [pair for pair in rows if pair[1].type == "recipient.signed"]
-    return (signed or rows)[0]

@@ -4,7 +4,7 @@ best.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -30,6 +30,12 @@ Three calls are all one needs:
    Every event comes once and only once, whatever happens meanwhile.
 3. `GET /events?envelope_id=…&order=asc` tells one envelope's life from its beginning.
 
+All filters are optional and combine with AND; a repeated parameter is OR. A filter of which a source has no notion
+leaves that source out of the answer, and `sources` says so; it never widens the answer.
+
+Types, categories, statuses and codes are open: a client must take one that it does not know, for providers invent new
+ones. What happened is in `type`; `unknown` stands for what has no mapping yet, and `provider_type` keeps its name.
+
 Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Every error is
 `application/problem+json` with a stable `code`, and names the parameter and the remedy.
 """
@@ -37,7 +43,7 @@ Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Every erro
 TAGS = [
     {"name": "events", "description": "The audit events, and what they mean."},
     {"name": "sources", "description": "The accounts that events come from."},
-    {"name": "operation", "description": "How the gateway fares, for monitoring."},
+    {"name": "monitoring", "description": "How the gateway fares, for monitoring."},
     {"name": "health", "description": "Is the gateway alive, and ready? No API key is needed."},
 ]
 
@@ -51,23 +57,34 @@ SECURITY_SCHEMES = {
     },
 }
 
-_STATUSES = {
-    "events": (400, 401, 403, 414, 422, 429, 431, 500, 502, 503, 504),
-    "count": (401, 403, 414, 422, 429, 431, 500, 502, 503, 504),
-    "event": (401, 403, 404, 414, 422, 429, 431, 500, 502, 503, 504),
-    "guarded": (401, 403, 414, 422, 429, 431, 500, 503),
-    "open": (500,),
-    "ready": (500, 503),
+_GUARDED = (
+    "unauthenticated", "forbidden", "uri_too_long", "unknown_parameter", "rate_limited", "headers_too_large",
+    "internal_error", "overloaded", "issuer_unavailable",
+)  # fmt: skip
+_READING = (
+    *_GUARDED, "invalid_parameter", "source_failed", "source_unauthorized", "source_unavailable", "source_timeout",
+)  # fmt: skip
+_FILTERED = (*_READING, "filter_not_applicable", "invalid_window")
+
+#: What each kind of operation may answer with, in the codes of `PROBLEMS`.
+_CODES = {
+    "events": (*_FILTERED, "invalid_cursor", "cursor_mismatch"),
+    "count": _FILTERED,
+    "event": (*_READING, "not_found"),
+    "guarded": _GUARDED,
+    "open": ("internal_error",),
+    "ready": ("internal_error", "not_ready"),
 }
 
 
 def problems(kind: str) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: the problems that it may answer with."""
-    return {status: _problem(status) for status in _STATUSES[kind]}
+    statuses = sorted({PROBLEMS[code][0] for code in _CODES[kind]})
+    return {status: _problem(status, [code for code in PROBLEMS if code in _CODES[kind]]) for status in statuses}
 
 
-def _problem(status: int) -> dict[str, Any]:
-    codes = [code for code, (of, _) in PROBLEMS.items() if of == status]
+def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
+    codes = [code for code in possible if PROBLEMS[code][0] == status]
     headers: dict[str, Any] = {}
     if status == 401:
         headers = {"WWW-Authenticate": _header("How to authenticate.")}
@@ -76,12 +93,31 @@ def _problem(status: int) -> dict[str, Any]:
     if status == 429:
         headers |= rate_headers()
     schema = {"$ref": "#/components/schemas/Problem"}
-    named = {code: {"summary": PROBLEMS[code][1]} for code in codes}
+    named = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
     return {
         "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
         "headers": headers | {"X-Request-ID": _header("Names this call in the gateway's log.")},
         "content": {MEDIA_TYPE: {"schema": schema, "examples": named}},
     }
+
+
+#: By operation id. The link to the next page is the route's own.
+LINKS: dict[str, dict[str, Any]] = {
+    "list_events": {
+        "FirstEvent": {
+            "operationId": "get_event",
+            "description": "The page's first event by itself.",
+            "parameters": {"event_id": "$response.body#/data/0/id"},
+        },
+    },
+    "export_events": {
+        "SameWindow": {
+            "operationId": "export_events",
+            "description": "The same export with the same window; with `after`, what a cut has left of it.",
+            "parameters": {"cursor": "$response.header.Export-Cursor"},
+        },
+    },
+}
 
 
 def rate_headers() -> dict[str, Any]:
@@ -119,41 +155,37 @@ def _document(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[
     )
     components = document.setdefault("components", {})
     components["securitySchemes"] = SECURITY_SCHEMES
+    components["examples"] = examples.problem_examples()
     components.setdefault("schemas", {}).update(schemas)
     document["security"] = [{"bearer": []}, {"apiKey": []}]
-    _add_examples(document, providers)
+    for schema in components["schemas"].values():
+        _simplify(schema)
+    for item in document["paths"].values():
+        for operation in item.values():
+            _add_links(operation)
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"].pop("title", None)
+    examples.add_examples(document, providers)
     return document
 
 
-def _add_examples(document: dict[str, Any], providers: Mapping[str, Provider]) -> None:
-    """Put in what FastAPI would strip of its nulls, or only the providers know."""
-    for item in document["paths"].values():
-        for operation in item.values():
-            for response in operation["responses"].values():
-                for code, example in response["content"].get(MEDIA_TYPE, {}).get("examples", {}).items():
-                    example["value"] = examples.problem(code)
-    paths = document["paths"]
-    for path, example in (
-        ("/events", examples.event_page(providers)),
-        ("/events/{event_id}", examples.event(providers)),
-    ):
-        paths[path]["get"]["responses"]["200"]["content"]["application/json"]["example"] = example
-    vendors = {
-        "provider": list(providers),
-        "provider_type": examples.provider_types(providers, "recipient.signed"),
-    }
-    for schema in document["components"]["schemas"].values():
-        for field in vendors.keys() & schema.get("properties", {}).keys():
-            schema["properties"][field]["examples"] = vendors[field]
-    for path in ("/events", "/events/export", "/events/stream"):
-        for parameter in paths[path]["get"]["parameters"]:
-            if parameter["name"] in vendors:
-                parameter["schema"]["items"]["examples"] = vendors[parameter["name"]]
-    for path, media_type, text in (
-        ("/events/export", "application/x-ndjson", examples.exported(providers)),
-        ("/events/stream", "text/event-stream", examples.streamed(providers)),
-    ):
-        paths[path]["get"]["responses"]["200"]["content"][media_type]["example"] = text
+def _simplify(schema: dict[str, Any]) -> None:
+    """Say the same in the way that generators understand best: no titles that only repeat a field's name, and "or
+    null" as a list of types. Where `anyOf` says that, openapi-generator 7.26 takes all fields of one simple type for
+    the same model, and gives them all the description of the first."""
+    schema.pop("title", None)
+    for field in schema.get("properties", {}).values():
+        field.pop("title", None)
+        if [set(one) for one in field.get("anyOf", ())] in ([{"type"}, {"type"}], [{"type", "format"}, {"type"}]):
+            one, null = field.pop("anyOf")
+            field |= one
+            field["type"] = [one["type"], null["type"]]
+
+
+def _add_links(operation: dict[str, Any]) -> None:
+    """What can be asked next, with what is in the answer."""
+    if links := LINKS.get(operation["operationId"]):
+        operation["responses"]["200"].setdefault("links", {}).update(links)
 
 
 def problem_schemas() -> dict[str, Any]:

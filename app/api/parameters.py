@@ -31,12 +31,12 @@ def _flag(description: str) -> Json:
     return _parameter(description, {"type": "boolean"})
 
 
-def _list(description: str, *examples: str, **limits: Any) -> Json:
+def _list(description: str, *examples: str, repeated: str = "any of the values matches", **limits: Any) -> Json:
     items: Json = {"type": "string", "minLength": 1}
     if examples:
         items["examples"] = list(examples)
     parameter = _parameter(
-        f"{description} May be repeated: any of the values matches.",
+        f"{description} May be repeated: {repeated}.",
         {"type": "array", "items": items} | limits,
     )
     return parameter | {"style": "form", "explode": True}
@@ -56,7 +56,7 @@ DESCRIBED: Mapping[str, Json] = {
         f"Only events before this time. {_TIME} Default: now, which every further page keeps.",
         "2026-06-01T00:00:00Z", "2026-06-01",
     ),
-    "source": _list("Only these sources, by the names that `GET /sources` lists.", "main"),
+    "source": _list("Only these sources, by the names that `GET /sources` lists."),
     "provider": _list("Only sources of these vendors."),
     "category": _list("Only this part of the accounts.", "envelope", "team"),
     "type": _list(
@@ -71,9 +71,9 @@ DESCRIBED: Mapping[str, Json] = {
     "envelope_status": _choice(
         "Only events of envelopes whose status is now this one.", "completed", "active", "inactive"
     ),
-    "owner": _text("Only events of envelopes that this user (e-mail address) started.", "anna@example.com"),
-    "actor": _text("Only what this one (e-mail address, in any letter case) did.", "anna@example.com"),
-    "recipient": _text("Only events of the recipient with this id or e-mail address.", "jonas@example.com"),
+    "owner": _text("Only events of envelopes that this user (e-mail address) started."),
+    "actor": _text("Only what this one (e-mail address, in any letter case) did."),
+    "recipient": _text("Only events of the recipient with this id or e-mail address."),
     "q": _text("Free text: as each provider searches its own records.", "lease"),
     "order": _choice("`desc` (default): newest first. `asc`: its exact reverse.", "desc", "asc"),
     "limit": _parameter(
@@ -87,7 +87,7 @@ DESCRIBED: Mapping[str, Json] = {
     "include": _list(
         "`raw`: each event's record as the provider delivered it; needs the scope `raw:read`."
         " `total`: how many there are, as far as the providers say so.",
-        "raw", "total",
+        "raw", "total", repeated="all that is asked for comes",
     ),
     "partial": _flag("`true`: a source that fails does not fail the call; it is named in `sources`."),
     "follow": _flag(
@@ -98,7 +98,11 @@ DESCRIBED: Mapping[str, Json] = {
 
 INCLUDE_RAW: Json = {
     "name": "include",
-    **_list("`raw`: the record as the provider delivered it; needs the scope `raw:read`.", "raw"),
+    **_list(
+        "`raw`: the record as the provider delivered it; needs the scope `raw:read`.",
+        "raw",
+        repeated="once is enough",
+    ),
 }
 
 

@@ -13,9 +13,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_EVENT_ID = "AapxaW4tbm93aGVyZS1lbHNlLWJ1dC1oZXJlLg"
-_REQUEST_ID = "8f14e45fceea167a5a36dedd4bea2543"
-
 
 class Schema(BaseModel):
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
@@ -27,14 +24,14 @@ class Actor(Schema):
     kind: str = Field(description="What kind of actor it was.", examples=["user", "recipient", "system"])
     id: str | None = Field(description="The provider's id of the actor.")
     name: str | None = Field(description="The actor's name; for a system, what the provider calls it.")
-    email: str | None = Field(description="The actor's e-mail address.", examples=["anna@example.com"])
+    email: str | None = Field(description="The actor's e-mail address.")
 
 
 class Envelope(Schema):
     """The envelope (signing process) that the event belongs to, as it is at present."""
 
     id: str = Field(description="The provider's id of the envelope.")
-    name: str | None = Field(description="The envelope's or file's name.", examples=["lease.pdf"])
+    name: str | None = Field(description="The envelope's or file's name.")
     status: str | None = Field(description="The provider's status of the envelope.", examples=["completed", "active"])
     owner: str | None = Field(description="E-mail address of the user who started it; null where it was not sent.")
     flow_id: str | None = Field(description="Id of the flow (template) that it was made from.")
@@ -47,10 +44,10 @@ class Recipient(Schema):
 
     id: str | None = Field(description="The provider's id of the recipient.")
     name: str | None = Field(description="The recipient's name.")
-    email: str | None = Field(description="The recipient's e-mail address.", examples=["jonas@example.com"])
+    email: str | None = Field(description="The recipient's e-mail address.")
     phone: str | None = Field(description="Phone number; `***` without the scope `pii:read`.")
     national_id: str | None = Field(description="National id number; `***` without the scope `pii:read`.")
-    signature_type: str | None = Field(description="How the recipient signs.", examples=["qualified"])
+    signature_type: str | None = Field(description="How the recipient signs.")
 
 
 class Delivery(Schema):
@@ -66,11 +63,8 @@ class Delivery(Schema):
 class Event(Schema):
     """One audit event, in one vocabulary for all providers."""
 
-    id: str = Field(
-        description="Opaque and unique; the same for the same record in every query and on every replica.",
-        examples=[_EVENT_ID],
-    )
-    source: str = Field(description="The configured account that it comes from.", examples=["main"])
+    id: str = Field(description="Opaque and unique; the same for the same record in every query and on every replica.")
+    source: str = Field(description="The name of the configured account that it comes from.")
     provider: str = Field(description="The vendor of that account.")
     type: str = Field(
         description="What happened, as `object.past_participle`; `unknown` where there is no mapping.",
@@ -83,15 +77,13 @@ class Event(Schema):
     )
     provider_type: str = Field(description="The provider's own status or event type, untouched.")
     provider_id: str | None = Field(description="The provider's own id of the record, where it has one.")
-    occurred_at: datetime = Field(
-        description="When it happened, in UTC with six digits.", examples=["2026-05-08T11:06:01.560000Z"]
-    )
+    occurred_at: datetime = Field(description="When it happened, in UTC with six digits.")
     description: str | None = Field(description="The provider's own text.")
-    actor: Actor
+    actor: Actor = Field(description="Who did it: a person, or a system.")
     envelope: Envelope | None = Field(description="Null for what concerns no envelope.")
     recipient: Recipient | None = Field(description="Null for what concerns no recipient.")
     delivery: Delivery | None = Field(description="Only for notifications.")
-    user_agent: str | None = Field(description="The actor's browser or program.", examples=["Mozilla/5.0"])
+    user_agent: str | None = Field(description="The actor's browser or program.")
     data: dict[str, Any] = Field(description="What the provider sent beyond the other fields.")
     raw: Any = Field(description="The record as delivered; null without `include=raw`.")
 
@@ -99,7 +91,7 @@ class Event(Schema):
 class PageInfo(Schema):
     """Where this page stands."""
 
-    limit: int = Field(description="The page's limit.", examples=[100])
+    limit: int = Field(description="The page's limit.")
     order: str = Field(description="`desc` (newest first) or `asc`.", examples=["desc", "asc"])
     has_more: bool = Field(description="Whether anything is left beyond this page.")
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null when nothing is left.")
@@ -108,17 +100,21 @@ class PageInfo(Schema):
     )
 
 
-class Window(Schema):
-    """The time window that is read: `since` inclusive, `until` exclusive."""
+class TimeWindow(Schema):
+    """The time window that is read."""
 
-    since: datetime = Field(description="Its beginning.")
-    until: datetime | None = Field(description="Its end, pinned by the first page; null while following.")
+    since: datetime = Field(description="Its beginning: events at this very time are part of it.")
+    until: datetime | None = Field(
+        description=(
+            "Its end: events at this very time are no part of it. The first page pins it; null while following."
+        )
+    )
 
 
 class SourceStatus(Schema):
     """How one source fared in this call."""
 
-    name: str = Field(examples=["main"], description="The source's name.")
+    name: str = Field(description="The source's name.")
     provider: str = Field(description="Its vendor.")
     status: str = Field(
         description="`ok`, `skipped` (a filter does not apply), `forbidden` (a part is refused) or `failed`.",
@@ -133,8 +129,8 @@ class SourceStatus(Schema):
 class SourceTotal(Schema):
     """What one source has to say to a count."""
 
-    name: str = Field(description="The source's name.", examples=["main"])
-    value: int = Field(description="The count.", examples=[1342])
+    name: str = Field(description="The source's name.")
+    value: int = Field(description="The count.")
     unit: str = Field(description="What is counted.", examples=["events", "envelopes"])
     relation: str = Field(
         description="How it relates to the truth: `eq`, `gte` (a lower bound; 0 says nothing) or `estimate`.",
@@ -147,7 +143,7 @@ class SourceTotal(Schema):
 class Totals(Schema):
     """How many there are, per source, and in all where all sources count the same."""
 
-    value: int | None = Field(description="The sum; null unless all units agree.", examples=[1342])
+    value: int | None = Field(description="The sum; null unless all units agree.")
     unit: str | None = Field(description="What is counted.", examples=["events", "envelopes"])
     relation: str | None = Field(
         description="How the sum relates to the truth: `eq`, `gte` or `estimate`.", examples=["eq", "gte", "estimate"]
@@ -159,8 +155,8 @@ class EventPage(Schema):
     """One page of events of all sources, in one order."""
 
     data: list[Event] = Field(description="The events.")
-    page: PageInfo
-    window: Window
+    page: PageInfo = Field(description="Where this page stands, and how to go on.")
+    window: TimeWindow = Field(description="The time window that is read; the same on every page of a walk.")
     total: Totals | None = Field(
         description="How many there are; null without `include=total`, and where with `partial` a source failed."
     )
@@ -178,7 +174,7 @@ class TypeMapping(Schema):
 class EventType(Schema):
     """One type, and where it comes from."""
 
-    type: str = Field(description="The type, as events carry it.", examples=["recipient.signed"])
+    type: str = Field(description="The type, as events carry it.")
     mappings: list[TypeMapping] = Field(description="The providers' values that become it.")
 
 
@@ -193,8 +189,8 @@ class ProviderInfo(Schema):
 class EventTypes(Schema):
     """All types that there are. The list is open: more may come."""
 
-    data: list[EventType]
-    providers: list[ProviderInfo]
+    data: list[EventType] = Field(description="The types, sorted.")
+    providers: list[ProviderInfo] = Field(description="The vendors, and the version of each one's mapping.")
 
 
 class SourceHealth(Schema):
@@ -205,17 +201,17 @@ class SourceHealth(Schema):
         examples=["closed", "open", "half_open"],
     )
     since: datetime = Field(description="Since when the circuit is in this state.")
-    consecutive_failures: int = Field(description="Calls that failed, since the last that did not.", examples=[0])
+    consecutive_failures: int = Field(description="Calls that failed, since the last that did not.")
     retry_at: datetime | None = Field(description="While the circuit is open: when the source is asked again.")
     paused_until: datetime | None = Field(description="Until when the provider asked to be left alone.")
-    in_flight: int = Field(description="Calls under way.", examples=[2])
-    waiting: int = Field(description="Calls that wait for their turn.", examples=[0])
+    in_flight: int = Field(description="Calls under way.")
+    waiting: int = Field(description="Calls that wait for their turn.")
 
 
 class SourceInfo(Schema):
     """One configured account."""
 
-    name: str = Field(description="Its name, as in the parameter `source`.", examples=["main"])
+    name: str = Field(description="Its name, as in the parameter `source`.")
     provider: str = Field(description="Its vendor.")
     filters: dict[str, str] = Field(
         description=(
@@ -224,7 +220,7 @@ class SourceInfo(Schema):
         ),
         examples=[{"since": "native", "type": "gateway", "workspace_id": "not_applicable"}],
     )
-    settle: float = Field(description="Seconds for which young events are held back from followers.", examples=[30])
+    settle: float = Field(description="Seconds for which young events are held back from followers.")
     health: SourceHealth | None = Field(description="How its calls fare; null for a source that makes none.")
     details: dict[str, Any] = Field(description="Settings in force, and what was learnt of the account.")
 
@@ -232,7 +228,7 @@ class SourceInfo(Schema):
 class Sources(Schema):
     """The sources that the caller may read."""
 
-    data: list[SourceInfo]
+    data: list[SourceInfo] = Field(description="The sources, sorted by name.")
 
 
 class Health(Schema):
@@ -244,15 +240,15 @@ class Health(Schema):
 class ProblemParameter(Schema):
     """One parameter at fault."""
 
-    parameter: str = Field(description="Its name.", examples=["since"])
-    message: str = Field(description="What is wrong with it and what to do.", examples=["must be earlier than until"])
+    parameter: str = Field(description="Its name.")
+    message: str = Field(description="What is wrong with it and what to do.")
 
 
 class ProblemSource(Schema):
     """One source that could not answer."""
 
-    name: str | None = Field(description="The source's name.", examples=["main"])
-    code: str = Field(description="What went wrong there.", examples=["source_unavailable"])
+    name: str | None = Field(description="The source's name.")
+    code: str = Field(description="What went wrong there.")
     detail: str = Field(description="The same in words.")
     provider_request_id: str | None = Field(description="The provider's id of the failed call, for its support.")
     retry_after: float | None = Field(description="Seconds after which to try again, where the provider named them.")
@@ -261,15 +257,12 @@ class ProblemSource(Schema):
 class Problem(Schema):
     """An error (RFC 9457)."""
 
-    type: str = Field(description="A stable URI reference of the kind of error.", examples=["/problems/invalid_window"])
-    title: str = Field(description="The kind of error in words.", examples=["The time window is not valid"])
-    status: int = Field(description="The HTTP status.", examples=[422])
-    detail: str = Field(
-        description="What happened in this case, and the remedy.",
-        examples=["since: must be earlier than until"],
-    )
-    instance: str = Field(description="The path that was called.", examples=["/events"])
-    code: str = Field(description="The kind of error as a stable word.", examples=["invalid_window"])
-    request_id: str = Field(description="Names this call in the gateway's log.", examples=[_REQUEST_ID])
+    type: str = Field(description="A stable URI reference of the kind of error.")
+    title: str = Field(description="The kind of error in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What happened in this case, and the remedy.")
+    instance: str = Field(description="The path that was called.")
+    code: str = Field(description="The kind of error as a stable word.")
+    request_id: str = Field(description="Names this call in the gateway's log.")
     errors: list[ProblemParameter] = Field(description="The parameters at fault, if any.")
     sources: list[ProblemSource] = Field(description="The sources that failed, if any.")

@@ -108,8 +108,20 @@ def test_errors_are_problems_and_the_frameworks_own_are_gone(document: dict[str,
             for code, example in content[1]["examples"].items():
                 codes.add(code)
                 assert PROBLEMS[code][0] == int(status)
-                TypeAdapter(schemas.Problem).validate_python(example["value"])
-    assert set(PROBLEMS) - codes == {"method_not_allowed", "request_timeout"}, "which no operation can answer with"
+                assert example == {"$ref": f"#/components/examples/{code}"}
+    # What is answered before it is known which operation is called.
+    assert set(PROBLEMS) - codes == {"bad_request", "method_not_allowed", "request_timeout"}
+    assert set(document["components"]["examples"]) == codes
+    for code, example in document["components"]["examples"].items():
+        found = TypeAdapter(schemas.Problem).validate_python(example["value"])
+        assert (found.code, found.status) == (code, PROBLEMS[code][0])
+        assert set(found.model_dump()) == set(example["value"])
+
+
+def test_whoever_can_do_something_wrong_is_told(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        assert any(status.startswith("4") for status in operation["responses"]) == ("/health/" not in name), name
+        assert "500" in operation["responses"]
 
 
 def test_keys_are_needed_but_for_health(document: dict[str, Any]) -> None:
@@ -125,12 +137,25 @@ def test_the_document_stands_anywhere_and_pages_by_itself(document: dict[str, An
     link = document["paths"]["/events"]["get"]["responses"]["200"]["links"]["NextPage"]
     assert link["operationId"] == "list_events"
     assert link["parameters"] == {"cursor": "$response.body#/page/next_cursor"}
+    taken = {
+        operation["operationId"]: {parameter["name"] for parameter in operation.get("parameters", ())}
+        for _, operation in operations(document)
+    }
+    links = [
+        link
+        for _, operation in operations(document)
+        for link in operation["responses"]["200"].get("links", {}).values()
+    ]
+    assert len(links) == 3
+    for link in links:
+        assert link["parameters"].keys() <= taken[link["operationId"]]
 
 
 def test_every_reference_and_tag_leads_somewhere(document: dict[str, Any]) -> None:
     for node in walk(document):
         if "$ref" in node:
-            assert node["$ref"].removeprefix("#/components/schemas/") in document["components"]["schemas"]
+            kind, name = node["$ref"].removeprefix("#/components/").split("/")
+            assert name in document["components"][kind]
     tags = {tag["name"] for tag in document["tags"]}
     assert {tag for _, operation in operations(document) for tag in operation["tags"]} == tags
 
@@ -140,7 +165,10 @@ def test_every_field_is_described_and_always_there(document: dict[str, Any]) -> 
         assert schema.get("description"), name
         assert set(schema["required"]) == set(schema["properties"]), name
         for field, described in schema["properties"].items():
-            assert described.get("description") or "$ref" in described or "items" in described, f"{name}.{field}"
+            assert described["description"].endswith("."), f"{name}.{field}"
+            assert "title" not in described
+            # What may be null is a list of types, or a schema or null: generators take anything else amiss.
+            assert all("$ref" in one or one == {"type": "null"} for one in described.get("anyOf", ()))
 
 
 @pytest.mark.parametrize("name", ["Event", "Actor", "Envelope", "Recipient", "Delivery"])
@@ -153,11 +181,40 @@ def test_the_schema_and_the_struct_have_the_same_fields(name: str) -> None:
             assert schema.model_fields[field_name].annotation == field.type, f"{name}.{field_name}"
 
 
-def test_the_examples_fit_their_schemas(document: dict[str, Any]) -> None:
-    for path, schema in (("/events", schemas.EventPage), ("/events/{event_id}", schemas.Event)):
-        content = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
-        found = TypeAdapter(schema).validate_python(content["example"])
-        assert set(found.model_dump()) == set(content["example"])
+ANSWERS = {
+    "list_events": schemas.EventPage,
+    "get_event": schemas.Event,
+    "count_events": schemas.Totals,
+    "list_event_types": schemas.EventTypes,
+    "list_sources": schemas.Sources,
+    "health_live": schemas.Health,
+    "health_ready": schemas.Health,
+}
+
+
+def test_every_answer_has_an_example_that_fits(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        for media_type, content in operation["responses"]["200"]["content"].items():
+            if media_type == "application/json":
+                found = TypeAdapter(ANSWERS[operation["operationId"]]).validate_python(content["example"])
+                assert set(found.model_dump()) == set(content["example"])
+            elif operation["operationId"] != "read_metrics":
+                texts = [content.get("example"), *(one["value"] for one in content.get("examples", {}).values())]
+                assert all(len(text) > 1000 for text in texts if text is not None), name
+                assert any(texts), name
+
+
+def test_fields_have_examples_where_the_sandbox_has_a_value(document: dict[str, Any]) -> None:
+    without = {
+        f"{name}.{field}"
+        for name, schema in document["components"]["schemas"].items()
+        for field, described in schema["properties"].items()
+        if "examples" not in described and not {"$ref", "items", "anyOf", "additionalProperties"} & described.keys()
+    }
+    assert without == {
+        "Event.raw", "PageInfo.scanned_to", "ProblemSource.provider_request_id", "SourceHealth.paused_until",
+        "SourceHealth.retry_at", "SourceStatus.reason", "Totals.value",
+    }  # fmt: skip
 
 
 @pytest.mark.anyio

@@ -13,7 +13,7 @@ from app.api.queries import no_parameters
 from app.api.security import requires
 from app.domain.caller import Caller
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["monitoring"])
 
 
 @router.get(

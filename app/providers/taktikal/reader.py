@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from operator import attrgetter, gt, lt
 
-from app.domain.order import Position, first_time, is_beyond
+from app.domain.order import Position, first_time
 from app.domain.times import DAY, SECOND
 from app.engine.windows import Window, WindowSizer, next_window
 from app.providers.base import Batch, Hint, Record, Span
@@ -22,21 +23,18 @@ class _Collector:
     """Turns processes into the records of a window, in reading order."""
 
     def __init__(self, source: str, span: Span, loader: Loader) -> None:
-        self._source, self._span, self._loader = source, span, loader
+        self._source, self._position, self._loader = source, span.position, loader
         self._ascending = span.query.ascending
+        self._is_beyond = gt if self._ascending else lt  # is_beyond, which would be called for each record
 
     def records(self, processes: Iterable[Process], window: Window) -> list[Record]:
+        start, end, is_beyond, position = window.start, window.end, self._is_beyond, self._position
         found: list[Record] = []
         for process in processes:
             records, bad = records_of(self._source, process)
             self._loader.bad += bad
-            found.extend(
-                record
-                for record in records
-                if window.start <= record.key[0] < window.end
-                and is_beyond(record.key, self._span.position, self._ascending)
-            )
-        found.sort(key=lambda record: record.key, reverse=not self._ascending)
+            found += [one for one in records if start <= one.key[0] < end and is_beyond(one.key, position)]
+        found.sort(key=attrgetter("key"), reverse=not self._ascending)
         return found
 
 

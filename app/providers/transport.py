@@ -1,0 +1,106 @@
+"""httpx's transport, over aiohttp's connections.
+
+httpx's own searches all of its connections on each call: a call costs twice the processor time of this one, and four
+times with 32 in flight (docs/performance.md). `httpx-aiohttp` does the same as this module, but calls a refused and a
+broken connection a timeout (`httpx_aiohttp.transport.AIOHTTP_EXC_MAP`, 0.1.12), and leaves the environment's proxies
+unused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+
+import aiohttp
+import httpx
+from yarl import URL
+
+_CHUNK = 64 * 1024  #: bytes
+
+#: aiohttp's exceptions, most special first, and httpx's for the same. A test holds it complete.
+EXCEPTIONS: Sequence[tuple[type[Exception], type[httpx.TransportError]]] = (
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientProxyConnectionError, httpx.ProxyError),
+    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
+    (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError),
+    (aiohttp.ClientConnectionError, httpx.ReadError),
+    (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
+    (aiohttp.ClientResponseError, httpx.RemoteProtocolError),
+    (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
+    (aiohttp.ClientError, httpx.NetworkError),
+)
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """`most`: connections at a time; `keepalive` in seconds. Proxies are those of the environment, certificates those
+    of httpx."""
+
+    def __init__(self, *, most: int, keepalive: float) -> None:
+        self._most, self._keepalive = most, keepalive
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises httpx.TransportError. The response's body is still to be read, as sent: encoded as it came."""
+        session = self._session or self._open()
+        limits: dict[str, float | None] = request.extensions.get("timeout", {})
+        with _translated():
+            response = await session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=request.headers,
+                data=request.content or None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    connect=limits.get("pool"), sock_connect=limits.get("connect"), sock_read=limits.get("read")
+                ),
+            )
+        return httpx.Response(
+            response.status, headers=list(response.raw_headers), stream=_Body(response), request=request
+        )
+
+    def _open(self) -> aiohttp.ClientSession:
+        # Made at the first call, for aiohttp wants the event loop to run.
+        connector = aiohttp.TCPConnector(
+            limit=self._most, keepalive_timeout=self._keepalive, ssl=httpx.create_ssl_context()
+        )
+        self._session = session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=True,
+        )
+        # aiohttp would send a GET again by itself where a kept connection turns out closed: repeating calls is
+        # `app.providers.http`'s, which counts them. There is no public switch; a test notices if this one goes.
+        session._retry_connection = False
+        return session
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _translated():
+            async for chunk in self._response.content.iter_chunked(_CHUNK):
+                yield chunk
+
+    async def aclose(self) -> None:
+        # A connection whose answer was read to its end is kept; any other is closed.
+        self._response.close() if not self._response.content.at_eof() else self._response.release()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError) as error:
+        for kind, theirs in EXCEPTIONS:
+            if isinstance(error, kind):
+                raise theirs(type(error).__name__) from error
+        raise

@@ -1,0 +1,60 @@
+"""Ask the gateway with httpx: all events that filters select, how many there are, or one event.
+
+python events.py all since=2026-05-01 type=recipient.signed type=envelope.completed > events.ndjson
+python events.py count type=notification.failed
+python events.py one EVENT_ID
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+TRIES = 5
+Filters = list[tuple[str, Any]]
+
+
+def get(gateway: httpx.Client, path: str, params: Filters) -> Any:
+    for left in reversed(range(TRIES)):
+        answer = gateway.get(path, params=params)
+        if answer.status_code not in (429, 503) or not left:
+            break
+        # Too many calls, or a source that is down: the gateway says after how many seconds to ask again.
+        time.sleep(int(answer.headers["Retry-After"]))
+    if answer.is_error:
+        # 401: no such key. 422: a parameter is wrong, and `detail` says which and why.
+        problem = answer.json()
+        sys.exit(f"{problem['status']} {problem['code']}: {problem['detail']}")
+    return answer.json()
+
+
+def events(gateway: httpx.Client, filters: Filters) -> Iterator[dict[str, Any]]:
+    page = get(gateway, "/events", [*filters, ("limit", "200")])
+    while True:
+        yield from page["data"]
+        cursor = page["page"]["next_cursor"]
+        if cursor is None:
+            return
+        page = get(gateway, "/events", [("cursor", cursor)])  # which remembers the filters
+
+
+def main(what: str, *given: str) -> None:
+    headers = {"Authorization": f"Bearer {os.environ['GATEWAY_KEY']}"}
+    with httpx.Client(base_url=os.environ["GATEWAY_URL"], headers=headers, timeout=60) as gateway:
+        if what == "one":
+            print(json.dumps(get(gateway, f"/events/{given[0]}", []), indent=2))
+            return
+        filters = [(name, value) for name, _, value in (one.partition("=") for one in given)]
+        if what == "count":
+            print(get(gateway, "/events/count", [*filters, ("exact", "true")])["value"])
+            return
+        for event in events(gateway, filters):
+            print(json.dumps(event))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Ask the gateway with curl and jq: all events that filters select, how many there are, or one event.
+#
+#   ./events.sh all since=2026-05-01 type=recipient.signed type=envelope.completed > events.ndjson
+#   ./events.sh count type=notification.failed
+#   ./events.sh one EVENT_ID
+set -eu
+. "$(dirname "$0")/gateway.sh"
+
+what=$1
+shift
+case $what in
+one)
+  page=$(get "/events/$1")
+  printf '%s\n' "$page" | jq .
+  ;;
+count)
+  page=$(get /events/count exact=true "$@")
+  printf '%s\n' "$page" | jq .value
+  ;;
+all)
+  page=$(get /events limit=200 "$@")
+  while :; do
+    printf '%s\n' "$page" | jq --compact-output '.data[]'
+    cursor=$(printf '%s\n' "$page" | jq --raw-output '.page.next_cursor // empty')
+    [ -n "$cursor" ] || break
+    page=$(get /events "cursor=$cursor") # which remembers the filters
+  done
+  ;;
+esac

@@ -1,0 +1,150 @@
+"""The answers that the OpenAPI document shows as its examples, asked of the sandbox at one fixed time.
+
+    python -m tests.clients.recording       # writes app/api/examples.json anew
+
+A test asks again and compares, so that the examples stay true answers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from app.api.examples import RECORDED
+from app.api.keys import ApiKey, hash_of
+from app.domain.caller import SCOPES
+from app.main import create_app
+from app.providers.base import CommonSettings, Source
+from app.providers.registry import find_providers, make_sources
+from app.sandbox.sandbox import Sandbox, start_sandbox
+from app.settings import Settings
+from tests.api.server import served
+from tests.worlds import SECRET, micros
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+#: Its three newest events have, together, every field that there is.
+WINDOW = {"since": "2026-05-01T00:00:00Z", "until": "2026-05-19T18:20:00Z"}
+REQUEST_ID = "8f14e45fceea167a5a36dedd4bea2543"
+
+FORMATS = ("ndjson", "csv", "ocsf", "cloudevents", "ecs")
+
+#: Keys by what they are for: all scopes, the least, and one whose rate is soon used up.
+KEYS = [
+    ApiKey("all", hash_of("all"), frozenset(SCOPES)),
+    ApiKey("reader", hash_of("reader"), frozenset({"events:read"})),
+    ApiKey("busy", hash_of("busy"), frozenset(SCOPES), rate="1/day"),
+]
+
+#: A cursor is sealed with a random number, and looks another way each time. Those of the examples are as true as all
+#: the rest: they were answered once.
+CURSOR = r"[A-Za-z0-9_-]{40,}"
+
+
+@contextmanager
+def sandbox() -> Iterator[Sandbox]:
+    """The sandbox that `serve --sandbox` starts, in which it is always NOW."""
+    with start_sandbox(clock=lambda: NOW) as running:
+        yield running
+
+
+def gateway(
+    running: Sandbox, env: Mapping[str, str] | None = None, *, more: Source | None = None, **settings: Any
+) -> FastAPI:
+    """A gateway over the sandbox. `env`: variables of the sources that differ; `more`: one more source."""
+    providers = find_providers([])
+    common = CommonSettings(clock=lambda: micros(NOW))
+    sources = make_sources(providers, {**running.env, **(env or {})}, [], common)
+    keys = "\n".join(key.line() for key in KEYS)
+    extra = [] if more is None else [more]
+    return create_app(
+        Settings(api_keys=keys, cursor_secret=SECRET, **settings), [*sources, *extra], providers=providers
+    )
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Asks a gateway that is served on a port, with a request id that is always the same."""
+
+    port: int
+
+    def get(
+        self, path: str, key: str | None = "all", headers: Mapping[str, str] | None = None, **params: Any
+    ) -> httpx.Response:
+        with self.client(key) as client:
+            return client.get(path, params=params, headers=dict(headers or {}))
+
+    def client(self, key: str | None = "all") -> httpx.Client:
+        headers = {"X-Request-ID": REQUEST_ID} | ({"Authorization": f"Bearer {key}"} if key else {})
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=60)
+
+
+@contextmanager
+def calling(app: FastAPI) -> Iterator[Caller]:
+    with served(app) as port:
+        yield Caller(port)
+
+
+def record_answers(running: Sandbox) -> dict[str, Any]:
+    """The examples of what calls answer, by the operation's id; exports by their format."""
+    with calling(gateway(running)) as caller:
+        get = caller.get
+        sources = get(
+            "/sources"
+        ).json()  # before any other call: what it learns of an account is no part of the example
+        page = get("/events", **WINDOW, limit=3).json()
+        narrow = {**WINDOW, "since": "2026-05-19T18:00:00Z"}
+        return {
+            "list_events": page,
+            "get_event": get(f"/events/{page['data'][0]['id']}").json(),
+            "count_events": get("/events/count", **WINDOW).json(),
+            "export_events": {form: get("/events/export", format=form, **narrow).text for form in FORMATS},
+            "stream_events": first_frames(caller, since=narrow["since"]),
+            "list_event_types": get("/event-types").json(),
+            "list_sources": sources,
+            "health_live": get("/health/live", None).json(),
+            "health_ready": get("/health/ready", None).json(),
+        }
+
+
+def first_frames(caller: Caller, since: str, frames: int = 2) -> str:
+    """What a stream sends first: the place where it begins, and the first event behind it."""
+    text = ""
+    with caller.client() as client, client.stream("GET", "/events/stream", params={"since": since}) as answer:
+        for chunk in answer.iter_text():
+            text += chunk
+            if text.count("\n\n") >= frames:
+                break
+    return "".join(f"{frame}\n\n" for frame in text.split("\n\n")[:frames])
+
+
+def record() -> dict[str, Any]:
+    """All examples: `answers` by operation, `problems` by code."""
+    from tests.clients.refusals import record_problems
+
+    with sandbox() as running:
+        return {"answers": record_answers(running), "problems": record_problems(running)}
+
+
+def settled(recorded: Any, member: str = "") -> Any:
+    """What must be the same each time: of cursors and of one wait, only their form."""
+    if isinstance(recorded, dict):
+        return {name: settled(value, name) for name, value in recorded.items()}
+    if isinstance(recorded, list):
+        return [settled(value) for value in recorded]
+    if isinstance(recorded, str):
+        pattern = rf"^{CURSOR}$" if member == "next_cursor" else rf"(?<=^id: ){CURSOR}$"  # the latter in a stream
+        text = re.sub(pattern, "a cursor", recorded, flags=re.MULTILINE)
+        return re.sub(r"try again in \d+ s", "try again in some s", text)
+    return recorded
+
+
+if __name__ == "__main__":
+    RECORDED.write_text(json.dumps(record(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

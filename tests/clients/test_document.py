@@ -1,0 +1,79 @@
+"""The committed OpenAPI document: what linters say of it, and whether its examples are true."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.clients.recording import RECORDED, WINDOW, calling, gateway, record, sandbox, settled
+from tests.clients.tools import DOCUMENT, HERE, ROOT, environment, npm_tool
+
+
+def redocly(document: Path) -> subprocess.CompletedProcess[str]:
+    config = str(ROOT / "openapi" / "redocly.yaml")
+    return lint(npm_tool("redocly"), "lint", str(document), "--config", config)
+
+
+def spectral(document: Path) -> subprocess.CompletedProcess[str]:
+    rules = str(ROOT / "openapi" / ".spectral.yaml")
+    return lint(npm_tool("spectral"), "lint", str(document), "--ruleset", rules, "--fail-severity", "hint")
+
+
+def lint(*command: str) -> subprocess.CompletedProcess[str]:
+    # redocly would ask its makers for a newer version of itself, and tell them of its use.
+    env = environment({"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"})
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+Lint = Callable[[Path], subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.parametrize("linter", [redocly, spectral])
+def test_the_linter_finds_nothing(linter: Lint) -> None:
+    done = linter(DOCUMENT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("linter", [redocly, spectral])
+def test_the_linter_would_find_a_fault(linter: Lint, tmp_path: Path) -> None:
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    document["paths"]["/events"]["get"]["operationId"] = "get_event"
+    example = document["paths"]["/events/count"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    example["sources"] = "none"
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    done = linter(file)
+    assert done.returncode == 1, done.stdout + done.stderr
+    told = (done.stdout + done.stderr).lower()
+    assert "operationid" in told.replace("-", "")
+    assert "example" in told
+
+
+def test_every_example_is_an_answer_that_the_sandbox_gives() -> None:
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+    assert settled(recorded) == settled(record()), "write them anew: python -m tests.clients.recording"
+
+
+def test_the_cursor_of_the_example_goes_on_behind_its_page() -> None:
+    page = json.loads(RECORDED.read_text(encoding="utf-8"))["answers"]["list_events"]
+    with sandbox() as running, calling(gateway(running)) as caller:
+        following = caller.get("/events", cursor=page["page"]["next_cursor"], limit=1000).json()
+        whole = caller.get("/events", **WINDOW, limit=1000).json()
+    ids = [event["id"] for event in [*page["data"], *following["data"]]]
+    assert ids[:1000] == [event["id"] for event in whole["data"]]
+
+
+def test_npm_can_install_the_tools_from_any_registry() -> None:
+    locked = json.loads((HERE / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    wanted = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    assert locked.pop("")["devDependencies"] == wanted
+    for name, package in locked.items():
+        # An address would be that of the registry of whoever made the file.
+        assert "resolved" not in package, name
+        assert package["integrity"].startswith("sha512-"), name
+    for name, version in wanted.items():
+        assert locked[f"node_modules/{name}"]["version"] == version

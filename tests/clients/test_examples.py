@@ -1,0 +1,244 @@
+"""The programs of `examples/`, as a user would run them, against a running gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.clients.story import KEY, SOME, Stage
+from tests.clients.tools import NODE_MODULES, ROOT, call, environment, node, npm_tool
+from tests.e2e.process import Running, serving
+
+EXAMPLES = ROOT / "examples"
+IN_FLIGHT = 3
+README = EXAMPLES / "README.md"
+
+
+@dataclass(frozen=True)
+class Program:
+    """`events` and `follow` of one language: the words to start each with."""
+
+    events: list[str]
+    follow: list[str]
+
+    def run(
+        self, command: list[str], *arguments: str, url: str, cwd: Path, key: str = KEY
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments],
+            env=environment({"GATEWAY_URL": url, "GATEWAY_KEY": key}),
+            cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+
+def python(_: Path) -> Program:
+    folder = EXAMPLES / "python"
+    return Program(*([sys.executable, "-W", "error", str(folder / f"{name}.py")] for name in ("events", "follow")))
+
+
+def typescript(folder: Path) -> Program:
+    sources = folder / "typescript"
+    shutil.copytree(EXAMPLES / "typescript", sources, ignore=shutil.ignore_patterns("node_modules", "built"))
+    compiler = npm_tool("tsc")
+    (sources / "node_modules").symlink_to(NODE_MODULES)
+    call(compiler, "--project", "tsconfig.json", cwd=sources)
+    return Program(*([node(), str(sources / "built" / f"{name}.js")] for name in ("events", "follow")))
+
+
+def shell(_: Path) -> Program:
+    for tool in ("curl", "jq"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not here, which the shell scripts need")
+    return Program(*([str(EXAMPLES / "shell" / f"{name}.sh")] for name in ("events", "follow")))
+
+
+@pytest.fixture(scope="module", params=[python, typescript, shell], ids=lambda make: make.__name__)
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    make: Callable[[Path], Program] = request.param
+    return make(tmp_path_factory.mktemp("program"))
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A gateway with little patience: two calls a second, and few at a time."""
+    env = {"GATEWAY_RATE": "2/second", "GATEWAY_MAX_IN_FLIGHT": str(IN_FLIGHT)}
+    with serving("--sandbox", cwd=tmp_path_factory.mktemp("strict"), env=env) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder as a user has it, with the TypeScript compiled."""
+    folder = tmp_path_factory.mktemp("copied") / "examples"
+    shutil.copytree(EXAMPLES, folder, ignore=shutil.ignore_patterns("spark", "node_modules", "built"))
+    typescript(folder.parent)
+    shutil.copytree(folder.parent / "typescript" / "built", folder / "typescript" / "built")
+    return folder
+
+
+def commands() -> list[tuple[str, str]]:
+    """(command, output) pairs of the console blocks of the README."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", README.read_text(), flags=re.MULTILINE | re.DOTALL)
+    pairs = [one.partition("\n") for block in blocks for one in block.split("$ ")[1:]]
+    return [(command, output) for command, _, output in pairs]
+
+
+@pytest.mark.parametrize(("command", "output"), commands(), ids=[command[:50] for command, _ in commands()])
+def test_a_command_of_the_readme(command: str, output: str, copied: Path, stage: Stage) -> None:
+    shell(copied)  # which skips where jq is missing
+    python_first = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    env = environment({"GATEWAY_URL": stage.url, "GATEWAY_KEY": KEY}) | python_first
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env=env, cwd=copied, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert words(done.stdout) == words(output)
+
+
+def words(output: str) -> list[str]:
+    """What of an output is the same each time: not the counts, nor an order that goes by them."""
+    return sorted(re.sub(r"^ *\d+", "a number", line) for line in output.splitlines())
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def window(stage: Stage) -> list[str]:
+    return [f"since={stage.since}", f"until={stage.until}"]
+
+
+def test_all_events_of_a_window(program: Program, stage: Stage, tmp_path: Path) -> None:
+    done = program.run(program.events, "all", *window(stage), url=stage.url, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lines(done.stdout) == stage.events
+    assert len(stage.events) > 400, "three pages or more"
+
+
+def test_filters_and_a_count(program: Program, stage: Stage, tmp_path: Path) -> None:
+    given = [*window(stage), "type=recipient.*", "type=envelope.created"]
+    done = program.run(program.events, "all", *given, url=stage.url, cwd=tmp_path)
+    wanted = [event for event in stage.events if event["type"].startswith(SOME)]
+    assert lines(done.stdout) == wanted
+    counted = program.run(program.events, "count", *given, url=stage.url, cwd=tmp_path)
+    assert counted.stdout == f"{len(wanted)}\n"
+
+
+def test_one_event(program: Program, stage: Stage, tmp_path: Path) -> None:
+    done = program.run(program.events, "one", stage.events[7]["id"], url=stage.url, cwd=tmp_path)
+    assert json.loads(done.stdout) == stage.events[7]
+
+
+def test_what_is_wrong_is_said(program: Program, stage: Stage, tmp_path: Path) -> None:
+    for command, arguments in ((program.events, ["all"]), (program.follow, ["trail.ndjson"])):
+        nobody = program.run(command, *arguments, url=stage.url, cwd=tmp_path, key="nobody")
+        assert nobody.returncode == 1
+        assert nobody.stderr.startswith("401 unauthenticated: ")
+        wrong = program.run(command, *arguments, "since=yesterday", url=stage.url, cwd=tmp_path)
+        assert wrong.returncode == 1
+        assert wrong.stderr.startswith("422 invalid_parameter: since: must be")
+        assert nobody.stdout + wrong.stdout == ""
+
+
+def test_following_appends_what_is_new(program: Program, stage: Stage, tmp_path: Path) -> None:
+    trail = tmp_path / "trail.ndjson"
+    first = program.run(program.follow, str(trail), f"since={stage.since}", url=stage.url, cwd=tmp_path)
+    assert (first.returncode, first.stdout, first.stderr) == (0, "", "")
+    # As if it had been stopped long ago: cut back to the first page, with the cursor that was kept then.
+    some = lines(trail.read_text())[:200]
+    answer = httpx.get(
+        f"{stage.url}/events",
+        params={"follow": "true", "order": "asc", "limit": 200, "since": stage.since},
+        headers={"Authorization": f"Bearer {KEY}"},
+    ).json()
+    assert answer["data"] == some
+    trail.write_text("".join(f"{json.dumps(event)}\n" for event in some))
+    (tmp_path / "trail.ndjson.cursor").write_text(answer["page"]["next_cursor"])
+    for _ in range(2):
+        again = program.run(program.follow, str(trail), url=stage.url, cwd=tmp_path)
+        assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    found = [event["id"] for event in lines(trail.read_text())]
+    assert len(found) == len(set(found))
+    truth = [event["id"] for event in reversed(stage.events)]
+    assert found[: len(truth)] == truth
+
+
+@contextmanager
+def following(program: Program, strict: Running, stage: Stage, folder: Path) -> Iterator[Callable[[str], bool]]:
+    """Runs `follow` meanwhile, which must succeed in the end. Yields what tells whether it has met a problem."""
+    met_before = problems(strict)
+    ended: list[subprocess.CompletedProcess[str]] = []
+
+    def follow() -> None:
+        ended.append(program.run(program.follow, "trail.ndjson", f"since={stage.until}", url=strict.url, cwd=folder))
+
+    def has_met(code: str) -> bool:
+        assert thread.is_alive()
+        return problems(strict)[code] > met_before[code]
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield has_met
+    finally:
+        thread.join(120)
+    assert (ended[0].returncode, ended[0].stderr) == (0, "")
+    assert lines((folder / "trail.ndjson").read_text())
+
+
+def test_too_many_calls_are_waited_out(program: Program, strict: Running, stage: Stage, tmp_path: Path) -> None:
+    with (
+        httpx.Client(headers={"Authorization": f"Bearer {KEY}"}) as other,
+        following(program, strict, stage, tmp_path) as has_met,
+    ):
+        # Somebody else with the same key leaves nothing of its rate.
+        while not has_met("rate_limited"):
+            other.get(f"{strict.url}/event-types")
+
+
+def test_a_gateway_that_cannot_answer_is_waited_for(
+    program: Program, strict: Running, stage: Stage, tmp_path: Path
+) -> None:
+    with ExitStack() as streams:
+        for _ in range(IN_FLIGHT):
+            while True:
+                stream = httpx.stream("GET", f"{strict.url}/events/stream", headers={"Authorization": f"Bearer {KEY}"})
+                if streams.enter_context(stream).status_code == 200:
+                    break
+                time.sleep(1)
+        with following(program, strict, stage, tmp_path) as has_met:
+            while not has_met("overloaded"):
+                time.sleep(0.05)
+            streams.close()
+
+
+def problems(gateway: Running) -> Counter[str]:
+    """The problems that others have met than the one who uses up the rate, from the log; who is turned away for lack of
+    room has no route yet. The log's last line may be half written.
+    """
+    text = gateway.errors.read_text()
+    entries = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
+    return Counter(entry["code"] for entry in entries if entry.get("code") and entry["route"] != "/event-types")
+
+
+def test_each_is_short() -> None:
+    for folder in ("python", "typescript", "shell"):
+        for file in (EXAMPLES / folder).iterdir():
+            if file.suffix in (".py", ".ts", ".sh"):
+                assert len(file.read_text().splitlines()) <= 60, file
