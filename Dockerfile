@@ -1,18 +1,31 @@
-# Two stages: pip and the build backend stay in the first, the second holds Python, the environment and nothing else.
-FROM python:3.11-slim AS build
+# Two stages: pip and the build backend stay in the first; the second holds Python, the environment and nothing else.
+# Nothing is compiled (deploy/install-runtime takes wheels only), so that no compiler is in either.
+#
+# BASE can be pinned to what was tested, as it is when the image is built for production:
+#   docker build --build-arg BASE=python:3.11-slim@sha256:... .
+# EXTRAS adds optional parts, space-separated: otel (traces), subnoto-tunnel (the vendor's SDK in place of its proxy):
+#   docker build --build-arg EXTRAS="otel subnoto-tunnel" .
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS build
+ARG EXTRAS=""
 WORKDIR /src
 COPY pyproject.toml README.md requirements.lock ./
-COPY deploy/install-runtime deploy/install-runtime
+COPY deploy/install-runtime deploy/requirements-*.lock deploy/
 COPY app app
-RUN deploy/install-runtime /opt/gateway python3 && /opt/gateway/bin/python -m pip uninstall --quiet --yes pip setuptools
+RUN deploy/install-runtime /opt/gateway python3 ${EXTRAS} \
+    && /opt/gateway/bin/python -m pip uninstall --quiet --yes pip setuptools
 
-FROM python:3.11-slim
-RUN useradd --system --uid 10001 --no-create-home gateway
+FROM ${BASE}
+RUN groupadd --system --gid 10001 gateway \
+    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent gateway
 COPY --from=build /opt/gateway /opt/gateway
+# Nothing is written but what several workers share under /tmp: the root file system can be read-only.
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-USER 10001
+WORKDIR /opt/gateway
+USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", \
+HEALTHCHECK --interval=10s --timeout=3s --start-period=15s CMD ["python", "-c", \
     "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=2)"]
 ENTRYPOINT ["audit-gateway"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports openapi format lock browser clients release-document bench-calls fuzz runtime clean
+.PHONY: help setup serve test lint types imports openapi format lock browser clients spark release-document bench-calls fuzz runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,15 @@ $(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json
 	PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-clients/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
+# Not part of `make test`: 700 MB to install, and two minutes.
+spark: .venv-spark/.ready ## run the test of examples/spark, in a .venv-spark of its own (700 MB; Java 17)
+	$(BIN)/python -m pytest tests/e2e/test_spark.py
+
+.venv-spark/.ready: examples/spark/requirements.txt | setup
+	$(PYTHON) -m venv .venv-spark
+	PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-spark/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
 format: setup ## put the code into the project's form
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format --quiet
@@ -90,6 +99,9 @@ fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
 lock: setup ## resolve the dependencies anew
 	$(BIN)/pip-compile $(LOCK) --all-extras --output-file requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	for extra in otel subnoto-tunnel; do $(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock \
+	  --extra $$extra --output-file deploy/requirements-$$extra.lock pyproject.toml || exit 1; done
+	$(BIN)/pip-compile $(LOCK) --output-file examples/spark/requirements.txt examples/spark/requirements.in
 	$(BIN)/pip-compile $(LOCK) --output-file tests/clients/requirements.txt tests/clients/requirements.in
 LOCK := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
@@ -98,4 +110,4 @@ runtime: ## what the container image holds, into DIR: make runtime DIR=/tmp/gate
 	deploy/install-runtime "$(DIR)" "$(PYTHON)"
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) .venv-clients $(CLIENTS)/node_modules .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-spark $(CLIENTS)/node_modules .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from app.domain.errors import SourceError, SourceForbidden
 from app.providers.base import Finding, Spent
 from app.providers.subnoto.client import PAGE_SIZE, LogQuery, SubnotoClient
 from app.providers.subnoto.facts import Facts
-from app.providers.subnoto.settings import SubnotoSettings
+from app.providers.subnoto.settings import BASE_URLS, SubnotoSettings
 
 _PAGES = 20  #: of the newest records, to see how far times run back
 
@@ -55,6 +58,19 @@ def _learnt(facts: Facts, settings: SubnotoSettings) -> list[Finding]:
     else:
         findings.append(Finding("skew", "ok", f"{found}; allowed for: {settings.skew:g} s"))
     return findings
+
+
+def tunnel_finding(tunnel: Mapping[str, Any]) -> Finding:
+    """How the calls of the probe went out, by the tunnel's own description."""
+    if not tunnel["encrypted"]:
+        found = "requests are signed, not encrypted: the vendor's SDK leaves that out towards this machine"
+        return Finding("tunnel", "warning", found, f"SUBNOTO_BASE_URL={BASE_URLS['tunnel']}")
+    if tunnel["session"] == "none":
+        return Finding("tunnel", "failed", "no session with the enclave could be begun", "SUBNOTO_BASE_URL")
+    attestation = tunnel["attestation"]
+    if attestation is None:
+        return Finding("tunnel", "unknown", "encrypted; the vendor's SDK says nothing of the enclave's attestation")
+    return Finding("tunnel", "ok", f"encrypted; the enclave's attestation: {attestation}")
 
 
 _SHAPES = (("total", "total_shape"), ("author", "author_shape"), ("timestamp in", "timestamp_shape"))

@@ -1,20 +1,25 @@
 """Settings of a Subnoto source.
 
 `proxy` is the Encryption Proxy that the customer runs: plain HTTP, `Authorization: Bearer ACCESS:SECRET`. The enclave
-itself takes no plain JSON (vendor's page on API security).
+itself takes no plain JSON (vendor's page on API security); `tunnel` reaches it through the vendor's SDK.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 
 from app.providers.settings import SourceSettings, header_safe
 
 #: Vendor's reference page: `envelope` and `team`; the newer API lists `user` and `dataroom`, which may not answer yet.
 CATEGORIES = ("envelope", "team", "user", "dataroom")
+
+#: Where each transport leads unless `base_url` says otherwise.
+BASE_URLS = {"proxy": "http://localhost:8080", "tunnel": "https://enclave.subnoto.com"}
 
 VARIABLES = {
     "base_url": "SUBNOTO_BASE_URL",
@@ -30,8 +35,8 @@ VARIABLES = {
 HELP = {
     "SUBNOTO_ACCESS_KEY": "access key of a team API key (Settings > API keys); adds a source",
     "SUBNOTO_SECRET_KEY": "the secret that belongs to it",
-    "SUBNOTO_BASE_URL": "where the Encryption Proxy listens; default http://localhost:8080",
-    "SUBNOTO_TRANSPORT": "proxy (default)",
+    "SUBNOTO_BASE_URL": "the Encryption Proxy, default http://localhost:8080; or the tunnel's enclave",
+    "SUBNOTO_TRANSPORT": "proxy (default), or tunnel: the vendor's SDK, no proxy needed",
     "SUBNOTO_CATEGORIES": "log categories to read, comma-separated; default envelope,team",
     "SUBNOTO_SKEW": "seconds by which timestamps may run back against insertion; default 120",
     "SUBNOTO_CONCURRENCY": "calls at a time; default GATEWAY_SOURCE_CONCURRENCY",
@@ -40,20 +45,27 @@ HELP = {
 
 
 class SubnotoSettings(SourceSettings):
-    base_url: str = "http://localhost:8080"
     access_key: SecretStr
     secret_key: SecretStr
-    transport: Literal["proxy"] = "proxy"
+    transport: Literal["proxy", "tunnel"] = "proxy"
     categories: tuple[str, ...] = ("envelope", "team")
     skew: float = 120.0
 
     _keys_fit_headers = field_validator("access_key", "secret_key")(header_safe)
 
-    @field_validator("transport", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _is_built(cls, value: object) -> object:
-        if value == "tunnel":
-            raise ValueError("tunnel is not built yet; run the vendor's Encryption Proxy and set proxy")
+    def _base_url_of_transport(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # An unknown transport is refused by its own field.
+        default = BASE_URLS.get(str(values.get("transport", "proxy")), BASE_URLS["proxy"])
+        return {"base_url": default, **values}
+
+    @field_validator("transport")
+    @classmethod
+    def _fits_the_tunnel(cls, value: str, info: ValidationInfo) -> str:
+        base_url, secret_key = info.data.get("base_url"), info.data.get("secret_key")
+        if value == "tunnel" and base_url is not None and secret_key is not None:
+            _check_tunnel(base_url, secret_key)
         return value
 
     @field_validator("categories", mode="before")
@@ -93,3 +105,33 @@ class SubnotoSettings(SourceSettings):
     def from_table(cls, table: Mapping[str, Any]) -> Self:
         """From a table of the TOML file. Raises ConfigurationError naming the key."""
         return cls.read(table, {name: name for name in cls.model_fields})
+
+
+def sdk_encrypts(base_url: str) -> bool:
+    """Whether the vendor's SDK encrypts what it sends there: not where the host has one of these names *in* it."""
+    host = urlsplit(base_url).hostname or ""
+    return "localhost" not in host and "127.0.0.1" not in host
+
+
+def _check_tunnel(base_url: str, secret_key: SecretStr) -> None:
+    """Raises ValueError where the SDK would fail, or send in the clear."""
+    try:
+        bytes.fromhex(secret_key.get_secret_value())
+    except ValueError:
+        raise ValueError("tunnel signs with the secret key, which must then be hexadecimal digits") from None
+    parts = urlsplit(base_url)
+    if parts.path:
+        # The SDK knows its own paths, and encrypts none but them.
+        raise ValueError("tunnel needs a base URL without a path, such as https://enclave.subnoto.com")
+    local = _is_loopback(parts.hostname or "")
+    if not local and not sdk_encrypts(base_url):
+        raise ValueError("tunnel would not encrypt: the vendor's SDK takes the base URL's host for this machine")
+    if not local and parts.scheme != "https":
+        raise ValueError("tunnel needs an https base URL, but on this machine")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from app.domain.errors import SourceForbidden
+from app.domain.errors import ConfigurationError, SourceForbidden
 from app.domain.query import Query
 from app.domain.times import SECOND
 from app.engine.filters import matches_type
@@ -19,10 +19,13 @@ from app.providers.http import ProviderHttp
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, type_of
-from app.providers.subnoto.probe import probe
+from app.providers.subnoto.probe import probe, tunnel_finding
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.record import SubnotoRecord, read_locator
 from app.providers.subnoto.settings import SubnotoSettings
+
+if TYPE_CHECKING:
+    from app.providers.subnoto.tunnel import Tunnel
 
 FILTERS: Mapping[str, FilterSupport] = {
     "since": "gateway",
@@ -47,12 +50,11 @@ _SCOPED = "envelope"
 
 
 class SubnotoSource:
-    """Implements `app.providers.base.Source`."""
+    """Implements `app.providers.base.Source`. Raises ConfigurationError where the transport lacks its library."""
 
     provider = "subnoto"
 
     def __init__(self, name: str, settings: SubnotoSettings, common: CommonSettings) -> None:
-        keys = f"{settings.access_key.get_secret_value()}:{settings.secret_key.get_secret_value()}"
         self.name = name
         self.filters = FILTERS
         common = settings.over(common)
@@ -60,9 +62,14 @@ class SubnotoSource:
         self._settings = settings
         self._clock = common.clock or (lambda: time.time_ns() // 1000)
         self._facts = Facts(self._clock)
-        headers = {"authorization": f"Bearer {keys}"}
+        self._tunnel = _open_tunnel(settings, common) if settings.transport == "tunnel" else None
         self._http = ProviderHttp(
-            settings.base_url, common, name=name, headers=headers, on_answer=self._facts.learnt.note_clock
+            settings.base_url,
+            common,
+            name=name,
+            headers=None if self._tunnel else _bearer(settings),  # the tunnel signs instead
+            transport=self._tunnel,
+            on_answer=self._facts.learnt.note_clock,
         )
         self._client = SubnotoClient(self._http)
 
@@ -160,12 +167,14 @@ class SubnotoSource:
                 return records
 
     async def probe(self, spent: Spent) -> Sequence[Finding]:
-        return await probe(self._client, self._settings, self._facts, spent)
+        findings = await probe(self._client, self._settings, self._facts, spent)
+        return findings if self._tunnel is None else [*findings, tunnel_finding(self._tunnel.describe())]
 
     def describe(self) -> dict[str, Any]:
         return {
             "categories": list(self._settings.categories),
             "transport": self._settings.transport,
+            **({} if self._tunnel is None else {"tunnel": self._tunnel.describe()}),
             "skew_seconds": self._settings.skew,
             "settle_seconds": self.settle,
             "learnt": self._facts.describe(),
@@ -176,3 +185,20 @@ class SubnotoSource:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+def _bearer(settings: SubnotoSettings) -> dict[str, str]:
+    keys = f"{settings.access_key.get_secret_value()}:{settings.secret_key.get_secret_value()}"
+    return {"authorization": f"Bearer {keys}"}
+
+
+def _open_tunnel(settings: SubnotoSettings, common: CommonSettings) -> Tunnel:
+    # Only here: the SDK is an optional extra, and takes most of a second to import.
+    try:
+        from app.providers.subnoto.tunnel import Tunnel
+    except ImportError:
+        raise ConfigurationError(
+            "SUBNOTO_TRANSPORT: tunnel needs the vendor's SDK, which is not here (or not in the version that fits):"
+            ' pip install "audit-gateway[subnoto-tunnel]"'
+        ) from None
+    return Tunnel(settings, common)

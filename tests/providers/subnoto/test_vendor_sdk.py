@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from http_message_signatures import HTTPMessageSigner, algorithms
 from subnoto_api_client import SubnotoClient, SubnotoConfig
 from subnoto_api_client.generated.api.logs import post_public_logs_list
 from subnoto_api_client.generated.api.utils import post_public_utils_whoami
@@ -197,6 +199,43 @@ async def test_a_signature_grows_stale(served: tuple[Emulator, str], monkeypatch
     answer = await send_signed(emulator, base_url)
     assert answer.status_code == 401
     assert "X-Timestamp" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("seconds", [-400, 400])
+async def test_a_signature_is_judged_by_its_own_time_too(served: tuple[Emulator, str], seconds: int) -> None:
+    """`X-Timestamp` is fresh here, and covered by the signature: only `created` is not of now."""
+    emulator, base_url = served
+    options = emulator.options
+    url = f"{base_url}/public/logs/list"
+    headers = signature_utils.sign_request_headers(url, "POST", BODY, options.access_key, options.secret_key, {})
+    unsigned = {name: value for name, value in headers.items() if not name.startswith("Signature")}
+    answers = []
+    for created in (0, seconds):
+        message = SimpleNamespace(method="POST", url=url, headers=dict(unsigned))
+        signer = HTTPMessageSigner(
+            signature_algorithm=algorithms.HMAC_SHA256,
+            key_resolver=signature_utils.SubnotoHTTPSignatureKeyResolver(options.access_key, options.secret_key),
+        )
+        signer.sign(
+            message,
+            key_id=options.access_key,
+            created=datetime.fromtimestamp(int(time.time()) + created),
+            covered_component_ids=("x-timestamp", "@authority", "content-type", "content-digest", "content-length"),
+            label="team",
+        )
+        async with httpx.AsyncClient() as client:
+            answers.append(await client.post(url, content=BODY, headers=message.headers))
+    assert [answer.status_code for answer in answers] == [200, 401]
+    assert answers[1].json()["error"]["message"] == "The signature is too old, or of a time to come"
+
+
+async def test_a_secret_that_is_not_hexadecimal_signs_nothing() -> None:
+    emulator = Emulator(EmulatorOptions(events=10, secret_key="words"))
+    with serve(emulator.app) as base_url:
+        async with sdk(emulator, base_url, secret_key="ab" * 32) as client:
+            answer = await listed(client, {"category": "team"})
+    assert isinstance(answer, PostPublicLogsListResponse401)
+    assert answer.error.code == "AUTHENTICATION_ERROR"
 
 
 async def test_no_credentials(served: tuple[Emulator, str]) -> None:

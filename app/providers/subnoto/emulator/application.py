@@ -1,4 +1,4 @@
-"""The emulator as an ASGI application: `POST /public/logs/list` and `POST /public/utils/whoami`."""
+"""The emulator as an ASGI application: `POST /public/logs/list` and `/public/utils/whoami`, and the tunnel to them."""
 
 import json
 from collections.abc import Iterable
@@ -23,11 +23,12 @@ from .entrance import why_refused
 from .history import History
 from .options import EmulatorOptions
 from .records import Record
+from .tunnel import Tunnels, wrapped
 from .vocabulary import EXTRA_CATEGORIES
 
 
 class Emulator:
-    """A Subnoto team. `app` is what to serve; `history`, `calls`, `faults` and `latency` are for tests.
+    """A Subnoto team. `app` is what to serve; `history`, `calls`, `faults`, `latency` and `tunnels` are for tests.
 
     `records`: a history given whole, in order of insertion, in place of the generated one.
     """
@@ -44,12 +45,14 @@ class Emulator:
         self.clock = clock or utc_now
         self.history = History(self.options, self.clock)
         self.history.insert(records or [])
+        self.tunnels = Tunnels()
         self._request_ids = Identifiers(options.seed, "request")
         self._errors = 0
         self._shuffle = Random(mix_text(options.seed, "ties"))
         routes = [
             Route("/public/logs/list", self._list_logs, methods=["POST"]),
             Route("/public/utils/whoami", self._whoami, methods=["POST"]),
+            Route("/tunnel/session", self.tunnels.handshake, methods=["POST"]),
         ]
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
         self.app = Instrumented(Starlette(routes=routes, exception_handlers=handlers), self.clock)
@@ -86,7 +89,7 @@ class Emulator:
 
     async def _whoami(self, request: Request) -> Response:
         await self._admit(request)
-        return _json({**self.history.account.team, "accessKey": self.options.access_key})
+        return wrapped(request, _json({**self.history.account.team, "accessKey": self.options.access_key}))
 
     async def _list_logs(self, request: Request) -> Response:
         body = parse_list_body(await self._admit(request), self.options)
@@ -102,16 +105,16 @@ class Emulator:
             answer["totalCount"] = total
         if self.options.totals in ("pagination", "both"):
             answer["pagination"] = _pagination(total, body)
-        return _json(answer)
+        return wrapped(request, _json(answer))
 
     async def _admit(self, request: Request) -> Any:
-        """Check the credentials, then read the JSON body."""
+        """Check the credentials, then read the JSON body, out of the tunnel where it came through one."""
         body = await request.body()
         refusal = why_refused(request, body, self.options.access_key, self.options.secret_key)
         if refusal is not None:
             raise VendorError(401, "AUTHENTICATION_ERROR", refusal)
         try:
-            return json.loads(body)
+            return json.loads(self.tunnels.unwrap(request, body))
         except ValueError:
             raise invalid([("", "The body is not valid JSON")]) from None
 
@@ -160,14 +163,12 @@ class Emulator:
             call_of(request).refused = error.message if error.details is None else str(error.details)
         self._errors += 1
         now = self.clock().astimezone(UTC)
-        return _json(
-            error.body(
-                request_id=self._request_ids.uuid(self._errors),
-                timestamp=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                path=request.url.path,
-            ),
-            error.status,
+        body = error.body(
+            request_id=self._request_ids.uuid(self._errors),
+            timestamp=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            path=request.url.path,
         )
+        return wrapped(request, _json(body, error.status))
 
     async def _unknown_path(self, request: Request, error: HTTPException) -> Response:
         return await self._error(request, VendorError(404, "NOT_FOUND", "Route not found", refused=True))

@@ -19,6 +19,8 @@ _SUGGESTIONS = {
     "LOG_CATEGORY_NOT_IMPLEMENTED": "Use one of the categories envelope and team.",
     "ENVELOPE_NOT_FOUND": "Check the envelope UUID.",
     "WORKSPACE_NOT_FOUND": "Check the workspace UUID.",
+    "TUNNEL_SESSION_NOT_FOUND": "Begin a new session.",
+    "TUNNEL_ERROR": "Begin a new session.",
     "NOT_FOUND": "Check the path and the method.",
 }
 

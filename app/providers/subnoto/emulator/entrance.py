@@ -57,7 +57,11 @@ def _why_signature_refused(request: Request, body: bytes, access_key: str, secre
     values["@authority"] = headers.get("host", "").lower()
     lines = [f'"{name}": {values[name]}' for name in components]
     lines.append(f'"@signature-params": {described["parameters"]}')
-    expected = hmac.new(bytes.fromhex(secret_key), "\n".join(lines).encode(), hashlib.sha256).digest()
+    try:
+        key = bytes.fromhex(secret_key)
+    except ValueError:
+        return "This key's secret is not hexadecimal: it signs nothing"
+    expected = hmac.new(key, "\n".join(lines).encode(), hashlib.sha256).digest()
     if not hmac.compare_digest(_decoded(signed["signature"]), expected):
         return "Invalid signature"
     return None
@@ -69,7 +73,7 @@ def _why_stale(milliseconds: str, created: str) -> str | None:
     if not milliseconds.isdigit() or abs(int(milliseconds) / 1000 - now) > _FRESH_SECONDS:
         return "X-Timestamp is missing or too far from now"
     if not created.isdigit() or abs(int(created) - now) > _FRESH_SECONDS:
-        return "The signature is too old"
+        return "The signature is too old, or of a time to come"
     return None
 
 

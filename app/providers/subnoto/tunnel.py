@@ -1,0 +1,247 @@
+"""The way into Subnoto's enclave without a proxy: the vendor's SDK as a transport under `ProviderHttp`.
+
+The SDK (`subnoto-api-client`, pinned to 2.16.1) signs every request (RFC 9421), and towards anything but
+`localhost` and `127.0.0.1` it encrypts them, too, in an Oak session that it begins by verifying the enclave's
+attestation. What it does not do is done around it here:
+
+- Its transport reads `response.request`, which httpx 0.28 sets only later: it is set before (`_Wire`).
+- It reads encrypted answers whole, whatever their size: they are read before it, within our bound. What is decrypted
+  is never longer than what was encrypted.
+- After a handshake that failed or was broken off, its session manager can never be used again: it is reset.
+- It renews a lost session only where the answer that says so is encrypted, which it can hardly be; and it would then
+  pull the session from under the other calls. Here a lost session is left with its lane: calls under way finish on it,
+  new ones begin another (`Tunnel`).
+- It takes a plain answer to an encrypted question. Only errors may be plain here.
+
+The sessions' native objects belong to the thread that made them (they panic elsewhere, even when they are freed), so
+that their work cannot leave the event loop. It is small: they do no I/O of their own, and decrypt a page in a fraction
+of a millisecond.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+from subnoto_api_client.session import SessionManager
+from subnoto_api_client.transport import TunnelTransport
+from subnoto_api_client.types import SubnotoConfig, SubnotoError, is_tunnel_error
+
+from app.domain.errors import SourceFailed
+from app.providers.answers import read_body, word
+from app.providers.base import CommonSettings
+from app.providers.subnoto.settings import SubnotoSettings, sdk_encrypts
+
+_HANDSHAKE = "/tunnel/session"
+_ENCRYPTED = "x-subnoto-encrypted-response"
+_KEEPALIVE = 30.0  #: seconds
+_SHORT = 8192  #: bytes; an answer that says that the session is lost is no longer
+
+#: Headers that speak of a body that is no longer there.
+_OF_THE_BODY = frozenset({"content-length", "content-encoding", "transfer-encoding"})
+
+
+class SessionLost(Exception):
+    """The enclave knows no such session (any more)."""
+
+
+class HandshakeRefused(Exception):
+    """The enclave answered the handshake with a status that is no success."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+class Tunnel(httpx.AsyncBaseTransport):
+    """Sends what `ProviderHttp` sends, signed and (but to this machine) encrypted.
+
+    A lost session is renewed once per request; that repetition is not counted as a call. Raises httpx's errors, and
+    SourceFailed where the enclave does not prove what it is or an answer cannot be decrypted. `attested=False` does
+    without the proof and is for tests: no setting leads to it."""
+
+    def __init__(self, settings: SubnotoSettings, common: CommonSettings, *, attested: bool = True) -> None:
+        self.encrypts = sdk_encrypts(settings.base_url)
+        self._keys = (settings.access_key.get_secret_value(), settings.secret_key.get_secret_value())
+        self._config = SubnotoConfig(*self._keys, settings.base_url, unattested=not attested)
+        self._wire = _Wire(common)
+        self._handshakes = httpx.AsyncClient(
+            transport=self._wire,
+            timeout=httpx.Timeout(common.read_timeout, connect=common.connect_timeout),
+            headers={"accept-encoding": "identity"},
+            trust_env=False,
+        )
+        # Made by the first call: a session belongs to the thread that made it, and the settings are read in any.
+        self._lane: _Lane | None = None
+        self._opened = 0
+        self._attestation: str | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        for _ in range(2):
+            lane = self._lane = self._lane or self._new_lane()
+            lane.users += 1
+            try:
+                response = await lane.handle_async_request(request)
+                self._note(lane)
+                return await self._judged(response)
+            except SessionLost:
+                self._leave(lane)
+            except HandshakeRefused as refused:
+                return _answer_to_handshake(refused.response)
+            except SubnotoError:
+                # Its text may quote the answer.
+                self._leave(lane)
+                raise SourceFailed("the enclave's answer cannot be decrypted, or its handshake does not end") from None
+            finally:
+                lane.users -= 1
+                if lane.users == 0 and lane is not self._lane:
+                    lane.session_manager.destroy()
+        raise httpx.NetworkError("the enclave forgets its sessions")
+
+    async def _judged(self, response: httpx.Response) -> httpx.Response:
+        """The answer as the SDK left it, to be read anew. Raises SessionLost, SourceFailed."""
+        if response.is_closed:  # decrypted
+            return _unread(response, response.content)
+        if self.encrypts and response.is_success:
+            await response.aclose()
+            raise SourceFailed("the enclave's answer did not come through the tunnel")
+        if response.status_code != 401:
+            return response
+        try:
+            body = await read_body(response, self._wire.most)
+        finally:
+            await response.aclose()
+        if _says_that_it_is_lost(body):
+            raise SessionLost
+        return _unread(response, body)
+
+    def describe(self) -> dict[str, Any]:
+        """For `GET /sources`. `attestation` is the SDK's word for the last one that was verified."""
+        is_open = self._lane is not None and self._lane.session_manager.get_session_id() is not None
+        return {
+            "encrypted": self.encrypts,
+            "session": "open" if is_open else "none",
+            "sessions_opened": self._opened,
+            "attestation": self._attestation,
+        }
+
+    async def aclose(self) -> None:
+        if self._lane is not None:
+            self._lane.session_manager.destroy()
+            self._lane = None
+        await self._wire.aclose()
+
+    def _new_lane(self) -> _Lane:
+        return _Lane(_Sessions(self._config, self._handshakes), *self._keys, self._wire)
+
+    def _leave(self, lane: _Lane) -> None:
+        # Of many calls that lose one session, the first begins the next.
+        if self._lane is lane:
+            self._lane = None
+
+    def _note(self, lane: _Lane) -> None:
+        sessions = lane.session_manager
+        if sessions.fresh:
+            sessions.fresh = False
+            self._opened += 1
+            status = sessions.get_attestation_status()
+            self._attestation = None if status is None else word(status)
+
+
+class _Wire(httpx.AsyncHTTPTransport):
+    """What really goes out: under the SDK, for all sessions."""
+
+    def __init__(self, common: CommonSettings) -> None:
+        super().__init__(
+            limits=httpx.Limits(max_connections=common.max_concurrency, keepalive_expiry=_KEEPALIVE),
+        )
+        self.most = common.max_answer_bytes
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        response.request = request
+        if request.url.path != _HANDSHAKE and _ENCRYPTED not in response.headers:
+            return response
+        try:
+            body = await read_body(response, self.most)
+        finally:
+            await response.aclose()
+        return _unread(response, body)
+
+
+class _OnTheWire(httpx.AsyncHTTPTransport):
+    """Stands where the SDK's transport expects httpx's, and has no connections of its own."""
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._wire.handle_async_request(request)
+
+
+# mypy sees nothing of the SDK, which has no types: its classes are Any.
+class _Lane(TunnelTransport, _OnTheWire):  # type: ignore[misc]
+    """The SDK's transport with one session. `users`: calls under way on it. When the last one has left a lane that is
+    no longer in use, its session is destroyed: the garbage collector might do it in another thread."""
+
+    def __init__(self, sessions: _Sessions, access_key: str, secret_key: str, wire: _Wire) -> None:
+        TunnelTransport.__init__(self, sessions, access_key, secret_key, wire)
+        self.users = 0
+
+
+class _Sessions(SessionManager):  # type: ignore[misc]
+    """The SDK's session manager, mended. `fresh`: a session was begun since somebody looked."""
+
+    def __init__(self, config: SubnotoConfig, http_client: httpx.AsyncClient) -> None:
+        super().__init__(config, http_client)
+        self.fresh = False
+
+    async def _handshake(self) -> None:
+        try:
+            await super()._handshake()
+        except BaseException:
+            # Cancelled too: a handshake that was begun cannot be taken up again.
+            self.invalidate_session()
+            raise
+        self.fresh = True
+
+    def _process_handshake_response(self, response: httpx.Response, url: str) -> None:
+        if not response.is_success:
+            raise HandshakeRefused(response)
+        try:
+            super()._process_handshake_response(response, url)
+        except (RuntimeError, ValueError):
+            raise SourceFailed(
+                "the enclave did not prove what it is: its attestation, or its part of the handshake, does not hold"
+            ) from None
+
+    def decrypt_response(self, encrypted: bytes) -> bytes:
+        text: bytes = super().decrypt_response(encrypted)
+        if _says_that_it_is_lost(text):
+            raise SessionLost
+        return text
+
+
+def _answer_to_handshake(response: httpx.Response) -> httpx.Response:
+    """What a refused handshake means for the request that needed it: come back later, or a failure."""
+    if response.status_code == 429 or response.status_code >= 500:
+        return _unread(response, response.content)
+    raise SourceFailed(f"the enclave answered the handshake with {response.status_code}")
+
+
+def _unread(response: httpx.Response, body: bytes) -> httpx.Response:
+    """The response with its body, decoded, to be read once more."""
+    headers = [(name, value) for name, value in response.headers.items() if name not in _OF_THE_BODY]
+    return httpx.Response(
+        response.status_code, headers=headers, stream=httpx.ByteStream(body), request=response.request
+    )
+
+
+def _says_that_it_is_lost(body: bytes) -> bool:
+    if len(body) > _SHORT:
+        return False
+    try:
+        return bool(is_tunnel_error(json.loads(body)))
+    except ValueError:
+        return False

@@ -1,0 +1,248 @@
+"""`deploy/`: right by its schemas, and right about this gateway. `docs/operations.md` is tried in `test_operations`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import kubernetes_validate
+import pytest
+import yaml
+
+from app.api.metrics import Metrics
+from app.config import OTHER_VARIABLES, Settings
+from app.main import create_app
+from app.providers.base import CommonSettings
+from app.providers.registry import find_providers
+from app.providers.subnoto import PROVIDER as SUBNOTO
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+NAME = "app.kubernetes.io/component"
+
+
+def documents() -> list[dict[str, Any]]:
+    return [document for path in MANIFESTS for document in yaml.safe_load_all(path.read_text())]
+
+
+def of_kind(kind: str, name: str = "audit-gateway") -> dict[str, Any]:
+    (found,) = [each for each in documents() if each["kind"] == kind and each["metadata"]["name"] == name]
+    return found
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return loaded
+
+
+def pod() -> dict[str, Any]:
+    spec: dict[str, Any] = of_kind("Deployment")["spec"]["template"]["spec"]
+    return spec
+
+
+def settings_there_are() -> set[str]:
+    own = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields} | set(OTHER_VARIABLES)
+    return own | {variable for provider in find_providers([]).values() for variable in provider.variables}
+
+
+def variables_of_example() -> set[str]:
+    return set(re.findall(r"^([A-Z_]+)=", (DEPLOY / "gateway.env.example").read_text(), flags=re.MULTILINE))
+
+
+def routes() -> set[str]:
+    app = create_app(Settings(auth="off"), [], providers={})
+    return set(app.openapi()["paths"])
+
+
+# ---- by their schemas ------------------------------------------------------------------------------------------------
+
+
+def test_the_compose_file_fits_the_specification() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, str(DEPLOY / "compose.yaml")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_the_manifests_fit_kubernetes_schemas(path: Path) -> None:
+    for document in yaml.safe_load_all(path.read_text()):
+        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_a_misspelt_field_would_be_found() -> None:
+    wrong = of_kind("Deployment")
+    wrong["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
+
+
+# ---- what schemas cannot know ----------------------------------------------------------------------------------------
+
+
+def test_every_variable_is_a_setting() -> None:
+    known = settings_there_are()
+    environment_of_compose = set(compose()["services"]["gateway"]["environment"])
+    config_map = set(of_kind("ConfigMap")["data"])
+    for given in (environment_of_compose, config_map, variables_of_example()):
+        assert given
+        assert given - known == set()
+    # What a secret is for is in no file that is committed.
+    assert not variables_of_example() & (environment_of_compose | config_map)
+    assert re.search(r"^\w+=.+", (DEPLOY / "gateway.env.example").read_text(), flags=re.MULTILINE) is None
+
+
+def test_the_values_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for values in (compose()["services"]["gateway"]["environment"], of_kind("ConfigMap")["data"]):
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        settings = Settings()
+        assert settings.redis_url is not None
+        assert settings.max_in_flight == 48
+        assert SUBNOTO.from_environment(
+            values | {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "b"}, CommonSettings()
+        )
+
+
+def test_the_probes_ask_what_there_is() -> None:
+    container = pod()["containers"][0]
+    paths = routes()
+    for probe, path in (("startup", "ready"), ("readiness", "ready"), ("liveness", "live")):
+        asked = container[f"{probe}Probe"]["httpGet"]
+        assert asked["path"] == f"/health/{path}"
+        assert asked["path"] in paths
+        assert asked["port"] == container["ports"][0]["name"]
+    (checked,) = re.findall(r"http://127\.0\.0\.1:(\d+)(/[a-z/]+)", DOCKERFILE)
+    assert checked == (str(container["ports"][0]["containerPort"]), "/health/ready")
+
+
+def test_the_ports_are_those_of_the_image() -> None:
+    (exposed,) = re.findall(r"^EXPOSE (\d+)$", DOCKERFILE, flags=re.MULTILINE)
+    assert f'"--port", "{exposed}"' in DOCKERFILE
+    assert pod()["containers"][0]["ports"][0]["containerPort"] == int(exposed)
+    assert compose()["services"]["gateway"]["ports"] == [f"127.0.0.1:8000-8001:{exposed}"]
+    for name, component in (("", "gateway"), ("-valkey", "valkey"), ("-subnoto-proxy", "subnoto-proxy")):
+        service, deployment = of_kind("Service", f"audit-gateway{name}"), of_kind("Deployment", f"audit-gateway{name}")
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert service["spec"]["selector"].items() <= labels.items()
+        assert labels[NAME] == component
+        ports = {
+            port["name"] for each in deployment["spec"]["template"]["spec"]["containers"] for port in each["ports"]
+        }
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+
+
+def test_other_services_are_asked_where_they_are() -> None:
+    data, services = of_kind("ConfigMap")["data"], {each["metadata"]["name"] for each in documents()}
+    for variable, port in (("GATEWAY_REDIS_URL", 6379), ("SUBNOTO_BASE_URL", 8080)):
+        url = httpx.URL(data[variable])
+        assert url.host in services
+        assert of_kind("Service", url.host)["spec"]["ports"][0]["port"] == url.port == port
+        assert httpx.URL(compose()["services"]["gateway"]["environment"][variable]).host in compose()["services"]
+    egress = [port["port"] for rule in of_kind("NetworkPolicy")["spec"]["egress"] for port in rule["ports"]]
+    assert {53, 443, 6379, 8080} == set(egress)
+
+
+def test_nobody_is_killed_before_the_last_answer() -> None:
+    config_map = of_kind("ConfigMap")["data"]
+    given = compose()["services"]["gateway"]
+    for values, grace in (
+        (config_map, pod()["terminationGracePeriodSeconds"]),
+        (given["environment"], int(given["stop_grace_period"].removesuffix("s"))),
+    ):
+        settings = Settings(**{name.removeprefix("GATEWAY_").lower(): value for name, value in values.items()})
+        # The server waits a second more than the deadline.
+        assert grace > settings.drain + settings.deadline + 1
+    probe = pod()["containers"][0]["readinessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] < float(config_map["GATEWAY_DRAIN"])
+
+
+def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, flags=re.MULTILINE)
+    service, spec = compose()["services"]["gateway"], pod()
+    container = spec["containers"][0]
+    assert service["user"] == ":".join(user)
+    context = spec["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"]) == tuple(map(int, user))
+    assert context["runAsNonRoot"] is True
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert spec["automountServiceAccountToken"] is False
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounted == {"api-keys": "/etc/audit-gateway", "tmp": "/tmp"}
+    assert of_kind("ConfigMap")["data"]["GATEWAY_API_KEYS_FILE"].startswith(f"{mounted['api-keys']}/")
+    for each in compose()["services"].values():
+        assert each["cap_drop"] == ["ALL"]
+        assert each["deploy"]["resources"]["limits"]["memory"]
+
+
+def test_secrets_are_named_and_not_held() -> None:
+    assert not [each for each in documents() if each["kind"] == "Secret"]
+    named = [each["secretRef"]["name"] for each in pod()["containers"][0]["envFrom"] if "secretRef" in each]
+    mounted = [each["secret"]["secretName"] for each in pod()["volumes"] if "secret" in each]
+    for name in (*named, *mounted):
+        assert f"kubectl create secret generic {name} " in OPERATIONS
+    assert compose()["secrets"] == {"api_keys": {"file": "keys.jsonl"}}
+    assert set((DEPLOY / ".gitignore").read_text().split()) == {"gateway.env", "keys.jsonl"}
+
+
+def test_the_disruption_budget_and_the_scaler_are_of_the_gateway() -> None:
+    labels = of_kind("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert of_kind("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
+    assert of_kind("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "audit-gateway"
+    assert of_kind("HorizontalPodAutoscaler")["spec"]["minReplicas"] >= 2
+    assert "replicas" not in of_kind("Deployment")["spec"]
+
+
+# ---- alerts ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_metric_of_the_alerts_exists() -> None:
+    rules = [
+        rule for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"]
+        for rule in group["rules"]
+    ]  # fmt: skip
+    metrics = Metrics()
+    metrics.on_shared_state(True)
+    metrics.on_circuit("s", "open")
+    told = metrics.exposition().decode()
+    # A counter of a family without a sample yet is told of by its TYPE line alone.
+    families = set(re.findall(r"^# TYPE (\S+) ", told, flags=re.MULTILINE))
+    families |= {f"{name}_bucket" for name in families}
+    for rule in rules:
+        named = set(re.findall(r"\b(?:gateway_\w+|up)\b", rule["expr"]))
+        assert named, rule["alert"]
+        assert named - families <= {"up"}, rule["alert"]
+        assert rule["expr"].count("(") == rule["expr"].count(")")
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["description"]
+        (row,) = [line for line in OPERATIONS.splitlines() if f"`{rule['alert']}`" in line]
+        assert set(re.findall(r"`((?:gateway_|up)\w*)`", row)) == named
+    assert len(rules) == len(re.findall(r"^\| `AuditGateway", OPERATIONS, flags=re.MULTILINE))
+    limit = of_kind("ConfigMap")["data"]["GATEWAY_MAX_IN_FLIGHT"]
+    (full,) = [rule for rule in rules if rule["alert"] == "AuditGatewayFull"]
+    assert full["expr"].endswith(f"* {limit}")
+    assert "/events" in routes()  # the route label of AuditGatewaySlow
+
+
+def test_the_scrape_finds_the_pods() -> None:
+    (job,) = yaml.safe_load((DEPLOY / "prometheus" / "scrape.yaml").read_text())["scrape_configs"]
+    assert job["metrics_path"] in routes()
+    component, port = job["relabel_configs"][0]["regex"].split(";")
+    labels = of_kind("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert labels[NAME] == component
+    assert pod()["containers"][0]["ports"][0]["name"] == port
+    assert '{job="audit-gateway"}' in (DEPLOY / "prometheus" / "alerts.yaml").read_text()
+    assert job["job_name"] == "audit-gateway"

@@ -1,0 +1,348 @@
+"""The vendor's SDK under the gateway: signed and, towards anything but this machine, encrypted.
+
+The SDK takes a host for this machine that has `localhost` or `127.0.0.1` in its name. `127.1` is the same address under
+a name that it does not know, so that both ways are tried over real sockets. The emulator has no hardware that could
+prove what it is: its sessions are without attestation, and where the proof is asked for it is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from subnoto_api_client.transport import _needs_encryption
+
+from app.domain.errors import (
+    ConfigurationError,
+    SourceFailed,
+    SourceForbidden,
+    SourceTimeout,
+    SourceUnauthorized,
+    SourceUnavailable,
+)
+from app.providers.answers import Answer
+from app.providers.base import CommonSettings, Spent
+from app.providers.http import ProviderHttp
+from app.providers.subnoto import PROVIDER
+from app.providers.subnoto.client import LogQuery, SubnotoClient
+from app.providers.subnoto.emulator import Emulator, EmulatorOptions
+from app.providers.subnoto.probe import tunnel_finding
+from app.providers.subnoto.settings import SubnotoSettings, sdk_encrypts
+from app.providers.subnoto.tunnel import Tunnel
+from app.sandbox.serving import serve
+
+pytestmark = pytest.mark.anyio
+
+TEAM = LogQuery("team")
+BODY = {"category": "team", "page": 1, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
+LOST = json.dumps({"statusCode": 401, "error": {"code": "TUNNEL_SESSION_NOT_FOUND"}}).encode()
+SEALED = {"x-subnoto-encrypted-response": "true", "content-type": "application/octet-stream"}
+SECRETS = ("sandbox-access-key", "5a5a5a5a")
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Emulator, str]]:
+    emulator = Emulator(EmulatorOptions(events=600))
+    with serve(emulator.app) as base_url:
+        yield emulator, base_url
+
+
+@pytest.fixture
+def emulator(served: tuple[Emulator, str]) -> Emulator:
+    emulator, _ = served
+    emulator.calls.reset()
+    emulator.faults.clear()
+    emulator.tunnels.forget()
+    emulator.tunnels.opened = 0
+    return emulator
+
+
+def settings(base_url: str, *, encrypted: bool = True, **changed: str) -> SubnotoSettings:
+    account = EmulatorOptions()
+    keys = {"access_key": account.access_key, "secret_key": account.secret_key, **changed}
+    found = SubnotoSettings.read({"base_url": base_url, "transport": "tunnel", **keys}, {})
+    if encrypted:
+        found = found.model_copy(update={"base_url": base_url.replace("127.0.0.1", "127.1")})
+    return found
+
+
+@asynccontextmanager
+async def tunneled(
+    base_url: str, *, encrypted: bool = True, attested: bool = False, common: CommonSettings | None = None, **keys: str
+) -> AsyncIterator[tuple[Tunnel, ProviderHttp]]:
+    common = common or CommonSettings()
+    chosen = settings(base_url, encrypted=encrypted, **keys)
+    tunnel = Tunnel(chosen, common, attested=attested)
+    http = ProviderHttp(chosen.base_url, common, name="subnoto", transport=tunnel)
+    try:
+        yield tunnel, http
+    finally:
+        await http.aclose()
+
+
+async def ask(http: ProviderHttp, spent: Spent | None = None) -> Answer:
+    return await http.call("POST", "public/logs/list", spent or Spent(deadline=time.monotonic() + 20), json=BODY)
+
+
+def wait_for_arrival(emulator: Emulator) -> None:
+    deadline = time.monotonic() + 20
+    while emulator.calls.in_flight == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+async def event_types(http: ProviderHttp, category: str) -> list[str]:
+    client, found = SubnotoClient(http), []
+    pages = (await client.list_logs(LogQuery(category), range(1, 15), 50, Spent())).pages
+    for _, page in pages:
+        found += [row.body["eventType"] for row in page.rows]
+    return found
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_the_whole_log_comes_through(emulator: Emulator, served: tuple[Emulator, str], encrypted: bool) -> None:
+    async with tunneled(served[1], encrypted=encrypted) as (tunnel, http):
+        for category in ("envelope", "team"):
+            truth = [item["eventType"] for item in emulator.history.truth(category)]
+            assert (await event_types(http, category))[: len(truth)] == truth
+            assert truth
+        state = tunnel.describe()
+    calls = [call for call in emulator.calls.calls if call.path == "/public/logs/list"]
+    assert all(call.headers["signature"].startswith("team=:") for call in calls)
+    assert not any("authorization" in call.headers for call in calls)
+    # What is encrypted is no JSON to whoever looks on.
+    assert {type(call.body) for call in calls} == ({bytes} if encrypted else {dict})
+    assert (state["encrypted"], state["session"]) == (encrypted, "open" if encrypted else "none")
+    assert emulator.calls.refused == []
+
+
+async def test_many_calls_share_one_session(emulator: Emulator, served: tuple[Emulator, str]) -> None:
+    emulator.latency = 0.05
+    try:
+        async with tunneled(served[1]) as (tunnel, http):
+            answers = await asyncio.gather(*(ask(http) for _ in range(60)))
+            assert tunnel.describe()["sessions_opened"] == 1
+    finally:
+        emulator.latency = 0.0
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body for answer in answers}) == 1
+    assert emulator.tunnels.opened == 1
+    assert emulator.calls.most_in_flight > 1
+
+
+async def test_a_lost_session_is_renewed_once_for_all(emulator: Emulator, served: tuple[Emulator, str]) -> None:
+    async with tunneled(served[1]) as (tunnel, http):
+        before = await ask(http)
+        emulator.tunnels.forget()
+        spent = Spent(deadline=time.monotonic() + 20)
+        answers = await asyncio.gather(*(ask(http, spent) for _ in range(20)))
+        assert {answer.body for answer in answers} == {before.body}
+        assert (emulator.tunnels.opened, tunnel.describe()["sessions_opened"]) == (2, 2)
+        # It was no failure of the provider: nothing was retried, and the circuit knows nothing of it.
+        assert spent.calls == 20
+        assert http.health().consecutive_failures == 0
+
+
+async def test_calls_under_way_finish_on_the_session_that_they_began(
+    emulator: Emulator, served: tuple[Emulator, str]
+) -> None:
+    async with tunneled(served[1]) as (_, http):
+        await ask(http)
+        # The first is held up while the second loses the session and begins another.
+        emulator.faults.hang(0.5)
+        slow = asyncio.create_task(ask(http))
+        await asyncio.to_thread(wait_for_arrival, emulator)
+        emulator.faults.answer(401, body=LOST)
+        assert (await ask(http)).status == 200
+        assert emulator.tunnels.opened == 2
+        assert (await slow).status == 200
+    assert emulator.tunnels.opened == 2
+
+
+async def test_an_enclave_that_forgets_every_session_is_unavailable(
+    emulator: Emulator, served: tuple[Emulator, str]
+) -> None:
+    async with tunneled(served[1]) as (_, http):
+        emulator.faults.answer(401, body=LOST, times=100, path="/logs/list")
+        with pytest.raises(SourceUnavailable):
+            await ask(http)
+    # Three attempts, each of which renews once.
+    assert emulator.calls.count("/logs/list") == 6
+
+
+async def test_an_enclave_that_does_not_prove_what_it_is_hears_nothing(
+    emulator: Emulator, served: tuple[Emulator, str]
+) -> None:
+    async with tunneled(served[1], attested=True) as (tunnel, http):
+        for _ in range(3):
+            with pytest.raises(SourceFailed, match="did not prove what it is"):
+                await ask(http)
+        assert tunnel.describe() == {
+            "encrypted": True,
+            "session": "none",
+            "sessions_opened": 0,
+            "attestation": None,
+        }
+    assert emulator.calls.count("/logs/list") == 0
+    assert emulator.calls.count("/tunnel/session") == 3
+
+
+async def test_a_handshake_that_fails_can_be_begun_anew(emulator: Emulator, served: tuple[Emulator, str]) -> None:
+    async with tunneled(served[1]) as (_, http):
+        emulator.faults.answer(503, {"Retry-After": "0"}, path="/tunnel/session")
+        assert (await ask(http)).status == 200
+    async with tunneled(served[1]) as (_, http):
+        emulator.faults.answer(403, body=b"private words", path="/tunnel/session")
+        with pytest.raises(SourceFailed, match="answered the handshake with 403") as error:
+            await ask(http)
+        assert "private" not in error.value.detail
+        emulator.faults.answer(200, {"x-session-id": "x"}, body=b"\xff" * 50, path="/tunnel/session")
+        with pytest.raises(SourceFailed, match="did not prove"):
+            await ask(http)
+        emulator.faults.answer(200, body=b"", path="/tunnel/session")
+        with pytest.raises(SourceFailed):
+            await ask(http)
+        emulator.faults.cut(path="/tunnel/session")
+        assert (await ask(http)).status == 200
+
+
+async def test_a_handshake_that_the_deadline_cuts_off_can_be_begun_anew(
+    emulator: Emulator, served: tuple[Emulator, str]
+) -> None:
+    async with tunneled(served[1]) as (_, http):
+        emulator.faults.hang(3, path="/tunnel/session")
+        with pytest.raises(SourceTimeout):
+            await ask(http, Spent(deadline=time.monotonic() + 0.3))
+        assert (await ask(http)).status == 200
+
+
+async def test_a_plain_answer_to_an_encrypted_question_is_refused(
+    emulator: Emulator, served: tuple[Emulator, str]
+) -> None:
+    async with tunneled(served[1]) as (_, http):
+        emulator.faults.answer(200, body=b'{"logs": [], "totalCount": 0}', path="/logs/list")
+        with pytest.raises(SourceFailed, match="did not come through the tunnel"):
+            await ask(http)
+        # Errors may be plain: what stands in front of the enclave has no keys.
+        emulator.faults.answer(503, {"Retry-After": "0"}, path="/logs/list")
+        assert (await ask(http)).status == 200
+
+
+async def test_an_answer_that_cannot_be_decrypted_costs_its_session(
+    emulator: Emulator, served: tuple[Emulator, str]
+) -> None:
+    async with tunneled(served[1]) as (_, http):
+        for body in (b"garbage", b"", b"\x1a\x05\x0a\x03abc"):
+            emulator.faults.answer(200, SEALED, body=body, path="/logs/list")
+            with pytest.raises(SourceFailed, match="cannot be decrypted") as error:
+                await ask(http)
+            assert not any(secret in error.value.detail for secret in SECRETS)
+        assert (await ask(http)).status == 200
+    assert emulator.tunnels.opened == 4
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_answers_are_bounded(emulator: Emulator, served: tuple[Emulator, str], encrypted: bool) -> None:
+    # Two connections: were one lost with each answer that is too large, the third call would wait for ever.
+    common = CommonSettings(max_answer_bytes=3000, max_concurrency=2)
+    async with tunneled(served[1], encrypted=encrypted, common=common) as (_, http):
+        for _ in range(5):
+            with pytest.raises(SourceFailed, match="larger than 3000 bytes"):
+                await ask(http)
+        bomb = gzip.compress(bytes(2_000_000))
+        for path in ["/logs/list", *(["/tunnel/session"] if encrypted else [])]:
+            emulator.tunnels.forget()
+            emulator.faults.answer(200, SEALED | {"content-encoding": "gzip"}, body=bomb, path=path)
+            with pytest.raises(SourceFailed, match="larger than 3000 bytes"):
+                await ask(http)
+
+
+async def test_errors_come_out_of_the_tunnel_as_they_do_beside_it(served: tuple[Emulator, str]) -> None:
+    limited = Emulator(EmulatorOptions(events=10, permissions=frozenset({"team"})))
+    with serve(limited.app) as base_url:
+        async with tunneled(base_url) as (_, http):
+            with pytest.raises(SourceForbidden):
+                await SubnotoClient(http).list_logs(LogQuery("envelope"), [1], 50, Spent())
+    for keys in ({"secret_key": "00" * 32}, {"access_key": "somebody"}):
+        for encrypted in (False, True):
+            async with tunneled(served[1], encrypted=encrypted, **keys) as (_, http):
+                with pytest.raises(SourceUnauthorized) as error:
+                    await SubnotoClient(http).list_logs(TEAM, [1], 50, Spent())
+                assert "AUTHENTICATION_ERROR" in error.value.detail
+                assert error.value.provider_request_id
+
+
+async def test_an_enclave_that_is_not_there() -> None:
+    with serve(Emulator(EmulatorOptions(events=0)).app) as base_url:
+        pass
+    async with tunneled(base_url) as (_, http):
+        with pytest.raises(SourceUnavailable, match="cannot be reached"):
+            await ask(http)
+
+
+async def test_a_source_is_made_in_one_thread_and_used_in_another(served: tuple[Emulator, str]) -> None:
+    tunnel = await asyncio.to_thread(Tunnel, settings(served[1]), CommonSettings(), attested=False)
+    http = ProviderHttp(settings(served[1]).base_url, CommonSettings(), name="subnoto", transport=tunnel)
+    assert (await ask(http)).status == 200
+    await http.aclose()
+
+
+def test_what_probe_says_of_the_tunnel() -> None:
+    state = {"encrypted": True, "session": "open", "sessions_opened": 1, "attestation": "Passed"}
+    for changed, expected, said in (
+        ({}, "ok", "Passed"),
+        ({"attestation": None}, "unknown", "attestation"),
+        ({"session": "none"}, "failed", "no session"),
+        ({"encrypted": False}, "warning", "not encrypted"),
+    ):
+        finding = tunnel_finding(state | changed)
+        assert (finding.state, said in finding.found) == (expected, True)
+
+
+def test_the_default_is_the_vendors_enclave() -> None:
+    keys = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "ab"}
+    found = SubnotoSettings.from_environment(keys | {"SUBNOTO_TRANSPORT": "tunnel"})
+    assert found is not None
+    assert found.base_url == "https://enclave.subnoto.com"
+    assert sdk_encrypts(found.base_url)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"SUBNOTO_SECRET_KEY": "not-hexadecimal-geheim"}, "hexadecimal"),
+        ({"SUBNOTO_BASE_URL": "https://enclave.example/api"}, "without a path"),
+        ({"SUBNOTO_BASE_URL": "https://localhost.example"}, "would not encrypt"),
+        ({"SUBNOTO_BASE_URL": "https://127.0.0.1.example"}, "would not encrypt"),
+        ({"SUBNOTO_BASE_URL": "http://enclave.example"}, "https"),
+    ],
+)
+def test_settings_that_the_sdk_would_fail_with_or_send_in_the_clear(changed: dict[str, str], said: str) -> None:
+    keys = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "ab", "SUBNOTO_TRANSPORT": "tunnel"}
+    with pytest.raises(ConfigurationError, match="SUBNOTO_TRANSPORT") as error:
+        PROVIDER.from_environment(keys | changed, CommonSettings())
+    assert said in error.value.detail
+    assert "geheim" not in error.value.detail
+
+
+@pytest.mark.parametrize(
+    "host", ["enclave.subnoto.com", "localhost", "127.0.0.1", "127.1", "my-localhost.example", "10.0.0.1"]
+)
+def test_we_know_when_the_sdk_encrypts(host: str) -> None:
+    assert sdk_encrypts(f"https://{host}:8443") == _needs_encryption(host, "/public/logs/list", "POST")
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("subnoto_api_client")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "app.providers.subnoto.tunnel")
+    env: dict[str, Any] = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "ab", "SUBNOTO_TRANSPORT": "tunnel"}
+    with pytest.raises(ConfigurationError, match=r'pip install "audit-gateway\[subnoto-tunnel\]"'):
+        PROVIDER.from_environment(env, CommonSettings())
