@@ -27,10 +27,6 @@ __all__ = ["Configuration", "Settings", "load_configuration", "unknown_variables
 #: client.
 OTHER_VARIABLES = ("GATEWAY_CONFIG", "GATEWAY_PROVIDERS_PATH", "GATEWAY_URL", "GATEWAY_KEY")
 
-_UNUSED = {
-    "redis_url": "is accepted but not used by this version: each process keeps its own state",
-}
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Configuration:
@@ -109,14 +105,16 @@ def _settings(gateway: Mapping[str, Any], env_file: Path | None, environment: Ma
 def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool) -> Iterable[str]:
     known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     yield from unknown_variables(environment, PREFIX, [*known, *OTHER_VARIABLES])
-    for field, sentence in _UNUSED.items():
-        if field in settings.model_fields_set:
-            yield f"{PREFIX}{field.upper()} {sentence}."
     if "cursor_secret" not in settings.model_fields_set and not sandbox:
         yield (
             "GATEWAY_CURSOR_SECRET is not set: one was made for this run. Cursors will not outlive it, nor"
             " open on another replica."
         )
+        if settings.redis_url is not None:
+            yield (
+                "GATEWAY_REDIS_URL is set without GATEWAY_CURSOR_SECRET: what is kept there is sealed with the secret"
+                " of this run, and shared with its own workers only."
+            )
     if settings.mask_identity and not settings.model_fields_set & {"identity_secret", "cursor_secret"}:
         yield (
             "GATEWAY_MASK_IDENTITY is set without GATEWAY_IDENTITY_SECRET: people's pseudonyms are made for this run,"

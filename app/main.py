@@ -7,9 +7,11 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,7 +27,7 @@ from app.api.openapi import TITLE, install_openapi, problem_schemas
 from app.api.problems import install_problems
 from app.api.rates import Rates
 from app.api.rendering import encode
-from app.api.routes import docs, event_types, events, export, health, stream
+from app.api.routes import docs, event_types, events, export, health, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.security import Guard
@@ -36,8 +38,14 @@ from app.drain import drained
 from app.feed import Feed, FeedSettings
 from app.logs import configure_logging
 from app.providers.base import CommonSettings, Provider, Source
-from app.providers.observer import NoObserver, Observer
+from app.providers.observer import NoObserver, Observer, Observers
 from app.providers.registry import find_providers, make_sources
+from app.providers.shared import Shared
+from app.providers.shared_redis import RedisState
+from app.tracing import make_spans, tracing_warnings
+
+if TYPE_CHECKING:
+    from app.spans import Spans
 
 #: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
 SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
@@ -50,6 +58,12 @@ EXPOSED = (
     "WWW-Authenticate",
 )  # fmt: skip
 
+#: FastAPI's own tracing would put queries, paths and texts of exceptions into spans and logs, as soon as anybody sets a
+#: provider for the process or FASTAPI_OTEL_AUTO_CONFIGURE.
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
+}  # fmt: skip
+
 
 def create_app(
     settings: Settings,
@@ -58,9 +72,12 @@ def create_app(
     providers: Mapping[str, Provider] | None = None,
     sandbox: bool = False,
     metrics: Metrics | None = None,
+    spans: Spans | None = None,
+    shared: Shared | None = None,
 ) -> FastAPI:
     """The application over `sources`, which it closes when it stops. `providers` None: all that there are;
-    `metrics`: what the sources' observer was, if they have one.
+    `metrics` and `spans`: what the sources' observer was, if they have one; `shared`: what they share with other
+    replicas.
 
     `sandbox`: the key `sandbox` opens everything; only ever with emulators as sources. Does no I/O but
     reading the API keys' file. Raises ConfigurationError.
@@ -76,13 +93,18 @@ def create_app(
             scan=settings.scan,
             default_window=settings.default_window_micros,
             totals_ttl=settings.totals_ttl,
-            observer=metrics,
+            observer=watching(metrics, spans),
+            shared=shared,
             pseudonyms=pseudonyms,
         ),
     )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if spans is not None:
+            spans.start({source.name: source.provider for source in sources})
+        if shared is not None:
+            await shared.state.start()
         app.state.ready = True
 
         def begin_to_stop() -> None:
@@ -95,6 +117,10 @@ def create_app(
             app.state.ready = False
             await guard.aclose()
             await feed.aclose()
+            if shared is not None:
+                await shared.state.aclose()
+            if spans is not None:
+                await spans.stop()
 
     app = FastAPI(
         title=TITLE,
@@ -104,6 +130,7 @@ def create_app(
         openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
+        telemetry=NO_TELEMETRY,
     )
     app.state.ready = False
     app.state.feed = feed
@@ -114,9 +141,9 @@ def create_app(
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
     app.state.hub = Hub(feed, stream.renderer(pseudonyms), poll=settings.stream_poll, most=settings.stream_listeners)
-    guard = Guard(make_keyring(settings, sandbox), Rates(default=settings.rate), make_tokens(settings))
+    guard = Guard(make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings))
     app.state.guard = guard
-    for module in (export, stream, events, event_types, sources_route, metrics_route, health, docs):
+    for module in (export, stream, events, event_types, sources_route, metrics_route, health, docs, ui):
         app.include_router(module.router)
     app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
     install_openapi(app, providers, problem_schemas())
@@ -133,7 +160,7 @@ def create_app(
             expose_headers=[*EXPOSED],
         )
     audit = AuditTrail(settings.pseudonyms, audited_words(sources, providers))
-    app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit)
+    app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit, spans=spans)
     return app
 
 
@@ -186,21 +213,32 @@ def audited_words(sources: Sequence[Source], providers: Mapping[str, Provider]) 
     }
 
 
+def watching(metrics: Metrics, spans: Spans | None) -> Observer:
+    """What watches the calls to the providers."""
+    return metrics if spans is None else Observers(metrics, spans)
+
+
 def provider_paths(environment: Mapping[str, str]) -> list[Path]:
     """Directories beside our own that hold provider folders, from GATEWAY_PROVIDERS_PATH."""
     return [Path(part) for part in environment.get("GATEWAY_PROVIDERS_PATH", "").split(os.pathsep) if part]
 
 
 def build_sources(
-    configuration: Configuration, providers: Mapping[str, Provider], observer: Observer | None = None
+    configuration: Configuration,
+    providers: Mapping[str, Provider],
+    observer: Observer | None = None,
+    shared: Shared | None = None,
 ) -> list[Source]:
-    """The configured sources. Raises ConfigurationError, also where there are none."""
+    """The configured sources, which know of other replicas by `shared`. Raises ConfigurationError, also where there are
+    none."""
     settings = configuration.settings
     common = CommonSettings(
         settle=settings.settle,
         max_concurrency=settings.source_concurrency,
         max_rate=settings.source_rate,
         observer=observer or NoObserver(),
+        page_cache=settings.page_cache,
+        shared=shared,
     )
     found = make_sources(providers, configuration.environment, configuration.tables, common)
     if not found:
@@ -214,12 +252,27 @@ def build_sources(
     return found
 
 
+def make_shared(configuration: Configuration, providers: Mapping[str, Provider], metrics: Metrics) -> Shared | None:
+    """What is shared with the other replicas; None without GATEWAY_REDIS_URL. Raises ConfigurationError."""
+    settings, environment = configuration.settings, configuration.environment
+    if settings.redis_url is None:
+        return None
+    # A source that the environment alone configures is named after its provider.
+    accounts: dict[str, object] = {
+        name: {variable: environment.get(variable) for variable in provider.variables}
+        for name, provider in providers.items()
+    }
+    accounts |= {str(table.get("name")): table for table in configuration.tables}
+    state = RedisState(settings.redis_url.get_secret_value(), metrics)
+    return Shared(state, settings.cursor_secrets[0], accounts)
+
+
 def all_warnings(configuration: Configuration, providers: Mapping[str, Provider]) -> list[str]:
     """What was configured and will not have the effect that one may hope for."""
     warnings = list(configuration.warnings)
     for name, provider in providers.items():
         warnings += unknown_variables(configuration.environment, f"{name.upper()}_", provider.variables)
-    return warnings
+    return warnings + tracing_warnings(os.environ)
 
 
 def create_app_from_environment() -> FastAPI:
@@ -229,10 +282,17 @@ def create_app_from_environment() -> FastAPI:
     configure_logging()
     configuration = configuration_from_environment()
     providers = find_providers(provider_paths(configuration.environment))
-    metrics = Metrics()
-    sources = build_sources(configuration, providers, metrics)
+    metrics, spans = Metrics(), make_spans(os.environ)
+    shared = make_shared(configuration, providers, metrics)
+    sources = build_sources(configuration, providers, watching(metrics, spans), shared)
     return create_app(
-        configuration.settings, sources, providers=providers, sandbox=configuration.sandbox, metrics=metrics
+        configuration.settings,
+        sources,
+        providers=providers,
+        sandbox=configuration.sandbox,
+        metrics=metrics,
+        spans=spans,
+        shared=shared,
     )
 
 

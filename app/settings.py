@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     source_concurrency: int = Field(default=32, ge=1, le=1000)  #: calls to one source at a time
     source_rate: float | None = Field(default=None, ge=0.01, le=100_000, allow_inf_nan=False)  #: the same, a second
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    page_cache: float = Field(default=0.0, ge=0, le=60, allow_inf_nan=False)
     totals_ttl: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
     default_window: timedelta = timedelta(days=30)
     redis_url: SecretStr | None = None

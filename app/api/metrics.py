@@ -19,7 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from app.api.context import RequestLog
-from app.providers.observer import CircuitState, Outcome, Refusal
+from app.providers.observer import CircuitState, NoObserver, Outcome, Refusal
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,7 +31,7 @@ _LIVE_FILE = re.compile(r"gauge_live[a-z]*_(\d+)\.db\Z")
 _WORD = re.compile(r"[a-z0-9_]{1,32}\Z")
 
 
-class Metrics:
+class Metrics(NoObserver):
     """The counters of one application; an `app.providers.observer.Observer`, too."""
 
     def __init__(self) -> None:
@@ -80,6 +80,13 @@ class Metrics:
         self._bad_records = Counter(
             "gateway_bad_records", "Records of a provider that could not be read.", ["source"], registry=registry
         )
+        self._shared_up = Gauge(
+            "gateway_shared_state_up", "1 while the state that replicas share can be had, by its store.", ["store"],
+            multiprocess_mode="livemin", registry=registry,
+        )  # fmt: skip
+        self._shared_errors = Counter(
+            "gateway_shared_state_errors", "Operations on the shared state that failed.", ["reason"], registry=registry
+        )
 
     def exposition(self) -> bytes:
         """All of them, in Prometheus' text format."""
@@ -123,6 +130,15 @@ class Metrics:
 
     def on_bad_records(self, source: str, count: int) -> None:
         self._bad_records.labels(source).inc(count)
+
+    # ---- app.providers.shared.SharedObserver ---------------------------------------------------------------------
+
+    def on_shared_state(self, up: bool) -> None:
+        # With a label, so that it is not there at all where nothing is shared.
+        self._shared_up.labels("redis").set(up)
+
+    def on_shared_error(self, reason: str) -> None:
+        self._shared_errors.labels(reason).inc()
 
 
 def _word(outcome: Outcome) -> str:

@@ -1,7 +1,8 @@
 """How often each caller may call: a sliding window per key, and the draft RateLimit headers that tell of it.
 
 The window slides over two counters, so that a caller cannot double its rate around a full minute, and what is kept
-of a caller is two numbers whatever its rate is. A refused call does not count.
+of a caller is two numbers whatever its rate is. A refused call does not count. Replicas count together; where one
+cannot hear of the others, it counts by itself.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.util import WindowStats
 
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
+from app.providers.shared import Shared, SharedStateDown
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,13 @@ class Quota:
 
 
 class Rates:
-    """Counts calls in `storage`, by default this process's memory. `default`, such as `600/minute`, is the rate of
-    callers that have none of their own."""
+    """Counts calls in `shared`, or else in `storage`, by default this process's memory. `default`, such as
+    `600/minute`, is the rate of callers that have none of their own."""
 
-    def __init__(self, storage: Storage | None = None, default: str | None = None) -> None:
+    def __init__(
+        self, storage: Storage | None = None, default: str | None = None, shared: Shared | None = None
+    ) -> None:
+        self._shared = shared
         self._limiter = SlidingWindowCounterRateLimiter(storage or MemoryStorage())
         self._default = default
         self._items: dict[str, RateLimitItem] = {}
@@ -56,8 +62,7 @@ class Rates:
         item = self._items.get(rate)
         if item is None:
             item = self._items[rate] = parse(rate)
-        allowed = await self._limiter.hit(item, caller.name)
-        state = await self._limiter.get_window_stats(item, caller.name)
+        allowed, state = await self._hit(item, caller)
         # Rounded up past the moment itself: exactly then, the window still holds the old calls.
         reset = max(0, math.floor(state.reset_time - time.time())) + 1
         quota = Quota(item.amount, item.get_expiry(), max(0, state.remaining) if allowed else 0, reset)
@@ -66,3 +71,11 @@ class Rates:
         return quota, RateLimited(
             f"{caller.name} may make {rate.replace('/', ' calls a ')}; try again in {reset} s.", retry_after=reset
         )
+
+    async def _hit(self, item: RateLimitItem, caller: Caller) -> tuple[bool, WindowStats]:
+        if self._shared is not None:
+            try:
+                return await self._shared.state.count(item, self._shared.caller(caller.name))
+            except SharedStateDown:
+                pass
+        return await self._limiter.hit(item, caller.name), await self._limiter.get_window_stats(item, caller.name)

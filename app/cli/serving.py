@@ -37,11 +37,14 @@ from app.main import (
     configuration_from_environment,
     create_app,
     make_keyring,
+    make_shared,
     provider_paths,
+    watching,
 )
 from app.providers.base import Source
 from app.providers.registry import find_providers
 from app.sandbox.sandbox import start_sandbox
+from app.tracing import make_spans
 
 _log = structlog.get_logger("gateway")
 
@@ -82,10 +85,17 @@ def serve_gateway(options: Options) -> int:
             counters = stack.enter_context(TemporaryDirectory(prefix="audit-gateway-metrics-"))
             os.environ[MULTIPROCESS_VARIABLE] = counters
         configuration = configuration_from_environment()
-        metrics = Metrics()
-        sources = build_sources(configuration, providers, metrics)
+        metrics, spans = Metrics(), make_spans(os.environ)
+        shared = make_shared(configuration, providers, metrics)
+        sources = build_sources(configuration, providers, watching(metrics, spans), shared)
         app = create_app(
-            configuration.settings, sources, providers=providers, sandbox=configuration.sandbox, metrics=metrics
+            configuration.settings,
+            sources,
+            providers=providers,
+            sandbox=configuration.sandbox,
+            metrics=metrics,
+            spans=spans,
+            shared=shared,
         )
         for warning in all_warnings(first, providers):
             _log.warning("configuration", problem=warning)

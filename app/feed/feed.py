@@ -28,6 +28,7 @@ from app.feed.plan import Plan, begun_at, first_plan, next_plan, state_of
 from app.feed.totals import Counter, TotalsCache
 from app.providers.base import Record, Source, Spent
 from app.providers.observer import NoObserver, Observer
+from app.providers.shared import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class FeedSettings:
     totals_ttl: float = 30.0
     clock: Callable[[], int] | None = None
     observer: Observer = field(default_factory=NoObserver)
+    shared: Shared | None = None  #: totals, with the other replicas
     pseudonyms: Pseudonyms | None = None  #: what stands for people where callers without `pii:read` must not see them
 
 
@@ -53,14 +55,21 @@ class Feed:
         self.settings = settings
         self._sealer = CursorSealer(settings.cursor_secrets)
         self._clock = settings.clock or (lambda: time.time_ns() // 1000)
-        self.totals_cache = TotalsCache(self.sources, ttl=settings.totals_ttl, deadline=settings.deadline)
+        self.totals_cache = TotalsCache(
+            self.sources, ttl=settings.totals_ttl, deadline=settings.deadline, shared=settings.shared
+        )
 
     async def page(self, asked: Asked, caller: Caller, *, fresh: bool = False) -> Page:
-        """One page; with `include=total`, its totals. `fresh` goes past the cache of totals. Raises CallerError and
-        SourcesFailed."""
+        """One page; with `include=total`, its totals. `fresh` goes past what is kept of totals and
+        answers. Raises CallerError and SourcesFailed."""
+        with self.settings.observer.part("page"):
+            return await self._page(asked, caller, fresh)
+
+    async def _page(self, asked: Asked, caller: Caller, fresh: bool) -> Page:
         begun, now = time.monotonic(), self._clock()
         plan = self._plan(asked, caller, now)
-        make = self._pager(caller, begun, now)
+        # A page behind a cursor must not miss what the page before it left for it: it is read anew.
+        make = self._pager(caller, begun, now, kept_will_do=not fresh and asked.cursor is None)
         if "total" not in plan.include:
             return await make(plan).page(self._sealer.seal)
         given = asked.given if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
@@ -98,9 +107,10 @@ class Feed:
     async def totals(self, asked: Asked, caller: Caller, *, fresh: bool = False, exact: bool = False) -> Totals:
         """How many events or envelopes the filters select, per source. `exact` counts events one by one where no
         cheaper way exists. Raises CallerError and SourcesFailed."""
-        begun, now = time.monotonic(), self._clock()
-        plan = self._plan(asked, caller, now)
-        return await self._count(plan, caller, asked.given, begun, now, fresh=fresh, exact=exact)
+        with self.settings.observer.part("count"):
+            begun, now = time.monotonic(), self._clock()
+            plan = self._plan(asked, caller, now)
+            return await self._count(plan, caller, asked.given, begun, now, fresh=fresh, exact=exact)
 
     def _plan(self, asked: Asked, caller: Caller, now: int) -> Plan:
         if asked.cursor is not None:
@@ -112,7 +122,7 @@ class Feed:
             raise Forbidden("owner needs the scope pii:read here, because people are shown by pseudonyms")
         return plan
 
-    def _pager(self, caller: Caller, begun: float, now: int) -> Callable[[Plan], Pager]:
+    def _pager(self, caller: Caller, begun: float, now: int, *, kept_will_do: bool = False) -> Callable[[Plan], Pager]:
         def make(plan: Plan) -> Pager:
             return Pager(
                 plan,
@@ -124,6 +134,7 @@ class Feed:
                 scan=self.settings.scan,
                 observer=self.settings.observer,
                 pseudonyms=self.settings.pseudonyms,
+                kept_will_do=kept_will_do,
             )
 
         return make
@@ -148,24 +159,29 @@ class Feed:
             deadline=begun + self.settings.deadline / 2,
         )
 
-    async def event(self, event_id: str, caller: Caller) -> Record:
-        """The record behind an event id. Raises NotFound, SourcesFailed."""
+    async def event(self, event_id: str, caller: Caller, spent: dict[str, Spent] | None = None) -> Record:
+        """The record behind an event id. `spent` is told what it costs, by source, also where nothing comes of it.
+        Raises NotFound, SourcesFailed."""
+        with self.settings.observer.part("event"):
+            return await self._event(event_id, caller, {} if spent is None else spent)
+
+    async def _event(self, event_id: str, caller: Caller, spent: dict[str, Spent]) -> Record:
         try:
             wanted = decode_event_id(event_id)
         except ValueError:
             raise NotFound("there is no event with this id") from None
         for source in self.sources.values():
             if source_hash(source.name) == wanted.source_hash and caller.may_read(source.name):
-                for record in await self._find(source, wanted.locator):
+                cost = spent[source.name] = Spent(deadline=time.monotonic() + self.settings.deadline)
+                for record in await self._find(source, wanted.locator, cost):
                     if record.event().id == event_id:
                         return record
         raise NotFound("there is no event with this id")
 
-    async def _find(self, source: Source, locator: bytes) -> Sequence[Record]:
-        deadline = time.monotonic() + self.settings.deadline
+    async def _find(self, source: Source, locator: bytes, spent: Spent) -> Sequence[Record]:
         try:
             async with asyncio.timeout(self.settings.deadline):
-                return await source.find(locator, Spent(deadline=deadline))
+                return await source.find(locator, spent)
         except TimeoutError:
             error: SourceError = SourceTimeout("the provider did not answer within the request's deadline")
         except SourceForbidden as forbidden:

@@ -43,7 +43,7 @@ class _Reading:
 
 
 class Pager:
-    """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`."""
+    """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`; `kept_will_do` as in `Spent`."""
 
     def __init__(
         self,
@@ -57,11 +57,12 @@ class Pager:
         scan: int,
         observer: Observer,
         pseudonyms: Pseudonyms | None = None,
+        kept_will_do: bool = False,
     ) -> None:
         self._observer = observer
         self._plan, self._sources, self._now = plan, sources, now
         self._deadline, self._half_time, self._scan = deadline, half_time, scan
-        self._spent = {name: Spent(deadline=deadline) for name in plan.active}
+        self._spent = {name: Spent(deadline=deadline, kept_will_do=kept_will_do) for name in plan.active}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
         self._filters = bool(
             plan.query.type or plan.query.provider_type or plan.query.actor or plan.query.recipient or plan.query.q
@@ -90,7 +91,7 @@ class Pager:
                 position,
                 state.hint,
             )
-            reader = source.reader(name, span, self._spent[source.name])
+            reader = source.reader(name, span, self._spent[source.name].part())
             readings.append(_Reading(Stream(source.name, name, position), reader, source, state))
         return readings
 

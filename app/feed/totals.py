@@ -1,17 +1,17 @@
-"""Totals: what the providers count themselves, cached for seconds; and, where asked, events counted one by one."""
+"""Totals: what the providers count themselves, kept for seconds, together with the other replicas; and, where asked,
+events counted one by one."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import msgspec
-from cachetools import TTLCache
-from cachetools_async import cachedmethod
+from cachetools import TLRUCache
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
@@ -22,6 +22,8 @@ from app.feed.pager import Pager
 from app.feed.plan import Plan
 from app.providers.base import Relation, Source, Spent, Total
 from app.providers.concurrency import together
+from app.providers.flights import Flights, turn_to_make
+from app.providers.shared import Held, Shared, SharedStateDown
 
 _MOST = 4096  #: totals kept; the oldest go first
 
@@ -29,40 +31,96 @@ _MOST = 4096  #: totals kept; the oldest go first
 _Key = tuple[str, Query, int | None, int | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A total, and the seconds for which it is good."""
+
+    total: Total
+    left: float
+
+
 class TotalsCache:
-    """Totals of single sources. Concurrent callers share one upstream call; errors are not kept.
+    """Totals of single sources. Concurrent callers share one upstream call, in all replicas; errors are not kept.
 
     `ttl` in seconds, 0 for none; `timer` is a monotonic clock in seconds."""
 
     def __init__(
-        self, sources: Mapping[str, Source], *, ttl: float, deadline: float, timer: Callable[[], float] = time.monotonic
+        self,
+        sources: Mapping[str, Source],
+        *,
+        ttl: float,
+        deadline: float,
+        shared: Shared | None = None,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._sources, self._deadline = sources, deadline
-        self._cache: TTLCache[_Key, Future[Total]] = TTLCache(_MOST, ttl, timer)
+        self._sources, self._deadline, self._ttl = sources, deadline, ttl
+        self._shared = shared if ttl > 0 else None
+        self._kept: TLRUCache[_Key, _Known] = TLRUCache(_MOST, lambda _, known, now: now + known.left, timer)
+        self._flights: Flights[tuple[Total, bool]] = Flights()
 
     def __len__(self) -> int:
-        return len(self._cache)
+        return len(self._kept)
 
     async def get(self, key: _Key, window: Window, until: int, *, fresh: bool) -> tuple[Total, bool]:
-        """The total, and whether it was known before. `fresh` goes past the cache. Raises SourceError."""
-        held = self._cache.get(key)
-        if fresh and held is not None and held.done():
-            self._cache.pop(key, None)
-            held = None
-        known = held is not None and held.done() and held.exception() is None
-        fetching = asyncio.ensure_future(self._fetch(key, window.since, until))
-        # Whoever asked may be gone when it fails; an exception that nobody hears would be logged, with its text.
-        fetching.add_done_callback(lambda done: None if done.cancelled() else done.exception())
-        return await asyncio.shield(fetching), known
+        """The total, and whether it was known before. `fresh` goes past what is kept. Raises SourceError."""
+        if not fresh and (known := self._kept.get(key)) is not None:
+            return known.total, True
+        # Who wants a fresh one must not be given what is just being looked up.
+        return await self._flights.join((key, fresh), lambda: self._find(key, window.since, until, fresh))
 
-    @cachedmethod(lambda self: self._cache, key=lambda self, key, since, until: key)
-    async def _fetch(self, key: _Key, since: int, until: int) -> Total:
-        spent = Spent(deadline=time.monotonic() + self._deadline)
+    async def _find(self, key: _Key, since: int, until: int, fresh: bool) -> tuple[Total, bool]:
         try:
             async with asyncio.timeout(self._deadline):
-                return await self._sources[key[0]].total(key[1], since, until, spent)
+                if self._shared is None:
+                    return await self._count(key, since, until, fresh), False
+                return await self._together(self._shared, key, since, until, fresh)
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
+
+    async def _together(self, shared: Shared, key: _Key, since: int, until: int, fresh: bool) -> tuple[Total, bool]:
+        """As any replica counted it lately, or counted here for all of them."""
+        # A gateway with another default window may be among them: the same question has another answer there.
+        name = shared.key("total", key[0], msgspec.msgpack.encode([*key[1:], until - since if key[2] is None else 0]))
+        if fresh:
+            return await self._count_for_all(shared, name, key, since, until, fresh), False
+        async with turn_to_make(shared, name, self._deadline / 2) as held:
+            known = None if held is None else _read(held, self._ttl)
+            if known is None:
+                return await self._count_for_all(shared, name, key, since, until, fresh), False
+        self._kept[key] = known
+        return known.total, True
+
+    async def _count_for_all(self, shared: Shared, name: str, key: _Key, since: int, until: int, fresh: bool) -> Total:
+        total = await self._count(key, since, until, fresh)
+        with suppress(SharedStateDown):
+            await shared.put(name, _KEPT.encode((total.value, total.unit, total.relation, total.as_of)), self._ttl)
+        return total
+
+    async def _count(self, key: _Key, since: int, until: int, fresh: bool) -> Total:
+        spent = Spent(deadline=time.monotonic() + self._deadline, kept_will_do=not fresh)
+        total = await self._sources[key[0]].total(key[1], since, until, spent)
+        self._kept[key] = _Known(total, self._ttl)
+        return total
+
+
+_KEPT = msgspec.msgpack.Encoder()
+_READ = msgspec.msgpack.Decoder(
+    tuple[
+        Annotated[int, msgspec.Meta(ge=0, le=2**53)],
+        Annotated[str, msgspec.Meta(pattern=r"\A[a-z_]{1,32}\Z")],
+        Relation,
+        int | None,
+    ]
+)
+
+
+def _read(held: Held, ttl: float) -> _Known | None:
+    """None for what another version wrote."""
+    try:
+        value, unit, relation, as_of = _READ.decode(held.value)
+    except msgspec.MsgspecError:
+        return None
+    return _Known(Total(value, unit, relation, as_of), min(held.left, ttl))
 
 
 class Counter:

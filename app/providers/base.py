@@ -19,25 +19,29 @@ never different.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from app.domain.order import Position
 from app.domain.query import Query
 from app.domain.record import Record
 from app.providers.observer import CircuitState, NoObserver, Observer
+from app.providers.shared import Shared
 
 __all__ = [
     "Batch",
     "CommonSettings",
+    "Cost",
     "FilterSupport",
     "Finding",
     "Hint",
     "Provider",
     "Reader",
     "Record",
+    "Seen",
     "Source",
     "SourceHealth",
     "Span",
@@ -85,12 +89,55 @@ class Span:
 
 
 @dataclass(slots=True)
-class Spent:
-    """What a request has cost so far at one source; readers add to it, the feed and the log line read it."""
+class Cost:
+    """What a request has cost so far at one source."""
 
     calls: int = 0
     records: int = 0
+
+
+@dataclass(slots=True)
+class Seen:
+    """Up to when the answers that were read told of the provider, at the latest: on the clock of `time.monotonic`, and
+    on the one that all replicas share. Minus infinity: none was read; infinity: it cannot be said on that clock."""
+
+    here: float = -math.inf
+    shared: float = -math.inf
+
+
+@dataclass(slots=True, eq=False)
+class Spent:
+    """What a request has and uses up at one source: readers add to it, the feed and the log line read it."""
+
     deadline: float = field(default=float("inf"))  #: on the clock of `time.monotonic`
+    kept_will_do: bool = False  #: whether answers that others got a moment ago will do (GATEWAY_PAGE_CACHE)
+    cost: Cost = field(default_factory=Cost)
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def calls(self) -> int:
+        return self.cost.calls
+
+    @calls.setter
+    def calls(self, calls: int) -> None:
+        self.cost.calls = calls
+
+    @property
+    def records(self) -> int:
+        return self.cost.records
+
+    @records.setter
+    def records(self, records: int) -> None:
+        self.cost.records = records
+
+    @property
+    def request(self) -> int:
+        """A number that tells requests apart while they last."""
+        return id(self.cost)
+
+    def part(self) -> Spent:
+        """For something that is read on its own, such as one stream: what it costs counts here, too."""
+        return replace(self, seen=Seen())
 
 
 class Reader(Protocol):
@@ -227,9 +274,11 @@ class CommonSettings:
     connect_timeout: float = 5.0
     read_timeout: float = 20.0
     max_answer_bytes: int = 64 * 1024 * 1024
-    max_concurrency: int = 32  #: calls to one source at a time
-    max_rate: float | None = None  #: calls to one source a second; None: any number
+    max_concurrency: int = 32  #: calls to one source at a time, of this process
+    max_rate: float | None = None  #: calls to one source a second, of all replicas together; None: any number
     clock: Callable[[], int] | None = None  #: µs since the epoch; None: the system's
     timer: Callable[[], float] = time.monotonic  #: of circuits, pauses and budgets
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  #: waits out a pause
     observer: Observer = field(default_factory=NoObserver)
+    page_cache: float = 0.0  #: seconds for which an answer will do for others who ask the same; 0: for nobody
+    shared: Shared | None = None  #: with the other replicas; None: this process is alone

@@ -4,6 +4,9 @@ A state machine of our own, pure: times are seconds on any monotonic clock, pass
 (purgatory, circuitbreaker, aiobreaker, hyx): all let every waiting call through at once when the time is up, none
 doubles the time, and purgatory reads `time.time` itself, so a gate, a back-off and a clock around it would have been
 more than the thing.
+
+Replicas of the gateway may share one: each has a circuit of its own, gives out its `bulletin` whenever that changed,
+and takes over (`adopt`) those of the others. The highest version is the newest.
 """
 
 from __future__ import annotations
@@ -21,6 +24,18 @@ class Permit:
     probe: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Bulletin:
+    """What other replicas have to know of a circuit. `wait`: seconds until a call may be tried, 0 where one may be now;
+    `duration`: how long it opened for, in seconds. Both mean nothing where it is closed."""
+
+    version: int
+    closed: bool
+    wait: float
+    duration: float
+    failures: int
+
+
 class Circuit:
     """Opens at `threshold` failures in a row, for `first` seconds; then one probe decides. A probe that fails doubles
     the time, up to `most` seconds; one that succeeds closes the circuit, and the next opening lasts `first` again."""
@@ -29,6 +44,7 @@ class Circuit:
         self._threshold, self._first, self._most = threshold, first, most
         self.state: CircuitState = "closed"
         self.failures = 0  #: in a row
+        self.version = 0  #: of what it is: counts how often it opened and closed, here or at another replica
         self._duration = first
         self._until = 0.0
         self._probing = False
@@ -61,6 +77,7 @@ class Circuit:
             self.failures = 0
             if permit.probe:
                 self._duration = self._first
+                self.version += 1
                 self._change("closed")
         elif ok is False:
             self.failures += 1
@@ -68,7 +85,30 @@ class Circuit:
                 self._duration = min(self._most, 2 * self._duration)
             if permit.probe or self.failures >= self._threshold:
                 self._until = now + self._duration
+                self.version += 1
                 self._change("open")
+
+    def bulletin(self, now: float) -> Bulletin:
+        """What it is now, for the other replicas."""
+        closed = self.state == "closed"
+        wait = 0.0 if closed else max(0.0, self._until - now)
+        return Bulletin(self.version, closed, wait, self._duration, self.failures)
+
+    def adopt(self, bulletin: Bulletin, now: float) -> None:
+        """Become what another replica's circuit is, unless this one is newer. Of two that say differently in the same
+        version, the one that comes from outside holds: everybody is told the same one."""
+        differs = bulletin.closed != (self.state == "closed")
+        if bulletin.version < self.version or (bulletin.version == self.version and not differs):
+            return
+        self.version, self.failures = bulletin.version, bulletin.failures
+        self._probing = False
+        if bulletin.closed:
+            self._duration, self.failures = self._first, 0
+            self._change("closed")
+        else:
+            self._duration = min(self._most, max(self._first, bulletin.duration))
+            self._until = now + min(self._most, max(0.0, bulletin.wait))
+            self._change("open")
 
     def _change(self, state: CircuitState) -> None:
         if state != self.state:

@@ -8,16 +8,18 @@ source share (circuit, pauses, limits) is in `app.providers.resilience`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import httpx
+import msgspec
 import stamina
 import stamina.instrumentation
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
 from app.providers.answers import Answer, BrokenOff, error_for, http_date, read_body
 from app.providers.base import CommonSettings, SourceHealth, Spent
+from app.providers.kept import KeptAnswers
 from app.providers.observer import Outcome
 from app.providers.resilience import ATTEMPTS, Attempt, Resilience
 
@@ -69,6 +71,8 @@ class ProviderHttp:
         self._on_answer = on_answer
         self._max_bytes = common.max_answer_bytes
         self._resilience = Resilience(name, common)
+        self._name, self._observer = name, common.observer
+        self._kept = KeptAnswers(name, common.page_cache, common.shared) if common.page_cache > 0 else None
         self._client = httpx.AsyncClient(
             base_url=base_url.rstrip("/") + "/",
             headers={"accept": "application/json", "accept-encoding": "gzip", **(headers or {})},
@@ -95,15 +99,26 @@ class ProviderHttp:
         params: Mapping[str, str] | None = None,
         json: Any = None,
     ) -> Answer:
-        """One logical call; repeated up to twice on failures that pass, within the deadline in `spent`.
+        """One logical call; repeated up to twice on failures that pass, within the deadline in `spent`. Where that says
+        so, an equal one that was just made will do.
 
         Every attempt counts in `spent.calls`. Returns whatever status came last. Raises SourceTimeout,
         SourceUnavailable or SourceFailed where no answer came, it broke a bound, or the provider is left alone."""
-        self._resilience.begin(spent)
+
+        async def ask() -> Answer:
+            self._resilience.begin(spent)
+            return await self._in_time(spent, self._repeated(method, path, spent, params, json))
+
+        if self._kept is None or not spent.kept_will_do:
+            return await ask()
+        call = msgspec.json.encode([method, path, params, json], order="sorted")
+        return await self._in_time(spent, self._kept.get(call, spent, ask))
+
+    async def _in_time(self, spent: Spent, work: Coroutine[Any, Any, Answer]) -> Answer:
         left = self._resilience.left(spent)
         try:
             async with asyncio.timeout(None if left == float("inf") else left):
-                return await self._repeated(method, path, spent, params, json)
+                return await work
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
 
@@ -126,6 +141,8 @@ class ProviderHttp:
             ):
                 with attempt:
                     async with self._resilience.attempt(spent) as made:
+                        server = self._client.base_url.host, self._client.base_url.port
+                        self._observer.on_attempt(self._name, method, server, attempts)
                         attempts += 1
                         return await self._send(made, method, path, spent, params, json)
         except _TryAgain:
@@ -171,7 +188,7 @@ class ProviderHttp:
             self._on_answer(answer.date)
         if answer.status in _RETRIED_STATUS:
             if answer.retry_after:
-                self._resilience.pause(answer.retry_after)
+                await self._resilience.pause(answer.retry_after)
             raise _TryAgain(made.outcome, answer)
         return answer
 

@@ -1,11 +1,14 @@
 """What the rest of the gateway may watch of the calls to the providers: metrics, traces, logs.
 
 Pass an `Observer` down in `CommonSettings`. Its methods run in the event loop, in the middle of a call: they must be
-quick, and must not raise.
+quick, and must not raise. What one request does runs in its task or in tasks that this one began, so that an observer
+may keep what belongs to a request in a context variable.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Literal, Protocol
 
 #: `closed`: calls go through. `open`: none does. `half_open`: one probe is under way or may be made.
@@ -19,9 +22,19 @@ Outcome = str
 #: Why a call was not sent at all.
 Refusal = Literal["circuit_open", "pause", "deadline"]
 
+#: What the feed does with the calls to the providers that it makes meanwhile.
+Part = Literal["page", "count", "event"]
+
 
 class Observer(Protocol):
     """`source` is the configured name throughout: a small, fixed set."""
+
+    def part(self, name: Part) -> AbstractContextManager[None]:
+        """Entered when the feed begins with it, left when it is done; other parts may be under way beside it."""
+
+    def on_attempt(self, source: str, method: str, server: tuple[str, int | None], retry: int) -> None:
+        """An attempt is about to be sent to `server`, a host and its port (None: the scheme's own); `retry`: 0 for the
+        first one of a call. `on_call` follows, in the same task."""
 
     def on_call(self, source: str, outcome: Outcome, seconds: float) -> None:
         """One attempt ended, `seconds` after it was sent (waiting for its turn not counted)."""
@@ -42,6 +55,11 @@ class Observer(Protocol):
 class NoObserver:
     """Watches nothing."""
 
+    def part(self, name: Part) -> AbstractContextManager[None]:
+        return _NOTHING
+
+    def on_attempt(self, source: str, method: str, server: tuple[str, int | None], retry: int) -> None: ...
+
     def on_call(self, source: str, outcome: Outcome, seconds: float) -> None: ...
 
     def on_retry(self, source: str, reason: Outcome) -> None: ...
@@ -51,3 +69,44 @@ class NoObserver:
     def on_circuit(self, source: str, state: CircuitState) -> None: ...
 
     def on_bad_records(self, source: str, count: int) -> None: ...
+
+
+_NOTHING = nullcontext()
+
+
+class Observers:
+    """Several at once, told in this order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._all = observers
+
+    @contextmanager
+    def part(self, name: Part) -> Iterator[None]:
+        with ExitStack() as stack:
+            for observer in self._all:
+                stack.enter_context(observer.part(name))
+            yield
+
+    def on_attempt(self, source: str, method: str, server: tuple[str, int | None], retry: int) -> None:
+        for observer in self._all:
+            observer.on_attempt(source, method, server, retry)
+
+    def on_call(self, source: str, outcome: Outcome, seconds: float) -> None:
+        for observer in self._all:
+            observer.on_call(source, outcome, seconds)
+
+    def on_retry(self, source: str, reason: Outcome) -> None:
+        for observer in self._all:
+            observer.on_retry(source, reason)
+
+    def on_refused(self, source: str, reason: Refusal) -> None:
+        for observer in self._all:
+            observer.on_refused(source, reason)
+
+    def on_circuit(self, source: str, state: CircuitState) -> None:
+        for observer in self._all:
+            observer.on_circuit(source, state)
+
+    def on_bad_records(self, source: str, count: int) -> None:
+        for observer in self._all:
+            observer.on_bad_records(source, count)

@@ -1,13 +1,20 @@
-"""What all calls to one source share: its circuit, the pause it asked for, its limits, its budget for retries."""
+"""What all calls to one source share: its circuit, the pause it asked for, its limits, its budget for retries.
+
+With other replicas it shares the circuit, the pause and the rate (`app.providers.replicas`); concurrency and the budget
+for retries are each process's own. Before each call it hears how the source stands; where it cannot, what it knows
+itself holds.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.domain.errors import SourceTimeout, SourceUnavailable
 from app.domain.times import SECOND
@@ -15,6 +22,7 @@ from app.providers.base import CommonSettings, SourceHealth, Spent
 from app.providers.budget import RetryBudget
 from app.providers.circuit import Circuit, Permit
 from app.providers.observer import CircuitState, Outcome
+from app.providers.replicas import Replicas
 from app.providers.turnstile import Turns
 
 ATTEMPTS = 3
@@ -24,6 +32,7 @@ _ENOUGH_TIME = 2.0  #: seconds; a provider that had less before the deadline is 
 _ENOUGH_TO_RETRY = 0.5  #: seconds of the deadline without which a retry is not worth it
 _JITTER = 0.1  #: of a pause: those who waited for it do not all come back in the same instant
 _PROBE_UNDER_WAY = 1.0  #: seconds after which to come back where somebody else's probe is under way
+_LEASE = 5.0  #: seconds beyond its request's deadline for which a probe keeps other replicas from making one
 
 
 @dataclass(slots=True)
@@ -43,13 +52,17 @@ class Resilience:
         self._source, self._observer = source, common.observer
         self._timer, self._sleep = common.timer, common.sleep
         self._clock = common.clock or (lambda: time.time_ns() // 1000)
-        self._turns = Turns(common.max_concurrency, common.max_rate)
+        self._replicas = Replicas(source, common)
+        self._turns = Turns(
+            common.max_concurrency, common.max_rate, None if self._replicas.alone else self._replicas.take
+        )
         self._budget = RetryBudget()
         self._circuit = Circuit()
         self._seen: CircuitState = "closed"
         self._since = self._clock()
         self._paused_until = 0.0
         self._probe: tuple[int, asyncio.Event] | None = None  #: the request that makes it, and when it is settled
+        self._telling: set[asyncio.Task[None]] = set()
         self._observer.on_circuit(source, "closed")
 
     # ---- one call ------------------------------------------------------------------------------------------------
@@ -60,31 +73,105 @@ class Resilience:
         permit: Permit | None = None
         while permit is None:
             await self._wait_at_the_door(spent)
-            async with self._turns.turn(id(spent)):
+            async with self._turns.turn(spent.request):
                 # While it waited, the provider may have failed or asked for a pause.
+                await self._hear()
                 if self._pause() > 0 or (permit := self._circuit.enter(self._timer())) is None:
                     continue
                 self._note_state()
-                done = asyncio.Event()
                 if permit.probe:
-                    self._probe = (id(spent), done)
-                attempt = Attempt()
-                try:
-                    yield attempt
-                except asyncio.CancelledError:
-                    self._judge_cut_off(attempt, spent)
-                    raise
-                finally:
-                    if permit.probe:
-                        self._probe = None
-                        done.set()
-                    self._circuit.settle(permit, self._timer(), attempt.ok)
-                    self._note_state()
-                    self._observer.on_call(self._source, attempt.outcome, time.monotonic() - attempt.begun)
+                    async with self._probing(permit, spent) as attempt:
+                        yield attempt
+                else:
+                    async with self._judged(permit, spent) as attempt:
+                        yield attempt
+
+    @asynccontextmanager
+    async def _probing(self, permit: Permit, spent: Spent) -> AsyncIterator[Attempt]:
+        """The one call that finds out whether the provider is back. Raises SourceUnavailable where another replica
+        makes it."""
+        probe = self._probe = (spent.request, asyncio.Event())
+        owner = secrets.token_hex(8)
+        try:
+            if not await self._claim(permit, owner, min(self.left(spent), LONGEST_PAUSE) + _LEASE):
+                raise self._being_probed()
+            async with self._judged(permit, spent, owner) as attempt:
+                yield attempt
+        finally:
+            if self._probe is probe:
+                self._probe = None
+            probe[1].set()
+
+    async def _claim(self, permit: Permit, owner: str, seconds: float) -> bool:
+        """Whether no other replica makes the probe; otherwise `permit` is given back."""
+        if self._replicas.alone:
+            return True
+        claimed = False
+        try:
+            claimed = await self._replicas.claim_probe(self._circuit.version, owner, seconds)
+        finally:
+            if not claimed:
+                self._circuit.settle(permit, self._timer(), None)
+                # The caller may have gone just when it was claimed.
+                await self._finish(self._replicas.release_probe(owner))
+        return claimed
+
+    @asynccontextmanager
+    async def _judged(self, permit: Permit, spent: Spent, probe: str = "") -> AsyncIterator[Attempt]:
+        """The circuit hears how the call went, and the other replicas what that made of it."""
+        attempt = Attempt()
+        try:
+            yield attempt
+        except asyncio.CancelledError:
+            self._judge_cut_off(attempt, spent)
+            raise
+        finally:
+            version = self._circuit.version
+            self._circuit.settle(permit, self._timer(), attempt.ok)
+            self._note_state()
+            self._observer.on_call(self._source, attempt.outcome, time.monotonic() - attempt.begun)
+            if not self._replicas.alone and (probe or self._circuit.version != version):
+                # Also where the caller is gone: the others wait for it.
+                await self._finish(self._tell(probe, self._circuit.version != version))
+
+    # ---- the other replicas --------------------------------------------------------------------------------------
+
+    async def _hear(self) -> None:
+        """Takes over what other replicas found out, and tells them what they missed."""
+        standing = await self._replicas.standing()
+        if standing is None:
+            return
+        now = self._timer()
+        self._paused_until = max(self._paused_until, now + min(standing.pause, LONGEST_PAUSE))
+        own, theirs = self._circuit.bulletin(now), standing.circuit
+        unknown = not own.closed if theirs is None else own.version > theirs.version
+        if unknown:
+            theirs = await self._replicas.publish(own)
+        if theirs is not None:
+            self._circuit.adopt(theirs, now)
+            self._note_state()
+
+    async def _tell(self, probe: str, changed: bool) -> None:
+        """Tells the other replicas of a change, and gives up the probe."""
+        if changed:
+            await self._replicas.publish(self._circuit.bulletin(self._timer()), probe)
+        else:
+            await self._replicas.release_probe(probe)
+
+    async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Waits for `work`, which goes on to its end if the caller is cut off meanwhile."""
+        task = asyncio.create_task(work)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+        await asyncio.shield(task)
+
+    # ---- the door ------------------------------------------------------------------------------------------------
 
     async def _wait_at_the_door(self, spent: Spent) -> None:
         """Returns when there is hope of a call."""
         while True:
+            if self._circuit.state != "closed" or self._pause() > 0:
+                await self._hear()
             if (wait := self._circuit.wait(self._timer())) > 0:
                 self._observer.on_refused(self._source, "circuit_open")
                 raise SourceUnavailable(
@@ -95,11 +182,8 @@ class Resilience:
                 # The other calls of the request that probes wait for its outcome: to fail them would end the request,
                 # and with it the probe. Everybody else is told at once.
                 request, done = self._probe
-                if request != id(spent):
-                    self._observer.on_refused(self._source, "circuit_open")
-                    raise SourceUnavailable(
-                        "the provider failed, and is just being asked whether it is back", retry_after=_PROBE_UNDER_WAY
-                    )
+                if request != spent.request:
+                    raise self._being_probed()
                 await done.wait()
             elif (pause := self._pause()) > 0:
                 if pause >= self.left(spent) / 2:
@@ -108,6 +192,12 @@ class Resilience:
                 await self._sleep(pause * random.uniform(1.0, 1.0 + _JITTER))
             else:
                 return
+
+    def _being_probed(self) -> SourceUnavailable:
+        self._observer.on_refused(self._source, "circuit_open")
+        return SourceUnavailable(
+            "the provider failed, and is just being asked whether it is back", retry_after=_PROBE_UNDER_WAY
+        )
 
     def _judge_cut_off(self, attempt: Attempt, spent: Spent) -> None:
         # Cut off by the deadline (not by a caller who went away), a provider that had time enough has failed.
@@ -128,9 +218,11 @@ class Resilience:
             raise SourceTimeout("the request's deadline passed before the provider was asked")
         self._budget.note_call(self._timer())
 
-    def pause(self, seconds: float) -> None:
-        """The provider asked for it: every call of this source waits, or is refused."""
-        self._paused_until = max(self._paused_until, self._timer() + min(seconds, LONGEST_PAUSE))
+    async def pause(self, seconds: float) -> None:
+        """The provider asked for it: every call of this source waits, or is refused, at all replicas."""
+        seconds = min(seconds, LONGEST_PAUSE)
+        self._paused_until = max(self._paused_until, self._timer() + seconds)
+        await self._replicas.pause(seconds)
 
     def may_retry(self, attempts: int, reason: Outcome, spent: Spent) -> bool | float:
         """Whether a call that failed `attempts` times, lately with `reason`, is worth another attempt: False, True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
@@ -49,16 +49,26 @@ class Turnstile:
 class Turns:
     """At most `concurrency` calls at a time, and at most `rate` a second (None: any number), handed out fairly.
 
-    Only the one at the turnstile waits for the semaphore and the limiter, so that their own first-come order never
-    decides."""
+    `take` asks whoever else keeps the rate: the other replicas. It gives 0 where the call may go, or the seconds after
+    which to ask again. Only the one at the turnstile waits for the semaphore and the limiters, so that their own
+    first-come order never decides."""
 
-    def __init__(self, concurrency: int, rate: float | None) -> None:
+    def __init__(
+        self, concurrency: int, rate: float | None, take: Callable[[], Awaitable[float]] | None = None
+    ) -> None:
         self._turnstile = Turnstile()
         self._slots = asyncio.Semaphore(concurrency)
         # A bucket of one second's calls; of one call where that is less.
         self._limiter = None if rate is None else AsyncLimiter(max(1.0, rate), max(1.0, rate) / rate)
+        self._take = take
         self.in_flight = 0
         self.waiting = 0
+
+    async def _take_turn_with_others(self) -> None:
+        wait = 0.0 if self._take is None else await self._take()
+        while self._take is not None and wait > 0:
+            await asyncio.sleep(wait)
+            wait = await self._take()
 
     @asynccontextmanager
     async def turn(self, request: int) -> AsyncIterator[None]:
@@ -70,7 +80,9 @@ class Turns:
                 await self._slots.acquire()
                 try:
                     if self._limiter is not None:
+                        # Also beside other replicas: what this process used is known then when it is left alone.
                         await self._limiter.acquire()
+                        await self._take_turn_with_others()
                 except BaseException:
                     self._slots.release()
                     raise

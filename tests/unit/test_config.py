@@ -120,10 +120,11 @@ def test_an_unknown_variable_is_warned_of_with_the_nearest(monkeypatch: pytest.M
     assert "GATEWAY_DEADLIN is not a setting and is ignored; did you mean GATEWAY_DEADLINE?" in found.warnings
 
 
-def test_what_is_accepted_but_not_used_yet_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replicas_without_a_common_secret_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_REDIS_URL", "redis://localhost")
-    warnings = load_configuration().warnings
-    assert any("GATEWAY_REDIS_URL" in warning and "not used" in warning for warning in warnings)
+    assert any("GATEWAY_REDIS_URL" in warning for warning in load_configuration().warnings)
+    monkeypatch.setenv("GATEWAY_CURSOR_SECRET", SECRET)
+    assert load_configuration().warnings == ()
 
 
 def test_sources_come_from_the_toml_file(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:

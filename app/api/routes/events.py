@@ -21,6 +21,7 @@ from app.domain.caller import Caller
 from app.domain.errors import ParameterError
 from app.feed import Feed, Page, parse_parameters
 from app.feed.model import Totals as TotalsOf
+from app.providers.base import Spent
 
 router = APIRouter(tags=["events"])
 
@@ -127,8 +128,11 @@ async def get_event(
     if raw:
         require_scope(caller, "raw:read")
     feed: Feed = request.app.state.feed
-    record = await feed.event(event_id, caller)
-    log = request_log(request)
+    log, spent = request_log(request), dict[str, Spent]()
+    try:
+        record = await feed.event(event_id, caller, spent)
+    finally:
+        log.sources = {name: {"calls": cost.calls, "records": cost.records} for name, cost in spent.items()}
     log.events, log.delivered = 1, {record.key[1]: 1}
     body = render_event(record, caller, raw, request.app.state.pseudonyms)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,307 @@
+"""Many replicas cost the providers what one does, and do without what they share when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.domain.times import format_micros
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.api.test_metrics import labelled, parse
+from tests.e2e.replicas import HEADERS, get_all, processes, replicas, settled
+from tests.valkey import IMPATIENT, Valkey, serving_valkey
+from tests.waiting import until
+from tests.worlds import World, micros, served_world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    with serving_valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def empty(valkey: Valkey) -> Valkey:
+    valkey.flush()
+    return valkey
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with served_world(TaktikalOptions(events=600), SubnotoOptions(events=900)) as found:
+        yield found
+
+
+def window(world: World, days: float = 30) -> dict[str, str]:
+    now = micros(world.clock())
+    return {"since": format_micros(now - int(days * DAY)), "until": format_micros(now)}
+
+
+# ---- totals ------------------------------------------------------------------------------------------------------
+
+
+async def alone(world: World, **parameters: str) -> tuple[int, Any]:
+    """What one replica's total costs, and what it is."""
+    async with replicas(world, None, 1) as (client,):
+        world.reset_calls()
+        answer = await client.get("/events/count", params=parameters)
+        found = await settled(world)
+    world.reset_calls()
+    return found, [(source["name"], source["value"], source["unit"]) for source in answer.json()["sources"]]
+
+
+async def test_eight_replicas_ask_for_a_hot_total_once(world: World, empty: Valkey) -> None:
+    parameters = window(world)
+    cost, total = await alone(world, **parameters)
+    async with replicas(world, empty.url(), 8) as clients:
+        answers = await asyncio.gather(
+            *(client.get("/events/count", params=parameters) for client in clients for _ in range(5))
+        )
+        assert await settled(world) == cost
+        for answer in answers:
+            assert [(one["name"], one["value"], one["unit"]) for one in answer.json()["sources"]] == total
+        later = await asyncio.gather(*(client.get("/events/count", params=parameters) for client in clients))
+        assert all(source["cached"] for answer in later for source in answer.json()["sources"])
+        assert await settled(world) == cost
+        others = [{**parameters, "q": "anna"}, {**parameters, "category": "team"}, window(world, 29)]
+        for other in others:
+            assert (await clients[0].get("/events/count", params=other)).json()["sources"] != answers[0].json()[
+                "sources"
+            ]
+        fresh = await clients[3].get("/events/count", params=parameters, headers={"Cache-Control": "no-cache"})
+        assert not any(source["cached"] for source in fresh.json()["sources"])
+
+
+async def test_a_replica_that_fails_leaves_the_total_to_the_next(world: World, empty: Valkey) -> None:
+    assert world.subnoto is not None
+    world.subnoto.faults.answer(401, {}, times=1)
+    async with replicas(world, empty.url(), 4) as clients:
+        found = await asyncio.gather(
+            *(client.get("/events/count", params={"source": "subnoto", "category": "team"}) for client in clients)
+        )
+    assert sorted(answer.status_code for answer in found) == [200, 200, 200, 502], "an error is nobody else's"
+
+
+async def test_another_account_or_secret_shares_nothing(world: World, empty: Valkey) -> None:
+    parameters = window(world)
+    other_account = SubnotoOptions(events=300, seed=7, access_key="another-key")
+    with served_world(None, other_account) as other:
+        found = []
+        for each, secret in ((world, "s" * 40), (other, "s" * 40), (world, "t" * 40)):
+            each.reset_calls()
+            async with replicas(each, empty.url(), 1, cursor_secret=secret) as (client,):
+                answer = await client.get("/events/count", params={**parameters, "source": "subnoto"})
+                found.append((answer.json()["sources"][0]["value"], answer.json()["sources"][0]["cached"]))
+                assert await settled(each) > 0
+        assert found[0] == found[2] != found[1]
+        assert not any(cached for _, cached in found)
+
+
+async def test_what_is_shared_shows_nobody_anything(world: World, empty: Valkey) -> None:
+    assert world.subnoto is not None
+    async with replicas(world, empty.url(), 2, rate="100/minute") as clients:
+        for client in clients:
+            for filters in ({"q": "kanari@example.com"}, {"owner": "eigandi@example.com", "source": "taktikal"}):
+                assert (await client.get("/events/count", params=filters)).status_code == 200
+        world.subnoto.faults.answer(429, {"retry-after": "300"}, times=2)
+        await clients[0].get("/events", params={"source": "subnoto"})
+    found = empty.everything()
+    assert len(found) >= 4, "totals, a pause, a caller's calls"
+    text = repr(found).casefold()
+    for secret in ("kanari", "eigandi", "example.com", "subnoto", "taktikal", "sandbox", "a secret of"):
+        assert secret not in text
+    assert all(key.startswith(b"audit-gateway:1:") for key in found)
+
+
+# ---- limits ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_callers_calls_are_counted_together(world: World, empty: Valkey) -> None:
+    async with replicas(world, empty.url(), 4, rate="10/day") as clients:
+        answers = [await clients[number % 4].get("/event-types") for number in range(14)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 4
+    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:10]] == [
+        f"r={n}" for n in range(9, -1, -1)
+    ]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 86_400
+
+
+async def test_a_pause_that_one_replica_was_told_holds_for_all(world: World, empty: Valkey) -> None:
+    assert world.taktikal is not None
+    world.taktikal.faults.answer(429, {"retry-after": "300"}, times=1)
+    async with replicas(world, empty.url(), 4) as clients:
+        answers = [await client.get("/events", params={"source": "taktikal"}) for client in clients]
+        assert [answer.status_code for answer in answers] == [503] * 4
+        assert all(200 < int(answer.headers["retry-after"]) <= 300 for answer in answers)
+        assert await settled(world) == 1
+
+
+# ---- without what is shared --------------------------------------------------------------------------------------
+
+
+async def up(client: httpx.AsyncClient) -> float:
+    samples = parse((await client.get("/metrics")).text)
+    return samples[labelled("gateway_shared_state_up", store="redis")]
+
+
+async def ask_until_up(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(30):
+        while await up(client) != 1:
+            assert (await client.get("/events/count")).status_code == 200
+            await asyncio.sleep(0.1)
+
+
+async def test_redis_goes_and_comes_and_nobody_notices(world: World) -> None:
+    with serving_valkey() as valkey:
+        async with replicas(world, valkey.url(IMPATIENT), 2, rate="1000/minute", totals_ttl=0.01) as clients:
+            wanted = (await clients[0].get("/events", params=window(world))).json()
+            assert [await up(client) for client in clients] == [1, 1]
+            for break_it, mend_it in ((valkey.kill, valkey.start), (valkey.freeze, valkey.thaw)):
+                break_it()
+                try:
+                    for client in clients:
+                        page = (await client.get("/events", params={**window(world), "include": "total"})).json()
+                        assert page["data"] == wanted["data"]
+                        assert page["total"]["sources"][0]["value"] > 0
+                    assert [await up(client) for client in clients] == [0, 0]
+                finally:
+                    mend_it()
+                for client in clients:
+                    await ask_until_up(client)
+
+
+async def test_emptied_or_full_of_nonsense_it_changes_nothing(world: World, empty: Valkey) -> None:
+    parameters = {**window(world), "include": "total"}
+    async with replicas(world, empty.url(), 2, rate="1000/minute", totals_ttl=0.01) as clients:
+        wanted = (await clients[0].get("/events", params=parameters)).json()
+        for attempt in range(6):
+            with empty.client as client:
+                for key in list(client.scan_iter()):
+                    client.delete(key)
+                    # A number is a number: what stands under a caller's name is what it has called.
+                    if attempt and not (b":caller:" in key and attempt == 5):
+                        client.set(key, ("nonsense", "7", "\0" * 99, "[]", "9" * 30)[attempt - 1], px=5000)
+            for each in clients:
+                found = (await each.get("/events", params=parameters)).json()
+                assert found["data"] == wanted["data"]
+                assert [one["value"] for one in found["total"]["sources"]] == [
+                    one["value"] for one in wanted["total"]["sources"]
+                ]
+
+
+# ---- real processes ----------------------------------------------------------------------------------------------
+
+
+async def test_workers_and_hosts_together_cost_what_one_costs(world: World, empty: Valkey, tmp_path: Path) -> None:
+    """Two commands, as on two hosts: a hot total, pages in turn, a source's rate, a pause."""
+    parameters = window(world)
+    cost, total = await alone(world, **parameters)
+    secret = {"CURSOR_SECRET": "a secret of both hosts that is long enough for it", "SOURCE_RATE": "20"}
+    with (
+        processes(world, empty, tmp_path / "one", "--workers", "2", **secret) as one,
+        processes(world, empty, tmp_path / "other", **secret) as other,
+    ):
+        urls = [one.url, other.url]
+        answers = await get_all(urls, "/events/count", 16, params=parameters)
+        assert await settled(world) == cost
+        for answer in answers:
+            assert [(one["name"], one["value"], one["unit"]) for one in answer.json()["sources"]] == total
+
+        pages = [(await get_all(urls[:1], "/events", 1, params=parameters))[0].json()]
+        while (cursor := pages[-1]["page"]["next_cursor"]) is not None and len(pages) < 3:
+            both = await get_all(urls, "/events", 4, params={"cursor": cursor})
+            assert len({answer.text for answer in both}) == 1, "the same page, ids and cursor everywhere"
+            pages.append(both[0].json())
+        assert len(pages) == 3
+
+        world.reset_calls()
+        begun = time.monotonic()
+        await get_all(urls, "/events", 10, params={**parameters, "source": "subnoto", "limit": "300"})
+        # Three processes by themselves would let twenty go at once each.
+        assert 40 < await settled(world) <= 20 + 20 * (time.monotonic() - begun) + 1
+
+        assert world.taktikal is not None
+        world.reset_calls()
+        world.taktikal.faults.answer(429, {"retry-after": "300"}, times=1)
+        first = (await get_all(urls, "/events", 1, params={"source": "taktikal"}))[0]
+        made = await settled(world)
+        refused = await get_all(urls, "/events", 8, params={"source": "taktikal"})
+        assert {answer.status_code for answer in (first, *refused)} == {503}
+        assert await settled(world) == made
+    for running in (one, other):
+        assert running.code == 0
+        assert "Traceback" not in running.errors.read_text()
+
+
+async def test_workers_whose_secret_was_made_for_them_are_replicas_too(
+    world: World, empty: Valkey, tmp_path: Path
+) -> None:
+    parameters = window(world)
+    cost, _ = await alone(world, **parameters)
+    with processes(world, empty, tmp_path, "--workers", "2") as running:
+        await get_all([running.url], "/events/count", 12, params=parameters)
+        assert await settled(world) == cost
+        ids: list[str] = []
+        asked: dict[str, str] = {**parameters, "limit": "200"}
+        while True:
+            (answer,) = await get_all([running.url], "/events", 1, params=asked)
+            ids += [event["id"] for event in answer.json()["data"]]
+            if answer.json()["page"]["next_cursor"] is None:
+                break
+            asked = {"cursor": answer.json()["page"]["next_cursor"]}
+    since = micros(world.clock()) - 30 * DAY
+    assert len(ids) == len(set(ids)) == sum(row[0] >= since for row in world.truth())
+    warnings = [line["problem"] for line in running.log if line["event"] == "configuration"]
+    assert any("GATEWAY_REDIS_URL" in warning for warning in warnings)
+
+
+async def test_a_worker_that_is_killed_while_it_counts_is_not_waited_for(
+    world: World, empty: Valkey, tmp_path: Path
+) -> None:
+    assert world.subnoto is not None
+    parameters = {**window(world), "source": "subnoto"}
+    secret = {"CURSOR_SECRET": "a secret of both hosts that is long enough for it"}
+    with (
+        processes(world, empty, tmp_path / "one", **secret) as one,
+        processes(world, empty, tmp_path / "other", **secret) as other,
+    ):
+        world.subnoto.faults.hang(60, times=20)
+        dying = asyncio.create_task(get_all([one.url], "/events/count", 1, params=parameters))
+        await until(lambda: any(key.endswith(b":making") for key in empty.everything()))
+        one.process.kill()
+        one.code = one.process.wait(timeout=30)
+        world.subnoto.faults.clear()
+        (answer,) = await get_all([other.url], "/events/count", 1, params=parameters)
+        assert answer.status_code == 200
+        assert isinstance((await asyncio.gather(dying, return_exceptions=True))[0], httpx.HTTPError)
+
+
+def test_a_process_goes_on_without_redis(world: World, tmp_path: Path) -> None:
+    with serving_valkey() as valkey, processes(world, valkey, tmp_path, REDIS_URL=valkey.url(IMPATIENT)) as running:
+        valkey.kill()
+        assert httpx.get(f"{running.url}/events", headers=HEADERS, timeout=30).status_code == 200
+        scraped = parse(httpx.get(f"{running.url}/metrics", headers=HEADERS).text)
+        assert scraped[labelled("gateway_shared_state_up", store="redis")] == 0
+        assert scraped[labelled("gateway_shared_state_errors_total", reason="connection")] >= 1
+        valkey.start()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            scraped = parse(httpx.get(f"{running.url}/metrics", headers=HEADERS).text)
+            if scraped[labelled("gateway_shared_state_up", store="redis")] == 1:
+                break
+            time.sleep(0.1)
+        assert scraped[labelled("gateway_shared_state_up", store="redis")] == 1
+    events = [json.loads(line)["event"] for line in running.errors.read_text().splitlines()]
+    assert events.count("shared_state_down") == events.count("shared_state_up") == 1

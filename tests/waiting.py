@@ -1,0 +1,19 @@
+"""Waiting for what comes with time, however busy the machine is."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+LONG = 60  #: seconds; longer than anything takes that comes at all
+
+
+async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Returns once it holds."""
+    async with asyncio.timeout(LONG):
+        while True:
+            found = holds()
+            if await found if inspect.isawaitable(found) else found:
+                return
+            await asyncio.sleep(0.01)
