@@ -8,6 +8,7 @@ source share (circuit, pauses, limits) is in `app.providers.resilience`.
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from app.providers.base import CommonSettings, SourceHealth, Spent
 from app.providers.kept import KeptAnswers
 from app.providers.observer import Outcome
 from app.providers.resilience import ATTEMPTS, Attempt, Resilience
+from app.providers.transport import AiohttpTransport
 
 __all__ = ["TRANSLATION", "Answer", "ProviderHttp", "error_for", "translate"]
 
@@ -29,6 +31,7 @@ __all__ = ["TRANSLATION", "Answer", "ProviderHttp", "error_for", "translate"]
 stamina.instrumentation.set_on_retry_hooks([])
 
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+_HEADERS = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "audit-gateway"}
 _KEEPALIVE = 30.0  #: seconds; a connection that the server closes earlier is noticed, or costs a retry
 
 #: httpx's exceptions, most special first, and what they mean here. A test holds it complete.
@@ -73,18 +76,17 @@ class ProviderHttp:
         self._resilience = Resilience(name, common)
         self._name, self._observer = name, common.observer
         self._kept = KeptAnswers(name, common.page_cache, common.shared) if common.page_cache > 0 else None
-        self._client = httpx.AsyncClient(
-            base_url=base_url.rstrip("/") + "/",
-            headers={"accept": "application/json", "accept-encoding": "gzip", **(headers or {})},
-            auth=httpx.BasicAuth(*auth) if auth else None,
-            timeout=httpx.Timeout(common.read_timeout, connect=common.connect_timeout),
-            limits=httpx.Limits(max_connections=common.max_concurrency, keepalive_expiry=_KEEPALIVE),
-            follow_redirects=False,
-            transport=transport,
-        )
+        self._base = base_url.rstrip("/") + "/"
+        self._server = (url := httpx.URL(self._base)).host, url.port
+        self._headers = {**_HEADERS, **(headers or {})}
+        if auth is not None:
+            self._headers["authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
+        self._limits = {"timeout": httpx.Timeout(common.read_timeout, connect=common.connect_timeout).as_dict()}
+        # The transport, without the client around it: redirects, cookies and retries are not for it to decide.
+        self._transport = transport or AiohttpTransport(most=common.max_concurrency, keepalive=_KEEPALIVE)
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     def health(self) -> SourceHealth:
         """How the calls fare now: the source's own `health`."""
@@ -141,8 +143,7 @@ class ProviderHttp:
             ):
                 with attempt:
                     async with self._resilience.attempt(spent) as made:
-                        server = self._client.base_url.host, self._client.base_url.port
-                        self._observer.on_attempt(self._name, method, server, attempts)
+                        self._observer.on_attempt(self._name, method, self._server, attempts)
                         attempts += 1
                         return await self._send(made, method, path, spent, params, json)
         except _TryAgain:
@@ -162,8 +163,9 @@ class ProviderHttp:
         """One attempt. Raises _TryAgain and SourceFailed."""
         spent.calls += 1
         try:
-            request = self._client.build_request(method, path.lstrip("/"), params=params, json=json)
-            response = await self._client.send(request, stream=True)
+            url = httpx.URL(self._base + path.lstrip("/"), params=params)
+            request = httpx.Request(method, url, headers=self._headers, json=json, extensions=self._limits)
+            response = await self._transport.handle_async_request(request)
             try:
                 body = await read_body(response, self._max_bytes)
             finally:

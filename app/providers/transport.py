@@ -29,6 +29,7 @@ EXCEPTIONS: Sequence[tuple[type[Exception], type[httpx.TransportError]]] = (
     (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
     (aiohttp.ClientResponseError, httpx.RemoteProtocolError),
     (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
+    (aiohttp.NonHttpUrlClientError, httpx.UnsupportedProtocol),
     (aiohttp.ClientError, httpx.NetworkError),
 )
 

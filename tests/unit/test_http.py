@@ -60,7 +60,10 @@ def pauses() -> Pauses:
 @pytest.fixture
 async def http(pauses: Pauses) -> AsyncIterator[ProviderHttp]:
     common = CommonSettings(max_answer_bytes=100_000, timer=pauses.timer, sleep=pauses.sleep)
-    found = ProviderHttp("https://provider.example/api", common, name="main", auth=("user", "word"))
+    # respx answers in the place of httpx's own connections.
+    transport = httpx.AsyncHTTPTransport()
+    base = "https://provider.example/api"
+    found = ProviderHttp(base, common, name="main", auth=("user", "word"), transport=transport)
     yield found
     await found.aclose()
 
