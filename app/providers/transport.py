@@ -8,6 +8,7 @@ unused.
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -41,6 +42,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def __init__(self, *, most: int, keepalive: float) -> None:
         self._most, self._keepalive = most, keepalive
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[tuple[str, str], str | None] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx.TransportError. The response's body is still to be read, as sent: encoded as it came."""
@@ -53,6 +55,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 headers=request.headers,
                 data=request.content or None,
                 allow_redirects=False,
+                proxy=self._proxy_for(request.url),
                 timeout=aiohttp.ClientTimeout(
                     connect=limits.get("pool"), sock_connect=limits.get("connect"), sock_read=limits.get("read")
                 ),
@@ -70,12 +73,20 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trust_env=True,
         )
         # aiohttp would send a GET again by itself where a kept connection turns out closed: repeating calls is
         # `app.providers.http`'s, which counts them. There is no public switch; a test notices if this one goes.
         session._retry_connection = False
         return session
+
+    def _proxy_for(self, url: httpx.URL) -> str | None:
+        # aiohttp's `trust_env` would look it up on each call, in a thread.
+        place = (url.scheme, url.netloc.decode("ascii"))
+        if place not in self._proxies:
+            proxies = urllib.request.getproxies()
+            found = proxies.get(url.scheme) or proxies.get("all")
+            self._proxies[place] = None if urllib.request.proxy_bypass(place[1]) else found
+        return self._proxies[place]
 
     async def aclose(self) -> None:
         if self._session is not None:

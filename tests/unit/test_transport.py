@@ -166,3 +166,7 @@ async def test_the_environments_proxy_is_used(transport: AiohttpTransport, monke
         monkeypatch.setenv("http_proxy", url)
         assert (await get(transport, "http://provider.example/log")).status_code == 200
         assert heads[0].startswith(b"GET http://provider.example/log HTTP/1.1\r\n")
+        monkeypatch.setenv("no_proxy", "127.0.0.1,other.example")
+        async with server(answering(OK)) as (direct, straight):
+            await get(transport, f"{direct}/log")
+            assert [head.split()[1] for head in straight] == [b"/log"]

@@ -28,12 +28,12 @@ class _Collector:
         self._is_beyond = gt if self._ascending else lt  # is_beyond, which would be called for each record
 
     def records(self, processes: Iterable[Process], window: Window) -> list[Record]:
-        start, end, is_beyond, position = window.start, window.end, self._is_beyond, self._position
+        is_beyond, position = self._is_beyond, self._position
         found: list[Record] = []
         for process in processes:
-            records, bad = records_of(self._source, process)
+            records, bad = records_of(self._source, process, window.start, window.end)
             self._loader.bad += bad
-            found += [one for one in records if start <= one.key[0] < end and is_beyond(one.key, position)]
+            found += [one for one in records if is_beyond(one.key, position)]
         found.sort(key=attrgetter("key"), reverse=not self._ascending)
         return found
 

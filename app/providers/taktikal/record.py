@@ -21,6 +21,7 @@ from app.providers.untrusted import MAX_KEY
 
 CATEGORY = "envelope"
 _NO_ID = -1
+_FIRST, _LAST = -(1 << 63), 1 << 63  #: µs before and after all times
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -160,14 +161,22 @@ class TaktikalRecord(msgspec.Struct, gc=False):
                     yield str(value)
 
 
-def records_of(source: str, process: Process) -> tuple[list[TaktikalRecord], int]:
-    """The entries of a process in the order of its log, and how many cannot be read."""
-    common, key = _Common(source, process), process.key
+def records_of(
+    source: str, process: Process, since: int = _FIRST, until: int = _LAST
+) -> tuple[list[TaktikalRecord], int]:
+    """The entries of a process that happened from `since` until before `until` (µs), in the order of its log; and how
+    many of the whole log cannot be read."""
+    key, bad = process.key, 0
     read: list[tuple[int, int | bytes, int]] = []
     for index, entry in enumerate(process.entries):
         ticks = _ticks(entry.created_at)
-        if ticks is not None and not (entry.status and len(entry.status) > MAX_KEY):
+        if ticks is None or (entry.status and len(entry.status) > MAX_KEY):
+            bad += 1
+        elif since <= ticks // 10 < until:
             read.append((ticks, _identity(entry), index))
+    if not read:
+        return [], bad
+    common = _Common(source, process)
     shared = [(ticks // 10, identity if isinstance(identity, int) else _NO_ID) for ticks, identity, _ in read]
     numbers = repeat((0, 0)) if len(set(shared)) == len(shared) else _numbers(read, shared)
     records = [
@@ -177,7 +186,7 @@ def records_of(source: str, process: Process) -> tuple[list[TaktikalRecord], int
         )
         for (ticks, identity, index), (micros, sequence), (place, ordinal) in zip(read, shared, numbers, strict=False)
     ]  # fmt: skip
-    return records, len(process.entries) - len(read)
+    return records, bad
 
 
 def _numbers(read: list[tuple[int, int | bytes, int]], shared: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
