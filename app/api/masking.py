@@ -10,20 +10,12 @@ from copy import copy
 from typing import Any
 
 from app.api.disguise import disguise_event
-from app.domain.event import Event
+from app.domain.event import Actor, Event
 from app.domain.record import Record
 from app.engine.identity import disguise_for
 from app.engine.masking import MASK, Mask, is_private_name, mask_for, private_leaves
 from app.engine.memo import remembered
 from app.engine.pseudonyms import Pseudonyms
-
-#: Texts of an event, beside `data` and `raw`, in which a private value may have been written. Ids stay as
-#: they are.
-_TEXTS = (
-    ("actor", ("name", "email")),
-    ("envelope", ("name", "owner")),
-    ("recipient", ("name", "email")),
-)
 
 #: Names of links that are somebody's to use wherever they stand.
 _ALWAYS_LINKS = (
@@ -56,16 +48,14 @@ def visible_event(
     if private:
         if event.data and _has_links(event.data, False):
             event.data = _without_links(event.data, False)
-        if event.raw is not None:
+        if event.raw is not None and _has_links(event.raw, False):
             event.raw = _without_links(event.raw, False)
         return event
     masks = {} if masks is None else masks
-    known = {value for value in record.private_values() if value}
-    known.update(private_leaves(event.data), private_leaves(event.raw))
-    values = ("private", *sorted(known))
+    values = ("private", *record.private_values(), *private_leaves(event.data), *private_leaves(event.raw))
     mask = masks.get(values)
     if mask is None:
-        mask = masks[values] = mask_for(values[1:])
+        mask = masks[values] = mask_for({value for value in values[1:] if value})
     _mask_event(event, mask)
     if pseudonyms is not None:
         people = ("people", *sorted({person for person in record.identities() if person}))
@@ -77,22 +67,25 @@ def visible_event(
 
 
 def _mask_event(event: Event, mask: Mask) -> None:
-    for part, names in _TEXTS:
-        holder = copy(getattr(event, part))
-        for name in names if holder is not None else ():
-            text = getattr(holder, name)
-            if text:
-                setattr(holder, name, mask(text))
-        setattr(event, part, holder)
-    if event.recipient is not None:
-        event.recipient.phone = event.recipient.phone and MASK
-        event.recipient.national_id = event.recipient.national_id and MASK
-    if event.description:
-        event.description = mask(event.description)
-    if event.user_agent:
-        event.user_agent = mask(event.user_agent)
-    event.data = _masked(_without_links(event.data, False), mask)
-    event.raw = _masked(_without_links(event.raw, False), mask)
+    """Masks every text but ids, which stay as they are."""
+    actor, envelope, recipient = event.actor, event.envelope, event.recipient
+    event.actor = Actor(actor.kind, actor.id, actor.name and mask(actor.name), actor.email and mask(actor.email))
+    if envelope is not None:
+        envelope = event.envelope = copy(envelope)
+        envelope.name = envelope.name and mask(envelope.name)
+        envelope.owner = envelope.owner and mask(envelope.owner)
+    if recipient is not None:
+        recipient = event.recipient = copy(recipient)
+        recipient.name = recipient.name and mask(recipient.name)
+        recipient.email = recipient.email and mask(recipient.email)
+        recipient.phone = recipient.phone and MASK
+        recipient.national_id = recipient.national_id and MASK
+    event.description = event.description and mask(event.description)
+    event.user_agent = event.user_agent and mask(event.user_agent)
+    if event.data:
+        event.data = _masked(_without_links(event.data, False), mask)
+    if event.raw is not None:
+        event.raw = _masked(_without_links(event.raw, False), mask)
 
 
 def _masked(value: Any, mask: Mask) -> Any:
@@ -143,7 +136,7 @@ def _has_links(value: Any, linked: bool) -> bool:
             if (kind and _is_secret(kind, inside)) or (isinstance(item, _CONTAINERS) and _has_links(item, inside)):
                 return True
         return False
-    return any(_has_links(item, linked) for item in value if isinstance(item, _CONTAINERS))
+    return isinstance(value, _CONTAINERS) and any(_has_links(item, linked) for item in value)
 
 
 def _is_secret(kind: str, linked: bool) -> bool:

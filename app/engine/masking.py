@@ -63,7 +63,8 @@ def mask_for(values: Iterable[str]) -> Mask:
     would otherwise be found in every other timestamp.
     """
     wanted = [value.strip() for value in sorted(values, key=len, reverse=True)]
-    return _Masker([_Wanted(value) for value in wanted if value]).mask
+    # The events of an envelope repeat names and titles.
+    return remembered(_Masker([_Wanted(value) for value in wanted if value]).mask, 1024)
 
 
 class _Wanted:
@@ -115,12 +116,12 @@ def _may_match_always(text: str) -> bool:
     """False where the patterns that are always looked for cannot match; quicker than they are."""
     return (
         "+" in text
-        or ("-" in text and _DASHED.search(text) is not None)
+        or (_DASHED.search(text) is not None and _DATED.search(text) is not None)
         or ("00" in text and _TRUNK.search(text) is not None)
     )
 
 
-_DASHED = re.compile(r"-\d\d\d")
+_DASHED, _DATED = re.compile(r"-\d\d\d"), re.compile(r"\d-\d\d\d")  # what begins with a letter is found sooner
 _TRUNK = re.compile("00[1-9]")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import repeat
 from typing import Any, ClassVar
 
@@ -35,15 +36,33 @@ class Locator(msgspec.Struct, array_like=True):
 
 
 class _Common:
-    """What the records of one process share."""
-
-    __slots__ = ("ids", "joined", "process", "source")
+    """What the records of one process share; what not every caller asks for is made when it is."""
 
     def __init__(self, source: str, process: Process) -> None:
         self.source, self.process = source, process
         self.joined = Joined(process)
         # A locator without its last two members.
         self.ids = IdsBehind(source, b"\x93" + msgspec.msgpack.encode(process.key))
+
+    @cached_property
+    def private_values(self) -> tuple[str, ...]:
+        return tuple(
+            str(value)
+            for signee in self.process.signees.values()
+            for value in (signee.ssn, signee.phone, signee.address, signee.postal_code, signee.city)
+            if isinstance(value, str | int) and value != ""
+        )
+
+    @cached_property
+    def raw_process(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = without_links(self.process.sent_without_lists(), self.process.links)
+        return cleaned
+
+    @cached_property
+    def raw_signees(self) -> dict[str, Any]:
+        return {
+            key: without_links(self.process.sent_signee(key), self.process.links) for key in self.process.signees if key
+        }
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -123,14 +142,12 @@ class TaktikalRecord(msgspec.Struct, gc=False):
 
     def raw(self) -> dict[str, Any]:
         """`{"entry", "signee", "process"}` as delivered, the process without its lists; never a signing link."""
-        process = self.common.process
-        sent = {
-            "entry": process.sent_entries[self.index],
-            "signee": process.sent_signee(self.entry.signee_key),
-            "process": process.sent_without_lists(),
+        common = self.common
+        return {
+            "entry": without_links(common.process.sent_entries[self.index], common.process.links),
+            "signee": common.raw_signees.get(self.entry.signee_key or ""),
+            "process": common.raw_process,
         }
-        cleaned: dict[str, Any] = without_links(sent, process.links)
-        return cleaned
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """What the provider's `Search` looks at (vendor's page, "Query Parameters")."""
@@ -154,11 +171,8 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             if entry.created_by and "@" in entry.created_by:
                 yield entry.created_by
 
-    def private_values(self) -> Iterator[str]:
-        for signee in self.common.process.signees.values():
-            for value in (signee.ssn, signee.phone, signee.address, signee.postal_code, signee.city):
-                if isinstance(value, str | int) and value != "":
-                    yield str(value)
+    def private_values(self) -> tuple[str, ...]:
+        return self.common.private_values
 
 
 def records_of(
