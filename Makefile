@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports openapi format lock browser clients spark release-document bench-calls fuzz runtime clean
+.PHONY: help setup serve test lint types imports openapi format lock browser clients spark release-document bench-calls fuzz soak runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -95,6 +95,9 @@ bench-calls: setup ## calls and records that questions cost, as histories grow
 
 fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties tests/attack tests/e2e/test_service_machine.py --timeout 0
+
+soak: setup ## ten minutes of load and faults; memory, answers and leftovers are judged (SOAK_SECONDS=600)
+	$(BIN)/python -m tests.soak
 
 lock: setup ## resolve the dependencies anew
 	$(BIN)/pip-compile $(LOCK) --all-extras --output-file requirements-dev.lock pyproject.toml

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -18,6 +20,9 @@ from structlog.types import EventDict, Processor, WrappedLogger
 _MAX_FRAMES = 40
 _HTTP_LOGGERS = ("httpx", "httpcore", "h2", "hpack")
 AUDIT = "gateway.audit"  #: the logger of the audit trail, heard from INFO on
+
+#: `trace_id` and `span_id` of the request that is being answered, where it is traced: members of each of its lines.
+TRACE: ContextVar[Mapping[str, str] | None] = ContextVar("trace", default=None)
 
 
 def configure_logging(stream: TextIO | None = None) -> None:
@@ -29,6 +34,7 @@ def configure_logging(stream: TextIO | None = None) -> None:
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        trace_fields,
         bare_exceptions,
     ]
     renderer: Processor = (
@@ -65,6 +71,13 @@ def audit_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     """A structlog processor: the members of a record's `audit` become members of its line."""
     record = event.get("_record")
     event.update(getattr(record, "audit", {}))
+    return event
+
+
+def trace_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: which trace the line belongs to."""
+    if (trace := TRACE.get()) is not None:
+        event.update(trace)
     return event
 
 

@@ -85,6 +85,8 @@ class Hub:
         call = self._calls.get(key)
         if call is None:
             call = self._calls[key] = _Call(asyncio.create_task(self._read(topic, cursor)))
+            # Who waited for it may have gone: then nobody else hears of its failure, and asyncio would log that.
+            call.task.add_done_callback(_heard)
         call.waiting += 1
         try:
             return await asyncio.shield(call.task)
@@ -114,6 +116,11 @@ class Hub:
 
     def count(self, change: int) -> None:
         self._listeners += change
+
+
+def _heard(task: asyncio.Task[Batch]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -113,6 +114,7 @@ class Canary:
     def __init__(self, world: World, app: FastAPI, log: io.StringIO) -> None:
         self.world, self.app, self.log = world, app, log
         self.answers: dict[str, list[str]] = {"key": [], "plain key": [], "nobody": []}
+        self.streams: dict[str, list[str]] = {"key": [], "plain key": [], "nobody": []}  #: those that were listened to
         self.tokens: set[str] = set()
 
     async def ask(self, client: httpx.AsyncClient, who: str, path: str, **more: Any) -> httpx.Response:
@@ -123,6 +125,41 @@ class Canary:
         for found in re.findall(r'"(?:id|next_cursor)":"([A-Za-z0-9_-]{30,})"', answer.text):
             self.tokens.add(found)
         return answer
+
+    async def listen(self, who: str, messages: int = 1, **params: Any) -> int:
+        """The status of a stream, to which `who` listens until so many messages have come, or two heartbeats.
+
+        httpx's own way to an application waits for the end of an answer, which a stream does not have."""
+        headers = {"Authorization": f"Bearer {SECRETS[who]}"} if who in SECRETS else {}
+        request = httpx.Request("GET", "http://gateway.example/events/stream", params=params, headers=headers)
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+            "path": request.url.path, "raw_path": request.url.raw_path, "query_string": request.url.query,
+            "headers": [(name.lower(), value) for name, value in request.headers.raw], "root_path": "",
+            "server": ("gateway.example", 80), "client": ("127.0.0.1", 4321),
+        }  # fmt: skip
+        enough = asyncio.Event()
+        start: dict[str, Any] = {}
+        text = ""
+
+        async def receive() -> dict[str, Any]:
+            await enough.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            nonlocal text
+            start.update(message if message["type"] == "http.response.start" else {})
+            text += message.get("body", b"").decode()
+            if text.count("data: ") >= messages or text.count(": heartbeat") >= 2:
+                enough.set()
+
+        async with asyncio.timeout(30):
+            await self.app(scope, receive, send)
+        self.answers[who].append(text + repr(start["headers"]))
+        if start["status"] == 200:
+            self.streams[who].append(text)
+        self.tokens.update(re.findall(r"^id: (\S+)$", text, re.MULTILINE))
+        return int(start["status"])
 
 
 @asynccontextmanager
@@ -147,6 +184,8 @@ async def gateway(log: io.StringIO, mask_identity: bool) -> AsyncIterator[tuple[
             totals_ttl=0,
             deadline=8,
             default_window="P36500D",
+            stream_poll=0.05,
+            stream_heartbeat=0.1,
         )
         providers, metrics = find_providers([]), Metrics()
         sources = build_sources(Configuration(settings, world.env), providers, metrics)

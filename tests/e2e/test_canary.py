@@ -71,7 +71,12 @@ async def exercise(canary: Canary, client: httpx.AsyncClient, who: str, seen: li
     for form in FORMATS:
         for include in ({}, {"include": "raw"}):
             await ask(client, who, "/events/export", params={"format": form, **include})
+    for include in ({}, {"include": "raw"}):
+        assert await canary.listen(who, 9, since="2000-01-01", **include) == 200
+    assert await canary.listen(who) == 200
+    assert await canary.listen(who, nonsense=seen[0]) == 422
     for value in seen:
+        await canary.listen(who, 9, since="2000-01-01", q=value)
         for name in ("q", "owner", "actor", "recipient"):
             for more in ({"include": "total"}, {"include": "raw", "partial": "true"}):
                 await ask(client, who, "/events", params={name: value, **more})
@@ -88,6 +93,7 @@ async def fail(canary: Canary, client: httpx.AsyncClient, who: str) -> None:
             emulator.faults.answer(status, {"x-request-id": NAMES[1].encode().hex()}, times=4, body=text.encode())
             await canary.ask(client, who, "/events", params={"partial": "true", "include": "total"})
             await canary.ask(client, who, "/events/count")
+            await canary.listen(who, since="2000-01-01")
             emulator.faults.clear()
     for emulator in emulators:
         for fault in (emulator.faults.html, emulator.faults.malformed):
@@ -115,6 +121,7 @@ async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, mask
             await exercise(canary, client, who, [*EMAILS, NAMES[0], *(forms[0] for forms in PRIVATE.values())])
         for path in ("/events", "/sources", "/metrics", "/docs", "/openapi.json"):
             await canary.ask(client, "nobody", path)
+        assert await canary.listen("nobody") == 401
         wrong = await client.get("/events", headers={"Authorization": f"Bearer {SECRETS['key']}x"})
         canary.answers["nobody"].append(wrong.text)
         for who in ("plain key", "key"):
@@ -127,15 +134,17 @@ async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, mask
     everything = [answer for answers in canary.answers.values() for answer in answers]
     assert len(everything) > 300
     # It was really there: the planted values do come out where they may.
-    private_answers = "\n".join(canary.answers["key"])
-    for values in (["+3548691177"], ["1203874459"], PRIVATE["address"][:1], NAMES[:1], EMAILS[:1]):
-        assert found_in(private_answers, values) == values
+    for private_answers in ("\n".join(canary.answers["key"]), "\n".join(canary.streams["key"])):
+        for values in (["+3548691177"], ["1203874459"], PRIVATE["address"][:1], NAMES[:1], EMAILS[:1]):
+            assert found_in(private_answers, values) == values
+    assert any("event: problem" in stream for stream in canary.streams["plain key"])
 
     hidden = ALL_PRIVATE + ([*NAMES, *EMAILS] if mask_identity else [])
     for answer in canary.answers["plain key"]:
         assert not found_in(answer, hidden), answer
     if not mask_identity:
-        assert found_in("\n".join(canary.answers["plain key"]), [NAMES[0], *EMAILS]) == [NAMES[0], *EMAILS]
+        for plain_answers in (canary.answers["plain key"], canary.streams["plain key"]):
+            assert found_in("\n".join(plain_answers), [NAMES[0], *EMAILS]) == [NAMES[0], *EMAILS]
     for answer in everything:
         assert not found_in(answer, [*ALL_SECRETS, *LINKS]), answer
     for text in (log.getvalue(), metrics, settings, *canary.answers["nobody"]):

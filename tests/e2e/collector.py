@@ -1,0 +1,115 @@
+"""A collector of traces: takes OTLP over HTTP as the real ones do, and keeps what came."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+KINDS = {1: "internal", 2: "server", 3: "client"}
+ERROR = 2
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One span as it came, ids in hexadecimal; `parent` is empty for a root."""
+
+    name: str
+    kind: str
+    trace: str
+    id: str
+    parent: str
+    failed: bool
+    message: str
+    attributes: dict[str, Any]
+    events: list[tuple[str, dict[str, Any]]]
+    links: list[tuple[str, str]]
+    scope: str
+    resource: dict[str, Any]
+    start: int
+    end: int
+
+
+@dataclass
+class Collector:
+    url: str = ""
+    paths: list[str] = field(default_factory=list)  #: of all that was sent, traces or not
+    bodies: list[bytes] = field(default_factory=list)
+    spans: list[Sent] = field(default_factory=list)
+
+    def take(self, path: str, body: bytes) -> None:
+        self.paths.append(path)
+        self.bodies.append(body)
+        if path == "/v1/traces":
+            self.spans.extend(_spans(ExportTraceServiceRequest.FromString(body)))
+
+    def until(self, enough: Callable[[list[Sent]], bool]) -> None:
+        """Waits for spans, which come when it suits their sender."""
+        deadline = time.monotonic() + 30
+        while not enough(self.spans):
+            assert time.monotonic() < deadline, [span.name for span in self.spans]
+            time.sleep(0.02)
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    collector = Collector()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            collector.take(self.path, body)
+            self.send_response(200)
+            self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        collector.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield collector
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _spans(request: ExportTraceServiceRequest) -> Iterator[Sent]:
+    for resource in request.resource_spans:
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                yield Sent(
+                    name=span.name,
+                    kind=KINDS[span.kind],
+                    trace=span.trace_id.hex(),
+                    id=span.span_id.hex(),
+                    parent=span.parent_span_id.hex(),
+                    failed=span.status.code == ERROR,
+                    message=span.status.message,
+                    attributes=_plain(span.attributes),
+                    events=[(event.name, _plain(event.attributes)) for event in span.events],
+                    links=[(link.trace_id.hex(), link.span_id.hex()) for link in span.links],
+                    scope=scope.scope.name,
+                    resource=_plain(resource.resource.attributes),
+                    start=span.start_time_unix_nano,
+                    end=span.end_time_unix_nano,
+                )
+
+
+def _plain(attributes: Any) -> dict[str, Any]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in attributes}

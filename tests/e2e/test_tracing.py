@@ -1,0 +1,316 @@
+"""Traces of the real command, taken by a collector: what is in them, what is not, and that they cost no answer."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api.keys import ApiKey, hash_of
+from app.domain.caller import SCOPES
+from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
+from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.e2e.canary import ALL_PRIVATE, ALL_SECRETS, EMAILS, LINKS, NAMES, SECRETS, TEXT, found_in, plant
+from tests.e2e.collector import Collector, Sent, collecting
+from tests.e2e.process import Running, serving
+from tests.worlds import World, served_world
+
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+SINCE = {"since": "2020-01-01"}
+ROUNDS = 10
+
+
+def settings(collector: str, world: World | None = None, **more: str) -> dict[str, str]:
+    return {
+        **(world.env if world else {}),
+        "GATEWAY_AUTH": "off",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+        # Would make FastAPI send spans and logs of its own, with everything that must not be in them.
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        **more,
+    }
+
+
+@contextmanager
+def traced(path: Path, *arguments: str, **more: str) -> Iterator[tuple[Running, World, Collector]]:
+    """A gateway over both emulators, and its collector. All has been sent when the block ends."""
+    with (
+        served_world(TaktikalOptions(events=120), SubnotoOptions(events=120)) as world,
+        collecting() as collector,
+        serving(*arguments, cwd=path, env=settings(collector.url, world, **more)) as gateway,
+    ):
+        yield gateway, world, collector
+        gateway.stop()
+        assert gateway.code == 0
+        assert set(collector.paths) <= {"/v1/traces"}
+        assert {span.scope for span in collector.spans} <= {"audit-gateway"}
+
+
+def below(spans: list[Sent], parent: Sent) -> list[Sent]:
+    return [span for span in spans if (span.trace, span.parent) == (parent.trace, parent.id)]
+
+
+def requests(gateway: Running) -> list[dict[str, Any]]:
+    return [line for line in gateway.log if line["event"] == "request"]
+
+
+def test_a_request_its_page_and_its_calls(tmp_path: Path) -> None:
+    more = {"OTEL_SERVICE_NAME": "gateway-in-a-test", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test"}
+    with traced(tmp_path, **more) as (gateway, world, collector):
+        assert world.taktikal is not None
+        world.taktikal.faults.answer(503)
+        headers = {"traceparent": CALLER, "x-request-id": "one-of-mine"}
+        answer = httpx.get(f"{gateway.url}/events", params=SINCE | {"limit": "5"}, headers=headers, timeout=30)
+        assert answer.status_code == 200
+    spans = collector.spans
+    (server,) = [span for span in spans if span.kind == "server"]
+    assert f"00-{server.trace}-{server.parent}-01" == CALLER
+    assert server.name == "GET /events"
+    assert server.attributes == {
+        "http.request.method": "GET", "http.route": "/events", "http.response.status_code": 200, "url.scheme": "http",
+        "network.protocol.version": "1.1", "gateway.request_id": "one-of-mine", "gateway.events": 5,
+    }  # fmt: skip
+    assert server.resource["service.name"] == "gateway-in-a-test"
+    assert server.resource["deployment.environment.name"] == "test"
+    (page,) = below(spans, server)
+    assert (page.name, page.kind, page.failed) == ("feed.page", "internal", False)
+    calls = below(spans, page)
+    assert {call.kind for call in calls} == {"client"}
+    assert len(calls) == len(spans) - 2 == world.calls()
+    for call in calls:
+        assert call.attributes["gateway.provider"] == call.attributes["gateway.source"]
+        assert call.name == f"{call.attributes['http.request.method']} {call.attributes['gateway.source']}"
+        base = httpx.URL(world.env[f"{call.attributes['gateway.source'].upper()}_BASE_URL"])
+        assert (call.attributes["server.address"], call.attributes["server.port"]) == (base.host, base.port)
+        assert server.start <= page.start <= call.start <= call.end <= page.end <= server.end
+    (failed,) = [call for call in calls if call.failed]
+    assert failed.attributes["http.response.status_code"] == 503
+    assert failed.attributes["error.type"] == "503"
+    (again,) = [call for call in calls if "http.request.resend_count" in call.attributes]
+    assert (again.attributes["http.request.resend_count"], again.attributes["gateway.source"]) == (1, "taktikal")
+    (line,) = requests(gateway)
+    (audit,) = [line for line in gateway.log if line["event"] == "access"]
+    assert line["trace_id"] == audit["trace_id"] == server.trace
+    assert line["span_id"] == audit["span_id"] == server.id
+
+
+def test_every_kind_of_request(tmp_path: Path) -> None:
+    with traced(tmp_path, "--workers", "2") as (gateway, world, collector), httpx.Client(timeout=30) as client:
+        get = lambda path, **params: client.get(gateway.url + path, params=params)  # noqa: E731
+        event = get("/events", limit="1", **SINCE).json()["data"][0]["id"]
+        assert get(f"/events/{event}").status_code == 200
+        assert get("/events/count", **SINCE).status_code == 200
+        assert get("/events/export", **SINCE).status_code == 200
+        assert get("/events/unknown").status_code == 404
+        assert get("/no/such/path").status_code == 404
+        assert client.request("BREW", f"{gateway.url}/events").status_code == 405
+        assert world.subnoto is not None
+        world.subnoto.faults.answer(500, times=9)
+        assert get("/events", source="subnoto", category="team", **SINCE).status_code == 502
+        world.subnoto.faults.clear()
+    servers = {span.name: span for span in collector.spans if span.kind == "server"}
+    assert set(servers) == {
+        "GET /events", "GET /events/{event_id}", "GET /events/count", "GET /events/export", "GET", "HTTP /events",
+    }  # fmt: skip
+    assert len({span.trace for span in servers.values()}) == len(servers)
+    assert "http.route" not in servers["GET"].attributes
+    assert servers["HTTP /events"].attributes["http.request.method"] == "_OTHER"
+    failed = servers["GET /events"]
+    assert failed.failed
+    assert failed.attributes["error.type"] == failed.attributes["gateway.code"] == "source_failed"
+    (part,) = below(collector.spans, failed)
+    assert part.failed
+    attempts = below(collector.spans, part)
+    assert [call.attributes.get("http.request.resend_count", 0) for call in attempts] == [0, 1, 2]
+    assert {call.attributes["http.response.status_code"] for call in attempts} == {500}
+    parts = {span.name for span in collector.spans if span.kind == "internal"}
+    assert parts == {"feed.page", "feed.count", "feed.event"}
+    assert not any(span.message for span in collector.spans)
+    ids = {span.id for span in collector.spans}
+    assert {span.parent for span in collector.spans if span.kind != "server"} <= ids
+
+
+def test_what_a_stream_reads_are_traces_of_their_own(tmp_path: Path) -> None:
+    with (
+        traced(tmp_path, GATEWAY_STREAM_POLL="0.1") as (gateway, _world, collector),
+        httpx.stream("GET", f"{gateway.url}/events/stream", params=SINCE, timeout=30) as answer,
+    ):
+        lines = answer.iter_lines()
+        while not next(lines).startswith("data: "):
+            pass
+        collector.until(lambda spans: len([span for span in spans if span.name == "feed.page"]) >= 3)
+    (server,) = [span for span in collector.spans if span.kind == "server"]
+    pages = [span for span in collector.spans if span.name == "feed.page"]
+    assert server.name == "GET /events/stream"
+    assert {span.parent for span in pages} == {""}
+    assert len({span.trace for span in [server, *pages]}) == len(pages) + 1
+    assert {link for span in pages for link in span.links} == {(server.trace, server.id)}
+    assert all(below(collector.spans, page) for page in pages[:3])
+
+
+def test_no_secret_and_nobodys_data_is_in_a_span(tmp_path: Path) -> None:
+    planted = [*ALL_PRIVATE, *ALL_SECRETS, *NAMES, *EMAILS, *LINKS]
+    keys = [
+        ApiKey("everything", hash_of(SECRETS["key"]), frozenset(SCOPES)),
+        ApiKey("plain", hash_of(SECRETS["plain key"]), frozenset(SCOPES) - {"pii:read"}),
+    ]
+    own = {name: value for name, value in SECRETS.items() if name.isupper()}
+    more = {
+        **own,
+        "GATEWAY_AUTH": "on",
+        "GATEWAY_API_KEYS": "\n".join(key.line() for key in keys),
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={SECRETS['TAKTIKAL_API_KEY']}",
+    }
+    taktikal = TaktikalOptions(events=0, company_key=own["TAKTIKAL_COMPANY_KEY"], api_key=own["TAKTIKAL_API_KEY"])
+    subnoto = SubnotoOptions(events=0, access_key=own["SUBNOTO_ACCESS_KEY"], secret_key=own["SUBNOTO_SECRET_KEY"])
+    with served_world(taktikal, subnoto) as world, collecting() as collector:
+        plant(world)
+        env = settings(collector.url, world, **more)
+        with serving(cwd=tmp_path, env=env) as gateway, httpx.Client(base_url=gateway.url, timeout=30) as client:
+            statuses = [answer.status_code for answer in exercise(client, world)]
+            gateway.stop()
+        log = gateway.errors.read_text()
+    assert {200, 401, 404, 422, 502} <= set(statuses)
+    assert len(collector.spans) > 100
+    everything = b"\n".join(collector.bodies).decode("utf-8", "replace")
+    assert "GET /events/{event_id}" in everything
+    assert not found_in(everything, planted)
+    assert not found_in(log, planted)
+
+
+def exercise(client: httpx.Client, world: World) -> Iterator[httpx.Response]:
+    """Every place of a request for a text, each with what must not come out; and providers that quote it."""
+    for who in ("key", "plain key"):
+        client.headers["authorization"] = f"Bearer {SECRETS[who]}"
+        events = client.get("/events", params=SINCE | {"include": "raw"})
+        yield events
+        yield client.get(f"/events/{events.json()['data'][0]['id']}")
+        for value in (EMAILS[0], NAMES[0], *ALL_PRIVATE[:3]):
+            for name in ("q", "actor", "recipient", "owner", "envelope_id", "nonsense"):
+                yield client.get("/events", params=SINCE | {name: value})
+            yield client.get("/events/count", params=SINCE | {"q": value})
+            yield client.get("/events/export", params=SINCE | {"q": value})
+            yield client.get(f"/events/{value}")
+            yield client.get(f"/nowhere/{value}")
+            headers = {name: value.encode().hex() for name in ("tracestate", "baggage")}
+            odd = {
+                "tracestate": f"a={EMAILS[0]}", "baggage": f"a={EMAILS[0]}", "user-agent": EMAILS[0], "host": EMAILS[0],
+                "traceparent": CALLER,
+            }  # fmt: skip
+            yield client.get("/events", headers=headers | odd)
+    for emulator in (world.taktikal, world.subnoto):
+        assert emulator is not None
+        for status in (400, 401, 404, 500):
+            emulator.faults.answer(status, {"x-request-id": EMAILS[0]}, times=4, body=json.dumps(TEXT).encode())
+            yield client.get("/events", params=SINCE)
+            emulator.faults.clear()
+        emulator.faults.malformed(times=2)
+        yield client.get("/events", params=SINCE)
+        emulator.faults.clear()
+    yield client.get("/events", headers={"authorization": f"Bearer {SECRETS['key']}x"})
+
+
+@contextmanager
+def a_port(*, listening: bool) -> Iterator[str]:
+    """A collector that is away; or one that takes connections and never says a word."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        if listening:
+            taken.listen(16)
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("listening", [False, True], ids=["dead", "mute"])
+def test_a_collector_that_is_away_changes_no_answer(tmp_path: Path, listening: bool) -> None:
+    asked = ["/events?since=2020-01-01&limit=50", "/events/count?since=2020-01-01", "/events/unknown"]
+
+    def answers(url: str) -> list[Any]:
+        told = []
+        with httpx.Client(base_url=url, timeout=30) as client:
+            for path in asked * ROUNDS:
+                answer = client.get(path)
+                body = answer.json()
+                told.append((answer.status_code, body.get("data"), body.get("value"), body.get("code")))
+        return told
+
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    with (
+        served_world(TaktikalOptions(events=60), SubnotoOptions(events=60)) as world,
+        a_port(listening=listening) as collector,
+    ):
+        env = settings(collector, world, OTEL_EXPORTER_OTLP_TIMEOUT="0.3", OTEL_BSP_MAX_QUEUE_SIZE="64",
+                       OTEL_BSP_MAX_EXPORT_BATCH_SIZE="8")  # fmt: skip
+        with serving(cwd=tmp_path / "with", env=env) as gateway:
+            traced_answers = answers(gateway.url)
+            gateway.stop()
+        assert gateway.code == 0
+        with serving(cwd=tmp_path / "without", env={**world.env, "GATEWAY_AUTH": "off"}) as plain:
+            assert answers(plain.url) == traced_answers
+    events = [line["event"] for line in gateway.log]
+    assert events.count("traces_not_delivered") == 1
+    assert events.count("request") == len(asked) * ROUNDS
+    # Besides, there may be that the queue is full, or that the rest could not be sent at the end.
+    rest = set(events) - {"request", "access", "configuration", "traces_not_delivered"}
+    assert rest <= {"Queue full, dropping Span.", "traces_not_flushed"}
+    assert not any("trace_id" in line for line in plain.log)
+
+
+NO_SDK = """
+import sys
+
+ABSENT = ("opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.semconv", "opentelemetry.proto")
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith(ABSENT):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_core_needs_no_sdk(tmp_path: Path, wanted: bool) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_SDK)
+    env = {"PYTHONPATH": str(tmp_path), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9" if wanted else ""}
+    with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env=env) as gateway:
+        answer = httpx.get(
+            f"{gateway.url}/events", params=SINCE, headers={"authorization": "Bearer sandbox"}, timeout=30
+        )
+        assert answer.status_code == 200
+        assert answer.json()["data"]
+    assert gateway.code == 0
+    problems = [line["problem"] for line in gateway.log if line["event"] == "configuration"]
+    if wanted:
+        assert len(problems) == 1
+        assert "OTEL_EXPORTER_OTLP_ENDPOINT" in problems[0]
+        assert "pip install 'audit-gateway[otel]'" in problems[0]
+    else:
+        assert problems == []
+    assert not any("trace_id" in line for line in gateway.log)
+
+
+def test_switched_off_and_sampled_out(tmp_path: Path) -> None:
+    for number, (variable, value) in enumerate([("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_SAMPLER", "always_off")]):
+        (tmp_path / str(number)).mkdir()
+        with traced(tmp_path / str(number), **{variable: value}) as (gateway, _world, collector):
+            assert httpx.get(f"{gateway.url}/events", params=SINCE, timeout=30).status_code == 200
+        assert collector.paths == []
+        (line,) = requests(gateway)
+        # An unsampled trace still has an id: other services' lines have it, too.
+        assert ("trace_id" in line) == (variable == "OTEL_TRACES_SAMPLER")
+
+
+def test_variables_that_make_no_sense_cost_a_line(tmp_path: Path) -> None:
+    with traced(tmp_path, OTEL_BSP_MAX_QUEUE_SIZE="-3") as (gateway, _world, collector):
+        assert httpx.get(f"{gateway.url}/events", params=SINCE, timeout=30).status_code == 200
+    assert collector.paths == []
+    assert [line["event"] for line in gateway.log if line["event"].startswith("traces")] == ["traces_off"]
