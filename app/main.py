@@ -41,7 +41,6 @@ from app.providers.base import CommonSettings, Provider, Source
 from app.providers.observer import NoObserver, Observer, Observers
 from app.providers.registry import find_providers, make_sources
 from app.providers.shared import Shared
-from app.providers.shared_redis import RedisState
 from app.tracing import make_spans, tracing_warnings
 
 if TYPE_CHECKING:
@@ -263,6 +262,9 @@ def make_shared(configuration: Configuration, providers: Mapping[str, Provider],
         for name, provider in providers.items()
     }
     accounts |= {str(table.get("name")): table for table in configuration.tables}
+    # Only here: most gateways do without, and it is a tenth of a second to import.
+    from app.providers.shared_redis import RedisState
+
     state = RedisState(settings.redis_url.get_secret_value(), metrics)
     return Shared(state, settings.cursor_secrets[0], accounts)
 
