@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports openapi format lock browser clients spark release-document bench-calls fuzz soak runtime clean
+.PHONY: help setup serve test lint types imports openapi format lock browser clients spark release-document bench bench-peers bench-calls fuzz soak runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -90,6 +90,18 @@ openapi: setup ## write openapi/openapi.json anew
 release-document: openapi ## at a release: what later documents must not break
 	cp openapi/openapi.json openapi/released.json
 
+PEERS := .venv-bench
+
+bench: setup bench-peers ## where the gateway stands beside the floor, a pass-through and its peers: ten minutes
+	$(BIN)/python -m benchmarks
+
+bench-peers: $(PEERS)/.ready
+
+$(PEERS)/.ready: benchmarks/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(PEERS)/bin/python -m pip install --quiet --require-hashes -r benchmarks/requirements.txt
+	@touch $@
+
 bench-calls: setup ## calls and records that questions cost, as histories grow
 	$(BIN)/python -m benchmarks.calls
 
@@ -113,4 +125,4 @@ runtime: ## what the container image holds, into DIR: make runtime DIR=/tmp/gate
 	deploy/install-runtime "$(DIR)" "$(PYTHON)"
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) .venv-clients .venv-spark $(CLIENTS)/node_modules .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-spark $(PEERS) $(CLIENTS)/node_modules .mypy_cache .ruff_cache .import_linter_cache .hypothesis

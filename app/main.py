@@ -262,7 +262,7 @@ def make_shared(configuration: Configuration, providers: Mapping[str, Provider],
         for name, provider in providers.items()
     }
     accounts |= {str(table.get("name")): table for table in configuration.tables}
-    # Only here: most gateways do without, and it is a tenth of a second to import.
+    # Only here: most gateways do without, and it would be a good part of their start.
     from app.providers.shared_redis import RedisState
 
     state = RedisState(settings.redis_url.get_secret_value(), metrics)

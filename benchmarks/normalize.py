@@ -1,0 +1,192 @@
+"""Item 1: from the provider's bytes to the response's bytes, against only parsing the same bytes.
+
+These are the gateway's own functions on the path of a page, with nothing left out: decoding the answer, records with
+their order and ties, the mapping into events with their ids, masking for the caller, and encoding.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from app.api.rendering import render_page
+from app.domain.caller import SCOPES, Caller
+from app.domain.query import Window
+from app.domain.record import Record
+from app.domain.times import DAY
+from app.feed.model import Page
+from app.providers.subnoto.record import number_ties
+from app.providers.subnoto.wire import decode_page
+from app.providers.taktikal.record import records_of
+from app.providers.taktikal.wire import decode_activity
+from benchmarks.histories import History, history, to_micros
+from benchmarks.mock import Subnoto, Taktikal
+from benchmarks.pairs import Report, Rounds, Target, paired, timed
+from benchmarks.serving import ROOT
+
+EVENTS = 8_000
+_EVERYTHING = Caller("bench", frozenset(SCOPES))
+_MASKED = Caller("bench", frozenset(SCOPES) - {"pii:read"})
+_SUBNOTO_PAGE = 50
+
+Body = bytes
+
+
+def measure(*, quick: bool) -> Report:
+    report = Report("Normalizing: bytes to bytes")
+    loads = _floor(report)
+    for provider in ("taktikal", "subnoto"):
+        account = history(provider, 1_000 if quick else EVENTS)
+        bodies = _answers(account)
+        decode, order = {
+            "taktikal": (_taktikal_decode, _taktikal_records),
+            "subnoto": (_subnoto_decode, _subnoto_records),
+        }[provider]
+        _check(account, order(decode(bodies)))
+        found = paired(_contenders(loads, bodies, decode, order), 2 if quick else 15)
+        _tabulate(report, account, bodies, found)
+        what = f"{account.events:,} {provider} events bytes to bytes, of `orjson.loads`"
+        report.targets.append(Target("1", what, 1.5, found.ratio("whole", "floor")))
+    return report
+
+
+def _floor(report: Report) -> Callable[[bytes], Any]:
+    """`orjson.loads`, from the peers' environment where this one has none."""
+    sys.path += map(str, (ROOT / ".venv-bench").glob("lib/python*/site-packages"))
+    try:
+        import orjson
+    except ImportError:
+        report.say("**No orjson: `make bench-peers` installs it. The floor below is the standard library's.**")
+        return json.loads
+    return orjson.loads
+
+
+def _answers(account: History) -> list[Body]:
+    """The provider's answers that hold the whole account."""
+    if account.provider == "taktikal":
+        query = f"StartDate={account.since}&EndDate={account.until}"
+        return [Taktikal(account.folder).answer("/api/signing/activity", query)]
+    mock, bodies = Subnoto(account.folder), []
+    for category in ("envelope", "team"):
+        page: int | None = 1
+        while page is not None:
+            asked = {"category": category, "page": page, "limit": _SUBNOTO_PAGE, "sortBy": "id", "sortOrder": "asc"}
+            bodies.append(mock.answer(json.dumps(asked).encode()))
+            page = json.loads(bodies[-1])["pagination"]["nextPage"]
+    return bodies
+
+
+# The gateway's functions, in the order in which a page calls them: nowhere else are they named here.
+
+
+def _taktikal_decode(bodies: Sequence[Body]) -> Any:
+    return [decode_activity(body) for body in bodies]
+
+
+def _taktikal_records(pages: Any) -> list[Record]:
+    records: list[Record] = []
+    for page in pages:
+        for process in page.processes:
+            records += records_of("taktikal", process)[0]
+    records.sort(key=lambda record: record.key, reverse=True)
+    return records
+
+
+def _subnoto_decode(bodies: Sequence[Body]) -> Any:
+    return [(json_category(body), decode_page(body)) for body in bodies]
+
+
+def json_category(body: Body) -> str:
+    """The category that an answer is of; a reader knows it."""
+    return "team" if body.startswith(b'{"logs":[{"category":"team"') else "envelope"
+
+
+def _subnoto_records(pages: Any) -> list[Record]:
+    records: list[Record] = []
+    for category in ("envelope", "team"):
+        rows = [row for named, page in pages if named == category for row in page.rows]
+        records += number_ties("subnoto", category, list(enumerate(rows)), lambda _: True)
+    records.sort(key=lambda record: record.key, reverse=True)
+    return records
+
+
+def _events(records: list[Record]) -> list[Record]:
+    for record in records:
+        record.event()
+    return records
+
+
+def _rendered(records: list[Record], caller: Caller, include: frozenset[str] = frozenset()) -> bytes:
+    page = Page(
+        records=records,
+        limit=len(records),
+        order="desc",
+        has_more=False,
+        next_cursor=None,
+        scanned_to=None,
+        window=Window(0, DAY),
+        sources=[],
+        include=include,
+        position=(0,),
+        cursor_after=str,
+    )
+    return render_page(page, caller)
+
+
+def _contenders(
+    loads: Callable[[bytes], Any],
+    bodies: Sequence[Body],
+    decode: Callable[[Sequence[Body]], Any],
+    order: Callable[[Any], list[Record]],
+) -> dict[str, Callable[[], float]]:
+    def whole(caller: Caller, include: frozenset[str] = frozenset()) -> bytes:
+        return _rendered(order(decode(bodies)), caller, include)
+
+    return {
+        "floor": timed(lambda: [loads(body) for body in bodies]),
+        "decode": timed(lambda: decode(bodies)),
+        "records": timed(lambda: order(decode(bodies))),
+        "events": timed(lambda: _events(order(decode(bodies)))),
+        "whole": timed(partial(whole, _EVERYTHING)),
+        "masked": timed(partial(whole, _MASKED)),
+        "raw": timed(partial(whole, _EVERYTHING, frozenset({"raw"}))),
+    }
+
+
+def _check(account: History, records: list[Record]) -> None:
+    """That nothing is missing and nothing is double, in what is about to be timed."""
+    for caller in (_EVERYTHING, _MASKED):
+        data = json.loads(_rendered(records, caller))["data"]
+        ids = {event["id"] for event in data}
+        assert len(ids) == len(data) == account.events, f"{len(data)} events, {len(ids)} ids, of {account.events}"
+        inside = to_micros(account.since), to_micros(account.until)
+        assert all(inside[0] <= to_micros(event["occurred_at"]) < inside[1] for event in data)
+        names = {name for event in data for name, value in (event["recipient"] or {}).items() if value == "***"}
+        assert names <= {"phone", "national_id"} if caller is _MASKED else not names, names
+
+
+def _tabulate(report: Report, account: History, bodies: Sequence[Body], found: Rounds) -> None:
+    size = sum(map(len, bodies))
+    title = f"{account.provider}: {account.events:,} events, {len(bodies)} answers, {size / 1e6:.1f} MB"
+    rows = [
+        ["`orjson.loads`", _milliseconds(found, "floor"), "1"],
+        *(
+            [label, _milliseconds(found, name), found.ratio(name, "floor").text()]
+            for name, label in (
+                ("decode", "decode"),
+                ("records", "decode, records in order"),
+                ("events", "decode, records in order, events"),
+                ("whole", "**all: bytes to bytes, all scopes**"),
+                ("masked", "all, without `pii:read`"),
+                ("raw", "all, with `include=raw`"),
+            )
+        ),
+    ]
+    report.table([title, "ms", "of `orjson.loads`"], rows)
+
+
+def _milliseconds(found: Rounds, name: str) -> str:
+    return f"{found.spread(name).median * 1000:.1f}"

@@ -1,0 +1,90 @@
+"""Item 2: pages of 100 events over HTTP, against sending the provider's bytes on unread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from benchmarks import serving
+from benchmarks.histories import History, history
+from benchmarks.load import Load, compare, load
+from benchmarks.pairs import Report, Rounds, Target
+from benchmarks.serving import Server
+
+LIMIT = 100
+_FOLLOW = f"/events?limit={LIMIT}&cursor="
+_SAMPLE = 60  #: pages whose upstream calls the pass-throughs repeat
+
+
+def walk(gateway: Server, account: History, limit: int, most: int) -> list[str]:
+    """The cursors of up to `most` pages. Raises AssertionError where an event comes twice."""
+    target, cursors, seen = f"/events?{urlencode(account.window | {'limit': str(limit)})}", [], set()
+    while len(cursors) < most:
+        page = gateway.get(target)
+        ids = {event["id"] for event in page["data"]}
+        assert len(ids) == len(page["data"]), "an event came twice on a page"
+        assert not ids & seen, "an event came twice"
+        seen |= ids
+        cursor = page["page"]["next_cursor"]
+        if cursor is None:
+            assert len(seen) == account.events, f"{len(seen)} of {account.events} events came"
+            break
+        cursors.append(cursor)
+        target = f"/events?limit={limit}&cursor={cursor}"
+    return cursors
+
+
+def measure(*, quick: bool) -> Report:
+    report = Report("A page of 100 events")
+    account = history("taktikal", 2_000 if quick else 100_000)
+    rounds, seconds = (1, 0.3) if quick else (5, 2.0)
+    with serving.mock(account.folder) as mock, serving.gateway(serving.taktikal_settings(mock.url)) as gateway:
+        cursors = walk(gateway, account, LIMIT, 10_000)
+        starts = [_FOLLOW + cursor for cursor in cursors[:: max(1, len(cursors) // 64)]]
+        mock.calls()
+        for cursor in cursors[1 : _SAMPLE + 1]:
+            gateway.get(_FOLLOW + cursor)
+        calls = mock.calls()
+        pages = min(_SAMPLE, len(cursors) - 1)
+        # The pass-throughs repeat the very calls of these pages, one a page.
+        upstream = [call for call in calls if "/total" not in call]
+        report.say(f"Upstream calls per page: {len(calls) / pages:.2f} ({len(upstream)} lists in {pages} pages).")
+        with serving.same_stack(mock.url) as same, serving.stock(mock.url) as stock:
+            for in_flight in (1, 32):
+                contenders: dict[str, Callable[[], Load]] = {
+                    "gateway": lambda n=in_flight: load(
+                        gateway, starts, connections=n, seconds=seconds, follow=_FOLLOW
+                    ),
+                    "same stack": lambda n=in_flight: load(same, upstream, connections=n, seconds=seconds),
+                    "stock": lambda n=in_flight: load(stock, upstream, connections=n, seconds=seconds),
+                }
+                _report(report, in_flight, *compare(contenders, rounds))
+    return report
+
+
+def _report(report: Report, in_flight: int, rates: Rounds, costs: Rounds) -> None:
+    names = {
+        "gateway": "gateway",
+        "same stack": "pass-through, same stack",
+        "stock": "pass-through, stock FastAPI + httpx",
+    }
+    report.table(
+        [f"{in_flight} in flight", "pages/s", "gateway's share", "processor's ms a page", "gateway's share by that"],
+        [
+            [
+                label,
+                rates.spread(name).text(0),
+                rates.ratio("gateway", name).text(),
+                f"{1000 / costs.spread(name).median:.2f}",
+                costs.ratio("gateway", name).text(),
+            ]
+            for name, label in names.items()
+        ],
+    )
+    of_same, of_stock = rates.ratio("gateway", "same stack"), rates.ratio("gateway", "stock")
+    what = f"rate of pages of 100, {in_flight} in flight"
+    least = 1.0 if in_flight == 1 else 1.8
+    report.targets += [
+        Target("2", f"{what}, of a same-stack pass-through's", 0.6, of_same, at_least=True),
+        Target("2", f"{what}, of a stock pass-through's", least, of_stock, at_least=True),
+    ]

@@ -1,0 +1,50 @@
+"""A pass-through on the gateway's stack: the same server, framework and HTTP client, and nothing done with the bytes.
+
+What the gateway adds to this is its own work. `python -m benchmarks.passthrough UPSTREAM` prints its URL.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import httpx
+import uvicorn
+from fastapi import FastAPI, Request, Response
+
+from app.cli.protocol import BoundedConfig
+from app.providers.base import CommonSettings
+from app.providers.transport import AiohttpTransport
+
+
+def make_app(upstream: str) -> FastAPI:
+    # The connections of the gateway, without what ProviderHttp does around its calls.
+    transport = AiohttpTransport(most=CommonSettings().max_concurrency, keepalive=30.0)
+    client = httpx.AsyncClient(base_url=upstream, transport=transport, auth=("company", "key"))
+    app = FastAPI()
+
+    @app.get("/{path:path}")
+    async def forward(path: str, request: Request) -> Response:
+        answer = await client.get(f"{path}?{request.url.query}")
+        return Response(answer.content, media_type="application/json")
+
+    return app
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: object = None) -> None:
+        await super().startup()
+        print(f"http://127.0.0.1:{self.servers[0].sockets[0].getsockname()[1]}", flush=True)
+
+
+if __name__ == "__main__":
+    config = BoundedConfig(
+        make_app(sys.argv[1]),
+        head_timeout=10.0,
+        host="127.0.0.1",
+        port=0,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+    _Server(config).run()
