@@ -76,7 +76,17 @@ async def test_every_way_that_an_access_may_end_has_its_line(
         sources[0].error = SourceFailed("no")
         await client.get("/events")
         await client.get(f"/events?cursor={page['page']['next_cursor']}")
-        for path in ("/", "/health/live", "/docs", "/openapi.json", "/nowhere", "/docs/x", "/ui", "/ui/setup.js", "/ui/main.js"):
+        for path in (
+            "/",
+            "/health/live",
+            "/docs",
+            "/openapi.json",
+            "/nowhere",
+            "/docs/x",
+            "/ui",
+            "/ui/setup.js",
+            "/ui/main.js",
+        ):
             await client.get(path)
     lines = trail(log)
     assert [(line["route"], line["outcome"], line["events"], line["code"], line["caller"]) for line in lines] == [

@@ -29,7 +29,9 @@ async def test_a_key_is_needed_and_its_scope(application: FastAPI, path: str) ->
     assert ("sources:read" if path == "/sources" else "events:read") in powerless.json()["detail"]
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/start.js", "/ui", "/ui/main.js"])
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/start.js", "/ui", "/ui/main.js"]
+)
 async def test_no_key_is_needed(application: FastAPI, path: str) -> None:
     async with opened(application, None) as client:
         assert (await client.get(path)).status_code == 200
