@@ -23,7 +23,7 @@ from app.engine.masking import Mask
 from app.engine.pseudonyms import Pseudonyms
 from app.feed import Asked, Feed, Page, Start
 
-PAGE = 5000  #: events
+PAGE = 2000  #: events
 _CHUNK = 100  #: events rendered at a time: other requests have their turn in between
 
 #: Reasons of an export that ended early, beside the codes of problems.

@@ -16,7 +16,7 @@ from math import ceil
 from app.domain.times import SECOND
 
 _EVENTS_PER_ITEM = 2.5  #: a first guess; corrected by the first window
-_OVERSHOOT = 1.15  #: a window a little too small costs a whole call more, one too large only its excess
+_OVERSHOOT = 1.4  #: a window a little too small costs a whole call more, one too large only its excess
 _LEAST = 8  #: items aimed at, at the least
 _GROWTH = 8  #: the most by which a window grows at once: density changes
 
