@@ -19,7 +19,6 @@ from starlette.responses import Response
 from app.api.audit import AuditTrail
 from app.api.edge import EdgeMiddleware
 from app.api.hub import Hub
-from app.api.jwks import KeysOfFile, KeysOfUrl
 from app.api.keys import Keyring, read_keys, sandbox_key
 from app.api.metrics import Metrics
 from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
@@ -31,7 +30,6 @@ from app.api.routes import docs, event_types, events, export, health, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.security import Guard
-from app.api.tokens import TokenRules, Tokens
 from app.config import Configuration, Settings, load_configuration, unknown_variables
 from app.domain.errors import ConfigurationError
 from app.drain import drained
@@ -44,6 +42,7 @@ from app.providers.shared import Shared
 from app.tracing import make_spans, tracing_warnings
 
 if TYPE_CHECKING:
+    from app.api.tokens import Tokens
     from app.spans import Spans
 
 #: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
@@ -194,6 +193,10 @@ def make_tokens(settings: Settings) -> Tokens | None:
         raise ConfigurationError(
             "GATEWAY_JWT_ISSUER, GATEWAY_JWT_AUDIENCE and GATEWAY_JWT_JWKS go together: set all three, or none."
         )
+    # Only here: most gateways know API keys alone, and would start later for it.
+    from app.api.jwks import KeysOfFile, KeysOfUrl
+    from app.api.tokens import TokenRules, Tokens
+
     rules = TokenRules(issuer, audience, settings.jwt_scopes_claim, settings.jwt_sources_claim)
     keys = KeysOfUrl(jwks) if "://" in jwks else KeysOfFile(Path(jwks))
     return Tokens(rules, keys, settings.pseudonyms)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
 from app.api.context import request_log
 from app.api.keys import Keyring
 from app.api.rates import Rates
-from app.api.tokens import Tokens, is_token
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
+
+if TYPE_CHECKING:
+    from app.api.tokens import Tokens
 
 CHALLENGE = 'Bearer realm="audit-gateway"'
 
@@ -37,7 +40,7 @@ class Guard:
             _require_local(request)
             return _EVERYBODY
         presented = _presented_key(request)
-        if self.tokens is not None and is_token(presented):
+        if self.tokens is not None and self.tokens.takes(presented):
             return await self.tokens.caller(presented)
         return self.keyring.caller(presented)
 

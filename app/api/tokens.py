@@ -70,6 +70,10 @@ class Tokens:
     ) -> None:
         self._rules, self._keys, self._pseudonyms, self._clock = rules, keys, pseudonyms, clock
 
+    def takes(self, presented: str) -> bool:
+        """Whether this is a JWT by its looks; no API key has a dot in it."""
+        return _FORM.match(presented) is not None
+
     async def caller(self, token: str) -> Caller:
         """Whom the token is of. Raises Unauthenticated, IssuerUnavailable."""
         header = _header(token)
@@ -113,11 +117,6 @@ class Tokens:
 
     async def aclose(self) -> None:
         await self._keys.aclose()
-
-
-def is_token(text: str) -> bool:
-    """Whether this is a JWT by its looks; no API key has a dot in it."""
-    return _FORM.match(text) is not None
 
 
 def _header(token: str) -> dict[str, Any]:
