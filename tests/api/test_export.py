@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.exporting import PAGE
 from app.api.keys import Keyring
 from app.domain.errors import SourceTimeout
 from app.providers.base import Batch, Span, Spent
@@ -193,7 +194,7 @@ class BreakingReader(MemoryReader):
 
 
 async def test_a_source_that_fails_midway_costs_nothing_but_a_second_call() -> None:
-    source = Breaking("north", 4500, page=3)
+    source = Breaking("north", 9 * PAGE // 4, page=3)
     async with opened(make_app([source, MemorySource("south", history("south", 100))])) as client:
         first = await client.get("/events/export")
         last = json.loads(first.content.splitlines()[-1])
@@ -201,14 +202,14 @@ async def test_a_source_that_fails_midway_costs_nothing_but_a_second_call() -> N
         source.page = 10_000
         second = await client.get("/events/export", params={"cursor": last["cursor"]})
     ids = ids_of("ndjson", events_of("ndjson", first.content) + events_of("ndjson", second.content))
-    assert len(events_of("ndjson", first.content)) == 2000
+    assert len(events_of("ndjson", first.content)) == 2 * PAGE
     assert json.loads(second.content.splitlines()[-1])["complete"]
-    assert len(ids) == len(set(ids)) == 4600
+    assert len(ids) == len(set(ids)) == 9 * PAGE // 4 + 100
 
 
 @pytest.mark.parametrize("form", ["csv", "ocsf", "cloudevents", "ecs"])
 def test_a_format_that_cannot_say_so_is_cut_off(form: str) -> None:
-    with served(make_app([Breaking("north", 4500, page=3)])) as port, pytest.raises(httpx.RemoteProtocolError):
+    with served(make_app([Breaking("north", 9 * PAGE // 4, page=3)])) as port, pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"http://127.0.0.1:{port}/events/export", params={"format": form}, headers=KEY, timeout=60)
 
 
@@ -226,12 +227,12 @@ async def test_a_key_that_is_taken_away_meanwhile_reads_no_further_page() -> Non
             app.state.guard.keyring = Keyring([])
             return super().reader(stream, span, spent)
 
-    app = make_app([Revoking("north", history("north", 2500))])
+    app = make_app([Revoking("north", history("north", 5 * PAGE // 4))])
     async with opened(app) as client:
         answer = await client.get("/events/export")
     last = json.loads(answer.content.splitlines()[-1])
     assert (last["complete"], last["reason"]) == (False, "unauthenticated")
-    assert len(events_of("ndjson", answer.content)) == 1000
+    assert len(events_of("ndjson", answer.content)) == PAGE
 
 
 async def until(condition: Any) -> None:
@@ -241,7 +242,7 @@ async def until(condition: Any) -> None:
 
 
 async def test_who_hangs_up_stops_the_calls_to_the_providers() -> None:
-    source = Breaking("north", 4500, page=2, hang=True)
+    source = Breaking("north", 9 * PAGE // 4, page=2, hang=True)
     with served(make_app([source])) as port:
         async with (
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KEY) as client,
@@ -271,7 +272,7 @@ async def test_gzip_for_who_accepts_it(accepted: str, packed: bool) -> None:
 
 async def test_gzip_is_flushed_with_every_page() -> None:
     """While the second page is still being read, all of the first can be unpacked."""
-    source = Breaking("north", 4500, page=2, hang=True)
+    source = Breaking("north", 9 * PAGE // 4, page=2, hang=True)
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
     text = b""
     with served(make_app([source])) as port:
@@ -282,7 +283,7 @@ async def test_gzip_is_flushed_with_every_page() -> None:
             assert answer.headers["content-encoding"] == "gzip"
             async for part in answer.aiter_raw():
                 text += unpacker.decompress(part)
-                if text.count(b"\n") == 1000:
+                if text.count(b"\n") == PAGE:
                     break
     assert text.endswith(b"\n")
 
@@ -373,7 +374,7 @@ class CountedSource(MemorySource):
         return CountedReader(self, span, spent)
 
 
-@pytest.mark.parametrize("size", [5_000, 20_000])
+@pytest.mark.parametrize("size", [5 * PAGE, 20 * PAGE])
 async def test_no_more_than_two_pages_are_held_however_long_it_is(size: int) -> None:
     Counted.alive = Counted.most = 0
     app = make_app([CountedSource("north", history("north", size))])
@@ -382,8 +383,8 @@ async def test_no_more_than_two_pages_are_held_however_long_it_is(size: int) -> 
         async with httpx.AsyncClient(headers=KEY, timeout=120) as client, client.stream("GET", url) as answer:
             lines = len([line async for line in answer.aiter_lines()])
     assert lines == size + 1
-    # A page is a thousand, and its reader is one batch of fifty ahead of it.
-    assert Counted.most <= 2 * 1_050
+    # The reader of a page is one batch of fifty ahead of it.
+    assert Counted.most <= 2 * (PAGE + 50)
 
 
 def test_the_file_name_and_the_media_types_are_documented() -> None:
