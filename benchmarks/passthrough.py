@@ -24,7 +24,11 @@ def make_app(upstream: str) -> FastAPI:
 
     @app.get("/{path:path}")
     async def forward(path: str, request: Request) -> Response:
-        answer = await client.get(f"{path}?{request.url.query}")
+        try:
+            answer = await client.get(f"{path}?{request.url.query}")
+        except httpx.RemoteProtocolError:
+            # A connection that was kept was just closed at the other end. The gateway asks again, too.
+            answer = await client.get(f"{path}?{request.url.query}")
         return Response(answer.content, media_type="application/json")
 
     return app
