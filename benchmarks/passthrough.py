@@ -18,8 +18,8 @@ from app.providers.transport import AiohttpTransport
 
 def make_app(upstream: str) -> FastAPI:
     # The connections of the gateway, without what ProviderHttp does around its calls.
-    transport = AiohttpTransport(most=CommonSettings().max_concurrency, keepalive=30.0)
-    client = httpx.AsyncClient(base_url=upstream, transport=transport, auth=("company", "key"))
+    transport = AiohttpTransport(most=CommonSettings().max_concurrency, keepalive=10.0)
+    client = httpx.AsyncClient(base_url=upstream, transport=transport, auth=("company", "key"), timeout=20.0)
     app = FastAPI()
 
     @app.get("/{path:path}")

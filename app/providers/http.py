@@ -83,7 +83,9 @@ class ProviderHttp:
             self._headers["authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
         self._limits = {"timeout": httpx.Timeout(common.read_timeout, connect=common.connect_timeout).as_dict()}
         # The transport, without the client around it: redirects, cookies and retries are not for it to decide.
-        self._transport = transport or AiohttpTransport(most=common.max_concurrency, keepalive=_KEEPALIVE)
+        self._transport = transport or AiohttpTransport(
+            most=common.max_concurrency, keepalive=min(_KEEPALIVE, common.read_timeout / 2)
+        )
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -36,8 +36,10 @@ EXCEPTIONS: Sequence[tuple[type[Exception], type[httpx.TransportError]]] = (
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """`most`: connections at a time; `keepalive` in seconds. Proxies are those of the environment, certificates those
-    of httpx."""
+    """`most`: connections at a time; `keepalive`: seconds for which one that is idle is kept, which must be fewer than
+    the calls' read timeout: aiohttp 3.14.5 leaves the timer of an answer running that came faster than it was read
+    (`ResponseHandler.resume_reading`), and the connection's next call would end by it. Proxies are those of the
+    environment, certificates those of httpx."""
 
     def __init__(self, *, most: int, keepalive: float) -> None:
         self._most, self._keepalive = most, keepalive
@@ -46,7 +48,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx.TransportError. The response's body is still to be read, as sent: encoded as it came."""
-        session = self._session or self._open()
+        session = self._session or self._open(request.url.scheme)
         limits: dict[str, float | None] = request.extensions.get("timeout", {})
         with _translated():
             response = await session.request(
@@ -64,10 +66,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             response.status, headers=list(response.raw_headers), stream=_Body(response), request=request
         )
 
-    def _open(self) -> aiohttp.ClientSession:
-        # Made at the first call, for aiohttp wants the event loop to run.
+    def _open(self, scheme: str) -> aiohttp.ClientSession:
+        # Made at the first call, for aiohttp wants the event loop to run. httpx's certificates take a while to load.
         connector = aiohttp.TCPConnector(
-            limit=self._most, keepalive_timeout=self._keepalive, ssl=httpx.create_ssl_context()
+            limit=self._most,
+            keepalive_timeout=self._keepalive,
+            ssl=httpx.create_ssl_context() if scheme == "https" else True,
         )
         self._session = session = aiohttp.ClientSession(
             connector=connector,
