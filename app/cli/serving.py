@@ -224,4 +224,4 @@ def _greeting(listener: socket.socket, configuration: Configuration, sources: Se
     lines.append(f"  try      curl {header}'{url}/events?limit=5'")
     if not is_loopback(str(host)):
         lines.append(f"  note     listens on {host}: every machine that reaches this one can call it")
-    return "\n".join([*lines, f"  look     {url}/docs"])
+    return "\n".join([*lines, f"  look     {url}/ui", f"  API      {url}/docs"])
