@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,23 +29,18 @@ from app.api.routes import docs, event_types, events, export, health, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.security import Guard
-from app.config import Configuration, Settings, load_configuration, unknown_variables
+from app.config import Settings
 from app.domain.errors import ConfigurationError
 from app.drain import drained
 from app.feed import Feed, FeedSettings
-from app.logs import configure_logging
-from app.providers.base import CommonSettings, Provider, Source
-from app.providers.observer import NoObserver, Observer, Observers
-from app.providers.registry import find_providers, make_sources
+from app.providers.base import Provider, Source
+from app.providers.observer import Observer, Observers
+from app.providers.registry import find_providers, provider_paths
 from app.providers.shared import Shared
-from app.tracing import make_spans, tracing_warnings
 
 if TYPE_CHECKING:
     from app.api.tokens import Tokens
     from app.spans import Spans
-
-#: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
-SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
 
 _log = structlog.get_logger("gateway")
 
@@ -218,90 +212,3 @@ def audited_words(sources: Sequence[Source], providers: Mapping[str, Provider]) 
 def watching(metrics: Metrics, spans: Spans | None) -> Observer:
     """What watches the calls to the providers."""
     return metrics if spans is None else Observers(metrics, spans)
-
-
-def provider_paths(environment: Mapping[str, str]) -> list[Path]:
-    """Directories beside our own that hold provider folders, from GATEWAY_PROVIDERS_PATH."""
-    return [Path(part) for part in environment.get("GATEWAY_PROVIDERS_PATH", "").split(os.pathsep) if part]
-
-
-def build_sources(
-    configuration: Configuration,
-    providers: Mapping[str, Provider],
-    observer: Observer | None = None,
-    shared: Shared | None = None,
-) -> list[Source]:
-    """The configured sources, which know of other replicas by `shared`. Raises ConfigurationError, also where there are
-    none."""
-    settings = configuration.settings
-    common = CommonSettings(
-        settle=settings.settle,
-        max_concurrency=settings.source_concurrency,
-        max_rate=settings.source_rate,
-        observer=observer or NoObserver(),
-        page_cache=settings.page_cache,
-        shared=shared,
-    )
-    found = make_sources(providers, configuration.environment, configuration.tables, common)
-    if not found:
-        ways = "; ".join(
-            f"{provider.title}: {', '.join(sorted(provider.variables))}" for provider in providers.values()
-        )
-        raise ConfigurationError(
-            f"No source is configured. Set a provider's variables ({ways}),"
-            " or try it without any account: audit-gateway serve --sandbox"
-        )
-    return found
-
-
-def make_shared(configuration: Configuration, providers: Mapping[str, Provider], metrics: Metrics) -> Shared | None:
-    """What is shared with the other replicas; None without GATEWAY_REDIS_URL. Raises ConfigurationError."""
-    settings, environment = configuration.settings, configuration.environment
-    if settings.redis_url is None:
-        return None
-    # A source that the environment alone configures is named after its provider.
-    accounts: dict[str, object] = {
-        name: {variable: environment.get(variable) for variable in provider.variables}
-        for name, provider in providers.items()
-    }
-    accounts |= {str(table.get("name")): table for table in configuration.tables}
-    # Only here: most gateways do without, and it would be a good part of their start.
-    from app.providers.shared_redis import RedisState
-
-    state = RedisState(settings.redis_url.get_secret_value(), metrics)
-    return Shared(state, settings.cursor_secrets[0], accounts)
-
-
-def all_warnings(configuration: Configuration, providers: Mapping[str, Provider]) -> list[str]:
-    """What was configured and will not have the effect that one may hope for."""
-    warnings = list(configuration.warnings)
-    for name, provider in providers.items():
-        warnings += unknown_variables(configuration.environment, f"{name.upper()}_", provider.variables)
-    return warnings + tracing_warnings(os.environ)
-
-
-def create_app_from_environment() -> FastAPI:
-    """The application as the environment configures it: what each worker process runs. Raises
-    ConfigurationError.
-    """
-    configure_logging()
-    configuration = configuration_from_environment()
-    providers = find_providers(provider_paths(configuration.environment))
-    metrics, spans = Metrics(), make_spans(os.environ)
-    shared = make_shared(configuration, providers, metrics)
-    sources = build_sources(configuration, providers, watching(metrics, spans), shared)
-    return create_app(
-        configuration.settings,
-        sources,
-        providers=providers,
-        sandbox=configuration.sandbox,
-        metrics=metrics,
-        spans=spans,
-        shared=shared,
-    )
-
-
-def configuration_from_environment(config_file: Path | None = None) -> Configuration:
-    """The configuration, in which `serve --sandbox` may have left the emulators' variables."""
-    sandbox = os.environ.get(SANDBOX_VARIABLE)
-    return load_configuration(config_file, sandbox_environment=json.loads(sandbox) if sandbox else None)

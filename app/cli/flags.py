@@ -81,8 +81,7 @@ def _provider_types() -> list[str]:
 
 
 def _providers() -> dict[str, Any]:
-    from app.main import provider_paths
-    from app.providers.registry import find_providers
+    from app.providers.registry import find_providers, provider_paths
 
     return dict(find_providers(provider_paths(os.environ)))
 

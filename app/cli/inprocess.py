@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from app.api.rendering import encode, render_page, totals_body
 from app.api.routes.sources import source_info
+from app.assembly import build_sources
 from app.cli.client import Json, Page, Pairs, Problem
 from app.config import Configuration, load_configuration
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import CursorMismatch, GatewayError, ParameterError, SourceError, SourcesFailed
 from app.feed import Feed, FeedSettings, parse_parameters
-from app.main import build_sources, provider_paths
-from app.providers.registry import find_providers
+from app.providers.registry import find_providers, provider_paths
 
 T = TypeVar("T")
 

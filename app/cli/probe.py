@@ -11,14 +11,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from app.assembly import build_sources
 from app.config import load_configuration
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import SourcesFailed
 from app.domain.times import SECOND
 from app.feed import Asked, Feed, FeedSettings
-from app.main import build_sources, provider_paths
 from app.providers.base import Finding, Source, Spent
-from app.providers.registry import find_providers
+from app.providers.registry import find_providers, provider_paths
 
 _RECENT = 600 * SECOND
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}

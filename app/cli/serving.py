@@ -23,28 +23,18 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from app.api.keys import SANDBOX_KEY, ApiKey, hash_of, new_key
-from app.api.metrics import MULTIPROCESS_VARIABLE, Metrics
+from app.api.metrics import MULTIPROCESS_VARIABLE
 from app.api.security import is_loopback, require_loopback
+from app.assembly import SANDBOX_VARIABLE, all_warnings, assemble, configuration_from_environment
 from app.cli.protocol import BoundedConfig
 from app.config import Configuration, Settings, load_configuration
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.logs import configure_logging
-from app.main import (
-    SANDBOX_VARIABLE,
-    all_warnings,
-    build_sources,
-    configuration_from_environment,
-    create_app,
-    make_keyring,
-    make_shared,
-    provider_paths,
-    watching,
-)
+from app.main import make_keyring
 from app.providers.base import Source
-from app.providers.registry import find_providers
+from app.providers.registry import find_providers, provider_paths
 from app.sandbox.sandbox import start_sandbox
-from app.tracing import make_spans
 
 _log = structlog.get_logger("gateway")
 
@@ -85,25 +75,14 @@ def serve_gateway(options: Options) -> int:
             counters = stack.enter_context(TemporaryDirectory(prefix="audit-gateway-metrics-"))
             os.environ[MULTIPROCESS_VARIABLE] = counters
         configuration = configuration_from_environment()
-        metrics, spans = Metrics(), make_spans(os.environ)
-        shared = make_shared(configuration, providers, metrics)
-        sources = build_sources(configuration, providers, watching(metrics, spans), shared)
-        app = create_app(
-            configuration.settings,
-            sources,
-            providers=providers,
-            sandbox=configuration.sandbox,
-            metrics=metrics,
-            spans=spans,
-            shared=shared,
-        )
+        gateway = assemble(configuration, providers)
         for warning in all_warnings(first, providers):
             _log.warning("configuration", problem=warning)
-        greeting = _greeting(listener, configuration, sources, key)
+        greeting = _greeting(listener, configuration, gateway.sources, key)
         if options.workers == 1:
-            return _serve_alone(listener, _uvicorn_config(app, configuration.settings), greeting)
-        asyncio.run(_close(sources))
-        config = _uvicorn_config("app.main:create_app_from_environment", configuration.settings, options.workers)
+            return _serve_alone(listener, _uvicorn_config(gateway.app, configuration.settings), greeting)
+        asyncio.run(_close(gateway.sources))
+        config = _uvicorn_config("app.assembly:create_app_from_environment", configuration.settings, options.workers)
         return _serve_with_workers(listener, config, greeting)
 
 

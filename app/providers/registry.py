@@ -8,6 +8,7 @@ answer.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
 from collections.abc import Mapping, Sequence
@@ -107,3 +108,8 @@ def _from_table(
     if not isinstance(provider, str) or provider not in providers:
         raise ConfigurationError(f"{where} ({name}): provider must be one of {', '.join(providers)}.")
     return providers[provider].from_table(name, table, common)
+
+
+def provider_paths(environment: Mapping[str, str]) -> list[Path]:
+    """Directories beside our own that hold provider folders, from GATEWAY_PROVIDERS_PATH."""
+    return [Path(part) for part in environment.get("GATEWAY_PROVIDERS_PATH", "").split(os.pathsep) if part]

@@ -16,9 +16,10 @@ from fastapi import FastAPI
 
 from app.api.keys import ApiKey, hash_of
 from app.api.metrics import Metrics
+from app.assembly import build_sources
 from app.config import Configuration, Settings
 from app.domain.caller import SCOPES
-from app.main import build_sources, create_app
+from app.main import create_app
 from app.providers.registry import find_providers
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions

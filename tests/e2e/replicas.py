@@ -12,8 +12,9 @@ import httpx
 from fastapi import FastAPI
 
 from app.api.metrics import Metrics
+from app.assembly import build_sources, make_shared
 from app.config import Configuration
-from app.main import build_sources, create_app, make_shared
+from app.main import create_app
 from app.providers.registry import find_providers
 from app.settings import Settings
 from tests.api.conftest import ALL, KEYS

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from app.assembly import build_sources
 from app.config import load_configuration
 from app.domain.errors import ConfigurationError
-from app.main import build_sources
 from app.providers.base import CommonSettings
 from app.providers.registry import find_providers
 from app.providers.settings import SourceSettings

@@ -58,9 +58,9 @@ def test_what_is_warned_of(environment: dict[str, str], word: str, on: bool) -> 
 def test_nothing_that_traces_is_imported_where_nobody_asks_for_it() -> None:
     # Other parts of the SDK may be: redis has a use for its metrics.
     program = (
-        "import sys, app.main, app.cli.serving\n"
+        "import sys, app.assembly, app.cli.serving\n"
         "TRACES = ('app.spans', 'app.sending', 'opentelemetry.sdk.trace', 'opentelemetry.exporter')\n"
-        "assert app.main.make_spans({}) is None and app.main.tracing_warnings({}) == []\n"
+        "assert app.assembly.make_spans({}) is None and app.assembly.tracing_warnings({}) == []\n"
         "print([name for name in sys.modules if name.startswith(TRACES)])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -95,8 +95,10 @@ def test_several_observers_are_told_the_same() -> None:
         told.on_refused("main", "pause")
         told.on_circuit("main", "open")
         told.on_bad_records("main", 2)
+        told.on_kept("main", True)
     assert first.told == second.told
     assert [name for name, *_ in first.told] == [
-        "begin", "on_attempt", "on_call", "on_retry", "on_refused", "on_circuit", "on_bad_records", "end",
+        "begin", "on_attempt", "on_call", "on_retry", "on_refused", "on_circuit", "on_bad_records", "on_kept",
+        "end",
     ]  # fmt: skip
     assert {name for name in vars(Observer) if not name.startswith("_")} == {"part", *(n for n, *_ in first.told[1:-1])}
