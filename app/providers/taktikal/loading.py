@@ -17,7 +17,8 @@ from app.providers.concurrency import together
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TaktikalClient
 from app.providers.taktikal.facts import Facts
 from app.providers.taktikal.record import time_of
-from app.providers.taktikal.wire import ActivityPage, Entry, Process, merge_processes
+from app.providers.taktikal.sent import Entry
+from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
 _MARGIN = 64  #: asked for beyond the count: processes may join while we ask
 _JOINED = 16  #: as many may join between two calls; an answer that lacks more was cut off

@@ -17,7 +17,8 @@ from msgspec import UnsetType
 from app.domain.event import Actor, Delivery, Envelope, Recipient
 from app.engine.memo import remembered
 from app.providers.base import TypeMapping
-from app.providers.taktikal.wire import Entry, Process, Signee
+from app.providers.taktikal.sent import Entry, Signee
+from app.providers.taktikal.wire import Process
 
 MAPPING_VERSION = "2026-11-22"
 

@@ -17,7 +17,8 @@ from app.domain.order import Key
 from app.domain.times import format_vendor_time, parse_vendor_ticks
 from app.engine.eventid import IdsBehind
 from app.providers.taktikal.mapping import Joined, invitation_of, meaning_of, text_of
-from app.providers.taktikal.wire import Entry, Process, without_links
+from app.providers.taktikal.sent import Entry
+from app.providers.taktikal.wire import Process, without_links
 from app.providers.untrusted import MAX_KEY
 
 CATEGORY = "envelope"

@@ -9,8 +9,8 @@ import pytest
 
 from app.domain.errors import SourceFailed
 from app.providers.taktikal.leniency import canonical
+from app.providers.taktikal.sent import Entry
 from app.providers.taktikal.wire import (
-    Entry,
     decode_activity,
     decode_error,
     decode_total,
