@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import bulk, growth, hot, latency, normalize, pages, startup
+from benchmarks import bulk, growth, hot, latency, memory, normalize, pages, startup
 from benchmarks.pairs import Report, table
 from benchmarks.serving import ROOT
 
@@ -23,7 +23,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measures the gateway; see docs/performance.md."
     )
-    parser.add_argument("part", nargs="*", help="normalize, pages, bulk, latency, hot, growth, startup; default: all")
+    parser.add_argument(
+        "part", nargs="*", help="normalize, pages, bulk, memory, latency, hot, growth, startup; default: all"
+    )
     parser.add_argument("--quick", action="store_true", help="a tiny budget: shows that it works, and measures nothing")
     parser.add_argument("--no-peers", action="store_true", help="bulk: only the gateway")
     parser.add_argument("--million", action="store_true", help="bulk: the memory of a million events (minutes)")
@@ -35,6 +37,7 @@ def main() -> None:
         "normalize": lambda: normalize.measure(quick=given.quick),
         "pages": lambda: pages.measure(quick=given.quick),
         "bulk": lambda: bulk.measure(quick=given.quick, million=given.million, peers=not given.no_peers),
+        "memory": lambda: memory.measure(quick=given.quick),
         "latency": lambda: latency.measure(quick=given.quick),
         "hot": lambda: hot.measure(quick=given.quick),
         "growth": lambda: growth.measure(quick=given.quick, images=_IMAGES if given.write else None),

@@ -140,5 +140,5 @@ def test_a_page_keeps_what_is_around_its_measured_section(tmp_path: Path) -> Non
 
 def test_the_page_names_every_part() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
-    for part in ("normalize", "pages", "bulk", "latency", "hot", "growth", "startup"):
+    for part in ("normalize", "pages", "bulk", "memory", "latency", "hot", "growth", "startup"):
         assert f"`{part}`" in page
