@@ -80,6 +80,10 @@ class Metrics(NoObserver):
         self._bad_records = Counter(
             "gateway_bad_records", "Records of a provider that could not be read.", ["source"], registry=registry
         )
+        self._kept = Counter(
+            "gateway_page_cache", "Calls for which a kept answer would do; outcome miss: the provider was asked.",
+            ["source", "outcome"], registry=registry,
+        )  # fmt: skip
         self._shared_up = Gauge(
             "gateway_shared_state_up", "1 while the state that replicas share can be had, by its store.", ["store"],
             multiprocess_mode="livemin", registry=registry,
@@ -130,6 +134,9 @@ class Metrics(NoObserver):
 
     def on_bad_records(self, source: str, count: int) -> None:
         self._bad_records.labels(source).inc(count)
+
+    def on_kept(self, source: str, hit: bool) -> None:
+        self._kept.labels(source, "hit" if hit else "miss").inc()
 
     # ---- app.providers.shared.SharedObserver ---------------------------------------------------------------------
 

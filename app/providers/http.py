@@ -75,7 +75,7 @@ class ProviderHttp:
         self._max_bytes = common.max_answer_bytes
         self._resilience = Resilience(name, common)
         self._name, self._observer = name, common.observer
-        self._kept = KeptAnswers(name, common.page_cache, common.shared) if common.page_cache > 0 else None
+        self._kept = KeptAnswers(name, common) if common.page_cache > 0 else None
         self._base = base_url.rstrip("/") + "/"
         self._server = (url := httpx.URL(self._base)).host, url.port
         self._headers = {**_HEADERS, **(headers or {})}

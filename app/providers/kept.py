@@ -29,7 +29,7 @@ from cachetools import TLRUCache
 
 from app.domain.errors import SourceError
 from app.providers.answers import Answer
-from app.providers.base import Seen, Spent
+from app.providers.base import CommonSettings, Seen, Spent
 from app.providers.flights import Flights, turn_to_make
 from app.providers.shared import Shared, SharedStateDown
 
@@ -63,10 +63,11 @@ class Kept:
 
 
 class KeptAnswers:
-    """Of one source, `name`. `seconds` (above 0): how old an answer may be."""
+    """Of one source, `name`. `common.page_cache` (seconds, above 0): how old an answer may be."""
 
-    def __init__(self, name: str, seconds: float, shared: Shared | None) -> None:
-        self._name, self._seconds, self._shared = name, seconds, shared
+    def __init__(self, name: str, common: CommonSettings) -> None:
+        self._name, self._seconds, self._shared = name, common.page_cache, common.shared
+        self._observer = common.observer
         self._kept: TLRUCache[bytes, Kept] = TLRUCache(
             _MOST, lambda _, kept, now: kept.until, time.monotonic, lambda kept: len(kept.answer.body) + _OVERHEAD
         )
@@ -74,12 +75,22 @@ class KeptAnswers:
 
     async def get(self, call: bytes, spent: Spent, ask: Ask) -> Answer:
         """The answer to `call`, which `ask` makes. Raises what `ask` raises, and nobody else's error."""
+        asked = False
+
+        async def ask_provider() -> Answer:
+            nonlocal asked
+            asked = True
+            self._observer.on_kept(self._name, False)
+            return await ask()
+
         seen = replace(spent.seen)
         # Calls made side by side are all judged by what was seen before the first of them.
         await asyncio.sleep(0)
         kept = self._kept.get(call)
         if kept is None or not kept.is_behind(seen):
-            kept = await self._join(call, spent, seen, ask)
+            kept = await self._join(call, spent, seen, ask_provider)
+        if not asked:
+            self._observer.on_kept(self._name, True)
         spent.seen.here = max(spent.seen.here, kept.came)
         spent.seen.shared = max(spent.seen.shared, kept.came_shared)
         return kept.answer

@@ -51,6 +51,10 @@ class Observer(Protocol):
     def on_bad_records(self, source: str, count: int) -> None:
         """A page came upon `count` (at least 1) records that could not be read."""
 
+    def on_kept(self, source: str, hit: bool) -> None:
+        """A call for which a kept answer would do was answered with one, or with one that another call was just
+        waiting for (`hit`); or it goes to the provider. Never called where no answers are kept."""
+
 
 class NoObserver:
     """Watches nothing."""
@@ -69,6 +73,8 @@ class NoObserver:
     def on_circuit(self, source: str, state: CircuitState) -> None: ...
 
     def on_bad_records(self, source: str, count: int) -> None: ...
+
+    def on_kept(self, source: str, hit: bool) -> None: ...
 
 
 _NOTHING = nullcontext()
@@ -110,3 +116,7 @@ class Observers:
     def on_bad_records(self, source: str, count: int) -> None:
         for observer in self._all:
             observer.on_bad_records(source, count)
+
+    def on_kept(self, source: str, hit: bool) -> None:
+        for observer in self._all:
+            observer.on_kept(source, hit)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from app.domain.times import SECOND, format_micros
@@ -17,6 +18,7 @@ from app.providers.subnoto import PROVIDER as SUBNOTO
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.taktikal import PROVIDER as TAKTIKAL
 from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from tests.api.test_metrics import scrape
 from tests.e2e.replicas import replicas, settled
 from tests.valkey import Valkey, serving_valkey
 from tests.worlds import ANYONE, SECRET, World, any_limit, ask, describe, micros, served_world, walk, world
@@ -43,6 +45,17 @@ def window(one: World, days: float = 30) -> dict[str, str]:
     return {"since": format_micros(now - int(days * DAY)), "until": format_micros(now)}
 
 
+async def kept(*clients: httpx.AsyncClient) -> dict[str, Counter[str]]:
+    """By source: how many calls these replicas answered with a kept answer (`hit`), and how many not (`miss`)."""
+    found: dict[str, Counter[str]] = {}
+    for client in clients:
+        for (name, labels), value in (await scrape(client)).items():
+            if name == "gateway_page_cache_total":
+                of = dict(labels)
+                found.setdefault(of["source"], Counter())[of["outcome"]] += int(value)
+    return found
+
+
 # ---- cost --------------------------------------------------------------------------------------------------------
 
 
@@ -58,9 +71,22 @@ async def test_200_equal_dashboards_cost_what_one_costs(accounts: World, valkey:
         together = await asyncio.gather(
             *(clients[number % count].get("/events", params=parameters) for number in range(100))
         )
-        later = [await clients[number % count].get("/events", params=parameters) for number in range(100)]
+        counts = [await kept(*clients)]
+        later = []
+        for number in range(100):
+            later.append(await clients[number % count].get("/events", params=parameters))
+            if number in (0, 99):
+                counts.append(await kept(*clients))
         assert [answer.json()["data"] for answer in (*together, *later)] == [alone["data"]] * 200
         assert await settled(accounts) == cost
+    assert sum(of["miss"] for of in counts[0].values()) == cost
+    one, hundred = (
+        {source: of - counts[0][source] for source, of in later_counts.items()} for later_counts in counts[1:]
+    )
+    assert set(one) == {"taktikal", "subnoto"}
+    for source, of in one.items():
+        assert set(of) == {"hit"}
+        assert hundred[source] == {"hit": 100 * of["hit"]}
 
 
 async def test_who_may_see_less_is_shown_less_of_the_same_answer(accounts: World) -> None:
@@ -86,6 +112,7 @@ async def test_no_cache_goes_past_and_so_do_pages_behind_a_cursor(accounts: Worl
     parameters = {**window(accounts), "limit": "50"}
     async with replicas(accounts, None, 1, page_cache=60) as (client,):
         page = (await client.get("/events", params=parameters)).json()
+        counted = await kept(client)
 
         async def cost(asked: dict[str, str], **headers: str) -> int:
             accounts.reset_calls()
@@ -93,10 +120,15 @@ async def test_no_cache_goes_past_and_so_do_pages_behind_a_cursor(accounts: Worl
             return await settled(accounts)
 
         assert await cost(parameters) == 0
+        hits = await kept(client)
+        assert all(
+            hits[source]["hit"] > of["hit"] and hits[source]["miss"] == of["miss"] for source, of in counted.items()
+        )
         fresh = [await cost(parameters, **{"cache-control": "no-cache"}) for _ in range(2)]
         assert fresh[0] == fresh[1] > 0
         behind = [await cost({"cursor": page["page"]["next_cursor"]}) for _ in range(2)]
         assert behind[0] == behind[1] > 0
+        assert await kept(client) == hits, "calls that may not be given a kept answer are neither hits nor misses"
         assert await cost(parameters) == 0
 
 
