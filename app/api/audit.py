@@ -11,12 +11,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.types import Scope
 
 from app.api.context import RequestLog
-from app.api.queries import MAX_PAIRS
+from app.api.queries import parse_query
 from app.domain.times import format_micros, parse_rfc3339
 from app.engine.pseudonyms import Pseudonyms
 from app.feed.parameters import PARAMETERS
@@ -71,7 +70,7 @@ class AuditTrail:
     def filters(self, query: bytes) -> dict[str, list[str]]:
         """The query's parameters by name, each value as it may be told."""
         try:
-            pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
+            pairs = parse_query(query)
         except ValueError:
             return {"?": ["unreadable"]}
         told: dict[str, list[str]] = {}

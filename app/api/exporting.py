@@ -6,20 +6,19 @@ Two pages are held at the most, however long the export is: no page is asked for
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from app.api.compression import Gzip
 from app.api.context import RequestLog
 from app.api.exports import Format
-from app.api.masking import visible_event
+from app.api.masking import visible_events
 from app.api.middleware import InterruptedAnswer
 from app.api.rendering import encode
 from app.domain.caller import Caller
 from app.domain.errors import GatewayError, ParameterError
-from app.domain.record import Record
-from app.engine.masking import Mask
 from app.engine.pseudonyms import Pseudonyms
 from app.feed import Asked, Feed, Page, Start
 
@@ -111,23 +110,13 @@ class Export:
 
     def _rendered(self, page: Page) -> Iterator[tuple[bytes, bool]]:
         """The page's lines as this caller may see them, some at a time, and whether they are its last."""
-        masks: dict[tuple[str, ...], Mask] = {}
         private, raw = self.caller.may("pii:read"), "raw" in self.start.include
+        events = visible_events(page.records, private=private, raw=raw, pseudonyms=self.pseudonyms)
         for begin in range(0, len(page.records), _CHUNK):
             chunk = page.records[begin : begin + _CHUNK]
-            events = (
-                visible_event(record, private=private, raw=raw, masks=masks, pseudonyms=self.pseudonyms)
-                for record in chunk
-            )
-            lines = b"".join(map(self.form.line, events))
-            self._count(chunk)
+            lines = b"".join(map(self.form.line, islice(events, len(chunk))))
+            self.log.deliver(record.key[1] for record in chunk)
             yield lines, begin + _CHUNK >= len(page.records)
-
-    def _count(self, records: Sequence[Record]) -> None:
-        self.log.events = (self.log.events or 0) + len(records)
-        for record in records:
-            source = record.key[1]
-            self.log.delivered[source] = self.log.delivered.get(source, 0) + 1
 
     def _ended(self, cursor: str | None, reason: str | None) -> bytes:
         """The last line; nothing for a format that has none and is complete."""

@@ -6,6 +6,7 @@ Without `pii:read` private values become `***`; signing links never go out, to n
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Any
 
@@ -29,29 +30,32 @@ _LINKED = ("signee", "signer", "attachment", "recipient")
 _LINKS = ("url", "href", "link")
 
 
-def visible_event(
-    record: Record,
-    *,
-    private: bool,
-    raw: bool,
-    masks: dict[tuple[str, ...], Mask] | None = None,
-    pseudonyms: Pseudonyms | None = None,
-) -> Event:
-    """The record's event as a caller may see it: unmasked with `private`, with `raw` where that is asked for; without
-    `private` and with `pseudonyms`, people's names and e-mail addresses are hidden, too.
+def visible_events(
+    records: Iterable[Record], *, private: bool, raw: bool, pseudonyms: Pseudonyms | None = None
+) -> Iterator[Event]:
+    """The records' events as a caller may see them: unmasked with `private`, with `raw` where that is asked for;
+    without `private` and with `pseudonyms`, people's names and e-mail addresses are hidden, too.
 
-    `masks` is scratch space that records of one answer share: many of them name the same people.
+    Call it once for an answer: its records share their masks, and many of them name the same people.
     """
-    event = record.event()
-    if raw:
-        event.raw = record.raw()
-    if private:
-        if event.data and _has_links(event.data, False):
-            event.data = _without_links(event.data, False)
-        if event.raw is not None and _has_links(event.raw, False):
-            event.raw = _without_links(event.raw, False)
-        return event
-    masks = {} if masks is None else masks
+    masks: dict[tuple[str, ...], Mask] = {}
+    for record in records:
+        event = record.event()
+        if raw:
+            event.raw = record.raw()
+        if private:
+            event.data, event.raw = _linkless(event.data), _linkless(event.raw)
+        else:
+            _hide(event, record, masks, pseudonyms)
+        yield event
+
+
+def visible_event(record: Record, *, private: bool, raw: bool, pseudonyms: Pseudonyms | None = None) -> Event:
+    """The same for one record."""
+    return next(visible_events((record,), private=private, raw=raw, pseudonyms=pseudonyms))
+
+
+def _hide(event: Event, record: Record, masks: dict[tuple[str, ...], Mask], pseudonyms: Pseudonyms | None) -> None:
     values = ("private", *record.private_values(), *private_leaves(event.data), *private_leaves(event.raw))
     mask = masks.get(values)
     if mask is None:
@@ -63,7 +67,6 @@ def visible_event(
         if disguise is None:
             disguise = masks[people] = disguise_for(people[1:], pseudonyms)
         disguise_event(event, disguise, pseudonyms)
-    return event
 
 
 def _mask_event(event: Event, mask: Mask) -> None:
@@ -82,10 +85,7 @@ def _mask_event(event: Event, mask: Mask) -> None:
         recipient.national_id = recipient.national_id and MASK
     event.description = event.description and mask(event.description)
     event.user_agent = event.user_agent and mask(event.user_agent)
-    if event.data:
-        event.data = _masked(_without_links(event.data, False), mask)
-    if event.raw is not None:
-        event.raw = _masked(_without_links(event.raw, False), mask)
+    event.data, event.raw = _masked(_linkless(event.data), mask), _masked(_linkless(event.raw), mask)
 
 
 def _masked(value: Any, mask: Mask) -> Any:
@@ -108,6 +108,10 @@ def _masked(value: Any, mask: Mask) -> Any:
 def _hidden(value: Any) -> Any:
     """`***`, except for what says nothing: null, true, false and what is empty."""
     return value if value is None or isinstance(value, bool) or value in ("", [], {}) else MASK
+
+
+def _linkless(value: Any) -> Any:
+    return _without_links(value, False) if _has_links(value, False) else value
 
 
 def _without_links(value: Any, linked: bool) -> Any:

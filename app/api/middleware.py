@@ -80,7 +80,7 @@ class RequestMiddleware:
             self.metrics.end_request(scope["method"], route, status, seconds, log)
             if self.audit is not None:
                 self.audit.record(scope, log, route, status)
-            _log.info("request", **_line(scope, log, status, seconds))
+            _log.info("request", **_line(scope["method"], route, log, status, seconds))
             if traced is not None:
                 known = None if route == UNMATCHED else route
                 traced.end(known, status, log.code, log.events, cut=cut)
@@ -144,10 +144,10 @@ def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
-def _line(scope: Scope, log: RequestLog, status: int, seconds: float) -> dict[str, object]:
+def _line(method: str, route: str, log: RequestLog, status: int, seconds: float) -> dict[str, object]:
     line: dict[str, object] = {
-        "method": scope["method"],
-        "route": _route(scope),
+        "method": method,
+        "route": route,
         "status": status,  # 0: the caller hung up before there was an answer
         "duration_ms": round(seconds * 1000, 1),
         "caller": log.caller,

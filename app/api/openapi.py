@@ -101,25 +101,6 @@ def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
     }
 
 
-#: By operation id. The link to the next page is the route's own.
-LINKS: dict[str, dict[str, Any]] = {
-    "list_events": {
-        "FirstEvent": {
-            "operationId": "get_event",
-            "description": "The page's first event by itself.",
-            "parameters": {"event_id": "$response.body#/data/0/id"},
-        },
-    },
-    "export_events": {
-        "SameWindow": {
-            "operationId": "export_events",
-            "description": "The same export with the same window; with `after`, what a cut has left of it.",
-            "parameters": {"cursor": "$response.header.Export-Cursor"},
-        },
-    },
-}
-
-
 def rate_headers() -> dict[str, Any]:
     """The headers that go with every answer to a caller whose key has a rate."""
     return {
@@ -162,7 +143,6 @@ def _document(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[
         _simplify(schema)
     for item in document["paths"].values():
         for operation in item.values():
-            _add_links(operation)
             for parameter in operation.get("parameters", ()):
                 parameter["schema"].pop("title", None)
     examples.add_examples(document, providers)
@@ -180,12 +160,6 @@ def _simplify(schema: dict[str, Any]) -> None:
             one, null = field.pop("anyOf")
             field |= one
             field["type"] = [one["type"], null["type"]]
-
-
-def _add_links(operation: dict[str, Any]) -> None:
-    """What can be asked next, with what is in the answer."""
-    if links := LINKS.get(operation["operationId"]):
-        operation["responses"]["200"].setdefault("links", {}).update(links)
 
 
 def problem_schemas() -> dict[str, Any]:

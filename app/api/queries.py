@@ -13,10 +13,8 @@ MAX_PAIRS = 1000
 
 def pairs_of(request: Request) -> list[tuple[str, str]]:
     """The query's (name, value) pairs as they were written, blank values included. Raises ParameterError."""
-    query: bytes = request.scope["query_string"]
     try:
-        text = query.decode("ascii")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
+        return parse_query(request.scope["query_string"])
     except UnicodeError:
         message = "must be percent-encoded UTF-8"
     except ValueError:
@@ -28,6 +26,11 @@ def wants_fresh(request: Request) -> bool:
     """Whether the caller asks to go past our caches: `Cache-Control: no-cache`."""
     directives = request.headers.get("cache-control", "").lower().split(",")
     return any(directive.strip() in ("no-cache", "no-store", "max-age=0") for directive in directives)
+
+
+def parse_query(query: bytes) -> list[tuple[str, str]]:
+    """Raises UnicodeError for what is no percent-encoded UTF-8, ValueError for too many pairs."""
+    return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
 
 
 async def no_parameters(request: Request) -> None:

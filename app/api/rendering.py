@@ -10,26 +10,21 @@ from typing import Any
 
 import msgspec
 
-from app.api.masking import visible_event
+from app.api.masking import visible_event, visible_events
 from app.domain.caller import Caller
 from app.domain.event import Event
 from app.domain.record import Record
 from app.domain.times import format_seconds
-from app.engine.masking import Mask
 from app.engine.pseudonyms import Pseudonyms
 from app.feed.model import Page, SourceStatus, Totals
 
 
 def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> bytes:
     """The body of `GET /events`, with what `caller` may not see masked; `pseudonyms` where that includes people."""
-    masks: dict[tuple[str, ...], Mask] = {}
     private, raw = caller.may("pii:read"), "raw" in page.include
     return encode(
         {
-            "data": [
-                visible_event(record, private=private, raw=raw, masks=masks, pseudonyms=pseudonyms)
-                for record in page.records
-            ],
+            "data": list(visible_events(page.records, private=private, raw=raw, pseudonyms=pseudonyms)),
             "page": {
                 "limit": page.limit,
                 "order": page.order,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from app.engine.masking import Mask
+from app.engine.masking import Mask, words_of
 from app.engine.memo import remembered
 from app.engine.pseudonyms import MARK, Pseudonyms
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _EMAIL = r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+"
 
 #: What has a name and is nobody.
@@ -33,7 +32,7 @@ _SHORTEST_PART = 3  #: characters of a part of a name, the same
 def is_identity_name(name: str) -> bool:
     """Whether a text under a key of this name is a person's name or e-mail address: `email`, `name`, `firstName`,
     `createdBy`, `owner`, but not `fileName`."""
-    words = [word.lower() for word in _WORDS.findall(name)]
+    words = words_of(name)
     if not words:
         return False
     joined = "".join(words)

@@ -151,11 +151,16 @@ def is_private_name(name: str) -> bool:
     """Whether values under a key of this name are phones, national ids or addresses, whatever its way of
     writing.
     """
-    words = [word.lower() for word in _WORDS.findall(name)]
+    words = words_of(name)
     joined = "".join(words)
     if any(part in joined for part in _NOT_PRIVATE_PARTS):
         return False
     return any(word in _PRIVATE_WORDS for word in words) or any(part in joined for part in _PRIVATE_PARTS)
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in any way of writing, such as `phone_number` or `phoneNumber`, in lower case."""
+    return [word.lower() for word in _WORDS.findall(name)]
 
 
 def _number(value: str, digits: str) -> tuple[str, str]:

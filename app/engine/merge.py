@@ -29,7 +29,6 @@ class Stream:
     stopped: bool = False  #: it was told to go no further on this page
     failed: bool = False
     last: Position | None = None  #: the last key emitted from it
-    emitted: int = 0  #: records of it on this page
 
     @property
     def frontier(self) -> Position:
@@ -89,7 +88,6 @@ class Merge:
             self.records.append(candidate.buffer.popleft())
             self.origins.append(candidate)
             candidate.last = key
-            candidate.emitted += 1
 
     def _best(self) -> Stream | None:
         heads = [s for s in self.streams if s.buffer]

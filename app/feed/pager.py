@@ -156,7 +156,9 @@ class Pager:
         except SourceError as error:
             self._fail(reading, error)
         else:
-            kept = [record for record in batch.records if self._keeps[stream.source](record)]
+            kept = batch.records
+            if self._filters:
+                kept = [record for record in kept if self._keeps[stream.source](record)]
             reading.seen += len(batch.records)
             reading.kept += len(kept)
             if batch.as_of is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -30,12 +29,17 @@ _KEPT = ("limit", "include", "partial")
 
 _HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]+\Z")
 
-_NEXT_PAGE: dict[str, Any] = {
+_LINKS: dict[str, Any] = {
     "NextPage": {
         "operationId": "list_events",
         "description": "The next page, while `has_more` is true.",
         "parameters": {"cursor": "$response.body#/page/next_cursor"},
-    }
+    },
+    "FirstEvent": {
+        "operationId": "get_event",
+        "description": "The page's first event by itself.",
+        "parameters": {"event_id": "$response.body#/data/0/id"},
+    },
 }
 
 _PAGE_HEADERS: dict[str, Any] = {
@@ -54,7 +58,7 @@ _PAGE_HEADERS: dict[str, Any] = {
     response_model=EventPage,
     summary="Read one page of events",
     responses={
-        200: {"description": "A page.", "headers": _PAGE_HEADERS, "links": _NEXT_PAGE},
+        200: {"description": "A page.", "headers": _PAGE_HEADERS, "links": _LINKS},
         **problems("events"),
     },
     openapi_extra={"parameters": event_parameters()},
@@ -133,15 +137,14 @@ async def get_event(
         record = await feed.event(event_id, caller, spent)
     finally:
         log.sources = {name: {"calls": cost.calls, "records": cost.records} for name, cost in spent.items()}
-    log.events, log.delivered = 1, {record.key[1]: 1}
+    log.deliver([record.key[1]])
     body = render_event(record, caller, raw, request.app.state.pseudonyms)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def _note(request: Request, page: Page) -> None:
     log = request_log(request)
-    log.events = len(page.records)
-    log.delivered = Counter(record.key[1] for record in page.records)
+    log.deliver(record.key[1] for record in page.records)
     for status in page.sources:
         noted: dict[str, Any] = {"calls": status.calls, "records": status.records}
         if status.bad_records:

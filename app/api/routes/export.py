@@ -41,6 +41,17 @@ _HEADERS: dict[str, Any] = {
     **rate_headers(),
 }
 
+_LINKS: dict[str, Any] = {
+    "SameWindow": {
+        "operationId": "export_events",
+        "description": "The same export with the same window; with `after`, what a cut has left of it.",
+        "parameters": {"cursor": "$response.header.Export-Cursor"},
+    },
+}
+
+_PARAMETERS = export_parameters()
+_NAMES = [parameter["name"] for parameter in _PARAMETERS]
+
 
 @router.get(
     "/events/export",
@@ -55,6 +66,7 @@ _HEADERS: dict[str, Any] = {
                 " completed is cut off, which an HTTP client reports as an error."
             ),
             "headers": _HEADERS,
+            "links": _LINKS,
             "content": {
                 "application/x-ndjson": {"schema": {"type": "string"}},
                 "text/csv": {"schema": {"type": "string"}},
@@ -62,7 +74,7 @@ _HEADERS: dict[str, Any] = {
         },
         **problems("events"),
     },
-    openapi_extra={"parameters": export_parameters()},
+    openapi_extra={"parameters": _PARAMETERS},
 )
 async def export_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
     """Everything that the filters select, as one answer that is sent while it is read: any number of events.
@@ -107,7 +119,7 @@ def _read(pairs: list[tuple[str, str]]) -> tuple[Asked, Format, str | None]:
     form = (own["format"] or ["ndjson"])[0]
     if form not in FORMATS:
         raise ParameterError("invalid_parameter", [("format", f"must be one of {', '.join(FORMATS)}")])
-    asked = parse_parameters(filters, [parameter["name"] for parameter in export_parameters()])
+    asked = parse_parameters(filters, _NAMES)
     if asked.include and "total" in asked.include:
         raise ParameterError("invalid_parameter", [("include", "must be raw; GET /events/count has the totals")])
     after = own["after"][0] if own["after"] else None

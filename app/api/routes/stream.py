@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.api.context import RequestLog, request_log
 from app.api.hub import Hub, Item, Listener, Message, Render, Topic
-from app.api.masking import visible_event
+from app.api.masking import visible_events
 from app.api.openapi import problems, rate_headers
 from app.api.parameters import NOT_STREAMED, stream_parameters
 from app.api.problems import PROBLEMS, problem_body, problem_response
@@ -21,7 +21,6 @@ from app.api.security import require_scope, requires
 from app.api.streamed import Streamed
 from app.domain.caller import Caller
 from app.domain.errors import CallerError, Forbidden, GatewayError, ParameterError, SourcesFailed
-from app.engine.masking import Mask
 from app.engine.pseudonyms import Pseudonyms
 from app.feed import Asked, Feed, Page, Start, parse_parameters
 
@@ -31,15 +30,17 @@ _LOOK = 1.0  #: seconds after which a listener sees that the gateway stops, or t
 _RETRY = 3000  #: milliseconds that a browser waits before it connects again
 _FULL_WAIT = 30  #: seconds to suggest to a listener who was turned away
 
+_PARAMETERS = stream_parameters()
+_NAMES = [parameter["name"] for parameter in _PARAMETERS]
+
 
 def renderer(pseudonyms: Pseudonyms | None) -> Render:
     """What makes a page's events into what listeners are sent; each with the cursor that goes on right behind it."""
 
     def render(page: Page, topic: Topic) -> Sequence[Item]:
-        masks: dict[tuple[str, ...], Mask] = {}
+        events = visible_events(page.records, private=topic.private, raw=topic.raw, pseudonyms=pseudonyms)
         items = []
-        for index, record in enumerate(page.records):
-            event = visible_event(record, private=topic.private, raw=topic.raw, masks=masks, pseudonyms=pseudonyms)
+        for index, (record, event) in enumerate(zip(page.records, events, strict=True)):
             frame = b"id: %b\ndata: %b\n\n" % (page.cursor_after(index).encode(), encode(event))
             items.append(Item(record.key, record.key[1], frame))
         return items
@@ -67,7 +68,7 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
         },
         **problems("events"),
     },
-    openapi_extra={"parameters": stream_parameters()},
+    openapi_extra={"parameters": _PARAMETERS},
 )
 async def stream_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
     """What happens from now on, as it happens: each event once, in order, as soon as no earlier one can come.
@@ -99,7 +100,7 @@ def _read(request: Request, now: int) -> tuple[Asked, bool]:
         raise ParameterError("unknown_parameter", [(name, message) for name in others])
     if last := request.headers.get("last-event-id"):
         pairs = [*((name, value) for name, value in pairs if name != "cursor"), ("cursor", last)]
-    asked = parse_parameters(pairs, [parameter["name"] for parameter in stream_parameters()])
+    asked = parse_parameters(pairs, _NAMES)
     if asked.include and "total" in asked.include:
         raise ParameterError("invalid_parameter", [("include", "must be raw; GET /events/count has the totals")])
     given = {**asked.given, "order": "asc", "follow": True}
@@ -158,9 +159,7 @@ def _told(request: Request, log: RequestLog, message: Message, told: str | None)
         return (b"" if message.code == told else _problem(request, message)), message.code
     if isinstance(message, Exception):
         raise message
-    log.events = (log.events or 0) + len(message)
-    for item in message:
-        log.delivered[item.source] = log.delivered.get(item.source, 0) + 1
+    log.deliver(item.source for item in message)
     return b"".join(item.frame for item in message), None
 
 
