@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
-import structlog
 from fastapi import FastAPI
 
 from app.api.keys import ApiKey, hash_of
 from app.config import Settings
 from app.domain.caller import SCOPES
-from app.logs import configure_logging
 from app.main import create_app
 from app.providers.base import Source
 from tests.api.memory import MemorySource, history
 from tests.e2e.acme import PROVIDER
+from tests.logged import logged
 
 ALL = "key-of-all-scopes"
 #: Keys by what they grant; `Authorization: Bearer <name>`.
@@ -30,11 +28,6 @@ KEYS = {
     "nothing": ApiKey("nothing", hash_of("nothing"), frozenset({"metrics:read"})),
     "limited": ApiKey("limited", hash_of("limited"), frozenset(SCOPES), frozenset({"north"})),
 }
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 def make_app(sources: Sequence[Source], sandbox: bool = False, **settings: Any) -> FastAPI:
@@ -72,10 +65,5 @@ def application(sources: list[MemorySource]) -> FastAPI:
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """What is logged while the test runs."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    stream = io.StringIO()
-    configure_logging(stream)
-    yield stream
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    with logged() as stream:
+        yield stream

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from joserfc import jwt
@@ -20,6 +21,13 @@ ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
 
 def key_set(*keys: Any) -> dict[str, Any]:
     return {"keys": [key.as_dict(private=False) for key in keys]}
+
+
+def key_file(folder: Path) -> Path:
+    """The keys of this issuer, in a new file."""
+    path = folder / "jwks.json"
+    path.write_text(json.dumps(key_set(RSA, EC, ED)))
+    return path
 
 
 def claims(**changed: Any) -> dict[str, Any]:

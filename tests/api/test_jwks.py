@@ -17,16 +17,9 @@ from app.api.jwks import KeySet, KeysOfFile, KeysOfUrl
 from app.api.tokens import TokenRules, Tokens
 from app.domain.errors import IssuerUnavailable, Unauthenticated
 from app.engine.pseudonyms import Pseudonyms
-from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, RSA, forged, key_set, signed
+from tests.api.issuer import AUDIENCE, EC, ISSUER, RSA, forged, key_file, key_set, signed
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "jwks.json"
-    path.write_text(json.dumps(key_set(RSA, EC, ED)))
-    return path
 
 
 class Issuer:
@@ -129,7 +122,8 @@ def test_weak_keys_and_keys_for_other_uses_sign_nothing() -> None:
     assert found.find("rsa", "ES256") is None
 
 
-async def test_the_file_is_read_again_when_it_changes(file: Path) -> None:
+async def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    file = key_file(tmp_path)
     keys = KeysOfFile(file)
 
     def write(text: str, stamp: int) -> None:

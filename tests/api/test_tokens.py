@@ -16,23 +16,20 @@ from fastapi import FastAPI
 
 from app.domain.errors import ConfigurationError
 from tests.api.conftest import make_app, opened
-from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forged, key_set, part, signed
+from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forged, key_file, part, signed
 from tests.api.memory import MemorySource
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "jwks.json"
-    path.write_text(json.dumps(key_set(RSA, EC, ED)))
-    return path
-
-
-@pytest.fixture
-def guarded(sources: list[MemorySource], file: Path) -> FastAPI:
+def guarded(sources: list[MemorySource], tmp_path: Path) -> FastAPI:
     return make_app(
-        sources, jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks=str(file), jwt_sources_claim="gateway_sources"
+        sources,
+        jwt_issuer=ISSUER,
+        jwt_audience=AUDIENCE,
+        jwt_jwks=str(key_file(tmp_path)),
+        jwt_sources_claim="gateway_sources",
     )
 
 
@@ -167,12 +164,14 @@ async def test_the_audit_trail_names_the_subject(guarded: FastAPI, log: io.Strin
     assert "evil" not in log.getvalue()
 
 
-async def test_tokens_alone_are_enough(sources: list[MemorySource], file: Path) -> None:
+async def test_tokens_alone_are_enough(sources: list[MemorySource], tmp_path: Path) -> None:
     from app.config import Settings
     from app.main import create_app
     from tests.e2e.acme import PROVIDER
 
-    settings = Settings(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks=str(file), default_window="P36500D")
+    settings = Settings(
+        jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks=str(key_file(tmp_path)), default_window="P36500D"
+    )
     app = create_app(settings, sources, providers={"acme": PROVIDER})
     assert (await call(app, signed())).status_code == 200
     assert (await call(app, "no-token")).status_code == 401

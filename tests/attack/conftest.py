@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
-from app.logs import configure_logging
 from tests.api.conftest import make_app
 from tests.api.memory import MemorySource, history
 from tests.api.server import served
+from tests.logged import logged
 
 
 @pytest.fixture(scope="module")
 def log() -> Iterator[io.StringIO]:
     """What the server logs in the meantime."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    stream = io.StringIO()
-    configure_logging(stream)
-    yield stream
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    with logged() as stream:
+        yield stream
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from tests.e2e.facts import Fact, rows
 from tests.worlds import World, ask, micros, served_world, walk
 
 DAY = 86_400_000_000
+UNKNOWN_UUID = "99999999-9999-4999-8999-999999999999"
 
 
 def filtering_world() -> AbstractContextManager[World]:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,29 +70,34 @@ class Running:
 
 
 @contextmanager
-def serving(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None, port: int = 0) -> Iterator[Running]:
-    """`audit-gateway serve` with these arguments, on a free port, until the block ends."""
+def serving(
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    port: int = 0,
+    command: Sequence[str] = (COMMAND,),
+) -> Iterator[Running]:
+    """`audit-gateway serve` with these arguments, on a free port, until the block ends. `command` stands in for
+    `audit-gateway`."""
     errors = cwd / "stderr.log"
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(
-            [COMMAND, "serve", "--port", str(port), *arguments],
+    with (
+        errors.open("wb") as stderr,
+        subprocess.Popen(
+            [*command, "serve", "--port", str(port), *arguments],
             env=environment(env),
             cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=stderr,
-        )
-    running: Running | None = None
-    try:
-        running = Running(process, _greeting(process, errors), errors)
-        yield running
-    finally:
-        if running is not None:
-            running.stop()
-        elif process.poll() is None:
-            process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        ) as process,
+    ):
+        try:
+            running = Running(process, _greeting(process, errors), errors)
+            try:
+                yield running
+            finally:
+                running.stop()
+        finally:
+            process.kill()  # one that did not come up, or does not stop
 
 
 def _greeting(process: subprocess.Popen[bytes], errors: Path) -> str:

@@ -17,7 +17,6 @@ import structlog
 
 from app.api.exports import FORMATS
 from app.config import Settings
-from app.logs import configure_logging
 from tests.e2e.canary import (
     ALL_PRIVATE,
     ALL_SECRETS,
@@ -31,6 +30,7 @@ from tests.e2e.canary import (
     found_in,
     gateway,
 )
+from tests.logged import logged
 
 pytestmark = pytest.mark.anyio
 
@@ -38,20 +38,14 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """Everything that anybody logs, at the lowest level there is."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    stream = io.StringIO()
-    configure_logging(stream)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
-    loud = [root, *(logging.getLogger(name) for name in ("httpx", "httpcore", "asyncio", "uvicorn.error", "app"))]
-    for logger in loud:
-        logger.setLevel(logging.DEBUG)
-    yield stream
-    root.handlers[:] = handlers
-    for logger in loud:
-        logger.setLevel(logging.NOTSET)
-    root.setLevel(level)
-    structlog.reset_defaults()
+    loud = [logging.getLogger(name) for name in (None, "httpx", "httpcore", "asyncio", "uvicorn.error", "app")]
+    with logged() as stream:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
+        for logger in loud:
+            logger.setLevel(logging.DEBUG)
+        yield stream
+        for logger in loud:
+            logger.setLevel(logging.NOTSET)
 
 
 async def exercise(canary: Canary, client: httpx.AsyncClient, who: str, seen: list[str]) -> None:

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from app.domain.caller import Caller
-from tests.e2e.facts import Fact, facts
-from tests.e2e.filtering import check, filtering_world
+from tests.e2e.facts import Fact
+from tests.e2e.filtering import UNKNOWN_UUID, check
 from tests.worlds import World, ask, walk
 
 pytestmark = pytest.mark.anyio
 
 NO_PII = Caller("no-pii", frozenset({"events:read"}))
-UNKNOWN_UUID = "99999999-9999-4999-8999-999999999999"
-
-
-@pytest.fixture(scope="module")
-def one() -> Iterator[World]:
-    with filtering_world() as world:
-        yield world
-
-
-@pytest.fixture(scope="module")
-def known(one: World) -> list[Fact]:
-    return facts(one)
 
 
 TYPES = [
@@ -47,13 +34,13 @@ def covers(patterns: list[str], type_: str) -> bool:
 
 
 @pytest.mark.parametrize("patterns", TYPES, ids="+".join)
-async def test_type(one: World, known: list[Fact], patterns: list[str]) -> None:
-    await check(one, known, lambda f: covers(patterns, f.type), type=patterns)
+async def test_type(mixed: World, known: list[Fact], patterns: list[str]) -> None:
+    await check(mixed, known, lambda f: covers(patterns, f.type), type=patterns)
 
 
 @pytest.mark.parametrize("pattern", ["recip.*", "recipient", "recipients.*", "Recipient.signed", "unknown", "no.such"])
-async def test_a_type_that_nothing_has_is_an_empty_answer(one: World, known: list[Fact], pattern: str) -> None:
-    await check(one, known, lambda f: covers([pattern], f.type), some=False, type=pattern)
+async def test_a_type_that_nothing_has_is_an_empty_answer(mixed: World, known: list[Fact], pattern: str) -> None:
+    await check(mixed, known, lambda f: covers([pattern], f.type), some=False, type=pattern)
 
 
 PROVIDER_TYPES = [
@@ -65,19 +52,19 @@ PROVIDER_TYPES = [
 
 
 @pytest.mark.parametrize("values", PROVIDER_TYPES, ids="+".join)
-async def test_provider_type(one: World, known: list[Fact], values: list[str]) -> None:
-    await check(one, known, lambda f: f.provider_type in values, provider_type=values)
+async def test_provider_type(mixed: World, known: list[Fact], values: list[str]) -> None:
+    await check(mixed, known, lambda f: f.provider_type in values, provider_type=values)
 
 
 @pytest.mark.parametrize("value", ["document_signed", "signeesigned", "NEVER_HEARD_OF", "SMS:*"])
-async def test_provider_type_is_exact(one: World, known: list[Fact], value: str) -> None:
-    await check(one, known, lambda f: f.provider_type == value, some=False, provider_type=value)
+async def test_provider_type_is_exact(mixed: World, known: list[Fact], value: str) -> None:
+    await check(mixed, known, lambda f: f.provider_type == value, some=False, provider_type=value)
 
 
-async def test_type_and_provider_type_both_hold(one: World, known: list[Fact]) -> None:
+async def test_type_and_provider_type_both_hold(mixed: World, known: list[Fact]) -> None:
     values = ["DOCUMENT_SIGNED", "ENVELOPE_OPENED", "SigneeSigned"]
     await check(
-        one,
+        mixed,
         known,
         lambda f: f.provider_type in values and f.type.startswith("recipient."),
         type="recipient.*",
@@ -98,12 +85,12 @@ async def test_type_and_provider_type_both_hold(one: World, known: list[Fact]) -
     ],
     ids=str,
 )
-async def test_source_provider_and_category(one: World, known: list[Fact], given: dict[str, Any]) -> None:
+async def test_source_provider_and_category(mixed: World, known: list[Fact], given: dict[str, Any]) -> None:
     sources = given.get("source") or given.get("provider") or ["taktikal", "subnoto"]
     categories = given.get("category") or ["team", "envelope"]
     types = given.get("type")
     await check(
-        one,
+        mixed,
         known,
         lambda f: f.source in sources and f.category in categories and (not types or covers(types, f.type)),
         **given,
@@ -114,28 +101,28 @@ async def test_source_provider_and_category(one: World, known: list[Fact], given
     "given", [{"category": "user"}, {"category": "nonsense"}, {"category": "team", "source": "taktikal"}]
 )
 async def test_a_value_no_provider_can_have_is_empty_and_ok(
-    one: World, known: list[Fact], given: dict[str, Any]
+    mixed: World, known: list[Fact], given: dict[str, Any]
 ) -> None:
-    await check(one, known, lambda f: False, some=False, **given)
-    feed = one.gateway()
+    await check(mixed, known, lambda f: False, some=False, **given)
+    feed = mixed.gateway()
     page = await ask(feed, **given)
     await feed.aclose()
     assert {status.status for status in page.sources} == {"ok"}
 
 
 @pytest.mark.parametrize("count", [1, 3, 50])
-async def test_envelope_id(one: World, known: list[Fact], count: int) -> None:
+async def test_envelope_id(mixed: World, known: list[Fact], count: int) -> None:
     envelopes = sorted({f.envelope for f in known if f.envelope})
     picked = random.Random(count).sample(envelopes, count)
     if count > 1:
         # Unknown ones, and ones that cannot be Subnoto's, select nothing and break nothing.
         picked[:2] = [UNKNOWN_UUID, "no such envelope/at all?"]
-    await check(one, known, lambda f: f.envelope in picked, envelope_id=picked)
+    await check(mixed, known, lambda f: f.envelope in picked, envelope_id=picked)
 
 
-async def test_envelope_id_alone_starts_at_the_beginning(one: World, known: list[Fact]) -> None:
+async def test_envelope_id_alone_starts_at_the_beginning(mixed: World, known: list[Fact]) -> None:
     oldest = [next(f.envelope for f in known if f.source == name and f.envelope) for name in ("taktikal", "subnoto")]
-    feed = one.gateway()
+    feed = mixed.gateway()
     found = await walk(feed, envelope_id=oldest, limits=7)
     await feed.aclose()
     assert found.rows[::-1] == [f.row for f in known if f.envelope in oldest]
@@ -143,23 +130,23 @@ async def test_envelope_id_alone_starts_at_the_beginning(one: World, known: list
 
 
 @pytest.mark.parametrize("value", [UNKNOWN_UUID, "sp" + "0" * 32, "x", "%' OR 1=1"])
-async def test_an_unknown_envelope_is_an_empty_page(one: World, known: list[Fact], value: str) -> None:
-    await check(one, known, lambda f: False, some=False, envelope_id=value)
+async def test_an_unknown_envelope_is_an_empty_page(mixed: World, known: list[Fact], value: str) -> None:
+    await check(mixed, known, lambda f: False, some=False, envelope_id=value)
 
 
-async def test_an_envelope_written_in_two_ways_is_not_read_twice(one: World, known: list[Fact]) -> None:
+async def test_an_envelope_written_in_two_ways_is_not_read_twice(mixed: World, known: list[Fact]) -> None:
     envelope = next(f.envelope for f in reversed(known) if f.source == "subnoto" and f.envelope)
-    await check(one, known, lambda f: f.envelope == envelope, envelope_id=[envelope, envelope.upper()])
+    await check(mixed, known, lambda f: f.envelope == envelope, envelope_id=[envelope, envelope.upper()])
 
 
-async def test_workspace_id(one: World, known: list[Fact]) -> None:
+async def test_workspace_id(mixed: World, known: list[Fact]) -> None:
     workspaces = sorted({f.workspace for f in known if f.workspace})
     assert len(workspaces) == 2
-    await check(one, known, lambda f: f.workspace == workspaces[1], workspace_id=workspaces[1])
+    await check(mixed, known, lambda f: f.workspace == workspaces[1], workspace_id=workspaces[1])
     signed = [f for f in known if f.workspace == workspaces[0] and f.type == "recipient.signed"][-3:]
     ids = [f.envelope for f in signed]
     await check(
-        one,
+        mixed,
         known,
         lambda f: f.workspace == workspaces[0] and f.envelope in ids and f.type == "recipient.signed",
         workspace_id=workspaces[0],
@@ -169,17 +156,17 @@ async def test_workspace_id(one: World, known: list[Fact]) -> None:
 
 
 @pytest.mark.parametrize("value", [UNKNOWN_UUID, "not-a-uuid"])
-async def test_an_unknown_workspace_is_an_empty_page(one: World, known: list[Fact], value: str) -> None:
-    await check(one, known, lambda f: False, some=False, workspace_id=value)
+async def test_an_unknown_workspace_is_an_empty_page(mixed: World, known: list[Fact], value: str) -> None:
+    await check(mixed, known, lambda f: False, some=False, workspace_id=value)
 
 
-async def test_flow_and_status_and_owner(one: World, known: list[Fact]) -> None:
+async def test_flow_and_status_and_owner(mixed: World, known: list[Fact]) -> None:
     sample = [f for f in known if f.source == "taktikal"][-40]
-    await check(one, known, lambda f: f.flow_id == sample.flow_id, flow_id=sample.flow_id)
-    await check(one, known, lambda f: f.flow_type == sample.flow_type, flow_type=sample.flow_type)
-    await check(one, known, lambda f: f.owner == sample.owner, owner=sample.owner)
+    await check(mixed, known, lambda f: f.flow_id == sample.flow_id, flow_id=sample.flow_id)
+    await check(mixed, known, lambda f: f.flow_type == sample.flow_type, flow_type=sample.flow_type)
+    await check(mixed, known, lambda f: f.owner == sample.owner, owner=sample.owner)
     await check(
-        one,
+        mixed,
         known,
         lambda f: f.owner == sample.owner and f.flow_id == sample.flow_id and f.type == "envelope.created",
         owner=sample.owner,
@@ -189,8 +176,8 @@ async def test_flow_and_status_and_owner(one: World, known: list[Fact]) -> None:
 
 
 @pytest.mark.parametrize("status", ["completed", "active", "inactive"])
-async def test_envelope_status(one: World, known: list[Fact], status: str) -> None:
-    await check(one, known, lambda f: f.status == status, envelope_status=status)
+async def test_envelope_status(mixed: World, known: list[Fact], status: str) -> None:
+    await check(mixed, known, lambda f: f.status == status, envelope_status=status)
 
 
 @pytest.mark.parametrize(
@@ -203,54 +190,58 @@ async def test_envelope_status(one: World, known: list[Fact], status: str) -> No
     ],
     ids=str,
 )
-async def test_values_nothing_has_are_empty(one: World, known: list[Fact], given: dict[str, str]) -> None:
-    feed = one.gateway()
+async def test_values_nothing_has_are_empty(mixed: World, known: list[Fact], given: dict[str, str]) -> None:
+    feed = mixed.gateway()
     page = await ask(feed, **given)
     await feed.aclose()
     assert page.records == []
     assert not page.has_more
     assert all(status.status in ("ok", "skipped") for status in page.sources)
     # A value outside a documented list is the only thing that the gateway cannot know before it asks.
-    refused = one.refused()
+    refused = mixed.refused()
     assert all(call.params.get("FlowType") == "NoSuchFlow" for call in refused)
-    for each in (one.taktikal, one.subnoto):
+    for each in (mixed.taktikal, mixed.subnoto):
         assert each is not None
         each.calls.reset()
 
 
 @pytest.mark.parametrize("source", ["taktikal", "subnoto"])
-async def test_actor(one: World, known: list[Fact], source: str) -> None:
+async def test_actor(mixed: World, known: list[Fact], source: str) -> None:
     actor = [f.actor for f in known if f.source == source and f.actor][-1]
-    await check(one, known, lambda f: f.actor == actor, actor=actor)
-    await check(one, known, lambda f: f.actor == actor, actor=actor.upper())
+    await check(mixed, known, lambda f: f.actor == actor, actor=actor)
+    await check(mixed, known, lambda f: f.actor == actor, actor=actor.upper())
 
 
 @pytest.mark.parametrize("source", ["taktikal", "subnoto"])
-async def test_recipient(one: World, known: list[Fact], source: str) -> None:
+async def test_recipient(mixed: World, known: list[Fact], source: str) -> None:
     named = [f for f in known if f.source == source and f.recipients]
     for value in named[-1].recipients:
-        await check(one, known, lambda f, value=value: value in f.recipients, recipient=value)
-        await check(one, known, lambda f, value=value: value in f.recipients, recipient=value.upper())
+        await check(mixed, known, lambda f, value=value: value in f.recipients, recipient=value)
+        await check(mixed, known, lambda f, value=value: value in f.recipients, recipient=value.upper())
     part = named[-1].recipients[0][:-1]
-    await check(one, known, lambda f: False, some=False, recipient=part)
+    await check(mixed, known, lambda f: False, some=False, recipient=part)
 
 
 @pytest.mark.parametrize(
     "text", ["lease", "NON-DISCLOSURE", "example.is", "@example.com", "9999-", "+35355", "api", "«v2»"]
 )
-async def test_q(one: World, known: list[Fact], text: str) -> None:
+async def test_q(mixed: World, known: list[Fact], text: str) -> None:
     some = any(f.holds(text) for f in known)
-    await check(one, known, lambda f: f.holds(text), some=some, q=text)
+    await check(mixed, known, lambda f: f.holds(text), some=some, q=text)
 
 
-async def test_q_takes_a_whole_envelope_at_taktikal_and_single_events_at_subnoto(one: World, known: list[Fact]) -> None:
+async def test_q_takes_a_whole_envelope_at_taktikal_and_single_events_at_subnoto(
+    mixed: World, known: list[Fact]
+) -> None:
     process = [f for f in known if f.source == "taktikal"][-1].envelope
-    await check(one, known, lambda f: f.envelope == process, q=process[3:20])
+    await check(mixed, known, lambda f: f.envelope == process, q=process[3:20])
     signee = [f for f in known if f.source == "taktikal" and f.recipients][-1].recipients[-1]
-    await check(one, known, lambda f: f.holds(signee), q=signee.upper())
+    await check(mixed, known, lambda f: f.holds(signee), q=signee.upper())
 
 
 @pytest.mark.parametrize("text", ["9999-", "+35355", "5550", "lease", "example.is"])
-async def test_q_without_pii_read_finds_only_what_the_caller_may_see(one: World, known: list[Fact], text: str) -> None:
+async def test_q_without_pii_read_finds_only_what_the_caller_may_see(
+    mixed: World, known: list[Fact], text: str
+) -> None:
     some = any(f.holds(text, pii=False) for f in known)
-    await check(one, known, lambda f: f.holds(text, pii=False), NO_PII, some=some, q=text)
+    await check(mixed, known, lambda f: f.holds(text, pii=False), NO_PII, some=some, q=text)

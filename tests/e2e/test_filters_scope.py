@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
 from app.domain.errors import ParameterError
 from app.domain.times import format_micros
-from tests.e2e.facts import Fact, facts
-from tests.e2e.filtering import DAY, filtering_world
+from tests.e2e.facts import Fact
+from tests.e2e.filtering import DAY, UNKNOWN_UUID
 from tests.worlds import World, ask
 
 pytestmark = pytest.mark.anyio
-
-UNKNOWN_UUID = "99999999-9999-4999-8999-999999999999"
-
-
-@pytest.fixture(scope="module")
-def one() -> Iterator[World]:
-    with filtering_world() as world:
-        yield world
-
-
-@pytest.fixture(scope="module")
-def known(one: World) -> list[Fact]:
-    return facts(one)
 
 
 @pytest.mark.parametrize(
@@ -42,9 +28,9 @@ def known(one: World) -> list[Fact]:
     ],
     ids=str,
 )
-async def test_a_parameter_without_notion_skips_the_source(one: World, given: dict[str, str], skipped: str) -> None:
-    feed = one.gateway()
-    one.reset_calls()
+async def test_a_parameter_without_notion_skips_the_source(mixed: World, given: dict[str, str], skipped: str) -> None:
+    feed = mixed.gateway()
+    mixed.reset_calls()
     page = await ask(feed, **given)
     (name,) = given
     by_name = {status.name: status for status in page.sources}
@@ -62,8 +48,8 @@ async def test_a_parameter_without_notion_skips_the_source(one: World, given: di
     await feed.aclose()
 
 
-async def test_filters_that_exclude_every_source_are_all_named(one: World) -> None:
-    feed = one.gateway()
+async def test_filters_that_exclude_every_source_are_all_named(mixed: World) -> None:
+    feed = mixed.gateway()
     with pytest.raises(ParameterError) as error:
         await ask(feed, flow_id="3fc7848d338a", workspace_id=UNKNOWN_UUID)
     assert {name for name, _ in error.value.errors} == {"flow_id", "workspace_id"}
@@ -74,8 +60,8 @@ async def test_filters_that_exclude_every_source_are_all_named(one: World) -> No
     ("given", "parameter"),
     [({"source": "nowhere"}, "source"), ({"provider": "docusign"}, "provider")],
 )
-async def test_an_unknown_source_or_provider_is_named(one: World, given: dict[str, str], parameter: str) -> None:
-    feed = one.gateway()
+async def test_an_unknown_source_or_provider_is_named(mixed: World, given: dict[str, str], parameter: str) -> None:
+    feed = mixed.gateway()
     with pytest.raises(ParameterError) as error:
         await ask(feed, **given)
     assert [name for name, _ in error.value.errors] == [parameter]
@@ -84,9 +70,9 @@ async def test_an_unknown_source_or_provider_is_named(one: World, given: dict[st
 
 @pytest.mark.parametrize("source", ["taktikal", "subnoto"])
 async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(
-    one: World, known: list[Fact], source: str
+    mixed: World, known: list[Fact], source: str
 ) -> None:
-    feed = one.gateway()
+    feed = mixed.gateway()
     own = [f for f in known if f.source == source]
     # In the midst of ties, twins and bursts, and at lone events.
     times = {f.time for f, g in itertools.pairwise(own) if f.time == g.time}
@@ -105,11 +91,11 @@ async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(
             moment = await ask(feed, since=format_micros(begin), until=format_micros(begin + 1), source=source)
             assert [r.key[0] for r in moment.records] == [f.time for f in own if f.time == begin][::-1]
     await feed.aclose()
-    assert one.refused() == []
+    assert mixed.refused() == []
 
 
-async def test_only_until_is_the_thirty_days_before_it(one: World) -> None:
-    feed = one.gateway()
+async def test_only_until_is_the_thirty_days_before_it(mixed: World) -> None:
+    feed = mixed.gateway()
     page = await ask(feed, until="2026-05-01T02:00:00+02:00")
     assert format_micros(page.window.until or 0) == "2026-05-01T00:00:00.000000Z"
     assert page.window.since == (page.window.until or 0) - 30 * DAY
@@ -127,13 +113,13 @@ async def test_only_until_is_the_thirty_days_before_it(one: World) -> None:
     ],
     ids=str,
 )
-async def test_the_edges_of_the_calendar(one: World, edge: dict[str, str]) -> None:
+async def test_the_edges_of_the_calendar(mixed: World, edge: dict[str, str]) -> None:
     """Any valid date-time is a window or a parameter error, never a crash."""
-    feed = one.gateway()
+    feed = mixed.gateway()
     for order in ("asc", "desc"):
         with suppress(ParameterError):
             page = await ask(feed, order=order, limit=5, **edge)
             assert format_micros(page.window.since)
             assert format_micros(page.window.until or 0)
     await feed.aclose()
-    assert one.refused() == []
+    assert mixed.refused() == []

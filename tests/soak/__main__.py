@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.process import Running, _greeting, environment
+from tests.e2e.process import Running, serving
 from tests.soak.callers import SETTLE, Callers
 from tests.soak.measures import Held, descriptors, processor_seconds, resident
 from tests.soak.report import Soak, report
@@ -27,6 +26,7 @@ from tests.worlds import World
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
+GATEWAY = Path(__file__).with_name("gateway.py")
 RESTS = 8  #: times that everybody holds still, so that what is held then is held for nobody
 LONGEST_REST = 90  #: seconds
 
@@ -119,20 +119,12 @@ def holding_still(callers: Callers) -> Iterator[None]:
 
 def run() -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as folder, providers(SEED) as (world, troubled):
-        file, errors = Path(folder, "held.json"), Path(folder, "stderr.log")
-        command = [sys.executable, "-m", "tests.soak.gateway", str(file), "serve", "--port", "0"]
-        env = environment(world.env | SETTINGS)
-        with (
-            errors.open("wb") as stderr,
-            subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=stderr) as process,
-        ):
-            try:
-                gateway = Running(process, _greeting(process, errors), errors)
-                seen = asyncio.run(soak(world, troubled, gateway, file))
-                gateway.stop()
-                seen.code, seen.log = gateway.code, gateway.log
-            finally:
-                process.kill()
+        file = Path(folder, "held.json")
+        command = [sys.executable, "-P", str(GATEWAY), str(file)]
+        with serving(cwd=Path(folder), env=world.env | SETTINGS, command=command) as gateway:
+            seen = asyncio.run(soak(world, troubled, gateway, file))
+            gateway.stop()
+            seen.code, seen.log = gateway.code, gateway.log
     return report(seen)
 
 

@@ -1,6 +1,6 @@
 """`audit-gateway` as it is installed, which on SIGUSR1 writes down what it holds: for the soak alone.
 
-python -m tests.soak.gateway FILE serve ...
+python tests/soak/gateway.py FILE serve ...
 """
 
 from __future__ import annotations

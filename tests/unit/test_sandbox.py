@@ -34,11 +34,6 @@ NOW = 1_779_289_200_000  # 2026-05-20T15:00:00Z
 PLANS = [(0,), (0, 40, 40, 5 * HOUR), (0, 60_000, 26 * HOUR, 26 * HOUR + 300)]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def hello(request: Request) -> JSONResponse:
     return JSONResponse({"hello": "world", "padding": "x" * 1000})
 

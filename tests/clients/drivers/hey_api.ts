@@ -15,19 +15,14 @@ async function page(client: Client, query: Filters) {
   return data;
 }
 
-async function* walk(client: Client, limit: number, filters: Filters): AsyncGenerator<Event> {
+async function walk(client: Client, limit: number, filters: Filters): Promise<Event[]> {
   let found = await page(client, { ...filters, limit });
-  for (;;) {
-    yield* found.data;
-    if (found.page.next_cursor === null) return;
+  const events = [...found.data];
+  while (found.page.next_cursor !== null) {
     found = await page(client, { limit, cursor: found.page.next_cursor });
+    events.push(...found.data);
   }
-}
-
-async function all(events: AsyncGenerator<Event>): Promise<Event[]> {
-  const found: Event[] = [];
-  for await (const event of events) found.push(event);
-  return found;
+  return events;
 }
 
 async function problem(client: Client, query: Filters) {
@@ -38,19 +33,19 @@ async function problem(client: Client, query: Filters) {
 
 async function main() {
   const client = connect(url, key);
-  const walked = (await all(walk(client, 25, { since, until }))).map((event) => event.id);
+  const walked = (await walk(client, 25, { since, until })).map((event) => event.id);
   const some = { type: ["recipient.*", "envelope.created"], order: "asc", since, until };
   const one = await getEvent({ client, path: { event_id: walked[0]! }, query: { include: ["raw"] } });
   const total = await countEvents({ client, query: { since, until, exact: true } });
   console.log(JSON.stringify({
     walked,
-    filtered: (await all(walk(client, 100, some))).map((event) => event.id),
+    filtered: (await walk(client, 100, some)).map((event) => event.id),
     count: total.data?.value,
     one: one.data?.id,
     raw: typeof one.data?.raw === "object" && one.data.raw !== null,
     unauthenticated: await problem(connect(url, "nobody"), {}),
     refused: await problem(client, { since: until, until: since }),
-    later: (await all(walk(connect(later, ""), 50, { since: "2026-05-01" }))).map((event) => [
+    later: (await walk(connect(later, ""), 50, { since: "2026-05-01" })).map((event) => [
       event.type, event.provider_type, event.category, event.outcome, event.actor.kind, event.envelope?.status,
       event.delivery?.channel,
     ]),

@@ -5,19 +5,14 @@ import { later, since, until, url, key } from "./settings";
 
 const client = (basePath: string, accessToken?: string) => new EventsApi(new Configuration({ basePath, accessToken }));
 
-async function* walk(api: EventsApi, limit: number, filters: ListEventsRequest): AsyncGenerator<Event> {
+async function walk(api: EventsApi, limit: number, filters: ListEventsRequest): Promise<Event[]> {
   let found = await api.listEvents({ ...filters, limit });
-  for (;;) {
-    yield* found.data;
-    if (found.page.nextCursor === null) return;
+  const events = [...found.data];
+  while (found.page.nextCursor !== null) {
     found = await api.listEvents({ limit, cursor: found.page.nextCursor });
+    events.push(...found.data);
   }
-}
-
-async function all(events: AsyncGenerator<Event>): Promise<Event[]> {
-  const found: Event[] = [];
-  for await (const event of events) found.push(event);
-  return found;
+  return events;
 }
 
 async function problem(call: Promise<EventPage>) {
@@ -33,18 +28,18 @@ async function problem(call: Promise<EventPage>) {
 
 async function main() {
   const api = client(url, key);
-  const walked = (await all(walk(api, 25, { since, until }))).map((event) => event.id);
+  const walked = (await walk(api, 25, { since, until })).map((event) => event.id);
   const some = { type: ["recipient.*", "envelope.created"], order: "asc", since, until };
   const one = await api.getEvent({ eventId: walked[0]!, include: ["raw"] });
   console.log(JSON.stringify({
     walked,
-    filtered: (await all(walk(api, 100, some))).map((event) => event.id),
+    filtered: (await walk(api, 100, some)).map((event) => event.id),
     count: (await api.countEvents({ since, until, exact: true })).value,
     one: one.id,
     raw: typeof one.raw === "object" && one.raw !== null,
     unauthenticated: await problem(client(url, "nobody").listEvents()),
     refused: await problem(api.listEvents({ since: until, until: since })),
-    later: (await all(walk(client(later), 50, { since: "2026-05-01" }))).map((event) => [
+    later: (await walk(client(later), 50, { since: "2026-05-01" })).map((event) => [
       event.type, event.providerType, event.category, event.outcome, event.actor.kind, event.envelope?.status,
       event.delivery?.channel,
     ]),

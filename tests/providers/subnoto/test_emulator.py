@@ -26,11 +26,6 @@ OLDER_ENVELOPE_TYPES = {
 }
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Clock:
     def __init__(self) -> None:
         self.now = NOW

@@ -29,11 +29,6 @@ from app.sandbox.serving import serve
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Emulator, str]]:
     emulator = Emulator(EmulatorOptions(events=400))

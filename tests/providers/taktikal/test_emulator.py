@@ -20,11 +20,6 @@ DAY = 86_400 * SECOND
 MAY = 1_777_593_600 * SECOND  # 2026-05-01T00:00:00Z
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Clock:
     def __init__(self) -> None:
         self.now = NOW
