@@ -40,10 +40,10 @@ BUGS = (
     Bug(
         "a stale position is used unchecked",
         "app/engine/positions.py",
-        "        self._low = max((x for x, v in known if v < edge), default=self._first() - 1)",
-        "        self._low = max((x for x, v in known if v < edge), default=self._first() - 1)\n"
+        "        self._begin = self._search.begin()\n",
+        "        self._begin = self._search.begin()\n"
         "        if self._hint is not None:\n"
-        "            self._low = min(self._end(), max(self._first() - 1, self._number(self._hint[0])))",
+        "            self._begin = max(self._log.first, min(self._log.end, self._log.number(self._hint[0])))\n",
         "tests/properties/test_positions.py",
     ),
     Bug(

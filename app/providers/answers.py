@@ -19,7 +19,7 @@ from app.domain.errors import (
     SourceUnavailable,
 )
 from app.domain.times import to_micros
-from app.providers.resilience import LONGEST_PAUSE
+from app.providers.availability import LONGEST_PAUSE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""What all calls to one source share: its circuit, the pause it asked for, its limits, its budget for retries.
+"""Lets the calls to one source through: each in its turn, within the request's deadline, repeated within a budget, and
+none while the source is left alone (`app.providers.availability`).
 
-With other replicas it shares the circuit, the pause and the rate (`app.providers.replicas`); concurrency and the budget
-for retries are each process's own. Before each call it hears how the source stands; where it cannot, what it knows
-itself holds.
+With other replicas it shares the circuit, the pause and the rate; concurrency and the budget for retries are each
+process's own.
 """
 
 from __future__ import annotations
@@ -11,23 +11,21 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from app.domain.errors import SourceTimeout, SourceUnavailable
-from app.domain.times import SECOND
+from app.providers.availability import LONGEST_PAUSE, Availability
 from app.providers.base import CommonSettings, SourceHealth, Spent
 from app.providers.budget import RetryBudget
-from app.providers.circuit import Circuit, Permit
-from app.providers.observer import CircuitState, Outcome
+from app.providers.circuit import Permit
+from app.providers.observer import Outcome
 from app.providers.replicas import Replicas
 from app.providers.turnstile import Turns
 
 ATTEMPTS = 3
 SAFETY = 0.05  #: seconds of the deadline left for answering
-LONGEST_PAUSE = 3600.0  #: seconds; a provider that names more is asked once an hour whether it still means it
 _ENOUGH_TIME = 2.0  #: seconds; a provider that had less before the deadline is not to blame for having no answer
 _ENOUGH_TO_RETRY = 0.5  #: seconds of the deadline without which a retry is not worth it
 _JITTER = 0.1  #: of a pause: those who waited for it do not all come back in the same instant
@@ -51,19 +49,11 @@ class Resilience:
     def __init__(self, source: str, common: CommonSettings) -> None:
         self._source, self._observer = source, common.observer
         self._timer, self._sleep = common.timer, common.sleep
-        self._clock = common.clock or (lambda: time.time_ns() // 1000)
-        self._replicas = Replicas(source, common)
-        self._turns = Turns(
-            common.max_concurrency, common.max_rate, None if self._replicas.alone else self._replicas.take
-        )
+        replicas = Replicas(source, common)
+        self._turns = Turns(common.max_concurrency, common.max_rate, None if replicas.alone else replicas.take)
         self._budget = RetryBudget()
-        self._circuit = Circuit()
-        self._seen: CircuitState = "closed"
-        self._since = self._clock()
-        self._paused_until = 0.0
+        self._availability = Availability(source, common, replicas)
         self._probe: tuple[int, asyncio.Event] | None = None  #: the request that makes it, and when it is settled
-        self._telling: set[asyncio.Task[None]] = set()
-        self._observer.on_circuit(source, "closed")
 
     # ---- one call ------------------------------------------------------------------------------------------------
 
@@ -75,10 +65,9 @@ class Resilience:
             await self._wait_at_the_door(spent)
             async with self._turns.turn(spent.request):
                 # While it waited, the provider may have failed or asked for a pause.
-                await self._hear()
-                if self._pause() > 0 or (permit := self._circuit.enter(self._timer())) is None:
+                await self._availability.hear()
+                if (permit := self._availability.enter()) is None:
                     continue
-                self._note_state()
                 if permit.probe:
                     async with self._probing(permit, spent) as attempt:
                         yield attempt
@@ -93,7 +82,8 @@ class Resilience:
         probe = self._probe = (spent.request, asyncio.Event())
         owner = secrets.token_hex(8)
         try:
-            if not await self._claim(permit, owner, min(self.left(spent), LONGEST_PAUSE) + _LEASE):
+            lease = min(self.left(spent), LONGEST_PAUSE) + _LEASE
+            if not await self._availability.claim_probe(permit, owner, lease):
                 raise self._being_probed()
             async with self._judged(permit, spent, owner) as attempt:
                 yield attempt
@@ -101,20 +91,6 @@ class Resilience:
             if self._probe is probe:
                 self._probe = None
             probe[1].set()
-
-    async def _claim(self, permit: Permit, owner: str, seconds: float) -> bool:
-        """Whether no other replica makes the probe; otherwise `permit` is given back."""
-        if self._replicas.alone:
-            return True
-        claimed = False
-        try:
-            claimed = await self._replicas.claim_probe(self._circuit.version, owner, seconds)
-        finally:
-            if not claimed:
-                self._circuit.settle(permit, self._timer(), None)
-                # The caller may have gone just when it was claimed.
-                await self._finish(self._replicas.release_probe(owner))
-        return claimed
 
     @asynccontextmanager
     async def _judged(self, permit: Permit, spent: Spent, probe: str = "") -> AsyncIterator[Attempt]:
@@ -126,56 +102,21 @@ class Resilience:
             self._judge_cut_off(attempt, spent)
             raise
         finally:
-            version = self._circuit.version
-            self._circuit.settle(permit, self._timer(), attempt.ok)
-            self._note_state()
+            changed = self._availability.settle(permit, attempt.ok)
             self._observer.on_call(self._source, attempt.outcome, time.monotonic() - attempt.begun)
-            if not self._replicas.alone and (probe or self._circuit.version != version):
-                # Also where the caller is gone: the others wait for it.
-                await self._finish(self._tell(probe, self._circuit.version != version))
-
-    # ---- the other replicas --------------------------------------------------------------------------------------
-
-    async def _hear(self) -> None:
-        """Takes over what other replicas found out, and tells them what they missed."""
-        standing = await self._replicas.standing()
-        if standing is None:
-            return
-        now = self._timer()
-        self._paused_until = max(self._paused_until, now + min(standing.pause, LONGEST_PAUSE))
-        own, theirs = self._circuit.bulletin(now), standing.circuit
-        unknown = not own.closed if theirs is None else own.version > theirs.version
-        if unknown:
-            theirs = await self._replicas.publish(own)
-        if theirs is not None:
-            self._circuit.adopt(theirs, now)
-            self._note_state()
-
-    async def _tell(self, probe: str, changed: bool) -> None:
-        """Tells the other replicas of a change, and gives up the probe."""
-        if changed:
-            await self._replicas.publish(self._circuit.bulletin(self._timer()), probe)
-        else:
-            await self._replicas.release_probe(probe)
-
-    async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
-        """Waits for `work`, which goes on to its end if the caller is cut off meanwhile."""
-        task = asyncio.create_task(work)
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-        await asyncio.shield(task)
+            await self._availability.tell(probe, changed)
 
     # ---- the door ------------------------------------------------------------------------------------------------
 
     async def _wait_at_the_door(self, spent: Spent) -> None:
         """Returns when there is hope of a call."""
         while True:
-            if self._circuit.state != "closed" or self._pause() > 0:
-                await self._hear()
-            if (wait := self._circuit.wait(self._timer())) > 0:
+            if not self._availability.is_closed or self._availability.pause_left() > 0:
+                await self._availability.hear()
+            if (wait := self._availability.wait()) > 0:
                 self._observer.on_refused(self._source, "circuit_open")
                 raise SourceUnavailable(
-                    f"the provider failed {self._circuit.failures} times in a row and is left alone for a while",
+                    f"the provider failed {self._availability.failures} times in a row and is left alone for a while",
                     retry_after=wait,
                 )
             if self._probe is not None:
@@ -185,7 +126,7 @@ class Resilience:
                 if request != spent.request:
                     raise self._being_probed()
                 await done.wait()
-            elif (pause := self._pause()) > 0:
+            elif (pause := self._availability.pause_left()) > 0:
                 if pause >= self.left(spent) / 2:
                     self._observer.on_refused(self._source, "pause")
                     raise SourceUnavailable("the provider asked to be left alone for a while", retry_after=pause)
@@ -220,15 +161,13 @@ class Resilience:
 
     async def pause(self, seconds: float) -> None:
         """The provider asked for it: every call of this source waits, or is refused, at all replicas."""
-        seconds = min(seconds, LONGEST_PAUSE)
-        self._paused_until = max(self._paused_until, self._timer() + seconds)
-        await self._replicas.pause(seconds)
+        await self._availability.pause(seconds)
 
     def may_retry(self, attempts: int, reason: Outcome, spent: Spent) -> bool | float:
         """Whether a call that failed `attempts` times, lately with `reason`, is worth another attempt: False, True
         (after the usual back-off), or seconds to wait."""
-        left, pause = self.left(spent), self._pause()
-        if attempts >= ATTEMPTS or left <= _ENOUGH_TO_RETRY or pause >= left / 2 or self._circuit.state != "closed":
+        left, pause = self.left(spent), self._availability.pause_left()
+        if attempts >= ATTEMPTS or left <= _ENOUGH_TO_RETRY or pause >= left / 2 or not self._availability.is_closed:
             return False
         if not self._budget.take(self._timer()):
             return False
@@ -238,22 +177,4 @@ class Resilience:
 
     def health(self) -> SourceHealth:
         """How the source fares now."""
-        now, pause = self._clock(), self._pause()
-        wait = self._circuit.wait(self._timer())
-        return SourceHealth(
-            circuit=self._circuit.state,
-            since=self._since,
-            consecutive_failures=self._circuit.failures,
-            retry_at=now + int(wait * SECOND) if self._circuit.state == "open" else None,
-            paused_until=now + int(pause * SECOND) if pause > 0 else None,
-            in_flight=self._turns.in_flight,
-            waiting=self._turns.waiting,
-        )
-
-    def _pause(self) -> float:
-        return max(0.0, self._paused_until - self._timer())
-
-    def _note_state(self) -> None:
-        if self._circuit.state != self._seen:
-            self._seen, self._since = self._circuit.state, self._clock()
-            self._observer.on_circuit(self._source, self._seen)
+        return self._availability.health(in_flight=self._turns.in_flight, waiting=self._turns.waiting)

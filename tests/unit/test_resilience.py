@@ -12,10 +12,11 @@ import pytest
 
 from app.domain.errors import SourceFailed, SourceTimeout, SourceUnavailable
 from app.providers.answers import Answer, http_date
+from app.providers.availability import LONGEST_PAUSE
 from app.providers.base import CommonSettings, Spent
 from app.providers.http import TRANSLATION, ProviderHttp, translate
 from app.providers.observer import NoObserver
-from app.providers.resilience import LONGEST_PAUSE, Resilience
+from app.providers.resilience import Resilience
 from app.providers.turnstile import Turns
 
 pytestmark = pytest.mark.anyio

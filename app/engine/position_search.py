@@ -1,0 +1,108 @@
+"""Finds the row at which to begin reading a log that has positions but no dates, with O(log n) pages.
+
+The place is kept between two bounds: a row known to lie behind it, and the first known one after that which does not.
+The next page to look at is guessed by interpolation, corrected where guesses creep, and taken from the middle whenever
+guessing gains too little.
+"""
+
+from __future__ import annotations
+
+from math import log2
+from typing import Generic
+
+from app.engine.position_log import NEVER, PositionLog, R
+
+
+class Search(Generic[R]):
+    """The search for a row to read on from: all rows before it are earlier than `edge`, and few after it are. `edge`
+    and `now` are mirrored times (see `PositionLog`); `now` guides the first guess and need not be right.
+
+    Use: while `begin` gives None, fetch `pages`, add them to `log`, then `narrow`.
+
+    Guarantee, on any history: until the first row wanted is certain, a walk without a hint asks for at most
+    2·log2(pages of the log) + 6 pages besides those with rows from `edge` to one skew after that row, which have to be
+    read anyway. Where it may ask for two at a time it is one more, the last page of the log. None is asked for twice.
+    """
+
+    def __init__(self, log: PositionLog[R], *, edge: int, now: int) -> None:
+        self._log, self._edge, self._now = log, edge, now
+        self._low = self._high = 0  # the last row known to lie behind, the first one after that known not to
+        self._probes = 0
+        self._same_side = 0  # how many guesses in a row moved only the low (+) or only the high (-) bound
+        # Of each page, the only two rows that can ever be bounds: its last one behind, and the one after that.
+        self._seen: set[int] = set()
+        self._behind: list[int] = []
+        self._ahead: list[int] = []
+
+    def narrow(self, cost: int = 1) -> None:
+        """Moves the bounds by all pages that have come; they cost as much as `cost` guesses."""
+        for page in self._log.pages.keys() - self._seen:
+            self._note(page)
+        low, high = self._low, self._high
+        self._low = max(self._behind, default=self._log.first - 1)
+        self._high = min((x for x in self._ahead if x > self._low), default=self._log.end)
+        side = (self._low != low) - (self._high != high)
+        self._same_side = self._same_side + side if side * self._same_side > 0 else side
+        self._probes += cost
+
+    def _note(self, page: int) -> None:
+        self._seen.add(page)
+        rows = self._log.rows_of(page)
+        ahead = rows[0][1]
+        for v, x, _ in reversed(rows):
+            if v < self._edge:
+                self._behind.append(x)
+                ahead = x + 1
+                break
+        if ahead <= rows[-1][1]:
+            self._ahead.append(ahead)
+
+    def begin(self) -> int | None:
+        """The x to read on from, or None where that is not known well enough. All the rows before it lie behind."""
+        first, last = self._low + 1, self._high - 1
+        unread = abs(self._log.page_at(last) - self._log.page_at(first)) + 1 if first <= last else 0
+        return first if unread <= 1 or self._may_begin_on_a_guess() else None
+
+    def _may_begin_on_a_guess(self) -> bool:
+        # It may cost two pages in vain, so such guesses have to pay as well.
+        return self._probes + 2 <= self._allowed() and 0 <= self._guess() - self._low <= self._log.size
+
+    def pages(self, most: int) -> list[int]:
+        """The pages to look at next, at most `most`. The first guess takes the log to end now; the last page, fetched
+        beside it, says when it really ends, for an account that has been silent for months."""
+        assert self._log.total is not None
+        guess, last = self._probe(), self._log.page_of(self._log.total - 1)
+        return [guess] if last in self._log.pages or last == guess or most < 2 else [guess, last]
+
+    def _probe(self) -> int:
+        """The page to look at next, strictly between the bounds."""
+        low, high, size, guess = self._low, self._high, self._log.size, self._guess()
+        if guess < low or self._probes > self._allowed():
+            guess = (low + high) // 2
+        elif self._same_side > 1:
+            # Guesses that keep falling on one side creep, because the density changes near the place: step over it,
+            # further each time, so that the other bound comes close as well.
+            guess += (guess - low + size) * (self._same_side - 1)
+        elif self._same_side < -1:
+            guess += (high - guess + size) * (self._same_side + 1)
+        else:
+            # A little behind: the rows from there on have to be read anyway.
+            guess -= size // 2
+        return self._log.page_at(min(high - 1, max(low + 1, guess)))
+
+    def _guess(self) -> int:
+        """Where the place is, by interpolation between the bounds; -1 before the low one where nothing can be said."""
+        low, high = self._low, self._high
+        ascending = self._log.sign > 0
+        v_low = self._log.value_at(low, NEVER if ascending else self._now)
+        v_high = self._log.value_at(high, self._now if ascending else NEVER)
+        if v_low == NEVER or v_high == NEVER or v_high <= v_low:
+            return low - 1
+        share = (self._edge - v_low) / (v_high - v_low)
+        return low + int((high - low) * min(1.0, max(0.0, share)))
+
+    def _allowed(self) -> float:
+        """How many probes may have been made by now. Guesses have to pay: over all of them the stretch must shrink by
+        half for every two, or it is cut in the middle until it has. That bounds the search by twice a binary one, on
+        any history."""
+        return 2 * log2((self._log.end - self._log.first + 2) / (self._high - self._low)) + 3
