@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -22,11 +22,10 @@ from app.providers.registry import find_providers, make_sources, provider_paths
 from app.providers.shared import Shared
 from app.tracing import make_spans, tracing_warnings
 
-if TYPE_CHECKING:
-    pass
-
 #: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
 SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
+
+_ALLOCATIONS = 10_000  #: of containers, less what was freed, after which the youngest are gone through
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,17 @@ def create_app_from_environment() -> FastAPI:
     """
     configure_logging()
     configuration = configuration_from_environment()
-    return assemble(configuration, find_providers(provider_paths(configuration.environment))).app
+    gateway = assemble(configuration, find_providers(provider_paths(configuration.environment)))
+    spare_the_collector()
+    return gateway.app
+
+
+def spare_the_collector() -> None:
+    """For a process that is about to serve: the cyclic garbage collector leaves alone what is there by now, for it
+    stays, and looks for garbage less often. Else it went through all modules again and again, 130 ms each time: a
+    tenth of the processor's time of an export, and as long a standstill for whoever asked meanwhile."""
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS, 20, 20)
 
 
 def configuration_from_environment(config_file: Path | None = None) -> Configuration:

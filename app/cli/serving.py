@@ -25,7 +25,13 @@ from uvicorn.supervisors import Multiprocess
 from app.api.keys import SANDBOX_KEY, ApiKey, hash_of, new_key
 from app.api.metrics import MULTIPROCESS_VARIABLE
 from app.api.security import is_loopback, require_loopback
-from app.assembly import SANDBOX_VARIABLE, all_warnings, assemble, configuration_from_environment
+from app.assembly import (
+    SANDBOX_VARIABLE,
+    all_warnings,
+    assemble,
+    configuration_from_environment,
+    spare_the_collector,
+)
 from app.cli.protocol import BoundedConfig
 from app.config import Configuration, Settings, load_configuration
 from app.domain.caller import SCOPES
@@ -80,6 +86,7 @@ def serve_gateway(options: Options) -> int:
             _log.warning("configuration", problem=warning)
         greeting = _greeting(listener, configuration, gateway.sources, key)
         if options.workers == 1:
+            spare_the_collector()
             return _serve_alone(listener, _uvicorn_config(gateway.app, configuration.settings), greeting)
         asyncio.run(_close(gateway.sources))
         config = _uvicorn_config("app.assembly:create_app_from_environment", configuration.settings, options.workers)

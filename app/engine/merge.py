@@ -85,9 +85,22 @@ class Merge:
             if len(self.records) == self.limit:
                 self.has_more = True
                 return []
-            self.records.append(candidate.buffer.popleft())
-            self.origins.append(candidate)
-            candidate.last = key
+            self._emit(candidate)
+
+    def _emit(self, stream: Stream) -> None:
+        """Takes over the stream's first record, which is certain, and those behind it that need no other look."""
+        edges: list[Position] = [] if self._ceiling is None else [(self._ceiling,)]
+        for other in self.streams:
+            if other is not stream and (other.buffer or not (other.ended or other.failed)):
+                edges.append(other.buffer[0].key if other.buffer else other.frontier)
+        edge = reduce(lambda one, other: nearer(one, other, self._ascending), edges) if edges else None
+        buffer, most = stream.buffer, self.limit - len(self.records)
+        run = [buffer.popleft()]
+        while buffer and len(run) < most and (edge is None or is_beyond(edge, buffer[0].key, self._ascending)):
+            run.append(buffer.popleft())
+        self.records += run
+        self.origins += [stream] * len(run)
+        stream.last = run[-1].key
 
     def _best(self) -> Stream | None:
         heads = [s for s in self.streams if s.buffer]
