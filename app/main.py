@@ -18,6 +18,7 @@ from starlette.responses import Response
 from app.api.audit import AuditTrail
 from app.api.edge import EdgeMiddleware
 from app.api.hub import Hub
+from app.api.kept_pages import KeptPages
 from app.api.keys import Keyring, read_keys, sandbox_key
 from app.api.metrics import Metrics
 from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
@@ -130,6 +131,7 @@ def create_app(
     app.state.sandbox = sandbox
     app.state.metrics = metrics
     app.state.pseudonyms = pseudonyms
+    app.state.kept_pages = KeptPages()
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
     app.state.hub = Hub(feed, stream.renderer(pseudonyms), poll=settings.stream_poll, most=settings.stream_listeners)

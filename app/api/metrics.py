@@ -81,7 +81,8 @@ class Metrics(NoObserver):
             "gateway_bad_records", "Records of a provider that could not be read.", ["source"], registry=registry
         )
         self._kept = Counter(
-            "gateway_page_cache", "Calls for which a kept answer would do; outcome miss: the provider was asked.",
+            "gateway_page_cache",
+            "Calls, and whole pages by source, for which kept answers will do; outcome miss: the provider was asked.",
             ["source", "outcome"], registry=registry,
         )  # fmt: skip
         self._shared_up = Gauge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -75,7 +76,8 @@ class Page:
     """One page of events, still as records, so that whoever shows them decides what the caller may see.
 
     `position`: every source that did not fail is delivered up to here. `cursor_after(index)` seals a cursor that goes
-    on right behind `records[index]`, as if the page had ended there."""
+    on right behind `records[index]`, as if the page had ended there. `good_until`: on the
+    clock of `time.monotonic`, until when others who ask the same may be given it; minus infinity: at no time."""
 
     records: list[Record]
     limit: int
@@ -88,6 +90,7 @@ class Page:
     include: frozenset[str]
     position: Position
     cursor_after: Callable[[int], str] = field(repr=False)
+    good_until: float = -math.inf
     total: Totals | None = None
 
 

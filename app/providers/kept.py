@@ -91,6 +91,7 @@ class KeptAnswers:
             kept = await self._join(call, spent, seen, ask_provider)
         if not asked:
             self._observer.on_kept(self._name, True)
+        spent.cost.good_until = min(spent.cost.good_until, kept.until if kept.is_good else -math.inf)
         spent.seen.here = max(spent.seen.here, kept.came)
         spent.seen.shared = max(spent.seen.shared, kept.came_shared)
         return kept.answer

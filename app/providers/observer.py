@@ -53,7 +53,8 @@ class Observer(Protocol):
 
     def on_kept(self, source: str, hit: bool) -> None:
         """A call for which a kept answer would do was answered with one, or with one that another call was just
-        waiting for (`hit`); or it goes to the provider. Never called where no answers are kept."""
+        waiting for (`hit`); or it goes to the provider. Never called where no answers are kept. For a whole page that
+        was kept it is called once for each source."""
 
 
 class NoObserver:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -130,6 +132,52 @@ async def test_no_cache_goes_past_and_so_do_pages_behind_a_cursor(accounts: Worl
         assert behind[0] == behind[1] > 0
         assert await kept(client) == hits, "calls that may not be given a kept answer are neither hits nor misses"
         assert await cost(parameters) == 0
+
+
+async def test_a_kept_page_is_told_of_like_any_other(accounts: World) -> None:
+    """Its headers, its place in the metrics, and what a caller of fewer rights is shown of the same question."""
+    parameters = {**window(accounts), "limit": "50"}
+    async with replicas(accounts, None, 1, page_cache=60) as (client,):
+        made, again = [await client.get("/events", params=parameters) for _ in range(2)]
+        assert again.content == made.content
+        assert again.links["next"] == made.links["next"]
+        assert again.headers["x-request-id"] != made.headers["x-request-id"]
+        found = await scrape(client)
+        delivered = {dict(labels)["source"]: n for (name, labels), n in found.items() if "events_delivered_t" in name}
+        shown = Counter(event["source"] for event in made.json()["data"])
+        assert delivered == {source: 2 * count for source, count in shown.items()}
+        elsewhere = await client.get("/events", params=parameters, headers={"Authorization": "Bearer limited"})
+        assert elsewhere.status_code == 403, "that key may read another source alone"
+        unknown = await client.get("/events", params=parameters, headers={"Authorization": "Bearer nobody"})
+        assert unknown.status_code == 401
+        counted = [await client.get("/events", params={**parameters, "include": "total"}) for _ in range(2)]
+        assert [answer.json()["total"]["sources"][0]["cached"] for answer in counted] == [False, True]
+
+
+async def test_a_page_without_a_source_that_failed_is_not_kept(accounts: World) -> None:
+    assert accounts.taktikal is not None
+    parameters = {**window(accounts), "limit": "50", "partial": "true"}
+    async with replicas(accounts, None, 1, page_cache=60) as (client,):
+        accounts.taktikal.faults.answer(500, {}, times=3)
+        without, whole, kept_whole = [(await client.get("/events", params=parameters)).json() for _ in range(3)]
+    assert [source["status"] for source in without["sources"]] == ["ok", "failed"]
+    assert [source["status"] for source in whole["sources"]] == ["ok", "ok"]
+    assert kept_whole == whole != without
+
+
+async def test_a_page_is_kept_no_longer_than_the_answers_it_was_made_of() -> None:
+    async with world(taktikal=TaktikalOptions(events=300), subnoto=SubnotoOptions(events=300)) as one:
+        feed, parameters = cached(one), parse_parameters([("limit", "20")])
+        first = await feed.page(parameters, ANYONE)
+        came = time.monotonic()
+        assert came < first.good_until <= came + 60
+        await asyncio.sleep(0.05)
+        one.reset_calls()
+        again = await feed.page(parameters, ANYONE)
+        assert one.calls() == 0
+        assert came < again.good_until <= came + 60, "made later, of the same answers"
+        assert (await feed.page(parameters, ANYONE, fresh=True)).good_until == -math.inf
+        assert (await ask(feed, cursor=first.next_cursor)).good_until == -math.inf
 
 
 # ---- right pages -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -10,6 +11,8 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from app.api.context import request_log
+from app.api.kept_pages import KeptPages, ShownPage
+from app.api.metrics import Metrics
 from app.api.openapi import problems, rate_headers
 from app.api.parameters import EXACT, INCLUDE_RAW, NOT_COUNTED, count_parameters, event_parameters
 from app.api.queries import pairs_of, wants_fresh
@@ -65,23 +68,41 @@ _PAGE_HEADERS: dict[str, Any] = {
 )
 async def list_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
-    pairs = pairs_of(request)
+    pairs, fresh = pairs_of(request), wants_fresh(request)
+    pages: KeptPages = request.app.state.kept_pages
+    shown = None if fresh else pages.get(caller, pairs)
+    if shown is None:
+        shown = await _make_page(request, pairs, caller, fresh)
+        pages.put(caller, pairs, shown)
+    else:
+        _note_kept(request, shown)
+    request_log(request).deliver(shown.delivered)
+    headers = {"Cache-Control": "no-store"}
+    if shown.next_cursor is not None:
+        headers["Link"] = f'<{_next_url(request, pairs, shown.next_cursor)}>; rel="next"'
+    return Response(shown.body, media_type="application/json", headers=headers)
+
+
+async def _make_page(request: Request, pairs: list[tuple[str, str]], caller: Caller, fresh: bool) -> ShownPage:
     asked = parse_parameters(pairs)
     if asked.include and "raw" in asked.include:
         require_scope(caller, "raw:read")
     feed: Feed = request.app.state.feed
-    page = await feed.page(asked, caller, fresh=wants_fresh(request))
+    page = await feed.page(asked, caller, fresh=fresh)
     if "raw" in page.include:
         # The cursor may have asked for it, and grants nothing.
         require_scope(caller, "raw:read")
     _note(request, page)
     if page.total is not None:
         _note_totals(request, page.total)
-    headers = {"Cache-Control": "no-store"}
-    if page.next_cursor is not None:
-        headers["Link"] = f'<{_next_url(request, pairs, page.next_cursor)}>; rel="next"'
-    body = render_page(page, caller, request.app.state.pseudonyms)
-    return Response(body, media_type="application/json", headers=headers)
+    return ShownPage(
+        render_page(page, caller, request.app.state.pseudonyms),
+        page.next_cursor,
+        [status.name for status in page.sources if status.status == "ok"],
+        [record.key[1] for record in page.records],
+        # A total is kept by itself, for a time of its own.
+        page.good_until if page.total is None else -math.inf,
+    )
 
 
 @router.get(
@@ -144,7 +165,6 @@ async def get_event(
 
 def _note(request: Request, page: Page) -> None:
     log = request_log(request)
-    log.deliver(record.key[1] for record in page.records)
     for status in page.sources:
         noted: dict[str, Any] = {"calls": status.calls, "records": status.records}
         if status.bad_records:
@@ -152,6 +172,13 @@ def _note(request: Request, page: Page) -> None:
         if status.error is not None:
             noted["error"] = status.error.code
         log.sources[status.name] = noted
+
+
+def _note_kept(request: Request, shown: ShownPage) -> None:
+    metrics: Metrics = request.app.state.metrics
+    for source in shown.sources:
+        metrics.on_kept(source, True)
+        request_log(request).sources[source] = {"calls": 0, "records": 0}
 
 
 def _note_totals(request: Request, totals: TotalsOf) -> None:
