@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from app.api.compression import Gzip
@@ -42,6 +42,7 @@ class Export:
     recheck: Callable[[], Awaitable[None]]
     must_end: Callable[[], str | None]
     pseudonyms: Pseudonyms | None = None
+    forbidden: dict[str, str] = field(default_factory=dict)  #: by source, what its provider does not let us read
 
     async def first(self, after: str | None = None, at: int | None = None) -> Page:
         """The first page; with `after`, an event's id, what is left of it behind that event, which happened `at` (µs)
@@ -103,6 +104,8 @@ class Export:
         asked = Asked(cursor=cursor, limit=PAGE, include=self.start.include - {"total"}, partial=False)
         page = await self.feed.page(asked, self.caller)
         for status in page.sources:
+            if status.status == "forbidden":
+                self.forbidden[status.name] = status.reason or ""
             noted = self.log.sources.setdefault(status.name, {"calls": 0, "records": 0})
             noted["calls"] += status.calls
             noted["records"] += status.records
@@ -122,7 +125,8 @@ class Export:
         """The last line; nothing for a format that has none and is complete."""
         if self.form.tells_its_end:
             told: dict[str, object] = {"cursor": cursor, "complete": reason is None}
-            return encode(told if reason is None else told | {"reason": reason}) + b"\n"
+            optional = {"reason": reason, "forbidden": self.forbidden}
+            return encode(told | {name: value for name, value in optional.items() if value}) + b"\n"
         if reason is None:
             return b""
         self.log.code = self.log.code or reason

@@ -34,12 +34,14 @@ _START_OVER = "start over without a cursor"
 
 class StreamState(msgspec.Struct, array_like=True, omit_defaults=True):
     """Where one stream stands. `position` None: at the walk's common position. `done`: nothing of it is left. `share`:
-    of a thousand records of the last page, how many were its own; -1 where that is not known."""
+    of a thousand records of the last page, how many were its own; -1 where that is not known. `refused`: the provider
+    has not let us read it."""
 
     position: list[Any] | None = None
     hint: list[int] | None = None
     done: bool = False
     share: int = -1
+    refused: bool = False
 
 
 class CursorState(msgspec.Struct, array_like=True):

@@ -28,6 +28,7 @@ class Stream:
     ended: bool = False  #: nothing is left beyond the buffer
     stopped: bool = False  #: it was told to go no further on this page
     failed: bool = False
+    refused: bool = False  #: and so ended: the provider shows nothing of it to us
     last: Position | None = None  #: the last key emitted from it
 
     @property
@@ -152,7 +153,7 @@ class Merge:
     def resume(self, stream: Stream, boundary: Position) -> Position:
         """From where a later page has to read this stream. Never behind where this page began."""
         # The others went on without a stream that failed: only what it gave itself is behind it.
-        edge = (stream.last or stream.position) if stream.failed else boundary
+        edge = (stream.last or stream.position) if stream.failed or stream.refused else boundary
         if stream.buffer:
             edge = further(edge, self._before(stream.buffer[0].key), self._ascending)
         elif not stream.ended and stream.through is not None:
@@ -164,7 +165,7 @@ class Merge:
 
     def finished(self, stream: Stream) -> bool:
         """Whether nothing of the stream is left for later pages."""
-        return stream.ended and not stream.buffer and self._ceiling is None
+        return stream.ended and not stream.refused and not stream.buffer and self._ceiling is None
 
     def _before(self, key: Position) -> Position:
         """The furthest bare time that still leaves `key` ahead."""

@@ -56,8 +56,9 @@ class PositionLog(Generic[R]):
             if len(rows) > self.size:
                 raise LogMoved(len(rows))
             if len(rows) < expected:
-                # A full page that holds fewer than it should shows the provider's real page size.
-                raise LogMoved(len(rows) if rows and offset + self.size <= self.total else self.size)
+                # A page that is not the last one, or the first one, shows the provider's real page size.
+                shows = rows and (page == 1 or offset + self.size <= self.total)
+                raise LogMoved(len(rows) if shows else self.size)
             if expected:
                 self.pages.setdefault(page, rows[:expected])
 

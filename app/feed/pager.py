@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.domain.caller import Caller
-from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
+from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnauthorized
 from app.domain.order import Position, further, is_beyond
 from app.domain.times import DAY, SECOND
 from app.engine.cursor import CursorState, StreamState
@@ -35,7 +36,7 @@ class _Reading:
     stream: Stream
     reader: Reader
     source: Source
-    old: StreamState
+    old: StreamState | None  #: as the page before left it; None on a walk's first page
     was_read: bool = False
     seen: int = 0
     kept: int = 0
@@ -79,17 +80,17 @@ class Pager:
         until = plan.window.until
         readings = []
         for name in source.streams(plan.query):
-            state = plan.states.get(source.name, {}).get(name, StreamState())
-            if state.done:
+            state = plan.states.get(source.name, {}).get(name)
+            if state is not None and state.done:
                 continue
-            position = plan.position if state.position is None else tuple(state.position)
+            position = plan.position if state is None or state.position is None else tuple(state.position)
             span = Span(
                 plan.query,
                 plan.window.since,
                 # A follower reads what there is; what is too young to be certain is cut off by the ceiling.
                 self._now + DAY if until is None else until,
                 position,
-                state.hint,
+                None if state is None else state.hint,
             )
             reader = source.reader(name, span, self._spent[source.name].part())
             readings.append(_Reading(Stream(source.name, name, position), reader, source, state))
@@ -124,6 +125,7 @@ class Pager:
             include=plan.include,
             position=boundary,
             cursor_after=lambda index: seal(self._state(merge.records[index].key, index)),
+            good_until=self._good_until(),
         )
 
     # ---- reading -------------------------------------------------------------------------------------------------
@@ -147,12 +149,12 @@ class Pager:
         except TimeoutError:
             self._fail(reading, SourceTimeout("the provider did not answer within the request's deadline"))
         except SourceForbidden as error:
-            error.source = stream.source
-            status = self._status[stream.source]
-            if status.status != "failed":
-                status.status = "forbidden"
-            status.reason = "; ".join(filter(None, (status.reason, f"{stream.name}: {error.detail}")))
-            stream.ended = True
+            if first and (reading.old is None or reading.old.refused):
+                self._refuse(reading, error)
+            else:
+                # It could be read before: going on without it would leave out what others are now passed by.
+                detail = f"{error.detail}: it no longer lets us read {stream.name}"
+                self._fail(reading, SourceUnauthorized(detail, provider_request_id=error.provider_request_id))
         except SourceError as error:
             self._fail(reading, error)
         else:
@@ -177,12 +179,20 @@ class Pager:
         first no more than the stream's likely share of the page, for what is left over is read again."""
         missing = max(1, self._merge.missing)
         if first and len(self._readings) > 1:
-            if reading.old.share >= 0:
+            if reading.old is not None and reading.old.share >= 0:
                 return min(missing, missing * reading.old.share // 1000 * 9 // 8 + _SPARE)
             return min(missing, max(_UNKNOWN_SHARE, missing // len(self._readings)))
         if not self._filters or not reading.seen:
             return missing
         return min(_MAX_WANT, missing * (reading.seen + 1) // (reading.kept + 1))
+
+    def _refuse(self, reading: _Reading, error: SourceForbidden) -> None:
+        """The others answer without it; the cursor keeps its place."""
+        stream, status = reading.stream, self._status[reading.source.name]
+        stream.refused = stream.ended = True
+        if status.status != "failed":
+            status.status = "forbidden"
+        status.reason = "; ".join(filter(None, (status.reason, f"{stream.name}: {error.detail}")))
 
     def _fail(self, reading: _Reading, error: SourceError) -> None:
         error.source = reading.source.name
@@ -195,7 +205,7 @@ class Pager:
     def _check_failures(self) -> None:
         """With `partial`, too, a page on which nobody could say anything is an error: the cursor stays good."""
         failed = {reading.stream.source for reading in self._readings if reading.stream.failed}
-        has_nothing = all(r.stream.failed or self._merge.finished(r.stream) for r in self._readings)
+        has_nothing = all(r.stream.failed or r.stream.refused or self._merge.finished(r.stream) for r in self._readings)
         if failed and not self._merge.records and has_nothing:
             errors = [error for name in failed if (error := self._status[name].error) is not None]
             raise SourcesFailed(errors, all_failed=True)
@@ -224,15 +234,17 @@ class Pager:
         for reading in self._readings:
             stream = reading.stream
             whole = id(stream) not in withheld
-            if whole and merge.finished(stream) and self._status[stream.source].status != "forbidden":
+            if whole and merge.finished(stream):
                 states[stream.source][stream.name] = StreamState(done=True)
                 continue
             position = merge.resume(stream, boundary) if whole else self._before_the_end(stream, boundary, end)
             hint = reading.reader.hint(position) if reading.was_read else None
+            old = reading.old or StreamState()
             states[stream.source][stream.name] = StreamState(
                 None if position == boundary else list(position),
-                hint or reading.old.hint,
-                share=1000 * given[id(stream)] // end if end else reading.old.share,
+                hint or old.hint,
+                share=1000 * given[id(stream)] // end if end else old.share,
+                refused=stream.refused,
             )
         return state_of(plan, boundary, states)
 
@@ -248,7 +260,7 @@ class Pager:
     def _statuses(self) -> list[SourceStatus]:
         for name, status in self._status.items():
             status.calls, status.records = self._spent[name].calls, self._spent[name].records
-            if status.status != "failed":
+            if status.status != "failed" and not self._is_refused(name):
                 status.complete_through = self._complete_through(name)
         skipped = [
             SourceStatus(name, self._sources[name].provider, "skipped", reason)
@@ -256,6 +268,17 @@ class Pager:
         ]
         by_name = {status.name: status for status in (*self._status.values(), *skipped)}
         return [by_name[name] for name in self._sources if name in by_name]
+
+    def _is_refused(self, name: str) -> bool:
+        """Whether a source shows us nothing of what was asked."""
+        refused = [reading.stream.refused for reading in self._readings if reading.source.name == name]
+        return bool(refused) and all(refused)
+
+    def _good_until(self) -> float:
+        if any(status.status != "ok" for status in self._status.values()):
+            return -math.inf
+        first = min((spent.cost.good_until for spent in self._spent.values()), default=math.inf)
+        return -math.inf if first == math.inf else first
 
     def _complete_through(self, name: str) -> int:
         answers = [r.as_of for r in self._readings if r.source.name == name and r.as_of is not None]

@@ -139,7 +139,7 @@ class Counter:
             self._of(name, given, fresh=fresh, exact=exact, pager=pager, deadline=deadline)
             for name in self._plan.active
         )
-        return combine([total for total in found if total is not None])
+        return combine(found)
 
     async def _of(
         self,
@@ -150,11 +150,11 @@ class Counter:
         exact: bool,
         pager: Callable[[Plan], Pager],
         deadline: float,
-    ) -> SourceTotal | None:
+    ) -> SourceTotal:
         try:
             total, cached = await self._own(name, given, fresh)
         except SourceForbidden:
-            return None  # the page says so of this source
+            return SourceTotal(name, 0, "events", "gte", self._now, False)
         except SourceError as error:
             error.source = name
             raise SourcesFailed([error]) from None
@@ -176,7 +176,7 @@ class Counter:
     async def _one_by_one(self, name: str, pager: Callable[[Plan], Pager], deadline: float) -> SourceTotal:
         """Counts by reading; what is counted when the time is up is a lower bound."""
         plan: Plan | None = replace(self._plan, active=(name,), limit=MAX_LIMIT)
-        count = 0
+        count, refused = 0, False
         held: list[CursorState] = []
         while plan is not None and time.monotonic() < deadline:
             held.clear()
@@ -187,8 +187,9 @@ class Counter:
 
             page = await pager(plan).page(keep)
             count += len(page.records)
+            refused = refused or any(status.status == "forbidden" for status in page.sources)
             plan = _after(plan, held[0]) if held and page.has_more else None
-        relation: Relation = "eq" if plan is None else "gte"
+        relation: Relation = "eq" if plan is None and not refused else "gte"
         return SourceTotal(name, count, "events", relation, self._now, False)
 
 

@@ -13,7 +13,6 @@ import httpx
 from app.domain.errors import (
     SourceError,
     SourceFailed,
-    SourceForbidden,
     SourceTimeout,
     SourceUnauthorized,
     SourceUnavailable,
@@ -98,12 +97,12 @@ def error_for(answer: Answer, *, code: str | None = None, request_id: str | None
     """What an answer that is no success means. `code` is the vendor's own error code: a word, never a sentence, for a
     vendor's sentences may quote what we sent."""
     detail = f"the provider answered {answer.status}" + (f" ({word(code)})" if code else "")
-    if answer.status == 401:
+    if answer.status in (401, 403):
+        # A 403 may come from anything on the way, too. That it is about one part of an account is for the adapter to
+        # say, by the vendor's code.
         return SourceUnauthorized(
             f"{detail}: it refuses the credentials of this source", provider_request_id=request_id
         )
-    if answer.status == 403:
-        return SourceForbidden(detail, provider_request_id=request_id)
     if answer.status in (429, 503):
         return SourceUnavailable(detail, retry_after=answer.retry_after, provider_request_id=request_id)
     if answer.status == 504:

@@ -25,6 +25,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
+from app.domain.errors import SourceError, SourceUnauthorized
 from app.domain.order import Position
 from app.domain.query import Query
 from app.domain.record import Record
@@ -90,10 +91,12 @@ class Span:
 
 @dataclass(slots=True)
 class Cost:
-    """What a request has cost so far at one source."""
+    """What a request has cost so far at one source. `good_until`: on the clock of `time.monotonic`, when the first of
+    its answers is too old for others who ask the same; infinity where none of them is kept."""
 
     calls: int = 0
     records: int = 0
+    good_until: float = math.inf
 
 
 @dataclass(slots=True)
@@ -177,6 +180,13 @@ class Finding:
     state: Literal["ok", "warning", "failed", "unknown"]
     found: str
     advice: str | None = None
+
+    @classmethod
+    def of_failure(cls, error: SourceError, keys: str, address: str) -> Finding:
+        """Of an account that could not be tried at all. `keys`, `address`: the settings that may be to blame."""
+        if isinstance(error, SourceUnauthorized):
+            return cls("credentials", "failed", error.detail, keys)
+        return cls("connection", "failed", error.detail, f"try again; if it stays so: {address}")
 
 
 @dataclass(frozen=True, slots=True)

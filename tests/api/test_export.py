@@ -68,6 +68,23 @@ async def test_desc_and_ndjson_are_what_one_gets_without_asking(world: World) ->
     assert answer.headers["content-type"] == "application/x-ndjson"
 
 
+async def test_the_last_line_names_what_a_provider_does_not_show() -> None:
+    options = SubnotoOptions(events=120, permissions=frozenset({"envelope"}))
+    with served_world(TaktikalOptions(events=50), options) as one:
+        async with calling(app_over(one)) as client:
+            answer = await client.get("/events/export", params={"since": "2020-01-01"})
+    *lines, last = answer.content.splitlines()
+    assert {(found["source"], found["category"]) for found in map(json.loads, lines)} == {
+        ("taktikal", "envelope"),
+        ("subnoto", "envelope"),
+    }
+    assert json.loads(last) == {
+        "cursor": None,
+        "complete": True,
+        "forbidden": {"subnoto": "team: the provider answered 403 (AUTHORIZATION_ERROR)"},
+    }
+
+
 @pytest.mark.parametrize("key", [ALL, "reader"])
 async def test_ndjson_has_the_events_byte_by_byte_as_pages_have_them(world: World, key: str) -> None:
     async with calling(app_over(world), key) as client:

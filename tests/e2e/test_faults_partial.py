@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.domain.errors import SourceFailed, SourceForbidden, SourcesFailed
-from app.domain.times import format_micros
-from app.feed import Feed, Page
+from app.domain.times import SECOND, format_micros
+from app.feed import Feed, Page, parse_parameters
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
 from app.sandbox.faults import Faults
@@ -24,6 +25,8 @@ BROKEN: dict[str, Callable[[Faults], None]] = {
     "malformed": lambda faults: faults.malformed(times=10_000),
     "html": lambda faults: faults.html(times=10_000),
     "unauthorized": lambda faults: faults.answer(401, times=10_000),
+    # As a firewall or a suspended account answers; nothing in it says that it is about a part of the account.
+    "forbidden": lambda faults: faults.answer(403, times=10_000),
     "bad request": lambda faults: faults.answer(418, times=10_000),
 }
 
@@ -47,7 +50,7 @@ async def test_one_failing_source_fails_the_call(kind: str, source: str) -> None
             with pytest.raises(SourcesFailed) as error:
                 await ask(feed, **given)
             assert [(e.source, e.code) for e in error.value.errors] == [
-                (source, "source_unauthorized" if kind == "unauthorized" else "source_failed")
+                (source, "source_unauthorized" if kind in ("unauthorized", "forbidden") else "source_failed")
             ]
             assert error.value.code == error.value.errors[0].code
         emulators(one)[source].faults.clear()
@@ -189,6 +192,95 @@ async def test_a_category_the_key_may_not_read_is_forbidden_and_the_rest_answers
             assert category in (first.reason or "")
             alone = await ask(one.gateway(), category=category, source="subnoto")
             assert (alone.records, alone.has_more, alone.sources[0].status) == ([], False, "forbidden")
+
+
+NO_RIGHT = b'{"statusCode": 403, "error": {"code": "AUTHORIZATION_ERROR"}, "requestId": "r"}'
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_right_that_is_taken_away_in_mid_walk_fails_the_call_and_loses_nothing(order: str) -> None:
+    async with small() as one:
+        assert one.subnoto is not None
+        feed = one.gateway()
+        now = micros(one.clock())
+        truth = [row for row in one.truth() if now - 30 * DAY <= row[0] < now]
+        page = await ask(feed, order=order, limit=40)
+        rows = [describe(record) for record in page.records]
+        for round_ in range(100):
+            if page.next_cursor is None:
+                break
+            if round_ % 2:
+                one.subnoto.faults.answer(403, body=NO_RIGHT, times=100)
+                with pytest.raises(SourcesFailed) as error:
+                    await ask(feed, cursor=page.next_cursor)
+                assert [(e.source, e.code) for e in error.value.errors] == [("subnoto", "source_unauthorized")]
+                one.subnoto.faults.clear()
+            page = await ask(feed, cursor=page.next_cursor, limit=40)
+            assert all(source.status == "ok" for source in page.sources)
+            rows += [describe(record) for record in page.records]
+        assert rows == (truth if order == "asc" else truth[::-1])
+
+
+async def test_with_partial_what_was_refused_for_a_while_follows() -> None:
+    async with small() as one:
+        assert one.subnoto is not None
+        feed = one.gateway()
+        now = micros(one.clock())
+        truth = [row for row in one.truth() if now - 30 * DAY <= row[0] < now]
+        page = await ask(feed, partial=True, limit=40)
+        rows, statuses = [describe(record) for record in page.records], set()
+        for round_ in range(100):
+            if page.next_cursor is None:
+                break
+            if round_ in (0, 1, 4):
+                one.subnoto.faults.answer(403, body=NO_RIGHT, times=100)
+            page = await ask(feed, cursor=page.next_cursor, limit=40)
+            one.subnoto.faults.clear()
+            statuses |= {(source.name, source.status) for source in page.sources}
+            rows += [describe(record) for record in page.records]
+        assert page.next_cursor is None
+        assert ("subnoto", "failed") in statuses
+        assert sorted(rows, key=str) == sorted(truth, key=str)
+
+
+@pytest.mark.parametrize("follow", [True, False])
+async def test_a_right_that_is_granted_in_mid_walk_brings_everything_from_then_on(follow: bool) -> None:
+    options = SubnotoOptions(events=500, permissions=frozenset({"envelope"}))
+    async with world(subnoto=options, taktikal=TaktikalOptions(events=200)) as one:
+        assert one.subnoto is not None
+        feed, since = one.gateway(), micros(one.clock()) - 20 * DAY
+        given: dict[str, Any] = {"since": format_micros(since), "order": "asc"} | ({"follow": True} if follow else {})
+        page = await ask(feed, **given, limit=50)
+        records = list(page.records)
+        for round_ in range(100):
+            if page.next_cursor is None or (follow and not page.has_more and round_ > 4):
+                break
+            if round_ == 2:
+                one.subnoto.options = replace(options, permissions=frozenset({"envelope", "team"}))
+            page = await ask(feed, cursor=page.next_cursor, limit=50)
+            records += page.records
+        truth = [row for row in one.truth() if since <= row[0] < micros(one.clock()) - 30 * SECOND]
+        assert any(row[1:3] == ("subnoto", "team") for row in truth)
+        rows = [row for record in records if (row := describe(record))[0] < micros(one.clock()) - 30 * SECOND]
+        assert sorted(rows, key=str) == sorted(truth, key=str)
+
+
+async def test_what_is_refused_altogether_is_complete_up_to_nowhere() -> None:
+    async with world(subnoto=SubnotoOptions(events=100, permissions=frozenset({"envelope"}))) as one:
+        both, team = await ask(one.gateway()), await ask(one.gateway(), category="team")
+        assert both.sources[0].complete_through is not None, "of what can be read"
+        assert (team.sources[0].status, team.sources[0].complete_through) == ("forbidden", None)
+
+
+async def test_a_total_without_a_part_that_is_refused_is_a_lower_bound() -> None:
+    for permissions in (frozenset({"envelope"}), frozenset[str]()):
+        async with world(subnoto=SubnotoOptions(events=400, permissions=permissions)) as one:
+            feed = one.gateway()
+            now = micros(one.clock())
+            visible = sum(now - 30 * DAY <= row[0] < now and row[2] in permissions for row in one.truth())
+            for exact in (False, True):
+                total = await feed.totals(parse_parameters([]), ANYONE, exact=exact)
+                assert (total.value, total.unit, total.relation) == (visible, "events", "gte")
 
 
 async def test_newer_categories_that_do_not_answer_yet_are_forbidden_not_failed() -> None:

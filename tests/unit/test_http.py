@@ -17,7 +17,6 @@ import stamina
 from app.domain.errors import (
     SourceError,
     SourceFailed,
-    SourceForbidden,
     SourceTimeout,
     SourceUnauthorized,
     SourceUnavailable,
@@ -247,9 +246,9 @@ async def test_what_the_transport_raises_becomes_ours(
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, SourceFailed), (401, SourceUnauthorized), (403, SourceForbidden), (404, SourceFailed), (418, SourceFailed),
-     (429, SourceUnavailable), (500, SourceFailed), (502, SourceFailed), (503, SourceUnavailable), (504, SourceTimeout),
-     (302, SourceFailed)],
+    [(302, SourceFailed), (400, SourceFailed), (401, SourceUnauthorized), (403, SourceUnauthorized),
+     (404, SourceFailed), (418, SourceFailed), (429, SourceUnavailable), (500, SourceFailed), (502, SourceFailed),
+     (503, SourceUnavailable), (504, SourceTimeout)],
 )  # fmt: skip
 def test_error_for(status: int, kind: type[Exception]) -> None:
     found = error_for(Answer(status, b"", httpx.Headers(), None), code="Some_Code", request_id="r-1")

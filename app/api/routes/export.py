@@ -62,8 +62,9 @@ _NAMES = [parameter["name"] for parameter in _PARAMETERS]
             "description": (
                 'The events, one a line. With `format=ndjson` the last line is `{"cursor": …, "complete": …}`:'
                 " where `complete` is false, `reason` says why (`deadline`, `stopping`, or a problem's code), and"
-                " `cursor` goes on. In the other formats an answer that ends in order is complete; one that cannot be"
-                " completed is cut off, which an HTTP client reports as an error."
+                " `cursor` goes on; `forbidden`, if it is there, names the sources of which a provider does not show"
+                " everything to the credentials it was given, and why. In the other formats an answer that ends in"
+                " order is complete; one that cannot be completed is cut off, which an HTTP client reports as an error."
             ),
             "headers": _HEADERS,
             "links": _LINKS,

@@ -18,6 +18,9 @@ PAGE_SIZE = 50
 #: Answers that mean "there is no such thing here", not "the call is wrong".
 _ABSENT = frozenset({"ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"})
 
+#: Answers that refuse a part of the account to this key, and say nothing against the key itself.
+_REFUSED = frozenset({"AUTHORIZATION_ERROR", "FEATURE_NOT_IN_CURRENT_PLAN", "LOG_CATEGORY_NOT_IMPLEMENTED"})
+
 
 class EventTypesRefused(Exception):
     """The server does not take one of the event types that the call named."""
@@ -85,10 +88,10 @@ class SubnotoClient:
             return LogPage([], 0, ""), answer.date
         if answer.status == 400 and query.event_types and error.code == "INVALID_REQUEST_FORMAT":
             raise EventTypesRefused
-        failure = error_for(answer, code=error.code, request_id=error.request_id)
-        if error.code == "LOG_CATEGORY_NOT_IMPLEMENTED":
-            failure = SourceForbidden(failure.detail, provider_request_id=error.request_id)
-        raise failure
+        if error.code in _REFUSED and answer.status in (400, 403):
+            detail = f"the provider answered {answer.status} ({error.code})"
+            raise SourceForbidden(detail, provider_request_id=error.request_id)
+        raise error_for(answer, code=error.code, request_id=error.request_id)
 
     async def aclose(self) -> None:
         await self._http.aclose()

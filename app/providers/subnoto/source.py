@@ -13,7 +13,7 @@ from app.domain.errors import ConfigurationError, SourceForbidden
 from app.domain.query import Query
 from app.domain.times import SECOND
 from app.engine.filters import matches_type
-from app.providers.base import CommonSettings, FilterSupport, Finding, SourceHealth, Span, Spent, Total
+from app.providers.base import CommonSettings, FilterSupport, Finding, Relation, SourceHealth, Span, Spent, Total
 from app.providers.concurrency import together
 from app.providers.http import ProviderHttp
 from app.providers.subnoto.client import LogQuery, SubnotoClient
@@ -129,21 +129,25 @@ class SubnotoSource:
         if query.actor is not None or query.recipient is not None or query.q is not None:
             return Total(0, "events", "gte")
         ascending = msgspec.structs.replace(query, order="asc")
-        parts = await together(self._count(stream, ascending, since, until, spent) for stream in self.streams(query))
-        if not all(part.relation == "eq" for part in parts):
+        streams = self.streams(query)
+        parts = await together(self._count(stream, ascending, since, until, spent) for stream in streams)
+        counted = [part for part in parts if part is not None]
+        if not all(part.relation == "eq" for part in counted):
             return Total(0, "events", "gte")
-        answers = [part.as_of for part in parts if part.as_of is not None]
-        return Total(sum(part.value for part in parts), "events", "eq", min(answers, default=None))
+        answers = [part.as_of for part in counted if part.as_of is not None]
+        # Where the key may not read everything, there may be more than it can count.
+        relation: Relation = "eq" if len(counted) == len(streams) else "gte"
+        return Total(sum(part.value for part in counted), "events", relation, min(answers, default=None))
 
-    async def _count(self, stream: str, query: Query, since: int, until: int, spent: Spent) -> Total:
-        """One stream's part of a total; nothing, exactly, where the key may not read it: pages leave it out, too."""
+    async def _count(self, stream: str, query: Query, since: int, until: int, spent: Spent) -> Total | None:
+        """One stream's part of a total; None where the key may not read it."""
         ends = [self.reader(stream, Span(query, end, end + 1, (end,)), spent) for end in (since, until)]
         if (query.type or query.provider_type) and not all(end.filters_natively for end in ends):
             return Total(0, "events", "gte")
         try:
             first, last = await together(end.rank() for end in ends)
         except SourceForbidden:
-            return Total(0, "events", "eq")
+            return None
         answers = [end.as_of for end in ends if end.as_of is not None]
         return Total(last - first, "events", "eq", min(answers, default=None))
 

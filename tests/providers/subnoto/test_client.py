@@ -79,6 +79,7 @@ async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoCli
     [
         (401, "AUTHENTICATION_ERROR", SourceUnauthorized),
         (403, "AUTHORIZATION_ERROR", SourceForbidden),
+        (403, "SOMETHING_ELSE", SourceUnauthorized),
         (403, "FEATURE_NOT_IN_CURRENT_PLAN", SourceForbidden),
         (400, "LOG_CATEGORY_NOT_IMPLEMENTED", SourceForbidden),
         (400, "INVALID_REQUEST_FORMAT", SourceFailed),

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.domain.errors import SourceFailed, SourceForbidden, SourceUnauthorized, SourceUnavailable
+from app.domain.errors import SourceFailed, SourceUnauthorized, SourceUnavailable
 from app.domain.times import SECOND, parse_rfc3339
 from app.providers.base import Spent
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, Observed, TaktikalClient
@@ -60,7 +60,7 @@ async def test_calls_and_records_are_counted(emulator: Emulator, client: Taktika
     ("status", "error"),
     [
         (401, SourceUnauthorized),
-        (403, SourceForbidden),
+        (403, SourceUnauthorized),
         (429, SourceUnavailable),
         (500, SourceFailed),
         (302, SourceFailed),
