@@ -47,6 +47,7 @@ SUBNOTO: dict[str, dict[str, Any]] = {
     "skew-seconds": {"skew_seconds": 119.0, "unit": "seconds", "tie_burst": 40},
     "burst": {"tie_burst": 60, "ties": "reverse"},
     "no-newer-types": {"newer_types": False},
+    "pages-of-7": {"max_limit": 7, "events": 400},
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ from app.domain.errors import SourceFailed
 from app.domain.query import Query
 from app.providers.base import Span, Spent
 from app.providers.subnoto.client import LogQuery, SubnotoClient
-from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record, application
+from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.reader import SubnotoReader
 from tests.providers import inside
@@ -72,20 +71,16 @@ async def test_all_of_it(count: int, order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_server_with_smaller_pages_than_asked_for(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not documented, but cheap to bear: the size that pages really have is learnt and used."""
-    emulator = emulator_of(130)
-    parse = application.parse_list_body
-
-    def smaller(body: Any, options: Any) -> Any:
-        found = parse(body, options)
-        return replace(found, limit=min(found.limit, 20))
-
-    monkeypatch.setattr(application, "parse_list_body", smaller)
-    facts = Facts(lambda: 0)
-    wanted = list(range(130)) if order == "asc" else list(range(130))[::-1]
+@pytest.mark.parametrize(
+    ("count", "size", "learnt"), [(130, 20, 20), (40, 7, 7), (29, 20, 20), (27, 1, 1), (20, 20, None), (49, 49, None)]
+)
+async def test_a_server_with_smaller_pages_than_asked(count: int, size: int, learnt: int | None, order: str) -> None:
+    """Not documented, but cheap to bear: the size that pages really have is learnt and used, also from a log that is
+    shorter than a page should be."""
+    emulator, facts = emulator_of(count, max_limit=size), Facts(lambda: 0)
+    wanted = list(range(count)) if order == "asc" else list(range(count))[::-1]
     assert await numbers(reader(emulator, order, facts=facts)) == wanted
-    assert facts.page_size == 20
+    assert facts.page_size == learnt
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

@@ -93,6 +93,7 @@ class Emulator:
 
     async def _list_logs(self, request: Request) -> Response:
         body = parse_list_body(await self._admit(request), self.options)
+        body = replace(body, limit=min(body.limit, self.options.max_limit))
         if body.category in EXTRA_CATEGORIES:
             raise VendorError(400, "LOG_CATEGORY_NOT_IMPLEMENTED", f"No logs of {body.category} yet")
         if body.category not in self.options.permissions:

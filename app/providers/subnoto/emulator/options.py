@@ -21,7 +21,8 @@ class EmulatorOptions:
 
     Behaviour: `ties`, how records of equal timestamp are ordered under `sortBy: timestamp`: by `id` in the
     direction of the sort, in `reverse` of it, or `shuffled` anew in every call; `newer_types`: whether the
-    types that only the newer documents list occur and are accepted; `extra_categories`: whether `user` and
+    types that only the newer documents list occur and are accepted; `max_limit`: rows that it hands out at the
+    most, whatever `limit` asks for; `extra_categories`: whether `user` and
     `dataroom` answer LOG_CATEGORY_NOT_IMPLEMENTED, or are no known values (`invalid`).
     """
 
@@ -43,4 +44,5 @@ class EmulatorOptions:
 
     ties: Literal["id", "reverse", "shuffled"] = "id"
     newer_types: bool = True
+    max_limit: int = 50
     extra_categories: Literal["not_implemented", "invalid"] = "not_implemented"
