@@ -83,7 +83,8 @@ class BoundedProtocol(H11Protocol):
         if getattr(sys.exc_info()[1], "error_status_hint", 400) == 431:
             self._refuse("headers_too_large", "The request's line and headers are too large.")
         else:
-            self._refuse("bad_request", "This is no HTTP request.")
+            hint = "in a URL, what is not plain ASCII is percent-encoded (curl -G --data-urlencode 'q=Þórður' ...)"
+            self._refuse("bad_request", f"This is no HTTP request; {hint}.")
 
     def _refuse(self, code: str, detail: str) -> None:
         """Answer with a problem and close. There is no request yet, and so neither a path nor a caller's own id."""

@@ -90,6 +90,7 @@ def test_a_body_that_trickles_in_behind_the_answer_is_cut_off(port: int) -> None
         (b"NONSENSE\r\n\r\n", 400, "bad_request"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "bad_request"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nA: b\x00c\r\n\r\n", 400, "bad_request"),
+        ("GET /events?q=Þórður HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 400, "bad_request"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n", 400, "bad_request"),
     ],
 )

@@ -37,6 +37,13 @@ async def test_no_key_is_needed(application: FastAPI, path: str) -> None:
         assert (await client.get(path)).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+async def test_a_monitor_may_ask_with_head(application: FastAPI, path: str) -> None:
+    async with opened(application, None) as client:
+        assert (await client.head(path)).status_code == 200
+        assert (await client.head("/events")).status_code == 405
+
+
 async def test_not_ready_before_the_start(application: FastAPI) -> None:
     transport = httpx.ASGITransport(app=application)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway.example") as client:

@@ -121,3 +121,20 @@ async def test_the_lag_is_measured_by_looking_twice() -> None:
         (found,) = await measure_lag(feed, source, 20, clock=lambda: micros(one.clock()), sleep=meanwhile)
         assert "12.0 s after its time" in found.found
         assert found.state == "ok"
+
+
+@pytest.mark.parametrize("provider", ["taktikal", "subnoto"])
+@pytest.mark.parametrize(
+    ("status", "topic", "blamed"), [(401, "credentials", "_KEY"), (500, "connection", "_BASE_URL")]
+)
+async def test_what_keeps_an_account_from_being_tried(provider: str, status: int, topic: str, blamed: str) -> None:
+    options = {"taktikal": TaktikalOptions(events=50), "subnoto": SubnotoOptions(events=50)}
+    async with world(**{name: options[name] if name == provider else None for name in options}) as one:
+        emulator = one.taktikal if provider == "taktikal" else one.subnoto
+        assert emulator is not None
+        emulator.faults.answer(status, times=50)
+        found = await findings(one.gateway().sources[provider])
+        assert [(one.topic, one.state) for one in found.values()] == [(topic, "failed")]
+        advice = found[topic].advice
+        assert advice is not None
+        assert blamed in advice

@@ -1,4 +1,6 @@
-"""`GET /health/live` and `GET /health/ready`. Neither calls a provider: that is not this process's health."""
+"""`GET /health/live` and `GET /health/ready`. Neither calls a provider: that is not this process's health. HEAD is
+answered, too: many monitors ask so.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ router = APIRouter(tags=["health"], prefix="/health")
 _OPEN: dict[str, Any] = {"security": []}
 
 
+@router.head("/live", include_in_schema=False)
 @router.get(
     "/live",
     response_model=Health,
@@ -29,6 +32,7 @@ async def health_live(request: Request) -> Response:
     return _ok()
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get(
     "/ready",
     response_model=Health,

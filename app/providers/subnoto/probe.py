@@ -38,9 +38,7 @@ async def probe(client: SubnotoClient, settings: SubnotoSettings, facts: Facts, 
         except SourceError as error:
             return [
                 *findings,
-                Finding(
-                    "credentials", "failed", error.detail, "SUBNOTO_ACCESS_KEY, SUBNOTO_SECRET_KEY, SUBNOTO_BASE_URL"
-                ),
+                Finding.of_failure(error, "SUBNOTO_ACCESS_KEY, SUBNOTO_SECRET_KEY", "SUBNOTO_BASE_URL"),
             ]
         facts.learn(category, [page for _, page in newest.pages])
         findings.append(Finding(category, "ok", f"readable; {total} records"))

@@ -20,7 +20,7 @@ async def probe(client: TaktikalClient, facts: Facts, spent: Spent, now: int, ma
     try:
         total = await client.total(within, _EVERYTHING, spent)
     except SourceError as error:
-        return [Finding("credentials", "failed", error.detail, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY")]
+        return [Finding.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
     findings = [Finding("credentials", "ok", f"accepted; {total} signing processes in {within_days(within)} days")]
     try:
         if facts.selects is None:
