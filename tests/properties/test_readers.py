@@ -23,6 +23,7 @@ from app.providers.subnoto.emulator import Emulator as SubnotoEmulator
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.subnoto.emulator import Record as SubnotoRow
 from app.providers.subnoto.facts import Facts as SubnotoFacts
+from app.providers.subnoto.places import Places
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.taktikal.client import Filters, TaktikalClient
 from app.providers.taktikal.emulator import Emulator as TaktikalEmulator
@@ -143,11 +144,8 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
         "http://emulator", CommonSettings(), name="s", transport=httpx.ASGITransport(app=emulator.app),
         headers={"authorization": f"Bearer {keys}"},
     )  # fmt: skip
-    client, facts, clock = (
-        SubnotoClient(http),
-        SubnotoFacts(lambda: 0),
-        (NOW - EPOCH) // timedelta(microseconds=1),
-    )
+    client, facts, found = SubnotoClient(http), SubnotoFacts(lambda: 0), Places()
+    clock = (NOW - EPOCH) // timedelta(microseconds=1)
 
     def make(span: Span, spent: Spent) -> Reader:
         return SubnotoReader(
@@ -159,6 +157,7 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
             skew=log.skew * 1000,
             now=clock,
             facts=facts,
+            places=found,
         )
 
     rng = random.Random(seed)

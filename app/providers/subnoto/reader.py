@@ -10,6 +10,7 @@ from app.providers.base import Batch, Hint, Span, Spent
 from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, SubnotoClient
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.mapping import type_of
+from app.providers.subnoto.places import Places
 from app.providers.subnoto.record import number_ties
 from app.providers.subnoto.wire import LogRow
 
@@ -30,15 +31,19 @@ class SubnotoReader:
         skew: int,
         now: int,
         facts: Facts,
+        places: Places,
     ) -> None:
         self._client, self._query, self._span, self._spent = client, query, span, spent
         self._source, self._skew, self._now, self._facts = source, skew, now, facts
         self._ascending = span.query.ascending
         self._size = facts.page_size or PAGE_SIZE
         self._restarts = 0
+        self._noted = span.hint is not None  # a walk's later pages are remembered by its cursor
         self._as_of: int | None = None
-        start = first_time(span.position, self._ascending)
-        self._walk = self._new_walk(start, self._usable_hint(span.hint))
+        self._places = places
+        self._start = first_time(span.position, self._ascending)
+        hint = self._usable_hint(span.hint) or places.near(query, self._start, ascending=self._ascending)
+        self._walk = self._new_walk(self._start, hint)
 
     def _new_walk(self, start: int, hint: list[int] | None) -> PositionWalk[LogRow]:
         return PositionWalk(
@@ -64,6 +69,7 @@ class SubnotoReader:
             if not pages:
                 break
             await self._fetch(pages)
+        self._note_place()
         taken = self._walk.take()
         bad = sum(row.bad for _, row in taken.rows)
         records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
@@ -108,7 +114,16 @@ class SubnotoReader:
         """How many records of the stream are older than `span.since`: O(log n) calls. Ascending only."""
         while pages := self._walk.wanted(1, 16):
             await self._fetch(pages)
+        self._note_place()
         return self._walk.rank()
+
+    def _note_place(self) -> None:
+        """Remembers where this walk began, once."""
+        if self._noted or self._restarts:
+            return
+        self._noted = True
+        hint = self._walk.hint_at(self._start)
+        self._places.note(self._query, self._start, hint, ascending=self._ascending)
 
     @property
     def as_of(self) -> int | None:

@@ -19,6 +19,7 @@ from app.providers.http import ProviderHttp
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, type_of
+from app.providers.subnoto.places import Places
 from app.providers.subnoto.probe import probe, tunnel_finding
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.record import SubnotoRecord, read_locator
@@ -61,7 +62,7 @@ class SubnotoSource:
         self.settle = common.settle
         self._settings = settings
         self._clock = common.clock or (lambda: time.time_ns() // 1000)
-        self._facts = Facts(self._clock)
+        self._facts, self._places = Facts(self._clock), Places()
         self._tunnel = _open_tunnel(settings, common) if settings.transport == "tunnel" else None
         self._http = ProviderHttp(
             settings.base_url,
@@ -108,6 +109,7 @@ class SubnotoSource:
             skew=int(self._settings.skew * SECOND),
             now=self._clock(),
             facts=self._facts,
+            places=self._places,
         )
 
     def _event_types(self, category: str, query: Query) -> tuple[str, ...] | None:

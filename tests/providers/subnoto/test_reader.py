@@ -9,10 +9,12 @@ import pytest
 
 from app.domain.errors import SourceFailed
 from app.domain.query import Query
+from app.domain.times import SECOND
 from app.providers.base import Span, Spent
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record
 from app.providers.subnoto.facts import Facts
+from app.providers.subnoto.places import Places
 from app.providers.subnoto.reader import SubnotoReader
 from tests.providers import inside
 
@@ -48,6 +50,7 @@ def reader(emulator: Emulator, order: Any = "asc", hint: Any = None, **span: Any
         skew=120_000_000,
         now=inside.NOW_MICROS,
         facts=span.get("facts", Facts(lambda: 0)),
+        places=span.get("places", Places()),
     )
 
 
@@ -133,3 +136,27 @@ async def test_bad_rows_keep_their_place_and_are_counted() -> None:
     emulator.faults.answer(200, body=f'{{"logs": [{rows}], "totalCount": 3}}'.encode())
     batch = await reader(emulator).read(10, 10)
     assert ([record.provider_type for record in batch.records], batch.bad_records) == (["X", "Y"], 1)
+
+
+async def test_a_place_that_was_found_is_not_looked_for_again() -> None:
+    """A first page, then the same again: what is left to ask for is the records. A log that has moved since, or was
+    mistaken for another, is read as rightly as without."""
+    emulator, places = emulator_of(5_000, step=60_000), Places()
+    start = BASE + 40 * 3600 * SECOND
+    span = {"since": start, "places": places, "order": "asc"}
+
+    async def first_page() -> list[int]:
+        batch = await reader(emulator, **span).read(100, 64)
+        return [record.event().data["n"] for record in batch.records][:100]
+
+    found = []
+    for _ in range(2):
+        emulator.calls.reset()
+        assert await first_page() == list(range(2_400, 2_500))
+        found.append(emulator.calls.total)
+    assert found[1] <= 4 < found[0]
+    emulator.history.delete_oldest(1_000)
+    assert await first_page() == list(range(2_400, 2_500))
+    places.note(LogQuery("envelope"), start, [3_900, 5], ascending=True)
+    assert await first_page() == list(range(2_400, 2_500))
+    assert emulator.calls.refused == []
