@@ -135,9 +135,13 @@ def _has_links(value: Any, linked: bool) -> bool:
     """Whether `_without_links` would leave anything out; quicker than it is."""
     if isinstance(value, dict):
         for name, item in value.items():
-            kind = _kind_of(str(name))
-            inside = linked or kind == _HOLDER
-            if (kind and _is_secret(kind, inside)) or (isinstance(item, _CONTAINERS) and _has_links(item, inside)):
+            inside = linked
+            if kind := _kind_of(name if isinstance(name, str) else str(name)):
+                inside = linked or kind == _HOLDER
+                if _is_secret(kind, inside):
+                    return True
+            # Most are texts.
+            if not isinstance(item, str) and isinstance(item, _CONTAINERS) and _has_links(item, inside):
                 return True
         return False
     return isinstance(value, _CONTAINERS) and any(_has_links(item, linked) for item in value)
