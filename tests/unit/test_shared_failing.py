@@ -197,13 +197,14 @@ async def test_keys_of_another_kind_are_removed(valkey: Valkey, state: RedisStat
 async def test_a_caller_who_goes_away_leaves_a_working_connection(valkey: Valkey, watch: SharedWatch) -> None:
     state = RedisState(valkey.url(), watch)
     await works(state)
-    tasks = [asyncio.create_task(state.get("a")) for _ in range(200)]
+    # More than there are connections, and few enough to have their turn in time on a busy machine.
+    tasks = [asyncio.create_task(state.get("a")) for _ in range(60)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
     found = await asyncio.gather(*tasks, return_exceptions=True)
     values = [held.value for held in found[1::2] if held is not None and not isinstance(held, BaseException)]
-    assert values == [b"value"] * 100
+    assert values == [b"value"] * 30
     assert watch.errors == []
     await state.aclose()
 
