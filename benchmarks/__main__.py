@@ -28,7 +28,6 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="a tiny budget: shows that it works, and measures nothing")
     parser.add_argument("--no-peers", action="store_true", help="bulk: only the gateway")
-    parser.add_argument("--million", action="store_true", help="bulk: the memory of a million events (minutes)")
     parser.add_argument(
         "--write", type=Path, metavar="PAGE", help="replace the measured section of this page, and the figures"
     )
@@ -36,7 +35,7 @@ def main() -> None:
     parts: dict[str, Callable[[], Report]] = {
         "normalize": lambda: normalize.measure(quick=given.quick),
         "pages": lambda: pages.measure(quick=given.quick),
-        "bulk": lambda: bulk.measure(quick=given.quick, million=given.million, peers=not given.no_peers),
+        "bulk": lambda: bulk.measure(quick=given.quick, peers=not given.no_peers),
         "memory": lambda: memory.measure(quick=given.quick),
         "latency": lambda: latency.measure(quick=given.quick),
         "hot": lambda: hot.measure(quick=given.quick),

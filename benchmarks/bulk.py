@@ -136,13 +136,13 @@ def race(provider: str, events: int) -> Iterator[Race]:
         yield Race(account, mock, Path(folder), gateway)
 
 
-def measure(*, quick: bool, million: bool = False, peers: bool = True) -> Report:
+def measure(*, quick: bool, peers: bool = True) -> Report:
     report = Report("Bulk: all events of a window")
     rounds = 1 if quick else 3
     for provider, events in (("taktikal", 100_000), ("subnoto", 20_000)):
         with race(provider, 2_000 if quick else events) as one:
             _compare(report, one, rounds, peers)
-    _memory(report, (1_000, 5_000) if quick else (100_000, 1_000_000) if million else (20_000, 200_000))
+    _memory(report, (1_000, 5_000) if quick else (100_000, 1_000_000))
     return report
 
 
