@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.cli import Served, served
 from tests.e2e.facts import Fact, facts
 from tests.e2e.filtering import filtering_world
+from tests.valkey import Valkey, serving_valkey
 from tests.worlds import World
 
 
@@ -23,6 +24,12 @@ def cli_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def way(request: pytest.FixtureRequest, cli_world: Served) -> dict[str, str]:
     """The variables of either way to the events."""
     return dict(getattr(cli_world, request.param))
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    with serving_valkey() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

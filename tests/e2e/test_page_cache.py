@@ -22,18 +22,12 @@ from app.providers.taktikal import PROVIDER as TAKTIKAL
 from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import scrape
 from tests.e2e.replicas import replicas, settled
-from tests.valkey import Valkey, serving_valkey
+from tests.valkey import Valkey
 from tests.worlds import ANYONE, SECRET, World, any_limit, ask, describe, micros, served_world, walk, world
 
 pytestmark = pytest.mark.anyio
 
 DAY = 86_400 * SECOND
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with serving_valkey() as server:
-        yield server
 
 
 @pytest.fixture

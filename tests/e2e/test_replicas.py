@@ -26,12 +26,6 @@ pytestmark = pytest.mark.anyio
 DAY = 86_400_000_000
 
 
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with serving_valkey() as server:
-        yield server
-
-
 @pytest.fixture
 def empty(valkey: Valkey) -> Valkey:
     valkey.flush()

@@ -8,18 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.browser import Watched, chromium, needs_chromium, opened, playwright
+from tests.e2e.browser import Watched, chromium_of_this_file, needs_chromium, opened, playwright
 from tests.e2e.process import serving
 
 SCREENSHOT = Path(__file__).parents[2] / "docs" / "images" / "swagger-ui.png"
 
 pytestmark = needs_chromium
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    with chromium() as found:
-        yield found
+browser = chromium_of_this_file
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,13 @@ import pytest
 from app.providers.subnoto import emulator as subnoto_emulator
 from app.providers.taktikal import emulator as taktikal_emulator
 from app.sandbox.serving import serve
-from tests.e2e.browser import Watched, chromium, needs_chromium, opened, playwright
+from tests.e2e.browser import Watched, chromium_of_this_file, needs_chromium, opened, playwright
 from tests.e2e.faulty import Rewritten
 from tests.e2e.process import serving
 
 pytestmark = needs_chromium
+
+browser = chromium_of_this_file
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 HOSTILE = (
@@ -33,12 +35,6 @@ HOSTILE = (
     "👩‍👩‍👧‍👦 " + "long" * 80,
 )
 PERSONAL = re.compile(r"name|title|mail|reason|description", re.IGNORECASE)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

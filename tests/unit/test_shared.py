@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from limits import parse
@@ -13,33 +12,12 @@ from app.providers.circuit import Bulletin
 from app.providers.sealing import Sealing
 from app.providers.shared import Shared, SharedState
 from app.providers.shared_memory import MemoryState
-from app.providers.shared_redis import RedisState
-from tests.unit.shared_watch import SharedWatch
-from tests.valkey import Valkey, serving_valkey
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "a secret of at least thirty-two characters"
 OPEN = Bulletin(3, False, 0.0, 30.0, 5)
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with serving_valkey() as server:
-        yield server
-
-
-@pytest.fixture(params=["memory", "valkey"])
-async def state(request: pytest.FixtureRequest) -> AsyncIterator[SharedState]:
-    if request.param == "memory":
-        yield MemoryState()
-        return
-    valkey: Valkey = request.getfixturevalue("valkey")
-    valkey.flush()
-    found = RedisState(valkey.url(), SharedWatch())
-    yield found
-    await found.aclose()
 
 
 # ---- values ------------------------------------------------------------------------------------------------------

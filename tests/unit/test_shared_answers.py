@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from app.providers.shared_memory import MemoryState
 from app.providers.shared_redis import RedisState
 from app.sandbox.instruments import utc_now
 from tests.unit.shared_watch import SharedWatch
-from tests.valkey import Valkey, serving_valkey
+from tests.valkey import Valkey
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -62,24 +62,6 @@ class Provider:
 
 def reader(seconds: float = 30, kept_will_do: bool = True) -> Spent:
     return Spent(deadline=time.monotonic() + seconds, kept_will_do=kept_will_do)
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with serving_valkey() as server:
-        yield server
-
-
-@pytest.fixture(params=["memory", "valkey"])
-async def state(request: pytest.FixtureRequest) -> AsyncIterator[SharedState]:
-    if request.param == "memory":
-        yield MemoryState()
-        return
-    valkey: Valkey = request.getfixturevalue("valkey")
-    valkey.flush()
-    found = RedisState(valkey.url(), SharedWatch())
-    yield found
-    await found.aclose()
 
 
 async def begun(provider: Provider, count: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -22,7 +22,7 @@ from app.providers.shared import Shared, SharedState, SharedStateDown
 from app.providers.shared_memory import MemoryState
 from app.providers.shared_redis import RedisState
 from tests.unit.shared_watch import SharedWatch
-from tests.valkey import Valkey, serving_valkey
+from tests.valkey import Valkey
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -75,27 +75,9 @@ class Replicated:
         return [replica.health().circuit for replica in self.replicas]
 
 
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with serving_valkey() as server:
-        yield server
-
-
 @pytest.fixture
 def timer() -> Timer:
     return Timer()
-
-
-@pytest.fixture(params=["memory", "valkey"])
-async def state(request: pytest.FixtureRequest, timer: Timer) -> AsyncIterator[SharedState]:
-    if request.param == "memory":
-        yield MemoryState(timer)
-        return
-    valkey: Valkey = request.getfixturevalue("valkey")
-    valkey.flush()
-    found = RedisState(valkey.url(), SharedWatch())
-    yield found
-    await found.aclose()
 
 
 async def test_a_pause_that_one_was_told_holds_for_all(state: SharedState, timer: Timer) -> None:
