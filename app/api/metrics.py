@@ -39,7 +39,9 @@ class Metrics(NoObserver):
         if not os.environ.get(MULTIPROCESS_VARIABLE):
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
-        build = Gauge("gateway_build_info", "1, with the version.", ["version"], registry=registry)
+        build = Gauge(
+            "gateway_build_info", "1, with the version.", ["version"], multiprocess_mode="livemax", registry=registry
+        )
         build.labels(version("audit-gateway")).set(1)
         self._requests = Counter(
             "gateway_requests", "Requests answered; status hung_up: the caller went away.",

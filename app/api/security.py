@@ -72,7 +72,7 @@ def requires(scope: str) -> Callable[[Request], Awaitable[Caller]]:
 def require_scope(caller: Caller, scope: str) -> None:
     """Raises Forbidden naming the scope that the caller's key lacks."""
     if not caller.may(scope):
-        raise Forbidden(f"This call needs the scope {scope}, which the API key {caller.name} does not have.")
+        raise Forbidden(f"This call needs the scope {scope}, which {caller.name} does not have.")
 
 
 def require_loopback(host: str) -> None:

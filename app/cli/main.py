@@ -19,7 +19,6 @@ from app.domain.errors import ConfigurationError
 
 cli = typer.Typer(
     name="audit-gateway",
-    help="One feed of audit events over several e-signature accounts.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they print local variables, and so secrets
     # --envelope_id, as the API has it, is --envelope-id too.
@@ -30,6 +29,23 @@ cli = typer.Typer(
 )
 keys = typer.Typer(help="API keys of the gateway's callers.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("audit-gateway"))
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One feed of audit events over several e-signature accounts."""
 
 
 @cli.command()

@@ -176,11 +176,21 @@ def _serve_alone(listener: socket.socket, config: BoundedConfig, greeting: str) 
     return 0 if server.started else 1
 
 
+class _Workers(Multiprocess):
+    """Lets go of the listener when the workers are told to stop: while this process holds it, too, callers who come
+    after the last of them are put in a queue that nobody serves, and cut off in the end."""
+
+    def terminate_all(self) -> None:
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
 def _serve_with_workers(listener: socket.socket, config: BoundedConfig, greeting: str) -> int:
     # Listening already here: callers wait in the queue for the first worker and are not refused.
     listener.listen(2048)
     print(greeting, flush=True)
-    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor = _Workers(config, sockets=[listener])
     supervisor.run()
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
 

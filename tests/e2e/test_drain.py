@@ -23,6 +23,16 @@ def until_status(url: str, status: int) -> None:
     raise AssertionError(f"{url} never answered {status}")
 
 
+def is_refused(url: str) -> bool:
+    try:
+        httpx.get(url, timeout=1)
+    except httpx.ConnectError:
+        return True
+    except httpx.TransportError:
+        pass  # among the last that were let in
+    return False
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, workers: str) -> None:
     with served_world(None, EmulatorOptions(events=20)) as world:
@@ -30,7 +40,7 @@ def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, worke
         settings = {**world.env, "GATEWAY_AUTH": "off", "GATEWAY_DRAIN": "1.5"}
         with serving("--workers", workers, cwd=tmp_path, env=settings) as gateway, ThreadPoolExecutor(2) as pool:
             until_status(f"{gateway.url}/health/ready", 200)
-            world.subnoto.faults.hang(4)
+            world.subnoto.faults.hang(6)
             slow = pool.submit(httpx.get, f"{gateway.url}/events?since=2001-01-01", timeout=30)
             while not world.calls():
                 time.sleep(0.01)
@@ -38,6 +48,8 @@ def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, worke
             until_status(f"{gateway.url}/health/ready", 503)
             assert httpx.get(f"{gateway.url}/health/live").status_code == 200
             assert httpx.get(f"{gateway.url}/event-types").status_code == 200, "who has not heard yet is still served"
+            while not is_refused(f"{gateway.url}/health/live"):
+                assert not slow.done(), "who comes after the drain is refused at once, not put in a queue"
             answer = slow.result()
             assert gateway.process.wait(timeout=30) == 0
             gateway.code = 0
