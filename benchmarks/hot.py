@@ -34,12 +34,13 @@ def measure(*, quick: bool) -> Report:
         first = gateway.get(page)
         assert len(first["data"]) == 100
         upstream = next(call for call in mock.calls() if re.search(r"activity\?", call) and "ProcessKey" not in call)
-        with serving.stock(mock.url) as stock:
+        with serving.stock(mock.url) as stock, serving.uvicorn("benchmarks.bare:app") as bare:
             contenders: dict[str, Callable[[], Load]] = {
                 "the same page": lambda: load(gateway, [page], connections=CALLERS, seconds=seconds),
                 "the same total": lambda: load(gateway, [total], connections=CALLERS, seconds=seconds),
                 "stock, page": lambda: load(stock, [upstream], connections=CALLERS, seconds=seconds),
                 "stock, total": lambda: load(stock, [_total(upstream)], connections=CALLERS, seconds=seconds),
+                "a route that asks nobody": lambda: load(bare, ["/"], connections=CALLERS, seconds=seconds),
             }
             found, _ = compare(contenders, rounds)
         mock.calls()
@@ -50,6 +51,7 @@ def measure(*, quick: bool) -> Report:
     ratios = {
         "the same page": found.ratio("the same page", "stock, page"),
         "the same total": found.ratio("the same total", "stock, total"),
+        "a route that asks nobody": found.ratio("a route that asks nobody", "stock, page"),
     }
     report.table(
         ["32 in flight", "answers/s", "of the stock pass-through's"],
