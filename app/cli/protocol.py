@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
+from app.cli.coalescing import CoalescingTransport
 
 _log = structlog.get_logger("gateway.connection")
 
@@ -39,7 +40,7 @@ class BoundedProtocol(H11Protocol):
     _stalled_at = 0  #: bytes that waited when the stall timer was set
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
