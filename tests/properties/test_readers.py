@@ -144,7 +144,7 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
         "http://emulator", CommonSettings(), name="s", transport=httpx.ASGITransport(app=emulator.app),
         headers={"authorization": f"Bearer {keys}"},
     )  # fmt: skip
-    client, facts, found = SubnotoClient(http), SubnotoFacts(lambda: 0), Places()
+    client, facts, found = SubnotoClient(http), SubnotoFacts(lambda: 0), Places(log.skew * 1000)
     clock = (NOW - EPOCH) // timedelta(microseconds=1)
 
     def make(span: Span, spent: Spent) -> Reader:

@@ -10,23 +10,29 @@ from __future__ import annotations
 from cachetools import LRUCache
 
 from app.domain.times import SECOND
-from app.providers.subnoto.client import LogQuery
+from app.providers.subnoto.client import PAGE_SIZE, LogQuery
 
 _MOST = 1024  #: places
-_NEAR = 3600 * SECOND  #: µs; times in the same hour share a place
+_HOUR = 3600 * SECOND
 
 
 class Places:
-    """Of one account, in this process. Times in µs since the epoch."""
+    """Of one account, in this process: the latest of each hour. Times and `skew` in µs."""
 
-    def __init__(self) -> None:
-        self._known: LRUCache[tuple[LogQuery, bool, int], list[int]] = LRUCache(_MOST)
+    def __init__(self, skew: int) -> None:
+        self._skew = skew
+        self._known: LRUCache[tuple[LogQuery, bool, int], tuple[int, list[int]]] = LRUCache(_MOST)
 
     def near(self, query: LogQuery, start: int, *, ascending: bool) -> list[int] | None:
-        """A hint for `PositionWalk`, if there is one."""
-        return self._known.get((query, ascending, start // _NEAR))
+        """A hint for a `PositionWalk` from `start`; None where no place is known that is likely to be less than a page
+        away: to read at a wrong one costs more calls than to search."""
+        start_then, hint = self._known.get((query, ascending, start // _HOUR), (start, None))
+        if hint is None:
+            return None
+        rows_a_skew = max(1, hint[1])
+        return hint if abs(start - start_then) * rows_a_skew <= self._skew * PAGE_SIZE else None
 
     def note(self, query: LogQuery, start: int, hint: list[int] | None, *, ascending: bool) -> None:
-        """`hint` is what a walk from `start` has found; None: nothing."""
+        """`hint` is what a walk from `start` has found (`PositionWalk.hint_at`); None: nothing."""
         if hint is not None:
-            self._known[(query, ascending, start // _NEAR)] = hint
+            self._known[query, ascending, start // _HOUR] = start, hint

@@ -62,7 +62,7 @@ class SubnotoSource:
         self.settle = common.settle
         self._settings = settings
         self._clock = common.clock or (lambda: time.time_ns() // 1000)
-        self._facts, self._places = Facts(self._clock), Places()
+        self._facts, self._places = Facts(self._clock), Places(int(settings.skew * SECOND))
         self._tunnel = _open_tunnel(settings, common) if settings.transport == "tunnel" else None
         self._http = ProviderHttp(
             settings.base_url,

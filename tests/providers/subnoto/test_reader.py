@@ -20,6 +20,7 @@ from tests.providers import inside
 
 pytestmark = pytest.mark.anyio
 BASE = inside.NOW_MICROS - 20 * inside.DAY
+SKEW = 120 * SECOND
 ENVELOPE = "8f2f1d5e-3b0e-4a2c-9b3e-0f6d1c2b3a40"
 
 
@@ -47,10 +48,10 @@ def reader(emulator: Emulator, order: Any = "asc", hint: Any = None, **span: Any
         Span(span.get("query", Query(order=order)), since, until, position, hint),
         Spent(),
         source="s",
-        skew=120_000_000,
+        skew=SKEW,
         now=inside.NOW_MICROS,
         facts=span.get("facts", Facts(lambda: 0)),
-        places=span.get("places", Places()),
+        places=span.get("places", Places(SKEW)),
     )
 
 
@@ -141,7 +142,7 @@ async def test_bad_rows_keep_their_place_and_are_counted() -> None:
 async def test_a_place_that_was_found_is_not_looked_for_again() -> None:
     """A first page, then the same again: what is left to ask for is the records. A log that has moved since, or was
     mistaken for another, is read as rightly as without."""
-    emulator, places = emulator_of(5_000, step=60_000), Places()
+    emulator, places = emulator_of(5_000, step=60_000), Places(SKEW)
     start = BASE + 40 * 3600 * SECOND
     span = {"since": start, "places": places, "order": "asc"}
 
@@ -160,3 +161,16 @@ async def test_a_place_that_was_found_is_not_looked_for_again() -> None:
     places.note(LogQuery("envelope"), start, [3_900, 5], ascending=True)
     assert await first_page() == list(range(2_400, 2_500))
     assert emulator.calls.refused == []
+
+
+def test_only_a_place_that_is_likely_to_be_within_a_page_is_a_hint() -> None:
+    places, query, start = Places(SKEW), LogQuery("envelope"), 10 * 3600 * SECOND
+    places.note(query, start, [700, 10], ascending=True)
+    assert places.near(query, start, ascending=True) == [700, 10]
+    assert places.near(query, start + 5 * SKEW, ascending=True) == [700, 10], "50 rows on"
+    assert places.near(query, start + 5 * SKEW + 1, ascending=True) is None
+    assert places.near(query, start - 1, ascending=True) is None, "another hour"
+    assert places.near(query, start, ascending=False) is None
+    assert places.near(LogQuery("team"), start, ascending=True) is None
+    places.note(query, start, None, ascending=True)
+    assert places.near(query, start, ascending=True) == [700, 10]
