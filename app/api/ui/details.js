@@ -30,7 +30,8 @@ export class Details {
     this._dialog.addEventListener("click", (event) => event.target === this._dialog && this._dialog.close());
   }
 
-  open(event) {
+  /** `opener`: the control that gets the focus when the dialog closes. A click with the mouse may have left it nowhere. */
+  open(event, opener) {
     const raw = el("div", { class: "raw", "aria-live": "polite" });
     const button = el(
       "button",
@@ -56,8 +57,16 @@ export class Details {
       button,
       raw,
     );
+    opener.focus({ preventScroll: true });
     this._dialog.showModal();
     byId("details-body").scrollTop = 0;
+  }
+
+  /** Closes, and keeps nothing of the event. */
+  forget() {
+    this._dialog.close();
+    byId("details-title").replaceChildren();
+    byId("details-body").replaceChildren();
   }
 
   async _showRaw(event, place, button) {

@@ -70,8 +70,15 @@ export class FilterForm {
     return errors.filter((error) => !placed.includes(error));
   }
 
+  /** Drops what the gateway said: suggestions and remedies. What the reader chose stays. */
+  forget() {
+    this._form.querySelectorAll("datalist").forEach((list) => list.replaceChildren());
+    this.clearErrors();
+  }
+
   clearErrors() {
     for (const [name, { input }] of this._controls) {
+      byId(`${name}-error`).replaceChildren();
       byId(`${name}-error`).hidden = true;
       input.removeAttribute("aria-invalid");
     }

@@ -12,7 +12,7 @@ const COLUMNS = ["Time", "What", "Envelope", "Done by", "Recipient", "Outcome", 
 const OUTCOMES = { success: "Success", failure: "Failure" };
 
 export class EventList {
-  /** `onOpen(event)`: the reader wants all of it. */
+  /** `onOpen(event, opener)`: the reader wants all of it; `opener`: the row's button. */
   constructor(onOpen) {
     this._onOpen = onOpen;
     this._grid = byId("grid");
@@ -74,7 +74,7 @@ export class EventList {
     const cell = (name, ...children) => el("span", { role: "gridcell", class: name }, ...children);
     const open = (click) => {
       // A link keeps its own meaning, and so does marking text with the mouse.
-      if (!click.target.closest("a") && !getSelection().toString()) this._onOpen(event);
+      if (!click.target.closest("a") && !getSelection().toString()) this._onOpen(event, pick(click.currentTarget));
     };
     return el(
       "div",

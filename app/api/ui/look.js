@@ -15,7 +15,7 @@ const EMPTY = 5; // empty pages in a row that are gone through unasked
 const NEAR = 600; // px from the end of the list, where the next page is asked for
 
 export class Look {
-  /** `read(path, pairs, signal)` asks the API; `onKeyProblem(problem)`: the key is no good; `onOpen(event)`. */
+  /** `read(path, pairs, signal)` asks the API; `onKeyProblem(problem)`: the key is no good; `onOpen(event, opener)`. */
   constructor(read, onKeyProblem, onOpen) {
     this._read = read;
     this._onKeyProblem = onKeyProblem;
@@ -34,16 +34,21 @@ export class Look {
   /** Shows what the address's `fragment` asks for, anew. */
   async show(fragment) {
     const pairs = fromFragment(fragment);
-    this._walk?.stop();
+    this._clear();
     this._form.write(pairs);
-    this._list.clear();
-    this._timeline.show([], [0, 0]);
     this._walk = new Walk((query, signal) => this._read("events", query, signal), toQuery(pairs, new Date()), PAGE);
     this._fragment = fragment;
     this._empty = 0;
-    byId("load-more").hidden = true;
-    byId("look-tools").hidden = true;
     await this._more();
+  }
+
+  /** Takes everything off the page that the gateway answered, and shows nothing until `show`. */
+  forget() {
+    this._clear();
+    this._walk = null;
+    this._known.clear();
+    this._form.forget();
+    this._busy(false);
   }
 
   /** Whether `fragment` is what is shown, and worked. */
@@ -68,6 +73,15 @@ export class Look {
     // The same filters again mean: look anew, up to now.
     if (fragment === location.hash) return this.show(fragment);
     location.hash = fragment;
+  }
+
+  _clear() {
+    this._walk?.stop();
+    this._list.clear();
+    this._timeline.clear();
+    byId("load-more").hidden = true;
+    byId("look-tools").hidden = true;
+    for (const place of ["count", "scanned", "look-notices", "list-notices"]) byId(place).replaceChildren();
   }
 
   async _more() {

@@ -8,6 +8,7 @@ import { Look } from "./look.js";
 import { Tale } from "./tale.js";
 
 const key = new Key(() => {
+  forget(); // first of all: another key may see less
   start();
   route();
 });
@@ -19,8 +20,8 @@ const refuse = (problem) =>
       ? problem.message
       : "The gateway does not take this key. Is it whole, and has it not expired?",
   );
-const look = new Look(read, refuse, (event) => details.open(event));
-const tale = new Tale(read, refuse, (event) => details.open(event));
+const look = new Look(read, refuse, (event, opener) => details.open(event, opener));
+const tale = new Tale(read, refuse, (event, opener) => details.open(event, opener));
 const back = { fragment: "", scroll: 0, focus: null }; // where the reader was in the look
 
 /** `#envelope=…` is that envelope's story; anything else are filters of the look. */
@@ -54,11 +55,22 @@ function toStory(envelope, source) {
 /** What the fields of the form may suggest. Without it they still work. */
 async function start() {
   if (key.missing) return;
+  const asked = key.value;
   try {
-    look.suggestTypes(await read("event-types", []));
+    const types = await read("event-types", []);
+    if (asked === key.value) look.suggestTypes(types);
   } catch {
-    // The look itself meets the same problem, and shows it.
+    // The look, or the story, meets the same problem, and shows it.
   }
+}
+
+/** Takes everything off the page that the gateway answered so far. */
+function forget() {
+  details.forget();
+  look.forget();
+  tale.forget();
+  back.scroll = 0;
+  back.focus = null;
 }
 
 /** The browser restores the scroll only for pages that are there at once. */

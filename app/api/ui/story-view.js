@@ -15,7 +15,7 @@ const STATUS = {
 };
 const PAUSE = 3_600_000_000; // µs after which a wait is worth a line of its own
 
-/** `onOpen(event)`: the reader wants all of a step's event. */
+/** `onOpen(event, opener)`: the reader wants all of a step's event; `opener`: the step's button. */
 export function showStory(story, onOpen) {
   const { envelope } = story;
   const [group, status] = STATUS[story.status];
@@ -195,7 +195,7 @@ function stepItem(step, isFirst, onOpen) {
         class: "quiet",
         "aria-haspopup": "dialog",
         "aria-label": `Details of the step at ${clockOf(event.occurred_at)}`,
-        click: () => onOpen(event),
+        click: (click) => onOpen(event, click.currentTarget),
       },
       "Details",
     ),

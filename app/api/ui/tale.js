@@ -33,18 +33,26 @@ export class Tale {
     await this._readAll(walk);
   }
 
+  /** Takes everything off the page that the gateway answered, and shows nothing until `show`. */
+  forget() {
+    this._walk?.stop();
+    this._walk = null;
+    for (const place of ["story-title", "story-body", "story-said"]) byId(place).replaceChildren();
+    byId("story-tools").hidden = true;
+  }
+
   async _readAll(walk) {
     this._say("Reading …");
     try {
       do {
         await walk.next();
+        if (walk !== this._walk) return;
         this._say(`Reading … ${walk.events.length} events`);
       } while (!walk.ended);
     } catch (problem) {
       if (walk === this._walk && problem.name !== "AbortError") this._fail(walk, problem);
       return;
     }
-    if (walk !== this._walk) return;
     if (!walk.events.length) return this._say("No source knows an envelope with this id, or it has no events.");
     this._say("");
     byId("story-tools").hidden = false;

@@ -1,15 +1,12 @@
 /** The timeline: a lane of stacked bars for every source, which shows gaps and bursts at a glance. */
 
-import { binned, extremes, marked } from "./bins.js";
+import { binned, extremes } from "./bins.js";
 import { byId, el, svg } from "./dom.js";
 import { GROUPS, glyph } from "./groups.js";
-import { durationOf, markOf, spanOf } from "./times.js";
+import { AXIS, HEAD, LANE, axis, lane, patterns } from "./timeline-ground.js";
+import { durationOf, spanOf } from "./times.js";
 
-const LANE = 64; // px
-const HEAD = 18;
-const AXIS = 22;
 const BIN = 14; // px a bin should have at least
-const MARK = 76; // px a mark on the axis needs
 
 export class Timeline {
   /** `onChoose(bin)`: the reader wants to see the events of this bin. */
@@ -33,6 +30,16 @@ export class Timeline {
     this._events = events;
     this._span = span;
     this._schedule();
+  }
+
+  /** Shows nothing. */
+  clear() {
+    this._events = [];
+    this._current = null;
+    this._hideTip();
+    byId("timeline").hidden = true;
+    byId("timeline-summary").textContent = "";
+    for (const place of [this._box, this._tip, byId("timeline-rows")]) place.replaceChildren();
   }
 
   _schedule() {
@@ -210,42 +217,4 @@ function counts(bin) {
   return GROUPS.filter((group) => bin.byGroup.has(group))
     .map((group) => `${bin.byGroup.get(group)} ${group.title.toLowerCase()}`)
     .join("; ");
-}
-
-function patterns() {
-  return svg(
-    "defs",
-    {},
-    GROUPS.filter((group) => group.pattern).map((group) =>
-      svg(
-        "pattern",
-        { id: `pattern-${group.id}`, width: 6, height: 6, patternUnits: "userSpaceOnUse" },
-        svg("path", { d: group.pattern, class: "pattern" }),
-      ),
-    ),
-  );
-}
-
-function lane(source, place, width) {
-  const base = (place + 1) * LANE + 0.5;
-  const short = source.length > 40 ? `${source.slice(0, 39)}…` : source;
-  return [
-    svg("line", { class: "ground", x1: 0, x2: width, y1: base, y2: base }),
-    svg("text", { class: "lane", x: 0, y: base - LANE + 14, "aria-hidden": "true" }, short),
-  ];
-}
-
-function axis(chart, x, width, height) {
-  const marks = marked(chart, MARK / x).filter((number) => number * x < width - 40);
-  return svg(
-    "g",
-    { "aria-hidden": "true" },
-    marks.map((number) => {
-      const at = number * x + 0.5;
-      return [
-        svg("line", { class: "mark", x1: at, x2: at, y1: 0, y2: height - AXIS + 5 }),
-        svg("text", { class: "mark", x: at + 3, y: height - 6 }, markOf(chart.from + number * chart.step, chart.step)),
-      ];
-    }),
-  );
 }
