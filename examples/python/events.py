@@ -20,16 +20,19 @@ Filters = list[tuple[str, Any]]
 
 def get(gateway: httpx.Client, path: str, params: Filters) -> Any:
     for left in reversed(range(TRIES)):
-        answer = gateway.get(path, params=params)
+        try:
+            answer = gateway.get(path, params=params)
+            found = answer.json()
+        except (httpx.RequestError, ValueError) as error:  # ValueError: what answers is something else
+            sys.exit(f"no answer from {gateway.base_url}: {error}")
         if answer.status_code not in (429, 503) or not left:
             break
         # Too many calls, or a source that is down: the gateway says after how many seconds to ask again.
         time.sleep(int(answer.headers["Retry-After"]))
     if answer.is_error:
         # 401: no such key. 422: a parameter is wrong, and `detail` says which and why.
-        problem = answer.json()
-        sys.exit(f"{problem['status']} {problem['code']}: {problem['detail']}")
-    return answer.json()
+        sys.exit(f"{found['status']} {found['code']}: {found['detail']}")
+    return found
 
 
 def events(gateway: httpx.Client, filters: Filters) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 python follow.py trail.ndjson since=2026-05-01      # the first time: from there on; later it goes on by itself
 """
 
+import http.client
 import json
 import os
 import sys
@@ -16,22 +17,27 @@ from typing import Any
 TRIES = 5
 
 
+def call(request: urllib.request.Request) -> Any:
+    try:
+        return urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        return error  # which is an answer, too
+
+
 def get(path: str, params: list[tuple[str, str]]) -> Any:
-    request = urllib.request.Request(
-        f"{os.environ['GATEWAY_URL']}{path}?{urllib.parse.urlencode(params)}",
-        headers={"Authorization": f"Bearer {os.environ['GATEWAY_KEY']}"},
-    )
+    url = f"{os.environ['GATEWAY_URL']}{path}?{urllib.parse.urlencode(params)}"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {os.environ['GATEWAY_KEY']}"})
     for left in reversed(range(TRIES)):
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code in (429, 503) and left:
-                    time.sleep(int(error.headers["Retry-After"]))
-                    continue
-                problem = json.load(error)
-            sys.exit(f"{problem['status']} {problem['code']}: {problem['detail']}")
+            with call(request) as answer:
+                found = json.load(answer)
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: what answers is something else
+            sys.exit(f"no answer from {os.environ['GATEWAY_URL']}: {error}")
+        if answer.status == 200:
+            return found
+        if answer.status not in (429, 503) or not left:
+            sys.exit(f"{found['status']} {found['code']}: {found['detail']}")
+        time.sleep(int(answer.headers["Retry-After"]))
 
 
 def main(trail: str, *given: str) -> None:

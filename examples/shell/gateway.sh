@@ -14,8 +14,10 @@ get() {
   # goes to a file: there, a second try replaces what came of the first.
   printf 'header = "Authorization: Bearer %s"\n' "$GATEWAY_KEY" |
     curl --config - --silent --get --retry 4 --fail-with-body --output "$answer" "$@" "$GATEWAY_URL$path" || {
-    # 401: no such key. 422: a parameter is wrong, and `detail` says which and why.
-    jq --raw-output '"\(.status) \(.code): \(.detail)"' "$answer" >&2 || echo "no answer from $GATEWAY_URL" >&2
+    # 401: no such key. 422: a parameter is wrong, and `detail` says which and why. jq is content with no input at all,
+    # so that an answer which never came must be looked for.
+    { [ -s "$answer" ] && jq --raw-output '"\(.status) \(.code): \(.detail)"' "$answer" >&2 2>/dev/null; } ||
+      echo "no answer from $GATEWAY_URL" >&2
     exit 1
   }
   cat "$answer"

@@ -11,12 +11,24 @@ export function filters(given: string[]): [string, string][] {
   return given.map((one) => [one.split("=", 1)[0]!, one.slice(one.indexOf("=") + 1)]);
 }
 
+function fail(sentence: string): never {
+  console.error(sentence);
+  process.exit(1);
+}
+
+async function call(url: string, authorization: string): Promise<{ answer: Response; body: unknown }> {
+  const answer = await fetch(url, { headers: { Authorization: authorization } });
+  return { answer, body: await answer.json() };
+}
+
 export async function get<Answer>(path: string, params: [string, string][] = []): Promise<Answer> {
   const { GATEWAY_URL, GATEWAY_KEY } = process.env;
   const url = `${GATEWAY_URL}${path}?${new URLSearchParams(params)}`;
   for (let left = tries - 1; ; left--) {
-    const answer = await fetch(url, { headers: { Authorization: `Bearer ${GATEWAY_KEY}` } });
-    if (answer.ok) return (await answer.json()) as Answer;
+    const { answer, body } = await call(url, `Bearer ${GATEWAY_KEY}`).catch((error: Error) =>
+      fail(`no answer from ${GATEWAY_URL}: ${error.cause ?? error}`),
+    );
+    if (answer.ok) return body as Answer;
     if ((answer.status === 429 || answer.status === 503) && left > 0) {
       // Too many calls, or a source that is down: the gateway says after how many seconds to ask again.
       const seconds = Number(answer.headers.get("Retry-After"));
@@ -24,8 +36,7 @@ export async function get<Answer>(path: string, params: [string, string][] = [])
       continue;
     }
     // 401: no such key. 422: a parameter is wrong, and `detail` says which and why.
-    const problem = (await answer.json()) as Problem;
-    console.error(`${problem.status} ${problem.code}: ${problem.detail}`);
-    process.exit(1);
+    const problem = body as Problem;
+    fail(`${problem.status} ${problem.code}: ${problem.detail}`);
   }
 }

