@@ -114,6 +114,8 @@ soak: setup ## ten minutes of load and faults; memory, answers and leftovers are
 lock: setup ## resolve the dependencies anew
 	$(BIN)/pip-compile $(LOCK) --all-extras --output-file requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock --only-build-deps --build-deps-for wheel \
+	  --output-file deploy/requirements-build.lock pyproject.toml
 	for extra in otel subnoto-tunnel; do $(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock \
 	  --extra $$extra --output-file deploy/requirements-$$extra.lock pyproject.toml || exit 1; done
 	$(BIN)/pip-compile $(LOCK) --output-file examples/spark/requirements.txt examples/spark/requirements.in

@@ -15,7 +15,9 @@ import yaml
 
 from app.api.metrics import Metrics
 from app.config import OTHER_VARIABLES, Settings
+from app.domain.errors import SourceUnauthorized
 from app.main import create_app
+from app.providers.answers import Answer, error_for
 from app.providers.base import CommonSettings
 from app.providers.registry import find_providers
 from app.providers.subnoto import PROVIDER as SUBNOTO
@@ -194,8 +196,31 @@ def test_secrets_are_named_and_not_held() -> None:
     mounted = [each["secret"]["secretName"] for each in pod()["volumes"] if "secret" in each]
     for name in (*named, *mounted):
         assert f"kubectl create secret generic {name} " in OPERATIONS
-    assert compose()["secrets"] == {"api_keys": {"file": "keys.jsonl"}}
-    assert set((DEPLOY / ".gitignore").read_text().split()) == {"gateway.env", "keys.jsonl"}
+    assert set((DEPLOY / ".gitignore").read_text().split()) == {"gateway.env", "keys/"}
+
+
+def test_the_keys_are_mounted_by_their_folder() -> None:
+    """A file that is mounted as such, or by subPath, is never replaced in the container: no key would go or come."""
+    file = compose()["services"]["gateway"]["environment"]["GATEWAY_API_KEYS_FILE"]
+    (mounted,) = compose()["services"]["gateway"]["volumes"]
+    assert (mounted["type"], mounted["source"], mounted["read_only"]) == ("bind", "./keys", True)
+    assert file == f"{mounted['target']}/keys.jsonl"
+    assert not {"secrets", "configs"} & (compose().keys() | compose()["services"]["gateway"].keys())
+    assert not [mount for mount in pod()["containers"][0]["volumeMounts"] if "subPath" in mount]
+    assert of_kind("ConfigMap")["data"]["GATEWAY_API_KEYS_FILE"] == file
+
+
+def test_the_proxy_of_subnoto_is_started_for_subnoto_alone() -> None:
+    services = compose()["services"]
+    assert {name: each["profiles"] for name, each in services.items() if "profiles" in each} == {
+        "subnoto-proxy": ["subnoto"]
+    }
+    # To depend on what is not started is an error.
+    assert set(services["gateway"]["depends_on"]) == {"valkey"}
+    assert "echo COMPOSE_PROFILES=subnoto > .env" in (DEPLOY / "compose.yaml").read_text()
+    # With an account of Taktikal alone, the proxy's address is of no source.
+    values = services["gateway"]["environment"]
+    assert not SUBNOTO.from_environment(values, CommonSettings())
 
 
 def test_the_disruption_budget_and_the_scaler_are_of_the_gateway() -> None:
@@ -235,6 +260,15 @@ def test_every_metric_of_the_alerts_exists() -> None:
     (full,) = [rule for rule in rules if rule["alert"] == "AuditGatewayFull"]
     assert full["expr"].endswith(f"* {limit}")
     assert "/events" in routes()  # the route label of AuditGatewaySlow
+
+
+def test_the_alert_on_credentials_looks_at_every_status_that_refuses_them() -> None:
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"][0]["rules"]
+    (rule,) = [rule for rule in rules if rule["alert"] == "AuditGatewayCredentialsRefused"]
+    (pattern,) = re.findall(r'outcome=~"([^"]+)"', rule["expr"])
+    answers = {status: error_for(Answer(status, b"", httpx.Headers(), None)).code for status in range(400, 600)}
+    refused = {status for status, code in answers.items() if code == SourceUnauthorized.code}
+    assert refused == {status for status in answers if re.fullmatch(pattern, str(status))}
 
 
 def test_the_scrape_finds_the_pods() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from itertools import pairwise
@@ -17,7 +18,7 @@ from app.config import Settings
 from app.domain.errors import InvalidCursor
 from app.feed import Feed, FeedSettings
 from app.providers.subnoto.emulator import EmulatorOptions
-from tests.e2e.process import environment, serving
+from tests.e2e.process import COMMAND, environment, serving
 from tests.worlds import SECRET, World, ask, micros, walk, world
 
 pytestmark = pytest.mark.anyio
@@ -66,9 +67,24 @@ async def test_another_order_would_lose_cursors() -> None:
             await walk([after, before], since="2001-01-01", limits=17)
 
 
-def test_the_documented_rotation_of_an_api_key(tmp_path: Path) -> None:
+@pytest.fixture(params=["as it is", "mounted"])
+def gateway_command(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """`audit-gateway`; mounted: it sees the folder `keys` at `seen`, read-only, as a container of compose.yaml does."""
+    if request.param == "as it is":
+        return (COMMAND,)
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a mount needs root, and unshare")
+    mount = "mount --bind keys seen && mount -o remount,ro,bind seen"
+    return ("unshare", "--mount", "sh", "-euc", f'{mount}; exec "{COMMAND}" "$@"', "sh")
+
+
+def test_the_documented_rotation_of_an_api_key(tmp_path: Path, gateway_command: tuple[str, ...]) -> None:
     (commands,) = [text for text in blocks() if "keys new" in text]
     first, second = commands.strip().splitlines()
+    header = (ROOT / "deploy" / "compose.yaml").read_text()
+    folder, begin, readable = re.findall(
+        r"^#   ((?:mkdir|audit-gateway|chmod) .*?)(?: {2,}#.*)?$", header, re.MULTILINE
+    )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     def shell(command: str) -> str:
@@ -78,9 +94,16 @@ def test_the_documented_rotation_of_an_api_key(tmp_path: Path) -> None:
         )  # fmt: skip
         return done.stdout.strip()
 
-    old = shell(first.replace("siem-2", "siem"))
-    settings = {"GATEWAY_API_KEYS_FILE": str(tmp_path / "keys.jsonl"), "GATEWAY_CURSOR_SECRET": SECRET}
-    with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env=settings) as gateway:
+    def modes() -> list[int]:
+        return [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("keys", "keys/keys.jsonl")]
+
+    shell(folder)
+    old = shell(begin)
+    shell(readable)
+    (tmp_path / "seen").mkdir()
+    seen = "keys" if gateway_command == (COMMAND,) else "seen"
+    settings = {"GATEWAY_API_KEYS_FILE": f"{seen}/keys.jsonl", "GATEWAY_CURSOR_SECRET": SECRET}
+    with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env=settings, command=gateway_command) as gateway:
 
         def status(key: str) -> int:
             return httpx.get(f"{gateway.url}/events", headers={"Authorization": f"Bearer {key}"}).status_code
@@ -93,6 +116,9 @@ def test_the_documented_rotation_of_an_api_key(tmp_path: Path) -> None:
             if status(old) == 401:
                 break
         assert (status(new), status(old)) == (200, 401)
+        third = shell(first.replace("siem-2", "siem-3"))
+        assert (status(third), status(new), status(old)) == (200, 200, 401)
+        assert modes() == [0o755, 0o644], "the container's user can still read it"
         scrape = httpx.get(f"{gateway.url}/metrics", headers={"Authorization": "Bearer sandbox"}).text
         assert 'gateway_requests_total{method="GET",route="/events",status="401"}' in scrape
     # The audit trail, as the page filters it.
@@ -113,7 +139,7 @@ def test_every_command_of_the_page_is_run_or_needs_what_is_not_here() -> None:
     elsewhere = [text for text in blocks() if re.match(r"(docker|kubectl) ", text)]
     assert len(blocks()) - len(elsewhere) == 3
     # Their files exist, at least.
-    for path in re.findall(r"deploy/[\w./]+\w", OPERATIONS):
+    for path in re.findall(r"deploy/[\w./-]+\w", OPERATIONS):
         assert (ROOT / path).exists(), path
     for page in re.findall(r"\]\(([\w.]+\.md)\)", OPERATIONS):
         assert page == "performance.md" or (ROOT / "docs" / page).exists(), page

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -116,19 +117,41 @@ def test_extras_are_named_when_they_are_missing_and_can_be_added(prefix: Path, t
         assert started_and_stopped(command, tmp_path, env) == [200, 200]
 
 
-def test_an_extra_that_there_is_not_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("extra", ["otle", "build"])
+def test_an_extra_that_there_is_not_is_refused(extra: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        ["deploy/install-runtime", str(tmp_path / "x"), sys.executable, "otle"],
+        ["deploy/install-runtime", str(tmp_path / "x"), sys.executable, extra],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (done.returncode, "no extra otle" in done.stderr) == (2, True)
+    assert (done.returncode, f"no extra {extra}" in done.stderr) == (2, True)
+    assert not (tmp_path / "x").exists()
+
+
+def pins(path: str) -> set[str]:
+    return set(re.findall(r"^[a-z0-9][\w.-]*==[^\s;]+", Path(path).read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+
+def test_nothing_is_installed_but_what_is_locked(prefix: Path) -> None:
+    command = [str(prefix / "bin" / "python"), "-m", "pip", "list", "--format", "freeze", "--disable-pip-version-check"]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    brought = {line for line in listed if line.partition("==")[0] not in ("audit-gateway", "pip", "setuptools")}
+    # pip writes some names with an underscore. A test before this one may have added the extra.
+    locked = pins("requirements.lock") | pins("deploy/requirements-subnoto-tunnel.lock")
+    assert {line.replace("_", "-").lower() for line in brought} <= locked
+    assert not {line for line in brought if line.startswith("hatchling")}
+
+
+def test_the_build_backend_is_locked_and_the_build_asks_no_index() -> None:
+    wanted = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    assert set(wanted) < pins("deploy/requirements-build.lock") <= pins("requirements-dev.lock")
+    installs = re.findall(r"pip install ((?:.*\\\n)*.*)", Path("deploy/install-runtime").read_text(encoding="utf-8"))
+    assert len(installs) == 3
+    for options in installs:
+        assert "--require-hashes --only-binary :all:" in options or "--no-index --no-build-isolation" in options
 
 
 @pytest.mark.parametrize("extra", ["otel", "subnoto-tunnel"])
 def test_the_lock_of_an_extra_holds_the_rest_in_the_same_versions(extra: str) -> None:
-    def pins(path: str) -> set[str]:
-        return set(re.findall(r"^[a-z0-9][\w.-]*==\S+", Path(path).read_text(encoding="utf-8"), flags=re.MULTILINE))
-
     core, more = pins("requirements.lock"), pins(f"deploy/requirements-{extra}.lock")
     assert core < more <= pins("requirements-dev.lock")
 
