@@ -17,7 +17,8 @@ from app.domain.caller import Caller
 
 _MOST = 32 * 1024 * 1024  #: bytes of pages kept in memory
 _OVERHEAD = 1024  #: bytes of a page beside its body, about
-_PER_EVENT = 8  #: bytes of its event's source
+_PER_EVENT = 8  #: bytes that name an event's source
+_LONGEST = 2048  #: characters of a query whose page is kept: a query of any length would fill the memory with itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class KeptPages:
         return self._kept.get(_question(caller, pairs))
 
     def put(self, caller: Caller, pairs: Sequence[tuple[str, str]], page: ShownPage) -> None:
-        if page.size <= _MOST:
+        if page.size <= _MOST and sum(len(name) + len(value) for name, value in pairs) <= _LONGEST:
             self._kept[_question(caller, pairs)] = page
 
 
