@@ -59,7 +59,7 @@ def _large_page(report: Report, gateway: Server, mock: Server, account: History,
         ],
     )
     report.targets += [
-        Target("4", f"{name} of 1,000 Subnoto events, in the time of one call", 3, found.ratio(name, "one call"))
+        Target("4", f"1,000 Subnoto events: {name}; in the time of one call", 3, found.ratio(name, "one call"))
         for name in calls
     ]
 
