@@ -27,19 +27,20 @@ async def test_what_it_cost_at_its_source(log: io.StringIO, source: str) -> None
         calling(app_over(one)) as client,
     ):
         page = await client.get("/events", params={"source": source, "limit": "1", **window(one)})
+        event = f"/events/{page.json()['data'][0]['id']}"
         one.reset_calls()
-        assert (await client.get(f"/events/{page.json()['data'][0]['id']}")).status_code == 200
+        assert (await client.get(event)).status_code == 200
         calls = one.calls()
         emulator = one.taktikal if source == "taktikal" else one.subnoto
         assert emulator is not None
-        emulator.faults.answer(400)
-        assert (await client.get(f"/events/{page.json()['data'][0]['id']}")).status_code == 502
+        emulator.faults.answer(400, times=10)
+        assert (await client.get(event)).status_code == 502
         assert (await client.get("/events/unknown")).status_code == 404
     found, failed, unknown = lines(log, "request")[1:]
     assert calls >= 1
     assert found["sources"][source]["calls"] == calls
     assert found["sources"][source]["records"] >= 1
     assert list(found["sources"]) == [source]
-    assert failed["sources"][source]["calls"] == 1
+    assert 1 <= failed["sources"][source]["calls"] <= calls, "none is repeated; pages are asked for side by side"
     assert "sources" not in unknown
     assert [line["sources"] for line in lines(log, "access")[1:]] == [[source], [source], []]
