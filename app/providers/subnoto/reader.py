@@ -38,7 +38,7 @@ class SubnotoReader:
         self._ascending = span.query.ascending
         self._size = facts.page_size or PAGE_SIZE
         self._restarts = 0
-        self._noted = span.hint is not None  # a walk's later pages are remembered by its cursor
+        self._searching = 0  # rounds of calls before the place to begin was found
         self._as_of: int | None = None
         self._places = places
         self._start = first_time(span.position, self._ascending)
@@ -87,6 +87,8 @@ class SubnotoReader:
         return matches_type(self._span.query, type_of(event_type), event_type)
 
     async def _fetch(self, pages: list[int]) -> None:
+        if not self._walk.is_reading:
+            self._searching += 1
         try:
             found = await self._client.list_logs(self._query, pages, self._size, self._spent)
             if found.as_of is not None:
@@ -118,12 +120,12 @@ class SubnotoReader:
         return self._walk.rank()
 
     def _note_place(self) -> None:
-        """Remembers where this walk began, once."""
-        if self._noted or self._restarts:
-            return
-        self._noted = True
-        hint = self._walk.hint_at(self._start)
-        self._places.note(self._query, self._start, hint, ascending=self._ascending)
+        """Remembers where this walk began, once, if that was found by a search: a log of a page or two is read quicker
+        from its beginning."""
+        if self._searching > 1 and not self._restarts:
+            hint = self._walk.hint_at(self._start)
+            self._places.note(self._query, self._start, hint, ascending=self._ascending)
+        self._searching = 0
 
     @property
     def as_of(self) -> int | None:

@@ -167,7 +167,8 @@ class SubnotoSource:
         reader = self._read(LogQuery(category, envelope), span, spent)
         records: list[SubnotoRecord] = []
         while True:
-            batch = await reader.read(want=100, max_calls=100)
+            # One: what else is of that microsecond lies among the rows that are read to be certain of it.
+            batch = await reader.read(want=1, max_calls=100)
             records.extend(cast(list[SubnotoRecord], batch.records))
             if batch.ended:
                 return records
