@@ -40,6 +40,7 @@ class BoundedProtocol(H11Protocol):
     _stalled_at = 0  #: bytes that waited when the stall timer was set
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # A transport in all that uvicorn asks of one; made anew it would have to copy two dozen methods.
         super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
         self._expect_head()
 

@@ -39,6 +39,12 @@ def small() -> Any:
     return world(taktikal=TaktikalOptions(events=250), subnoto=SubnotoOptions(events=350, tie_burst=2))
 
 
+def lately(one: World) -> list[Any]:
+    """The truth about the thirty days that are asked for by default."""
+    now = micros(one.clock())
+    return [row for row in one.truth() if now - 30 * DAY <= row[0] < now]
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 @pytest.mark.parametrize("source", ["taktikal", "subnoto"])
 async def test_one_failing_source_fails_the_call(kind: str, source: str) -> None:
@@ -161,7 +167,7 @@ async def test_when_the_other_source_is_done_a_failure_is_503_and_the_cursor_sta
     async with small() as one:
         assert one.subnoto is not None
         feed = one.gateway()
-        truth = [row for row in one.truth() if row[0] >= micros(one.clock()) - 30 * DAY]
+        truth = lately(one)
         BROKEN["html"](one.subnoto.faults)
         first = await ask(feed, partial=True, limit=1000)
         assert {record.event().source for record in first.records} == {"taktikal"}
@@ -202,8 +208,7 @@ async def test_a_right_that_is_taken_away_in_mid_walk_fails_the_call_and_loses_n
     async with small() as one:
         assert one.subnoto is not None
         feed = one.gateway()
-        now = micros(one.clock())
-        truth = [row for row in one.truth() if now - 30 * DAY <= row[0] < now]
+        truth = lately(one)
         page = await ask(feed, order=order, limit=40)
         rows = [describe(record) for record in page.records]
         for round_ in range(100):
@@ -225,8 +230,7 @@ async def test_with_partial_what_was_refused_for_a_while_follows() -> None:
     async with small() as one:
         assert one.subnoto is not None
         feed = one.gateway()
-        now = micros(one.clock())
-        truth = [row for row in one.truth() if now - 30 * DAY <= row[0] < now]
+        truth = lately(one)
         page = await ask(feed, partial=True, limit=40)
         rows, statuses = [describe(record) for record in page.records], set()
         for round_ in range(100):
