@@ -6,14 +6,16 @@ kept of an exception is its type and the places it passed through.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
@@ -38,7 +40,7 @@ def configure_logging(stream: TextIO | None = None) -> None:
         bare_exceptions,
     ]
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer(_to_json)
     )
     structlog.configure(
         processors=[*shared, renderer],
@@ -47,14 +49,40 @@ def configure_logging(stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,  # loggers are made at import, before this runs
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, foreign_text, audit_fields, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
+    handler.setFormatter(_Formatter([*shared, renderer]))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(AUDIT).setLevel(logging.INFO)
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Lines of the standard library's records. There is a record of the audit trail for each request: it goes straight
+    through the processors, without the copies that are made of records which others may have written anything into."""
+
+    def __init__(self, processors: Sequence[Processor]) -> None:
+        *shared, renderer = self._chain = processors
+        super().__init__(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, foreign_text, *shared],
+            processors=[self.remove_processors_meta, renderer],
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name != AUDIT:
+            return super().format(record)
+        line: Any = {"event": record.msg, "logger": record.name, **getattr(record, "audit", {})}
+        for process in self._chain:
+            line = process(None, "info", line)
+        return str(line)
+
+
+def _to_json(event: EventDict, **settings: Any) -> str:
+    """A line's text in plain ASCII: nothing that a terminal would act on, and no line end of any kind."""
+    try:
+        line = msgspec.json.encode(event)
+        if line.isascii():
+            return line.decode()
+    except (TypeError, ValueError):
+        pass
+    return json.dumps(event, separators=(",", ":"), **settings)
 
 
 def foreign_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -64,13 +92,6 @@ def foreign_text(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     if name.partition(".")[0] in _HTTP_LOGGERS:
         text = text.partition(" ")[0]
     event["event"] = text.partition("\n")[0]
-    return event
-
-
-def audit_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: the members of a record's `audit` become members of its line."""
-    record = event.get("_record")
-    event.update(getattr(record, "audit", {}))
     return event
 
 

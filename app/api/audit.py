@@ -56,7 +56,7 @@ class AuditTrail:
             "request_id": log.request_id,
             "caller": log.caller,
             "route": route,
-            "filters": self.filters(scope["query_string"]),
+            "filters": self.filters(scope),
             "events": log.events or 0,
             "outcome": _outcome(status),
             "status": status,
@@ -67,10 +67,10 @@ class AuditTrail:
             line["event_id"] = self._pseudonyms.of(str(found["event_id"]))
         _log.info("access", extra={"audit": line})
 
-    def filters(self, query: bytes) -> dict[str, list[str]]:
+    def filters(self, scope: Scope) -> dict[str, list[str]]:
         """The query's parameters by name, each value as it may be told."""
         try:
-            pairs = parse_query(query)
+            pairs = parse_query(scope)
         except ValueError:
             return {"?": ["unreadable"]}
         told: dict[str, list[str]] = {}

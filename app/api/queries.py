@@ -5,16 +5,19 @@ from __future__ import annotations
 from urllib.parse import parse_qsl
 
 from fastapi import Request
+from starlette.types import Scope
 
 from app.domain.errors import ParameterError
 
 MAX_PAIRS = 1000
 
+_PAIRS = "gateway_pairs"  #: where a scope keeps them
+
 
 def pairs_of(request: Request) -> list[tuple[str, str]]:
     """The query's (name, value) pairs as they were written, blank values included. Raises ParameterError."""
     try:
-        return parse_query(request.scope["query_string"])
+        return parse_query(request.scope)
     except UnicodeError:
         message = "must be percent-encoded UTF-8"
     except ValueError:
@@ -28,9 +31,16 @@ def wants_fresh(request: Request) -> bool:
     return any(directive.strip() in ("no-cache", "no-store", "max-age=0") for directive in directives)
 
 
-def parse_query(query: bytes) -> list[tuple[str, str]]:
-    """Raises UnicodeError for what is no percent-encoded UTF-8, ValueError for too many pairs."""
-    return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
+def parse_query(scope: Scope) -> list[tuple[str, str]]:
+    """The same of a request's scope. Raises UnicodeError for what is no percent-encoded UTF-8, ValueError for too many
+    pairs."""
+    pairs: list[tuple[str, str]] | None = scope.get(_PAIRS)
+    if pairs is None:
+        query = scope["query_string"].decode("ascii")
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
+        # The handler reads them, and then the audit trail does.
+        scope[_PAIRS] = pairs
+    return pairs
 
 
 async def no_parameters(request: Request) -> None:

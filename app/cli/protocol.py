@@ -7,19 +7,21 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import sys
 import uuid
 from typing import Any
 
-import h11
 import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 from app.cli.coalescing import CoalescingTransport
 
 _log = structlog.get_logger("gateway.connection")
+
+_MOST_WITHOUT = 65_536  #: bytes in which no head ends and nothing of a body is
+_MOST_WAITING = 1_000  #: requests that wait behind another on one connection
 
 
 class BoundedConfig(uvicorn.Config):
@@ -31,13 +33,18 @@ class BoundedConfig(uvicorn.Config):
         self.head_timeout, self.stall_timeout = head_timeout, stall_timeout
 
 
-class BoundedProtocol(H11Protocol):
+class BoundedProtocol(HttpToolsProtocol):
     """One connection. Refusals of what is not yet a request are problems, too."""
 
     config: BoundedConfig
     _head_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _stalled_at = 0  #: bytes that waited when the stall timer was set
+    _in_head = False  #: a request has begun, and its headers have not ended
+    _progress = False  #: the bytes just received ended a head, or held some of a body
+    _without = 0  #: bytes since there was any
+    _fault = "in a URL, what is not plain ASCII is percent-encoded (curl -G --data-urlencode 'q=Þórður' ...)"
+    _answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # A transport in all that uvicorn asks of one; made anew it would have to copy two dozen methods.
@@ -46,17 +53,65 @@ class BoundedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_timers()
+        # uvicorn tells the request that came last; another may be under way, with more behind it.
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        before = self.cycle
+        before, self._progress = self.cycle, False
         super().data_received(data)
-        if self.cycle is not before:
+        if self.transport.is_closing():
+            return
+        # The parser keeps what has not ended, however long it is.
+        self._without = 0 if self._progress else self._without + len(data)
+        if self._without > _MOST_WITHOUT:
+            self._refuse_or_cut("headers_too_large", "The request's line and headers are too large.")
+        elif len(self.pipeline) > _MOST_WAITING:
+            self.transport.abort()
+        elif self.cycle is not before and not self._in_head:
             self._head_came()
-        elif before is None or before.response_complete:
+        elif self.cycle is None or self.cycle.response_complete:
             # Also where a body that nobody asked for trickles in behind the answer: each of its bytes puts off
             # uvicorn's own timer.
             self._expect_head()
+
+    # ---- what the parser calls -----------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers behind a chunked body are none of the request's headers.
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        # A ValueError ends the parsing, as if the parser itself had found fault with the request.
+        if not self.url.isascii():
+            raise ValueError("not ASCII")
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._fault = "it must have one Host header (RFC 9112, section 3.2)"
+            raise ValueError(self._fault)
+        super().on_headers_complete()
+        self._in_head, self._progress = False, True
+        if self.parser.should_upgrade():
+            # To nothing that we speak; the parser reads no further request here.
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._progress = True
+        super().on_body(body)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    # ---- refusals ------------------------------------------------------------------------------------------------
 
     def _expect_head(self) -> None:
         if self._head_timer is None and not self.transport.is_closing():
@@ -71,40 +126,33 @@ class BoundedProtocol(H11Protocol):
         self._head_timer = None
         if self.transport.is_closing():
             return
-        if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._refuse("request_timeout", "The request's headers did not come in time.")
+        if self._in_head:
+            self._refuse_or_cut("request_timeout", "The request's headers did not come in time.")
         else:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
+        self._refuse_or_cut("bad_request", f"This is no HTTP request; {self._fault}.")
+
+    def _refuse_or_cut(self, code: str, detail: str) -> None:
+        """Answer with a problem and close. There is no request yet, and so neither a path nor a caller's own id."""
         if self.cycle is not None and not self.cycle.response_complete:
-            # A body that is no HTTP, while its request is being answered: there is no place for a second answer.
+            # A request is being answered: there is no place for a second answer.
             self.transport.abort()
             return
-        # Called while the parser's error is handled; it knows which status fits.
-        if getattr(sys.exc_info()[1], "error_status_hint", 400) == 431:
-            self._refuse("headers_too_large", "The request's line and headers are too large.")
-        else:
-            hint = "in a URL, what is not plain ASCII is percent-encoded (curl -G --data-urlencode 'q=Þórður' ...)"
-            self._refuse("bad_request", f"This is no HTTP request; {hint}.")
-
-    def _refuse(self, code: str, detail: str) -> None:
-        """Answer with a problem and close. There is no request yet, and so neither a path nor a caller's own id."""
         status, request_id = PROBLEMS[code][0], uuid.uuid4().hex
         body = problem_body(code, detail, instance="", request_id=request_id)
         headers = [
-            ("content-type", MEDIA_TYPE),
-            ("content-length", str(len(body))),
-            ("cache-control", "no-store"),
-            ("x-request-id", request_id),
-            ("connection", "close"),
+            *self.server_state.default_headers,
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-request-id", request_id.encode()),
+            (b"connection", b"close"),
         ]
         _log.info("refused", code=code, status=status, request_id=request_id)
-        try:
-            for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
-        except h11.LocalProtocolError:
-            self.transport.abort()
+        lines = [name + b": " + value for name, value in headers]
+        self.transport.write(STATUS_LINE[status] + b"\r\n".join([*lines, b"", body]))
         self.transport.close()
 
     def pause_writing(self) -> None:

@@ -61,6 +61,8 @@ def format_seconds(micros: int) -> str:
     return text.replace(".000000Z", "Z")
 
 
+# A request's times are read to be used, and again to be written into the audit trail; and callers ask the same again.
+@lru_cache(maxsize=256)
 def parse_rfc3339(text: str) -> int:
     """Microseconds of an RFC 3339 date-time with an offset, or of a date (midnight UTC).
 

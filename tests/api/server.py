@@ -47,8 +47,12 @@ def served(app: FastAPI, *, head_timeout: float = 10.0, stall_timeout: float = 6
 def talk(port: int, *parts: bytes) -> socket.socket:
     """A connection on which `parts` were sent."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-    for part in parts:
-        connection.sendall(part)
+    try:
+        for part in parts:
+            connection.sendall(part)
+    except OSError:
+        connection.close()
+        raise
     return connection
 
 

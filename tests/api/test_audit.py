@@ -128,9 +128,9 @@ async def test_personal_values_are_in_no_place_of_a_line(application: FastAPI, l
 
 def test_a_query_that_cannot_be_read_and_one_that_is_too_long() -> None:
     trail = AuditTrail(Pseudonyms(SECRET))
-    assert trail.filters(b"\xff=1") == {"?": ["unreadable"]}
-    assert trail.filters(b"q=%ff") == {"?": ["unreadable"]}
-    told = trail.filters(b"&".join(b"q=x" for _ in range(50)))
+    assert trail.filters({"query_string": b"\xff=1"}) == {"?": ["unreadable"]}
+    assert trail.filters({"query_string": b"q=%ff"}) == {"?": ["unreadable"]}
+    told = trail.filters({"query_string": b"&".join(b"q=x" for _ in range(50))})
     assert (len(told["q"]), told["?"]) == (40, ["10 more"])
 
 

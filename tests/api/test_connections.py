@@ -92,6 +92,18 @@ def test_a_body_that_trickles_in_behind_the_answer_is_cut_off(port: int) -> None
         (b"GET / HTTP/1.1\r\nHost: a\r\nA: b\x00c\r\n\r\n", 400, "bad_request"),
         ("GET /events?q=Þórður HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 400, "bad_request"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 400, "bad_request"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "bad_request"),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+            "bad_request",
+        ),
     ],
 )
 def test_what_is_no_request_is_a_problem(port: int, sent: bytes, status: int, code: str) -> None:
@@ -109,6 +121,54 @@ def test_what_is_no_request_is_a_problem(port: int, sent: bytes, status: int, co
 def test_a_body_that_is_no_http_cuts_the_connection(port: int) -> None:
     head = b"GET /events?since=2001-01-01 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     rest(talk(port, head, b"ZZZ\r\n"))
+
+
+HEALTH = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = b"POST /health/live HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_missing_host_is_named(port: int) -> None:
+    assert "one Host header" in problem(rest(talk(port, b"GET /health/live HTTP/1.1\r\n\r\n")))[1]["detail"]
+    assert rest(talk(port, b"GET /health/live HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200"), "as HTTP/1.0 allows"
+
+
+def test_requests_sent_at_once_are_answered_one_after_the_other(port: int) -> None:
+    paths = [b"/health/live", b"/events?limit=1", b"/event-types", b"/nowhere", b"/health/live"]
+    sent = b"".join(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n" for path in paths[:-1])
+    answer = rest(talk(port, sent, HEALTH + b"Connection: close\r\n\r\n"))
+    order = [answer.find(mark) for mark in (b'{"status":"ok"}', b'"next_cursor"', b'"mapping_version"', b'"not_found"')]
+    assert order == sorted(order)
+    assert order[0] > 0
+    assert answer.endswith(b'{"status":"ok"}')
+    assert answer.count(b"HTTP/1.1 200") == 4
+
+
+def test_who_sends_requests_without_end_is_cut_off(port: int) -> None:
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        rest(talk(port, *[(HEALTH + b"\r\n") * 1_000] * 100))
+
+
+@pytest.mark.parametrize(
+    "endless", [b"3;" + b"x" * 300_000, b"0\r\nX: " + b"x" * 300_000], ids=["a chunk's extension", "a trailer"]
+)
+def test_what_never_ends_behind_a_request_is_cut_off(port: int, endless: bytes) -> None:
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        talk(port, CHUNKED, endless, *[b"x" * 60_000] * 1_000)
+
+
+def test_a_trailer_is_no_header(port: int) -> None:
+    """Whoever stands before the gateway and checks headers has not seen it."""
+    head = CHUNKED.replace(b"POST", b"GET").replace(b"/health/live", b"/events")
+    answer = rest(talk(port, head, b"0\r\nX-Request-ID: from-behind\r\n\r\n", HEALTH + b"Connection: close\r\n\r\n"))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"from-behind" not in answer
+
+
+def test_an_upgrade_is_not_taken_up_and_ends_the_connection(port: int) -> None:
+    asked = HEALTH + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    answer = rest(talk(port, asked))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer
 
 
 def test_who_never_reads_is_cut_off(port: int) -> None:

@@ -56,17 +56,18 @@ def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
-def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO) -> None:
+@pytest.mark.parametrize("behind", [b"", b"GET /nowhere HTTP/1.1\r\n" + AUTH + b"\r\n"], ids=["alone", "pipelined"])
+def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO, behind: bytes) -> None:
     source = Busy()
     with served(make_app([source])) as port:
-        connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\n")
+        connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\n" + behind)
         until(lambda: source.calls > 3)
         connection.close()
         until(lambda: source.stopped == 1)
         calls = source.calls
         time.sleep(0.1)
         assert source.calls == calls
-        until(lambda: '"event": "request"' in log.getvalue())
+        until(lambda: '"event":"request"' in log.getvalue())
     (line,) = [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "request"]
     assert (line["status"], line["code"]) == (0, "hung_up")
 

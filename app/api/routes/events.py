@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
@@ -187,6 +187,6 @@ def _note_totals(request: Request, totals: TotalsOf) -> None:
 
 def _next_url(request: Request, pairs: list[tuple[str, str]], cursor: str) -> str:
     query = urlencode([*((name, value) for name, value in pairs if name in _KEPT), ("cursor", cursor)])
-    url = request.url
+    path, host = quote(request.scope["path"]), request.headers.get("host", "")
     # The Host header is whatever the caller wrote; one that could end the <…> early is left out of it.
-    return f"{url.scheme}://{url.netloc}{url.path}?{query}" if _HOST.match(url.netloc) else f"{url.path}?{query}"
+    return f"{request.scope['scheme']}://{host}{path}?{query}" if _HOST.match(host) else f"{path}?{query}"
