@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,15 +18,15 @@ class RequestLog:
     code: str | None = None  #: of the problem that was answered
     events: int | None = None
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
-    delivered: Counter[str] = field(default_factory=Counter)  #: events, by source
+    delivered: dict[str, int] = field(default_factory=dict)  #: events, by source
     totals: list[tuple[str, bool]] = field(default_factory=list)  #: source, and whether its total came from the cache
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)  #: to go along with the answer, whatever it is
 
-    def deliver(self, sources: Iterable[str]) -> None:
-        """Events go out: one of each of these sources."""
-        counts = Counter(sources)
-        self.events = (self.events or 0) + counts.total()
-        self.delivered.update(counts)
+    def deliver(self, counts: Mapping[str, int]) -> None:
+        """Events go out: so many of each source."""
+        self.events = (self.events or 0) + sum(counts.values())
+        for source, count in counts.items():
+            self.delivered[source] = self.delivered.get(source, 0) + count
 
 
 def request_log(request: Request) -> RequestLog:

@@ -20,6 +20,7 @@ MAX_HEADERS = 32_768  #: bytes of all header names and values
 #: What an orchestrator asks must be answered however many others wait. Neither does any work.
 _ALWAYS = ("/health/live", "/health/ready")
 
+_UNWATCHED = 0.01  #: seconds that a request may take before anybody looks whether its caller is still there
 OVERLOADED_WAIT = 1  #: seconds to suggest to a caller who was turned away
 
 
@@ -65,6 +66,7 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
     assert task is not None
     gone = asyncio.Event()
     answered = hung_up = False
+    watcher: asyncio.Task[None] | None = None
 
     async def watching(message: Message) -> None:
         nonlocal answered
@@ -89,8 +91,13 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
             hung_up = True
             task.cancel()
 
+    def begin_to_watch() -> None:
+        nonlocal watcher
+        watcher = asyncio.create_task(watch())
+
     begun = asyncio.Event()
-    watcher = asyncio.create_task(watch())
+    # Most answers that need no provider are there before that, and a task costs as much as a few lines of log.
+    timer = asyncio.get_running_loop().call_later(_UNWATCHED, begin_to_watch)
     try:
         await app(scope, bodiless, watching)
     except asyncio.CancelledError:
@@ -99,4 +106,6 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
         task.uncancel()
         request_log(Request(scope)).code = "hung_up"
     finally:
-        watcher.cancel()
+        timer.cancel()
+        if watcher is not None:
+            watcher.cancel()

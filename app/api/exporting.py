@@ -6,6 +6,7 @@ Two pages are held at the most, however long the export is: no page is asked for
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
@@ -118,7 +119,7 @@ class Export:
         for begin in range(0, len(page.records), _CHUNK):
             chunk = page.records[begin : begin + _CHUNK]
             lines = b"".join(map(self.form.line, islice(events, len(chunk))))
-            self.log.deliver(record.key[1] for record in chunk)
+            self.log.deliver(Counter(record.key[1] for record in chunk))
             yield lines, begin + _CHUNK >= len(page.records)
 
     def _ended(self, cursor: str | None, reason: str | None) -> bytes:

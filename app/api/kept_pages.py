@@ -8,7 +8,7 @@ where it ends, whenever it was made, so nothing is lost or doubled behind a kept
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cachetools import TLRUCache
@@ -17,24 +17,23 @@ from app.domain.caller import Caller
 
 _MOST = 32 * 1024 * 1024  #: bytes of pages kept in memory
 _OVERHEAD = 1024  #: bytes of a page beside its body, about
-_PER_EVENT = 8  #: bytes that name an event's source
 _LONGEST = 2048  #: characters of a query whose page is kept: a query of any length would fill the memory with itself
 
 
 @dataclass(frozen=True, slots=True)
 class ShownPage:
-    """A page's answer. `sources` were asked for it; `delivered` names the source of each event in it. `good_until` as
-    in `app.feed.model.Page`."""
+    """A page's answer. `next_query`: the next page's, as it is written in a URL; `sources` were asked for this one, and
+    `delivered` counts its events by source. `good_until` as in `app.feed.model.Page`."""
 
     body: bytes
-    next_cursor: str | None
+    next_query: str | None
     sources: Sequence[str]
-    delivered: Sequence[str]
+    delivered: Mapping[str, int]
     good_until: float
 
     @property
     def size(self) -> int:
-        return len(self.body) + len(self.delivered) * _PER_EVENT + _OVERHEAD
+        return len(self.body) + len(self.next_query or "") + _OVERHEAD
 
 
 class KeptPages:

@@ -13,9 +13,12 @@ async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Runs all of them at once; the results in the order given.
 
     The first one that fails stops the others, and its own exception is raised, not a group around it."""
+    waiting = list(calls)
+    if len(waiting) == 1:
+        return [await waiting[0]]
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
+            tasks = [group.create_task(call) for call in waiting]
     except BaseExceptionGroup as group_error:
         error: BaseException = group_error
         while isinstance(error, BaseExceptionGroup):

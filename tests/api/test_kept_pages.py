@@ -13,7 +13,7 @@ ASKED = [("limit", "10"), ("since", "2026-05-01")]
 
 
 def page(seconds: float = 60.0, body: bytes = b"{}") -> ShownPage:
-    return ShownPage(body, None, ["taktikal"], ["taktikal"] * 3, time.monotonic() + seconds)
+    return ShownPage(body, None, ["taktikal"], {"taktikal": 3}, time.monotonic() + seconds)
 
 
 def test_whoever_has_the_same_rights_is_shown_it() -> None:

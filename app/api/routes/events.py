@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -78,8 +79,8 @@ async def list_events(request: Request, caller: Annotated[Caller, Depends(requir
         _note_kept(request, shown)
     request_log(request).deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
-    if shown.next_cursor is not None:
-        headers["Link"] = f'<{_next_url(request, pairs, shown.next_cursor)}>; rel="next"'
+    if shown.next_query is not None:
+        headers["Link"] = f'<{_own_url(request)}?{shown.next_query}>; rel="next"'
     return Response(shown.body, media_type="application/json", headers=headers)
 
 
@@ -97,9 +98,9 @@ async def _make_page(request: Request, pairs: list[tuple[str, str]], caller: Cal
         _note_totals(request, page.total)
     return ShownPage(
         render_page(page, caller, request.app.state.pseudonyms),
-        page.next_cursor,
+        None if page.next_cursor is None else _next_query(pairs, page.next_cursor),
         [status.name for status in page.sources if status.status == "ok"],
-        [record.key[1] for record in page.records],
+        Counter(record.key[1] for record in page.records),
         # A total is kept by itself, for a time of its own.
         page.good_until if page.total is None else -math.inf,
     )
@@ -158,7 +159,7 @@ async def get_event(
         record = await feed.event(event_id, caller, spent)
     finally:
         log.sources = {name: {"calls": cost.calls, "records": cost.records} for name, cost in spent.items()}
-    log.deliver([record.key[1]])
+    log.deliver({record.key[1]: 1})
     body = render_event(record, caller, raw, request.app.state.pseudonyms)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
@@ -185,8 +186,12 @@ def _note_totals(request: Request, totals: TotalsOf) -> None:
     request_log(request).totals = [(total.name, total.cached) for total in totals.sources]
 
 
-def _next_url(request: Request, pairs: list[tuple[str, str]], cursor: str) -> str:
-    query = urlencode([*((name, value) for name, value in pairs if name in _KEPT), ("cursor", cursor)])
+def _next_query(pairs: list[tuple[str, str]], cursor: str) -> str:
+    return urlencode([*((name, value) for name, value in pairs if name in _KEPT), ("cursor", cursor)])
+
+
+def _own_url(request: Request) -> str:
+    """The URL that was called, less its query."""
     path, host = quote(request.scope["path"]), request.headers.get("host", "")
     # The Host header is whatever the caller wrote; one that could end the <…> early is left out of it.
-    return f"{request.scope['scheme']}://{host}{path}?{query}" if _HOST.match(host) else f"{path}?{query}"
+    return f"{request.scope['scheme']}://{host}{path}" if _HOST.match(host) else path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated
 
@@ -159,7 +160,7 @@ def _told(request: Request, log: RequestLog, message: Message, told: str | None)
         return (b"" if message.code == told else _problem(request, message)), message.code
     if isinstance(message, Exception):
         raise message
-    log.deliver(item.source for item in message)
+    log.deliver(Counter(item.source for item in message))
     return b"".join(item.frame for item in message), None
 
 
