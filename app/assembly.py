@@ -65,11 +65,13 @@ def create_app_from_environment() -> FastAPI:
 
 
 def spare_the_collector() -> None:
-    """For a process that is about to serve: the cyclic garbage collector leaves alone what is there by now, for it
-    stays, and looks for garbage less often. Else it went through all modules again and again, 130 ms each time: a
-    tenth of the processor's time of an export, and as long a standstill for whoever asked meanwhile."""
+    """For a process that is about to serve: the cyclic garbage collector, which may have been off until now, leaves
+    alone what is there, for it stays, and looks for garbage less often. Else it went through all modules again and
+    again, 130 ms each time: a tenth of the processor's time of an export, and as long a standstill for whoever asked
+    meanwhile."""
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)
+    gc.enable()
 
 
 def configuration_from_environment(config_file: Path | None = None) -> Configuration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -35,6 +36,7 @@ from app.domain.errors import ConfigurationError
 from app.drain import drained
 from app.feed import Feed, FeedSettings
 from app.providers.base import Provider, Source
+from app.providers.http import load_transport
 from app.providers.observer import Observer, Observers
 from app.providers.registry import find_providers, provider_paths
 from app.providers.shared import Shared
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from app.spans import Spans
 
 _log = structlog.get_logger("gateway")
+
+_BESIDE = 0.2  #: seconds after the start
 
 #: Headers of answers that a browser's scripts may read.
 EXPOSED = (
@@ -99,6 +103,7 @@ def create_app(
         if shared is not None:
             await shared.state.start()
         app.state.ready = True
+        loading = asyncio.create_task(_load_beside())
 
         def begin_to_stop() -> None:
             app.state.ready = False
@@ -108,6 +113,7 @@ def create_app(
                 yield
         finally:
             app.state.ready = False
+            loading.cancel()
             await guard.aclose()
             await feed.aclose()
             if shared is not None:
@@ -156,6 +162,12 @@ def create_app(
     audit = AuditTrail(settings.pseudonyms, audited_words(sources, providers))
     app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit, spans=spans)
     return app
+
+
+async def _load_beside() -> None:
+    """Loads what the first call to a provider needs: beside the first requests, so that the start need not wait."""
+    await asyncio.sleep(_BESIDE)
+    await asyncio.to_thread(load_transport)
 
 
 async def openapi_document(request: Request) -> Response:

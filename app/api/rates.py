@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-
-from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, Storage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from limits.util import WindowStats
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
 from app.providers.shared import Shared, SharedStateDown
+
+if TYPE_CHECKING:  # imported where a rate is counted: many gateways have none
+    from limits import RateLimitItem
+    from limits.aio.storage import Storage
+    from limits.aio.strategies import SlidingWindowCounterRateLimiter
+    from limits.util import WindowStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,16 @@ class Rates:
         self, storage: Storage | None = None, default: str | None = None, shared: Shared | None = None
     ) -> None:
         self._shared = shared
-        self._limiter = SlidingWindowCounterRateLimiter(storage or MemoryStorage())
+        self._storage = storage
         self._default = default
         self._items: dict[str, RateLimitItem] = {}
+
+    @cached_property
+    def _limiter(self) -> SlidingWindowCounterRateLimiter:
+        from limits.aio.storage import MemoryStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+        return SlidingWindowCounterRateLimiter(self._storage or MemoryStorage())
 
     async def count(self, caller: Caller) -> tuple[Quota | None, RateLimited | None]:
         """Count one call: the caller's quota, None where it has no rate, and the error to raise where the call is one
@@ -61,6 +71,8 @@ class Rates:
         # Rates come from the operator's settings: few, and checked when they were read.
         item = self._items.get(rate)
         if item is None:
+            from limits import parse
+
             item = self._items[rate] = parse(rate)
         allowed, state = await self._hit(item, caller)
         # Rounded up past the moment itself: exactly then, the window still holds the old calls.

@@ -40,7 +40,6 @@ from app.logs import configure_logging
 from app.main import make_keyring
 from app.providers.base import Source
 from app.providers.registry import find_providers, provider_paths
-from app.sandbox.sandbox import start_sandbox
 
 _log = structlog.get_logger("gateway")
 
@@ -72,6 +71,8 @@ def serve_gateway(options: Options) -> int:
     with ExitStack() as stack:
         listener = stack.enter_context(_bind(options.host, options.port))
         if options.sandbox:
+            from app.sandbox.sandbox import start_sandbox
+
             running = stack.enter_context(start_sandbox(events=options.sandbox_events))
             os.environ[SANDBOX_VARIABLE] = json.dumps(running.env)
         if options.workers > 1:
@@ -85,8 +86,8 @@ def serve_gateway(options: Options) -> int:
         for warning in all_warnings(first, providers):
             _log.warning("configuration", problem=warning)
         greeting = _greeting(listener, configuration, gateway.sources, key)
+        spare_the_collector()
         if options.workers == 1:
-            spare_the_collector()
             return _serve_alone(listener, _uvicorn_config(gateway.app, configuration.settings), greeting)
         asyncio.run(_close(gateway.sources))
         config = _uvicorn_config("app.assembly:create_app_from_environment", configuration.settings, options.workers)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
@@ -23,7 +24,9 @@ from app.providers.base import CommonSettings, SourceHealth, Spent
 from app.providers.kept import KeptAnswers
 from app.providers.observer import Outcome
 from app.providers.resilience import ATTEMPTS, Attempt, Resilience
-from app.providers.transport import AiohttpTransport
+
+if TYPE_CHECKING:
+    from app.providers.transport import AiohttpTransport
 
 __all__ = ["TRANSLATION", "Answer", "ProviderHttp", "error_for", "translate"]
 
@@ -47,6 +50,14 @@ TRANSLATION: Sequence[tuple[type[Exception], type[SourceError], str]] = (
     (httpx.HTTPError, SourceFailed, "the call to the provider failed"),
     (httpx.InvalidURL, SourceFailed, "the provider's base URL is not valid"),
 )
+
+
+def load_transport() -> type[AiohttpTransport]:
+    """What connections are made with. To import it takes as long as the rest of the providers' code together, and it is
+    not needed before the first call."""
+    from app.providers.transport import AiohttpTransport
+
+    return AiohttpTransport
 
 
 class _TryAgain(Exception):
@@ -83,12 +94,16 @@ class ProviderHttp:
             self._headers["authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
         self._limits = {"timeout": httpx.Timeout(common.read_timeout, connect=common.connect_timeout).as_dict()}
         # The transport, without the client around it: redirects, cookies and retries are not for it to decide.
-        self._transport = transport or AiohttpTransport(
-            most=common.max_concurrency, keepalive=min(_KEEPALIVE, common.read_timeout / 2)
-        )
+        self._given, self._most = transport, common.max_concurrency
+        self._keepalive = min(_KEEPALIVE, common.read_timeout / 2)
+
+    @cached_property
+    def _transport(self) -> httpx.AsyncBaseTransport:
+        return self._given or load_transport()(most=self._most, keepalive=self._keepalive)
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        if "_transport" in self.__dict__:
+            await self._transport.aclose()
 
     def health(self) -> SourceHealth:
         """How the calls fare now: the source's own `health`."""

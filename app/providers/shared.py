@@ -13,13 +13,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from limits import RateLimitItem
-from limits.util import WindowStats
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.providers.circuit import Bulletin
 from app.providers.sealing import Sealing
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+    from limits.util import WindowStats
 
 #: Begins every key. The number is the version of what is kept: another one shares nothing with this.
 PREFIX = "audit-gateway:1"

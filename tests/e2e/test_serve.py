@@ -198,3 +198,39 @@ print([name for name in ("fastapi", "uvicorn", "pydantic", "httpx") if name in s
     imported = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert imported.stdout.strip() == "[]"
     assert "serve" in run("--help", cwd=tmp_path).stdout
+
+
+def test_serve_imports_no_more_than_it_needs_to_listen(tmp_path: Path) -> None:
+    """As seen by the interpreter, up to where it turns out that no source is configured."""
+    told = run("serve", env={"PYTHONPROFILEIMPORTTIME": "1"}, cwd=tmp_path)
+    assert told.returncode == 2
+    imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines() if line.startswith("import time:")}
+    assert {"fastapi", "uvicorn.config", "httpx", "app.providers.http"} <= imported
+    unneeded = (
+        "aiohttp",
+        "rich.text",
+        "pygments.token",
+        "redis",
+        "joserfc",
+        "limits",
+        "opentelemetry.sdk",
+        "app.sandbox.sandbox",
+    )
+    assert not [name for name in unneeded if name in imported]
+
+
+def test_garbage_is_collected_while_it_serves(tmp_path: Path) -> None:
+    """The collector is off while the server starts, and must not stay so."""
+    with serving("--sandbox", "--sandbox-events", "300", cwd=tmp_path) as gateway:
+
+        def collections() -> float:
+            told = httpx.get(f"{gateway.url}/metrics", headers=SANDBOX).text
+            (line,) = [
+                line for line in told.splitlines() if line.startswith('python_gc_collections_total{generation="0"')
+            ]
+            return float(line.split()[1])
+
+        before = collections()
+        for _ in range(60):
+            httpx.get(f"{gateway.url}/events", params={"limit": "300", "since": "2001-01-01"}, headers=SANDBOX)
+        assert collections() > before
