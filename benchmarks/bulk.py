@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
 
 from benchmarks import serving
-from benchmarks.histories import History, history
+from benchmarks.histories import DAYS, History, history
 from benchmarks.pairs import Report, Rounds, Spread, Target, paired
 from benchmarks.serving import ROOT, Server
 
@@ -126,8 +126,8 @@ def connected(server: Server):  # type: ignore[no-untyped-def]
 
 
 @contextmanager
-def race(provider: str, events: int) -> Iterator[Race]:
-    account = history(provider, events)
+def race(provider: str, events: int, days: int = DAYS) -> Iterator[Race]:
+    account = history(provider, events, days)
     with (
         TemporaryDirectory(prefix="bench-bulk-") as folder,
         serving.mock(account.folder) as mock,
@@ -142,7 +142,7 @@ def measure(*, quick: bool, peers: bool = True) -> Report:
     for provider, events in (("taktikal", 100_000), ("subnoto", 20_000)):
         with race(provider, 2_000 if quick else events) as one:
             _compare(report, one, rounds, peers)
-    _memory(report, (1_000, 5_000) if quick else (100_000, 1_000_000))
+    _memory(report, *((1_000, 5_000) if quick else (100_000, 1_000_000)))
     return report
 
 
@@ -180,15 +180,16 @@ def _tabulate(report: Report, one: Race, found: Rounds, names: dict[str, str]) -
     ]
 
 
-def _memory(report: Report, sizes: tuple[int, int]) -> None:
-    """Peak memory of a gateway that has just started, by the number of events exported."""
+def _memory(report: Report, few: int, many: int) -> None:
+    """Peak memory of a gateway that has just started, by the number of events exported: of a history that is as much
+    longer, and of one in which there is as much more at a time."""
     peaks, rows = [], []
-    for events in sizes:
-        with race("taktikal", events) as one:
+    for events, days in ((few, DAYS), (many, DAYS * many // few), (many, DAYS)):
+        with race("taktikal", events, days) as one:
             taken = one.exported()
             peaks.append(one.peaks["gateway, export"][0])
-            rows.append([f"{events:,}", f"{peaks[-1] / 1e6:,.0f}", f"{events / taken:,.0f}"])
-    report.table(["events exported", "peak memory, MB", "events/s"], rows)
+            rows.append([f"{events:,}", f"{days}", f"{peaks[-1] / 1e6:,.0f}", f"{events / taken:,.0f}"])
+    report.table(["events exported", "days that they span", "peak memory, MB", "events/s"], rows)
     growth = peaks[1] / peaks[0]
-    what = f"peak memory of an export of {sizes[1]:,} events, of one of {sizes[0]:,}"
+    what = f"peak memory of an export of {many:,} events, of one of {few:,} of as many a day"
     report.targets.append(Target("3", what, 1.1, Spread(growth, growth, growth)))

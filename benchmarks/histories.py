@@ -31,15 +31,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class History:
-    """One account's files in `folder`, and the truth about them. Every event lies inside [since, until)."""
+    """One account's files in `folder`, and the truth about them: `events` over `days`. Every event lies inside
+    [since, until)."""
 
     provider: str
     events: int
     folder: Path
+    days: int = DAYS
 
     @property
     def since(self) -> str:
-        return (NOW - timedelta(days=DAYS + 30)).isoformat().replace("+00:00", "Z")
+        return (NOW - timedelta(days=self.days + 30)).isoformat().replace("+00:00", "Z")
 
     @property
     def until(self) -> str:
@@ -50,28 +52,28 @@ class History:
         return {"since": self.since, "until": self.until}
 
 
-def history(provider: str, events: int) -> History:
-    """The account of a `provider` with exactly `events` events over sixty days; made at first use, and kept in
+def history(provider: str, events: int, days: int = DAYS) -> History:
+    """The account of a `provider` with exactly `events` events over so many days; made at first use, and kept in
     the machine's temporary folder."""
     root = Path(tempfile.gettempdir()) / f"audit-gateway-benchmarks-{os.getuid()}"
-    folder = root / f"{provider}-{events}-v{_VERSION}"
+    folder = root / f"{provider}-{events}-{days}-v{_VERSION}"
     if not (folder / "truth.json").exists():
         root.mkdir(mode=0o700, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=root))
-        count = _write_taktikal(making, events) if provider == "taktikal" else _write_subnoto(making, events)
+        count = (_write_taktikal if provider == "taktikal" else _write_subnoto)(making, events, days)
         (making / "truth.json").write_text(json.dumps({"events": count}))
         shutil.rmtree(folder, ignore_errors=True)
         making.rename(folder)
     found = json.loads((folder / "truth.json").read_text())["events"]
     if found != events:
         raise AssertionError(f"the emulator made {found} events where {events} were asked for")
-    return History(provider, events, folder)
+    return History(provider, events, folder, days)
 
 
-def _write_taktikal(folder: Path, events: int) -> int:
+def _write_taktikal(folder: Path, events: int, days: int) -> int:
     """`items`: the processes, newest first, as the vendor answers them; `times` and `owners`: every entry in order of
     time, in µs, and the place of its process; `keys`: of the processes."""
-    options = taktikal.EmulatorOptions(events=events, days=DAYS)
+    options = taktikal.EmulatorOptions(events=events, days=days)
     emulator = taktikal.Emulator(options, clock=lambda: NOW)
     log = emulator.history
     moments: list[tuple[int, int]] = []
@@ -93,9 +95,9 @@ def _write_taktikal(folder: Path, events: int) -> int:
     return len(moments)
 
 
-def _write_subnoto(folder: Path, events: int) -> int:
+def _write_subnoto(folder: Path, events: int, days: int) -> int:
     """`items` of each category: its records in order of insertion."""
-    emulator = subnoto.Emulator(subnoto.EmulatorOptions(events=events, days=DAYS), clock=lambda: NOW)
+    emulator = subnoto.Emulator(subnoto.EmulatorOptions(events=events, days=days), clock=lambda: NOW)
     count = 0
     for category in ("envelope", "team"):
         shelf = emulator.history.shelf(category, None, None, frozenset())

@@ -20,6 +20,7 @@ from app.api.middleware import InterruptedAnswer
 from app.api.rendering import encode
 from app.domain.caller import Caller
 from app.domain.errors import GatewayError, ParameterError
+from app.domain.record import Record
 from app.engine.pseudonyms import Pseudonyms
 from app.feed import Asked, Feed, Page, Start
 
@@ -64,7 +65,9 @@ class Export:
         """The answer's body, from its first page on; without the format's `header` where rows are appended to others.
         Raises InterruptedAnswer where it ends early in a format that cannot say so."""
         packer = Gzip() if gzip else None
-        async with aclosing(self._parts(page, header)) as parts:
+        all_parts = self._parts(page, header)
+        del page  # for as long as the export takes
+        async with aclosing(all_parts) as parts:
             async for part, whole in parts:
                 sent = part if packer is None else packer.add(part) + (packer.flush() if whole else b"")
                 if sent:
@@ -79,12 +82,14 @@ class Export:
         while True:
             cursor = page.next_cursor
             ahead = self._read_ahead(page)
+            # Of the page only what is still to be sent is kept: not the reading of it, nor what was sent.
+            records = page.records
+            del page
             try:
-                for lines, last in self._rendered(page):
+                for lines, last in self._rendered(records):
                     yield lines, last
                 if ahead is None:
                     break
-                del page
                 page = await ahead
             except GatewayError as error:
                 self.log.code = error.code
@@ -112,15 +117,18 @@ class Export:
             noted["records"] += status.records
         return page
 
-    def _rendered(self, page: Page) -> Iterator[tuple[bytes, bool]]:
-        """The page's lines as this caller may see them, some at a time, and whether they are its last."""
+    def _rendered(self, records: list[Record]) -> Iterator[tuple[bytes, bool]]:
+        """A page's lines as this caller may see them, some at a time, and whether they are its last. Takes the records
+        out of the list."""
         private, raw = self.caller.may("pii:read"), "raw" in self.start.include
-        events = visible_events(page.records, private=private, raw=raw, pseudonyms=self.pseudonyms)
-        for begin in range(0, len(page.records), _CHUNK):
-            chunk = page.records[begin : begin + _CHUNK]
-            lines = b"".join(map(self.form.line, islice(events, len(chunk))))
-            self.log.deliver(Counter(record.key[1] for record in chunk))
-            yield lines, begin + _CHUNK >= len(page.records)
+        records.reverse()
+        given = (records.pop() for _ in range(len(records)))
+        events = visible_events(given, private=private, raw=raw, pseudonyms=self.pseudonyms)
+        while records:
+            counts = Counter(record.key[1] for record in records[-_CHUNK:])
+            lines = b"".join(map(self.form.line, islice(events, counts.total())))
+            self.log.deliver(counts)
+            yield lines, not records
 
     def _ended(self, cursor: str | None, reason: str | None) -> bytes:
         """The last line; nothing for a format that has none and is complete."""
