@@ -126,7 +126,7 @@ class Export:
         events = visible_events(given, private=private, raw=raw, pseudonyms=self.pseudonyms)
         while records:
             counts = Counter(record.key[1] for record in records[-_CHUNK:])
-            lines = b"".join(map(self.form.line, islice(events, counts.total())))
+            lines = self.form.lines(list(islice(events, counts.total())))
             self.log.deliver(counts)
             yield lines, not records
 

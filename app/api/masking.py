@@ -141,7 +141,7 @@ def _has_links(value: Any, linked: bool) -> bool:
                 if _is_secret(kind, inside):
                     return True
             # Most are texts.
-            if not isinstance(item, str) and isinstance(item, _CONTAINERS) and _has_links(item, inside):
+            if type(item) is not str and isinstance(item, _CONTAINERS) and _has_links(item, inside):
                 return True
         return False
     return isinstance(value, _CONTAINERS) and any(_has_links(item, linked) for item in value)

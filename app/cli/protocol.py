@@ -7,9 +7,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 import uuid
 from typing import Any
 
+import httptools
 import structlog
 import uvicorn
 from uvicorn._types import ASGI3Application
@@ -132,6 +134,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
+        # Called while the parser's error is handled.
+        if isinstance(sys.exc_info()[1], httptools.HttpParserInvalidMethodError):
+            self._fault = "it begins with no method that HTTP knows, such as GET"
         self._refuse_or_cut("bad_request", f"This is no HTTP request; {self._fault}.")
 
     def _refuse_or_cut(self, code: str, detail: str) -> None:

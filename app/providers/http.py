@@ -88,6 +88,7 @@ class ProviderHttp:
         self._name, self._observer = name, common.observer
         self._kept = KeptAnswers(name, common) if common.page_cache > 0 else None
         self._base = base_url.rstrip("/") + "/"
+        self._urls: dict[str, httpx.URL] = {}  # by path, of which an adapter has few
         self._server = (url := httpx.URL(self._base)).host, url.port
         self._headers = {**_HEADERS, **(headers or {})}
         if auth is not None:
@@ -180,7 +181,11 @@ class ProviderHttp:
         """One attempt. Raises _TryAgain and SourceFailed."""
         spent.calls += 1
         try:
-            url = httpx.URL(self._base + path.lstrip("/"), params=params)
+            url = self._urls.get(path)
+            if url is None:
+                url = self._urls[path] = httpx.URL(self._base + path.lstrip("/"))
+            if params:
+                url = url.copy_with(params=params)
             request = httpx.Request(method, url, headers=self._headers, json=json, extensions=self._limits)
             response = await self._transport.handle_async_request(request)
             try:

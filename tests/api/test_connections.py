@@ -132,6 +132,11 @@ def test_a_missing_host_is_named(port: int) -> None:
     assert rest(talk(port, b"GET /health/live HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200"), "as HTTP/1.0 allows"
 
 
+def test_an_unknown_method_is_named(port: int) -> None:
+    answer = rest(talk(port, b"BREW /events HTTP/1.1\r\nHost: a\r\n\r\n"))
+    assert "no method that HTTP knows" in problem(answer)[1]["detail"]
+
+
 def test_requests_sent_at_once_are_answered_one_after_the_other(port: int) -> None:
     paths = [b"/health/live", b"/events?limit=1", b"/event-types", b"/nowhere", b"/health/live"]
     sent = b"".join(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n" for path in paths[:-1])

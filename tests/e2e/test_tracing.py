@@ -110,7 +110,7 @@ def test_every_kind_of_request(tmp_path: Path) -> None:
         assert get("/events/export", **SINCE).status_code == 200
         assert get("/events/unknown").status_code == 404
         assert get("/no/such/path").status_code == 404
-        assert client.request("BREW", f"{gateway.url}/events").status_code == 405
+        assert client.request("PURGE", f"{gateway.url}/events").status_code == 405
         assert world.subnoto is not None
         world.subnoto.faults.answer(500, times=9)
         assert get("/events", source="subnoto", category="team", **SINCE).status_code == 502

@@ -5,8 +5,10 @@ The mappings are described field by field in `docs/formats.md`; a test holds the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from app.api.exports import cloudevents, csv, ecs, ocsf
 from app.api.rendering import encode
@@ -15,7 +17,8 @@ from app.domain.event import Event
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format. `line` gives the bytes of one event, its end of line included; `header` goes before the first.
+    """One format. `line` gives the bytes of one event, its end of line included, `lines` those of several; `header`
+    goes before the first.
 
     `tells_its_end`: the last line is our own and says whether all of it came. A format of somebody else has no place
     for that, so an answer that ends early is cut off instead."""
@@ -26,6 +29,17 @@ class Format:
     line: Callable[[Event], bytes]
     header: bytes = b""
     tells_its_end: bool = False
+
+    def lines(self, events: Sequence[Event]) -> bytes:
+        if self.line is _ndjson:
+            try:
+                return _ENCODER.encode_lines(events)
+            except UnicodeEncodeError:
+                pass  # see `encode`
+        return b"".join(map(self.line, events))
+
+
+_ENCODER = msgspec.json.Encoder()
 
 
 def _ndjson(event: Event) -> bytes:

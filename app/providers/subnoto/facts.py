@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from app.providers.learnt import Learnt
@@ -28,14 +29,16 @@ class Facts:
         seen = self._seen.setdefault(category, set())
         known = len(seen)
         for page in pages:
+            readable = [row for row in page.rows if not row.bad]
             newest = 0
-            for row in page.rows:
-                if not row.bad:
-                    # Whoever sends ever new types shall not fill our memory.
-                    if len(seen) < _MOST_TYPES:
-                        seen.add(row.sent.event_type or "")
-                    self._step_back = max(self._step_back, newest - row.time)
-                    newest = max(newest, row.time)
+            for row in readable:
+                if row.time >= newest:
+                    newest = row.time
+                elif newest - row.time > self._step_back:
+                    self._step_back = newest - row.time
+            # Whoever sends ever new types shall not fill our memory.
+            new = {row.sent.event_type or "" for row in readable} - seen
+            seen.update(islice(new, _MOST_TYPES - len(seen)))
             for name, value in (("total", page.shape), ("author", page.author), ("timestamp", page.unit)):
                 if value:
                     self.learnt.note(f"{name}_shape", value, _FIELD)

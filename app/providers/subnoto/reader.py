@@ -84,7 +84,8 @@ class SubnotoReader:
         )
 
     def _keeps(self, event_type: str) -> bool:
-        return matches_type(self._span.query, type_of(event_type), event_type)
+        query = self._span.query
+        return not (query.type or query.provider_type) or matches_type(query, type_of(event_type), event_type)
 
     async def _fetch(self, pages: list[int]) -> None:
         if not self._walk.is_reading:
