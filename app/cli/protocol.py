@@ -15,6 +15,7 @@ import httptools
 import structlog
 import uvicorn
 from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
@@ -23,7 +24,12 @@ from app.cli.coalescing import CoalescingTransport
 _log = structlog.get_logger("gateway.connection")
 
 _MOST_WITHOUT = 65_536  #: bytes in which no head ends and nothing of a body is
-_MOST_WAITING = 1_000  #: requests that wait behind another on one connection
+_MOST_HEADERS = 500
+_MOST_URL = 65_535  #: bytes; httptools counts them in sixteen bits
+_MOST_WAITING = 1_048_576  #: bytes of memory, about, of requests that wait behind another on one connection
+_REQUEST, _HEADER = 1_500, 130  #: bytes of it beside the text
+_MOST_BODY = 8_388_608  #: bytes of a body that nobody asked for
+_PART = 64  #: bytes that a part of it counts more than it has: many small ones cost more than a large one
 
 
 class BoundedConfig(uvicorn.Config):
@@ -33,6 +39,22 @@ class BoundedConfig(uvicorn.Config):
     def __init__(self, app: Any, *, head_timeout: float, stall_timeout: float = 60.0, **settings: Any) -> None:
         super().__init__(app, http="app.cli.protocol:BoundedProtocol", **settings)
         self.head_timeout, self.stall_timeout = head_timeout, stall_timeout
+
+
+class _Refused(ValueError):
+    """A request that is not taken. Raised where the parser calls us, it ends the parsing as a fault that the parser
+    finds itself would."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+def _no_request(fault: str) -> _Refused:
+    return _Refused("bad_request", f"This is no HTTP request; {fault}.")
+
+
+_HINT = "in a URL, what is not plain ASCII is percent-encoded (curl -G --data-urlencode 'q=Þórður' ...)"
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -45,12 +67,15 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head = False  #: a request has begun, and its headers have not ended
     _progress = False  #: the bytes just received ended a head, or held some of a body
     _without = 0  #: bytes since there was any
-    _fault = "in a URL, what is not plain ASCII is percent-encoded (curl -G --data-urlencode 'q=Þórður' ...)"
+    _waiting = 0  #: bytes of memory, about, of the requests in the pipeline
+    _body = 0  #: bytes, about, of the last request's body
+    _upgrade = False  #: what comes after the last request is none of HTTP/1.1's
     _answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # A transport in all that uvicorn asks of one; made anew it would have to copy two dozen methods.
         super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
+        self.flow = _Flow(self.transport)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -63,7 +88,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        before, self._progress = self.cycle, False
+        if self._upgrade:
+            return
+        self._progress = False
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -71,10 +98,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._without = 0 if self._progress else self._without + len(data)
         if self._without > _MOST_WITHOUT:
             self._refuse_or_cut("headers_too_large", "The request's line and headers are too large.")
-        elif len(self.pipeline) > _MOST_WAITING:
-            self.transport.abort()
-        elif self.cycle is not before and not self._in_head:
-            self._head_came()
         elif self.cycle is None or self.cycle.response_complete:
             # Also where a body that nobody asked for trickles in behind the answer: each of its bytes puts off
             # uvicorn's own timer.
@@ -84,34 +107,77 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
+        self._in_head, self._body = True, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailers behind a chunked body are none of the request's headers.
         if self._in_head:
-            super().on_header(name, value)
+            if len(self.headers) >= _MOST_HEADERS:
+                raise _Refused("headers_too_large", f"The request has more than {_MOST_HEADERS} headers.")
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        # A ValueError ends the parsing, as if the parser itself had found fault with the request.
-        if not self.url.isascii():
-            raise ValueError("not ASCII")
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
-            self._fault = "it must have one Host header (RFC 9112, section 3.2)"
-            raise ValueError(self._fault)
+        self._check_head()
         super().on_headers_complete()
         self._in_head, self._progress = False, True
+        self._head_came()
+        if self.parser.get_http_version() != "1.1":
+            # There is no other way to have uvicorn make one.
+            self.cycle.__class__ = _OldCycle
+            self.cycle.waiting_for_100_continue = False
         if self.parser.should_upgrade():
             # To nothing that we speak; the parser reads no further request here.
-            self.cycle.keep_alive = False
+            self.cycle.keep_alive, self._upgrade = False, True
+        if self.pipeline and self.pipeline[0][0] is self.cycle:
+            self._waiting += _weight(self.cycle)
+            if self._waiting > _MOST_WAITING:
+                raise _Refused("headers_too_large", "Too many requests wait on this connection.")
+
+    def _check_head(self) -> None:
+        """Raises _Refused for what llhttp lets through."""
+        if len(self.url) > _MOST_URL:
+            raise _Refused("uri_too_long", f"The URL has more than {_MOST_URL} bytes.")
+        if not self.url.isascii():
+            raise _no_request(_HINT)
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            raise _no_request("it must have one Host header (RFC 9112, section 3.2)")
+        codings = b",".join(value for name, value in self.headers if name == b"transfer-encoding")
+        if codings and codings.rpartition(b",")[2].strip().lower() != b"chunked":
+            raise _no_request("its last transfer coding must be chunked (RFC 9112, section 6.1)")
 
     def on_body(self, body: bytes) -> None:
+        # No call takes one: it is not kept.
         self._progress = True
-        super().on_body(body)
+        self._body += len(body) + _PART
+        if self._body > _MOST_BODY:
+            raise _Refused("bad_request", "No call takes a body.")
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if not self.parser.should_keep_alive():
+            # The head or a trailer says so: the parser reads no further.
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:
+                self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: callers offer HTTP/2 in passing, and uvicorn would warn of a missing WebSocket library."""
+
+    # ---- what uvicorn calls --------------------------------------------------------------------------------------
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if self._waiting:
+            self._waiting -= _weight(cycle)
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_head and not self.pipeline and not self.transport.is_closing():
+            # Half of the next head is there: it has as long as any other.
+            self._unset_keepalive_if_required()
+            self._expect_head()
 
     # ---- refusals ------------------------------------------------------------------------------------------------
 
@@ -134,10 +200,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        # Called while the parser's error is handled.
-        if isinstance(sys.exc_info()[1], httptools.HttpParserInvalidMethodError):
-            self._fault = "it begins with no method that HTTP knows, such as GET"
-        self._refuse_or_cut("bad_request", f"This is no HTTP request; {self._fault}.")
+        # Called while the parser's error is handled, of which ours is the context.
+        error = sys.exc_info()[1]
+        refused = error.__context__ if error is not None else None
+        if isinstance(error, httptools.HttpParserInvalidMethodError):
+            refused = _no_request("it begins with no method that HTTP knows, such as GET")
+        elif not isinstance(refused, _Refused):
+            refused = _no_request(_HINT)
+        self._refuse_or_cut(refused.code, refused.detail)
 
     def _refuse_or_cut(self, code: str, detail: str) -> None:
         """Answer with a problem and close. There is no request yet, and so neither a path nor a caller's own id."""
@@ -177,11 +247,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _check_stall(self) -> None:
         self._stall_timer = None
         if self.transport.get_write_buffer_size() >= self._stalled_at:
-            # Reset, not ended: an orderly end would wait in the kernel behind what is never read.
-            connection = self.transport.get_extra_info("socket")
-            if connection is not None:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.transport.abort()
+            # An orderly end would wait in the kernel behind what is never read.
+            _reset(self.transport)
         else:
             self._watch_stall()
 
@@ -190,3 +257,52 @@ class BoundedProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         self._head_timer = self._stall_timer = None
+
+
+class _Flow(FlowControl):
+    """uvicorn's, which goes on reading while requests wait: only who reads hears that the caller has hung up, and what
+    may come meanwhile is bounded."""
+
+    def pause_reading(self) -> None:
+        pass
+
+
+class _OldCycle(RequestResponseCycle):
+    """A request of HTTP/1.0, which knows no chunks: an answer of unknown length ends with the connection, and one that
+    is cut short must not look like that."""
+
+    _endless = False
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        async def cutting(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send)
+            except BaseException:
+                if self.response_started and not self.response_complete:
+                    _reset(self.transport)
+                raise
+
+        await super().run_asgi(cutting)
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._endless = not any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+            if self._endless:
+                self.chunked_encoding, self.keep_alive = False, False
+        elif self._endless:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Breaks the connection off: the other end gets an error."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _weight(cycle: RequestResponseCycle) -> int:
+    scope = cycle.scope
+    text = len(scope["raw_path"]) + len(scope["query_string"])
+    return _REQUEST + text + sum(len(name) + len(value) + _HEADER for name, value in scope["headers"])

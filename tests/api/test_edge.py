@@ -19,6 +19,7 @@ from tests.api.memory import MemoryReader, MemorySource, history
 from tests.api.server import rest, served, talk
 
 AUTH = f"X-API-Key: {ALL}\r\nHost: gateway\r\n".encode()
+NEXT = b"GET /nowhere HTTP/1.1\r\n" + AUTH + b"\r\n"
 
 
 class Busy(MemorySource):
@@ -56,12 +57,15 @@ def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
-@pytest.mark.parametrize("behind", [b"", b"GET /nowhere HTTP/1.1\r\n" + AUTH + b"\r\n"], ids=["alone", "pipelined"])
-def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO, behind: bytes) -> None:
+@pytest.mark.parametrize(("beside", "later"), [(b"", b""), (NEXT, b""), (b"", NEXT)], ids=["alone", "beside", "later"])
+def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO, beside: bytes, later: bytes) -> None:
+    """Also where another request of the same connection waits behind it."""
     source = Busy()
     with served(make_app([source])) as port:
-        connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\n" + behind)
-        until(lambda: source.calls > 3)
+        connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\n" + beside)
+        until(lambda: source.calls > 10)
+        connection.sendall(later)
+        time.sleep(0.05)
         connection.close()
         until(lambda: source.stopped == 1)
         calls = source.calls
@@ -70,6 +74,18 @@ def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO, behind
         until(lambda: '"event":"request"' in log.getvalue())
     (line,) = [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "request"]
     assert (line["status"], line["code"]) == (0, "hung_up")
+
+
+def test_half_a_request_behind_one_that_takes_its_time_cuts_off_neither() -> None:
+    """Its headers have as long as any other's, from when the first one is answered."""
+    source = Busy()
+    with served(make_app([source]), head_timeout=0.3) as port:
+        connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\nGET /now")
+        time.sleep(0.6)
+        source.enough = True
+        answer = rest(connection)
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"HTTP/1.1 408 Request Timeout" in answer
 
 
 def test_a_caller_who_stays_gets_the_answer_and_no_cancellation(log: io.StringIO) -> None:

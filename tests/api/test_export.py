@@ -22,7 +22,7 @@ from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.gateways import FORMATS, app_over, calling, events_of, id_of, ids_of, whole, window
 from tests.api.memory import MemoryReader, MemorySource, history
-from tests.api.server import served
+from tests.api.server import served, talk
 from tests.worlds import World, served_world, walk
 
 pytestmark = pytest.mark.anyio
@@ -228,6 +228,16 @@ async def test_a_source_that_fails_midway_costs_nothing_but_a_second_call() -> N
 def test_a_format_that_cannot_say_so_is_cut_off(form: str) -> None:
     with served(make_app([Breaking("north", 9 * PAGE // 4, page=3)])) as port, pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"http://127.0.0.1:{port}/events/export", params={"format": form}, headers=KEY, timeout=60)
+
+
+def test_a_caller_of_http_1_0_is_cut_off_as_well() -> None:
+    """To whom the end of the connection is the end of the answer: an orderly one would look like all of it."""
+    request = f"GET /events/export?format=csv HTTP/1.0\r\nX-API-Key: {ALL}\r\n\r\n".encode()
+    with served(make_app([Breaking("north", 9 * PAGE // 4, page=3)])) as port, talk(port, request) as connection:
+        received = connection.recv(65_536)
+        assert received.startswith(b"HTTP/1.1 200")
+        with pytest.raises(ConnectionResetError):
+            b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 @pytest.mark.parametrize("form", FORMATS)
