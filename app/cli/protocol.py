@@ -121,10 +121,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_head, self._progress = False, True
         self._head_came()
-        if self.parser.get_http_version() != "1.1":
-            # There is no other way to have uvicorn make one.
-            self.cycle.__class__ = _OldCycle
-            self.cycle.waiting_for_100_continue = False
         if self.parser.should_upgrade():
             # To nothing that we speak; the parser reads no further request here.
             self.cycle.keep_alive, self._upgrade = False, True
@@ -169,6 +165,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if self._waiting:
             self._waiting -= _weight(cycle)
+        if cycle.scope["http_version"] != "1.1":
+            # There is no other way to have uvicorn make one.
+            cycle.__class__ = _OldCycle
+            cycle.waiting_for_100_continue = False
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
 
