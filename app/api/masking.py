@@ -43,10 +43,10 @@ def visible_events(
         event = record.event()
         if raw:
             event.raw = record.raw()
-        if private:
-            event.data, event.raw = _linkless(event.data), _linkless(event.raw)
-        else:
+        if not private:
             _hide(event, record, masks, pseudonyms)
+        elif event.data or raw:
+            event.data, event.raw = _linkless(event.data), _linkless(event.raw)
         yield event
 
 
