@@ -5,8 +5,6 @@ for ever, and for a reader who never reads.
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import sys
 import uuid
 from typing import Any
@@ -20,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 from app.cli.coalescing import CoalescingTransport
+from app.cli.oldcycle import OldCycle, reset
 
 _log = structlog.get_logger("gateway.connection")
 
@@ -80,11 +79,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_timers()
-        # uvicorn tells the request that came last; another may be under way, with more behind it.
+        # uvicorn tells the request that came last; another may be under way before it.
         if self._answering is not None:
             self._answering.disconnected = True
             self._answering.message_event.set()
-        self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -135,12 +133,14 @@ class BoundedProtocol(HttpToolsProtocol):
             raise _Refused("uri_too_long", f"The URL has more than {_MOST_URL} bytes.")
         if not self.url.isascii():
             raise _no_request(_HINT)
-        hosts = sum(name == b"host" for name, _ in self.headers)
+        names = [name for name, _ in self.headers]
+        hosts = names.count(b"host")
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             raise _no_request("it must have one Host header (RFC 9112, section 3.2)")
-        codings = b",".join(value for name, value in self.headers if name == b"transfer-encoding")
-        if codings and codings.rpartition(b",")[2].strip().lower() != b"chunked":
-            raise _no_request("its last transfer coding must be chunked (RFC 9112, section 6.1)")
+        if b"transfer-encoding" in names:
+            codings = b",".join(value for name, value in self.headers if name == b"transfer-encoding")
+            if codings.rpartition(b",")[2].strip().lower() != b"chunked":
+                raise _no_request("its last transfer coding must be chunked (RFC 9112, section 6.1)")
 
     def on_body(self, body: bytes) -> None:
         # No call takes one: it is not kept.
@@ -167,7 +167,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._waiting -= _weight(cycle)
         if cycle.scope["http_version"] != "1.1":
             # There is no other way to have uvicorn make one.
-            cycle.__class__ = _OldCycle
+            cycle.__class__ = OldCycle
             cycle.waiting_for_100_continue = False
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
@@ -248,7 +248,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stall_timer = None
         if self.transport.get_write_buffer_size() >= self._stalled_at:
             # An orderly end would wait in the kernel behind what is never read.
-            _reset(self.transport)
+            reset(self.transport)
         else:
             self._watch_stall()
 
@@ -265,41 +265,6 @@ class _Flow(FlowControl):
 
     def pause_reading(self) -> None:
         pass
-
-
-class _OldCycle(RequestResponseCycle):
-    """A request of HTTP/1.0, which knows no chunks: an answer of unknown length ends with the connection, and one that
-    is cut short must not look like that."""
-
-    _endless = False
-
-    async def run_asgi(self, app: ASGI3Application) -> None:
-        async def cutting(scope: Any, receive: Any, send: Any) -> None:
-            try:
-                await app(scope, receive, send)
-            except BaseException:
-                if self.response_started and not self.response_complete:
-                    _reset(self.transport)
-                raise
-
-        await super().run_asgi(cutting)
-
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            self._endless = not any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
-            if self._endless:
-                self.chunked_encoding, self.keep_alive = False, False
-        elif self._endless:
-            self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """Breaks the connection off: the other end gets an error."""
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 def _weight(cycle: RequestResponseCycle) -> int:

@@ -107,6 +107,16 @@ def test_a_body_that_nobody_asked_for_is_no_hanging_up() -> None:
         assert rest(talk(port, head, b"x=1&y=2")).startswith(b"HTTP/1.1 200 OK")
 
 
+def test_a_body_without_end_is_cut_off() -> None:
+    """While its request is being answered, when no other clock runs."""
+    source = Busy()
+    with served(make_app([source])) as port:
+        head = b"GET /events HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + AUTH + b"\r\n"
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            talk(port, head, *[b"1\r\nx\r\n" * 10_000] * 100)
+        until(lambda: source.stopped == 1)
+
+
 @pytest.mark.anyio
 async def test_too_many_at_a_time_are_turned_away_and_the_rest_served() -> None:
     source = Busy()
