@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
@@ -18,6 +19,8 @@ from typing import Any, TextIO
 import msgspec
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
+
+from app.domain.times import format_micros
 
 _MAX_FRAMES = 40
 _HTTP_LOGGERS = ("httpx", "httpcore", "h2", "hpack")
@@ -35,7 +38,7 @@ def configure_logging(stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        time_stamp,
         trace_fields,
         bare_exceptions,
     ]
@@ -92,6 +95,12 @@ def foreign_text(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     if name.partition(".")[0] in _HTTP_LOGGERS:
         text = text.partition(" ")[0]
     event["event"] = text.partition("\n")[0]
+    return event
+
+
+def time_stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: when it was. structlog's own goes through `datetime`, twice a request."""
+    event["timestamp"] = format_micros(time.time_ns() // 1000)
     return event
 
 

@@ -30,6 +30,7 @@ from app.api.rendering import encode
 from app.api.routes import docs, event_types, events, export, health, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
+from app.api.routing import add_routes
 from app.api.security import Guard
 from app.config import Settings
 from app.domain.errors import ConfigurationError
@@ -128,7 +129,6 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
         telemetry=NO_TELEMETRY,
     )
     app.state.ready = False
@@ -143,8 +143,8 @@ def create_app(
     app.state.hub = Hub(feed, stream.renderer(pseudonyms), poll=settings.stream_poll, most=settings.stream_listeners)
     guard = Guard(make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings))
     app.state.guard = guard
-    for module in (export, stream, events, event_types, sources_route, metrics_route, health, docs, ui):
-        app.include_router(module.router)
+    modules = (export, stream, events, event_types, sources_route, metrics_route, health, docs, ui)
+    add_routes(app, [module.router for module in modules])
     app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
     install_openapi(app, providers, problem_schemas())
     install_problems(app)

@@ -65,7 +65,9 @@ class AuditTrail:
         }
         if "event_id" in (found := scope.get("path_params") or {}):
             line["event_id"] = self._pseudonyms.of(str(found["event_id"]))
-        _log.info("access", extra={"audit": line})
+        if _log.isEnabledFor(logging.INFO):
+            # `_log.info` would look for the line of code that called it, which is always this one.
+            _log.handle(_log.makeRecord(AUDIT, logging.INFO, "", 0, "access", (), None, extra={"audit": line}))
 
     def filters(self, scope: Scope) -> dict[str, list[str]]:
         """The query's parameters by name, each value as it may be told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,11 @@ class RequestLog:
         self.events = (self.events or 0) + sum(counts.values())
         for source, count in counts.items():
             self.delivered[source] = self.delivered.get(source, 0) + count
+
+
+def new_request_id() -> str:
+    """32 hexadecimal digits. No secret, so the system's own source of chance, which takes longer, is not asked."""
+    return f"{random.getrandbits(128):032x}"
 
 
 def request_log(request: Request) -> RequestLog:

@@ -7,7 +7,6 @@ hanging up.
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.audit import AuditTrail
-from app.api.context import RequestLog
+from app.api.context import RequestLog, new_request_id
 from app.api.metrics import Metrics
 from app.api.problems import problem_response
 from app.logs import describe_exception
@@ -132,7 +131,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.match(value):
             return str(value.decode())
-    return secrets.token_hex(16)
+    return new_request_id()
 
 
 def _route(scope: Scope) -> str:

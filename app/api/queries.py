@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -11,7 +13,7 @@ from app.domain.errors import ParameterError
 
 MAX_PAIRS = 1000
 
-_PAIRS = "gateway_pairs"  #: where a scope keeps them
+_SHORT = 2048  #: bytes of a query that is remembered
 
 
 def pairs_of(request: Request) -> list[tuple[str, str]]:
@@ -34,13 +36,16 @@ def wants_fresh(request: Request) -> bool:
 def parse_query(scope: Scope) -> list[tuple[str, str]]:
     """The same of a request's scope. Raises UnicodeError for what is no percent-encoded UTF-8, ValueError for too many
     pairs."""
-    pairs: list[tuple[str, str]] | None = scope.get(_PAIRS)
-    if pairs is None:
-        query = scope["query_string"].decode("ascii")
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
-        # The handler reads them, and then the audit trail does.
-        scope[_PAIRS] = pairs
-    return pairs
+    query: bytes = scope["query_string"]
+    return list(_read_again(query) if len(query) <= _SHORT else _read(query))
+
+
+def _read(query: bytes) -> Sequence[tuple[str, str]]:
+    return tuple(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS))
+
+
+# The handler reads a query, and then the audit trail does; and callers ask the same again.
+_read_again = lru_cache(maxsize=256)(_read)
 
 
 async def no_parameters(request: Request) -> None:

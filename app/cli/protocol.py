@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import uuid
 from typing import Any
 
 import httptools
@@ -16,6 +15,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from app.api.context import new_request_id
 from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 from app.cli.coalescing import CoalescingTransport
 from app.cli.oldcycle import OldCycle, reset
@@ -215,7 +215,7 @@ class BoundedProtocol(HttpToolsProtocol):
             # A request is being answered: there is no place for a second answer.
             self.transport.abort()
             return
-        status, request_id = PROBLEMS[code][0], uuid.uuid4().hex
+        status, request_id = PROBLEMS[code][0], new_request_id()
         body = problem_body(code, detail, instance="", request_id=request_id)
         headers = [
             *self.server_state.default_headers,

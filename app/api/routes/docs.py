@@ -7,14 +7,15 @@ import json
 from functools import cache
 from importlib import resources
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from app.api.keys import SANDBOX_KEY
 from app.api.openapi import TITLE
+from app.api.routing import new_router
 
-router = APIRouter(include_in_schema=False)
+router = new_router(include_in_schema=False)
 
 _ASSETS = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",

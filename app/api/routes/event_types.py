@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.api.openapi import problems
 from app.api.queries import no_parameters
 from app.api.rendering import encode
+from app.api.routing import new_router
 from app.api.schemas import EventTypes
 from app.api.security import requires
 from app.domain.caller import Caller
 from app.providers.base import Provider
 
-router = APIRouter(tags=["events"])
+router = new_router(tags=["events"])
 
 
 @router.get(

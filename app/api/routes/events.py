@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import Depends, Path, Request
 from starlette.responses import Response
 
 from app.api.context import request_log
@@ -18,6 +18,7 @@ from app.api.openapi import problems, rate_headers
 from app.api.parameters import EXACT, INCLUDE_RAW, NOT_COUNTED, count_parameters, event_parameters
 from app.api.queries import pairs_of, wants_fresh
 from app.api.rendering import encode, render_event, render_page, totals_body
+from app.api.routing import new_router
 from app.api.schemas import Event, EventPage, Totals
 from app.api.security import require_scope, requires
 from app.domain.caller import Caller
@@ -26,7 +27,7 @@ from app.feed import Feed, Page, parse_parameters
 from app.feed.model import Totals as TotalsOf
 from app.providers.base import Spent
 
-router = APIRouter(tags=["events"])
+router = new_router(tags=["events"])
 
 #: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
 _KEPT = ("limit", "include", "partial")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.api.compression import accepts_gzip
@@ -15,6 +15,7 @@ from app.api.exports import FORMATS, Format
 from app.api.openapi import problems, rate_headers
 from app.api.parameters import AFTER, FORMAT, NOT_EXPORTED, export_parameters
 from app.api.queries import pairs_of
+from app.api.routing import new_router
 from app.api.security import require_scope, requires
 from app.api.streamed import Streamed
 from app.domain.caller import Caller
@@ -22,7 +23,7 @@ from app.domain.errors import CursorMismatch, NotFound, ParameterError
 from app.domain.times import to_datetime
 from app.feed import Asked, Feed, Start, parse_parameters
 
-router = APIRouter(tags=["events"])
+router = new_router(tags=["events"])
 
 _HEADERS: dict[str, Any] = {
     "Export-Cursor": {

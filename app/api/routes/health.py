@@ -6,15 +6,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from app.api.openapi import problems
 from app.api.problems import problem_response
 from app.api.rendering import encode
+from app.api.routing import new_router
 from app.api.schemas import Health
 
-router = APIRouter(tags=["health"], prefix="/health")
+router = new_router(tags=["health"], prefix="/health")
 
 _OPEN: dict[str, Any] = {"security": []}
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from app.api.metrics import MEDIA_TYPE, Metrics
 from app.api.openapi import problems
 from app.api.queries import no_parameters
+from app.api.routing import new_router
 from app.api.security import requires
 from app.domain.caller import Caller
 
-router = APIRouter(tags=["monitoring"])
+router = new_router(tags=["monitoring"])
 
 
 @router.get(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.api.openapi import problems
 from app.api.queries import no_parameters
 from app.api.rendering import encode
+from app.api.routing import new_router
 from app.api.schemas import Sources
 from app.api.security import requires
 from app.domain.caller import Caller
@@ -18,7 +19,7 @@ from app.domain.times import format_micros
 from app.feed import Feed
 from app.providers.base import Source, SourceHealth
 
-router = APIRouter(tags=["sources"])
+router = new_router(tags=["sources"])
 
 #: The parameters that sources differ in; the others are the gateway's own, and work everywhere.
 JUDGED = ("since", "until", "category", "envelope_id", *PROVIDER_FILTERS, *GATEWAY_FILTERS)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.api.context import RequestLog, request_log
@@ -18,6 +18,7 @@ from app.api.parameters import NOT_STREAMED, stream_parameters
 from app.api.problems import PROBLEMS, problem_body, problem_response
 from app.api.queries import pairs_of
 from app.api.rendering import encode
+from app.api.routing import new_router
 from app.api.security import require_scope, requires
 from app.api.streamed import Streamed
 from app.domain.caller import Caller
@@ -25,7 +26,7 @@ from app.domain.errors import CallerError, Forbidden, GatewayError, ParameterErr
 from app.engine.pseudonyms import Pseudonyms
 from app.feed import Asked, Feed, Page, Start, parse_parameters
 
-router = APIRouter(tags=["events"])
+router = new_router(tags=["events"])
 
 _LOOK = 1.0  #: seconds after which a listener sees that the gateway stops, or that its key is good no more
 _RETRY = 3000  #: milliseconds that a browser waits before it connects again

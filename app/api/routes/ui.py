@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from importlib import resources
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from app.api.keys import SANDBOX_KEY
+from app.api.routing import new_router
 from app.api.security import Guard
 
-router = APIRouter(include_in_schema=False)
+router = new_router(include_in_schema=False)
 
 _FILES = StaticFiles(directory=str(resources.files("app.api") / "ui"))
 
