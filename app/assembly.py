@@ -6,9 +6,9 @@ import gc
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from fastapi import FastAPI
 
 from app.api.metrics import Metrics
@@ -28,8 +28,7 @@ SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
 _ALLOCATIONS = 10_000  #: of containers, less what was freed, after which the youngest are gone through
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
+class Gateway(msgspec.Struct, frozen=True):
     """An application, and the sources that it closes when it stops."""
 
     app: FastAPI

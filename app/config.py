@@ -11,10 +11,10 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
@@ -28,8 +28,7 @@ __all__ = ["Configuration", "Settings", "load_configuration", "unknown_variables
 OTHER_VARIABLES = ("GATEWAY_CONFIG", "GATEWAY_PROVIDERS_PATH", "GATEWAY_URL", "GATEWAY_KEY")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Configuration:
+class Configuration(msgspec.Struct, frozen=True):
     """Everything that was configured.
 
     `tables` are the `[[sources]]` of the TOML file with their secrets filled in; `environment` is what
@@ -42,6 +41,9 @@ class Configuration:
     tables: tuple[Mapping[str, Any], ...] = ()
     sandbox: bool = False
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return "Configuration(...)"  # it holds secrets
 
 
 def load_configuration(

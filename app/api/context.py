@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 
 
-@dataclass(slots=True)
-class RequestLog:
+class RequestLog(msgspec.Struct):
     """Facts about one request that may be logged: no query value, no key, nothing that a provider sent."""
 
     request_id: str
     caller: str | None = None
     code: str | None = None  #: of the problem that was answered
     events: int | None = None
-    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
-    delivered: dict[str, int] = field(default_factory=dict)  #: events, by source
-    totals: list[tuple[str, bool]] = field(default_factory=list)  #: source, and whether its total came from the cache
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)  #: to go along with the answer, whatever it is
+    sources: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    delivered: dict[str, int] = msgspec.field(default_factory=dict)  #: events, by source
+    #: Source, and whether its total came from the cache.
+    totals: list[tuple[str, bool]] = msgspec.field(default_factory=list)
+    #: To go along with the answer, whatever it is.
+    headers: list[tuple[bytes, bytes]] = msgspec.field(default_factory=list)
 
     def deliver(self, counts: Mapping[str, int]) -> None:
         """Events go out: so many of each source."""

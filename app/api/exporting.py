@@ -9,8 +9,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 from itertools import islice
+
+import msgspec
 
 from app.api.compression import Gzip
 from app.api.context import RequestLog
@@ -31,8 +32,7 @@ _CHUNK = 100  #: events rendered at a time: other requests have their turn in be
 DEADLINE, STOPPING = "deadline", "stopping"
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(msgspec.Struct, frozen=True):
     """What is exported to whom. `recheck` is called before each page and raises CallerError once the caller may not
     read on; `must_end` gives the reason to read no further page, if there is one."""
 
@@ -44,7 +44,8 @@ class Export:
     recheck: Callable[[], Awaitable[None]]
     must_end: Callable[[], str | None]
     pseudonyms: Pseudonyms | None = None
-    forbidden: dict[str, str] = field(default_factory=dict)  #: by source, what its provider does not let us read
+    #: By source, what its provider does not let us read.
+    forbidden: dict[str, str] = msgspec.field(default_factory=dict)
 
     async def first(self, after: str | None = None, at: int | None = None) -> Page:
         """The first page; with `after`, an event's id, what is left of it behind that event, which happened `at` (µs)

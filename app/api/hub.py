@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from app.domain.caller import Caller
 from app.domain.order import Position
@@ -23,8 +24,7 @@ PAGE = 100  #: events of one batch
 BUFFER = 4  #: batches that wait for a listener
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(msgspec.Struct, frozen=True):
     """What listeners share: the filters, the sources, and what they may see."""
 
     query: Query
@@ -39,8 +39,7 @@ class Topic:
         return Caller("stream", frozenset(scopes), frozenset(self.sources))
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One event as it is sent, and its place. `source` is counted."""
 
     position: Position
@@ -48,8 +47,7 @@ class Item:
     frame: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """What one page brought. `cursor` goes on behind all of it, and so beyond `position`."""
 
     items: Sequence[Item]
@@ -123,8 +121,7 @@ def _heard(task: asyncio.Task[Batch]) -> None:
         task.exception()
 
 
-@dataclass(slots=True)
-class _Call:
+class _Call(msgspec.Struct):
     task: asyncio.Task[Batch]
     waiting: int = 0
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from cachetools import TLRUCache
 
 from app.domain.caller import Caller
@@ -20,8 +20,7 @@ _OVERHEAD = 1024  #: bytes of a page beside its body, about
 _LONGEST = 2048  #: characters of a query whose page is kept: a query of any length would fill the memory with itself
 
 
-@dataclass(frozen=True, slots=True)
-class ShownPage:
+class ShownPage(msgspec.Struct, frozen=True):
     """A page's answer. `next_query`: the next page's, as it is written in a URL; `sources` were asked for this one, and
     `delivered` counts its events by source. `good_until` as in `app.feed.model.Page`."""
 

@@ -23,10 +23,10 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from app.domain.caller import SCOPES, Caller
@@ -45,8 +45,7 @@ _FIELDS = ("name", "hash", "scopes", "sources", "rate", "expires")
 _log = structlog.get_logger("gateway.keys")
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(msgspec.Struct, frozen=True):
     """One key's grants. `expires` in µs since the epoch; `sources` None: all; `rate` as `600/minute`."""
 
     name: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
@@ -24,8 +25,7 @@ if TYPE_CHECKING:  # imported where a rate is counted: many gateways have none
     from limits.util import WindowStats
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(msgspec.Struct, frozen=True):
     """How a caller stands after a call: `amount` calls in `window` seconds, `remaining` of them left; `reset`: whole
     seconds until there are more."""
 

@@ -13,9 +13,9 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from joserfc import jwt
 from joserfc.errors import (
     ExpiredTokenError,
@@ -52,8 +52,7 @@ class Keys(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRules:
+class TokenRules(msgspec.Struct, frozen=True):
     """What a token must say. `sources_claim` None: tokens grant all sources."""
 
     issuer: str

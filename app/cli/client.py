@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from app.domain.errors import ConfigurationError
 
@@ -40,8 +41,7 @@ class Problem(Exception):
         self.errors, self.sources, self.retry_after = tuple(errors), tuple(sources), retry_after
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """One page as the API shows it. `sources` are its `sources[]`, `window` its `window`."""
 
     events: list[Json]

@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from app.cli.client import Client, Page, Pairs, Problem, connected
 from app.cli.failures import FAILED, USAGE, Failure, complain, flag, source_warnings
@@ -20,8 +21,7 @@ from app.cli.terminal import console, write_bytes
 from app.cli.walk import walk
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(msgspec.Struct, frozen=True):
     """What to export. `file` None: standard output. `incremental`: what has come since the last run, kept going by the
     mark beside the file."""
 
@@ -94,7 +94,7 @@ def _where_to_begin(export: Export, file: ResumableFile) -> Mark:
         return fresh
     if export.incremental and not file.size:
         # Taken away or emptied between two runs, as logs are rotated: what comes goes into a new one.
-        return replace(mark, length=0)
+        return msgspec.structs.replace(mark, length=0)
     if file.size < mark.length:
         raise Failure(f"{file.path} is shorter than it was; put it back, or begin anew with --force", USAGE)
     return mark
@@ -108,14 +108,14 @@ def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Mark, clie
             for page in pages:
                 if not begun:
                     # Only now is it certain that the flags are right: a file that is there is still whole.
-                    mark = replace(mark, total=progress.total or mark.total)
+                    mark = msgspec.structs.replace(mark, total=progress.total or mark.total)
                     file.begin(mark)
                     begun = True
                 data = lines.of(page.events)
                 if not mark.length:
                     data = lines.header + data
                 failed = source_warnings(page.sources, known) or failed
-                mark = replace(
+                mark = msgspec.structs.replace(
                     mark,
                     cursor=page.next_cursor,
                     length=mark.length + len(data),

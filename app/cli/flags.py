@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
+import msgspec
 import typer
 
 #: (parameter, text) as they were written.
@@ -35,8 +35,7 @@ Include = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(msgspec.Struct, frozen=True):
     """One filter. `values` gives what there may be, for completion; it may be slow and may raise."""
 
     name: str

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from app.cli.client import Json, Problem
 from app.cli.failures import USAGE, Failure
 from app.cli.terminal import json_line
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(msgspec.Struct, frozen=True):
     """One format. `header` goes before the first event."""
 
     header: bytes

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
+
+import msgspec
 
 from app.cli.client import Client, Json, connected
 from app.cli.failures import FAILED, complain, source_warnings
@@ -20,8 +21,7 @@ from app.cli.walk import follow, walk
 Form = Literal["table", "ndjson", "csv"]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True):
     """What to list. `most` events in all, at least 1; None: all."""
 
     filters: Filters

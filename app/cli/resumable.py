@@ -11,16 +11,16 @@ import fcntl
 import json
 import os
 import stat
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from app.cli.failures import USAGE, Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """`cursor` None: nothing was written yet. `length` in bytes; `asked` is what the export is of, as text that must be
     equal for it to be gone on with."""
 
@@ -104,7 +104,7 @@ class ResumableFile:
     def _write_mark(self, mark: Mark) -> None:
         temporary = self.mark_path.with_name(f"{self.mark_path.name}.new")
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump({"version": 1, **asdict(mark)}, file, indent=1)
+            json.dump({"version": 1, **msgspec.structs.asdict(mark)}, file, indent=1)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())

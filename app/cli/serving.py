@@ -11,11 +11,11 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
+import msgspec
 import structlog
 import uvicorn
 from fastapi import FastAPI
@@ -44,8 +44,7 @@ from app.providers.registry import find_providers, provider_paths
 _log = structlog.get_logger("gateway")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     sandbox: bool
     sandbox_events: int
     host: str

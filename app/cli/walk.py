@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from app.cli.client import Client, Page, Pairs, Problem
 from app.cli.failures import TRANSIENT, complain, sentence
@@ -15,8 +16,7 @@ _ATTEMPTS = 6  #: of one page, before a walk gives up: about a minute in all
 _LONGEST = 60.0  #: seconds to wait between two attempts
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """How to wait; tests replace it. `sleep` takes seconds; `notice` is told why."""
 
     sleep: Callable[[float], None] = time.sleep

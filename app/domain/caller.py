@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 #: Every scope there is (contract, section 8).
 SCOPES = ("events:read", "pii:read", "raw:read", "sources:read", "metrics:read")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """`name` identifies the key in logs; `sources` None means all of them; `rate`, such as `600/minute`, None where the
     key has none of its own."""
 

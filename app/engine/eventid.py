@@ -11,16 +11,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 _VERSION = 1
 _HASH = 8
 MAX_ID = 1024  #: characters; a longer id is none of ours
 
 
-@dataclass(frozen=True, slots=True)
-class EventId:
+class EventId(msgspec.Struct, frozen=True):
     source_hash: bytes
     ordinal: int
     locator: bytes

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import reduce
+
+import msgspec
 
 from app.domain.order import Position, further, is_beyond, nearer
 from app.domain.record import Record
 
 
-@dataclass(slots=True)
-class Stream:
+class Stream(msgspec.Struct):
     """One stream in a merge. `position`: where it stood when the page began; `through`: see `Batch.through`."""
 
     source: str
     name: str
     position: Position
-    buffer: deque[Record] = field(default_factory=deque)
+    buffer: deque[Record] = msgspec.field(default_factory=deque)
     through: int | None = None
     ended: bool = False  #: nothing is left beyond the buffer
     stopped: bool = False  #: it was told to go no further on this page

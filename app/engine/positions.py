@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic
+
+import msgspec
 
 from app.engine.position_log import NEVER, LogMoved, PositionLog, R
 from app.engine.position_search import Search
@@ -26,8 +27,7 @@ from app.engine.position_search import Search
 __all__ = ["LogMoved", "PositionWalk", "Rows"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows(Generic[R]):
+class Rows(msgspec.Struct, Generic[R], frozen=True):
     """What `take` hands out: (number, row) in time order, complete up to `through` (see `Batch.through`)."""
 
     rows: list[tuple[int, R]]

@@ -10,8 +10,9 @@ An *item* is what the provider counts and sends (it may bear several events, in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
+
+import msgspec
 
 from app.domain.times import SECOND
 
@@ -21,8 +22,7 @@ _LEAST = 8  #: items aimed at, at the least
 _GROWTH = 8  #: the most by which a window grows at once: density changes
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """[start, end) in µs."""
 
     start: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from app.domain.caller import Caller
 from app.domain.errors import (
@@ -31,8 +32,7 @@ from app.providers.observer import NoObserver, Observer
 from app.providers.shared import Shared
 
 
-@dataclass(frozen=True, slots=True)
-class FeedSettings:
+class FeedSettings(msgspec.Struct, frozen=True):
     """Seconds throughout; `scan` counts provider calls; `default_window` is in µs; `clock` gives µs since the
     epoch."""
 
@@ -42,7 +42,7 @@ class FeedSettings:
     default_window: int = 30 * 86_400 * 1_000_000
     totals_ttl: float = 30.0
     clock: Callable[[], int] | None = None
-    observer: Observer = field(default_factory=NoObserver)
+    observer: Observer = msgspec.field(default_factory=NoObserver)
     shared: Shared | None = None  #: totals, with the other replicas
     pseudonyms: Pseudonyms | None = None  #: what stands for people where callers without `pii:read` must not see them
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from app.domain.errors import SourceError
 from app.domain.order import Position
@@ -18,23 +19,21 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """One call of `GET /events`, each parameter valid on its own; what was left out is absent or None.
 
     `given` has the filters that were written, normalized: text, a sorted tuple for those that repeat, µs for `since`
     and `until`, a bool for `follow`, `asc` or `desc` for `order`.
     """
 
-    given: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = msgspec.field(default_factory=dict)
     limit: int | None = None
     include: frozenset[str] | None = None
     partial: bool | None = None
     cursor: str | None = None
 
 
-@dataclass(slots=True)
-class SourceStatus:
+class SourceStatus(msgspec.Struct):
     """How one source fared. `complete_through` in µs; `calls` and `records` are what this request cost there."""
 
     name: str
@@ -48,8 +47,7 @@ class SourceStatus:
     error: SourceError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceTotal:
+class SourceTotal(msgspec.Struct, frozen=True):
     """What one source has to say to a count. `as_of` in µs; `cached`: it was counted for an earlier call."""
 
     name: str
@@ -60,8 +58,7 @@ class SourceTotal:
     cached: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(msgspec.Struct, frozen=True):
     """The totals of all sources that the filters do not exclude. `value`, `unit` and `relation` are of the sum, None
     unless all of them count the same."""
 
@@ -71,8 +68,7 @@ class Totals:
     sources: list[SourceTotal]
 
 
-@dataclass(slots=True)
-class Page:
+class Page(msgspec.Struct):
     """One page of events, still as records, so that whoever shows them decides what the caller may see.
 
     `position`: every source that did not fail is delivered up to here. `cursor_after(index)` seals a cursor that goes
@@ -89,13 +85,12 @@ class Page:
     sources: list[SourceStatus]
     include: frozenset[str]
     position: Position
-    cursor_after: Callable[[int], str] = field(repr=False)
+    cursor_after: Callable[[int], str]
     good_until: float = -math.inf
     total: Totals | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Where a walk begins, before anything is read: `cursor` holds all of it. `sources` are those that are read."""
 
     cursor: str

@@ -7,7 +7,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnauthorized
@@ -29,8 +30,7 @@ _UNKNOWN_SHARE = 100  #: records asked for at first where several streams share 
 _MAX_WANT = 2000  #: records asked for at once where filters throw most of them away
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(msgspec.Struct):
     """A stream that is read on this page."""
 
     stream: Stream

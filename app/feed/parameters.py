@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from app.domain.errors import ParameterError
 from app.domain.times import parse_rfc3339
@@ -21,8 +22,7 @@ MAX_LENGTH = 320  #: characters of one value; the longest e-mail address there c
 MAX_CURSOR = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One query parameter. `read` turns text into the normalized value or raises ValueError with the remedy."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,8 +37,7 @@ _APPLICABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What one page is to be made of.
 
     `active` are the sources to read, `skipped` those that a filter excludes, with the reason. `position` is where all
@@ -115,7 +113,7 @@ def begun_at(plan: Plan, time: int) -> Plan:
         name: {stream: _not_behind(state, edge, ascending) for stream, state in streams.items()}
         for name, streams in plan.states.items()
     }
-    return replace(plan, position=further(plan.position, edge, ascending), states=states)
+    return msgspec.structs.replace(plan, position=further(plan.position, edge, ascending), states=states)
 
 
 def _not_behind(state: StreamState, edge: Position, ascending: bool) -> StreamState:

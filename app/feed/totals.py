@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import msgspec
@@ -31,8 +30,7 @@ _MOST = 4096  #: totals kept; the oldest go first
 _Key = tuple[str, Query, int | None, int | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True):
     """A total, and the seconds for which it is good."""
 
     total: Total
@@ -175,7 +173,7 @@ class Counter:
 
     async def _one_by_one(self, name: str, pager: Callable[[Plan], Pager], deadline: float) -> SourceTotal:
         """Counts by reading; what is counted when the time is up is a lower bound."""
-        plan: Plan | None = replace(self._plan, active=(name,), limit=MAX_LIMIT)
+        plan: Plan | None = msgspec.structs.replace(self._plan, active=(name,), limit=MAX_LIMIT)
         count, refused = 0, False
         held: list[CursorState] = []
         while plan is not None and time.monotonic() < deadline:
@@ -194,7 +192,7 @@ class Counter:
 
 
 def _after(plan: Plan, state: CursorState) -> Plan:
-    return replace(plan, position=tuple(state.position), states=state.sources)
+    return msgspec.structs.replace(plan, position=tuple(state.position), states=state.sources)
 
 
 def combine(sources: Sequence[SourceTotal]) -> Totals:

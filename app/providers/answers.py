@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import httpx
+import msgspec
 
 from app.domain.errors import (
     SourceError,
@@ -21,8 +21,7 @@ from app.domain.times import to_micros
 from app.providers.availability import LONGEST_PAUSE
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A provider's whole answer. `date` is its own now in µs, None where it sent no (valid) `Date`."""
 
     status: int

@@ -22,8 +22,9 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from app.domain.errors import SourceError, SourceUnauthorized
 from app.domain.order import Position
@@ -58,8 +59,7 @@ FilterSupport = Literal["native", "gateway", "not_applicable"]
 Hint = list[int] | None
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """What one `Reader.read` found.
 
     `records` are in reading direction, all of them beyond the position the reader started from and inside the window,
@@ -77,8 +77,7 @@ class Batch:
     bad_records: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """What a reader is to read: everything beyond `position` (never None: a window's bound to begin with), inside
     [`since`, `until`) in µs, in the query's order. `hint` is what an earlier reader of the same stream gave."""
 
@@ -89,8 +88,7 @@ class Span:
     hint: Hint = None
 
 
-@dataclass(slots=True)
-class Cost:
+class Cost(msgspec.Struct):
     """What a request has cost so far at one source. `good_until`: on the clock of `time.monotonic`, when the first of
     its answers is too old for others who ask the same; infinity where none of them is kept."""
 
@@ -99,8 +97,7 @@ class Cost:
     good_until: float = math.inf
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(msgspec.Struct):
     """Up to when the answers that were read told of the provider, at the latest: on the clock of `time.monotonic`, and
     on the one that all replicas share. Minus infinity: none was read; infinity: it cannot be said on that clock."""
 
@@ -108,14 +105,13 @@ class Seen:
     shared: float = -math.inf
 
 
-@dataclass(slots=True, eq=False)
-class Spent:
+class Spent(msgspec.Struct, eq=False):
     """What a request has and uses up at one source: readers add to it, the feed and the log line read it."""
 
-    deadline: float = field(default=float("inf"))  #: on the clock of `time.monotonic`
+    deadline: float = float("inf")  #: on the clock of `time.monotonic`
     kept_will_do: bool = False  #: whether answers that others got a moment ago will do (GATEWAY_PAGE_CACHE)
-    cost: Cost = field(default_factory=Cost)
-    seen: Seen = field(default_factory=Seen)
+    cost: Cost = msgspec.field(default_factory=Cost)
+    seen: Seen = msgspec.field(default_factory=Seen)
 
     @property
     def calls(self) -> int:
@@ -140,7 +136,7 @@ class Spent:
 
     def part(self) -> Spent:
         """For something that is read on its own, such as one stream: what it costs counts here, too."""
-        return replace(self, seen=Seen())
+        return msgspec.structs.replace(self, seen=Seen())
 
 
 class Reader(Protocol):
@@ -160,8 +156,7 @@ class Reader(Protocol):
 Relation = Literal["eq", "gte", "estimate"]
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(msgspec.Struct, frozen=True):
     """A count that is cheaper than counting. `unit`: what the provider counts. `as_of`: its own now in µs, None where
     it sent none."""
 
@@ -171,8 +166,7 @@ class Total:
     as_of: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One line of a probe's report. `state`: `ok`, `warning` (works, but look at it), `failed` or `unknown`. `advice`:
     the setting to change, and to what."""
 
@@ -189,8 +183,7 @@ class Finding:
         return cls("connection", "failed", error.detail, f"try again; if it stays so: {address}")
 
 
-@dataclass(frozen=True, slots=True)
-class SourceHealth:
+class SourceHealth(msgspec.Struct, frozen=True):
     """How the calls to one source fare, in this process. Times in µs since the epoch.
 
     `circuit`: `closed` (calls go through), `open` (none does, until `retry_at`) or `half_open` (one at a time, to see),
@@ -249,8 +242,7 @@ class Source(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class TypeMapping:
+class TypeMapping(msgspec.Struct, frozen=True):
     """One row of a provider's mapping table: its own value, the gateway's type, and the category it occurs in."""
 
     provider_type: str
@@ -258,8 +250,7 @@ class TypeMapping:
     category: str
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(msgspec.Struct, frozen=True):
     """A vendor: what the registry needs to know.
 
     `from_environment(env, common)` gives the source that environment variables alone configure, or None;
@@ -276,8 +267,7 @@ class Provider:
     from_table: Callable[[str, Mapping[str, Any], CommonSettings], Source]
 
 
-@dataclass(frozen=True, slots=True)
-class CommonSettings:
+class CommonSettings(msgspec.Struct, frozen=True):
     """Settings of the gateway that every source shares unless its own say otherwise. Seconds throughout."""
 
     settle: float = 30.0
@@ -289,6 +279,6 @@ class CommonSettings:
     clock: Callable[[], int] | None = None  #: µs since the epoch; None: the system's
     timer: Callable[[], float] = time.monotonic  #: of circuits, pauses and budgets
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  #: waits out a pause
-    observer: Observer = field(default_factory=NoObserver)
+    observer: Observer = msgspec.field(default_factory=NoObserver)
     page_cache: float = 0.0  #: seconds for which an answer will do for others who ask the same; 0: for nobody
     shared: Shared | None = None  #: with the other replicas; None: this process is alone

@@ -11,21 +11,19 @@ and takes over (`adopt`) those of the others. The highest version is the newest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from app.providers.observer import CircuitState
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(msgspec.Struct, frozen=True):
     """Leave to make one call. Each must be given back, once, by `Circuit.settle`."""
 
     era: int
     probe: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Bulletin:
+class Bulletin(msgspec.Struct, frozen=True):
     """What other replicas have to know of a circuit. `wait`: seconds until a call may be tried, 0 where one may be now;
     `duration`: how long it opened for, in seconds. Both mean nothing where it is closed."""
 

@@ -8,8 +8,9 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from app.providers.shared import Held, Shared, SharedStateDown
 
@@ -20,8 +21,7 @@ _RENEWED = 1.0  #: seconds between two signs of life of it
 _SOON, _LATER = 0.02, 0.2  #: seconds between two looks of those who wait, at first and in the end
 
 
-@dataclass(slots=True)
-class _Flight(Generic[T]):
+class _Flight(msgspec.Struct, Generic[T]):
     task: asyncio.Task[T]
     waiting: int = 0
 

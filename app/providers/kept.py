@@ -20,7 +20,6 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -40,8 +39,7 @@ _MOST_SHARED = 1024 * 1024  #: bytes of an answer that is shared with other repl
 Ask = Callable[[], Awaitable[Answer]]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """An answer; when it was asked for (at the earliest) and had come in (at the latest), on this process's clock and
     on the shared one; until when it is good, on this process's."""
 
@@ -83,7 +81,7 @@ class KeptAnswers:
             self._observer.on_kept(self._name, False)
             return await ask()
 
-        seen = replace(spent.seen)
+        seen = msgspec.structs.replace(spent.seen)
         # Calls made side by side are all judged by what was seen before the first of them.
         await asyncio.sleep(0)
         kept = self._kept.get(call)

@@ -13,7 +13,8 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+
+import msgspec
 
 from app.domain.errors import SourceTimeout, SourceUnavailable
 from app.providers.availability import LONGEST_PAUSE, Availability
@@ -33,13 +34,12 @@ _PROBE_UNDER_WAY = 1.0  #: seconds after which to come back where somebody else'
 _LEASE = 5.0  #: seconds beyond its request's deadline for which a probe keeps other replicas from making one
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """One call as it is made; whoever makes it says how it went. `ok` for the circuit: None where nobody knows."""
 
     outcome: Outcome = "canceled"
     ok: bool | None = None
-    begun: float = field(default_factory=time.monotonic)
+    begun: float = msgspec.field(default_factory=time.monotonic)
 
 
 class Resilience:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from app.domain.errors import ConfigurationError
@@ -43,7 +43,7 @@ class SourceSettings(BaseModel):
 
     def over(self, common: CommonSettings) -> CommonSettings:
         """`common`, with what this source sets for itself."""
-        return replace(
+        return msgspec.structs.replace(
             common,
             settle=common.settle if self.settle is None else self.settle,
             max_concurrency=common.max_concurrency if self.concurrency is None else self.concurrency,

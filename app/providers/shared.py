@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from app.providers.circuit import Bulletin
 from app.providers.sealing import Sealing
@@ -30,16 +31,14 @@ class SharedStateDown(Exception):
     """The shared state cannot be had now. Go on alone; this says nothing about the request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """A value that was found, and the seconds for which it is still kept."""
 
     value: bytes
     left: float
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """How a source stands with all replicas: `pause`, seconds for which its provider asked to be left alone; `circuit`,
     None where nothing is known of it."""
 

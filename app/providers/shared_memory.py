@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
+import msgspec
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
@@ -75,7 +75,7 @@ class MemoryState:
         if source not in self._circuits:
             return None
         bulletin, until = self._circuits[source]
-        return replace(bulletin, wait=max(0.0, until - now))
+        return msgspec.structs.replace(bulletin, wait=max(0.0, until - now))
 
     async def pause(self, source: str, seconds: float) -> None:
         self._pauses[source] = max(self._pauses.get(source, 0.0), self._timer() + seconds)

@@ -35,9 +35,9 @@ def write(folder: Path, name: str, text: str) -> None:
 
 def good(name: str) -> str:
     return (
-        "import dataclasses\n"
+        "import msgspec\n"
         "from tests.e2e.acme import PROVIDER\n"
-        f"PROVIDER = dataclasses.replace(PROVIDER, name={name!r})\n"
+        f"PROVIDER = msgspec.structs.replace(PROVIDER, name={name!r})\n"
     )
 
 

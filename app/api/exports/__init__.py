@@ -6,7 +6,6 @@ The mappings are described field by field in `docs/formats.md`; a test holds the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -15,8 +14,7 @@ from app.api.rendering import encode
 from app.domain.event import Event
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(msgspec.Struct, frozen=True):
     """One format. `line` gives the bytes of one event, its end of line included, `together` those of several where that
     is quicker than one by one; `header` goes before the first.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from app.domain.errors import SourceForbidden
 from app.providers.base import Spent
@@ -26,8 +27,7 @@ class EventTypesRefused(Exception):
     """The server does not take one of the event types that the call named."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogQuery:
+class LogQuery(msgspec.Struct, frozen=True):
     """What of the log to list; every combination here is one that the vendor's documents allow."""
 
     category: str
@@ -53,11 +53,10 @@ class LogQuery:
         return body
 
 
-@dataclass(slots=True)
-class Round:
+class Round(msgspec.Struct):
     """Pages that were fetched side by side. `as_of`: the provider's now at the earliest of the answers, in µs."""
 
-    pages: list[tuple[int, LogPage]] = field(default_factory=list)
+    pages: list[tuple[int, LogPage]] = msgspec.field(default_factory=list)
     as_of: int | None = None
 
 

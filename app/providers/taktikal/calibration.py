@@ -11,7 +11,7 @@ safe way in force.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from app.domain.times import DAY, SECOND
 from app.providers.base import Spent
@@ -27,8 +27,7 @@ _LONG_BEFORE = 3650 * DAY
 _NO_FILTERS = Filters()
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
+class Suspect(msgspec.Struct, frozen=True):
     """A process with entries in two disjoint ranges. Times in µs."""
 
     process: Process

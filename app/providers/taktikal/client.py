@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from app.domain.times import SECOND, to_datetime
 from app.providers.base import Spent
@@ -14,8 +15,7 @@ from app.providers.taktikal.wire import ActivityPage, decode_activity, decode_er
 MAX_TAKE = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class DateRange:
+class DateRange(msgspec.Struct, frozen=True):
     """A range to ask for, in µs.
 
     Events are read by ranges `around` a window, widened to whole seconds: it is not documented whether `EndDate` is
@@ -26,8 +26,8 @@ class DateRange:
     end: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", min(max(self.start, _EARLIEST), _LATEST - SECOND))
-        object.__setattr__(self, "end", min(max(self.end, self.start + 1), _LATEST))
+        msgspec.structs.force_setattr(self, "start", min(max(self.start, _EARLIEST), _LATEST - SECOND))
+        msgspec.structs.force_setattr(self, "end", min(max(self.end, self.start + 1), _LATEST))
 
     @classmethod
     def around(cls, start: int, end: int) -> DateRange:
@@ -50,8 +50,7 @@ def _text(micros: int) -> str:
     return f"{whole}.{micros % SECOND:06d}Z" if micros % SECOND else f"{whole}Z"
 
 
-@dataclass(slots=True)
-class Observed:
+class Observed(msgspec.Struct):
     """What a request has seen of the provider's clock: the earliest `Date` in µs."""
 
     as_of: int | None = None
@@ -61,11 +60,10 @@ class Observed:
             self.as_of = answer.date if self.as_of is None else min(self.as_of, answer.date)
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(msgspec.Struct, frozen=True):
     """The vendor's own filters, by their wire names: User, ProcessKey, FlowType, FlowKey, Search, StatusFilter."""
 
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def with_process(self, key: str) -> Filters:
         return Filters({**self.values, "ProcessKey": key})

@@ -7,8 +7,9 @@ where `/total` for the same range agrees, or where it is shorter than both what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND
@@ -25,22 +26,20 @@ _JOINED = 16  #: as many may join between two calls; an answer that lacks more w
 _PASSES = 24
 
 
-@dataclass(frozen=True, slots=True)
-class TooMany:
+class TooMany(msgspec.Struct, frozen=True):
     """The range selects more than one answer holds; `total` of them."""
 
     total: int
 
 
-@dataclass(slots=True)
-class Loader:
+class Loader(msgspec.Struct):
     """Loads ranges for one request. `bad` counts unreadable items."""
 
     client: TaktikalClient
     filters: Filters
     facts: Facts
     spent: Spent
-    observed: Observed = field(default_factory=Observed)
+    observed: Observed = msgspec.field(default_factory=Observed)
     bad: int = 0
 
     @property

@@ -6,7 +6,6 @@ It is Acme's account (`tests/e2e/acme`, which is copied beside it) in other word
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -60,7 +59,7 @@ def _from_table(name: str, table: Mapping[str, Any], common: CommonSettings) -> 
     return LaterSource(name, table["token"], common)
 
 
-PROVIDER = replace(
+PROVIDER = msgspec.structs.replace(
     ACME,
     name="later",
     title="Later",
