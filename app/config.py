@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,6 +124,8 @@ def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool)
 
 
 def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    import tomllib
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -165,9 +165,16 @@ def create_app(
 
 
 async def _load_beside() -> None:
-    """Loads what the first call to a provider needs: beside the first requests, so that the start need not wait."""
+    """Loads what the first call to a provider and the first cursor need: beside the first requests, so that the start
+    need not wait."""
     await asyncio.sleep(_BESIDE)
-    await asyncio.to_thread(load_transport)
+    await asyncio.to_thread(_load)
+
+
+def _load() -> None:
+    import app.engine.cipher  # noqa: F401
+
+    load_transport()
 
 
 async def openapi_document(request: Request) -> Response:

@@ -82,7 +82,7 @@ def serve(
     """Serve the HTTP API over the sources that the environment and the configuration file name."""
     # Nothing of what is imported from here on is garbage; see `app.assembly.spare_the_collector`.
     gc.disable()
-    with _as_if_missing("pygments", "rich"):
+    with _as_if_missing("greenlet", "pygments", "rich"):
         import httpx  # noqa: F401 - which the providers' code is about to
 
         from app.cli.serving import Options, serve_gateway

@@ -13,19 +13,19 @@ import binascii
 import hmac
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.domain.errors import InvalidCursor
 from app.domain.query import Query
 
+if TYPE_CHECKING:
+    from app.engine.cipher import Cipher
+
 FORMAT = 1
-_NONCE = 12
+_NONCE = 12  #: bytes
 _COMPRESS_FROM = 512
 _MAX_PLAIN = 65_536
 
@@ -63,14 +63,20 @@ class CursorSealer:
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets:
             raise ValueError("a sealer needs at least one secret")
-        self._keys = [_derive(secret) for secret in secrets]
+        self._secrets = secrets
+
+    @cached_property
+    def _ciphers(self) -> list[Cipher]:
+        from app.engine.cipher import Cipher
+
+        return [Cipher(secret, b"audit-gateway cursor") for secret in self._secrets]
 
     def seal(self, state: CursorState) -> str:
         """URL-safe text, the same for the same state and secret."""
         plain = msgspec.msgpack.encode(state)
         plain = b"z" + zlib.compress(plain, 6) if len(plain) > _COMPRESS_FROM else b"p" + plain
-        cipher, nonce_key = self._keys[0]
-        nonce = hmac.digest(nonce_key, plain, "sha256")[:_NONCE]
+        cipher = self._ciphers[0]
+        nonce = hmac.digest(cipher.mac_key, plain, "sha256")[:_NONCE]
         sealed = bytes((FORMAT,)) + nonce + cipher.encrypt(nonce, plain, bytes((FORMAT,)))
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
@@ -86,12 +92,9 @@ class CursorSealer:
         if raw[:1] != bytes((FORMAT,)):
             raise InvalidCursor(f"the cursor is of a format that this version does not read; {_START_OVER}")
         nonce, sealed = raw[1 : 1 + _NONCE], raw[1 + _NONCE :]
-        for cipher, _ in self._keys:
-            try:
-                plain = cipher.decrypt(nonce, sealed, raw[:1])
-            except (InvalidTag, ValueError):
-                continue
-            return _decode(plain)
+        for cipher in self._ciphers:
+            if (plain := cipher.decrypt(nonce, sealed, raw[:1])) is not None:
+                return _decode(plain)
         raise _not_ours()
 
 
@@ -110,8 +113,3 @@ def _decode(plain: bytes) -> CursorState:
         return msgspec.msgpack.decode(body, type=CursorState)
     except (msgspec.MsgspecError, zlib.error):
         raise InvalidCursor(f"the cursor is of a format that this version does not read; {_START_OVER}") from None
-
-
-def _derive(secret: str) -> tuple[AESGCMSIV, bytes]:
-    material = HKDF(SHA256(), 64, salt=None, info=b"audit-gateway cursor").derive(secret.encode())
-    return AESGCMSIV(material[:32]), material[32:]

@@ -15,23 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
-import stamina
-import stamina.instrumentation
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
 from app.providers.answers import Answer, BrokenOff, error_for, http_date, read_body
 from app.providers.base import CommonSettings, SourceHealth, Spent
 from app.providers.kept import KeptAnswers
 from app.providers.observer import Outcome
-from app.providers.resilience import ATTEMPTS, Attempt, Resilience
+from app.providers.resilience import Attempt, Resilience
 
 if TYPE_CHECKING:
     from app.providers.transport import AiohttpTransport
 
 __all__ = ["TRANSLATION", "Answer", "ProviderHttp", "error_for", "translate"]
-
-# stamina logs every retry with repr(exception) by default; what a provider does to us is logged once, by the feed.
-stamina.instrumentation.set_on_retry_hooks([])
 
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "audit-gateway"}
@@ -53,8 +48,9 @@ TRANSLATION: Sequence[tuple[type[Exception], type[SourceError], str]] = (
 
 
 def load_transport() -> type[AiohttpTransport]:
-    """What connections are made with. To import it takes as long as the rest of the providers' code together, and it is
-    not needed before the first call."""
+    """What connections are made with, and calls repeated. To import it takes as long as the rest of the providers' code
+    together, and it is not needed before the first call."""
+    import app.providers.repeating  # noqa: F401
     from app.providers.transport import AiohttpTransport
 
     return AiohttpTransport
@@ -145,7 +141,9 @@ class ProviderHttp:
     async def _repeated(
         self, method: str, path: str, spent: Spent, params: Mapping[str, str] | None, json: Any
     ) -> Answer:
-        attempts = 0
+        from app.providers.repeating import attempts
+
+        made_before = 0
         last: _TryAgain | None = None
 
         def worth_repeating(error: Exception) -> bool | float:
@@ -153,16 +151,14 @@ class ProviderHttp:
             if not isinstance(error, _TryAgain):
                 return False
             last = error
-            return self._resilience.may_retry(attempts, error.reason, spent)
+            return self._resilience.may_retry(made_before, error.reason, spent)
 
         try:
-            async for attempt in stamina.retry_context(
-                worth_repeating, attempts=ATTEMPTS, timeout=None, wait_initial=0.1, wait_max=2.0, wait_jitter=0.2
-            ):
+            async for attempt in attempts(worth_repeating):
                 with attempt:
                     async with self._resilience.attempt(spent) as made:
-                        self._observer.on_attempt(self._name, method, self._server, attempts)
-                        attempts += 1
+                        self._observer.on_attempt(self._name, method, self._server, made_before)
+                        made_before += 1
                         return await self._send(made, method, path, spent, params, json)
         except _TryAgain:
             pass

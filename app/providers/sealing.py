@@ -7,12 +7,8 @@ import base64
 import hmac
 import os
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from app.engine.cipher import NONCE, Cipher
 
-_NONCE = 12
 _DIGEST = 16  #: bytes
 
 
@@ -20,14 +16,11 @@ class Sealing:
     """Made of a secret of any length; the keys have nothing to do with those of cursors."""
 
     def __init__(self, secret: str) -> None:
-        material = HKDF(SHA256(), 64, salt=None, info=b"audit-gateway shared state 1").derive(
-            secret.encode("utf-8", "surrogatepass")
-        )
-        self._cipher, self._key = AESGCMSIV(material[:32]), material[32:]
+        self._cipher = Cipher(secret, b"audit-gateway shared state 1")
 
     def digest(self, *parts: bytes | str) -> str:
         """26 letters and digits that stand for `parts`; nobody without the secret can try whether they are somebody."""
-        mac = hmac.new(self._key, digestmod="sha256")
+        mac = hmac.new(self._cipher.mac_key, digestmod="sha256")
         for part in parts:
             data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             mac.update(len(data).to_bytes(8) + data)
@@ -35,12 +28,9 @@ class Sealing:
 
     def seal(self, key: str, value: bytes) -> bytes:
         """The value, encrypted; it opens under the same `key` only."""
-        nonce = os.urandom(_NONCE)
+        nonce = os.urandom(NONCE)
         return nonce + self._cipher.encrypt(nonce, value, key.encode())
 
     def open(self, key: str, sealed: bytes) -> bytes | None:
         """The value; None for whatever `seal` did not write for this key."""
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], key.encode())
-        except (InvalidTag, ValueError):
-            return None
+        return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], key.encode())

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from app.providers.circuit import Bulletin
-from app.providers.sealing import Sealing
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
     from limits.util import WindowStats
+
+    from app.providers.sealing import Sealing
 
 #: Begins every key. The number is the version of what is kept: another one shares nothing with this.
 PREFIX = "audit-gateway:1"
@@ -112,8 +113,11 @@ class Shared:
     that have the same name and are not set alike."""
 
     def __init__(self, state: SharedState, secret: str, accounts: Mapping[str, Any] | None = None) -> None:
+        # Only here: most gateways share nothing, and would start later for it.
+        from app.providers.sealing import Sealing
+
         self.state = state
-        self._sealing = Sealing(secret)
+        self._sealing: Sealing = Sealing(secret)
         self._deployment = self._sealing.digest("deployment")
         self._accounts = {
             name: self._sealing.digest("account", json.dumps(account, sort_keys=True, default=str))
