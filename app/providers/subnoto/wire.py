@@ -131,7 +131,9 @@ def _page(answer: _Answer, delivered: Delivered, usable: list[bool] | None) -> L
     rows: list[LogRow] = []
     time = 0
     for index, sent in enumerate(answer.logs):
-        moment = _time(sent.timestamp)
+        stamp = sent.timestamp
+        # Nearly always milliseconds.
+        moment = stamp * 1000 if type(stamp) is int and 10**11 <= stamp < 10**14 else _time(stamp)
         bad = (
             moment is None
             or sent.event_type is None
