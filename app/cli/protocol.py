@@ -116,6 +116,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._check_head()
+        if self.url.startswith(b"http"):
+            self.url = _with_path(self.url)
         super().on_headers_complete()
         self._in_head, self._progress = False, True
         self._head_came()
@@ -265,6 +267,12 @@ class _Flow(FlowControl):
 
     def pause_reading(self) -> None:
         pass
+
+
+def _with_path(url: bytes) -> bytes:
+    """An absolute URL, as proxies get it, where `http://host` means `http://host/` (RFC 9110, section 4.2.3)."""
+    parsed = httptools.parse_url(url)
+    return url if parsed.path else b"/?" + parsed.query if parsed.query else b"/"
 
 
 def _weight(cycle: RequestResponseCycle) -> int:

@@ -140,6 +140,23 @@ def test_a_missing_host_is_named(port: int) -> None:
     assert rest(talk(port, b"GET /health/live HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200"), "as HTTP/1.0 allows"
 
 
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        (b"http://a/health/live", 200),
+        (b"http://a/docs?x=1", 200),
+        (b"http://a", 307),  # to /docs
+        (b"http://a?x=1", 307),
+        (b"https://a", 307),
+        (b"http:", 400),
+        (b"http://", 400),
+    ],
+)
+def test_an_absolute_url_is_taken(port: int, url: bytes, status: int) -> None:
+    answer = rest(talk(port, b"GET " + url + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+    assert int(answer.split(b" ", 2)[1]) == status
+
+
 def test_an_unknown_method_is_named(port: int) -> None:
     answer = rest(talk(port, b"BREW /events HTTP/1.1\r\nHost: a\r\n\r\n"))
     assert "no method that HTTP knows" in problem(answer)[1]["detail"]
