@@ -54,7 +54,7 @@ def options(
 @contextmanager
 def _as_if_missing(*names: str) -> Iterator[None]:
     """What is imported in the block does without these packages. structlog and httpx take them along where they find
-    them, for tracebacks in colour and for a command line of their own: a sixth of a server's start."""
+    them, for tracebacks in colour, green threads and a command line of their own: a sixth of a server's start."""
     missing: dict[str, Any] = {name: None for name in names if name not in sys.modules}
     sys.modules.update(missing)
     try:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from limits import RateLimitItem
     from limits.util import WindowStats
 
-    from app.providers.sealing import Sealing
-
 #: Begins every key. The number is the version of what is kept: another one shares nothing with this.
 PREFIX = "audit-gateway:1"
 
@@ -117,7 +115,7 @@ class Shared:
         from app.providers.sealing import Sealing
 
         self.state = state
-        self._sealing: Sealing = Sealing(secret)
+        self._sealing = Sealing(secret)
         self._deployment = self._sealing.digest("deployment")
         self._accounts = {
             name: self._sealing.digest("account", json.dumps(account, sort_keys=True, default=str))

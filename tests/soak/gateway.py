@@ -31,11 +31,32 @@ def tell(_number: int, _frame: FrameType | None) -> None:
         "tasks": Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks()),
         "connections": connections(),
         "blocks": sys.getallocatedblocks(),
+        "used": malloc_in_use(),
         "resident": int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
     }
     part = FILE.with_suffix(".part")
     part.write_text(json.dumps(told))
     os.replace(part, FILE)
+
+
+class _Mallinfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    # fmt: off
+    _fields_ = [
+        (name, ctypes.c_size_t) for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]
+    # fmt: on
+
+
+def malloc_in_use() -> int:
+    """Bytes that malloc has handed out: everything but Python's small objects, which are counted as blocks."""
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = _Mallinfo
+    told = mallinfo()
+    return int(told.uordblks + told.hblkhd)
 
 
 def connections() -> dict[str, int]:

@@ -53,11 +53,13 @@ def _connections(port: int) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Held:
-    """What the gateway says that it holds (see `tests.soak.gateway`). `resident` in bytes."""
+    """What the gateway says that it holds (see `tests.soak.gateway`). `used` and `resident` in bytes: what malloc has
+    handed out, and what the process takes, with all that is free in between."""
 
     tasks: dict[str, int]
     connections: dict[str, int]
     blocks: int
+    used: int
     resident: int
 
     @classmethod
