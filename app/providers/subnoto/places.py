@@ -1,38 +1,103 @@
-"""Where walks through this account's log began lately.
+"""Where in this account's log which times stand, as far as it was read lately.
 
 The log knows no dates, so a walk first has to find the place of its time, in several calls one after the other. Whoever
-asks for about the same time again, as dashboards do, begins at the place that was found. It is a hint and nothing more:
-the walk checks it, and finds the place anew if the log has moved.
+asks for a time in a stretch that was read before, or for the end, as dashboards do, begins there at once. It is a hint
+and nothing more: the walk checks it, and finds the place anew if the log has moved.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+
 from cachetools import LRUCache
 
-from app.domain.times import SECOND
 from app.providers.subnoto.client import PAGE_SIZE, LogQuery
+from app.providers.subnoto.wire import LogRow
 
-_MOST = 1024  #: places
-_HOUR = 3600 * SECOND
+_MOST_LOGS = 64
+_MOST_ROWS = 8192  #: known of one log
+_APART = 2 * PAGE_SIZE  #: rows at the most between two that are known, for what is between to be known as well
+_AROUND = 4  #: known rows on either side by which density is judged
+_MOST_SLACK = 10 * PAGE_SIZE
+
+
+class _Log:
+    """Rows of one log, the first and the last of each page: their numbers, growing, and their times in µs. `total`:
+    rows when it was read last, at the time `seen`."""
+
+    def __init__(self) -> None:
+        self.numbers, self.times = array("q"), array("q")
+        self.total = self.seen = 0
+
+    def add(self, number: int, time: int) -> None:
+        at = bisect_left(self.numbers, number)
+        if at < len(self.numbers) and self.numbers[at] == number:
+            if self.times[at] == time:
+                return
+            # A row does not change, nor its number: this is another log than it was.
+            self._forget()
+            at = 0
+        elif len(self.numbers) >= _MOST_ROWS:
+            self._forget()
+            at = 0
+        self.numbers.insert(at, number)
+        self.times.insert(at, time)
+
+    def _forget(self) -> None:
+        del self.numbers[:], self.times[:]
+
+    def rows_in(self, span: int, at: int) -> int:
+        """About how many rows there are in `span` µs, by those around the `at`-th."""
+        first, last = max(0, at - _AROUND), min(len(self.times) - 1, at + _AROUND)
+        rows, time = self.numbers[last] - self.numbers[first], self.times[last] - self.times[first]
+        return rows * span // time if time > 0 else _MOST_SLACK
+
+    def ends_here(self, now: int) -> bool:
+        """Whether its last rows are known, and few can have come since."""
+        last = len(self.numbers) - 1
+        return self.numbers[last] == self.total - 1 and self.rows_in(max(0, now - self.seen), last) <= _APART
 
 
 class Places:
-    """Of one account, in this process: the latest of each hour. Times and `skew` in µs."""
+    """Of one account, in this process. Times and `skew` in µs."""
 
     def __init__(self, skew: int) -> None:
         self._skew = skew
-        self._known: LRUCache[tuple[LogQuery, bool, int], tuple[int, list[int]]] = LRUCache(_MOST)
+        self._logs: LRUCache[LogQuery, _Log] = LRUCache(_MOST_LOGS)
 
-    def near(self, query: LogQuery, start: int, *, ascending: bool) -> list[int] | None:
-        """A hint for a `PositionWalk` from `start`; None where no place is known that is likely to be less than a page
-        away: to read at a wrong one costs more calls than to search."""
-        start_then, hint = self._known.get((query, ascending, start // _HOUR), (start, None))
-        if hint is None:
+    def learn(self, query: LogQuery, number: int, rows: Sequence[LogRow], total: int, now: int) -> None:
+        """A page that was read: its rows, of which `number` is the first one's, and how many the log has."""
+        # An envelope's log is too short to be of use; what cannot be read has no time of its own.
+        if query.envelope is None and rows and not rows[0].bad and not rows[-1].bad:
+            log = self._logs.setdefault(query, _Log())
+            log.add(number, rows[0].time)
+            log.add(number + len(rows) - 1, rows[-1].time)
+            log.total, log.seen = total, now
+
+    def near(self, query: LogQuery, start: int, now: int, *, ascending: bool) -> list[int] | None:
+        """A hint for a `PositionWalk` from `start`; None where its place is not known to a page or two: to read at a
+        wrong one costs more calls than to search."""
+        log = self._logs.get(query)
+        if log is None or not log.numbers:
             return None
-        rows_a_skew = max(1, hint[1])
-        return hint if abs(start - start_then) * rows_a_skew <= self._skew * PAGE_SIZE else None
-
-    def note(self, query: LogQuery, start: int, hint: list[int] | None, *, ascending: bool) -> None:
-        """`hint` is what a walk from `start` has found (`PositionWalk.hint_at`); None: nothing."""
-        if hint is not None:
-            self._known[query, ascending, start // _HOUR] = start, hint
+        edge = start - self._skew if ascending else start + self._skew
+        after = bisect_left(log.times, edge)
+        if after == len(log.numbers):
+            if not log.ends_here(now):
+                return None
+            behind, between = log.numbers[-1], 0
+        elif after == 0:
+            if not (ascending and log.numbers[0] == 0):
+                return None
+            behind, between = 0, 0
+        else:
+            first, last = log.numbers[after - 1], log.numbers[after]
+            begin, end = log.times[after - 1], log.times[after]
+            if last - first > _APART or begin >= end:
+                return None
+            behind = first if ascending else last
+            between = (last - first) * abs(edge - (begin if ascending else end)) // (end - begin)
+        # The rows between are read on the way, and a hint's slack counts twice.
+        return [behind, min(_MOST_SLACK, log.rows_in(self._skew, after) + 1 + (between + 1) // 2)]

@@ -38,11 +38,10 @@ class SubnotoReader:
         self._ascending = span.query.ascending
         self._size = facts.page_size or PAGE_SIZE
         self._restarts = 0
-        self._searching = 0  # rounds of calls before the place to begin was found
         self._as_of: int | None = None
         self._places = places
         self._start = first_time(span.position, self._ascending)
-        hint = self._usable_hint(span.hint) or places.near(query, self._start, ascending=self._ascending)
+        hint = self._usable_hint(span.hint) or places.near(query, self._start, now, ascending=self._ascending)
         self._walk = self._new_walk(self._start, hint)
 
     def _new_walk(self, start: int, hint: list[int] | None) -> PositionWalk[LogRow]:
@@ -69,7 +68,6 @@ class SubnotoReader:
             if not pages:
                 break
             await self._fetch(pages)
-        self._note_place()
         taken = self._walk.take()
         bad = sum(row.bad for _, row in taken.rows)
         records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
@@ -88,14 +86,14 @@ class SubnotoReader:
         return not (query.type or query.provider_type) or matches_type(query, type_of(event_type), event_type)
 
     async def _fetch(self, pages: list[int]) -> None:
-        if not self._walk.is_reading:
-            self._searching += 1
         try:
             found = await self._client.list_logs(self._query, pages, self._size, self._spent)
             if found.as_of is not None:
                 self._as_of = found.as_of if self._as_of is None else min(self._as_of, found.as_of)
             self._facts.learn(self._query.category, [page for _, page in found.pages])
             self._walk.add([(number, page.rows, page.total) for number, page in found.pages])
+            for number, page in found.pages:
+                self._places.learn(self._query, (number - 1) * self._size, page.rows, page.total, self._now)
         except LogMoved as moved:
             self._size = moved.page_size
             if moved.page_size < PAGE_SIZE:
@@ -117,16 +115,7 @@ class SubnotoReader:
         """How many records of the stream are older than `span.since`: O(log n) calls. Ascending only."""
         while pages := self._walk.wanted(1, 16):
             await self._fetch(pages)
-        self._note_place()
         return self._walk.rank()
-
-    def _note_place(self) -> None:
-        """Remembers where this walk began, once, if that was found by a search: a log of a page or two is read quicker
-        from its beginning."""
-        if self._searching > 1 and not self._restarts:
-            hint = self._walk.hint_at(self._start)
-            self._places.note(self._query, self._start, hint, ascending=self._ascending)
-        self._searching = 0
 
     @property
     def as_of(self) -> int | None:

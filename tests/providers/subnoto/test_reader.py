@@ -16,6 +16,7 @@ from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.places import Places
 from app.providers.subnoto.reader import SubnotoReader
+from app.providers.subnoto.wire import LogRow, row_of
 from tests.providers import inside
 
 pytestmark = pytest.mark.anyio
@@ -139,38 +140,98 @@ async def test_bad_rows_keep_their_place_and_are_counted() -> None:
     assert ([record.provider_type for record in batch.records], batch.bad_records) == (["X", "Y"], 1)
 
 
-async def test_a_place_that_was_found_is_not_looked_for_again() -> None:
-    """A first page, then the same again: what is left to ask for is the records. A log that has moved since, or was
-    mistaken for another, is read as rightly as without."""
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_place_in_what_was_read_is_not_looked_for_again(order: str) -> None:
+    """A first page, then the same again, then others of the same stretch: what is left to ask for is the records."""
     emulator, places = emulator_of(5_000, step=60_000), Places(SKEW)
-    start = BASE + 40 * 3600 * SECOND
-    span = {"since": start, "places": places, "order": "asc"}
 
-    async def first_page() -> list[int]:
-        batch = await reader(emulator, **span).read(100, 64)
-        return [record.event().data["n"] for record in batch.records][:100]
-
-    found = []
-    for _ in range(2):
+    async def first_page(begin: int) -> int:
+        """How many calls it takes to read the hundred rows that begin at that one."""
         emulator.calls.reset()
-        assert await first_page() == list(range(2_400, 2_500))
-        found.append(emulator.calls.total)
-    assert found[1] <= 4 < found[0]
-    emulator.history.delete_oldest(1_000)
-    assert await first_page() == list(range(2_400, 2_500))
-    places.note(LogQuery("envelope"), start, [3_900, 5], ascending=True)
-    assert await first_page() == list(range(2_400, 2_500))
+        time = BASE + begin * 60 * SECOND
+        span = {"since": time} if order == "asc" else {"until": time + 1}
+        batch = await reader(emulator, order, places=places, **span).read(100, 64)
+        found = [record.event().data["n"] for record in batch.records][:100]
+        assert found == (list(range(begin, begin + 100)) if order == "asc" else list(range(begin, begin - 100, -1)))
+        return emulator.calls.total
+
+    searched = await first_page(2_400)
+    onward = 1 if order == "asc" else -1
+    again = [await first_page(2_400 + onward * rows) for rows in (0, 1, 20, 50)]
+    assert max(again) <= 4 < searched
+    assert await first_page(700) > 4, "it was never near"
     assert emulator.calls.refused == []
 
 
-def test_only_a_place_that_is_likely_to_be_within_a_page_is_a_hint() -> None:
-    places, query, start = Places(SKEW), LogQuery("envelope"), 10 * 3600 * SECOND
-    places.note(query, start, [700, 10], ascending=True)
-    assert places.near(query, start, ascending=True) == [700, 10]
-    assert places.near(query, start + 5 * SKEW, ascending=True) == [700, 10], "50 rows on"
-    assert places.near(query, start + 5 * SKEW + 1, ascending=True) is None
-    assert places.near(query, start - 1, ascending=True) is None, "another hour"
-    assert places.near(query, start, ascending=False) is None
-    assert places.near(LogQuery("team"), start, ascending=True) is None
-    places.note(query, start, None, ascending=True)
-    assert places.near(query, start, ascending=True) == [700, 10]
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_log_that_has_moved_is_read_as_rightly_as_without_knowing_its_places(order: str) -> None:
+    emulator, places = emulator_of(5_000, step=60_000), Places(SKEW)
+    other = emulator_of(5_000, step=61_234)
+    wanted = list(range(4_000, 4_100)) if order == "asc" else list(range(4_099, 3_999, -1))
+    edges = {"since": BASE + 4_000 * 60 * SECOND, "until": BASE + 4_100 * 60 * SECOND, "places": places}
+
+    assert await numbers(reader(emulator, order, **edges)) == wanted
+    emulator.history.delete_oldest(1_000)
+    assert await numbers(reader(emulator, order, **edges)) == wanted
+    await numbers(reader(other, order, places=places, since=edges["since"]))  # mistaken for this one
+    assert await numbers(reader(emulator, order, **edges)) == wanted
+    assert emulator.calls.refused == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_the_end_is_known_until_many_may_have_come_since(order: str) -> None:
+    emulator, places = emulator_of(1_000, step=60_000), Places(SKEW)
+    end = BASE + 1_000 * 60 * SECOND
+    await numbers(reader(emulator, "desc", places=places, until=end))
+    query, known = LogQuery("envelope"), inside.NOW_MICROS
+    hint = places.near(query, end + SKEW, known, ascending=order == "asc")
+    assert hint is not None
+    assert hint[0] == 999
+    assert places.near(query, end + SKEW, known + 100 * 60 * SECOND, ascending=order == "asc") == hint
+    assert places.near(query, end + SKEW, known + 102 * 60 * SECOND, ascending=order == "asc") is None
+    assert places.near(LogQuery("team"), end + SKEW, known, ascending=order == "asc") is None
+
+
+def rows_at(*times: int) -> list[LogRow]:
+    return [row_of({"eventType": "X", "timestamp": time // 1000}, time, False) for time in times]
+
+
+def test_a_place_is_known_between_rows_that_are_not_far_apart() -> None:
+    places, query = Places(SKEW), LogQuery("envelope")
+    step = SKEW // 10
+    for page in (0, 1, 5):  # and none between 100 and 250
+        places.learn(query, page * 50, rows_at(*(number * step for number in range(page * 50, page * 50 + 50))), 300, 0)
+
+    def near(number: int, *, ascending: bool = True) -> list[int] | None:
+        # `number` is that of the row at the edge; what is wanted begins a skew on.
+        edge = number * step + step // 2
+        return places.near(query, edge + (SKEW if ascending else -SKEW), 0, ascending=ascending)
+
+    assert near(20) == [0, 21], "ten rows a skew and one, and half of the twenty between"
+    assert near(20, ascending=False) == [49, 25]
+    assert near(49) == [49, 11]
+    assert near(49, ascending=False) == [50, 11]
+    assert near(150) is near(150, ascending=False) is None
+    assert near(-1) == [0, 11], "the log begins here"
+    assert near(-1, ascending=False) is None
+    assert near(299) == near(299, ascending=False) == [299, 11]
+
+
+def test_what_is_known_of_a_log_is_forgotten_when_it_turns_out_another() -> None:
+    places, query = Places(SKEW), LogQuery("envelope")
+    places.learn(query, 0, rows_at(*range(1000, 51_000, 1000)), 50, 0)
+    assert places.near(query, SKEW + 5_500, 0, ascending=True) is not None
+    places.learn(query, 49, rows_at(77_000), 50, 0)
+    assert places.near(query, SKEW + 5_500, 0, ascending=True) is None
+
+
+def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    places, query = Places(SKEW), LogQuery("envelope")
+    for page in range(10_000):
+        places.learn(query, page * 50, rows_at(page * 50_000, page * 50_000 + 49_000), 500_000, 0)
+        (log,) = places._logs.values()
+        assert len(log.numbers) == len(log.times) <= 8192
+    for envelope in range(100):
+        places.learn(LogQuery("envelope", str(envelope)), 0, rows_at(1000), 1, 0)
+        places.learn(LogQuery("team", None, str(envelope)), 0, rows_at(1000), 1, 0)
+    assert len(places._logs) == 64
