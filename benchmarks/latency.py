@@ -36,9 +36,12 @@ def _large_page(report: Report, gateway: Server, mock: Server, account: History,
     first = f"/events?{urlencode(account.window | {'limit': '1000'})}"
     cursor = gateway.get(first)["page"]["next_cursor"]
     following = f"/events?limit=1000&cursor={cursor}"
-    earlier = (_until(account, hours) for hours in count(1))
+    # A page of 1,000 spans three of the sixty days, of which the first page was the last three.
+    elsewhere = (_until(account, 6 * days) for days in count(1))
+    near = (_until(account, 1 + hours / 24) for hours in count(1))
     targets: dict[str, Callable[[], str]] = {
-        "first page, of a time not asked for before": lambda: next(earlier),
+        "first page, of a stretch not read before": lambda: next(elsewhere),
+        "first page, of a time not asked for before in a stretch that was read": lambda: next(near),
         "first page, asked for before": lambda: first,
         "a further page": lambda: following,
     }
@@ -67,9 +70,9 @@ def _large_page(report: Report, gateway: Server, mock: Server, account: History,
 KEYS = {"COMPANY_KEY": "company", "API_KEY": "key"}
 
 
-def _until(account: History, hours: int) -> str:
+def _until(account: History, days: float) -> str:
     """A first page of a window that ends so much sooner."""
-    until = (datetime.fromisoformat(account.until) - timedelta(hours=hours)).isoformat()
+    until = (datetime.fromisoformat(account.until) - timedelta(days=days)).isoformat()
     return f"/events?{urlencode(account.window | {'until': until, 'limit': '1000'})}"
 
 
