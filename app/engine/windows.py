@@ -85,12 +85,14 @@ class WindowSizer:
 
 
 def next_window(frontier: int, stop: int, width: int, *, ascending: bool) -> Window:
-    """The window of `width` µs that begins where the last one ended, cut at `stop`.
+    """The window of at most `width` µs, but at most a second where that is less, that begins where the last one ended,
+    cut at `stop`.
 
     Its far edge lies on a whole second, for ranges are asked for in whole seconds: a second split over two windows
-    would be fetched twice."""
+    would be fetched twice. It is no wider than that, or whoever halves windows until they are a second wide would not
+    get there from the middle of one."""
     if ascending:
-        end = -(-(frontier + width) // SECOND) * SECOND
-        return Window(frontier, min(stop, end))
-    start = (frontier - width) // SECOND * SECOND
-    return Window(max(stop, start), frontier)
+        end = max((frontier + width) // SECOND, frontier // SECOND + 1) * SECOND
+        return Window(frontier, stop if frontier + width >= stop else min(stop, end))
+    start = min(-(-(frontier - width) // SECOND), -(-frontier // SECOND) - 1) * SECOND
+    return Window(stop if frontier - width <= stop else max(stop, start), frontier)

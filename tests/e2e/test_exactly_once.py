@@ -29,6 +29,10 @@ TAKTIKAL: dict[str, dict[str, Any]] = {
     "older-trimmed": {"generation": "older", "entry_ids": "none", "logs": "trimmed", "order": "shuffled"},
     "company-ids": {"entry_ids": "company", "letter_case": "pascal"},
     "cap-40": {"max_take": 40, "order": "shuffled"},
+    "refused-over-40": {"max_take": 40, "take_beyond": "refused", "order": "shuffled"},
+    "refused-over-3-creation": {
+        "max_take": 3, "take_beyond": "refused", "range_selects": "creation", "events": 300,
+    },
     "cap-40-creation": {"max_take": 40, "order": "shuffled_stable", "range_selects": "creation"},
     "cap-40-creation-trimmed": {
         "max_take": 40, "order": "newest", "range_selects": "creation", "logs": "trimmed", "events": 300,

@@ -56,6 +56,15 @@ async def test_where_answers_are_cut_off_is_found_out() -> None:
         assert (found["Take"].state, "60" in found["Take"].found) == ("warning", True)
 
 
+@pytest.mark.parametrize("cap", [5, 60, 2000])
+async def test_where_a_large_take_is_refused_is_found_out(cap: int) -> None:
+    async with world(taktikal=TaktikalOptions(events=30_000, max_take=cap, take_beyond="refused")) as one:
+        found = await findings(one.gateway().sources["taktikal"])
+        assert found["date range"].state == "ok"
+        assert found["Take"].state == ("ok" if cap > 1000 else "warning")
+        assert ("refused" in found["Take"].found or "cannot be had" in found["Take"].found) == (cap < 1000)
+
+
 async def test_a_setting_overrides_what_would_be_found() -> None:
     async with world(taktikal=TaktikalOptions(events=500)) as one:
         feed = one.gateway(TAKTIKAL_RANGE_SELECTS="creation", TAKTIKAL_LOGS="trimmed")

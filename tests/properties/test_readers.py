@@ -193,6 +193,7 @@ OPTIONS = st.fixed_dictionaries(
         "end_inclusive": st.booleans(),
         "query_precision": st.sampled_from(["ticks", "seconds"]),
         "max_take": st.sampled_from([None, 1, 2, 3]),
+        "take_beyond": st.sampled_from(["cut", "refused"]),
         "generation": st.sampled_from(["current", "older"]),
     }
 )

@@ -39,6 +39,7 @@ def test_windows_join_without_gap_or_overlap(
         assert (window.start if ascending else window.end) == frontier
         far = window.end if ascending else window.start
         assert far == stop or far % SECOND == 0
+        assert window.width <= max(width, SECOND)
         covered += window.width
         items = int(window.width * density * rng.random())
         if rng.random() < 0.3:

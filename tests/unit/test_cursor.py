@@ -47,7 +47,7 @@ def test_a_cursor_of_another_format_says_start_over() -> None:
 def test_what_this_secret_sealed_in_another_shape_says_start_over() -> None:
     """A version to come may seal something else with the same secret."""
     sealer = CursorSealer([SECRET])
-    cipher, _ = sealer._keys[0]
+    cipher = sealer._ciphers[0]
     for plain in (
         b"",
         b"p",

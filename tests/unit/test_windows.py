@@ -12,13 +12,16 @@ from app.engine.windows import Window, WindowSizer, next_window
     ("frontier", "stop", "width", "ascending", "wanted"),
     [
         (0, 100 * SECOND, 10 * SECOND, True, (0, 10 * SECOND)),
-        (5, 100 * SECOND, 10 * SECOND, True, (5, 11 * SECOND)),
+        (5, 100 * SECOND, 10 * SECOND, True, (5, 10 * SECOND)),
+        (5, 100 * SECOND, SECOND, True, (5, SECOND)),
+        (5, 10 * SECOND + 1, 10 * SECOND, True, (5, 10 * SECOND + 1)),
         (95 * SECOND, 100 * SECOND, 10 * SECOND, True, (95 * SECOND, 100 * SECOND)),
         (99 * SECOND + 1, 99 * SECOND + 2, SECOND, True, (99 * SECOND + 1, 99 * SECOND + 2)),
         (100 * SECOND, 0, 10 * SECOND, False, (90 * SECOND, 100 * SECOND)),
-        (100 * SECOND + 5, 0, 10 * SECOND, False, (90 * SECOND, 100 * SECOND + 5)),
+        (100 * SECOND + 5, 0, 10 * SECOND, False, (91 * SECOND, 100 * SECOND + 5)),
+        (100 * SECOND + 5, 0, SECOND, False, (100 * SECOND, 100 * SECOND + 5)),
         (5, 0, 10 * SECOND, False, (0, 5)),
-        (-5, -SECOND * 9, SECOND, False, (-2 * SECOND, -5)),
+        (-5, -SECOND * 9, SECOND, False, (-SECOND, -5)),
     ],
 )
 def test_next(frontier: int, stop: int, width: int, ascending: bool, wanted: tuple[int, int]) -> None:

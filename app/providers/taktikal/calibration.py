@@ -16,7 +16,7 @@ import msgspec
 from app.domain.times import DAY, SECOND
 from app.providers.base import Spent
 from app.providers.concurrency import together
-from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
+from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
 from app.providers.taktikal.facts import Facts, Selection
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import ActivityPage, Process
@@ -37,12 +37,21 @@ class Suspect(msgspec.Struct, frozen=True):
 
 
 async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spent: Spent) -> None:
-    """Looks for evidence inside `within` and tells `facts` what it found. Four calls, eight at the most.
+    """Looks for evidence inside `within` and tells `facts` what it found. Four calls, eight at the most, unless the
+    provider refuses to give so many at a time.
 
     Raises SourceError where the provider does not answer."""
+    while True:
+        try:
+            return await _look(client, within, facts, spent)
+        except TakeRefused as refused:
+            facts.refuse(refused.take)
+
+
+async def _look(client: TaktikalClient, within: DateRange, facts: Facts, spent: Spent) -> None:
     suspect = None
     width = within.end - within.start
-    for take in _SAMPLES:
+    for take in map(facts.at_most, _SAMPLES):
         sample = await client.activity(within, _NO_FILTERS, spent, take=take)
         facts.answered(sample.length)
         suspect = _pick(sample)
@@ -51,10 +60,10 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spe
     if suspect is None:
         facts.found(None, None, width, "no signing process with entries at two different times was found")
         return
-    verdict = await _ask(client, suspect, spent, _NO_FILTERS.with_process(suspect.process.key), 10)
+    verdict = await _ask(client, suspect, spent, _NO_FILTERS.with_process(suspect.process.key), facts.at_most(10))
     if verdict is None:
         # Dates beside a process key are ignored; without one they cannot be.
-        verdict = await _ask(client, suspect, spent, _NO_FILTERS, 200)
+        verdict = await _ask(client, suspect, spent, _NO_FILTERS, facts.at_most(200))
     facts.found(*(verdict or (None, None)), width, _EVIDENCE[verdict[0] if verdict else "ignored"])
 
 

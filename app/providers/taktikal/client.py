@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from app.domain.errors import SourceFailed
 from app.domain.times import SECOND, to_datetime
 from app.providers.base import Spent
 from app.providers.http import Answer, ProviderHttp, error_for
@@ -69,6 +70,14 @@ class Filters(msgspec.Struct, frozen=True):
         return Filters({**self.values, "ProcessKey": key})
 
 
+class TakeRefused(SourceFailed):
+    """`take` is more than the provider lets anyone ask for at a time; how much that is, it does not document."""
+
+    def __init__(self, detail: str, take: int) -> None:
+        super().__init__(detail)
+        self.take = take
+
+
 class TaktikalClient:
     """Holds no state but the connections."""
 
@@ -85,7 +94,8 @@ class TaktikalClient:
         skip: int = 0,
         observed: Observed | None = None,
     ) -> ActivityPage:
-        """At most `take` processes of those selected, in no order to rely on. Raises SourceError."""
+        """At most `take` processes of those selected, in no order to rely on. Raises SourceError; TakeRefused where one
+        of fewer may be taken."""
         paging = {"Take": str(take)} | ({"Skip": str(skip)} if skip else {})
         answer = await self._call("signing/activity", within, filters, spent, paging, observed)
         if answer is None:
@@ -121,7 +131,10 @@ class TaktikalClient:
         if answer.status == 400 and error.fields & {name.casefold() for name in filters.values}:
             # The vendor's lists (flow types) are open: a value that it does not know matches nothing.
             return None
-        raise error_for(answer, code=error.code)
+        found = error_for(answer, code=error.code)
+        if answer.status == 400 and "take" in error.fields and (take := int(paging.get("Take", "0"))) > 1:
+            raise TakeRefused(found.detail, take)
+        raise found
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -18,7 +18,7 @@ class Facts:
     so the way that is right in either case is taken.
 
     `honoured`: the longest answer seen, so a server that cuts answers off cuts at no less; `cap`: where it was seen to
-    cut. `clock` gives µs since the epoch.
+    cut, or half of what it refused to give. `clock` gives µs since the epoch.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
@@ -71,6 +71,15 @@ class Facts:
         """An answer was cut off at so many processes, fewer than were asked for."""
         self.cap = length if self.cap is None else min(self.cap, length)
         self.learnt.note("take_cap", self.cap, "an answer shorter than both Take and the total of the same range")
+
+    def refuse(self, take: int) -> None:
+        """More than one were asked for, and that was refused for being too many."""
+        self.cap = take // 2 if self.cap is None else min(self.cap, take // 2)
+        self.learnt.note("take_cap", self.cap, f"half of {take}, which was refused as too large a Take")
+
+    def at_most(self, take: int) -> int:
+        """As many, or as the provider is known to give at a time."""
+        return take if self.cap is None else min(take, self.cap)
 
     def describe(self) -> list[dict[str, Any]]:
         return self.learnt.describe()

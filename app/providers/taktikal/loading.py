@@ -15,7 +15,7 @@ from app.domain.errors import SourceFailed
 from app.domain.times import SECOND
 from app.providers.base import Spent
 from app.providers.concurrency import together
-from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TaktikalClient
+from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TakeRefused, TaktikalClient
 from app.providers.taktikal.facts import Facts
 from app.providers.taktikal.record import time_of
 from app.providers.taktikal.sent import Entry
@@ -45,7 +45,7 @@ class Loader(msgspec.Struct):
     @property
     def most(self) -> int:
         """The most processes that one answer can be hoped to hold."""
-        return self.facts.cap or MAX_TAKE
+        return self.facts.at_most(MAX_TAKE)
 
     async def count(self, within: DateRange) -> int:
         """How many processes the range selects. Raises SourceError."""
@@ -53,8 +53,7 @@ class Loader(msgspec.Struct):
 
     async def attempt(self, within: DateRange, take: int, expected: int | None) -> list[Process] | TooMany:
         """One answer if it is complete. `expected` is a count made just before, or None. Raises SourceError."""
-        take = max(1, min(take + _MARGIN, self.most))
-        page = await self._fetch(within, take)
+        page, take = await self._take(within, take + _MARGIN)
         if page.length < take and (page.length == expected or page.length < self.facts.honoured):
             return self._keep(page)
         self.facts.answered(page.length)
@@ -84,7 +83,8 @@ class Loader(msgspec.Struct):
 
     async def one(self) -> list[Process]:
         """The process that the filters name, with all of its log. Raises SourceError."""
-        return self._keep(await self._fetch(WHOLE, _MARGIN))
+        page, _ = await self._take(WHOLE, _MARGIN)
+        return self._keep(page)
 
     async def _by_skipping(self, within: DateRange, total: int) -> list[Process]:
         """Page after page until as many different processes came as there are. Where the order holds still one pass
@@ -92,7 +92,10 @@ class Loader(msgspec.Struct):
         found: dict[str, Process] = {}
         for _ in range(_PASSES):
             step = self.most
-            pages = await together(self._fetch(within, step, skip) for skip in range(0, total, step))
+            try:
+                pages = await together(self._fetch(within, step, skip) for skip in range(0, total, step))
+            except TakeRefused:
+                continue
             if any(
                 page.length < step and skip + page.length < total
                 for page, skip in zip(pages, range(0, total, step), strict=True)
@@ -112,10 +115,24 @@ class Loader(msgspec.Struct):
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"
         )
 
+    async def _take(self, within: DateRange, most: int) -> tuple[ActivityPage, int]:
+        """Up to `most`, and how many were asked for: no more than the provider lets anyone."""
+        while True:
+            take = max(1, min(most, self.most))
+            try:
+                return await self._fetch(within, take), take
+            except TakeRefused:
+                continue  # which has made `self.most` less
+
     async def _fetch(self, within: DateRange, take: int, skip: int = 0) -> ActivityPage:
-        return await self.client.activity(
-            within, self.filters, self.spent, take=take, skip=skip, observed=self.observed
-        )
+        """Raises SourceError; TakeRefused once that is learnt."""
+        try:
+            return await self.client.activity(
+                within, self.filters, self.spent, take=take, skip=skip, observed=self.observed
+            )
+        except TakeRefused:
+            self.facts.refuse(take)
+            raise
 
     def _keep(self, page: ActivityPage) -> list[Process]:
         self.facts.answered(page.length)

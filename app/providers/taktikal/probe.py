@@ -6,7 +6,7 @@ from app.domain.errors import SourceError
 from app.domain.times import DAY
 from app.providers.base import Finding, Spent
 from app.providers.taktikal.calibration import calibrate
-from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
+from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
 from app.providers.taktikal.facts import Facts
 
 _DAYS = 150
@@ -62,12 +62,18 @@ def _logs(facts: Facts) -> Finding:
 
 
 async def _take(client: TaktikalClient, within: DateRange, facts: Facts, spent: Spent, total: int) -> Finding:
-    asked = min(_TAKE, total)
-    if asked <= facts.honoured:
+    asked = facts.at_most(min(_TAKE, total))
+    if asked <= facts.honoured and facts.cap is None:
         return Finding("Take", "ok", f"answers of {facts.honoured} came whole")
-    page = await client.activity(within, _EVERYTHING, spent, take=asked)
+    try:
+        page = await client.activity(within, _EVERYTHING, spent, take=asked)
+    except TakeRefused:
+        facts.refuse(asked)
+        return Finding("Take", "warning", f"{asked} at a time are refused: windows are made smaller")
     facts.answered(page.length)
     if page.length < asked:
         facts.cut(page.length)
         return Finding("Take", "warning", f"answers are cut off at {page.length}: windows are made smaller")
+    if facts.cap is not None:
+        return Finding("Take", "warning", f"more than {facts.cap} at a time cannot be had: windows are made smaller")
     return Finding("Take", "ok", f"answers of {page.length} come whole")

@@ -126,22 +126,26 @@ class WindowReader:
         """A window with some items, at most about twice `target`, and how many it has, found by counting; what is empty
         before it is passed. None where nothing is left.
 
-        `edge` is the far end of a stretch that holds too many. Each count either passes a stretch, or moves the edge
-        nearer: a gap of years costs the logarithm of its length, and loads nothing."""
-        edge = self._stop
+        Each count either passes a stretch, or moves `edge` nearer, the far end of one that holds too many: a gap of
+        years costs the logarithm of its length, and loads nothing. Where what lies in such a stretch turns out not to
+        be spread over it, as where all came at once, it is halved."""
+        edge, crowded, uneven = self._stop, False, False
         width = self._sizer.width(target) if self._sizer.knows_density else abs(self._stop - self._frontier)
         while not self._ended:
             window = self._next(min(width, abs(edge - self._frontier)))
             items = await self._loader.count(DateRange.around(window.start, window.end))
             if items == 0:
                 self._pass(window, [], 0)
-                width = width * _GROWTH if edge == self._stop else max(SECOND, abs(edge - self._frontier) // 2)
+                if self._frontier == edge:  # what was there is gone
+                    edge, crowded = self._stop, False
+                uneven = crowded
+                width = max(SECOND, abs(edge - self._frontier) // 2) if crowded else width * _GROWTH
                 continue
             self._sizer.counted(window.width, items)
             if items <= 2 * target or window.width <= SECOND:
                 return window, items
-            edge = window.end if self._ascending else window.start
-            width = max(SECOND, window.width * target // items)
+            edge, crowded = window.end if self._ascending else window.start, True
+            width = max(SECOND, window.width // 2 if uneven else window.width * target // items)
         return None
 
     async def _by_creation(self) -> list[Record]:

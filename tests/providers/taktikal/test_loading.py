@@ -45,8 +45,9 @@ def keys(found: Any) -> list[str]:
 @pytest.mark.parametrize("order", ["newest", "shuffled"])
 @pytest.mark.parametrize("cap", [None, 1, 3, 9, 10, 11])
 @pytest.mark.parametrize("selects", ["activity", "creation", None])
-async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects: Any) -> None:
-    emulator = company(10, max_take=cap, order=order, range_selects=selects or "activity")
+@pytest.mark.parametrize("beyond", ["cut", "refused"])
+async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects: Any, beyond: Any) -> None:
+    emulator = company(10, max_take=cap, order=order, range_selects=selects or "activity", take_beyond=beyond)
     found = loader(emulator, selects)
     for _ in range(2):  # the second time with what the first has learnt
         assert keys(await found.everything(WHOLE)) == [f"sp{number:03d}" for number in range(10)]
@@ -61,6 +62,25 @@ async def test_an_answer_that_was_cut_off_is_not_believed() -> None:
     assert answer.total == 30
     assert found.facts.cap == 12
     assert found.most == 12
+
+
+@pytest.mark.parametrize("cap", [1, 20, 40])
+async def test_a_take_that_is_refused_is_halved_and_no_larger_one_asked_for_again(cap: int) -> None:
+    emulator = company(30, max_take=cap, take_beyond="refused")
+    found = loader(emulator)
+    assert len(await found.everything(WHOLE)) == 30
+    assert cap / 2 <= found.most <= cap
+    assert {"name": "take_cap", "value": found.most}.items() <= found.facts.describe()[-1].items()
+    assert [call.status for call in emulator.calls.calls].count(400) <= 6
+    emulator.calls.reset()
+    assert len(await found.everything(WHOLE)) == 30
+    assert {call.status for call in emulator.calls.calls} == {200}
+
+
+async def test_who_refuses_to_give_one_is_a_failure() -> None:
+    emulator = company(30, max_take=0, take_beyond="refused")
+    with pytest.raises(SourceFailed, match="LessThanOrEqual"):
+        await loader(emulator).everything(WHOLE)
 
 
 async def test_a_short_answer_costs_one_call_once_a_longer_one_was_seen() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.query import Query
-from app.domain.times import SECOND
+from app.domain.times import DAY, SECOND
 from app.providers.base import Batch, Span, Spent
 from app.providers.taktikal.client import Filters, TaktikalClient
 from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
@@ -84,6 +84,28 @@ async def test_long_emptiness_costs_few_calls(order: str, selects: Any) -> None:
     emulator.calls.reset()
     assert await times(reader(emulator, 0, BASE - 300 * inside.DAY, order, selects)) == []
     assert emulator.calls.total <= 12
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("selects", ["activity", "creation", None])
+@pytest.mark.parametrize("into", [1, SECOND // 2, SECOND - 1])
+@pytest.mark.parametrize("count", [17, 40, 300])
+async def test_a_burst_is_reached_from_the_middle_of_a_second(order: str, selects: Any, into: int, count: int) -> None:
+    """Found by a stranger: forty processes of one second, read from half a second beside it, were counted for ever."""
+    start = BASE // SECOND * SECOND
+    moments = [start + n * SECOND // count for n in range(count)]
+    emulator = emulator_of(*moments, range_selects=selects or "activity")
+    for since, until in (
+        (start - into, start + DAY),
+        (start - DAY, start + 2 * SECOND - into),
+        (start - into, start + into + SECOND),
+    ):
+        emulator.calls.reset()
+        wanted = [moment for moment in moments if since <= moment < until]
+        for want in (5, 100):
+            found = await times(reader(emulator, since, until, order, selects), want)
+            assert found == (wanted if order == "asc" else wanted[::-1])
+        assert emulator.calls.total < 70
 
 
 async def test_a_process_created_long_before_since_still_delivers_its_later_events() -> None:

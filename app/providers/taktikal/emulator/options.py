@@ -23,7 +23,8 @@ class EmulatorOptions:
     the same in every call) or `shuffled` (another in every call); `end_inclusive`; `date_only_end`: whether
     `EndDate=2024-01-31` means its first instant or its whole day; `naive_offset_minutes`: the server's offset
     from UTC for dates without one; `query_precision`: `seconds` cuts the range's ends down to seconds;
-    `max_take` silently caps `Take`; `key_dates`: whether dates are looked at beside a `ProcessKey`.
+    `max_take`: the largest `Take`; a larger one is silently `cut`, or `refused`, by `take_beyond`; `key_dates`:
+    whether dates are looked at beside a `ProcessKey`.
     """
 
     seed: int = 1
@@ -49,4 +50,5 @@ class EmulatorOptions:
     naive_offset_minutes: int = 0
     query_precision: Literal["ticks", "seconds"] = "ticks"
     max_take: int | None = None
+    take_beyond: Literal["cut", "refused"] = "cut"
     key_dates: Literal["honoured", "ignored"] = "honoured"

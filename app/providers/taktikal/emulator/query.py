@@ -65,6 +65,10 @@ def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> 
     elif options.end_inclusive:
         end += 1
     take = _integer(given, "Take", DEFAULT_TAKE)
+    refuses = options.take_beyond == "refused" and "take" in given  # its own default it takes
+    if refuses and options.max_take is not None and take > options.max_take:
+        text = f"'Take' must be less than or equal to '{options.max_take}'."
+        raise VendorError(400, "LessThanOrEqual", text, "Take")
     return Query(
         start=start,
         end=end,
