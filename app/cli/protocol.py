@@ -53,7 +53,9 @@ def _no_request(fault: str) -> _Refused:
     return _Refused("bad_request", f"This is no HTTP request; {fault}.")
 
 
-_HINT = "in a URL, what is not plain ASCII is percent-encoded (curl -G --data-urlencode 'q=Þórður' ...)"
+_URL_HINT = (
+    "its URL must begin with / and be plain ASCII, all else percent-encoded (curl -G --data-urlencode 'q=Þórður' ...)"
+)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -134,10 +136,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.url) > _MOST_URL:
             raise _Refused("uri_too_long", f"The URL has more than {_MOST_URL} bytes.")
         if not self.url.isascii():
-            raise _no_request(_HINT)
+            raise _no_request(_URL_HINT)
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise _no_request(f"HTTP/{version} is not spoken here, HTTP/1.1 is")
         names = [name for name, _ in self.headers]
         hosts = names.count(b"host")
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
             raise _no_request("it must have one Host header (RFC 9112, section 3.2)")
         if b"transfer-encoding" in names:
             codings = b",".join(value for name, value in self.headers if name == b"transfer-encoding")
@@ -202,13 +207,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        # Called while the parser's error is handled, of which ours is the context.
+        # Called while the parser's error is handled, of which what was raised where it called us is the context.
         error = sys.exc_info()[1]
         refused = error.__context__ if error is not None else None
         if isinstance(error, httptools.HttpParserInvalidMethodError):
             refused = _no_request("it begins with no method that HTTP knows, such as GET")
+        elif isinstance(refused or error, httptools.HttpParserInvalidURLError):
+            refused = _no_request(_URL_HINT)
         elif not isinstance(refused, _Refused):
-            refused = _no_request(_HINT)
+            # llhttp's reasons are constants: "Invalid header token".
+            refused = _no_request(f"its parser says: {error}" if refused is None else "see RFC 9112")
         self._refuse_or_cut(refused.code, refused.detail)
 
     def _refuse_or_cut(self, code: str, detail: str) -> None:

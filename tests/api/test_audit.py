@@ -64,6 +64,14 @@ async def test_who_which_filters_how_many_and_how_it_ended(sources: list[MemoryS
 
 
 @pytest.mark.anyio
+async def test_a_count_names_the_accounts_that_were_counted(sources: list[MemorySource], log: io.StringIO) -> None:
+    async with opened(make_app(sources)) as client:
+        for _ in range(2):  # asked for, and from the cache
+            assert (await client.get("/events/count?source=north")).status_code == 200
+    assert [line["sources"] for line in trail(log)] == [["north"], ["north"]]
+
+
+@pytest.mark.anyio
 async def test_every_way_that_an_access_may_end_has_its_line(
     application: FastAPI, sources: list[MemorySource], log: io.StringIO
 ) -> None:

@@ -105,6 +105,8 @@ def test_a_body_that_trickles_in_behind_the_answer_is_cut_off(port: int) -> None
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n", 400, "bad_request"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", 400, "bad_request"),
         (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 400, "bad_request"),
+        (b"GET /\r\n\r\n", 400, "bad_request"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "bad_request"),
         (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
         (
@@ -155,6 +157,23 @@ def test_a_missing_host_is_named(port: int) -> None:
 def test_an_absolute_url_is_taken(port: int, url: bytes, status: int) -> None:
     answer = rest(talk(port, b"GET " + url + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
     assert int(answer.split(b" ", 2)[1]) == status
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"GET /\xc3\xbe HTTP/1.1\r\nHost: a\r\n\r\n", "percent-encoded"),
+        (b"GET events HTTP/1.1\r\nHost: a\r\n\r\n", "must begin with /"),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "must begin with /"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", "Invalid header token"),
+        (b"GET / HTTP/1.1\nHost: a\n\n", "Expected CRLF"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n", "Content-Length"),
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", "HTTP/2.0 is not spoken here"),
+        (b"GET /health/live\r\n\r\n", "HTTP/0.9 is not spoken here"),
+    ],
+)
+def test_what_is_wrong_with_it_is_named(port: int, sent: bytes, told: str) -> None:
+    assert told in problem(rest(talk(port, sent)))[1]["detail"]
 
 
 def test_an_unknown_method_is_named(port: int) -> None:

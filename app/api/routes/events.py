@@ -184,7 +184,10 @@ def _note_kept(request: Request, shown: ShownPage) -> None:
 
 
 def _note_totals(request: Request, totals: TotalsOf) -> None:
-    request_log(request).totals = [(total.name, total.cached) for total in totals.sources]
+    log = request_log(request)
+    log.totals = [(total.name, total.cached) for total in totals.sources]
+    for name, cached in log.totals:
+        log.sources.setdefault(name, {"cached": cached})
 
 
 def _next_query(pairs: list[tuple[str, str]], cursor: str) -> str:
