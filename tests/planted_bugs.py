@@ -78,8 +78,15 @@ BUGS = (
     Bug(
         "a window skips its edge microsecond",
         "app/engine/windows.py",
-        "        return Window(frontier, min(stop, end))",
-        "        return Window(min(frontier + 1, stop - 1), min(stop, end))",
+        "        return Window(frontier, stop if",
+        "        return Window(min(frontier + 1, stop - 1), stop if",
+        "tests/properties/test_windows.py",
+    ),
+    Bug(
+        "a window from the middle of a second is never as narrow as one",
+        "app/engine/windows.py",
+        "max((frontier + width) // SECOND, frontier // SECOND + 1)",
+        "-(-(frontier + width) // SECOND)",
         "tests/properties/test_windows.py",
     ),
     Bug(
