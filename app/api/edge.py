@@ -65,7 +65,7 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
     task = asyncio.current_task()
     assert task is not None
     gone = asyncio.Event()
-    answered = hung_up = False
+    answered = hung_up = begun = False
     watcher: asyncio.Task[None] | None = None
 
     async def watching(message: Message) -> None:
@@ -76,8 +76,9 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
 
     async def bodiless() -> Message:
         # No call takes a body. The first message of a request says so; then there is only the disconnect to wait for.
-        if not begun.is_set():
-            begun.set()
+        nonlocal begun
+        if not begun:
+            begun = True
             return {"type": "http.request", "body": b"", "more_body": False}
         await gone.wait()
         return {"type": "http.disconnect"}
@@ -95,7 +96,6 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
         nonlocal watcher
         watcher = asyncio.create_task(watch())
 
-    begun = asyncio.Event()
     # Most answers that need no provider are there before that, and a task costs as much as a few lines of log.
     timer = asyncio.get_running_loop().call_later(_UNWATCHED, begin_to_watch)
     try:
