@@ -118,7 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._check_head()
-        if self.url.startswith(b"http"):
+        if not self.url.startswith(b"/"):
             self.url = _with_path(self.url)
         super().on_headers_complete()
         self._in_head, self._progress = False, True

@@ -149,7 +149,8 @@ def test_a_missing_host_is_named(port: int) -> None:
         (b"http://a/docs?x=1", 200),
         (b"http://a", 307),  # to /docs
         (b"http://a?x=1", 307),
-        (b"https://a", 307),
+        (b"HTTPS://a", 307),
+        (b"*", 404),
         (b"http:", 400),
         (b"http://", 400),
     ],

@@ -33,20 +33,15 @@ class _Log:
 
     def add(self, number: int, time: int) -> None:
         at = bisect_left(self.numbers, number)
-        if at < len(self.numbers) and self.numbers[at] == number:
-            if self.times[at] == time:
-                return
-            # A row does not change, nor its number: this is another log than it was.
-            self._forget()
-            at = 0
-        elif len(self.numbers) >= _MOST_ROWS:
-            self._forget()
+        known = at < len(self.numbers) and self.numbers[at] == number
+        if known and self.times[at] == time:
+            return
+        if known or len(self.numbers) >= _MOST_ROWS:
+            # A row does not change, nor its number: a known one of another time is of another log.
+            del self.numbers[:], self.times[:]
             at = 0
         self.numbers.insert(at, number)
         self.times.insert(at, time)
-
-    def _forget(self) -> None:
-        del self.numbers[:], self.times[:]
 
     def rows_in(self, span: int, at: int) -> int:
         """About how many rows there are in `span` µs, by those around the `at`-th."""
