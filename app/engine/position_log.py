@@ -73,7 +73,7 @@ class PositionLog(Generic[R]):
         return (self.total or 0) if self._ascending else 0
 
     def number(self, x: int) -> int:
-        """The number in the log of row x."""
+        """The number in the log of row x; and the x of the row of a number."""
         return x if self._ascending else -1 - x
 
     def page_of(self, number: int) -> int:

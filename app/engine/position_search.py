@@ -7,7 +7,8 @@ guessing gains too little.
 
 from __future__ import annotations
 
-from math import log2
+from collections.abc import Sequence
+from math import inf, log2
 from typing import Generic
 
 from app.engine.position_log import NEVER, PositionLog, R
@@ -15,17 +16,20 @@ from app.engine.position_log import NEVER, PositionLog, R
 
 class Search(Generic[R]):
     """The search for a row to read on from: all rows before it are earlier than `edge`, and few after it are. `edge`
-    and `now` are mirrored times (see `PositionLog`); `now` guides the first guess and need not be right.
+    and `now` are mirrored times (see `PositionLog`); `now` guides the first guess and need not be right. Nor need
+    `marks` be, (x, v) of rows as they were read some other time.
 
-    Use: while `begin` gives None, fetch `pages`, add them to `log`, then `narrow`.
+    Use: fetch `first`; then, while `begin` gives None, the `pages` of `probe`; after each, add them to `log`, then
+    `narrow`.
 
     Guarantee, on any history: until the first row wanted is certain, a walk without a hint asks for at most
     2·log2(pages of the log) + 6 pages besides those with rows from `edge` to one skew after that row, which have to be
-    read anyway. Where it may ask for two at a time it is one more, the last page of the log. None is asked for twice.
+    read anyway. Where it may ask for two at a time it is one more, the last page of the log; one more, too, where
+    `marks` lead beyond the end. None is asked for twice.
     """
 
-    def __init__(self, log: PositionLog[R], *, edge: int, now: int) -> None:
-        self._log, self._edge, self._now = log, edge, now
+    def __init__(self, log: PositionLog[R], *, edge: int, now: int, marks: Sequence[tuple[int, int]] = ()) -> None:
+        self._log, self._edge, self._now, self._marks = log, edge, now, marks
         self._low = self._high = 0  # the last row known to lie behind, the first one after that known not to
         self._probes = 0
         self._same_side = 0  # how many guesses in a row moved only the low (+) or only the high (-) bound
@@ -33,6 +37,14 @@ class Search(Generic[R]):
         self._seen: set[int] = set()
         self._behind: list[int] = []
         self._ahead: list[int] = []
+
+    def first(self) -> int:
+        """The page to look at before anything is known, not even how long the log is: whichever it is, it tells."""
+        behind = max((mark for mark in self._marks if mark[1] < self._edge), default=None)
+        ahead = min((mark for mark in self._marks if mark[1] >= self._edge), default=None)
+        if behind is None or ahead is None or behind >= ahead:
+            return 1
+        return self._log.page_at(max(behind[0] + 1, _between(behind, ahead, self._edge) - self._log.size // 2))
 
     def narrow(self, cost: int = 1) -> None:
         """Moves the bounds by all pages that have come; they cost as much as `cost` guesses."""
@@ -65,18 +77,21 @@ class Search(Generic[R]):
 
     def _may_begin_on_a_guess(self) -> bool:
         # It may cost two pages in vain, so such guesses have to pay as well.
-        return self._probes + 2 <= self._allowed() and 0 <= self._guess() - self._low <= self._log.size
+        return self._probes + 2 <= self._allowed() and 0 <= self.guess() - self._low <= self._log.size
 
-    def pages(self, most: int) -> list[int]:
-        """The pages to look at next, at most `most`. The first guess takes the log to end now; the last page, fetched
-        beside it, says when it really ends, for an account that has been silent for months."""
+    def pages(self, probe: int, most: int) -> list[int]:
+        """The pages to look at next, at most `most`: that of row `probe`. A guess that takes the log to end now is not
+        made alone: the last page, fetched beside it, says when it really ends, for an account that has been silent for
+        months."""
         assert self._log.total is not None
-        guess, last = self._probe(), self._log.page_of(self._log.total - 1)
-        return [guess] if last in self._log.pages or last == guess or most < 2 else [guess, last]
+        (low, _), (high, _) = self._bracket()
+        page, last = self._log.page_at(probe), self._log.page_of(self._log.total - 1)
+        is_open = low < self._log.number(self._log.total - 1) < high
+        return [page, last] if is_open and most > 1 and last != page and last not in self._log.pages else [page]
 
-    def _probe(self) -> int:
-        """The page to look at next, strictly between the bounds."""
-        low, high, size, guess = self._low, self._high, self._log.size, self._guess()
+    def probe(self) -> int:
+        """The row to look at next, strictly between the bounds."""
+        low, high, size, guess = self._low, self._high, self._log.size, self.guess()
         if guess < low or self._probes > self._allowed():
             guess = (low + high) // 2
         elif self._same_side > 1:
@@ -88,21 +103,39 @@ class Search(Generic[R]):
         else:
             # A little behind: the rows from there on have to be read anyway.
             guess -= size // 2
-        return self._log.page_at(min(high - 1, max(low + 1, guess)))
+        return min(high - 1, max(low + 1, guess))
 
-    def _guess(self) -> int:
-        """Where the place is, by interpolation between the bounds; -1 before the low one where nothing can be said."""
-        low, high = self._low, self._high
-        ascending = self._log.sign > 0
-        v_low = self._log.value_at(low, NEVER if ascending else self._now)
-        v_high = self._log.value_at(high, self._now if ascending else NEVER)
-        if v_low == NEVER or v_high == NEVER or v_high <= v_low:
-            return low - 1
-        share = (self._edge - v_low) / (v_high - v_low)
-        return low + int((high - low) * min(1.0, max(0.0, share)))
+    def reach(self) -> float:
+        """How many rows the guess is away from the nearest one that was read; infinite where nothing can be said."""
+        guess = self.guess()
+        known = [x for x in (self._low, self._high) if self._log.value_at(x, NEVER) != NEVER]
+        return min((abs(guess - x) for x in known), default=inf) if guess >= self._low else inf
+
+    def guess(self) -> int:
+        """Where the place is, by interpolation between what is known; before the low bound where nobody can say."""
+        behind, ahead = self._bracket()
+        if NEVER in (behind[1], ahead[1]) or ahead[1] <= behind[1]:
+            return self._low - 1
+        return _between(behind, ahead, self._edge)
+
+    def _bracket(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(x, v) of the bounds, or of marks between them."""
+        low, high, ascending = self._low, self._high, self._log.sign > 0
+        behind = low, self._log.value_at(low, NEVER if ascending else self._now)
+        ahead = high, self._log.value_at(high, self._now if ascending else NEVER)
+        between = [mark for mark in self._marks if low < mark[0] < high]
+        behind = max((mark for mark in between if mark[1] < self._edge), default=behind)
+        ahead = min((mark for mark in between if mark[1] >= self._edge and mark > behind), default=ahead)
+        return behind, ahead
 
     def _allowed(self) -> float:
         """How many probes may have been made by now. Guesses have to pay: over all of them the stretch must shrink by
         half for every two, or it is cut in the middle until it has. That bounds the search by twice a binary one, on
         any history."""
         return 2 * log2((self._log.end - self._log.first + 2) / (self._high - self._low)) + 3
+
+
+def _between(behind: tuple[int, int], ahead: tuple[int, int], edge: int) -> int:
+    """The x at which `edge` stands, were the log as dense everywhere between these two (x, v)."""
+    share = (edge - behind[1]) / (ahead[1] - behind[1])
+    return behind[0] + int((ahead[0] - behind[0]) * min(1.0, max(0.0, share)))

@@ -26,6 +26,8 @@ from app.engine.position_search import Search
 
 __all__ = ["LogMoved", "PositionWalk", "Rows"]
 
+_SURE = 3  #: how many times further than the place is away rows must be wanted, to read from where it is guessed to be
+
 
 class Rows(msgspec.Struct, Generic[R], frozen=True):
     """What `take` hands out: (number, row) in time order, complete up to `through` (see `Batch.through`)."""
@@ -39,8 +41,9 @@ class PositionWalk(Generic[R]):
     """One walk, in one direction, from the time `start` (in it) to the time `stop`.
 
     Ascending: rows with start <= time < stop. Descending, `start` is the newest time wanted and `stop` the oldest:
-    rows with stop <= time <= start. `hint` is what `hint_at` gave an earlier walk of the same direction; `now` guides
-    the first guess. Neither has to be right. Times in µs.
+    rows with stop <= time <= start. `hint` is what `hint_at` gave an earlier walk of the same direction; `marks` are
+    (number, time) of rows near the start, as they were read some other time; `now` guides the first guess. None of them
+    has to be right. Times in µs.
 
     Guarantee: each row that was there at the first answer comes once, in order; no page is asked for twice; what it
     costs to find the place is bounded (see `Search`).
@@ -56,6 +59,7 @@ class PositionWalk(Generic[R]):
         page_size: int,
         now: int,
         hint: Sequence[int] | None = None,
+        marks: Sequence[tuple[int, int]] = (),
     ) -> None:
         self._ascending = ascending
         self._start = start if ascending else -start
@@ -63,8 +67,10 @@ class PositionWalk(Generic[R]):
         self._skew = skew
         self._hint = tuple(hint) if hint and len(hint) == 2 else None
         self._log: PositionLog[R] = PositionLog(ascending=ascending, page_size=page_size)
-        self._search = Search(self._log, edge=self._start - skew, now=now * self._log.sign)
+        mirrored = [(self._log.number(number), time * self._log.sign) for number, time in marks]
+        self._search = Search(self._log, edge=self._start - skew, now=now * self._log.sign, marks=mirrored)
         self._begin: int | None = None  # where reading on began; None while that place is looked for
+        self._is_ahead = False  # whether rows were asked for before the place was found
         self._next = 0  # the first x not read yet
         self._peak = NEVER  # the largest v read
         self._held: list[tuple[int, int, R]] = []  # (v, x, row), sorted: read and not handed out
@@ -73,7 +79,8 @@ class PositionWalk(Generic[R]):
     # ---- what to fetch -------------------------------------------------------------------------------------------
 
     def wanted(self, count: int, most: int) -> list[int]:
-        """Pages (from 1) to fetch so that `take` can hand out about `count` rows; at most `most` (at least 1).
+        """Pages (from 1) to fetch so that `take` can hand out about `count` rows, a tenth more or fewer; at most `most`
+        (at least 1).
 
         Empty: `take` has what there is. Ask again after each round of `add`."""
         if self._log.total is None:
@@ -82,17 +89,27 @@ class PositionWalk(Generic[R]):
             self._search.narrow(cost=(self._next - self._begin) // self._log.size)
             self._begin = None
         if self._begin is None and not self._begin_reading():
-            return self._search.pages(most)
+            return self._looked_for(count, most)
         ready = self._ready()
-        if self._is_over() or ready >= count:
+        if self._is_over() or ready >= count - count // 10:
             return []
-        # To be certain of the rows still missing, those within one skew after them have to be read, too.
-        unsure = len(self._held) - ready if self._held else self._density()
-        return self._following(count - ready + unsure, most)
+        # To be certain of the rows still missing, those within one skew after them have to be read, too; and to come to
+        # the first, those before it.
+        unsure = len(self._held) - ready if self._held else self._density() + max(0, self._search.guess() - self._next)
+        return self._following(self._next, count - ready + unsure, most)
+
+    def _looked_for(self, count: int, most: int) -> list[int]:
+        """The pages by which to find the place to begin. Once, when it is nearly found, those to read as well: if they
+        are too many, then by few."""
+        probe = self._search.probe()
+        if not self._is_ahead and self._search.reach() <= count // _SURE:
+            self._is_ahead = True
+            return self._following(probe, count + abs(self._search.guess() - probe) + self._density(), most)
+        return self._search.pages(probe, most)
 
     def _first_pages(self, count: int, most: int) -> list[int]:
         if self._hint is None:
-            return [1]
+            return [self._search.first()]
         # Fetch as if the hint were true; what comes back shows whether it is.
         number, slack = max(0, self._hint[0]), min(max(0, self._hint[1]), 100 * self._log.size)
         step = self._log.sign
@@ -117,11 +134,10 @@ class PositionWalk(Generic[R]):
             and self._next < self._log.end
         )
 
-    def _following(self, rows: int, most: int) -> list[int]:
-        """The next unread pages, as many as the next `rows` rows fill: one at least, unless the log ends."""
+    def _following(self, x: int, rows: int, most: int) -> list[int]:
+        """The unread pages from row `x` on, as many as the next `rows` rows fill: one at least, unless the log ends."""
         end = self._log.end
         pages: list[int] = []
-        x = self._next
         while x < end and (rows > 0 or not pages) and len(pages) < most:
             page = self._log.page_at(x)
             edge = min(self._log.page_edge(page), end)

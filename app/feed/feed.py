@@ -26,6 +26,7 @@ from app.engine.pseudonyms import Pseudonyms
 from app.feed.model import Asked, Page, Start, Totals
 from app.feed.pager import Pager
 from app.feed.plan import Plan, begun_at, first_plan, next_plan, state_of
+from app.feed.shares import Shares
 from app.feed.totals import Counter, TotalsCache
 from app.providers.base import Record, Source, Spent
 from app.providers.observer import NoObserver, Observer
@@ -55,6 +56,7 @@ class Feed:
         self.settings = settings
         self._sealer = CursorSealer(settings.cursor_secrets)
         self._clock = settings.clock or (lambda: time.time_ns() // 1000)
+        self._shares = Shares()
         self.totals_cache = TotalsCache(
             self.sources, ttl=settings.totals_ttl, deadline=settings.deadline, shared=settings.shared
         )
@@ -133,6 +135,7 @@ class Feed:
                 half_time=begun + self.settings.deadline / 2,
                 scan=self.settings.scan,
                 observer=self.settings.observer,
+                shares=self._shares,
                 pseudonyms=self.settings.pseudonyms,
                 kept_will_do=kept_will_do,
             )

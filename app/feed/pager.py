@@ -20,6 +20,7 @@ from app.engine.pseudonyms import Pseudonyms
 from app.feed.judging import filter_for
 from app.feed.model import Page, SourceStatus
 from app.feed.plan import Plan, state_of
+from app.feed.shares import Shares, StreamId
 from app.providers.base import Reader, Source, Span, Spent
 from app.providers.concurrency import together
 from app.providers.observer import Observer
@@ -43,6 +44,10 @@ class _Reading(msgspec.Struct):
     as_of: int | None = None
 
 
+def _name(reading: _Reading) -> StreamId:
+    return reading.stream.source, reading.stream.name
+
+
 class Pager:
     """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`; `kept_will_do` as in `Spent`."""
 
@@ -57,6 +62,7 @@ class Pager:
         half_time: float,
         scan: int,
         observer: Observer,
+        shares: Shares,
         pseudonyms: Pseudonyms | None = None,
         kept_will_do: bool = False,
     ) -> None:
@@ -74,6 +80,8 @@ class Pager:
             [reading.stream for reading in self._readings], ascending=plan.query.ascending, limit=plan.limit
         )
         self._by_stream = {id(reading.stream): reading for reading in self._readings}
+        self._shares = shares
+        self._usual = shares.of(frozenset(map(_name, self._readings)))
 
     def _open(self, source: Source) -> list[_Reading]:
         plan = self._plan
@@ -104,6 +112,8 @@ class Pager:
                 self._merge.set_ceiling(self._watermark())
         self._check_failures()
         plan, merge = self._plan, self._merge
+        given = Counter(id(stream) for stream in merge.origins)
+        self._shares.learn({_name(reading): given[id(reading.stream)] for reading in self._readings})
         boundary = merge.boundary() or plan.position
         stopped = (
             merge.has_more
@@ -179,8 +189,9 @@ class Pager:
         first no more than the stream's likely share of the page, for what is left over is read again."""
         missing = max(1, self._merge.missing)
         if first and len(self._readings) > 1:
-            if reading.old is not None and reading.old.share >= 0:
-                return min(missing, missing * reading.old.share // 1000 * 9 // 8 + _SPARE)
+            share = self._usual.get(_name(reading), -1) if reading.old is None else reading.old.share
+            if share >= 0:
+                return min(missing, missing * share * 9 // 8000 + _SPARE)
             return min(missing, max(_UNKNOWN_SHARE, missing // len(self._readings)))
         if not self._filters or not reading.seen:
             return missing

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.times import format_micros
+from app.feed import Feed
 from app.providers.subnoto.emulator import Emulator as SubnotoEmulator
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.subnoto.emulator import Record
@@ -72,6 +73,26 @@ async def test_a_window_in_a_smooth_history_is_found_in_a_handful_of_calls(order
                 assert len(page.records) == limit
                 assert one.calls() <= ceil(limit / 50) + 2
         await feed.aclose()
+
+
+async def test_a_first_page_costs_less_where_others_were_asked_for() -> None:
+    """Where times stand in the log, and how its two categories share a page, is known roughly from other pages."""
+    async with world(subnoto=SubnotoOptions(events=20_000)) as one:
+        since = format_micros(micros(one.clock()) - 60 * DAY)
+        ends = [format_micros(micros(one.clock()) - days * DAY) for days in (9, 21, 33, 45)]
+
+        async def cost(feed: Feed, until: str, limit: int) -> int:
+            one.reset_calls()
+            page = await ask(feed, until=until, since=since, limit=limit)
+            assert len(page.records) == limit
+            return one.calls()
+
+        for limit, fewer in ((100, 3), (1000, 2)):
+            feed = one.gateway()
+            await cost(feed, ends[0], limit)
+            after = [await cost(feed, end, limit) for end in ends[1:]]
+            alone = [await cost(one.gateway(), end, limit) for end in ends[1:]]
+            assert sum(after) <= sum(alone) - fewer * len(after)
 
 
 async def test_the_calls_of_a_large_page_overlap() -> None:

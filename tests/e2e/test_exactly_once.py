@@ -52,6 +52,8 @@ SUBNOTO: dict[str, dict[str, Any]] = {
     "burst": {"tie_burst": 60, "ties": "reverse"},
     "no-newer-types": {"newer_types": False},
     "pages-of-7": {"max_limit": 7, "events": 400},
+    "repeats-the-last-page": {"beyond_the_end": "last"},
+    "refuses-pages-beyond-the-end": {"beyond_the_end": "refused"},
 }
 
 

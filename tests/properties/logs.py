@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
@@ -75,12 +75,13 @@ class Reading:
         limits: tuple[int, ...] = (1, 2, 3, 10, 60),
         hints: Callable[[list[int] | None], list[int] | None] = lambda hint: hint,
         between: Callable[[], None] = lambda: None,
+        marks: Callable[[], Sequence[tuple[int, int]]] = lambda: (),
     ) -> list[Row]:
         """All rows of [since, until), page after page, in reading order."""
         position: tuple[int, int] | None = None
         hint: list[int] | None = None
         for _ in range(2000):
-            page, more, hint_at = self.page(position, hints(hint), rng.choice(limits), rng)
+            page, more, hint_at = self.page(position, hints(hint), rng.choice(limits), rng, marks())
             self.pages.append(page)
             if not more:
                 return [row for each in self.pages for row in each]
@@ -90,12 +91,17 @@ class Reading:
         raise AssertionError("no end")
 
     def page(
-        self, position: tuple[int, int] | None, hint: list[int] | None, limit: int, rng: random.Random
+        self,
+        position: tuple[int, int] | None,
+        hint: list[int] | None,
+        limit: int,
+        rng: random.Random,
+        marks: Sequence[tuple[int, int]] = (),
     ) -> tuple[list[Row], bool, Callable[[int], list[int] | None]]:
         """One page beyond `position`, whether there is more, and hints for the next."""
         found: list[Row] = []
         start = position[0] if position else self.since if self.ascending else self.until - 1
-        walk = self._new(start, hint)
+        walk = self._new(start, hint, marks)
         restarts = 0
         while True:
             try:
@@ -117,7 +123,7 @@ class Reading:
             if len(found) > limit or taken.ended:
                 return found[:limit], len(found) > limit, walk.hint_at
 
-    def _new(self, start: int, hint: list[int] | None) -> PositionWalk[Row]:
+    def _new(self, start: int, hint: list[int] | None, marks: Sequence[tuple[int, int]] = ()) -> PositionWalk[Row]:
         return PositionWalk(
             ascending=self.ascending,
             start=start,
@@ -126,6 +132,7 @@ class Reading:
             page_size=self.log.page_size,
             now=self.now,
             hint=hint,
+            marks=marks,
         )
 
     def _fill(self, walk: PositionWalk[Row], count: int, rng: random.Random) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from math import log2
 
 import pytest
@@ -58,6 +59,21 @@ def test_a_hint_need_not_be_right(reading: Reading, seed: int, wrong: list[list[
     assert got == reading.truth(reading.log.rows)
 
 
+MARKS = st.lists(st.tuples(st.integers(0, 400), st.integers(-300, 30_000)), max_size=4)
+
+
+@given(readings(), SEEDS, st.lists(MARKS, min_size=1, max_size=5))
+def test_marks_need_not_be_right(reading: Reading, seed: int, wrong: list[list[tuple[int, int]]]) -> None:
+    rng = random.Random(seed)
+
+    def marks() -> list[tuple[int, int]]:
+        right = [(number, row.time) for number, row in enumerate(reading.log.rows) if rng.random() < 0.05]
+        return right if rng.random() < 0.3 else rng.choice(wrong)
+
+    limits = (1, 2, 3, 10, 60, 400)  # many rows at once are asked for before their place is certain
+    assert reading.walk(rng, limits=limits, marks=marks) == reading.truth(reading.log.rows)
+
+
 @given(readings(), SEEDS, st.lists(st.integers(0, 40), min_size=1, max_size=5))
 def test_what_retention_leaves_comes_once(reading: Reading, seed: int, forget: list[int]) -> None:
     """Rows vanish from the old end between pages, so that every number after them moves."""
@@ -70,22 +86,34 @@ def test_what_retention_leaves_comes_once(reading: Reading, seed: int, forget: l
     assert {row for row in before if row in reading.log.rows} <= set(got)
 
 
-@given(logs(), st.booleans(), SEEDS)
-def test_the_first_page_costs_at_most_twice_a_binary_search(log: Log, ascending: bool, seed: int) -> None:
+@given(logs(), st.booleans(), SEEDS, MARKS)
+def test_the_first_page_costs_at_most_twice_a_binary_search(
+    log: Log, ascending: bool, seed: int, marks: list[tuple[int, int]]
+) -> None:
     """2·log2(n/size) + 4 pages, plus those that hold the rows within one skew of the edge, and one on either side; with
-    two pages at a time, one more."""
+    two pages at a time, one more; and one more with marks, however wrong."""
     assume(log.rows)
     rng = random.Random(seed)
     times = [row.time for row in log.rows]
     start = rng.choice(times) + rng.choice((-1, 0, 1))
     now, most = rng.choice((0, max(times), start)), rng.choice((1, 2))
     check_bound(log, ascending, start, min(times) - 1, max(times) + 1, now, most)
+    check_bound(log, ascending, start, min(times) - 1, max(times) + 1, now, most, marks)
 
 
-def check_bound(log: Log, ascending: bool, start: int, low: int, high: int, now: int, most: int = 1) -> None:
+def check_bound(
+    log: Log,
+    ascending: bool,
+    start: int,
+    low: int,
+    high: int,
+    now: int,
+    most: int = 1,
+    marks: Sequence[tuple[int, int]] = (),
+) -> None:
     walk: PositionWalk[Row] = PositionWalk(
         ascending=ascending, start=start, stop=high if ascending else low, skew=log.skew,
-        page_size=log.page_size, now=now,
+        page_size=log.page_size, now=now, marks=marks,
     )  # fmt: skip
     asked: list[int] = []
     while wanted := walk.wanted(1, most):
@@ -98,7 +126,7 @@ def check_bound(log: Log, ascending: bool, start: int, low: int, high: int, now:
     last = min(beyond, default=start * sign) + log.skew
     near = {row.number // log.page_size for row in log.rows if start * sign - log.skew <= row.time * sign <= last}
     pages = max(1.0, len(log.rows) / log.page_size)
-    assert len(asked) <= 2 * log2(pages) + 4 + len(near) + 2 + (most - 1)
+    assert len(asked) <= 2 * log2(pages) + 4 + len(near) + 2 + (most - 1) + bool(marks)
 
 
 @given(HISTORY, st.integers(3, 60), st.booleans(), SEEDS)

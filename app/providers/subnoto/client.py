@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.errors import SourceForbidden
+from app.domain.errors import SourceFailed, SourceForbidden
 from app.providers.base import Spent
 from app.providers.concurrency import together
 from app.providers.http import ProviderHttp, error_for
@@ -19,12 +19,19 @@ PAGE_SIZE = 50
 #: Answers that mean "there is no such thing here", not "the call is wrong".
 _ABSENT = frozenset({"ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"})
 
+_NO_SUCH_PAGE = (400, 404, 416, 422)
+
 #: Answers that refuse a part of the account to this key, and say nothing against the key itself.
 _REFUSED = frozenset({"AUTHORIZATION_ERROR", "FEATURE_NOT_IN_CURRENT_PLAN", "LOG_CATEGORY_NOT_IMPLEMENTED"})
 
 
 class EventTypesRefused(Exception):
     """The server does not take one of the event types that the call named."""
+
+
+class PageRefused(SourceFailed):
+    """The server does not give a page that is not the first. It may lie beyond the log's end, for which the vendor
+    documents no answer."""
 
 
 class LogQuery(msgspec.Struct, frozen=True):
@@ -67,7 +74,8 @@ class SubnotoClient:
         self._http = http
 
     async def list_logs(self, query: LogQuery, pages: Sequence[int], limit: int, spent: Spent) -> Round:
-        """The pages (from 1) of `limit` rows each. Raises SourceError, EventTypesRefused."""
+        """The pages (from 1) of `limit` rows each. Raises SourceError, EventTypesRefused; PageRefused where the first
+        page may be had."""
         answers = await together(self._page(query, page, limit, spent) for page in pages)
         found = Round()
         for page, (answer, date) in zip(pages, answers, strict=True):
@@ -85,6 +93,8 @@ class SubnotoClient:
         error = decode_error(answer.body)
         if error.code in _ABSENT:
             return LogPage([], 0, ""), answer.date
+        if answer.status in _NO_SUCH_PAGE and page > 1:
+            raise PageRefused(error_for(answer, code=error.code).detail, provider_request_id=error.request_id)
         if answer.status == 400 and query.event_types and error.code == "INVALID_REQUEST_FORMAT":
             raise EventTypesRefused
         if error.code in _REFUSED and answer.status in (400, 403):

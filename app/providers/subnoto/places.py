@@ -1,8 +1,9 @@
 """Where in this account's log which times stand, as far as it was read lately.
 
 The log knows no dates, so a walk first has to find the place of its time, in several calls one after the other. Whoever
-asks for a time in a stretch that was read before, or for the end, as dashboards do, begins there at once. It is a hint
-and nothing more: the walk checks it, and finds the place anew if the log has moved.
+asks for a time in a stretch that was read before, or for the end, as dashboards do, begins there at once; whoever asks
+for another begins to search between what is known on either side. It is a hint and nothing more: the walk checks it,
+and finds the place anew if the log has moved.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Places:
 
     def learn(self, query: LogQuery, number: int, rows: Sequence[LogRow], total: int, now: int) -> None:
         """A page that was read: its rows, of which `number` is the first one's, and how many the log has."""
+        # Beyond the end some may repeat what is before it.
+        rows = rows[: max(0, total - number)]
         # An envelope's log is too short to be of use; what cannot be read has no time of its own.
         if query.envelope is None and rows and not rows[0].bad and not rows[-1].bad:
             log = self._logs.setdefault(query, _Log())
@@ -71,13 +74,26 @@ class Places:
             log.add(number + len(rows) - 1, rows[-1].time)
             log.total, log.seen = total, now
 
+    def forget(self, query: LogQuery) -> None:
+        """What is known of a log is wrong."""
+        self._logs.pop(query, None)
+
+    def around(self, query: LogQuery, start: int, *, ascending: bool) -> list[tuple[int, int]]:
+        """(number, time) of the last row known before the place of a walk from `start`, and of the first after it; of
+        fewer where it lies at an end of what is known."""
+        log = self._logs.get(query)
+        if log is None:
+            return []
+        after = bisect_left(log.times, self._edge(start, ascending=ascending))
+        return list(zip(log.numbers, log.times, strict=True))[max(0, after - 1) : after + 1]
+
     def near(self, query: LogQuery, start: int, now: int, *, ascending: bool) -> list[int] | None:
         """A hint for a `PositionWalk` from `start`; None where its place is not known to a page or two: to read at a
         wrong one costs more calls than to search."""
         log = self._logs.get(query)
         if log is None or not log.numbers:
             return None
-        edge = start - self._skew if ascending else start + self._skew
+        edge = self._edge(start, ascending=ascending)
         after = bisect_left(log.times, edge)
         if after == len(log.numbers):
             if not log.ends_here(now):
@@ -96,3 +112,6 @@ class Places:
             between = (last - first) * abs(edge - (begin if ascending else end)) // (end - begin)
         # The rows between are read on the way, and a hint's slack counts twice.
         return [behind, min(_MOST_SLACK, log.rows_in(self._skew, after) + 1 + (between + 1) // 2)]
+
+    def _edge(self, start: int, *, ascending: bool) -> int:
+        return start - self._skew if ascending else start + self._skew

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.domain.errors import SourceFailed
 from app.domain.order import Position, first_time, is_beyond
 from app.engine.filters import matches_type
 from app.engine.positions import LogMoved, PositionWalk
 from app.providers.base import Batch, Hint, Span, Spent
-from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, SubnotoClient
+from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageRefused, SubnotoClient
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.mapping import type_of
 from app.providers.subnoto.places import Places
@@ -42,9 +44,12 @@ class SubnotoReader:
         self._places = places
         self._start = first_time(span.position, self._ascending)
         hint = self._usable_hint(span.hint) or places.near(query, self._start, now, ascending=self._ascending)
-        self._walk = self._new_walk(self._start, hint)
+        marks = places.around(query, self._start, ascending=self._ascending)
+        self._walk = self._new_walk(self._start, hint, marks)
 
-    def _new_walk(self, start: int, hint: list[int] | None) -> PositionWalk[LogRow]:
+    def _new_walk(
+        self, start: int, hint: list[int] | None = None, marks: Sequence[tuple[int, int]] = ()
+    ) -> PositionWalk[LogRow]:
         return PositionWalk(
             ascending=self._ascending,
             start=start,
@@ -53,6 +58,7 @@ class SubnotoReader:
             page_size=self._size,
             now=self._now,
             hint=hint,
+            marks=marks,
         )
 
     def _usable_hint(self, hint: Hint) -> list[int] | None:
@@ -99,6 +105,11 @@ class SubnotoReader:
             if moved.page_size < PAGE_SIZE:
                 self._facts.shrink_pages(moved.page_size)
             self._restart()
+        except PageRefused:
+            if self._restarts:
+                raise
+            self._places.forget(self._query)
+            self._restart()
         except EventTypesRefused:
             self._facts.refuse(self._query.event_types)
             self._query = LogQuery(self._query.category, self._query.envelope, self._query.workspace)
@@ -109,7 +120,7 @@ class SubnotoReader:
         if self._restarts > _RESTARTS:
             raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
         through = self._walk.through
-        self._walk = self._new_walk(through if self._ascending else through - 1, None)
+        self._walk = self._new_walk(through if self._ascending else through - 1)
 
     async def rank(self) -> int:
         """How many records of the stream are older than `span.since`: O(log n) calls. Ascending only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from app.domain.errors import SourceFailed
 from app.domain.query import Query
 from app.domain.times import SECOND
 from app.providers.base import Span, Spent
-from app.providers.subnoto.client import LogQuery, SubnotoClient
+from app.providers.subnoto.client import LogQuery, PageRefused, Round, SubnotoClient
 from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.places import Places
@@ -159,13 +160,37 @@ async def test_a_place_in_what_was_read_is_not_looked_for_again(order: str) -> N
     onward = 1 if order == "asc" else -1
     again = [await first_page(2_400 + onward * rows) for rows in (0, 1, 20, 50)]
     assert max(again) <= 4 < searched
-    assert await first_page(700) > 4, "it was never near"
     assert emulator.calls.refused == []
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_log_that_has_moved_is_read_as_rightly_as_without_knowing_its_places(order: str) -> None:
-    emulator, places = emulator_of(5_000, step=60_000), Places(SKEW)
+async def test_a_place_between_what_was_read_is_looked_for_there(order: str) -> None:
+    """Working days of eight hours: a guess between two places is better than one between the ends of the log."""
+    hours = [day * 24 + hour for day in range(60) for hour in range(9, 17)]
+    rows = [Record("envelope", "ENVELOPE_OPENED", BASE // 1000 + hour * 3_600_000 + minute * 60_000, {})
+            for hour in hours for minute in range(0, 60, 2)]  # fmt: skip
+    emulator = Emulator(EmulatorOptions(), clock=lambda: inside.NOW + timedelta(days=60), records=rows)
+
+    async def cost(day: int, places: Places) -> int:
+        emulator.calls.reset()
+        time = BASE + day * inside.DAY + 12 * 3600 * SECOND
+        edges = {"since": time} if order == "asc" else {"until": time}
+        await reader(emulator, order, places=places, **edges).read(100, 64)
+        return emulator.calls.total
+
+    places, days = Places(SKEW), (3, 33, 18, 27, 10)
+    alone = [await cost(day, Places(SKEW)) for day in days]
+    after = [await cost(day, places) for day in days]
+    assert sum(after[2:]) < sum(alone[2:]) - 2
+
+
+BEYOND = ["empty", "last", "refused"]
+
+
+@pytest.mark.parametrize("beyond", BEYOND)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_log_that_has_moved_is_read_as_rightly_as_without_knowing_its_places(order: str, beyond: str) -> None:
+    emulator, places = emulator_of(5_000, step=60_000, beyond_the_end=beyond), Places(SKEW)
     other = emulator_of(5_000, step=61_234)
     wanted = list(range(4_000, 4_100)) if order == "asc" else list(range(4_099, 3_999, -1))
     edges = {"since": BASE + 4_000 * 60 * SECOND, "until": BASE + 4_100 * 60 * SECOND, "places": places}
@@ -175,7 +200,28 @@ async def test_a_log_that_has_moved_is_read_as_rightly_as_without_knowing_its_pl
     assert await numbers(reader(emulator, order, **edges)) == wanted
     await numbers(reader(other, order, places=places, since=edges["since"]))  # mistaken for this one
     assert await numbers(reader(emulator, order, **edges)) == wanted
+    emulator.history.delete_oldest(3_050)  # what is left ends before the places that are known
+    left = [number for number in wanted if number >= 4_050]
+    assert await numbers(reader(emulator, order, **edges)) == left
     assert emulator.calls.refused == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_page_that_stays_refused_is_an_error(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, asked, send = reader(emulator_of(500), order), [], SubnotoClient.list_logs
+
+    async def list_logs(
+        client: SubnotoClient, query: LogQuery, pages: Sequence[int], limit: int, spent: Spent
+    ) -> Round:
+        asked.append(max(pages))
+        if max(pages) > 1:
+            raise PageRefused("the provider answered 404")
+        return await send(client, query, pages, limit, spent)
+
+    monkeypatch.setattr(SubnotoClient, "list_logs", list_logs)
+    with pytest.raises(PageRefused):
+        await numbers(found)
+    assert len(asked) == 4, "the first and one more, twice"
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -215,6 +261,17 @@ def test_a_place_is_known_between_rows_that_are_not_far_apart() -> None:
     assert near(-1) == [0, 11], "the log begins here"
     assert near(-1, ascending=False) is None
     assert near(299) == near(299, ascending=False) == [299, 11]
+
+    def around(number: int, *, ascending: bool = True) -> list[int]:
+        edge = number * step + step // 2 + (SKEW if ascending else -SKEW)
+        return [number for number, _ in places.around(query, edge, ascending=ascending)]
+
+    assert around(150) == around(150, ascending=False) == [99, 250]
+    assert around(20) == [0, 49]
+    assert (around(-1), around(299)) == ([0], [299])
+    places.forget(query)
+    assert around(150) == []
+    assert near(20) is None
 
 
 def test_what_is_known_of_a_log_is_forgotten_when_it_turns_out_another() -> None:

@@ -126,6 +126,11 @@ class Emulator:
             shelf = self.history.shelf(body.category, body.workspace, body.envelope, body.event_types)
             if shelf is None:
                 raise VendorError(400, "ENVELOPE_NOT_FOUND", "There is no such envelope")
+            last = max(1, -(-len(shelf) // body.limit))
+            if body.page > last and self.options.beyond_the_end == "refused":
+                raise VendorError(400, "INVALID_REQUEST_FORMAT", "There is no such page")
+            if self.options.beyond_the_end == "last":
+                body = replace(body, page=min(body.page, last))
             sequences = shelf.page(
                 by=body.sort_by,
                 descending=body.descending,

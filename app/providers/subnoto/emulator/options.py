@@ -22,8 +22,9 @@ class EmulatorOptions:
     Behaviour: `ties`, how records of equal timestamp are ordered under `sortBy: timestamp`: by `id` in the
     direction of the sort, in `reverse` of it, or `shuffled` anew in every call; `newer_types`: whether the
     types that only the newer documents list occur and are accepted; `max_limit`: rows that it hands out at the
-    most, whatever `limit` asks for; `extra_categories`: whether `user` and
-    `dataroom` answer LOG_CATEGORY_NOT_IMPLEMENTED, or are no known values (`invalid`).
+    most, whatever `limit` asks for; `beyond_the_end`: a page behind the last one is `empty`, the `last` one
+    again, or `refused`; `extra_categories`: whether `user` and `dataroom` answer LOG_CATEGORY_NOT_IMPLEMENTED, or
+    are no known values (`invalid`).
     """
 
     seed: int = 1
@@ -45,4 +46,5 @@ class EmulatorOptions:
     ties: Literal["id", "reverse", "shuffled"] = "id"
     newer_types: bool = True
     max_limit: int = 50
+    beyond_the_end: Literal["empty", "last", "refused"] = "empty"
     extra_categories: Literal["not_implemented", "invalid"] = "not_implemented"
