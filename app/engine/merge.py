@@ -57,8 +57,16 @@ class Merge:
             stream.through = through
 
     def set_ceiling(self, time: int) -> None:
-        """Ascending only: records at or after `time` wait for a later page (`follow`)."""
+        """Ascending only: records at or after `time` wait for a later page (`follow`). It may fall while a page is
+        made, where a provider's clocks disagree: what was emitted beyond it is taken back."""
         self._ceiling = time
+        if not self.records or self._below_ceiling(self.records[-1].key):
+            return
+        while self.records and not self._below_ceiling(self.records[-1].key):
+            self.origins.pop().buffer.appendleft(self.records.pop())
+        last = {id(origin): record.key for record, origin in zip(self.records, self.origins, strict=True)}
+        for stream in self.streams:
+            stream.last = last.get(id(stream))
 
     @property
     def missing(self) -> int:
