@@ -11,6 +11,7 @@ from __future__ import annotations
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import aiohttp
 import httpx
@@ -48,23 +49,35 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx.TransportError. The response's body is still to be read, as sent: encoded as it came."""
-        session = self._session or self._open(request.url.scheme)
-        limits: dict[str, float | None] = request.extensions.get("timeout", {})
         with _translated():
-            response = await session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=request.headers,
-                data=request.content or None,
-                allow_redirects=False,
-                proxy=self._proxy_for(request.url),
-                timeout=aiohttp.ClientTimeout(
-                    connect=limits.get("pool"), sock_connect=limits.get("connect"), sock_read=limits.get("read")
-                ),
-            )
+            response = await self._send(request)
         return httpx.Response(
             response.status, headers=list(response.raw_headers), stream=_Body(response), request=request
         )
+
+    async def _send(self, request: httpx.Request) -> aiohttp.ClientResponse:
+        session = self._session or self._open(request.url.scheme)
+        limits: dict[str, float | None] = request.extensions.get("timeout", {})
+        while True:
+            connection = _Connection()
+            try:
+                return await session.request(
+                    request.method,
+                    URL(str(request.url), encoded=True),
+                    headers=request.headers,
+                    data=request.content or None,
+                    allow_redirects=False,
+                    proxy=self._proxy_for(request.url),
+                    timeout=aiohttp.ClientTimeout(
+                        connect=limits.get("pool"), sock_connect=limits.get("connect"), sock_read=limits.get("read")
+                    ),
+                    trace_request_ctx=connection,
+                )
+            except aiohttp.ClientConnectionError as error:
+                # The server closed a kept connection just as we took it: no failure of its, but the way of keep-alive
+                # (RFC 9112, section 9.3.1), and all our calls are reads. Each such connection is gone then.
+                if connection.is_new or isinstance(error, TimeoutError):
+                    raise
 
     def _open(self, scheme: str) -> aiohttp.ClientSession:
         # Made at the first call, for aiohttp wants the event loop to run. httpx's certificates take a while to load.
@@ -77,9 +90,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            trace_configs=[_noting_new_connections()],
         )
-        # aiohttp would send a GET again by itself where a kept connection turns out closed: repeating calls is
-        # `app.providers.http`'s, which counts them. There is no public switch; a test notices if this one goes.
+        # aiohttp would send a GET again by itself, and nothing else, also where the connection was new: that is for
+        # `app.providers.http`, which counts. There is no public switch; a test notices if this one goes.
         session._retry_connection = False
         return session
 
@@ -95,6 +109,21 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+class _Connection:
+    """That a request goes by. `is_new`: it was made for it, or tried to be."""
+
+    is_new = False
+
+
+def _noting_new_connections() -> aiohttp.TraceConfig:
+    async def note(_session: aiohttp.ClientSession, context: SimpleNamespace, _: object) -> None:
+        context.trace_request_ctx.is_new = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_create_start.append(note)
+    return config
 
 
 class _Body(httpx.AsyncByteStream):
