@@ -26,6 +26,7 @@ from app.engine.position_search import Search
 
 __all__ = ["LogMoved", "PositionWalk", "Rows"]
 
+_MOST_COST = 4  #: guesses that rows asked for before their place was found count as, at the most
 _SURE = 3  #: how many times further than the place is away rows must be wanted, to read from where it is guessed to be
 
 
@@ -42,8 +43,8 @@ class PositionWalk(Generic[R]):
 
     Ascending: rows with start <= time < stop. Descending, `start` is the newest time wanted and `stop` the oldest:
     rows with stop <= time <= start. `hint` is what `hint_at` gave an earlier walk of the same direction; `marks` are
-    (number, time) of rows near the start, as they were read some other time; `now` guides the first guess. None of them
-    has to be right. Times in µs.
+    (number, time) of rows near the start, and `total` how many rows there were, when they were read some other time;
+    `now` guides the first guess. None of them has to be right. Times in µs.
 
     Guarantee: each row that was there at the first answer comes once, in order; no page is asked for twice; what it
     costs to find the place is bounded (see `Search`).
@@ -60,12 +61,14 @@ class PositionWalk(Generic[R]):
         now: int,
         hint: Sequence[int] | None = None,
         marks: Sequence[tuple[int, int]] = (),
+        total: int | None = None,
     ) -> None:
         self._ascending = ascending
         self._start = start if ascending else -start
         self._stop = stop if ascending else -stop + 1
         self._skew = skew
         self._hint = tuple(hint) if hint and len(hint) == 2 else None
+        self._total = total
         self._log: PositionLog[R] = PositionLog(ascending=ascending, page_size=page_size)
         mirrored = [(self._log.number(number), time * self._log.sign) for number, time in marks]
         self._search = Search(self._log, edge=self._start - skew, now=now * self._log.sign, marks=mirrored)
@@ -114,6 +117,9 @@ class PositionWalk(Generic[R]):
         number, slack = max(0, self._hint[0]), min(max(0, self._hint[1]), 100 * self._log.size)
         step = self._log.sign
         last = max(0, number + step * (count + 2 * slack))
+        if self._ascending and self._total is not None:
+            # A follower is at the end: what has come since is on the last page, or that says how much there is.
+            last = max(number, min(last, self._total - 1))
         return list(range(self._log.page_of(number), self._log.page_of(last) + step, step))[:most]
 
     def _begin_reading(self) -> bool:
@@ -168,7 +174,8 @@ class PositionWalk(Generic[R]):
         """One round of pages as the provider sent them: (page, rows, total). Raises LogMoved."""
         self._log.add(answers)
         if self._begin is None:
-            self._search.narrow()
+            # Pages that were asked for too early count as guesses: so a first page of a hundred keeps its bound.
+            self._search.narrow(cost=min(len(answers), _MOST_COST) if self._is_ahead else 1)
         else:
             self._read_on()
 

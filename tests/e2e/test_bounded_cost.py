@@ -95,6 +95,20 @@ async def test_a_first_page_costs_less_where_others_were_asked_for() -> None:
             assert sum(after) <= sum(alone) - fewer * len(after)
 
 
+@pytest.mark.parametrize("limit", [10, 100, 1000])
+async def test_a_follower_to_whom_nothing_happens_costs_a_call_a_stream(limit: int) -> None:
+    async with world(subnoto=SubnotoOptions(events=20_000), taktikal=TaktikalOptions(events=2_000)) as one:
+        feed = one.gateway()
+        since = format_micros(micros(one.clock()) - DAY // 24)
+        page = await ask(feed, follow="true", order="asc", since=since, limit=1000)
+        for _ in range(5):
+            one.clock.advance(seconds=1)
+            one.reset_calls()
+            page = await ask(feed, cursor=page.next_cursor, limit=limit)
+            assert page.records == []
+            assert (one.subnoto.calls.total, one.taktikal.calls.total) == (2, 1)
+
+
 async def test_the_calls_of_a_large_page_overlap() -> None:
     clock = Clock()
     emulator = smooth(clock, 20_000, 60)

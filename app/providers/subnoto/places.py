@@ -67,16 +67,21 @@ class Places:
         """A page that was read: its rows, of which `number` is the first one's, and how many the log has."""
         # Beyond the end some may repeat what is before it.
         rows = rows[: max(0, total - number)]
+        log = self._logs.setdefault(query, _Log())
+        log.total, log.seen = total, now
         # An envelope's log is too short to be of use; what cannot be read has no time of its own.
         if query.envelope is None and rows and not rows[0].bad and not rows[-1].bad:
-            log = self._logs.setdefault(query, _Log())
             log.add(number, rows[0].time)
             log.add(number + len(rows) - 1, rows[-1].time)
-            log.total, log.seen = total, now
 
     def forget(self, query: LogQuery) -> None:
         """What is known of a log is wrong."""
         self._logs.pop(query, None)
+
+    def total(self, query: LogQuery) -> int | None:
+        """How many rows a log had when it was read last."""
+        log = self._logs.get(query)
+        return None if log is None else log.total
 
     def around(self, query: LogQuery, start: int, *, ascending: bool) -> list[tuple[int, int]]:
         """(number, time) of the last row known before the place of a walk from `start`, and of the first after it; of

@@ -59,6 +59,7 @@ class SubnotoReader:
             now=self._now,
             hint=hint,
             marks=marks,
+            total=self._places.total(self._query),
         )
 
     def _usable_hint(self, hint: Hint) -> list[int] | None:
