@@ -17,7 +17,7 @@ import msgspec
 
 _VERSION = 1
 _HASH = 8
-MAX_ID = 1024  #: characters; a longer id is none of ours
+MAX_ID = 2048  #: characters; a longer id is none of ours: a provider's key of 256 characters may be 1,024 bytes
 
 
 class EventId(msgspec.Struct, frozen=True):

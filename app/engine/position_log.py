@@ -7,7 +7,7 @@ only: `x` and, but for the skew, `v` grow. In mirrored numbers, too, a row's `x`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 
@@ -15,8 +15,8 @@ class Timed(Protocol):
     """A row of the log."""
 
     @property
-    def time(self) -> int:
-        """µs since the epoch."""
+    def time(self) -> int | None:
+        """µs since the epoch; None, for all rows of a page, where it cannot be read of any."""
 
 
 R = TypeVar("R", bound=Timed)
@@ -40,16 +40,20 @@ class PositionLog(Generic[R]):
         self.sign = 1 if ascending else -1
         self.size = page_size
         self.total: int | None = None  #: rows; None before the first answer
+        self._told: int | None = None  # the same, as the first answer told
         self.pages: dict[int, Sequence[R]] = {}  #: by their numbers, from 1; none is empty
         self._ascending = ascending
 
     def add(self, answers: Sequence[tuple[int, Sequence[R], int]]) -> None:
         """One round of pages as the provider sent them: (page, rows, total). Raises LogMoved."""
-        total = min(total for _, _, total in answers)
-        if self.total is None:
-            self.total = total
-        elif total < self.total:
+        told = min(total for _, _, total in answers)
+        if self._told is None:
+            self._told = told
+        elif told < self._told:
             raise LogMoved(self.size)
+        # A total may lag behind the rows that come with it.
+        ends = [self._end_shown(*answer) for answer in answers]
+        self.total = max(self._told if self.total is None else self.total, *ends)
         for page, rows, _ in answers:
             offset = (page - 1) * self.size
             expected = max(0, min(self.size, self.total - offset))
@@ -61,6 +65,12 @@ class PositionLog(Generic[R]):
                 raise LogMoved(len(rows) if shows else self.size)
             if expected:
                 self.pages.setdefault(page, rows[:expected])
+
+    def _end_shown(self, page: int, rows: Sequence[R], total: int) -> int:
+        """The number after the last row that is shown beyond the answer's own total; 0 where none is."""
+        offset = (page - 1) * self.size
+        # Behind the end, some servers show the last page again.
+        return offset + len(rows) if offset < total < offset + len(rows) else 0
 
     @property
     def first(self) -> int:
@@ -89,15 +99,21 @@ class PositionLog(Generic[R]):
         return page * self.size if self._ascending else -((page - 1) * self.size)
 
     def rows_of(self, page: int) -> list[tuple[int, int, R]]:
-        """(v, x, row) of every row of a page that was read, by their x."""
+        """(v, x, row) of every row of a page that was read, by their x; none of a page without times."""
+        return [(row.time * self.sign, x, row) for x, row in self._placed(page) if row.time is not None]
+
+    def untimed(self, page: int) -> list[tuple[int, R]]:
+        """(x, row) of those without a time, by their x."""
+        return [(x, row) for x, row in self._placed(page) if row.time is None]
+
+    def _placed(self, page: int) -> Iterator[tuple[int, R]]:
         rows, offset = self.pages[page], (page - 1) * self.size
-        if self._ascending:
-            return [(row.time, x, row) for x, row in enumerate(rows, offset)]
-        return [(-row.time, x, row) for x, row in enumerate(reversed(rows), -offset - len(rows))]
+        return enumerate(rows, offset) if self._ascending else enumerate(reversed(rows), -offset - len(rows))
 
     def value_at(self, x: int, otherwise: int) -> int:
         """The v of row x where it is known."""
         number = self.number(x)
         rows = self.pages.get(self.page_of(number)) if number >= 0 else None
         index = number % self.size
-        return rows[index].time * self.sign if rows and index < len(rows) else otherwise
+        time = rows[index].time if rows and index < len(rows) else None
+        return otherwise if time is None else time * self.sign

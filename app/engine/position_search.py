@@ -60,6 +60,10 @@ class Search(Generic[R]):
     def _note(self, page: int) -> None:
         self._seen.add(page)
         rows = self._log.rows_of(page)
+        if untimed := self._log.untimed(page):
+            # It may hold what is wanted.
+            self._ahead.append(untimed[0][0])
+            return
         ahead = rows[0][1]
         for v, x, _ in reversed(rows):
             if v < self._edge:

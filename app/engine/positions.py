@@ -44,7 +44,8 @@ class PositionWalk(Generic[R]):
     Ascending: rows with start <= time < stop. Descending, `start` is the newest time wanted and `stop` the oldest:
     rows with stop <= time <= start. `hint` is what `hint_at` gave an earlier walk of the same direction; `marks` are
     (number, time) of rows near the start, and `total` how many rows there were, when they were read some other time;
-    `now` guides the first guess. None of them has to be right. Times in µs.
+    `now` guides the first guess. None of them has to be right. Without `trusted`, that pages have the size is to be
+    seen first. Times in µs.
 
     Guarantee: each row that was there at the first answer comes once, in order; no page is asked for twice; what it
     costs to find the place is bounded (see `Search`).
@@ -62,13 +63,14 @@ class PositionWalk(Generic[R]):
         hint: Sequence[int] | None = None,
         marks: Sequence[tuple[int, int]] = (),
         total: int | None = None,
+        trusted: bool = True,
     ) -> None:
         self._ascending = ascending
         self._start = start if ascending else -start
         self._stop = stop if ascending else -stop + 1
         self._skew = skew
         self._hint = tuple(hint) if hint and len(hint) == 2 else None
-        self._total = total
+        self._total, self._trusted = total, trusted
         self._log: PositionLog[R] = PositionLog(ascending=ascending, page_size=page_size)
         mirrored = [(self._log.number(number), time * self._log.sign) for number, time in marks]
         self._search = Search(self._log, edge=self._start - skew, now=now * self._log.sign, marks=mirrored)
@@ -112,7 +114,7 @@ class PositionWalk(Generic[R]):
 
     def _first_pages(self, count: int, most: int) -> list[int]:
         if self._hint is None:
-            return [self._search.first()]
+            return [self._search.first() if self._trusted else 1]
         # Fetch as if the hint were true; what comes back shows whether it is.
         number, slack = max(0, self._hint[0]), min(max(0, self._hint[1]), 100 * self._log.size)
         step = self._log.sign
@@ -120,7 +122,8 @@ class PositionWalk(Generic[R]):
         if self._ascending and self._total is not None:
             # A follower is at the end: what has come since is on the last page, or that says how much there is.
             last = max(number, min(last, self._total - 1))
-        return list(range(self._log.page_of(number), self._log.page_of(last) + step, step))[:most]
+        pages = list(range(self._log.page_of(number), self._log.page_of(last) + step, step))[:most]
+        return pages if self._trusted or 1 in pages else [1, *pages]
 
     def _begin_reading(self) -> bool:
         """Whether the place to begin is found. What was fetched from there on is read at once."""
@@ -158,8 +161,8 @@ class PositionWalk(Generic[R]):
         rows = self._log.pages.get(self._log.page_at(self._next - 1)) if self._log.first < self._next else None
         if not rows or len(rows) < 2:
             return 0
-        times = [row.time for row in rows]
-        span = max(times) - min(times)
+        times = [row.time for row in rows if row.time is not None]
+        span = max(times, default=0) - min(times, default=0)
         size = self._log.size
         return min(size, len(rows) * self._skew // span) if span else size
 
@@ -191,6 +194,10 @@ class PositionWalk(Generic[R]):
                     self._peak = max(self._peak, v)
                     if self._given <= v < self._stop:
                         self._held.append((v, x, row))
+            # Rows without a time go with those before them, to be counted.
+            v = max(self._peak, self._given)
+            if v < self._stop:
+                self._held += [(v, x, row) for x, row in self._log.untimed(page) if x >= self._next]
             self._next = self._log.page_edge(page)
         # No x is held twice, so that rows themselves are never compared.
         self._held.sort()

@@ -6,36 +6,42 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
+from app.domain.times import SECOND
 from app.providers.learnt import Learnt
 from app.providers.subnoto.mapping import TUTORIAL
 from app.providers.subnoto.wire import LogPage
 
 _MOST_TYPES = 500  #: remembered of one category
+_GOOD_FOR = 600 * SECOND  #: for which small pages are remembered
 _FIELD = "the answers to logs/list"
 
 
 class Facts:
-    """`page_size`: rows a page really holds, None: as many as asked for. `clock` gives µs since the epoch."""
+    """`clock` gives µs since the epoch."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        self.page_size: int | None = None
+        self._clock = clock
+        self._short: tuple[int, int] | None = None  # rows of a page that was too short, and when
+        self._page_size: tuple[int, int] | None = None
         self.learnt = Learnt(clock)
         self._seen: dict[str, set[str]] = {}
         self._refused: set[str] = set()
         self._step_back = 0
+        self._longest = 0
 
     def learn(self, category: str, pages: Iterable[LogPage]) -> None:
         """Takes note of what pages of consecutive records show."""
         seen = self._seen.setdefault(category, set())
         known = len(seen)
         for page in pages:
+            self._longest = max(self._longest, len(page.rows))
             readable = [row for row in page.rows if not row.bad]
             newest = 0
-            for row in readable:
-                if row.time >= newest:
-                    newest = row.time
-                elif newest - row.time > self._step_back:
-                    self._step_back = newest - row.time
+            for time in (row.time for row in readable if row.time is not None):
+                if time >= newest:
+                    newest = time
+                elif newest - time > self._step_back:
+                    self._step_back = newest - time
             # Whoever sends ever new types shall not fill our memory.
             new = {row.sent.event_type or "" for row in readable} - seen
             seen.update(islice(new, _MOST_TYPES - len(seen)))
@@ -46,10 +52,27 @@ class Facts:
         if len(seen) != known:
             self.learnt.note(f"event_types_seen_{category}", sorted(seen), _FIELD)
 
-    def shrink_pages(self, rows: int) -> None:
-        """A page held only so many rows although more follow."""
-        self.page_size = rows
-        self.learnt.note("page_size", rows, "a page shorter than was asked for, with more behind it")
+    @property
+    def page_size(self) -> int | None:
+        """Rows that a page really holds; None: as many as asked for, or nobody has looked for a while."""
+        if self._page_size is None or self._clock() - self._page_size[1] > _GOOD_FOR:
+            return None
+        return self._page_size[0]
+
+    def hands_out(self, rows: int) -> bool:
+        """Whether a page of so many rows was seen. Of one that is shorter nobody can say where in the log it lies: the
+        server may count in smaller pages than it was asked for."""
+        return self._longest >= rows
+
+    def shrink_pages(self, rows: int) -> int | None:
+        """A page held only so many rows although more follow: what `page_size` is then. One such answer may be a
+        mistake, and pages of a few rows cost many calls: it is believed when it comes twice."""
+        now = self._clock()
+        if self._short is not None and self._short[0] == rows and now - self._short[1] <= _GOOD_FOR:
+            self._page_size = rows, now
+            self.learnt.note("page_size", rows, "pages shorter than was asked for, with more behind them")
+        self._short = rows, now
+        return self.page_size
 
     def refuse(self, event_types: Iterable[str]) -> None:
         """The server turned a call with these types down."""

@@ -70,9 +70,10 @@ class Places:
         log = self._logs.setdefault(query, _Log())
         log.total, log.seen = total, now
         # An envelope's log is too short to be of use; what cannot be read has no time of its own.
-        if query.envelope is None and rows and not rows[0].bad and not rows[-1].bad:
-            log.add(number, rows[0].time)
-            log.add(number + len(rows) - 1, rows[-1].time)
+        for place in (0, len(rows) - 1) if rows and query.envelope is None else ():
+            row = rows[place]
+            if row.time is not None and not row.bad:
+                log.add(number + place, row.time)
 
     def forget(self, query: LogQuery) -> None:
         """What is known of a log is wrong."""

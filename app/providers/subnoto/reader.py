@@ -60,6 +60,7 @@ class SubnotoReader:
             hint=hint,
             marks=marks,
             total=self._places.total(self._query),
+            trusted=self._facts.hands_out(self._size),
         )
 
     def _usable_hint(self, hint: Hint) -> list[int] | None:
@@ -102,9 +103,10 @@ class SubnotoReader:
             for number, page in found.pages:
                 self._places.learn(self._query, (number - 1) * self._size, page.rows, page.total, self._now)
         except LogMoved as moved:
-            self._size = moved.page_size
-            if moved.page_size < PAGE_SIZE:
-                self._facts.shrink_pages(moved.page_size)
+            if moved.page_size < self._size:
+                self._size = self._facts.shrink_pages(moved.page_size) or PAGE_SIZE
+            else:
+                self._size = moved.page_size
             self._restart()
         except PageRefused:
             if self._restarts:

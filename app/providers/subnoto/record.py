@@ -187,7 +187,7 @@ def number_ties(
     moments: dict[int, list[tuple[int, LogRow]]] = {}
     for pair in rows:
         row = pair[1]
-        if not row.bad and keep(row.sent.event_type or ""):
+        if not row.bad and row.time is not None and keep(row.sent.event_type or ""):
             if (tied := moments.get(row.time)) is None:
                 moments[row.time] = [pair]
             else:

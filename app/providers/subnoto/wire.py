@@ -69,10 +69,10 @@ class Delivered:
 
 class LogRow(msgspec.Struct, gc=False):
     """One record of the log, the `index`-th of its page. `time` in µs; `bad` where it cannot be read: it keeps its
-    place, and is counted."""
+    place, and is counted. Where it has no time, it has its neighbours'; None where none of its page has one."""
 
     sent: Sent
-    time: int
+    time: int | None
     bad: bool
     delivered: Delivered
     index: int
@@ -129,7 +129,7 @@ def _decode_leniently(body: bytes) -> LogPage:
 def _page(answer: _Answer, delivered: Delivered, usable: list[bool] | None) -> LogPage:
     total, shape = _total(answer)
     rows: list[LogRow] = []
-    time = 0
+    time: int | None = None
     for index, sent in enumerate(answer.logs):
         stamp = sent.timestamp
         # Nearly always milliseconds.
@@ -146,7 +146,7 @@ def _page(answer: _Answer, delivered: Delivered, usable: list[bool] | None) -> L
         time = time if moment is None else moment
         rows.append(LogRow(sent, time, bad, delivered, index))
     for row, following in zip(reversed(rows[:-1]), reversed(rows), strict=False):
-        if row.bad and row.time == 0:
+        if row.time is None:
             row.time = following.time
     first = next((row.sent for row in rows if not row.bad), None)
     if first is None:

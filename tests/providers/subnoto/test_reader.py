@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -90,6 +92,69 @@ async def test_a_server_with_smaller_pages_than_asked(count: int, size: int, lea
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize(("count", "size"), [(62, 33), (83, 33), (89, 45), (150, 45)])
+async def test_smaller_pages_are_noticed_by_who_goes_on_from_a_cursor(count: int, size: int, order: str) -> None:
+    """Another replica knows nothing of the account but the cursor's hint, which may lead to the last page alone."""
+    emulator, got = emulator_of(count, max_limit=size), []
+    position: Any = (BASE,) if order == "asc" else (inside.NOW_MICROS,)
+    hint: Any = None
+    while True:
+        found = reader(emulator, order, hint, position=position)  # with facts and places of its own
+        batch = await found.read(7, 64)
+        for record in batch.records[:7]:
+            got.append(record.event().data["n"])  # type: ignore[attr-defined]
+            position = record.key
+        if batch.ended and len(batch.records) <= 7:
+            break
+        hint = found.hint(position)
+    assert got == (list(range(count)) if order == "asc" else list(range(count))[::-1])
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("want", [7, 100])
+@pytest.mark.parametrize(("begin", "end"), [(400, 401), (350, 401), (0, 50), (100, 200), (0, 401)])
+async def test_a_page_without_a_readable_time_hides_no_other(begin: int, end: int, want: int, order: str) -> None:
+    rows = [Record("envelope", "ENVELOPE_OPENED", BASE // 1000 + n * 60_000, {"n": n}) for n in range(401)]
+    for n in range(begin, end):
+        rows[n] = replace(rows[n], timestamp=-1)
+    emulator = Emulator(EmulatorOptions(), clock=lambda: inside.NOW, records=rows)
+    good = [n for n in range(401) if not begin <= n < end]
+    for since in (0, BASE + 200 * 60 * SECOND, BASE + 399 * 60 * SECOND):
+        found, got, bad = reader(emulator, order, since=since), [], 0
+        while True:
+            batch = await found.read(want, 64)
+            got += [record.event().data["n"] for record in batch.records]  # type: ignore[attr-defined]
+            bad += batch.bad_records
+            if batch.ended:
+                break
+        wanted = [n for n in good if BASE + n * 60 * SECOND >= since]
+        assert got == (wanted if order == "asc" else wanted[::-1])
+        assert bad or since
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_one_short_answer_is_not_believed(order: str) -> None:
+    emulator, facts = emulator_of(300), Facts(lambda: 0)
+    short = {"logs": [], "pagination": {"totalRecords": 300}}
+    one = {"eventType": "X", "eventData": {"n": 0}, "timestamp": BASE // 1000}
+    emulator.faults.answer(200, {}, body=json.dumps(short | {"logs": [one]}).encode())
+    assert sorted(await numbers(reader(emulator, order, facts=facts))) == list(range(300))
+    assert facts.page_size is None
+    assert emulator.calls.total <= 8
+
+
+def test_small_pages_are_believed_for_a_while_when_they_come_twice() -> None:
+    now = 0
+    facts = Facts(lambda: now)
+    assert facts.shrink_pages(20) is None
+    assert facts.shrink_pages(7) is None
+    assert facts.shrink_pages(7) == facts.page_size == 7
+    now = 601 * SECOND
+    assert facts.page_size is None
+    assert facts.shrink_pages(7) is None
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_retention_in_the_middle_of_a_read(order: str) -> None:
     emulator = emulator_of(400)
     found = reader(emulator, order)
@@ -144,14 +209,14 @@ async def test_bad_rows_keep_their_place_and_are_counted() -> None:
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_a_place_in_what_was_read_is_not_looked_for_again(order: str) -> None:
     """A first page, then the same again, then others of the same stretch: what is left to ask for is the records."""
-    emulator, places = emulator_of(5_000, step=60_000), Places(SKEW)
+    emulator, places, facts = emulator_of(5_000, step=60_000), Places(SKEW), Facts(lambda: 0)
 
     async def first_page(begin: int) -> int:
         """How many calls it takes to read the hundred rows that begin at that one."""
         emulator.calls.reset()
         time = BASE + begin * 60 * SECOND
         span = {"since": time} if order == "asc" else {"until": time + 1}
-        batch = await reader(emulator, order, places=places, **span).read(100, 64)
+        batch = await reader(emulator, order, places=places, facts=facts, **span).read(100, 64)
         found = [record.event().data["n"] for record in batch.records][:100]
         assert found == (list(range(begin, begin + 100)) if order == "asc" else list(range(begin, begin - 100, -1)))
         return emulator.calls.total
@@ -175,9 +240,10 @@ async def test_a_place_between_what_was_read_is_looked_for_there(order: str) -> 
         emulator.calls.reset()
         time = BASE + day * inside.DAY + 12 * 3600 * SECOND
         edges = {"since": time} if order == "asc" else {"until": time}
-        await reader(emulator, order, places=places, **edges).read(100, 64)
+        await reader(emulator, order, places=places, facts=facts, **edges).read(100, 64)
         return emulator.calls.total
 
+    facts = Facts(lambda: 0)
     places, days = Places(SKEW), (3, 33, 18, 27, 10)
     alone = [await cost(day, Places(SKEW)) for day in days]
     after = [await cost(day, places) for day in days]
