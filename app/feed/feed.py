@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ from app.feed.plan import Plan, begun_at, first_plan, next_plan, state_of
 from app.feed.shares import Shares
 from app.feed.totals import Counter, TotalsCache
 from app.providers.base import Record, Source, Spent
+from app.providers.concurrency import together
 from app.providers.observer import NoObserver, Observer
 from app.providers.shared import Shared
 
@@ -75,19 +76,19 @@ class Feed:
         if "total" not in plan.include:
             return await make(plan).page(self._sealer.seal)
         given = asked.given if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
-        page, totals = await asyncio.gather(
-            make(plan).page(self._sealer.seal),
-            self._count(plan, caller, given, begun, now, fresh=fresh, exact=False),
-            return_exceptions=True,
-        )
-        if isinstance(page, BaseException):
-            raise page
-        if isinstance(totals, BaseException):
-            # With `partial`, the page says which source failed, and there is no total.
-            if not (plan.partial and isinstance(totals, SourcesFailed)):
-                raise totals
-        else:
-            page.total = totals
+
+        async def total() -> Totals | None:
+            try:
+                return await self._count(plan, caller, given, begun, now, fresh=fresh, exact=False)
+            except SourcesFailed:
+                # With `partial`, the page says which source failed, and there is no total.
+                if plan.partial:
+                    return None
+                raise
+
+        calls: list[Coroutine[Any, Any, Any]] = [make(plan).page(self._sealer.seal), total()]
+        page: Page
+        page, page.total = await together(calls)
         return page
 
     def start(self, asked: Asked, caller: Caller, *, at: int | None = None) -> Start:

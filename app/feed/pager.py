@@ -215,7 +215,8 @@ class Pager:
 
     def _check_failures(self) -> None:
         """With `partial`, too, a page on which nobody could say anything is an error: the cursor stays good."""
-        failed = {reading.stream.source for reading in self._readings if reading.stream.failed}
+        failing = {reading.stream.source for reading in self._readings if reading.stream.failed}
+        failed = [name for name in self._plan.active if name in failing]
         has_nothing = all(r.stream.failed or r.stream.refused or self._merge.finished(r.stream) for r in self._readings)
         if failed and not self._merge.records and has_nothing:
             errors = [error for name in failed if (error := self._status[name].error) is not None]

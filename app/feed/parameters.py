@@ -19,7 +19,8 @@ from app.feed.model import MAX_LIMIT, Asked
 MAX_ENVELOPE_IDS = 50
 MAX_VALUES = 100
 MAX_LENGTH = 320  #: characters of one value; the longest e-mail address there can be
-MAX_CURSOR = 16_384
+MAX_FILTERS = 16_000  #: bytes of all filters of a call
+MAX_CURSOR = 32_768  #: characters; it holds the filters, and where each of at most a hundred streams stands
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -128,6 +129,7 @@ def parse_parameters(pairs: Iterable[tuple[str, str]], offered: Collection[str] 
     if errors:
         raise ParameterError("invalid_parameter", errors)
     given = {name: value for name, value in values.items() if name not in _NOT_FILTERS}
+    _check_size({name: texts[name] for name in given})
     _check_together(given, values)
     include = values.get("include")
     return Asked(
@@ -153,6 +155,15 @@ def _unknown(name: str, offered: Collection[str]) -> str:
     near = difflib.get_close_matches(name.lower(), offered, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(offered)}"
     return f"is not a parameter of this call; {hint}"
+
+
+def _check_size(filters: dict[str, list[str]]) -> None:
+    """A cursor holds the filters, and must fit into a URL."""
+    sizes = {name: sum(len(text.encode(errors="replace")) for text in written) for name, written in filters.items()}
+    if sum(sizes.values()) > MAX_FILTERS:
+        longest = max(sizes, key=lambda name: sizes[name])
+        remedy = f"all filters together may have {MAX_FILTERS:,} bytes; ask in several calls"
+        raise ParameterError("invalid_parameter", [(longest, f"is too long: {remedy}")])
 
 
 def _check_together(given: dict[str, Any], values: dict[str, Any]) -> None:

@@ -24,17 +24,19 @@ from app.providers.concurrency import together
 from app.providers.flights import Flights, turn_to_make
 from app.providers.shared import Held, Shared, SharedStateDown
 
-_MOST = 4096  #: totals kept; the oldest go first
+_MOST = 8 * 1024 * 1024  #: bytes of totals kept, about; the oldest go first
+_SIZE = 1024  #: of one, beside its filters
 
 #: Source, filters, window as it was asked for: a bound that was left out moves with the clock, and stays left out here.
 _Key = tuple[str, Query, int | None, int | None]
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """A total, and the seconds for which it is good."""
+    """A total, the seconds for which it is good, and the bytes that it takes with its key."""
 
     total: Total
     left: float
+    size: int
 
 
 class TotalsCache:
@@ -53,7 +55,9 @@ class TotalsCache:
     ) -> None:
         self._sources, self._deadline, self._ttl = sources, deadline, ttl
         self._shared = shared if ttl > 0 else None
-        self._kept: TLRUCache[_Key, _Known] = TLRUCache(_MOST, lambda _, known, now: now + known.left, timer)
+        self._kept: TLRUCache[_Key, _Known] = TLRUCache(
+            _MOST, lambda _, known, now: now + known.left, timer, lambda known: known.size
+        )
         self._flights: Flights[tuple[Total, bool]] = Flights()
 
     def __len__(self) -> int:
@@ -82,11 +86,11 @@ class TotalsCache:
         if fresh:
             return await self._count_for_all(shared, name, key, since, until, fresh), False
         async with turn_to_make(shared, name, self._deadline / 2) as held:
-            known = None if held is None else _read(held, self._ttl)
-            if known is None:
+            total = None if held is None else _read(held)
+            if held is None or total is None:
                 return await self._count_for_all(shared, name, key, since, until, fresh), False
-        self._kept[key] = known
-        return known.total, True
+        self._keep(key, total, min(held.left, self._ttl))
+        return total, True
 
     async def _count_for_all(self, shared: Shared, name: str, key: _Key, since: int, until: int, fresh: bool) -> Total:
         total = await self._count(key, since, until, fresh)
@@ -97,8 +101,11 @@ class TotalsCache:
     async def _count(self, key: _Key, since: int, until: int, fresh: bool) -> Total:
         spent = Spent(deadline=time.monotonic() + self._deadline, kept_will_do=not fresh)
         total = await self._sources[key[0]].total(key[1], since, until, spent)
-        self._kept[key] = _Known(total, self._ttl)
+        self._keep(key, total, self._ttl)
         return total
+
+    def _keep(self, key: _Key, total: Total, left: float) -> None:
+        self._kept[key] = _Known(total, left, _SIZE + 2 * len(msgspec.msgpack.encode(key[1])))
 
 
 _KEPT = msgspec.msgpack.Encoder()
@@ -112,13 +119,13 @@ _READ = msgspec.msgpack.Decoder(
 )
 
 
-def _read(held: Held, ttl: float) -> _Known | None:
+def _read(held: Held) -> Total | None:
     """None for what another version wrote."""
     try:
         value, unit, relation, as_of = _READ.decode(held.value)
     except msgspec.MsgspecError:
         return None
-    return _Known(Total(value, unit, relation, as_of), min(held.left, ttl))
+    return Total(value, unit, relation, as_of)
 
 
 class Counter:

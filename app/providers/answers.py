@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -19,6 +20,8 @@ from app.domain.errors import (
 )
 from app.domain.times import to_micros
 from app.providers.availability import LONGEST_PAUSE
+
+_LATEST = to_micros(datetime(9999, 1, 1, tzinfo=UTC))  #: what is reckoned from a `Date` is a time, too
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -117,7 +120,14 @@ def word(text: str) -> str:
 
 
 def http_date(text: str) -> int | None:
+    """µs of an HTTP date (RFC 9110, section 5.6.7); None for what is none."""
     try:
         return to_micros(parsedate_to_datetime(text))
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def now_of(headers: httpx.Headers) -> int | None:
+    """A provider's own now, in µs; None where it sent none, or one outside the years 1970 to 9998."""
+    found = http_date(headers.get("date", ""))
+    return found if found is not None and 0 <= found < _LATEST else None

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
-from app.providers.answers import Answer, BrokenOff, error_for, http_date, read_body
+from app.providers.answers import Answer, BrokenOff, error_for, now_of, read_body
 from app.providers.base import CommonSettings, SourceHealth, Spent
 from app.providers.kept import KeptAnswers
 from app.providers.observer import Outcome
@@ -202,7 +202,7 @@ class ProviderHttp:
                 raise translated from None
             made.outcome, made.ok = "timeout" if isinstance(translated, SourceTimeout) else "connection", False
             raise _TryAgain(made.outcome, translated) from None
-        answer = Answer(response.status_code, body, response.headers, http_date(response.headers.get("date", "")))
+        answer = Answer(response.status_code, body, response.headers, now_of(response.headers))
         made.outcome, made.ok = str(answer.status), answer.status < 500
         if self._on_answer is not None:
             self._on_answer(answer.date)
