@@ -35,6 +35,10 @@ class Gateway(msgspec.Struct, frozen=True):
     sources: Sequence[Source]
 
 
+class NoSource(ConfigurationError):
+    """No source is configured."""
+
+
 def assemble(configuration: Configuration, providers: Mapping[str, Provider]) -> Gateway:
     """The gateway of a configuration. Raises ConfigurationError."""
     metrics, spans = Metrics(), make_spans(os.environ)
@@ -85,8 +89,8 @@ def build_sources(
     observer: Observer | None = None,
     shared: Shared | None = None,
 ) -> list[Source]:
-    """The configured sources, which know of other replicas by `shared`. Raises ConfigurationError, also where there are
-    none."""
+    """The configured sources, which know of other replicas by `shared`. Raises ConfigurationError; NoSource where there
+    are none."""
     settings = configuration.settings
     common = CommonSettings(
         settle=settings.settle,
@@ -101,7 +105,7 @@ def build_sources(
         ways = "; ".join(
             f"{provider.title}: {', '.join(sorted(provider.variables))}" for provider in providers.values()
         )
-        raise ConfigurationError(
+        raise NoSource(
             f"No source is configured. Set a provider's variables ({ways}),"
             " or try it without any account: audit-gateway serve --sandbox"
         )

@@ -90,12 +90,13 @@ def open_client(config: Path | None) -> Client:
         from app.cli.overhttp import HttpClient
 
         return HttpClient(url, setting("GATEWAY_KEY"))
+    from app.assembly import NoSource
     from app.cli.inprocess import FeedClient
 
     try:
         return FeedClient(config)
-    except ConfigurationError as error:
-        if config is not None or not error.detail.startswith("No source"):
+    except NoSource as error:
+        if config is not None:
             raise
         raise ConfigurationError(
             f"{error.detail}. To ask a gateway that runs: set GATEWAY_URL and GATEWAY_KEY"

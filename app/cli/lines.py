@@ -27,8 +27,6 @@ def lines_of(name: str) -> Lines:
     if name == "ndjson":
         # As it came, with members that a newer gateway may have and this program does not know.
         return Lines(b"", json_line)
-    import msgspec
-
     from app.api.exports import FORMATS
     from app.domain.event import Event
 

@@ -164,6 +164,16 @@ def test_settings_from_dot_env_and_from_a_toml_file(cli_world: Served, tmp_path:
     assert "No source is configured" in without.stderr
 
 
+def test_whoever_configured_nothing_hears_of_both_ways(tmp_path: Path) -> None:
+    asked = call("events", env={}, cwd=tmp_path)
+    assert asked.returncode == 2
+    assert "No source is configured" in asked.stderr
+    assert "GATEWAY_URL and GATEWAY_KEY" in asked.stderr
+    # Where a file was named, the sources are to be there.
+    (tmp_path / "gateway.toml").write_text("")
+    assert "GATEWAY_URL" not in call("events", "--config", "gateway.toml", env={}, cwd=tmp_path).stderr
+
+
 def test_a_source_that_fails(cli_world: Served, tmp_path: Path) -> None:
     dead = {**cli_world.in_process, "SUBNOTO_BASE_URL": "http://127.0.0.1:9"}
     refused = call("events", "--json", env=dead, cwd=tmp_path)
