@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from app.cli.client import Json, connected
 from app.cli.failures import printable
 from app.cli.flags import Filters, to_send
 from app.cli.terminal import console, json_line, write_bytes
+from app.domain.times import now_micros
 
 _RELATIONS = {"eq": "", "gte": "at least ", "estimate": "about "}
 
 
 def count_events(filters: Filters, config: Path | None, *, exact: bool, as_json: bool) -> int:
     """Prints the totals; returns the exit code. Raises Problem, Failure, ConfigurationError."""
-    pairs = to_send(filters, time.time_ns() // 1000)
+    pairs = to_send(filters, now_micros())
     with connected(config) as client:
         totals = client.count(pairs, exact=exact)
     if as_json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from app.cli.lines import Lines, lines_of
 from app.cli.resumable import Mark, ResumableFile
 from app.cli.terminal import console, write_bytes
 from app.cli.walk import walk
+from app.domain.times import now_micros
 
 
 class Export(msgspec.Struct, frozen=True):
@@ -154,7 +154,7 @@ def _with_remedy(problem: Problem, file: ResumableFile, mark: Mark, begun: bool)
 
 
 def _pairs(export: Export) -> list[tuple[str, str]]:
-    pairs = to_send(export.filters, time.time_ns() // 1000)
+    pairs = to_send(export.filters, now_micros())
     pairs.append(("order", export.order or "asc"))
     pairs += [("partial", "true")] if export.partial else []
     pairs += [("follow", "true")] if export.incremental else []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 from app.api.keys import append_key, hash_of, make_api_key, new_key
 from app.domain.errors import ConfigurationError
+from app.domain.times import now_micros
 
 
 def make_key(
@@ -29,7 +29,7 @@ def make_key(
         )
     except ValueError as error:
         raise ConfigurationError(f"--{error}.") from None
-    if record.expires is not None and record.expires <= time.time_ns() // 1000:
+    if record.expires is not None and record.expires <= now_micros():
         raise ConfigurationError("--expires lies in the past; give a later time.")
     try:
         append_key(file, record)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -17,6 +16,7 @@ from app.cli.lines import Lines, lines_of
 from app.cli.table import EventTable
 from app.cli.terminal import console, write_bytes
 from app.cli.walk import follow, walk
+from app.domain.times import now_micros
 
 Form = Literal["table", "ndjson", "csv"]
 
@@ -49,7 +49,7 @@ class LinePrinter:
 
 def list_events(listing: Listing) -> int:
     """Prints the events; returns the exit code. Raises Problem, Failure, ConfigurationError."""
-    pairs = to_send(listing.filters, time.time_ns() // 1000)
+    pairs = to_send(listing.filters, now_micros())
     order = listing.order or ("asc" if listing.follow else None)
     pairs += [("order", order)] if order else []
     pairs += [("partial", "true")] if listing.partial else []
@@ -58,7 +58,7 @@ def list_events(listing: Listing) -> int:
         pairs.append(("follow", "true"))
         if "since" not in dict(pairs):
             # What comes from now on; the API would begin with the last 30 days.
-            pairs += to_send((("since", "now"),), time.time_ns() // 1000)
+            pairs += to_send((("since", "now"),), now_micros())
     with connected(listing.config) as client:
         return _print(client, pairs, listing)
 

@@ -15,7 +15,7 @@ from app.assembly import build_sources
 from app.config import load_configuration
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import SourcesFailed
-from app.domain.times import SECOND
+from app.domain.times import SECOND, now_micros
 from app.feed import Asked, Feed, FeedSettings
 from app.providers.base import Finding, Source, Spent
 from app.providers.registry import find_providers, provider_paths
@@ -56,16 +56,12 @@ async def _probe(sources: Sequence[Source], secrets: tuple[str, ...], wait: floa
         await feed.aclose()
 
 
-def _now() -> int:
-    return time.time_ns() // 1000
-
-
 async def measure_lag(
     feed: Feed,
     source: Source,
     wait: float,
     *,
-    clock: Callable[[], int] = _now,
+    clock: Callable[[], int] = now_micros,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> list[Finding]:
     """Looks twice, `wait` seconds apart: a record that is there the second time and is older than the first look came

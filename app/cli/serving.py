@@ -24,7 +24,7 @@ from uvicorn.supervisors import Multiprocess
 
 from app.api.keys import SANDBOX_KEY, ApiKey, hash_of, new_key
 from app.api.metrics import MULTIPROCESS_VARIABLE
-from app.api.security import is_loopback, require_loopback
+from app.api.security import require_loopback
 from app.assembly import (
     SANDBOX_VARIABLE,
     all_warnings,
@@ -36,6 +36,7 @@ from app.cli.protocol import BoundedConfig
 from app.config import Configuration, Settings, load_configuration
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
+from app.domain.hosts import is_loopback
 from app.logs import configure_logging
 from app.main import make_keyring
 from app.providers.base import Source

@@ -8,6 +8,7 @@ digits, `Z`).
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -23,6 +24,11 @@ _DATE_TIME = re.compile(
     r"(?P<offset>[Zz]|[+-]\d{2}:[0-5]\d)\Z",
     re.ASCII,
 )
+
+
+def now_micros() -> int:
+    """The time by this machine's clock."""
+    return time.time_ns() // 1000
 
 
 def to_micros(moment: datetime) -> int:

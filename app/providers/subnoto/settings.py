@@ -7,12 +7,12 @@ itself takes no plain JSON (vendor's page on API security); `tunnel` reaches it 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 
+from app.domain.hosts import is_loopback
 from app.providers.settings import SourceSettings, header_safe
 
 #: Vendor's reference page: `envelope` and `team`; the newer API lists `user` and `dataroom`, which may not answer yet.
@@ -123,15 +123,8 @@ def _check_tunnel(base_url: str, secret_key: SecretStr) -> None:
     if parts.path:
         # The SDK knows its own paths, and encrypts none but them.
         raise ValueError("tunnel needs a base URL without a path, such as https://enclave.subnoto.com")
-    local = _is_loopback(parts.hostname or "")
+    local = is_loopback(parts.hostname or "")
     if not local and not sdk_encrypts(base_url):
         raise ValueError("tunnel would not encrypt: the vendor's SDK takes the base URL's host for this machine")
     if not local and parts.scheme != "https":
         raise ValueError("tunnel needs an https base URL, but on this machine")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
