@@ -131,9 +131,13 @@ class Settings(BaseSettings):
     @classmethod
     def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            parts = urlsplit(value.get_secret_value())
             schemes = ("redis", "rediss", "valkey", "valkeys", "unix")
-            if parts.scheme not in schemes or not (parts.netloc or parts.path):
+            try:
+                parts = urlsplit(value.get_secret_value())
+                is_url = parts.scheme in schemes and (parts.netloc or parts.path)
+            except ValueError:  # its text quotes the part with the password
+                is_url = False
+            if not is_url:
                 raise ValueError("must be a URL such as redis://localhost:6379/0")
         return value
 

@@ -121,7 +121,7 @@ def _bind(host: str, port: int) -> socket.socket:
     """A bound socket, not listening yet. Raises ConfigurationError naming the remedy."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # the latter where a label has more than 63 characters
         raise ConfigurationError(f"--host: {host} is no address of this machine; try 127.0.0.1.") from None
     # With the protocol named, asyncio switches Nagle's delay off for the connections.
     listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)

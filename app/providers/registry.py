@@ -107,7 +107,10 @@ def _from_table(
         raise ConfigurationError(f"{where}: name must be 1 to 64 letters, digits, dots, dashes or underscores.")
     if not isinstance(provider, str) or provider not in providers:
         raise ConfigurationError(f"{where} ({name}): provider must be one of {', '.join(providers)}.")
-    return providers[provider].from_table(name, table, common)
+    try:
+        return providers[provider].from_table(name, table, common)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where} ({name}): {error.detail}") from None
 
 
 def provider_paths(environment: Mapping[str, str]) -> list[Path]:

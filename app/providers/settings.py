@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import httpx
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -20,26 +21,25 @@ class SourceSettings(BaseModel):
 
     base_url: str
     # None: the gateway's own setting.
-    settle: float | None = None  #: seconds that `follow` holds events back
+    #: Seconds that `follow` holds events back.
+    settle: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
     concurrency: int | None = Field(default=None, ge=1, le=1000)  #: calls at a time
     rate: float | None = Field(default=None, ge=0.01, le=100_000, allow_inf_nan=False)  #: calls a second
 
     @field_validator("base_url")
     @classmethod
     def _is_http_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        try:
+            parts = urlsplit(value)
+            _ = parts.port, httpx.URL(value)  # each raises for what it cannot read, and quotes it
+            is_url = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+        except (ValueError, httpx.InvalidURL):
+            is_url = False
+        if not is_url:
             raise ValueError("must be an http(s) URL without query, such as https://host/path")
         if parts.username or parts.password:
             raise ValueError("must not hold credentials; give the keys in their own settings")
         return value.rstrip("/")
-
-    @field_validator("settle")
-    @classmethod
-    def _is_not_negative(cls, value: float | None) -> float | None:
-        if value is not None and not 0 <= value <= 86_400:
-            raise ValueError("must be from 0 to 86400 seconds")
-        return value
 
     def over(self, common: CommonSettings) -> CommonSettings:
         """`common`, with what this source sets for itself."""

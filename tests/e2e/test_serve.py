@@ -128,6 +128,7 @@ def test_a_key_that_was_made_opens_it_and_its_grants_hold(tmp_path: Path) -> Non
             ["GATEWAY_AUTH=off", "--host 127.0.0.1"],
         ),
         (["--sandbox", "--host", "not.a.host.example"], {}, ["--host", "127.0.0.1"]),
+        (["--sandbox", "--host", "a" * 64], {}, ["--host", "127.0.0.1"]),
         (["--config", "absent.toml"], {}, ["absent.toml"]),
         (["--sandbox"], {"GATEWAY_API_KEYS": "nonsense"}, ["GATEWAY_API_KEYS, line 1"]),
         (["--sandbox"], {"GATEWAY_API_KEYS_FILE": "absent"}, ["GATEWAY_API_KEYS_FILE", "keys new"]),

@@ -75,6 +75,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("GATEWAY_CORS_ORIGINS", "https://example.com/path", "without a path"),
         ("GATEWAY_REDIS_URL", "localhost:6379", "redis://localhost:6379/0"),
         ("GATEWAY_REDIS_URL", "http://u:hunter2@host", "redis://"),
+        ("GATEWAY_REDIS_URL", "redis://u:[hunter2]@host", "redis://"),
     ],
 )
 def test_a_wrong_setting_is_named_with_the_remedy_and_without_its_value(

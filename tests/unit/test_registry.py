@@ -98,7 +98,7 @@ def test_sources_of_the_environment_and_of_tables_sorted_by_name() -> None:
         ({"name": "with space", "provider": "acme"}, "name must be"),
         ({"name": "n"}, r"number 1 \(n\): provider must be one of acme"),
         ({"name": "n", "provider": "nobody"}, "provider must be one of acme"),
-        ({"name": "n", "provider": "acme"}, "token is missing"),
+        ({"name": "n", "provider": "acme"}, r"\[\[sources\]\] number 1 \(n\): token is missing"),
         ({"name": "acme", "provider": "acme", "token": "t"}, "Two sources have the name acme"),
     ],
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from app.domain.hosts import is_loopback
 from app.providers.settings import SourceSettings, header_safe
@@ -49,7 +49,7 @@ class SubnotoSettings(SourceSettings):
     secret_key: SecretStr
     transport: Literal["proxy", "tunnel"] = "proxy"
     categories: tuple[str, ...] = ("envelope", "team")
-    skew: float = 120.0
+    skew: float = Field(default=120.0, ge=0, le=86_400, allow_inf_nan=False)  #: seconds
 
     _keys_fit_headers = field_validator("access_key", "secret_key")(header_safe)
 
@@ -80,22 +80,16 @@ class SubnotoSettings(SourceSettings):
             raise ValueError(f"must be one or more of {', '.join(CATEGORIES)}, separated by commas")
         return tuple(dict.fromkeys(value))
 
-    @field_validator("skew")
+    @field_validator("access_key")
     @classmethod
-    def _bounded(cls, value: float) -> float:
-        if not 0 <= value <= 86_400:
-            raise ValueError("must be from 0 to 86400 seconds")
+    def _has_no_colon(cls, value: SecretStr) -> SecretStr:
+        if ":" in value.get_secret_value():
+            raise ValueError("must not contain a colon: it separates the key from its secret")
         return value
-
-    @model_validator(mode="after")
-    def _access_key_has_no_colon(self) -> Self:
-        if ":" in self.access_key.get_secret_value():
-            raise ValueError("access_key must not contain a colon: it separates the key from its secret")
-        return self
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self | None:
-        """None unless both keys are set. Raises ConfigurationError naming the variable."""
+        """None where neither key is set. Raises ConfigurationError naming the variable, also for one key alone."""
         values = {field: env[name] for field, name in VARIABLES.items() if env.get(name)}
         if "access_key" not in values and "secret_key" not in values:
             return None

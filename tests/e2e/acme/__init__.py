@@ -165,7 +165,7 @@ def _from_environment(env: Mapping[str, str], common: CommonSettings) -> AcmeSou
 
 def _from_table(name: str, table: Mapping[str, Any], common: CommonSettings) -> AcmeSource:
     if not isinstance(table.get("token"), str):
-        raise ConfigurationError(f"sources.{name}: token is missing; set it, or token_env, or token_file")
+        raise ConfigurationError("token is missing; set it, or token_env, or token_file")
     return AcmeSource(name, table["token"], common)
 
 
