@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +116,15 @@ def test_the_command(provider: str, tmp_path: Path) -> None:
         assert "00ff" not in refused.stdout + refused.stderr
 
 
-async def test_the_lag_is_measured_by_looking_twice() -> None:
+@pytest.mark.parametrize("recent", [0, 1100])
+async def test_the_lag_is_measured_by_looking_twice(recent: int) -> None:
+    """Also where more happened lately than one page holds."""
     async with world(subnoto=SubnotoOptions(events=200)) as one:
         assert one.subnoto is not None
         feed = one.gateway()
         history = one.subnoto.history
+        for number in range(recent):
+            history.append("ENVELOPE_CREATED", timestamp=one.clock() - timedelta(seconds=550 - number / 2))
 
         async def meanwhile(seconds: float) -> None:
             late = int(one.clock().timestamp() * 1000) - 12_000
