@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.sandbox.faults import Faults
 
 Clock = Callable[[], datetime]
-LOG_LENGTH = 100_000  # a sandbox may run for weeks: the log forgets, the counters do not
+LOG_LENGTH = 100_000  #: calls, 2 KB each
 
 
 def utc_now() -> datetime:
@@ -50,7 +50,7 @@ class Call:
 
 
 class CallLog:
-    """The last 100,000 calls in order of arrival, and counts over all of them.
+    """The last calls in order of arrival, 100,000 unless `keep` says otherwise, and counts over all of them.
 
     `refused`: calls that the vendor's documents say are refused whatever the account holds. A gateway that
     knows the documents never makes one.
@@ -58,12 +58,18 @@ class CallLog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.calls: deque[Call] = deque(maxlen=LOG_LENGTH)
         self.reset()
+
+    def keep(self, length: int) -> None:
+        """Keep no more than the last `length` calls from now on."""
+        with self._lock:
+            self.calls = deque(self.calls, maxlen=length)
 
     def reset(self) -> None:
         """Forget everything (calls in flight are forgotten too)."""
         with self._lock:
-            self.calls: deque[Call] = deque(maxlen=LOG_LENGTH)
+            self.calls = deque(maxlen=self.calls.maxlen)
             self.refused: list[Call] = []
             self.total = 0
             self.records = 0

@@ -19,12 +19,13 @@ from typing import Protocol, runtime_checkable
 
 from starlette.types import ASGIApp
 
-from app.sandbox.instruments import Clock
+from app.sandbox.instruments import Clock, Instrumented
 from app.sandbox.serving import Served
 
 PROVIDERS = "app.providers"
 DEFAULT_EVENTS = 4000
 DEFAULT_DAYS = 60
+LOG_LENGTH = 1000  #: calls, of each emulator
 
 
 @runtime_checkable
@@ -114,5 +115,8 @@ def start_sandbox(
         stand_in = module.make_sandbox(events=size, seed=seed, days=days, clock=clock)
         if not isinstance(stand_in, StandIn):
             raise TypeError(f"{module.__name__}.make_sandbox returned no app and env(base_url)")
+        if isinstance(stand_in.app, Instrumented):
+            # It may run for weeks, with nobody there to look at the log: what tests keep would be 200 MB.
+            stand_in.app.calls.keep(LOG_LENGTH)
         stand_ins[name] = stand_in
     return Sandbox(stand_ins).start()

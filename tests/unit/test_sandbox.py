@@ -22,7 +22,7 @@ import app.providers
 import app.sandbox
 from app.sandbox.faults import Fault
 from app.sandbox.identifiers import Identifiers
-from app.sandbox.instruments import Instrumented, to_milliseconds, utc_now
+from app.sandbox.instruments import Call, CallLog, Instrumented, to_milliseconds, utc_now
 from app.sandbox.sandbox import StandIn, find_emulators, start_sandbox
 from app.sandbox.schedule import Schedule, is_twin, step_of, thread_of
 from app.sandbox.serving import Served, serve
@@ -267,6 +267,23 @@ def test_milliseconds_are_exact() -> None:
 
 
 # -- the sandbox -----------------------------------------------------------------------------------------
+
+
+def test_a_sandbox_that_runs_for_weeks_forgets_calls_and_goes_on_counting() -> None:
+    def kept(log: CallLog) -> int:
+        for number in range(1500):
+            log.begin(Call("GET", "/hello", {}, None, {}, started=float(number)))
+        assert log.calls[-1].started == 1499
+        assert log.total == log.count("/hello") == 1500
+        return len(log.calls)
+
+    with start_sandbox(events=0) as sandbox:
+        for stand_in in sandbox.stand_ins.values():
+            assert isinstance(stand_in.app, Instrumented)
+            assert kept(stand_in.app.calls) == 1000
+            stand_in.app.calls.reset()
+            assert kept(stand_in.app.calls) == 1000
+    assert kept(CallLog()) == 1500
 
 
 def test_every_provider_takes_part_and_the_settings_lead_to_it() -> None:
