@@ -1,26 +1,28 @@
 """Settings: the environment, `.env` and an optional TOML file, read once, checked whole, and passed down.
 
 An environment variable goes before the same name in `.env`, and both before the TOML file's `[gateway]`
-table. A setting that is wrong is a `ConfigurationError` naming the variable (or key) and the remedy, never
-its value: values may be secrets.
+table. Names are in capitals: any other spelling is warned of and ignored. A setting that is wrong is a
+`ConfigurationError` naming the variable (or key) and the remedy, never its value: values may be secrets.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from app.domain.errors import ConfigurationError
+from app.environment import read_environment
 from app.settings import PREFIX, Settings
 
 __all__ = ["Configuration", "Settings", "load_configuration", "unknown_variables"]
+
+#: By the field's name.
+_VARIABLES = {field: f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
 
 #: Variables with the gateway's prefix that are read elsewhere: by `load_configuration`, the registry, the
 #: client.
@@ -56,11 +58,11 @@ def load_configuration(
     `config_file` goes before GATEWAY_CONFIG. With `sandbox_environment` (the variables that point at the
     emulators) the sources are those and no others: a key that everybody knows must never open a real account.
     """
-    environment = _environment(env_file)
+    environment = read_environment(env_file)
     if config_file is None and environment.get("GATEWAY_CONFIG"):
         config_file = Path(environment["GATEWAY_CONFIG"])
     gateway, tables = _read_toml(config_file) if config_file else ({}, [])
-    settings = _settings(gateway, env_file, environment)
+    settings = _settings(gateway, environment)
     sandbox = sandbox_environment is not None
     return Configuration(
         settings=settings,
@@ -74,38 +76,24 @@ def load_configuration(
 def unknown_variables(environment: Mapping[str, str], prefix: str, known: Iterable[str]) -> list[str]:
     """One sentence for each variable with `prefix` that is not `known`, naming the nearest one that is."""
     known = sorted(known)
-    found = sorted(name for name in environment if name.upper().startswith(prefix) and name.upper() not in known)
+    found = sorted(name for name in environment if name.upper().startswith(prefix) and name not in known)
     return [f"{name} is not a setting and is ignored{_nearest(name.upper(), known)}" for name in found]
 
 
-def _environment(env_file: Path | None) -> dict[str, str]:
-    written: dict[str, str | None] = {}
-    if env_file is not None and env_file.is_file():
-        try:
-            written = dict(dotenv_values(env_file, encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{env_file} cannot be read ({type(error).__name__}).") from None
-    # An empty variable is one that is not set, here as in `Settings`: compose files make them.
-    merged = {**written, **os.environ}
-    return {name: value for name, value in merged.items() if value}
-
-
-def _settings(gateway: Mapping[str, Any], env_file: Path | None, environment: Mapping[str, str]) -> Settings:
+def _settings(gateway: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    given = {field: environment[name] for field, name in _VARIABLES.items() if name in environment}
     try:
-        return Settings(**{"_env_file": env_file, **gateway})
+        return Settings(**{**gateway, **given})
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
     field = str(problem["loc"][0])
-    variable = f"{PREFIX}{field.upper()}"
-    given = {name.upper() for name in environment}
-    name = variable if variable in given else f"gateway.{field} (in the TOML file)"
+    name = _VARIABLES[field] if field in given else f"gateway.{field} (in the TOML file)"
     message = problem["msg"].removeprefix("Value error, ")
     raise ConfigurationError(f"{name}: {message[0].lower()}{message[1:]}.")
 
 
 def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool) -> Iterable[str]:
-    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
-    yield from unknown_variables(environment, PREFIX, [*known, *OTHER_VARIABLES])
+    yield from unknown_variables(environment, PREFIX, [*_VARIABLES.values(), *OTHER_VARIABLES])
     if "cursor_secret" not in settings.model_fields_set and not sandbox:
         yield (
             "GATEWAY_CURSOR_SECRET is not set: one was made for this run. Cursors will not outlive it, nor"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +34,7 @@ from app.api.security import Guard
 from app.config import Settings
 from app.domain.errors import ConfigurationError
 from app.drain import drained
+from app.environment import read_environment
 from app.feed import Feed, FeedSettings
 from app.providers.base import Provider, Source
 from app.providers.http import load_transport
@@ -80,7 +80,7 @@ def create_app(
     `sandbox`: the key `sandbox` opens everything; only ever with emulators as sources. Does no I/O but
     reading the API keys' file. Raises ConfigurationError.
     """
-    providers = find_providers(provider_paths(os.environ)) if providers is None else providers
+    providers = find_providers(provider_paths(read_environment())) if providers is None else providers
     metrics = metrics or Metrics()
     pseudonyms = settings.pseudonyms if settings.mask_identity else None
     feed = Feed(

@@ -6,11 +6,10 @@ import re
 import secrets
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.engine.pseudonyms import Pseudonyms
 
@@ -23,20 +22,14 @@ def _new_secret() -> SecretStr:
     return SecretStr(secrets.token_urlsafe(32))
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The gateway's own settings (contract, section 1). Seconds, unless a field says otherwise.
 
     The field `name` is the variable `GATEWAY_NAME`, and the key `name` in the TOML file's `[gateway]` table.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
-        extra="ignore",  # names are checked by `load_configuration`, which knows the nearest one
-        frozen=True,
-        hide_input_in_errors=True,
-        validate_default=False,
-    )
+    # Names are checked by `load_configuration`, which knows the nearest one.
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     auth: Literal["on", "off"] = "on"
     api_keys: SecretStr | None = None
@@ -47,7 +40,7 @@ class Settings(BaseSettings):
     scan: int = Field(default=40, ge=1, le=100_000)  #: provider calls
     source_concurrency: int = Field(default=32, ge=1, le=1000)  #: calls to one source at a time
     source_rate: float | None = Field(default=None, ge=0.01, le=100_000, allow_inf_nan=False)  #: the same, a second
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    cors_origins: tuple[str, ...] = ()
     page_cache: float = Field(default=0.0, ge=0, le=60, allow_inf_nan=False)
     totals_ttl: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
     default_window: timedelta = timedelta(days=30)
@@ -140,18 +133,6 @@ class Settings(BaseSettings):
             if not is_url:
                 raise ValueError("must be a URL such as redis://localhost:6379/0")
         return value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # What is passed to the constructor comes from the TOML file, and the environment goes before it.
-        return env_settings, dotenv_settings, init_settings
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ or where `--config` names the sources, the engine runs in this process, with eve
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app.domain.errors import ConfigurationError
+from app.environment import read_environment
 
 #: Query parameters, (name, value), in the API's own form.
 Pairs = Sequence[tuple[str, str]]
@@ -104,14 +104,7 @@ def open_client(config: Path | None) -> Client:
 
 
 def setting(name: str) -> str | None:
-    """A variable of the environment, or else of `.env`; None where it is absent or empty.
+    """A variable of the environment or of `.env`; None where it is absent or empty.
 
     Read apart from the server's settings: a client must not stumble over those."""
-    from dotenv import dotenv_values
-
-    if value := os.environ.get(name, ""):
-        return value
-    try:
-        return dotenv_values(Path(".env"), encoding="utf-8").get(name) or None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f".env cannot be read ({type(error).__name__}).") from None
+    return read_environment().get(name)

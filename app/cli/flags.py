@@ -7,7 +7,6 @@ imported here: `--help` must not wait for the engine.
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -80,9 +79,10 @@ def _provider_types() -> list[str]:
 
 
 def _providers() -> dict[str, Any]:
+    from app.environment import read_environment
     from app.providers.registry import find_providers, provider_paths
 
-    return dict(find_providers(provider_paths(os.environ)))
+    return dict(find_providers(provider_paths(read_environment())))
 
 
 def _sources() -> list[str]:

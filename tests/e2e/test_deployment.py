@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from app.api.metrics import Metrics
-from app.config import OTHER_VARIABLES, Settings
+from app.config import OTHER_VARIABLES, Settings, load_configuration
 from app.domain.errors import SourceUnauthorized
 from app.main import create_app
 from app.providers.answers import Answer, error_for
@@ -104,7 +104,7 @@ def test_the_values_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     for values in (compose()["services"]["gateway"]["environment"], of_kind("ConfigMap")["data"]):
         for name, value in values.items():
             monkeypatch.setenv(name, value)
-        settings = Settings()
+        settings = load_configuration(env_file=None).settings
         assert settings.redis_url is not None
         assert settings.max_in_flight == 48
         assert SUBNOTO.from_environment(

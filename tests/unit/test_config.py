@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from app.assembly import all_warnings
+from app.cli.client import setting
 from app.config import Configuration, load_configuration
 from app.domain.errors import ConfigurationError
+from app.providers.registry import find_providers
 
 SECRET = "a-secret-of-exactly-this-many-chars"
 
@@ -55,6 +58,31 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     found = load_configuration()
     assert found.settings.deadline == 30
     assert "TAKTIKAL_API_KEY" not in found.environment
+
+
+def test_an_empty_variable_hides_nothing_that_dotenv_has(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("GATEWAY_DEADLINE", "TAKTIKAL_API_KEY", "GATEWAY_KEY")
+    (clean / ".env").write_text("".join(f"{name}=5\n" for name in names))
+    for name in names:
+        monkeypatch.setenv(name, "")
+    found = load_configuration()
+    assert found.settings.deadline == 5
+    assert found.environment["TAKTIKAL_API_KEY"] == setting("GATEWAY_KEY") == "5"
+
+
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_names_are_in_capitals(clean: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    for name in ("gateway_scan", "Gateway_Config", "taktikal_api_key"):
+        if where == ".env":
+            with (clean / ".env").open("a") as file:
+                file.write(f"{name}=9\n")
+        else:
+            monkeypatch.setenv(name, "9")
+    found = load_configuration()
+    assert found.settings.scan == 40
+    warnings = all_warnings(found, find_providers())
+    for name in ("gateway_scan", "Gateway_Config", "taktikal_api_key"):
+        assert f"{name} is not a setting and is ignored; did you mean {name.upper()}?" in warnings
 
 
 @pytest.mark.parametrize(
