@@ -18,7 +18,7 @@ from app.logs import configure_logging
 from app.main import create_app, watching
 from app.providers.base import CommonSettings, Provider, Source
 from app.providers.observer import NoObserver, Observer
-from app.providers.registry import find_providers, make_sources, provider_paths
+from app.providers.registry import find_providers, make_sources
 from app.providers.shared import Shared
 from app.tracing import make_spans, tracing_warnings
 
@@ -62,7 +62,7 @@ def create_app_from_environment() -> FastAPI:
     """
     configure_logging()
     configuration = configuration_from_environment()
-    gateway = assemble(configuration, find_providers(provider_paths(configuration.environment)))
+    gateway = assemble(configuration, find_providers(configuration.provider_paths))
     spare_the_collector()
     return gateway.app
 

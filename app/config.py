@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from app.domain.errors import ConfigurationError
 from app.environment import read_environment
+from app.providers.registry import provider_paths
 from app.settings import PREFIX, Settings
 
 __all__ = ["Configuration", "Settings", "load_configuration", "unknown_variables"]
@@ -33,8 +34,8 @@ class Configuration(msgspec.Struct, frozen=True):
     """Everything that was configured.
 
     `tables` are the `[[sources]]` of the TOML file with their secrets filled in; `environment` is what
-    providers look for their variables in. `sandbox`: the sources are emulators, and the key `sandbox` opens
-    everything.
+    providers look for their variables in; `provider_paths` are directories with more provider folders.
+    `sandbox`: the sources are emulators, and the key `sandbox` opens everything.
     """
 
     settings: Settings
@@ -42,6 +43,7 @@ class Configuration(msgspec.Struct, frozen=True):
     tables: tuple[Mapping[str, Any], ...] = ()
     sandbox: bool = False
     warnings: tuple[str, ...] = ()
+    provider_paths: tuple[Path, ...] = ()
 
     def __repr__(self) -> str:
         return "Configuration(...)"  # it holds secrets
@@ -70,6 +72,8 @@ def load_configuration(
         tables=() if sandbox else tuple(_with_secrets(table, environment) for table in tables),
         sandbox=sandbox,
         warnings=tuple(_warnings(settings, environment, sandbox)),
+        # Of the sandbox, too, whose environment is of its accounts alone.
+        provider_paths=tuple(provider_paths(environment)),
     )
 
 

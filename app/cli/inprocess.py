@@ -16,7 +16,7 @@ from app.config import Configuration, load_configuration
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import CursorMismatch, GatewayError, ParameterError, SourceError, SourcesFailed
 from app.feed import Feed, FeedSettings, parse_parameters
-from app.providers.registry import find_providers, provider_paths
+from app.providers.registry import find_providers
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class FeedClient:
 
     def __init__(self, config: Path | None) -> None:
         configuration = load_configuration(config)
-        providers = find_providers(provider_paths(configuration.environment))
+        providers = find_providers(configuration.provider_paths)
         self._feed = Feed(build_sources(configuration, providers), _feed_settings(configuration))
         self._runner = asyncio.Runner()
 

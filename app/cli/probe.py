@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from app.domain.errors import SourcesFailed
 from app.domain.times import SECOND, now_micros
 from app.feed import Asked, Feed, FeedSettings
 from app.providers.base import Finding, Source, Spent
-from app.providers.registry import find_providers, provider_paths
+from app.providers.registry import find_providers
 
 _RECENT = 600 * SECOND
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
@@ -28,7 +27,7 @@ _OPERATOR = Caller("probe", frozenset(SCOPES))
 def probe_sources(config: Path | None, wait: float) -> int:
     """Prints the report; returns 0, or 1 where a source cannot be read. Raises ConfigurationError."""
     configuration = load_configuration(config)
-    sources = build_sources(configuration, find_providers(provider_paths(os.environ)))
+    sources = build_sources(configuration, find_providers(configuration.provider_paths))
     reports = asyncio.run(_probe(sources, configuration.settings.cursor_secrets, wait))
     console = Console()
     for name, findings in reports.items():

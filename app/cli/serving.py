@@ -40,7 +40,7 @@ from app.domain.hosts import is_loopback
 from app.logs import configure_logging
 from app.main import make_keyring
 from app.providers.base import Source
-from app.providers.registry import find_providers, provider_paths
+from app.providers.registry import find_providers
 
 _log = structlog.get_logger("gateway")
 
@@ -67,7 +67,7 @@ def serve_gateway(options: Options) -> int:
     if first.settings.auth == "off":
         require_loopback(options.host)
     key = _key_of_this_run(first, options)
-    providers = find_providers(provider_paths(os.environ))
+    providers = find_providers(first.provider_paths)
     with ExitStack() as stack:
         listener = stack.enter_context(_bind(options.host, options.port))
         if options.sandbox:

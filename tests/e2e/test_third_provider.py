@@ -67,6 +67,39 @@ def test_two_accounts_of_it_from_a_file(settings: dict[str, str], tmp_path: Path
     assert [event["source"] for event in events[:4]] == ["south", "north"] * 2
 
 
+def test_it_is_in_the_sandbox_of_every_worker(settings: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "providers" / "acme" / "emulator.py").write_text(
+        "from starlette.applications import Starlette\n\n"
+        "class Emulator:\n"
+        "    app = Starlette()\n\n"
+        "    def env(self, base_url):\n"
+        "        return {'ACME_TOKEN': 't'}\n\n"
+        "def make_sandbox(**options):\n"
+        "    return Emulator()\n"
+    )
+    with serving("--sandbox", "--sandbox-events", "20", "--workers", "2", cwd=tmp_path, env=settings) as gateway:
+        assert "acme (acme)" in gateway.greeting
+        # A new connection each time, so that either worker may get it.
+        for _ in range(6):
+            assert "acme" in {source["name"] for source in get(f"{gateway.url}/sources")["data"]}
+            assert "acme" in {provider["name"] for provider in get(f"{gateway.url}/event-types")["providers"]}
+
+
+@pytest.mark.parametrize("command", ["serve", "probe", "sources", "count", "openapi"])
+def test_its_folder_may_be_named_in_dotenv(command: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_PROVIDERS_PATH=/nonexistent\n")
+    ended = run(command, cwd=tmp_path, env={"TAKTIKAL_COMPANY_KEY": "a", "TAKTIKAL_API_KEY": "b"})
+    assert ended.returncode == 2
+    assert "GATEWAY_PROVIDERS_PATH: /nonexistent is no directory" in ended.stderr
+
+
+def test_a_shell_completes_what_it_has(settings: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"GATEWAY_PROVIDERS_PATH={settings['GATEWAY_PROVIDERS_PATH']}\n")
+    words = "audit-gateway events --provider a"
+    asked = {"_AUDIT_GATEWAY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "3"}
+    assert run(cwd=tmp_path, env=asked).stdout.split() == ["acme"]
+
+
 def test_a_broken_one_stops_the_start(settings: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "providers" / "acme" / "__init__.py").write_text("PROVIDER = None\n")
     ended = run("serve", "--port", "0", env=settings, cwd=tmp_path)
