@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _NONCE = 12  #: bytes
 _COMPRESS_FROM = 512
-_MAX_PLAIN = 65_536
+_MAX_PLAIN = 1_048_576  #: bytes; fifty envelopes are read as so many streams of each source, each by its name
 
 _START_OVER = "start over without a cursor"
 

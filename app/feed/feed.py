@@ -20,6 +20,7 @@ from app.domain.errors import (
     SourceTimeout,
     SourceUnauthorized,
 )
+from app.domain.times import now_micros
 from app.engine.cursor import CursorSealer
 from app.engine.eventid import decode_event_id, source_hash
 from app.engine.pseudonyms import Pseudonyms
@@ -56,7 +57,7 @@ class Feed:
         self.sources = {source.name: source for source in sources}
         self.settings = settings
         self._sealer = CursorSealer(settings.cursor_secrets)
-        self._clock = settings.clock or (lambda: time.time_ns() // 1000)
+        self._clock = settings.clock or now_micros
         self._shares = Shares()
         self.totals_cache = TotalsCache(
             self.sources, ttl=settings.totals_ttl, deadline=settings.deadline, shared=settings.shared

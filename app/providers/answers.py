@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from app.domain.errors import (
     SourceUnauthorized,
     SourceUnavailable,
 )
-from app.domain.times import to_micros
+from app.domain.times import now_micros, to_micros
 from app.providers.availability import LONGEST_PAUSE
 
 _LATEST = to_micros(datetime(9999, 1, 1, tzinfo=UTC))  #: what is reckoned from a `Date` is a time, too
@@ -46,7 +45,7 @@ class Answer(msgspec.Struct, frozen=True):
         if moment is None:
             return None
         # By the provider's own clock, where it shows it: it may differ from ours by more than the wait.
-        now = self.date if self.date is not None else time.time_ns() // 1000
+        now = self.date if self.date is not None else now_micros()
         return min(max(0.0, (moment - now) / 1e6), LONGEST_PAUSE)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import random
+import string
 
 import pytest
 
 from app.domain.errors import InvalidCursor
 from app.domain.query import Query
 from app.engine.cursor import FORMAT, CursorSealer, CursorState, StreamState
+from app.feed.parameters import MAX_CURSOR
 
 SECRET = "a secret of at least thirty-two characters"
 
@@ -35,6 +38,16 @@ def test_nothing_of_the_content_can_be_read() -> None:
     cursor = CursorSealer([SECRET]).seal(state(query=Query(actor=secret)))
     assert secret.encode() not in raw(cursor)
     assert b"person" not in raw(cursor)
+
+
+def test_the_longest_filters_over_many_sources_give_a_cursor_that_is_taken() -> None:
+    rng = random.Random(1)
+    names = tuple("".join(rng.choices(string.ascii_letters + string.digits, k=319)) for _ in range(50))
+    streams = {name: StreamState(hint=[rng.randrange(10**6), 3]) for name in names}
+    long = state(query=Query(envelope_id=names), sources={f"source-{number}": streams for number in range(10)})
+    cursor = CursorSealer([SECRET]).seal(long)
+    assert len(cursor) <= MAX_CURSOR
+    assert CursorSealer([SECRET]).open(cursor) == long
 
 
 def test_a_cursor_of_another_format_says_start_over() -> None:

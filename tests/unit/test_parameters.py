@@ -73,7 +73,7 @@ def test_at_most_fifty_envelopes(count: int, good: bool) -> None:
         ("type", ""),
         ("q", ""), ("q", "   "), ("q", "a\nb"), ("q", "a\x00"), ("q", "x" * 321), ("actor", "\x7f"), ("owner", " "),
         ("since", "yesterday"), ("since", "0.5"), ("since", "2026-05-01T00:00:00"), ("until", "2026-02-30"),
-        ("cursor", ""), ("cursor", "x" * 20_000), ("envelope_id", ""), ("source", ""),
+        ("cursor", ""), ("cursor", "x" * 40_000), ("envelope_id", ""), ("source", ""),
     ],
 )  # fmt: skip
 def test_each_fault_is_named_with_its_remedy(name: str, value: str) -> None:
@@ -81,6 +81,19 @@ def test_each_fault_is_named_with_its_remedy(name: str, value: str) -> None:
     assert code == "invalid_parameter"
     assert set(found) == {name}
     assert len(found[name]) > 10
+
+
+def test_filters_that_no_cursor_could_hold_are_refused() -> None:
+    """Bytes, not characters: a cursor is made of those."""
+    assert parse_parameters([("envelope_id", f"{number:0320}") for number in range(50)]).given["envelope_id"]
+    for given in (
+        [("type", "a.b"), *(("provider_type", f"{number:0320}") for number in range(51))],
+        [("type", "a.b"), *(("provider_type", f"{number}" + "é" * 310) for number in range(26))],
+    ):
+        with pytest.raises(ParameterError) as error:
+            parse_parameters(given)
+        assert dict(error.value.errors).keys() == {"provider_type"}
+        assert "16,000 bytes" in error.value.errors[0][1]
 
 
 def test_all_faults_are_named_at_once() -> None:

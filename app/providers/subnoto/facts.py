@@ -28,6 +28,7 @@ class Facts:
         self._refused: set[str] = set()
         self._step_back = 0
         self._longest = 0
+        self._lag = 0
 
     def learn(self, category: str, pages: Iterable[LogPage]) -> None:
         """Takes note of what pages of consecutive records show."""
@@ -48,6 +49,8 @@ class Facts:
             for name, value in (("total", page.shape), ("author", page.author), ("timestamp", page.unit)):
                 if value:
                     self.learnt.note(f"{name}_shape", value, _FIELD)
+        # The vendor's documents name no id of a record.
+        self.learnt.note("id_quality", "none: event ids are made of the content", "the vendor's documents")
         self.learnt.note("largest_step_back_seconds", self._step_back / 1e6, "times of records in order of insertion")
         if len(seen) != known:
             self.learnt.note(f"event_types_seen_{category}", sorted(seen), _FIELD)
@@ -58,6 +61,14 @@ class Facts:
         if self._page_size is None or self._clock() - self._page_size[1] > _GOOD_FOR:
             return None
         return self._page_size[0]
+
+    def note_lag(self, late: int) -> None:
+        """A record came so many µs late, at least."""
+        if late > self._lag:
+            self._lag = late
+            self.learnt.note(
+                "lag_seconds", round(late / 1e6, 1), "records that were not there when the log was read last"
+            )
 
     def hands_out(self, rows: int) -> bool:
         """Whether a page of so many rows was seen. Of one that is shorter nobody can say where in the log it lies: the

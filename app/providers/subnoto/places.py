@@ -63,17 +63,22 @@ class Places:
         self._skew = skew
         self._logs: LRUCache[LogQuery, _Log] = LRUCache(_MOST_LOGS)
 
-    def learn(self, query: LogQuery, number: int, rows: Sequence[LogRow], total: int, now: int) -> None:
-        """A page that was read: its rows, of which `number` is the first one's, and how many the log has."""
+    def learn(self, query: LogQuery, number: int, rows: Sequence[LogRow], total: int, now: int) -> int:
+        """A page that was read: its rows, of which `number` is the first one's, and how many the log has.
+
+        Returns by how many µs one of them came late, at least: so old it was when the log was read last, without it."""
         # Beyond the end some may repeat what is before it.
         rows = rows[: max(0, total - number)]
         log = self._logs.setdefault(query, _Log())
+        new = rows[max(0, log.total - number) :] if log.seen else ()
+        late = max((log.seen - row.time for row in new if row.time is not None), default=0)
         log.total, log.seen = total, now
         # An envelope's log is too short to be of use; what cannot be read has no time of its own.
         for place in (0, len(rows) - 1) if rows and query.envelope is None else ():
             row = rows[place]
             if row.time is not None and not row.bad:
                 log.add(number + place, row.time)
+        return max(0, late)
 
     def forget(self, query: LogQuery) -> None:
         """What is known of a log is wrong."""

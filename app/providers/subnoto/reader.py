@@ -101,7 +101,8 @@ class SubnotoReader:
             self._facts.learn(self._query.category, [page for _, page in found.pages])
             self._walk.add([(number, page.rows, page.total) for number, page in found.pages])
             for number, page in found.pages:
-                self._places.learn(self._query, (number - 1) * self._size, page.rows, page.total, self._now)
+                offset = (number - 1) * self._size
+                self._facts.note_lag(self._places.learn(self._query, offset, page.rows, page.total, self._now))
         except LogMoved as moved:
             if moved.page_size < self._size:
                 self._size = self._facts.shrink_pages(moved.page_size) or PAGE_SIZE

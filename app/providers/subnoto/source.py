@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +10,7 @@ import msgspec
 
 from app.domain.errors import ConfigurationError, SourceForbidden
 from app.domain.query import Query
-from app.domain.times import SECOND
+from app.domain.times import SECOND, now_micros
 from app.engine.filters import matches_type
 from app.providers.base import CommonSettings, FilterSupport, Finding, Relation, SourceHealth, Span, Spent, Total
 from app.providers.concurrency import together
@@ -61,7 +60,7 @@ class SubnotoSource:
         common = settings.over(common)
         self.settle = common.settle
         self._settings = settings
-        self._clock = common.clock or (lambda: time.time_ns() // 1000)
+        self._clock = common.clock or now_micros
         self._facts, self._places = Facts(self._clock), Places(int(settings.skew * SECOND))
         self._tunnel = _open_tunnel(settings, common) if settings.transport == "tunnel" else None
         self._http = ProviderHttp(

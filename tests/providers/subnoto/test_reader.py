@@ -340,6 +340,14 @@ def test_a_place_is_known_between_rows_that_are_not_far_apart() -> None:
     assert near(20) is None
 
 
+def test_a_record_that_was_not_there_when_its_log_was_read_is_known_to_be_late() -> None:
+    places, query = Places(SKEW), LogQuery("envelope")
+    assert places.learn(query, 0, rows_at(1000, 2000), 2, 9_000) == 0, "nobody looked before"
+    assert places.learn(query, 0, rows_at(1000, 2000, 9_500), 3, 10_000) == 0
+    assert places.learn(query, 0, rows_at(1000, 2000, 9_500, 7_000, 11_000), 5, 12_000) == 3_000
+    assert places.learn(query, 0, rows_at(1000, 2000, 9_500, 7_000, 11_000), 5, 99_000) == 0
+
+
 def test_what_is_known_of_a_log_is_forgotten_when_it_turns_out_another() -> None:
     places, query = Places(SKEW), LogQuery("envelope")
     places.learn(query, 0, rows_at(*range(1000, 51_000, 1000)), 50, 0)
