@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -73,6 +73,17 @@ def require_scope(caller: Caller, scope: str) -> None:
     """Raises Forbidden naming the scope that the caller's key lacks."""
     if not caller.may(scope):
         raise Forbidden(f"This call needs the scope {scope}, which {caller.name} does not have.")
+
+
+async def require_still(request: Request, scopes: Iterable[str], sources: Iterable[str]) -> None:
+    """For an answer that may outlive the grants it began with. Raises CallerError once the key is good no more or lacks
+    one of these scopes or sources, IssuerUnavailable where nobody can say."""
+    guard: Guard = request.app.state.guard
+    caller = await guard.identify(request)
+    for scope in scopes:
+        require_scope(caller, scope)
+    if not all(map(caller.may_read, sources)):
+        raise Forbidden("The key does not grant all of these sources any more.")
 
 
 def require_loopback(host: str) -> None:

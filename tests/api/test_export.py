@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app.api.exporting import PAGE
-from app.api.keys import Keyring
+from app.api.keys import ApiKey, Keyring, hash_of
 from app.domain.errors import SourceTimeout
 from app.providers.base import Batch, Span, Spent
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
@@ -248,18 +248,40 @@ async def test_a_failure_before_the_first_byte_is_a_problem(form: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_key_that_is_taken_away_meanwhile_reads_no_further_page() -> None:
+def key_of(scopes: set[str], *sources: str) -> ApiKey:
+    return ApiKey("all", hash_of(ALL), frozenset(scopes), frozenset(sources) or None)
+
+
+READ, PII, RAW = "events:read", "pii:read", "raw:read"
+
+
+@pytest.mark.parametrize(
+    ("query", "left", "reason"),
+    [
+        ("", [], "unauthenticated"),
+        ("", [key_of({PII, RAW})], "forbidden"),
+        ("", [key_of({READ, RAW})], "forbidden"),
+        ("?include=raw", [key_of({READ, PII})], "forbidden"),
+        ("", [key_of({READ, PII}, "south")], "forbidden"),
+        ("", [key_of({READ, PII}, "north")], "forbidden"),
+        ("?source=north", [key_of({READ, PII}, "north")], None),
+    ],
+    ids=["key", "events", "pii", "raw", "source", "other source", "nothing it needs"],
+)
+async def test_what_is_taken_away_from_a_key_meanwhile_is_shown_on_no_further_page(
+    query: str, left: list[ApiKey], reason: str | None
+) -> None:
     class Revoking(MemorySource):
         def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
-            app.state.guard.keyring = Keyring([])
+            app.state.guard.keyring = Keyring(left)
             return super().reader(stream, span, spent)
 
-    app = make_app([Revoking("north", history("north", 5 * PAGE // 4))])
+    app = make_app([Revoking("north", history("north", 5 * PAGE // 4)), MemorySource("south", [])])
     async with opened(app) as client:
-        answer = await client.get("/events/export")
+        answer = await client.get(f"/events/export{query}")
     last = json.loads(answer.content.splitlines()[-1])
-    assert (last["complete"], last["reason"]) == (False, "unauthenticated")
-    assert len(events_of("ndjson", answer.content)) == PAGE
+    assert (last["complete"], last.get("reason")) == (reason is None, reason)
+    assert len(events_of("ndjson", answer.content)) == (PAGE if reason else 5 * PAGE // 4)
 
 
 async def until(condition: Any) -> None:

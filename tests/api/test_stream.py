@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from app.api import hub
-from app.api.keys import Keyring
+from app.api.keys import ApiKey, Keyring, hash_of
+from app.domain.caller import SCOPES
 from app.domain.errors import SourceTimeout
 from app.domain.times import format_micros
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
@@ -349,13 +350,22 @@ async def test_a_pages_cursor_that_goes_downwards_is_refused() -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "cursor_mismatch")
 
 
-def test_a_key_that_is_taken_away_ends_the_stream(source: MemorySource) -> None:
+@pytest.mark.parametrize(
+    ("left", "code"),
+    [
+        ([], "unauthenticated"),
+        ([ApiKey("all", hash_of(ALL), frozenset({"events:read"}))], "forbidden"),
+        ([ApiKey("all", hash_of(ALL), frozenset(SCOPES), frozenset({"other"}))], "forbidden"),
+    ],
+    ids=["key", "scope", "source"],
+)
+def test_what_is_taken_away_from_a_key_ends_the_stream(source: MemorySource, left: list[ApiKey], code: str) -> None:
     app = make_app([source], **QUICK)
     with served(app) as port, listening(port, **SINCE) as connection:
         take(connection, 1)
-        app.state.guard.keyring = Keyring([])
+        app.state.guard.keyring = Keyring(left)
         last = list(connection.messages())[-1]
-    assert (last.event, last.data["code"]) == ("problem", "unauthenticated")
+    assert (last.event, last.data["code"]) == ("problem", code)
 
 
 def test_it_ends_in_order_when_the_gateway_stops(source: MemorySource) -> None:

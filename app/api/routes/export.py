@@ -16,7 +16,7 @@ from app.api.openapi import problems, rate_headers
 from app.api.parameters import AFTER, FORMAT, NOT_EXPORTED, export_parameters
 from app.api.queries import pairs_of
 from app.api.routing import new_router
-from app.api.security import require_scope, requires
+from app.api.security import require_scope, require_still, requires
 from app.api.streamed import Streamed
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
@@ -147,10 +147,11 @@ def _export(request: Request, caller: Caller, start: Start, form: Format) -> Exp
     def must_end() -> str | None:
         return DEADLINE if time.monotonic() >= deadline else None if state.ready else STOPPING
 
+    # What is shown is decided by what the key granted at the beginning: all of that must last.
+    scopes = (caller.scopes & {"events:read", "pii:read"}) | ({"raw:read"} if "raw" in start.include else set())
+
     async def recheck() -> None:
-        # An export may outlive the key that it began with.
-        still = await state.guard.identify(request)
-        require_scope(still, "events:read")
+        await require_still(request, scopes, start.sources)
 
     return Export(
         feed=state.feed,

@@ -19,10 +19,10 @@ from app.api.problems import PROBLEMS, problem_body, problem_response
 from app.api.queries import pairs_of
 from app.api.rendering import encode
 from app.api.routing import new_router
-from app.api.security import require_scope, requires
+from app.api.security import require_scope, require_still, requires
 from app.api.streamed import Streamed
 from app.domain.caller import Caller
-from app.domain.errors import CallerError, Forbidden, GatewayError, ParameterError, SourcesFailed
+from app.domain.errors import CallerError, GatewayError, ParameterError, SourcesFailed
 from app.engine.pseudonyms import Pseudonyms
 from app.feed import Asked, Feed, Page, Start, parse_parameters
 
@@ -141,13 +141,9 @@ async def _body(request: Request, hub: Hub, topic: Topic, start: Start, live: bo
 
 
 async def _refusal(request: Request, topic: Topic) -> CallerError | None:
-    """Why the caller may not listen on. A stream may outlive the key that it began with."""
+    """Why the caller may not listen on."""
     try:
-        caller = await request.app.state.guard.identify(request)
-        for scope in topic.caller.scopes:
-            require_scope(caller, scope)
-        if not all(map(caller.may_read, topic.sources)):
-            return Forbidden("The key does not grant all of these sources any more.")
+        await require_still(request, topic.caller.scopes, topic.sources)
     except CallerError as error:
         return error
     except GatewayError:
