@@ -27,7 +27,7 @@ MAX_BYTES = 1024 * 1024
 MAX_KEYS = 100
 TIMEOUT = 5.0  #: seconds for the whole answer
 MAX_AGE = 600.0  #: seconds after which the keys are asked for again
-GAP = 30.0  #: seconds at least between two askings
+GAP = 30.0  #: seconds at least from the end of one asking to the next
 GAP_AFTER_FAILURE = 5.0  #: the same, where the last one failed
 
 _KINDS: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
@@ -123,38 +123,49 @@ class KeysOfUrl:
         self._url, self._timer = url, timer
         self._client = httpx.AsyncClient(transport=transport, timeout=TIMEOUT, follow_redirects=False)
         self._keys: KeySet | None = None
-        self._lock = asyncio.Lock()
-        self._read_at = self._asked_at = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
+        self._read_at = self._ended_at = float("-inf")
         self._failed = False
 
     async def find(self, kid: str | None, alg: str) -> Key | None:
-        """Raises IssuerUnavailable where there are no keys yet and none can be had."""
-        if self._keys is None or self._timer() - self._read_at > MAX_AGE:
-            await self._refresh()
+        """Waits for the issuer, for `TIMEOUT` at most, only where the keys that are held do not have the one that is
+        named. Raises IssuerUnavailable where there are no keys yet and none can be had."""
+        if self._keys is None:
+            await self._wait_for_fetch()
+        elif self._timer() - self._read_at > MAX_AGE:
+            self._begin_to_fetch()
         if self._keys is None:
             raise IssuerUnavailable("The issuer's keys cannot be had at present; API keys still work.")
         found = self._keys.find(kid, alg)
         if found is None and kid is not None:
-            await self._refresh()
+            await self._wait_for_fetch()
             found = self._keys.find(kid, alg)
         return found
 
+    async def _wait_for_fetch(self) -> None:
+        self._begin_to_fetch()
+        if self._fetching is not None:
+            # Not the task itself: who hangs up must not stop it for the others.
+            await asyncio.wait([self._fetching])
+
+    def _begin_to_fetch(self) -> None:
+        """Unless it is under way, or was so a moment ago."""
+        gap = GAP_AFTER_FAILURE if self._failed else GAP
+        if (self._fetching is None or self._fetching.done()) and self._timer() - self._ended_at >= gap:
+            self._fetching = asyncio.create_task(self._refresh())
+
     async def _refresh(self) -> None:
-        asked = self._asked_at
-        async with self._lock:
-            gap = GAP_AFTER_FAILURE if self._failed else GAP
-            if self._asked_at != asked or self._timer() - self._asked_at < gap:
-                return  # somebody else has just asked
-            self._asked_at = self._timer()
-            try:
-                async with asyncio.timeout(TIMEOUT):
-                    self._keys = KeySet(json.loads(await self._fetch()))
-            except (httpx.HTTPError, ValueError, RecursionError, TimeoutError) as error:
-                # The old keys stay good: an issuer that is away for a while must not lock everybody out.
-                self._failed = True
-                _log.error("jwks_unavailable", problem=_why(error))
-            else:
-                self._failed, self._read_at = False, self._timer()
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                self._keys = KeySet(json.loads(await self._fetch()))
+        except Exception as error:
+            # The old keys stay good: an issuer that is away for a while must not lock everybody out.
+            self._failed = True
+            _log.error("jwks_unavailable", problem=_why(error))
+        else:
+            self._failed, self._read_at = False, self._timer()
+        finally:
+            self._ended_at = self._timer()
 
     async def _fetch(self) -> bytes:
         headers = {"accept": "application/json", "accept-encoding": "identity"}
@@ -169,6 +180,9 @@ class KeysOfUrl:
             return bytes(body)
 
     async def aclose(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait([self._fetching])
         await self._client.aclose()
 
 

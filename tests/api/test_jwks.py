@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -18,21 +19,29 @@ from app.api.tokens import TokenRules, Tokens
 from app.domain.errors import IssuerUnavailable, Unauthenticated
 from app.engine.pseudonyms import Pseudonyms
 from tests.api.issuer import AUDIENCE, EC, ISSUER, RSA, forged, key_file, key_set, signed
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 
 class Issuer:
-    """Answers for a JWKS URL, and counts."""
+    """Answers for a JWKS URL, and counts; or hangs, for `takes` seconds of its own clock before it gives up."""
 
     def __init__(self, body: Any) -> None:
         self.body: Any = body
         self.status, self.asked, self.now = 200, 0, 1000.0
+        self.hangs, self.stopped, self.takes = False, 0, 0.0
         self.keys = KeysOfUrl(f"{ISSUER}/jwks", transport=httpx.MockTransport(self.answer), timer=lambda: self.now)
         self.tokens = Tokens(TokenRules(ISSUER, AUDIENCE), self.keys, Pseudonyms("x" * 32))
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
+        self.now += self.takes
+        if self.hangs:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.stopped += 1
         if isinstance(self.body, Exception):
             raise self.body
         content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -47,8 +56,64 @@ async def test_the_keys_are_kept_and_asked_for_again_when_they_are_old() -> None
         assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
     assert issuer.asked == 1
     issuer.now += jwks.MAX_AGE + 1
+    issuer.body = key_set(RSA, EC)
     await issuer.tokens.caller(signed())
+    await until(lambda: issuer.asked == 2)
+    assert (await issuer.tokens.caller(signed(EC, "ES256"))).name == "jwt:client-7"
     assert issuer.asked == 2
+    await issuer.tokens.aclose()
+
+
+async def test_an_issuer_that_hangs_holds_up_nobody_whose_key_is_held() -> None:
+    issuer = Issuer(key_set(RSA))
+    await issuer.tokens.caller(signed())
+    issuer.hangs = True
+    issuer.now += jwks.MAX_AGE + 1
+    async with asyncio.timeout(jwks.TIMEOUT / 2):
+        for _ in range(20):
+            await issuer.tokens.caller(signed())
+            await asyncio.sleep(0)
+        assert issuer.asked == 2
+        await issuer.tokens.aclose()
+    assert issuer.stopped == 1, "the asking ends with the gateway"
+
+
+async def test_made_up_names_wait_for_an_issuer_that_hangs_together_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "TIMEOUT", 0.1)
+    issuer = Issuer(key_set(RSA))
+    await issuer.tokens.caller(signed())
+    issuer.hangs = True
+    issuer.now += jwks.GAP + 1
+
+    async def make_up(number: int) -> None:
+        with pytest.raises(Unauthenticated):
+            await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
+
+    await asyncio.gather(*map(make_up, range(50)))
+    await make_up(50)
+    assert (issuer.asked, issuer.stopped) == (2, 1)
+    await issuer.tokens.aclose()
+
+
+async def test_an_issuer_that_fails_slowly_is_left_alone_from_then_on() -> None:
+    issuer = Issuer(httpx.ReadTimeout("slow"))
+    issuer.takes = jwks.GAP_AFTER_FAILURE + 1
+    for _ in range(5):
+        with pytest.raises(IssuerUnavailable):
+            await issuer.tokens.caller(signed())
+    assert issuer.asked == 1
+
+
+async def test_who_hangs_up_does_not_stop_the_asking_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "TIMEOUT", 0.1)
+    issuer = Issuer(key_set(RSA))
+    issuer.hangs = True
+    first = asyncio.create_task(issuer.tokens.caller(signed()))
+    await until(lambda: issuer.asked == 1)
+    first.cancel()
+    with pytest.raises(IssuerUnavailable):
+        await issuer.tokens.caller(signed())
+    assert issuer.asked == 1
     await issuer.tokens.aclose()
 
 
@@ -100,7 +165,7 @@ async def test_an_issuer_that_fails_is_told_of_and_the_old_keys_stay(log: io.Str
     issuer.status, issuer.body = status, body
     issuer.now += jwks.MAX_AGE + 1
     assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
-    assert issuer.asked == 3
+    await until(lambda: issuer.asked == 3)
     assert "jwks_unavailable" in log.getvalue()
     assert "hunter2" not in log.getvalue()
     await issuer.tokens.aclose()
