@@ -11,7 +11,7 @@ from copy import copy
 from typing import Any
 
 from app.api.disguise import disguise_event
-from app.domain.event import Actor, Event
+from app.domain.event import Actor, Delivery, Event
 from app.domain.record import Record
 from app.engine.identity import disguise_for
 from app.engine.masking import MASK, Mask, is_private_name, mask_for, private_leaves
@@ -70,19 +70,26 @@ def _hide(event: Event, record: Record, masks: dict[tuple[str, ...], Mask], pseu
 
 
 def _mask_event(event: Event, mask: Mask) -> None:
-    """Masks every text but ids, which stay as they are."""
-    actor, envelope, recipient = event.actor, event.envelope, event.recipient
+    """Masks every text of the provider's but the ids of the event, its envelope and its people, which stay."""
+    actor, envelope, recipient, delivery = event.actor, event.envelope, event.recipient, event.delivery
     event.actor = Actor(actor.kind, actor.id, actor.name and mask(actor.name), actor.email and mask(actor.email))
     if envelope is not None:
         envelope = event.envelope = copy(envelope)
         envelope.name = envelope.name and mask(envelope.name)
         envelope.owner = envelope.owner and mask(envelope.owner)
+        envelope.status = envelope.status and mask(envelope.status)
+        envelope.flow_id = envelope.flow_id and mask(envelope.flow_id)
     if recipient is not None:
         recipient = event.recipient = copy(recipient)
         recipient.name = recipient.name and mask(recipient.name)
         recipient.email = recipient.email and mask(recipient.email)
         recipient.phone = recipient.phone and MASK
         recipient.national_id = recipient.national_id and MASK
+        recipient.signature_type = recipient.signature_type and mask(recipient.signature_type)
+    if delivery is not None:
+        channel, status = delivery.channel, delivery.status
+        event.delivery = Delivery(channel and mask(channel), status and mask(status), delivery.purpose)
+    event.provider_type = mask(event.provider_type)
     event.description = event.description and mask(event.description)
     event.user_agent = event.user_agent and mask(event.user_agent)
     event.data, event.raw = _masked(_linkless(event.data), mask), _masked(_linkless(event.raw), mask)

@@ -7,6 +7,7 @@ from copy import copy
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
 from app.api.masking import visible_event
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
@@ -112,6 +113,32 @@ def test_without_the_scope_every_private_value_is_masked() -> None:
     }
     assert event.raw == {"signee": {"ssn": MASK}, "entry": {"d": f"to {MASK}"}}
     assert event.id == "id-5812345", "an id is computed before masking and stays"
+
+
+#: What is ours, and what names things: these stay as they are.
+UNMASKED = {
+    "id", "source", "provider", "type", "category", "outcome", "provider_id", "occurred_at", "actor.kind", "actor.id",
+    "envelope.id", "envelope.workspace_id", "envelope.sequence_id", "recipient.id", "delivery.purpose",
+}  # fmt: skip
+
+
+def test_every_field_that_may_hold_a_vendors_text_is_masked() -> None:
+    text = f"SMS {PHONE}:failed"
+
+    def filled(struct: type[Any], **others: Any) -> Any:
+        return struct(**dict.fromkeys(struct.__struct_fields__, text) | others)
+
+    parts = {"actor": Actor, "envelope": Envelope, "recipient": Recipient, "delivery": Delivery}
+    record = Planted()
+    record._event = filled(
+        Event, **{name: filled(struct) for name, struct in parts.items()}, data={"x": text}, raw=None
+    )
+    found = to_builtins(visible_event(record, private=False, raw=False))
+    kept = {name for name, value in found.items() if value == text}
+    kept |= {f"{part}.{name}" for part in parts for name, value in found[part].items() if value == text}
+    assert kept == UNMASKED
+    assert found["provider_type"] == found["delivery"]["status"] == f"SMS {MASK}:failed"
+    assert record.event().delivery == filled(Delivery), "it is shared with other events"
 
 
 def test_with_the_scope_only_links_are_left_out() -> None:
