@@ -23,7 +23,10 @@ from tests.api.server import rest, talk
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
 AUTH = f"Authorization: Bearer {ALL}\r\n".encode()
-PATHS = ["/events", "/events/count", "/events/x", "/sources", "/event-types", "/metrics", "/health/live", "/nowhere"]
+PATHS = [
+    "/events", "/events/count", "/events/x", "/sources", "/event-types", "/metrics", "/health/live", "/nowhere",
+    "/ui", "/ui/main.js", "/ui/setup.js", "/ui/nowhere.js", "/docs", "/docs/start.js",
+]  # fmt: skip
 LOG_BREAKERS = [
     "\r\nforged: line",
     '\n{"event": "request"}',
@@ -173,6 +176,18 @@ def whole(answer: bytes) -> bool:
     head, _, body = answer.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
     return length is None or len(body) >= int(length[1]) or head.startswith(b"HTTP/1.1 100")
+
+
+@pytest.mark.parametrize("path", ["/ui", "/ui/main.js", "/docs/start.js", "/events"])
+@pytest.mark.parametrize(
+    "wanted", ["bytes=abc", "bytes=99999999-", "bytes=-", "bytes=0-5", "bytes=0-1,3-4", "pages=1-2"]
+)
+def test_no_part_of_an_answer_can_be_asked_for(url: str, path: str, wanted: str) -> None:
+    head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nRange: {wanted}\r\n".encode() + AUTH + b"\r\n"
+    status, headers, _ = send(url, head)
+    assert status == 200
+    assert b"content-range" not in headers
+    assert headers.get(b"accept-ranges", b"none") == b"none"
 
 
 @pytest.mark.parametrize("evil", LOG_BREAKERS)
