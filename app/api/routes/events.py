@@ -32,7 +32,8 @@ router = new_router(tags=["events"])
 #: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
 _KEPT = ("limit", "include", "partial")
 
-_HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]+\Z")
+#: A name or an IPv4 address, or an IPv6 address in its brackets; and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
 
 _LINKS: dict[str, Any] = {
     "NextPage": {
