@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from itertools import islice
 
 import msgspec
@@ -145,8 +145,8 @@ class Export(msgspec.Struct, frozen=True):
 
 async def _stopped(task: asyncio.Task[Page] | None) -> None:
     """Stops a page that nobody waits for any more, and the calls to providers with it."""
-    if task is None or task.done():
-        return
-    task.cancel()
-    with suppress(asyncio.CancelledError, GatewayError):
-        await task
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # It may have failed already; asyncio logs an exception that nobody has heard of.

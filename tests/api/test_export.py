@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
 import json
 import random
 import zlib
@@ -13,9 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.exporting import PAGE
+from app.api import exports
+from app.api.context import RequestLog
+from app.api.exporting import PAGE, Export
 from app.api.keys import ApiKey, Keyring, hash_of
+from app.domain.caller import Caller
 from app.domain.errors import SourceTimeout
+from app.feed import Asked, Feed
 from app.providers.base import Batch, Span, Spent
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
@@ -189,7 +195,7 @@ class Breaking(MemorySource):
     def __init__(self, name: str, size: int, page: int, hang: bool = False) -> None:
         super().__init__(name, history(name, size))
         self.page, self.hang, self.opened = page, hang, 0
-        self.cancelled = False
+        self.cancelled = self.failed = False
 
     def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
         self.opened += 1
@@ -206,6 +212,7 @@ class BreakingReader(MemoryReader):
             finally:
                 source.cancelled = True
         if source.opened >= source.page:
+            source.failed = True
             raise SourceTimeout("no answer")
         return await super().read(want, max_calls)
 
@@ -302,6 +309,25 @@ async def test_who_hangs_up_stops_the_calls_to_the_providers() -> None:
             await until(lambda: source.opened == 2)
             assert not source.cancelled
         await until(lambda: source.cancelled)
+
+
+async def test_a_page_that_fails_while_its_caller_hangs_up_is_no_error_of_ours(log: io.StringIO) -> None:
+    source, caller = Breaking("north", 9 * PAGE // 4, page=2), Caller("all", frozenset({READ}))
+    app = make_app([source])
+    feed: Feed = app.state.feed
+
+    async def recheck() -> None:
+        return None
+
+    async with opened(app):
+        start, ndjson = feed.start(Asked(), caller), exports.FORMATS["ndjson"]
+        export = Export(feed, caller, start, ndjson, RequestLog("x"), recheck, must_end=lambda: None)
+        body = export.body(await export.first(), gzip=False)
+        await anext(body)
+        await until(lambda: source.failed)
+        await body.aclose()
+        gc.collect()
+    assert "never retrieved" not in log.getvalue()
 
 
 # ---- the answer ----------------------------------------------------------------------------------------------------
