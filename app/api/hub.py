@@ -19,6 +19,7 @@ from app.domain.caller import Caller
 from app.domain.order import Position
 from app.domain.query import Query
 from app.feed import Asked, Feed, Page, Start
+from app.providers.flights import Flights
 
 PAGE = 100  #: events of one batch
 BUFFER = 4  #: batches that wait for a listener
@@ -69,7 +70,7 @@ class Hub:
         self.poll, self.most = poll, most
         self._feed, self._render = feed, render
         self._channels: dict[Topic, _Channel] = {}
-        self._calls: dict[tuple[Topic, str], _Call] = {}
+        self._calls = Flights[Batch]()
         self._listeners = 0
 
     @property
@@ -79,21 +80,7 @@ class Hub:
 
     async def batch(self, topic: Topic, cursor: str) -> Batch:
         """What lies beyond `cursor`; who asks for the same at once shares the calls. Raises GatewayError."""
-        key = (topic, cursor)
-        call = self._calls.get(key)
-        if call is None:
-            call = self._calls[key] = _Call(asyncio.create_task(self._read(topic, cursor)))
-            # Who waited for it may have gone: then nobody else hears of its failure, and asyncio would log that.
-            call.task.add_done_callback(_heard)
-        call.waiting += 1
-        try:
-            return await asyncio.shield(call.task)
-        finally:
-            call.waiting -= 1
-            if call.task.done() or not call.waiting:
-                if self._calls.get(key) is call:
-                    del self._calls[key]
-                call.task.cancel()
+        return await self._calls.join((topic, cursor), lambda: self._read(topic, cursor))
 
     async def _read(self, topic: Topic, cursor: str) -> Batch:
         include = frozenset({"raw"} if topic.raw else ())
@@ -114,16 +101,6 @@ class Hub:
 
     def count(self, change: int) -> None:
         self._listeners += change
-
-
-def _heard(task: asyncio.Task[Batch]) -> None:
-    if not task.cancelled():
-        task.exception()
-
-
-class _Call(msgspec.Struct):
-    task: asyncio.Task[Batch]
-    waiting: int = 0
 
 
 class _Channel:

@@ -412,7 +412,7 @@ def test_listeners_of_one_topic_share_one_polling() -> None:
             for connection in connections:
                 connection.__exit__(None, None, None)
         until(lambda: not app.state.hub._channels and not app.state.hub._listeners)
-        assert not app.state.hub._calls
+        assert not app.state.hub._calls._flights
 
 
 def test_listeners_that_resume_at_one_place_at_once_share_their_way_up(source: MemorySource) -> None:
