@@ -127,13 +127,17 @@ class TestSources(ProviderSuite):
         assert account.emulator.calls.refused == []
 
     async def test_a_failure_is_a_source_error(self, account: Account) -> None:
+        async with account.source() as source:
+            before = [record.key for record in await read(source, DESC, account.since, account.until)]
+        assert before
         for order in (account.emulator.faults.malformed, account.emulator.faults.html):
             order(times=100)
             async with account.source() as source:
                 with pytest.raises(SourceError):
                     await read(source, DESC, account.since, account.until)
                 account.emulator.faults.clear()
-                assert await read(source, DESC, account.until - DAY, account.until) is not None
+                after = await read(source, DESC, account.since, account.until)
+            assert [record.key for record in after] == before, "and leaves nothing behind"
 
     async def test_describing_shows_no_secret(self, account: Account) -> None:
         async with account.source() as source:
