@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
@@ -20,7 +19,7 @@ import msgspec
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
-from app.domain.times import format_micros
+from app.domain.times import format_micros, now_micros
 
 _MAX_FRAMES = 40
 _HTTP_LOGGERS = ("httpx", "httpcore", "h2", "hpack")
@@ -100,7 +99,7 @@ def foreign_text(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 def time_stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """A structlog processor: when it was. structlog's own goes through `datetime`, twice a request."""
-    event["timestamp"] = format_micros(time.time_ns() // 1000)
+    event["timestamp"] = format_micros(now_micros())
     return event
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -11,11 +10,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from app.domain.caller import RATE
 from app.engine.pseudonyms import Pseudonyms
 
 PREFIX = "GATEWAY_"
 MIN_SECRET = 32  #: characters
-RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)\Z")
 
 
 def _new_secret() -> SecretStr:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.context import request_log
 from app.api.problems import problem_response
 
-MAX_URL = 32_768  #: bytes of path and query; a cursor may have half of that
+MAX_URL = 32_768  #: bytes of path and query, into which the longest cursor goes
 MAX_HEADERS = 32_768  #: bytes of all header names and values
 
 #: What an orchestrator asks must be answered however many others wait. Neither does any work.

@@ -19,9 +19,9 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from app.api.security import is_loopback
 from app.api.tokens import Key
 from app.domain.errors import ConfigurationError, IssuerUnavailable
+from app.domain.hosts import is_loopback
 
 MAX_BYTES = 1024 * 1024
 MAX_KEYS = 100

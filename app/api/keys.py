@@ -21,7 +21,6 @@ import json
 import os
 import re
 import secrets
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,16 +28,15 @@ from typing import Any
 import msgspec
 import structlog
 
-from app.domain.caller import SCOPES, Caller
+from app.domain.caller import RATE, SCOPES, Caller
 from app.domain.errors import ConfigurationError, Unauthenticated
-from app.domain.times import format_seconds, parse_rfc3339
+from app.domain.times import format_seconds, now_micros, parse_rfc3339
 
 PREFIX = "agw_"
 SANDBOX_KEY = "sandbox"  #: opens emulated data only; see `app.config.load_configuration`
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
-_RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)\Z")
 _REST = 1_000_000  #: µs that a keys' file must be unchanged before a key that is gone from it is refused
 _FIELDS = ("name", "hash", "scopes", "sources", "rate", "expires")
 
@@ -92,7 +90,7 @@ def make_api_key(
     granted = _names("scopes", scopes)
     if unknown := sorted(granted - set(SCOPES)):
         raise ValueError(f"scopes has {unknown[0]!r}, which is none; there are {', '.join(SCOPES)}")
-    if rate is not None and not (isinstance(rate, str) and _RATE.match(rate)):
+    if rate is not None and not (isinstance(rate, str) and RATE.match(rate)):
         raise ValueError("rate must be such as 600/minute (second, minute, hour or day)")
     if expires is not None:
         try:
@@ -151,7 +149,7 @@ class Keyring:
         self,
         keys: Iterable[ApiKey] = (),
         file: Path | None = None,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Callable[[], int] = now_micros,
     ) -> None:
         """Raises ConfigurationError when the file cannot be read or holds a line that is wrong."""
         self._fixed = tuple(keys)

@@ -21,8 +21,6 @@ TITLE = "Audit gateway"
 SUMMARY = "One feed of audit events over several e-signature accounts."
 
 DESCRIPTION = """\
-One normalized, ordered feed of audit events over all configured e-signature accounts.
-
 Three calls are all one needs:
 
 1. `GET /events` reads the newest page: who did what, to which envelope, when.

@@ -53,7 +53,7 @@ DESCRIBED: Mapping[str, Json] = {
         "2026-05-01T00:00:00Z", "2026-05-01",
     ),
     "until": _text(
-        f"Only events before this time. {_TIME} Default: now, which every further page keeps.",
+        f"Only events before this time. {_TIME} Default: now, which all further pages keep.",
         "2026-06-01T00:00:00Z", "2026-06-01",
     ),
     "source": _list("Only these sources, by the names that `GET /sources` lists."),
@@ -74,10 +74,15 @@ DESCRIBED: Mapping[str, Json] = {
     "owner": _text("Only events of envelopes that this user (e-mail address) started."),
     "actor": _text("Only what this one (e-mail address, in any letter case) did."),
     "recipient": _text("Only events of the recipient with this id or e-mail address."),
-    "q": _text("Free text: as each provider searches its own records.", "lease"),
+    "q": _text(
+        "Free text, in any letter case: as the provider searches its own records, or, where it cannot, in what the"
+        " gateway shows of them. `GET /sources` tells which.",
+        "lease",
+    ),
     "order": _choice("`desc` (default): newest first. `asc`: its exact reverse.", "desc", "asc"),
     "limit": _parameter(
-        f"How many events a page may have, {DEFAULT_LIMIT} by default. May change from page to page.",
+        f"How many events a page may have, {DEFAULT_LIMIT} by default. May change from page to page. Where the gateway"
+        " filters, a page may have fewer, or none, and more may follow: only `has_more` tells.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     ),
     "cursor": _text(

@@ -124,7 +124,7 @@ def _source(error: SourceError) -> dict[str, Any]:
         "code": error.code,
         "detail": error.detail,
         "provider_request_id": error.provider_request_id,
-        "retry_after": error.retry_after,
+        "retry_after": None if error.retry_after is None else round(error.retry_after, 1),
     }
 
 

@@ -75,7 +75,9 @@ class Event(Schema):
         description="`failure` for a failed delivery or a denied grant; null where the type is `unknown`.",
         examples=["success", "failure"],
     )
-    provider_type: str = Field(description="The provider's own status or event type, untouched.")
+    provider_type: str = Field(
+        description="The provider's own status or event type, as it was sent; private values in it are masked."
+    )
     provider_id: str | None = Field(description="The provider's own id of the record, where it has one.")
     occurred_at: datetime = Field(description="When it happened, in UTC with six digits.")
     description: str | None = Field(description="The provider's own text.")
@@ -154,7 +156,7 @@ class Totals(Schema):
 class EventPage(Schema):
     """One page of events of all sources, in one order."""
 
-    data: list[Event] = Field(description="The events.")
+    data: list[Event] = Field(description="The events. Few or none do not mean that nothing follows: `has_more` does.")
     page: PageInfo = Field(description="Where this page stands, and how to go on.")
     window: TimeWindow = Field(description="The time window that is read; the same on every page of a walk.")
     total: Totals | None = Field(
@@ -251,7 +253,9 @@ class ProblemSource(Schema):
     code: str = Field(description="What went wrong there.")
     detail: str = Field(description="The same in words.")
     provider_request_id: str | None = Field(description="The provider's id of the failed call, for its support.")
-    retry_after: float | None = Field(description="Seconds after which to try again, where the provider named them.")
+    retry_after: float | None = Field(
+        description="Seconds after which to try again: named by the provider, or until it is asked again."
+    )
 
 
 class Problem(Schema):

@@ -13,6 +13,7 @@ from app.api.keys import Keyring
 from app.api.rates import Rates
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
+from app.domain.hosts import is_loopback
 
 if TYPE_CHECKING:
     from app.api.tokens import Tokens
@@ -93,15 +94,6 @@ def require_loopback(host: str) -> None:
             f"GATEWAY_AUTH=off is refused on {host}: without authentication only loopback is allowed."
             " Use --host 127.0.0.1, or set GATEWAY_AUTH=on and GATEWAY_API_KEYS_FILE."
         )
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _presented_key(request: Request) -> str:

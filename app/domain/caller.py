@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 #: Every scope there is (contract, section 8).
 SCOPES = ("events:read", "pii:read", "raw:read", "sources:read", "metrics:read")
+
+
+#: What a caller's rate looks like: 600/minute.
+RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)\Z")
 
 
 class Caller(msgspec.Struct, frozen=True):

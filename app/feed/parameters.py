@@ -20,7 +20,7 @@ MAX_ENVELOPE_IDS = 50
 MAX_VALUES = 100
 MAX_LENGTH = 320  #: characters of one value; the longest e-mail address there can be
 MAX_FILTERS = 16_000  #: bytes of all filters of a call
-MAX_CURSOR = 32_768  #: characters; it holds the filters, and where each of at most a hundred streams stands
+MAX_CURSOR = 32_000  #: characters; it holds the filters, and where each of at most a hundred streams stands
 
 
 class Parameter(msgspec.Struct, frozen=True):

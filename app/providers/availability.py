@@ -7,11 +7,10 @@ found out here is told to them. Where they cannot be heard, what this process kn
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from typing import Any
 
-from app.domain.times import SECOND
+from app.domain.times import SECOND, now_micros
 from app.providers.base import CommonSettings, SourceHealth
 from app.providers.circuit import Circuit, Permit
 from app.providers.observer import CircuitState
@@ -27,7 +26,7 @@ class Availability:
     def __init__(self, source: str, common: CommonSettings, replicas: Replicas) -> None:
         self._source, self._observer, self._replicas = source, common.observer, replicas
         self._timer = common.timer
-        self._clock = common.clock or (lambda: time.time_ns() // 1000)
+        self._clock = common.clock or now_micros
         self._circuit = Circuit()
         self._seen: CircuitState = "closed"
         self._since = self._clock()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from string import ascii_letters
 from typing import Any
 
 import httpx
@@ -86,6 +88,15 @@ async def test_the_link_has_the_callers_host_where_it_is_one(application: FastAP
         answer = await client.get("/events?limit=1", headers={"Host": host})
     assert answer.headers["link"].startswith(f"<{base}/events?")
     assert answer.headers["link"].count(">") == 1
+
+
+async def test_a_link_that_is_too_long_for_a_header_is_left_out(application: FastAPI) -> None:
+    types = [("provider_type", "".join(random.Random(number).choices(ascii_letters, k=300))) for number in range(20)]
+    async with opened(application) as client:
+        answer = await client.get("/events", params=[("follow", "true"), ("order", "asc"), *types])
+        assert "link" not in answer.headers
+        cursor = answer.json()["page"]["next_cursor"]
+        assert (await client.get("/events", params={"cursor": cursor})).status_code == 200
 
 
 async def test_private_values_need_their_scope(application: FastAPI) -> None:

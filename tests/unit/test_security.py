@@ -20,10 +20,11 @@ from app.api.keys import (
     read_keys,
     sandbox_key,
 )
-from app.api.security import Guard, is_loopback, require_loopback
+from app.api.security import Guard, require_loopback
 from app.cli.keys import make_key
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
+from app.domain.hosts import is_loopback
 from app.domain.times import parse_rfc3339
 
 KEY = "agw_" + "k" * 43

@@ -32,6 +32,10 @@ router = new_router(tags=["events"])
 #: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
 _KEPT = ("limit", "include", "partial")
 
+_LONGEST_LINK = (
+    4096  #: characters of query; proxies and clients refuse headers of 8 kB, and `next_cursor` says the same
+)
+
 #: A name or an IPv4 address, or an IPv6 address in its brackets; and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
 
@@ -50,7 +54,7 @@ _LINKS: dict[str, Any] = {
 
 _PAGE_HEADERS: dict[str, Any] = {
     "Link": {
-        "description": 'The next page\'s URL, with `rel="next"` (RFC 8288).',
+        "description": 'The next page\'s URL, with `rel="next"` (RFC 8288); left out where too long for a header.',
         "schema": {"type": "string"},
     },
     "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
@@ -81,7 +85,7 @@ async def list_events(request: Request, caller: Annotated[Caller, Depends(requir
         _note_kept(request, shown)
     request_log(request).deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
-    if shown.next_query is not None:
+    if shown.next_query is not None and len(shown.next_query) <= _LONGEST_LINK:
         headers["Link"] = f'<{_own_url(request)}?{shown.next_query}>; rel="next"'
     return Response(shown.body, media_type="application/json", headers=headers)
 

@@ -59,7 +59,8 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
             "description": (
                 "Server-sent events, without end. A message's `data` is an Event, its `id` the cursor behind it. An"
                 " `event: problem` says that a source keeps events from coming, with a Problem as its `data`; they"
-                " follow when it is back. A comment comes at least every few seconds."
+                " follow when it is back. A comment comes after 15 seconds of silence"
+                " (`GATEWAY_STREAM_HEARTBEAT`). Look at it by `curl -N`: Swagger UI waits for an end."
             ),
             "headers": {
                 "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
