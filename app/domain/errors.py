@@ -7,7 +7,9 @@
     │   ├── CursorMismatch          cursor_mismatch
     │   ├── NotFound                not_found
     │   ├── Unauthenticated         unauthenticated
-    │   └── Forbidden               forbidden
+    │   ├── Forbidden               forbidden
+    │   └── RateLimited             rate_limited
+    ├── IssuerUnavailable           nobody can say whether a token is good: its issuer's keys cannot be had
     ├── SourceError                 one source could not answer
     │   ├── SourceFailed            source_failed: bad status, malformed or oversized answer
     │   ├── SourceUnauthorized      source_unauthorized: the provider refuses our credentials

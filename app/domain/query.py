@@ -49,3 +49,6 @@ GATEWAY_FILTERS = ("type", "provider_type", "actor", "recipient", "q")
 
 #: Filters that only a provider can judge: one without the notion excludes its sources.
 PROVIDER_FILTERS = ("workspace_id", "flow_id", "flow_type", "envelope_status", "owner")
+
+#: All filters that a provider may have no notion of.
+FILTERS = ("category", "envelope_id", *PROVIDER_FILTERS, *GATEWAY_FILTERS)

@@ -234,7 +234,7 @@ class PositionWalk(Generic[R]):
 
     def rank(self) -> int:
         """How many rows are older than the time this walk started at; ascending only, once `wanted` asks for nothing
-        more and `take` has handed everything out up to `stop`."""
+        more."""
         assert self._begin is not None
         read = range(self._begin, min(self._next, self._log.end))
         return self._begin + sum(self._log.value_at(x, NEVER) < self._start for x in read)

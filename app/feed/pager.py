@@ -13,6 +13,7 @@ import msgspec
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnauthorized
 from app.domain.order import Position, further, is_beyond
+from app.domain.query import GATEWAY_FILTERS
 from app.domain.times import DAY, SECOND
 from app.engine.cursor import CursorState, StreamState
 from app.engine.merge import Merge, Stream
@@ -71,9 +72,7 @@ class Pager:
         self._deadline, self._half_time, self._scan = deadline, half_time, scan
         self._spent = {name: Spent(deadline=deadline, kept_will_do=kept_will_do) for name in plan.active}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
-        self._filters = bool(
-            plan.query.type or plan.query.provider_type or plan.query.actor or plan.query.recipient or plan.query.q
-        )
+        self._filters = any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS)
         self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
         self._readings = [reading for name in plan.active for reading in self._open(sources[name])]
         self._merge = Merge(

@@ -11,7 +11,7 @@ import msgspec
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor, ParameterError
 from app.domain.order import Position, further, is_beyond
-from app.domain.query import Query, Window
+from app.domain.query import FILTERS, Query, Window
 from app.domain.times import format_seconds, to_micros
 from app.engine.cursor import CursorState, StreamState
 from app.feed.model import DEFAULT_LIMIT, Asked
@@ -19,22 +19,6 @@ from app.providers.base import Source
 
 _EARLIEST = to_micros(datetime(1, 1, 1, tzinfo=UTC))
 _BEGINNING = 0  #: 1970: no electronic signature is older
-
-#: Filters of which a provider may have no notion; they then exclude its sources.
-_APPLICABLE = (
-    "category",
-    "type",
-    "provider_type",
-    "envelope_id",
-    "workspace_id",
-    "flow_id",
-    "flow_type",
-    "envelope_status",
-    "owner",
-    "actor",
-    "recipient",
-    "q",
-)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -198,7 +182,7 @@ def _split(query: Query, chosen: Iterable[str], sources: Mapping[str, Source]) -
 
 def _foreign(query: Query, source: Source) -> list[str]:
     """The parameters given of which the provider has no notion."""
-    given = (name for name in _APPLICABLE if getattr(query, name) not in (None, ()))
+    given = (name for name in FILTERS if getattr(query, name) not in (None, ()))
     return [name for name in given if source.filters.get(name, "not_applicable") == "not_applicable"]
 
 

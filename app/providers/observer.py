@@ -15,8 +15,8 @@ from typing import Literal, Protocol
 CircuitState = Literal["closed", "open", "half_open"]
 
 #: How one attempt ended: an HTTP status as text (`200`, `429`), or what stood in for one.
-#: `timeout`, `connection` (refused, reset, broken off), `oversized`, `encoding`, `canceled` (the caller went away or
-#: the deadline passed), `error` (anything else).
+#: `timeout`, `connection` (refused, reset, broken off), `unusable` (too large, or in an encoding not asked for),
+#: `canceled` (the caller went away or the deadline passed), `error` (anything else).
 Outcome = str
 
 #: Why a call was not sent at all.

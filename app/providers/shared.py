@@ -101,7 +101,8 @@ class SharedObserver(Protocol):
         """It can be had, or no longer."""
 
     def on_shared_error(self, reason: str) -> None:
-        """An operation failed; `reason` is one of `timeout`, `connection`, `answer`."""
+        """An operation failed; `reason` is one of `timeout`, `connection`, `answer`; `still_down`: a look found it
+        down again."""
 
 
 class Shared:

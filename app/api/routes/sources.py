@@ -14,7 +14,7 @@ from app.api.routing import new_router
 from app.api.schemas import Sources
 from app.api.security import requires
 from app.domain.caller import Caller
-from app.domain.query import GATEWAY_FILTERS, PROVIDER_FILTERS
+from app.domain.query import FILTERS
 from app.domain.times import format_micros
 from app.feed import Feed
 from app.providers.base import Source, SourceHealth
@@ -22,7 +22,7 @@ from app.providers.base import Source, SourceHealth
 router = new_router(tags=["sources"])
 
 #: The parameters that sources differ in; the others are the gateway's own, and work everywhere.
-JUDGED = ("since", "until", "category", "envelope_id", *PROVIDER_FILTERS, *GATEWAY_FILTERS)
+JUDGED = ("since", "until", *FILTERS)
 
 
 @router.get(

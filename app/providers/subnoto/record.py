@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -40,8 +40,6 @@ class SubnotoRecord(msgspec.Struct, gc=False):
     key: Key
     row: LogRow
     ordinal: int
-
-    provider: ClassVar[str] = "subnoto"
 
     @property
     def provider_type(self) -> str:

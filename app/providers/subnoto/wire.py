@@ -156,13 +156,6 @@ def _page(answer: _Answer, delivered: Delivered, usable: list[bool] | None) -> L
     return LogPage(rows, total, shape, kind, _unit(first.timestamp))
 
 
-def row_of(item: dict[str, Any], time: int, bad: bool) -> LogRow:
-    """The row of a decoded record, whatever it holds."""
-    delivered = Delivered(b"")
-    delivered.logs = [item]
-    return LogRow(sent_of(item), time, bad, delivered, 0)
-
-
 def sent_of(item: dict[str, Any]) -> Sent:
     """What the gateway reads of a record that may hold anything: what is of another kind than documented is not
     there."""

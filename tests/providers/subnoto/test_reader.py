@@ -19,8 +19,9 @@ from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.places import Places
 from app.providers.subnoto.reader import SubnotoReader
-from app.providers.subnoto.wire import LogRow, row_of
+from app.providers.subnoto.wire import LogRow
 from tests.providers import inside
+from tests.providers.rows import row_of
 
 pytestmark = pytest.mark.anyio
 BASE = inside.NOW_MICROS - 20 * inside.DAY

@@ -9,7 +9,7 @@ import pytest
 
 from app.engine.eventid import decode_event_id
 from app.providers.subnoto.record import SubnotoRecord, number_ties, read_locator
-from app.providers.subnoto.wire import row_of
+from tests.providers.rows import row_of
 
 ENVELOPE = "8f2f1d5e-3b0e-4a2c-9b3e-0f6d1c2b3a40"
 BODY: dict[str, Any] = {

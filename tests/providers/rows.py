@@ -1,0 +1,14 @@
+"""Rows of Subnoto's log, made by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.providers.subnoto.wire import Delivered, LogRow, sent_of
+
+
+def row_of(item: dict[str, Any], time: int, bad: bool) -> LogRow:
+    """The row of a decoded record, whatever it holds."""
+    delivered = Delivered(b"")
+    delivered.logs = [item]
+    return LogRow(sent_of(item), time, bad, delivered, 0)
