@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import repeat
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -81,8 +81,6 @@ class TaktikalRecord(msgspec.Struct, gc=False):
     identity: int | bytes
     ordinal: int
     common: _Common
-
-    provider: ClassVar[str] = "taktikal"
 
     @property
     def provider_type(self) -> str:

@@ -134,16 +134,6 @@ def _decode_leniently(body: bytes) -> tuple[list[Body | None], Delivered]:
     return [None if item is None else body_of(item) for item in delivered.items], delivered
 
 
-def process_of(sent: dict[str, Any]) -> Process:
-    """The process that a decoded item is, which names a `processKey`; whatever else it holds."""
-    delivered = Delivered(b"")
-    delivered.items = [sent]
-    body = body_of(sent)
-    if not isinstance(body.process_key, str):
-        raise ValueError("no processKey")
-    return Process(body.process_key, body, delivered, 0)
-
-
 def decode_total(body: bytes) -> int:
     """`{"total": 1342}`: the number of processes. Raises SourceFailed."""
     total = canonical(read_json(body).value).get("total")

@@ -11,9 +11,10 @@ import pytest
 from app.domain.event import Event
 from app.providers.taktikal import PROVIDER, mapping
 from app.providers.taktikal.record import TaktikalRecord, records_of
-from app.providers.taktikal.wire import decode_activity, process_of
+from app.providers.taktikal.wire import decode_activity
 from tests import vocabulary
 from tests.providers import fixtures
+from tests.providers.taktikal.items import process_of
 
 NAMES = fixtures.names("taktikal")
 LINK = re.compile(r"https://(sign|files)\.example\.is/secret")

@@ -8,7 +8,8 @@ import pytest
 
 from app.engine.eventid import decode_event_id
 from app.providers.taktikal.record import read_locator, records_of, time_of
-from app.providers.taktikal.wire import Process, process_of
+from app.providers.taktikal.wire import Process
+from tests.providers.taktikal.items import process_of
 
 
 def process(*entries: dict[str, Any]) -> Process:

@@ -15,9 +15,9 @@ from app.providers.taktikal.wire import (
     decode_error,
     decode_total,
     merge_processes,
-    process_of,
     without_links,
 )
+from tests.providers.taktikal.items import process_of
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"<html>", b'[{"a":', b'"text"', b"\xff\xfe"])
