@@ -52,12 +52,13 @@ class Process:
             for signee in body.signees or ()
             if signee.signee_key is not None and signee.signee_key is not UNSET
         }
-        #: Signing links: secrets, never to be handed out, wherever they are repeated.
+        #: Signing links: secrets, never to be handed out, wherever they are repeated. Each once, the longest first: one
+        #: may begin with another, and would be left in part were that replaced before it.
         self.links: tuple[str, ...] = ()
-        if body.sequence_signees:
-            self.links = tuple(one.url for one in body.sequence_signees if one.url)
-        if body.attachment_references:
-            self.links += tuple(_links(body.attachment_references))
+        if body.sequence_signees or body.attachment_references:
+            links = {one.url for one in body.sequence_signees or () if one.url}
+            links.update(_links(body.attachment_references or ()))
+            self.links = tuple(sorted(links, key=len, reverse=True))
 
     def sequence_of(self, signee: str) -> str | None:
         """The key of the sequence in which a signee stands."""

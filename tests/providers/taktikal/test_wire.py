@@ -102,6 +102,14 @@ def test_links_are_taken_out_wherever_they_stand() -> None:
     assert sent["URL"] == link, "the original is left as it was"
 
 
+def test_a_link_that_begins_with_another_is_taken_out_whole() -> None:
+    short, long = "https://s.example.is/d/1", "https://s.example.is/d/1?token=SECRET"
+    sequence = [{"signeeKey": "a", "url": short}, {"signeeKey": "b", "url": long}, {"signeeKey": "c", "url": long}]
+    process = process_of({"processKey": "sp1", "sequenceSignees": sequence, "attachmentReferences": [{"url": short}]})
+    assert process.links == (long, short)
+    assert without_links(f"see {long} or {short}", process.links) == "see *** or ***"
+
+
 def test_a_process_that_came_twice_is_kept_once_with_the_longer_log() -> None:
     short = process_of({"processKey": "sp1", "activityLog": [{"id": 1}]})
     long = process_of({"processKey": "sp1", "activityLog": [{"id": 1}, {"id": 2}]})
