@@ -61,8 +61,23 @@ class Observed(msgspec.Struct):
             self.as_of = answer.date if self.as_of is None else min(self.as_of, answer.date)
 
 
+#: The vendor's filters (vendor's page, "Query Parameters") and our parameters.
+PARAMETERS = {
+    "User": "owner",
+    "ProcessKey": "envelope_id",
+    "FlowType": "flow_type",
+    "FlowKey": "flow_id",
+    "Search": "q",
+    "StatusFilter": "envelope_status",
+}
+
+#: Filters, casefolded, of which a value may be refused because there is no such thing: it matches nothing, then. The
+#: vendor's list of flow types is open. Any other refused value says nothing of what there is.
+_OF_WHAT_IS_THERE = frozenset({"processkey", "flowtype", "flowkey"})
+
+
 class Filters(msgspec.Struct, frozen=True):
-    """The vendor's own filters, by their wire names: User, ProcessKey, FlowType, FlowKey, Search, StatusFilter."""
+    """The vendor's own filters, by their wire names: the keys of PARAMETERS."""
 
     values: Mapping[str, str] = msgspec.field(default_factory=dict)
 
@@ -118,22 +133,26 @@ class TaktikalClient:
         paging: Mapping[str, str],
         observed: Observed | None,
     ) -> Answer | None:
-        """The answer; None where the provider says that there is no such process or no such flow type."""
+        """The answer; None where the provider says that there is no such process or no such flow."""
         parameters = {**within.parameters(), **paging, **filters.values}
         answer = await self._http.call("GET", path, spent, params=parameters)
+        if observed is not None:
+            observed.note(answer)
         if answer.ok:
-            if observed is not None:
-                observed.note(answer)
             return answer
         error = decode_error(answer.body)
-        if answer.status == 404 and "ProcessKey" in filters.values:
+        # Without a code it is not the API that answers, but whatever else lies at a wrong base URL.
+        if answer.status == 404 and error.code is not None and "ProcessKey" in filters.values:
             return None
-        if answer.status == 400 and error.fields & {name.casefold() for name in filters.values}:
-            # The vendor's lists (flow types) are open: a value that it does not know matches nothing.
+        refused = [name for name in filters.values if name.casefold() in error.fields]
+        if answer.status == 400 and refused and error.fields <= _OF_WHAT_IS_THERE:
             return None
         found = error_for(answer, code=error.code)
         if answer.status == 400 and "take" in error.fields and (take := int(paging.get("Take", "0"))) > 1:
             raise TakeRefused(found.detail, take)
+        if answer.status == 400 and refused:
+            names = ", ".join(PARAMETERS[name] for name in refused)
+            raise SourceFailed(f"{found.detail}: it refuses the value of {names}")
         raise found
 
     async def aclose(self) -> None:

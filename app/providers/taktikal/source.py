@@ -24,7 +24,7 @@ from app.providers.base import (
 from app.providers.concurrency import together
 from app.providers.http import ProviderHttp
 from app.providers.taktikal.calibration import calibrate
-from app.providers.taktikal.client import DateRange, Filters, Observed, TaktikalClient
+from app.providers.taktikal.client import PARAMETERS, DateRange, Filters, Observed, TaktikalClient
 from app.providers.taktikal.facts import Facts
 from app.providers.taktikal.loading import Loader
 from app.providers.taktikal.mapping import MAPPING
@@ -50,8 +50,6 @@ FILTERS: Mapping[str, FilterSupport] = {
     "q": "native",
 }
 
-#: Our parameters and the vendor's (vendor's page, "Query Parameters"); `envelope_id` is `ProcessKey`, one call each.
-_NATIVE = {"flow_id": "FlowKey", "flow_type": "FlowType", "owner": "User", "q": "Search"}
 _STATUS = {"completed": "Completed", "active": "Active", "inactive": "InActive"}
 
 
@@ -103,9 +101,11 @@ class TaktikalSource:
         return Loader(self._client, filters, self._facts, spent)
 
     def _native_filters(self, query: Query) -> Filters:
-        values = {theirs: value for ours, theirs in _NATIVE.items() if (value := getattr(query, ours)) is not None}
-        if query.envelope_status is not None:
-            values["StatusFilter"] = _STATUS[query.envelope_status]
+        """All but `envelope_id`, of which a call takes one."""
+        given = ((theirs, getattr(query, ours)) for theirs, ours in PARAMETERS.items() if ours != "envelope_id")
+        values = {name: value for name, value in given if value is not None}
+        if "StatusFilter" in values:
+            values["StatusFilter"] = _STATUS[values["StatusFilter"]]
         return Filters(values)
 
     async def _find_out(self, within: DateRange, spent: Spent) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from app.domain.errors import SourceFailed, SourceUnauthorized, SourceUnavailable
 from app.domain.times import SECOND, parse_rfc3339
-from app.providers.base import Spent
+from app.providers.base import CommonSettings, Spent
+from app.providers.http import ProviderHttp
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, Observed, TaktikalClient
 from app.providers.taktikal.emulator import Emulator, EmulatorOptions
 from tests.providers import inside
@@ -90,12 +93,36 @@ async def test_a_value_outside_the_vendors_list_matches_nothing(emulator: Emulat
         await client.total(WHOLE, filters, Spent())
 
 
+@pytest.mark.parametrize(("field", "named"), [("Search", "q"), ("User", "owner"), ("statusFilter", "envelope_status")])
+async def test_a_refused_value_that_names_nothing_is_a_failure(
+    emulator: Emulator, client: TaktikalClient, field: str, named: str
+) -> None:
+    """Found here: it was an empty answer, and complete."""
+    error = {"fieldName": field, "message": "'secret' is too short"}
+    body = {"responseStatus": {"errorCode": "MinimumLength", "errors": [error, {"fieldName": "FlowType"}]}}
+    filters = Filters({"FlowType": "x", "Search": "secret", "User": "secret", "StatusFilter": "secret"})
+    emulator.faults.answer(400, body=json.dumps(body).encode())
+    with pytest.raises(SourceFailed, match=rf"\(MinimumLength\): .* flow_type, {named}$") as refused:
+        await client.activity(WHOLE, filters, Spent(), take=5)
+    assert "secret" not in refused.value.detail
+
+
 async def test_a_process_that_is_not_there_is_no_error(emulator: Emulator, client: TaktikalClient) -> None:
-    emulator.faults.answer(404)
-    assert (await client.activity(WHOLE, Filters().with_process("sp0"), Spent(), take=5)).length == 0
-    emulator.faults.answer(404)
+    body, observed = b'{"ResponseStatus": {"ErrorCode": "NotFound"}}', Observed()
+    emulator.faults.answer(404, body=body)
+    assert (await client.activity(WHOLE, Filters().with_process("sp0"), Spent(), take=5, observed=observed)).length == 0
+    assert observed.as_of == inside.NOW_MICROS
+    emulator.faults.answer(404, body=body)
     with pytest.raises(SourceFailed):
         await client.activity(WHOLE, Filters(), Spent(), take=5)
+
+
+async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulator) -> None:
+    keys = (emulator.options.company_key, emulator.options.api_key)
+    transport = httpx.ASGITransport(app=emulator.app)
+    http = ProviderHttp("http://emulator/wrong", CommonSettings(), name="s", transport=transport, auth=keys)
+    with pytest.raises(SourceFailed, match="404"):
+        await TaktikalClient(http).activity(WHOLE, Filters().with_process("sp0"), Spent(), take=5)
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,9 @@ class Emulator:
         return response
 
     async def _unknown_path(self, request: Request, error: HTTPException) -> Response:
-        return await self._error(request, VendorError(404, "NotFound", "Not Found", refused=True))
+        """In plain text: where ServiceStack has no route, it is not the API that answers."""
+        call_of(request).refused = "unknown path"
+        return Response("Handler for Request not found (404)", 404, media_type="text/plain")
 
 
 def create_app(
