@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -114,7 +115,7 @@ class TaktikalClient:
         paging = {"Take": str(take)} | ({"Skip": str(skip)} if skip else {})
         answer = await self._call("signing/activity", within, filters, spent, paging, observed)
         if answer is None:
-            return ActivityPage([], 0, 0)
+            return ActivityPage([], 0, Counter())
         page = decode_activity(answer.body)
         spent.records += page.length
         return page

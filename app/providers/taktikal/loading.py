@@ -7,6 +7,7 @@ where `/total` for the same range agrees, or where it is shorter than both what 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -88,8 +89,10 @@ class Loader(msgspec.Struct):
 
     async def _by_skipping(self, within: DateRange, total: int) -> list[Process]:
         """Page after page until as many different processes came as there are. Where the order holds still one pass
-        is enough; where it does not, each pass brings some of those that are missing."""
+        is enough; where it does not, each pass brings some of those that are missing, and what cannot be read comes on
+        several pages, too: equal items are counted only as often as they are on one page."""
         found: dict[str, Process] = {}
+        unreadable: Counter[str] = Counter()
         for _ in range(_PASSES):
             step = self.most
             try:
@@ -106,9 +109,11 @@ class Loader(msgspec.Struct):
                 for process in merge_processes([found.values(), *(page.processes for page in pages)])
             }
             total = await self.count(within)
-            unreadable = max(page.bad for page in pages)
-            if len(found) + unreadable >= total:
-                self.bad += unreadable
+            for page in pages:
+                unreadable |= page.unreadable
+            bad = sum(times for mark, times in unreadable.items() if mark not in found)
+            if len(found) + bad >= total:
+                self.bad += bad
                 return list(found.values())
         raise SourceFailed(
             f"the provider holds {total} signing processes in one range that cannot be divided, hands out"

@@ -10,6 +10,7 @@ is read as plain JSON, item by item, and put into the same structs: see `app.pro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -107,32 +108,46 @@ def _links(references: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 class ActivityPage(msgspec.Struct):
-    """One answer of `signing/activity`. `length` counts the array's items, unreadable ones too."""
+    """One answer of `signing/activity`. `length` counts the array's items, unreadable ones too; `unreadable`: how often
+    each of those is in it, by its key, or by all that it says where it has none."""
 
     processes: list[Process]
     length: int
-    bad: int
+    unreadable: Counter[str]
+
+    @property
+    def bad(self) -> int:
+        return self.unreadable.total()
 
 
 def decode_activity(body: bytes) -> ActivityPage:
     """Raises SourceFailed where the answer is not an array of processes."""
     items: Sequence[Body | None]
+    sent: list[Any] | None = None
     try:
         items, delivered = _DECODER.decode(body), Delivered(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        items, delivered = _decode_leniently(body)
-    processes = [
-        Process(key, item, delivered, index)
-        for index, item in enumerate(items)
-        if item is not None and isinstance(key := item.process_key, str) and len(key) <= MAX_KEY
-    ]
-    return ActivityPage(processes, len(items), len(items) - len(processes))
+        items, delivered, sent = _decode_leniently(body)
+    page = ActivityPage([], len(items), Counter())
+    for index, item in enumerate(items):
+        if item is not None and isinstance(key := item.process_key, str) and len(key) <= MAX_KEY:
+            page.processes.append(Process(key, item, delivered, index))
+        else:
+            page.unreadable[_mark((sent or delivered.items)[index])] += 1
+    return page
 
 
-def _decode_leniently(body: bytes) -> tuple[list[Body | None], Delivered]:
+def _decode_leniently(body: bytes) -> tuple[list[Body | None], Delivered, list[Any]]:
+    """The items, what is delivered of those that can be used, and all as sent."""
+    found = read_json(body)
     delivered = Delivered(b"")
-    delivered.items = read_items(read_json(body))
-    return [None if item is None else body_of(item) for item in delivered.items], delivered
+    delivered.items = read_items(found)
+    return [None if item is None else body_of(item) for item in delivered.items], delivered, found.value
+
+
+def _mark(sent: Any) -> str:
+    key = canonical(sent).get("processKey")
+    return key if isinstance(key, str) else repr(sent)
 
 
 def decode_total(body: bytes) -> int:

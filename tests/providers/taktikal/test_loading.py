@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.domain.errors import SourceFailed
@@ -12,6 +13,7 @@ from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalCli
 from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
 from app.providers.taktikal.facts import Facts
 from app.providers.taktikal.loading import Loader, TooMany
+from app.providers.taktikal.wire import ActivityPage, decode_activity
 from tests.providers import inside
 
 pytestmark = pytest.mark.anyio
@@ -115,3 +117,32 @@ async def test_a_provider_that_never_shows_all_is_a_failure() -> None:
     found.client.activity = always_the_first  # type: ignore[method-assign]
     with pytest.raises(SourceFailed, match="narrower"):
         await found.everything(WHOLE)
+
+
+def spoiled(client: TaktikalClient) -> Any:
+    """`client.activity`, of whose processes sp001 comes without its key, and sp007 with one that is too long."""
+
+    async def activity(*args: Any, **given: Any) -> ActivityPage:
+        page = await TaktikalClient.activity(client, *args, **given)
+        sent = [process.sent for process in page.processes]
+        for process in sent:
+            if process["processKey"] == "sp001":
+                del process["processKey"]
+            elif process["processKey"] == "sp007":
+                process["processKey"] *= 100
+        return decode_activity(msgspec.json.encode(sent))
+
+    return activity
+
+
+@pytest.mark.parametrize("order", ["oldest", "shuffled"])
+@pytest.mark.parametrize("take", [1, 3, 5])
+async def test_unreadable_processes_on_several_pages_do_not_close_the_log(order: Any, take: int) -> None:
+    """Found here: of two pages with one each, one was counted, and the range never complete."""
+    emulator = company(10, max_take=take, order=order)
+    for _ in range(5):
+        found = loader(emulator, "creation")
+        found.client.activity = spoiled(found.client)  # type: ignore[method-assign]
+        readable = keys(await found.everything(WHOLE))
+        assert readable == [f"sp{number:03d}" for number in range(10) if number not in (1, 7)]
+        assert found.bad == 2

@@ -33,6 +33,16 @@ def test_items_that_are_no_process_are_counted(item: Any) -> None:
     assert (page.length, page.bad) == (2, 1)
 
 
+def test_an_unreadable_item_is_known_again_whatever_stands_beside_it() -> None:
+    keyless, long = {"status": "Created", "signees": [{"name": "é", "ssn": 1.5}]}, {"processKey": "k" * 300}
+    alone, beside = (json.dumps([keyless, long, *others]).encode() for others in ([], [{"processKey": float("nan")}]))
+    assert decode_activity(beside).unreadable.keys() > decode_activity(alone).unreadable.keys()
+    assert decode_activity(json.dumps([None, None, long, {**long, "status": "x"}]).encode()).unreadable == {
+        "None": 2,
+        "k" * 300: 2,
+    }
+
+
 @pytest.mark.parametrize("lists", [None, "text", {}, [None, 1, "x", []], 5])
 def test_lists_that_are_none_are_empty(lists: Any) -> None:
     names = ("activityLog", "signees", "sequenceSignees", "attachmentReferences")
