@@ -333,6 +333,39 @@ def test_a_source_that_fails_is_named(world: World) -> None:
         watched.assert_quiet(world.url, expected=FAILED)
 
 
+def test_the_others_are_shown_when_a_source_fails(world: World) -> None:
+    emulator: Any = world.sandbox.stand_ins["taktikal"]
+    with opened(world.browser) as watched:
+        page = watched.page
+        page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{KEY}')")
+        emulator.faults.answer(401, times=1)
+        look(watched, world, "#last=7d&type=recipient.*")
+        notice = page.get_by_role("alert").filter(has_text="taktikal:")
+        assert notice.inner_text().count("taktikal") == 1
+        emulator.faults.answer(401, times=1)
+        notice.get_by_role("button", name="Show the others").click()
+        page.get_by_role("status").filter(has_text="taktikal could not answer").wait_for()
+        assert urlsplit(page.url).fragment == "last=7d&type=recipient.*&partial=true"
+        assert set(page.locator(".row[data-id] .source").all_text_contents()) == {"subnoto"}
+
+        # Where nobody else is asked, there are no others.
+        emulator.faults.answer(401, times=1)
+        look(watched, world, "#last=24h&source=taktikal")
+        page.get_by_role("alert").filter(has_text="taktikal:").wait_for()
+        assert not page.get_by_role("button", name="Show the others").count()
+
+        # The same in a story.
+        mine = world.walk([("source", "subnoto"), ("type", "envelope.created")])[0]["envelope"]["id"]
+        emulator.faults.answer(401, times=1)
+        page.goto(f"{world.url}/ui#{urlencode({'envelope': mine})}")
+        page.get_by_role("alert").filter(has_text="taktikal:").wait_for()
+        emulator.faults.answer(401, times=1)
+        page.get_by_role("button", name="Show the others").click()
+        page.locator("#story").get_by_text("taktikal could not answer, and its events are missing").wait_for()
+        assert page.locator(".step").count()
+        watched.assert_quiet(world.url, expected=FAILED)
+
+
 def seconds_of(event: Json) -> float:
     return datetime.fromisoformat(event["occurred_at"]).timestamp()
 

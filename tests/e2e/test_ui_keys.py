@@ -207,6 +207,52 @@ def test_a_refused_key_is_said_and_shows_nothing(world: World, rich: Watched, vi
     assert shown_ids(page) == ids(world.rich)
 
 
+def test_a_shared_look_waits_for_a_key_and_says_so(world: World, browser: playwright.Browser) -> None:
+    with opened(browser) as watched:
+        page = watched.page
+        page.goto(f"{world.url}/ui")
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        assert page.get_by_label("Period").input_value() == "30d"
+        page.goto(f"{world.url}/ui#last=7d&type=recipient.signed")
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        assert page.get_by_label("Period").input_value() == "7d"
+        assert page.get_by_label("Type: chosen").locator("bdi").all_inner_texts() == ["recipient.signed"]
+        page.get_by_role("heading", name="An API key is needed").wait_for()
+        assert not page.get_by_role("button", name="Go on with the last good key").is_visible()
+
+        # Without a key nothing is asked, and the filters stay.
+        page.get_by_role("button", name="Show", exact=True).click()
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        assert page.url == f"{world.url}/ui#last=7d&type=recipient.signed"
+        assert not [url for url in watched.requested if urlsplit(url).path in ("/events", "/event-types")]
+
+        page.get_by_role("button", name="Enter a key").click()
+        enter(page, "wrong")
+        page.get_by_role("alert").filter(has_text=REFUSED).wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Enter a key").click()
+        enter(page, RICH)
+        wait_for_all(page)
+        assert not page.locator("#key-notice").is_visible()
+        watched.assert_quiet(world.url, expected=FAILED)
+
+
+def test_a_wrong_key_does_not_replace_a_good_one(world: World, rich: Watched) -> None:
+    page = rich.page
+    kept = "sessionStorage.getItem('audit-gateway-key')"
+    enter(page, "wrong")
+    page.get_by_role("alert").filter(has_text=REFUSED).wait_for()
+    assert page.evaluate(kept) == RICH
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    assert_nothing_is_left(page, world.secrets)
+    page.get_by_role("button", name="Go on with the last good key").click()
+    wait_for_all(page)
+    assert shown_ids(page) == ids(world.rich)
+    enter(page, POOR)
+    wait_for_all(page)
+    assert page.evaluate(kept) == POOR
+
+
 def test_a_key_without_the_scope_is_told_so_and_shows_nothing(world: World, rich: Watched) -> None:
     page = rich.page
     enter(page, NARROW)

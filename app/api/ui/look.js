@@ -4,7 +4,7 @@ import { byId } from "./dom.js";
 import { FilterForm } from "./filter-form.js";
 import { fromFragment, toFragment, toQuery } from "./filters.js";
 import { EventList } from "./list.js";
-import { missingNotice, problemNotice, scannedText } from "./notices.js";
+import { missingNotice, othersAreLeft, problemNotice, scannedText } from "./notices.js";
 import { zoneName } from "./times.js";
 import { Timeline } from "./timeline.js";
 import { toolButtons } from "./tools.js";
@@ -136,7 +136,10 @@ export class Look {
     const again =
       problem.status === 400 ? ["Start over", () => this.show(this._fragment)] : ["Try again", () => this._more()];
     const key = problem.status === 403 ? [["Use another key", () => this._onKeyProblem(problem)]] : [];
-    byId(place).replaceChildren(problemNotice(problem, problem.status === 422 ? [] : [again, ...key], rest));
+    const others = othersAreLeft(problem, this._walk.pairs)
+      ? [["Show the others", () => this._apply([...fromFragment(this._fragment), ["partial", "true"]])]]
+      : [];
+    byId(place).replaceChildren(problemNotice(problem, problem.status === 422 ? [] : [again, ...others, ...key], rest));
   }
 
   _busy(busy) {

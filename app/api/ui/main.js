@@ -1,6 +1,6 @@
 /** Puts the page together: which view an address's fragment means, and what they share. */
 
-import { ask } from "./api.js";
+import { Problem, ask } from "./api.js";
 import { Details } from "./details.js";
 import { byId } from "./dom.js";
 import { Key } from "./key.js";
@@ -12,21 +12,28 @@ const key = new Key(() => {
   start();
   route();
 });
-const read = (path, pairs, signal) => ask(path, pairs, key.value, signal);
 const details = new Details((id) => read(`events/${encodeURIComponent(id)}`, [["include", "raw"]]));
-const refuse = (problem) =>
-  key.demand(
-    problem.status === 403
-      ? problem.message
-      : "The gateway does not take this key. Is it whole, and has it not expired?",
-  );
 const look = new Look(read, refuse, (event, opener) => details.open(event, opener));
 const tale = new Tale(read, refuse, (event, opener) => details.open(event, opener));
 const back = { fragment: "", scroll: 0, focus: null }; // where the reader was in the look
 
+/** Asks the gateway, with the key that there is. */
+async function read(path, pairs, signal) {
+  if (key.missing) throw new Problem(401, {});
+  const used = key.value;
+  const answer = await ask(path, pairs, used, signal);
+  key.keep(used);
+  return answer;
+}
+
+/** The key will not do, or there is none. */
+function refuse(problem) {
+  if (problem.status === 403) return key.demand(problem.message);
+  return key.refused(key.missing ? "" : "The gateway does not take this key. Is it whole, and has it not expired?");
+}
+
 /** `#envelope=…` is that envelope's story; anything else are filters of the look. */
 function route() {
-  if (key.missing) return key.demand("");
   const wanted = new URLSearchParams(location.hash.slice(1));
   const envelope = wanted.get("envelope");
   if (envelope) return toStory(envelope, wanted.get("source"));
@@ -54,7 +61,6 @@ function toStory(envelope, source) {
 
 /** What the fields of the form may suggest. Without it they still work. */
 async function start() {
-  if (key.missing) return;
   const asked = key.value;
   try {
     const types = await read("event-types", []);

@@ -4,18 +4,21 @@ import { el, theirs } from "./dom.js";
 import { momentOf } from "./times.js";
 
 /**
- * A Problem with its remedies. `actions`: [label, callback]; `rest`: errors that no field of the form shows. Where the
- * gateway named a time to wait, it is counted down.
+ * A Problem with its remedies. `actions`: [label, callback]; `rest`: errors that no field of the form shows, of which the
+ * message may tell already, as of the sources. Where the gateway named a time to wait, it is counted down.
  */
 export function problemNotice(problem, actions, rest = problem.errors) {
   const wait = el("p", { class: "wait" });
+  const untold = [
+    ...rest.map(({ parameter, message }) => `${parameter}: ${message}`),
+    ...problem.sources.map(({ name, detail }) => `${name}: ${detail}`),
+  ].filter((line) => !problem.message.includes(line));
   const notice = el(
     "div",
     { class: "notice problem", role: "alert" },
     el("h3", {}, problem.title),
     el("p", {}, theirs(problem.message)),
-    list(rest.map(({ parameter, message }) => `${parameter}: ${message}`)),
-    list(problem.sources.map(({ name, detail }) => `${name}: ${detail}`)),
+    list(untold),
     wait,
     el(
       "p",
@@ -27,6 +30,19 @@ export function problemNotice(problem, actions, rest = problem.errors) {
   if (problem.retryAfter) countDown(wait, problem.retryAfter);
   else wait.remove();
   return notice;
+}
+
+/** Whether the sources that did not fail may be shown without the others; `pairs`: what was asked. */
+export function othersAreLeft(problem, pairs) {
+  if (!problem.sources.length || pairs.some(([name]) => name === "partial")) return false;
+  const chosen = pairs.filter(([name]) => name === "source").map(([, value]) => value);
+  const failed = problem.sources.map(({ name }) => name);
+  return !chosen.length || chosen.some((name) => !failed.includes(name));
+}
+
+/** Whether events are missing because a source failed. */
+export function isPartial(sources) {
+  return sources.some(({ status }) => status === "failed");
 }
 
 /** What is not in the answer, of the page's `sources`; null when nothing is missing. */

@@ -15,12 +15,16 @@ const STATUS = {
 };
 const PAUSE = 3_600_000_000; // µs after which a wait is worth a line of its own
 
-/** `onOpen(event, opener)`: the reader wants all of a step's event; `opener`: the step's button. */
-export function showStory(story, onOpen) {
+/**
+ * `missing`: the notice of what the story lacks, or null; `onOpen(event, opener)`: the reader wants all of a step's
+ * event; `opener`: the step's button.
+ */
+export function showStory(story, missing, onOpen) {
   const { envelope } = story;
   const [group, status] = STATUS[story.status];
   byId("story-title").replaceChildren(theirs(envelope.name ?? envelope.id));
   byId("story-body").replaceChildren(
+    missing ?? "",
     el("p", { class: `status group-${group}` }, status),
     el("p", { class: "lead" }, ...summary(story)),
     facts(story),

@@ -1,7 +1,7 @@
 /** The story of one envelope: reads all its events, from the first to the last, and has them shown. */
 
 import { byId, el } from "./dom.js";
-import { problemNotice } from "./notices.js";
+import { isPartial, missingNotice, othersAreLeft, problemNotice } from "./notices.js";
 import { tell } from "./story.js";
 import { showStory } from "./story-view.js";
 import { toolButtons } from "./tools.js";
@@ -25,12 +25,8 @@ export class Tale {
   /** `envelope`: its id; `source`: where it is, or null for wherever it may be. */
   async show(envelope, source) {
     this._walk?.stop();
-    const pairs = [["envelope_id", envelope], ["order", "asc"], ...(source ? [["source", source]] : [])];
-    const walk = (this._walk = new Walk((query, signal) => this._read("events", query, signal), pairs, PAGE));
     byId("story-title").replaceChildren(el("bdi", {}, envelope));
-    byId("story-body").replaceChildren();
-    byId("story-tools").hidden = true;
-    await this._readAll(walk);
+    await this._begin([["envelope_id", envelope], ["order", "asc"], ...(source ? [["source", source]] : [])]);
   }
 
   /** Takes everything off the page that the gateway answered, and shows nothing until `show`. */
@@ -41,14 +37,22 @@ export class Tale {
     byId("story-tools").hidden = true;
   }
 
+  async _begin(pairs) {
+    this._walk = new Walk((query, signal) => this._read("events", query, signal), pairs, PAGE);
+    byId("story-body").replaceChildren();
+    byId("story-tools").hidden = true;
+    await this._readAll(this._walk);
+  }
+
   async _readAll(walk) {
+    let fresh;
     this._say("Reading …");
     try {
       do {
-        await walk.next();
+        fresh = await walk.next();
         if (walk !== this._walk) return;
         this._say(`Reading … ${walk.events.length} events`);
-      } while (!walk.ended);
+      } while (!walk.ended && !this._waitsForOne(walk, fresh));
     } catch (problem) {
       if (walk === this._walk && problem.name !== "AbortError") this._fail(walk, problem);
       return;
@@ -56,13 +60,21 @@ export class Tale {
     if (!walk.events.length) return this._say("No source knows an envelope with this id, or it has no events.");
     this._say("");
     byId("story-tools").hidden = false;
-    showStory(tell(walk.events), this._onOpen);
+    showStory(tell(walk.events), missingNotice(walk.sources), this._onOpen);
+  }
+
+  /** The cursor of a source that failed stays, and only that source is left to be read. */
+  _waitsForOne(walk, fresh) {
+    return isPartial(walk.sources) && fresh.length < PAGE && !walk.scannedTo;
   }
 
   _fail(walk, problem) {
     this._say("");
     if (problem.status === 401) return this._onKeyProblem(problem);
-    byId("story-body").replaceChildren(problemNotice(problem, [["Try again", () => this._again(walk)]]));
+    const others = othersAreLeft(problem, walk.pairs)
+      ? [["Show the others", () => this._begin([...walk.pairs, ["partial", "true"]])]]
+      : [];
+    byId("story-body").replaceChildren(problemNotice(problem, [["Try again", () => this._again(walk)], ...others]));
   }
 
   _again(walk) {
