@@ -168,6 +168,21 @@ def _rows(body: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(body.decode(), newline="")))
 
 
+def test_an_envelope_has_its_name_in_every_row_once_any_loaded_event_names_it(world: World, looking: Watched) -> None:
+    for order in ("asc", "desc"):
+        look(looking, world, f"#last=90d&source=subnoto&order={order}")
+        page = looking.page
+        scroll_to_the_end(page)
+        all_there_are = world.walk([("since", "2020-01-01")])
+        events = {event["id"]: event["envelope"] for event in all_there_are if event["envelope"]}
+        names = {envelope["id"]: envelope["name"] for envelope in events.values() if envelope["name"]}
+        rows = "rows => rows.map(row => [row.dataset.id, row.querySelector('.envelope').textContent])"
+        shown = dict(page.locator("#grid .row[data-id]").evaluate_all(rows))
+        told = {identity: text for identity, text in shown.items() if identity in events}
+        assert told == {one: names.get(events[one]["id"], events[one]["id"]) for one in told}
+        assert [one for one in told if not events[one]["name"] and events[one]["id"] in names]
+
+
 def test_filters_are_asked_and_can_be_shared(world: World, looking: Watched) -> None:
     look(looking, world)
     page = looking.page

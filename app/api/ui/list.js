@@ -23,6 +23,8 @@ export class EventList {
 
   clear() {
     this._rows = new Map(); // event id -> row
+    this._names = new Map(); // address of a story -> its envelope's name
+    this._nameless = new Map(); // address of a story -> links that wait for the name
     this._day = null;
     this._group = null;
     this._current = null;
@@ -92,7 +94,7 @@ export class EventList {
           el("bdi", {}, titleOf(event)),
         ),
       ),
-      cell("envelope", event.envelope ? storyLink(event) : none()),
+      cell("envelope", event.envelope ? this._storyLink(event) : none()),
       cell("actor", theirs(actorOf(event))),
       cell("recipient", nameOf(event.recipient) ? theirs(nameOf(event.recipient)) : none()),
       cell(
@@ -101,6 +103,21 @@ export class EventList {
       ),
       cell("source", theirs(event.source)),
     );
+  }
+
+  /** Not every event names its envelope; then another event's name for it stands in, be it loaded before or later. */
+  _storyLink(event) {
+    const href = storyAddress(event);
+    const { id, name } = event.envelope;
+    if (name && !this._names.has(href)) {
+      this._names.set(href, name);
+      this._nameless.get(href)?.forEach((link) => link.replaceChildren(theirs(name)));
+      this._nameless.delete(href);
+    }
+    const shown = name ?? this._names.get(href);
+    const link = el("a", { href, tabindex: "-1", title: "This envelope’s story" }, theirs(shown ?? id));
+    if (!shown) this._nameless.set(href, [...(this._nameless.get(href) ?? []), link]);
+    return link;
   }
 
   _makeCurrent(target) {
@@ -149,11 +166,6 @@ export function storyAddress(event) {
     ["envelope", event.envelope.id],
     ["source", event.source],
   ])}`;
-}
-
-function storyLink(event) {
-  const name = event.envelope.name ?? event.envelope.id;
-  return el("a", { href: storyAddress(event), tabindex: "-1", title: "This envelope’s story" }, theirs(name));
 }
 
 function pick(row, isLink) {
