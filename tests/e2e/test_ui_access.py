@@ -285,6 +285,31 @@ def test_on_a_phone(browser: playwright.Browser, sandbox_url: str, hostile_url: 
             watched.assert_quiet(address)
 
 
+def test_what_does_not_fit_is_seen_to_go_on(browser: playwright.Browser, sandbox_url: str, hostile_url: str) -> None:
+    with opened(browser, viewport={"width": 1000, "height": 900}) as watched:
+        page = loaded(watched, f"{hostile_url}/ui")
+        what = page.locator(".row", has_text="Unknown: NEW_").first.locator(".what button")
+        assert what.evaluate("one => one.scrollWidth > one.clientWidth")
+        assert what.evaluate("one => getComputedStyle(one).textOverflow") == "ellipsis"
+        watched.assert_quiet(hostile_url)
+    with opened(browser, viewport={"width": 400, "height": 900}) as watched:
+        page = loaded(watched, f"{sandbox_url}/ui#envelope={eventful(sandbox_url)}")
+        table = page.locator(".recipients .scroll")
+        table.scroll_into_view_if_needed()
+        box = table.bounding_box()
+        assert box is not None
+
+        def spot(x: float) -> bytes:
+            """Some pixels above the table's words."""
+            return page.screenshot(clip={"x": x, "y": box["y"] + 2, "width": 2, "height": 2})
+
+        plain = spot(box["x"] + box["width"] / 2)
+        assert (spot(box["x"]) == plain, spot(box["x"] + box["width"] - 2) == plain) == (True, False)
+        table.evaluate("one => one.scrollLeft = one.scrollWidth")
+        assert (spot(box["x"]) == plain, spot(box["x"] + box["width"] - 2) == plain) == (False, True)
+        watched.assert_quiet(sandbox_url)
+
+
 def eventful(url: str) -> str:
     """An envelope with a failed message, a reminder and a good end."""
     found = []
