@@ -152,10 +152,93 @@ def test_every_event_once_by_scrolling(world: World, looking: Watched) -> None:
 
 def _compare_files(world: World, page: playwright.Page, window: Json, expected: list[Json]) -> None:
     """What is downloaded is what is shown, and as `GET /events/export` would have written it."""
-    lines = _downloaded(page, "Download NDJSON").decode().splitlines()
+    lines = _downloaded(page, "Download all as NDJSON").decode().splitlines()
     assert [json.loads(line) for line in lines] == expected
     exported = world.get("events/export", [*window.items(), ("format", "csv")])
-    assert _rows(_downloaded(page, "Download CSV")) == _rows(exported.content)
+    assert _rows(_downloaded(page, "Download all as CSV")) == _rows(exported.content)
+
+
+def test_a_part_is_called_a_part_and_all_of_it_can_be_downloaded(world: World, looking: Watched) -> None:
+    first = look(looking, world, "#last=90d")
+    page = looking.page
+    title = page.locator("#timeline-title")
+    assert title.inner_text() == "Timeline of the 200 loaded, not of all"
+    with page.expect_download() as awaited:
+        page.get_by_role("button", name="Download these 200 as CSV").click()
+    assert awaited.value.suggested_filename.startswith("audit-trail-part-200-events-20")
+    assert len(_rows(Path(awaited.value.path()).read_bytes())) == 201
+    page.get_by_role("button", name="Copy as curl").locator("visible=true").click()
+    page.locator("#command-said", has_text="It gives the first 200.").wait_for()
+    page.get_by_role("button", name="Close").click()
+
+    expected = world.walk([*first["window"].items()])
+    with page.expect_download() as awaited:
+        page.get_by_role("button", name="Download all as NDJSON").click()
+    name = awaited.value.suggested_filename
+    assert name.startswith("audit-trail-20")
+    assert [json.loads(line) for line in Path(awaited.value.path()).read_text().splitlines()] == expected
+    page.locator(
+        "#exports", has_text=f"Saved as {name}: {len(expected)} events, all that the filters select."
+    ).wait_for()
+    exported = world.get("events/export", [*first["window"].items(), ("format", "csv")])
+    assert _rows(_downloaded(page, "Download all as CSV")) == _rows(exported.content)
+
+    scroll_to_the_end(page)
+    assert title.inner_text() == "Timeline"
+    assert not page.get_by_role("button", name="Download these").count()
+
+
+def test_an_export_that_breaks_off_says_so_and_goes_on(world: World, looking: Watched) -> None:
+    first = look(looking, world, "#last=90d")
+    page = looking.page
+    expected = world.walk([*first["window"].items()])
+    exports = lambda url: urlsplit(url).path == "/events/export"  # noqa: E731
+    ends = ["", '{"cursor":"x","complete":false,"reason":"deadline"}\n']
+
+    def cut(route: playwright.Route) -> None:
+        """Lets 100 more events through, and half of the next; or the end that the gateway would have written."""
+        end = ends.pop(0)
+        answer = route.fetch()
+        some = answer.text().splitlines(keepends=True)[:101]
+        some[100] = end or some[100][:50]
+        route.fulfill(response=answer, body="".join(some))
+
+    page.route(exports, cut, times=2)
+    page.get_by_role("button", name="Download all as CSV").click()
+    told = page.get_by_role("alert")
+    told.filter(has_text="broken off after 100 events: the connection was cut").wait_for()
+    told.get_by_role("button", name="Go on").click()
+    told.filter(has_text="broken off after 200 events: it took longer than the gateway allows").wait_for()
+    with page.expect_download() as awaited:
+        told.get_by_role("button", name="Save these 200").click()
+    assert awaited.value.suggested_filename.startswith("audit-trail-part-200-events-20")
+    exported = _rows(world.get("events/export", [*first["window"].items(), ("format", "csv")]).content)
+    assert _rows(Path(awaited.value.path()).read_bytes()) == exported[:201]
+    assert _rows(_downloaded(page, "Go on")) == exported
+    asked = [parse_qsl(urlsplit(url).query) for url in looking.requested if exports(url)]
+    assert [dict(pairs).get("after") for pairs in asked] == [None, expected[99]["id"], expected[199]["id"]]
+
+
+def test_an_export_can_be_stopped_and_another_key_stops_it(world: World, looking: Watched) -> None:
+    look(looking, world, "#last=90d")
+    page = looking.page
+    held: list[playwright.Route] = []
+    page.route(lambda url: urlsplit(url).path == "/events/export", lambda route: held.append(route))
+    page.get_by_role("button", name="Download all as NDJSON").click()
+    page.locator("#exports", has_text="Downloading … 0 events so far").wait_for()
+    with page.expect_event("requestfailed"):
+        page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped. Nothing was saved.").wait_for()
+    page.locator("#exports").get_by_role("button", name="Close").click()
+    assert page.locator("#exports").inner_text() == ""
+
+    page.get_by_role("button", name="Download all as NDJSON").click()
+    page.locator("#exports", has_text="so far").wait_for()
+    page.get_by_role("button", name="API key").click()
+    page.get_by_label("Key", exact=True).fill("reader")
+    with page.expect_event("requestfailed"):
+        page.keyboard.press("Enter")
+    assert page.locator("#exports").inner_text() == ""
 
 
 def _downloaded(page: playwright.Page, button: str) -> bytes:
@@ -362,6 +445,12 @@ def test_the_others_are_shown_when_a_source_fails(world: World) -> None:
         page.get_by_role("status").filter(has_text="taktikal could not answer").wait_for()
         assert urlsplit(page.url).fragment == "last=7d&type=recipient.*&partial=true"
         assert set(page.locator(".row[data-id] .source").all_text_contents()) == {"subnoto"}
+        with page.expect_download() as awaited:
+            page.get_by_role("button", name="Download all but taktikal as NDJSON").click()
+        assert awaited.value.suggested_filename.startswith("audit-trail-part-20")
+        saved = [json.loads(line) for line in Path(awaited.value.path()).read_text().splitlines()]
+        assert [event["id"] for event in saved] == shown_ids(page)
+        page.locator("#exports", has_text="without taktikal, which could not answer").wait_for()
 
         # Where nobody else is asked, there are no others.
         emulator.faults.answer(401, times=1)
@@ -444,7 +533,7 @@ def test_the_story_of_an_envelope(world: World, looking: Watched) -> None:
         assert sentence.inner_text() == f"{event['recipient']['name']} signed."
     for event in (event for event in expected if event["type"] in ("notification.failed", "recipient.reminded")):
         assert "trouble" in (page.locator(f".step[data-id='{event['id']}']").get_attribute("class") or "")
-    lines = _downloaded(page, "Download NDJSON").decode().splitlines()
+    lines = _downloaded(page, "Download all as NDJSON").decode().splitlines()
     assert [json.loads(line) for line in lines] == expected
     page.emulate_media(media="print")
     assert not page.get_by_role("button").locator("visible=true").count()

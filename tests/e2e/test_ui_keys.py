@@ -155,7 +155,7 @@ def test_another_key_loads_the_list_anew(world: World, rich: Watched) -> None:
     assert sources == ["subnoto"]
     page.locator("#type-suggestions option").first.wait_for(state="attached")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download NDJSON").locator("visible=true").click()
+        page.get_by_role("button", name="Download all as NDJSON").locator("visible=true").click()
     lines = Path(download.value.path()).read_text().splitlines()
     assert [json.loads(line) for line in lines] == world.poor
     assert page.url == f"{world.url}/ui{LOOK}"

@@ -21,6 +21,37 @@ export class Problem extends Error {
 
 /** The body of an answer. `pairs` are [name, value]. Raises Problem; AbortError when `signal` said so. */
 export async function ask(path, pairs, key, signal) {
+  const answer = await begun(path, pairs, key, signal);
+  try {
+    return parseExactly(await answer.text());
+  } catch (error) {
+    throw unreachable(error, answer);
+  }
+}
+
+/**
+ * What is in the lines of an answer that is made while it is read, some at a time; half a line at its end is dropped.
+ * Raises as `ask`.
+ */
+export async function* askLines(path, pairs, key, signal) {
+  const answer = await begun(path, pairs, key, signal);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const lines = (rest + value).split("\n");
+      rest = lines.pop();
+      yield lines.map(parseExactly);
+    }
+  } catch (error) {
+    throw unreachable(error, answer);
+  }
+}
+
+/** An answer of 200, of which the body is still to come. */
+async function begun(path, pairs, key, signal) {
   const url = new URL(path, BASE);
   url.search = new URLSearchParams(pairs);
   let answer;
@@ -31,14 +62,18 @@ export async function ask(path, pairs, key, signal) {
       cache: "no-store",
       signal,
     });
-    const text = await answer.text();
-    if (answer.ok) return parseExactly(text);
-    throw new Problem(answer.status, bodyOf(text), Number(answer.headers.get("Retry-After")) || null);
+    if (answer.ok) return answer;
+    throw new Problem(answer.status, bodyOf(await answer.text()), Number(answer.headers.get("Retry-After")) || null);
   } catch (error) {
-    if (error instanceof Problem || error.name === "AbortError") throw error;
-    const detail = answer ? "Its answer was cut off or is no JSON." : "Is it running, and is the network up?";
-    throw new Problem(answer?.status ?? 0, { code: "unreachable", title: "The gateway cannot be reached", detail });
+    throw unreachable(error, answer);
   }
+}
+
+/** What to raise for `error`: a connection that never was, or was cut. */
+function unreachable(error, answer) {
+  if (error instanceof Problem || error.name === "AbortError") return error;
+  const detail = answer ? "Its answer was cut off or is no JSON." : "Is it running, and is the network up?";
+  return new Problem(answer?.status ?? 0, { code: "unreachable", title: "The gateway cannot be reached", detail });
 }
 
 /** A proxy in between may answer with a page of its own. */

@@ -1,4 +1,4 @@
-/** What is shown, as a file. Columns and care are those of `GET /events/export` (app/api/exports/csv.py). */
+/** Events as a file. Columns and care are those of `GET /events/export` (app/api/exports/csv.py). */
 
 import { el } from "./dom.js";
 
@@ -40,24 +40,34 @@ const DANGEROUS = new RegExp(
 const CONTROLS = ["\t", "\r", "\n", "\0", "'"];
 
 /** One JSON text a line. */
-export function toNdjson(events) {
-  return events.map((event) => `${JSON.stringify(event)}\n`).join("");
-}
+export const NDJSON = {
+  title: "NDJSON",
+  ending: "ndjson",
+  type: "application/x-ndjson",
+  header: "",
+  rows: (events) => events.map((event) => `${JSON.stringify(event)}\n`).join(""),
+};
 
 /** RFC 4180, with an apostrophe before whatever a spreadsheet may take for a formula. */
-export function toCsv(events) {
-  const rows = [
-    COLUMNS.map(([name]) => name),
-    ...events.map((event) => COLUMNS.map(([, read]) => neutral(read(event) ?? ""))),
-  ];
-  return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+export const CSV = {
+  title: "CSV",
+  ending: "csv",
+  type: "text/csv",
+  header: row(COLUMNS.map(([name]) => name)),
+  rows: (events) => events.map((event) => row(COLUMNS.map(([, read]) => neutral(read(event) ?? "")))).join(""),
+};
+
+/** Hands `parts`, one after the other, to the browser's downloads as `name-<now>`, and returns the file's name. */
+export function save(parts, name, { ending, type }) {
+  const file = `${name}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.${ending}`;
+  const url = URL.createObjectURL(new Blob(parts, { type }));
+  el("a", { href: url, download: file }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  return file;
 }
 
-/** Hands `text` to the browser's downloads. */
-export function save(text, name, type) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  el("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+function row(cells) {
+  return `${cells.map(cell).join(",")}\r\n`;
 }
 
 function json(value) {

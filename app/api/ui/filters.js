@@ -73,6 +73,11 @@ export function periodOf(pairs) {
   return pairs.some(([name]) => name === "since" || name === "until") ? "custom" : DEFAULT_PERIOD;
 }
 
+/** The same filters in the window that the API itself named, so that they select the same events later, too. */
+export function pinned(pairs, { since, until }) {
+  return [["since", since], ["until", until], ...pairs.filter(([name]) => name !== "since" && name !== "until")];
+}
+
 /** What the API is to be asked at `now` (a Date). */
 export function toQuery(pairs, now) {
   const rest = pairs.filter(([name]) => name !== "last");

@@ -1,13 +1,14 @@
 /** The look at the trail: filters, timeline, and the list that goes on by cursor. */
 
 import { byId } from "./dom.js";
+import { Exports } from "./exports.js";
 import { FilterForm } from "./filter-form.js";
 import { fromFragment, toFragment, toQuery } from "./filters.js";
 import { EventList } from "./list.js";
 import { missingNotice, othersAreLeft, problemNotice, scannedText } from "./notices.js";
 import { zoneName } from "./times.js";
 import { Timeline } from "./timeline.js";
-import { toolButtons } from "./tools.js";
+import { toolsFor } from "./tools.js";
 import { Walk } from "./walk.js";
 
 const PAGE = 200;
@@ -15,8 +16,11 @@ const EMPTY = 5; // empty pages in a row that are gone through unasked
 const NEAR = 600; // px from the end of the list, where the next page is asked for
 
 export class Look {
-  /** `read(path, pairs, signal)` asks the API; `onKeyProblem(problem)`: the key is no good; `onOpen(event, opener)`. */
-  constructor(read, onKeyProblem, onOpen) {
+  /**
+   * `read(path, pairs, signal)` asks the API, and `readLines` alike, line by line; `onKeyProblem(problem)`: the key is no
+   * good; `onOpen(event, opener)`.
+   */
+  constructor(read, readLines, onKeyProblem, onOpen) {
     this._read = read;
     this._onKeyProblem = onKeyProblem;
     this._walk = null;
@@ -24,7 +28,7 @@ export class Look {
     this._form = new FilterForm((pairs) => this._apply(pairs));
     this._list = new EventList(onOpen);
     this._timeline = new Timeline((bin) => this._list.goTo(bin.events));
-    byId("look-tools").append(...toolButtons(() => this._walk, "audit-trail"));
+    this._exports = new Exports(byId("exports"), (pairs, signal) => readLines("events/export", pairs, signal));
     byId("zone").textContent = `Times in ${zoneName()}`;
     byId("load-more").addEventListener("click", () => this._more());
     const onward = () => this._walk && !this._failed && isNearEnd() && this._more();
@@ -45,6 +49,7 @@ export class Look {
   /** Takes everything off the page that the gateway answered, and shows nothing until `show`. */
   forget() {
     this._clear();
+    this._exports.forget();
     this._walk = null;
     this._known.clear();
     this._form.forget();
@@ -111,7 +116,7 @@ export class Look {
     const count = walk.events.length;
     for (const { name } of walk.sources) this._known.add(name);
     this._form.suggest("source", [...this._known].sort());
-    this._timeline.show(walk.events, spanOf(walk));
+    this._timeline.show(walk.events, spanOf(walk), walk.ended);
     const events = `${count.toLocaleString("en")} ${count === 1 ? "event" : "events"}`;
     byId("count").textContent = walk.ended
       ? count
@@ -120,6 +125,8 @@ export class Look {
       : `${events} loaded, more to come`;
     byId("scanned").textContent = walk.scannedTo && !walk.ended ? scannedText(walk.scannedTo) : "";
     byId("load-more").hidden = walk.ended;
+    const exportAll = (walk, format) => this._exports.start(walk, "audit-trail", format);
+    byId("look-tools").replaceChildren(...toolsFor(walk, "audit-trail", exportAll));
     byId("look-tools").hidden = false;
     byId("look-notices").replaceChildren(...[missingNotice(walk.sources)].filter(Boolean));
   }

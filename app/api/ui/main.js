@@ -1,6 +1,6 @@
 /** Puts the page together: which view an address's fragment means, and what they share. */
 
-import { Problem, ask } from "./api.js";
+import { Problem, ask, askLines } from "./api.js";
 import { Details } from "./details.js";
 import { byId } from "./dom.js";
 import { Key } from "./key.js";
@@ -13,8 +13,9 @@ const key = new Key(() => {
   route();
 });
 const details = new Details((id) => read(`events/${encodeURIComponent(id)}`, [["include", "raw"]]));
-const look = new Look(read, refuse, (event, opener) => details.open(event, opener));
-const tale = new Tale(read, refuse, (event, opener) => details.open(event, opener));
+const readLines = (path, pairs, signal) => askLines(path, pairs, key.value, signal);
+const look = new Look(read, readLines, refuse, (event, opener) => details.open(event, opener));
+const tale = new Tale(read, readLines, refuse, (event, opener) => details.open(event, opener));
 const back = { fragment: "", scroll: 0, focus: null }; // where the reader was in the look
 
 /** Asks the gateway, with the key that there is. */

@@ -1,30 +1,29 @@
 /** The story of one envelope: reads all its events, from the first to the last, and has them shown. */
 
 import { byId, el } from "./dom.js";
+import { Exports } from "./exports.js";
 import { isPartial, missingNotice, othersAreLeft, problemNotice } from "./notices.js";
 import { tell } from "./story.js";
 import { showStory } from "./story-view.js";
-import { toolButtons } from "./tools.js";
+import { toolsFor } from "./tools.js";
 import { Walk } from "./walk.js";
 
 const PAGE = 1_000;
 
 export class Tale {
   /** As `Look`'s. */
-  constructor(read, onKeyProblem, onOpen) {
+  constructor(read, readLines, onKeyProblem, onOpen) {
     this._read = read;
     this._onKeyProblem = onKeyProblem;
     this._onOpen = onOpen;
     this._walk = null;
-    byId("story-tools").append(
-      ...toolButtons(() => this._walk, "envelope"),
-      el("button", { type: "button", click: () => print() }, "Print"),
-    );
+    this._exports = new Exports(byId("story-exports"), (pairs, signal) => readLines("events/export", pairs, signal));
   }
 
   /** `envelope`: its id; `source`: where it is, or null for wherever it may be. */
   async show(envelope, source) {
     this._walk?.stop();
+    this._exports.forget();
     byId("story-title").replaceChildren(el("bdi", {}, envelope));
     await this._begin([["envelope_id", envelope], ["order", "asc"], ...(source ? [["source", source]] : [])]);
   }
@@ -33,6 +32,7 @@ export class Tale {
   forget() {
     this._walk?.stop();
     this._walk = null;
+    this._exports.forget();
     for (const place of ["story-title", "story-body", "story-said"]) byId(place).replaceChildren();
     byId("story-tools").hidden = true;
   }
@@ -59,6 +59,11 @@ export class Tale {
     }
     if (!walk.events.length) return this._say("No source knows an envelope with this id, or it has no events.");
     this._say("");
+    const exportAll = (all, format) => this._exports.start(all, "envelope", format);
+    byId("story-tools").replaceChildren(
+      ...toolsFor(walk, "envelope", exportAll),
+      el("button", { type: "button", click: () => print() }, "Print"),
+    );
     byId("story-tools").hidden = false;
     showStory(tell(walk.events), missingNotice(walk.sources), this._onOpen);
   }

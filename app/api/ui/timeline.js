@@ -25,8 +25,11 @@ export class Timeline {
     );
   }
 
-  /** `span`: [from, to] in milliseconds, to be shown even where nothing happened. */
-  show(events, span) {
+  /** `span`: [from, to] in milliseconds, to be shown even where nothing happened; `whole`: whether these are all. */
+  show(events, span, whole) {
+    byId("timeline-title").textContent = whole
+      ? "Timeline"
+      : `Timeline of the ${events.length.toLocaleString("en")} loaded, not of all`;
     this._events = events;
     this._span = span;
     this._schedule();

@@ -1,37 +1,58 @@
 /** Copy as curl, and download: of whatever is shown, in the look and in a story alike. */
 
-import { curlOf } from "./curl.js";
+import { MOST, curlOf } from "./curl.js";
 import { byId, el } from "./dom.js";
-import { save, toCsv, toNdjson } from "./files.js";
+import { CSV, NDJSON, save } from "./files.js";
 
 /**
- * Buttons for `walk()`, the Walk that is shown. `name`: the beginning of the files' names.
+ * The tools for `walk`, the Walk that is shown. `name`: the beginning of the files' names; `exportAll(walk, format)`: the
+ * reader wants all that its filters select, of which only a part is here.
  */
-export function toolButtons(walk, name) {
-  const file = (write, ending, type) => () => save(write(walk().events), `${name}-${stamp()}.${ending}`, type);
+export function toolsFor(walk, name, exportAll) {
+  const { length } = walk.events;
+  const saveAs = (title) => (format) => save([format.header, format.rows(walk.events)], title, format);
+  const failed = walk.sources.filter(({ status }) => status === "failed").map((source) => source.name);
+  const all = failed.length ? `Download all but ${failed.join(", ")}` : "Download all";
   return [
-    el(
-      "button",
-      { type: "button", click: () => copy(curlOf(walk().pairs, walk().window, walk().events.length)) },
-      "Copy as curl",
-    ),
-    el("button", { type: "button", click: file(toNdjson, "ndjson", "application/x-ndjson") }, "Download NDJSON"),
-    el("button", { type: "button", click: file(toCsv, "csv", "text/csv") }, "Download CSV"),
+    el("button", { type: "button", click: () => copy(walk) }, "Copy as curl"),
+    ...(walk.ended
+      ? [choice("Download all", saveAs(name))]
+      : [
+          length
+            ? choice(`Download these ${length.toLocaleString("en")}`, saveAs(`${name}-part-${length}-events`))
+            : "",
+          choice(all, (format) => exportAll(walk, format)),
+        ]),
   ];
 }
 
-async function copy(command) {
+/** One button a format. */
+function choice(label, onChoose) {
+  return el(
+    "span",
+    { class: "choice" },
+    el("span", { "aria-hidden": "true" }, label),
+    [NDJSON, CSV].map((format) =>
+      el(
+        "button",
+        { type: "button", "aria-label": `${label} as ${format.title}`, click: () => onChoose(format) },
+        format.title,
+      ),
+    ),
+  );
+}
+
+async function copy(walk) {
+  const count = walk.events.length;
+  const command = curlOf(walk.pairs, walk.window, count);
+  const part = !walk.ended || count > MOST ? ` It gives the first ${Math.min(count, MOST).toLocaleString("en")}.` : "";
   byId("command-text").textContent = command;
   try {
     await navigator.clipboard.writeText(command);
-    byId("command-said").textContent = "Copied. Put your API key into the variable GATEWAY_KEY first.";
+    byId("command-said").textContent = `Copied.${part} Put your API key into the variable GATEWAY_KEY first.`;
   } catch {
     // Browsers offer the clipboard over HTTPS and on this machine only.
-    byId("command-said").textContent = "Copy this, and put your API key into the variable GATEWAY_KEY first.";
+    byId("command-said").textContent = `Copy this, and put your API key into the variable GATEWAY_KEY first.${part}`;
   }
   byId("command").showModal();
-}
-
-function stamp() {
-  return new Date().toISOString().slice(0, 19).replaceAll(":", "");
 }
