@@ -25,13 +25,17 @@ def call(request: urllib.request.Request) -> Any:
 
 
 def get(path: str, params: list[tuple[str, str]]) -> Any:
+    if not os.environ.get("GATEWAY_KEY") or not os.environ.get("GATEWAY_URL", "").startswith("http"):
+        sys.exit("set GATEWAY_URL (http://127.0.0.1:8000, say) and GATEWAY_KEY")
     url = f"{os.environ['GATEWAY_URL']}{path}?{urllib.parse.urlencode(params)}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {os.environ['GATEWAY_KEY']}"})
     for left in reversed(range(TRIES)):
         try:
             with call(request) as answer:
                 found = json.load(answer)
-        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: what answers is something else
+            if not isinstance(found, dict) or ("page" if answer.status == 200 else "code") not in found:
+                raise ValueError("what answers is not the gateway")
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no JSON, for one
             sys.exit(f"no answer from {os.environ['GATEWAY_URL']}: {error}")
         if answer.status == 200:
             return found
@@ -40,7 +44,10 @@ def get(path: str, params: list[tuple[str, str]]) -> Any:
         time.sleep(int(answer.headers["Retry-After"]))
 
 
-def main(trail: str, *given: str) -> None:
+def main(trail: str = "", *given: str) -> None:
+    if not trail or trail == "--help":
+        print(__doc__, file=sys.stdout if trail else sys.stderr)
+        sys.exit(0 if trail else 2)
     kept = Path(f"{trail}.cursor")
     start = [("follow", "true"), ("order", "asc"), ("limit", "200")]
     filters = [(name, value) for name, _, value in (one.partition("=") for one in given)]

@@ -7,24 +7,26 @@
 set -eu
 . "$(dirname "$0")/gateway.sh"
 
-what=$1
-shift
+what=${1:-}
+[ "$what" != one ] || [ $# -eq 2 ] || usage "$what"
+[ $# -eq 0 ] || shift
 case $what in
 one)
-  page=$(get "/events/$1")
+  page=$(get id "/events/$1")
   printf '%s\n' "$page" | jq .
   ;;
 count)
-  page=$(get /events/count exact=true "$@")
+  page=$(get value /events/count exact=true "$@")
   printf '%s\n' "$page" | jq .value
   ;;
 all)
-  page=$(get /events limit=200 "$@")
+  page=$(get page /events limit=200 "$@")
   while :; do
     printf '%s\n' "$page" | jq --compact-output '.data[]'
     cursor=$(printf '%s\n' "$page" | jq --raw-output '.page.next_cursor // empty')
     [ -n "$cursor" ] || break
-    page=$(get /events "cursor=$cursor") # which remembers the filters
+    page=$(get page /events "cursor=$cursor") # which remembers the filters
   done
   ;;
+*) usage "$what" ;;
 esac

@@ -5,6 +5,7 @@
 set -eu
 . "$(dirname "$0")/gateway.sh"
 
+case ${1:-} in '' | --help) usage "${1:-}" ;; esac
 trail=$1
 shift
 if [ -e "$trail.cursor" ]; then
@@ -13,7 +14,7 @@ else
   set -- follow=true order=asc limit=200 "$@"
 fi
 while :; do
-  page=$(get /events "$@")
+  page=$(get page /events "$@")
   printf '%s\n' "$page" | jq --compact-output '.data[]' >>"$trail"
   # Replaced in one step: whoever is stopped in between has this page twice, and never misses one.
   printf '%s\n' "$page" | jq --raw-output .page.next_cursor >"$trail.cursor.new"

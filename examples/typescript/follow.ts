@@ -1,16 +1,18 @@
 // Append what is new to a file; a cron job, say. The cursor is kept beside it.
-//
-//   node built/follow.js trail.ndjson since=2026-05-01      # the first time: from there on; later it goes on by itself
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { type Page, filters, get } from "./gateway.js";
+import { type Page, filters, get, usage } from "./gateway.js";
 
-async function main(trail = "trail.ndjson", ...given: string[]): Promise<void> {
+const how = `node built/follow.js trail.ndjson since=2026-05-01
+The first time: from there on; later it goes on by itself.`;
+
+async function main(trail?: string, ...given: string[]): Promise<void> {
+  if (!trail || trail === "--help") usage(how, trail);
   const kept = `${trail}.cursor`;
   let params: [string, string][] = existsSync(kept)
     ? [["cursor", readFileSync(kept, "utf8")]]
     : [["follow", "true"], ["order", "asc"], ["limit", "200"], ...filters(given)];
   for (;;) {
-    const { data, page } = await get<Page>("/events", params);
+    const { data, page } = await get<Page>("page", "/events", params);
     appendFileSync(trail, data.map((event) => `${JSON.stringify(event)}\n`).join(""));
     // Replaced in one step: whoever is stopped in between has this page twice, and never misses one.
     const cursor = page.next_cursor ?? ""; // which a follower always gets

@@ -16,16 +16,34 @@ function fail(sentence: string): never {
   process.exit(1);
 }
 
-async function call(url: string, authorization: string): Promise<{ answer: Response; body: unknown }> {
-  const answer = await fetch(url, { headers: { Authorization: authorization } });
-  return { answer, body: await answer.json() };
+export function usage(text: string, given?: string): never {
+  if (given !== "--help") {
+    console.error(text);
+    process.exit(2);
+  }
+  console.log(text);
+  process.exit(0);
 }
 
-export async function get<Answer>(path: string, params: [string, string][] = []): Promise<Answer> {
+// Such as `| head`, which has what it wants; the shell's own status for it.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 141 : 1));
+
+async function call(url: string, authorization: string, member: string): Promise<{ answer: Response; body: unknown }> {
+  const answer = await fetch(url, { headers: { Authorization: authorization } });
+  const body: unknown = await answer.json();
+  if (typeof body !== "object" || body === null || !((answer.ok ? member : "code") in body)) {
+    throw new Error("what answers is not the gateway");
+  }
+  return { answer, body };
+}
+
+// `member`: what the answer has where it is the gateway that answers.
+export async function get<Answer>(member: string, path: string, params: [string, string][] = []): Promise<Answer> {
   const { GATEWAY_URL, GATEWAY_KEY } = process.env;
+  if (!GATEWAY_URL || !GATEWAY_KEY) fail("set GATEWAY_URL (http://127.0.0.1:8000, say) and GATEWAY_KEY");
   const url = `${GATEWAY_URL}${path}?${new URLSearchParams(params)}`;
   for (let left = tries - 1; ; left--) {
-    const { answer, body } = await call(url, `Bearer ${GATEWAY_KEY}`).catch((error: Error) =>
+    const { answer, body } = await call(url, `Bearer ${GATEWAY_KEY}`, member).catch((error: Error) =>
       fail(`no answer from ${GATEWAY_URL}: ${error.cause ?? error}`),
     );
     if (answer.ok) return body as Answer;

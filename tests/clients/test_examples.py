@@ -176,20 +176,67 @@ def test_a_gateway_that_does_not_answer_is_named(program: Program, tmp_path: Pat
 
 
 BROKEN_OFF = b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"data": ['
+PAGE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
+LIST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+OF_ANOTHER = b'HTTP/1.1 404 Not Found\r\nContent-Length: 22\r\n\r\n{"detail":"Not Found"}'
 # Not a 502, which curl would try again for 15 s.
 OF_A_PROXY = b"HTTP/1.1 404 Not Found\r\nContent-Length: 18\r\n\r\n<h1>Not Found</h1>"
 
 
-@pytest.mark.parametrize("answer", [BROKEN_OFF, OF_A_PROXY], ids=["broken off", "a proxy's"])
+@pytest.mark.parametrize(
+    "answer",
+    [BROKEN_OFF, OF_A_PROXY, PAGE, LIST, OF_ANOTHER],
+    ids=["broken off", "a proxy's", "another's", "a list", "another's error"],
+)
 def test_an_answer_that_is_no_page_is_named(program: Program, answer: bytes, tmp_path: Path) -> None:
     """Nothing of it is printed or kept."""
     with always_answering(answer) as url:
-        for command, arguments in ((program.events, ["all"]), (program.follow, ["trail.ndjson"])):
+        for command, arguments in (
+            (program.events, ["all"]),
+            (program.events, ["count"]),
+            (program.events, ["one", "an-id"]),
+            (program.follow, ["trail.ndjson"]),
+        ):
             done = program.run(command, *arguments, url=url, cwd=tmp_path)
             assert (done.returncode, done.stdout) == (1, ""), done.stderr
             (sentence,) = done.stderr.splitlines()
             assert sentence.startswith(f"no answer from {url}")
     assert not list(tmp_path.iterdir())
+
+
+def test_how_to_call_it_is_said(program: Program, tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9"  # where nobody is asked
+    for command, example in ((program.events, "type=notification.failed"), (program.follow, "trail.ndjson since=")):
+        helped = program.run(command, "--help", url=url, cwd=tmp_path)
+        assert (helped.returncode, helped.stderr) == (0, "")
+        assert example in helped.stdout
+        nothing = program.run(command, url=url, cwd=tmp_path)
+        assert (nothing.returncode, nothing.stdout, nothing.stderr) == (2, "", helped.stdout)
+    for arguments in (["al"], ["one"], ["one", "an-id", "another"]):
+        done = program.run(program.events, *arguments, url=url, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "notification.failed" in done.stderr
+
+
+def test_a_missing_setting_is_named(program: Program, tmp_path: Path) -> None:
+    for settings in ({"url": ""}, {"url": "http://127.0.0.1:9", "key": ""}):
+        for command, arguments in ((program.events, ["all"]), (program.follow, ["trail.ndjson"])):
+            done = program.run(command, *arguments, cwd=tmp_path, **settings)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == "set GATEWAY_URL (http://127.0.0.1:8000, say) and GATEWAY_KEY\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_who_has_enough_ends_it_quietly(program: Program, stage: Stage) -> None:
+    with subprocess.Popen(
+        [*program.events, "all", *window(stage)],
+        env=environment({"GATEWAY_URL": stage.url, "GATEWAY_KEY": KEY}), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(60)) == (b"", 141)
 
 
 @contextmanager
@@ -296,4 +343,4 @@ def test_each_is_short() -> None:
     for folder in ("python", "typescript", "shell"):
         for file in (EXAMPLES / folder).iterdir():
             if file.suffix in (".py", ".ts", ".sh"):
-                assert len(file.read_text().splitlines()) <= 65, file
+                assert len(file.read_text().splitlines()) <= 80, file
