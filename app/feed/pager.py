@@ -188,10 +188,13 @@ class Pager:
         first no more than the stream's likely share of the page, for what is left over is read again."""
         missing = max(1, self._merge.missing)
         if first and len(self._readings) > 1:
-            share = self._usual.get(_name(reading), -1) if reading.old is None else reading.old.share
-            if share >= 0:
-                return min(missing, missing * share * 9 // 8000 + _SPARE)
-            return min(missing, max(_UNKNOWN_SHARE, missing // len(self._readings)))
+            if reading.old is not None and reading.old.share >= 0:
+                return min(missing, missing * reading.old.share * 9 // 8000 + _SPARE)
+            share = missing // len(self._readings)
+            if (usual := self._usual.get(_name(reading))) is not None:
+                # In whole eighths: that equal questions be equal calls, which may be kept.
+                share = (usual // 125 + 1) * missing // 8
+            return min(missing, max(_UNKNOWN_SHARE, share))
         if not self._filters or not reading.seen:
             return missing
         return min(_MAX_WANT, missing * (reading.seen + 1) // (reading.kept + 1))

@@ -52,12 +52,13 @@ class Loader(msgspec.Struct):
         """How many processes the range selects. Raises SourceError."""
         return await self.client.total(within, self.filters, self.spent, self.observed)
 
-    async def attempt(self, within: DateRange, take: int, expected: int | None) -> list[Process] | TooMany:
-        """One answer if it is complete. `expected` is a count made just before, or None. Raises SourceError."""
+    async def attempt(self, within: DateRange, take: int) -> list[Process] | TooMany:
+        """One answer if it is complete. Raises SourceError."""
         page, take = await self._take(within, take + _MARGIN)
-        if page.length < take and (page.length == expected or page.length < self.facts.honoured):
+        if page.length < take and page.length < self.facts.honoured:
             return self._keep(page)
         self.facts.answered(page.length)
+        # Counted behind the answer: with one that joined meanwhile, a count made before may be what it was cut off at.
         total = await self.count(within)
         if page.length >= total:
             return self._keep(page)
@@ -71,7 +72,7 @@ class Loader(msgspec.Struct):
         if total == 0:
             return []
         if total <= self.most:
-            found = await self.attempt(within, total, total)
+            found = await self.attempt(within, total)
             if not isinstance(found, TooMany):
                 return found
         if self.facts.splittable and within.end - within.start > SECOND:

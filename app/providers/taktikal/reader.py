@@ -111,7 +111,7 @@ class WindowReader:
         else:
             window = self._next(self._sizer.width(target))
         within = DateRange.around(window.start, window.end)
-        found = await self._loader.attempt(within, 4 * target if expected is None else expected, expected)
+        found = await self._loader.attempt(within, 4 * target if expected is None else expected)
         if isinstance(found, TooMany):
             if window.width > SECOND and not self._measure:
                 # The density is another than it was: look before loading so much again.

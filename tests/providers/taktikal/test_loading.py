@@ -59,11 +59,29 @@ async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects:
 async def test_an_answer_that_was_cut_off_is_not_believed() -> None:
     emulator = company(30, max_take=12)
     found = loader(emulator)
-    answer = await found.attempt(WHOLE, 100, None)
+    answer = await found.attempt(WHOLE, 100)
     assert isinstance(answer, TooMany)
     assert answer.total == 30
     assert found.facts.cap == 12
     assert found.most == 12
+
+
+@pytest.mark.parametrize("selects", ["activity", None])
+async def test_one_that_joins_between_the_count_and_the_answer_hides_no_other(
+    selects: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The count was the very number at which the server, as nobody knows yet, cuts answers off."""
+    emulator, send, late = company(12, max_take=12), TaktikalClient.activity, iter(["sp900"])
+
+    async def activity(client: TaktikalClient, *args: Any, **options: Any) -> ActivityPage:
+        for key in late:
+            emulator.history.add_process(Process(key))
+            emulator.history.append(key, "Reminder", at=(BASE + 5_000_000) * 10)
+        return await send(client, *args, **options)
+
+    monkeypatch.setattr(TaktikalClient, "activity", activity)
+    found = keys(await loader(emulator, selects).everything(WHOLE))
+    assert {f"sp{number:03d}" for number in range(12)} <= set(found)
 
 
 @pytest.mark.parametrize("cap", [1, 20, 40])
@@ -88,10 +106,10 @@ async def test_who_refuses_to_give_one_is_a_failure() -> None:
 async def test_a_short_answer_costs_one_call_once_a_longer_one_was_seen() -> None:
     emulator = company(30)
     found = loader(emulator)
-    assert len(keys(await found.attempt(WHOLE, 100, None))) == 30
+    assert len(keys(await found.attempt(WHOLE, 100))) == 30
     before = emulator.calls.total
     narrow = DateRange.around(BASE - 10 * inside.DAY, BASE - 9 * inside.DAY)
-    assert keys(await found.attempt(narrow, 100, None)) == []
+    assert keys(await found.attempt(narrow, 100)) == []
     assert emulator.calls.total - before == 1
 
 
