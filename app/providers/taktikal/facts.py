@@ -10,23 +10,25 @@ from app.providers.learnt import Learnt
 
 Selection = Literal["activity", "creation"]
 
-_AGAIN = 600 * SECOND
+_AGAIN = 600 * SECOND  #: after which what may have been an accident is tried again
 
 
 class Facts:
     """`selects`: what a date range selects; `whole`: whether a returned process holds its whole log. None: not known,
     so the way that is right in either case is taken.
 
-    `honoured`: the longest answer seen, so a server that cuts answers off cuts at no less; `cap`: where it was seen to
-    cut, or half of what it refused to give. `clock` gives µs since the epoch.
+    `honoured`: the longest answer seen, so a server that cuts answers off cuts at no less. `clock` gives µs since the
+    epoch.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.selects: Selection | None = None
         self.whole: bool | None = None
         self.honoured = 0
-        self.cap: int | None = None
         self.learnt = Learnt(clock)
+        self._refused: int | None = None
+        self._cut: tuple[int, int] | None = None  # the last answer that was cut off: its length, and when
+        self._cuts_at: tuple[int, int] | None = None  # where the server cuts, and until when that is believed
         self._looked_at: int | None = None
         self._looked_into = 0
         self._clock = clock
@@ -68,18 +70,33 @@ class Facts:
             self.learnt.note("longest_answer", length, "the processes in one answer")
 
     def cut(self, length: int) -> None:
-        """An answer was cut off at so many processes, fewer than were asked for."""
-        self.cap = length if self.cap is None else min(self.cap, length)
-        self.learnt.note("take_cap", self.cap, "an answer shorter than both Take and the total of the same range")
+        """An answer was cut off at so many processes, fewer than were asked for. One alone may be inconsistent, and
+        would make every page cost a hundred calls: two within _AGAIN are believed, and only for as long; then one more
+        of the same length."""
+        now = self._clock()
+        self.honoured = min(self.honoured, length)
+        again = self._cuts_at is not None and self._cuts_at[0] == length
+        if self._cut is not None and (again or now - self._cut[1] <= _AGAIN):
+            self._cuts_at = max(length, self._cut[0]), now + _AGAIN
+            how = "two answers shorter than both Take and the total of the same range"
+            self.learnt.note("take_cap", self.cap, how)
+        self._cut = length, now
 
     def refuse(self, take: int) -> None:
         """More than one were asked for, and that was refused for being too many."""
-        self.cap = take // 2 if self.cap is None else min(self.cap, take // 2)
+        self._refused = take // 2 if self._refused is None else min(self._refused, take // 2)
         self.learnt.note("take_cap", self.cap, f"half of {take}, which was refused as too large a Take")
+
+    @property
+    def cap(self) -> int | None:
+        """Where the provider is seen to cut answers off, or half of what it refused to give; None where it is not."""
+        cut = None if self._cuts_at is None or self._clock() > self._cuts_at[1] else self._cuts_at[0]
+        return min((cap for cap in (cut, self._refused) if cap is not None), default=None)
 
     def at_most(self, take: int) -> int:
         """As many, or as the provider is known to give at a time."""
-        return take if self.cap is None else min(take, self.cap)
+        cap = self.cap
+        return take if cap is None else min(take, cap)
 
     def describe(self) -> list[dict[str, Any]]:
         return self.learnt.describe()

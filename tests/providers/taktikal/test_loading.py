@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from app.domain.errors import SourceFailed
+from app.domain.times import SECOND
 from app.providers.base import Spent
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
 from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
@@ -59,11 +60,37 @@ async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects:
 async def test_an_answer_that_was_cut_off_is_not_believed() -> None:
     emulator = company(30, max_take=12)
     found = loader(emulator)
-    answer = await found.attempt(WHOLE, 100)
-    assert isinstance(answer, TooMany)
-    assert answer.total == 30
-    assert found.facts.cap == 12
+    for cap in (None, 12):  # one answer alone may be inconsistent
+        answer = await found.attempt(WHOLE, 100)
+        assert isinstance(answer, TooMany)
+        assert answer.total == 30
+        assert found.facts.cap == cap
     assert found.most == 12
+
+
+async def test_one_inconsistent_answer_teaches_nothing_and_two_only_for_minutes() -> None:
+    """Found here: after one answer of one process, every page asked for one at a time until a restart."""
+    emulator, now = company(30), inside.NOW_MICROS
+    facts = Facts(lambda: now)
+    facts.set("activity", True)
+    found = Loader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, Spent())
+    for most in (10_000, 1):
+        emulator.faults.answer(200, body=b'[{"processKey": "sp000"}]', path="/signing/activity")
+        assert isinstance(await found.attempt(WHOLE, 30), TooMany)
+        assert found.most == most
+    assert len(await found.everything(WHOLE)) == 30
+    now += 11 * 60 * SECOND
+    emulator.calls.reset()
+    assert len(await found.everything(WHOLE)) == 30
+    assert emulator.calls.total <= 3
+
+
+async def test_where_answers_were_cut_off_bounds_what_is_believed_without_a_count() -> None:
+    """A server may begin to cut at less than it once honoured."""
+    found = loader(company(30, max_take=12))
+    found.facts.answered(100)
+    found.facts.cut(12)
+    assert isinstance(await found.attempt(WHOLE, 100), TooMany)
 
 
 @pytest.mark.parametrize("selects", ["activity", None])
