@@ -74,6 +74,14 @@ async def test_a_setting_overrides_what_would_be_found() -> None:
         assert "trimmed" in found["logs"].found
 
 
+@pytest.mark.parametrize("setting", ["creation", "activity"])
+async def test_logs_are_looked_for_where_what_ranges_select_is_set(setting: Any) -> None:
+    async with world(taktikal=TaktikalOptions(events=500, range_selects=setting)) as one:
+        found = await findings(one.gateway(TAKTIKAL_RANGE_SELECTS=setting).sources["taktikal"])
+        assert "set by the operator" in found["date range"].found
+        assert (found["logs"].state, found["logs"].found) == ("ok", "come whole")
+
+
 async def test_a_category_that_the_key_may_not_read() -> None:
     async with world(subnoto=SubnotoOptions(events=300, permissions=frozenset({"envelope"}))) as one:
         found = await findings(one.gateway().sources["subnoto"])

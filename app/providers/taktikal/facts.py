@@ -29,6 +29,7 @@ class Facts:
         self._refused: int | None = None
         self._cut: tuple[int, int] | None = None  # the last answer that was cut off: its length, and when
         self._cuts_at: tuple[int, int] | None = None  # where the server cuts, and until when that is believed
+        self._given: set[str] = set()
         self._looked_at: int | None = None
         self._looked_into = 0
         self._clock = clock
@@ -40,27 +41,33 @@ class Facts:
         return self.selects == "activity" or self.whole is True
 
     def wants_looking(self, width: int) -> bool:
-        """Whether to look for what ranges select: never found, and not looked for lately in a range of `width` µs."""
-        if self.selects is not None:
+        """Whether to look for what ranges select, and for whether logs come whole where that matters: never found, and
+        not looked for lately in a range of `width` µs."""
+        if self.selects == "activity" or (self.selects is not None and self.whole is not None):
             return False
         return self._looked_at is None or width > self._looked_into or self._clock() - self._looked_at > _AGAIN
 
     def found(self, selects: Selection | None, whole: bool | None, width: int, how: str) -> None:
-        """What was found in a range of `width` µs; None where the evidence says nothing."""
+        """What was found in a range of `width` µs; None where the evidence says nothing. It never replaces what the
+        operator set."""
         self._looked_at, self._looked_into = self._clock(), width
-        self.selects = selects
-        if whole is not None:
-            self.whole = whole
-        self.learnt.note("range_selects", selects or "unknown", how)
-        self.learnt.note("logs", {True: "whole", False: "trimmed", None: "unknown"}[self.whole], how)
+        if "range_selects" not in self._given:
+            self.selects = selects
+            self.learnt.note("range_selects", selects or "unknown", how)
+        if "logs" not in self._given:
+            if whole is not None:
+                self.whole = whole
+            self.learnt.note("logs", {True: "whole", False: "trimmed", None: "unknown"}[self.whole], how)
 
     def set(self, selects: Selection | None, whole: bool | None) -> None:
-        """What the operator's settings say."""
+        """What the operator's settings say; None where they leave it to be found out."""
         if selects is not None:
             self.selects = selects
+            self._given.add("range_selects")
             self.learnt.note("range_selects", selects, "set by the operator")
         if whole is not None:
             self.whole = whole
+            self._given.add("logs")
             self.learnt.note("logs", "whole" if whole else "trimmed", "set by the operator")
 
     def answered(self, length: int) -> None:

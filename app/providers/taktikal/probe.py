@@ -23,7 +23,7 @@ async def probe(client: TaktikalClient, facts: Facts, spent: Spent, now: int, ma
         return [Finding.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
     findings = [Finding("credentials", "ok", f"accepted; {total} signing processes in {within_days(within)} days")]
     try:
-        if facts.selects is None:
+        if facts.selects is None or facts.whole is None:
             await calibrate(client, within, facts, spent)
         findings.append(_ranges(facts, max_age))
         findings.append(_logs(facts))

@@ -11,7 +11,7 @@ from app.providers.base import Spent
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import DateRange, TaktikalClient
 from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
-from app.providers.taktikal.facts import Facts
+from app.providers.taktikal.facts import Facts, Selection
 from tests.providers import inside
 
 pytestmark = pytest.mark.anyio
@@ -19,8 +19,10 @@ WITHIN = DateRange.around(inside.NOW_MICROS - 60 * inside.DAY, inside.NOW_MICROS
 BASE = inside.NOW_MICROS - 20 * inside.DAY
 
 
-async def found_out(emulator: Emulator) -> Facts:
+async def found_out(emulator: Emulator, selects: Selection | None = None, whole: bool | None = None) -> Facts:
+    """`selects`, `whole`: what the operator set."""
     facts = Facts(lambda: inside.NOW_MICROS)
+    facts.set(selects, whole)
     await calibrate(TaktikalClient(inside.taktikal(emulator)), WITHIN, facts, Spent())
     assert emulator.calls.total <= 8
     assert emulator.calls.refused == []
@@ -75,3 +77,22 @@ async def test_without_evidence_nothing_is_concluded(moments: list[int]) -> None
 async def test_what_was_found_is_not_looked_for_again() -> None:
     facts = await found_out(Emulator(EmulatorOptions(events=300, days=30), clock=lambda: inside.NOW))
     assert not facts.wants_looking(10**18)
+
+
+@pytest.mark.parametrize(("selects", "whole"), [("creation", False), ("creation", None), (None, False)])
+async def test_what_was_set_is_never_replaced_and_the_other_is_found(
+    selects: Selection | None, whole: bool | None
+) -> None:
+    """Found here: trimmed logs were overruled; where ranges were set, logs were never looked for."""
+    width = WITHIN.end - WITHIN.start
+    facts = Facts(lambda: inside.NOW_MICROS)
+    facts.set(selects, whole)
+    assert facts.wants_looking(width) == (selects is None or whole is None)
+    emulator = Emulator(EmulatorOptions(events=300, days=30), clock=lambda: inside.NOW)
+    facts = await found_out(emulator, selects, whole)
+    assert facts.selects == (selects or "activity")
+    assert facts.whole == (whole is None)
+    assert not facts.wants_looking(width)
+    learnt = {fact["name"]: (fact["value"], fact["how"] == "set by the operator") for fact in facts.describe()}
+    assert learnt["range_selects"] == (facts.selects, selects is not None)
+    assert learnt["logs"] == ("whole" if facts.whole else "trimmed", whole is not None)

@@ -83,6 +83,8 @@ async def test_one_inconsistent_answer_teaches_nothing_and_two_only_for_minutes(
     emulator.calls.reset()
     assert len(await found.everything(WHOLE)) == 30
     assert emulator.calls.total <= 3
+    facts.cut(1)
+    assert facts.cap == 1, "what was believed before, and is seen again"
 
 
 async def test_where_answers_were_cut_off_bounds_what_is_believed_without_a_count() -> None:
