@@ -242,8 +242,10 @@ def test_taktikal(entries: list[tuple[int, int, str, int]], options: dict[str, A
         """The same events' ids, from whole logs: what `GET /events/{event_id}` looks at."""
         found: set[str] = set()
         for number in range(5):
-            loader = Loader(client, Filters().with_process(f"sp{number}"), facts, Spent())
-            records = [record for process in await loader.one() for record in records_of("s", process)[0]]
+            loader = Loader(client, Filters(), facts, Spent())
+            records = [
+                record for process in await loader.named([f"sp{number}"]) for record in records_of("s", process)[0]
+            ]
             found |= {record.event().id for record in records if since <= record.key[0] < until}
         return found
 

@@ -8,6 +8,7 @@ where `/total` for the same range agrees, or where it is shorter than both what 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -83,10 +84,19 @@ class Loader(msgspec.Struct):
             return _joined(first, second, middle)
         return await self._by_skipping(within, total)
 
-    async def one(self) -> list[Process]:
-        """The process that the filters name, with all of its log. Raises SourceError."""
-        page, _ = await self._take(WHOLE, _MARGIN)
-        return self._keep(page)
+    async def named(self, keys: Sequence[str], within: DateRange = WHOLE) -> list[Process]:
+        """The processes that go by these keys, each with all of its log. Raises SourceError."""
+        answers = await together(self._one(key)._take(within, _MARGIN) for key in keys)
+        return self._keep(*(page for page, _ in answers))
+
+    async def count_of(self, keys: Sequence[str], within: DateRange) -> int:
+        """How many processes that go by these keys the range selects. Raises SourceError."""
+        if len(keys) == 1:
+            return await self._one(keys[0]).count(within)
+        return len(await self.named(keys, within))
+
+    def _one(self, key: str) -> Loader:
+        return msgspec.structs.replace(self, filters=self.filters.with_process(key))
 
     async def _by_skipping(self, within: DateRange, total: int) -> list[Process]:
         """Page after page until as many different processes came as there are. Where the order holds still one pass
@@ -140,10 +150,13 @@ class Loader(msgspec.Struct):
             self.facts.refuse(take)
             raise
 
-    def _keep(self, page: ActivityPage) -> list[Process]:
-        self.facts.answered(page.length)
-        self.bad += page.bad
-        return list(merge_processes([page.processes]))
+    def _keep(self, *pages: ActivityPage) -> list[Process]:
+        unreadable: Counter[str] = Counter()
+        for page in pages:
+            self.facts.answered(page.length)
+            unreadable |= page.unreadable
+        self.bad += unreadable.total()
+        return list(merge_processes(page.processes for page in pages))
 
 
 def _joined(first: list[Process], second: list[Process], middle: int) -> list[Process]:

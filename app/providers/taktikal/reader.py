@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter, gt, lt
 
 from app.domain.order import Position, first_time
@@ -39,14 +39,15 @@ class _Collector:
 
 
 class ProcessReader:
-    """All events of one process: one call, and a key beside which dates need no trust."""
+    """All events of one process, by each key that it may go by: a call for each, and beside a key dates need no
+    trust. Two processes, where the server tells the keys apart."""
 
-    def __init__(self, source: str, span: Span, loader: Loader) -> None:
-        self._span, self._loader = span, loader
+    def __init__(self, source: str, span: Span, loader: Loader, keys: Sequence[str]) -> None:
+        self._span, self._loader, self._keys = span, loader, keys
         self._collector = _Collector(source, span, loader)
 
     async def read(self, want: int, max_calls: int) -> Batch:
-        processes = await self._loader.one()
+        processes = await self._loader.named(self._keys)
         window = Window(self._span.since, self._span.until)
         records = self._collector.records(processes, window)
         through = window.end if self._span.query.ascending else window.start

@@ -586,3 +586,11 @@ async def test_the_call_log() -> None:
 async def test_the_date_is_the_clocks() -> None:
     answer = await get(emulator(events=1), ALWAYS)
     assert answer.headers.get_list("date") == ["Wed, 20 May 2026 15:00:00 GMT"]
+
+
+@pytest.mark.parametrize(("key_case", "found"), [("ignored", ["SPx"]), ("honoured", [])])
+async def test_a_process_key_in_another_letter_case(key_case: Any, found: list[str]) -> None:
+    server = emulator(key_case=key_case, processes=[given("SPx", MAY)])
+    assert keys(await processes(server, ProcessKey="spX ")) == found
+    assert await total(server, ProcessKey="spX ") == len(found)
+    assert keys(await processes(server, ProcessKey="SPx")) == ["SPx"]

@@ -141,9 +141,9 @@ async def test_unreadable_entries_are_counted_and_the_rest_is_read() -> None:
 async def test_one_process_by_its_key() -> None:
     emulator = emulator_of(BASE, BASE + 1, BASE + 2, key_dates="honoured", logs="trimmed")
     client = TaktikalClient(inside.taktikal(emulator))
-    loader = Loader(client, Filters().with_process("sp001"), Facts(lambda: 0), Spent())
+    loader = Loader(client, Filters(), Facts(lambda: 0), Spent())
     span = Span(Query(), BASE, BASE + 2, (BASE + 2,))
-    batch = await ProcessReader("s", span, loader).read(1, 1)
+    batch = await ProcessReader("s", span, loader, ["sp001"]).read(1, 1)
     assert [record.key[0] for record in batch.records] == [BASE + 1]
     assert batch.ended
     assert batch.as_of == inside.NOW_MICROS

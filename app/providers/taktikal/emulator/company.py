@@ -62,7 +62,8 @@ class Company:
 
     def number_of(self, process_key: str) -> int | None:
         """The number behind one of our keys; None for any other text. Keys are compared exactly."""
-        return self._processes.number(process_key[2:]) if process_key.startswith("sp") else None
+        number = self._processes.number(process_key[2:])
+        return number if number is not None and self.process_key(number) == process_key else None
 
     def process(self, number: int, life: Life, created: int) -> Process:
         """A process without its log. `created`: the tick of its first entry."""

@@ -151,10 +151,18 @@ class History:
             self.store.settle()
 
     def ordinal_of(self, process_key: str) -> int | None:
-        """The ordinal of a visible process, or None."""
+        """The ordinal of a visible process by its own key, or None."""
         number = self.company.number_of(process_key)
         ordinal = self._ordinals.get(process_key if number is None else number)
         return ordinal if ordinal is not None and self.store.holds(ordinal) else None
+
+    def ordinals_of(self, process_key: str) -> set[int]:
+        """The ordinals of the visible processes that go by a key: one at the most where letter case counts."""
+        keys = [process_key]
+        if self._options.key_case == "ignored":
+            wanted = process_key.rstrip().lower()
+            keys = [wanted, *(key for key in self._given if key.lower() == wanted)]
+        return {ordinal for key in keys if (ordinal := self.ordinal_of(key)) is not None}
 
     def process(self, ordinal: int) -> Process:
         """A process without its log."""

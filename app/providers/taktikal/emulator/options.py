@@ -24,7 +24,8 @@ class EmulatorOptions:
     `EndDate=2024-01-31` means its first instant or its whole day; `naive_offset_minutes`: the server's offset
     from UTC for dates without one; `query_precision`: `seconds` cuts the range's ends down to seconds;
     `max_take`: the largest `Take`; a larger one is silently `cut`, or `refused`, by `take_beyond`; `key_dates`:
-    whether dates are looked at beside a `ProcessKey`.
+    whether dates are looked at beside a `ProcessKey`; `key_case`: whether a `ProcessKey` in another letter case, or
+    with blanks behind it, is another (SQL Server's default collation ignores both).
     """
 
     seed: int = 1
@@ -52,3 +53,4 @@ class EmulatorOptions:
     max_take: int | None = None
     take_beyond: Literal["cut", "refused"] = "cut"
     key_dates: Literal["honoured", "ignored"] = "honoured"
+    key_case: Literal["honoured", "ignored"] = "ignored"

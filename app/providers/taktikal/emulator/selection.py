@@ -58,15 +58,18 @@ class Selector:
             if self._options.range_selects == "creation":
                 return store.created_between(query.start, query.end)
             return store.active(query.start, query.end)
-        ordinal = self._history.ordinal_of(query.process_key)
-        if ordinal is None:
-            return set()
+        return {
+            ordinal
+            for ordinal in self._history.ordinals_of(query.process_key)
+            if self.ignores_dates(query) or any(query.start <= moment < query.end for moment in self._moments(ordinal))
+        }
+
+    def _moments(self, ordinal: int) -> list[int]:
+        """The ticks of which a range must hold one for a process to be selected."""
+        store = self._history.store
         if self._options.range_selects == "creation":
-            moments = [store.created[ordinal]]
-        else:
-            moments = [store.ticks[sequence] for sequence in store.sequences(ordinal)]
-        inside = any(query.start <= moment < query.end for moment in moments)
-        return {ordinal} if inside or self.ignores_dates(query) else set()
+            return [store.created[ordinal]]
+        return [store.ticks[sequence] for sequence in store.sequences(ordinal)]
 
     def _matches(self, ordinal: int, query: Query) -> bool:
         facts = self._facts.get(ordinal) or self._remember(ordinal)
