@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
@@ -98,11 +99,13 @@ class Cost(msgspec.Struct):
 
 
 class Seen(msgspec.Struct):
-    """Up to when the answers that were read told of the provider, at the latest: on the clock of `time.monotonic`, and
-    on the one that all replicas share. Minus infinity: none was read; infinity: it cannot be said on that clock."""
+    """What a reader was told. `here`, `shared`: up to when the answers told of the provider, at the latest, on the
+    clock of `time.monotonic` and on the one that all replicas share. Minus infinity: none was read; infinity: it cannot
+    be said on that clock."""
 
     here: float = -math.inf
     shared: float = -math.inf
+    asked: Counter[bytes] = msgspec.field(default_factory=Counter)  #: how often each call was
 
 
 class Spent(msgspec.Struct, eq=False):

@@ -81,6 +81,9 @@ class KeptAnswers:
             self._observer.on_kept(self._name, False)
             return await ask()
 
+        # A count that is made again behind an answer is another question: it must not take the first one's place.
+        spent.seen.asked[call] += 1
+        call += spent.seen.asked[call].to_bytes(4)
         seen = msgspec.structs.replace(spent.seen)
         # Calls made side by side are all judged by what was seen before the first of them.
         await asyncio.sleep(0)

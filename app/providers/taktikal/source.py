@@ -140,8 +140,10 @@ class TaktikalSource:
         else:
             await self._find_out(DateRange.around(since - self._max_age, until), spent)
             counts = [await self._client.total(within, filters, spent, observed)]
-        # A range that selects by creation counts the envelopes created in the window, not those with events in it.
-        relation: Relation = "eq" if self._facts.selects == "activity" else "estimate"
+        # A range that selects by creation counts the envelopes created in the window, not those with events in it; and
+        # whether dates mean anything beside a key, the vendor does not say.
+        certain = self._facts.selects == "activity" and not (query.envelope_id and since > 0)
+        relation: Relation = "eq" if certain else "estimate"
         return Total(sum(counts), "envelopes", relation, observed.as_of)
 
     async def find(self, locator: bytes, spent: Spent) -> Sequence[TaktikalRecord]:
