@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from app.cli.client import Client, Page, Pairs, Problem, connected
-from app.cli.failures import FAILED, USAGE, Failure, complain, flag, source_warnings
+from app.cli.failures import FAILED, USAGE, Failure, complain, flag, source_warnings, without_failed
 from app.cli.flags import Filters, to_send
 from app.cli.lines import Lines, lines_of
 from app.cli.resumable import Mark, ResumableFile
@@ -66,12 +66,18 @@ def export_events(export: Export) -> int:
 
 def _to_standard_output(export: Export, lines: Lines) -> int:
     pairs, failed, known, events = _pairs(export), False, set[str](), 0
-    with connected(export.config) as client, _progress(client, pairs, None) as progress:
-        for number, page in enumerate(walk(client, pairs)):
-            failed = source_warnings(page.sources, known) or failed
-            write_bytes((b"" if number else lines.header) + lines.of(page.events))
-            events += len(page.events)
-            progress.show(events, page)
+    pages = 0
+    try:
+        with connected(export.config) as client, _progress(client, pairs, None) as progress:
+            for pages, page in enumerate(walk(client, pairs), start=1):
+                failed = source_warnings(page.sources, known) or failed
+                write_bytes((lines.header if pages == 1 else b"") + lines.of(page.events))
+                events += len(page.events)
+                progress.show(events, page)
+    except Problem as problem:
+        if not pages or not export.partial or not problem.sources:
+            raise
+        raise without_failed(problem) from None
     return FAILED if failed else 0
 
 
@@ -131,7 +137,7 @@ def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Mark, clie
             complain(f"stopped after {mark.events:,} events; the same command goes on from there")
         raise
     except Problem as problem:
-        raise _with_remedy(problem, file, mark, begun) from None
+        raise _with_remedy(problem, export, file, mark, begun) from None
     except OSError as error:
         raise Failure(
             f"{file.path} cannot be written ({error.strerror}); the same command goes on when that is mended"
@@ -141,13 +147,15 @@ def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Mark, clie
     return FAILED if failed else 0
 
 
-def _with_remedy(problem: Problem, file: ResumableFile, mark: Mark, begun: bool) -> Exception:
+def _with_remedy(problem: Problem, export: Export, file: ResumableFile, mark: Mark, begun: bool) -> Exception:
     if problem.code == "invalid_cursor" and not begun:
         return Failure(
             f"the gateway does not know the place that {file.mark_path} holds (its GATEWAY_CURSOR_SECRET may have"
             " changed); begin anew with --force",
             USAGE,
         )
+    if begun and export.partial and problem.sources:
+        return without_failed(problem, f"and the same command goes on behind these {mark.events:,} events")
     if begun:
         complain(f"broken off after {mark.events:,} events; the same command goes on from there")
     return problem

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -67,10 +68,15 @@ def sentence(problem: Problem, *, partial_helps: bool = False) -> str:
     what = "; ".join(map(_source, problem.sources)) or problem.detail
     remedy = _REMEDIES.get(problem.code, "")
     if problem.retry_after is not None and "later" in remedy:
-        remedy = remedy.replace("later", f"in {problem.retry_after:g} s")
+        remedy = remedy.replace("later", f"in {math.ceil(problem.retry_after)} s")
     if problem.sources and partial_helps:
         remedy += ", or see what the other sources have with --partial"
     return f"{what.rstrip('.')}; {remedy}" if remedy else what
+
+
+def without_failed(problem: Problem, how: str = "or export to a file, which can be gone on with") -> Failure:
+    """How a walk with `partial` ends of which only sources that fail have more. `how`: to get that, too."""
+    return Failure(f"no other source has more: {sentence(problem)}, {how}")
 
 
 def _source(source: Json) -> str:

@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from app.cli.client import Client, Json, connected
-from app.cli.failures import FAILED, complain, source_warnings
+from app.cli.client import Client, Json, Problem, connected
+from app.cli.failures import FAILED, complain, source_warnings, without_failed
 from app.cli.flags import Filters, to_send
 from app.cli.lines import Lines, lines_of
 from app.cli.table import EventTable
@@ -68,13 +68,18 @@ def _print(client: Client, pairs: list[tuple[str, str]], listing: Listing) -> in
     printer: Printer | None = None
     shown, more, failed = 0, False, False
     known: set[str] = set()
-    for page in pages:
-        # Not before the first page is there: a call that is refused leaves nothing on standard output.
-        printer = printer or _printer(listing.form)
-        failed = source_warnings(page.sources, known) or failed
-        printer.add(page.events)
-        shown += len(page.events)
-        more = page.has_more
+    try:
+        for page in pages:
+            # Not before the first page is there: a call that is refused leaves nothing on standard output.
+            printer = printer or _printer(listing.form)
+            failed = source_warnings(page.sources, known) or failed
+            printer.add(page.events)
+            shown += len(page.events)
+            more = page.has_more
+    except Problem as problem:
+        if printer is None or not listing.partial or not problem.sources:
+            raise
+        raise without_failed(problem) from None
     if listing.form == "table" and sys.stderr.isatty():
         if not shown:
             complain("no event matches; --since widens the time, which is the last 30 days otherwise")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
@@ -35,12 +35,15 @@ def walk(
     one, which stands for all of `pairs` but `partial`.
 
     The first page is asked for once; each further one up to six times, with growing pauses, if the failure is one that
-    may pass. Raises Problem."""
+    may pass. With `partial`, that no source has more but those that failed on the page before is not waited out. Raises
+    Problem."""
     waiting = waiting or Waiting()
     asked: Pairs = pairs if cursor is None else _after(cursor, pairs)
     attempts, left = 1, most
+    failed: set[str] = set()
     while True:
-        page = _patient(client, [*asked, _limit(left)], attempts, waiting)
+        page = _patient(client, [*asked, _limit(left)], attempts, waiting, failed)
+        failed = {source["name"] for source in page.sources if source["status"] == "failed"}
         if left is not None:
             left -= len(page.events)
         yield page
@@ -75,8 +78,10 @@ def _limit(left: int | None) -> tuple[str, str]:
     return "limit", str(MAX_PAGE if left is None else min(left, MAX_PAGE))
 
 
-def _patient(client: Client, pairs: Pairs, attempts: int | None, waiting: Waiting) -> Page:
-    """`attempts` None: as many as it takes."""
+def _patient(
+    client: Client, pairs: Pairs, attempts: int | None, waiting: Waiting, failed: Collection[str] = ()
+) -> Page:
+    """`attempts` None: as many as it takes. Sources of `failed` are not waited for."""
     attempt, told = 0, ""
     while True:
         attempt += 1
@@ -84,6 +89,8 @@ def _patient(client: Client, pairs: Pairs, attempts: int | None, waiting: Waitin
             return client.page(pairs)
         except Problem as problem:
             if problem.code not in TRANSIENT or (attempts is not None and attempt >= attempts):
+                raise
+            if problem.sources and all(source.get("name") in failed for source in problem.sources):
                 raise
             pause = min(_LONGEST, max(problem.retry_after or 0.0, 2.0 ** min(attempt - 1, 6)))
             notice = f"{sentence(problem)}; waiting to try again"

@@ -187,6 +187,19 @@ def test_a_source_that_fails(cli_world: Served, tmp_path: Path) -> None:
     assert "source subnoto failed" in partial.stderr
 
 
+def test_partial_ends_when_only_a_failed_source_has_more(cli_world: Served, tmp_path: Path) -> None:
+    dead = {**cli_world.in_process, "TAKTIKAL_BASE_URL": "http://127.0.0.1:9"}
+    whole = ("--since", "2000-01-01", "--until", cli_world.until, "--partial")
+    others = [event["id"] for event in cli_world.walk(since="2000-01-01", source="subnoto")]
+    for command in (("events", "--all", "--json"), ("export", "-", "--order", "desc")):
+        ended = call(*command, *whole, env=dead, cwd=tmp_path)
+        assert ended.returncode == 1
+        assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == others
+        missing, how = ended.stderr.splitlines()
+        assert missing.startswith("audit-gateway: source taktikal failed: ")
+        assert re.match(r"audit-gateway: no other source has more: source taktikal: .*; try again in \d+ s, or ", how)
+
+
 def test_follow_shows_what_there_is_and_waits_until_ctrl_c(way: dict[str, str], tmp_path: Path) -> None:
     ended = call("events", "--follow", "--since", "20d", "--limit", "7", "--json", env=way, cwd=tmp_path)
     events = [json.loads(line) for line in ended.stdout.splitlines()]

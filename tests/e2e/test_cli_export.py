@@ -126,6 +126,21 @@ def test_a_gateway_that_is_away_in_between(cli_world: Served, tmp_path: Path) ->
     assert ids_in(path) == [event["id"] for event in cli_world.walk(since="2000-01-01", order="asc")]
 
 
+def test_partial_keeps_the_place_of_the_source_that_failed(cli_world: Served, tmp_path: Path) -> None:
+    env = cli_world.in_process
+    command = ("export", "all.ndjson", *SINCE, "--until", cli_world.until, "--partial")
+    others = [event["id"] for event in cli_world.walk(since="2000-01-01", order="asc", source="subnoto")]
+    ended = call(*command, env={**env, "TAKTIKAL_BASE_URL": "http://127.0.0.1:9"}, cwd=tmp_path)
+    assert ended.returncode == 1
+    _, how = ended.stderr.splitlines()
+    assert "no other source has more: source taktikal: " in how
+    assert f"the same command goes on behind these {len(others):,} events" in how
+    assert ids_in(tmp_path / "all.ndjson") == others
+    assert call(*command, env=env, cwd=tmp_path).returncode == 0
+    late = [event["id"] for event in cli_world.walk(since="2000-01-01", order="asc", source="taktikal")]
+    assert ids_in(tmp_path / "all.ndjson") == others + late
+
+
 @pytest.mark.parametrize("form", list(FORMATS))
 def test_every_format_to_standard_output(cli_world: Served, tmp_path: Path, form: str) -> None:
     flags = ("--type", "envelope.*", "--until", cli_world.until)

@@ -107,6 +107,22 @@ def test_what_passes_is_waited_out_but_not_on_the_first_page() -> None:
         ids(walk(client, [], waiting=client.waiting))
 
 
+def test_a_source_that_has_failed_is_not_waited_for_when_the_others_have_no_more() -> None:
+    def with_failed(*names: str) -> Page:
+        return Page([{"id": 1}], True, "a", {}, [{"name": name, "status": "failed"} for name in names])
+
+    down = Problem("source_unavailable", "down", sources=[{"name": "a"}], retry_after=30.0)
+    client = Scripted(with_failed("a"), down)
+    with pytest.raises(Problem, match="down"):
+        ids(walk(client, [("partial", "true")], waiting=client.waiting))
+    assert (client.slept, client.notices) == ([], [])
+    # One that fails only now may be back in a moment.
+    for before in ([], ["b"]):
+        client = Scripted(with_failed(*before), down, page([2], None, more=False))
+        assert ids(walk(client, [("partial", "true")], waiting=client.waiting)) == [1, 2]
+        assert client.slept == [30.0]
+
+
 def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> None:
     down = Problem("source_unavailable", "down")
     client = Scripted(
