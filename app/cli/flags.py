@@ -65,9 +65,10 @@ def _completer(values: Callable[[], Iterable[str]]) -> Callable[[str], list[str]
     return complete
 
 
-def _types() -> list[str]:
+def known_types() -> list[str]:
+    """What `--type` may be, as far as the providers that are installed here know. Takes a while; may raise."""
     types = {row.type for provider in _providers().values() for row in provider.mapping}
-    return sorted(types | {f"{type_.partition('.')[0]}.*" for type_ in types})
+    return sorted({"unknown"} | types | {f"{type_.partition('.')[0]}.*" for type_ in types})
 
 
 def _categories() -> list[str]:
@@ -100,7 +101,7 @@ FILTERS = (
     Filter("source", "Only this source.", "NAME", True, _sources),
     Filter("provider", "Only sources of this vendor.", "NAME", True, lambda: _providers()),
     Filter("category", "Only this part of the accounts, such as envelope.", "NAME", True, _categories),
-    Filter("type", "Only this type, such as recipient.signed, or 'recipient.*'.", "TYPE", True, _types),
+    Filter("type", "Only this type, such as recipient.signed, or 'recipient.*'.", "TYPE", True, known_types),
     Filter("provider_type", "Only this value of the provider's own.", "TEXT", True, _provider_types),
     Filter("envelope_id", "Only events of this envelope.", "ID", True),
     Filter("workspace_id", "Only events of this workspace.", "ID"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,11 +13,12 @@ import msgspec
 
 from app.cli.client import Client, Json, Problem, connected
 from app.cli.failures import FAILED, complain, source_warnings, without_failed
-from app.cli.flags import Filters, to_send
+from app.cli.flags import Filters, known_types, to_send
 from app.cli.lines import Lines, lines_of
 from app.cli.table import EventTable
 from app.cli.terminal import console, write_bytes
 from app.cli.walk import follow, walk
+from app.domain.errors import ConfigurationError
 from app.domain.times import now_micros
 
 Form = Literal["table", "ndjson", "csv"]
@@ -82,10 +85,24 @@ def _print(client: Client, pairs: list[tuple[str, str]], listing: Listing) -> in
         raise without_failed(problem) from None
     if listing.form == "table" and sys.stderr.isatty():
         if not shown:
-            complain("no event matches; --since widens the time, which is the last 30 days otherwise")
+            complain(f"no event matches{_hint(listing.filters)}")
         elif more:
             complain(f"there are more than these {shown}: --limit N or --all shows them")
     return FAILED if failed else 0
+
+
+def _hint(filters: Filters) -> str:
+    """Why there may be nothing."""
+    if asked := [text for name, text in filters if name == "type"]:
+        with suppress(ConfigurationError):  # of a server's setting, which is none of a client's business
+            types = known_types()
+            for text in asked:
+                if text not in types:
+                    near = "".join(f"; the nearest is {one}" for one in difflib.get_close_matches(text, types, n=1))
+                    return f": no type {text} is known here{near}"
+    if "envelope_id" in dict(filters):
+        return ""  # its events are looked for from the beginning on
+    return "; --since widens the time, which is the last 30 days otherwise"
 
 
 def _printer(form: Form) -> Printer:

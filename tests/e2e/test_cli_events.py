@@ -70,6 +70,24 @@ def test_the_table_in_a_pipe_is_whole_and_plain(cli_world: Served, way: dict[str
             assert (event["recipient"]["name"] or event["recipient"]["email"] or event["recipient"]["id"]) in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "; --since widens the time, which is the last 30 days otherwise"),
+        # Which is looked for from the beginning on.
+        (["--envelope-id", "nope"], ""),
+        (["--type", "recipient.sigend"], ": no type recipient.sigend is known here; the nearest is recipient.signed"),
+        (["--type", "recipient.*", "--type", "recip.*"], ": no type recip.* is known here; the nearest is recipient.*"),
+        (["--type", "qqqq", "--envelope-id", "nope"], ": no type qqqq is known here"),
+        (["--type", "unknown", "--envelope-id", "nope"], ""),
+    ],
+)
+def test_why_there_may_be_nothing(cli_world: Served, tmp_path: Path, arguments: list[str], says: str) -> None:
+    nobody = ("--actor", "nobody@example.com")
+    code, shown = on_a_terminal("events", *arguments, *nobody, env=cli_world.over_http, cwd=tmp_path, columns=200)
+    assert (code, shown.splitlines()[-1]) == (0, f"audit-gateway: no event matches{says}.")
+
+
 @pytest.mark.parametrize("columns", [40, 80])
 def test_the_table_fits_the_terminal(cli_world: Served, tmp_path: Path, columns: int) -> None:
     arguments = ("events", "--limit", "30", "--until", cli_world.until)
