@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,12 +66,8 @@ class HttpClient:
     def _get(self, path: str, pairs: Pairs) -> Any:
         try:
             answer = self._http.get(path, params=list(pairs))
-        except httpx.ConnectError:
-            raise Problem(
-                "unreachable",
-                f"GATEWAY_URL: nothing listens at {self._shown}; start it with audit-gateway serve, or unset"
-                " GATEWAY_URL to read the configured sources from here.",
-            ) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Problem("unreachable", f"GATEWAY_URL: {self._unreachable(error)}.") from None
         except httpx.TimeoutException:
             raise Problem("no_answer", f"The gateway at {self._shown} does not answer; try again.") from None
         except httpx.HTTPError as error:
@@ -83,6 +81,25 @@ class HttpClient:
         if answer.status_code != 200:
             raise self._problem(answer, body)
         return body
+
+    def _unreachable(self, error: BaseException) -> str:
+        if isinstance(error, httpx.ConnectTimeout):
+            return f"no connection to {self._shown} came about within {_CONNECT:g} s; give the gateway's address"
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, socket.gaierror):
+            return f"the host's name in {self._shown} is not known ({cause.strerror}); give the gateway's address"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate of {self._shown} is not accepted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return f"what listens at {self._shown} does not speak TLS ({cause.reason}); try http://"
+        if isinstance(cause, ConnectionRefusedError):
+            return (
+                f"nothing listens at {self._shown}; start it with audit-gateway serve, or unset GATEWAY_URL to read the"
+                " configured sources from here"
+            )
+        return f"{self._shown} cannot be reached ({cause or error})"
 
     def _problem(self, answer: httpx.Response, body: Any) -> Problem:
         status = answer.status_code
