@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from app.cli.client import Client, Json, Problem, connected
-from app.cli.failures import FAILED, complain, source_warnings, without_failed
+from app.cli.failures import FAILED, USAGE, Failure, complain, source_warnings, without_failed
 from app.cli.flags import Filters, known_types, to_send
 from app.cli.lines import Lines, lines_of
 from app.cli.table import EventTable
@@ -52,6 +52,9 @@ class LinePrinter:
 
 def list_events(listing: Listing) -> int:
     """Prints the events; returns the exit code. Raises Problem, Failure, ConfigurationError."""
+    if listing.follow and "until" in dict(listing.filters):
+        # Else the `since` that is added below would be what is found fault with.
+        raise Failure("--follow cannot go with --until: a follower has no end; leave one out", USAGE)
     pairs = to_send(listing.filters, now_micros())
     order = listing.order or ("asc" if listing.follow else None)
     pairs += [("order", order)] if order else []

@@ -134,6 +134,8 @@ def test_days_of_people(cli_world: Served, way: dict[str, str], tmp_path: Path) 
         (["--since", "today", "--until", "yesterday"], 2, ["--since must be earlier than until"]),
         (["--json", "--csv"], 2, ["--json and --csv"]),
         (["--all", "--limit", "3"], 2, ["--all and --limit"]),
+        (["--follow", "--until", "1d"], 2, ["--follow cannot go with --until"]),
+        (["--follow", "--since", "1d", "--until", "2d"], 2, ["--follow cannot go with --until"]),
         (["--follow", "--order", "desc"], 2, ["--follow needs order=asc"]),
         (["--include", "everything"], 2, ["--include must be one of raw"]),
     ],
