@@ -13,7 +13,7 @@ import msgspec
 
 from app.cli.client import Client, Page, Pairs, Problem, connected
 from app.cli.failures import FAILED, USAGE, Failure, complain, flag, source_warnings, without_failed
-from app.cli.flags import Filters, to_send
+from app.cli.flags import Filters, included, to_send
 from app.cli.lines import Lines, lines_of
 from app.cli.resumable import Mark, ResumableFile
 from app.cli.terminal import console, write_bytes
@@ -166,7 +166,7 @@ def _pairs(export: Export) -> list[tuple[str, str]]:
     pairs.append(("order", export.order or "asc"))
     pairs += [("partial", "true")] if export.partial else []
     pairs += [("follow", "true")] if export.incremental else []
-    return pairs + [("include", name) for name in export.include]
+    return pairs + included(export.include)
 
 
 # ---- progress --------------------------------------------------------------------------------------------------------

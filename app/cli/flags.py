@@ -7,7 +7,7 @@ imported here: `--help` must not wait for the engine.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -142,6 +142,15 @@ def filtered(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def included(names: Collection[str]) -> list[tuple[str, str]]:
+    """`--include` as the API takes it. Raises Failure for `total`, too, which would show nowhere here."""
+    from app.cli.failures import USAGE, Failure
+
+    if set(names) - {"raw"}:
+        raise Failure("--include must be raw; totals are given by audit-gateway count", USAGE)
+    return [("include", "raw")] if names else []
 
 
 def to_send(filters: Filters, now: int) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import msgspec
 
 from app.cli.client import Client, Json, Problem, connected
 from app.cli.failures import FAILED, USAGE, Failure, complain, source_warnings, without_failed
-from app.cli.flags import Filters, known_types, to_send
+from app.cli.flags import Filters, included, known_types, to_send
 from app.cli.lines import Lines, lines_of
 from app.cli.table import EventTable
 from app.cli.terminal import console, write_bytes
@@ -59,7 +59,7 @@ def list_events(listing: Listing) -> int:
     order = listing.order or ("asc" if listing.follow else None)
     pairs += [("order", order)] if order else []
     pairs += [("partial", "true")] if listing.partial else []
-    pairs += [("include", name) for name in listing.include]
+    pairs += included(listing.include)
     if listing.follow:
         pairs.append(("follow", "true"))
         if "since" not in dict(pairs):

@@ -137,7 +137,8 @@ def test_days_of_people(cli_world: Served, way: dict[str, str], tmp_path: Path) 
         (["--follow", "--until", "1d"], 2, ["--follow cannot go with --until"]),
         (["--follow", "--since", "1d", "--until", "2d"], 2, ["--follow cannot go with --until"]),
         (["--follow", "--order", "desc"], 2, ["--follow needs order=asc"]),
-        (["--include", "everything"], 2, ["--include must be one of raw"]),
+        (["--include", "everything"], 2, ["--include must be raw"]),
+        (["--include", "raw", "--include", "total"], 2, ["--include must be raw", "audit-gateway count"]),
     ],
 )
 def test_a_wrong_flag_is_one_sentence(

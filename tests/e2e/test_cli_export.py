@@ -155,6 +155,7 @@ def test_a_wrong_call_leaves_nothing_behind(way: dict[str, str], tmp_path: Path)
         (["x.ndjson", "--source", "nowhere"], "--source "),
         (["x.ndjson", "--format", "xml"], "--format must be one of ndjson"),
         (["x.ndjson", "--since", "someday"], "--since 'someday'"),
+        (["x.ndjson", "--include", "total"], "--include must be raw"),
         (["-", "--incremental"], "--incremental needs a file"),
         (["/dev/null"], "is no file"),
     ]:
