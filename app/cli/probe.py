@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from app.providers.registry import find_providers
 
 _RECENT = 600 * SECOND
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
+_SETTING = re.compile(r"[A-Z][A-Z0-9_]*=\S+\Z")
 _OPERATOR = Caller("probe", frozenset(SCOPES))
 
 
@@ -32,13 +34,23 @@ def probe_sources(config: Path | None, wait: float) -> int:
     console = Console()
     for name, findings in reports.items():
         table = Table(title=f"source {name}", title_justify="left")
-        for heading in ("what", "", "found", "setting"):
+        for heading in ("what", "", "found"):
             table.add_column(heading, overflow="fold")
         for finding in findings:
             state = f"[{_STYLES[finding.state]}]{finding.state}[/]"
-            table.add_row(finding.topic, state, finding.found, finding.advice or "")
+            table.add_row(finding.topic, state, finding.found)
         console.print(table)
+        # Lines for a `.env`, whole however narrow the terminal.
+        for line in filter(None, map(_advice, findings)):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.print()
     return int(any(finding.state == "failed" for findings in reports.values() for finding in findings))
+
+
+def _advice(finding: Finding) -> str | None:
+    if finding.advice is None or _SETTING.match(finding.advice):
+        return finding.advice
+    return f"# {finding.topic}: {finding.advice}"
 
 
 async def _probe(sources: Sequence[Source], secrets: tuple[str, ...], wait: float) -> dict[str, list[Finding]]:
@@ -78,11 +90,11 @@ async def measure_lag(
     known = {record.event().id for record in first.records}
     fresh = [record for record in second.records if record.event().id not in known]
     late = [looked - record.key[0] for record in fresh if record.key[0] < looked]
-    advice = f"settle = {source.settle:g}"
     if not fresh:
-        return [Finding("lag", "unknown", f"nothing new came within {wait:g} s; try again in busy hours", advice)]
+        return [Finding("lag", "unknown", f"nothing new came within {wait:g} s; try again in busy hours")]
     worst = max(late, default=0) / 1e6
-    found = f"{len(fresh)} new events in {wait:g} s, the latest {worst:.1f} s after its time"
+    found = f"{len(fresh)} new events in {wait:g} s, the latest {worst:.1f} s after its time; held back for"
+    found += f" {source.settle:g} s"
     if worst * 2 > source.settle:
-        return [Finding("lag", "warning", found, f"settle = {max(30, round(worst * 4))} (GATEWAY_SETTLE)")]
-    return [Finding("lag", "ok", found, f"{advice} is enough")]
+        return [Finding("lag", "warning", found, f"GATEWAY_SETTLE={max(30, round(worst * 4))}")]
+    return [Finding("lag", "ok", f"{found}, which is enough")]

@@ -12,6 +12,7 @@ from app.cli.probe import measure_lag
 from app.providers.base import Finding, Source, Spent
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from app.sandbox.sandbox import start_sandbox
 from tests.e2e.process import run
 from tests.worlds import micros, served_world, world
 
@@ -124,6 +125,19 @@ def test_the_command(provider: str, tmp_path: Path) -> None:
         assert "00ff" not in refused.stdout + refused.stderr
 
 
+@pytest.mark.parametrize("columns", [30, 80])
+def test_what_to_set_can_be_copied(columns: int, tmp_path: Path) -> None:
+    with start_sandbox(events=600, days=60, seed=5) as sandbox:
+        done = run("probe", "--wait", "0", env=sandbox.env | {"COLUMNS": str(columns)}, cwd=tmp_path)
+    assert {"TAKTIKAL_RANGE_SELECTS=activity", "TAKTIKAL_LOGS=whole"} <= set(done.stdout.splitlines())
+    assert "settle =" not in done.stdout
+    with served_world(taktikal=None, subnoto=SubnotoOptions(events=300, permissions=frozenset({"envelope"}))) as one:
+        done = run("probe", "--wait", "0", env=one.env | {"COLUMNS": str(columns)}, cwd=tmp_path)
+    (advice,) = [line for line in done.stdout.splitlines() if line.startswith("# ")]
+    assert advice.startswith("# team: "), "what is no setting is a comment there"
+    assert "Read Team" in advice
+
+
 @pytest.mark.parametrize("recent", [0, 1100])
 async def test_the_lag_is_measured_by_looking_twice(recent: int) -> None:
     """Also where more happened lately than one page holds."""
@@ -141,8 +155,24 @@ async def test_the_lag_is_measured_by_looking_twice(recent: int) -> None:
 
         source = feed.sources["subnoto"]
         (found,) = await measure_lag(feed, source, 20, clock=lambda: micros(one.clock()), sleep=meanwhile)
-        assert "12.0 s after its time" in found.found
-        assert found.state == "ok"
+        assert "12.0 s after its time; held back for 30 s, which is enough" in found.found
+        assert (found.state, found.advice) == ("ok", None)
+
+
+async def test_a_lag_that_is_too_long_has_a_setting() -> None:
+    async with world(subnoto=SubnotoOptions(events=200)) as one:
+        assert one.subnoto is not None
+        history = one.subnoto.history
+
+        async def meanwhile(seconds: float) -> None:
+            late = int(one.clock().timestamp() * 1000) - 50_000
+            one.clock.advance(seconds=seconds)
+            history.append("ENVELOPE_OPENED", timestamp=late)
+
+        feed = one.gateway()
+        source = feed.sources["subnoto"]
+        (found,) = await measure_lag(feed, source, 20, clock=lambda: micros(one.clock()), sleep=meanwhile)
+        assert (found.state, found.advice) == ("warning", "GATEWAY_SETTLE=200")
 
 
 @pytest.mark.parametrize("provider", ["taktikal", "subnoto"])
