@@ -103,7 +103,8 @@ def build_sources(
     found = make_sources(providers, configuration.environment, configuration.tables, common)
     if not found:
         ways = "; ".join(
-            f"{provider.title}: {', '.join(sorted(provider.variables))}" for provider in providers.values()
+            f"{provider.title}: {' and '.join(provider.needed or provider.variables)}"
+            for provider in providers.values()
         )
         raise NoSource(
             f"No source is configured. Set a provider's variables ({ways}),"

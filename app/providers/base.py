@@ -258,7 +258,8 @@ class Provider(msgspec.Struct, frozen=True):
 
     `from_environment(env, common)` gives the source that environment variables alone configure, or None;
     `from_table(name, table, common)` the one that a `[[sources]]` table of the TOML file describes. Both raise
-    ConfigurationError naming the variable or key. `variables` maps each environment variable to one line of help.
+    ConfigurationError naming the variable or key. `variables` maps each environment variable to one line of help;
+    `needed` are those without which there is no source, where not all are.
     """
 
     name: str
@@ -268,6 +269,7 @@ class Provider(msgspec.Struct, frozen=True):
     variables: Mapping[str, str]
     from_environment: Callable[[Mapping[str, str], CommonSettings], Source | None]
     from_table: Callable[[str, Mapping[str, Any], CommonSettings], Source]
+    needed: Sequence[str] = ()
 
 
 class CommonSettings(msgspec.Struct, frozen=True):

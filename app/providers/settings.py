@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -49,6 +49,15 @@ class SourceSettings(BaseModel):
             max_concurrency=common.max_concurrency if self.concurrency is None else self.concurrency,
             max_rate=common.max_rate if self.rate is None else self.rate,
         )
+
+    @classmethod
+    def needed(cls, names: Mapping[str, str]) -> Sequence[str]:
+        """The settings without a default, as the operator knows them."""
+        try:
+            cls.model_validate({})
+        except ValidationError as error:
+            return [names[str(item["loc"][0])] for item in error.errors() if item["type"] == "missing"]
+        return []
 
     @classmethod
     def read(cls, values: Mapping[str, Any], names: Mapping[str, str]) -> Self:

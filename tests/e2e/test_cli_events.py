@@ -190,6 +190,9 @@ def test_whoever_configured_nothing_hears_of_both_ways(tmp_path: Path) -> None:
     assert asked.returncode == 2
     assert "No source is configured" in asked.stderr
     assert "GATEWAY_URL and GATEWAY_KEY" in asked.stderr
+    # Those that suffice, and none of those that have a default.
+    assert "Taktikal: TAKTIKAL_COMPANY_KEY and TAKTIKAL_API_KEY)" in asked.stderr
+    assert "(Subnoto: SUBNOTO_ACCESS_KEY and SUBNOTO_SECRET_KEY; " in asked.stderr
     # Where a file was named, the sources are to be there.
     (tmp_path / "gateway.toml").write_text("")
     assert "GATEWAY_URL" not in call("events", "--config", "gateway.toml", env={}, cwd=tmp_path).stderr

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.providers.base import CommonSettings, Provider
 from app.providers.subnoto.mapping import MAPPING, MAPPING_VERSION
-from app.providers.subnoto.settings import HELP, SubnotoSettings
+from app.providers.subnoto.settings import HELP, VARIABLES, SubnotoSettings
 from app.providers.subnoto.source import SubnotoSource
 
 
@@ -28,4 +28,5 @@ PROVIDER = Provider(
     variables=HELP,
     from_environment=_from_environment,
     from_table=_from_table,
+    needed=SubnotoSettings.needed(VARIABLES),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.providers.base import CommonSettings, Provider
 from app.providers.taktikal.mapping import MAPPING, MAPPING_VERSION
-from app.providers.taktikal.settings import HELP, TaktikalSettings
+from app.providers.taktikal.settings import HELP, VARIABLES, TaktikalSettings
 from app.providers.taktikal.source import TaktikalSource
 
 
@@ -28,4 +28,5 @@ PROVIDER = Provider(
     variables=HELP,
     from_environment=_from_environment,
     from_table=_from_table,
+    needed=TaktikalSettings.needed(VARIABLES),
 )
