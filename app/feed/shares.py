@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from cachetools import LRUCache
 
 _MOST = 256  #: sets of streams
+_MOST_STREAMS = 16  #: of one set: more are those of single envelopes, which hardly come together again
 _MEMORY = 2000  #: records after which older ones count half
 
 StreamId = tuple[str, str]  #: source, stream
@@ -24,7 +25,7 @@ class Shares:
 
     def learn(self, given: Mapping[StreamId, int]) -> None:
         """How many records each of the streams of a page gave."""
-        if not any(given.values()):
+        if len(given) > _MOST_STREAMS or not any(given.values()):
             return
         before = self._given.get(streams := frozenset(given), {})
         fade = 2 if sum(before.values()) > _MEMORY else 1

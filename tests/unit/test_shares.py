@@ -14,6 +14,16 @@ def test_nothing_is_known_of_streams_that_were_not_read_together() -> None:
     assert shares.of(frozenset({A, B, C})) == shares.of(frozenset({A})) == {}
 
 
+def test_what_is_known_is_bounded() -> None:
+    shares = Shares()
+    many = {("one", f"envelope/{number}"): 1 for number in range(50)}
+    shares.learn(many)
+    assert shares.of(frozenset(many)) == {}
+    for number in range(1000):
+        shares.learn({("one", f"envelope/{number}"): 1})
+    assert len(shares._given) == 256
+
+
 def test_an_empty_page_teaches_nothing() -> None:
     shares = Shares()
     shares.learn({A: 0, B: 0})

@@ -96,7 +96,8 @@ class Places:
         if log is None:
             return []
         after = bisect_left(log.times, self._edge(start, ascending=ascending))
-        return list(zip(log.numbers, log.times, strict=True))[max(0, after - 1) : after + 1]
+        near = slice(max(0, after - 1), after + 1)
+        return list(zip(log.numbers[near], log.times[near], strict=True))
 
     def near(self, query: LogQuery, start: int, now: int, *, ascending: bool) -> list[int] | None:
         """A hint for a `PositionWalk` from `start`; None where its place is not known to a page or two: to read at a
