@@ -117,6 +117,7 @@ class TaktikalClient:
         if answer is None:
             return ActivityPage([], 0, Counter())
         page = decode_activity(answer.body)
+        page.date = answer.date
         spent.records += page.length
         return page
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+from msgspec import UNSET
+
 from app.domain.times import SECOND
 from app.providers.learnt import Learnt
+from app.providers.taktikal.record import ticks_of
+from app.providers.taktikal.wire import ActivityPage
 
 Selection = Literal["activity", "creation"]
 
 _AGAIN = 600 * SECOND  #: after which what may have been an accident is tried again
+
+_SAMPLE = 4  #: processes at either end of an answer, and entries at the end of each, that are looked at
+_YOUNG = 120 * SECOND  #: entries of this age are remembered, to see which come late
 
 
 class Facts:
@@ -32,6 +39,11 @@ class Facts:
         self._given: set[str] = set()
         self._looked_at: int | None = None
         self._looked_into = 0
+        self._time_digits = -1
+        self._ids_repeat = False
+        self._lag = 0
+        #: Of the last answer that reached the present: its Date, since when it held all, and its young entries.
+        self._present: tuple[int, int, set[tuple[str, int]]] | None = None
         self._clock = clock
 
     @property
@@ -75,6 +87,47 @@ class Facts:
         if length > self.honoured:
             self.honoured = length
             self.learnt.note("longest_answer", length, "the processes in one answer")
+
+    def sample(self, page: ActivityPage) -> None:
+        """Takes note of how precise times are and what ids are good for."""
+        if self._ids_repeat and self._time_digits == 7:
+            return  # there is no more to learn
+        owners: dict[str, str] = {}
+        for process in (*page.processes[:_SAMPLE], *page.processes[-_SAMPLE:]):
+            for entry in process.entries[-_SAMPLE:]:
+                ticks = ticks_of(entry.created_at)
+                if ticks is not None:
+                    digits = len(f"{ticks % (10 * SECOND):07}".rstrip("0"))
+                    self._time_digits = max(self._time_digits, digits)
+                if entry.id is not UNSET and entry.id is not None:
+                    self._ids_repeat |= owners.setdefault(str(entry.id), process.key) != process.key
+        if self._time_digits >= 0:
+            self.learnt.note("time_digits", self._time_digits, "createdAt, without zeros at its end")
+            quality = "unique" if owners else "none: event ids are made of the content"
+            quality = "unique in its envelope only" if self._ids_repeat else quality
+            self.learnt.note("id_quality", quality, "the ids of entries in one answer")
+
+    def reached(self, page: ActivityPage, start: int, end: int) -> None:
+        """Takes note of entries that came late, where an answer, which holds all processes of a range in µs, reaches
+        the present, and with them all entries since `start`."""
+        if page.date is None or end < page.date or self.selects != "activity":
+            return
+        since = max(start, page.date - _YOUNG)
+        young: set[tuple[str, int]] = set()
+        for process in page.processes:
+            for entry in reversed(process.entries):
+                ticks = ticks_of(entry.created_at)
+                if ticks is None or ticks // 10 < since:
+                    break  # logs are in order
+                young.add((process.key, ticks // 10))
+        if self._present is not None:
+            date, complete_since, known = self._present
+            late = max((date - time for _, time in young - known if complete_since <= time < date), default=0)
+            if late > self._lag:
+                self._lag = late
+                how = "entries that were not there when the present was read last"
+                self.learnt.note("lag_seconds", round(late / 1e6, 1), how)
+        self._present = page.date, since, young
 
     def cut(self, length: int) -> None:
         """An answer was cut off at so many processes, fewer than were asked for. One alone may be inconsistent, and

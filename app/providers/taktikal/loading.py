@@ -56,16 +56,18 @@ class Loader(msgspec.Struct):
     async def attempt(self, within: DateRange, take: int) -> list[Process] | TooMany:
         """One answer if it is complete. Raises SourceError."""
         page, take = await self._take(within, take + _MARGIN)
-        if page.length < take and page.length < self.facts.honoured:
-            return self._keep(page)
-        self.facts.answered(page.length)
-        # Counted behind the answer: with one that joined meanwhile, a count made before may be what it was cut off at.
-        total = await self.count(within)
-        if page.length >= total:
-            return self._keep(page)
-        if 0 < page.length < take and total - page.length > _JOINED:
-            self.facts.cut(page.length)
-        return TooMany(total)
+        if page.length >= min(take, self.facts.honoured):
+            self.facts.answered(page.length)
+            # Counted behind the answer: with one that joined meanwhile, a count made before may be what it was cut off
+            # at.
+            total = await self.count(within)
+            if page.length < total:
+                if 0 < page.length < take and total - page.length > _JOINED:
+                    self.facts.cut(page.length)
+                return TooMany(total)
+        if not self.filters.values:
+            self.facts.reached(page, within.start, within.end)
+        return self._keep(page)
 
     async def everything(self, within: DateRange) -> list[Process]:
         """All that the range selects, in as many answers as it takes. Raises SourceError."""
@@ -143,12 +145,14 @@ class Loader(msgspec.Struct):
     async def _fetch(self, within: DateRange, take: int, skip: int = 0) -> ActivityPage:
         """Raises SourceError; TakeRefused once that is learnt."""
         try:
-            return await self.client.activity(
+            page = await self.client.activity(
                 within, self.filters, self.spent, take=take, skip=skip, observed=self.observed
             )
         except TakeRefused:
             self.facts.refuse(take)
             raise
+        self.facts.sample(page)
+        return page
 
     def _keep(self, *pages: ActivityPage) -> list[Process]:
         unreadable: Counter[str] = Counter()

@@ -182,7 +182,7 @@ def records_of(
     key, bad = process.key, 0
     read: list[tuple[int, int | bytes, int]] = []
     for index, entry in enumerate(process.entries):
-        ticks = _ticks(entry.created_at)
+        ticks = ticks_of(entry.created_at)
         if ticks is None or (entry.status and len(entry.status) > MAX_KEY):
             bad += 1
         elif since <= ticks // 10 < until:
@@ -218,11 +218,12 @@ def _numbers(read: list[tuple[int, int | bytes, int]], shared: list[tuple[int, i
 
 def time_of(entry: Entry) -> int | None:
     """When an entry happened, in µs; None where it does not say."""
-    ticks = _ticks(entry.created_at)
+    ticks = ticks_of(entry.created_at)
     return None if ticks is None else ticks // 10
 
 
-def _ticks(created_at: str | UnsetType | None) -> int | None:
+def ticks_of(created_at: str | UnsetType | None) -> int | None:
+    """A `createdAt` in ticks of 100 ns; None where it is no time."""
     try:
         return parse_vendor_ticks(created_at) if created_at else None
     except (ValueError, OverflowError):

@@ -109,11 +109,12 @@ def _links(references: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 class ActivityPage(msgspec.Struct):
     """One answer of `signing/activity`. `length` counts the array's items, unreadable ones too; `unreadable`: how often
-    each of those is in it, by its key, or by all that it says where it has none."""
+    each of those is in it, by its key, or by all that it says where it has none; `date`: its `Date` in µs."""
 
     processes: list[Process]
     length: int
     unreadable: Counter[str]
+    date: int | None = None
 
     @property
     def bad(self) -> int:
