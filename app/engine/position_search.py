@@ -42,7 +42,7 @@ class Search(Generic[R]):
         """The page to look at before anything is known, not even how long the log is: whichever it is, it tells."""
         behind = max((mark for mark in self._marks if mark[1] < self._edge), default=None)
         ahead = min((mark for mark in self._marks if mark[1] >= self._edge), default=None)
-        if behind is None or ahead is None or behind >= ahead:
+        if behind is None or ahead is None or behind[0] >= ahead[0]:
             return 1
         return self._log.page_at(max(behind[0] + 1, _between(behind, ahead, self._edge) - self._log.size // 2))
 
@@ -129,7 +129,7 @@ class Search(Generic[R]):
         ahead = high, self._log.value_at(high, self._now if ascending else NEVER)
         between = [mark for mark in self._marks if low < mark[0] < high]
         behind = max((mark for mark in between if mark[1] < self._edge), default=behind)
-        ahead = min((mark for mark in between if mark[1] >= self._edge and mark > behind), default=ahead)
+        ahead = min((mark for mark in between if mark[1] >= self._edge and mark[0] > behind[0]), default=ahead)
         return behind, ahead
 
     def _allowed(self) -> float:

@@ -26,7 +26,7 @@ from app.engine.position_search import Search
 
 __all__ = ["LogMoved", "PositionWalk", "Rows"]
 
-_MOST_COST = 4  #: guesses that rows asked for before their place was found count as, at the most
+_MOST_COST = 5  #: guesses that rows asked for before their place was found count as, at the most
 _SURE = 3  #: how many times further than the place is away rows must be wanted, to read from where it is guessed to be
 
 
@@ -107,9 +107,10 @@ class PositionWalk(Generic[R]):
         """The pages by which to find the place to begin. Once, when it is nearly found, those to read as well: if they
         are too many, then by few."""
         probe = self._search.probe()
-        if not self._is_ahead and self._search.reach() <= count // _SURE:
+        before = abs(self._search.guess() - probe)
+        if not self._is_ahead and before <= self._log.size and self._search.reach() <= count // _SURE:
             self._is_ahead = True
-            return self._following(probe, count + abs(self._search.guess() - probe) + self._density(), most)
+            return self._following(probe, count + before + self._density(), most)
         return self._search.pages(probe, most)
 
     def _first_pages(self, count: int, most: int) -> list[int]:
