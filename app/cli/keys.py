@@ -47,7 +47,7 @@ def make_key(
 
 
 def _names_in(file: Path) -> set[str]:
-    """None where the file cannot be read: the gateway says what is wrong with it."""
+    """None of a file that cannot be read: the gateway says what is wrong with it."""
     try:
         return {key.name for key in read_keys(file.read_text(encoding="utf-8"), str(file))}
     except (OSError, UnicodeDecodeError, ConfigurationError):

@@ -123,8 +123,8 @@ class PositionWalk(Generic[R]):
         if self._ascending and self._total is not None:
             # A follower is at the end: what has come since is on the last page, or that says how much there is.
             last = max(number, min(last, self._total - 1))
-        pages = list(range(self._log.page_of(number), self._log.page_of(last) + step, step))[:most]
-        return pages if self._trusted or 1 in pages else [1, *pages]
+        pages = list(range(self._log.page_of(number), self._log.page_of(last) + step, step))
+        return (pages if self._trusted or 1 in pages else [1, *pages])[:most]
 
     def _begin_reading(self) -> bool:
         """Whether the place to begin is found. What was fetched from there on is read at once."""

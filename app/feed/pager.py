@@ -44,9 +44,9 @@ class _Reading(msgspec.Struct):
     kept: int = 0
     as_of: int | None = None
 
-
-def _name(reading: _Reading) -> StreamId:
-    return reading.stream.source, reading.stream.name
+    @property
+    def name(self) -> StreamId:
+        return self.stream.source, self.stream.name
 
 
 class Pager:
@@ -75,12 +75,11 @@ class Pager:
         self._filters = any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS)
         self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
         self._readings = [reading for name in plan.active for reading in self._open(sources[name])]
-        self._merge = Merge(
-            [reading.stream for reading in self._readings], ascending=plan.query.ascending, limit=plan.limit
-        )
+        streams = [reading.stream for reading in self._readings]
+        self._merge = Merge(streams, ascending=plan.query.ascending, limit=plan.limit)
         self._by_stream = {id(reading.stream): reading for reading in self._readings}
         self._shares = shares
-        self._usual = shares.of(frozenset(map(_name, self._readings)))
+        self._usual = shares.of(frozenset(reading.name for reading in self._readings))
 
     def _open(self, source: Source) -> list[_Reading]:
         plan = self._plan
@@ -112,7 +111,7 @@ class Pager:
         self._check_failures()
         plan, merge = self._plan, self._merge
         given = Counter(id(stream) for stream in merge.origins)
-        self._shares.learn({_name(reading): given[id(reading.stream)] for reading in self._readings})
+        self._shares.learn({reading.name: given[id(reading.stream)] for reading in self._readings})
         boundary = merge.boundary() or plan.position
         stopped = (
             merge.has_more
@@ -191,7 +190,7 @@ class Pager:
             if reading.old is not None and reading.old.share >= 0:
                 return min(missing, missing * reading.old.share * 9 // 8000 + _SPARE)
             share = missing // len(self._readings)
-            if (usual := self._usual.get(_name(reading))) is not None:
+            if (usual := self._usual.get(reading.name)) is not None:
                 # In whole eighths: that equal questions be equal calls, which may be kept.
                 share = (usual // 125 + 1) * missing // 8
             return min(missing, max(_UNKNOWN_SHARE, share))

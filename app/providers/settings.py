@@ -53,11 +53,7 @@ class SourceSettings(BaseModel):
     @classmethod
     def needed(cls, names: Mapping[str, str]) -> Sequence[str]:
         """The settings without a default, as the operator knows them."""
-        try:
-            cls.model_validate({})
-        except ValidationError as error:
-            return [names[str(item["loc"][0])] for item in error.errors() if item["type"] == "missing"]
-        return []
+        return [names[name] for name, field in cls.model_fields.items() if field.is_required()]
 
     @classmethod
     def read(cls, values: Mapping[str, Any], names: Mapping[str, str]) -> Self:

@@ -32,9 +32,7 @@ router = new_router(tags=["events"])
 #: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
 _KEPT = ("limit", "include", "partial")
 
-_LONGEST_LINK = (
-    4096  #: characters of query; proxies and clients refuse headers of 8 kB, and `next_cursor` says the same
-)
+_LONGEST_LINK = 4096  #: characters of query: proxies and clients refuse headers of 8 kB; `next_cursor` says the same
 
 #: A name or an IPv4 address, or an IPv6 address in its brackets; and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")

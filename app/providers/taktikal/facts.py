@@ -16,6 +16,7 @@ Selection = Literal["activity", "creation"]
 
 _AGAIN = 600 * SECOND  #: after which what may have been an accident is tried again
 
+_SAMPLES = 100  #: answers
 _SAMPLE = 4  #: processes at either end of an answer, and entries at the end of each, that are looked at
 _YOUNG = 120 * SECOND  #: entries of this age are remembered, to see which come late
 
@@ -39,6 +40,7 @@ class Facts:
         self._given: set[str] = set()
         self._looked_at: int | None = None
         self._looked_into = 0
+        self._sampled = 0
         self._time_digits = -1
         self._ids_repeat = False
         self._lag = 0
@@ -90,8 +92,9 @@ class Facts:
 
     def sample(self, page: ActivityPage) -> None:
         """Takes note of how precise times are and what ids are good for."""
-        if self._ids_repeat and self._time_digits == 7:
+        if self._sampled >= _SAMPLES or (self._ids_repeat and self._time_digits == 7):
             return  # there is no more to learn
+        self._sampled += 1
         owners: dict[str, str] = {}
         for process in (*page.processes[:_SAMPLE], *page.processes[-_SAMPLE:]):
             for entry in process.entries[-_SAMPLE:]:
