@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,11 +67,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             yield World(gateway.url, sandbox, browser)
 
 
+@contextmanager
+def opened_with(world: World, key: str = KEY, **given: Any) -> Iterator[Watched]:
+    """A page that has the key already."""
+    with opened(world.browser, **given) as watched:
+        watched.page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{key}')")
+        yield watched
+
+
 @pytest.fixture
 def looking(world: World) -> Iterator[Watched]:
-    """A page that has the key already, and must stay quiet."""
-    with opened(world.browser, permissions=["clipboard-read", "clipboard-write"]) as watched:
-        watched.page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{KEY}')")
+    """The same, and it must stay quiet."""
+    with opened_with(world, permissions=["clipboard-read", "clipboard-write"]) as watched:
         yield watched
         watched.assert_quiet(world.url)
 
@@ -291,8 +299,7 @@ def test_filters_are_asked_and_can_be_shared(world: World, looking: Watched) -> 
     assert parse_qsl(urlsplit(shared).fragment)[0] == ("last", "90d")
 
     # The address shows the same elsewhere, and what the form says is what was asked.
-    with opened(world.browser) as other:
-        other.page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{KEY}')")
+    with opened_with(world) as other:
         other.page.goto(shared)
         other.page.locator(".row[data-id]").first.wait_for()
         assert shown_ids(other.page) == [event["id"] for event in expected]
@@ -303,9 +310,8 @@ def test_filters_are_asked_and_can_be_shared(world: World, looking: Watched) -> 
 
 
 def test_a_mistake_is_shown_at_its_field(world: World) -> None:
-    with opened(world.browser) as watched:
+    with opened_with(world) as watched:
         page = watched.page
-        page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{KEY}')")
         look(watched, world)
         page.get_by_label("Type", exact=True).fill("a*b")
         page.get_by_role("button", name="Show", exact=True).click()
@@ -370,8 +376,7 @@ def test_details_and_the_raw_record_on_demand(world: World, looking: Watched) ->
 
 
 def test_a_key_without_raw_is_told_so(world: World) -> None:
-    with opened(world.browser) as watched:
-        watched.page.add_init_script("sessionStorage.setItem('audit-gateway-key', 'reader')")
+    with opened_with(world, "reader") as watched:
         look(watched, world)
         watched.page.locator(".what button").first.click()
         watched.page.get_by_role("button", name="Show the provider’s raw record").click()
@@ -380,9 +385,8 @@ def test_a_key_without_raw_is_told_so(world: World) -> None:
 
 
 def test_too_many_requests_say_when_to_come_again(world: World) -> None:
-    with opened(world.browser) as watched:
+    with opened_with(world, "slow") as watched:
         page = watched.page
-        page.add_init_script("sessionStorage.setItem('audit-gateway-key', 'slow')")
         look(watched, world)
         for _ in range(3):
             page.get_by_role("button", name="Show", exact=True).click()
@@ -396,9 +400,8 @@ def test_too_many_requests_say_when_to_come_again(world: World) -> None:
 
 
 def test_a_failed_page_is_asked_for_again_from_the_same_cursor(world: World) -> None:
-    with opened(world.browser) as watched:
+    with opened_with(world) as watched:
         page = watched.page
-        page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{KEY}')")
         first = look(watched, world)
         page.context.set_offline(True)
         # `click` scrolls first, which asks for more by itself and takes the button away.
@@ -415,9 +418,8 @@ def test_a_failed_page_is_asked_for_again_from_the_same_cursor(world: World) -> 
 
 def test_a_source_that_fails_is_named(world: World) -> None:
     emulator: Any = world.sandbox.stand_ins["taktikal"]
-    with opened(world.browser) as watched:
+    with opened_with(world) as watched:
         page = watched.page
-        page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{KEY}')")
         emulator.faults.answer(401, times=1)
         look(watched, world)
         notice = page.get_by_role("alert").filter(has_text="taktikal:")
@@ -433,9 +435,8 @@ def test_a_source_that_fails_is_named(world: World) -> None:
 
 def test_the_others_are_shown_when_a_source_fails(world: World) -> None:
     emulator: Any = world.sandbox.stand_ins["taktikal"]
-    with opened(world.browser) as watched:
+    with opened_with(world) as watched:
         page = watched.page
-        page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{KEY}')")
         emulator.faults.answer(401, times=1)
         look(watched, world, "#last=7d&type=recipient.*")
         notice = page.get_by_role("alert").filter(has_text="taktikal:")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.engine.eventid import EventId, decode_event_id, encode_event_id, source_hash
+from app.providers.untrusted import MAX_KEY
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,11 @@ def test_ids_never_change(source: str, ordinal: int, locator: bytes, text: str) 
 def test_what_is_no_id(text: str) -> None:
     with pytest.raises(ValueError, match="not an event id"):
         decode_event_id(text)
+
+
+def test_the_longest_key_that_is_taken_has_an_id_that_is_taken() -> None:
+    locator = bytes(16) + ("\U0001d4b3" * MAX_KEY).encode()
+    assert decode_event_id(encode_event_id("taktikal", 1 << 32, locator)).locator == locator
 
 
 def test_names_have_hashes_of_their_own() -> None:

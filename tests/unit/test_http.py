@@ -138,7 +138,11 @@ def test_forms_of_retry_after(text: str, seconds: float | None) -> None:
     assert Answer(503, b"", headers, 10**15).retry_after == seconds
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "Mon, 99 Jun 2026 12:00:00 GMT", "0"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "Mon, 99 Jun 2026 12:00:00 GMT", "0", "Fri, 31 Dec 9999 23:59:59 -2300",
+     "Fri, 01 Jan 9999 00:00:00 GMT", "Wed, 31 Dec 1969 23:59:59 GMT"],
+)  # fmt: skip
 async def test_a_date_that_is_none_is_no_date(http: ProviderHttp, respx_mock: respx.MockRouter, text: str) -> None:
     respx_mock.get(URL).respond(200, headers={"Date": text})
     assert (await http.call("GET", "log", Spent())).date is None

@@ -45,6 +45,7 @@ HELP = {
 
 
 class SubnotoSettings(SourceSettings):
+    base_url: str = BASE_URLS["proxy"]
     access_key: SecretStr
     secret_key: SecretStr
     transport: Literal["proxy", "tunnel"] = "proxy"
