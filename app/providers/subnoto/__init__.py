@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.providers.base import CommonSettings, Provider
 from app.providers.subnoto.mapping import MAPPING, MAPPING_VERSION
 from app.providers.subnoto.settings import HELP, VARIABLES, SubnotoSettings
-from app.providers.subnoto.source import SubnotoSource
+
+if TYPE_CHECKING:
+    from app.providers.subnoto.source import SubnotoSource
 
 
 def _from_environment(env: Mapping[str, str], common: CommonSettings) -> SubnotoSource | None:
     settings = SubnotoSettings.from_environment(env)
-    return None if settings is None else SubnotoSource("subnoto", settings, common)
+    return None if settings is None else _source("subnoto", settings, common)
 
 
 def _from_table(name: str, table: Mapping[str, Any], common: CommonSettings) -> SubnotoSource:
-    return SubnotoSource(name, SubnotoSettings.from_table(table), common)
+    return _source(name, SubnotoSettings.from_table(table), common)
+
+
+def _source(name: str, settings: SubnotoSettings, common: CommonSettings) -> SubnotoSource:
+    # Not before there is an account: whoever has none of this vendor's does not wait for its adapter at the start.
+    from app.providers.subnoto.source import SubnotoSource
+
+    return SubnotoSource(name, settings, common)
 
 
 PROVIDER = Provider(

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.providers.base import CommonSettings, Provider
 from app.providers.taktikal.mapping import MAPPING, MAPPING_VERSION
 from app.providers.taktikal.settings import HELP, VARIABLES, TaktikalSettings
-from app.providers.taktikal.source import TaktikalSource
+
+if TYPE_CHECKING:
+    from app.providers.taktikal.source import TaktikalSource
 
 
 def _from_environment(env: Mapping[str, str], common: CommonSettings) -> TaktikalSource | None:
     settings = TaktikalSettings.from_environment(env)
-    return None if settings is None else TaktikalSource("taktikal", settings, common)
+    return None if settings is None else _source("taktikal", settings, common)
 
 
 def _from_table(name: str, table: Mapping[str, Any], common: CommonSettings) -> TaktikalSource:
-    return TaktikalSource(name, TaktikalSettings.from_table(table), common)
+    return _source(name, TaktikalSettings.from_table(table), common)
+
+
+def _source(name: str, settings: TaktikalSettings, common: CommonSettings) -> TaktikalSource:
+    # Not before there is an account: whoever has none of this vendor's does not wait for its adapter at the start.
+    from app.providers.taktikal.source import TaktikalSource
+
+    return TaktikalSource(name, settings, common)
 
 
 PROVIDER = Provider(
