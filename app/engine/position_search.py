@@ -23,9 +23,9 @@ class Search(Generic[R]):
     `narrow`.
 
     Guarantee, on any history: until the first row wanted is certain, a walk without a hint asks for at most
-    2·log2(pages of the log) + 6 pages besides those with rows from `edge` to one skew after that row, which have to be
-    read anyway. Where it may ask for two at a time it is one more, the last page of the log; one more, too, where
-    `marks` lead beyond the end. None is asked for twice.
+    2·log2(pages of the log) + 6 pages besides those with rows from one skew before `edge` to one skew after that row,
+    which have to be read anyway. Where it may ask for two at a time it is one more, the last page of the log; one
+    more, too, where `marks` lead beyond the end. None is asked for twice.
     """
 
     def __init__(self, log: PositionLog[R], *, edge: int, now: int, marks: Sequence[tuple[int, int]] = ()) -> None:
@@ -107,7 +107,11 @@ class Search(Generic[R]):
         else:
             # A little behind: the rows from there on have to be read anyway.
             guess -= size // 2
-        return min(high - 1, max(low + 1, guess))
+        return self.between(guess)
+
+    def between(self, x: int) -> int:
+        """`x`, or the row next to it that is strictly between the bounds."""
+        return min(self._high - 1, max(self._low + 1, x))
 
     def reach(self) -> float:
         """How many rows the guess is away from the nearest one that was read; infinite where nothing can be said."""

@@ -28,6 +28,7 @@ __all__ = ["LogMoved", "PositionWalk", "Rows"]
 
 _MOST_COST = 5  #: guesses that rows asked for before their place was found count as, at the most
 _SURE = 3  #: how many times further than the place is away rows must be wanted, to read from where it is guessed to be
+_SPARE = 12  #: for so many pages wanted, one more on either side: what is missing costs another round
 
 
 class Rows(msgspec.Struct, Generic[R], frozen=True):
@@ -110,7 +111,9 @@ class PositionWalk(Generic[R]):
         before = abs(self._search.guess() - probe)
         if not self._is_ahead and before <= self._log.size and self._search.reach() <= count // _SURE:
             self._is_ahead = True
-            return self._following(probe, count + before + self._density(), most)
+            spare = count // (_SPARE * self._log.size) * self._log.size
+            begin = self._search.between(probe - spare)
+            return self._following(begin, probe - begin + before + count + self._density() + spare, most)
         return self._search.pages(probe, most)
 
     def _first_pages(self, count: int, most: int) -> list[int]:
