@@ -202,9 +202,15 @@ print([name for name in ("fastapi", "uvicorn", "pydantic", "httpx") if name in s
 
 
 def test_serve_imports_no_more_than_it_needs_to_listen(tmp_path: Path) -> None:
-    """As seen by the interpreter, up to where it turns out that no source is configured."""
-    told = run("serve", env={"PYTHONPROFILEIMPORTTIME": "1"}, cwd=tmp_path)
+    """As seen by the interpreter, up to where it turns out that there are two sources of one name."""
+    (tmp_path / "gateway.toml").write_text(
+        '[[sources]]\nname = "taktikal"\nprovider = "taktikal"\n'
+        'company_key_env = "TAKTIKAL_COMPANY_KEY"\napi_key_env = "TAKTIKAL_API_KEY"\n'
+    )
+    keys = {"TAKTIKAL_COMPANY_KEY": "company", "TAKTIKAL_API_KEY": "key"}
+    told = run("serve", "--config", "gateway.toml", env={"PYTHONPROFILEIMPORTTIME": "1", **keys}, cwd=tmp_path)
     assert told.returncode == 2
+    assert "Two sources have the name taktikal" in told.stderr
     imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines() if line.startswith("import time:")}
     assert {"fastapi", "uvicorn.config", "httpx", "app.providers.http"} <= imported
     unneeded = (
@@ -214,12 +220,12 @@ def test_serve_imports_no_more_than_it_needs_to_listen(tmp_path: Path) -> None:
         "rich.text",
         "pygments.token",
         "greenlet._greenlet",
-        "tomllib",
         "redis",
         "joserfc",
         "limits",
         "opentelemetry.sdk",
         "app.sandbox.sandbox",
+        "app.providers.subnoto.source",
     )
     assert not [name for name in unneeded if name in imported]
 
