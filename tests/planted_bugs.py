@@ -167,7 +167,9 @@ def survives(bug: Bug, folder: Path) -> bool:
     if result.returncode not in (0, 1):
         raise RuntimeError(f"the tests could not be run:\n{result.stdout}{result.stderr}")
     if result.returncode == 1:
-        print("   ", next((line for line in result.stdout.splitlines() if line.startswith("FAILED")), "")[:100])
+        # The headline of the first failure: the name of the test between underscores.
+        noticed = next((line for line in result.stdout.splitlines() if line.startswith("____")), "")
+        print("   ", noticed.strip("_ "), flush=True)
     return result.returncode == 0
 
 
