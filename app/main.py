@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,28 +99,24 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if spans is not None:
-            spans.start({source.name: source.provider for source in sources})
-        if shared is not None:
-            await shared.state.start()
-        app.state.ready = True
-        loading = asyncio.create_task(_load_beside())
-
         def begin_to_stop() -> None:
             app.state.ready = False
 
-        try:
+        async with AsyncExitStack() as stopping:  # in turn, and all of it, should a part fail
+            if spans is not None:
+                spans.start({source.name: source.provider for source in sources})
+                stopping.push_async_callback(spans.stop)
+            if shared is not None:
+                await shared.state.start()
+                stopping.push_async_callback(shared.state.aclose)
+            stopping.push_async_callback(feed.aclose)
+            stopping.push_async_callback(guard.aclose)
+            loading = asyncio.create_task(_load_beside())
+            stopping.callback(loading.cancel)
+            stopping.callback(begin_to_stop)
+            app.state.ready = True
             with drained(begin_to_stop, settings.drain):
                 yield
-        finally:
-            app.state.ready = False
-            loading.cancel()
-            await guard.aclose()
-            await feed.aclose()
-            if shared is not None:
-                await shared.state.aclose()
-            if spans is not None:
-                await spans.stop()
 
     app = FastAPI(
         title=TITLE,

@@ -11,11 +11,12 @@ Nothing is lost or doubled: a batch comes with its place in the order, and a lis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from app.domain.caller import Caller
+from app.domain.errors import SourcesFailed, SourceUnauthorized
 from app.domain.order import Position
 from app.domain.query import Query
 from app.feed import Asked, Feed, Page, Start
@@ -49,12 +50,14 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one page brought. `cursor` goes on behind all of it, and so beyond `position`."""
+    """What one page brought. `cursor` goes on behind all of it, and so beyond `position`; `forbidden` says by source
+    what its provider does not show."""
 
     items: Sequence[Item]
     position: Position
     cursor: str
     has_more: bool
+    forbidden: Mapping[str, str]
 
 
 #: What a listener is handed: events, or what keeps them from coming.
@@ -85,7 +88,8 @@ class Hub:
     async def _read(self, topic: Topic, cursor: str) -> Batch:
         include = frozenset({"raw"} if topic.raw else ())
         page = await self._feed.page(Asked(cursor=cursor, limit=PAGE, include=include, partial=False), topic.caller)
-        return Batch(self._render(page, topic), page.position, page.next_cursor or cursor, page.has_more)
+        forbidden = {status.name: status.reason or "" for status in page.sources if status.status == "forbidden"}
+        return Batch(self._render(page, topic), page.position, page.next_cursor or cursor, page.has_more, forbidden)
 
     def channel_for(self, topic: Topic, position: Position, cursor: str) -> _Channel | None:
         """The channel that a listener at `position` can be handed the rest by, made where there is none; None while it
@@ -150,6 +154,7 @@ class Listener:
     def __init__(self, hub: Hub, topic: Topic, start: Start, *, live: bool) -> None:
         self._hub, self._topic, self._live = hub, topic, live
         self._position, self._cursor = start.position, start.cursor
+        self._forbidden: Mapping[str, str] = {}  # as it was told
         self._queue: asyncio.Queue[Message] = asyncio.Queue(BUFFER)
         self.left = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -202,8 +207,8 @@ class Listener:
             await self._queue.put(error)
             await asyncio.sleep(self._hub.poll)
             return
-        if items := self._beyond(batch):
-            await self._queue.put(items)
+        for message in self._messages(batch):
+            await self._queue.put(message)
         self._move(batch)
         self._live = not batch.has_more
         if was_live and self._live and self._position == begun:
@@ -212,19 +217,31 @@ class Listener:
 
     def hand(self, news: Batch | Exception) -> bool:
         """Whether there was room for it."""
-        items: Message = news if isinstance(news, Exception) else self._beyond(news)
-        if isinstance(items, Exception) or items:
-            try:
-                self._queue.put_nowait(items)
-            except asyncio.QueueFull:
-                return False
+        messages = [news] if isinstance(news, Exception) else self._messages(news)
+        if len(messages) > BUFFER - self._queue.qsize():
+            return False
+        for message in messages:
+            self._queue.put_nowait(message)
         if isinstance(news, Batch):
             self._move(news)
         return True
 
-    def _beyond(self, batch: Batch) -> Sequence[Item]:
-        return [item for item in batch.items if item.position > self._position]
+    def _messages(self, batch: Batch) -> list[Message]:
+        """The events that are new here; and, once, what a provider does not show."""
+        messages: list[Message] = []
+        if items := [item for item in batch.items if item.position > self._position]:
+            messages.append(items)
+        if batch.forbidden and batch.forbidden != self._forbidden:
+            messages.append(SourcesFailed([_refusal(name, reason) for name, reason in batch.forbidden.items()]))
+        return messages
 
     def _move(self, batch: Batch) -> None:
+        self._forbidden = batch.forbidden
         if batch.position > self._position:
             self._position, self._cursor = batch.position, batch.cursor
+
+
+def _refusal(source: str, reason: str) -> SourceUnauthorized:
+    error = SourceUnauthorized(reason)
+    error.source = source
+    return error

@@ -84,6 +84,7 @@ class KeysOfFile:
     def __init__(self, file: Path) -> None:
         """Raises ConfigurationError when the file is none."""
         self._file = file
+        self._told = ""  # why it cannot be read, once that is in the log
         try:
             self._stamp, self._keys = self._read()
         except (OSError, ValueError) as error:
@@ -93,8 +94,11 @@ class KeysOfFile:
         try:
             if _stamp(self._file) != self._stamp:
                 self._stamp, self._keys = self._read()
+            self._told = ""
         except (OSError, ValueError) as error:
-            _log.error("jwks_file_unreadable", problem=_why(error))
+            if (why := _why(error)) != self._told:
+                _log.error("jwks_file_unreadable", problem=why)
+            self._told = why
         return self._keys.find(kid, alg)
 
     def _read(self) -> tuple[object, KeySet]:

@@ -155,7 +155,8 @@ class Keyring:
         self._fixed = tuple(keys)
         self._file = file
         self._clock = clock
-        self._seen: object = None
+        self._seen: object = None  # the file's stamp as it was read last
+        self._complained: object = None  # and that of one that could not be read, once that is told
         self._from_file: tuple[ApiKey, ...] = ()
         if file is not None:
             self._seen = self._stamp(file)
@@ -187,14 +188,16 @@ class Keyring:
         stamp = self._stamp(self._file)
         if stamp == self._seen:
             return
-        self._seen = stamp
         try:
             found = _read_file(self._file)
         except ConfigurationError as error:
             # An editor's half-written file must not lock everybody out; the keys stay as they were until it
-            # is right.
-            _log.error("keys_file_unreadable", problem=error.detail)
+            # is right. Its stamp need not change for that: a mode is mended, a disk comes back.
+            if stamp != self._complained:
+                _log.error("keys_file_unreadable", problem=error.detail)
+            self._seen, self._complained = None, stamp
             return
+        self._seen, self._complained = stamp, None
         if self._is_fresh(self._file):
             # It may be half of what is being written, cut off behind a line: new keys are good at once, but none is
             # taken away until the file has rested, so that it is read once more then.

@@ -13,6 +13,9 @@ from app.domain.errors import ParameterError
 
 MAX_PAIRS = 1000
 
+#: Characters of a query or a cursor that goes into a header: proxies and clients refuse headers of 8 kB.
+LONGEST_HEADER = 4096
+
 _SHORT = 2048  #: bytes of a query that is remembered
 
 

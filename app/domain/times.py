@@ -19,6 +19,7 @@ _MINUTE = 60 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = "0123456789"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+_OFFSET = re.compile(r"(?:Z|[+-]\d{2}(?::?\d{2}){0,2})?\Z", re.ASCII)
 _DATE_TIME = re.compile(
     r"(?P<main>\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,100}))?"
     r"(?P<offset>[Zz]|[+-]\d{2}:[0-5]\d)\Z",
@@ -103,8 +104,7 @@ def parse_rfc3339(text: str) -> int:
 
 
 def is_dot_net_utc(text: str) -> bool:
-    """Whether a text has the form in which .NET writes a time in UTC, `2019-11-08T11:06:01.5600000Z`, as far as its
-    punctuation goes."""
+    """Whether a time that can be read has the form in which .NET writes one in UTC, `2019-11-08T11:06:01.5600000Z`."""
     return len(text) == 28 and text[4:20:3] == "--T::." and text[27] == "Z"
 
 
@@ -139,6 +139,8 @@ def parse_vendor_ticks(text: str) -> int:
     if dot:
         digits = len(rest) - len(rest.lstrip(_DIGITS))
         fraction = int(rest[:7].ljust(7, "0")) if digits >= 7 else int((rest[:digits] or "0").ljust(7, "0"))
+        if not _OFFSET.match(rest, digits):
+            raise ValueError("is no time: after the fraction only an offset may follow")
         main += rest[digits:]
     moment = datetime.fromisoformat(main)
     return to_micros(moment) * 10 + fraction

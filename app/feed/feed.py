@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -197,5 +198,6 @@ class Feed:
         raise SourcesFailed([error])
 
     async def aclose(self) -> None:
-        for source in self.sources.values():
-            await source.aclose()
+        async with AsyncExitStack() as closing:  # all of them, should one fail
+            for source in self.sources.values():
+                closing.push_async_callback(source.aclose)

@@ -16,7 +16,7 @@ from app.api.kept_pages import KeptPages, ShownPage
 from app.api.metrics import Metrics
 from app.api.openapi import problems, rate_headers
 from app.api.parameters import EXACT, INCLUDE_RAW, NOT_COUNTED, count_parameters, event_parameters
-from app.api.queries import pairs_of, wants_fresh
+from app.api.queries import LONGEST_HEADER, pairs_of, wants_fresh
 from app.api.rendering import encode, render_event, render_page, totals_body
 from app.api.routing import new_router
 from app.api.schemas import Event, EventPage, Totals
@@ -31,8 +31,6 @@ router = new_router(tags=["events"])
 
 #: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
 _KEPT = ("limit", "include", "partial")
-
-_LONGEST_LINK = 4096  #: characters of query: proxies and clients refuse headers of 8 kB; `next_cursor` says the same
 
 #: A name or an IPv4 address, or an IPv6 address in its brackets; and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
@@ -83,7 +81,8 @@ async def list_events(request: Request, caller: Annotated[Caller, Depends(requir
         _note_kept(request, shown)
     request_log(request).deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
-    if shown.next_query is not None and len(shown.next_query) <= _LONGEST_LINK:
+    # Where it is longer, `next_cursor` says the same.
+    if shown.next_query is not None and len(shown.next_query) <= LONGEST_HEADER:
         headers["Link"] = f'<{_own_url(request)}?{shown.next_query}>; rel="next"'
     return Response(shown.body, media_type="application/json", headers=headers)
 

@@ -14,7 +14,7 @@ from app.api.exporting import DEADLINE, STOPPING, Export
 from app.api.exports import FORMATS, Format
 from app.api.openapi import problems, rate_headers
 from app.api.parameters import AFTER, FORMAT, NOT_EXPORTED, export_parameters
-from app.api.queries import pairs_of
+from app.api.queries import LONGEST_HEADER, pairs_of
 from app.api.routing import new_router
 from app.api.security import require_scope, require_still, requires
 from app.api.streamed import Streamed
@@ -29,7 +29,8 @@ _HEADERS: dict[str, Any] = {
     "Export-Cursor": {
         "description": (
             "This export's beginning, with its filters and its window. After a cut, send it as `cursor`, with the last"
-            " event that came as `after`."
+            f" event that came as `after`. Left out where it would be longer than {LONGEST_HEADER} characters: then send"
+            " the same filters with the same `since` and `until`."
         ),
         "schema": {"type": "string"},
     },
@@ -98,9 +99,10 @@ async def export_events(request: Request, caller: Annotated[Caller, Depends(requ
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{_file_name(start, form)}"',
-        "Export-Cursor": start.cursor,
         "Vary": "Accept-Encoding",
     }
+    if len(start.cursor) <= LONGEST_HEADER:
+        headers["Export-Cursor"] = start.cursor
     if gzip:
         headers["Content-Encoding"] = "gzip"
     return Streamed(export.body(page, gzip=gzip, header=after is None), media_type=form.media_type, headers=headers)
