@@ -29,8 +29,8 @@ _HEADERS: dict[str, Any] = {
     "Export-Cursor": {
         "description": (
             "This export's beginning, with its filters and its window. After a cut, send it as `cursor`, with the last"
-            f" event that came as `after`. Left out where it would be longer than {LONGEST_HEADER} characters: then send"
-            " the same filters with the same `since` and `until`."
+            " event that came as `after`. Left out where it would be longer than"
+            f" {LONGEST_HEADER} characters: then send the same filters with the same `since` and `until`."
         ),
         "schema": {"type": "string"},
     },
