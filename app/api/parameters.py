@@ -165,7 +165,10 @@ def stream_parameters() -> list[Json]:
         "name": "Last-Event-ID",
         "in": "header",
         "required": False,
-        "description": "The `id` of the last event that came: goes on right behind it. It goes before `cursor`; empty is as good as none.",
+        "description": (
+            "The `id` of the last event that came: goes on right behind it. It goes before `cursor`; empty is as good"
+            " as none."
+        ),
         "schema": {"type": "string"},
     }
     filters = [parameter for parameter in event_parameters() if parameter["name"] not in NOT_STREAMED]

@@ -27,7 +27,7 @@ class Stream(msgspec.Struct):
     through: int | None = None
     ended: bool = False  #: nothing is left beyond the buffer
     stopped: bool = False  #: it was told to go no further on this page
-    failed: bool = False
+    failed: bool = False  #: it gives nothing more on this page; what is in its buffer waits
     refused: bool = False  #: and so ended: the provider shows nothing of it to us
     last: Position | None = None  #: the last key emitted from it
 
@@ -100,7 +100,7 @@ class Merge:
         """Takes over the stream's first record, which is certain, and those behind it that need no other look."""
         edges: list[Position] = [] if self._ceiling is None else [(self._ceiling,)]
         for other in self.streams:
-            if other is not stream and (other.buffer or not (other.ended or other.failed)):
+            if other is not stream and not other.failed and (other.buffer or not other.ended):
                 edges.append(other.buffer[0].key if other.buffer else other.frontier)
         edge = reduce(lambda one, other: nearer(one, other, self._ascending), edges) if edges else None
         buffer, most = stream.buffer, self.limit - len(self.records)
@@ -112,7 +112,7 @@ class Merge:
         stream.last = run[-1].key
 
     def _best(self) -> Stream | None:
-        heads = [s for s in self.streams if s.buffer]
+        heads = [s for s in self.streams if s.buffer and not s.failed]
         if not heads:
             return None
         pick = min if self._ascending else max

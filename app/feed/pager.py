@@ -210,7 +210,10 @@ class Pager:
         error.source = reading.source.name
         if not self._plan.partial:
             raise SourcesFailed([error])
-        reading.stream.failed = True
+        # All of the source waits: its order holds, too, where another of its streams would have more to show.
+        for stream in self._merge.streams:
+            if stream.source == error.source:
+                stream.failed = True
         status = self._status[error.source]
         status.status, status.error = "failed", error
 

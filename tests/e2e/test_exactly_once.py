@@ -25,6 +25,11 @@ TAKTIKAL: dict[str, dict[str, Any]] = {
 } | {
     "inclusive-end": {"end_inclusive": True, "logs": "trimmed"},
     "seconds": {"query_precision": "seconds", "end_inclusive": True},
+    "minutes": {"query_precision": "minutes"},
+    "days": {"query_precision": "days"},
+    "days-inclusive": {"query_precision": "days", "end_inclusive": True, "logs": "trimmed"},
+    "days-creation": {"query_precision": "days", "range_selects": "creation"},
+    "minutes-keys-ignore-dates": {"query_precision": "minutes", "key_dates": "ignored"},
     "older": {"generation": "older", "entry_ids": "none"},
     "older-trimmed": {"generation": "older", "entry_ids": "none", "logs": "trimmed", "order": "shuffled"},
     "company-ids": {"entry_ids": "company", "letter_case": "pascal"},

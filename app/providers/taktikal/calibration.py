@@ -1,9 +1,9 @@
 """Finds out what a date range selects, and whether logs come trimmed, from the account's own answers.
 
 The recipe is that of the vendor notes: take a process whose entries lie in two disjoint ranges and ask for it in the
-later one only. Found there, the range selects by activity; its earlier entries present, logs come whole. First the
-control: a range that holds neither its creation nor an entry must not return it; otherwise the server ignores dates
-beside a key, and the same is asked without the key.
+later one only. Found there, the range selects by activity; its earlier entries present, logs come whole. Along with it
+the control: a range right behind its last entry must not return it; otherwise the server ignores dates beside a key,
+and the same is asked without the key, or does not take them by the second, and nothing is learnt.
 
 Concluding "activity" where it is not so would lose events, so it needs positive proof; everything else leaves the
 safe way in force.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import msgspec
 
-from app.domain.times import DAY, SECOND
+from app.domain.times import SECOND
 from app.providers.base import Spent
 from app.providers.concurrency import together
 from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
@@ -22,8 +22,7 @@ from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
 _SAMPLES = (10, 50)
-_GAP = 2 * SECOND  #: between the two entries: ranges are asked for in whole seconds
-_LONG_BEFORE = 3650 * DAY
+_GAP = 2 * SECOND  #: between entries and ranges: those are asked for in whole seconds
 _NO_FILTERS = Filters()
 
 
@@ -70,8 +69,9 @@ async def _look(client: TaktikalClient, within: DateRange, facts: Facts, spent: 
 _EVIDENCE: dict[str | None, str] = {
     "activity": "a process was found in a range that holds a later entry of it, but not its creation",
     "creation": "a process was found in the range of its creation, but not in that of a later entry",
-    None: "a process was found neither in the range of its first entry nor in that of its last",
-    "ignored": "the provider returned processes for a range that holds nothing of them",
+    None: "a process was found neither in the range of its first entry nor in that of its last, as where ranges are not"
+    " taken by the second",
+    "ignored": "the provider returned a process for a range that holds nothing of it",
 }
 
 
@@ -79,16 +79,15 @@ async def _ask(
     client: TaktikalClient, suspect: Suspect, spent: Spent, filters: Filters, take: int
 ) -> tuple[Selection | None, bool | None] | None:
     """What ranges select and whether logs come whole; None where dates were ignored, so that nothing is learnt."""
-    beginning = suspect.first // SECOND * SECOND - _LONG_BEFORE
+    key, behind = suspect.process.key, suspect.last + _GAP
     ranges = (
         DateRange.around(suspect.last, suspect.last + 1),
         DateRange.around(suspect.first, suspect.first + 1),
-        DateRange.around(beginning, beginning + DAY),
+        DateRange.around(behind, behind + 1),
     )
     later, earlier, control = await together(client.activity(within, filters, spent, take=take) for within in ranges)
-    if control.length:
+    if _find(control, key) is not None or control.length >= take:
         return None
-    key = suspect.process.key
     at_last, at_first = _find(later, key), _find(earlier, key)
     if at_last is not None:
         return "activity", len(at_last.entries) >= suspect.entries

@@ -154,7 +154,9 @@ class WindowReader:
         too where ranges select by activity."""
         usual = max(DAY, self._max_age // 4)
         window = self._next(usual * self._stride)
-        within = DateRange.around(window.start - self._max_age, window.end)
+        # Ranges may be taken by the day, or in another zone, as long as none is seen to be taken by the second.
+        spare = 0 if self._loader.facts.selects == "creation" else DAY
+        within = DateRange.around(window.start - self._max_age - spare, window.end + spare)
         if self._stride > 1 and await self._loader.count(within):
             self._stride //= _STRIDE
             return []

@@ -10,6 +10,7 @@ is read as plain JSON, item by item, and put into the same structs: see `app.pro
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -159,8 +160,12 @@ def decode_total(body: bytes) -> int:
     return total
 
 
+_TAKE = re.compile(r"\btake\b", re.IGNORECASE)
+
+
 class VendorError(msgspec.Struct):
-    """`code`: ServiceStack's errorCode; `fields`: the parameters that its errors name, casefolded."""
+    """`code`: ServiceStack's errorCode; `fields`: the parameters that its errors name, casefolded; where there are
+    none, as of an exception that was thrown, `take` if its message has that word."""
 
     code: str | None
     fields: frozenset[str]
@@ -176,6 +181,9 @@ def decode_error(body: bytes) -> VendorError:
     code = status.get("errorcode")
     errors = [folded(one) for one in objects(status.get("errors"))]
     fields = frozenset(one["fieldname"].casefold() for one in errors if isinstance(one.get("fieldname"), str))
+    message = status.get("message")
+    if not fields and isinstance(message, str) and _TAKE.search(message):
+        fields = frozenset({"take"})
     return VendorError(code if isinstance(code, str) else None, fields)
 
 

@@ -369,6 +369,11 @@ async def test_query_precision() -> None:
     cut = emulator(processes=precise, query_precision="seconds")
     assert keys(await processes(cut, **until)) == []
     assert keys(await processes(cut, **since)) == ["p"]
+    noon = given("p", MAY + 12 * 3600 * SECOND)
+    for precision, late in (("minutes", "2026-05-01T12:00:59Z"), ("days", "2026-05-01T23:59:59Z")):
+        cut = emulator(processes=[noon], query_precision=precision)
+        assert keys(await processes(cut, EndDate=late)) == []
+        assert keys(await processes(cut, StartDate=late)) == ["p"]
 
 
 async def test_a_range_that_vanishes_when_cut_to_seconds_is_empty_not_refused() -> None:

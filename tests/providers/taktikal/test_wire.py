@@ -101,6 +101,19 @@ def test_an_error_may_be_anything(body: bytes) -> None:
     assert (found.code, found.fields) == (None, frozenset())
 
 
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        ("Take must not exceed 50", {"take"}),
+        ("Specified argument was out of the range of valid values. (Parameter 'take')", {"take"}),
+        ("The mistake is yours", set()),
+    ],
+)
+def test_a_thrown_exception_names_its_parameter_in_words(message: str, fields: set[str]) -> None:
+    body = json.dumps({"responseStatus": {"errorCode": "ArgumentOutOfRangeException", "message": message}})
+    assert decode_error(body.encode()).fields == fields
+
+
 def test_links_are_taken_out_wherever_they_stand() -> None:
     link = "https://sign.example.is/secret/one"
     sent = {"a": f"go to {link}!", "URL": link, "b": [{"url": "x", "c": [link, 5, None]}], "d": {"e": link}}

@@ -22,7 +22,7 @@ class EmulatorOptions:
     come `whole` or `trimmed` to the range; `order` of the array by creation, `shuffled_stable` (no order, but
     the same in every call) or `shuffled` (another in every call); `end_inclusive`; `date_only_end`: whether
     `EndDate=2024-01-31` means its first instant or its whole day; `naive_offset_minutes`: the server's offset
-    from UTC for dates without one; `query_precision`: `seconds` cuts the range's ends down to seconds;
+    from UTC for dates without one; `query_precision`: what the range's ends are cut down to;
     `max_take`: the largest `Take`; a larger one is silently `cut`, or `refused`, by `take_beyond`; `key_dates`:
     whether dates are looked at beside a `ProcessKey`; `key_case`: whether a `ProcessKey` in another letter case, or
     with blanks behind it, is another (SQL Server's default collation ignores both).
@@ -49,7 +49,7 @@ class EmulatorOptions:
     end_inclusive: bool = False
     date_only_end: Literal["midnight", "whole_day"] = "midnight"
     naive_offset_minutes: int = 0
-    query_precision: Literal["ticks", "seconds"] = "ticks"
+    query_precision: Literal["ticks", "seconds", "minutes", "days"] = "ticks"
     max_take: int | None = None
     take_beyond: Literal["cut", "refused"] = "cut"
     key_dates: Literal["honoured", "ignored"] = "honoured"

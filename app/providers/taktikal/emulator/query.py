@@ -50,6 +50,14 @@ class Query:
     status: str
 
 
+_PRECISIONS = {
+    "ticks": 1,
+    "seconds": TICKS_PER_SECOND,
+    "minutes": 60 * TICKS_PER_SECOND,
+    "days": TICKS_PER_DAY,
+}
+
+
 def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> Query:
     """Read the parameters; empty ones count as absent. Raises VendorError 400 for the first fault."""
     given = {name.lower(): value for name, value in parameters if value != ""}
@@ -57,9 +65,9 @@ def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> 
     end, bare = _date(given, "EndDate", options)
     if start >= end:
         raise _refused("LessThan", "'Start Date' must be less than 'End Date'.", "StartDate")
-    if options.query_precision == "seconds":
-        start -= start % TICKS_PER_SECOND
-        end -= end % TICKS_PER_SECOND
+    precision = _PRECISIONS[options.query_precision]
+    start -= start % precision
+    end -= end % precision
     if bare and options.date_only_end == "whole_day":
         end += TICKS_PER_DAY
     elif options.end_inclusive:
