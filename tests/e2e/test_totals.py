@@ -106,6 +106,20 @@ async def test_what_the_gateway_filters_has_no_total() -> None:
             assert [(source.value, source.relation) for source in totals.sources] == [(0, "gte"), (0, "gte")]
 
 
+async def test_types_that_are_refused_while_they_are_counted_have_no_total() -> None:
+    """Found here: all events before one end, less those of the types before the other: -359, and told to be exact."""
+    async with world(subnoto=SubnotoOptions(events=600)) as one:
+        assert one.subnoto is not None
+        feed, given = one.gateway(), window(one, 12, 10)
+        body = b'{"statusCode": 400, "error": {"code": "INVALID_REQUEST_FORMAT", "message": "eventTypes"}}'
+        one.subnoto.faults.answer(400, body=body, path="logs/list")
+        for _ in range(2):
+            found = (await count(feed, **given, type="recipient.signed")).sources[0]
+            assert (found.value, found.relation) == (0, "gte")
+        exact = await count(feed, **given, type="recipient.signed", exact=True)
+        assert (exact.value, exact.relation) == (true_number(one, given, provider_type="DOCUMENT_SIGNED"), "eq")
+
+
 async def test_without_private_data_a_search_is_never_the_providers_count() -> None:
     async with world(taktikal=TaktikalOptions(events=500)) as one:
         blind = Caller("blind", frozenset({"events:read"}))

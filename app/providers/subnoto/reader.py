@@ -127,7 +127,8 @@ class SubnotoReader:
         self._walk = self._new_walk(through if self._ascending else through - 1)
 
     async def rank(self) -> int:
-        """How many records of the stream are older than `span.since`: O(log n) calls. Ascending only."""
+        """How many records of the stream are older than `span.since`, unreadable ones too: O(log n) calls. Ascending
+        only. Of all types where, then, it no longer `filters_natively`."""
         while pages := self._walk.wanted(1, 16):
             await self._fetch(pages)
         return self._walk.rank()
@@ -139,7 +140,8 @@ class SubnotoReader:
 
     @property
     def filters_natively(self) -> bool:
-        """Whether the provider applies the query's type filters itself."""
+        """Whether the provider applies the query's type filters itself, as far as is known: no longer, once it has
+        turned them down."""
         return bool(self._query.event_types)
 
     def hint(self, position: Position) -> Hint:
