@@ -237,8 +237,8 @@ class PositionWalk(Generic[R]):
         return self._begin is not None and self._sure() >= self._stop
 
     def rank(self) -> int:
-        """How many rows are older than the time this walk started at; ascending only, once `wanted` asks for nothing
-        more."""
+        """How many rows are older than the time this walk started at, whether or not they can be read; ascending only,
+        once `wanted` asks for nothing more."""
         assert self._begin is not None
         read = range(self._begin, min(self._next, self._log.end))
         return self._begin + sum(self._log.value_at(x, NEVER) < self._start for x in read)

@@ -9,12 +9,14 @@ import pytest
 
 from app.domain.caller import Caller
 from app.domain.errors import SourcesFailed
-from app.domain.times import format_micros
+from app.domain.times import format_micros, parse_rfc3339
 from app.feed import Feed, parse_parameters
 from app.feed.model import Totals
 from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from tests.worlds import ANYONE, World, ask, micros, world
+from app.sandbox.serving import serve
+from tests.e2e.faulty import Rewritten
+from tests.worlds import ANYONE, World, ask, micros, walk, world
 
 pytestmark = pytest.mark.anyio
 
@@ -34,8 +36,6 @@ def window(one: World, days: float, length: float) -> dict[str, str]:
 
 
 def true_number(one: World, given: dict[str, str], **only: str) -> int:
-    from app.domain.times import parse_rfc3339
-
     since, until = parse_rfc3339(given["since"]), parse_rfc3339(given["until"])
     return sum(
         since <= row[0] < until
@@ -118,6 +118,39 @@ async def test_types_that_are_refused_while_they_are_counted_have_no_total() -> 
             assert (found.value, found.relation) == (0, "gte")
         exact = await count(feed, **given, type="recipient.signed", exact=True)
         assert (exact.value, exact.relation) == (true_number(one, given, provider_type="DOCUMENT_SIGNED"), "eq")
+
+
+async def test_records_that_were_seen_not_to_be_readable_make_a_count_an_estimate() -> None:
+    """Found here: thirty events were listed, and forty counted, `exact` too."""
+    async with world(subnoto=SubnotoOptions(events=2000, tie_burst=0)) as one:
+        assert one.subnoto is not None
+        broken, sound = window(one, 30, 10), window(one, 15, 10)
+        since, until = (parse_rfc3339(broken[end]) // 1000 for end in ("since", "until"))
+        spoilt: set[int] = set()
+
+        def spoil(answer: Any) -> Any:
+            for record in answer.get("logs", []):
+                if since <= record["timestamp"] < until and record["timestamp"] % 4 == 0:
+                    spoilt.add(record["timestamp"])
+                    record["eventType"] = None
+            return answer
+
+        with serve(Rewritten(one.subnoto.app, spoil)) as url:
+            feed = one.gateway(SUBNOTO_BASE_URL=url)
+            listed = await walk(feed, **broken, limits=1000)
+            assert len(spoilt) > 10
+            for kept in range(2):
+                found = (await count(feed, **broken)).sources[0]
+                assert (found.value, found.relation) == (true_number(one, broken), "estimate")
+                assert found.cached is bool(kept)
+            exact = await count(feed, **broken, exact=True)
+            assert (exact.value, exact.relation) == (len(listed.records), "eq")
+            assert len(listed.records) < true_number(one, broken)
+            elsewhere = await count(feed, **sound)
+            assert (elsewhere.value, elsewhere.relation) == (true_number(one, sound), "eq")
+            edge = {"since": broken["since"], "until": format_micros(min(spoilt) * 1000 + 1)}
+            fresh = await count(one.gateway(SUBNOTO_BASE_URL=url), **edge)
+            assert fresh.relation == "estimate", "a count's own pages show it, too"
 
 
 async def test_without_private_data_a_search_is_never_the_providers_count() -> None:

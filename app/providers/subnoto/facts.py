@@ -1,7 +1,9 @@
-"""What is learnt of one Subnoto account from its own answers: it makes later calls cheaper, never different."""
+"""What is learnt of one Subnoto account from its own answers: it makes later calls cheaper, never different, and keeps
+a count from being called exact that is known not to be."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
@@ -26,6 +28,7 @@ class Facts:
         self.learnt = Learnt(clock)
         self._seen: dict[str, set[str]] = {}
         self._refused: set[str] = set()
+        self._unreadable: dict[str, tuple[float, float]] = {}  # per category, the times of the first and the last
         self._step_back = 0
         self._longest = 0
         self._lag = 0
@@ -37,6 +40,8 @@ class Facts:
         for page in pages:
             self._longest = max(self._longest, len(page.rows))
             readable = [row for row in page.rows if not row.bad]
+            if len(readable) < len(page.rows):
+                self._note_unreadable(category, [row.time for row in page.rows if row.bad])
             newest = 0
             for time in (row.time for row in readable if row.time is not None):
                 if time >= newest:
@@ -54,6 +59,21 @@ class Facts:
         self.learnt.note("largest_step_back_seconds", self._step_back / 1e6, "times of records in order of insertion")
         if len(seen) != known:
             self.learnt.note(f"event_types_seen_{category}", sorted(seen), _FIELD)
+
+    def _note_unreadable(self, category: str, times: Iterable[int | None]) -> None:
+        first, last = self._unreadable.get(category, (math.inf, -math.inf))
+        for time in times:
+            # Without a time it may stand anywhere.
+            first = min(first, -math.inf if time is None else time)
+            last = max(last, math.inf if time is None else time)
+        self._unreadable[category] = first, last
+        how = "records that cannot be read; a count of the time in which they lie is an estimate"
+        self.learnt.note(f"unreadable_{category}", "seen", how)
+
+    def is_readable(self, category: str, since: int, until: int) -> bool:
+        """Whether no record that cannot be read was seen in [since, until) (µs), nor between two that were seen."""
+        first, last = self._unreadable.get(category, (math.inf, -math.inf))
+        return until <= first or last < since
 
     @property
     def page_size(self) -> int | None:

@@ -126,18 +126,23 @@ class SubnotoSource:
         )
 
     async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
-        """Events, exactly: the difference of the positions of the window's two ends."""
+        """Records between the positions of the window's two ends, of which few pages around the ends are read.
+
+        `eq`: each of them is an event, as far as this process has read them; one that cannot be read, and that nobody
+        has come upon yet, is among them. `estimate`: some are known not to be readable, which makes no event. `gte`:
+        the key may not read everything, or, with 0, the provider does not apply all filters."""
         if query.actor is not None or query.recipient is not None or query.q is not None:
             return Total(0, "events", "gte")
         ascending = msgspec.structs.replace(query, order="asc")
         streams = self.streams(query)
         parts = await together(self._count(stream, ascending, since, until, spent) for stream in streams)
         counted = [part for part in parts if part is not None]
-        if not all(part.relation == "eq" for part in counted):
+        relations = {part.relation for part in counted}
+        if "gte" in relations:
             return Total(0, "events", "gte")
         answers = [part.as_of for part in counted if part.as_of is not None]
         # Where the key may not read everything, there may be more than it can count.
-        relation: Relation = "eq" if len(counted) == len(streams) else "gte"
+        relation: Relation = "estimate" if "estimate" in relations else "eq" if len(counted) == len(streams) else "gte"
         return Total(sum(part.value for part in counted), "events", relation, min(answers, default=None))
 
     async def _count(self, stream: str, query: Query, since: int, until: int, spent: Spent) -> Total | None:
@@ -154,7 +159,9 @@ class SubnotoSource:
         if by_type and not all(end.filters_natively for end in ends):
             return Total(0, "events", "gte")
         answers = [end.as_of for end in ends if end.as_of is not None]
-        return Total(last - first, "events", "eq", min(answers, default=None))
+        # Judged by what these calls have shown, too.
+        relation: Relation = "eq" if self._facts.is_readable(stream.partition("/")[0], since, until) else "estimate"
+        return Total(last - first, "events", relation, min(answers, default=None))
 
     async def find(self, locator: bytes, spent: Spent) -> Sequence[SubnotoRecord]:
         found = read_locator(locator)

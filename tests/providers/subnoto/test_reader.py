@@ -19,7 +19,7 @@ from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record
 from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.places import Places
 from app.providers.subnoto.reader import SubnotoReader
-from app.providers.subnoto.wire import LogRow
+from app.providers.subnoto.wire import LogRow, decode_page
 from tests.providers import inside
 from tests.providers.rows import row_of
 
@@ -205,6 +205,22 @@ async def test_bad_rows_keep_their_place_and_are_counted() -> None:
     emulator.faults.answer(200, body=f'{{"logs": [{rows}], "totalCount": 3}}'.encode())
     batch = await reader(emulator).read(10, 10)
     assert ([record.provider_type for record in batch.records], batch.bad_records) == (["X", "Y"], 1)
+
+
+def test_where_records_cannot_be_read_is_known_by_category() -> None:
+    facts = Facts(lambda: 0)
+    assert facts.is_readable("envelope", 0, 100)
+    for body in (
+        b'{"logs": [{"timestamp": 30}, {"timestamp": 40, "eventType": "X"}], "totalCount": 2}',
+        b'{"logs": [{"timestamp": 50}], "totalCount": 1}',
+    ):
+        facts.learn("envelope", [decode_page(body)])
+    windows = [(0, 30), (0, 31), (40, 41), (50, 51), (51, 90)]
+    readable = [facts.is_readable("envelope", since * SECOND, until * SECOND) for since, until in windows]
+    assert readable == [True, False, False, False, True], "what lies between may be unreadable as well"
+    assert facts.is_readable("team", 0, 100 * SECOND)
+    facts.learn("team", [decode_page(b'{"logs": [{"eventType": "X"}], "totalCount": 1}')])
+    assert not facts.is_readable("team", 0, 1), "without a time it may lie anywhere"
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
