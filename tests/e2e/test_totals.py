@@ -66,14 +66,68 @@ async def test_a_window_of_a_long_history_is_counted_in_few_calls() -> None:
         assert one.calls() <= 2 * 20  # 2 · (2·log2(n/50) + 4) would be 56; this history has nights and weekends
 
 
-async def test_taktikal_counts_envelopes_with_events_in_the_window() -> None:
-    async with world(taktikal=TaktikalOptions(events=3000)) as one:
+#: How a server may read the ends of a range: whether `EndDate` is inclusive, and whether it looks at fractions.
+ENDS = [
+    {"end_inclusive": inclusive, "query_precision": precision}
+    for inclusive in (False, True)
+    for precision in ("ticks", "seconds")
+]
+
+
+def with_events(one: World, since: int, until: int) -> int:
+    """How many of Taktikal's envelopes have events in the window (µs)."""
+    return len({row[3] for row in one.truth() if since <= row[0] < until})
+
+
+@pytest.mark.parametrize("ends", ENDS)
+async def test_taktikal_counts_envelopes_with_events_in_the_window(ends: dict[str, Any]) -> None:
+    async with world(taktikal=TaktikalOptions(events=3000, **ends)) as one:
         feed = one.gateway()
-        given = window(one, 20, 6.5)
-        totals = await count(feed, **given)
-        begin, end = (micros(one.clock()) - 20 * DAY, micros(one.clock()) - 20 * DAY + int(6.5 * DAY))
-        envelopes = {row[3] for row in one.truth() if begin <= row[0] < end}
-        assert (totals.value, totals.unit, totals.relation) == (len(envelopes), "envelopes", "eq")
+        for days, length in ((20, 6.5), (9, 9), (31.00000123, 3.000000007)):
+            given = window(one, days, length)
+            totals = await count(feed, **given)
+            envelopes = with_events(one, parse_rfc3339(given["since"]), parse_rfc3339(given["until"]))
+            assert (totals.value, totals.unit, totals.relation) == (envelopes, "envelopes", "eq")
+
+
+@pytest.mark.parametrize("ends", ENDS)
+async def test_taktikals_count_is_exact_only_where_the_ends_of_the_window_make_no_difference(
+    ends: dict[str, Any],
+) -> None:
+    """Found here: counts that were called exact, and wrong, where `EndDate` is inclusive or fractions are ignored."""
+    options = TaktikalOptions(events=600, days=60, created_precision="milliseconds", **ends)
+    async with world(taktikal=options) as one:
+        feed = one.gateway()
+        created: dict[str, int] = {}
+        for row in one.truth():
+            created.setdefault(row[3], row[0])
+        relations = set()
+        for moment in list(created.values())[-10:]:
+            for since, until in (
+                (moment - 5 * DAY, moment),
+                (moment - 5 * DAY, moment + 1000),
+                (moment, moment + 5 * DAY),
+                (moment + 1000, moment + 5 * DAY),
+                (moment, moment + 1000),
+            ):
+                given = {"since": format_micros(since), "until": format_micros(until)}
+                found = (await count(feed, **given)).sources[0]
+                truth = with_events(one, since, until)
+                assert found.value == truth if found.relation == "eq" else found.value <= truth
+                assert found.relation in ("eq", "gte")
+                relations.add(found.relation)
+        assert "gte" in relations
+
+
+async def test_taktikals_count_costs_two_calls_and_one_where_there_is_nothing() -> None:
+    async with world(taktikal=TaktikalOptions(events=600, days=60)) as one:
+        feed = one.gateway()
+        await count(feed, **window(one, 30, 30))
+        for days, calls in ((20, 2), (200, 1)):
+            one.reset_calls()
+            given = window(one, days, 10)
+            assert [(await count(feed, **given)).relation for _ in range(3)] == ["eq"] * 3
+            assert one.calls() == calls
 
 
 async def test_ranges_that_select_by_creation_give_an_estimate() -> None:

@@ -20,9 +20,9 @@ MAX_TAKE = 10_000
 class DateRange(msgspec.Struct, frozen=True):
     """A range to ask for, in µs.
 
-    Events are read by ranges `around` a window, widened to whole seconds: it is not documented whether `EndDate` is
-    inclusive, nor whether fractions are honoured; whoever asks cuts the answer to what it wants. Only counts for a
-    caller take the window as it is, for there is nothing to cut."""
+    It is not documented whether `EndDate` is inclusive, nor whether fractions are honoured, so a range made of a window
+    as it is may select too much or too little by what lies at its ends. Events are read by the range `around` a window,
+    and the answer is cut to it; a count cannot be cut, and is certain where the range `inside` has the same."""
 
     start: int
     end: int
@@ -33,13 +33,24 @@ class DateRange(msgspec.Struct, frozen=True):
 
     @classmethod
     def around(cls, start: int, end: int) -> DateRange:
-        """Covers [start, end)."""
+        """Covers [start, end), however its ends are read."""
         first = max(start // SECOND * SECOND, _EARLIEST)
         return cls(first, max(-(-end // SECOND) * SECOND, first + SECOND))
+
+    @classmethod
+    def inside(cls, start: int, end: int) -> DateRange | None:
+        """Selects nothing outside of [start, end), however its ends are read; None where that leaves less than a
+        second, which some way of reading them would leave empty."""
+        first, last = max(-(-start // SECOND) * SECOND, _EARLIEST), min(end - _ROUNDING, _LATEST)
+        return cls(first, last) if last - first >= SECOND else None
 
     def parameters(self) -> dict[str, str]:
         return {"StartDate": _text(self.start), "EndDate": _text(self.end)}
 
+
+#: More than the error of a server that rounds: SQL Server's `datetime` holds 1/300 s, and the times in the vendor's
+#: examples all end, as its do, in 0, 3 or 7 ms.
+_ROUNDING = 10_000
 
 #: .NET's DateTime begins in year 1; nothing was signed electronically before this.
 _EARLIEST = -631_152_000 * SECOND  # 1950-01-01

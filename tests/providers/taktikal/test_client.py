@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -137,6 +138,23 @@ def test_a_range_covers_what_was_asked_in_whole_seconds(start: int, end: int) ->
     assert found.start % SECOND == found.end % SECOND == 0
     assert found.start > start - SECOND
     assert found.end < max(end, start + 1) + SECOND + 1
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "inside"),
+    [
+        ("2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", ("2026-05-01T00:00:00Z", "2026-05-01T23:59:59.990000Z")),
+        ("2026-05-01T00:00:00.1Z", "2026-05-01T00:00:02.5Z", ("2026-05-01T00:00:01Z", "2026-05-01T00:00:02.490000Z")),
+        ("2026-05-01T00:00:00Z", "2026-05-01T00:00:01.009Z", None),
+        ("2026-05-01T00:00:00.5Z", "2026-05-01T00:00:00.7Z", None),
+        ("0001-01-01", "1949-12-31", None),
+        ("2100-06-01", "9999-12-31", None),
+        ("0001-01-01", "9999-12-31", ("1950-01-01T00:00:00Z", "2100-01-01T00:00:00Z")),
+    ],
+)  # fmt: skip
+def test_a_range_inside_a_window_selects_nothing_outside(start: str, end: str, inside: Any) -> None:
+    found = DateRange.inside(parse_rfc3339(start), parse_rfc3339(end))
+    assert (None if found is None else tuple(found.parameters().values())) == inside
 
 
 @pytest.mark.parametrize(
