@@ -57,7 +57,7 @@ def test_a_bad_record_among_good_ones(value: str) -> None:
 def test_a_bad_process_among_good_ones(value: str) -> None:
     odd = process("q", entry(1))[:-1] + f', "odd": {value}}}'
     activity = decode_activity(f"[{process('p', entry(1))}, {odd}]".encode())
-    assert ([one.key for one in activity.processes], activity.bad) == (["p"], 1)
+    assert ([one.key for one in activity.processes], activity.unreadable.total()) == (["p"], 1)
 
 
 @pytest.mark.parametrize("value", ['"\\ud83d"', '"a\\udc00b"', '"\\ud83dx"'])
@@ -87,7 +87,7 @@ def test_entries_of_wrong_shapes_are_counted(log: str) -> None:
 )
 def test_processes_of_wrong_shapes_are_counted(item: str) -> None:
     activity = decode_activity(f"[{process('p', entry(1))}, {item}]".encode())
-    assert (len(activity.processes), activity.bad, activity.length) == (1, 1, 2)
+    assert (len(activity.processes), activity.unreadable.total(), activity.length) == (1, 1, 2)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from app.domain.query import Query
+from app.domain.times import now_micros
 from app.engine.filters import matches_type
 from app.providers.base import (
     CommonSettings,
@@ -80,7 +80,7 @@ class TaktikalSource:
         self.settle = common.settle
         self._settings = settings
         self._max_age = settings.max_envelope_age // timedelta(microseconds=1)
-        self._clock = common.clock or (lambda: time.time_ns() // 1000)
+        self._clock = common.clock or now_micros
         keys = (settings.company_key.get_secret_value(), settings.api_key.get_secret_value())
         self._facts = Facts(self._clock)
         self._facts.set(

@@ -117,10 +117,6 @@ class ActivityPage(msgspec.Struct):
     unreadable: Counter[str]
     date: int | None = None
 
-    @property
-    def bad(self) -> int:
-        return self.unreadable.total()
-
 
 def decode_activity(body: bytes) -> ActivityPage:
     """Raises SourceFailed where the answer is not an array of processes."""

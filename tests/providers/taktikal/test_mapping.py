@@ -22,7 +22,7 @@ LINK = re.compile(r"https://(sign|files)\.example\.is/secret")
 
 def records(name: str) -> list[TaktikalRecord]:
     page = decode_activity(fixtures.body("taktikal", name))
-    assert page.bad == 0
+    assert page.unreadable.total() == 0
     found = [records_of("taktikal", process) for process in page.processes]
     assert sum(bad for _, bad in found) == 0
     return [record for each, _ in found for record in each]

@@ -30,7 +30,7 @@ def test_what_is_no_array_of_processes_is_a_failure(body: bytes) -> None:
 def test_items_that_are_no_process_are_counted(item: Any) -> None:
     page = decode_activity(json.dumps([item, {"processKey": "sp1"}]).encode())
     assert [process.key for process in page.processes] == ["sp1"]
-    assert (page.length, page.bad) == (2, 1)
+    assert (page.length, page.unreadable.total()) == (2, 1)
 
 
 def test_an_unreadable_item_is_known_again_whatever_stands_beside_it() -> None:
