@@ -152,7 +152,7 @@ class TaktikalSource:
             return Total(about, "envelopes", "estimate", loader.observed.as_of)
         most = await _count(query, loader, DateRange.around(since, until))
         within = DateRange.inside(since, until)
-        # Not side by side: what comes meanwhile makes the later count larger, so that equal ones enclose the truth.
+        # The truth lies between the two. Not asked for side by side: where the first finds none, it is enough.
         least = await _count(query, loader, within) if most and within else 0
         return Total(least, "envelopes", "eq" if least == most else "gte", loader.observed.as_of)
 
