@@ -119,6 +119,19 @@ async def test_taktikals_count_is_exact_only_where_the_ends_of_the_window_make_n
         assert "gte" in relations
 
 
+@pytest.mark.parametrize("key_dates", ["honoured", "ignored"])
+async def test_an_envelopes_count_is_exact_only_where_the_window_holds_all_of_it(key_dates: Any) -> None:
+    """Found here: one envelope, exactly, in a window before its creation, of a server that looks at no dates beside a
+    key."""
+    async with world(taktikal=TaktikalOptions(events=300, key_dates=key_dates)) as one:
+        feed = one.gateway()
+        key = (await ask(feed, limit=1)).records[0].key[3]
+        before = format_micros(micros(one.clock()) - 200 * DAY)
+        for given, relation in (({}, "eq"), ({"until": before}, "estimate"), ({"since": before}, "estimate")):
+            assert (await count(feed, **given, envelope_id=key)).relation == relation
+        assert (await count(feed, envelope_id=key)).value == 1
+
+
 async def test_taktikals_count_costs_two_calls_and_one_where_there_is_nothing() -> None:
     async with world(taktikal=TaktikalOptions(events=600, days=60)) as one:
         feed = one.gateway()

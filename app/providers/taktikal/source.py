@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.domain.query import Query
-from app.domain.times import now_micros
+from app.domain.times import SECOND, now_micros
 from app.engine.filters import matches_type
 from app.providers.base import (
     CommonSettings,
@@ -49,6 +49,9 @@ FILTERS: Mapping[str, FilterSupport] = {
     "q": "native",
 }
 
+#: A window up to the present ends a little in the past by the time that it is asked for; within a request's deadline.
+_LATELY = 60 * SECOND
+
 _STATUS = {"completed": "Completed", "active": "Active", "inactive": "InActive"}
 
 
@@ -59,13 +62,6 @@ def _spellings(query: Query) -> list[list[str]]:
     for key in query.envelope_id:
         found.setdefault(key.strip().casefold(), []).append(key)
     return list(found.values())
-
-
-async def _count(query: Query, loader: Loader, within: DateRange) -> int:
-    """How many envelopes the range and the query select, each once. Raises SourceError."""
-    if not query.envelope_id:
-        return await loader.count(within)
-    return sum(await together(loader.count_of(keys, within) for keys in _spellings(query)))
 
 
 class TaktikalSource:
@@ -135,25 +131,28 @@ class TaktikalSource:
     async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
         """Envelopes, by the provider's own count.
 
-        `eq`: those with events in the window, for which it is asked twice. `gte`: those with events further inside,
-        where it makes a difference how the provider reads the ends of a range; 0 where it does not know all filters.
-        `estimate`: its ranges select something else, or it is not known what."""
+        `eq`: those with events in the window, for which it is asked twice, with keys once for each. `gte`: those with
+        events further inside, where it makes a difference how it reads the ends of a range; 0 where it does not know
+        all filters. `estimate`: what its ranges select is something else, or not known."""
         if query.type or query.provider_type or query.actor is not None or query.recipient is not None:
             return Total(0, "envelopes", "gte")
         if not self.streams(query):
             return Total(0, "envelopes", "eq")
         loader = self._loader(self._native_filters(query), spent, Observed())
-        if not query.envelope_id:
-            await self._find_out(DateRange.around(since - self._max_age, until), spent)
-        # A range that selects by creation counts the envelopes created in the window, not those with events in it; and
-        # whether dates mean anything beside a key, the vendor does not say.
-        if self._facts.selects != "activity" or (query.envelope_id and since > 0):
-            about = await _count(query, loader, DateRange(since, until))
-            return Total(about, "envelopes", "estimate", loader.observed.as_of)
-        most = await _count(query, loader, DateRange.around(since, until))
-        within = DateRange.inside(since, until)
+        outside, inside = DateRange.around(since, until), DateRange.inside(since, until)
+        if query.envelope_id:
+            # Whether dates mean anything beside a key, the vendor does not say: no matter, where the window holds all.
+            certain = self._facts.selects == "activity" and since <= 0 and until >= self._clock() - _LATELY
+            counts = await together(loader.count_of(keys, outside) for keys in _spellings(query))
+            return Total(sum(counts), "envelopes", "eq" if certain else "estimate", loader.observed.as_of)
+        await self._find_out(DateRange.around(since - self._max_age, until), spent)
+        if self._facts.selects != "activity":
+            # A range that selects by creation counts the envelopes created in the window, not those with events in it.
+            count = await loader.count(DateRange(since, until))
+            return Total(count, "envelopes", "estimate", loader.observed.as_of)
+        most = await loader.count(outside)
         # The truth lies between the two. Not asked for side by side: where the first finds none, it is enough.
-        least = await _count(query, loader, within) if most and within else 0
+        least = await loader.count(inside) if most and inside else 0
         return Total(least, "envelopes", "eq" if least == most else "gte", loader.observed.as_of)
 
     async def find(self, locator: bytes, spent: Spent) -> Sequence[TaktikalRecord]:
