@@ -5,29 +5,17 @@ Without `pii:read` private values become `***`; signing links never go out, to n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from copy import copy
-from typing import Any
+from typing import Any, TypeVar
 
 from app.api.disguise import disguise_event
-from app.domain.event import Actor, Delivery, Event
+from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
 from app.domain.record import Record
 from app.engine.identity import disguise_for
+from app.engine.links import Links, has_links, links_in, without_links
 from app.engine.masking import MASK, Mask, is_private_name, mask_for, private_leaves
-from app.engine.memo import remembered
 from app.engine.pseudonyms import Pseudonyms
-
-#: Names of links that are somebody's to use wherever they stand.
-_ALWAYS_LINKS = (
-    "signingurl", "signinglink", "signurl", "signlink", "invitationurl", "invitationlink", "inviteurl", "invitelink",
-    "magiclink", "accesslink",
-)  # fmt: skip
-
-#: Names under which a provider keeps lists of people and files, whose members' `url` lets its holder sign or
-#: read.
-_LINKED = ("signee", "signer", "attachment", "recipient")
-_LINKS = ("url", "href", "link")
 
 
 def visible_events(
@@ -46,7 +34,7 @@ def visible_events(
         if not private:
             _hide(event, record, masks, pseudonyms)
         elif event.data or raw:
-            event.data, event.raw = _linkless(event.data), _linkless(event.raw)
+            _take_links_out(event)
         yield event
 
 
@@ -60,6 +48,7 @@ def _hide(event: Event, record: Record, masks: dict[tuple[str, ...], Mask], pseu
     mask = masks.get(values)
     if mask is None:
         mask = masks[values] = mask_for({value for value in values[1:] if value})
+    _take_links_out(event)
     _mask_event(event, mask)
     if pseudonyms is not None:
         people = ("people", *sorted({person for person in record.identities() if person}))
@@ -92,7 +81,7 @@ def _mask_event(event: Event, mask: Mask) -> None:
     event.provider_type = mask(event.provider_type)
     event.description = event.description and mask(event.description)
     event.user_agent = event.user_agent and mask(event.user_agent)
-    event.data, event.raw = _masked(_linkless(event.data), mask), _masked(_linkless(event.raw), mask)
+    event.data, event.raw = _masked(event.data, mask), _masked(event.raw, mask)
 
 
 def _masked(value: Any, mask: Mask) -> Any:
@@ -117,60 +106,30 @@ def _hidden(value: Any) -> Any:
     return value if value is None or isinstance(value, bool) or value in ("", [], {}) else MASK
 
 
-def _linkless(value: Any) -> Any:
-    return _without_links(value, False) if _has_links(value, False) else value
+def _take_links_out(event: Event) -> None:
+    """Takes the signing links out of `data` and `raw`, and whatever repeats them out of all other texts."""
+    if not (has_links(event.data) or has_links(event.raw)):
+        return
+    links = Links((*links_in(event.data), *links_in(event.raw)))
+    event.data, event.raw = links.out_of(without_links(event.data)), links.out_of(without_links(event.raw))
+    if links:
+        event.actor = _without(links, event.actor)
+        event.envelope, event.recipient = _without(links, event.envelope), _without(links, event.recipient)
+        event.delivery = _without(links, event.delivery)
+        event.provider_type = links.out_of_text(event.provider_type)
+        event.description = event.description and links.out_of_text(event.description)
+        event.user_agent = event.user_agent and links.out_of_text(event.user_agent)
 
 
-def _without_links(value: Any, linked: bool) -> Any:
-    """`value` without the links of signees and attachments, at any depth; a copy wherever something is left
-    out.
-    """
-    if isinstance(value, dict):
-        kept = {}
-        for name, item in value.items():
-            kind = _kind_of(str(name))
-            inside = linked or kind == _HOLDER
-            if not _is_secret(kind, inside):
-                kept[name] = _without_links(item, inside) if isinstance(item, _CONTAINERS) else item
-        return kept
-    if isinstance(value, _CONTAINERS):
-        return [_without_links(item, linked) for item in value]
-    return value
+_Part = TypeVar("_Part", Actor, Envelope | None, Recipient | None, Delivery | None)
 
 
-def _has_links(value: Any, linked: bool) -> bool:
-    """Whether `_without_links` would leave anything out; quicker than it is."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            inside = linked
-            if kind := _kind_of(name if isinstance(name, str) else str(name)):
-                inside = linked or kind == _HOLDER
-                if _is_secret(kind, inside):
-                    return True
-            # Most are texts.
-            if type(item) is not str and isinstance(item, _CONTAINERS) and _has_links(item, inside):
-                return True
-        return False
-    return isinstance(value, _CONTAINERS) and any(_has_links(item, linked) for item in value)
-
-
-def _is_secret(kind: str, linked: bool) -> bool:
-    return kind == _SECRET or (linked and kind == _LINK)
-
-
-_CONTAINERS = (dict, list, tuple)
-
-#: What a member's name says of what is under it: a link that is a secret; a link that is one among people or files;
-#: people or files. Anything else is "".
-_SECRET, _LINK, _HOLDER = "secret", "link", "holder"
-
-
-# The names are few and the same in every record, and each is judged thousands of times a page.
-@remembered
-def _kind_of(name: str) -> str:
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    if plain in _ALWAYS_LINKS:
-        return _SECRET
-    if plain in _LINKS:
-        return _LINK
-    return _HOLDER if any(part in plain for part in _LINKED) else ""
+def _without(links: Links, part: _Part) -> _Part:
+    """A copy of a part of an event, which other events may share, without links."""
+    if part is None:
+        return part
+    part = copy(part)
+    for name in part.__struct_fields__:
+        if name not in ("id", "kind") and isinstance(text := getattr(part, name), str):
+            setattr(part, name, links.out_of_text(text))
+    return part

@@ -32,8 +32,8 @@ class Record(Protocol):
         """The record as delivered, less what is never handed out (signing links)."""
 
     def texts(self) -> Iterable[tuple[str, str]]:
-        """(name, text) pairs that `q` is looked for in, where the gateway judges `q`. `name` is what the provider
-        calls the text, so that a caller who may not see phones is not answered by one."""
+        """(name, text) pairs that `q` is looked for in, where the gateway judges `q`; never a signing link. `name` is
+        what the provider calls the text, so that a caller who may not see phones is not answered by one."""
 
     def identities(self) -> Iterable[str]:
         """Names and e-mail addresses of the people who may be mentioned anywhere in the event or its raw record: what

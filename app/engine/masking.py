@@ -146,6 +146,24 @@ def private_leaves(value: Any, private: bool = False) -> Iterator[str]:
             yield text
 
 
+def distinct(names: list[str]) -> list[str]:
+    """The names, numbered where several have come to be the same: `***`, `*** 2`, `*** 3`, in their order."""
+    if len(set(names)) == len(names):
+        return names
+    taken: set[str] = set()
+    counts: dict[str, int] = {}
+    found = []
+    for name in names:
+        free, count = name, counts.get(name, 1)
+        while free in taken:
+            count += 1
+            free = f"{name} {count}"
+        counts[name] = count
+        taken.add(free)
+        found.append(free)
+    return found
+
+
 @remembered
 def is_private_name(name: str) -> bool:
     """Whether values under a key of this name are phones, national ids or addresses, whatever its way of

@@ -16,6 +16,7 @@ from app.domain.event import Event
 from app.domain.order import Key
 from app.domain.times import format_micros
 from app.engine.eventid import IdsBehind
+from app.engine.links import Links, has_links, links_in, without_links
 from app.engine.masking import is_private_name
 from app.engine.memo import remembered
 from app.providers.subnoto import mapping
@@ -85,11 +86,18 @@ class SubnotoRecord(msgspec.Struct, gc=False):
     def texts(self) -> Iterator[tuple[str, str]]:
         """Contract, section 3: envelope id, author's name and e-mail, and every string in `eventData`."""
         sent = self.row.sent
-        author = sent.author or _NOBODY
-        for name, text in (("envelopeUuid", sent.envelope_uuid), ("name", author.name), ("email", author.email)):
+        author, data = sent.author or _NOBODY, sent.event_data
+        own: tuple[tuple[str, str | None], ...]
+        own = (("envelopeUuid", sent.envelope_uuid), ("name", author.name), ("email", author.email))
+        if has_links(data):
+            # Who may not see a link may not find it out by asking for its parts either.
+            links = Links(links_in(data))
+            own = tuple((name, text and links.out_of_text(text)) for name, text in own)
+            data = links.out_of(without_links(data))
+        for name, text in own:
             if text is not None:
                 yield name, text
-        yield from _strings("eventData", sent.event_data)
+        yield from _strings("eventData", data)
 
     def identities(self) -> Iterable[str]:
         recipient, author = mapping.recipient_of(self._data()), self.row.sent.author

@@ -8,8 +8,8 @@ Source of the statuses: the vendor's Activity Log page ("Example Statuses: commo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from os.path import commonprefix
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 from msgspec import UnsetType
@@ -107,7 +107,7 @@ def _invitation(words: str) -> Delivery | None:
 class Joined:
     """What the events of one process share: each person and each envelope is made once, and must not be changed."""
 
-    __slots__ = ("_actors", "_envelopes", "_name", "_owner", "_process", "_recipients", "_status", "link_sign")
+    __slots__ = ("_actors", "_envelopes", "_name", "_owner", "_process", "_recipients", "_status", "shown")
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -119,8 +119,8 @@ class Joined:
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
         self._status = body.status.casefold() if body.status else None
-        #: A text without it holds none of the process's signing links; None where there are none.
-        self.link_sign = commonprefix(process.links) if process.links else None  # noqa: RUF071 - texts, not paths
+        #: A text without the process's signing links; None where it has none.
+        self.shown = process.links.out_of_text if process.links else None
         self._actors: dict[str | UnsetType | None, Actor] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, ...], Envelope] = {}
         self._recipients: dict[str, Recipient] = {}
@@ -129,7 +129,8 @@ class Joined:
         """`createdBy` is an e-mail address, or the name of a system (`Taktikal.Core`, `Mailgun`)."""
         found = self._actors.get(entry.created_by)
         if found is None:
-            found = self._actors[entry.created_by] = self._new_actor(entry.created_by or None)
+            found = self._new_actor(entry.created_by or None)
+            self._actors[entry.created_by] = found = found if self.shown is None else _shown(found, self.shown)
         return found
 
     def _new_actor(self, text: str | None) -> Actor:
@@ -147,7 +148,7 @@ class Joined:
         found = self._envelopes.get(place)
         if found is None:
             sequence = entry.sequence_key or (entry.signee_key and self._process.sequence_of(entry.signee_key))
-            found = self._envelopes[place] = Envelope(
+            found = Envelope(
                 self._process.key,
                 name=self._name,
                 status=self._status,
@@ -155,14 +156,27 @@ class Joined:
                 flow_id=entry.flow_key or None,
                 sequence_id=sequence or None,
             )
+            self._envelopes[place] = found = found if self.shown is None else _shown(found, self.shown)
         return found
 
     def recipient(self, key: str) -> Recipient:
         """The signee of this key, joined from the process."""
         found = self._recipients.get(key)
         if found is None:
-            found = self._recipients[key] = _recipient(key, self._process.signees.get(key) or _NOBODY)
+            found = _recipient(key, self._process.signees.get(key) or _NOBODY)
+            self._recipients[key] = found = found if self.shown is None else _shown(found, self.shown)
         return found
+
+
+_Part = TypeVar("_Part", Actor, Envelope, Recipient)
+
+
+def _shown(part: _Part, shown: Callable[[str], str]) -> _Part:
+    """A new part of an event with its texts as they may be shown; its ids and kinds stay what they are."""
+    for name in ("name", "email", "owner", "phone", "national_id", "signature_type"):
+        if text := getattr(part, name, None):
+            setattr(part, name, shown(text))
+    return part
 
 
 def owner_of(entries: Iterable[Entry]) -> str | None:

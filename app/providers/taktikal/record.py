@@ -55,6 +55,32 @@ class _Common:
         )
 
     @cached_property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """Each once, without signing links."""
+        return tuple(dict.fromkeys((name, self.process.links.out_of_text(text)) for name, text in self._texts()))
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        body = self.process.body
+        yield "processKey", self.process.key
+        for name, text in (("fileName", body.file_name), ("activityDisplayName", body.activity_display_name)):
+            if text:
+                yield name, text
+        for entry in self.process.entries:
+            if text := text_of(entry.file_name):
+                yield "fileName", text
+        for signee in self.process.signees.values():
+            for name in ("name", "email", "phone", "ssn"):
+                if text := text_of(getattr(signee, name)):
+                    yield name, text
+
+    @cached_property
+    def identities(self) -> tuple[str, ...]:
+        """Each once."""
+        found = [text for signee in self.process.signees.values() for text in (signee.name, signee.email) if text]
+        found += (entry.created_by for entry in self.process.entries if entry.created_by and "@" in entry.created_by)
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
     def raw_process(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = without_links(self.process.sent_without_lists(), self.process.links)
         return cleaned
@@ -97,11 +123,12 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         meaning = meaning_of(status)
         description = entry.description or None
         delivery = meaning.delivery
-        if description is not None:
-            if meaning.invites:
-                delivery = invitation_of(description)
-            if joined.link_sign is not None and joined.link_sign in description:
-                description = without_links(description, common.process.links)
+        if description is not None and meaning.invites:
+            delivery = invitation_of(description)
+        user_agent = entry.user_agent or None
+        if joined.shown is not None:
+            description = description and joined.shown(description)
+            user_agent = user_agent and joined.shown(user_agent)
         identity = entry.id
         # By position, in the order of the fields: by name it takes three times as long.
         return Event(
@@ -119,7 +146,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             joined.envelope(entry),
             joined.recipient(entry.signee_key) if entry.signee_key else None,
             delivery,
-            entry.user_agent or None,
+            user_agent,
             self._data(),
         )
 
@@ -148,27 +175,12 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             "process": common.raw_process,
         }
 
-    def texts(self) -> Iterator[tuple[str, str]]:
+    def texts(self) -> tuple[tuple[str, str], ...]:
         """What the provider's `Search` looks at (vendor's page, "Query Parameters")."""
-        body = self.common.process.body
-        yield "processKey", self.common.process.key
-        for name, text in (("fileName", body.file_name), ("activityDisplayName", body.activity_display_name)):
-            if text:
-                yield name, text
-        for entry in self.common.process.entries:
-            if text := text_of(entry.file_name):
-                yield "fileName", text
-        for signee in self.common.process.signees.values():
-            for name in ("name", "email", "phone", "ssn"):
-                if text := text_of(getattr(signee, name)):
-                    yield name, text
+        return self.common.texts
 
-    def identities(self) -> Iterator[str]:
-        for signee in self.common.process.signees.values():
-            yield from (text for text in (signee.name, signee.email) if text)
-        for entry in self.common.process.entries:
-            if entry.created_by and "@" in entry.created_by:
-                yield entry.created_by
+    def identities(self) -> tuple[str, ...]:
+        return self.common.identities
 
     def private_values(self) -> tuple[str, ...]:
         return self.common.private_values

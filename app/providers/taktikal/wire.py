@@ -20,11 +20,16 @@ import msgspec
 from msgspec import UNSET
 
 from app.domain.errors import SourceFailed
+from app.engine.links import Links, is_secret_link, links_in
+from app.engine.memo import remembered
 from app.providers.taktikal.leniency import canonical, folded, objects, read_items
 from app.providers.taktikal.sent import LISTS, Body, Entry, Signee, body_of
 from app.providers.untrusted import MAX_KEY, read_json
 
 _DECODER = msgspec.json.Decoder(list[Body])
+
+
+_NO_LINKS = Links(())
 
 
 class Delivered:
@@ -54,13 +59,17 @@ class Process:
             for signee in body.signees or ()
             if signee.signee_key is not None and signee.signee_key is not UNSET
         }
-        #: Signing links: secrets, never to be handed out, wherever they are repeated. Each once, the longest first: one
-        #: may begin with another, and would be left in part were that replaced before it.
-        self.links: tuple[str, ...] = ()
+        #: Signing links: secrets, never to be handed out, wherever they are repeated.
+        self.links = _NO_LINKS
         if body.sequence_signees or body.attachment_references:
-            links = {one.url for one in body.sequence_signees or () if one.url}
-            links.update(_links(body.attachment_references or ()))
-            self.links = tuple(sorted(links, key=len, reverse=True))
+            found: set[str] = set()
+            for one in body.sequence_signees or ():
+                if one.url:
+                    found |= {one.url, *links_in({"url": one.url}, linked=True)}
+                if one.signing_keys:
+                    found.update(links_in(one.signing_keys, linked=True))
+            found.update(_links(body.attachment_references or ()))
+            self.links = Links(found)
 
     def sequence_of(self, signee: str) -> str | None:
         """The key of the sequence in which a signee stands."""
@@ -94,6 +103,7 @@ class Process:
         found = Process(self.key, self.body, self._delivered, self._index)
         found.entries = [entry for entry, _ in log]
         found._sent_entries = [sent for _, sent in log]
+        found.links = self.links
         return found
 
 
@@ -102,6 +112,7 @@ def _member(sent: Mapping[str, Any], folded_name: str) -> Any:
 
 
 def _links(references: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield from links_in({"attachmentReferences": references})
     for one in references:
         for name, member in one.items():
             if name.casefold() == "url" and isinstance(member, str) and member:
@@ -129,7 +140,11 @@ def decode_activity(body: bytes) -> ActivityPage:
     page = ActivityPage([], len(items), Counter())
     for index, item in enumerate(items):
         if item is not None and isinstance(key := item.process_key, str) and len(key) <= MAX_KEY:
-            page.processes.append(Process(key, item, delivered, index))
+            process = Process(key, item, delivered, index)
+            if sent is not None:
+                # Only such an answer holds members that no document names.
+                process.links = Links((*process.links.all, *links_in(process.sent)))
+            page.processes.append(process)
         else:
             page.unreadable[_mark((sent or delivered.items)[index])] += 1
     return page
@@ -183,18 +198,20 @@ def decode_error(body: bytes) -> VendorError:
     return VendorError(code if isinstance(code, str) else None, fields)
 
 
-def without_links(value: Any, links: tuple[str, ...]) -> Any:
-    """A copy without members called `url` and without any of `links` inside texts."""
+def without_links(value: Any, links: Links) -> Any:
+    """A copy without members that are signing links or called `url`, and without any of `links` inside texts."""
     if isinstance(value, str):
-        for link in links:
-            if link in value:
-                value = value.replace(link, "***")
-        return value
+        return links.out_of_text(value)
     if isinstance(value, Mapping):
-        return {name: without_links(one, links) for name, one in value.items() if name.casefold() != "url"}
+        return {name: without_links(one, links) for name, one in value.items() if not _is_link(name)}
     if isinstance(value, list):
         return [without_links(one, links) for one in value]
     return value
+
+
+@remembered
+def _is_link(name: str) -> bool:
+    return name.casefold() == "url" or is_secret_link(name)
 
 
 def merge_processes(batches: Iterable[Iterable[Process]]) -> Iterator[Process]:

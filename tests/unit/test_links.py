@@ -1,0 +1,136 @@
+"""Signing links are known by their names, and taken out with whatever repeats them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.api.masking import visible_event
+from app.domain.record import Record
+from app.engine.links import Links, has_links, links_in, without_links
+from app.engine.masking import distinct
+from app.providers.subnoto.record import number_ties
+from app.providers.subnoto.wire import decode_page
+from app.providers.taktikal.record import records_of
+from app.providers.taktikal.wire import decode_activity
+
+LINK = "https://sign.example/s/SECRET"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["signingUrl", "signUrl", "signing_link", "SigningURLs", "recipientUrl", "recipientSigningUrl", "signeeLink",
+     "signeeUrl", "signer_href", "signingLink2", "signatureUri", "documentSigningUrl", "attachmentUrl", "invitationUrl",
+     "inviteLinks", "magicLink", "accessLink"],
+)  # fmt: skip
+def test_names_of_links_that_are_somebodys(name: str) -> None:
+    assert has_links({"deep": [{name: LINK}]})
+    assert without_links({"deep": [{name: LINK, "kept": 1}]}) == {"deep": [{"kept": 1}]}
+    assert [*links_in({"deep": [{name: LINK}]})] == [LINK]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["url", "redirectUrl", "companyUrl", "webhookUrl", "callback_uri", "singleSignOnUrl", "signOutUrl", "loginUrl",
+     "curl", "linked", "signed", "signingUrlExpiresAt", "signatureType"],
+)  # fmt: skip
+def test_names_of_what_is_everybodys(name: str) -> None:
+    assert not has_links({"webhook": {name: LINK}})
+    assert without_links({"webhook": {name: LINK}}) == {"webhook": {name: LINK}}
+
+
+def test_among_people_and_files_every_link_is_somebodys() -> None:
+    sent = {"recipient": {"id": 1, "portalUrl": LINK, "deep": [{"href": "x"}]}, "invitation": {"url": LINK}}
+    assert without_links(sent) == {"recipient": {"id": 1, "deep": [{}]}, "invitation": {}}
+
+
+def test_of_what_is_taken_out_only_links_are_looked_for_elsewhere() -> None:
+    sent = {"signingUrl": ["none", f"see {LINK}.", "and/or", {"expires": 5, "mail": LINK + "/2"}]}
+    assert sorted(links_in(sent)) == [LINK, LINK + "/2"]
+
+
+def test_a_link_is_taken_out_of_texts_and_names() -> None:
+    links = Links([LINK, LINK + "?more", ""])
+    assert links.out_of({LINK: [f"at {LINK}?more, {LINK}", 5], "***": None}) == {
+        "***": ["at ***, ***", 5],
+        "*** 2": None,
+    }
+    assert not Links([""])
+    assert Links([]).out_of_text("as it was") == "as it was"
+
+
+def test_very_many_links_are_looked_for_at_once() -> None:
+    links = Links(f"https://sign.example/{number:07}" for number in range(100_000))
+    assert links.out_of(["https://sign.example/x"] * 100_000) == ["https://sign.example/x"] * 100_000
+    assert links.out_of_text("see https://sign.example/0099999") == "see ***"
+    assert links.out_of_text(" ".join(links.all[:300])) == "***", "the whole text, where it may hold very many"
+
+
+def test_names_that_became_the_same_are_numbered() -> None:
+    assert distinct(["a", "***", "***", "*** 2", "***"]) == ["a", "***", "*** 2", "*** 2 2", "*** 3"]
+    assert len(set(distinct(["***"] * 100_000))) == 100_000
+
+
+def subnoto(data: Any) -> Record:
+    logs = [
+        {
+            "category": "envelope",
+            "eventType": "DOCUMENT_SIGNED",
+            "timestamp": 1712011501234,
+            "eventData": data,
+            "author": {"uuid": "u", "name": f"Anna {LINK}", "email": "anna@example.com"},
+            "envelopeUuid": "e",
+        }
+    ]
+    page = decode_page(json.dumps({"logs": logs, "totalCount": 1}).encode())
+    return number_ties("s", "envelope", [(0, page.rows[0])], lambda _: True)[0]
+
+
+def taktikal(**members: Any) -> Record:
+    entry = {"id": 1, "status": "Created", "createdAt": "2026-05-01T00:00:00.0000000Z", "signeeKey": "s"}
+    process = {"processKey": "sp1", **members, "activityLog": [entry | members.get("activityLog", {})]}
+    return records_of("t", decode_activity(json.dumps([process]).encode()).processes[0])[0][0]
+
+
+REPEATED = {
+    "envelopeTitle": f"at {LINK}",
+    "userAgent": LINK,
+    "recipientName": f"Jon {LINK}",
+    "list": [{f"to {LINK}": LINK}],
+    "recipient": {"signingUrl": LINK},
+}
+SIGNEES: dict[str, Any] = {"sequenceSignees": [{"sequenceKey": "q", "signeeKey": "s", "url": LINK}]}
+TAKTIKAL: list[dict[str, Any]] = [
+    {"activityLog": {name: f"see {LINK} a@b.is"} | others} | SIGNEES
+    for name in ("createdBy", "userAgent", "description", "fileName")
+    for others in ({}, {"more": 1})
+]
+
+
+@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize(
+    "record",
+    [
+        subnoto(REPEATED),
+        *(taktikal(**members) for members in TAKTIKAL),
+        taktikal(activityDisplayName=f"at {LINK}", **SIGNEES),
+        taktikal(signees=[{"signeeKey": "s", "name": LINK, "email": LINK, "phone": LINK, "ssn": LINK}], **SIGNEES),
+        taktikal(activityLog={"signeeUrl": LINK, "signingLink2": LINK, "description": f"at {LINK}"}),
+        taktikal(signees=[{"signeeKey": "s", "signeeLink": LINK, "note": LINK}], fileName=LINK),
+        taktikal(attachmentReferences=[{"downloadUrl": LINK}], fileName=LINK),
+    ],
+)
+def test_a_signing_link_is_nowhere(record: Record, private: bool) -> None:
+    assert "SECRET" not in str(visible_event(record, private=private, raw=True))
+    assert "SECRET" not in str(record.event()) or record.event().provider == "subnoto"
+    assert not any("SECRET" in text for _, text in record.texts()), "nor can it be asked for"
+
+
+def test_a_link_that_is_everybodys_stays() -> None:
+    data = {"url": LINK, "redirectUrl": LINK, "envelopeTitle": f"at {LINK}"}
+    event = visible_event(subnoto(data), private=True, raw=False)
+    assert event.data == data
+    assert event.envelope is not None
+    assert event.envelope.name == f"at {LINK}"
