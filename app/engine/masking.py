@@ -14,8 +14,12 @@ MASK = "***"
 _PRIVATE_WORDS = frozenset(
     [
         "tel",
+        "telno",
+        "gsm",
         "fax",
         "ssn",
+        "idnumber",
+        "taxid",
         "kt",
         "cpr",
         "passport",
@@ -30,11 +34,15 @@ _PRIVATE_WORDS = frozenset(
 )
 #: The same, where names are written as one word or of several.
 _PRIVATE_PARTS = (
-    "phone", "mobile", "msisdn", "kennitala", "nationalid", "personalid", "personalnumber", "personnummer",
-    "identitynumber", "socialsecurity", "postalcode", "postcode", "zipcode", "address",
+    "phone", "mobile", "msisdn", "smsnumber", "cellnumber", "gsmnumber", "telnumber", "contactnumber", "kennitala",
+    "nationalid", "nationalnumber", "nationalregistration", "personalid", "personalnumber", "personalcode",
+    "personnumber", "personnummer", "identitynumber", "identitycode", "identificationnumber", "identificationcode",
+    "citizenid", "civilid", "socialid", "socialsecurity", "taxnumber", "postalcode", "postcode", "zipcode", "address",
 )  # fmt: skip
+#: Words one after another, where the same letters also stand in other names, such as `gridNumber`.
+_PRIVATE_PHRASES = (" id number ", " tax id ", " tel no ")
 #: An e-mail address is an identity, not an address to hide.
-_NOT_PRIVATE_PARTS = ("email", "mailaddress")
+_EMAIL_PARTS = re.compile(r"email(?:address(?:es)?)?|mailaddress(?:es)?")
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SEPARATORS = re.compile(r"[\s().+/-]")
@@ -136,7 +144,10 @@ def private_leaves(value: Any, private: bool = False) -> Iterator[str]:
     """The texts and numbers under private names, however deep: what must not be told elsewhere either."""
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from private_leaves(item, private or is_private_name(str(name)))
+            hidden = private or is_private_name(str(name))
+            # `emailOrPhone` may hold an address that everybody may see elsewhere.
+            if private or not (hidden and isinstance(item, str) and "@" in item and _is_of_emails(str(name))):
+                yield from private_leaves(item, hidden)
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from private_leaves(item, private)
@@ -170,10 +181,19 @@ def is_private_name(name: str) -> bool:
     writing.
     """
     words = words_of(name)
-    joined = "".join(words)
-    if any(part in joined for part in _NOT_PRIVATE_PARTS):
-        return False
-    return any(word in _PRIVATE_WORDS for word in words) or any(part in joined for part in _PRIVATE_PARTS)
+    # What else a name says stays: `emailOrPhone` may hold a phone.
+    joined = _EMAIL_PARTS.sub(" ", "".join(words))
+    phrase = f" {' '.join(words)} "
+    return (
+        any(word in _PRIVATE_WORDS or word.endswith(("ssn", "ssns")) for word in words)
+        or any(part in joined for part in _PRIVATE_PARTS)
+        or any(part in phrase for part in _PRIVATE_PHRASES)
+    )
+
+
+@remembered
+def _is_of_emails(name: str) -> bool:
+    return _EMAIL_PARTS.search("".join(words_of(name))) is not None
 
 
 def words_of(name: str) -> list[str]:

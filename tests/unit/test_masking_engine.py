@@ -4,61 +4,39 @@ from __future__ import annotations
 
 import pytest
 
-from app.engine.masking import MASK, is_private_name, mask_for
+from app.engine.masking import MASK, is_private_name, mask_for, private_leaves
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "phone",
-        "Phone",
-        "phoneNumber",
-        "phone_number",
-        "recipientPhone",
-        "PHONE",
-        "mobile",
-        "ssn",
-        "SSN",
-        "signeeSsn",
-        "nationalId",
-        "national_id",
-        "kennitala",
-        "personalNumber",
-        "address",
-        "streetAddress",
-        "postalCode",
-        "postal_code",
-        "city",
-        "zip",
-    ],
-)
+    ["phone", "Phone", "PHONE", "phoneNumber", "phone_number", "recipientPhone", "mobile", "mobile_phone",
+     "MobileNumber", "tel", "telNo", "telno", "gsm", "gsmNumber", "smsNumber", "sms_number", "cellNumber",
+     "emailOrPhone", "phoneOrEmail", "recipientEmailOrPhone", "emailAddressOrPhone",
+     "ssn", "SSN", "signeeSsn", "recipient_ssn", "userssn", "nationalId", "national_id", "NationalIDNumber",
+     "nationalNumber", "kennitala", "personalNumber", "personalCode", "idNumber", "IDNumber", "idnumber", "id_number",
+     "recipientIdNumber", "identificationNumber", "identityCode", "taxId", "tax_id", "taxNumber",
+     "address", "homeAddress", "streetAddress", "mailingAddress", "mailAddressStreet", "ipAddress", "postalCode",
+     "postal_code", "PostalCode", "zip", "zipCode", "city", "streetName"],
+)  # fmt: skip
 def test_private_names(name: str) -> None:
     assert is_private_name(name)
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "email",
-        "emailAddress",
-        "email_address",
-        "name",
-        "id",
-        "uuid",
-        "envelopeUuid",
-        "title",
-        "documentUuid",
-        "capacity",
-        "publicity",
-        "telemetry",
-        "assignee",
-        "",
-        "signatureType",
-        "role",
-    ],
-)
-def test_names_that_are_not(name: str) -> None:
+    ["email", "emailAddress", "email_address", "emailAddresses", "e_mail_address", "recipientEmail", "mailAddress",
+     "name", "className", "title", "status", "role", "id", "uuid", "documentId", "documentUuid", "envelopeUuid",
+     "envelopeId", "personId", "workspaceId", "processKey", "capacity", "publicity", "velocity", "hotel", "hotelNo",
+     "telemetry", "phase", "zippedAt", "createdAt", "assignee", "signatureType", "gridNumber", "paidNumber", "syntaxId",
+     "smsStatus", "lessN", ""],
+)  # fmt: skip
+def test_names_that_only_look_private(name: str) -> None:
     assert not is_private_name(name)
+
+
+def test_an_address_that_stands_where_a_phone_may_stand_is_not_hidden_elsewhere() -> None:
+    assert [*private_leaves({"emailOrPhone": "anna@example.com"})] == []
+    assert [*private_leaves({"emailOrPhone": "5551234", "phone": "a@5551234"})] == ["5551234", "a@5551234"]
 
 
 @pytest.mark.parametrize(
@@ -85,3 +63,49 @@ def test_what_is_hidden_stays_hidden_when_masked_again() -> None:
     mask = mask_for(["999999-1234", "Laugavegur 1"])
     once = mask("999999-1234, Laugavegur 1")
     assert mask(once) == once == f"{MASK}, {MASK}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "masked"),
+    [
+        ("+3545812345", "tel 5812345.", "tel ***."),
+        ("+3545812345", "tel 00354 581 2345", "tel ***"),
+        ("+3545812345", "+354-581-2345!", "***!"),
+        ("003545812345", "5812345", "***"),
+        ("5812345", "+354 5812345", "***"),
+        ("010130-2989", "0101302989", "***"),
+        ("0101302989", "010130-2989", "***"),
+        ("101", "postal 101, id 2101x, 1010", "postal ***, id 2101x, 1010"),
+        ("Vik", "vik Viking", "*** Viking"),
+        ("Laugavegur 1", "at laugavegur  1", "at ***"),
+        ("a.b*c(d", "x a.b*c(d y aXbXc", "x *** y aXbXc"),
+        ("", "unchanged", "unchanged"),
+    ],
+)
+def test_values_are_found_however_they_are_written(value: str, text: str, masked: str) -> None:
+    assert mask_for([value])(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("call +354 869 1177 now", "call *** now"),
+        ("call 00354 869-1177", "call ***"),
+        ("+4791234567", "***"),
+        ("id 120387-4459.", "id ***."),
+        ("id 19870312-4459", "id ***"),
+        ("0b0b0b0b-1111-4222-8333-444444444444", "0b0b0b0b-1111-4222-8333-444444444444"),
+        ("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000000"),
+        ("at 2026-05-01T10:00:00+00:00", "at 2026-05-01T10:00:00+00:00"),
+        ("at 2026-05-01T10:00:00.123456+0200", "at 2026-05-01T10:00:00.123456+0200"),
+        ("invoice 202688-0012", "invoice 202688-0012"),
+        ("version 1.2.3-4567, 12+34", "version 1.2.3-4567, 12+34"),
+    ],
+)
+def test_what_is_written_as_a_phone_or_a_national_id_is_hidden_whosever_it_is(text: str, masked: str) -> None:
+    assert mask_for([])(text) == masked
+
+
+def test_what_stands_under_a_private_name_is_hidden_elsewhere_too() -> None:
+    data = {"ssn": "x-7712", "deep": [{"homeAddress": {"line": "Elm 4", "n": 12345}}], "zip": "9", "ok": "y"}
+    assert sorted(private_leaves(data)) == ["12345", "Elm 4", "x-7712"]
