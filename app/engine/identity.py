@@ -9,7 +9,10 @@ from app.engine.masking import Mask, words_of
 from app.engine.memo import remembered
 from app.engine.pseudonyms import MARK, Pseudonyms
 
-_EMAIL = r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+"
+_LOCAL = r"[\w.!#$%&'*+/=?^`{|}~-]"
+#: Without going back over what was read, and from within a word (after a name that was found in it) no further than a
+#: local part may be long: a vendor's text of a megabyte without an @ would else be read from each of its letters.
+_EMAIL = rf"(?:(?<!{_LOCAL}){_LOCAL}++|{_LOCAL}{{1,64}}+)@[\w-]++(?:\.[\w-]+)+"
 
 #: What has a name and is nobody.
 _THINGS = frozenset(

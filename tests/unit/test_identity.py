@@ -34,3 +34,17 @@ def test_people_are_found_in_texts_and_stay_the_same_person() -> None:
     assert disguise("dear Anna") == f"dear {names.of('anna')}"
     assert disguise("Annabel, hanna") == "Annabel, hanna"
     assert disguise(disguise(f"{anna} and Anna")) == disguise(f"{anna} and Anna"), "a pseudonym stays one"
+
+
+def test_addresses_are_found_wherever_they_begin() -> None:
+    names = Pseudonyms("x" * 32)
+    disguise = disguise_for(["Anna"], names)
+    long = "a" * 300 + "@example.com"
+    assert disguise(f"<{long}>, a.b+c@d.example.") == f"<{names.of(long)}>, {names.of('a.b+c@d.example')}."
+    assert disguise("Anna.b@x.example") == names.of("Anna") + names.of(".b@x.example"), "nothing of it is left"
+
+
+@pytest.mark.parametrize("text", ["a", "a.", "a@", "a@a-", "a@b."])
+def test_a_vendors_long_text_is_read_once(text: str) -> None:
+    """Read again from each of its letters, it would take longer than a test may."""
+    disguise_for(["Anna"], Pseudonyms("x" * 32))(text * 1_000_000)
