@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from copy import copy
+from functools import partial
 from typing import Any, TypeVar
 
 from app.api.disguise import disguise_event
@@ -15,6 +16,7 @@ from app.domain.record import Record
 from app.engine.identity import disguise_for
 from app.engine.links import Links, has_links, links_in, without_links
 from app.engine.masking import MASK, Mask, is_private_name, mask_for, private_leaves
+from app.engine.memo import MadeOnce
 from app.engine.pseudonyms import Pseudonyms
 
 
@@ -26,13 +28,18 @@ def visible_events(
 
     Call it once for an answer: its records share their masks, and many of them name the same people.
     """
-    masks: dict[tuple[str, ...], Mask] = {}
+    masks = MadeOnce(mask_for)
+    disguises = None if pseudonyms is None else MadeOnce(partial(disguise_for, pseudonyms=pseudonyms))
     for record in records:
         event = record.event()
         if raw:
             event.raw = record.raw()
         if not private:
-            _hide(event, record, masks, pseudonyms)
+            mask = masks.of(record.private_values(), [*private_leaves(event.data), *private_leaves(event.raw)])
+            _take_links_out(event)
+            _mask_event(event, mask)
+            if pseudonyms is not None and disguises is not None:
+                disguise_event(event, disguises.of(record.identities()), pseudonyms)
         elif event.data or raw:
             _take_links_out(event)
         yield event
@@ -41,21 +48,6 @@ def visible_events(
 def visible_event(record: Record, *, private: bool, raw: bool, pseudonyms: Pseudonyms | None = None) -> Event:
     """The same for one record."""
     return next(visible_events((record,), private=private, raw=raw, pseudonyms=pseudonyms))
-
-
-def _hide(event: Event, record: Record, masks: dict[tuple[str, ...], Mask], pseudonyms: Pseudonyms | None) -> None:
-    values = ("private", *record.private_values(), *private_leaves(event.data), *private_leaves(event.raw))
-    mask = masks.get(values)
-    if mask is None:
-        mask = masks[values] = mask_for({value for value in values[1:] if value})
-    _take_links_out(event)
-    _mask_event(event, mask)
-    if pseudonyms is not None:
-        people = ("people", *sorted({person for person in record.identities() if person}))
-        disguise = masks.get(people)
-        if disguise is None:
-            disguise = masks[people] = disguise_for(people[1:], pseudonyms)
-        disguise_event(event, disguise, pseudonyms)
 
 
 def _mask_event(event: Event, mask: Mask) -> None:

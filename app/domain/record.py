@@ -33,7 +33,9 @@ class Record(Protocol):
 
     def texts(self) -> Iterable[tuple[str, str]]:
         """(name, text) pairs that `q` is looked for in, where the gateway judges `q`; never a signing link. `name` is
-        what the provider calls the text, so that a caller who may not see phones is not answered by one."""
+        what the provider calls the text, so that a caller who may not see phones is not answered by one. Records that
+        share their texts, such as those of one envelope, give the same tuple: it is judged once for all of them. So
+        with `identities` and `private_values`."""
 
     def identities(self) -> Iterable[str]:
         """Names and e-mail addresses of the people who may be mentioned anywhere in the event or its raw record: what

@@ -5,14 +5,16 @@ A filter on something hidden would tell it: who may ask whether a phone is in an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from app.domain.caller import Caller
 from app.domain.query import Query
 from app.domain.record import Record
 from app.engine.filters import event_filter, matches_text, matches_type
 from app.engine.identity import disguise_for, is_identity_name
-from app.engine.masking import is_private_name, mask_for, private_leaves
+from app.engine.masking import Mask, is_private_name, mask_for, private_leaves
+from app.engine.memo import MadeOnce
 from app.engine.pseudonyms import Pseudonyms
 from app.providers.base import Source
 
@@ -27,6 +29,8 @@ def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudon
     if wanted is not None and source.filters.get("q") == "native" and sees_all:
         wanted = None
 
+    seen = _Seen(wanted, disguise) if wanted is not None and not sees_all else None
+
     def keeps(record: Record) -> bool:
         if not matches_type(query, record.type, record.provider_type):
             return False
@@ -34,23 +38,47 @@ def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudon
             return False
         if wanted is None:
             return True
-        return matches_text(wanted, (text for _, text in record.texts()) if sees_all else _seen(record, disguise))
+        return seen.says(record) if seen is not None else matches_text(wanted, (text for _, text in record.texts()))
 
     return keeps
 
 
-def _seen(record: Record, pseudonyms: Pseudonyms | None) -> Iterator[str]:
-    """The record's texts as a caller without `pii:read` sees them."""
-    hidden = set(record.private_values())
-    hidden.update(private_leaves(record.event().data))
-    mask = mask_for(hidden)
-    disguise = None if pseudonyms is None else disguise_for(record.identities(), pseudonyms)
-    for name, text in record.texts():
-        if is_private_name(name):
-            continue
-        if pseudonyms is None or disguise is None:
-            yield mask(text)
-        elif is_identity_name(name):
-            yield pseudonyms.of(text)
-        else:
-            yield disguise(mask(text))
+class _Seen:
+    """Whether `wanted` is in what a caller without `pii:read` sees of a record's texts. Records that share their texts
+    and their private values, as those of one envelope may, are judged once."""
+
+    def __init__(self, wanted: str, pseudonyms: Pseudonyms | None) -> None:
+        self._wanted, self._pseudonyms = wanted, pseudonyms
+        self._masks = MadeOnce(mask_for)
+        self._disguises = None if pseudonyms is None else MadeOnce(partial(disguise_for, pseudonyms=pseudonyms))
+        # With the texts and the mask themselves, so that no others come to have their ids.
+        self._judged: dict[tuple[int, int], tuple[object, Mask, bool]] = {}
+
+    def says(self, record: Record) -> bool:
+        mask = self._masks.of(record.private_values(), [*private_leaves(record.event().data)])
+        texts = record.texts()
+        if not isinstance(texts, tuple):
+            return matches_text(self._wanted, self._shown(record, texts, mask))
+        held = self._judged.get((id(texts), id(mask)))
+        if held is None:
+            if len(self._judged) >= _MOST:
+                self._judged.clear()
+            found = matches_text(self._wanted, self._shown(record, texts, mask))
+            held = self._judged[id(texts), id(mask)] = texts, mask, found
+        return held[2]
+
+    def _shown(self, record: Record, texts: Iterable[tuple[str, str]], mask: Mask) -> Iterator[str]:
+        pseudonyms = self._pseudonyms
+        disguise = None if self._disguises is None else self._disguises.of(record.identities())
+        for name, text in texts:
+            if is_private_name(name):
+                continue
+            if pseudonyms is None or disguise is None:
+                yield mask(text)
+            elif is_identity_name(name):
+                yield pseudonyms.of(text)
+            else:
+                yield disguise(mask(text))
+
+
+_MOST = 1024  #: judgements that are kept

@@ -16,6 +16,7 @@ from app.domain.event import Event
 from app.domain.order import Key
 from app.domain.times import format_vendor_time, parse_vendor_ticks
 from app.engine.eventid import IdsBehind
+from app.engine.masking import private_leaves
 from app.providers.taktikal.mapping import Joined, invitation_of, meaning_of, text_of
 from app.providers.taktikal.sent import Entry
 from app.providers.taktikal.wire import Process, without_links
@@ -47,12 +48,17 @@ class _Common:
 
     @cached_property
     def private_values(self) -> tuple[str, ...]:
-        return tuple(
+        """Those of the signees, and what stands under private names in any entry: so the records share one tuple."""
+        found = [
             str(value)
             for signee in self.process.signees.values()
             for value in (signee.ssn, signee.phone, signee.address, signee.postal_code, signee.city)
             if isinstance(value, str | int) and value != ""
-        )
+        ]
+        for entry in self.process.entries:
+            if entry.others is not UNSET:
+                found += private_leaves(entry.others)
+        return tuple(dict.fromkeys(found))
 
     @cached_property
     def texts(self) -> tuple[tuple[str, str], ...]:
