@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from app.engine.memo import remembered
+from app.engine.needles import MOST, Needles
 
 MASK = "***"
 
@@ -58,6 +59,9 @@ _ALWAYS = (
 _ALWAYS_PATTERN = re.compile("|".join(_ALWAYS), re.IGNORECASE)
 _NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
 
+_MANY = 4000  #: values of which none is looked for by its pattern: a text that may hold one is hidden whole
+_PATTERNS = 1024  #: patterns that are made for the values of one mask
+
 _SHORTEST = 3  #: characters of a value that is looked for elsewhere because its name is private
 
 Mask = Callable[[str], str]
@@ -84,37 +88,52 @@ class _Wanted:
         digits = _SEPARATORS.sub("", value)
         if digits.isascii() and digits.isdigit() and len(digits) >= 6:
             self.pattern, needed = _number(value, digits)
-            self.digits, self.word = needed.encode(), ""
+            self.digits, self.word = needed, ""
         else:
             words = value.split()
             escaped = r"\s+".join(re.escape(word) for word in words)
             self.pattern = rf"(?<!\w){escaped}(?!\w)" if len(value) < 6 else escaped
-            self.digits, self.word = b"", folded(max(words, key=len))
+            self.digits, self.word = "", folded(max(words, key=len))
 
 
 class _Masker:
     """Looks closer only where a value may be: patterns of many values are slow to make and to search by, and hardly a
-    text holds one."""
+    text holds one. Where looking closer would take too long, because there are very many values or very many of them
+    may be in a text, all of the text is hidden."""
 
-    __slots__ = ("_numbers", "_patterns", "_wanted", "_words")
+    __slots__ = ("_by_digits", "_by_word", "_digits", "_patterns", "_wanted", "_words")
 
     def __init__(self, wanted: list[_Wanted]) -> None:
         self._wanted = wanted
-        self._words = [(number, one.word) for number, one in enumerate(wanted) if one.word]
-        self._numbers = [(number, one.digits) for number, one in enumerate(wanted) if one.digits]
+        self._by_word: dict[str, list[int]] = {}
+        self._by_digits: dict[str, list[int]] = {}
+        for number, one in enumerate(wanted):
+            if one.word:
+                self._by_word.setdefault(one.word, []).append(number)
+            if one.digits:
+                self._by_digits.setdefault(one.digits, []).append(number)
+        self._words, self._digits = Needles(self._by_word), Needles(self._by_digits)
         self._patterns: dict[tuple[int, ...], re.Pattern[str]] = {}
 
     def mask(self, text: str) -> str:
-        plain = folded(text)
-        hits = [number for number, word in self._words if word in plain]
-        if self._numbers and (digits := text.encode(errors="replace").translate(None, _NO_DIGITS)):
-            hits += [number for number, needed in self._numbers if needed in digits]
-        if not hits:
+        words = self._words.found_in(folded(text)) if self._by_word else []
+        found: list[str] | None = []
+        if self._by_digits and (digits := text.encode(errors="replace").translate(None, _NO_DIGITS)):
+            found = self._digits.found_in(digits.decode())
+        if not words and words is not None and not found and found is not None:
             return _ALWAYS_PATTERN.sub(MASK, text) if _may_match_always(text) else text
+        if words is None or found is None or len(self._wanted) > _MANY:
+            return MASK
+        hits = [number for word in words for number in self._by_word[word]]
+        hits += [number for digits_found in found for number in self._by_digits[digits_found]]
+        if len(hits) > MOST:
+            return MASK
         hits.sort()
         key = tuple(hits)
         pattern = self._patterns.get(key)
         if pattern is None:
+            if len(self._patterns) >= _PATTERNS:
+                return MASK
             parts = [*(self._wanted[number].pattern for number in hits), *_ALWAYS]
             pattern = self._patterns[key] = re.compile("|".join(parts), re.IGNORECASE)
         return pattern.sub(MASK, text)

@@ -109,3 +109,21 @@ def test_what_is_written_as_a_phone_or_a_national_id_is_hidden_whosever_it_is(te
 def test_what_stands_under_a_private_name_is_hidden_elsewhere_too() -> None:
     data = {"ssn": "x-7712", "deep": [{"homeAddress": {"line": "Elm 4", "n": 12345}}], "zip": "9", "ok": "y"}
     assert sorted(private_leaves(data)) == ["12345", "Elm 4", "x-7712"]
+
+
+def test_very_many_values_are_looked_for_at_once() -> None:
+    """Tried one after another in each text, they would take longer than a test may."""
+    mask = mask_for(str(number) + "a" for number in range(1_000_000, 1_100_000))
+    assert [mask(f"note {number}") for number in range(100_000)] == [f"note {number}" for number in range(100_000)]
+    assert mask("of 1000007a") == MASK, "of so many, the whole text is hidden"
+
+
+def test_where_very_many_values_may_be_in_a_text_all_of_it_is_hidden() -> None:
+    streets = [f"Laugavegur {number}" for number in range(1, 1000)]
+    assert mask_for(streets)("at Laugavegur 7, first floor") == MASK
+    assert mask_for(streets[:200])("at Laugavegur 7, first floor") == f"at {MASK}, first floor"
+    assert mask_for(streets)("at Sudurgata 7") == "at Sudurgata 7"
+    phones = [f"+354 555 {number}" for number in range(1000, 3000)]
+    assert [mask_for(phones)(f"call 555-{number}!") for number in (1500, 2999, 3000)] == [
+        f"call {MASK}!", f"call {MASK}!", "call 555-3000!",
+    ]  # fmt: skip
