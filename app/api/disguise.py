@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain.event import Event
 from app.engine.identity import is_identity_name
-from app.engine.masking import MASK, Mask
+from app.engine.masking import MASK, Mask, distinct
 from app.engine.pseudonyms import Pseudonyms
 
 
@@ -46,10 +46,9 @@ def _disguised(value: Any, disguise: Mask, pseudonyms: Pseudonyms, is_person: bo
             return value
         return pseudonyms.of(value) if is_person else disguise(value)
     if isinstance(value, dict):
-        return {
-            disguise(str(name)): _disguised(item, disguise, pseudonyms, is_identity_name(str(name)))
-            for name, item in value.items()
-        }
+        names = distinct([disguise(str(name)) for name in value])
+        items = [_disguised(item, disguise, pseudonyms, is_identity_name(str(name))) for name, item in value.items()]
+        return dict(zip(names, items, strict=True))
     if isinstance(value, (list, tuple)):
         return [_disguised(item, disguise, pseudonyms, is_person) for item in value]
     return value

@@ -15,7 +15,7 @@ from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
 from app.domain.record import Record
 from app.engine.identity import disguise_for
 from app.engine.links import Links, has_links, links_in, without_links
-from app.engine.masking import MASK, Mask, is_private_name, mask_for, private_leaves
+from app.engine.masking import MASK, Mask, distinct, is_private_name, mask_for, private_leaves
 from app.engine.memo import MadeOnce
 from app.engine.pseudonyms import Pseudonyms
 
@@ -81,10 +81,9 @@ def _masked(value: Any, mask: Mask) -> Any:
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, dict):
-        return {
-            mask(str(name)): _hidden(item) if is_private_name(str(name)) else _masked(item, mask)
-            for name, item in value.items()
-        }
+        names = distinct([mask(str(name)) for name in value])
+        items = [_hidden(item) if is_private_name(str(name)) else _masked(item, mask) for name, item in value.items()]
+        return dict(zip(names, items, strict=True))
     if isinstance(value, (list, tuple)):
         return [_masked(item, mask) for item in value]
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -174,3 +174,13 @@ def test_with_pseudonyms_nobody_is_named_and_everybody_is_told_apart() -> None:
         assert person not in str(event)
     seen = visible_event(Planted(), private=True, raw=True, pseudonyms=names)
     assert seen.actor.email == "anna@example.com", "who may see personal data sees it"
+
+
+def test_members_whose_names_are_hidden_all_stay() -> None:
+    record = Planted()
+    record._event.data = {"votes": {"5812345": "yes", "0101302989": "no", "x": None}, "by": {"Anna": 1, "ANNA": 2}}
+    event = visible_event(record, private=False, raw=False)
+    assert event.data["votes"] == {MASK: "yes", f"{MASK} 2": "no", "x": None}
+    names = Pseudonyms("x" * 32)
+    event = visible_event(record, private=False, raw=False, pseudonyms=names)
+    assert list(event.data["by"]) == [names.of("Anna"), f"{names.of('Anna')} 2"]
