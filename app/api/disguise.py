@@ -7,11 +7,11 @@ from typing import Any
 
 from app.domain.event import Event
 from app.engine.identity import is_identity_name
-from app.engine.masking import MASK, Mask, distinct
+from app.engine.masking import MASK, MaskFunction, distinct
 from app.engine.pseudonyms import Pseudonyms
 
 
-def disguise_event(event: Event, disguise: Mask, pseudonyms: Pseudonyms) -> None:
+def disguise_event(event: Event, disguise: MaskFunction, pseudonyms: Pseudonyms) -> None:
     """Put pseudonyms for names and e-mail addresses in every field of `event`, which is the caller's own copy.
 
     The same person has the same pseudonym everywhere, so that events can still be joined by it. `disguise` finds
@@ -40,7 +40,7 @@ def disguise_event(event: Event, disguise: Mask, pseudonyms: Pseudonyms) -> None
     event.raw = _disguised(event.raw, disguise, pseudonyms, False)
 
 
-def _disguised(value: Any, disguise: Mask, pseudonyms: Pseudonyms, is_person: bool) -> Any:
+def _disguised(value: Any, disguise: MaskFunction, pseudonyms: Pseudonyms, is_person: bool) -> Any:
     if isinstance(value, str):
         if not value or value == MASK:
             return value

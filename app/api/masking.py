@@ -15,7 +15,7 @@ from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
 from app.domain.record import Record
 from app.engine.identity import disguise_for
 from app.engine.links import Links, has_links, links_in, without_links
-from app.engine.masking import MASK, Mask, distinct, is_private_name, mask_for, private_leaves
+from app.engine.masking import MASK, MaskFunction, distinct, is_private_name, mask_for, private_leaves
 from app.engine.memo import MadeOnce
 from app.engine.pseudonyms import Pseudonyms
 
@@ -50,7 +50,7 @@ def visible_event(record: Record, *, private: bool, raw: bool, pseudonyms: Pseud
     return next(visible_events((record,), private=private, raw=raw, pseudonyms=pseudonyms))
 
 
-def _mask_event(event: Event, mask: Mask) -> None:
+def _mask_event(event: Event, mask: MaskFunction) -> None:
     """Masks every text of the provider's but the ids of the event, its envelope and its people, which stay."""
     actor, envelope, recipient, delivery = event.actor, event.envelope, event.recipient, event.delivery
     event.actor = Actor(actor.kind, actor.id, actor.name and mask(actor.name), actor.email and mask(actor.email))
@@ -76,7 +76,7 @@ def _mask_event(event: Event, mask: Mask) -> None:
     event.data, event.raw = _masked(event.data, mask), _masked(event.raw, mask)
 
 
-def _masked(value: Any, mask: Mask) -> Any:
+def _masked(value: Any, mask: MaskFunction) -> Any:
     """A copy of `value` with private values masked, in keys too."""
     if isinstance(value, str):
         return mask(value)

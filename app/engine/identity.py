@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from app.engine.masking import Mask, words_of
+from app.engine.masking import MaskFunction, plain_spelling, words_of
 from app.engine.memo import remembered
 from app.engine.pseudonyms import MARK, Pseudonyms
 
@@ -44,10 +44,10 @@ def is_identity_name(name: str) -> bool:
     return joined.endswith("name") and not _THINGS.intersection(words)
 
 
-def disguise_for(people: Iterable[str], pseudonyms: Pseudonyms) -> Mask:
+def disguise_for(people: Iterable[str], pseudonyms: Pseudonyms) -> MaskFunction:
     """A function that puts pseudonyms for `people` (names and addresses), for the parts of their names, and for
     every e-mail address, in a text."""
-    whole = {" ".join(person.split()) for person in people if person}
+    whole = {" ".join(plain_spelling(person).split()) for person in people if person}
     parts = {part for person in whole if "@" not in person for part in person.split() if len(part) >= _SHORTEST_PART}
     looked_for = sorted((one for one in whole | parts if len(one) >= _SHORTEST), key=len, reverse=True)
     named = [r"\s+".join(re.escape(word) for word in person.split()) for person in looked_for]
@@ -59,4 +59,10 @@ def disguise_for(people: Iterable[str], pseudonyms: Pseudonyms) -> Mask:
         found = match[0]
         return found if found.startswith(MARK) and "@" not in found else pseudonyms.of(found)
 
-    return lambda text: pattern.sub(replace, text)
+    def disguise(text: str) -> str:
+        plain = plain_spelling(text)
+        disguised = pattern.sub(replace, plain)
+        # As it was sent, unless somebody is in it.
+        return text if disguised == plain else disguised
+
+    return disguise

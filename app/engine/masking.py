@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -64,19 +65,38 @@ _PATTERNS = 1024  #: patterns that are made for the values of one mask
 
 _SHORTEST = 3  #: characters of a value that is looked for elsewhere because its name is private
 
-Mask = Callable[[str], str]
+MaskFunction = Callable[[str], str]
 
 
-def mask_for(values: Iterable[str]) -> Mask:
+def mask_for(values: Iterable[str]) -> MaskFunction:
     """A function that puts `***` for each of `values` in a text, whatever its case and, in numbers, its
-    separators.
+    separators and dashes, and its way of writing accents.
 
     A value of fewer than six characters is only looked for as a whole word: a postal code of three digits
     would otherwise be found in every other timestamp.
     """
-    wanted = [value.strip() for value in sorted(values, key=len, reverse=True)]
+    spellings = {spelling.strip() for value in values for spelling in (value, plain_spelling(value))}
+    masker = _Masker([_Wanted(value) for value in sorted(spellings, key=len, reverse=True) if value])
+
+    def mask(text: str) -> str:
+        masked = masker.mask(text)
+        if masked.isascii() or (plain := plain_spelling(masked)) == masked:
+            return masked
+        # As it was sent, unless there is something to hide in it.
+        hidden = masker.mask(plain)
+        return masked if hidden == plain else hidden
+
     # The events of an envelope repeat names and titles.
-    return remembered(_Masker([_Wanted(value) for value in wanted if value]).mask, 1024)
+    return remembered(mask, 1024)
+
+
+def plain_spelling(text: str) -> str:
+    """A text with accents joined to their letters, digits and signs of full width as plain ones, and every dash a
+    hyphen: two spellings of a text that look the same are the same in it."""
+    return text if text.isascii() else _DASHES.sub("-", unicodedata.normalize("NFKC", text))
+
+
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
 
 
 class _Wanted:

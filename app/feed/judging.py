@@ -13,7 +13,7 @@ from app.domain.query import Query
 from app.domain.record import Record
 from app.engine.filters import event_filter, matches_text, matches_type
 from app.engine.identity import disguise_for, is_identity_name
-from app.engine.masking import Mask, is_private_name, mask_for, private_leaves
+from app.engine.masking import MaskFunction, is_private_name, mask_for, private_leaves
 from app.engine.memo import MadeOnce
 from app.engine.pseudonyms import Pseudonyms
 from app.providers.base import Source
@@ -52,7 +52,7 @@ class _Seen:
         self._masks = MadeOnce(mask_for)
         self._disguises = None if pseudonyms is None else MadeOnce(partial(disguise_for, pseudonyms=pseudonyms))
         # With the texts and the mask themselves, so that no others come to have their ids.
-        self._judged: dict[tuple[int, int], tuple[object, Mask, bool]] = {}
+        self._judged: dict[tuple[int, int], tuple[object, MaskFunction, bool]] = {}
 
     def says(self, record: Record) -> bool:
         mask = self._masks.of(record.private_values(), [*private_leaves(record.event().data)])
@@ -67,7 +67,7 @@ class _Seen:
             held = self._judged[id(texts), id(mask)] = texts, mask, found
         return held[2]
 
-    def _shown(self, record: Record, texts: Iterable[tuple[str, str]], mask: Mask) -> Iterator[str]:
+    def _shown(self, record: Record, texts: Iterable[tuple[str, str]], mask: MaskFunction) -> Iterator[str]:
         pseudonyms = self._pseudonyms
         disguise = None if self._disguises is None else self._disguises.of(record.identities())
         for name, text in texts:

@@ -8,7 +8,7 @@ import sys
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.engine.masking import _ALWAYS, MASK, _Wanted, folded, mask_for
+from app.engine.masking import _ALWAYS, MASK, _Wanted, folded, mask_for, plain_spelling
 
 LETTERS = "aikszAIKSZ é\u00c5\u0130\u0131\u017f\u212aßẞΣσςμµþÞ\ufb05\ufb06\u0307"
 NUMBERS = "0123456789 ()+-/.\u00a0"
@@ -16,9 +16,14 @@ VALUES = st.lists(st.text(LETTERS, max_size=8) | st.text(NUMBERS, max_size=12), 
 
 
 def thorough(values: list[str], text: str) -> str:
-    """What searching by every pattern gives."""
-    wanted = [_Wanted(value.strip()) for value in sorted(values, key=len, reverse=True) if value.strip()]
-    return re.sub("|".join([*(one.pattern for one in wanted), *_ALWAYS]), MASK, text, flags=re.IGNORECASE)
+    """What searching by every pattern gives, in the text as it is and in its plain spelling."""
+    spellings = {spelling.strip() for value in values for spelling in (value, plain_spelling(value))}
+    wanted = [_Wanted(value) for value in sorted(spellings, key=len, reverse=True) if value]
+    pattern = re.compile("|".join([*(one.pattern for one in wanted), *_ALWAYS]), re.IGNORECASE)
+    masked = pattern.sub(MASK, text)
+    plain = plain_spelling(masked)
+    hidden = masked if plain == masked else pattern.sub(MASK, plain)
+    return masked if hidden == plain else hidden
 
 
 @given(VALUES, st.text(LETTERS, max_size=20) | st.text(NUMBERS, max_size=30), st.data())

@@ -48,3 +48,13 @@ def test_addresses_are_found_wherever_they_begin() -> None:
 def test_a_vendors_long_text_is_read_once(text: str) -> None:
     """Read again from each of its letters, it would take longer than a test may."""
     disguise_for(["Anna"], Pseudonyms("x" * 32))(text * 1_000_000)
+
+
+def test_people_are_found_however_their_accents_are_encoded() -> None:
+    names = Pseudonyms("x" * 32)
+    composed, apart = "J\u00f3n", "Jo\u0301n"
+    for known in (composed, apart):
+        disguise = disguise_for([known], names)
+        assert disguise(f"by {composed}, {apart}") == f"by {names.of(composed)}, {names.of(composed)}"
+    assert disguise(f"{apart}@x.example") == disguise(f"{composed}@x.example")
+    assert disguise("cafe\u0301") == "cafe\u0301", "what names nobody stays as it was sent"

@@ -127,3 +127,18 @@ def test_where_very_many_values_may_be_in_a_text_all_of_it_is_hidden() -> None:
     assert [mask_for(phones)(f"call 555-{number}!") for number in (1500, 2999, 3000)] == [
         f"call {MASK}!", f"call {MASK}!", "call 555-3000!",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "wanted"),
+    [
+        ("S\u00ed\u00f0um\u00fali 5", "at Si\u0301\u00f0umu\u0301li 5!", f"at {MASK}!"),
+        ("Si\u0301\u00f0umu\u0301li 5", "at S\u00ed\u00f0um\u00fali 5!", f"at {MASK}!"),
+        ("555-1234", "call 555\u20111234, 555\u20131234 or 555\u00a01234", f"call {MASK}, {MASK} or {MASK}"),
+        ("555\u20111234", "call 5551234", f"call {MASK}"),
+        ("5551234", "\uff15\uff15\uff15\uff11\uff12\uff13\uff14", MASK),
+        ("5551234", "cafe\u0301 \u2013 \uff11", "cafe\u0301 \u2013 \uff11"),
+    ],
+)
+def test_a_value_is_hidden_however_its_characters_are_encoded(value: str, text: str, wanted: str) -> None:
+    assert mask_for([value])(text) == wanted
