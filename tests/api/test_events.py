@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from string import ascii_letters
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -17,6 +18,11 @@ from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
 pytestmark = pytest.mark.anyio
 
 
+def next_url(answer: httpx.Response) -> httpx.URL:
+    """Where its `Link` leads, as RFC 8288 has it: resolved against the URL that was called."""
+    return answer.url.join(answer.links["next"]["url"])
+
+
 async def walk(client: httpx.AsyncClient, **parameters: Any) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     answer = await client.get("/events", params=parameters)
@@ -27,8 +33,7 @@ async def walk(client: httpx.AsyncClient, **parameters: Any) -> list[dict[str, A
         if not body["page"]["has_more"]:
             assert "link" not in answer.headers
             return events
-        assert answer.links["next"]["url"].startswith("http://gateway.example/events?")
-        answer = await client.get(answer.links["next"]["url"])
+        answer = await client.get(next_url(answer))
 
 
 async def test_a_page_has_the_contracts_shape(application: FastAPI) -> None:
@@ -63,7 +68,7 @@ async def test_the_link_leads_through_everything_once(application: FastAPI) -> N
 async def test_the_link_keeps_what_a_cursor_does_not_hold_against_one(application: FastAPI) -> None:
     async with opened(application) as client:
         answer = await client.get("/events?limit=3&include=raw&partial=true&type=envelope.*")
-        query = httpx.URL(answer.links["next"]["url"]).params
+        query = next_url(answer).params
         assert {name: query[name] for name in ("limit", "include", "partial")} == {
             "limit": "3",
             "include": "raw",
@@ -71,23 +76,20 @@ async def test_the_link_keeps_what_a_cursor_does_not_hold_against_one(applicatio
         }
         assert query["cursor"] == answer.json()["page"]["next_cursor"]
         assert "type" not in query
-        second = await client.get(answer.links["next"]["url"])
+        second = await client.get(next_url(answer))
     assert second.json()["data"][0]["raw"] is not None
 
 
-@pytest.mark.parametrize(
-    ("host", "base"),
-    [
-        ("a>,<b", ""), ("[", ""), ("[::1", ""), ("::1", ""), ("a]b", ""), ("a:b", ""), ("a:", ""), ("a:1:2", ""),
-        ("a.example", "http://a.example"), ("a_b-c:8000", "http://a_b-c:8000"), ("127.0.0.1:80", "http://127.0.0.1:80"),
-        ("[::1]", "http://[::1]"), ("[::ffff:127.0.0.1]:8000", "http://[::ffff:127.0.0.1]:8000"),
-    ],
-)  # fmt: skip
-async def test_the_link_has_the_callers_host_where_it_is_one(application: FastAPI, host: str, base: str) -> None:
+@pytest.mark.parametrize("base", ["https://audit.example", "https://example.com/tools/audit"])
+async def test_the_link_holds_behind_a_proxy(application: FastAPI, base: str) -> None:
+    """One that ends TLS, and may have the gateway under a path: it calls us by `http`, by another name, without the
+    prefix, and may not say so. A link of ours with `http` would have the caller's key sent in clear."""
     async with opened(application) as client:
-        answer = await client.get("/events?limit=1", headers={"Host": host})
-    assert answer.headers["link"].startswith(f"<{base}/events?")
-    assert answer.headers["link"].count(">") == 1
+        answer = await client.get("/events?limit=1", headers={"Host": "10.0.0.7:8000"})
+        link = answer.links["next"]["url"]
+        assert link.startswith("?limit=1&cursor=")
+        assert urljoin(f"{base}/events?limit=1", link) == f"{base}/events{link}"
+        assert len((await client.get(f"/events{link}")).json()["data"]) == 1
 
 
 async def test_a_link_that_is_too_long_for_a_header_is_left_out(application: FastAPI) -> None:

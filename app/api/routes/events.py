@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import Depends, Path, Request
 from starlette.responses import Response
@@ -32,9 +31,6 @@ router = new_router(tags=["events"])
 #: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
 _KEPT = ("limit", "include", "partial")
 
-#: A name or an IPv4 address, or an IPv6 address in its brackets; and a port.
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
-
 _LINKS: dict[str, Any] = {
     "NextPage": {
         "operationId": "list_events",
@@ -50,7 +46,10 @@ _LINKS: dict[str, Any] = {
 
 _PAGE_HEADERS: dict[str, Any] = {
     "Link": {
-        "description": 'The next page\'s URL, with `rel="next"` (RFC 8288); left out where too long for a header.',
+        "description": (
+            'The next page, with `rel="next"` (RFC 8288): a reference relative to the URL that was called, such as'
+            " `<?limit=100&cursor=…>`, so that it holds behind any proxy. Left out where too long for a header."
+        ),
         "schema": {"type": "string"},
     },
     "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
@@ -81,9 +80,10 @@ async def list_events(request: Request, caller: Annotated[Caller, Depends(requir
         _note_kept(request, shown)
     request_log(request).deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
-    # Where it is longer, `next_cursor` says the same.
+    # Relative: only the caller knows by which scheme, host and prefix it came, and a URL of ours that said `http` behind
+    # a proxy that ends TLS would have its key sent in clear. Where it is too long, `next_cursor` says the same.
     if shown.next_query is not None and len(shown.next_query) <= LONGEST_HEADER:
-        headers["Link"] = f'<{_own_url(request)}?{shown.next_query}>; rel="next"'
+        headers["Link"] = f'<?{shown.next_query}>; rel="next"'
     return Response(shown.body, media_type="application/json", headers=headers)
 
 
@@ -194,10 +194,3 @@ def _note_totals(request: Request, totals: TotalsOf) -> None:
 
 def _next_query(pairs: list[tuple[str, str]], cursor: str) -> str:
     return urlencode([*((name, value) for name, value in pairs if name in _KEPT), ("cursor", cursor)])
-
-
-def _own_url(request: Request) -> str:
-    """The URL that was called, less its query."""
-    path, host = quote(request.scope["path"]), request.headers.get("host", "")
-    # The Host header is whatever the caller wrote; one that could end the <…> early is left out of it.
-    return f"{request.scope['scheme']}://{host}{path}" if _HOST.match(host) else path
