@@ -105,6 +105,25 @@ PARAMETERS: dict[str, Parameter] = {
     )
 }
 
+#: What other APIs call ours by, without case, hyphens and underscores.
+_ELSEWHERE = {
+    elsewhere: ours
+    for ours, names in {
+        "order": "sort sortby sortorder direction ordering",
+        "since": "from start startdate starttime begin after datefrom createdafter",
+        "until": "to end enddate endtime before dateto createdbefore",
+        "q": "search query text term",
+        "cursor": "page pagetoken nexttoken offset skip token",
+        "limit": "perpage pagesize take size count top max",
+        "actor": "user email",
+        "type": "event eventtype action",
+        "envelope_id": "document documentid process processkey",
+    }.items()
+    for elsewhere in names.split()
+}
+
+_NEAR = 0.7  #: of difflib's ratio; words at 0.5 have little but letters in common (`sort` and `source`)
+
 _NOT_FILTERS = ("limit", "cursor", "include", "partial")
 
 
@@ -152,7 +171,9 @@ def _read(parameter: Parameter, written: list[str]) -> Any:
 
 
 def _unknown(name: str, offered: Collection[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), offered, n=1, cutoff=0.5)
+    lower = name.lower()
+    meant = _ELSEWHERE.get(lower.replace("_", "").replace("-", ""))
+    near = [meant] if meant in offered else difflib.get_close_matches(lower, offered, n=1, cutoff=_NEAR)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(offered)}"
     return f"is not a parameter of this call; {hint}"
 

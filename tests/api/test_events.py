@@ -274,3 +274,11 @@ async def test_sources_are_closed_when_the_application_stops(sources: list[Memor
     async with opened(make_app(sources)):
         assert not any(source.closed for source in sources)
     assert all(source.closed for source in sources)
+
+
+async def test_a_count_hints_at_its_own_parameters(application: FastAPI) -> None:
+    async with opened(application) as client:
+        exactly = (await client.get("/events/count?exactly=true")).json()
+        sort = (await client.get("/events/count?sort=asc")).json()
+    assert exactly["errors"][0]["message"].endswith("did you mean exact?")
+    assert sort["errors"][0]["message"].endswith("q, exact"), "an order is no parameter of a count"

@@ -109,16 +109,39 @@ def test_all_faults_are_named_at_once() -> None:
         ("envelope", "envelope_id"),
         ("order_by", "order"),
         ("actors", "actor"),
+        ("sort", "order"),
+        ("sort_by", "order"),
+        ("sortOrder", "order"),
+        ("direction", "order"),
+        ("from", "since"),
+        ("start-date", "since"),
+        ("after", "since"),
+        ("to", "until"),
+        ("end", "until"),
+        ("before", "until"),
+        ("search", "q"),
+        ("page", "cursor"),
+        ("offset", "cursor"),
+        ("per_page", "limit"),
+        ("size", "limit"),
+        ("email", "actor"),
+        ("user", "actor"),
     ],
 )
 def test_an_unknown_parameter_and_the_nearest_known_one(name: str, near: str) -> None:
     code, found = errors(**{name: "x"})
     assert code == "unknown_parameter"
-    assert near in found[name]
+    assert found[name].endswith(f"did you mean {near}?")
 
 
-def test_a_parameter_that_is_near_to_none() -> None:
-    assert "known are since" in errors(zzzzzzzz="x")[1]["zzzzzzzz"]
+@pytest.mark.parametrize("name", ["zzzzzzzz", "EVENTS", "tz", "x"])
+def test_a_parameter_that_is_near_to_none(name: str) -> None:
+    assert "known are since" in errors(**{name: "x"})[1][name]
+
+
+def test_only_what_the_call_offers_is_hinted_at() -> None:
+    with pytest.raises(ParameterError, match="known are since, until"):
+        parse_parameters([("page", "2")], ["since", "until"])
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ router = new_router(tags=["events"])
 #: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
 _KEPT = ("limit", "include", "partial")
 
+_COUNT_PARAMETERS = count_parameters()
+_COUNT_NAMES = [parameter["name"] for parameter in _COUNT_PARAMETERS]
+
 _LINKS: dict[str, Any] = {
     "NextPage": {
         "operationId": "list_events",
@@ -114,7 +117,7 @@ async def _make_page(request: Request, pairs: list[tuple[str, str]], caller: Cal
     response_model=Totals,
     summary="Count events",
     responses={200: {"description": "The totals."}, **problems("count")},
-    openapi_extra={"parameters": count_parameters()},
+    openapi_extra={"parameters": _COUNT_PARAMETERS},
 )
 async def count_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
     """How many there are of what the filters select: as the providers count it, which may be envelopes."""
@@ -126,7 +129,7 @@ async def count_events(request: Request, caller: Annotated[Caller, Depends(requi
         raise ParameterError("unknown_parameter", [(name, message) for name in others])
     if exact not in ([], ["true"], ["false"]):
         raise ParameterError("invalid_parameter", [("exact", "must be true or false, once")])
-    asked = parse_parameters(filters)
+    asked = parse_parameters(filters, _COUNT_NAMES)
     feed: Feed = request.app.state.feed
     totals = await feed.totals(asked, caller, fresh=wants_fresh(request), exact=exact == ["true"])
     _note_totals(request, totals)
