@@ -83,8 +83,8 @@ async def list_events(request: Request, caller: Annotated[Caller, Depends(requir
         _note_kept(request, shown)
     request_log(request).deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
-    # Relative: only the caller knows by which scheme, host and prefix it came, and a URL of ours that said `http` behind
-    # a proxy that ends TLS would have its key sent in clear. Where it is too long, `next_cursor` says the same.
+    # Relative: only the caller knows by which scheme, host and prefix it came, and a URL of ours that said `http`
+    # behind a proxy that ends TLS would have its key sent in clear. Where it is too long, `next_cursor` says the same.
     if shown.next_query is not None and len(shown.next_query) <= LONGEST_HEADER:
         headers["Link"] = f'<?{shown.next_query}>; rel="next"'
     return Response(shown.body, media_type="application/json", headers=headers)
