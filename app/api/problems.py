@@ -18,9 +18,8 @@ from starlette.responses import Response
 from app.api.context import request_log
 from app.api.security import CHALLENGE
 from app.domain.errors import (
-    CursorMismatch,
+    CallerError,
     GatewayError,
-    ParameterError,
     RateLimited,
     SourceError,
     SourcesFailed,
@@ -148,11 +147,10 @@ async def _on_gateway_error(request: Request, error: Exception) -> Response:
     if isinstance(error, RateLimited):
         headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
         return problem_response(request, error.code, error.detail, headers=headers)
-    if isinstance(error, (ParameterError, CursorMismatch)):
-        return problem_response(request, error.code, error.detail, errors=error.errors)
     if error.code not in PROBLEMS:
         raise error  # a code without a row is a bug of ours, and answered as one
-    return problem_response(request, error.code, error.detail)
+    errors = error.errors if isinstance(error, CallerError) else ()
+    return problem_response(request, error.code, error.detail, errors=errors)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -76,6 +76,17 @@ def require_scope(caller: Caller, scope: str) -> None:
         raise Forbidden(f"This call needs the scope {scope}, which {caller.name} does not have.")
 
 
+def require_raw(caller: Caller, *, by_cursor: bool = False) -> None:
+    """The same for `include=raw`, or for a cursor that holds it and grants nothing."""
+    try:
+        require_scope(caller, "raw:read")
+    except Forbidden as error:
+        remedy = ("include", "leave raw out, or use a key with the scope raw:read")
+        if by_cursor:
+            remedy = ("cursor", "holds include=raw; start over without it, or use a key with the scope raw:read")
+        raise Forbidden(error.detail, [remedy]) from None
+
+
 async def require_still(request: Request, scopes: Iterable[str], sources: Iterable[str]) -> None:
     """For an answer that may outlive the grants it began with. Raises CallerError once the key is good no more or lacks
     one of these scopes or sources, IssuerUnavailable where nobody can say."""

@@ -45,7 +45,9 @@ class ConfigurationError(GatewayError):
 
 
 class CallerError(GatewayError):
-    """The request cannot be answered as it stands."""
+    """The request cannot be answered as it stands; `errors` are (parameter, message) pairs, where any is at fault."""
+
+    errors: tuple[tuple[str, str], ...] = ()
 
 
 class ParameterError(CallerError):
@@ -58,9 +60,14 @@ class ParameterError(CallerError):
 
 
 class InvalidCursor(CallerError):
-    """The cursor was not made here, was changed, or is of a format or source that is no more."""
+    """The cursor was not made here, was changed, or is of a format or source that is no more. `parameter`: where it
+    came in."""
 
     code = "invalid_cursor"
+
+    def __init__(self, detail: str, parameter: str = "cursor") -> None:
+        super().__init__(detail)
+        self.errors = ((parameter, detail),)
 
 
 class CursorMismatch(CallerError):
@@ -86,9 +93,13 @@ class Unauthenticated(CallerError):
 
 
 class Forbidden(CallerError):
-    """The key is good but does not grant this."""
+    """The key is good but does not grant this; `errors` where a parameter asks for it."""
 
     code = "forbidden"
+
+    def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
 
 
 class RateLimited(CallerError):

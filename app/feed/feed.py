@@ -124,7 +124,8 @@ class Feed:
             plan = first_plan(asked, caller, self.sources, now=now, default_window=self.settings.default_window)
         if plan.query.owner is not None and self.settings.pseudonyms is not None and not caller.may("pii:read"):
             # Only the provider can judge it, by the address itself: the answer would tell whose envelopes these are.
-            raise Forbidden("owner needs the scope pii:read here, because people are shown by pseudonyms")
+            message = "needs the scope pii:read here, because people are shown by pseudonyms; leave it out"
+            raise Forbidden(f"owner: {message}", [("owner", message)])
         return plan
 
     def _pager(self, caller: Caller, begun: float, now: int, *, kept_will_do: bool = False) -> Callable[[Plan], Pager]:

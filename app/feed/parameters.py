@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.errors import ParameterError
+from app.domain.errors import InvalidCursor, ParameterError
 from app.domain.times import parse_rfc3339
 from app.feed.model import MAX_LIMIT, Asked
 
@@ -71,12 +71,6 @@ def _limit(value: str) -> int:
     return int(value)
 
 
-def _cursor(value: str) -> str:
-    if not value or len(value) > MAX_CURSOR:
-        raise ValueError("must be a next_cursor as an earlier page gave it; leave it out to start over")
-    return value
-
-
 PARAMETERS: dict[str, Parameter] = {
     parameter.name: parameter
     for parameter in (
@@ -98,7 +92,7 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("q", _text),
         Parameter("order", _one_of("desc", "asc")),
         Parameter("limit", _limit),
-        Parameter("cursor", _cursor),
+        Parameter("cursor", str),
         Parameter("include", _one_of("raw", "total"), repeats=True),
         Parameter("partial", _boolean),
         Parameter("follow", _boolean),
@@ -131,7 +125,8 @@ def parse_parameters(pairs: Iterable[tuple[str, str]], offered: Collection[str] 
     """The call that (name, text) pairs ask for, in the order they were written. `offered`: the names that the caller
     of this call may choose from, to hint at the nearest one.
 
-    Raises ParameterError (`unknown_parameter`, `invalid_parameter`, `invalid_window`) naming every parameter at fault.
+    Raises ParameterError (`unknown_parameter`, `invalid_parameter`, `invalid_window`) naming every parameter at fault,
+    InvalidCursor for a cursor that cannot be one by its length.
     """
     texts: dict[str, list[str]] = {}
     for name, text in pairs:
@@ -150,13 +145,16 @@ def parse_parameters(pairs: Iterable[tuple[str, str]], offered: Collection[str] 
     given = {name: value for name, value in values.items() if name not in _NOT_FILTERS}
     _check_size({name: texts[name] for name in given})
     _check_together(given, values)
+    cursor = values.get("cursor")
+    if cursor is not None and not 0 < len(cursor) <= MAX_CURSOR:
+        raise InvalidCursor("must be a next_cursor exactly as an earlier page gave it; leave it out to start over")
     include = values.get("include")
     return Asked(
         given=given,
         limit=values.get("limit"),
         include=None if include is None else frozenset(include),
         partial=values.get("partial"),
-        cursor=values.get("cursor"),
+        cursor=cursor,
     )
 
 

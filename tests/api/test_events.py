@@ -196,6 +196,7 @@ async def test_a_cursor_that_is_none(application: FastAPI) -> None:
         tampered = await client.get("/events", params={"cursor": ("A" if good[0] != "A" else "B") + good[1:]})
         differs = await client.get("/events", params={"cursor": good, "order": "asc"})
     assert (tampered.status_code, tampered.json()["code"]) == (400, "invalid_cursor")
+    assert tampered.json()["errors"] == [{"parameter": "cursor", "message": tampered.json()["detail"]}]
     assert (differs.status_code, differs.json()["code"]) == (400, "cursor_mismatch")
 
 
@@ -274,6 +275,20 @@ async def test_sources_are_closed_when_the_application_stops(sources: list[Memor
     async with opened(make_app(sources)):
         assert not any(source.closed for source in sources)
     assert all(source.closed for source in sources)
+
+
+async def test_raw_without_its_scope_names_the_parameter_that_asks_for_it(application: FastAPI) -> None:
+    reader = {"Authorization": "Bearer reader"}
+    async with opened(application) as client:
+        page = (await client.get("/events?limit=1&include=raw")).json()
+        cursor, event_id = page["page"]["next_cursor"], page["data"][0]["id"]
+        asked = [f"/events{place}?include=raw" for place in ("", f"/{event_id}", "/export", "/stream")]
+        for url in (*asked, f"/events?cursor={cursor}", f"/events/export?cursor={cursor}"):
+            refused = (await client.get(url, headers=reader)).json()
+            assert "raw:read" in refused["detail"]
+            (error,) = refused["errors"]
+            assert error["parameter"] == ("cursor" if "cursor=" in url else "include")
+            assert "use a key with the scope raw:read" in error["message"]
 
 
 async def test_a_count_hints_at_its_own_parameters(application: FastAPI) -> None:

@@ -343,11 +343,25 @@ async def test_what_is_refused(query: str, headers: dict[str, str], status: int,
 
 
 @pytest.mark.anyio
-async def test_a_pages_cursor_that_goes_downwards_is_refused() -> None:
+async def test_a_pages_cursor_is_refused_in_one_sentence_about_it() -> None:
     async with opened(make_app([MemorySource("north", history("north", 3))])) as client:
-        cursor = (await client.get("/events?limit=1")).json()["page"]["next_cursor"]
-        answer = await client.get("/events/stream", params={"cursor": cursor})
-    assert (answer.status_code, answer.json()["code"]) == (400, "cursor_mismatch")
+        for query in ("limit=1", "limit=1&order=asc"):
+            cursor = (await client.get(f"/events?{query}")).json()["page"]["next_cursor"]
+            for answer, came_in in (
+                (await client.get("/events/stream", params={"cursor": cursor}), "cursor"),
+                (await client.get("/events/stream", headers={"Last-Event-ID": cursor}), "Last-Event-ID"),
+            ):
+                assert (answer.status_code, answer.json()["code"]) == (400, "cursor_mismatch")
+                message = "is a page's, not a follower's; begin with since=…, or send the id of a stream's message"
+                assert answer.json()["errors"] == [{"parameter": came_in, "message": message}]
+
+
+@pytest.mark.anyio
+async def test_what_is_no_cursor_is_told_of_as_it_came_in() -> None:
+    async with opened(make_app([MemorySource("north", history("north", 3))])) as client:
+        in_query = await client.get("/events/stream?cursor=nonsense")
+        in_header = await client.get("/events/stream", headers={"Last-Event-ID": "nonsense"})
+    assert [answer.json()["errors"][0]["parameter"] for answer in (in_query, in_header)] == ["cursor", "Last-Event-ID"]
 
 
 @pytest.mark.parametrize(

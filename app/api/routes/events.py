@@ -19,7 +19,7 @@ from app.api.queries import LONGEST_HEADER, pairs_of, wants_fresh
 from app.api.rendering import encode, render_event, render_page, totals_body
 from app.api.routing import new_router
 from app.api.schemas import Event, EventPage, Totals
-from app.api.security import require_scope, requires
+from app.api.security import require_raw, requires
 from app.domain.caller import Caller
 from app.domain.errors import ParameterError
 from app.feed import Feed, Page, parse_parameters
@@ -93,12 +93,11 @@ async def list_events(request: Request, caller: Annotated[Caller, Depends(requir
 async def _make_page(request: Request, pairs: list[tuple[str, str]], caller: Caller, fresh: bool) -> ShownPage:
     asked = parse_parameters(pairs)
     if asked.include and "raw" in asked.include:
-        require_scope(caller, "raw:read")
+        require_raw(caller)
     feed: Feed = request.app.state.feed
     page = await feed.page(asked, caller, fresh=fresh)
     if "raw" in page.include:
-        # The cursor may have asked for it, and grants nothing.
-        require_scope(caller, "raw:read")
+        require_raw(caller, by_cursor=asked.include is None)
     _note(request, page)
     if page.total is not None:
         _note_totals(request, page.total)
@@ -158,7 +157,7 @@ async def get_event(
             raise ParameterError("invalid_parameter", [(name, "must be raw")])
         raw = True
     if raw:
-        require_scope(caller, "raw:read")
+        require_raw(caller)
     feed: Feed = request.app.state.feed
     log, spent = request_log(request), dict[str, Spent]()
     try:

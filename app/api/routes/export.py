@@ -16,7 +16,7 @@ from app.api.openapi import problems, rate_headers
 from app.api.parameters import AFTER, FORMAT, NOT_EXPORTED, export_parameters
 from app.api.queries import LONGEST_HEADER, pairs_of
 from app.api.routing import new_router
-from app.api.security import require_scope, require_still, requires
+from app.api.security import require_raw, require_still, requires
 from app.api.streamed import Streamed
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
@@ -92,7 +92,7 @@ async def export_events(request: Request, caller: Annotated[Caller, Depends(requ
     if start.query.follow:
         raise CursorMismatch([("cursor", "is a follower's, who has no end; read it with GET /events/stream")])
     if "raw" in start.include:
-        require_scope(caller, "raw:read")
+        require_raw(caller, by_cursor=asked.include is None)
     export = _export(request, caller, start, form)
     page = await export.first(after, at)
     gzip = accepts_gzip(request.headers.get("accept-encoding", ""))

@@ -19,10 +19,10 @@ from app.api.problems import PROBLEMS, problem_body, problem_response
 from app.api.queries import pairs_of
 from app.api.rendering import encode
 from app.api.routing import new_router
-from app.api.security import require_scope, require_still, requires
+from app.api.security import require_raw, require_still, requires
 from app.api.streamed import Streamed
 from app.domain.caller import Caller
-from app.domain.errors import CallerError, GatewayError, ParameterError, SourcesFailed
+from app.domain.errors import CallerError, CursorMismatch, GatewayError, InvalidCursor, ParameterError, SourcesFailed
 from app.engine.pseudonyms import Pseudonyms
 from app.feed import Asked, Feed, Page, Start, parse_parameters
 
@@ -82,10 +82,10 @@ async def stream_events(request: Request, caller: Annotated[Caller, Depends(requ
     feed: Feed = request.app.state.feed
     hub: Hub = request.app.state.hub
     asked, live = _read(request, feed.now())
-    start = feed.start(asked, caller)
+    start = _start(request, feed, asked, caller)
     raw = "raw" in start.include
     if raw:
-        require_scope(caller, "raw:read")
+        require_raw(caller, by_cursor=asked.include is None)
     if hub.is_full:
         detail = f"There are {hub.most} listeners, which is as many as there may be; try again later."
         return problem_response(request, "overloaded", detail, headers={"Retry-After": str(_FULL_WAIT)})
@@ -115,6 +115,21 @@ def _read(request: Request, now: int) -> tuple[Asked, bool]:
     elif live:
         given["since"] = now - 1
     return Asked(given=given, include=asked.include, cursor=asked.cursor), live
+
+
+def _start(request: Request, feed: Feed, asked: Asked, caller: Caller) -> Start:
+    """Where it begins. A cursor's faults are told of whatever it came in as, and not of `order` and `follow`, which are
+    ours to set here. Raises CallerError."""
+    came_in = "Last-Event-ID" if request.headers.get("last-event-id") else "cursor"
+    try:
+        return feed.start(asked, caller)
+    except InvalidCursor as error:
+        raise InvalidCursor(error.detail, came_in) from None
+    except CursorMismatch as error:
+        if any(name in NOT_STREAMED for name, _ in error.errors):
+            message = "is a page's, not a follower's; begin with since=…, or send the id of a stream's message"
+            raise CursorMismatch([(came_in, message)]) from None
+        raise
 
 
 async def _body(request: Request, hub: Hub, topic: Topic, start: Start, live: bool) -> AsyncGenerator[bytes]:
