@@ -92,3 +92,23 @@ def test_try_it_out_in_the_sandbox(docs: Watched) -> None:
         SCREENSHOT.parent.mkdir(parents=True, exist_ok=True)
         operation.locator(".responses-wrapper").evaluate("element => element.scrollIntoView()")
         page.screenshot(path=SCREENSHOT)
+
+
+def test_under_a_path_prefix(browser: playwright.Browser, url: str) -> None:
+    """Behind a proxy that has the gateway under a path: calls go there as well, and not to the host's root."""
+    prefix = f"{url}/tools/audit"
+    with opened(browser) as watched:
+        page = watched.page
+        page.route(
+            f"{prefix}/**",
+            lambda route: route.fulfill(response=route.fetch(url=route.request.url.replace(prefix, url, 1))),
+        )
+        page.goto(f"{prefix}/docs")
+        operation = page.locator("#operations-events-list_events")
+        operation.locator(".opblock-summary-control").click()
+        operation.get_by_role("button", name="Try it out").click()
+        answer = execute(operation, "limit", "1")
+        assert answer.url == f"{prefix}/events?limit=1"
+        assert answer.status == 200
+        assert all(one.startswith((prefix, "data:", "blob:")) for one in watched.requested)
+        watched.assert_quiet(url)

@@ -58,8 +58,22 @@ nav { display: flex; justify-content: flex-end; gap: 1.5rem; max-width: 1460px; 
 nav a { color: #24568f; }
 """
 
-_START = """window.ui = SwaggerUIBundle({
-  url: new URL("openapi.json", document.baseURI).href,
+# The document says that the paths hang at the root, which holds for who reads it by itself; behind a proxy that has the
+# gateway under a path, only the page knows where they do.
+_START = """const place = new URL("openapi.json", document.baseURI).href;
+
+function hung(answer) {
+  if (answer.url === place && answer.ok) {
+    const spec = JSON.parse(answer.text);
+    spec.servers = [{ url: new URL(".", place).href }];
+    answer.text = JSON.stringify(spec);
+  }
+  return answer;
+}
+
+window.ui = SwaggerUIBundle({
+  url: place,
+  responseInterceptor: hung,
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,
