@@ -271,6 +271,20 @@ async def test_records_that_cannot_be_read_are_counted(application: FastAPI, sou
     assert answer.json()["sources"][0]["reason"] == "2 records that cannot be read are left out"
 
 
+@pytest.mark.parametrize("failing", [0, 1])
+async def test_a_source_whose_close_fails_keeps_no_other_open(
+    application: FastAPI, sources: list[MemorySource], failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(sources[failing], "aclose", fail)
+    with pytest.raises(OSError, match="no"):
+        async with opened(application):
+            pass
+    assert sources[1 - failing].closed
+
+
 async def test_sources_are_closed_when_the_application_stops(sources: list[MemorySource]) -> None:
     async with opened(make_app(sources)):
         assert not any(source.closed for source in sources)

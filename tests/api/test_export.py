@@ -10,6 +10,7 @@ import random
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 import httpx
@@ -89,6 +90,16 @@ async def test_the_last_line_names_what_a_provider_does_not_show() -> None:
         "complete": True,
         "forbidden": {"subnoto": "team: the provider answered 403 (AUTHORIZATION_ERROR)"},
     }
+
+
+async def test_an_export_cursor_that_is_too_long_for_a_header_is_left_out() -> None:
+    types = [("provider_type", "".join(random.Random(number).choices(ascii_letters, k=300))) for number in range(20)]
+    async with opened(make_app([MemorySource("north", history("north", 3))])) as client:
+        short = await client.get("/events/export")
+        answer = await client.get("/events/export", params=types)
+    assert len(short.headers["export-cursor"]) < 1000
+    assert answer.status_code == 200
+    assert "export-cursor" not in answer.headers
 
 
 @pytest.mark.parametrize("key", [ALL, "reader"])

@@ -187,6 +187,20 @@ def test_weak_keys_and_keys_for_other_uses_sign_nothing() -> None:
     assert found.find("rsa", "ES256") is None
 
 
+async def test_a_file_that_is_half_written_is_told_of_once(tmp_path: Path, log: io.StringIO) -> None:
+    """And not with every call that comes meanwhile; but again, when it breaks again."""
+    file = key_file(tmp_path)
+    keys = KeysOfFile(file)
+    whole = file.read_text()
+    for round_ in (1, 2):
+        file.write_text(whole[: len(whole) // 2])
+        for _ in range(5):
+            assert await keys.find("rsa", "RS256") is not None
+        assert log.getvalue().count("jwks_file_unreadable") == round_
+        file.write_text(whole)
+        assert await keys.find("rsa", "RS256") is not None
+
+
 async def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     file = key_file(tmp_path)
     keys = KeysOfFile(file)

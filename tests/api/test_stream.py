@@ -315,6 +315,26 @@ def test_a_source_that_fails_is_told_of_once_and_its_events_follow(port: int, so
     assert len({message.data["id"] for message in got}) == 1500
 
 
+@pytest.mark.parametrize("category", ["team", None])
+def test_what_a_provider_refuses_is_told_of_once(category: str | None) -> None:
+    """To whoever would wait for ever for the events of a part that our credentials may not read; the rest comes."""
+    subnoto = SubnotoOptions(events=120, permissions=frozenset({"envelope"}))
+    with served_world(None, subnoto) as world, served(app_over(world, **QUICK)) as port:
+        asked = {"category": category} if category else {}
+        with listening(port, since="2020-01-01", **asked) as connection:
+            blocks = connection.blocks()
+            texts: list[str] = []
+            # Silence: the page with which it begins is behind it by then, and several of its topic's.
+            while sum(text.startswith(":") for text in texts) < 5:
+                texts.append("\n".join(next(blocks)))
+    told = [json.loads(text.partition("data: ")[2]) for text in texts if "event: problem" in text]
+    events = [text for text in texts if "data: " in text and "event: problem" not in text]
+    (problem,) = told
+    assert problem["code"] == "source_unauthorized"
+    assert [source["name"] for source in problem["sources"]] == ["subnoto"]
+    assert bool(events) == (category is None)
+
+
 def heard(connection: Connection) -> list[str]:
     return connection.comments or [next(iter(connection.blocks()))[0]]
 

@@ -26,6 +26,7 @@ from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
 from app.domain.hosts import is_loopback
 from app.domain.times import parse_rfc3339
+from tests.logged import logged
 
 KEY = "agw_" + "k" * 43
 
@@ -167,6 +168,29 @@ def test_a_file_that_breaks_leaves_the_keys_as_they_were(tmp_path: Path) -> None
     assert ring.caller(key).name == "first"
     file.unlink()
     assert ring.caller(key).name == "first"
+
+
+def test_a_file_that_could_not_be_read_is_read_once_it_can_be(tmp_path: Path) -> None:
+    """Its stamp need not change for that, as where a mode is mended; and it is told of once. (These tests may run as
+    root, who can read everything: so the bytes are no UTF-8, and then they are, with the same stamp.)"""
+    file = tmp_path / "keys.jsonl"
+    first, second = (make_key(name, "events:read", file) for name in ("first", "second"))
+    ring = Keyring(file=file)
+    only_first = file.read_bytes().splitlines(keepends=True)[0]
+
+    def write(content: bytes) -> None:
+        file.write_bytes(content)
+        os.utime(file, ns=(0, 1))
+
+    with logged() as log:
+        write(b"\xff" * len(only_first))
+        for _ in range(3):
+            assert ring.caller(second).name == "second"
+        write(only_first)
+        with pytest.raises(Unauthenticated):
+            ring.caller(second)
+    assert ring.caller(first).name == "first"
+    assert log.getvalue().count("keys_file_unreadable") == 1
 
 
 def test_a_file_that_is_being_written_takes_nobodys_key_away(tmp_path: Path) -> None:
