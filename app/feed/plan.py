@@ -137,14 +137,15 @@ def _window(given: Mapping[str, Any], query: Query, now: int, default_window: in
 
 def _choose(query: Query, caller: Caller, sources: Mapping[str, Source]) -> list[str]:
     granted = [name for name in sources if caller.may_read(name)]
+    there_are = f"there are {', '.join(granted) or 'none'}"
     for name in query.source:
+        # Before anything else: whether there is one that the key does not grant is not for its holder to find out.
+        if not caller.may_read(name):
+            message = f"this key does not grant a source of the name {name!r}; {there_are}"
+            raise Forbidden(message, [("source", message)])
         if name not in sources:
-            raise ParameterError(
-                "invalid_parameter",
-                [("source", f"no source has the name {name!r}; there are {', '.join(granted) or 'none'}")],
-            )
-        if name not in granted:
-            raise Forbidden(f"this key does not grant the source {name!r}")
+            message = f"no source has the name {name!r}; {there_are}"
+            raise ParameterError("invalid_parameter", [("source", message)])
     vendors = {sources[name].provider for name in granted}
     for vendor in query.provider:
         if vendor not in vendors:

@@ -23,3 +23,17 @@ def test_what_another_key_was_given_opens_nothing(url: str) -> None:
             refused = client.get(path, headers=NORTH_ONLY)
             assert refused.status_code == status, path
             assert event not in refused.text.replace(f"/events/{event}", "")
+
+
+def test_a_key_does_not_find_out_which_other_sources_there_are(url: str) -> None:
+    """One that there is and one that there is not are refused in the same words; who may read all is told apart."""
+    told = []
+    with httpx.Client(base_url=url, timeout=30) as client:
+        for name in ("south", "nowhere"):
+            for path in ("/events", "/events/count", "/events/export", "/events/stream"):
+                refused = client.get(path, params={"source": name}, headers=NORTH_ONLY)
+                assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (403, "source")
+                told.append(refused.json()["detail"].replace(name, "NAME"))
+        assert len(set(told)) == 1
+        assert told[0].endswith("; there are north")
+        assert client.get("/events?source=nowhere", headers=EVERYTHING).status_code == 422
