@@ -29,7 +29,7 @@ from app.api.rendering import encode
 from app.api.routes import docs, event_types, events, export, health, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
-from app.api.routing import add_routes
+from app.api.routing import READ, add_routes
 from app.api.security import Guard
 from app.config import Settings
 from app.domain.errors import ConfigurationError
@@ -141,7 +141,7 @@ def create_app(
     app.state.guard = guard
     modules = (export, stream, events, event_types, sources_route, metrics_route, health, docs, ui)
     add_routes(app, [module.router for module in modules])
-    app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
+    app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)
     install_openapi(app, providers, problem_schemas())
     install_problems(app)
     # The last one added is the outermost: ids and the log line around everything, CORS headers on errors too.

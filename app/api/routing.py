@@ -11,6 +11,10 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+#: The methods of what has a cheap answer: pages, files, documents, health. Elsewhere HEAD would cost calls to
+#: providers, or wait for the end of what has none.
+READ = ["GET", "HEAD"]
+
 
 def new_router(**settings: Any) -> APIRouter:
     """A router whose routes can be added to an application as they are."""

@@ -37,11 +37,27 @@ async def test_no_key_is_needed(application: FastAPI, path: str) -> None:
         assert (await client.get(path)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+@pytest.mark.parametrize(
+    "path",
+    ["/health/live", "/health/ready", "/", "/docs", "/docs/start.js", "/docs/page.css", "/ui", "/ui/base.css",
+     "/ui/setup.js", "/openapi.json"],
+)  # fmt: skip
 async def test_a_monitor_may_ask_with_head(application: FastAPI, path: str) -> None:
+    """RFC 9110, section 9.1; and `Allow` says so."""
     async with opened(application, None) as client:
-        assert (await client.head(path)).status_code == 200
-        assert (await client.head("/events")).status_code == 405
+        answer, asked = await client.head(path), await client.get(path)
+        told = "location" if path == "/" else "content-type"
+        assert (answer.status_code, answer.headers[told]) == (asked.status_code, asked.headers[told])
+        refused = await client.post(path)
+    assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
+    assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_what_costs_calls_is_not_asked_with_head(application: FastAPI) -> None:
+    async with opened(application) as client:
+        refused = await client.head("/events")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+    assert not [path for path, item in application.openapi()["paths"].items() if "head" in item]
 
 
 async def test_not_ready_before_the_start(application: FastAPI) -> None:

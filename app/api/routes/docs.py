@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.api.keys import SANDBOX_KEY
 from app.api.openapi import TITLE
-from app.api.routing import new_router
+from app.api.routing import READ, new_router
 
 router = new_router(include_in_schema=False)
 
@@ -92,12 +92,12 @@ window.ui = SwaggerUIBundle({
 """
 
 
-@router.get("/docs")
+@router.api_route("/docs", methods=READ)
 async def swagger_ui(request: Request) -> Response:
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})
 
 
-@router.get("/docs/start.js")
+@router.api_route("/docs/start.js", methods=READ)
 async def swagger_ui_start(request: Request) -> Response:
     # Only the sandbox's key is ever filled in: everybody knows it, and it opens invented data.
     key = SANDBOX_KEY if request.app.state.sandbox else ""
@@ -108,7 +108,7 @@ async def swagger_ui_start(request: Request) -> Response:
     )
 
 
-@router.get("/docs/{name}")
+@router.api_route("/docs/{name}", methods=READ)
 async def swagger_ui_file(name: str) -> Response:
     if name not in _ASSETS:
         raise HTTPException(404)

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from app.api.keys import SANDBOX_KEY
-from app.api.routing import new_router
+from app.api.routing import READ, new_router
 from app.api.security import Guard
 
 router = new_router(include_in_schema=False)
@@ -34,18 +34,18 @@ _HEADERS = {
 }
 
 
-@router.get("/")
+@router.api_route("/", methods=READ)
 async def root() -> Response:
     # Relative: it works under whatever path a proxy puts the gateway.
     return RedirectResponse("docs", status_code=307)
 
 
-@router.get("/ui")
+@router.api_route("/ui", methods=READ)
 async def trail_page(request: Request) -> Response:
     return await _file("index.html", request)
 
 
-@router.get("/ui/setup.js")
+@router.api_route("/ui/setup.js", methods=READ)
 async def trail_setup(request: Request) -> Response:
     """What the page must know before its first call. Only the sandbox's key is ever filled in: everybody knows it, and
     it opens invented data."""
@@ -58,7 +58,7 @@ async def trail_setup(request: Request) -> Response:
     return Response(body, media_type="text/javascript; charset=utf-8", headers=_HEADERS)
 
 
-@router.get("/ui/{name}")
+@router.api_route("/ui/{name}", methods=READ)
 async def trail_file(name: str, request: Request) -> Response:
     return await _file(name, request)
 
