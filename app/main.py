@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.audit import AuditTrail
+from app.api.cors import CrossOrigin
 from app.api.edge import EdgeMiddleware
 from app.api.hub import Hub
 from app.api.kept_pages import KeptPages
@@ -149,7 +149,7 @@ def create_app(
     app.add_middleware(EdgeMiddleware, most=settings.max_in_flight)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
+            CrossOrigin,
             allow_origins=settings.cors_origins,
             allow_methods=["GET"],
             allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "Cache-Control", "Last-Event-ID"],

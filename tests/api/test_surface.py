@@ -136,6 +136,36 @@ async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource])
     assert asked.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}, "origin"),
+        ({"Origin": "https://app.example.com", "Access-Control-Request-Method": "DELETE"}, "method"),
+        (
+            {
+                "Origin": "https://app.example.com",
+                "Access-Control-Request-Method": "GET",
+                "Access-Control-Request-Headers": "x-other",
+            },
+            "headers",
+        ),
+    ],
+)
+async def test_a_preflight_that_is_refused_is_a_problem(
+    sources: list[MemorySource], asked: dict[str, str], says: str
+) -> None:
+    async with opened(make_app(sources, cors_origins=("https://app.example.com",)), None) as client:
+        refused = await client.options("/events", headers=asked)
+    assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
+    assert refused.json()["code"] == "bad_request"
+    assert f"CORS {says};" in refused.json()["detail"]
+    assert refused.json()["request_id"] == refused.headers["x-request-id"]
+    assert refused.headers["content-length"] == str(len(refused.content))
+    allowed = refused.headers.get("access-control-allow-origin")
+    assert allowed == (None if says == "origin" else "https://app.example.com")
+    assert "Origin" in refused.headers["vary"]
+
+
 async def test_no_browser_at_all_by_default(application: FastAPI) -> None:
     async with opened(application) as client:
         answer = await client.get("/events", headers={"Origin": "https://app.example.com"})
