@@ -107,6 +107,15 @@ def rate_headers() -> dict[str, Any]:
     }
 
 
+def answer_headers() -> dict[str, Any]:
+    """The headers of every good answer of a call that needs a key."""
+    return {
+        "Cache-Control": _header("`no-store`."),
+        "X-Request-ID": _header("Names this call in the gateway's log."),
+        **rate_headers(),
+    }
+
+
 def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
 

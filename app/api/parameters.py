@@ -11,16 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.feed.model import DEFAULT_LIMIT, MAX_LIMIT
-from app.feed.parameters import MAX_ENVELOPE_IDS
+from app.feed.parameters import MAX_CURSOR, MAX_ENVELOPE_IDS, MAX_LENGTH, MAX_VALUES
 
 Json = dict[str, Any]
 
 _TIME = "An RFC 3339 date-time with an offset (in a URL, write `+` as `%2B`), or a date, which is midnight UTC."
 
 
-def _text(description: str, *examples: str) -> Json:
-    schema: Json = {"type": "string", "minLength": 1}
+def _text(description: str, *examples: str, longest: int | None = MAX_LENGTH) -> Json:
+    schema = _string(longest)
     return _parameter(description, schema | ({"examples": list(examples)} if examples else {}))
+
+
+def _string(longest: int | None = MAX_LENGTH) -> Json:
+    """Of at most so many characters; None: of any number."""
+    return {"type": "string", "minLength": 1} | ({} if longest is None else {"maxLength": longest})
 
 
 def _choice(description: str, *values: str) -> Json:
@@ -32,12 +37,12 @@ def _flag(description: str) -> Json:
 
 
 def _list(description: str, *examples: str, repeated: str = "any of the values matches", **limits: Any) -> Json:
-    items: Json = {"type": "string", "minLength": 1}
+    items = _string()
     if examples:
         items["examples"] = list(examples)
     parameter = _parameter(
         f"{description} May be repeated: {repeated}.",
-        {"type": "array", "items": items} | limits,
+        {"type": "array", "items": items, "maxItems": MAX_VALUES} | limits,
     )
     return parameter | {"style": "form", "explode": True}
 
@@ -48,8 +53,8 @@ def _parameter(description: str, schema: Json) -> Json:
 
 DESCRIBED: Mapping[str, Json] = {
     "since": _text(
-        f"Only events at or after this time. {_TIME} Default: 30 days before `until`; with `envelope_id`,"
-        " the beginning.",
+        f"Only events at or after this time. {_TIME} Default: `GATEWAY_DEFAULT_WINDOW` (if unset, 30"
+        " days) before `until`; with `envelope_id`, the beginning.",
         "2026-05-01T00:00:00Z", "2026-05-01",
     ),
     "until": _text(
@@ -88,6 +93,7 @@ DESCRIBED: Mapping[str, Json] = {
     "cursor": _text(
         "The `next_cursor` of an earlier page: goes on right behind it. Filters may then be left out; one"
         " that differs from the cursor's is an error.",
+        longest=MAX_CURSOR,
     ),
     "include": _list(
         "`raw`: each event's record as the provider delivered it; needs the scope `raw:read`."
@@ -141,7 +147,8 @@ AFTER: Json = {
     "name": "after",
     **_text(
         "The `id` of the last event that came whole, where a connection broke: goes on right behind it. Beside it, send"
-        " the same filters with the same `since`, or the `Export-Cursor` as `cursor`."
+        " the same filters with the same `since`, or the `Export-Cursor` as `cursor`.",
+        longest=None,
     ),
 }
 

@@ -81,7 +81,7 @@ class Rates:
         if allowed:
             return quota, None
         return quota, RateLimited(
-            f"{caller.name} may make {rate.replace('/', ' calls a ')}; try again in {reset} s.", retry_after=reset
+            f"{caller.name} may make {_in_words(rate)}; try again in {reset} s.", retry_after=reset
         )
 
     async def _hit(self, item: RateLimitItem, caller: Caller) -> tuple[bool, WindowStats]:
@@ -91,3 +91,8 @@ class Rates:
             except SharedStateDown:
                 pass
         return await self._limiter.hit(item, caller.name), await self._limiter.get_window_stats(item, caller.name)
+
+
+def _in_words(rate: str) -> str:
+    amount, _, period = rate.partition("/")
+    return f"{amount} {'call' if amount == '1' else 'calls'} {'an' if period == 'hour' else 'a'} {period}"

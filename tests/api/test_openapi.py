@@ -17,7 +17,8 @@ from app.api.parameters import DESCRIBED
 from app.api.problems import PROBLEMS
 from app.cli.document import openapi_text
 from app.domain import event as domain
-from app.feed import PARAMETERS
+from app.domain.errors import InvalidCursor, ParameterError
+from app.feed import PARAMETERS, parse_parameters
 from tests.api.conftest import opened
 
 DOCUMENT = Path(__file__).parents[2] / "openapi" / "openapi.json"
@@ -149,6 +150,43 @@ def test_the_document_stands_anywhere_and_pages_by_itself(document: dict[str, An
     assert len(links) == 3
     for link in links:
         assert link["parameters"].keys() <= taken[link["operationId"]]
+
+
+def test_the_bounds_of_parameters_are_those_that_hold(document: dict[str, Any]) -> None:
+    """Each: what the schema allows is taken, and one more is refused."""
+    parameters = document["paths"]["/events"]["get"]["parameters"]
+    texts = {one["name"]: one["schema"] for one in parameters if one["schema"]["type"] == "string"}
+    lists = {one["name"]: one["schema"] for one in parameters if one["schema"]["type"] == "array"}
+    for name in texts.keys() - {"since", "until", "order", "envelope_status"}:
+        longest = texts[name]["maxLength"]
+        assert parse_parameters([(name, "x" * longest)])
+        with pytest.raises((ParameterError, InvalidCursor)):
+            parse_parameters([(name, "x" * (longest + 1))])
+    for name, schema in lists.items():
+        value = "raw" if name == "include" else "x"
+        assert parse_parameters([(name, value)] * schema["maxItems"])
+        with pytest.raises(ParameterError, match="at most"):
+            parse_parameters([(name, value)] * (schema["maxItems"] + 1))
+        if name != "include":
+            longest = schema["items"]["maxLength"]
+            assert parse_parameters([(name, "x" * longest)])
+            with pytest.raises(ParameterError, match="at most"):
+                parse_parameters([(name, "x" * (longest + 1))])
+
+
+@pytest.mark.anyio
+async def test_the_headers_of_good_answers_are_those_that_come(document: dict[str, Any], application: FastAPI) -> None:
+    always = {"Cache-Control", "X-Request-ID"}
+    async with opened(application) as client:
+        page = (await client.get("/events?limit=1")).json()
+        for name, operation in operations(document):
+            path = name.split()[-1].replace("{event_id}", page["data"][0]["id"])
+            if "/health/" in path or path == "/events/stream":
+                continue
+            declared = operation["responses"]["200"]["headers"]
+            assert declared.keys() >= {*always, "RateLimit", "RateLimit-Policy"}, name
+            answer = await client.get(path)
+            assert all(header in answer.headers for header in always), name
 
 
 def test_every_reference_and_tag_leads_somewhere(document: dict[str, Any]) -> None:

@@ -72,6 +72,15 @@ async def test_one_call_too_many_is_told_how_long_to_wait(clock: FrozenTime) -> 
         assert (await get(client, "a")).status_code == 200, "who waits as long as told gets through"
 
 
+@pytest.mark.parametrize(
+    ("rate", "says"), [("1/day", "may make 1 call a day;"), ("2/hour", "may make 2 calls an hour;")]
+)
+async def test_the_rate_is_told_in_words(clock: FrozenTime, rate: str, says: str) -> None:
+    async with opened(rated(a=rate), None) as client:
+        *_, refused = [await get(client, "a") for _ in range(3)]
+    assert says in refused.json()["detail"]
+
+
 async def test_the_window_slides(clock: FrozenTime) -> None:
     """Twice the rate around a full minute is what a fixed window would let through."""
     rates, caller = Rates(), Caller("a", frozenset(), rate="10/minute")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from app.api.openapi import problems
+from app.api.openapi import answer_headers, problems
 from app.api.queries import no_parameters
 from app.api.rendering import encode
 from app.api.routing import new_router
@@ -24,7 +24,7 @@ router = new_router(tags=["events"])
     "/event-types",
     response_model=EventTypes,
     summary="List the event types",
-    responses={200: {"description": "All types."}, **problems("guarded")},
+    responses={200: {"description": "All types.", "headers": answer_headers()}, **problems("guarded")},
 )
 async def list_event_types(
     request: Request,

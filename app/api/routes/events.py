@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app.api.context import request_log
 from app.api.kept_pages import KeptPages, ShownPage
 from app.api.metrics import Metrics
-from app.api.openapi import problems, rate_headers
+from app.api.openapi import answer_headers, problems
 from app.api.parameters import EXACT, INCLUDE_RAW, NOT_COUNTED, count_parameters, event_parameters
 from app.api.queries import LONGEST_HEADER, pairs_of, wants_fresh
 from app.api.rendering import encode, render_event, render_page, totals_body
@@ -55,9 +55,7 @@ _PAGE_HEADERS: dict[str, Any] = {
         ),
         "schema": {"type": "string"},
     },
-    "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
-    "X-Request-ID": {"description": "Names this call in the gateway's log.", "schema": {"type": "string"}},
-    **rate_headers(),
+    **answer_headers(),
 }
 
 
@@ -115,7 +113,7 @@ async def _make_page(request: Request, pairs: list[tuple[str, str]], caller: Cal
     "/events/count",
     response_model=Totals,
     summary="Count events",
-    responses={200: {"description": "The totals."}, **problems("count")},
+    responses={200: {"description": "The totals.", "headers": answer_headers()}, **problems("count")},
     openapi_extra={"parameters": _COUNT_PARAMETERS},
 )
 async def count_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
@@ -140,7 +138,7 @@ async def count_events(request: Request, caller: Annotated[Caller, Depends(requi
     "/events/{event_id}",
     response_model=Event,
     summary="Read one event",
-    responses={200: {"description": "The event."}, **problems("event")},
+    responses={200: {"description": "The event.", "headers": answer_headers()}, **problems("event")},
     openapi_extra={"parameters": [INCLUDE_RAW]},
 )
 async def get_event(

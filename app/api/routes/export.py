@@ -12,7 +12,7 @@ from app.api.compression import accepts_gzip
 from app.api.context import request_log
 from app.api.exporting import DEADLINE, STOPPING, Export
 from app.api.exports import FORMATS, Format
-from app.api.openapi import problems, rate_headers
+from app.api.openapi import answer_headers, problems
 from app.api.parameters import AFTER, FORMAT, NOT_EXPORTED, export_parameters
 from app.api.queries import LONGEST_HEADER, pairs_of
 from app.api.routing import new_router
@@ -38,9 +38,7 @@ _HEADERS: dict[str, Any] = {
         "description": "A file name with the window: `attachment; filename=…`.",
         "schema": {"type": "string"},
     },
-    "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
-    "X-Request-ID": {"description": "Names this call in the gateway's log.", "schema": {"type": "string"}},
-    **rate_headers(),
+    **answer_headers(),
 }
 
 _LINKS: dict[str, Any] = {

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from app.api.metrics import MEDIA_TYPE, Metrics
-from app.api.openapi import problems
+from app.api.openapi import answer_headers, problems
 from app.api.queries import no_parameters
 from app.api.routing import new_router
 from app.api.security import requires
@@ -21,7 +21,10 @@ router = new_router(tags=["monitoring"])
     "/metrics",
     response_class=PlainTextResponse,
     summary="Read the gateway's metrics",
-    responses={200: {"description": "Prometheus' text format, version 0.0.4."}, **problems("guarded")},
+    responses={
+        200: {"description": "Prometheus' text format, version 0.0.4.", "headers": answer_headers()},
+        **problems("guarded"),
+    },
 )
 async def read_metrics(
     request: Request,

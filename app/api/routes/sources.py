@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from app.api.openapi import problems
+from app.api.openapi import answer_headers, problems
 from app.api.queries import no_parameters
 from app.api.rendering import encode
 from app.api.routing import new_router
@@ -29,7 +29,10 @@ JUDGED = ("since", "until", *FILTERS)
     "/sources",
     response_model=Sources,
     summary="List the sources",
-    responses={200: {"description": "The sources that the caller may read."}, **problems("guarded")},
+    responses={
+        200: {"description": "The sources that the caller may read.", "headers": answer_headers()},
+        **problems("guarded"),
+    },
 )
 async def list_sources(
     request: Request,

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app.api.context import RequestLog, request_log
 from app.api.hub import Hub, Item, Listener, Message, Render, Topic
 from app.api.masking import visible_events
-from app.api.openapi import problems, rate_headers
+from app.api.openapi import answer_headers, problems
 from app.api.parameters import NOT_STREAMED, stream_parameters
 from app.api.problems import PROBLEMS, problem_body, problem_response
 from app.api.queries import pairs_of
@@ -63,11 +63,7 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
                 " the rest comes on. A comment comes after 15 seconds of silence"
                 " (`GATEWAY_STREAM_HEARTBEAT`). Look at it by `curl -N`: Swagger UI waits for an end."
             ),
-            "headers": {
-                "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
-                "X-Request-ID": {"description": "Names this call in the gateway's log.", "schema": {"type": "string"}},
-                **rate_headers(),
-            },
+            "headers": answer_headers(),
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         **problems("events"),
@@ -87,7 +83,7 @@ async def stream_events(request: Request, caller: Annotated[Caller, Depends(requ
     if raw:
         require_raw(caller, by_cursor=asked.include is None)
     if hub.is_full:
-        detail = f"There are {hub.most} listeners, which is as many as there may be; try again later."
+        detail = f"There are as many listeners as there may be ({hub.most}); try again later."
         return problem_response(request, "overloaded", detail, headers={"Retry-After": str(_FULL_WAIT)})
     topic = Topic(start.query, start.sources, raw, caller.may("pii:read"))
     body = _body(request, hub, topic, start, live)
