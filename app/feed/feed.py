@@ -61,7 +61,11 @@ class Feed:
         self._clock = settings.clock or now_micros
         self._shares = Shares()
         self.totals_cache = TotalsCache(
-            self.sources, ttl=settings.totals_ttl, deadline=settings.deadline, shared=settings.shared
+            self.sources,
+            ttl=settings.totals_ttl,
+            deadline=settings.deadline,
+            shared=settings.shared,
+            clock=self._clock,
         )
 
     async def page(self, asked: Asked, caller: Caller, *, fresh: bool = False) -> Page:

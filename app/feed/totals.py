@@ -15,6 +15,7 @@ from cachetools import TLRUCache
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
 from app.domain.query import Query, Window
+from app.domain.times import now_micros
 from app.engine.cursor import CursorState
 from app.feed.model import MAX_LIMIT, SourceTotal, Totals
 from app.feed.pager import Pager
@@ -42,7 +43,7 @@ class _Known(msgspec.Struct, frozen=True):
 class TotalsCache:
     """Totals of single sources. Concurrent callers share one upstream call, in all replicas; errors are not kept.
 
-    `ttl` in seconds, 0 for none; `timer` is a monotonic clock in seconds."""
+    `ttl` in seconds, 0 for none; `clock` gives µs since the epoch; `timer` is a monotonic clock in seconds."""
 
     def __init__(
         self,
@@ -51,9 +52,10 @@ class TotalsCache:
         ttl: float,
         deadline: float,
         shared: Shared | None = None,
+        clock: Callable[[], int] = now_micros,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._sources, self._deadline, self._ttl = sources, deadline, ttl
+        self._sources, self._deadline, self._ttl, self._clock = sources, deadline, ttl, clock
         self._shared = shared if ttl > 0 else None
         self._kept: TLRUCache[_Key, _Known] = TLRUCache(
             _MOST, lambda _, known, now: now + known.left, timer, lambda known: known.size
@@ -100,7 +102,11 @@ class TotalsCache:
 
     async def _count(self, key: _Key, since: int, until: int, fresh: bool) -> Total:
         spent = Spent(deadline=time.monotonic() + self._deadline, kept_will_do=not fresh)
+        now = self._clock()
         total = await self._sources[key[0]].total(key[1], since, until, spent)
+        if total.as_of is None:
+            # It is kept with its time: who is given it later must not be told that it is of then.
+            total = msgspec.structs.replace(total, as_of=now)
         self._keep(key, total, self._ttl)
         return total
 

@@ -291,6 +291,18 @@ async def test_sources_are_closed_when_the_application_stops(sources: list[Memor
     assert all(source.closed for source in sources)
 
 
+async def test_a_total_that_was_kept_is_told_with_the_time_of_its_counting(application: FastAPI) -> None:
+    """Also where the provider said no time of its own, or was not even asked."""
+    async with opened(application) as client:
+        counted, kept, fresh = [
+            (await client.get("/events/count", headers=headers)).json()["sources"]
+            for headers in ({}, {}, {"Cache-Control": "no-cache"})
+        ]
+    assert [(was["cached"], now["cached"]) for was, now in zip(counted, kept, strict=True)] == [(False, True)] * 2
+    assert [source["as_of"] for source in kept] == [source["as_of"] for source in counted]
+    assert all(now["as_of"] > was["as_of"] for was, now in zip(kept, fresh, strict=True))
+
+
 async def test_raw_without_its_scope_names_the_parameter_that_asks_for_it(application: FastAPI) -> None:
     reader = {"Authorization": "Bearer reader"}
     async with opened(application) as client:
