@@ -90,6 +90,19 @@ def complain(text: str) -> None:
     print(f"audit-gateway: {printable(text).rstrip('.')}.", file=sys.stderr, flush=True)
 
 
+def complain_of_file(error: OSError) -> None:
+    """One line on standard error of a file, or of standard output, which gets nothing more."""
+    if error.filename is None:
+        discard_output()
+    complain(f"{error.filename or 'standard output'} cannot be read or written ({error.strerror})")
+
+
+def discard_output() -> None:
+    """What is still to be written to standard output goes nowhere: the interpreter flushes it once more when it ends,
+    and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def source_warnings(sources: Sequence[Json], known: set[str]) -> bool:
     """Complains, once each (`known` remembers), of sources whose events are missing. Whether one has failed."""
     failed = False
@@ -116,15 +129,14 @@ def reported(*, broken_pipe: int = 0, partial_helps: Callable[[], bool] = lambda
         complain(failure.sentence)
         raise typer.Exit(failure.code) from None
     except BrokenPipeError:
-        # The interpreter flushes standard output once more when it ends, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         raise typer.Exit(broken_pipe) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except (typer.Exit, ConfigurationError):
         raise
     except OSError as error:
-        complain(f"{error.filename or 'standard output'} cannot be read or written ({error.strerror})")
+        complain_of_file(error)
         raise typer.Exit(FAILED) from None
     except Exception as error:
         from app.logs import describe_exception

@@ -105,9 +105,11 @@ def new_key(
     expires: Annotated[str | None, typer.Option(metavar="TIME", help="When it ends, such as 2027-01-01.")] = None,
 ) -> None:
     """Make an API key. Its hash goes to the file; the key, once, is the only line on standard output."""
+    from app.cli.failures import reported
     from app.cli.keys import make_key
 
-    print(make_key(name, scopes, file, sources=sources, rate=rate, expires=expires))
+    with reported():
+        make_key(name, scopes, file, sources=sources, rate=rate, expires=expires)
 
 
 @cli.command()
@@ -116,10 +118,13 @@ def openapi(
 ) -> None:
     """Print the OpenAPI document."""
     from app.cli.document import openapi_text
+    from app.cli.failures import reported
 
     text = openapi_text()
     if output is None:
-        sys.stdout.write(text)
+        with reported():
+            sys.stdout.write(text)
+            sys.stdout.flush()
         return
     try:
         output.write_text(text, encoding="utf-8")
@@ -144,14 +149,26 @@ def probe(
 
 
 def main() -> None:
-    """Run the command line. A setting or argument that is wrong is one line on standard error, and exit code
-    2.
+    """Run the command line. A setting or argument that is wrong is one line on standard error, and exit code 2;
+    standard output that cannot be written is one, too, and exit code 1.
     """
     try:
-        cli()
+        try:
+            cli()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # the interpreter would, and end with a traceback where it cannot
     except ConfigurationError as error:
         print(f"audit-gateway: {error.detail}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        from app.cli.failures import FAILED, complain_of_file, discard_output
+
+        if isinstance(error, BrokenPipeError):
+            discard_output()
+            sys.exit(0)
+        complain_of_file(error)
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

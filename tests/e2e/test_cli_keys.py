@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
-from tests.e2e.process import run
+import pytest
+
+from tests.e2e.process import COMMAND, environment, run
+
+NEW = ("keys", "new", "--name", "siem", "--scopes", "events:read", "--file", "keys.jsonl")
 
 
 def test_a_second_key_of_one_name_is_made_with_a_warning(tmp_path: Path) -> None:
@@ -22,3 +27,37 @@ def test_a_second_key_of_one_name_is_made_with_a_warning(tmp_path: Path) -> None
     # A line that is wrong is the gateway's to complain of.
     file.write_text("{\n")
     assert make("siem") == []
+
+
+def run_into_a_full_disk(*arguments: str, cwd: Path) -> tuple[int, str]:
+    """The exit code, and standard error."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [COMMAND, *arguments],
+            # As in a shell: what is printed waits in a buffer, and may fail only when the interpreter ends.
+            env={name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"},
+            cwd=cwd, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    return ended.returncode, ended.stderr
+
+
+def test_a_key_that_cannot_be_shown_is_not_made(tmp_path: Path) -> None:
+    said = "audit-gateway: standard output cannot be written (No space left on device); no key was made.\n"
+    assert run_into_a_full_disk(*NEW, cwd=tmp_path) == (1, said)
+    assert list(tmp_path.iterdir()) == []
+    assert run(*NEW, cwd=tmp_path).returncode == 0
+    before = (tmp_path / "keys.jsonl").read_bytes()
+    assert run_into_a_full_disk(*NEW, cwd=tmp_path) == (1, said)
+    assert (tmp_path / "keys.jsonl").read_bytes() == before
+
+
+def test_a_key_whose_file_cannot_be_made_is_not_shown(tmp_path: Path) -> None:
+    ended = run(*NEW[:-1], "absent/keys.jsonl", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("audit-gateway: --file: absent/keys.jsonl cannot be written (No such file")
+
+
+@pytest.mark.parametrize("command", [("openapi",), ("--help",), ("--version",), ("keys", "--help")])
+def test_standard_output_that_is_full_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
+    said = "audit-gateway: standard output cannot be read or written (No space left on device).\n"
+    assert run_into_a_full_disk(*command, cwd=tmp_path) == (1, said)
