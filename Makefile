@@ -25,9 +25,12 @@ $(READY): requirements-dev.lock pyproject.toml
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-# Own accounts where any is set, the sandbox otherwise.
+# A setting of an account, in the environment or in .env. One of two keys suffices: serve names the other.
+ACCOUNT := $$TAKTIKAL_COMPANY_KEY$$TAKTIKAL_API_KEY$$SUBNOTO_ACCESS_KEY$$SUBNOTO_SECRET_KEY$$GATEWAY_CONFIG
+ACCOUNT_LINE := ^ *(export +)?(TAKTIKAL_|SUBNOTO_|GATEWAY_CONFIG)
+
 serve: setup ## serve on http://127.0.0.1:8000: your accounts if their keys are set, else the sandbox
-	@if [ -n "$$TAKTIKAL_COMPANY_KEY$$SUBNOTO_ACCESS_KEY$$GATEWAY_CONFIG" ] || [ -e .env ]; \
+	@if [ -n "$(ACCOUNT)" ] || grep -qsE '$(ACCOUNT_LINE)' .env; \
 	then exec $(BIN)/audit-gateway serve --port $(PORT); \
 	else exec $(BIN)/audit-gateway serve --sandbox --port $(PORT); fi
 

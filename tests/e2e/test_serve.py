@@ -18,6 +18,7 @@ import pytest
 from tests.e2e.process import COMMAND, environment, run, serving
 
 SANDBOX = {"Authorization": "Bearer sandbox"}
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_sandbox_serves_one_merged_page_and_the_printed_line_works_as_pasted(tmp_path: Path) -> None:
@@ -144,6 +145,52 @@ def test_a_start_that_cannot_work_says_what_to_set_and_stops(
     for part in says:
         assert part in line
     assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def beside_make(tmp_path: Path) -> Path:
+    """A folder with the Makefile and what it needs, and no `.env` of the machine that runs the tests."""
+    for name in ("Makefile", "pyproject.toml", "requirements-dev.lock"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    (tmp_path / ".venv").symlink_to(Path(COMMAND).parent.parent)
+    return tmp_path
+
+
+#: As a person types it; what `serving` adds is the shell's to forget, and .venv is as it is.
+MAKE = ("bash", "-c", "exec make --assume-old=.venv/.ready serve PORT=0")
+
+
+@pytest.mark.parametrize(
+    ("variables", "line", "missing"),
+    [
+        ({"TAKTIKAL_API_KEY": "x"}, "", "TAKTIKAL_COMPANY_KEY is missing"),
+        ({"TAKTIKAL_COMPANY_KEY": "x"}, "", "TAKTIKAL_API_KEY is missing"),
+        ({"SUBNOTO_ACCESS_KEY": "x"}, "", "SUBNOTO_SECRET_KEY is missing"),
+        ({"SUBNOTO_SECRET_KEY": "x"}, "", "SUBNOTO_ACCESS_KEY is missing"),
+        ({"GATEWAY_CONFIG": "absent.toml"}, "", "absent.toml cannot be read"),
+        ({}, "TAKTIKAL_API_KEY=x", "TAKTIKAL_COMPANY_KEY is missing"),
+        ({}, "export SUBNOTO_SECRET_KEY=x", "SUBNOTO_ACCESS_KEY is missing"),
+        ({}, "GATEWAY_CONFIG=absent.toml", "absent.toml cannot be read"),
+    ],
+)
+def test_make_serve_with_half_an_account_is_no_sandbox(
+    beside_make: Path, variables: dict[str, str], line: str, missing: str
+) -> None:
+    if line:
+        (beside_make / ".env").write_text(f"GATEWAY_URL=http://127.0.0.1:8000\n{line}\n")
+    ended = subprocess.run(
+        MAKE, env=environment(variables), cwd=beside_make, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode != 0
+    assert missing in ended.stderr
+
+
+@pytest.mark.parametrize("line", ["", "GATEWAY_URL=http://127.0.0.1:8000\nGATEWAY_KEY=x\n# TAKTIKAL_API_KEY=x\n"])
+def test_make_serve_without_an_account_is_the_sandbox(beside_make: Path, line: str) -> None:
+    if line:
+        (beside_make / ".env").write_text(line)
+    with serving(cwd=beside_make, command=MAKE) as gateway:
+        assert httpx.get(f"{gateway.url}/sources", headers=SANDBOX).status_code == 200
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
