@@ -536,9 +536,12 @@ def test_the_story_of_an_envelope(world: World, looking: Watched) -> None:
         assert "trouble" in (page.locator(f".step[data-id='{event['id']}']").get_attribute("class") or "")
     lines = _downloaded(page, "Download all as NDJSON").decode().splitlines()
     assert [json.loads(line) for line in lines] == expected
+    zone = page.locator("#story").get_by_text("Times in Asia/Calcutta (GMT+05:30)", exact=True)
+    assert zone.is_visible()
     page.emulate_media(media="print")
     assert not page.get_by_role("button").locator("visible=true").count()
     assert page.locator(".step").first.is_visible()
+    assert zone.is_visible(), "on paper nobody can ask the browser for its zone"
 
 
 def test_an_end_that_is_no_success_and_an_envelope_that_nobody_knows(world: World, looking: Watched) -> None:

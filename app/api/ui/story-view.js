@@ -3,7 +3,7 @@
 import { byId, el, theirs } from "./dom.js";
 import { glyph } from "./groups.js";
 import { STAGES } from "./story.js";
-import { clockOf, dayOf, durationOf, isoDuration, momentOf, shortMomentOf, utcOf } from "./times.js";
+import { clockOf, dayOf, durationOf, isoDuration, momentOf, shortMomentOf, utcOf, zoneName } from "./times.js";
 import { nameOf, reasonOf, sentenceOf } from "./wording.js";
 
 const STATUS = {
@@ -28,6 +28,7 @@ export function showStory(story, missing, onOpen) {
     el("p", { class: `status group-${group}` }, status),
     el("p", { class: "lead" }, ...summary(story)),
     facts(story),
+    el("p", { class: "small" }, `Times in ${zoneName()}`),
     story.recipients.length ? recipients(story.recipients) : "",
     el(
       "section",
