@@ -309,6 +309,22 @@ def test_filters_are_asked_and_can_be_shared(world: World, looking: Watched) -> 
         other.assert_quiet(world.url)
 
 
+def test_what_an_address_asks_for_in_vain_is_said(world: World, looking: Watched) -> None:
+    page = looking.page
+    page.goto(f"{world.url}/ui#type_=recipient.signed&sourc=taktikal&sourc=b&last=fortnight&order=asc")
+    page.locator(".row[data-id]").first.wait_for()
+    notice = page.locator("#address-notice")
+    assert notice.inner_text() == "Not understood in this address, and left out: type_, sourc, last=fortnight."
+    assert "Not understood" in page.locator("#look").aria_snapshot()
+    page.goto(f"{world.url}/ui#{urlencode({'<b>': '', 'type': 'recipient.signed'})}")
+    notice.get_by_text("left out: <b>.").wait_for()
+    # All that the page itself puts into addresses is understood.
+    page.get_by_label("Period").select_option("Since ever")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.locator("#count", has_text="all there are").wait_for()
+    assert not notice.is_visible()
+
+
 def test_a_mistake_is_shown_at_its_field(world: World) -> None:
     with opened_with(world) as watched:
         page = watched.page
@@ -331,6 +347,12 @@ def test_a_mistake_is_shown_at_its_field(world: World) -> None:
         page.get_by_label("To (not included)").fill("2026-05-01T00:00")
         page.get_by_role("button", name="Show", exact=True).click()
         page.locator("#since-error", has_text="earlier than until").wait_for()
+
+        # Who has a field to pick a time in need not know how addresses are written.
+        page.goto(f"{world.url}/ui#since=soon&until=later")
+        page.locator("#until-error", has_text="must be an RFC 3339 date-time").wait_for()
+        assert "%2B" in world.get("events", [("since", "soon")]).text
+        assert "%2B" not in page.locator("body").inner_text()
         watched.assert_quiet(world.url, expected=FAILED)
 
 

@@ -8,11 +8,11 @@ export const BASE = new URL(".", document.baseURI);
 /** What went wrong, as the API's problem details (RFC 9457) tell it. `retryAfter`: seconds, or null. */
 export class Problem extends Error {
   constructor(status, body, retryAfter = null) {
-    super(body.detail ?? body.title ?? `The gateway answered ${status}.`);
+    super(forReaders(body.detail ?? body.title ?? `The gateway answered ${status}.`));
     this.status = status;
     this.code = body.code ?? "unreadable";
     this.title = body.title ?? "The gateway gave no usable answer";
-    this.errors = body.errors ?? [];
+    this.errors = (body.errors ?? []).map((error) => ({ ...error, message: forReaders(error.message) }));
     this.sources = body.sources ?? [];
     this.requestId = body.request_id ?? null;
     this.retryAfter = retryAfter;
@@ -67,6 +67,11 @@ async function begun(path, pairs, key, signal) {
   } catch (error) {
     throw unreachable(error, answer);
   }
+}
+
+/** Without what the API tells those who write its addresses: whoever reads it here has a field to pick a time in. */
+function forReaders(text) {
+  return text.replaceAll(" (in a URL write + as %2B)", "");
 }
 
 /** What to raise for `error`: a connection that never was, or was cut. */

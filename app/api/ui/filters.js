@@ -54,9 +54,22 @@ const EVER = "1970-01-01T00:00:00Z";
 
 const KNOWN = new Set([...FIELDS.map((field) => field.name), "since", "until", "last"]);
 
-/** The filters of an address's fragment. What the page does not know is left out. */
+/** The filters of an address's fragment. What the page does not know is left out; `notUnderstood` tells what. */
 export function fromFragment(fragment) {
-  return [...new URLSearchParams(fragment.replace(/^#/, ""))].filter(([name, value]) => KNOWN.has(name) && value);
+  return pairsOf(fragment).filter(([name, value]) => KNOWN.has(name) && value);
+}
+
+/** What an address's fragment holds that is no filter, each once, such as "sourc" or "last=fortnight". */
+export function notUnderstood(fragment) {
+  const names = pairsOf(fragment).map(([name, value]) => {
+    if (name === "last" && value && !PERIODS.some(([id]) => id === value)) return `last=${value}`;
+    return KNOWN.has(name) ? "" : name;
+  });
+  return [...new Set(names)].filter(Boolean);
+}
+
+function pairsOf(fragment) {
+  return [...new URLSearchParams(fragment.replace(/^#/, ""))];
 }
 
 export function toFragment(pairs) {

@@ -3,9 +3,9 @@
 import { byId } from "./dom.js";
 import { Exports } from "./exports.js";
 import { FilterForm } from "./filter-form.js";
-import { fromFragment, toFragment, toQuery } from "./filters.js";
+import { fromFragment, notUnderstood, toFragment, toQuery } from "./filters.js";
 import { EventList } from "./list.js";
-import { missingNotice, othersAreLeft, problemNotice, scannedText } from "./notices.js";
+import { addressNotice, missingNotice, othersAreLeft, problemNotice, scannedText } from "./notices.js";
 import { zoneName } from "./times.js";
 import { Timeline } from "./timeline.js";
 import { toolsFor } from "./tools.js";
@@ -40,6 +40,8 @@ export class Look {
     const pairs = fromFragment(fragment);
     this._clear();
     this._form.write(pairs);
+    const strange = notUnderstood(fragment);
+    if (strange.length) byId("address-notice").replaceChildren(addressNotice(strange));
     this._walk = new Walk((query, signal) => this._read("events", query, signal), toQuery(pairs, new Date()), PAGE);
     this._fragment = fragment;
     this._empty = 0;
@@ -86,7 +88,8 @@ export class Look {
     this._timeline.clear();
     byId("load-more").hidden = true;
     byId("look-tools").hidden = true;
-    for (const place of ["count", "scanned", "look-notices", "list-notices"]) byId(place).replaceChildren();
+    for (const place of ["address-notice", "count", "scanned", "look-notices", "list-notices"])
+      byId(place).replaceChildren();
   }
 
   async _more() {

@@ -70,6 +70,16 @@ export function missingNotice(sources) {
   );
 }
 
+/** What the page's address asks for and nobody understands, so that nothing is taken for filtered that is not. */
+export function addressNotice(names) {
+  const listed = names.flatMap((name, place) => [place ? ", " : "", el("strong", {}, theirs(name))]);
+  return el(
+    "div",
+    { class: "notice", role: "status" },
+    el("p", {}, "Not understood in this address, and left out: ", listed, "."),
+  );
+}
+
 /** "Searched back to …", where the gateway's own filters let nothing through. */
 export function scannedText(scannedTo) {
   return `Nothing more found as far as ${momentOf(scannedTo)}; there may be more beyond.`;
