@@ -54,14 +54,24 @@ class Progress(Protocol):
 def export_events(export: Export) -> int:
     """Writes the file; returns the exit code. Raises Problem, Failure, OSError, ConfigurationError."""
     lines = lines_of(export.form)
+    if export.incremental:
+        _check_incremental(export)
     if export.file is None:
-        if export.incremental:
-            raise Failure("--incremental needs a file, beside which it keeps its place", USAGE)
         return _to_standard_output(export, lines)
     with ResumableFile(export.file) as file:
         mark = _where_to_begin(export, file)
         with connected(export.config) as client:
             return _to_file(export, lines, file, mark, client)
+
+
+def _check_incremental(export: Export) -> None:
+    """Raises Failure. The API would find fault with `follow`, which is no flag of this command."""
+    if export.file is None:
+        raise Failure("--incremental needs a file, beside which it keeps its place", USAGE)
+    if export.order == "desc":
+        raise Failure("--incremental goes from old to new; leave out --order desc", USAGE)
+    if "until" in dict(export.filters):
+        raise Failure("--incremental adds what comes, and has no end; leave out --until", USAGE)
 
 
 def _to_standard_output(export: Export, lines: Lines) -> int:

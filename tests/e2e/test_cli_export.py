@@ -157,6 +157,8 @@ def test_a_wrong_call_leaves_nothing_behind(way: dict[str, str], tmp_path: Path)
         (["x.ndjson", "--since", "someday"], "--since 'someday'"),
         (["x.ndjson", "--include", "total"], "--include must be raw"),
         (["-", "--incremental"], "--incremental needs a file"),
+        (["x.ndjson", "--incremental", "--order", "desc"], "from old to new; leave out --order desc"),
+        (["x.ndjson", "--incremental", "--until", "now"], "--incremental adds what comes, and has no end; leave out"),
         (["/dev/null"], "is no file"),
     ]:
         ended = call("export", *arguments, env=way, cwd=tmp_path)
