@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from app.domain.errors import ConfigurationError
 from app.environment import read_environment
 from app.providers.registry import provider_paths
+from app.providers.settings import remedy
 from app.settings import PREFIX, Settings
 
 __all__ = ["Configuration", "Settings", "load_configuration", "unknown_variables"]
@@ -92,8 +93,7 @@ def _settings(gateway: Mapping[str, Any], environment: Mapping[str, str]) -> Set
         problem = error.errors(include_url=False, include_input=False)[0]
     field = str(problem["loc"][0])
     name = _VARIABLES[field] if field in given else f"gateway.{field} (in the TOML file)"
-    message = problem["msg"].removeprefix("Value error, ")
-    raise ConfigurationError(f"{name}: {message[0].lower()}{message[1:]}.")
+    raise ConfigurationError(f"{name}: {remedy(problem)}.")
 
 
 def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool) -> Iterable[str]:

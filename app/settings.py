@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.domain.caller import RATE
 from app.engine.pseudonyms import Pseudonyms
+from app.providers.settings import iso_duration
 
 PREFIX = "GATEWAY_"
 MIN_SECRET = 32  #: characters
@@ -104,13 +106,10 @@ class Settings(BaseModel):
                 raise ValueError("must be origins such as https://app.example.com, comma-separated, without a path")
         return origins
 
-    @field_validator("default_window", mode="before")
+    @field_validator("default_window", mode="wrap")
     @classmethod
-    def _iso_duration(cls, value: Any) -> Any:
-        # A bare number would be taken for seconds, and "30" is more likely meant as days: insist on the unit.
-        if isinstance(value, (int, float)) or (isinstance(value, str) and not value.strip().startswith("P")):
-            raise ValueError("must be an ISO 8601 duration such as P30D or PT12H")
-        return value
+    def _is_a_duration(cls, value: Any, parse: Callable[[Any], timedelta]) -> timedelta:
+        return iso_duration(value, parse, "P30D or PT12H")
 
     @field_validator("default_window")
     @classmethod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -63,17 +65,33 @@ class SourceSettings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigurationError("; ".join(_sentence(item, names) for item in error.errors())) from None
+            raise ConfigurationError(f"{'; '.join(_fault(item, names) for item in error.errors())}.") from None
 
 
-def _sentence(item: Any, names: Mapping[str, str]) -> str:
+def _fault(item: Any, names: Mapping[str, str]) -> str:
     field = str(item["loc"][0]) if item["loc"] else ""
     name = names.get(field, field)
     if item["type"] == "extra_forbidden":
         return f"{name} is not a setting of this provider; known are {', '.join(sorted(names.values()))}"
     if item["type"] == "missing":
         return f"{name} is missing; set it"
-    return f"{name}: {str(item['msg']).removeprefix('Value error, ')}"
+    return f"{name}: {remedy(item)}"
+
+
+def remedy(item: Any) -> str:
+    """What one of pydantic's errors says, to follow upon the setting's name: without a capital, without a full stop."""
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def iso_duration(value: Any, parse: Callable[[Any], timedelta], example: str) -> timedelta:
+    """`value` where it is an ISO 8601 duration; pydantic's own `parse` knows other forms. Raises ValueError with
+    `example`."""
+    # A bare number would be taken for seconds, and "30" is more likely meant as days: insist on the unit.
+    if isinstance(value, timedelta) or (isinstance(value, str) and value.strip().startswith("P")):
+        with suppress(ValidationError):
+            return parse(value)
+    raise ValueError(f"must be an ISO 8601 duration such as {example}")
 
 
 def header_safe(value: SecretStr) -> SecretStr:

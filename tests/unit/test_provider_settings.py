@@ -77,6 +77,24 @@ def test_a_wrong_setting_is_named_by_its_variable_and_its_value_is_not_shown(
     assert "geheim" not in error.value.detail
 
 
+@pytest.mark.parametrize("value", ["120", "P1X", "120 days", "12:00:00", "long", 120, 120.0])
+def test_an_age_without_its_unit_is_refused_with_the_form_that_is_meant(value: Any) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        TaktikalSettings.from_table({"company_key": "a", "api_key": "b", "max_envelope_age": value})
+    assert error.value.detail == "max_envelope_age: must be an ISO 8601 duration such as P120D."
+
+
+def test_what_is_wrong_is_a_sentence_as_the_gateways_own_settings_have_it() -> None:
+    with pytest.raises(ConfigurationError) as error:
+        TaktikalSettings.from_environment(
+            {"TAKTIKAL_API_KEY": "a", "TAKTIKAL_LOGS": "half", "TAKTIKAL_MAX_ENVELOPE_AGE": "PT1S"}
+        )
+    assert error.value.detail == (
+        "TAKTIKAL_COMPANY_KEY is missing; set it; TAKTIKAL_LOGS: input should be 'auto', 'whole' or 'trimmed';"
+        " TAKTIKAL_MAX_ENVELOPE_AGE: must be from PT1M to P3660D."
+    )
+
+
 @pytest.mark.parametrize(
     ("provider", "keys"),
     [(TAKTIKAL, {"company_key": "a", "api_key": "b"}), (SUBNOTO, {"access_key": "a", "secret_key": "b"})],

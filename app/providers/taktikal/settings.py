@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, Self
 
 from pydantic import SecretStr, field_validator
 
-from app.providers.settings import SourceSettings, header_safe
+from app.providers.settings import SourceSettings, header_safe, iso_duration
 
 VARIABLES = {
     "base_url": "TAKTIKAL_BASE_URL",
@@ -52,11 +52,16 @@ class TaktikalSettings(SourceSettings):
             raise ValueError("must not contain a colon: Basic authentication separates the two keys with one")
         return value
 
+    @field_validator("max_envelope_age", mode="wrap")
+    @classmethod
+    def _is_a_duration(cls, value: Any, parse: Callable[[Any], timedelta]) -> timedelta:
+        return iso_duration(value, parse, "P120D")
+
     @field_validator("max_envelope_age")
     @classmethod
     def _is_bounded(cls, value: timedelta) -> timedelta:
         if not timedelta(minutes=1) <= value <= timedelta(days=3660):
-            raise ValueError("must be from one minute to ten years, such as P120D")
+            raise ValueError("must be from PT1M to P3660D")
         return value
 
     @classmethod
