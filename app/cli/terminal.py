@@ -16,12 +16,20 @@ _ODD = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _OBEYED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
+class _Console(Console):
+    """Leaves to `app.cli.failures.reported` what the command ends with when the reader of its output has gone; rich
+    itself would end it with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError, which rich is handling when it calls this
+
+
 def console(*, stderr: bool = False) -> Console:
     """Colour only on a terminal, and not with NO_COLOR. Nothing that is printed is taken for markup."""
     stream: Any = sys.stderr if stderr else sys.stdout
     stream.reconfigure(errors="replace")  # a terminal that lacks a letter must not end the command
     system: Any = None if os.environ.get("NO_COLOR") else "auto"
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, color_system=system)
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, color_system=system)
 
 
 def json_line(value: Any) -> bytes:

@@ -241,15 +241,20 @@ def test_follow_shows_what_there_is_and_waits_until_ctrl_c(way: dict[str, str], 
     assert (process.returncode, errors) == (130, b"")
 
 
-def test_a_reader_that_has_seen_enough(cli_world: Served, tmp_path: Path) -> None:
+EVER = ("events", "--all", "--since", "60d")
+
+
+@pytest.mark.parametrize("arguments", [EVER, (*EVER, "--json"), (*EVER, "--csv"), ("sources",), ("count",)])
+def test_a_reader_that_has_seen_enough(cli_world: Served, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     process = subprocess.Popen(
-        [COMMAND, "events", "--all", "--json", "--since", "60d"],
+        [COMMAND, *arguments],
         env=environment(cli_world.over_http), cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE,
     )  # fmt: skip
     os.close(writing)
-    os.read(reading, 100)
-    os.close(reading)
+    if arguments[0] == "events":
+        os.read(reading, 100)
+    os.close(reading)  # of what is short, before it begins
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, b"")
 
