@@ -334,6 +334,6 @@ def test_the_ways_in(sandbox_url: str) -> None:
     again = httpx.get(f"{sandbox_url}/ui", headers={"If-None-Match": first.headers["etag"]})
     assert (first.status_code, again.status_code) == (200, 304)
     assert 'href="ui"' in httpx.get(f"{sandbox_url}/docs").text
-    for missing in ("/ui/nothing.js", "/ui/../main.py", "/ui/%2e%2e%2fmain.py"):
+    for missing in ("/ui/nothing.js", "/ui/index.html", "/ui/../main.py", "/ui/%2e%2e%2fmain.py"):
         answer = httpx.get(sandbox_url + missing)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -10,6 +10,7 @@ import json
 from importlib import resources
 
 from fastapi import Request
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -60,6 +61,8 @@ async def trail_setup(request: Request) -> Response:
 
 @router.api_route("/ui/{name}", methods=READ)
 async def trail_file(name: str, request: Request) -> Response:
+    if name == "index.html":
+        raise HTTPException(404)  # its addresses are relative to /ui: from here, none of them leads anywhere
     return await _file(name, request)
 
 
