@@ -7,18 +7,35 @@ source that fails; 2 for a wrong setting or argument; 130 for any other command 
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any
+import os
+import signal
+import threading
 
-import typer
 
-from app.cli import asking
-from app.cli.flags import filtered
-from app.domain.errors import ConfigurationError
+def _end(*_: object) -> None:
+    os._exit(130)
+
+
+# Until this module is there, for a quarter of a second, Ctrl-C would print where in an import it was, or be lost there.
+_INTERRUPTIBLE = (
+    threading.current_thread() is threading.main_thread()
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+)
+if _INTERRUPTIBLE:
+    signal.signal(signal.SIGINT, _end)
+
+import gc  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Annotated, Any  # noqa: E402
+
+import typer  # noqa: E402
+
+from app.cli import asking  # noqa: E402
+from app.cli.flags import filtered  # noqa: E402
+from app.domain.errors import ConfigurationError  # noqa: E402
 
 cli = typer.Typer(
     name="audit-gateway",
@@ -158,6 +175,8 @@ def main() -> None:
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()  # the interpreter would, and end with a traceback where it cannot
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ConfigurationError as error:
         print(f"audit-gateway: {error.detail}", file=sys.stderr)
         sys.exit(2)
@@ -170,6 +189,9 @@ def main() -> None:
         complain_of_file(error)
         sys.exit(FAILED)
 
+
+if _INTERRUPTIBLE:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if __name__ == "__main__":
     main()

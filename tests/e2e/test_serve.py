@@ -84,6 +84,17 @@ def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
     assert b"Traceback" not in errors
 
 
+@pytest.mark.parametrize("command", ["--help", "count"])
+def test_ctrl_c_while_modules_are_imported(tmp_path: Path, command: str) -> None:
+    """A module in the place of one that is imported sends the signal."""
+    for module in ("typer", "msgspec"):
+        folder = tmp_path / module
+        folder.mkdir()
+        (folder / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+        ended = run(command, env={"PYTHONPATH": str(folder)}, cwd=tmp_path)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_the_log_is_one_json_line_a_request(tmp_path: Path) -> None:
     with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path) as gateway:
         httpx.get(f"{gateway.url}/events?q=anna@example.com", headers={**SANDBOX, "X-Request-ID": "mine"})
