@@ -1,8 +1,8 @@
 """The one way out: every call to a provider goes through `ProviderHttp`.
 
 It bounds what a provider can do to us (time, size, redirects), repeats what is worth repeating (all our calls are
-reads), and translates httpx's exceptions into the gateway's, so that no other module knows httpx. What the calls of a
-source share (circuit, pauses, limits) is in `app.providers.resilience`.
+reads), and translates httpx's exceptions into the gateway's, so that adapters never see any of them. What the calls
+of a source share (circuit, pauses, limits) is in `app.providers.resilience`.
 """
 
 from __future__ import annotations
