@@ -66,4 +66,7 @@ def main(trail: str = "", *given: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except OSError as error:  # a file that cannot be read or written
+        sys.exit(str(error))

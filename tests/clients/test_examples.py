@@ -339,6 +339,13 @@ def problems(gateway: Running) -> Counter[str]:
     return Counter(entry["code"] for entry in entries if entry.get("code") and entry["route"] != "/event-types")
 
 
+def test_a_trail_that_cannot_be_written_is_one_sentence(stage: Stage, tmp_path: Path) -> None:
+    here = python(tmp_path)
+    done = here.run(here.follow, "absent/trail.ndjson", "since=2026-05-01", url=stage.url, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "[Errno 2] No such file or directory: 'absent/trail.ndjson'\n"
+
+
 def test_each_is_short() -> None:
     for folder in ("python", "typescript", "shell"):
         for file in (EXAMPLES / folder).iterdir():
