@@ -7,35 +7,18 @@ source that fails; 2 for a wrong setting or argument; 130 for any other command 
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 
-def _end(*_: object) -> None:
-    os._exit(130)
-
-
-# Until this module is there, for a quarter of a second, Ctrl-C would print where in an import it was, or be lost there.
-_INTERRUPTIBLE = (
-    threading.current_thread() is threading.main_thread()
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-)
-if _INTERRUPTIBLE:
-    signal.signal(signal.SIGINT, _end)
-
-import gc  # noqa: E402
-import sys  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from contextlib import contextmanager  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Annotated, Any  # noqa: E402
-
-import typer  # noqa: E402
-
-from app.cli import asking  # noqa: E402
-from app.cli.flags import filtered  # noqa: E402
-from app.domain.errors import ConfigurationError  # noqa: E402
+from app.cli import asking
+from app.cli.flags import filtered
+from app.domain.errors import ConfigurationError
 
 cli = typer.Typer(
     name="audit-gateway",
@@ -189,9 +172,6 @@ def main() -> None:
         complain_of_file(error)
         sys.exit(FAILED)
 
-
-if _INTERRUPTIBLE:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if __name__ == "__main__":
     main()
