@@ -106,7 +106,7 @@ def test_the_values_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(name, value)
         settings = load_configuration(env_file=None).settings
         assert settings.redis_url is not None
-        assert settings.max_in_flight == 48
+        assert settings.max_in_flight == 32
         assert SUBNOTO.from_environment(
             values | {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "b"}, CommonSettings()
         )
