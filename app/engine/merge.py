@@ -56,6 +56,13 @@ class Merge:
         if stream.through is None or is_beyond((through,), (stream.through,), self._ascending):
             stream.through = through
 
+    def fail(self, source: str) -> None:
+        """A stream of `source` failed: all of the source waits for a later page, for its order holds over the pages,
+        and its other streams might show what comes behind."""
+        for stream in self.streams:
+            if stream.source == source:
+                stream.failed = True
+
     def set_ceiling(self, time: int) -> None:
         """Ascending only: records at or after `time` wait for a later page (`follow`). It may fall while a page is
         made, where a provider's clocks disagree: what was emitted beyond it is taken back."""

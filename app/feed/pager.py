@@ -210,10 +210,7 @@ class Pager:
         error.source = reading.source.name
         if not self._plan.partial:
             raise SourcesFailed([error])
-        # All of the source waits: its order holds, too, where another of its streams would have more to show.
-        for stream in self._merge.streams:
-            if stream.source == error.source:
-                stream.failed = True
+        self._merge.fail(error.source)
         status = self._status[error.source]
         status.status, status.error = "failed", error
 
