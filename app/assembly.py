@@ -19,7 +19,7 @@ from app.main import create_app, watching
 from app.providers.base import CommonSettings, Provider, Source
 from app.providers.observer import NoObserver, Observer
 from app.providers.registry import find_providers, make_sources
-from app.providers.shared import Shared
+from app.providers.shared.interface import Shared
 from app.tracing import make_spans, tracing_warnings
 
 #: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
@@ -125,7 +125,7 @@ def make_shared(configuration: Configuration, providers: Mapping[str, Provider],
     }
     accounts |= {str(table.get("name")): table for table in configuration.tables}
     # Only here: most gateways do without, and it would be a good part of their start.
-    from app.providers.shared_redis import RedisState
+    from app.providers.shared.redis import RedisState
 
     state = RedisState(settings.redis_url.get_secret_value(), metrics)
     return Shared(state, settings.cursor_secrets[0], accounts)

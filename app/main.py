@@ -14,33 +14,33 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.audit import AuditTrail
+from app.api.admission import EdgeMiddleware
+from app.api.api_keys import Keyring, read_keys, sandbox_key
+from app.api.audit_log import AuditTrail
+from app.api.auth import Authenticator
+from app.api.broadcaster import EventBroadcaster
 from app.api.cors import CrossOrigin
-from app.api.edge import EdgeMiddleware
-from app.api.hub import Hub
-from app.api.kept_pages import KeptPages
-from app.api.keys import Keyring, read_keys, sandbox_key
 from app.api.metrics import Metrics
 from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi, problem_schemas
+from app.api.page_cache import KeptPages
 from app.api.problems import install_problems
-from app.api.rates import Rates
+from app.api.rate_limits import Rates
 from app.api.rendering import encode
 from app.api.routes import docs, event_types, events, export, health, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.routing import READ, add_routes
-from app.api.security import Guard
 from app.config import Settings
 from app.domain.errors import ConfigurationError
-from app.drain import drained
 from app.environment import read_environment
 from app.feed import Feed, FeedSettings
+from app.graceful_shutdown import drained
 from app.providers.base import Provider, Source
-from app.providers.http import load_transport
+from app.providers.http.client import load_transport
 from app.providers.observer import Observer, Observers
 from app.providers.registry import find_providers, provider_paths
-from app.providers.shared import Shared
+from app.providers.shared.interface import Shared
 
 if TYPE_CHECKING:
     from app.api.tokens import Tokens
@@ -136,8 +136,12 @@ def create_app(
     app.state.kept_pages = KeptPages()
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
-    app.state.hub = Hub(feed, stream.renderer(pseudonyms), poll=settings.stream_poll, most=settings.stream_listeners)
-    guard = Guard(make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings))
+    app.state.hub = EventBroadcaster(
+        feed, stream.renderer(pseudonyms), poll=settings.stream_poll, most=settings.stream_listeners
+    )
+    guard = Authenticator(
+        make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
+    )
     app.state.guard = guard
     modules = (export, stream, events, event_types, sources_route, metrics_route, health, docs, ui)
     add_routes(app, [module.router for module in modules])
@@ -168,7 +172,7 @@ async def _load_beside() -> None:
 
 
 def _load() -> None:
-    import app.engine.cipher  # noqa: F401
+    import app.paging.cipher  # noqa: F401
 
     load_transport()
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.domain.caller import RATE
-from app.engine.pseudonyms import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from app.providers.settings import iso_duration
 
 PREFIX = "GATEWAY_"

@@ -35,7 +35,7 @@ from starlette.types import Scope
 
 from app.logs import TRACE
 from app.providers.observer import NoObserver, Outcome, Part, Refusal
-from app.sending import Sending
+from app.trace_export import Sending
 
 REQUEST_ID = "gateway.request_id"
 CODE = "gateway.code"  #: of the problem that was answered

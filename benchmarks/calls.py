@@ -15,8 +15,8 @@ from typing import Any
 
 from app.domain.times import DAY, format_micros
 from app.feed import Feed, parse_parameters
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, Clock, World, ask, micros, world
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)

@@ -21,7 +21,7 @@ import msgspec
 
 from app.providers.subnoto import emulator as subnoto
 from app.providers.taktikal import emulator as taktikal
-from app.providers.taktikal.emulator.rendering import render_process
+from sandbox.taktikal.rendering import render_process
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAYS = 60

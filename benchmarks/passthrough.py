@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 
 from app.cli.protocol import BoundedConfig
 from app.providers.base import CommonSettings
-from app.providers.transport import AiohttpTransport
+from app.providers.http.transport import AiohttpTransport
 
 
 def make_app(upstream: str) -> FastAPI:

@@ -22,7 +22,7 @@ from app.providers.subnoto import PROVIDER as SUBNOTO
 from app.providers.subnoto import emulator as subnoto_emulator
 from app.providers.taktikal import PROVIDER as TAKTIKAL
 from app.providers.taktikal import emulator as taktikal_emulator
-from app.sandbox.serving import serve
+from sandbox.serving import serve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ANYONE = Caller("test", frozenset(SCOPES))

@@ -19,7 +19,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from app.api.context import RequestLog
+from app.api.request_log import RequestLog
 from app.providers.observer import CircuitState, NoObserver, Outcome, Refusal
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -150,7 +150,7 @@ class Metrics(NoObserver):
     def on_kept(self, source: str, hit: bool) -> None:
         self._of(self._kept, source, "hit" if hit else "miss").inc()
 
-    # ---- app.providers.shared.SharedObserver ---------------------------------------------------------------------
+    # ---- app.providers.shared.interface.SharedObserver ----
 
     def on_shared_state(self, up: bool) -> None:
         # With a label, so that it is not there at all where nothing is shared.

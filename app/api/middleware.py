@@ -15,10 +15,10 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.audit import AuditTrail
-from app.api.context import RequestLog, new_request_id
+from app.api.audit_log import AuditTrail
 from app.api.metrics import Metrics
 from app.api.problems import problem_response
+from app.api.request_log import RequestLog, new_request_id
 from app.logs import describe_exception
 
 if TYPE_CHECKING:

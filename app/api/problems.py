@@ -15,8 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.api.context import request_log
-from app.api.security import CHALLENGE
+from app.api.auth import CHALLENGE
+from app.api.request_log import request_log
 from app.domain.errors import (
     CallerError,
     GatewayError,

@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from app.api.masking import visible_event, visible_events
 from app.domain.caller import Caller
 from app.domain.event import Event
 from app.domain.record import Record
 from app.domain.times import format_seconds
-from app.engine.pseudonyms import Pseudonyms
 from app.feed.model import Page, SourceStatus, Totals
+from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.redaction import visible_event, visible_events
 
 
 def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> bytes:

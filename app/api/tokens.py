@@ -27,7 +27,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import Unauthenticated
-from app.engine.pseudonyms import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 
 #: Never `none`, and never an HS: whoever knows a public key could sign with it.
 ALGORITHMS = (

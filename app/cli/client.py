@@ -87,11 +87,11 @@ def open_client(config: Path | None) -> Client:
     Raises ConfigurationError."""
     url = None if config is not None else setting("GATEWAY_URL")
     if url is not None:
-        from app.cli.overhttp import HttpClient
+        from app.cli.http_client import HttpClient
 
         return HttpClient(url, setting("GATEWAY_KEY"))
     from app.assembly import NoSource
-    from app.cli.inprocess import FeedClient
+    from app.cli.local_client import FeedClient
 
     try:
         return FeedClient(config)

@@ -12,10 +12,10 @@ from typing import Protocol
 import msgspec
 
 from app.cli.client import Client, Page, Pairs, Problem, connected
-from app.cli.failures import FAILED, USAGE, Failure, complain, flag, source_warnings, without_failed
+from app.cli.failures import FAILED, USAGE, Failure, flag, print_error, source_warnings, without_failed
 from app.cli.flags import Filters, included, to_send
-from app.cli.lines import Lines, lines_of
-from app.cli.resumable import Mark, ResumableFile
+from app.cli.formats import Lines, lines_of
+from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.terminal import console, write_bytes
 from app.cli.walk import walk
 from app.domain.times import now_micros
@@ -91,9 +91,9 @@ def _to_standard_output(export: Export, lines: Lines) -> int:
     return FAILED if failed else 0
 
 
-def _where_to_begin(export: Export, file: ResumableFile) -> Mark:
+def _where_to_begin(export: Export, file: ResumableFile) -> Checkpoint:
     """The mark to go on from. Raises Failure where that would lose something."""
-    fresh = Mark(export.asked)
+    fresh = Checkpoint(export.asked)
     if export.force:
         return fresh
     mark = file.mark()
@@ -116,7 +116,7 @@ def _where_to_begin(export: Export, file: ResumableFile) -> Mark:
     return mark
 
 
-def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Mark, client: Client) -> int:
+def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Checkpoint, client: Client) -> int:
     pairs, known, failed, begun = _pairs(export), set[str](), False, False
     pages = walk(client, pairs, cursor=mark.cursor)
     try:
@@ -144,7 +144,7 @@ def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Mark, clie
                 progress.show(mark.events, page)
     except KeyboardInterrupt:
         if begun:
-            complain(f"stopped after {mark.events:,} events; the same command goes on from there")
+            print_error(f"stopped after {mark.events:,} events; the same command goes on from there")
         raise
     except Problem as problem:
         raise _with_remedy(problem, export, file, mark, begun) from None
@@ -153,11 +153,11 @@ def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Mark, clie
             f"{file.path} cannot be written ({error.strerror}); the same command goes on when that is mended"
         ) from None
     if sys.stderr.isatty():
-        complain(f"{mark.events:,} events are in {file.path}")
+        print_error(f"{mark.events:,} events are in {file.path}")
     return FAILED if failed else 0
 
 
-def _with_remedy(problem: Problem, export: Export, file: ResumableFile, mark: Mark, begun: bool) -> Exception:
+def _with_remedy(problem: Problem, export: Export, file: ResumableFile, mark: Checkpoint, begun: bool) -> Exception:
     if problem.code == "invalid_cursor" and not begun:
         return Failure(
             f"the gateway does not know the place that {file.mark_path} holds (its GATEWAY_CURSOR_SECRET may have"
@@ -167,7 +167,7 @@ def _with_remedy(problem: Problem, export: Export, file: ResumableFile, mark: Ma
     if begun and export.partial and problem.sources:
         return without_failed(problem, f"and the same command goes on behind these {mark.events:,} events")
     if begun:
-        complain(f"broken off after {mark.events:,} events; the same command goes on from there")
+        print_error(f"broken off after {mark.events:,} events; the same command goes on from there")
     return problem
 
 
@@ -190,7 +190,7 @@ class _Silent:
 
 
 @contextmanager
-def _progress(client: Client, pairs: Pairs, mark: Mark | None) -> Iterator[Progress]:
+def _progress(client: Client, pairs: Pairs, mark: Checkpoint | None) -> Iterator[Progress]:
     """A bar on standard error where that is a terminal; with the total where the sources know one."""
     if not sys.stderr.isatty():
         yield _Silent()

@@ -85,16 +85,16 @@ def _source(source: Json) -> str:
     return f"source {source.get('name')}: {str(source.get('detail') or source.get('code')).rstrip('.')}{suffix}"
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """One line on standard error."""
     print(f"audit-gateway: {printable(text).rstrip('.')}.", file=sys.stderr, flush=True)
 
 
-def complain_of_file(error: OSError) -> None:
+def print_file_error(error: OSError) -> None:
     """One line on standard error of a file, or of standard output, which gets nothing more."""
     if error.filename is None:
         discard_output()
-    complain(f"{error.filename or 'standard output'} cannot be read or written ({error.strerror})")
+    print_error(f"{error.filename or 'standard output'} cannot be read or written ({error.strerror})")
 
 
 def discard_output() -> None:
@@ -112,7 +112,7 @@ def source_warnings(sources: Sequence[Json], known: set[str]) -> bool:
             text = f"source {source['name']} {source['status']}: {source['reason']}; its events are missing here"
             if text not in known:
                 known.add(text)
-                complain(text)
+                print_error(text)
     return failed
 
 
@@ -123,10 +123,10 @@ def reported(*, broken_pipe: int = 0, partial_helps: Callable[[], bool] = lambda
     try:
         yield
     except Problem as problem:
-        complain(sentence(problem, partial_helps=partial_helps()))
+        print_error(sentence(problem, partial_helps=partial_helps()))
         raise typer.Exit(USAGE if problem.code in _USAGE else FAILED) from None
     except Failure as failure:
-        complain(failure.sentence)
+        print_error(failure.sentence)
         raise typer.Exit(failure.code) from None
     except BrokenPipeError:
         discard_output()
@@ -136,12 +136,12 @@ def reported(*, broken_pipe: int = 0, partial_helps: Callable[[], bool] = lambda
     except (typer.Exit, ConfigurationError):
         raise
     except OSError as error:
-        complain_of_file(error)
+        print_file_error(error)
         raise typer.Exit(FAILED) from None
     except Exception as error:
         from app.logs import describe_exception
 
         found = describe_exception(error)
         place = found["frames"][-1] if found["frames"] else "?"
-        complain(f"this is a fault of ours: {found['exception']} at {place}; please report it")
+        print_error(f"this is a fault of ours: {found['exception']} at {place}; please report it")
         raise typer.Exit(FAILED) from None

@@ -156,7 +156,7 @@ def included(names: Collection[str]) -> list[tuple[str, str]]:
 def to_send(filters: Filters, now: int) -> list[tuple[str, str]]:
     """The filters as the API takes them. `now` in µs. Raises Failure for a time that nobody understands."""
     from app.cli.failures import USAGE, Failure, flag
-    from app.cli.moments import to_rfc3339
+    from app.cli.relative_time import to_rfc3339
 
     pairs = []
     for name, text in filters:

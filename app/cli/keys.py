@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from app.api.keys import append_key, hash_of, make_api_key, new_key, read_keys
-from app.cli.failures import Failure, complain, discard_output
+from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
+from app.cli.failures import Failure, discard_output, print_error
 from app.domain.errors import ConfigurationError
 from app.domain.times import now_micros
 
@@ -45,7 +45,7 @@ def make_key(
         raise ConfigurationError(f"--file: {file} cannot be written ({error.strerror}); no key was added.") from None
     print(f"Added {name} to {file}. Set GATEWAY_API_KEYS_FILE={file} where the gateway runs.", file=sys.stderr)
     if is_second:
-        complain(
+        print_error(
             f"{file} had a key of the name {name} already, which stays good: the log does not tell the two apart, and"
             " who removes a key by this name removes both"
         )

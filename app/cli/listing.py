@@ -12,9 +12,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from app.cli.client import Client, Json, Problem, connected
-from app.cli.failures import FAILED, USAGE, Failure, complain, source_warnings, without_failed
+from app.cli.failures import FAILED, USAGE, Failure, print_error, source_warnings, without_failed
 from app.cli.flags import Filters, included, known_types, to_send
-from app.cli.lines import Lines, lines_of
+from app.cli.formats import Lines, lines_of
 from app.cli.table import EventTable
 from app.cli.terminal import console, write_bytes
 from app.cli.walk import follow, walk
@@ -88,9 +88,9 @@ def _print(client: Client, pairs: list[tuple[str, str]], listing: Listing) -> in
         raise without_failed(problem) from None
     if listing.form == "table" and sys.stderr.isatty():
         if not shown:
-            complain(f"no event matches{_hint(listing.filters)}")
+            print_error(f"no event matches{_hint(listing.filters)}")
         elif more:
-            complain(f"there are more than these {shown}: --limit N or --all shows them")
+            print_error(f"there are more than these {shown}: --limit N or --all shows them")
     return FAILED if failed else 0
 
 

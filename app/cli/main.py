@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli import asking
+from app.cli import commands as asking
 from app.cli.flags import filtered
 from app.domain.errors import ConfigurationError
 
@@ -164,12 +164,12 @@ def main() -> None:
         print(f"audit-gateway: {error.detail}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        from app.cli.failures import FAILED, complain_of_file, discard_output
+        from app.cli.failures import FAILED, discard_output, print_file_error
 
         if isinstance(error, BrokenPipeError):
             discard_output()
             sys.exit(0)
-        complain_of_file(error)
+        print_file_error(error)
         sys.exit(FAILED)
 
 

@@ -17,7 +17,7 @@ from app.domain.caller import SCOPES, Caller
 from app.domain.errors import SourcesFailed
 from app.domain.times import SECOND, now_micros
 from app.feed import Asked, Feed, FeedSettings
-from app.providers.base import Finding, Source, Spent
+from app.providers.base import CallBudget, ProbeResult, Source
 from app.providers.registry import find_providers
 
 _RECENT = 600 * SECOND
@@ -47,18 +47,18 @@ def probe_sources(config: Path | None, wait: float) -> int:
     return int(any(finding.state == "failed" for findings in reports.values() for finding in findings))
 
 
-def _advice(finding: Finding) -> str | None:
+def _advice(finding: ProbeResult) -> str | None:
     if finding.advice is None or _SETTING.match(finding.advice):
         return finding.advice
     return f"# {finding.topic}: {finding.advice}"
 
 
-async def _probe(sources: Sequence[Source], secrets: tuple[str, ...], wait: float) -> dict[str, list[Finding]]:
+async def _probe(sources: Sequence[Source], secrets: tuple[str, ...], wait: float) -> dict[str, list[ProbeResult]]:
     feed = Feed(sources, FeedSettings(secrets))
     try:
         reports = {}
         for source in sources:
-            found = list(await source.probe(Spent(deadline=time.monotonic() + 120)))
+            found = list(await source.probe(CallBudget(deadline=time.monotonic() + 120)))
             if not any(finding.state == "failed" for finding in found):
                 found += await measure_lag(feed, source, wait)
             reports[source.name] = found
@@ -74,7 +74,7 @@ async def measure_lag(
     *,
     clock: Callable[[], int] = now_micros,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> list[Finding]:
+) -> list[ProbeResult]:
     """Looks twice, `wait` seconds apart: a record that is there the second time and is older than the first look came
     at least that much late. `clock` gives µs since the epoch."""
     now = clock()
@@ -86,15 +86,15 @@ async def measure_lag(
         await sleep(wait)
         second = await feed.page(asked, _OPERATOR)
     except SourcesFailed as error:
-        return [Finding("lag", "failed", error.detail)]
+        return [ProbeResult("lag", "failed", error.detail)]
     known = {record.event().id for record in first.records}
     fresh = [record for record in second.records if record.event().id not in known]
     late = [looked - record.key[0] for record in fresh if record.key[0] < looked]
     if not fresh:
-        return [Finding("lag", "unknown", f"nothing new came within {wait:g} s; try again in busy hours")]
+        return [ProbeResult("lag", "unknown", f"nothing new came within {wait:g} s; try again in busy hours")]
     worst = max(late, default=0) / 1e6
     found = f"{len(fresh)} new events in {wait:g} s, the latest {worst:.1f} s after its time; held back for"
     found += f" {source.settle:g} s"
     if worst * 2 > source.settle:
-        return [Finding("lag", "warning", found, f"GATEWAY_SETTLE={max(30, round(worst * 4))}")]
-    return [Finding("lag", "ok", f"{found}, which is enough")]
+        return [ProbeResult("lag", "warning", found, f"GATEWAY_SETTLE={max(30, round(worst * 4))}")]
+    return [ProbeResult("lag", "ok", f"{found}, which is enough")]

@@ -15,8 +15,8 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from app.api.context import new_request_id
 from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
+from app.api.request_log import new_request_id
 from app.cli.coalescing import CoalescingTransport
 from app.cli.oldcycle import OldCycle, reset
 

@@ -20,7 +20,7 @@ import msgspec
 from app.cli.failures import USAGE, Failure
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Checkpoint(msgspec.Struct, frozen=True):
     """`cursor` None: nothing was written yet. `length` in bytes; `asked` is what the export is of, as text that must be
     equal for it to be gone on with."""
 
@@ -64,7 +64,7 @@ class ResumableFile:
     def size(self) -> int:
         return os.fstat(self._file).st_size
 
-    def mark(self) -> Mark | None:
+    def mark(self) -> Checkpoint | None:
         """The mark of an export that is not finished. Raises Failure for one that cannot be read."""
         try:
             text = self.mark_path.read_text(encoding="utf-8")
@@ -77,14 +77,14 @@ class ResumableFile:
                 f"{self.mark_path} was not written by an export; remove it, or begin anew with --force"
             ) from None
 
-    def begin(self, mark: Mark) -> None:
+    def begin(self, mark: Checkpoint) -> None:
         """Empties the file, or cuts it to the mark's length. The mark goes first: behind it, the rest is nobody's."""
         self._begun = True
         self._write_mark(mark)
         os.ftruncate(self._file, mark.length)
         os.lseek(self._file, mark.length, os.SEEK_SET)
 
-    def add(self, data: bytes, mark: Mark) -> None:
+    def add(self, data: bytes, mark: Checkpoint) -> None:
         """Appends `data`, then puts `mark` (whose length is the file's with `data`) in place."""
         self._append(data)
         self._write_mark(mark)
@@ -101,7 +101,7 @@ class ResumableFile:
             view = view[os.write(self._file, view) :]
         os.fsync(self._file)
 
-    def _write_mark(self, mark: Mark) -> None:
+    def _write_mark(self, mark: Checkpoint) -> None:
         temporary = self.mark_path.with_name(f"{self.mark_path.name}.new")
         with temporary.open("w", encoding="utf-8") as file:
             json.dump({"version": 1, **msgspec.structs.asdict(mark)}, file, indent=1)
@@ -120,11 +120,11 @@ class ResumableFile:
             os.close(folder)
 
 
-def _mark(found: Any) -> Mark:
+def _mark(found: Any) -> Checkpoint:
     """Raises ValueError, TypeError."""
     if not isinstance(found, dict) or found.pop("version", None) != 1:
         raise ValueError("a version that is not known")
-    mark = Mark(**found)
+    mark = Checkpoint(**found)
     if not isinstance(mark.length, int) or not isinstance(mark.events, int) or not isinstance(mark.asked, str):
         raise TypeError("not a mark")
     return mark

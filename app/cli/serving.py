@@ -22,9 +22,9 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from app.api.keys import SANDBOX_KEY, ApiKey, hash_of, new_key
+from app.api.api_keys import SANDBOX_KEY, ApiKey, hash_of, new_key
+from app.api.auth import require_loopback
 from app.api.metrics import MULTIPROCESS_VARIABLE
-from app.api.security import require_loopback
 from app.assembly import (
     SANDBOX_VARIABLE,
     all_warnings,
@@ -71,7 +71,7 @@ def serve_gateway(options: Options) -> int:
     with ExitStack() as stack:
         listener = stack.enter_context(_bind(options.host, options.port))
         if options.sandbox:
-            from app.sandbox.sandbox import start_sandbox
+            from sandbox.launcher import start_sandbox
 
             running = stack.enter_context(start_sandbox(events=options.sandbox_events))
             os.environ[SANDBOX_VARIABLE] = json.dumps(running.env)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 import msgspec
 
 from app.cli.client import Client, Page, Pairs, Problem
-from app.cli.failures import TRANSIENT, complain, sentence
+from app.cli.failures import TRANSIENT, print_error, sentence
 
 MAX_PAGE = 1000  #: events that the API gives at a time
 POLL = 5.0  #: seconds between a follower's questions when there was nothing new
@@ -20,7 +20,7 @@ class Waiting(msgspec.Struct, frozen=True):
     """How to wait; tests replace it. `sleep` takes seconds; `notice` is told why."""
 
     sleep: Callable[[float], None] = time.sleep
-    notice: Callable[[str], None] = complain
+    notice: Callable[[str], None] = print_error
 
 
 def walk(

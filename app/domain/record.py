@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from app.domain.event import Event
-from app.domain.order import Key
+from app.domain.position import Key
 
 
 class Record(Protocol):
@@ -14,7 +14,7 @@ class Record(Protocol):
 
     @property
     def key(self) -> Key:
-        """Its place in the gateway's order; see `app.domain.order`."""
+        """Its place in the gateway's order; see `app.domain.position`."""
 
     @property
     def provider_type(self) -> str:
@@ -35,9 +35,9 @@ class Record(Protocol):
         """(name, text) pairs that `q` is looked for in, where the gateway judges `q`; never a signing link. `name` is
         what the provider calls the text, so that a caller who may not see phones is not answered by one. Records that
         share their texts, such as those of one envelope, give the same tuple: it is judged once for all of them. So
-        with `identities` and `private_values`."""
+        with `person_values` and `private_values`."""
 
-    def identities(self) -> Iterable[str]:
+    def person_values(self) -> Iterable[str]:
         """Names and e-mail addresses of the people who may be mentioned anywhere in the event or its raw record: what
         pseudonyms are put for where GATEWAY_MASK_IDENTITY is set."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from app.domain.errors import SourceError
-from app.domain.order import Position
+from app.domain.position import Position
 from app.domain.query import Order, Query, Window
 from app.providers.base import Record, Relation
 
@@ -90,7 +90,7 @@ class Page(msgspec.Struct):
     total: Totals | None = None
 
 
-class Start(msgspec.Struct, frozen=True):
+class WalkStart(msgspec.Struct, frozen=True):
     """Where a walk begins, before anything is read: `cursor` holds all of it. `sources` are those that are read."""
 
     cursor: str

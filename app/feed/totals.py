@@ -16,14 +16,14 @@ from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
 from app.domain.query import Query, Window
 from app.domain.times import now_micros
-from app.engine.cursor import CursorState
 from app.feed.model import MAX_LIMIT, SourceTotal, Totals
-from app.feed.pager import Pager
-from app.feed.plan import Plan
-from app.providers.base import Relation, Source, Spent, Total
-from app.providers.concurrency import together
-from app.providers.flights import Flights, turn_to_make
-from app.providers.shared import Held, Shared, SharedStateDown
+from app.feed.page_builder import PageBuilder
+from app.feed.planner import Plan
+from app.paging.cursor import CursorState
+from app.providers.base import CallBudget, Relation, Source, Total
+from app.providers.http.gather import gather_all
+from app.providers.http.single_flight import SingleFlight, turn_to_make
+from app.providers.shared.interface import CachedValue, Shared, SharedStateDown
 
 _MOST = 8 * 1024 * 1024  #: bytes of totals kept, about; the oldest go first
 _SIZE = 1024  #: of one, beside its filters
@@ -60,7 +60,7 @@ class TotalsCache:
         self._kept: TLRUCache[_Key, _Known] = TLRUCache(
             _MOST, lambda _, known, now: now + known.left, timer, lambda known: known.size
         )
-        self._flights: Flights[tuple[Total, bool]] = Flights()
+        self._flights: SingleFlight[tuple[Total, bool]] = SingleFlight()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -101,7 +101,7 @@ class TotalsCache:
         return total
 
     async def _count(self, key: _Key, since: int, until: int, fresh: bool) -> Total:
-        spent = Spent(deadline=time.monotonic() + self._deadline, kept_will_do=not fresh)
+        spent = CallBudget(deadline=time.monotonic() + self._deadline, kept_will_do=not fresh)
         now = self._clock()
         total = await self._sources[key[0]].total(key[1], since, until, spent)
         if total.as_of is None:
@@ -125,7 +125,7 @@ _READ = msgspec.msgpack.Decoder(
 )
 
 
-def _read(held: Held) -> Total | None:
+def _read(held: CachedValue) -> Total | None:
     """None for what another version wrote."""
     try:
         value, unit, relation, as_of = _READ.decode(held.value)
@@ -143,10 +143,16 @@ class Counter:
         self._plan, self._sources, self._caller, self._cache, self._now = plan, sources, caller, cache, now
 
     async def totals(
-        self, given: Mapping[str, Any], *, fresh: bool, exact: bool, pager: Callable[[Plan], Pager], deadline: float
+        self,
+        given: Mapping[str, Any],
+        *,
+        fresh: bool,
+        exact: bool,
+        pager: Callable[[Plan], PageBuilder],
+        deadline: float,
     ) -> Totals:
         """`given` are the filters as the caller wrote them. Raises SourcesFailed."""
-        found = await together(
+        found = await gather_all(
             self._of(name, given, fresh=fresh, exact=exact, pager=pager, deadline=deadline)
             for name in self._plan.active
         )
@@ -159,7 +165,7 @@ class Counter:
         *,
         fresh: bool,
         exact: bool,
-        pager: Callable[[Plan], Pager],
+        pager: Callable[[Plan], PageBuilder],
         deadline: float,
     ) -> SourceTotal:
         try:
@@ -184,7 +190,7 @@ class Counter:
         key = (name, plain, given.get("since"), given.get("until"))
         return await self._cache.get(key, window, until, fresh=fresh)
 
-    async def _one_by_one(self, name: str, pager: Callable[[Plan], Pager], deadline: float) -> SourceTotal:
+    async def _one_by_one(self, name: str, pager: Callable[[Plan], PageBuilder], deadline: float) -> SourceTotal:
         """Counts by reading; what is counted when the time is up is a lower bound."""
         plan: Plan | None = msgspec.structs.replace(self._plan, active=(name,), limit=MAX_LIMIT)
         count, refused = 0, False

@@ -28,29 +28,29 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from app.domain.errors import SourceError, SourceUnauthorized
-from app.domain.order import Position
+from app.domain.position import Position
 from app.domain.query import Query
 from app.domain.record import Record
 from app.providers.observer import CircuitState, NoObserver, Observer
-from app.providers.shared import Shared
+from app.providers.shared.interface import Shared
 
 __all__ = [
     "Batch",
+    "CallBudget",
     "CommonSettings",
-    "Cost",
     "FilterSupport",
-    "Finding",
     "Hint",
+    "ProbeResult",
     "Provider",
+    "ReadRequest",
     "Reader",
     "Record",
     "Seen",
     "Source",
     "SourceHealth",
-    "Span",
-    "Spent",
     "Total",
     "TypeMapping",
+    "Usage",
 ]
 
 #: Who judges a filter: the provider, the gateway, or nobody (then the filter excludes the source).
@@ -64,21 +64,22 @@ class Batch(msgspec.Struct):
     """What one `Reader.read` found.
 
     `records` are in reading direction, all of them beyond the position the reader started from and inside the window,
-    none of them in an earlier batch of this reader. `through` is a time in µs: ascending, every record *before* it has
-    now been delivered by this reader; descending, every record *at or after* it. `ended`: nothing is left in the
-    window at all (`through` is then ignored). A batch may be empty as long as `through` moves or `ended` is true.
+    none of them in an earlier batch of this reader. `complete_until` is a time in µs: ascending, every record
+    *before* it has now been delivered by this reader; descending, every record *at or after* it. `ended`: nothing is
+    left in the window at all (`complete_until` is then ignored). A batch may be empty as long as `complete_until`
+    moves or `ended` is true.
 
     `as_of` is the provider's own now, in µs, at the earliest answer that the batch rests on; None where it sent none.
     """
 
     records: list[Record]
-    through: int
+    complete_until: int
     ended: bool
     as_of: int | None = None
     bad_records: int = 0
 
 
-class Span(msgspec.Struct, frozen=True):
+class ReadRequest(msgspec.Struct, frozen=True):
     """What a reader is to read: everything beyond `position` (never None: a window's bound to begin with), inside
     [`since`, `until`) in µs, in the query's order. `hint` is what an earlier reader of the same stream gave."""
 
@@ -89,7 +90,7 @@ class Span(msgspec.Struct, frozen=True):
     hint: Hint = None
 
 
-class Cost(msgspec.Struct):
+class Usage(msgspec.Struct):
     """What a request has cost so far at one source. `good_until`: on the clock of `time.monotonic`, when the first of
     its answers is too old for others who ask the same; infinity where none of them is kept."""
 
@@ -108,12 +109,12 @@ class Seen(msgspec.Struct):
     asked: Counter[bytes] = msgspec.field(default_factory=Counter)  #: how often each call was
 
 
-class Spent(msgspec.Struct, eq=False):
+class CallBudget(msgspec.Struct, eq=False):
     """What a request has and uses up at one source: readers add to it, the feed and the log line read it."""
 
     deadline: float = float("inf")  #: on the clock of `time.monotonic`
     kept_will_do: bool = False  #: whether answers that others got a moment ago will do (GATEWAY_PAGE_CACHE)
-    cost: Cost = msgspec.field(default_factory=Cost)
+    cost: Usage = msgspec.field(default_factory=Usage)
     seen: Seen = msgspec.field(default_factory=Seen)
 
     @property
@@ -137,7 +138,7 @@ class Spent(msgspec.Struct, eq=False):
         """A number that tells requests apart while they last."""
         return id(self.cost)
 
-    def part(self) -> Spent:
+    def part(self) -> CallBudget:
         """For something that is read on its own, such as one stream: what it costs counts here, too."""
         return msgspec.structs.replace(self, seen=Seen())
 
@@ -169,7 +170,7 @@ class Total(msgspec.Struct, frozen=True):
     as_of: int | None = None
 
 
-class Finding(msgspec.Struct, frozen=True):
+class ProbeResult(msgspec.Struct, frozen=True):
     """One line of a probe's report. `state`: `ok`, `warning` (works, but look at it), `failed` or `unknown`. `advice`:
     the setting to change, and to what."""
 
@@ -179,7 +180,7 @@ class Finding(msgspec.Struct, frozen=True):
     advice: str | None = None
 
     @classmethod
-    def of_failure(cls, error: SourceError, keys: str, address: str) -> Finding:
+    def of_failure(cls, error: SourceError, keys: str, address: str) -> ProbeResult:
         """Of an account that could not be tried at all. `keys`, `address`: the settings that may be to blame."""
         if isinstance(error, SourceUnauthorized):
             return cls("credentials", "failed", error.detail, keys)
@@ -222,17 +223,17 @@ class Source(Protocol):
     def streams(self, query: Query) -> Sequence[str]:
         """The names of the streams that can hold matches, in a fixed order; none where no value can match."""
 
-    def reader(self, stream: str, span: Span, spent: Spent) -> Reader:
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> Reader:
         """A reader of one stream. Does no I/O."""
 
-    async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
+    async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         """How many there are in [`since`, `until`) (µs) of what the provider's own filters select. `gte` 0 where the
         query has a filter that the provider does not know. Raises SourceError."""
 
-    async def find(self, locator: bytes, spent: Spent) -> Sequence[Record]:
+    async def find(self, locator: bytes, spent: CallBudget) -> Sequence[Record]:
         """The records that `locator`, the provider's part of an event id, may mean. Raises SourceError."""
 
-    async def probe(self, spent: Spent) -> Sequence[Finding]:
+    async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
         """Tries credentials and permissions, and finds out what the provider's documents leave open. Reads only.
         Failures are findings, not exceptions."""
 

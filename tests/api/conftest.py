@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.api.keys import ApiKey, hash_of
+from app.api.api_keys import ApiKey, hash_of
 from app.config import Settings
 from app.domain.caller import SCOPES
 from app.main import create_app

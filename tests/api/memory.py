@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.domain.event import Actor, Envelope, Event, Recipient
-from app.domain.order import Key, Position, is_beyond
+from app.domain.position import Key, Position, is_beyond
 from app.domain.query import Query
 from app.domain.times import SECOND, format_micros, parse_rfc3339
-from app.engine.eventid import encode_event_id
-from app.providers.base import Batch, FilterSupport, Hint, Span, Spent, Total
+from app.paging.event_id import encode_event_id
+from app.providers.base import Batch, CallBudget, FilterSupport, Hint, ReadRequest, Total
 
 START = parse_rfc3339("2026-05-01")
 PHONE = "+3545812345"
@@ -52,7 +52,7 @@ class MemoryRecord:
     def texts(self) -> Iterable[tuple[str, str]]:
         return [("envelope", f"e{self.number // 3}"), ("actor", "anna@example.com"), ("phone", PHONE)]
 
-    def identities(self) -> Iterable[str]:
+    def person_values(self) -> Iterable[str]:
         return ["anna@example.com", "Jonas", "jonas@example.com"]
 
     def private_values(self) -> Iterable[str]:
@@ -83,16 +83,16 @@ class MemorySource:
     def streams(self, query: Query) -> Sequence[str]:
         return ["envelope"] if not query.category or "envelope" in query.category else []
 
-    def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
         return MemoryReader(self, span, spent)
 
-    async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
+    async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         if self.error is not None:
             raise self.error
         self.totals_asked += 1
         return Total(len(self.records), "events", "eq")
 
-    async def find(self, locator: bytes, spent: Spent) -> Sequence[MemoryRecord]:
+    async def find(self, locator: bytes, spent: CallBudget) -> Sequence[MemoryRecord]:
         if self.error is not None:
             raise self.error
         return [record for record in self.records if str(record.number).encode() == locator]
@@ -108,7 +108,7 @@ class MemorySource:
 
 
 class MemoryReader:
-    def __init__(self, source: MemorySource, span: Span, spent: Spent) -> None:
+    def __init__(self, source: MemorySource, span: ReadRequest, spent: CallBudget) -> None:
         self.source, self.spent, self.ascending = source, spent, span.query.ascending
         wanted = [
             record
@@ -128,7 +128,7 @@ class MemoryReader:
         upcoming = self.rest[0].key[0] if self.rest else 0
         return Batch(
             list(taken),
-            through=upcoming if self.ascending else upcoming + 1,
+            complete_until=upcoming if self.ascending else upcoming + 1,
             ended=not self.rest,
             bad_records=self.source.bad_records,
         )

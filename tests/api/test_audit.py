@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from app.api.audit import AuditTrail
+from app.api.audit_log import AuditTrail
 from app.domain.errors import SourceFailed
-from app.engine.pseudonyms import Pseudonyms
 from app.logs import AUDIT
+from app.privacy.pseudonyms import Pseudonyms
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
 
@@ -153,7 +153,7 @@ def test_it_can_be_sent_elsewhere(log: io.StringIO) -> None:
     handler = Elsewhere()
     logging.getLogger(AUDIT).addHandler(handler)
     try:
-        from app.api.context import RequestLog
+        from app.api.request_log import RequestLog
 
         scope = {"query_string": b"limit=3"}
         AuditTrail(Pseudonyms(SECRET)).record(scope, RequestLog("id"), "/events", 200)

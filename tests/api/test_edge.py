@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.api.edge import MAX_HEADERS, MAX_URL
+from app.api.admission import MAX_HEADERS, MAX_URL
 from app.providers.base import Batch
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.memory import MemoryReader, MemorySource, history
@@ -46,7 +46,7 @@ class Endless(MemoryReader):
         except asyncio.CancelledError:
             source.stopped += 1
             raise
-        return Batch([], through=0, ended=True)
+        return Batch([], complete_until=0, ended=True)
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -17,15 +17,15 @@ import httpx
 import pytest
 
 from app.api import exports
-from app.api.context import RequestLog
-from app.api.exporting import PAGE, Export
-from app.api.keys import ApiKey, Keyring, hash_of
+from app.api.api_keys import ApiKey, Keyring, hash_of
+from app.api.export_stream import PAGE, Export
+from app.api.request_log import RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import SourceTimeout
 from app.feed import Asked, Feed
-from app.providers.base import Batch, Span, Spent
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from app.providers.base import Batch, CallBudget, ReadRequest
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.gateways import FORMATS, app_over, calling, events_of, id_of, ids_of, whole, window
 from tests.api.memory import MemoryReader, MemorySource, history
@@ -208,7 +208,7 @@ class Breaking(MemorySource):
         self.page, self.hang, self.opened = page, hang, 0
         self.cancelled = self.failed = False
 
-    def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
         self.opened += 1
         return BreakingReader(self, span, spent)
 
@@ -290,7 +290,7 @@ async def test_what_is_taken_away_from_a_key_meanwhile_is_shown_on_no_further_pa
     query: str, left: list[ApiKey], reason: str | None
 ) -> None:
     class Revoking(MemorySource):
-        def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
+        def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
             app.state.guard.keyring = Keyring(left)
             return super().reader(stream, span, spent)
 
@@ -456,7 +456,7 @@ class CountedReader(MemoryReader):
 
 
 class CountedSource(MemorySource):
-    def reader(self, stream: str, span: Span, spent: Spent) -> MemoryReader:
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
         return CountedReader(self, span, spent)
 
 

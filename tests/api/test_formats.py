@@ -23,8 +23,8 @@ from app.api.exports import FORMATS, ecs, ocsf
 from app.api.exports.csv import COLUMNS, neutral, to_row
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
 from app.providers.registry import find_providers
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import make_app, opened
 from tests.api.gateways import app_over, calling, events_of, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history

@@ -17,7 +17,7 @@ from app.api import jwks
 from app.api.jwks import KeySet, KeysOfFile, KeysOfUrl
 from app.api.tokens import TokenRules, Tokens
 from app.domain.errors import IssuerUnavailable, Unauthenticated
-from app.engine.pseudonyms import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from tests.api.issuer import AUDIENCE, EC, ISSUER, RSA, forged, key_file, key_set, signed
 from tests.waiting import until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from app.api.kept_pages import KeptPages, ShownPage
+from app.api.page_cache import KeptPages, ShownPage
 from app.domain.caller import Caller
 
 ANNA = Caller("anna", frozenset({"events:read"}))

@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.api.context import RequestLog
 from app.api.metrics import MULTIPROCESS_VARIABLE, Metrics
+from app.api.request_log import RequestLog
 from app.domain.errors import SourceTimeout
 from tests.api.conftest import opened
 from tests.api.memory import MemorySource

@@ -11,8 +11,8 @@ import limits.aio.strategies
 import pytest
 from limits.aio.storage import MemoryStorage
 
-from app.api.keys import ApiKey, hash_of
-from app.api.rates import Rates
+from app.api.api_keys import ApiKey, hash_of
+from app.api.rate_limits import Rates
 from app.config import Settings
 from app.domain.caller import SCOPES, Caller
 from app.main import create_app
@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FrozenTime:
     frozen = FrozenTime()
     for module in (limits.aio.storage.memory, limits.aio.strategies):
         monkeypatch.setattr(module, "time", frozen)
-    monkeypatch.setattr("app.api.rates.time", frozen)
+    monkeypatch.setattr("app.api.rate_limits.time", frozen)
     return frozen
 
 
@@ -135,6 +135,6 @@ async def test_what_is_kept_of_a_caller_does_not_grow_with_its_rate() -> None:
 
 
 def test_the_module_uses_the_real_clock() -> None:
-    import app.api.rates
+    import app.api.rate_limits
 
-    assert app.api.rates.time is time
+    assert app.api.rate_limits.time is time

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.gateways import app_over, calling, window
 from tests.worlds import world
 

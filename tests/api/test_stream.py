@@ -16,13 +16,13 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from app.api import hub
-from app.api.keys import ApiKey, Keyring, hash_of
+from app.api import broadcaster as hub
+from app.api.api_keys import ApiKey, Keyring, hash_of
 from app.domain.caller import SCOPES
 from app.domain.errors import SourceTimeout
 from app.domain.times import format_micros
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.gateways import app_over
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource, history

@@ -13,7 +13,7 @@ import pytest
 
 from app.domain.errors import InvalidCursor
 from app.domain.query import Query
-from app.engine.cursor import CursorSealer, CursorState, StreamState
+from app.paging.cursor import CursorSealer, CursorState, StreamState
 from tests.api.conftest import ALL
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5000"))

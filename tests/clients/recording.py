@@ -18,14 +18,14 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from app.api.api_keys import ApiKey, hash_of
 from app.api.examples import RECORDED
-from app.api.keys import ApiKey, hash_of
 from app.domain.caller import SCOPES
 from app.main import create_app
 from app.providers.base import CommonSettings, Source
 from app.providers.registry import find_providers, make_sources
-from app.sandbox.sandbox import Sandbox, start_sandbox
 from app.settings import Settings
+from sandbox.launcher import Sandbox, start_sandbox
 from tests.api.server import served
 from tests.worlds import SECRET, micros
 

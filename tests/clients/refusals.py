@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from app.sandbox.faults import Faults
-from app.sandbox.sandbox import Sandbox
+from sandbox.faults import Faults
+from sandbox.launcher import Sandbox
 from tests.api.issuer import AUDIENCE, ISSUER, signed
 from tests.api.memory import MemorySource
 from tests.clients.recording import REQUEST_ID, WINDOW, Caller, calling, gateway

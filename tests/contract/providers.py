@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.domain.order import Position
+from app.domain.position import Position
 from app.domain.query import Query
-from app.providers.base import CommonSettings, Provider, Record, Source, Span, Spent
+from app.providers.base import CallBudget, CommonSettings, Provider, ReadRequest, Record, Source
 from app.providers.registry import find_providers
-from app.sandbox.serving import serve
+from sandbox.serving import serve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000
@@ -65,7 +65,7 @@ def providers_with_emulators() -> dict[str, tuple[Provider, Any]]:
     found = {}
     for name, provider in find_providers().items():
         try:
-            emulator = importlib.import_module(f"app.providers.{name}.emulator")
+            emulator = importlib.import_module(f"sandbox.{name}")
         except ModuleNotFoundError:
             continue
         found[name] = (provider, emulator)
@@ -118,9 +118,9 @@ async def read_stream(
 ) -> list[Record]:
     up = query.ascending
     start: Position = position or ((since,) if up else (until,))
-    reader = source.reader(stream, Span(query, since, until, start), Spent())
+    reader = source.reader(stream, ReadRequest(query, since, until, start), CallBudget())
     got: list[Record] = []
-    through = start
+    complete_until = start
     for _ in range(2000):
         batch = await reader.read(want, calls)
         keys = [record.key for record in batch.records]
@@ -128,12 +128,16 @@ async def read_stream(
         for record in batch.records:
             assert since <= record.key[0] < until, "inside the window"
             assert record.key > start if up else record.key < start, "beyond the position"
-            assert record.key > through if up else record.key < through, "complete up to `through` means complete"
+            assert record.key > complete_until if up else record.key < complete_until, (
+                "complete up to `complete_until` means complete"
+            )
         if got and keys:
             assert keys[0] > got[-1].key if up else keys[0] < got[-1].key, "nothing of an earlier batch"
         got += batch.records
         if batch.ended:
             return got
-        assert (batch.through,) >= through[:1] if up else (batch.through,) <= (through[0] + 1,), "`through` moves on"
-        through = (batch.through,)
+        assert (
+            (batch.complete_until,) >= complete_until[:1] if up else (batch.complete_until,) <= (complete_until[0] + 1,)
+        ), "`complete_until` moves on"
+        complete_until = (batch.complete_until,)
     raise AssertionError("no end")

@@ -8,10 +8,10 @@ import random
 import pytest
 
 from app.domain.errors import SourceError
-from app.domain.order import Key
+from app.domain.position import Key
 from app.domain.query import GATEWAY_FILTERS, PROVIDER_FILTERS, Query
-from app.engine.eventid import decode_event_id, source_hash
-from app.providers.base import Source, Span, Spent
+from app.paging.event_id import decode_event_id, source_hash
+from app.providers.base import CallBudget, ReadRequest, Source
 from tests.contract.providers import DAY, EVENTS, Account, ProviderSuite, read, read_stream
 
 pytestmark = pytest.mark.anyio
@@ -66,18 +66,18 @@ class TestSources(ProviderSuite):
             for record in random.Random(3).sample(records, 15):
                 parts = decode_event_id(record.event().id)
                 assert parts.source_hash == source_hash(source.name)
-                found = await other.find(parts.locator, Spent())
+                found = await other.find(parts.locator, CallBudget())
                 assert [each.event().id for each in found].count(record.event().id) == 1
             for wrong in (b"", b"\x00", b"\xff" * 30, parts.locator[:-1]):
-                assert list(await other.find(wrong, Spent())) == []
+                assert list(await other.find(wrong, CallBudget())) == []
         assert account.emulator.calls.refused == []
 
     async def test_what_is_asked_and_answered_is_counted(self, account: Account) -> None:
         async with account.source() as source:
             account.emulator.calls.reset()
-            spent = Spent()
+            spent = CallBudget()
             stream = source.streams(DESC)[0]
-            reader = source.reader(stream, Span(DESC, account.since, account.until, (account.until,)), spent)
+            reader = source.reader(stream, ReadRequest(DESC, account.since, account.until, (account.until,)), spent)
             batch = await reader.read(10, 64)
             assert spent.calls == account.emulator.calls.total > 0
             # Not `calls.records`: the last call may not have been closed yet.

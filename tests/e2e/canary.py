@@ -14,16 +14,16 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from app.api.keys import ApiKey, hash_of
+from app.api.api_keys import ApiKey, hash_of
 from app.api.metrics import Metrics
 from app.assembly import build_sources
 from app.config import Configuration, Settings
 from app.domain.caller import SCOPES
 from app.main import create_app
 from app.providers.registry import find_providers
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from app.providers.taktikal.emulator.records import Process
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from sandbox.taktikal.records import Process
 from tests.worlds import World, served_world
 
 SECRETS = {

@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from app.cli.main import main
-from app.sandbox.sandbox import start_sandbox
+from sandbox.launcher import start_sandbox
 from tests.e2e.process import COMMAND, environment, serving
 
 EVENTS = 2100  #: more than two pages of an export

@@ -9,8 +9,8 @@ from typing import Any
 
 from app.domain.caller import Caller
 from app.domain.times import format_micros
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.e2e.facts import Fact, rows
 from tests.worlds import World, ask, micros, served_world, walk
 

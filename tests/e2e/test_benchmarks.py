@@ -61,10 +61,10 @@ def test_calls_to_the_providers_are_counted(printed: str) -> None:
     per_page = re.search(r"Upstream calls per page: ([\d.]+)", printed)
     assert per_page is not None
     assert 1 <= float(per_page[1]) < 2
-    further = re.search(r"^\| a further page \|.* (\d+) \|$", printed, re.M)
-    assert further is not None
+    later_position = re.search(r"^\| a further page \|.* (\d+) \|$", printed, re.M)
+    assert later_position is not None
     # 1,000 events in pages of 50, and what the contract allows beyond, in two categories.
-    assert 20 <= int(further[1]) <= 24
+    assert 20 <= int(later_position[1]) <= 24
     asked = re.search(r"not asked for yet: (\d+) by one caller, (\d+) by 32 at once", printed)
     assert asked is not None
     assert asked[1] == asked[2]

@@ -10,12 +10,12 @@ import pytest
 
 from app.domain.times import format_micros
 from app.feed import Feed
-from app.providers.subnoto.emulator import Emulator as SubnotoEmulator
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.subnoto.emulator import Record
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from app.sandbox.serving import serve
 from benchmarks.calls import row
+from sandbox.serving import serve
+from sandbox.subnoto import Emulator as SubnotoEmulator
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.subnoto import Record
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import Clock, World, ask, micros, walk, world
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ask, world
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from app.api.exports import FORMATS
-from app.sandbox.sandbox import start_sandbox
+from sandbox.launcher import start_sandbox
 from tests.e2e.cli import DAYS, Served, call, on_a_terminal, without_colours
 from tests.e2e.process import COMMAND, environment
 

@@ -12,8 +12,8 @@ from app.domain.caller import SCOPES, Caller
 from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor
 from app.domain.times import format_micros
 from app.feed import Feed, FeedSettings
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import SECRET, World, any_limit, ask, micros, served_world, walk, world
 
 pytestmark = pytest.mark.anyio

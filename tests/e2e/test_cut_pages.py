@@ -10,8 +10,8 @@ import pytest
 from app.domain.errors import SourcesFailed
 from app.domain.times import format_micros
 from app.feed import Feed
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, ask, describe, micros, parse_parameters, world
 
 pytestmark = pytest.mark.anyio

@@ -17,8 +17,8 @@ from app.api.metrics import Metrics
 from app.config import OTHER_VARIABLES, Settings, load_configuration
 from app.domain.errors import SourceUnauthorized
 from app.main import create_app
-from app.providers.answers import Answer, error_for
 from app.providers.base import CommonSettings
+from app.providers.http.responses import Answer, error_for
 from app.providers.registry import find_providers
 from app.providers.subnoto import PROVIDER as SUBNOTO
 

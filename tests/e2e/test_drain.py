@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.providers.subnoto.emulator import EmulatorOptions
+from sandbox.subnoto import EmulatorOptions
 from tests.e2e.process import serving
 from tests.worlds import served_world
 

@@ -11,10 +11,10 @@ import pytest
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import NotFound, SourcesFailed
 from app.domain.times import format_micros
-from app.engine.eventid import decode_event_id, encode_event_id
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.subnoto.emulator import Record
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from app.paging.event_id import decode_event_id, encode_event_id
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.subnoto import Record
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, SECRET, describe, micros, walk, world
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.domain.times import format_micros
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, World, any_limit, ask, describe, micros, walk, world
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,9 @@ import pytest
 from app.domain.errors import SourceFailed, SourceForbidden, SourcesFailed
 from app.domain.times import SECOND, format_micros
 from app.feed import Feed, Page, parse_parameters
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from app.sandbox.faults import Faults
+from sandbox.faults import Faults
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, World, any_limit, ask, describe, micros, walk, world
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ import pytest
 from app.domain.errors import CursorMismatch, ParameterError, SourcesFailed
 from app.domain.times import format_micros
 from app.feed import Page
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import World, ask, describe, micros, world
 
 pytestmark = pytest.mark.anyio

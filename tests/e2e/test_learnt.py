@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.feed import Feed
-from app.providers.taktikal.emulator import EmulatorOptions
+from sandbox.taktikal import EmulatorOptions
 from tests.worlds import ask, world
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,7 @@ import pytest
 from app.config import Settings
 from app.domain.errors import InvalidCursor
 from app.feed import Feed, FeedSettings
-from app.providers.subnoto.emulator import EmulatorOptions
+from sandbox.subnoto import EmulatorOptions
 from tests.e2e.process import COMMAND, environment, serving
 from tests.worlds import SECRET, World, ask, micros, walk, world
 

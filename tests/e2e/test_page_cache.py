@@ -17,9 +17,9 @@ from app.domain.times import SECOND, format_micros
 from app.feed import Feed, FeedSettings, parse_parameters
 from app.providers.base import CommonSettings
 from app.providers.subnoto import PROVIDER as SUBNOTO
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.taktikal import PROVIDER as TAKTIKAL
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import scrape
 from tests.e2e.replicas import replicas, settled
 from tests.valkey import Valkey
@@ -64,7 +64,7 @@ async def test_200_equal_dashboards_cost_what_one_costs(accounts: World, valkey:
         cost = await settled(accounts)
     accounts.reset_calls()
     async with replicas(accounts, None if count == 1 else valkey.url(), count, page_cache=60) as clients:
-        together = await asyncio.gather(
+        gather_all = await asyncio.gather(
             *(clients[number % count].get("/events", params=parameters) for number in range(100))
         )
         counts = [await kept(*clients)]
@@ -73,7 +73,7 @@ async def test_200_equal_dashboards_cost_what_one_costs(accounts: World, valkey:
             later.append(await clients[number % count].get("/events", params=parameters))
             if number in (0, 99):
                 counts.append(await kept(*clients))
-        assert [answer.json()["data"] for answer in (*together, *later)] == [alone["data"]] * 200
+        assert [answer.json()["data"] for answer in (*gather_all, *later)] == [alone["data"]] * 200
         assert await settled(accounts) == cost
     assert sum(of["miss"] for of in counts[0].values()) == cost
     one, hundred = (

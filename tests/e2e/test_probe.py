@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from app.cli.probe import measure_lag
-from app.providers.base import Finding, Source, Spent
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from app.sandbox.sandbox import start_sandbox
+from app.providers.base import CallBudget, ProbeResult, Source
+from sandbox.launcher import start_sandbox
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.e2e.process import run
 from tests.worlds import micros, served_world, world
 
 pytestmark = pytest.mark.anyio
 
 
-async def findings(source: Source) -> dict[str, Finding]:
-    return {finding.topic: finding for finding in await source.probe(Spent())}
+async def findings(source: Source) -> dict[str, ProbeResult]:
+    return {finding.topic: finding for finding in await source.probe(CallBudget())}
 
 
 @pytest.mark.parametrize("selects", ["activity", "creation"])

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from app.domain.times import format_micros, parse_rfc3339
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from app.sandbox.serving import Served, serve
+from sandbox.serving import Served, serve
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.e2e.faulty import SINCE, UNTIL, Gateway, Handler, RawServer, Rewritten, answering, gateway, raw_server
 from tests.worlds import World, world
 

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from app.domain.times import format_micros
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import labelled, parse
 from tests.e2e.replicas import HEADERS, get_all, processes, replicas, settled
 from tests.valkey import IMPATIENT, Valkey, serving_valkey

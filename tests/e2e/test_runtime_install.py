@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.providers.subnoto.emulator import Emulator, EmulatorOptions
-from app.sandbox.serving import serve
+from sandbox.serving import serve
+from sandbox.subnoto import Emulator, EmulatorOptions
 from tests.e2e.process import environment
 
 DOCKERFILE = Path("Dockerfile").read_text(encoding="utf-8")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from app.domain.times import format_micros
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.subnoto.emulator import Record
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.subnoto import Record
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.e2e.facts import facts, rows
 from tests.worlds import World, micros, walk, world
 

@@ -270,7 +270,7 @@ def test_serve_imports_no_more_than_it_needs_to_listen(tmp_path: Path) -> None:
     assert told.returncode == 2
     assert "Two sources have the name taktikal" in told.stderr
     imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines() if line.startswith("import time:")}
-    assert {"fastapi", "uvicorn.config", "httpx", "app.providers.http"} <= imported
+    assert {"fastapi", "uvicorn.config", "httpx", "app.providers.http.client"} <= imported
     unneeded = (
         "aiohttp",
         "stamina",
@@ -282,7 +282,7 @@ def test_serve_imports_no_more_than_it_needs_to_listen(tmp_path: Path) -> None:
         "joserfc",
         "limits",
         "opentelemetry.sdk",
-        "app.sandbox.sandbox",
+        "sandbox.launcher",
         "app.providers.subnoto.source",
     )
     assert not [name for name in unneeded if name in imported]

@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from app.domain.errors import SourcesFailed
 from app.domain.times import DAY, format_micros
 from app.feed import Feed, Page
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.subnoto.emulator import Record
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.subnoto import Record
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, World, ask, describe, micros, served_world, walk
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))

@@ -13,12 +13,12 @@ from app.domain.times import format_micros
 from app.feed import Feed, FeedSettings
 from app.providers.base import CommonSettings
 from app.providers.subnoto import PROVIDER as SUBNOTO
-from app.providers.subnoto.emulator import Emulator as SubnotoEmulator
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
 from app.providers.taktikal import PROVIDER as TAKTIKAL
-from app.providers.taktikal.emulator import Emulator as TaktikalEmulator
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from app.sandbox.serving import serve
+from sandbox.serving import serve
+from sandbox.subnoto import Emulator as SubnotoEmulator
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import Emulator as TaktikalEmulator
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, SECRET, Clock, World, any_limit, ask, describe, micros, walk
 
 pytestmark = pytest.mark.anyio

@@ -21,8 +21,8 @@ import duckdb
 import httpx
 import pytest
 
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.e2e.process import environment, serving
 from tests.worlds import Clock, World, served_world
 

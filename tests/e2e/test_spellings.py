@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.feed import Feed, parse_parameters
-from app.providers.taktikal.emulator import EmulatorOptions
+from sandbox.taktikal import EmulatorOptions
 from tests.worlds import ANYONE, ask, walk, world
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,9 @@ from app.domain.errors import SourcesFailed
 from app.domain.times import format_micros, parse_rfc3339
 from app.feed import Feed, parse_parameters
 from app.feed.model import Totals
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from app.sandbox.serving import serve
+from sandbox.serving import serve
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.e2e.faulty import Rewritten
 from tests.worlds import ANYONE, World, ask, micros, walk, world
 
@@ -235,10 +235,10 @@ async def test_many_callers_share_one_call_and_the_answer_is_kept_for_seconds() 
         alone = one.calls()
         assert first.sources[0].cached is False
         one.clock.advance(seconds=5)
-        together = await asyncio.gather(*(count(feed) for _ in range(20)))
+        gather_all = await asyncio.gather(*(count(feed) for _ in range(20)))
         assert one.calls() == alone
-        assert all(totals.sources[0].cached for totals in together)
-        assert {totals.sources[0].as_of for totals in together} == {first.sources[0].as_of}
+        assert all(totals.sources[0].cached for totals in gather_all)
+        assert {totals.sources[0].as_of for totals in gather_all} == {first.sources[0].as_of}
         assert (await count(feed, fresh=True)).sources[0].cached is False
         again = one.calls() - alone
         assert 0 < again < alone, "it is asked again, from the places that were found"

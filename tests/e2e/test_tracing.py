@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.keys import ApiKey, hash_of
+from app.api.api_keys import ApiKey, hash_of
 from app.domain.caller import SCOPES
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.e2e.canary import ALL_PRIVATE, ALL_SECRETS, EMAILS, LINKS, NAMES, SECRETS, TEXT, found_in, plant
 from tests.e2e.collector import Collector, Sent, collecting
 from tests.e2e.process import Running, serving

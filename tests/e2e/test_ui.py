@@ -17,9 +17,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import pytest
 
-from app.api.keys import ApiKey, hash_of
+from app.api.api_keys import ApiKey, hash_of
 from app.domain.caller import SCOPES
-from app.sandbox.sandbox import Sandbox, start_sandbox
+from sandbox.launcher import Sandbox, start_sandbox
 from tests.e2e.browser import Watched, chromium, needs_chromium, opened, playwright
 from tests.e2e.process import serving
 

@@ -16,7 +16,7 @@ import pytest
 
 from app.providers.subnoto import emulator as subnoto_emulator
 from app.providers.taktikal import emulator as taktikal_emulator
-from app.sandbox.serving import serve
+from sandbox.serving import serve
 from tests.e2e.browser import Watched, chromium_of_this_file, needs_chromium, opened, playwright
 from tests.e2e.faulty import Rewritten
 from tests.e2e.process import serving

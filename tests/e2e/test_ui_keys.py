@@ -12,9 +12,9 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import pytest
 
-from app.api.keys import ApiKey, hash_of
+from app.api.api_keys import ApiKey, hash_of
 from app.domain.caller import SCOPES
-from app.sandbox.sandbox import start_sandbox
+from sandbox.launcher import start_sandbox
 from tests.e2e.browser import Watched, chromium_of_this_file, needs_chromium, opened, playwright
 from tests.e2e.process import serving
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from app.engine.positions import LogMoved, PositionWalk
+from app.paging.position_reader import LogMoved, PositionReader
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ class Reading:
             except LogMoved:
                 restarts += 1
                 assert restarts < 5
-                walk = self._new(walk.through if self.ascending else walk.through - 1, None)
+                walk = self._new(walk.complete_until if self.ascending else walk.complete_until - 1, None)
                 continue
             taken = walk.take()
             keys = [(row.time, number) for number, row in taken.rows]
             assert keys == sorted(keys, reverse=not self.ascending) or not self.ascending
-            self._check(taken.through, taken.ended)
+            self._check(taken.complete_until, taken.ended)
             rows = sorted((row for _, row in taken.rows), key=lambda row: (row.time, row.number))
             for row in rows if self.ascending else reversed(rows):
                 key = (row.time, row.number)
@@ -123,8 +123,8 @@ class Reading:
             if len(found) > limit or taken.ended:
                 return found[:limit], len(found) > limit, walk.hint_at
 
-    def _new(self, start: int, hint: list[int] | None, marks: Sequence[tuple[int, int]] = ()) -> PositionWalk[Row]:
-        return PositionWalk(
+    def _new(self, start: int, hint: list[int] | None, marks: Sequence[tuple[int, int]] = ()) -> PositionReader[Row]:
+        return PositionReader(
             ascending=self.ascending,
             start=start,
             stop=self.until if self.ascending else self.since,
@@ -135,7 +135,7 @@ class Reading:
             marks=marks,
         )
 
-    def _fill(self, walk: PositionWalk[Row], count: int, rng: random.Random) -> None:
+    def _fill(self, walk: PositionReader[Row], count: int, rng: random.Random) -> None:
         for _ in range(3000):
             wanted = walk.wanted(max(1, count), rng.choice((1, 3, 16)))
             if not wanted:
@@ -146,8 +146,8 @@ class Reading:
             walk.add([self.log.page(page) for page in wanted])
         raise AssertionError("no end")
 
-    def _check(self, through: int, ended: bool) -> None:
-        assert ended or self.since <= through <= self.until
+    def _check(self, complete_until: int, ended: bool) -> None:
+        assert ended or self.since <= complete_until <= self.until
 
     def truth(self, rows: list[Row]) -> list[Row]:
         inside = [row for row in rows if self.since <= row.time < self.until]

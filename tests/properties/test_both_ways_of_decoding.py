@@ -61,7 +61,7 @@ def described(page: ActivityPage) -> list[Any]:
             bad,
             [
                 (record.key, msgspec.to_builtins(record.event()), record.raw(), [*record.texts()],
-                 [*record.identities()], [*record.private_values()])
+                 [*record.person_values()], [*record.private_values()])
                 for record in records
             ],
         )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain.errors import InvalidCursor
 from app.domain.query import Query
-from app.engine.cursor import CursorSealer, CursorState, StreamState
+from app.paging.cursor import CursorSealer, CursorState, StreamState
 
 SECRETS = ("the first secret, of thirty-two or more", "the second secret, of thirty-two too")
 SEALER = CursorSealer(SECRETS[:1])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.eventid import (
+from app.paging.event_id import (
     MAX_ID,
     EventId,
     decode_event_id,

@@ -8,7 +8,7 @@ import sys
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.engine.masking import _ALWAYS, MASK, _Wanted, folded, mask_for, plain_spelling
+from app.privacy.masking import _ALWAYS, MASK, _Wanted, folded, mask_for, plain_spelling
 
 LETTERS = "aikszAIKSZ é\u00c5\u0130\u0131\u017f\u212aßẞΣσςμµþÞ\ufb05\ufb06\u0307"
 NUMBERS = "0123456789 ()+-/.\u00a0"

@@ -9,9 +9,9 @@ from typing import Any, cast
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.domain.order import Key, Position, first_time, is_beyond
+from app.domain.position import Key, Position, first_time, is_beyond
 from app.domain.record import Record
-from app.engine.merge import Merge, Stream
+from app.paging.merge import Merge, Stream
 
 SEEDS = st.integers(0, 1 << 16)
 NAMES = ("a", "b", "c")
@@ -48,8 +48,8 @@ class Reader:
         self._edge = start if ascending else start + 1
 
     def read(self) -> tuple[list[Rec], int, bool]:
-        """Records, `through` and `ended`: now and then nothing but progress, now and then an end announced late."""
-        step = self._rng.choice((1, 1, 2, 5, 40))
+        """Records, `complete_until` and `ended`: now and then nothing but progress, now and then an end announced
+        late.""" step = self._rng.choice((1, 1, 2, 5, 40))
         if self._ascending:
             edge = min(self._high, self._edge + step)
             ready = [key for key in self._keys if key[0] < edge]
@@ -148,8 +148,8 @@ class World:
         elif self.rng.random() < self.fails:
             stream.failed = True
         else:
-            records, through, ended = reader.read()
-            merge.add(stream, cast(list[Record], records), through=through, ended=ended)
+            records, complete_until, ended = reader.read()
+            merge.add(stream, cast(list[Record], records), complete_until=complete_until, ended=ended)
 
     def _certain(self, keys: list[Key], merge: Merge, state: State) -> None:
         """Nothing that the page left out, of a stream that did not fail, belongs before the page's last event."""

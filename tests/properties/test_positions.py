@@ -1,4 +1,4 @@
-"""`PositionWalk` over arbitrary histories: complete, in order, once, at bounded cost."""
+"""`PositionReader` over arbitrary histories: complete, in order, once, at bounded cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.engine.positions import LogMoved, PositionWalk
+from app.paging.position_reader import LogMoved, PositionReader
 from tests.properties.logs import HISTORY, STEPS, Log, Reading, Row, logs
 
 SEEDS = st.integers(0, 1 << 16)
@@ -114,7 +114,7 @@ def check_bound(
     marks: Sequence[tuple[int, int]] = (),
     count: int = 1,
 ) -> None:
-    walk: PositionWalk[Row] = PositionWalk(
+    walk: PositionReader[Row] = PositionReader(
         ascending=ascending, start=start, stop=high if ascending else low, skew=log.skew,
         page_size=log.page_size, now=now, marks=marks,
     )  # fmt: skip
@@ -152,7 +152,7 @@ def test_the_bound_holds_on_long_uneven_histories(
 @given(logs(), st.booleans(), st.integers(1, 50))
 def test_a_log_that_shrinks_while_it_is_read_is_noticed(log: Log, ascending: bool, fewer: int) -> None:
     assume(len(log.rows) > fewer)
-    walk: PositionWalk[Row] = PositionWalk(
+    walk: PositionReader[Row] = PositionReader(
         ascending=ascending, start=0 if ascending else log.peak + 1, stop=log.peak + 1 if ascending else 0,
         skew=log.skew, page_size=log.page_size, now=0,
     )  # fmt: skip
@@ -177,7 +177,7 @@ def test_a_window_beside_a_burst_is_not_reached_page_by_page(size: int, ascendin
 
 
 def test_pages_smaller_than_asked_for_are_noticed() -> None:
-    walk: PositionWalk[Row] = PositionWalk(ascending=True, start=0, stop=100, skew=0, page_size=50, now=0)
+    walk: PositionReader[Row] = PositionReader(ascending=True, start=0, stop=100, skew=0, page_size=50, now=0)
     with pytest.raises(LogMoved) as moved:
         walk.add([(1, [Row(n, n) for n in range(20)], 90)])
     assert moved.value.page_size == 20
@@ -193,7 +193,7 @@ def test_the_walks_two_directions_agree(reading: Reading, seed: int, growth: lis
 def test_rank_counts_the_rows_before_a_time(log: Log, seed: int) -> None:
     rng = random.Random(seed)
     start = rng.choice([row.time for row in log.rows] or [0]) + rng.choice((-1, 0, 1))
-    walk: PositionWalk[Row] = PositionWalk(
+    walk: PositionReader[Row] = PositionReader(
         ascending=True, start=start, stop=start + 1, skew=log.skew, page_size=log.page_size, now=log.peak
     )
     while wanted := walk.wanted(1, rng.choice((1, 4))):

@@ -14,31 +14,31 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.order import Position, first_time
+from app.domain.position import Position, first_time
 from app.domain.query import Query
-from app.providers.base import CommonSettings, Hint, Reader, Record, Span, Spent
-from app.providers.http import ProviderHttp
+from app.providers.base import CallBudget, CommonSettings, Hint, Reader, ReadRequest, Record
+from app.providers.http.client import ProviderHttp
 from app.providers.subnoto.client import LogQuery, SubnotoClient
-from app.providers.subnoto.emulator import Emulator as SubnotoEmulator
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.subnoto.emulator import Record as SubnotoRow
-from app.providers.subnoto.facts import Facts as SubnotoFacts
-from app.providers.subnoto.places import Places
+from app.providers.subnoto.observations import Facts as SubnotoFacts
 from app.providers.subnoto.reader import SubnotoReader
+from app.providers.subnoto.time_index import Places
 from app.providers.taktikal.client import Filters, TaktikalClient
-from app.providers.taktikal.emulator import Emulator as TaktikalEmulator
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from app.providers.taktikal.emulator import Entry, Process
-from app.providers.taktikal.facts import Facts as TaktikalFacts
-from app.providers.taktikal.loading import Loader
+from app.providers.taktikal.observations import Facts as TaktikalFacts
+from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import WindowReader
 from app.providers.taktikal.record import records_of
+from sandbox.subnoto import Emulator as SubnotoEmulator
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.subnoto import Record as SubnotoRow
+from sandbox.taktikal import Emulator as TaktikalEmulator
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from sandbox.taktikal import Entry, Process
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 BASE = (NOW - EPOCH) // timedelta(milliseconds=1) - 7 * 86_400_000  # in ms
 SEEDS = st.integers(0, 1 << 16)
-MakeReader = Callable[[Span, Spent], Reader]
+MakeReader = Callable[[ReadRequest, CallBudget], Reader]
 
 
 async def pages(
@@ -50,22 +50,22 @@ async def pages(
     got: list[Record] = []
     for _ in range(500):
         limit = rng.choice((1, 2, 5, 30))
-        reader = make(Span(query, since, until, position, hint), Spent())
+        reader = make(ReadRequest(query, since, until, position, hint), CallBudget())
         found: list[Record] = []
         ended = False
-        through = first_time(position, query.ascending)
+        complete_until = first_time(position, query.ascending)
         while not ended and len(found) <= limit:
             batch = await reader.read(limit + 1 - len(found), rng.choice((1, 2, 40)))
             keys = [record.key for record in batch.records]
             assert keys == sorted(keys, reverse=not query.ascending)
-            # A batch keeps its promises: complete up to `through`, and nothing of it before the last one's.
+            # A batch keeps its promises: complete up to `complete_until`, and nothing of it before the last one's.
             for record in batch.records:
                 assert since <= record.key[0] < until
                 assert record.key > position if query.ascending else record.key < position
-                ahead = record.key[0] >= through if query.ascending else record.key[0] <= through
+                ahead = record.key[0] >= complete_until if query.ascending else record.key[0] <= complete_until
                 assert ahead, "an earlier batch said that this was complete"
             if not batch.ended:
-                through = batch.through if query.ascending else batch.through - 1
+                complete_until = batch.complete_until if query.ascending else batch.complete_until - 1
             found += batch.records
             ended = batch.ended
         page, more = found[:limit], len(found) > limit
@@ -147,7 +147,7 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
     client, facts, found = SubnotoClient(http), SubnotoFacts(lambda: 0), Places(log.skew * 1000)
     clock = (NOW - EPOCH) // timedelta(microseconds=1)
 
-    def make(span: Span, spent: Spent) -> Reader:
+    def make(span: ReadRequest, spent: CallBudget) -> Reader:
         return SubnotoReader(
             client,
             LogQuery("envelope"),
@@ -221,8 +221,8 @@ def test_taktikal(entries: list[tuple[int, int, str, int]], options: dict[str, A
     async def prepare() -> None:
         return None
 
-    def make(span: Span, spent: Spent) -> Reader:
-        loader = Loader(client, Filters(), facts, spent)
+    def make(span: ReadRequest, spent: CallBudget) -> Reader:
+        loader = RangeLoader(client, Filters(), facts, spent)
         return WindowReader("s", span, loader, prepare=prepare, max_age=20 * 86_400 * 10**6)
 
     rng = random.Random(seed)
@@ -242,7 +242,7 @@ def test_taktikal(entries: list[tuple[int, int, str, int]], options: dict[str, A
         """The same events' ids, from whole logs: what `GET /events/{event_id}` looks at."""
         found: set[str] = set()
         for number in range(5):
-            loader = Loader(client, Filters(), facts, Spent())
+            loader = RangeLoader(client, Filters(), facts, CallBudget())
             records = [
                 record for process in await loader.named([f"sp{number}"]) for record in records_of("s", process)[0]
             ]

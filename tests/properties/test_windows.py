@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.times import SECOND
-from app.engine.windows import WindowSizer, next_window
+from app.paging.windows import WindowSizer, next_window
 
 TIMES = st.integers(-(10**16), 10**16)
 SEEDS = st.integers(0, 1 << 16)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from app.providers.base import CommonSettings
-from app.providers.http import ProviderHttp
+from app.providers.http.client import ProviderHttp
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NOW_MICROS = int(NOW.timestamp()) * 1_000_000

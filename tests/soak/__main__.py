@@ -19,7 +19,7 @@ import httpx
 
 from tests.e2e.process import Running, serving
 from tests.soak.callers import SETTLE, Callers
-from tests.soak.measures import Held, descriptors, processor_seconds, resident
+from tests.soak.measures import CachedValue, descriptors, processor_seconds, resident
 from tests.soak.report import Soak, report
 from tests.soak.world import Growth, Troubled, Truth, providers
 from tests.worlds import World
@@ -43,13 +43,13 @@ class Watch:
     def __init__(self, gateway: Running, file: Path) -> None:
         self.gateway, self.pid, self._file = gateway, gateway.process.pid, file
 
-    def held(self) -> Held:
-        return Held.by(self.pid, self._file)
+    def held(self) -> CachedValue:
+        return CachedValue.by(self.pid, self._file)
 
     def descriptors(self) -> Counter[str]:
         return descriptors(self.pid, httpx.URL(self.gateway.url).port or 80)
 
-    async def at_rest(self, tasks: int) -> Held:
+    async def at_rest(self, tasks: int) -> CachedValue:
         """What is held once there are no more tasks than that, or it has been waited for long enough."""
         held = self.held()
         for _ in range(LONGEST_REST):

@@ -52,7 +52,7 @@ def _connections(port: int) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Held:
+class CachedValue:
     """What the gateway says that it holds (see `tests.soak.gateway`). `used` and `resident` in bytes: what malloc has
     handed out, and what the process takes, with all that is free in between."""
 
@@ -63,7 +63,7 @@ class Held:
     resident: int
 
     @classmethod
-    def by(cls, pid: int, file: Path) -> Held:
+    def by(cls, pid: int, file: Path) -> CachedValue:
         file.unlink(missing_ok=True)
         os.kill(pid, signal.SIGUSR1)
         deadline = time.monotonic() + 30

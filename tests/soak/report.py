@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.soak.callers import Callers
-from tests.soak.measures import MIB, Held, Slope
+from tests.soak.measures import MIB, CachedValue, Slope
 from tests.soak.world import Growth, Troubled
 
 #: Of the rests, those in which caches still fill, and memory finds its size.
@@ -36,15 +36,15 @@ class Soak:
     callers: Callers
     growth: Growth
     troubled: list[Troubled]
-    before: Held
+    before: CachedValue
     opened: Counter[str]
     seconds: float = 0.0
     gateway_busy: float = 0.0
     both_busy: float = 0.0
     most: int = 0
     proven: float = field(default_factory=time.monotonic)
-    rests: list[tuple[float, Held]] = field(default_factory=list)
-    after: Held = field(init=False)
+    rests: list[tuple[float, CachedValue]] = field(default_factory=list)
+    after: CachedValue = field(init=False)
     closed: Counter[str] = field(init=False)
     code: int | None = None
     log: list[dict[str, Any]] = field(default_factory=list)

@@ -16,12 +16,12 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from app.providers.subnoto.emulator import Emulator as Subnoto
-from app.providers.subnoto.emulator import EmulatorOptions as SubnotoOptions
-from app.providers.taktikal.emulator import Emulator as Taktikal
-from app.providers.taktikal.emulator import EmulatorOptions as TaktikalOptions
-from app.sandbox.instruments import utc_now
-from app.sandbox.serving import serve
+from sandbox.instruments import utc_now
+from sandbox.serving import serve
+from sandbox.subnoto import Emulator as Subnoto
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import Emulator as Taktikal
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import World, micros
 
 EVENTS = 20_000  #: of each provider, to begin with

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from app.providers.shared import SharedState
-from app.providers.shared_memory import MemoryState
-from app.providers.shared_redis import RedisState
+from app.providers.shared.interface import SharedState
+from app.providers.shared.memory import MemoryState
+from app.providers.shared.redis import RedisState
 from tests.unit.shared_watch import SharedWatch
 from tests.valkey import Valkey, serving_valkey
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.providers.budget import RetryBudget
-from app.providers.circuit import Circuit, Permit
+from app.providers.http.circuit_breaker import CallPermit, Circuit
+from app.providers.http.retry_budget import RetryBudget
 
 
 def fail(circuit: Circuit, now: float, times: int = 1) -> None:
@@ -110,7 +110,7 @@ STEPS = st.lists(
 @settings(max_examples=500, deadline=None)
 @given(STEPS)
 def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, int, bool | None]]) -> None:
-    circuit, now, under_way = Circuit(), 0.0, list[Permit]()
+    circuit, now, under_way = Circuit(), 0.0, list[CallPermit]()
     failures, opened = 0, 0.0
     for kind, number, ok in steps:
         before = circuit.state

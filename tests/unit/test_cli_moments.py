@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.cli.moments import to_rfc3339
+from app.cli.relative_time import to_rfc3339
 from app.domain.times import parse_rfc3339
 
 NOW = parse_rfc3339("2026-03-01T12:30:45.250000Z")

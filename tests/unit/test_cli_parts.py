@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from app.cli import overhttp
+from app.cli import http_client as overhttp
 from app.cli.client import Json, Page, Pairs, Problem
 from app.cli.failures import Failure, printable, sentence
 from app.cli.flags import FILTERS
-from app.cli.overhttp import HttpClient
-from app.cli.resumable import Mark, ResumableFile
+from app.cli.http_client import HttpClient
+from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.table import cells_of, cut, shrink
 from app.cli.terminal import json_line
 from app.cli.walk import POLL, Waiting, follow, walk
@@ -280,13 +280,13 @@ def test_a_certificate_and_a_network_that_are_not_as_they_should_be() -> None:
 def test_what_lies_behind_the_mark_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with ResumableFile(path) as file:
-        file.begin(Mark("all"))
-        file.add(b"one\n", Mark("all", "c1", 4, 1))
+        file.begin(Checkpoint("all"))
+        file.add(b"one\n", Checkpoint("all", "c1", 4, 1))
     # A kill between the two writes: the piece is there, its mark is not.
     path.write_bytes(b"one\ntwo\nth")
     with ResumableFile(path) as file:
         mark = file.mark()
-        assert mark == Mark("all", "c1", 4, 1)
+        assert mark == Checkpoint("all", "c1", 4, 1)
         assert path.read_bytes() == b"one\ntwo\nth", "looking changes nothing"
         file.begin(mark)
         file.finish(b"two\n")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.providers.concurrency import together
+from app.providers.http.gather import gather_all
 
 pytestmark = pytest.mark.anyio
 
@@ -22,8 +22,8 @@ async def test_results_come_in_the_order_given() -> None:
         last.set()
         return 2
 
-    assert await together([first(), second()]) == [1, 2]
-    assert await together([]) == []
+    assert await gather_all([first(), second()]) == [1, 2]
+    assert await gather_all([]) == []
 
 
 async def test_the_first_failure_stops_the_others_and_comes_out_bare() -> None:
@@ -39,7 +39,7 @@ async def test_the_first_failure_stops_the_others_and_comes_out_bare() -> None:
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        await together([waits(), fails()])
+        await gather_all([waits(), fails()])
     assert stopped.is_set()
 
 
@@ -48,10 +48,10 @@ async def test_nested_groups_too() -> None:
         raise LookupError("deep")
 
     async def inner() -> list[None]:
-        return await together([fails()])
+        return await gather_all([fails()])
 
     with pytest.raises(LookupError, match="deep"):
-        await together([inner(), inner()])
+        await gather_all([inner(), inner()])
 
 
 async def test_a_caller_who_goes_away_stops_them() -> None:
@@ -64,7 +64,7 @@ async def test_a_caller_who_goes_away_stops_them() -> None:
         finally:
             stopped += 1
 
-    task = asyncio.create_task(together([waits(), waits()]))
+    task = asyncio.create_task(gather_all([waits(), waits()]))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()

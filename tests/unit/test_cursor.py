@@ -10,8 +10,8 @@ import pytest
 
 from app.domain.errors import InvalidCursor
 from app.domain.query import Query
-from app.engine.cursor import FORMAT, CursorSealer, CursorState, StreamState
 from app.feed.parameters import MAX_CURSOR
+from app.paging.cursor import FORMAT, CursorSealer, CursorState, StreamState
 
 SECRET = "a secret of at least thirty-two characters"
 

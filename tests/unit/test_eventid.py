@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.engine.eventid import EventId, decode_event_id, encode_event_id, source_hash
-from app.providers.untrusted import MAX_KEY
+from app.paging.event_id import EventId, decode_event_id, encode_event_id, source_hash
+from app.providers.http.lenient_json import MAX_KEY
 
 
 @pytest.mark.parametrize(

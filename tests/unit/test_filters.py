@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.domain.event import Actor, Event, Recipient
+from app.domain.filters import event_filter, matches_text, matches_type
 from app.domain.query import Query
-from app.engine.filters import event_filter, matches_text, matches_type
 
 
 @pytest.mark.parametrize(

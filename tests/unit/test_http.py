@@ -22,8 +22,8 @@ from app.domain.errors import (
     SourceUnavailable,
 )
 from app.domain.times import parse_rfc3339
-from app.providers.base import CommonSettings, Spent
-from app.providers.http import TRANSLATION, Answer, ProviderHttp, error_for, translate
+from app.providers.base import CallBudget, CommonSettings
+from app.providers.http.client import TRANSLATION, Answer, ProviderHttp, error_for, translate
 
 pytestmark = pytest.mark.anyio
 URL = "https://provider.example/api/log"
@@ -71,7 +71,7 @@ async def test_a_call_as_it_is_sent(http: ProviderHttp, respx_mock: respx.MockRo
     route = respx_mock.get(URL, params={"a": "1 2"}).respond(
         200, text="[]", headers={"Date": "Mon, 01 Jun 2026 12:00:00 GMT"}
     )
-    spent = Spent()
+    spent = CallBudget()
     answer = await http.call("GET", "/log", spent, params={"a": "1 2"})
     assert (answer.ok, answer.body, answer.date, spent.calls) == (
         True,
@@ -90,18 +90,18 @@ async def test_passing_statuses_are_asked_again_twice(
 ) -> None:
     route = respx_mock.get(URL)
     route.side_effect = [httpx.Response(status), httpx.Response(status), httpx.Response(200, text="ok")]
-    spent = Spent()
+    spent = CallBudget()
     assert (await http.call("GET", "log", spent)).body == b"ok"
     assert spent.calls == route.call_count == 3
     route.side_effect = [httpx.Response(status)] * 9
-    assert (await http.call("GET", "log", Spent())).status == status
+    assert (await http.call("GET", "log", CallBudget())).status == status
     assert route.call_count == 6
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 400, 401, 403, 404, 409, 418, 501])
 async def test_other_statuses_are_final(http: ProviderHttp, respx_mock: respx.MockRouter, status: int) -> None:
     respx_mock.get(URL).respond(status, headers={"Location": "https://elsewhere.example/", "Retry-After": "1"})
-    spent = Spent()
+    spent = CallBudget()
     assert (await http.call("GET", "log", spent)).status == status
     assert spent.calls == 1, "a redirect is not followed"
 
@@ -115,13 +115,13 @@ async def test_retry_after_is_waited_for(
     later = format_datetime(now + timedelta(seconds=3), usegmt=True)
     headers = {"Retry-After": "3" if form == "seconds" else later, "Date": format_datetime(now, usegmt=True)}
     respx_mock.get(URL).side_effect = [httpx.Response(503, headers=headers), httpx.Response(200, text="ok")]
-    assert (await http.call("GET", "log", Spent(deadline=time.monotonic() + 60))).body == b"ok"
+    assert (await http.call("GET", "log", CallBudget(deadline=time.monotonic() + 60))).body == b"ok"
     assert 3 <= sum(pauses.slept) <= 3.4
 
 
 async def test_a_retry_after_beyond_the_deadline_is_handed_on(http: ProviderHttp, respx_mock: respx.MockRouter) -> None:
     respx_mock.get(URL).respond(429, headers={"Retry-After": "50"})
-    spent = Spent(deadline=time.monotonic() + 60)
+    spent = CallBudget(deadline=time.monotonic() + 60)
     answer = await http.call("GET", "log", spent)
     assert (answer.status, answer.retry_after, spent.calls) == (429, 50.0, 1)
     error = error_for(answer)
@@ -145,11 +145,11 @@ def test_forms_of_retry_after(text: str, seconds: float | None) -> None:
 )  # fmt: skip
 async def test_a_date_that_is_none_is_no_date(http: ProviderHttp, respx_mock: respx.MockRouter, text: str) -> None:
     respx_mock.get(URL).respond(200, headers={"Date": text})
-    assert (await http.call("GET", "log", Spent())).date is None
+    assert (await http.call("GET", "log", CallBudget())).date is None
 
 
 async def test_after_the_deadline_nothing_is_sent(http: ProviderHttp, respx_mock: respx.MockRouter) -> None:
-    spent = Spent(deadline=time.monotonic() - 1)
+    spent = CallBudget(deadline=time.monotonic() - 1)
     with pytest.raises(SourceTimeout):
         await http.call("GET", "log", spent)
     assert spent.calls == 0
@@ -158,7 +158,7 @@ async def test_after_the_deadline_nothing_is_sent(http: ProviderHttp, respx_mock
 async def test_an_answer_in_gzip(http: ProviderHttp, respx_mock: respx.MockRouter) -> None:
     packed = gzip.compress(b"x" * 5000, mtime=0)
     respx_mock.get(URL).respond(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(packed))
-    assert (await http.call("GET", "log", Spent())).body == b"x" * 5000
+    assert (await http.call("GET", "log", CallBudget())).body == b"x" * 5000
 
 
 @pytest.mark.parametrize("size", [100_001, 60_000_000])
@@ -170,7 +170,7 @@ async def test_an_oversized_answer_is_refused(
     headers = {"Content-Encoding": "gzip"} if packed else {}
     route = respx_mock.get(URL).respond(200, headers=headers, stream=httpx.ByteStream(body))
     with pytest.raises(SourceFailed, match="larger than 100000 bytes"):
-        await http.call("GET", "log", Spent())
+        await http.call("GET", "log", CallBudget())
     assert route.call_count == 1
 
 
@@ -180,7 +180,7 @@ async def test_an_answer_of_exactly_the_bound_is_taken(http: ProviderHttp, respx
         ({"Content-Encoding": "gzip"}, gzip.compress(bytes(100_000), mtime=0)),
     ):
         respx_mock.get(URL).respond(200, headers=headers, stream=httpx.ByteStream(body))
-        assert len((await http.call("GET", "log", Spent())).body) == 100_000
+        assert len((await http.call("GET", "log", CallBudget())).body) == 100_000
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ async def test_broken_encodings(
 ) -> None:
     respx_mock.get(URL).respond(200, headers={"Content-Encoding": encoding}, stream=httpx.ByteStream(body))
     with pytest.raises(kind) as error:
-        await http.call("GET", "log", Spent(deadline=time.monotonic() + 30))
+        await http.call("GET", "log", CallBudget(deadline=time.monotonic() + 30))
     assert "<" not in str(error.value)
 
 
@@ -242,7 +242,7 @@ async def test_what_the_transport_raises_becomes_ours(
 ) -> None:
     error = made(kind)
     route = respx_mock.get(URL).mock(side_effect=error)
-    spent = Spent(deadline=time.monotonic() + 30)
+    spent = CallBudget(deadline=time.monotonic() + 30)
     with pytest.raises(type(translate(error))):
         await http.call("GET", "log", spent)
     assert spent.calls == route.call_count == (1 if isinstance(translate(error), SourceFailed) else 3)

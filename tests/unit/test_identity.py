@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.engine.identity import disguise_for, is_identity_name
-from app.engine.pseudonyms import Pseudonyms
+from app.privacy.person_fields import is_person_name, pseudonymize_for
+from app.privacy.pseudonyms import Pseudonyms
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from app.engine.pseudonyms import Pseudonyms
      "owner", "userName", "signeeName", "author", "mailbox"],
 )  # fmt: skip
 def test_names_under_which_there_are_people(name: str) -> None:
-    assert is_identity_name(name)
+    assert is_person_name(name)
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ def test_names_under_which_there_are_people(name: str) -> None:
     ["fileName", "documentName", "flowName", "workspaceName", "activityDisplayName", "id", "status", "", "by", "1"],
 )
 def test_names_under_which_there_are_things(name: str) -> None:
-    assert not is_identity_name(name)
+    assert not is_person_name(name)
 
 
 def test_people_are_found_in_texts_and_stay_the_same_person() -> None:
     names = Pseudonyms("x" * 32)
-    disguise = disguise_for(["Anna Jonsdottir", "anna@example.com"], names)
+    disguise = pseudonymize_for(["Anna Jonsdottir", "anna@example.com"], names)
     anna, address = names.of("anna jonsdottir"), names.of("anna@example.com")
     assert disguise("ANNA  JONSDOTTIR signed") == f"{anna} signed"
     assert disguise("mail Anna@Example.com, x@y.example") == f"mail {address}, {names.of('x@y.example')}"
@@ -38,7 +38,7 @@ def test_people_are_found_in_texts_and_stay_the_same_person() -> None:
 
 def test_addresses_are_found_wherever_they_begin() -> None:
     names = Pseudonyms("x" * 32)
-    disguise = disguise_for(["Anna"], names)
+    disguise = pseudonymize_for(["Anna"], names)
     long = "a" * 300 + "@example.com"
     assert disguise(f"<{long}>, a.b+c@d.example.") == f"<{names.of(long)}>, {names.of('a.b+c@d.example')}."
     assert disguise("Anna.b@x.example") == names.of("Anna") + names.of(".b@x.example"), "nothing of it is left"
@@ -47,14 +47,14 @@ def test_addresses_are_found_wherever_they_begin() -> None:
 @pytest.mark.parametrize("text", ["a", "a.", "a@", "a@a-", "a@b."])
 def test_a_vendors_long_text_is_read_once(text: str) -> None:
     """Read again from each of its letters, it would take longer than a test may."""
-    disguise_for(["Anna"], Pseudonyms("x" * 32))(text * 1_000_000)
+    pseudonymize_for(["Anna"], Pseudonyms("x" * 32))(text * 1_000_000)
 
 
 def test_people_are_found_however_their_accents_are_encoded() -> None:
     names = Pseudonyms("x" * 32)
     composed, apart = "J\u00f3n", "Jo\u0301n"
     for known in (composed, apart):
-        disguise = disguise_for([known], names)
+        disguise = pseudonymize_for([known], names)
         assert disguise(f"by {composed}, {apart}") == f"by {names.of(composed)}, {names.of(composed)}"
     assert disguise(f"{apart}@x.example") == disguise(f"{composed}@x.example")
     assert disguise("cafe\u0301") == "cafe\u0301", "what names nobody stays as it was sent"

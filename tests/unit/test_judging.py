@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 from app.domain.caller import Caller
+from app.domain.memoize import Memoized
 from app.domain.query import Query
 from app.domain.record import Record
-from app.engine.memo import MadeOnce
-from app.engine.pseudonyms import Pseudonyms
-from app.feed.judging import filter_for
+from app.feed.visibility import filter_for
+from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import Source
 from app.providers.taktikal.record import records_of
 from tests.providers.taktikal.items import process_of
@@ -59,7 +59,7 @@ def test_what_is_private_in_one_entry_is_hidden_in_all_of_its_envelope() -> None
     assert first.private_values() is second.private_values()
     assert {"555120", "555121"} <= set(first.private_values())
     assert first.texts() is second.texts()
-    assert first.identities() is second.identities()
+    assert first.person_values() is second.person_values()
 
 
 def test_of_equal_texts_something_is_made_once() -> None:
@@ -69,7 +69,7 @@ def test_of_equal_texts_something_is_made_once() -> None:
         made.append(texts)
         return len(made)
 
-    once = MadeOnce(make, most=2)
+    once = Memoized(make, most=2)
     shared = ("a", "b", "")
     assert [once.of(shared), once.of(shared), once.of(["b", "a"]), once.of(["b"], ["a", ""])] == [1, 1, 1, 1]
     assert [once.of(shared, ["c"]), once.of(("c",), shared), once.of(shared, ["a"])] == [2, 2, 1]

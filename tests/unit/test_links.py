@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.api.masking import visible_event
 from app.domain.record import Record
-from app.engine.links import Links, has_links, links_in, without_links
-from app.engine.masking import distinct
+from app.privacy.links import Links, has_links, links_in, without_links
+from app.privacy.masking import distinct
+from app.privacy.redaction import visible_event
 from app.providers.subnoto.record import number_ties
 from app.providers.subnoto.wire import decode_page
 from app.providers.taktikal.record import records_of

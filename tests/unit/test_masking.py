@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from msgspec import to_builtins
 
-from app.api.masking import visible_event
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
-from app.domain.order import Key
-from app.engine.masking import MASK
-from app.engine.pseudonyms import Pseudonyms
+from app.domain.position import Key
+from app.privacy.masking import MASK
+from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.redaction import visible_event
 
 PHONE = "+354 581-2345"
 NATIONAL_ID = "0101302989"
@@ -78,7 +78,7 @@ class Planted:
     def texts(self) -> Iterable[tuple[str, str]]:
         return []
 
-    def identities(self) -> Iterable[str]:
+    def person_values(self) -> Iterable[str]:
         return ("Anna", "anna@example.com", "Jonas", "jonas@example.com")
 
     def private_values(self) -> Iterable[str]:

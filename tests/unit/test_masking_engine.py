@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.engine.masking import MASK, is_private_name, mask_for, private_leaves
+from app.privacy.masking import MASK, is_private_name, mask_for, private_leaves
 
 
 @pytest.mark.parametrize(

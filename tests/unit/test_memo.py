@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from app.api.masking import visible_event
-from app.engine.identity import is_identity_name
-from app.engine.masking import is_private_name
-from app.engine.memo import LONGEST, remembered
-from app.engine.pseudonyms import Pseudonyms
+from app.domain.memoize import LONGEST, memoize
+from app.privacy.masking import is_private_name
+from app.privacy.person_fields import is_person_name
+from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.redaction import visible_event
 from app.providers.taktikal.mapping import meaning_of
 from tests.api.memory import MemoryRecord
 
@@ -33,7 +33,7 @@ def asked(texts: list[Text], most: int) -> tuple[list[str], int]:
         judged.append(str(text))
         return len(text)
 
-    memory = remembered(judge, most)
+    memory = memoize(judge, most)
     for text in texts:
         assert memory(text) == len(text)
     kept = [weakref.ref(text) for text in texts]
@@ -77,7 +77,7 @@ def seen(number: str) -> None:
 PSEUDONYMS = Pseudonyms("s" * 32)
 TAKES_A_TEXT: dict[str, Callable[[str], object]] = {
     "private names": lambda number: is_private_name("x" * GIGANTIC + number),
-    "identity names": lambda number: is_identity_name("x" * GIGANTIC + number),
+    "identity names": lambda number: is_person_name("x" * GIGANTIC + number),
     "statuses": lambda number: meaning_of("x" * GIGANTIC + number),
     "pseudonyms": lambda number: PSEUDONYMS.of("x" * GIGANTIC + number),
     "members of events": seen,

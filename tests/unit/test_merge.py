@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.domain.order import Key, first_time, further, is_beyond, nearer
-from app.engine.merge import Merge, Stream
+from app.domain.position import Key, earlier_position, first_time, is_beyond, later_position
+from app.paging.merge import Merge, Stream
 
 
 @dataclass
@@ -25,9 +25,9 @@ def merge_of(*names: str, limit: int = 10, ascending: bool = True) -> tuple[Merg
     return Merge(streams, ascending=ascending, limit=limit), streams
 
 
-def add(merge: Merge, stream: Stream, *times: int, through: int, ended: bool = False) -> None:
+def add(merge: Merge, stream: Stream, *times: int, complete_until: int, ended: bool = False) -> None:
     records: list[Any] = [Rec(key(time, stream.source)) for time in times]
-    merge.add(stream, records, through=through, ended=ended)
+    merge.add(stream, records, complete_until=complete_until, ended=ended)
 
 
 def times(merge: Merge) -> list[int]:
@@ -37,22 +37,22 @@ def times(merge: Merge) -> list[int]:
 def test_nothing_is_shown_before_every_stream_was_heard() -> None:
     merge, (a, b) = merge_of("a", "b")
     assert merge.advance() == [a, b]
-    add(merge, a, 5, through=50, ended=True)
+    add(merge, a, 5, complete_until=50, ended=True)
     assert merge.advance() == [b]
     assert merge.records == []
-    add(merge, b, 3, through=4)
+    add(merge, b, 3, complete_until=4)
     assert merge.advance() == [b]
     assert times(merge) == [3]
-    add(merge, b, through=6)
+    add(merge, b, complete_until=6)
     assert merge.advance() == [b]
     assert times(merge) == [3, 5]
 
 
 def test_a_tie_at_the_edge_of_what_is_known_waits() -> None:
     merge, (a, b) = merge_of("a", "b")
-    add(merge, a, 5, through=9)
-    add(merge, b, through=5)
-    # `through` 5: everything before 5 came; what is of time 5 itself may still come, but not before a's.
+    add(merge, a, 5, complete_until=9)
+    add(merge, b, complete_until=5)
+    # `complete_until` 5: everything before 5 came; what is of time 5 itself may still come, but not before a's.
     assert merge.advance() == [b]
     assert times(merge) == []
 
@@ -60,12 +60,12 @@ def test_a_tie_at_the_edge_of_what_is_known_waits() -> None:
 def test_where_a_stream_stops_the_others_are_read_as_far() -> None:
     """Found by the campaign: the page ended at the stopped stream's frontier while another was known less far."""
     merge, (a, b, c) = merge_of("a", "b", "c")
-    add(merge, a, 0, through=3)
-    add(merge, b, 5, through=27, ended=True)
-    add(merge, c, through=5)
+    add(merge, a, 0, complete_until=3)
+    add(merge, b, 5, complete_until=27, ended=True)
+    add(merge, c, complete_until=5)
     c.stopped = True
     assert merge.advance() == [a]
-    add(merge, a, 3, through=27)
+    add(merge, a, 3, complete_until=27)
     assert merge.advance() == []
     assert merge.has_more
     assert times(merge) == [0, 3]
@@ -79,8 +79,8 @@ def test_where_a_stream_stops_the_others_are_read_as_far() -> None:
 def test_the_page_after_a_full_one_begins_at_its_last_key(ascending: bool) -> None:
     merge, (a, b) = merge_of("a", "b", limit=2, ascending=ascending)
     order = (1, 2, 3) if ascending else (3, 2, 1)
-    add(merge, a, *order, through=90 if ascending else 0, ended=True)
-    add(merge, b, order[1], through=90 if ascending else 0, ended=True)
+    add(merge, a, *order, complete_until=90 if ascending else 0, ended=True)
+    add(merge, b, order[1], complete_until=90 if ascending else 0, ended=True)
     assert merge.advance() == []
     assert merge.has_more
     boundary = merge.boundary()
@@ -93,9 +93,9 @@ def test_the_page_after_a_full_one_begins_at_its_last_key(ascending: bool) -> No
 def test_a_full_page_knows_whether_there_is_more() -> None:
     merge, (a,) = merge_of("a", limit=2)
     assert merge.missing == 3
-    add(merge, a, 1, 2, through=2)
+    add(merge, a, 1, 2, complete_until=2)
     assert merge.advance() == [a]
-    add(merge, a, through=90, ended=True)
+    add(merge, a, complete_until=90, ended=True)
     assert merge.advance() == []
     assert not merge.has_more
     assert merge.finished(a)
@@ -103,7 +103,7 @@ def test_a_full_page_knows_whether_there_is_more() -> None:
 
 def test_a_ceiling_holds_back_and_brings_back() -> None:
     merge, (a,) = merge_of("a")
-    add(merge, a, 1, 5, 9, through=10)
+    add(merge, a, 1, 5, 9, complete_until=10)
     merge.set_ceiling(5)
     assert merge.advance() == []
     assert times(merge) == [1]
@@ -115,18 +115,18 @@ def test_a_ceiling_holds_back_and_brings_back() -> None:
 
 def test_a_failed_stream_keeps_its_own_place() -> None:
     merge, (a, b) = merge_of("a", "b")
-    add(merge, a, 1, 7, through=8)
-    add(merge, b, 2, through=3)
+    add(merge, a, 1, 7, complete_until=8)
+    add(merge, b, 2, complete_until=3)
     assert merge.advance() == [b]
     b.failed = True
     while waiting := merge.advance():
         assert waiting == [a]
-        add(merge, a, through=100, ended=True)
+        add(merge, a, complete_until=100, ended=True)
     assert times(merge) == [1, 2, 7]
     assert merge.has_more
     boundary = merge.boundary()
     assert boundary is not None
-    assert merge.resume(b, boundary) == (3,), "up to its own `through`, everything came"
+    assert merge.resume(b, boundary) == (3,), "up to its own `complete_until`, everything came"
     assert merge.finished(a)
 
 
@@ -134,8 +134,8 @@ def test_positions() -> None:
     whole, bare = key(5), (5,)
     assert is_beyond(whole, bare, True)
     assert not is_beyond(whole, bare, False)
-    assert further(bare, whole, True) == whole
-    assert further(bare, whole, False) == bare
-    assert nearer(bare, whole, True) == bare
+    assert later_position(bare, whole, True) == whole
+    assert later_position(bare, whole, False) == bare
+    assert earlier_position(bare, whole, True) == bare
     assert [first_time(bare, True), first_time(whole, True)] == [5, 5]
     assert [first_time(bare, False), first_time(whole, False)] == [4, 5]

@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from app.domain.errors import SourceFailed, SourceTimeout, SourceUnavailable
-from app.providers.answers import Answer, http_date
-from app.providers.availability import LONGEST_PAUSE
-from app.providers.base import CommonSettings, Spent
-from app.providers.http import TRANSLATION, ProviderHttp, translate
+from app.providers.base import CallBudget, CommonSettings
+from app.providers.http.availability import LONGEST_PAUSE
+from app.providers.http.client import TRANSLATION, ProviderHttp, translate
+from app.providers.http.limiter import Turns
+from app.providers.http.resilience import Resilience
+from app.providers.http.responses import Answer, http_date
 from app.providers.observer import NoObserver
-from app.providers.resilience import Resilience
-from app.providers.turnstile import Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -95,8 +95,8 @@ class Provider:
         assert isinstance(found, httpx.Response)
         return found
 
-    async def call(self, spent: Spent | None = None) -> Answer:
-        return await self.http.call("GET", "things", spent or Spent(deadline=time.monotonic() + 30))
+    async def call(self, spent: CallBudget | None = None) -> Answer:
+        return await self.http.call("GET", "things", spent or CallBudget(deadline=time.monotonic() + 30))
 
 
 def answering(status: int, **headers: str) -> Reply:
@@ -110,7 +110,7 @@ def answering(status: int, **headers: str) -> Reply:
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 async def test_a_status_that_passes_is_retried(status: int) -> None:
     provider = Provider(status, 200)
-    spent = Spent(deadline=time.monotonic() + 30)
+    spent = CallBudget(deadline=time.monotonic() + 30)
     assert (await provider.call(spent)).status == 200
     assert (provider.asked, spent.calls) == (2, 2)
     assert provider.watch.retries == [str(status)]
@@ -138,14 +138,14 @@ async def test_a_connection_that_breaks_is_retried() -> None:
 
 async def test_too_little_time_is_not_spent_on_retries() -> None:
     provider = Provider(500)
-    assert (await provider.call(Spent(deadline=time.monotonic() + 0.4))).status == 500
+    assert (await provider.call(CallBudget(deadline=time.monotonic() + 0.4))).status == 500
     assert provider.asked == 1
 
 
 async def test_no_call_after_the_deadline() -> None:
     provider = Provider(200)
     with pytest.raises(SourceTimeout):
-        await provider.call(Spent(deadline=time.monotonic()))
+        await provider.call(CallBudget(deadline=time.monotonic()))
     assert provider.asked == 0
     assert provider.watch.refused == ["deadline"]
 
@@ -268,7 +268,7 @@ async def test_other_calls_of_the_request_that_probes_wait_for_its_outcome() -> 
     await opened(provider)
     provider.timer.now += 30
     provider.replies = [200]
-    spent = Spent(deadline=time.monotonic() + 30)
+    spent = CallBudget(deadline=time.monotonic() + 30)
     answers = await asyncio.gather(*(provider.call(spent) for _ in range(8)))
     assert [answer.status for answer in answers] == [200] * 8
 
@@ -277,7 +277,7 @@ async def test_a_probe_that_fails_fails_its_siblings_without_asking() -> None:
     provider = Provider(500)
     await opened(provider)
     provider.timer.now += 30
-    spent = Spent(deadline=time.monotonic() + 30)
+    spent = CallBudget(deadline=time.monotonic() + 30)
     found = await asyncio.gather(*(provider.call(spent) for _ in range(8)), return_exceptions=True)
     assert provider.asked == 1
     assert sum(isinstance(one, SourceUnavailable) and one.retry_after == 60.0 for one in found) == 7
@@ -325,7 +325,7 @@ async def test_a_deadline_that_left_no_time_is_not_held_against_the_provider() -
     provider = Provider(lambda request: slow())
     for _ in range(6):
         with pytest.raises(SourceTimeout):
-            await provider.call(Spent(deadline=time.monotonic() + 0.1))
+            await provider.call(CallBudget(deadline=time.monotonic() + 0.1))
     assert provider.watch.calls == ["timeout"] * 6
     assert provider.http.health().consecutive_failures == 0
 
@@ -410,7 +410,7 @@ async def test_a_call_that_never_gets_its_turn_ends_with_the_deadline() -> None:
 
     provider = Provider(lambda request: slow(), max_concurrency=1)
     found = await asyncio.gather(
-        *(provider.call(Spent(deadline=time.monotonic() + 0.2)) for _ in range(5)), return_exceptions=True
+        *(provider.call(CallBudget(deadline=time.monotonic() + 0.2)) for _ in range(5)), return_exceptions=True
     )
     assert all(isinstance(one, SourceTimeout) for one in found)
     assert provider.asked == 1

@@ -19,13 +19,13 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 import app.providers
-import app.sandbox
-from app.sandbox.faults import Fault
-from app.sandbox.identifiers import Identifiers
-from app.sandbox.instruments import Call, CallLog, Instrumented, to_milliseconds, utc_now
-from app.sandbox.sandbox import StandIn, find_emulators, start_sandbox
-from app.sandbox.schedule import Schedule, is_twin, step_of, thread_of
-from app.sandbox.serving import Served, serve
+import sandbox
+from sandbox.faults import Fault
+from sandbox.identifiers import Identifiers
+from sandbox.instruments import Call, CallLog, Instrumented, to_milliseconds, utc_now
+from sandbox.launcher import StandIn, find_emulators, start_sandbox
+from sandbox.schedule import Schedule, is_twin, step_of, thread_of
+from sandbox.serving import Served, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -382,10 +382,10 @@ def test_the_sandbox_names_no_vendor_and_emulators_know_no_adapter() -> None:
     providers = Path(app.providers.__path__[0])
     vendors = [folder.name for folder in providers.iterdir() if (folder / "emulator").is_dir()]
     assert len(vendors) >= 2
-    for file in Path(app.sandbox.__path__[0]).glob("*.py"):
+    for file in Path(sandbox.__path__[0]).glob("*.py"):
         assert not [vendor for vendor in vendors if vendor in file.read_text().lower()], file
     for vendor in vendors:
         for file in (providers / vendor / "emulator").glob("*.py"):
             for name in imports_of(file):
                 assert not name.startswith(".."), file
-                assert not name.startswith("app.") or name.startswith("app.sandbox."), file
+                assert not name.startswith("app.") or name.startswith("sandbox."), file

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from app.api.keys import (
+from app.api.api_keys import (
     ApiKey,
     Keyring,
     append_key,
@@ -20,7 +20,7 @@ from app.api.keys import (
     read_keys,
     sandbox_key,
 )
-from app.api.security import Guard, require_loopback
+from app.api.auth import Authenticator, require_loopback
 from app.cli.keys import make_key
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
@@ -231,7 +231,7 @@ def test_a_file_that_is_not_there_at_the_start(tmp_path: Path) -> None:
 )
 @pytest.mark.anyio
 async def test_where_a_key_may_be_sent(headers: dict[str, str]) -> None:
-    guard = Guard(Keyring([make_api_key("n", hash_of(KEY), ["events:read"])]))
+    guard = Authenticator(Keyring([make_api_key("n", hash_of(KEY), ["events:read"])]))
     assert (await guard.identify(request(headers))).name == "n"
 
 
@@ -240,17 +240,17 @@ async def test_where_a_key_may_be_sent(headers: dict[str, str]) -> None:
 )
 @pytest.mark.anyio
 async def test_no_key_is_unauthenticated(headers: dict[str, str]) -> None:
-    guard = Guard(Keyring([make_api_key("n", hash_of(KEY), ["events:read"])]))
+    guard = Authenticator(Keyring([make_api_key("n", hash_of(KEY), ["events:read"])]))
     with pytest.raises(Unauthenticated, match="Authorization: Bearer KEY"):
         await guard.identify(request(headers))
 
 
 @pytest.mark.anyio
 async def test_without_authentication_everything_is_allowed_on_loopback() -> None:
-    caller = await Guard(None).identify(request({"Host": "localhost:8000"}))
+    caller = await Authenticator(None).identify(request({"Host": "localhost:8000"}))
     assert caller.scopes == set(SCOPES)
-    assert (await Guard(None).identify(request({"Host": "[::1]:8000"}, ("::1", 8000)))).sources is None
-    assert (await Guard(None).identify(request({"Host": "testserver"}, ("testserver", 80)))).name == "anonymous"
+    assert (await Authenticator(None).identify(request({"Host": "[::1]:8000"}, ("::1", 8000)))).sources is None
+    assert (await Authenticator(None).identify(request({"Host": "testserver"}, ("testserver", 80)))).name == "anonymous"
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ async def test_without_authentication_nobody_comes_in_from_elsewhere(
     headers: dict[str, str], server: tuple[str, int]
 ) -> None:
     with pytest.raises(Forbidden, match="GATEWAY_AUTH is off"):
-        await Guard(None).identify(request(headers, server))
+        await Authenticator(None).identify(request(headers, server))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])

@@ -8,10 +8,10 @@ import time
 import pytest
 from limits import parse
 
-from app.providers.circuit import Bulletin
-from app.providers.sealing import Sealing
-from app.providers.shared import Shared, SharedState
-from app.providers.shared_memory import MemoryState
+from app.providers.http.circuit_breaker import Bulletin
+from app.providers.shared.interface import Shared, SharedState
+from app.providers.shared.memory import MemoryState
+from app.providers.shared.value_cipher import ValueCipher
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -208,7 +208,7 @@ def test_deployments_and_accounts_have_names_of_their_own() -> None:
 
 
 def test_parts_of_a_digest_do_not_run_together() -> None:
-    sealing = Sealing(SECRET)
+    sealing = ValueCipher(SECRET)
     assert (
         len({sealing.digest("ab", "c"), sealing.digest("a", "bc"), sealing.digest("abc"), sealing.digest(b"abc\0")})
         == 4

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.errors import SourceError, SourceTimeout
-from app.providers.base import CommonSettings, Spent
-from app.providers.concurrency import together
-from app.providers.http import Answer, ProviderHttp
-from app.providers.shared import Shared, SharedState
-from app.providers.shared_memory import MemoryState
-from app.providers.shared_redis import RedisState
-from app.sandbox.instruments import utc_now
+from app.providers.base import CallBudget, CommonSettings
+from app.providers.http.client import Answer, ProviderHttp
+from app.providers.http.gather import gather_all
+from app.providers.shared.interface import Shared, SharedState
+from app.providers.shared.memory import MemoryState
+from app.providers.shared.redis import RedisState
+from sandbox.instruments import utc_now
 from tests.unit.shared_watch import SharedWatch
 from tests.valkey import Valkey
 from tests.waiting import until
@@ -56,12 +56,12 @@ class Provider:
         body = str(self.asked).encode().ljust(self.size)
         return httpx.Response(self.status, headers=headers, stream=httpx.ByteStream(body))
 
-    async def get(self, replica: int = 0, spent: Spent | None = None, path: str = "log", **more: Any) -> Answer:
+    async def get(self, replica: int = 0, spent: CallBudget | None = None, path: str = "log", **more: Any) -> Answer:
         return await self.replicas[replica].call("POST", path, spent or reader(), **more)
 
 
-def reader(seconds: float = 30, kept_will_do: bool = True) -> Spent:
-    return Spent(deadline=time.monotonic() + seconds, kept_will_do=kept_will_do)
+def reader(seconds: float = 30, kept_will_do: bool = True) -> CallBudget:
+    return CallBudget(deadline=time.monotonic() + seconds, kept_will_do=kept_will_do)
 
 
 async def begun(provider: Provider, count: int) -> None:
@@ -287,7 +287,7 @@ async def read(provider: Provider, replica: int, delay: int, rounds: list[list[i
         await asyncio.sleep(0)
     spent, latest = reader().part(), 0
     for calls in rounds:
-        answers = await together(provider.get(replica, spent, params={"page": str(page)}) for page in calls)
+        answers = await gather_all(provider.get(replica, spent, params={"page": str(page)}) for page in calls)
         numbers = [int(answer.body) for answer in answers]
         assert min(numbers) > latest, "an answer that is older than one that was read before"
         latest = max(numbers)
@@ -306,7 +306,7 @@ def test_whatever_is_kept_no_reader_goes_back_in_time(
                 await asyncio.sleep(0)
 
         provider.before = wait_a_little
-        await together(read(provider, replica % replicas, delay, rounds) for replica, delay, rounds in readers)
+        await gather_all(read(provider, replica % replicas, delay, rounds) for replica, delay, rounds in readers)
 
     asyncio.run(all_of_them())
 

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from app.domain.errors import ConfigurationError
-from app.providers.circuit import Bulletin
-from app.providers.shared import SharedStateDown
-from app.providers.shared_redis import RedisState
+from app.providers.http.circuit_breaker import Bulletin
+from app.providers.shared.interface import SharedStateDown
+from app.providers.shared.redis import RedisState
 from tests.api.conftest import log as captured_log
 from tests.unit.shared_watch import SharedWatch
 from tests.valkey import IMPATIENT, Valkey, serving_valkey

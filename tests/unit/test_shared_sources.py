@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.errors import SourceUnavailable
-from app.providers.answers import Answer
-from app.providers.base import CommonSettings, Spent
-from app.providers.http import ProviderHttp
-from app.providers.resilience import Resilience
-from app.providers.shared import Shared, SharedState, SharedStateDown
-from app.providers.shared_memory import MemoryState
-from app.providers.shared_redis import RedisState
+from app.providers.base import CallBudget, CommonSettings
+from app.providers.http.client import ProviderHttp
+from app.providers.http.resilience import Resilience
+from app.providers.http.responses import Answer
+from app.providers.shared.interface import Shared, SharedState, SharedStateDown
+from app.providers.shared.memory import MemoryState
+from app.providers.shared.redis import RedisState
 from tests.unit.shared_watch import SharedWatch
 from tests.valkey import Valkey
 from tests.waiting import until
@@ -68,8 +68,8 @@ class Replicated:
             await self.release.wait()
         return httpx.Response(self.status, headers=self.headers, stream=httpx.ByteStream(b"[]"))
 
-    async def call(self, replica: int, spent: Spent | None = None) -> Answer:
-        return await self.replicas[replica].call("GET", "things", spent or Spent(deadline=time.monotonic() + 30))
+    async def call(self, replica: int, spent: CallBudget | None = None) -> Answer:
+        return await self.replicas[replica].call("GET", "things", spent or CallBudget(deadline=time.monotonic() + 30))
 
     def states(self) -> list[str]:
         return [replica.health().circuit for replica in self.replicas]
@@ -177,7 +177,7 @@ async def test_a_probe_whose_caller_goes_away_leaves_the_next_one_in(half_open: 
 
 async def test_other_calls_of_the_request_that_probes_wait_for_its_outcome(half_open: Replicated) -> None:
     half_open.status = 200
-    spent = Spent(deadline=time.monotonic() + 30)
+    spent = CallBudget(deadline=time.monotonic() + 30)
     answers = await asyncio.gather(*(half_open.call(1, spent) for _ in range(8)))
     assert [answer.status for answer in answers] == [200] * 8
 
@@ -264,7 +264,7 @@ async def _history(steps: list[tuple[str, int, bool]], seed: int) -> None:
         replica: Resilience, end: asyncio.Future[bool | None], began: asyncio.Event, left: float = 30.0
     ) -> None:
         try:
-            async with replica.attempt(Spent(deadline=time.monotonic() + left)) as attempt:
+            async with replica.attempt(CallBudget(deadline=time.monotonic() + left)) as attempt:
                 began.set()
                 attempt.ok = await end
         except SourceUnavailable:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from app.feed.shares import Shares
+from app.feed.stream_ratios import StreamRatios
 
 A, B, C = ("one", "envelope"), ("one", "team"), ("two", "envelope")
 
 
 def test_nothing_is_known_of_streams_that_were_not_read_together() -> None:
-    shares = Shares()
+    shares = StreamRatios()
     shares.learn({A: 3, B: 1})
     assert shares.of(frozenset({A, B})) == {A: 750, B: 250}
     assert shares.of(frozenset({A, B, C})) == shares.of(frozenset({A})) == {}
 
 
 def test_what_is_known_is_bounded() -> None:
-    shares = Shares()
+    shares = StreamRatios()
     many = {("one", f"envelope/{number}"): 1 for number in range(50)}
     shares.learn(many)
     assert shares.of(frozenset(many)) == {}
@@ -25,7 +25,7 @@ def test_what_is_known_is_bounded() -> None:
 
 
 def test_an_empty_page_teaches_nothing() -> None:
-    shares = Shares()
+    shares = StreamRatios()
     shares.learn({A: 0, B: 0})
     assert shares.of(frozenset({A, B})) == {}
     shares.learn({A: 1, B: 1})
@@ -34,7 +34,7 @@ def test_an_empty_page_teaches_nothing() -> None:
 
 
 def test_a_small_page_weighs_little_and_older_ones_fade() -> None:
-    shares = Shares()
+    shares = StreamRatios()
     shares.learn({A: 900, B: 100})
     shares.learn({A: 0, B: 1})
     assert shares.of(frozenset({A, B})) == {A: 899, B: 100}

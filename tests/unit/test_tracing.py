@@ -59,7 +59,7 @@ def test_nothing_that_traces_is_imported_where_nobody_asks_for_it() -> None:
     # Other parts of the SDK may be: redis has a use for its metrics.
     program = (
         "import sys, app.assembly, app.cli.serving\n"
-        "TRACES = ('app.spans', 'app.sending', 'opentelemetry.sdk.trace', 'opentelemetry.exporter')\n"
+        "TRACES = ('app.spans', 'app.trace_export', 'opentelemetry.sdk.trace', 'opentelemetry.exporter')\n"
         "assert app.assembly.make_spans({}) is None and app.assembly.tracing_warnings({}) == []\n"
         "print([name for name in sys.modules if name.startswith(TRACES)])"
     )

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import uvloop
 
-from app.providers.base import CommonSettings, Spent
-from app.providers.http import ProviderHttp
-from app.providers.transport import EXCEPTIONS, AiohttpTransport
+from app.providers.base import CallBudget, CommonSettings
+from app.providers.http.client import ProviderHttp
+from app.providers.http.transport import EXCEPTIONS, AiohttpTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -129,8 +129,8 @@ async def test_a_kept_connection_that_is_closed_is_no_failure(transport: Aiohttp
 
     async with server(answers) as (url, heads):
         for _ in range(3):
-            together = [get(transport, f"{url}/kept") for _ in range(4)]
-            assert [response.status_code for response in await asyncio.gather(*together)] == [200] * 4
+            gather_all = [get(transport, f"{url}/kept") for _ in range(4)]
+            assert [response.status_code for response in await asyncio.gather(*gather_all)] == [200] * 4
         assert len(heads) == 4 + 8 + 8
         heads.clear()
         with pytest.raises(httpx.RemoteProtocolError):
@@ -192,7 +192,7 @@ def test_a_kept_connection_is_not_ended_by_the_call_before() -> None:
         async with server(answering(raw)) as (url, _):
             http = ProviderHttp(url, CommonSettings(read_timeout=0.6), name="main")
             for _ in range(4):
-                spent = Spent()
+                spent = CallBudget()
                 assert len((await http.call("GET", "log", spent)).body) == 3_000_000
                 assert spent.calls == 1
                 await asyncio.sleep(0.7)

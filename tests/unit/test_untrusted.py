@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import SourceFailed
+from app.providers.http.lenient_json import MAX_DEPTH, read_json
 from app.providers.subnoto.wire import decode_page
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import decode_activity
-from app.providers.untrusted import MAX_DEPTH, read_json
 
 DEEP = "[" * 900 + "]" * 900
 UNUSABLE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.domain.times import SECOND
-from app.engine.windows import Window, WindowSizer, next_window
+from app.paging.windows import Window, WindowSizer, next_window
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from app.domain.event import Event
 
 
 class Format(msgspec.Struct, frozen=True):
-    """One format. `line` gives the bytes of one event, its end of line included, `together` those of several where that
-    is quicker than one by one; `header` goes before the first.
+    """One format. `line` gives the bytes of one event, its end of line included, `gather_all` those of several where
+    that is quicker than one by one; `header` goes before the first.
 
     `tells_its_end`: the last line is our own and says whether all of it came. A format of somebody else has no place
     for that, so an answer that ends early is cut off instead."""
@@ -27,11 +27,11 @@ class Format(msgspec.Struct, frozen=True):
     line: Callable[[Event], bytes]
     header: bytes = b""
     tells_its_end: bool = False
-    together: Callable[[Sequence[Event]], bytes] | None = None
+    gather_all: Callable[[Sequence[Event]], bytes] | None = None
 
     def lines(self, events: Sequence[Event]) -> bytes:
         """Of several events."""
-        return b"".join(map(self.line, events)) if self.together is None else self.together(events)
+        return b"".join(map(self.line, events)) if self.gather_all is None else self.gather_all(events)
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -65,7 +65,7 @@ _NDJSON = "application/x-ndjson"
 FORMATS: Mapping[str, Format] = {
     found.name: found
     for found in (
-        Format("ndjson", _NDJSON, "ndjson", _ndjson, tells_its_end=True, together=_ndjson_lines),
+        Format("ndjson", _NDJSON, "ndjson", _ndjson, tells_its_end=True, gather_all=_ndjson_lines),
         Format("csv", "text/csv; charset=utf-8", "csv", csv.to_row, csv.HEADER),
         Format("ocsf", _NDJSON, "ocsf.ndjson", _ocsf),
         Format("cloudevents", _NDJSON, "cloudevents.ndjson", _cloudevents),

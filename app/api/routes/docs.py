@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
-from app.api.keys import SANDBOX_KEY
+from app.api.api_keys import SANDBOX_KEY
 from app.api.openapi import TITLE
 from app.api.routing import READ, new_router
 

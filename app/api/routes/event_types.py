@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from starlette.responses import Response
 
+from app.api.auth import requires
 from app.api.openapi import answer_headers, problems
 from app.api.queries import no_parameters
 from app.api.rendering import encode
 from app.api.routing import new_router
 from app.api.schemas import EventTypes
-from app.api.security import requires
 from app.domain.caller import Caller
 from app.providers.base import Provider
 

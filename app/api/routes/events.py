@@ -10,21 +10,21 @@ from urllib.parse import urlencode
 from fastapi import Depends, Path, Request
 from starlette.responses import Response
 
-from app.api.context import request_log
-from app.api.kept_pages import KeptPages, ShownPage
+from app.api.auth import require_raw, requires
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, problems
+from app.api.page_cache import KeptPages, ShownPage
 from app.api.parameters import EXACT, INCLUDE_RAW, NOT_COUNTED, count_parameters, event_parameters
 from app.api.queries import LONGEST_HEADER, pairs_of, wants_fresh
 from app.api.rendering import encode, render_event, render_page, totals_body
+from app.api.request_log import request_log
 from app.api.routing import new_router
 from app.api.schemas import Event, EventPage, Totals
-from app.api.security import require_raw, requires
 from app.domain.caller import Caller
 from app.domain.errors import ParameterError
 from app.feed import Feed, Page, parse_parameters
 from app.feed.model import Totals as TotalsOf
-from app.providers.base import Spent
+from app.providers.base import CallBudget
 
 router = new_router(tags=["events"])
 
@@ -157,7 +157,7 @@ async def get_event(
     if raw:
         require_raw(caller)
     feed: Feed = request.app.state.feed
-    log, spent = request_log(request), dict[str, Spent]()
+    log, spent = request_log(request), dict[str, CallBudget]()
     try:
         record = await feed.event(event_id, caller, spent)
     finally:

@@ -8,20 +8,20 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from starlette.responses import Response
 
+from app.api.auth import require_raw, require_still, requires
+from app.api.closing_stream import ClosingStream
 from app.api.compression import accepts_gzip
-from app.api.context import request_log
-from app.api.exporting import DEADLINE, STOPPING, Export
+from app.api.export_stream import DEADLINE, STOPPING, Export
 from app.api.exports import FORMATS, Format
 from app.api.openapi import answer_headers, problems
 from app.api.parameters import AFTER, FORMAT, NOT_EXPORTED, export_parameters
 from app.api.queries import LONGEST_HEADER, pairs_of
+from app.api.request_log import request_log
 from app.api.routing import new_router
-from app.api.security import require_raw, require_still, requires
-from app.api.streamed import Streamed
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
 from app.domain.times import to_datetime
-from app.feed import Asked, Feed, Start, parse_parameters
+from app.feed import Asked, Feed, WalkStart, parse_parameters
 
 router = new_router(tags=["events"])
 
@@ -103,7 +103,9 @@ async def export_events(request: Request, caller: Annotated[Caller, Depends(requ
         headers["Export-Cursor"] = start.cursor
     if gzip:
         headers["Content-Encoding"] = "gzip"
-    return Streamed(export.body(page, gzip=gzip, header=after is None), media_type=form.media_type, headers=headers)
+    return ClosingStream(
+        export.body(page, gzip=gzip, header=after is None), media_type=form.media_type, headers=headers
+    )
 
 
 def _read(pairs: list[tuple[str, str]]) -> tuple[Asked, Format, str | None]:
@@ -140,7 +142,7 @@ async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:
         raise ParameterError("invalid_parameter", [("after", message)]) from None
 
 
-def _export(request: Request, caller: Caller, start: Start, form: Format) -> Export:
+def _export(request: Request, caller: Caller, start: WalkStart, form: Format) -> Export:
     state = request.app.state
     deadline = time.monotonic() + state.export_deadline
 
@@ -165,7 +167,7 @@ def _export(request: Request, caller: Caller, start: Start, form: Format) -> Exp
     )
 
 
-def _file_name(start: Start, form: Format) -> str:
+def _file_name(start: WalkStart, form: Format) -> str:
     ends = (end for end in (start.window.since, start.window.until) if end is not None)
     window = "_".join(f"{to_datetime(end):%Y%m%dT%H%M%SZ}" for end in ends)
     return f"audit-events_{window}.{form.extension}"

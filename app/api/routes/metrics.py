@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
+from app.api.auth import requires
 from app.api.metrics import MEDIA_TYPE, Metrics
 from app.api.openapi import answer_headers, problems
 from app.api.queries import no_parameters
 from app.api.routing import new_router
-from app.api.security import requires
 from app.domain.caller import Caller
 
 router = new_router(tags=["monitoring"])

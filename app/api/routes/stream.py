@@ -10,21 +10,21 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from app.api.context import RequestLog, request_log
-from app.api.hub import Hub, Item, Listener, Message, Render, Topic
-from app.api.masking import visible_events
+from app.api.auth import require_raw, require_still, requires
+from app.api.broadcaster import EventBroadcaster, Item, Listener, Message, Render, Topic
+from app.api.closing_stream import ClosingStream
 from app.api.openapi import answer_headers, problems
 from app.api.parameters import NOT_STREAMED, stream_parameters
 from app.api.problems import PROBLEMS, problem_body, problem_response
 from app.api.queries import pairs_of
 from app.api.rendering import encode
+from app.api.request_log import RequestLog, request_log
 from app.api.routing import new_router
-from app.api.security import require_raw, require_still, requires
-from app.api.streamed import Streamed
 from app.domain.caller import Caller
 from app.domain.errors import CallerError, CursorMismatch, GatewayError, InvalidCursor, ParameterError, SourcesFailed
-from app.engine.pseudonyms import Pseudonyms
-from app.feed import Asked, Feed, Page, Start, parse_parameters
+from app.feed import Asked, Feed, Page, WalkStart, parse_parameters
+from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.redaction import visible_events
 
 router = new_router(tags=["events"])
 
@@ -76,7 +76,7 @@ async def stream_events(request: Request, caller: Annotated[Caller, Depends(requ
     A connection that breaks goes on where it was: send the last `id` that came as `Last-Event-ID` (browsers do) or as
     `cursor`. The key goes in a header, as everywhere; it is never taken from the URL, which ends up in logs."""
     feed: Feed = request.app.state.feed
-    hub: Hub = request.app.state.hub
+    hub: EventBroadcaster = request.app.state.hub
     asked, live = _read(request, feed.now())
     start = _start(request, feed, asked, caller)
     raw = "raw" in start.include
@@ -89,7 +89,7 @@ async def stream_events(request: Request, caller: Annotated[Caller, Depends(requ
     body = _body(request, hub, topic, start, live)
     # The second is for reverse proxies that would rather wait until they have a lot.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Streamed(body, media_type="text/event-stream", headers=headers)
+    return ClosingStream(body, media_type="text/event-stream", headers=headers)
 
 
 def _read(request: Request, now: int) -> tuple[Asked, bool]:
@@ -113,7 +113,7 @@ def _read(request: Request, now: int) -> tuple[Asked, bool]:
     return Asked(given=given, include=asked.include, cursor=asked.cursor), live
 
 
-def _start(request: Request, feed: Feed, asked: Asked, caller: Caller) -> Start:
+def _start(request: Request, feed: Feed, asked: Asked, caller: Caller) -> WalkStart:
     """Where it begins. A cursor's faults are told of whatever it came in as, and not of `order` and `follow`, which are
     ours to set here. Raises CallerError."""
     came_in = "Last-Event-ID" if request.headers.get("last-event-id") else "cursor"
@@ -128,7 +128,9 @@ def _start(request: Request, feed: Feed, asked: Asked, caller: Caller) -> Start:
         raise
 
 
-async def _body(request: Request, hub: Hub, topic: Topic, start: Start, live: bool) -> AsyncGenerator[bytes]:
+async def _body(
+    request: Request, hub: EventBroadcaster, topic: Topic, start: WalkStart, live: bool
+) -> AsyncGenerator[bytes]:
     state, log = request.app.state, request_log(request)
     clock = asyncio.get_running_loop().time
     # The first id: who loses the connection before any event came goes on from here, and not from a later now.

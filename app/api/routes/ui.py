@@ -1,6 +1,6 @@
 """`GET /ui`: a look at the trail in the browser, and `GET /`, which leads whoever comes by hand to the documentation.
 
-The page is the files of `app/api/ui`, as they are: no build step, nothing from elsewhere. It asks the same API with the
+The page is the files of `app/ui`, as they are: no build step, nothing from elsewhere. It asks the same API with the
 same key as everybody else; these routes show nobody's data and need no key.
 """
 
@@ -14,13 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.api.keys import SANDBOX_KEY
+from app.api.api_keys import SANDBOX_KEY
+from app.api.auth import Authenticator
 from app.api.routing import READ, new_router
-from app.api.security import Guard
 
 router = new_router(include_in_schema=False)
 
-_FILES = StaticFiles(directory=str(resources.files("app.api") / "ui"))
+_FILES = StaticFiles(directory=str(resources.files("app") / "ui"))
 
 #: Trusted types make the browser itself refuse to turn any text into HTML, whatever a script may try.
 _HEADERS = {
@@ -50,7 +50,7 @@ async def trail_page(request: Request) -> Response:
 async def trail_setup(request: Request) -> Response:
     """What the page must know before its first call. Only the sandbox's key is ever filled in: everybody knows it, and
     it opens invented data."""
-    guard: Guard = request.app.state.guard
+    guard: Authenticator = request.app.state.guard
     setup = {
         "keyNeeded": guard.keyring is not None,
         "knownKey": SANDBOX_KEY if request.app.state.sandbox else "",

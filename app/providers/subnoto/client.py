@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from app.domain.errors import SourceFailed, SourceForbidden
-from app.providers.base import Spent
-from app.providers.concurrency import together
-from app.providers.http import ProviderHttp, error_for
+from app.providers.base import CallBudget
+from app.providers.http.client import ProviderHttp, error_for
+from app.providers.http.gather import gather_all
 from app.providers.subnoto.wire import LogPage, decode_error, decode_page
 
 #: Vendor's reference page: "defaults to 50, maximum is 50".
@@ -73,10 +73,10 @@ class SubnotoClient:
     def __init__(self, http: ProviderHttp) -> None:
         self._http = http
 
-    async def list_logs(self, query: LogQuery, pages: Sequence[int], limit: int, spent: Spent) -> Round:
+    async def list_logs(self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget) -> Round:
         """The pages (from 1) of `limit` rows each. Raises SourceError, EventTypesRefused; PageRefused where the first
         page may be had."""
-        answers = await together(self._page(query, page, limit, spent) for page in pages)
+        answers = await gather_all(self._page(query, page, limit, spent) for page in pages)
         found = Round()
         for page, (answer, date) in zip(pages, answers, strict=True):
             found.pages.append((page, answer))
@@ -84,7 +84,7 @@ class SubnotoClient:
                 found.as_of = date if found.as_of is None else min(found.as_of, date)
         return found
 
-    async def _page(self, query: LogQuery, page: int, limit: int, spent: Spent) -> tuple[LogPage, int | None]:
+    async def _page(self, query: LogQuery, page: int, limit: int, spent: CallBudget) -> tuple[LogPage, int | None]:
         answer = await self._http.call("POST", "public/logs/list", spent, json=query.body(page, limit))
         if answer.ok:
             decoded = decode_page(answer.body)

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import UNSET
 
 from app.domain.event import Actor, Envelope, Recipient
-from app.engine.memo import remembered
+from app.domain.memoize import memoize
 from app.providers.base import TypeMapping
 from app.providers.subnoto.wire import Author, Sent
 
@@ -150,7 +150,7 @@ def recipient_of(data: dict[str, Any]) -> Recipient | None:
 _NOBODY = Recipient()
 
 
-@remembered
+@memoize
 def _plain(key: str) -> str:
     return key.casefold().replace("_", "")
 

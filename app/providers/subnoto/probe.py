@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.domain.errors import SourceError, SourceForbidden
-from app.providers.base import Finding, Spent
+from app.providers.base import CallBudget, ProbeResult
 from app.providers.subnoto.client import PAGE_SIZE, LogQuery, SubnotoClient
-from app.providers.subnoto.facts import Facts
+from app.providers.subnoto.observations import Facts
 from app.providers.subnoto.settings import BASE_URLS, SubnotoSettings
 
 _PAGES = 20  #: of the newest records, to see how far times run back
 
 
-async def probe(client: SubnotoClient, settings: SubnotoSettings, facts: Facts, spent: Spent) -> list[Finding]:
+async def probe(client: SubnotoClient, settings: SubnotoSettings, facts: Facts, spent: CallBudget) -> list[ProbeResult]:
     """One call a category, and up to twenty more."""
-    findings: list[Finding] = []
+    findings: list[ProbeResult] = []
     for category in settings.categories:
         query = LogQuery(category)
         try:
@@ -27,7 +27,7 @@ async def probe(client: SubnotoClient, settings: SubnotoSettings, facts: Facts, 
         except SourceForbidden as error:
             right = "Read Team" if category == "team" else "Read Envelope"
             findings.append(
-                Finding(
+                ProbeResult(
                     category,
                     "warning",
                     f"not readable: {error.detail}",
@@ -38,37 +38,37 @@ async def probe(client: SubnotoClient, settings: SubnotoSettings, facts: Facts, 
         except SourceError as error:
             return [
                 *findings,
-                Finding.of_failure(error, "SUBNOTO_ACCESS_KEY, SUBNOTO_SECRET_KEY", "SUBNOTO_BASE_URL"),
+                ProbeResult.of_failure(error, "SUBNOTO_ACCESS_KEY, SUBNOTO_SECRET_KEY", "SUBNOTO_BASE_URL"),
             ]
         facts.learn(category, [page for _, page in newest.pages])
-        findings.append(Finding(category, "ok", f"readable; {total} records"))
+        findings.append(ProbeResult(category, "ok", f"readable; {total} records"))
     return [*findings, *_learnt(facts, settings)]
 
 
-def _learnt(facts: Facts, settings: SubnotoSettings) -> list[Finding]:
+def _learnt(facts: Facts, settings: SubnotoSettings) -> list[ProbeResult]:
     known = {fact["name"]: fact["value"] for fact in facts.describe()}
     shapes = [f"{name} {known[key]}" for name, key in _SHAPES if key in known]
-    findings = [Finding("shape", "ok" if shapes else "unknown", ", ".join(shapes) or "no record seen")]
+    findings = [ProbeResult("shape", "ok" if shapes else "unknown", ", ".join(shapes) or "no record seen")]
     step = known.get("largest_step_back_seconds", 0.0)
     found = f"times run back against insertion by up to {step:g} s in the newest records"
     if step * 2 > settings.skew:
-        findings.append(Finding("skew", "warning", found, f"SUBNOTO_SKEW={max(120, round(step * 4))}"))
+        findings.append(ProbeResult("skew", "warning", found, f"SUBNOTO_SKEW={max(120, round(step * 4))}"))
     else:
-        findings.append(Finding("skew", "ok", f"{found}; allowed for: {settings.skew:g} s"))
+        findings.append(ProbeResult("skew", "ok", f"{found}; allowed for: {settings.skew:g} s"))
     return findings
 
 
-def tunnel_finding(tunnel: Mapping[str, Any]) -> Finding:
+def tunnel_finding(tunnel: Mapping[str, Any]) -> ProbeResult:
     """How the calls of the probe went out, by the tunnel's own description."""
     if not tunnel["encrypted"]:
         found = "requests are signed, not encrypted: the vendor's SDK leaves that out towards this machine"
-        return Finding("tunnel", "warning", found, f"SUBNOTO_BASE_URL={BASE_URLS['tunnel']}")
+        return ProbeResult("tunnel", "warning", found, f"SUBNOTO_BASE_URL={BASE_URLS['tunnel']}")
     if tunnel["session"] == "none":
-        return Finding("tunnel", "failed", "no session with the enclave could be begun", "SUBNOTO_BASE_URL")
+        return ProbeResult("tunnel", "failed", "no session with the enclave could be begun", "SUBNOTO_BASE_URL")
     attestation = tunnel["attestation"]
     if attestation is None:
-        return Finding("tunnel", "unknown", "encrypted; the vendor's SDK says nothing of the enclave's attestation")
-    return Finding("tunnel", "ok", f"encrypted; the enclave's attestation: {attestation}")
+        return ProbeResult("tunnel", "unknown", "encrypted; the vendor's SDK says nothing of the enclave's attestation")
+    return ProbeResult("tunnel", "ok", f"encrypted; the enclave's attestation: {attestation}")
 
 
 _SHAPES = (("total", "total_shape"), ("author", "author_shape"), ("timestamp in", "timestamp_shape"))

@@ -1,19 +1,19 @@
-"""Reads one part of Subnoto's log in the gateway's order, by positions: see `app.engine.positions`."""
+"""Reads one part of Subnoto's log in the gateway's order, by positions: see `app.paging.position_reader`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from app.domain.errors import SourceFailed
-from app.domain.order import Position, first_time, is_beyond
-from app.engine.filters import matches_type
-from app.engine.positions import LogMoved, PositionWalk
-from app.providers.base import Batch, Hint, Span, Spent
+from app.domain.filters import matches_type
+from app.domain.position import Position, first_time, is_beyond
+from app.paging.position_reader import LogMoved, PositionReader
+from app.providers.base import Batch, CallBudget, Hint, ReadRequest
 from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageRefused, SubnotoClient
-from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.mapping import type_of
-from app.providers.subnoto.places import Places
+from app.providers.subnoto.observations import Facts
 from app.providers.subnoto.record import number_ties
+from app.providers.subnoto.time_index import Places
 from app.providers.subnoto.wire import LogRow
 
 _RESTARTS = 4
@@ -26,8 +26,8 @@ class SubnotoReader:
         self,
         client: SubnotoClient,
         query: LogQuery,
-        span: Span,
-        spent: Spent,
+        span: ReadRequest,
+        spent: CallBudget,
         *,
         source: str,
         skew: int,
@@ -49,8 +49,8 @@ class SubnotoReader:
 
     def _new_walk(
         self, start: int, hint: list[int] | None = None, marks: Sequence[tuple[int, int]] = ()
-    ) -> PositionWalk[LogRow]:
-        return PositionWalk(
+    ) -> PositionReader[LogRow]:
+        return PositionReader(
             ascending=self._ascending,
             start=start,
             stop=self._span.until if self._ascending else self._span.since,
@@ -83,7 +83,7 @@ class SubnotoReader:
         position = self._span.position
         return Batch(
             [record for record in records if is_beyond(record.key, position, self._ascending)],
-            through=taken.through,
+            complete_until=taken.complete_until,
             ended=taken.ended,
             as_of=self._as_of,
             bad_records=bad,
@@ -123,8 +123,8 @@ class SubnotoReader:
         self._restarts += 1
         if self._restarts > _RESTARTS:
             raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
-        through = self._walk.through
-        self._walk = self._new_walk(through if self._ascending else through - 1)
+        complete_until = self._walk.complete_until
+        self._walk = self._new_walk(complete_until if self._ascending else complete_until - 1)
 
     async def rank(self) -> int:
         """How many records of the stream are older than `span.since`, unreadable ones too: O(log n) calls. Ascending

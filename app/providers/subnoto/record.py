@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from app.domain.event import Event
-from app.domain.order import Key
+from app.domain.memoize import memoize
+from app.domain.position import Key
 from app.domain.times import format_micros
-from app.engine.eventid import IdsBehind
-from app.engine.links import Links, has_links, links_in, without_links
-from app.engine.masking import is_private_name
-from app.engine.memo import remembered
+from app.paging.event_id import IdPrefix
+from app.privacy.links import Links, has_links, links_in, without_links
+from app.privacy.masking import is_private_name
 from app.providers.subnoto import mapping
 from app.providers.subnoto.wire import Author, LogRow, Sent
 
@@ -99,7 +99,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
                 yield name, text
         yield from _strings("eventData", data)
 
-    def identities(self) -> Iterable[str]:
+    def person_values(self) -> Iterable[str]:
         recipient, author = mapping.recipient_of(self._data()), self.row.sent.author
         people = [recipient.name, recipient.email] if recipient else []
         if author is not None and mapping.actor_of(author).kind == "user":
@@ -115,8 +115,8 @@ _NOBODY = Author()
 
 
 @lru_cache(maxsize=1024)
-def _ids_of(source: str) -> IdsBehind:
-    return IdsBehind(source, b"")
+def _ids_of(source: str) -> IdPrefix:
+    return IdPrefix(source, b"")
 
 
 def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -149,7 +149,7 @@ def read_locator(raw: bytes) -> tuple[str, int, str | None] | None:
         return None
 
 
-@remembered
+@memoize
 def _pack(envelope: str) -> bytes:
     try:
         if str(found := uuid.UUID(envelope)) == envelope:

@@ -9,20 +9,29 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from app.domain.errors import ConfigurationError, SourceForbidden
+from app.domain.filters import matches_type
 from app.domain.query import Query
 from app.domain.times import SECOND, now_micros
-from app.engine.filters import matches_type
-from app.providers.base import CommonSettings, FilterSupport, Finding, Relation, SourceHealth, Span, Spent, Total
-from app.providers.concurrency import together
-from app.providers.http import ProviderHttp
+from app.providers.base import (
+    CallBudget,
+    CommonSettings,
+    FilterSupport,
+    ProbeResult,
+    ReadRequest,
+    Relation,
+    SourceHealth,
+    Total,
+)
+from app.providers.http.client import ProviderHttp
+from app.providers.http.gather import gather_all
 from app.providers.subnoto.client import LogQuery, SubnotoClient
-from app.providers.subnoto.facts import Facts
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, type_of
-from app.providers.subnoto.places import Places
+from app.providers.subnoto.observations import Facts
 from app.providers.subnoto.probe import probe, tunnel_finding
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.record import SubnotoRecord, read_locator
 from app.providers.subnoto.settings import SubnotoSettings
+from app.providers.subnoto.time_index import Places
 
 if TYPE_CHECKING:
     from app.providers.subnoto.tunnel import Tunnel
@@ -90,7 +99,7 @@ class SubnotoSource:
                 names.extend(envelopes if query.envelope_id else [category])
         return names
 
-    def reader(self, stream: str, span: Span, spent: Spent) -> SubnotoReader:
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> SubnotoReader:
         category, _, envelope = stream.partition("/")
         types = self._event_types(category, span.query)
         if types is not None and not all(self._facts.takes(category, event_type) for event_type in types):
@@ -98,7 +107,7 @@ class SubnotoSource:
         log = LogQuery(category, envelope or None, span.query.workspace_id, types or ())
         return self._read(log, span, spent)
 
-    def _read(self, log: LogQuery, span: Span, spent: Spent) -> SubnotoReader:
+    def _read(self, log: LogQuery, span: ReadRequest, spent: CallBudget) -> SubnotoReader:
         return SubnotoReader(
             self._client,
             log,
@@ -125,7 +134,7 @@ class SubnotoSource:
             and CATEGORY_OF.get(event_type, category) == category
         )
 
-    async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
+    async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         """Records between the positions of the window's two ends, of which few pages around the ends are read.
 
         `eq`: each of them is an event, as far as this process has read them; one that cannot be read, and that nobody
@@ -135,7 +144,7 @@ class SubnotoSource:
             return Total(0, "events", "gte")
         ascending = msgspec.structs.replace(query, order="asc")
         streams = self.streams(query)
-        parts = await together(self._count(stream, ascending, since, until, spent) for stream in streams)
+        parts = await gather_all(self._count(stream, ascending, since, until, spent) for stream in streams)
         counted = [part for part in parts if part is not None]
         relations = {part.relation for part in counted}
         if "gte" in relations:
@@ -145,14 +154,14 @@ class SubnotoSource:
         relation: Relation = "estimate" if "estimate" in relations else "eq" if len(counted) == len(streams) else "gte"
         return Total(sum(part.value for part in counted), "events", relation, min(answers, default=None))
 
-    async def _count(self, stream: str, query: Query, since: int, until: int, spent: Spent) -> Total | None:
+    async def _count(self, stream: str, query: Query, since: int, until: int, spent: CallBudget) -> Total | None:
         """One stream's part of a total; None where the key may not read it."""
-        ends = [self.reader(stream, Span(query, end, end + 1, (end,)), spent) for end in (since, until)]
+        ends = [self.reader(stream, ReadRequest(query, end, end + 1, (end,)), spent) for end in (since, until)]
         by_type = bool(query.type or query.provider_type)
         if by_type and not all(end.filters_natively for end in ends):
             return Total(0, "events", "gte")
         try:
-            first, last = await together(end.rank() for end in ends)
+            first, last = await gather_all(end.rank() for end in ends)
         except SourceForbidden:
             return None
         # Asked again: a server that turns the types down meanwhile has had the rest counted among events of all types.
@@ -163,7 +172,7 @@ class SubnotoSource:
         relation: Relation = "eq" if self._facts.is_readable(stream.partition("/")[0], since, until) else "estimate"
         return Total(last - first, "events", relation, min(answers, default=None))
 
-    async def find(self, locator: bytes, spent: Spent) -> Sequence[SubnotoRecord]:
+    async def find(self, locator: bytes, spent: CallBudget) -> Sequence[SubnotoRecord]:
         found = read_locator(locator)
         if found is None:
             return []
@@ -173,7 +182,7 @@ class SubnotoSource:
         if envelope is not None and (category != _SCOPED or not _UUID.match(envelope)):
             # The provider would refuse to look for it; the whole category has it, too.
             envelope = None
-        span = Span(Query(order="asc"), moment, moment + 1, (moment,))
+        span = ReadRequest(Query(order="asc"), moment, moment + 1, (moment,))
         reader = self._read(LogQuery(category, envelope), span, spent)
         records: list[SubnotoRecord] = []
         while True:
@@ -183,7 +192,7 @@ class SubnotoSource:
             if batch.ended:
                 return records
 
-    async def probe(self, spent: Spent) -> Sequence[Finding]:
+    async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
         findings = await probe(self._client, self._settings, self._facts, spent)
         return findings if self._tunnel is None else [*findings, tunnel_finding(self._tunnel.describe())]
 

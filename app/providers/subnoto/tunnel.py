@@ -29,8 +29,8 @@ from subnoto_api_client.transport import TunnelTransport
 from subnoto_api_client.types import SubnotoConfig, SubnotoError, is_tunnel_error
 
 from app.domain.errors import SourceFailed
-from app.providers.answers import read_body, word
 from app.providers.base import CommonSettings
+from app.providers.http.responses import read_body, word
 from app.providers.subnoto.settings import SubnotoSettings, sdk_encrypts
 
 _HANDSHAKE = "/tunnel/session"

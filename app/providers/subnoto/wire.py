@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND, parse_vendor_ticks
-from app.providers.untrusted import MAX_KEY, is_shallow, read_json
+from app.providers.http.lenient_json import MAX_KEY, is_shallow, read_json
 
 _Text = str | None
 _Scalar = str | int | float | bool | None
@@ -55,7 +55,7 @@ class _Answer(msgspec.Struct, gc=False):
 _DECODER = msgspec.json.Decoder(_Answer)
 
 
-class Delivered:
+class RawBody:
     """The records of one page as delivered; read only where somebody asks for `raw`."""
 
     def __init__(self, body: bytes) -> None:
@@ -74,7 +74,7 @@ class LogRow(msgspec.Struct, gc=False):
     sent: Sent
     time: int | None
     bad: bool
-    delivered: Delivered
+    delivered: RawBody
     index: int
 
     @property
@@ -110,7 +110,7 @@ def decode_page(body: bytes) -> LogPage:
     # `eventData` may hold anything: no deeper than others can bear.
     if not is_shallow(body):
         return _decode_leniently(body)
-    return _page(answer, Delivered(body), None)
+    return _page(answer, RawBody(body), None)
 
 
 def _decode_leniently(body: bytes) -> LogPage:
@@ -119,14 +119,14 @@ def _decode_leniently(body: bytes) -> LogPage:
     logs = answer.get("logs") if isinstance(answer, dict) else None
     if not isinstance(logs, list):
         raise SourceFailed("the provider's answer holds no list of logs")
-    delivered = Delivered(b"")
+    delivered = RawBody(b"")
     delivered.logs = [item if isinstance(item, dict) else {"record": item} for item in logs]
     usable = [isinstance(item, dict) and found.usable(item) for item in logs]
     sent = [sent_of(item) for item in delivered.logs]
     return _page(_Answer(sent, answer.get("pagination"), answer.get("totalCount")), delivered, usable)
 
 
-def _page(answer: _Answer, delivered: Delivered, usable: list[bool] | None) -> LogPage:
+def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None) -> LogPage:
     total, shape = _total(answer)
     rows: list[LogRow] = []
     time: int | None = None

@@ -14,10 +14,10 @@ from __future__ import annotations
 import msgspec
 
 from app.domain.times import SECOND
-from app.providers.base import Spent
-from app.providers.concurrency import together
+from app.providers.base import CallBudget
+from app.providers.http.gather import gather_all
 from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
-from app.providers.taktikal.facts import Facts, Selection
+from app.providers.taktikal.observations import Facts, Selection
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
@@ -26,7 +26,7 @@ _GAP = 2 * SECOND  #: between entries and ranges: those are asked for in whole s
 _NO_FILTERS = Filters()
 
 
-class Suspect(msgspec.Struct, frozen=True):
+class CalibrationSample(msgspec.Struct, frozen=True):
     """A process with entries in two disjoint ranges. Times in µs."""
 
     process: Process
@@ -35,7 +35,7 @@ class Suspect(msgspec.Struct, frozen=True):
     entries: int
 
 
-async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spent: Spent) -> None:
+async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spent: CallBudget) -> None:
     """Looks for evidence inside `within` and tells `facts` what it found. Four calls, eight at the most, unless the
     provider refuses to give so many at a time.
 
@@ -47,7 +47,7 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spe
             facts.refuse(refused.take)
 
 
-async def _look(client: TaktikalClient, within: DateRange, facts: Facts, spent: Spent) -> None:
+async def _look(client: TaktikalClient, within: DateRange, facts: Facts, spent: CallBudget) -> None:
     suspect = None
     width = within.end - within.start
     for take in map(facts.at_most, _SAMPLES):
@@ -76,7 +76,7 @@ _EVIDENCE: dict[str | None, str] = {
 
 
 async def _ask(
-    client: TaktikalClient, suspect: Suspect, spent: Spent, filters: Filters, take: int
+    client: TaktikalClient, suspect: CalibrationSample, spent: CallBudget, filters: Filters, take: int
 ) -> tuple[Selection | None, bool | None] | None:
     """What ranges select and whether logs come whole; None where dates were ignored, so that nothing is learnt."""
     key, behind = suspect.process.key, suspect.last + _GAP
@@ -85,7 +85,7 @@ async def _ask(
         DateRange.around(suspect.first, suspect.first + 1),
         DateRange.around(behind, behind + 1),
     )
-    later, earlier, control = await together(client.activity(within, filters, spent, take=take) for within in ranges)
+    later, earlier, control = await gather_all(client.activity(within, filters, spent, take=take) for within in ranges)
     if _find(control, key) is not None or control.length >= take:
         return None
     at_last, at_first = _find(later, key), _find(earlier, key)
@@ -96,15 +96,15 @@ async def _ask(
     return None, None
 
 
-def _pick(sample: ActivityPage) -> Suspect | None:
+def _pick(sample: ActivityPage) -> CalibrationSample | None:
     """The process whose entries lie furthest apart."""
-    best: Suspect | None = None
+    best: CalibrationSample | None = None
     for process in sample.processes:
         times_and_statuses = [(r.key[0], r.provider_type.casefold()) for r in records_of("", process)[0]]
         times = [time for time, _ in times_and_statuses]
         if not times:
             continue
-        found = Suspect(process, min(times), max(times), len(process.entries))
+        found = CalibrationSample(process, min(times), max(times), len(process.entries))
         # The later range must not hold the creation, whatever the order of the log.
         created = max((time for time, status in times_and_statuses if status == "created"), default=found.first)
         far_enough = found.last // SECOND * SECOND - max(found.first, created) >= _GAP

@@ -9,8 +9,8 @@ import msgspec
 
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND, to_datetime
-from app.providers.base import Spent
-from app.providers.http import Answer, ProviderHttp, error_for
+from app.providers.base import CallBudget
+from app.providers.http.client import Answer, ProviderHttp, error_for
 from app.providers.taktikal.wire import ActivityPage, decode_activity, decode_error, decode_total
 
 #: Vendor's page: `Take` "defaults to 10,000". Whether more is accepted is not documented.
@@ -115,7 +115,7 @@ class TaktikalClient:
         self,
         within: DateRange,
         filters: Filters,
-        spent: Spent,
+        spent: CallBudget,
         *,
         take: int,
         skip: int = 0,
@@ -132,7 +132,9 @@ class TaktikalClient:
         spent.records += page.length
         return page
 
-    async def total(self, within: DateRange, filters: Filters, spent: Spent, observed: Observed | None = None) -> int:
+    async def total(
+        self, within: DateRange, filters: Filters, spent: CallBudget, observed: Observed | None = None
+    ) -> int:
         """How many processes the range and the filters select. Raises SourceError."""
         answer = await self._call("signing/activity/total", within, filters, spent, {}, observed)
         return 0 if answer is None else decode_total(answer.body)
@@ -142,7 +144,7 @@ class TaktikalClient:
         path: str,
         within: DateRange,
         filters: Filters,
-        spent: Spent,
+        spent: CallBudget,
         paging: Mapping[str, str],
         observed: Observed | None,
     ) -> Answer | None:

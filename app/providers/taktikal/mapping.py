@@ -15,9 +15,9 @@ import msgspec
 from msgspec import UnsetType
 
 from app.domain.event import Actor, Delivery, Envelope, Recipient
-from app.engine.memo import remembered
+from app.domain.memoize import memoize
 from app.providers.base import TypeMapping
-from app.providers.taktikal.sent import Entry, Signee
+from app.providers.taktikal.models import Entry, Signee
 from app.providers.taktikal.wire import Process
 
 MAPPING_VERSION = "2026-11-22"
@@ -66,7 +66,7 @@ _DELIVERY_METHOD = re.compile(r"delivery method\s*:\s*(\w+)")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
-class Meaning(msgspec.Struct, frozen=True):
+class StatusMapping(msgspec.Struct, frozen=True):
     """What a status says. `invites`: the description may name the way that the message took."""
 
     type: str
@@ -75,8 +75,8 @@ class Meaning(msgspec.Struct, frozen=True):
     invites: bool
 
 
-@remembered
-def meaning_of(status: str) -> Meaning:
+@memoize
+def meaning_of(status: str) -> StatusMapping:
     """The row of the table, or `unknown`."""
     channel, colon, state = (part.strip() for part in status.partition(":"))
     type_ = _BY_CASEFOLD.get(status.casefold())
@@ -88,7 +88,7 @@ def meaning_of(status: str) -> Meaning:
     if colon and channel and state:
         purpose = _PURPOSES.get(channel.casefold())
         delivery = Delivery("email" if purpose else channel.casefold(), known or state.casefold(), purpose)
-    return Meaning(type_, outcome, delivery, delivery is None and type_ == "recipient.invited")
+    return StatusMapping(type_, outcome, delivery, delivery is None and type_ == "recipient.invited")
 
 
 def invitation_of(description: str) -> Delivery | None:
@@ -98,13 +98,13 @@ def invitation_of(description: str) -> Delivery | None:
     return _invitation(lowered[start:]) if start >= 0 else None
 
 
-@remembered
+@memoize
 def _invitation(words: str) -> Delivery | None:
     method = _DELIVERY_METHOD.search(words)
     return Delivery(method[1], "sent", "invitation") if method else None
 
 
-class Joined:
+class EventParts:
     """What the events of one process share: each person and each envelope is made once, and must not be changed."""
 
     __slots__ = ("_actors", "_envelopes", "_name", "_owner", "_process", "_recipients", "_status", "shown")

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from app.domain.errors import SourceError
 from app.domain.times import DAY
-from app.providers.base import Finding, Spent
+from app.providers.base import CallBudget, ProbeResult
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
-from app.providers.taktikal.facts import Facts
+from app.providers.taktikal.observations import Facts
 
 _DAYS = 150
 _TAKE = 1000
 _EVERYTHING = Filters()
 
 
-async def probe(client: TaktikalClient, facts: Facts, spent: Spent, now: int, max_age: int) -> list[Finding]:
+async def probe(client: TaktikalClient, facts: Facts, spent: CallBudget, now: int, max_age: int) -> list[ProbeResult]:
     """About ten calls; up to a thousand processes are loaded to see how many come in one answer."""
     within = DateRange.around(now - max(_DAYS * DAY, max_age), now)
     try:
         total = await client.total(within, _EVERYTHING, spent)
     except SourceError as error:
-        return [Finding.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
-    findings = [Finding("credentials", "ok", f"accepted; {total} signing processes in {within_days(within)} days")]
+        return [ProbeResult.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
+    findings = [ProbeResult("credentials", "ok", f"accepted; {total} signing processes in {within_days(within)} days")]
     try:
         if facts.selects is None or facts.whole is None:
             await calibrate(client, within, facts, spent)
@@ -29,7 +29,7 @@ async def probe(client: TaktikalClient, facts: Facts, spent: Spent, now: int, ma
         findings.append(_logs(facts))
         findings.append(await _take(client, within, facts, spent, total))
     except SourceError as error:
-        findings.append(Finding("activity", "failed", error.detail))
+        findings.append(ProbeResult("activity", "failed", error.detail))
     return findings
 
 
@@ -41,39 +41,41 @@ def _how(facts: Facts, name: str) -> str:
     return next((fact["how"] for fact in facts.describe() if fact["name"] == name), "")
 
 
-def _ranges(facts: Facts, max_age: int) -> Finding:
+def _ranges(facts: Facts, max_age: int) -> ProbeResult:
     how = _how(facts, "range_selects")
     if facts.selects == "activity":
-        return Finding("date range", "ok", f"selects by activity: {how}", "TAKTIKAL_RANGE_SELECTS=activity")
+        return ProbeResult("date range", "ok", f"selects by activity: {how}", "TAKTIKAL_RANGE_SELECTS=activity")
     if facts.selects == "creation":
         days = max_age // DAY
         found = f"selects by creation: {how}; a page costs the processes of {days} days"
-        return Finding("date range", "warning", found, "TAKTIKAL_MAX_ENVELOPE_AGE: the age an envelope can have")
+        return ProbeResult("date range", "warning", found, "TAKTIKAL_MAX_ENVELOPE_AGE: the age an envelope can have")
     found = f"not found out: {how}; the safe, slower way is taken"
-    return Finding("date range", "unknown", found, "TAKTIKAL_RANGE_SELECTS, if you know it")
+    return ProbeResult("date range", "unknown", found, "TAKTIKAL_RANGE_SELECTS, if you know it")
 
 
-def _logs(facts: Facts) -> Finding:
+def _logs(facts: Facts) -> ProbeResult:
     if facts.whole is None:
-        return Finding("logs", "unknown", _how(facts, "logs"))
+        return ProbeResult("logs", "unknown", _how(facts, "logs"))
     if facts.whole:
-        return Finding("logs", "ok", "come whole", "TAKTIKAL_LOGS=whole")
-    return Finding("logs", "ok", "come trimmed to the range: envelope.owner is often null", "TAKTIKAL_LOGS=trimmed")
+        return ProbeResult("logs", "ok", "come whole", "TAKTIKAL_LOGS=whole")
+    return ProbeResult("logs", "ok", "come trimmed to the range: envelope.owner is often null", "TAKTIKAL_LOGS=trimmed")
 
 
-async def _take(client: TaktikalClient, within: DateRange, facts: Facts, spent: Spent, total: int) -> Finding:
+async def _take(client: TaktikalClient, within: DateRange, facts: Facts, spent: CallBudget, total: int) -> ProbeResult:
     asked = facts.at_most(min(_TAKE, total))
     if asked <= facts.honoured and facts.cap is None:
-        return Finding("Take", "ok", f"answers of {facts.honoured} came whole")
+        return ProbeResult("Take", "ok", f"answers of {facts.honoured} came whole")
     try:
         page = await client.activity(within, _EVERYTHING, spent, take=asked)
     except TakeRefused:
         facts.refuse(asked)
-        return Finding("Take", "warning", f"{asked} at a time are refused: windows are made smaller")
+        return ProbeResult("Take", "warning", f"{asked} at a time are refused: windows are made smaller")
     facts.answered(page.length)
     if page.length < asked:
         facts.cut(page.length)
-        return Finding("Take", "warning", f"answers are cut off at {page.length}: windows are made smaller")
+        return ProbeResult("Take", "warning", f"answers are cut off at {page.length}: windows are made smaller")
     if facts.cap is not None:
-        return Finding("Take", "warning", f"more than {facts.cap} at a time cannot be had: windows are made smaller")
-    return Finding("Take", "ok", f"answers of {page.length} come whole")
+        return ProbeResult(
+            "Take", "warning", f"more than {facts.cap} at a time cannot be had: windows are made smaller"
+        )
+    return ProbeResult("Take", "ok", f"answers of {page.length} come whole")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter, gt, lt
 
-from app.domain.order import Position, first_time
+from app.domain.position import Position, first_time
 from app.domain.times import DAY, SECOND
-from app.engine.windows import Window, WindowSizer, next_window
-from app.providers.base import Batch, Hint, Record, Span
+from app.paging.windows import Window, WindowSizer, next_window
+from app.providers.base import Batch, Hint, ReadRequest, Record
 from app.providers.taktikal.client import DateRange
-from app.providers.taktikal.loading import Loader, TooMany
+from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import Process
 
@@ -22,7 +22,7 @@ _GROWTH = 8  #: of the next window to count, after an empty one
 class _Collector:
     """Turns processes into the records of a window, in reading order."""
 
-    def __init__(self, source: str, span: Span, loader: Loader) -> None:
+    def __init__(self, source: str, span: ReadRequest, loader: RangeLoader) -> None:
         self._source, self._position, self._loader = source, span.position, loader
         self._ascending = span.query.ascending
         self._is_beyond = gt if self._ascending else lt  # is_beyond, which would be called for each record
@@ -42,7 +42,7 @@ class ProcessReader:
     """All events of one process, by each key that it may go by: a call for each, and beside a key dates need no
     trust. Two processes, where the server tells the keys apart."""
 
-    def __init__(self, source: str, span: Span, loader: Loader, keys: Sequence[str]) -> None:
+    def __init__(self, source: str, span: ReadRequest, loader: RangeLoader, keys: Sequence[str]) -> None:
         self._span, self._loader, self._keys = span, loader, keys
         self._collector = _Collector(source, span, loader)
 
@@ -50,8 +50,8 @@ class ProcessReader:
         processes = await self._loader.named(self._keys)
         window = Window(self._span.since, self._span.until)
         records = self._collector.records(processes, window)
-        through = window.end if self._span.query.ascending else window.start
-        return Batch(records, through, True, self._loader.observed.as_of, self._loader.bad)
+        complete_until = window.end if self._span.query.ascending else window.start
+        return Batch(records, complete_until, True, self._loader.observed.as_of, self._loader.bad)
 
     def hint(self, position: Position) -> Hint:
         return None
@@ -64,8 +64,8 @@ class WindowReader:
     def __init__(
         self,
         source: str,
-        span: Span,
-        loader: Loader,
+        span: ReadRequest,
+        loader: RangeLoader,
         *,
         prepare: Callable[[], Awaitable[None]],
         max_age: int,

@@ -13,14 +13,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.event import Event
-from app.domain.order import Key
+from app.domain.position import Key
 from app.domain.times import format_vendor_time, parse_vendor_ticks
-from app.engine.eventid import IdsBehind
-from app.engine.masking import private_leaves
-from app.providers.taktikal.mapping import Joined, invitation_of, meaning_of, text_of
-from app.providers.taktikal.sent import Entry
+from app.paging.event_id import IdPrefix
+from app.privacy.masking import private_leaves
+from app.providers.http.lenient_json import MAX_KEY
+from app.providers.taktikal.mapping import EventParts, invitation_of, meaning_of, text_of
+from app.providers.taktikal.models import Entry
 from app.providers.taktikal.wire import Process, without_links
-from app.providers.untrusted import MAX_KEY
 
 CATEGORY = "envelope"
 _NO_ID = -1
@@ -42,9 +42,9 @@ class _Common:
 
     def __init__(self, source: str, process: Process) -> None:
         self.source, self.process = source, process
-        self.joined = Joined(process)
+        self.joined = EventParts(process)
         # A locator without its last two members.
-        self.ids = IdsBehind(source, b"\x93" + msgspec.msgpack.encode(process.key))
+        self.ids = IdPrefix(source, b"\x93" + msgspec.msgpack.encode(process.key))
 
     @cached_property
     def private_values(self) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class _Common:
                     yield name, text
 
     @cached_property
-    def identities(self) -> tuple[str, ...]:
+    def person_values(self) -> tuple[str, ...]:
         """Each once."""
         found = [text for signee in self.process.signees.values() for text in (signee.name, signee.email) if text]
         found += (entry.created_by for entry in self.process.entries if entry.created_by and "@" in entry.created_by)
@@ -185,8 +185,8 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         """What the provider's `Search` looks at (vendor's page, "Query Parameters")."""
         return self.common.texts
 
-    def identities(self) -> tuple[str, ...]:
-        return self.common.identities
+    def person_values(self) -> tuple[str, ...]:
+        return self.common.person_values
 
     def private_values(self) -> tuple[str, ...]:
         return self.common.private_values

@@ -7,27 +7,27 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from app.domain.filters import matches_type
 from app.domain.query import Query
 from app.domain.times import SECOND, now_micros
-from app.engine.filters import matches_type
 from app.providers.base import (
+    CallBudget,
     CommonSettings,
     FilterSupport,
-    Finding,
+    ProbeResult,
     Reader,
+    ReadRequest,
     SourceHealth,
-    Span,
-    Spent,
     Total,
 )
-from app.providers.concurrency import together
-from app.providers.http import ProviderHttp
+from app.providers.http.client import ProviderHttp
+from app.providers.http.gather import gather_all
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import PARAMETERS, DateRange, Filters, Observed, TaktikalClient
-from app.providers.taktikal.facts import Facts
-from app.providers.taktikal.loading import Loader
 from app.providers.taktikal.mapping import MAPPING
+from app.providers.taktikal.observations import Facts
 from app.providers.taktikal.probe import probe
+from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import ProcessReader, WindowReader
 from app.providers.taktikal.record import CATEGORY, TaktikalRecord, read_locator, records_of
 from app.providers.taktikal.settings import TaktikalSettings
@@ -97,7 +97,7 @@ class TaktikalSource:
             return ()
         return [f"{CATEGORY}/{keys[0]}" for keys in _spellings(query)] or [CATEGORY]
 
-    def reader(self, stream: str, span: Span, spent: Spent) -> Reader:
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> Reader:
         filters = self._native_filters(span.query)
         if stream != CATEGORY:
             keys = next(keys for keys in _spellings(span.query) if stream == f"{CATEGORY}/{keys[0]}")
@@ -108,8 +108,8 @@ class TaktikalSource:
 
         return WindowReader(self.name, span, self._loader(filters, spent), prepare=prepare, max_age=self._max_age)
 
-    def _loader(self, filters: Filters, spent: Spent, observed: Observed | None = None) -> Loader:
-        return Loader(self._client, filters, self._facts, spent, observed or Observed())
+    def _loader(self, filters: Filters, spent: CallBudget, observed: Observed | None = None) -> RangeLoader:
+        return RangeLoader(self._client, filters, self._facts, spent, observed or Observed())
 
     def _native_filters(self, query: Query) -> Filters:
         """All but `envelope_id`, of which a call takes one."""
@@ -119,7 +119,7 @@ class TaktikalSource:
             values["StatusFilter"] = _STATUS[values["StatusFilter"]]
         return Filters(values)
 
-    async def _find_out(self, within: DateRange, spent: Spent) -> None:
+    async def _find_out(self, within: DateRange, spent: CallBudget) -> None:
         """What date ranges select, unless it is known or was looked for lately; one request at a time."""
         width = within.end - within.start
         if not self._facts.wants_looking(width):
@@ -128,7 +128,7 @@ class TaktikalSource:
             if self._facts.wants_looking(width):
                 await calibrate(self._client, within, self._facts, spent)
 
-    async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
+    async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         """Envelopes, by the provider's own count.
 
         `eq`: those with events in the window, for which it is asked twice, with keys once for each. `gte`: those with
@@ -143,7 +143,7 @@ class TaktikalSource:
         if query.envelope_id:
             # Whether dates mean anything beside a key, the vendor does not say: no matter, where the window holds all.
             certain = self._facts.selects == "activity" and since <= 0 and until >= self._clock() - _LATELY
-            counts = await together(loader.count_of(keys, outside) for keys in _spellings(query))
+            counts = await gather_all(loader.count_of(keys, outside) for keys in _spellings(query))
             return Total(sum(counts), "envelopes", "eq" if certain else "estimate", loader.observed.as_of)
         await self._find_out(DateRange.around(since - self._max_age, until), spent)
         if self._facts.selects != "activity":
@@ -155,14 +155,14 @@ class TaktikalSource:
         least = await loader.count(inside) if most and inside else 0
         return Total(least, "envelopes", "eq" if least == most else "gte", loader.observed.as_of)
 
-    async def find(self, locator: bytes, spent: Spent) -> Sequence[TaktikalRecord]:
+    async def find(self, locator: bytes, spent: CallBudget) -> Sequence[TaktikalRecord]:
         found = read_locator(locator)
         if found is None:
             return []
         processes = await self._loader(Filters(), spent).named([found.process])
         return [record for process in processes for record in records_of(self.name, process)[0]]
 
-    async def probe(self, spent: Spent) -> Sequence[Finding]:
+    async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
         return await probe(self._client, self._facts, spent, self._clock(), self._max_age)
 
     def describe(self) -> dict[str, Any]:

@@ -4,8 +4,8 @@ The server is ServiceStack: members that are null are left out, names may come i
 `{"responseStatus": {...}}`. The older generation's entry has no `id`, its wrapper no `status` and no `fileName`.
 
 An answer that is spelled as the documents spell it is decoded straight into the structs of
-`app.providers.taktikal.sent`. Any other (a member that the documents do not name, another letter case, another shape)
-is read as plain JSON, item by item, and put into the same structs: see `app.providers.taktikal.leniency`.
+`app.providers.taktikal.models`. Any other (a member that the documents do not name, another letter case, another shape)
+is read as plain JSON, item by item, and put into the same structs: see `app.providers.taktikal.lenient`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import msgspec
 from msgspec import UNSET
 
 from app.domain.errors import SourceFailed
-from app.engine.links import Links, is_secret_link, links_in
-from app.engine.memo import remembered
-from app.providers.taktikal.leniency import canonical, folded, objects, read_items
-from app.providers.taktikal.sent import LISTS, Body, Entry, Signee, body_of
-from app.providers.untrusted import MAX_KEY, read_json
+from app.domain.memoize import memoize
+from app.privacy.links import Links, is_secret_link, links_in
+from app.providers.http.lenient_json import MAX_KEY, read_json
+from app.providers.taktikal.lenient import canonical, folded, objects, read_items
+from app.providers.taktikal.models import LISTS, Body, Entry, Signee, body_of
 
 _DECODER = msgspec.json.Decoder(list[Body])
 
@@ -32,7 +32,7 @@ _DECODER = msgspec.json.Decoder(list[Body])
 _NO_LINKS = Links(())
 
 
-class Delivered:
+class RawBody:
     """An answer's items as plain JSON, spelled as delivered; read only where somebody asks for `raw`."""
 
     def __init__(self, body: bytes) -> None:
@@ -49,7 +49,7 @@ class Process:
 
     __slots__ = ("_delivered", "_index", "_sent_entries", "body", "entries", "key", "links", "signees")
 
-    def __init__(self, key: str, body: Body, delivered: Delivered, index: int) -> None:
+    def __init__(self, key: str, body: Body, delivered: RawBody, index: int) -> None:
         self.key, self.body = key, body
         self._delivered, self._index = delivered, index
         self._sent_entries: list[dict[str, Any]] | None = None
@@ -134,7 +134,7 @@ def decode_activity(body: bytes) -> ActivityPage:
     items: Sequence[Body | None]
     sent: list[Any] | None = None
     try:
-        items, delivered = _DECODER.decode(body), Delivered(body)
+        items, delivered = _DECODER.decode(body), RawBody(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         items, delivered, sent = _decode_leniently(body)
     page = ActivityPage([], len(items), Counter())
@@ -150,10 +150,10 @@ def decode_activity(body: bytes) -> ActivityPage:
     return page
 
 
-def _decode_leniently(body: bytes) -> tuple[list[Body | None], Delivered, list[Any]]:
+def _decode_leniently(body: bytes) -> tuple[list[Body | None], RawBody, list[Any]]:
     """The items, what is delivered of those that can be used, and all as sent."""
     found = read_json(body)
-    delivered = Delivered(b"")
+    delivered = RawBody(b"")
     delivered.items = read_items(found)
     return [None if item is None else body_of(item) for item in delivered.items], delivered, found.value
 
@@ -209,7 +209,7 @@ def without_links(value: Any, links: Links) -> Any:
     return value
 
 
-@remembered
+@memoize
 def _is_link(name: str) -> bool:
     return name.casefold() == "url" or is_secret_link(name)
 

@@ -13,7 +13,7 @@ from app.providers.acme import PROVIDER as ACME
 from app.providers.acme import AcmeReader, AcmeRecord, AcmeSource
 
 from app.domain.event import Actor, Delivery, Envelope, Event
-from app.providers.base import CommonSettings, Span, Spent, TypeMapping
+from app.providers.base import CallBudget, CommonSettings, ReadRequest, TypeMapping
 
 
 class LaterRecord(AcmeRecord):
@@ -37,7 +37,7 @@ class LaterRecord(AcmeRecord):
 
 
 class LaterReader(AcmeReader):
-    def __init__(self, source: str, span: Span, spent: Spent) -> None:
+    def __init__(self, source: str, span: ReadRequest, spent: CallBudget) -> None:
         super().__init__(source, span, spent)
         self.rest = [
             LaterRecord(source, (one.number, one.time, one.provider_type, one.envelope, one.who)) for one in self.rest
@@ -47,7 +47,7 @@ class LaterReader(AcmeReader):
 class LaterSource(AcmeSource):
     provider = "later"
 
-    def reader(self, stream: str, span: Span, spent: Spent) -> LaterReader:
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> LaterReader:
         return LaterReader(self.name, span, spent)
 
 

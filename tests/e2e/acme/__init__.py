@@ -11,19 +11,19 @@ from typing import Any
 
 from app.domain.errors import ConfigurationError
 from app.domain.event import Actor, Envelope, Event
-from app.domain.order import Key, Position, is_beyond
+from app.domain.position import Key, Position, is_beyond
 from app.domain.query import Query
 from app.domain.times import format_micros, parse_rfc3339
-from app.engine.eventid import encode_event_id
+from app.paging.event_id import encode_event_id
 from app.providers.base import (
     Batch,
+    CallBudget,
     CommonSettings,
     FilterSupport,
     Hint,
     Provider,
+    ReadRequest,
     SourceHealth,
-    Span,
-    Spent,
     Total,
     TypeMapping,
 )
@@ -81,7 +81,7 @@ class AcmeRecord:
     def texts(self) -> Iterable[tuple[str, str]]:
         return [("envelope", self.envelope), ("who", self.who)]
 
-    def identities(self) -> Iterable[str]:
+    def person_values(self) -> Iterable[str]:
         return [self.who]
 
     def private_values(self) -> Iterable[str]:
@@ -91,7 +91,7 @@ class AcmeRecord:
 class AcmeReader:
     """Reads the account in the query's order, ten rows a call."""
 
-    def __init__(self, source: str, span: Span, spent: Spent) -> None:
+    def __init__(self, source: str, span: ReadRequest, spent: CallBudget) -> None:
         wanted = [
             record
             for record in (AcmeRecord(source, row) for row in _ACCOUNT)
@@ -106,9 +106,9 @@ class AcmeReader:
         taken, self.rest = self.rest[: 10 * max_calls], self.rest[10 * max_calls :]
         self.spent.calls += 1
         self.spent.records += len(taken)
-        # `through` stops just short of the next row: rows here never share a microsecond.
+        # `complete_until` stops just short of the next row: rows here never share a microsecond.
         upcoming = self.rest[0].key[0] if self.rest else 0
-        return Batch(list(taken), through=upcoming if self.ascending else upcoming + 1, ended=not self.rest)
+        return Batch(list(taken), complete_until=upcoming if self.ascending else upcoming + 1, ended=not self.rest)
 
     def hint(self, position: Position) -> Hint:
         return None
@@ -130,12 +130,12 @@ class AcmeSource:
     def streams(self, query: Query) -> Sequence[str]:
         return ["envelope"] if not query.category or "envelope" in query.category else []
 
-    def reader(self, stream: str, span: Span, spent: Spent) -> AcmeReader:
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> AcmeReader:
         return AcmeReader(self.name, span, spent)
 
-    async def total(self, query: Query, since: int, until: int, spent: Spent) -> Total:
+    async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         # What this vendor counts, it counts by all of its own filters; it has no other notion of a total.
-        span = Span(query, since, until, (until,) if query.order == "desc" else (since,))
+        span = ReadRequest(query, since, until, (until,) if query.order == "desc" else (since,))
         spent.calls += 1
         judged_here = query.type or query.provider_type or query.actor or query.recipient or query.q
         return (
@@ -144,7 +144,7 @@ class AcmeSource:
             else Total(len(AcmeReader(self.name, span, spent).rest), "events", "eq")
         )
 
-    async def find(self, locator: bytes, spent: Spent) -> Sequence[AcmeRecord]:
+    async def find(self, locator: bytes, spent: CallBudget) -> Sequence[AcmeRecord]:
         return [AcmeRecord(self.name, row) for row in _ACCOUNT if str(row[0]).encode() == locator]
 
     def describe(self) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from app.domain.errors import SourceFailed, SourceForbidden, SourceUnauthorized, SourceUnavailable
-from app.providers.base import Spent
+from app.providers.base import CallBudget
 from app.providers.subnoto.client import EventTypesRefused, LogQuery, SubnotoClient
-from app.providers.subnoto.emulator import Emulator, EmulatorOptions
+from sandbox.subnoto import Emulator, EmulatorOptions
 from tests.providers import inside
 
 pytestmark = pytest.mark.anyio
@@ -38,8 +38,8 @@ def error(code: str) -> bytes:
 async def test_every_member_of_the_body(emulator: Emulator, client: SubnotoClient) -> None:
     workspace = emulator.history.account.workspaces[0]
     query = LogQuery("envelope", UUID, workspace, ("DOCUMENT_SIGNED",))
-    await client.list_logs(query, [3], 50, Spent())
-    await client.list_logs(LogQuery("team"), [1], 20, Spent())
+    await client.list_logs(query, [3], 50, CallBudget())
+    await client.list_logs(LogQuery("team"), [1], 20, CallBudget())
     first, second = emulator.calls.calls
     assert (first.method, first.path) == ("POST", "/public/logs/list")
     paging = {"sortBy": "id", "sortOrder": "asc"}
@@ -54,7 +54,7 @@ async def test_every_member_of_the_body(emulator: Emulator, client: SubnotoClien
 
 async def test_pages_are_fetched_side_by_side_and_come_in_order(emulator: Emulator, client: SubnotoClient) -> None:
     emulator.latency = 0.02
-    spent = Spent()
+    spent = CallBudget()
     found = await client.list_logs(LogQuery("envelope"), [2, 1], 20, spent)
     assert emulator.calls.most_in_flight == 2
     assert [number for number, _ in found.pages] == [2, 1]
@@ -70,7 +70,7 @@ async def test_pages_are_fetched_side_by_side_and_come_in_order(emulator: Emulat
 @pytest.mark.parametrize("status", [400, 404])
 async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoClient, code: str, status: int) -> None:
     emulator.faults.answer(status, body=error(code))
-    ((_, page),) = (await client.list_logs(LogQuery("envelope", UUID), [1], 50, Spent())).pages
+    ((_, page),) = (await client.list_logs(LogQuery("envelope", UUID), [1], 50, CallBudget())).pages
     assert (page.rows, page.total) == ([], 0)
 
 
@@ -91,7 +91,7 @@ async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoCli
 async def test_errors(emulator: Emulator, client: SubnotoClient, status: int, code: str, kind: type[Any]) -> None:
     emulator.faults.answer(status, {"Retry-After": "1000"}, times=3, body=error(code))
     with pytest.raises(kind) as found:
-        await client.list_logs(LogQuery("team"), [1], 50, Spent(deadline=time.monotonic() + 20))
+        await client.list_logs(LogQuery("team"), [1], 50, CallBudget(deadline=time.monotonic() + 20))
     assert found.value.provider_request_id == "r-1"
     assert code in found.value.detail
     assert "secret" not in found.value.detail
@@ -100,4 +100,4 @@ async def test_errors(emulator: Emulator, client: SubnotoClient, status: int, co
 async def test_refused_event_types_are_told_apart(emulator: Emulator, client: SubnotoClient) -> None:
     emulator.faults.answer(400, body=error("INVALID_REQUEST_FORMAT"))
     with pytest.raises(EventTypesRefused):
-        await client.list_logs(LogQuery("envelope", event_types=("ENVELOPE_SENT",)), [1], 50, Spent())
+        await client.list_logs(LogQuery("envelope", event_types=("ENVELOPE_SENT",)), [1], 50, CallBudget())

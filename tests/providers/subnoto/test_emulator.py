@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record
+from sandbox.subnoto import Emulator, EmulatorOptions, Record
 
 pytestmark = pytest.mark.anyio
 
@@ -249,10 +249,10 @@ async def test_pagination_of_nothing_and_of_the_last_page() -> None:
 async def test_generations_of_author(author: str, nobody: object) -> None:
     found = await walk(emulator(author=author))
     assert all(set(log["author"]) == {author, "email", "name"} for log in found)
-    identities = {log["author"][author] for log in found}
-    assert nobody in identities
-    assert len(identities) > 2
-    assert len({type(identity) for identity in identities}) == 1
+    person_values = {log["author"][author] for log in found}
+    assert nobody in person_values
+    assert len(person_values) > 2
+    assert len({type(identity) for identity in person_values}) == 1
 
 
 @pytest.mark.parametrize("unit", ["seconds", "milliseconds", "float_seconds"])

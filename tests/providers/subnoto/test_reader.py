@@ -13,13 +13,13 @@ import pytest
 from app.domain.errors import SourceFailed
 from app.domain.query import Query
 from app.domain.times import SECOND
-from app.providers.base import Span, Spent
+from app.providers.base import CallBudget, ReadRequest
 from app.providers.subnoto.client import LogQuery, PageRefused, Round, SubnotoClient
-from app.providers.subnoto.emulator import Emulator, EmulatorOptions, Record
-from app.providers.subnoto.facts import Facts
-from app.providers.subnoto.places import Places
+from app.providers.subnoto.observations import Facts
 from app.providers.subnoto.reader import SubnotoReader
+from app.providers.subnoto.time_index import Places
 from app.providers.subnoto.wire import LogRow, decode_page
+from sandbox.subnoto import Emulator, EmulatorOptions, Record
 from tests.providers import inside
 from tests.providers.rows import row_of
 
@@ -50,8 +50,8 @@ def reader(emulator: Emulator, order: Any = "asc", hint: Any = None, **span: Any
     return SubnotoReader(
         SubnotoClient(inside.subnoto(emulator)),
         span.get("log", LogQuery("envelope")),
-        Span(span.get("query", Query(order=order)), since, until, position, hint),
-        Spent(),
+        ReadRequest(span.get("query", Query(order=order)), since, until, position, hint),
+        CallBudget(),
         source="s",
         skew=SKEW,
         now=inside.NOW_MICROS,
@@ -294,7 +294,7 @@ async def test_a_page_that_stays_refused_is_an_error(order: str, monkeypatch: py
     found, asked, send = reader(emulator_of(500), order), [], SubnotoClient.list_logs
 
     async def list_logs(
-        client: SubnotoClient, query: LogQuery, pages: Sequence[int], limit: int, spent: Spent
+        client: SubnotoClient, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget
     ) -> Round:
         asked.append(max(pages))
         if max(pages) > 1:

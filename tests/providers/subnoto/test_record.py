@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.eventid import decode_event_id
+from app.paging.event_id import decode_event_id
 from app.providers.subnoto.record import SubnotoRecord, number_ties, read_locator
 from tests.providers.rows import row_of
 

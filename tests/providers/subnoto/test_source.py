@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain.query import Query
-from app.providers.base import CommonSettings, Span, Spent
+from app.providers.base import CallBudget, CommonSettings, ReadRequest
 from app.providers.subnoto import PROVIDER
 from app.providers.subnoto.source import SubnotoSource
 from app.providers.subnoto.wire import decode_page
@@ -60,7 +60,7 @@ def event_types(found: SubnotoSource, **query: Any) -> list[str]:
     asked = Query(**query)
     sent: set[str] = set()
     for stream in found.streams(asked):
-        reader = found.reader(stream, Span(asked, 0, 1, (1,)), Spent())
+        reader = found.reader(stream, ReadRequest(asked, 0, 1, (1,)), CallBudget())
         assert reader._query.category == stream.partition("/")[0]
         sent |= set(reader._query.event_types)
     return sorted(sent)

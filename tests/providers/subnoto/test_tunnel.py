@@ -27,16 +27,16 @@ from app.domain.errors import (
     SourceUnauthorized,
     SourceUnavailable,
 )
-from app.providers.answers import Answer
-from app.providers.base import CommonSettings, Spent
-from app.providers.http import ProviderHttp
+from app.providers.base import CallBudget, CommonSettings
+from app.providers.http.client import ProviderHttp
+from app.providers.http.responses import Answer
 from app.providers.subnoto import PROVIDER
 from app.providers.subnoto.client import LogQuery, SubnotoClient
-from app.providers.subnoto.emulator import Emulator, EmulatorOptions
 from app.providers.subnoto.probe import tunnel_finding
 from app.providers.subnoto.settings import SubnotoSettings, sdk_encrypts
 from app.providers.subnoto.tunnel import Tunnel
-from app.sandbox.serving import serve
+from sandbox.serving import serve
+from sandbox.subnoto import Emulator, EmulatorOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -87,8 +87,8 @@ async def tunneled(
         await http.aclose()
 
 
-async def ask(http: ProviderHttp, spent: Spent | None = None) -> Answer:
-    return await http.call("POST", "public/logs/list", spent or Spent(deadline=time.monotonic() + 20), json=BODY)
+async def ask(http: ProviderHttp, spent: CallBudget | None = None) -> Answer:
+    return await http.call("POST", "public/logs/list", spent or CallBudget(deadline=time.monotonic() + 20), json=BODY)
 
 
 def wait_for_arrival(emulator: Emulator) -> None:
@@ -100,7 +100,7 @@ def wait_for_arrival(emulator: Emulator) -> None:
 
 async def event_types(http: ProviderHttp, category: str) -> list[str]:
     client, found = SubnotoClient(http), []
-    pages = (await client.list_logs(LogQuery(category), range(1, 15), 50, Spent())).pages
+    pages = (await client.list_logs(LogQuery(category), range(1, 15), 50, CallBudget())).pages
     for _, page in pages:
         found += [row.body["eventType"] for row in page.rows]
     return found
@@ -141,7 +141,7 @@ async def test_a_lost_session_is_renewed_once_for_all(emulator: Emulator, served
     async with tunneled(served[1]) as (tunnel, http):
         before = await ask(http)
         emulator.tunnels.forget()
-        spent = Spent(deadline=time.monotonic() + 20)
+        spent = CallBudget(deadline=time.monotonic() + 20)
         answers = await asyncio.gather(*(ask(http, spent) for _ in range(20)))
         assert {answer.body for answer in answers} == {before.body}
         assert (emulator.tunnels.opened, tunnel.describe()["sessions_opened"]) == (2, 2)
@@ -219,7 +219,7 @@ async def test_a_handshake_that_the_deadline_cuts_off_can_be_begun_anew(
     async with tunneled(served[1]) as (_, http):
         emulator.faults.hang(3, path="/tunnel/session")
         with pytest.raises(SourceTimeout):
-            await ask(http, Spent(deadline=time.monotonic() + 0.3))
+            await ask(http, CallBudget(deadline=time.monotonic() + 0.3))
         assert (await ask(http)).status == 200
 
 
@@ -269,12 +269,12 @@ async def test_errors_come_out_of_the_tunnel_as_they_do_beside_it(served: tuple[
     with serve(limited.app) as base_url:
         async with tunneled(base_url) as (_, http):
             with pytest.raises(SourceForbidden):
-                await SubnotoClient(http).list_logs(LogQuery("envelope"), [1], 50, Spent())
+                await SubnotoClient(http).list_logs(LogQuery("envelope"), [1], 50, CallBudget())
     for keys in ({"secret_key": "00" * 32}, {"access_key": "somebody"}):
         for encrypted in (False, True):
             async with tunneled(served[1], encrypted=encrypted, **keys) as (_, http):
                 with pytest.raises(SourceUnauthorized) as error:
-                    await SubnotoClient(http).list_logs(TEAM, [1], 50, Spent())
+                    await SubnotoClient(http).list_logs(TEAM, [1], 50, CallBudget())
                 assert "AUTHENTICATION_ERROR" in error.value.detail
                 assert error.value.provider_request_id
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from app.providers.subnoto.emulator import Emulator, EmulatorOptions
-from app.sandbox.serving import serve
+from sandbox.serving import serve
+from sandbox.subnoto import Emulator, EmulatorOptions
 from tests.e2e.process import run, serving
 
 KEY = {"Authorization": "Bearer anything"}

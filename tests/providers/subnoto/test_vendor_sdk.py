@@ -23,8 +23,8 @@ from subnoto_api_client.generated.models import (
 )
 from subnoto_api_client.middleware import signature_utils
 
-from app.providers.subnoto.emulator import Emulator, EmulatorOptions
-from app.sandbox.serving import serve
+from sandbox.serving import serve
+from sandbox.subnoto import Emulator, EmulatorOptions
 
 pytestmark = pytest.mark.anyio
 

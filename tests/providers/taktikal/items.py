@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.providers.taktikal.sent import body_of
-from app.providers.taktikal.wire import Delivered, Process
+from app.providers.taktikal.models import body_of
+from app.providers.taktikal.wire import Process, RawBody
 
 
 def process_of(sent: dict[str, Any]) -> Process:
     """The process that a decoded item is, which names a `processKey`; whatever else it holds."""
-    delivered = Delivered(b"")
+    delivered = RawBody(b"")
     delivered.items = [sent]
     body = body_of(sent)
     assert isinstance(body.process_key, str)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.providers.base import Spent
+from app.providers.base import CallBudget
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import DateRange, TaktikalClient
-from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
-from app.providers.taktikal.facts import Facts, Selection
+from app.providers.taktikal.observations import Facts, Selection
+from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ async def found_out(emulator: Emulator, selects: Selection | None = None, whole:
     """`selects`, `whole`: what the operator set."""
     facts = Facts(lambda: inside.NOW_MICROS)
     facts.set(selects, whole)
-    await calibrate(TaktikalClient(inside.taktikal(emulator)), WITHIN, facts, Spent())
+    await calibrate(TaktikalClient(inside.taktikal(emulator)), WITHIN, facts, CallBudget())
     assert emulator.calls.total <= 8
     assert emulator.calls.refused == []
     return facts

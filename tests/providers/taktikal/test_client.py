@@ -12,10 +12,10 @@ import pytest
 
 from app.domain.errors import SourceFailed, SourceUnauthorized, SourceUnavailable
 from app.domain.times import SECOND, parse_rfc3339
-from app.providers.base import CommonSettings, Spent
-from app.providers.http import ProviderHttp
+from app.providers.base import CallBudget, CommonSettings
+from app.providers.http.client import ProviderHttp
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, Observed, TaktikalClient
-from app.providers.taktikal.emulator import Emulator, EmulatorOptions
+from sandbox.taktikal import Emulator, EmulatorOptions
 from tests.providers import inside
 
 pytestmark = pytest.mark.anyio
@@ -39,8 +39,8 @@ async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: T
         "User": "a b@example.com", "ProcessKey": "sp?&=1", "FlowType": "DropAndSign", "FlowKey": "3fc7848d338a",
         "Search": "ö +1", "StatusFilter": "InActive",
     }  # fmt: skip
-    await client.activity(within, Filters(values), Spent(), take=25, skip=50)
-    await client.total(within, Filters(values), Spent())
+    await client.activity(within, Filters(values), CallBudget(), take=25, skip=50)
+    await client.total(within, Filters(values), CallBudget())
     first, second = emulator.calls.calls
     dates = {"StartDate": "2026-05-01T00:00:00Z", "EndDate": "2026-05-02T00:00:01Z"}
     assert first.path == "/api/signing/activity"
@@ -52,7 +52,7 @@ async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: T
 
 
 async def test_calls_and_records_are_counted(emulator: Emulator, client: TaktikalClient) -> None:
-    spent, observed = Spent(), Observed()
+    spent, observed = CallBudget(), Observed()
     page = await client.activity(WHOLE, Filters(), spent, take=7, observed=observed)
     total = await client.total(WHOLE, Filters(), spent, observed)
     assert (page.length, spent.records, spent.calls) == (7, 7, 2)
@@ -73,25 +73,25 @@ async def test_calls_and_records_are_counted(emulator: Emulator, client: Taktika
 async def test_errors(emulator: Emulator, client: TaktikalClient, status: int, error: type[Exception]) -> None:
     emulator.faults.answer(status, {"Retry-After": "3000"}, times=3)
     with pytest.raises(error):
-        await client.activity(WHOLE, Filters(), Spent(deadline=time.monotonic() + 20), take=1)
+        await client.activity(WHOLE, Filters(), CallBudget(deadline=time.monotonic() + 20), take=1)
 
 
 async def test_the_vendors_code_is_passed_on_but_not_its_sentences(emulator: Emulator, client: TaktikalClient) -> None:
     body = b'{"responseStatus": {"errorCode": "Odd", "message": "secret person 999999-1234"}}'
     emulator.faults.answer(400, body=body)
     with pytest.raises(SourceFailed, match="Odd") as error:
-        await client.activity(WHOLE, Filters(), Spent(), take=1)
+        await client.activity(WHOLE, Filters(), CallBudget(), take=1)
     assert "999999" not in error.value.detail
 
 
 async def test_a_value_outside_the_vendors_list_matches_nothing(emulator: Emulator, client: TaktikalClient) -> None:
     filters = Filters({"FlowType": "NoSuchFlow"})
-    assert (await client.activity(WHOLE, filters, Spent(), take=5)).length == 0
-    assert await client.total(WHOLE, filters, Spent()) == 0
+    assert (await client.activity(WHOLE, filters, CallBudget(), take=5)).length == 0
+    assert await client.total(WHOLE, filters, CallBudget()) == 0
     body = b'{"responseStatus": {"errorCode": "X", "errors": [{"fieldName": "StartDate"}]}}'
     emulator.faults.answer(400, body=body)
     with pytest.raises(SourceFailed):
-        await client.total(WHOLE, filters, Spent())
+        await client.total(WHOLE, filters, CallBudget())
 
 
 @pytest.mark.parametrize(("field", "named"), [("Search", "q"), ("User", "owner"), ("statusFilter", "envelope_status")])
@@ -104,18 +104,20 @@ async def test_a_refused_value_that_names_nothing_is_a_failure(
     filters = Filters({"FlowType": "x", "Search": "secret", "User": "secret", "StatusFilter": "secret"})
     emulator.faults.answer(400, body=json.dumps(body).encode())
     with pytest.raises(SourceFailed, match=rf"\(MinimumLength\): .* flow_type, {named}$") as refused:
-        await client.activity(WHOLE, filters, Spent(), take=5)
+        await client.activity(WHOLE, filters, CallBudget(), take=5)
     assert "secret" not in refused.value.detail
 
 
 async def test_a_process_that_is_not_there_is_no_error(emulator: Emulator, client: TaktikalClient) -> None:
     body, observed = b'{"ResponseStatus": {"ErrorCode": "NotFound"}}', Observed()
     emulator.faults.answer(404, body=body)
-    assert (await client.activity(WHOLE, Filters().with_process("sp0"), Spent(), take=5, observed=observed)).length == 0
+    assert (
+        await client.activity(WHOLE, Filters().with_process("sp0"), CallBudget(), take=5, observed=observed)
+    ).length == 0
     assert observed.as_of == inside.NOW_MICROS
     emulator.faults.answer(404, body=body)
     with pytest.raises(SourceFailed):
-        await client.activity(WHOLE, Filters(), Spent(), take=5)
+        await client.activity(WHOLE, Filters(), CallBudget(), take=5)
 
 
 async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulator) -> None:
@@ -123,7 +125,7 @@ async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulat
     transport = httpx.ASGITransport(app=emulator.app)
     http = ProviderHttp("http://emulator/wrong", CommonSettings(), name="s", transport=transport, auth=keys)
     with pytest.raises(SourceFailed, match="404"):
-        await TaktikalClient(http).activity(WHOLE, Filters().with_process("sp0"), Spent(), take=5)
+        await TaktikalClient(http).activity(WHOLE, Filters().with_process("sp0"), CallBudget(), take=5)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
+from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 
 pytestmark = pytest.mark.anyio
 

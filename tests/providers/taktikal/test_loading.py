@@ -9,12 +9,12 @@ import pytest
 
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND
-from app.providers.base import Spent
+from app.providers.base import CallBudget
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
-from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
-from app.providers.taktikal.facts import Facts
-from app.providers.taktikal.loading import Loader, TooMany
+from app.providers.taktikal.observations import Facts
+from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.wire import ActivityPage, decode_activity
+from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
 pytestmark = pytest.mark.anyio
@@ -34,10 +34,10 @@ def company(count: int, **options: Any) -> Emulator:
     return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, processes=processes)
 
 
-def loader(emulator: Emulator, selects: Any = "activity", whole: bool | None = None) -> Loader:
+def loader(emulator: Emulator, selects: Any = "activity", whole: bool | None = None) -> RangeLoader:
     facts = Facts(lambda: inside.NOW_MICROS)
     facts.set(selects, whole)
-    return Loader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, Spent())
+    return RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
 
 
 def keys(found: Any) -> list[str]:
@@ -73,7 +73,7 @@ async def test_one_inconsistent_answer_teaches_nothing_and_two_only_for_minutes(
     emulator, now = company(30), inside.NOW_MICROS
     facts = Facts(lambda: now)
     facts.set("activity", True)
-    found = Loader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, Spent())
+    found = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
     for most in (10_000, 1):
         emulator.faults.answer(200, body=b'[{"processKey": "sp000"}]', path="/signing/activity")
         assert isinstance(await found.attempt(WHOLE, 30), TooMany)

@@ -8,12 +8,12 @@ import pytest
 
 from app.domain.query import Query
 from app.domain.times import DAY, SECOND
-from app.providers.base import Batch, Span, Spent
+from app.providers.base import Batch, CallBudget, ReadRequest
 from app.providers.taktikal.client import Filters, TaktikalClient
-from app.providers.taktikal.emulator import Emulator, EmulatorOptions, Entry, Process
-from app.providers.taktikal.facts import Facts
-from app.providers.taktikal.loading import Loader
+from app.providers.taktikal.observations import Facts
+from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import ProcessReader, WindowReader
+from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
 pytestmark = pytest.mark.anyio
@@ -29,8 +29,8 @@ def emulator_of(*moments: int, **options: Any) -> Emulator:
 def reader(emulator: Emulator, since: int, until: int, order: Any, selects: Any, hint: Any = None) -> WindowReader:
     facts = Facts(lambda: inside.NOW_MICROS)
     facts.set(selects, None)
-    loader = Loader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, Spent())
-    span = Span(Query(order=order), since, until, (since,) if order == "asc" else (until,), hint)
+    loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
+    span = ReadRequest(Query(order=order), since, until, (since,) if order == "asc" else (until,), hint)
 
     async def prepare() -> None:
         return None
@@ -141,8 +141,8 @@ async def test_unreadable_entries_are_counted_and_the_rest_is_read() -> None:
 async def test_one_process_by_its_key() -> None:
     emulator = emulator_of(BASE, BASE + 1, BASE + 2, key_dates="honoured", logs="trimmed")
     client = TaktikalClient(inside.taktikal(emulator))
-    loader = Loader(client, Filters(), Facts(lambda: 0), Spent())
-    span = Span(Query(), BASE, BASE + 2, (BASE + 2,))
+    loader = RangeLoader(client, Filters(), Facts(lambda: 0), CallBudget())
+    span = ReadRequest(Query(), BASE, BASE + 2, (BASE + 2,))
     batch = await ProcessReader("s", span, loader, ["sp001"]).read(1, 1)
     assert [record.key[0] for record in batch.records] == [BASE + 1]
     assert batch.ended

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.eventid import decode_event_id
+from app.paging.event_id import decode_event_id
 from app.providers.taktikal.record import read_locator, records_of, time_of
 from app.providers.taktikal.wire import Process
 from tests.providers.taktikal.items import process_of

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from app.domain.errors import SourceFailed
-from app.engine.links import Links
-from app.providers.taktikal.leniency import canonical
-from app.providers.taktikal.sent import Entry
+from app.privacy.links import Links
+from app.providers.taktikal.lenient import canonical
+from app.providers.taktikal.models import Entry
 from app.providers.taktikal.wire import (
     decode_activity,
     decode_error,

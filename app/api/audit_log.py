@@ -1,0 +1,107 @@
+"""The audit trail of the audit gateway: one line for each access, on the logger `gateway.audit`.
+
+A line says who asked, with which filters, how many events went out, and how it ended. It is the standard library's
+logger, so that it can be given a handler of its own. No line holds a personal value: a filter's own text appears only
+where it is one of a fixed vocabulary; of any other there is a keyed hash, which shows that two questions were the same
+without showing what was asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from starlette.types import Scope
+
+from app.api.queries import parse_query
+from app.api.request_log import RequestLog
+from app.domain.times import format_micros, parse_rfc3339
+from app.feed.parameters import PARAMETERS
+from app.logs import AUDIT
+from app.privacy.pseudonyms import Pseudonyms
+
+_log = logging.getLogger(AUDIT)
+
+#: What is asked without a key and shows nobody's data.
+_OPEN = (
+    "/", "/health/live", "/health/ready", "/docs", "/docs/start.js", "/docs/{name}", "/openapi.json", "/ui",
+    "/ui/setup.js", "/ui/{name}",
+)  # fmt: skip
+
+#: Parameters whose every valid value is one of these words, or a number.
+_WORDS = (
+    "asc", "desc", "true", "false", "raw", "total", "completed", "active", "inactive", "ndjson", "csv", "ocsf",
+    "cloudevents", "ecs",
+)  # fmt: skip
+_PLAIN = ("order", "include", "partial", "follow", "exact", "envelope_status", "format")
+_TIMES = ("since", "until")
+_OTHERS = ("exact", "format", "after")  #: parameters of single calls
+_MOST = 40  #: values told of in a line
+
+
+class AuditTrail:
+    """Writes the lines. `words`: per parameter, the values that the operator's settings and the mapping tables hold,
+    which can be told as they are."""
+
+    def __init__(self, pseudonyms: Pseudonyms, words: Mapping[str, Collection[str]] | None = None) -> None:
+        self._pseudonyms = pseudonyms
+        self._words = {name: frozenset(values) for name, values in (words or {}).items()}
+
+    def record(self, scope: Scope, log: RequestLog, route: str, status: int) -> None:
+        """One line for this request, unless it was for what everybody may see."""
+        if route in _OPEN or route == "unmatched":
+            return
+        line: dict[str, Any] = {
+            "request_id": log.request_id,
+            "caller": log.caller,
+            "route": route,
+            "filters": self.filters(scope),
+            "events": log.events or 0,
+            "outcome": _outcome(status),
+            "status": status,
+            "code": log.code,
+            "sources": sorted(log.sources),
+        }
+        if "event_id" in (found := scope.get("path_params") or {}):
+            line["event_id"] = self._pseudonyms.of(str(found["event_id"]))
+        if _log.isEnabledFor(logging.INFO):
+            # `_log.info` would look for the line of code that called it, which is always this one.
+            _log.handle(_log.makeRecord(AUDIT, logging.INFO, "", 0, "access", (), None, extra={"audit": line}))
+
+    def filters(self, scope: Scope) -> dict[str, list[str]]:
+        """The query's parameters by name, each value as it may be told."""
+        try:
+            pairs = parse_query(scope)
+        except ValueError:
+            return {"?": ["unreadable"]}
+        told: dict[str, list[str]] = {}
+        for name, value in pairs[:_MOST]:
+            known = name in PARAMETERS or name in _OTHERS
+            # The name, too, is the caller's own text where it is no parameter's.
+            told.setdefault(name if known else "?", []).append(self._told(name, value) if known else "unknown")
+        if len(pairs) > _MOST:
+            told["?"] = [*told.get("?", []), f"{len(pairs) - _MOST} more"]
+        return told
+
+    def _told(self, name: str, value: str) -> str:
+        if name == "cursor":
+            return "given"
+        if value in self._words.get(name, ()) or (name in _PLAIN and value in _WORDS):
+            return value
+        if name == "limit" and value.isascii() and value.isdigit() and len(value) <= 4:
+            return value
+        if name in _TIMES:
+            try:
+                return format_micros(parse_rfc3339(value))
+            except ValueError:
+                return "invalid"
+        return self._pseudonyms.of(value)
+
+
+def _outcome(status: int) -> str:
+    if status == 0:
+        return "hung_up"
+    if status < 400:
+        return "allowed"
+    return "denied" if status in (401, 403, 429) else "failed" if status >= 500 else "refused"

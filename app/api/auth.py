@@ -1,0 +1,137 @@
+"""Who is calling, and whether they may."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+
+from app.api.api_keys import Keyring
+from app.api.rate_limits import Rates
+from app.api.request_log import request_log
+from app.domain.caller import SCOPES, Caller
+from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
+from app.domain.hosts import is_loopback
+
+if TYPE_CHECKING:
+    from app.api.tokens import Tokens
+
+CHALLENGE = 'Bearer realm="audit-gateway"'
+
+_EVERYBODY = Caller(name="anonymous", scopes=frozenset(SCOPES))
+
+
+class Authenticator:
+    """Turns a request into its Caller. Without a `keyring`, authentication is off and every caller may do
+    everything. With `tokens`, a JWT is good as well.
+    """
+
+    def __init__(self, keyring: Keyring | None, rates: Rates | None = None, tokens: Tokens | None = None) -> None:
+        self.keyring = keyring
+        self.rates = rates or Rates()
+        self.tokens = tokens
+
+    async def identify(self, request: Request) -> Caller:
+        """Raises Unauthenticated, IssuerUnavailable; with authentication off, Forbidden for a request that did not
+        come over loopback.
+        """
+        if self.keyring is None:
+            _require_local(request)
+            return _EVERYBODY
+        presented = _presented_key(request)
+        if self.tokens is not None and self.tokens.takes(presented):
+            return await self.tokens.caller(presented)
+        return self.keyring.caller(presented)
+
+    async def aclose(self) -> None:
+        if self.tokens is not None:
+            await self.tokens.aclose()
+
+
+def requires(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency that gives the Caller, or raises Unauthenticated, RateLimited, or Forbidden naming the missing
+    scope."""
+
+    async def authorize(request: Request) -> Caller:
+        guard: Authenticator = request.app.state.guard
+        caller = await guard.identify(request)
+        log = request_log(request)
+        log.caller = caller.name
+        quota, too_many = await guard.rates.count(caller)
+        if quota is not None:
+            log.headers += quota.headers
+        if too_many is not None:
+            raise too_many
+        require_scope(caller, scope)
+        return caller
+
+    return authorize
+
+
+def require_scope(caller: Caller, scope: str) -> None:
+    """Raises Forbidden naming the scope that the caller's key lacks."""
+    if not caller.may(scope):
+        raise Forbidden(f"This call needs the scope {scope}, which {caller.name} does not have.")
+
+
+def require_raw(caller: Caller, *, by_cursor: bool = False) -> None:
+    """The same for `include=raw`, or for a cursor that holds it and grants nothing."""
+    try:
+        require_scope(caller, "raw:read")
+    except Forbidden as error:
+        remedy = ("include", "leave raw out, or use a key with the scope raw:read")
+        if by_cursor:
+            remedy = ("cursor", "holds include=raw; start over without it, or use a key with the scope raw:read")
+        raise Forbidden(error.detail, [remedy]) from None
+
+
+async def require_still(request: Request, scopes: Iterable[str], sources: Iterable[str]) -> None:
+    """For an answer that may outlive the grants it began with. Raises CallerError once the key is good no more or lacks
+    one of these scopes or sources, IssuerUnavailable where nobody can say."""
+    guard: Authenticator = request.app.state.guard
+    caller = await guard.identify(request)
+    for scope in scopes:
+        require_scope(caller, scope)
+    if not all(map(caller.may_read, sources)):
+        raise Forbidden("The key does not grant all of these sources any more.")
+
+
+def require_loopback(host: str) -> None:
+    """Raises ConfigurationError unless `host`, which a server is to listen on, is this machine alone."""
+    if not is_loopback(host):
+        raise ConfigurationError(
+            f"GATEWAY_AUTH=off is refused on {host}: without authentication only loopback is allowed."
+            " Use --host 127.0.0.1, or set GATEWAY_AUTH=on and GATEWAY_API_KEYS_FILE."
+        )
+
+
+def _presented_key(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if key := request.headers.get("x-api-key", "").strip():
+        return key
+    raise Unauthenticated("An API key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
+
+
+def _require_local(request: Request) -> None:
+    # The server was checked to listen on loopback when it started. Two ways around that are shut here: an
+    # application that another server runs, and a web page elsewhere whose name its owner points at 127.0.0.1
+    # (DNS rebinding). Such a name has a dot in it; `localhost` and the names of test clients have none.
+    server = request.scope.get("server")
+    address = server[0] if server else None
+    if address is not None and _is_address(address) and not is_loopback(address):
+        raise Forbidden("GATEWAY_AUTH is off, and this request came in on an address that is not loopback.")
+    name = request.url.hostname or ""
+    if "." in name and not is_loopback(name) and not name.endswith(".localhost"):
+        raise Forbidden("GATEWAY_AUTH is off, and the Host header names another machine; use 127.0.0.1.")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,152 @@
+"""An export under way: pages of the feed, one read ahead of the one that is being sent, as lines of a format.
+
+Two pages are held at the most, however long the export is: no page is asked for before the last but one is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+from itertools import islice
+
+import msgspec
+
+from app.api.compression import Gzip
+from app.api.exports import Format
+from app.api.middleware import InterruptedAnswer
+from app.api.rendering import encode
+from app.api.request_log import RequestLog
+from app.domain.caller import Caller
+from app.domain.errors import GatewayError, ParameterError
+from app.domain.record import Record
+from app.feed import Asked, Feed, Page, WalkStart
+from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.redaction import visible_events
+
+PAGE = 2000  #: events
+_CHUNK = 100  #: events rendered at a time: other requests have their turn in between
+
+#: Reasons of an export that ended early, beside the codes of problems.
+DEADLINE, STOPPING = "deadline", "stopping"
+
+
+class Export(msgspec.Struct, frozen=True):
+    """What is exported to whom. `recheck` is called before each page and raises CallerError once the caller may not
+    read on; `must_end` gives the reason to read no further page, if there is one."""
+
+    feed: Feed
+    caller: Caller
+    start: WalkStart
+    form: Format
+    log: RequestLog
+    recheck: Callable[[], Awaitable[None]]
+    must_end: Callable[[], str | None]
+    pseudonyms: Pseudonyms | None = None
+    #: By source, what its provider does not let us read.
+    forbidden: dict[str, str] = msgspec.field(default_factory=dict)
+
+    async def first(self, after: str | None = None, at: int | None = None) -> Page:
+        """The first page; with `after`, an event's id, what is left of it behind that event, which happened `at` (µs)
+        and is among the first. Raises CallerError, SourcesFailed."""
+        page = await self._page(self.start.cursor)
+        while after is not None:
+            ids = [record.event().id for record in page.records]
+            if after in ids:
+                del page.records[: ids.index(after) + 1]
+                break
+            if page.next_cursor is None or any(record.key[0] != at for record in page.records):
+                message = "is no event of this export; send the same filters, or its Export-Cursor, beside it"
+                raise ParameterError("invalid_parameter", [("after", message)])
+            page = await self._page(page.next_cursor)
+        return page
+
+    async def body(self, page: Page, *, gzip: bool, header: bool = True) -> AsyncGenerator[bytes]:
+        """The answer's body, from its first page on; without the format's `header` where rows are appended to others.
+        Raises InterruptedAnswer where it ends early in a format that cannot say so."""
+        packer = Gzip() if gzip else None
+        all_parts = self._parts(page, header)
+        del page  # for as long as the export takes
+        async with aclosing(all_parts) as parts:
+            async for part, whole in parts:
+                sent = part if packer is None else packer.add(part) + (packer.flush() if whole else b"")
+                if sent:
+                    yield sent
+        if packer is not None:
+            yield packer.end()
+
+    async def _parts(self, page: Page, header: bool) -> AsyncGenerator[tuple[bytes, bool]]:
+        """Bytes, and whether they are the last of a page."""
+        if header and self.form.header:
+            yield self.form.header, True
+        while True:
+            cursor = page.next_cursor
+            ahead = self._read_ahead(page)
+            # Of the page only what is still to be sent is kept: not the reading of it, nor what was sent.
+            records = page.records
+            del page
+            try:
+                for lines, last in self._rendered(records):
+                    yield lines, last
+                if ahead is None:
+                    break
+                page = await ahead
+            except GatewayError as error:
+                self.log.code = error.code
+                yield self._ended(cursor, error.code), True
+                return
+            finally:
+                await _stopped(ahead)
+        yield self._ended(cursor, None if cursor is None else self.must_end() or DEADLINE), True
+
+    def _read_ahead(self, page: Page) -> asyncio.Task[Page] | None:
+        """The next page, being read; None where there is none, or it is not to be read."""
+        if page.next_cursor is None or self.must_end() is not None:
+            return None
+        return asyncio.create_task(self._page(page.next_cursor))
+
+    async def _page(self, cursor: str) -> Page:
+        await self.recheck()
+        asked = Asked(cursor=cursor, limit=PAGE, include=self.start.include - {"total"}, partial=False)
+        page = await self.feed.page(asked, self.caller)
+        for status in page.sources:
+            if status.status == "forbidden":
+                self.forbidden[status.name] = status.reason or ""
+            noted = self.log.sources.setdefault(status.name, {"calls": 0, "records": 0})
+            noted["calls"] += status.calls
+            noted["records"] += status.records
+        return page
+
+    def _rendered(self, records: list[Record]) -> Iterator[tuple[bytes, bool]]:
+        """A page's lines as this caller may see them, some at a time, and whether they are its last. Takes the records
+        out of the list."""
+        private, raw = self.caller.may("pii:read"), "raw" in self.start.include
+        records.reverse()
+        given = (records.pop() for _ in range(len(records)))
+        events = visible_events(given, private=private, raw=raw, pseudonyms=self.pseudonyms)
+        while records:
+            counts = Counter(record.key[1] for record in records[-_CHUNK:])
+            lines = self.form.lines(list(islice(events, counts.total())))
+            self.log.deliver(counts)
+            yield lines, not records
+
+    def _ended(self, cursor: str | None, reason: str | None) -> bytes:
+        """The last line; nothing for a format that has none and is complete."""
+        if self.form.tells_its_end:
+            told: dict[str, object] = {"cursor": cursor, "complete": reason is None}
+            optional = {"reason": reason, "forbidden": self.forbidden}
+            return encode(told | {name: value for name, value in optional.items() if value}) + b"\n"
+        if reason is None:
+            return b""
+        self.log.code = self.log.code or reason
+        raise InterruptedAnswer(f"the export ended early: {reason}")
+
+
+async def _stopped(task: asyncio.Task[Page] | None) -> None:
+    """Stops a page that nobody waits for any more, and the calls to providers with it."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # It may have failed already; asyncio logs an exception that nobody has heard of.

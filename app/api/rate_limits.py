@@ -1,0 +1,98 @@
+"""How often each caller may call: a sliding window per key, and the draft RateLimit headers that tell of it.
+
+The window slides over two counters, so that a caller cannot double its rate around a full minute, and what is kept
+of a caller is two numbers whatever its rate is. A refused call does not count. Replicas count together; where one
+cannot hear of the others, it counts by itself.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.domain.caller import Caller
+from app.domain.errors import RateLimited
+from app.providers.shared.interface import Shared, SharedStateDown
+
+if TYPE_CHECKING:  # imported where a rate is counted: many gateways have none
+    from limits import RateLimitItem
+    from limits.aio.storage import Storage
+    from limits.aio.strategies import SlidingWindowCounterRateLimiter
+    from limits.util import WindowStats
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """How a caller stands after a call: `amount` calls in `window` seconds, `remaining` of them left; `reset`: whole
+    seconds until there are more."""
+
+    amount: int
+    window: int
+    remaining: int
+    reset: int
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
+        return [
+            (b"ratelimit-policy", f'"key";q={self.amount};w={self.window}'.encode()),
+            (b"ratelimit", f'"key";r={self.remaining};t={self.reset}'.encode()),
+        ]
+
+
+class Rates:
+    """Counts calls in `shared`, or else in `storage`, by default this process's memory. `default`, such as
+    `600/minute`, is the rate of callers that have none of their own."""
+
+    def __init__(
+        self, storage: Storage | None = None, default: str | None = None, shared: Shared | None = None
+    ) -> None:
+        self._shared = shared
+        self._storage = storage
+        self._default = default
+        self._items: dict[str, RateLimitItem] = {}
+
+    @cached_property
+    def _limiter(self) -> SlidingWindowCounterRateLimiter:
+        from limits.aio.storage import MemoryStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+        return SlidingWindowCounterRateLimiter(self._storage or MemoryStorage())
+
+    async def count(self, caller: Caller) -> tuple[Quota | None, RateLimited | None]:
+        """Count one call: the caller's quota, None where it has no rate, and the error to raise where the call is one
+        too many."""
+        rate = caller.rate or self._default
+        if rate is None:
+            return None, None
+        # Rates come from the operator's settings: few, and checked when they were read.
+        item = self._items.get(rate)
+        if item is None:
+            from limits import parse
+
+            item = self._items[rate] = parse(rate)
+        allowed, state = await self._hit(item, caller)
+        # Rounded up past the moment itself: exactly then, the window still holds the old calls.
+        reset = max(0, math.floor(state.reset_time - time.time())) + 1
+        quota = Quota(item.amount, item.get_expiry(), max(0, state.remaining) if allowed else 0, reset)
+        if allowed:
+            return quota, None
+        return quota, RateLimited(
+            f"{caller.name} may make {_in_words(rate)}; try again in {reset} s.", retry_after=reset
+        )
+
+    async def _hit(self, item: RateLimitItem, caller: Caller) -> tuple[bool, WindowStats]:
+        if self._shared is not None:
+            try:
+                return await self._shared.state.count(item, self._shared.caller(caller.name))
+            except SharedStateDown:
+                pass
+        return await self._limiter.hit(item, caller.name), await self._limiter.get_window_stats(item, caller.name)
+
+
+def _in_words(rate: str) -> str:
+    amount, _, period = rate.partition("/")
+    return f"{amount} {'call' if amount == '1' else 'calls'} {'an' if period == 'hour' else 'a'} {period}"

@@ -1,0 +1,301 @@
+"""Makes one page: reads the streams side by side, filters, merges, and works out where the next page begins."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from app.domain.caller import Caller
+from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnauthorized
+from app.domain.position import Position, is_beyond, later_position
+from app.domain.query import GATEWAY_FILTERS
+from app.domain.times import DAY, SECOND
+from app.feed.model import Page, SourceStatus
+from app.feed.planner import Plan, state_of
+from app.feed.stream_ratios import StreamId, StreamRatios
+from app.feed.visibility import filter_for
+from app.paging.cursor import CursorState, StreamState
+from app.paging.merge import Merge, Stream
+from app.privacy.pseudonyms import Pseudonyms
+from app.providers.base import CallBudget, Reader, ReadRequest, Source
+from app.providers.http.gather import gather_all
+from app.providers.observer import Observer
+
+_MAX_CALLS = 64  #: of one read without gateway filters
+_SPARE = 10  #: records beyond a stream's likely share of a page: asking a second time costs more
+_UNKNOWN_SHARE = 100  #: records asked for at first where several streams share a page in unknown parts
+_MAX_WANT = 2000  #: records asked for at once where filters throw most of them away
+
+
+class _Reading(msgspec.Struct):
+    """A stream that is read on this page."""
+
+    stream: Stream
+    reader: Reader
+    source: Source
+    old: StreamState | None  #: as the page before left it; None on a walk's first page
+    was_read: bool = False
+    seen: int = 0
+    kept: int = 0
+    as_of: int | None = None
+
+    @property
+    def name(self) -> StreamId:
+        return self.stream.source, self.stream.name
+
+
+class PageBuilder:
+    """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`; `kept_will_do` as in
+    `CallBudget`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        sources: Mapping[str, Source],
+        caller: Caller,
+        *,
+        now: int,
+        deadline: float,
+        half_time: float,
+        scan: int,
+        observer: Observer,
+        shares: StreamRatios,
+        pseudonyms: Pseudonyms | None = None,
+        kept_will_do: bool = False,
+    ) -> None:
+        self._observer = observer
+        self._plan, self._sources, self._now = plan, sources, now
+        self._deadline, self._half_time, self._scan = deadline, half_time, scan
+        self._spent = {name: CallBudget(deadline=deadline, kept_will_do=kept_will_do) for name in plan.active}
+        self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
+        self._filters = any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS)
+        self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
+        self._readings = [reading for name in plan.active for reading in self._open(sources[name])]
+        streams = [reading.stream for reading in self._readings]
+        self._merge = Merge(streams, ascending=plan.query.ascending, limit=plan.limit)
+        self._by_stream = {id(reading.stream): reading for reading in self._readings}
+        self._shares = shares
+        self._usual = shares.of(frozenset(reading.name for reading in self._readings))
+
+    def _open(self, source: Source) -> list[_Reading]:
+        plan = self._plan
+        until = plan.window.until
+        readings = []
+        for name in source.streams(plan.query):
+            state = plan.states.get(source.name, {}).get(name)
+            if state is not None and state.done:
+                continue
+            position = plan.position if state is None or state.position is None else tuple(state.position)
+            span = ReadRequest(
+                plan.query,
+                plan.window.since,
+                # A follower reads what there is; what is too young to be certain is cut off by the ceiling.
+                self._now + DAY if until is None else until,
+                position,
+                None if state is None else state.hint,
+            )
+            reader = source.reader(name, span, self._spent[source.name].part())
+            readings.append(_Reading(Stream(source.name, name, position), reader, source, state))
+        return readings
+
+    async def page(self, seal: Callable[[CursorState], str]) -> Page:
+        """Raises SourcesFailed."""
+        while waiting := self._merge.advance():
+            await gather_all(self._read(self._by_stream[id(stream)]) for stream in waiting)
+            if self._plan.query.follow:
+                self._merge.set_ceiling(self._watermark())
+        self._check_failures()
+        plan, merge = self._plan, self._merge
+        given = Counter(id(stream) for stream in merge.origins)
+        self._shares.learn({reading.name: given[id(reading.stream)] for reading in self._readings})
+        boundary = merge.boundary() or plan.position
+        stopped = (
+            merge.has_more
+            and len(merge.records) < plan.limit
+            and any(reading.stream.stopped for reading in self._readings)
+        )
+        cursor = None
+        if merge.has_more or plan.query.follow:
+            cursor = seal(self._state(boundary))
+        return Page(
+            records=merge.records,
+            limit=plan.limit,
+            order=plan.query.order,
+            has_more=merge.has_more,
+            next_cursor=cursor,
+            scanned_to=boundary[0] if stopped else None,
+            window=plan.window,
+            sources=self._statuses(),
+            include=plan.include,
+            position=boundary,
+            cursor_after=lambda index: seal(self._state(merge.records[index].key, index)),
+            good_until=self._good_until(),
+        )
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    async def _read(self, reading: _Reading) -> None:
+        stream, spent = reading.stream, self._spent[reading.source.name]
+        left = _MAX_CALLS
+        if self._filters:
+            left = self._scan - spent.calls
+            if reading.was_read and (left <= 0 or time.monotonic() >= self._half_time):
+                if self._has_moved(stream):
+                    stream.stopped = True
+                    return
+                # A page that got nowhere would be followed by the same page: a tie run longer than the budget is
+                # read to its end.
+                left = self._scan
+        first, reading.was_read = not reading.was_read, True
+        try:
+            async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
+                batch = await reading.reader.read(self._want(reading, first), max(1, left))
+        except TimeoutError:
+            self._fail(reading, SourceTimeout("the provider did not answer within the request's deadline"))
+        except SourceForbidden as error:
+            if first and (reading.old is None or reading.old.refused):
+                self._refuse(reading, error)
+            else:
+                # It could be read before: going on without it would leave out what others are now passed by.
+                detail = f"{error.detail}: it no longer lets us read {stream.name}"
+                self._fail(reading, SourceUnauthorized(detail, provider_request_id=error.provider_request_id))
+        except SourceError as error:
+            self._fail(reading, error)
+        else:
+            kept = batch.records
+            if self._filters:
+                kept = [record for record in kept if self._keeps[stream.source](record)]
+            reading.seen += len(batch.records)
+            reading.kept += len(kept)
+            if batch.as_of is not None:
+                reading.as_of = batch.as_of if reading.as_of is None else min(reading.as_of, batch.as_of)
+            if batch.bad_records:
+                self._status[stream.source].bad_records += batch.bad_records
+                self._observer.on_bad_records(stream.source, batch.bad_records)
+            self._merge.add(stream, kept, complete_until=batch.complete_until, ended=batch.ended)
+
+    def _has_moved(self, stream: Stream) -> bool:
+        """Whether a later page would begin further on in this stream."""
+        return is_beyond(stream.frontier, stream.position, self._plan.query.ascending)
+
+    def _want(self, reading: _Reading, first: bool) -> int:
+        """How many records to ask for: those missing, and as many more as the filters are likely to throw away; at
+        first no more than the stream's likely share of the page, for what is left over is read again."""
+        missing = max(1, self._merge.missing)
+        if first and len(self._readings) > 1:
+            if reading.old is not None and reading.old.share >= 0:
+                return min(missing, missing * reading.old.share * 9 // 8000 + _SPARE)
+            share = missing // len(self._readings)
+            if (usual := self._usual.get(reading.name)) is not None:
+                # In whole eighths: that equal questions be equal calls, which may be kept.
+                share = (usual // 125 + 1) * missing // 8
+            return min(missing, max(_UNKNOWN_SHARE, share))
+        if not self._filters or not reading.seen:
+            return missing
+        return min(_MAX_WANT, missing * (reading.seen + 1) // (reading.kept + 1))
+
+    def _refuse(self, reading: _Reading, error: SourceForbidden) -> None:
+        """The others answer without it; the cursor keeps its place."""
+        stream, status = reading.stream, self._status[reading.source.name]
+        stream.refused = stream.ended = True
+        if status.status != "failed":
+            status.status = "forbidden"
+        status.reason = "; ".join(filter(None, (status.reason, f"{stream.name}: {error.detail}")))
+
+    def _fail(self, reading: _Reading, error: SourceError) -> None:
+        error.source = reading.source.name
+        if not self._plan.partial:
+            raise SourcesFailed([error])
+        self._merge.fail(error.source)
+        status = self._status[error.source]
+        status.status, status.error = "failed", error
+
+    def _check_failures(self) -> None:
+        """With `partial`, too, a page on which nobody could say anything is an error: the cursor stays good."""
+        failing = {reading.stream.source for reading in self._readings if reading.stream.failed}
+        failed = [name for name in self._plan.active if name in failing]
+        has_nothing = all(r.stream.failed or r.stream.refused or self._merge.finished(r.stream) for r in self._readings)
+        if failed and not self._merge.records and has_nothing:
+            errors = [error for name in failed if (error := self._status[name].error) is not None]
+            raise SourcesFailed(errors, all_failed=True)
+
+    def _watermark(self) -> int:
+        """The time before which every source is certain to have shown all that will come in time."""
+        marks = [
+            (self._now if reading.as_of is None else reading.as_of) - int(reading.source.settle * SECOND)
+            for reading in self._readings
+            if not reading.stream.failed
+        ]
+        return min(marks, default=self._now)
+
+    # ---- what the page says of itself ----------------------------------------------------------------------------
+
+    def _state(self, boundary: Position, cut: int | None = None) -> CursorState:
+        """Where the walk stands behind this page; with `cut`, behind the record of that index, as if it were the last:
+        then `boundary` is its key."""
+        plan, merge = self._plan, self._merge
+        end = len(merge.records) if cut is None else cut + 1
+        given = Counter(id(stream) for stream in merge.origins[:end])
+        withheld = {id(stream) for stream in merge.origins[end:]}
+        states: dict[str, dict[str, StreamState]] = {name: {} for name in plan.active}
+        for name, streams in plan.states.items():
+            states[name].update({stream: state for stream, state in streams.items() if state.done})
+        for reading in self._readings:
+            stream = reading.stream
+            whole = id(stream) not in withheld
+            if whole and merge.finished(stream):
+                states[stream.source][stream.name] = StreamState(done=True)
+                continue
+            position = merge.resume(stream, boundary) if whole else self._before_the_end(stream, boundary, end)
+            hint = reading.reader.hint(position) if reading.was_read else None
+            old = reading.old or StreamState()
+            states[stream.source][stream.name] = StreamState(
+                None if position == boundary else list(position),
+                hint or old.hint,
+                share=1000 * given[id(stream)] // end if end else old.share,
+                refused=stream.refused,
+            )
+        return state_of(plan, boundary, states)
+
+    def _before_the_end(self, stream: Stream, boundary: Position, end: int) -> Position:
+        """From where to read a stream that has records behind the first `end` of the page."""
+        edge = boundary
+        if stream.failed:
+            # The others went on without it: only what it gave itself is behind it.
+            pairs = zip(self._merge.records[:end], self._merge.origins[:end], strict=True)
+            edge = [stream.position, *(record.key for record, origin in pairs if origin is stream)][-1]
+        return later_position(edge, stream.position, self._plan.query.ascending)
+
+    def _statuses(self) -> list[SourceStatus]:
+        for name, status in self._status.items():
+            status.calls, status.records = self._spent[name].calls, self._spent[name].records
+            if status.status != "failed" and not self._is_refused(name):
+                status.complete_through = self._complete_through(name)
+        skipped = [
+            SourceStatus(name, self._sources[name].provider, "skipped", reason)
+            for name, reason in self._plan.skipped.items()
+        ]
+        by_name = {status.name: status for status in (*self._status.values(), *skipped)}
+        return [by_name[name] for name in self._sources if name in by_name]
+
+    def _is_refused(self, name: str) -> bool:
+        """Whether a source shows us nothing of what was asked."""
+        refused = [reading.stream.refused for reading in self._readings if reading.source.name == name]
+        return bool(refused) and all(refused)
+
+    def _good_until(self) -> float:
+        if any(status.status != "ok" for status in self._status.values()):
+            return -math.inf
+        first = min((spent.cost.good_until for spent in self._spent.values()), default=math.inf)
+        return -math.inf if first == math.inf else first
+
+    def _complete_through(self, name: str) -> int:
+        answers = [r.as_of for r in self._readings if r.source.name == name and r.as_of is not None]
+        settled = min(answers, default=self._now) - int(self._sources[name].settle * SECOND)
+        until = self._plan.window.until
+        return settled if until is None else min(until, settled)

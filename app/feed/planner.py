@@ -1,0 +1,212 @@
+"""From what was asked to what is to be read: filters, window, sources, and where the walk stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from app.domain.caller import Caller
+from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor, ParameterError
+from app.domain.position import Position, is_beyond, later_position
+from app.domain.query import FILTERS, Query, Window
+from app.domain.times import format_seconds, to_micros
+from app.feed.model import DEFAULT_LIMIT, Asked
+from app.paging.cursor import CursorState, StreamState
+from app.providers.base import Source
+
+_EARLIEST = to_micros(datetime(1, 1, 1, tzinfo=UTC))
+_BEGINNING = 0  #: 1970: no electronic signature is older
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What one page is to be made of.
+
+    `active` are the sources to read, `skipped` those that a filter excludes, with the reason. `position` is where all
+    streams stand but for those that `states` (source, then stream) says otherwise of.
+    """
+
+    query: Query
+    window: Window
+    limit: int
+    include: frozenset[str]
+    partial: bool
+    active: tuple[str, ...]
+    skipped: Mapping[str, str]
+    position: Position
+    states: Mapping[str, Mapping[str, StreamState]]
+
+
+def first_plan(asked: Asked, caller: Caller, sources: Mapping[str, Source], *, now: int, default_window: int) -> Plan:
+    """The plan of a first page. Raises ParameterError, Forbidden."""
+    filters = {name: value for name, value in asked.given.items() if name not in ("since", "until")}
+    query = Query(**filters)
+    window = _window(asked.given, query, now, default_window)
+    chosen = _choose(query, caller, sources)
+    active, skipped = _split(query, chosen, sources)
+    if skipped and not active:
+        raise ParameterError("filter_not_applicable", _not_applicable(query, skipped, sources))
+    if named := [name for name in skipped if name in query.source]:
+        raise ParameterError("filter_not_applicable", _not_applicable(query, named, sources))
+    until = now if window.until is None else window.until
+    return Plan(
+        query=query,
+        window=window,
+        limit=asked.limit or DEFAULT_LIMIT,
+        include=asked.include or frozenset(),
+        partial=bool(asked.partial),
+        active=tuple(active),
+        skipped=skipped,
+        position=(window.since,) if query.ascending else (until,),
+        states={},
+    )
+
+
+def next_plan(asked: Asked, caller: Caller, sources: Mapping[str, Source], state: CursorState) -> Plan:
+    """The plan that a cursor holds. Raises CursorMismatch, InvalidCursor, Forbidden."""
+    _check_match(asked.given, state)
+    for name in state.sources:
+        if name not in sources:
+            raise InvalidCursor("the cursor is of a source that is no longer configured; start over without a cursor")
+        if not caller.may_read(name):
+            raise Forbidden("the cursor is of a source that this key does not grant")
+    candidates = [name for name in sources if caller.may_read(name) and _is_chosen(state.query, sources[name])]
+    _, skipped = _split(state.query, candidates, sources)
+    return Plan(
+        query=state.query,
+        window=Window(state.since, state.until),
+        limit=asked.limit or state.limit,
+        include=frozenset(state.include) if asked.include is None else asked.include,
+        partial=state.partial if asked.partial is None else asked.partial,
+        active=tuple(name for name in sources if name in state.sources),
+        skipped={name: reason for name, reason in skipped.items() if name not in state.sources},
+        position=tuple(state.position),
+        states=state.sources,
+    )
+
+
+def begun_at(plan: Plan, time: int) -> Plan:
+    """The plan, beginning with the events of the microsecond `time`, or where it stands if that is further on. Only
+    for a plan whose sources all stand at one place."""
+    ascending = plan.query.ascending
+    # Descending, events of `time` itself are before the next microsecond.
+    edge: Position = (time,) if ascending else (time + 1,)
+    states = {
+        name: {stream: _not_behind(state, edge, ascending) for stream, state in streams.items()}
+        for name, streams in plan.states.items()
+    }
+    return msgspec.structs.replace(plan, position=later_position(plan.position, edge, ascending), states=states)
+
+
+def _not_behind(state: StreamState, edge: Position, ascending: bool) -> StreamState:
+    if state.position is None or is_beyond(tuple(state.position), edge, ascending):
+        return state
+    return msgspec.structs.replace(state, position=None)
+
+
+def state_of(plan: Plan, position: Position, states: Mapping[str, Mapping[str, StreamState]]) -> CursorState:
+    """What a cursor holds of a walk of `plan` that stands at `position`. `states` has every active source."""
+    return CursorState(
+        query=plan.query,
+        since=plan.window.since,
+        until=plan.window.until,
+        limit=plan.limit,
+        include=tuple(sorted(plan.include)),
+        partial=plan.partial,
+        position=list(position),
+        sources={name: dict(streams) for name, streams in states.items()},
+    )
+
+
+def _window(given: Mapping[str, Any], query: Query, now: int, default_window: int) -> Window:
+    until: int = given.get("until", now)
+    if "since" in given:
+        since: int = given["since"]
+    elif query.envelope_id:
+        since = min(_BEGINNING, until - default_window)
+    else:
+        since = until - default_window
+    since = max(since, _EARLIEST)
+    if since >= until:
+        written = "until" if "until" in given else f"now ({format_seconds(now)}), because until was left out"
+        raise ParameterError("invalid_window", [("since", f"must be earlier than {written}")])
+    return Window(since, None if query.follow else until)
+
+
+def _choose(query: Query, caller: Caller, sources: Mapping[str, Source]) -> list[str]:
+    granted = [name for name in sources if caller.may_read(name)]
+    there_are = f"there are {', '.join(granted) or 'none'}"
+    for name in query.source:
+        # Before anything else: whether there is one that the key does not grant is not for its holder to find out.
+        if not caller.may_read(name):
+            message = f"this key does not grant a source of the name {name!r}; {there_are}"
+            raise Forbidden(message, [("source", message)])
+        if name not in sources:
+            message = f"no source has the name {name!r}; {there_are}"
+            raise ParameterError("invalid_parameter", [("source", message)])
+    vendors = {sources[name].provider for name in granted}
+    for vendor in query.provider:
+        if vendor not in vendors:
+            raise ParameterError(
+                "invalid_parameter",
+                [("provider", f"no source is of {vendor!r}; there are {', '.join(sorted(vendors)) or 'none'}")],
+            )
+    chosen = [name for name in granted if _is_chosen(query, sources[name])]
+    if not chosen:
+        if not granted:
+            raise Forbidden("this key grants no source that is configured")
+        raise ParameterError("invalid_parameter", [("source", "none of these sources is of that provider")])
+    return chosen
+
+
+def _is_chosen(query: Query, source: Source) -> bool:
+    return (not query.source or source.name in query.source) and (
+        not query.provider or source.provider in query.provider
+    )
+
+
+def _split(query: Query, chosen: Iterable[str], sources: Mapping[str, Source]) -> tuple[list[str], dict[str, str]]:
+    """The sources to read, and those that a parameter excludes, with the reason."""
+    active: list[str] = []
+    skipped: dict[str, str] = {}
+    for name in chosen:
+        foreign = _foreign(query, sources[name])
+        if foreign:
+            does = "do" if len(foreign) > 1 else "does"
+            skipped[name] = f"{', '.join(foreign)} {does} not apply to {sources[name].provider}"
+        else:
+            active.append(name)
+    return active, skipped
+
+
+def _foreign(query: Query, source: Source) -> list[str]:
+    """The parameters given of which the provider has no notion."""
+    given = (name for name in FILTERS if getattr(query, name) not in (None, ()))
+    return [name for name in given if source.filters.get(name, "not_applicable") == "not_applicable"]
+
+
+def _not_applicable(query: Query, names: Iterable[str], sources: Mapping[str, Source]) -> list[tuple[str, str]]:
+    vendors: dict[str, set[str]] = {}
+    for name in names:
+        for parameter in _foreign(query, sources[name]):
+            vendors.setdefault(parameter, set()).add(sources[name].provider)
+    return [
+        (parameter, f"does not apply to {', '.join(sorted(found))}; leave it out, or ask another source")
+        for parameter, found in vendors.items()
+    ]
+
+
+def _check_match(given: Mapping[str, Any], state: CursorState) -> None:
+    errors: list[tuple[str, str]] = []
+    for name, value in given.items():
+        if name in ("since", "until"):
+            sealed = getattr(state, name)
+            shown = "none" if sealed is None else format_seconds(sealed)
+            if value != sealed:
+                errors.append((name, f"differs from the cursor's ({shown}); leave it out or start over"))
+        elif value != getattr(state.query, name):
+            errors.append((name, "differs from the cursor's; leave it out, or start over without the cursor"))
+    if errors:
+        raise CursorMismatch(errors)

@@ -1,0 +1,210 @@
+"""The feed: one page, or one event, over all sources."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from app.domain.caller import Caller
+from app.domain.errors import (
+    Forbidden,
+    NotFound,
+    ParameterError,
+    SourceError,
+    SourceForbidden,
+    SourcesFailed,
+    SourceTimeout,
+    SourceUnauthorized,
+)
+from app.domain.times import now_micros
+from app.feed.model import Asked, Page, Totals, WalkStart
+from app.feed.page_builder import PageBuilder
+from app.feed.planner import Plan, begun_at, first_plan, next_plan, state_of
+from app.feed.stream_ratios import StreamRatios
+from app.feed.totals import Counter, TotalsCache
+from app.paging.cursor import CursorSealer
+from app.paging.event_id import decode_event_id, source_hash
+from app.privacy.pseudonyms import Pseudonyms
+from app.providers.base import CallBudget, Record, Source
+from app.providers.http.gather import gather_all
+from app.providers.observer import NoObserver, Observer
+from app.providers.shared.interface import Shared
+
+
+class FeedSettings(msgspec.Struct, frozen=True):
+    """Seconds throughout; `scan` counts provider calls; `default_window` is in µs; `clock` gives µs since the
+    epoch."""
+
+    cursor_secrets: tuple[str, ...]
+    deadline: float = 30.0
+    scan: int = 40
+    default_window: int = 30 * 86_400 * 1_000_000
+    totals_ttl: float = 30.0
+    clock: Callable[[], int] | None = None
+    observer: Observer = msgspec.field(default_factory=NoObserver)
+    shared: Shared | None = None  #: totals, with the other replicas
+    pseudonyms: Pseudonyms | None = None  #: what stands for people where callers without `pii:read` must not see them
+
+
+class Feed:
+    """Merges the sources into one feed. Holds no events."""
+
+    def __init__(self, sources: Sequence[Source], settings: FeedSettings) -> None:
+        self.sources = {source.name: source for source in sources}
+        self.settings = settings
+        self._sealer = CursorSealer(settings.cursor_secrets)
+        self._clock = settings.clock or now_micros
+        self._shares = StreamRatios()
+        self.totals_cache = TotalsCache(
+            self.sources,
+            ttl=settings.totals_ttl,
+            deadline=settings.deadline,
+            shared=settings.shared,
+            clock=self._clock,
+        )
+
+    async def page(self, asked: Asked, caller: Caller, *, fresh: bool = False) -> Page:
+        """One page; with `include=total`, its totals. `fresh` goes past what is kept of totals and
+        answers. Raises CallerError and SourcesFailed."""
+        with self.settings.observer.part("page"):
+            return await self._page(asked, caller, fresh)
+
+    async def _page(self, asked: Asked, caller: Caller, fresh: bool) -> Page:
+        begun, now = time.monotonic(), self._clock()
+        plan = self._plan(asked, caller, now)
+        # A page behind a cursor must not miss what the page before it left for it: it is read anew.
+        make = self._pager(caller, begun, now, kept_will_do=not fresh and asked.cursor is None)
+        if "total" not in plan.include:
+            return await make(plan).page(self._sealer.seal)
+        given = asked.given if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
+
+        async def total() -> Totals | None:
+            try:
+                return await self._count(plan, caller, given, begun, now, fresh=fresh, exact=False)
+            except SourcesFailed:
+                # With `partial`, the page says which source failed, and there is no total.
+                if plan.partial:
+                    return None
+                raise
+
+        calls: list[Coroutine[Any, Any, Any]] = [make(plan).page(self._sealer.seal), total()]
+        page: Page
+        page, page.total = await gather_all(calls)
+        return page
+
+    def start(self, asked: Asked, caller: Caller, *, at: int | None = None) -> WalkStart:
+        """Where a walk begins that is asked for like a page; reads nothing. `at` (µs) begins it with the events of that
+        microsecond, or where `asked.cursor` stands if that is further on. Raises CallerError."""
+        plan = self._plan(asked, caller, self.now())
+        if at is not None:
+            if plan.partial:
+                raise ParameterError("invalid_parameter", [("partial", "has no one place to go on from; leave it out")])
+            plan = begun_at(plan, at)
+        states = {name: plan.states.get(name, {}) for name in plan.active}
+        cursor = self._sealer.seal(state_of(plan, plan.position, states))
+        return WalkStart(cursor, plan.position, plan.query, plan.window, plan.include, plan.partial, plan.active)
+
+    def now(self) -> int:
+        """µs since the epoch, on the clock that windows are cut by."""
+        return self._clock()
+
+    async def totals(self, asked: Asked, caller: Caller, *, fresh: bool = False, exact: bool = False) -> Totals:
+        """How many events or envelopes the filters select, per source. `exact` counts events one by one where no
+        cheaper way exists. Raises CallerError and SourcesFailed."""
+        with self.settings.observer.part("count"):
+            begun, now = time.monotonic(), self._clock()
+            plan = self._plan(asked, caller, now)
+            return await self._count(plan, caller, asked.given, begun, now, fresh=fresh, exact=exact)
+
+    def _plan(self, asked: Asked, caller: Caller, now: int) -> Plan:
+        if asked.cursor is not None:
+            plan = next_plan(asked, caller, self.sources, self._sealer.open(asked.cursor))
+        else:
+            plan = first_plan(asked, caller, self.sources, now=now, default_window=self.settings.default_window)
+        if plan.query.owner is not None and self.settings.pseudonyms is not None and not caller.may("pii:read"):
+            # Only the provider can judge it, by the address itself: the answer would tell whose envelopes these are.
+            message = "needs the scope pii:read here, because people are shown by pseudonyms; leave it out"
+            raise Forbidden(f"owner: {message}", [("owner", message)])
+        return plan
+
+    def _pager(
+        self, caller: Caller, begun: float, now: int, *, kept_will_do: bool = False
+    ) -> Callable[[Plan], PageBuilder]:
+        def make(plan: Plan) -> PageBuilder:
+            return PageBuilder(
+                plan,
+                self.sources,
+                caller,
+                now=now,
+                deadline=begun + self.settings.deadline,
+                half_time=begun + self.settings.deadline / 2,
+                scan=self.settings.scan,
+                observer=self.settings.observer,
+                shares=self._shares,
+                pseudonyms=self.settings.pseudonyms,
+                kept_will_do=kept_will_do,
+            )
+
+        return make
+
+    async def _count(
+        self,
+        plan: Plan,
+        caller: Caller,
+        given: Mapping[str, Any],
+        begun: float,
+        now: int,
+        *,
+        fresh: bool,
+        exact: bool,
+    ) -> Totals:
+        counter = Counter(plan, self.sources, caller, self.totals_cache, now=now)
+        return await counter.totals(
+            given,
+            fresh=fresh,
+            exact=exact,
+            pager=self._pager(caller, begun, now),
+            deadline=begun + self.settings.deadline / 2,
+        )
+
+    async def event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget] | None = None) -> Record:
+        """The record behind an event id. `spent` is told what it costs, by source, also where nothing comes of it.
+        Raises NotFound, SourcesFailed."""
+        with self.settings.observer.part("event"):
+            return await self._event(event_id, caller, {} if spent is None else spent)
+
+    async def _event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget]) -> Record:
+        try:
+            wanted = decode_event_id(event_id)
+        except ValueError:
+            raise NotFound("there is no event with this id") from None
+        for source in self.sources.values():
+            if source_hash(source.name) == wanted.source_hash and caller.may_read(source.name):
+                cost = spent[source.name] = CallBudget(deadline=time.monotonic() + self.settings.deadline)
+                for record in await self._find(source, wanted.locator, cost):
+                    if record.event().id == event_id:
+                        return record
+        raise NotFound("there is no event with this id")
+
+    async def _find(self, source: Source, locator: bytes, spent: CallBudget) -> Sequence[Record]:
+        try:
+            async with asyncio.timeout(self.settings.deadline):
+                return await source.find(locator, spent)
+        except TimeoutError:
+            error: SourceError = SourceTimeout("the provider did not answer within the request's deadline")
+        except SourceForbidden as forbidden:
+            error = SourceUnauthorized(forbidden.detail, provider_request_id=forbidden.provider_request_id)
+        except SourceError as failure:
+            error = failure
+        error.source = source.name
+        raise SourcesFailed([error])
+
+    async def aclose(self) -> None:
+        async with AsyncExitStack() as closing:  # all of them, should one fail
+            for source in self.sources.values():
+                closing.push_async_callback(source.aclose)

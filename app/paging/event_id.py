@@ -1,0 +1,101 @@
+"""Event ids: opaque text that says where to find its record again, so that nothing has to be stored.
+
+Layout before base64url: version, a hash of the source's name (8 bytes), the ordinal among records of equal identity
+(LEB128), and the **locator**: bytes of the provider's own making that hold the record's identity, or a digest of it
+beside enough to find it. No secret, caller, query or position goes in, so an id is the same on every replica and in
+every answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from functools import lru_cache
+
+import msgspec
+
+_VERSION = 1
+_HASH = 8
+MAX_ID = 2048  #: characters; a longer id is none of ours: a provider's key of 256 characters may be 1,024 bytes
+
+
+class EventId(msgspec.Struct, frozen=True):
+    source_hash: bytes
+    ordinal: int
+    locator: bytes
+
+
+@lru_cache(maxsize=1024)
+def source_hash(name: str) -> bytes:
+    """The eight bytes that stand for a source in ids."""
+    return hashlib.blake2b(name.encode(), digest_size=_HASH, person=b"source").digest()
+
+
+def encode_event_id(source: str, ordinal: int, locator: bytes) -> str:
+    """The id of the `ordinal`-th record (from 0) of this identity."""
+    return _base64url(_prefix(source, ordinal) + locator)
+
+
+class IdPrefix:
+    """Ids of one source whose locators begin with the same bytes, `head`: what they share is encoded once."""
+
+    __slots__ = ("_head", "_rest", "_source", "_text")
+
+    def __init__(self, source: str, head: bytes) -> None:
+        self._source, self._head = source, head
+        raw = _prefix(source, 0) + head
+        whole = len(raw) - len(raw) % 3  # three bytes are four characters
+        self._text, self._rest = _base64url(raw[:whole]), raw[whole:]
+
+    def of(self, ordinal: int, tail: bytes) -> str:
+        """`encode_event_id` of the locator `head + tail`."""
+        if ordinal:
+            return encode_event_id(self._source, ordinal, self._head + tail)
+        return self._text + _base64url(self._rest + tail)
+
+
+def decode_event_id(text: str) -> EventId:
+    """Raises ValueError for anything that `encode_event_id` does not write, other spellings of the same bytes too."""
+    if not text or len(text) > MAX_ID:
+        raise ValueError("not an event id")
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("not an event id") from None
+    if _base64url(raw) != text or raw[:1] != bytes((_VERSION,)):
+        raise ValueError("not an event id")
+    ordinal, rest = unpack_uint(raw[1 + _HASH :])
+    return EventId(raw[1 : 1 + _HASH], ordinal, rest)
+
+
+def _prefix(source: str, ordinal: int) -> bytes:
+    return bytes((_VERSION,)) + source_hash(source) + pack_uint(ordinal)
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def _base64url(raw: bytes) -> str:
+    # `base64.urlsafe_b64encode` takes twice as long, and there is one id for each event.
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
+
+
+def pack_uint(number: int) -> bytes:
+    """LEB128: seven bits a byte, least significant first."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def unpack_uint(raw: bytes) -> tuple[int, bytes]:
+    """The number at the start of `raw`, and the rest. Raises ValueError where there is none of at most ten bytes."""
+    number = 0
+    for index, byte in enumerate(raw[:10]):
+        number |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            return number, raw[index + 1 :]
+    raise ValueError("not an event id")

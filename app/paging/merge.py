@@ -1,0 +1,188 @@
+"""Merges streams that arrive in batches into one ordered page, and says where each stream stands afterwards.
+
+The machine does no I/O: `advance` emits what is certain and names the streams it has to hear from before it can go
+on; whoever drives it reads those and hands the batches to `add`. An event is certain once no other stream can still
+bring one before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from functools import reduce
+
+import msgspec
+
+from app.domain.position import Position, earlier_position, is_beyond, later_position
+from app.domain.record import Record
+
+
+class Stream(msgspec.Struct):
+    """One stream in a merge. `position`: where it stood when the page began; `complete_until`: see
+    `Batch.complete_until`."""
+
+    source: str
+    name: str
+    position: Position
+    buffer: deque[Record] = msgspec.field(default_factory=deque)
+    complete_until: int | None = None
+    ended: bool = False  #: nothing is left beyond the buffer
+    stopped: bool = False  #: it was told to go no further on this page
+    failed: bool = False  #: it gives nothing more on this page; what is in its buffer waits
+    refused: bool = False  #: and so ended: the provider shows nothing of it to us
+    last: Position | None = None  #: the last key emitted from it
+
+    @property
+    def frontier(self) -> Position:
+        """How far the stream is known."""
+        return self.position if self.complete_until is None else (self.complete_until,)
+
+
+class Merge:
+    """A page in the making: at most `limit` records, in order."""
+
+    def __init__(self, streams: Sequence[Stream], *, ascending: bool, limit: int) -> None:
+        self.streams = list(streams)
+        self.limit = limit
+        self.records: list[Record] = []
+        self.origins: list[Stream] = []  #: of each record, the stream that brought it
+        self.has_more = False
+        self._ascending = ascending
+        self._ceiling: int | None = None
+
+    def add(self, stream: Stream, records: Sequence[Record], *, complete_until: int, ended: bool) -> None:
+        """Takes a batch; its records are in order and beyond all that the stream brought before."""
+        stream.buffer.extend(records)
+        stream.ended = ended
+        if stream.complete_until is None or is_beyond((complete_until,), (stream.complete_until,), self._ascending):
+            stream.complete_until = complete_until
+
+    def fail(self, source: str) -> None:
+        """A stream of `source` failed: all of the source waits for a later page, for its order holds over the pages,
+        and its other streams might show what comes behind."""
+        for stream in self.streams:
+            if stream.source == source:
+                stream.failed = True
+
+    def set_ceiling(self, time: int) -> None:
+        """Ascending only: records at or after `time` wait for a later page (`follow`). It may fall while a page is
+        made, where a provider's clocks disagree: what was emitted beyond it is taken back."""
+        self._ceiling = time
+        if not self.records or self._below_ceiling(self.records[-1].key):
+            return
+        while self.records and not self._below_ceiling(self.records[-1].key):
+            self.origins.pop().buffer.appendleft(self.records.pop())
+        last = {id(origin): record.key for record, origin in zip(self.records, self.origins, strict=True)}
+        for stream in self.streams:
+            stream.last = last.get(id(stream))
+
+    @property
+    def missing(self) -> int:
+        """How many more records the page needs, counting the one that tells whether there is a next page."""
+        return self.limit + 1 - len(self.records)
+
+    def advance(self) -> list[Stream]:
+        """Emits what is certain. Returns the streams to read before more is; empty when the page is finished."""
+        while True:
+            candidate = self._best()
+            if candidate is None or not self._below_ceiling(candidate.buffer[0].key):
+                waiting = self._waiting()
+                self.has_more = not waiting and any(s.stopped or s.failed for s in self.streams)
+                return waiting
+            key = candidate.buffer[0].key
+            blocking = [s for s in self.streams if s is not candidate and self._blocks(s, key)]
+            if any(s.stopped for s in blocking):
+                # A stream that goes no further on this page may still hold an earlier event: the page ends there, and
+                # the others have to be known as far.
+                waiting = self._waiting()
+                self.has_more = not waiting
+                return waiting
+            if blocking:
+                return blocking
+            if len(self.records) == self.limit:
+                self.has_more = True
+                return []
+            self._emit(candidate)
+
+    def _emit(self, stream: Stream) -> None:
+        """Takes over the stream's first record, which is certain, and those behind it that need no other look."""
+        edges: list[Position] = [] if self._ceiling is None else [(self._ceiling,)]
+        for other in self.streams:
+            if other is not stream and not other.failed and (other.buffer or not other.ended):
+                edges.append(other.buffer[0].key if other.buffer else other.frontier)
+        edge = reduce(lambda one, other: earlier_position(one, other, self._ascending), edges) if edges else None
+        buffer, most = stream.buffer, self.limit - len(self.records)
+        run = [buffer.popleft()]
+        while buffer and len(run) < most and (edge is None or is_beyond(edge, buffer[0].key, self._ascending)):
+            run.append(buffer.popleft())
+        self.records += run
+        self.origins += [stream] * len(run)
+        stream.last = run[-1].key
+
+    def _best(self) -> Stream | None:
+        heads = [s for s in self.streams if s.buffer and not s.failed]
+        if not heads:
+            return None
+        pick = min if self._ascending else max
+        return pick(heads, key=lambda s: s.buffer[0].key)
+
+    def _below_ceiling(self, key: Position) -> bool:
+        return self._ceiling is None or key < (self._ceiling,)
+
+    def _waiting(self) -> list[Stream]:
+        """The streams to read before the page can end where it cannot go on."""
+        return [s for s in self.streams if self._can_give(s) and self._is_open(s)]
+
+    def _can_give(self, stream: Stream) -> bool:
+        return not (stream.buffer or stream.ended or stream.stopped or stream.failed)
+
+    def _is_open(self, stream: Stream) -> bool:
+        """Whether reading on could bring something that this page may still show."""
+        if stream.complete_until is None:
+            return True
+        edges = [s.frontier for s in self.streams if s.stopped]
+        if self._ceiling is not None:
+            edges.append((self._ceiling,))
+        return all(is_beyond(edge, stream.frontier, self._ascending) for edge in edges)
+
+    def _blocks(self, stream: Stream, key: Position) -> bool:
+        """Whether the stream may still bring a record that comes before `key`."""
+        if stream.buffer or stream.ended or stream.failed:
+            return False
+        if stream.complete_until is None:
+            return True
+        edge = (stream.complete_until,)
+        return not (key < edge if self._ascending else key > edge)
+
+    def boundary(self) -> Position | None:
+        """Where the page ends: every stream that did not fail is delivered up to here. None where nothing says so:
+        no record, and no stream that was stopped."""
+        if len(self.records) == self.limit:
+            return self.records[-1].key
+        edges = [s.frontier for s in self.streams if s.stopped]
+        if self._ceiling is not None:
+            edges.append((self._ceiling,))
+        if edges:
+            return reduce(lambda one, other: earlier_position(one, other, self._ascending), edges)
+        return self.records[-1].key if self.records else None
+
+    def resume(self, stream: Stream, boundary: Position) -> Position:
+        """From where a later page has to read this stream. Never behind where this page began."""
+        # The others went on without a stream that failed: only what it gave itself is behind it.
+        edge = (stream.last or stream.position) if stream.failed or stream.refused else boundary
+        if stream.buffer:
+            edge = later_position(edge, self._before(stream.buffer[0].key), self._ascending)
+        elif not stream.ended and stream.complete_until is not None:
+            edge = later_position(edge, (stream.complete_until,), self._ascending)
+        if self._ceiling is not None:
+            # What lies at or after the ceiling is not settled yet: another record may still arrive before it.
+            edge = earlier_position(edge, (self._ceiling,), self._ascending)
+        return later_position(edge, stream.position, self._ascending)
+
+    def finished(self, stream: Stream) -> bool:
+        """Whether nothing of the stream is left for later pages."""
+        return stream.ended and not stream.refused and not stream.buffer and self._ceiling is None
+
+    def _before(self, key: Position) -> Position:
+        """The furthest bare time that still leaves `key` ahead."""
+        return (key[0],) if self._ascending else (key[0] + 1,)

@@ -1,0 +1,149 @@
+"""Finds the row at which to begin reading a log that has positions but no dates, with O(log n) pages.
+
+The place is kept between two bounds: a row known to lie behind it, and the first known one after that which does not.
+The next page to look at is guessed by interpolation, corrected where guesses creep, and taken from the middle whenever
+guessing gains too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, log2
+from typing import Generic
+
+from app.paging.position_log import NEVER, PositionLog, R
+
+
+class Search(Generic[R]):
+    """The search for a row to read on from: all rows before it are earlier than `edge`, and few after it are. `edge`
+    and `now` are mirrored times (see `PositionLog`); `now` guides the first guess and need not be right. Nor need
+    `marks` be, (x, v) of rows as they were read some other time.
+
+    Use: fetch `first`; then, while `begin` gives None, the `pages` of `probe`; after each, add them to `log`, then
+    `narrow`.
+
+    Guarantee, on any history: until the first row wanted is certain, a walk without a hint asks for at most
+    2·log2(pages of the log) + 6 pages besides those with rows from one skew before `edge` to one skew after that row,
+    which have to be read anyway. Where it may ask for two at a time it is one more, the last page of the log; one
+    more, too, where `marks` lead beyond the end. None is asked for twice.
+    """
+
+    def __init__(self, log: PositionLog[R], *, edge: int, now: int, marks: Sequence[tuple[int, int]] = ()) -> None:
+        self._log, self._edge, self._now, self._marks = log, edge, now, marks
+        self._low = self._high = 0  # the last row known to lie behind, the first one after that known not to
+        self._probes = 0
+        self._same_side = 0  # how many guesses in a row moved only the low (+) or only the high (-) bound
+        # Of each page, the only two rows that can ever be bounds: its last one behind, and the one after that.
+        self._seen: set[int] = set()
+        self._behind: list[int] = []
+        self._ahead: list[int] = []
+
+    def first(self) -> int:
+        """The page to look at before anything is known, not even how long the log is: whichever it is, it tells."""
+        behind = max((mark for mark in self._marks if mark[1] < self._edge), default=None)
+        ahead = min((mark for mark in self._marks if mark[1] >= self._edge), default=None)
+        if behind is None or ahead is None or behind[0] >= ahead[0]:
+            return 1
+        return self._log.page_at(max(behind[0] + 1, _between(behind, ahead, self._edge) - self._log.size // 2))
+
+    def narrow(self, cost: int = 1) -> None:
+        """Moves the bounds by all pages that have come; they cost as much as `cost` guesses."""
+        for page in self._log.pages.keys() - self._seen:
+            self._note(page)
+        low, high = self._low, self._high
+        self._low = max(self._behind, default=self._log.first - 1)
+        self._high = min((x for x in self._ahead if x > self._low), default=self._log.end)
+        side = (self._low != low) - (self._high != high)
+        self._same_side = self._same_side + side if side * self._same_side > 0 else side
+        self._probes += cost
+
+    def _note(self, page: int) -> None:
+        self._seen.add(page)
+        rows = self._log.rows_of(page)
+        if untimed := self._log.untimed(page):
+            # It may hold what is wanted.
+            self._ahead.append(untimed[0][0])
+            return
+        ahead = rows[0][1]
+        for v, x, _ in reversed(rows):
+            if v < self._edge:
+                self._behind.append(x)
+                ahead = x + 1
+                break
+        if ahead <= rows[-1][1]:
+            self._ahead.append(ahead)
+
+    def begin(self) -> int | None:
+        """The x to read on from, or None where that is not known well enough. All the rows before it lie behind."""
+        first, last = self._low + 1, self._high - 1
+        unread = abs(self._log.page_at(last) - self._log.page_at(first)) + 1 if first <= last else 0
+        return first if unread <= 1 or self._may_begin_on_a_guess() else None
+
+    def _may_begin_on_a_guess(self) -> bool:
+        # It may cost two pages in vain, so such guesses have to pay as well.
+        return self._probes + 2 <= self._allowed() and 0 <= self.guess() - self._low <= self._log.size
+
+    def pages(self, probe: int, most: int) -> list[int]:
+        """The pages to look at next, at most `most`: that of row `probe`. A guess that takes the log to end now is not
+        made alone: the last page, fetched beside it, says when it really ends, for an account that has been silent for
+        months."""
+        assert self._log.total is not None
+        (low, _), (high, _) = self._bracket()
+        page, last = self._log.page_at(probe), self._log.page_of(self._log.total - 1)
+        is_open = low < self._log.number(self._log.total - 1) < high
+        return [page, last] if is_open and most > 1 and last != page and last not in self._log.pages else [page]
+
+    def probe(self) -> int:
+        """The row to look at next, strictly between the bounds."""
+        low, high, size, guess = self._low, self._high, self._log.size, self.guess()
+        if guess < low or self._probes > self._allowed():
+            guess = (low + high) // 2
+        elif self._same_side > 1:
+            # Guesses that keep falling on one side creep, because the density changes near the place: step over it,
+            # further each time, so that the other bound comes close as well.
+            guess += (guess - low + size) * (self._same_side - 1)
+        elif self._same_side < -1:
+            guess += (high - guess + size) * (self._same_side + 1)
+        else:
+            # A little behind: the rows from there on have to be read anyway.
+            guess -= size // 2
+        return self.between(guess)
+
+    def between(self, x: int) -> int:
+        """`x`, or the row next to it that is strictly between the bounds."""
+        return min(self._high - 1, max(self._low + 1, x))
+
+    def reach(self) -> float:
+        """How many rows the guess is away from the nearest one that was read; infinite where nothing can be said."""
+        guess = self.guess()
+        known = [x for x in (self._low, self._high) if self._log.value_at(x, NEVER) != NEVER]
+        return min((abs(guess - x) for x in known), default=inf) if guess >= self._low else inf
+
+    def guess(self) -> int:
+        """Where the place is, by interpolation between what is known; before the low bound where nobody can say."""
+        behind, ahead = self._bracket()
+        if NEVER in (behind[1], ahead[1]) or ahead[1] <= behind[1]:
+            return self._low - 1
+        return _between(behind, ahead, self._edge)
+
+    def _bracket(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(x, v) of the bounds, or of marks between them."""
+        low, high, ascending = self._low, self._high, self._log.sign > 0
+        behind = low, self._log.value_at(low, NEVER if ascending else self._now)
+        ahead = high, self._log.value_at(high, self._now if ascending else NEVER)
+        between = [mark for mark in self._marks if low < mark[0] < high]
+        behind = max((mark for mark in between if mark[1] < self._edge), default=behind)
+        ahead = min((mark for mark in between if mark[1] >= self._edge and mark[0] > behind[0]), default=ahead)
+        return behind, ahead
+
+    def _allowed(self) -> float:
+        """How many probes may have been made by now. Guesses have to pay: over all of them the stretch must shrink by
+        half for every two, or it is cut in the middle until it has. That bounds the search by twice a binary one, on
+        any history."""
+        return 2 * log2((self._log.end - self._log.first + 2) / (self._high - self._low)) + 3
+
+
+def _between(behind: tuple[int, int], ahead: tuple[int, int], edge: int) -> int:
+    """The x at which `edge` stands, were the log as dense everywhere between these two (x, v)."""
+    share = (edge - behind[1]) / (ahead[1] - behind[1])
+    return behind[0] + int((ahead[0] - behind[0]) * min(1.0, max(0.0, share)))

@@ -1,0 +1,1 @@
+"""Calls to providers: transport, retries, limits, circuit breaker and bounded decoding."""

@@ -1,0 +1,1 @@
+"""State that the replicas of one gateway share."""

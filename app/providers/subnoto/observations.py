@@ -1,0 +1,119 @@
+"""What is learnt of one Subnoto account from its own answers: it makes later calls cheaper, never different, and keeps
+a count from being called exact that is known not to be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+from app.domain.times import SECOND
+from app.providers.observations import Observations
+from app.providers.subnoto.mapping import TUTORIAL
+from app.providers.subnoto.wire import LogPage
+
+_MOST_TYPES = 500  #: remembered of one category
+_GOOD_FOR = 600 * SECOND  #: for which small pages are remembered
+_FIELD = "the answers to logs/list"
+
+
+class Facts:
+    """`clock` gives µs since the epoch."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._short: tuple[int, int] | None = None  # rows of a page that was too short, and when
+        self._page_size: tuple[int, int] | None = None
+        self.learnt = Observations(clock)
+        self._seen: dict[str, set[str]] = {}
+        self._refused: set[str] = set()
+        self._unreadable: dict[str, tuple[float, float]] = {}  # per category, the times of the first and the last
+        self._step_back = 0
+        self._longest = 0
+        self._lag = 0
+
+    def learn(self, category: str, pages: Iterable[LogPage]) -> None:
+        """Takes note of what pages of consecutive records show."""
+        seen = self._seen.setdefault(category, set())
+        known = len(seen)
+        for page in pages:
+            self._longest = max(self._longest, len(page.rows))
+            readable = [row for row in page.rows if not row.bad]
+            if len(readable) < len(page.rows):
+                self._note_unreadable(category, [row.time for row in page.rows if row.bad])
+            newest = 0
+            for time in (row.time for row in readable if row.time is not None):
+                if time >= newest:
+                    newest = time
+                elif newest - time > self._step_back:
+                    self._step_back = newest - time
+            # Whoever sends ever new types shall not fill our memory.
+            new = {row.sent.event_type or "" for row in readable} - seen
+            seen.update(islice(new, _MOST_TYPES - len(seen)))
+            for name, value in (("total", page.shape), ("author", page.author), ("timestamp", page.unit)):
+                if value:
+                    self.learnt.note(f"{name}_shape", value, _FIELD)
+        # The vendor's documents name no id of a record.
+        self.learnt.note("id_quality", "none: event ids are made of the content", "the vendor's documents")
+        self.learnt.note("largest_step_back_seconds", self._step_back / 1e6, "times of records in order of insertion")
+        if len(seen) != known:
+            self.learnt.note(f"event_types_seen_{category}", sorted(seen), _FIELD)
+
+    def _note_unreadable(self, category: str, times: Iterable[int | None]) -> None:
+        first, last = self._unreadable.get(category, (math.inf, -math.inf))
+        for time in times:
+            # Without a time it may stand anywhere.
+            first = min(first, -math.inf if time is None else time)
+            last = max(last, math.inf if time is None else time)
+        self._unreadable[category] = first, last
+        how = "records that cannot be read; a count of the time in which they lie is an estimate"
+        self.learnt.note(f"unreadable_{category}", "seen", how)
+
+    def is_readable(self, category: str, since: int, until: int) -> bool:
+        """Whether no record that cannot be read was seen in [since, until) (µs), nor between two that were seen."""
+        first, last = self._unreadable.get(category, (math.inf, -math.inf))
+        return until <= first or last < since
+
+    @property
+    def page_size(self) -> int | None:
+        """Rows that a page really holds; None: as many as asked for, or nobody has looked for a while."""
+        if self._page_size is None or self._clock() - self._page_size[1] > _GOOD_FOR:
+            return None
+        return self._page_size[0]
+
+    def note_lag(self, late: int) -> None:
+        """A record came so many µs late, at least."""
+        if late > self._lag:
+            self._lag = late
+            self.learnt.note(
+                "lag_seconds", round(late / 1e6, 1), "records that were not there when the log was read last"
+            )
+
+    def hands_out(self, rows: int) -> bool:
+        """Whether a page of so many rows was seen. Of one that is shorter nobody can say where in the log it lies: the
+        server may count in smaller pages than it was asked for."""
+        return self._longest >= rows
+
+    def shrink_pages(self, rows: int) -> int | None:
+        """A page held only so many rows although more follow: what `page_size` is then. One such answer may be a
+        mistake, and pages of a few rows cost many calls: it is believed when it comes twice."""
+        now = self._clock()
+        if self._short is not None and self._short[0] == rows and now - self._short[1] <= _GOOD_FOR:
+            self._page_size = rows, now
+            self.learnt.note("page_size", rows, "pages shorter than was asked for, with more behind them")
+        self._short = rows, now
+        return self.page_size
+
+    def refuse(self, event_types: Iterable[str]) -> None:
+        """The server turned a call with these types down."""
+        self._refused.update(event_types)
+        self.learnt.note("event_types_refused", sorted(self._refused), "an INVALID_REQUEST_FORMAT that named them")
+
+    def takes(self, category: str, event_type: str) -> bool:
+        """Whether the server is known to take this type in `eventTypes`."""
+        known = event_type in TUTORIAL.get(category, ()) or event_type in self._seen.get(category, ())
+        return known and event_type not in self._refused
+
+    def describe(self) -> list[dict[str, Any]]:
+        return self.learnt.describe()

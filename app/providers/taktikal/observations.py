@@ -1,0 +1,165 @@
+"""What is learnt of one Taktikal account from its own answers: it makes later calls cheaper, never different."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import UNSET
+
+from app.domain.times import SECOND
+from app.providers.observations import Observations
+from app.providers.taktikal.record import ticks_of
+from app.providers.taktikal.wire import ActivityPage
+
+Selection = Literal["activity", "creation"]
+
+_AGAIN = 600 * SECOND  #: after which what may have been an accident is tried again
+
+_SAMPLES = 100  #: answers
+_SAMPLE = 4  #: processes at either end of an answer, and entries at the end of each, that are looked at
+_YOUNG = 120 * SECOND  #: entries of this age are remembered, to see which come late
+
+
+class Facts:
+    """`selects`: what a date range selects; `whole`: whether a returned process holds its whole log. None: not known,
+    so the way that is right in either case is taken.
+
+    `honoured`: the longest answer seen, so a server that cuts answers off cuts at no less. `clock` gives µs since the
+    epoch.
+    """
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.selects: Selection | None = None
+        self.whole: bool | None = None
+        self.honoured = 0
+        self.learnt = Observations(clock)
+        self._refused: int | None = None
+        self._cut: tuple[int, int] | None = None  # the last answer that was cut off: its length, and when
+        self._cuts_at: tuple[int, int] | None = None  # where the server cuts, and until when that is believed
+        self._given: set[str] = set()
+        self._looked_at: int | None = None
+        self._looked_into = 0
+        self._sampled = 0
+        self._time_digits = -1
+        self._ids_repeat = False
+        self._lag = 0
+        #: Of the last answer that reached the present: its Date, since when it held all, and its young entries.
+        self._present: tuple[int, int, set[tuple[str, int]]] | None = None
+        self._clock = clock
+
+    @property
+    def splittable(self) -> bool:
+        """Whether a range may be read in parts. A log that comes trimmed to the range asked for, of a process that is
+        selected by its creation alone, is whole only if one range holds both its creation and its entries."""
+        return self.selects == "activity" or self.whole is True
+
+    def wants_looking(self, width: int) -> bool:
+        """Whether to look for what ranges select, and for whether logs come whole where that matters: never found, and
+        not looked for lately in a range of `width` µs."""
+        if self.selects == "activity" or (self.selects is not None and self.whole is not None):
+            return False
+        return self._looked_at is None or width > self._looked_into or self._clock() - self._looked_at > _AGAIN
+
+    def found(self, selects: Selection | None, whole: bool | None, width: int, how: str) -> None:
+        """What was found in a range of `width` µs; None where the evidence says nothing. It never replaces what the
+        operator set."""
+        self._looked_at, self._looked_into = self._clock(), width
+        if "range_selects" not in self._given:
+            self.selects = selects
+            self.learnt.note("range_selects", selects or "unknown", how)
+        if "logs" not in self._given:
+            if whole is not None:
+                self.whole = whole
+            self.learnt.note("logs", {True: "whole", False: "trimmed", None: "unknown"}[self.whole], how)
+
+    def set(self, selects: Selection | None, whole: bool | None) -> None:
+        """What the operator's settings say; None where they leave it to be found out."""
+        if selects is not None:
+            self.selects = selects
+            self._given.add("range_selects")
+            self.learnt.note("range_selects", selects, "set by the operator")
+        if whole is not None:
+            self.whole = whole
+            self._given.add("logs")
+            self.learnt.note("logs", "whole" if whole else "trimmed", "set by the operator")
+
+    def answered(self, length: int) -> None:
+        """An answer of so many processes came."""
+        if length > self.honoured:
+            self.honoured = length
+            self.learnt.note("longest_answer", length, "the processes in one answer")
+
+    def sample(self, page: ActivityPage) -> None:
+        """Takes note of how precise times are and what ids are good for."""
+        if self._sampled >= _SAMPLES or (self._ids_repeat and self._time_digits == 7):
+            return  # there is no more to learn
+        self._sampled += 1
+        owners: dict[str, str] = {}
+        for process in (*page.processes[:_SAMPLE], *page.processes[-_SAMPLE:]):
+            for entry in process.entries[-_SAMPLE:]:
+                ticks = ticks_of(entry.created_at)
+                if ticks is not None:
+                    digits = len(f"{ticks % (10 * SECOND):07}".rstrip("0"))
+                    self._time_digits = max(self._time_digits, digits)
+                if entry.id is not UNSET and entry.id is not None:
+                    self._ids_repeat |= owners.setdefault(str(entry.id), process.key) != process.key
+        if self._time_digits >= 0:
+            self.learnt.note("time_digits", self._time_digits, "createdAt, without zeros at its end")
+            quality = "unique" if owners else "none: event ids are made of the content"
+            quality = "unique in its envelope only" if self._ids_repeat else quality
+            self.learnt.note("id_quality", quality, "the ids of entries in one answer")
+
+    def reached(self, page: ActivityPage, start: int, end: int) -> None:
+        """Takes note of entries that came late, where an answer, which holds all processes of a range in µs, reaches
+        the present, and with them all entries since `start`."""
+        if page.date is None or end < page.date or self.selects != "activity":
+            return
+        since = max(start, page.date - _YOUNG)
+        young: set[tuple[str, int]] = set()
+        for process in page.processes:
+            for entry in reversed(process.entries):
+                ticks = ticks_of(entry.created_at)
+                if ticks is None or ticks // 10 < since:
+                    break  # logs are in order
+                young.add((process.key, ticks // 10))
+        if self._present is not None:
+            date, complete_since, known = self._present
+            late = max((date - time for _, time in young - known if complete_since <= time < date), default=0)
+            if late > self._lag:
+                self._lag = late
+                how = "entries that were not there when the present was read last"
+                self.learnt.note("lag_seconds", round(late / 1e6, 1), how)
+        self._present = page.date, since, young
+
+    def cut(self, length: int) -> None:
+        """An answer was cut off at so many processes, fewer than were asked for. One alone may be inconsistent, and
+        would make every page cost a hundred calls: two within _AGAIN are believed, and only for as long; then one more
+        of the same length."""
+        now = self._clock()
+        self.honoured = min(self.honoured, length)
+        again = self._cuts_at is not None and self._cuts_at[0] == length
+        if self._cut is not None and (again or now - self._cut[1] <= _AGAIN):
+            self._cuts_at = max(length, self._cut[0]), now + _AGAIN
+            how = "two answers shorter than both Take and the total of the same range"
+            self.learnt.note("take_cap", self.cap, how)
+        self._cut = length, now
+
+    def refuse(self, take: int) -> None:
+        """More than one were asked for, and that was refused for being too many."""
+        self._refused = take // 2 if self._refused is None else min(self._refused, take // 2)
+        self.learnt.note("take_cap", self.cap, f"half of {take}, which was refused as too large a Take")
+
+    @property
+    def cap(self) -> int | None:
+        """Where the provider is seen to cut answers off, or half of what it refused to give; None where it is not."""
+        cut = None if self._cuts_at is None or self._clock() > self._cuts_at[1] else self._cuts_at[0]
+        return min((cap for cap in (cut, self._refused) if cap is not None), default=None)
+
+    def at_most(self, take: int) -> int:
+        """As many, or as the provider is known to give at a time."""
+        cap = self.cap
+        return take if cap is None else min(take, cap)
+
+    def describe(self) -> list[dict[str, Any]]:
+        return self.learnt.describe()

@@ -1,6 +1,0 @@
-"""Stand-ins of the providers: serving them on loopback, and the parts that every emulator is built from.
-
-`sandbox.start_sandbox` starts an emulator of each provider; `serving.serve` runs any ASGI application in a
-thread; `schedule` and `instruments` are what emulators share (deterministic growing histories; call log,
-faults, latency). This package names no vendor: an emulator is found as `app.providers.<name>.emulator`.
-"""

@@ -1,0 +1,6 @@
+"""Stand-ins of the providers: serving them on loopback, and the parts that every emulator is built from.
+
+`launcher.start_sandbox` starts an emulator of each provider; `serving.serve` runs any ASGI application in a
+thread; `schedule` and `instruments` are what emulators share (deterministic growing histories; call log,
+faults, latency). This package names no vendor: the emulator of a provider is the package `sandbox.<provider>`.
+"""

@@ -1,0 +1,204 @@
+"""What a test can see of an emulator while it runs: the call log; and the faults and latency around it."""
+
+import asyncio
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox.faults import Faults
+
+Clock = Callable[[], datetime]
+LOG_LENGTH = 100_000  #: calls, 2 KB each
+
+
+def utc_now() -> datetime:
+    """The real time, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Whole milliseconds since 1970 (an aware datetime; rounded down, without a detour over floats)."""
+    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+
+
+@dataclass(slots=True)
+class Call:
+    """One request as it arrived and was answered. `started` and `finished` are `time.monotonic()` seconds."""
+
+    method: str
+    path: str
+    params: dict[str, str]
+    body: Any
+    headers: dict[str, str]
+    started: float
+    finished: float = 0.0
+    status: int = 0
+    records: int = 0
+    refused: str | None = None
+    fault: str | None = None
+
+
+class CallLog:
+    """The last calls in order of arrival, 100,000 unless `keep` says otherwise, and counts over all of them.
+
+    `refused`: calls that the vendor's documents say are refused whatever the account holds. A gateway that
+    knows the documents never makes one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.calls: deque[Call] = deque(maxlen=LOG_LENGTH)
+        self.reset()
+
+    def keep(self, length: int) -> None:
+        """Keep no more than the last `length` calls from now on."""
+        with self._lock:
+            self.calls = deque(self.calls, maxlen=length)
+
+    def reset(self) -> None:
+        """Forget everything (calls in flight are forgotten too)."""
+        with self._lock:
+            self.calls = deque(maxlen=self.calls.maxlen)
+            self.refused: list[Call] = []
+            self.total = 0
+            self.records = 0
+            self.in_flight = 0
+            self.most_in_flight = 0
+            self.by_path: dict[str, int] = {}
+
+    def count(self, path_suffix: str = "") -> int:
+        """How many calls were made to paths that end so (default: to any)."""
+        return sum(number for path, number in self.by_path.items() if path.endswith(path_suffix))
+
+    def begin(self, call: Call) -> None:
+        """Note an arrival."""
+        with self._lock:
+            self.calls.append(call)
+            self.total += 1
+            self.by_path[call.path] = self.by_path.get(call.path, 0) + 1
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+
+    def end(self, call: Call) -> None:
+        """Note that the answer is out (or the caller gone)."""
+        call.finished = time.monotonic()
+        with self._lock:
+            self.in_flight = max(0, self.in_flight - 1)
+            self.records += call.records
+            if call.refused is not None:
+                self.refused.append(call)
+
+
+class Instrumented:
+    """An ASGI application with its instruments around it. Handlers find their `Call` through `call_of`."""
+
+    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+        self.calls = CallLog()
+        self.faults = Faults()
+        self.latency = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Log the call, wait out the latency, apply the next fault or hand on; set `Date` from the clock."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = await _read_body(receive)
+        call = _describe(scope, body)
+        self.calls.begin(call)
+        try:
+            await asyncio.sleep(self.latency)
+            await self._answer(scope, body, call, send)
+        finally:
+            self.calls.end(call)
+
+    async def _answer(self, scope: Scope, body: bytes, call: Call, send: Send) -> None:
+        fault = self.faults.take(call.path)
+        if fault is not None:
+            call.fault = fault.kind
+        dated = self._dated(send, call)
+        if fault is not None and fault.kind == "hang":
+            await asyncio.sleep(fault.seconds)
+        elif fault is not None and fault.kind == "cut":
+            dated = _cutting(dated)
+        elif fault is not None:
+            call.status = fault.status
+            headers = {"content-length": str(len(fault.body)), **fault.headers}
+            pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            await dated({"type": "http.response.start", "status": fault.status, "headers": pairs})
+            await dated({"type": "http.response.body", "body": fault.body})
+            return
+        handed = False
+
+        async def replay() -> Message:
+            nonlocal handed
+            if handed:
+                return {"type": "http.disconnect"}
+            handed = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app({**scope, "emulator.call": call}, replay, dated)
+
+    def _dated(self, send: Send, call: Call) -> Send:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.status = message["status"]
+                date = format_datetime(self._clock().astimezone(UTC), usegmt=True).encode()
+                message = {**message, "headers": [*message.get("headers", []), (b"date", date)]}
+            await send(message)
+
+        return dated
+
+
+def call_of(request: Request) -> Call:
+    """The log entry of the request being handled, to note `records` and `refused` in."""
+    call = request.scope["emulator.call"]
+    assert isinstance(call, Call)
+    return call
+
+
+def _describe(scope: Scope, body: bytes) -> Call:
+    try:
+        parsed = json.loads(body) if body else None
+    except ValueError:
+        parsed = body
+    return Call(
+        method=scope["method"],
+        path=scope["path"],
+        params=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        body=parsed,
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+        started=time.monotonic(),
+    )
+
+
+async def _read_body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _cutting(send: Send) -> Send:
+    async def cutting(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            # Half of what Content-Length promised, and never an end: the server then drops the connection.
+            half = message.get("body", b"")[: len(message.get("body", b"")) // 2]
+            message = {"type": "http.response.body", "body": half, "more_body": True}
+        await send(message)
+
+    return cutting

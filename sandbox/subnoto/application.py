@@ -1,0 +1,211 @@
+"""The emulator as an ASGI application: `POST /public/logs/list` and `/public/utils/whoami`, and the tunnel to them."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC
+from random import Random
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.faults import Faults
+from sandbox.identifiers import Identifiers, mix_text
+from sandbox.instruments import CallLog, Clock, Instrumented, call_of, utc_now
+
+from .auth import why_refused
+from .bodies import ListBody, VendorError, invalid, parse_list_body
+from .event_types import EXTRA_CATEGORIES
+from .history import History
+from .options import EmulatorOptions
+from .records import Record
+from .tunnel import Tunnels, wrapped
+
+
+class Emulator:
+    """A Subnoto team. `app` is what to serve; `history`, `calls`, `faults`, `latency` and `tunnels` are for tests.
+
+    `records`: a history given whole, in order of insertion, in place of the generated one.
+    """
+
+    def __init__(
+        self,
+        options: EmulatorOptions | None = None,
+        *,
+        clock: Clock | None = None,
+        records: Iterable[Record] | None = None,
+    ) -> None:
+        options = options or EmulatorOptions()
+        self.options = options if records is None else replace(options, events=0)
+        self.clock = clock or utc_now
+        self.history = History(self.options, self.clock)
+        self.history.insert(records or [])
+        self.tunnels = Tunnels()
+        self._request_ids = Identifiers(options.seed, "request")
+        self._errors = 0
+        self._shuffle = Random(mix_text(options.seed, "ties"))
+        routes = [
+            Route("/public/logs/list", self._list_logs, methods=["POST"]),
+            Route("/public/utils/whoami", self._whoami, methods=["POST"]),
+            Route("/tunnel/session", self.tunnels.handshake, methods=["POST"]),
+        ]
+        handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
+        self.app = Instrumented(Starlette(routes=routes, exception_handlers=handlers), self.clock)
+
+    @property
+    def calls(self) -> CallLog:
+        """What was asked and answered."""
+        return self.app.calls
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong next."""
+        return self.app.faults
+
+    @property
+    def latency(self) -> float:
+        """Seconds every answer waits; may be set while serving."""
+        return self.app.latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        self.app.latency = seconds
+
+    def env(self, base_url: str) -> dict[str, str]:
+        """The settings of a gateway's source that reads this team as if through the Encryption Proxy."""
+        return {
+            "SUBNOTO_BASE_URL": base_url,
+            "SUBNOTO_ACCESS_KEY": self.options.access_key,
+            "SUBNOTO_SECRET_KEY": self.options.secret_key,
+            "SUBNOTO_TRANSPORT": "proxy",
+        }
+
+    # -- endpoints ---------------------------------------------------------------------------------------
+
+    async def _whoami(self, request: Request) -> Response:
+        await self._admit(request)
+        return wrapped(request, _json({**self.history.account.team, "accessKey": self.options.access_key}))
+
+    async def _list_logs(self, request: Request) -> Response:
+        body = parse_list_body(await self._admit(request), self.options)
+        body = replace(body, limit=min(body.limit, self.options.max_limit))
+        if body.category in EXTRA_CATEGORIES:
+            raise VendorError(400, "LOG_CATEGORY_NOT_IMPLEMENTED", f"No logs of {body.category} yet")
+        if body.category not in self.options.permissions:
+            needed = f"Read {body.category.capitalize()}"
+            raise VendorError(403, "AUTHORIZATION_ERROR", f"This API key lacks the permission {needed}")
+        records, total = self._find(body)
+        call_of(request).records = len(records)
+        answer: dict[str, Any] = {"logs": [self._render(record) for record in records]}
+        if self.options.totals in ("totalCount", "both"):
+            answer["totalCount"] = total
+        if self.options.totals in ("pagination", "both"):
+            answer["pagination"] = _pagination(total, body)
+        return wrapped(request, _json(answer))
+
+    async def _admit(self, request: Request) -> Any:
+        """Check the credentials, then read the JSON body, out of the tunnel where it came through one."""
+        body = await request.body()
+        refusal = why_refused(request, body, self.options.access_key, self.options.secret_key)
+        if refusal is not None:
+            raise VendorError(401, "AUTHENTICATION_ERROR", refusal)
+        try:
+            return json.loads(self.tunnels.unwrap(request, body))
+        except ValueError:
+            raise invalid([("", "The body is not valid JSON")]) from None
+
+    def _find(self, body: ListBody) -> tuple[list[Record], int]:
+        with self.history.lock:
+            if body.workspace is not None and not self.history.knows_workspace(body.workspace):
+                raise VendorError(400, "WORKSPACE_NOT_FOUND", "There is no such workspace")
+            shelf = self.history.shelf(body.category, body.workspace, body.envelope, body.event_types)
+            if shelf is None:
+                raise VendorError(400, "ENVELOPE_NOT_FOUND", "There is no such envelope")
+            last = max(1, -(-len(shelf) // body.limit))
+            if body.page > last and self.options.beyond_the_end == "refused":
+                raise VendorError(400, "INVALID_REQUEST_FORMAT", "There is no such page")
+            if self.options.beyond_the_end == "last":
+                body = replace(body, page=min(body.page, last))
+            sequences = shelf.page(
+                by=body.sort_by,
+                descending=body.descending,
+                skip=(body.page - 1) * body.limit,
+                take=body.limit,
+                ties=self.options.ties,
+                shuffle=self._shuffle,
+            )
+            return [self.history.record(body.category, sequence) for sequence in sequences], len(shelf)
+
+    # -- answers -----------------------------------------------------------------------------------------
+
+    def _render(self, record: Record) -> dict[str, Any]:
+        """One record in the generation and unit that the options choose."""
+        timestamp: float = record.timestamp
+        if self.options.unit == "seconds":
+            timestamp = record.timestamp // 1000
+        elif self.options.unit == "float_seconds":
+            timestamp = record.timestamp / 1000
+        identity = self.options.author
+        author = {name: record.author[name] for name in (identity, "email", "name")}
+        rendered = {
+            "category": record.category,
+            "eventType": record.event_type,
+            "eventData": record.event_data,
+            "timestamp": timestamp,
+            "author": author,
+        }
+        if record.category == "envelope":
+            rendered["envelopeUuid"] = record.envelope_uuid
+            rendered["workspaceUuid"] = record.workspace_uuid
+        return rendered
+
+    async def _error(self, request: Request, error: VendorError) -> Response:
+        if error.refused:
+            call_of(request).refused = error.message if error.details is None else str(error.details)
+        self._errors += 1
+        now = self.clock().astimezone(UTC)
+        body = error.body(
+            request_id=self._request_ids.uuid(self._errors),
+            timestamp=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            path=request.url.path,
+        )
+        return wrapped(request, _json(body, error.status))
+
+    async def _unknown_path(self, request: Request, error: HTTPException) -> Response:
+        return await self._error(request, VendorError(404, "NOT_FOUND", "Route not found", refused=True))
+
+
+def create_app(
+    options: EmulatorOptions | None = None,
+    *,
+    clock: Clock | None = None,
+    records: Iterable[Record] | None = None,
+) -> Instrumented:
+    """The ASGI application alone, for whoever needs none of the hooks."""
+    return Emulator(options, clock=clock, records=records).app
+
+
+def make_sandbox(*, events: int, seed: int, days: float = 60, clock: Clock | None = None) -> Emulator:
+    """The emulator that `--sandbox` serves: the vendor's present API, a history of `events` records."""
+    return Emulator(EmulatorOptions(seed=seed, events=events, days=days), clock=clock)
+
+
+def _pagination(total: int, body: ListBody) -> dict[str, int | None]:
+    """Source: the SDK's `post_public_logs_list_response_200_pagination`."""
+    pages = max(1, -(-total // body.limit))
+    return {
+        "totalRecords": total,
+        "currentPage": body.page,
+        "totalPages": pages,
+        "nextPage": body.page + 1 if body.page < pages else None,
+        "prevPage": body.page - 1 if body.page > 1 else None,
+    }
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")

@@ -1,0 +1,244 @@
+"""The emulated account's records: generated, appended, growing with the clock, forgotten by retention."""
+
+import heapq
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+from sandbox.identifiers import mix, mix_text
+from sandbox.instruments import Clock, to_milliseconds
+from sandbox.schedule import Schedule, step_of, thread_of
+
+from .event_types import CATEGORIES
+from .options import EmulatorOptions
+from .record_index import Shelf
+from .records import Log, Record
+from .workflows import SYSTEM, Account
+
+
+class History:
+    """Every method may be called while the server runs (from any thread); times come from the clock alone."""
+
+    def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
+        now = to_milliseconds(clock())
+        self.account = Account(options.seed, options.newer_types, options.team_name)
+        self._clock = clock
+        self._whole_seconds = options.unit == "seconds"
+        self._skew = int(options.skew_seconds * 1000)
+        self._salt = mix_text(options.seed, "skew")
+        self._lock = threading.RLock()
+        self._logs = {category: Log() for category in CATEGORIES}
+        self._appended: list[Record] = []
+        self._announced: list[tuple[int, int, Record]] = []
+        self._numbers = count()
+        self._schedule = Schedule(
+            seed=options.seed,
+            now=now,
+            days=options.days,
+            events=options.events,
+            plans=[[step.offset for step in life.steps] for life in self.account.lives],
+            twins=options.twins,
+            burst=options.tie_burst,
+        )
+        self.catch_up()
+
+    # -- hooks for tests ---------------------------------------------------------------------------------
+
+    def append(
+        self,
+        event_type: str,
+        *,
+        category: str = "envelope",
+        timestamp: datetime | int | None = None,
+        event_data: Mapping[str, Any] | None = None,
+        author: Mapping[str, Any] | None = None,
+        envelope_uuid: str | None = None,
+        workspace_uuid: str | None = None,
+        visible_at: datetime | None = None,
+    ) -> None:
+        """Insert a record now (or once the clock reaches `visible_at`), as the youngest by `id`.
+
+        `timestamp` (aware datetime or milliseconds; default now) may be older or younger. `author` needs
+        `id`, `uuid`, `email`, `name` (default: the system). An envelope record without identifiers gets
+        envelope number 0 and the first workspace.
+        """
+        now = to_milliseconds(self._clock())
+        moment = now if timestamp is None else timestamp
+        envelope = category == "envelope"
+        record = Record(
+            category=category,
+            event_type=event_type,
+            timestamp=to_milliseconds(moment) if isinstance(moment, datetime) else moment,
+            event_data=event_data or {},
+            author=author or SYSTEM,
+            envelope_uuid=(envelope_uuid or self.account.envelopes.uuid(0)) if envelope else None,
+            workspace_uuid=(workspace_uuid or self.account.workspaces[0]) if envelope else None,
+        )
+        self.insert([record], visible_at=visible_at)
+
+    def insert(self, records: Iterable[Record], visible_at: datetime | None = None) -> None:
+        """Insert whole records in the order given, now or once the clock reaches `visible_at`."""
+        with self._lock:
+            due = to_milliseconds(self._clock() if visible_at is None else visible_at)
+            for record in records:
+                heapq.heappush(self._announced, (due, next(self._numbers), record))
+            self.catch_up()
+
+    def delete_oldest(self, number: int, category: str = "envelope") -> int:
+        """Retention: forget the `number` first inserted records of a category; returns how many went."""
+        with self._lock:
+            self.catch_up()
+            log = self._logs[category]
+            log.forgotten = min(len(log.codes), log.forgotten + number)
+            before = len(log.all)
+            log.all = Shelf(log.timestamps.__getitem__)
+            log.all.add(range(log.forgotten, len(log.codes)))
+            log.filtered.clear()
+            log.by_envelope.clear()
+            log.indexed = log.forgotten
+            return before - len(log.all)
+
+    def truth(self, category: str | None = None) -> Iterator[dict[str, Any]]:
+        """Everything visible now, in order of insertion, one category after another, in plain dictionaries.
+
+        `timestamp` in milliseconds, `author` with `id` and `uuid` whatever the options show, and `sequence`:
+        the hidden id, ascending with insertion within a category.
+        """
+        for name in CATEGORIES if category is None else (category,):
+            with self._lock:
+                self.catch_up()
+                sequences = list(self._logs[name].all.sequences)
+            for sequence in sequences:
+                record = self.record(name, sequence)
+                yield {
+                    "sequence": sequence,
+                    "category": record.category,
+                    "eventType": record.event_type,
+                    "eventData": dict(record.event_data),
+                    "timestamp": record.timestamp,
+                    "author": dict(record.author),
+                    "envelopeUuid": record.envelope_uuid,
+                    "workspaceUuid": record.workspace_uuid,
+                }
+
+    def size(self, category: str | None = None) -> int:
+        """How many records are visible now."""
+        with self._lock:
+            self.catch_up()
+            return sum(len(log.all) for name, log in self._logs.items() if category in (None, name))
+
+    # -- what the server reads ---------------------------------------------------------------------------
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Hold it from `shelf` until its page is cut: records must not arrive in between."""
+        return self._lock
+
+    def catch_up(self) -> None:
+        """Let everything in whose time has come."""
+        with self._lock:
+            now = to_milliseconds(self._clock())
+            while self._announced and self._announced[0][0] <= now:
+                due, _, record = heapq.heappop(self._announced)
+                self._take(self._schedule.due(due))
+                self._appended.append(record)
+                log = self._logs[record.category]
+                self._put(log, -len(self._appended), record.timestamp)
+                log.all.add([len(log.codes) - 1])
+            self._take(self._schedule.due(now))
+
+    def knows_workspace(self, uuid: str) -> bool:
+        """Whether the team has (or had a record in) this workspace."""
+        return uuid in self.account.workspaces or any(uuid == record.workspace_uuid for record in self._appended)
+
+    def shelf(self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str]) -> Shelf | None:
+        """The visible records that match; None where no record of the envelope exists.
+
+        Built on first use, extended afterwards, so that asking again costs what has come since.
+        """
+        self.catch_up()
+        log = self._logs[category]
+        if envelope is not None and not self._records_of(log, envelope):
+            return None
+        if workspace is None and envelope is None and not types:
+            return log.all
+        key = (workspace, envelope, types)
+        shelf = log.filtered.get(key)
+        if shelf is None:
+            if len(log.filtered) > 256:
+                log.filtered.clear()
+            shelf = log.filtered[key] = Shelf(log.timestamps.__getitem__)
+        pool = log.all.sequences if envelope is None else self._records_of(log, envelope)
+        fresh = pool[shelf.seen :]
+        shelf.seen = len(pool)
+        shelf.add(sequence for sequence in fresh if self._matches(log, sequence, workspace, types))
+        return shelf
+
+    def record(self, category: str, sequence: int) -> Record:
+        """A record by its sequence number."""
+        log = self._logs[category]
+        code = log.codes[sequence]
+        timestamp = log.timestamps[sequence]
+        if code < 0:
+            return replace(self._appended[-1 - code], timestamp=timestamp)
+        number = thread_of(code)
+        life = self.account.lives[self._schedule.plan_of(number)]
+        step = life.steps[step_of(code)]
+        envelope = category == "envelope"
+        return Record(
+            category=category,
+            event_type=step.event_type,
+            timestamp=timestamp,
+            event_data=self.account.event_data(number, life, step),
+            author=self.account.author(number, step),
+            envelope_uuid=self.account.envelopes.uuid(number) if envelope else None,
+            workspace_uuid=self.account.workspace(number) if envelope else None,
+        )
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    def _take(self, due: list[tuple[int, int]]) -> None:
+        if not due:
+            return
+        plans = [life.category for life in self.account.lives]
+        before = {name: len(log.codes) for name, log in self._logs.items()}
+        for moment, code in due:
+            # The skew hangs on the moment alone, so that simultaneous records stay simultaneous.
+            drawn = mix(self._salt ^ moment) if self._skew else 0
+            skew = (drawn >> 1) % (self._skew + 1) if drawn & 1 else 0
+            self._put(self._logs[plans[self._schedule.plan_of(thread_of(code))]], code, moment - skew)
+        for name, log in self._logs.items():
+            log.all.add(range(before[name], len(log.codes)))
+
+    def _put(self, log: Log, code: int, timestamp: int) -> None:
+        log.codes.append(code)
+        log.timestamps.append(timestamp // 1000 * 1000 if self._whole_seconds else timestamp)
+
+    def _envelope_key(self, log: Log, sequence: int) -> object:
+        code = log.codes[sequence]
+        if code >= 0:
+            return thread_of(code)
+        uuid = self._appended[-1 - code].envelope_uuid or ""
+        number = self.account.envelopes.number(uuid)
+        return uuid if number is None else number
+
+    def _records_of(self, log: Log, envelope: str) -> list[int]:
+        while log.indexed < len(log.codes):
+            log.by_envelope.setdefault(self._envelope_key(log, log.indexed), []).append(log.indexed)
+            log.indexed += 1
+        number = self.account.envelopes.number(envelope)
+        return log.by_envelope.get(envelope if number is None else number, [])
+
+    def _matches(self, log: Log, sequence: int, workspace: str | None, types: frozenset[str]) -> bool:
+        code = log.codes[sequence]
+        if code < 0:
+            record = self._appended[-1 - code]
+            return workspace in (None, record.workspace_uuid) and (not types or record.event_type in types)
+        number = thread_of(code)
+        if workspace is not None and self.account.workspace(number) != workspace:
+            return False
+        life = self.account.lives[self._schedule.plan_of(number)]
+        return not types or life.steps[step_of(code)].event_type in types

@@ -1,0 +1,232 @@
+"""The emulated company's signing processes: generated, appended, growing with the clock, forgotten."""
+
+import heapq
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+from sandbox.identifiers import mix, mix_text
+from sandbox.instruments import Clock, to_milliseconds
+from sandbox.schedule import Schedule, is_twin, step_of, thread_of
+
+from .account import Company
+from .options import EmulatorOptions
+from .records import Entry, Process
+from .store import Store
+from .ticks import TICKS_PER_MILLISECOND, from_datetime
+
+_ENDED = frozenset({"Canceled", "Cancelled", "Expired", "Declined", "Rejected"})
+
+
+class History:
+    """Every method may be called while the server runs (from any thread); times come from the clock alone."""
+
+    def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
+        self.company = Company(options.seed)
+        self.store = Store()
+        self._clock = clock
+        self._options = options
+        self._lag = int(options.lag_seconds * 1000)
+        self._salt = mix_text(options.seed, "ticks")
+        self._lock = threading.RLock()
+        self._given: dict[str, Process] = {}
+        self._appended: list[Entry] = []
+        self._announced: list[tuple[int, int, Entry]] = []
+        self._numbers = count()
+        self._ordinals: dict[int | str, int] = {}
+        self._references: list[int | str] = []  # by ordinal: a life's number, or the key of a given process
+        self._schedule = Schedule(
+            seed=options.seed,
+            now=to_milliseconds(clock()) - self._lag,
+            days=options.days,
+            events=options.events,
+            plans=[[step.offset for step in life.steps] for life in self.company.lives],
+            twins=options.twins,
+            burst=options.tie_burst,
+        )
+        self.catch_up()
+
+    # -- hooks for tests ---------------------------------------------------------------------------------
+
+    def add_process(self, process: Process) -> str:
+        """Introduce a process, which shows from its first entry on; returns its key."""
+        with self._lock:
+            self._given[process.key] = process
+            return process.key
+
+    def append(
+        self,
+        process_key: str,
+        status: str,
+        *,
+        at: datetime | int | None = None,
+        id: int | None = None,
+        description: str = "",
+        created_by: str = "Taktikal.Core",
+        visible_at: datetime | None = None,
+        **members: Any,
+    ) -> None:
+        """Add an entry to a process now, or once the clock reaches `visible_at`.
+
+        `at` (aware datetime, or ticks since 1970; default now) is its `createdAt` and may be older or
+        younger. An unknown process is made with the defaults of `Process`. `members`: further ones by the
+        vendor's names (`signeeKey="si…"`).
+        """
+        moment = self._clock() if at is None else at
+        ticks = from_datetime(moment) if isinstance(moment, datetime) else moment
+        self.insert(Entry(process_key, status, ticks, description, created_by, id, members), visible_at)
+
+    def insert(self, entry: Entry, visible_at: datetime | None = None) -> None:
+        """Add a whole entry now, or once the clock reaches `visible_at`."""
+        with self._lock:
+            due = to_milliseconds(self._clock() if visible_at is None else visible_at)
+            heapq.heappush(self._announced, (due, next(self._numbers), entry))
+            self.catch_up()
+
+    def delete_oldest(self, number: int) -> int:
+        """Retention: forget the `number` processes created first; returns how many went."""
+        with self._lock:
+            self.catch_up()
+            return self.store.forget_oldest(number)
+
+    def truth(self) -> Iterator[dict[str, Any]]:
+        """Every entry visible now in order of insertion, in plain dictionaries of the vendor's member names.
+
+        Besides: `ticks` (100 ns since 1970), `sequence` (order of insertion in the company), `owner`,
+        `flowType`, `processStatus`, `processFileName`. `id` is what the options show, or None.
+        """
+        with self._lock:
+            self.catch_up()
+            sequences = list(self.store.entries())
+        logs: dict[int, dict[int, Entry]] = {}
+        for sequence in sequences:
+            ordinal = self.store.owners[sequence]
+            process = self.process(ordinal)
+            if ordinal not in logs:
+                logs[ordinal] = dict(self.entries(ordinal, process))
+            entry = logs[ordinal][sequence]
+            yield {
+                **entry.members,
+                "sequence": sequence,
+                "id": entry.id,
+                "processKey": entry.process_key,
+                "status": entry.status,
+                "ticks": entry.ticks,
+                "description": entry.description,
+                "createdBy": entry.created_by,
+                "owner": process.started_by,
+                "flowType": process.flow_type,
+                "processStatus": self.status(ordinal),
+                "processFileName": process.file_name,
+            }
+
+    def size(self) -> tuple[int, int]:
+        """How many processes and how many entries are visible now."""
+        with self._lock:
+            self.catch_up()
+            return self.store.count()
+
+    # -- what the server reads ---------------------------------------------------------------------------
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Hold it while reading `store`: entries must not arrive in between."""
+        return self._lock
+
+    def catch_up(self) -> None:
+        """Let everything in whose time has come."""
+        with self._lock:
+            now = to_milliseconds(self._clock())
+            while self._announced and self._announced[0][0] <= now:
+                due, _, entry = heapq.heappop(self._announced)
+                self._take(due)
+                self._appended.append(entry)
+                number = self.company.number_of(entry.process_key)
+                ordinal = self._ordinal(entry.process_key if number is None else number, entry.ticks)
+                self.store.add_entry(ordinal, -len(self._appended), entry.ticks)
+            self._take(now)
+            self.store.settle()
+
+    def ordinal_of(self, process_key: str) -> int | None:
+        """The ordinal of a visible process by its own key, or None."""
+        number = self.company.number_of(process_key)
+        ordinal = self._ordinals.get(process_key if number is None else number)
+        return ordinal if ordinal is not None and self.store.holds(ordinal) else None
+
+    def ordinals_of(self, process_key: str) -> set[int]:
+        """The ordinals of the visible processes that go by a key: one at the most where letter case counts."""
+        keys = [process_key]
+        if self._options.key_case == "ignored":
+            wanted = process_key.rstrip().lower()
+            keys = [wanted, *(key for key in self._given if key.lower() == wanted)]
+        return {ordinal for key in keys if (ordinal := self.ordinal_of(key)) is not None}
+
+    def process(self, ordinal: int) -> Process:
+        """A process without its log."""
+        reference = self._references[ordinal]
+        if isinstance(reference, str):
+            return self._given[reference]
+        life = self.company.lives[self._schedule.plan_of(reference)]
+        return self.company.process(reference, life, self.store.created[ordinal])
+
+    def entries(self, ordinal: int, process: Process) -> list[tuple[int, Entry]]:
+        """A process's whole log in order of insertion: `(sequence, entry)`, ids given out."""
+        found = []
+        place = 0
+        for sequence in self.store.sequences(ordinal):
+            code = self.store.codes[sequence]
+            entry = self._appended[-1 - code] if code < 0 else self._generated(code, sequence, process)
+            twin = code >= 0 and is_twin(code)
+            place += 0 if twin else 1
+            if entry.id is None and self._options.entry_ids != "none":
+                # A twin came right behind its original, and repeats its number too.
+                whole = sequence if twin else sequence + 1
+                entry = replace(entry, id=place if self._options.entry_ids == "per_process" else whole)
+            found.append((sequence, entry))
+        return found
+
+    def status(self, ordinal: int) -> str:
+        """The process's present status: Completed, Active or InActive by its entries, or as given."""
+        given = self._given.get(str(self._references[ordinal]))
+        if given is not None and given.status is not None:
+            return given.status
+        present = "Active"
+        for sequence in self.store.sequences(ordinal):
+            code = self.store.codes[sequence]
+            word = self._appended[-1 - code].status if code < 0 else self._step(code).status
+            if word == "Completed":
+                return "Completed"
+            if word in _ENDED:
+                present = "InActive"
+        return present
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    def _step(self, code: int) -> Any:
+        return self.company.lives[self._schedule.plan_of(thread_of(code))].steps[step_of(code)]
+
+    def _generated(self, code: int, sequence: int, process: Process) -> Entry:
+        number = thread_of(code)
+        life = self.company.lives[self._schedule.plan_of(number)]
+        return self.company.entry(number, life, life.steps[step_of(code)], process, self.store.ticks[sequence])
+
+    def _take(self, now: int) -> None:
+        for moment, code in self._schedule.due(now - self._lag):
+            ticks = moment * TICKS_PER_MILLISECOND
+            if self._options.created_precision == "ticks":
+                # Simultaneous entries of one process differ in the seventh digit; those of a burst do not.
+                ticks += mix(self._salt ^ moment) % 1000 * 10 + step_of(code) % 10
+            self.store.add_entry(self._ordinal(thread_of(code), ticks), code, ticks)
+
+    def _ordinal(self, reference: int | str, ticks: int) -> int:
+        ordinal = self._ordinals.get(reference)
+        if ordinal is None:
+            created: int | None = None
+            if isinstance(reference, str):
+                created = self._given.setdefault(reference, Process(reference)).created
+            ordinal = self._ordinals[reference] = self.store.add_process(ticks if created is None else created)
+            self._references.append(reference)
+        return ordinal
