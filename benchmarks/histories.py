@@ -19,8 +19,8 @@ from pathlib import Path
 
 import msgspec
 
-from app.providers.subnoto import emulator as subnoto
-from app.providers.taktikal import emulator as taktikal
+import sandbox.subnoto as subnoto
+import sandbox.taktikal as taktikal
 from sandbox.taktikal.rendering import render_process
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

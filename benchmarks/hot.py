@@ -47,7 +47,7 @@ def measure(*, quick: bool) -> Report:
         gateway.get(_fresh(account, 1))
         alone = len(mock.calls())
         load(gateway, [_fresh(account, 2)], connections=CALLERS, seconds=0.1)
-        len(mock.calls())
+        together = len(mock.calls())
     ratios = {
         "the same page": found.ratio("the same page", "stock, page"),
         "the same total": found.ratio("the same total", "stock, total"),
@@ -57,8 +57,8 @@ def measure(*, quick: bool) -> Report:
         ["32 in flight", "answers/s", "of the stock pass-through's"],
         [[name, found.spread(name).text(0), ratios[name].text() if name in ratios else "1"] for name in found.values],
     )
-    report.say(f"Calls to the provider for a page not asked for yet: {alone} by one caller, {gather_all} by 32 at
-    once.") report.targets += [
+    report.say(f"Calls to the provider for a page not asked for yet: {alone} by one caller, {together} by 32 at once.")
+    report.targets += [
         Target(
             "5", "rate of one page, 32 callers, of a stock pass-through's", 10, ratios["the same page"], at_least=True
         ),

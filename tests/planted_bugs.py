@@ -113,7 +113,7 @@ BUGS = (
     Bug(
         "an event is shown before a slower stream was heard",
         "app/paging/merge.py",
-        "        edge = (stream.through,)\n        return not (key < edge if self._ascending else key > edge)",
+        "        edge = (stream.complete_until,)\n        return not (key < edge if self._ascending else key > edge)",
         "        return False",
         "tests/properties/test_merge.py",
     ),

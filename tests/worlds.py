@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import sandbox.subnoto as subnoto_emulator
+import sandbox.taktikal as taktikal_emulator
 from app.domain.caller import SCOPES, Caller
 from app.feed import Feed, FeedSettings, Page, parse_parameters
 from app.providers.base import CommonSettings, Record
 from app.providers.subnoto import PROVIDER as SUBNOTO
-from app.providers.subnoto import emulator as subnoto_emulator
 from app.providers.taktikal import PROVIDER as TAKTIKAL
-from app.providers.taktikal import emulator as taktikal_emulator
 from sandbox.serving import serve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

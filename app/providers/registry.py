@@ -1,8 +1,7 @@
-"""Finds the providers: every folder under `app/providers/` (and GATEWAY_PROVIDERS_PATH) whose `__init__` has
-PROVIDER.
+"""Find the providers: every module or folder under `app/providers/` and GATEWAY_PROVIDERS_PATH that exports PROVIDER.
 
-A folder that is broken stops the start: a provider that silently is not there would be a silently incomplete
-answer.
+A module that cannot be imported stops the start: a provider that silently is missing would make answers silently
+incomplete.
 """
 
 from __future__ import annotations
@@ -18,6 +17,9 @@ from typing import Any
 import app.providers
 from app.domain.errors import ConfigurationError
 from app.providers.base import CommonSettings, Provider, Source
+
+#: Modules of `app.providers` itself that are no provider.
+_INFRASTRUCTURE = frozenset({"base", "http", "kit", "observations", "observer", "registry", "settings", "shared"})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
 _SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -39,7 +41,7 @@ def find_providers(extra_paths: Sequence[Path | str] = ()) -> dict[str, Provider
     # Path by path: asked for all of them at once, pkgutil hides the second of two folders of one name.
     for path in app.providers.__path__:
         for module in pkgutil.iter_modules([path]):
-            if not module.ispkg:
+            if path == app.providers.__path__[0] and module.name in _INFRASTRUCTURE:
                 continue
             folder = f"{path}/{module.name}"
             if other := folders.get(module.name):

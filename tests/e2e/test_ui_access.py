@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.providers.subnoto import emulator as subnoto_emulator
-from app.providers.taktikal import emulator as taktikal_emulator
+import sandbox.subnoto as subnoto_emulator
+import sandbox.taktikal as taktikal_emulator
 from sandbox.serving import serve
 from tests.e2e.browser import Watched, chromium_of_this_file, needs_chromium, opened, playwright
 from tests.e2e.faulty import Rewritten

@@ -48,8 +48,8 @@ class Reader:
         self._edge = start if ascending else start + 1
 
     def read(self) -> tuple[list[Rec], int, bool]:
-        """Records, `complete_until` and `ended`: now and then nothing but progress, now and then an end announced
-        late.""" step = self._rng.choice((1, 1, 2, 5, 40))
+        """Records, `complete_until` and `ended`: now and then nothing but progress, now and then a late end."""
+        step = self._rng.choice((1, 1, 2, 5, 40))
         if self._ascending:
             edge = min(self._high, self._edge + step)
             ready = [key for key in self._keys if key[0] < edge]
