@@ -122,14 +122,23 @@ def _date_ticks(text: str) -> int | None:
     return to_micros(datetime.fromisoformat(text[:10])) * 10 if _DATE.match(text[:10]) and text[10:] == "T" else None
 
 
+_ASP_NET = re.compile(r"/DATE\((-?\d{1,18})(?:[+-]\d{4})?\)/\Z", re.ASCII)
+_MONTHS = "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"
+_RFC_1123 = re.compile(
+    rf"(?:[A-Z]{{3}}, )?(\d{{1,2}})[ -]({'|'.join(re.findall('...', _MONTHS))})[ -](\d{{4}})"
+    r" (\d{2}:\d{2}:\d{2}) (?:GMT|UTC|Z|([+-]\d{4}))\Z",
+    re.ASCII,
+)
 _MINUTE_TICKS = {text: minute * _MINUTE * 10 for minute, text in enumerate(_MINUTES)}
 
 
 def parse_vendor_ticks(text: str) -> int:
-    """Ticks (100 ns) since the epoch of a vendor's ISO 8601 text; a time without offset is UTC.
+    """Ticks (100 ns) since the epoch of a vendor's text; a time without offset is UTC.
 
-    Seven digits are kept because two records may differ only in the seventh; order and windows are judged on
-    `ticks // 10`. Raises ValueError when the text is no time, OverflowError when it has no time in UTC.
+    Reads ISO 8601, RFC 1123 (`Fri, 08 Nov 2019 11:03:49 GMT`) and ASP.NET's `/Date(1573211029070+0000)/`, whose
+    milliseconds are UTC whatever its offset. Seven digits are kept because two records may differ only in the seventh;
+    order and windows are judged on `ticks // 10`. Raises ValueError when the text is no time, OverflowError when it has
+    no time in UTC.
     """
     if len(text) == 28 and text[19] == "." and text[27] == "Z":
         # As .NET writes it: nearly always. `datetime.fromisoformat` takes longer, and drops the seventh digit unread.
@@ -137,6 +146,10 @@ def parse_vendor_ticks(text: str) -> int:
         if date is not None and minute is not None and seconds.isdecimal() and seconds.isascii() and seconds < "6":
             return date + minute + int(seconds)
     text = text.strip().upper()
+    if (found := _ASP_NET.match(text)) is not None:
+        return to_micros(to_datetime(int(found[1]) * 1000)) * 10
+    if (found := _RFC_1123.match(text)) is not None:
+        text = f"{found[3]}-{_MONTHS.index(found[2]) // 3 + 1:02}-{found[1]:0>2}T{found[4]}{found[5] or 'Z'}"
     main, dot, rest = text.partition(".")
     fraction = 0
     if dot:

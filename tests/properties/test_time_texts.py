@@ -68,6 +68,21 @@ def test_vendor_ticks(moment: tuple[str, int], fraction: str, offset: tuple[str,
     assert found == (seconds - offset[1]) * 10_000_000 + int((fraction + "0000000")[:7])
 
 
+WEEKDAY = st.sampled_from(["", "Fri, ", "Mon, "])
+ZONES = st.sampled_from([(" GMT", 0), (" UTC", 0), (" +0200", 7200), (" -0030", -1800)])
+
+
+@given(moments(), WEEKDAY, ZONES, st.sampled_from(["", "+0000", "-0000", "+0130"]))
+@example(("2019-11-08T11:03:49", 1_573_211_029), "Fri, ", (" GMT", 0), "")
+def test_other_forms_of_a_vendors_time(moment: tuple[str, int], weekday: str, zone: tuple[str, int], at: str) -> None:
+    """RFC 1123, and ASP.NET's milliseconds, which are UTC whatever the offset beside them."""
+    text, seconds = moment
+    month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][int(text[5:7]) - 1]
+    rfc_1123 = f"{weekday}{text[8:10]} {month} {text[:4]} {text[11:]}{zone[0]}"
+    assert parse_vendor_ticks(rfc_1123) == (seconds - zone[1]) * 10_000_000
+    assert parse_vendor_ticks(f"/Date({seconds * 1000 + 7}{at})/") == seconds * 10_000_000 + 70_000
+
+
 @given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999))
 @example(-62_135_596_800_000_000)
 @example(253_402_300_799_999_999)

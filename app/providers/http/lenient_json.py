@@ -1,13 +1,14 @@
-"""JSON from outside: decoded so that one record that nobody could use does not take the others with it.
+"""Read JSON from outside: an unusable value costs its record, never the whole response.
 
-Texts may hold half a surrogate pair, which is JSON but has no UTF-8; numbers may be NaN, infinite or thousands of
-digits long; values may be nested until the stack ends. All of it may stand in one record of a log that is otherwise
-good, and will stand there tomorrow: an error would close the log for ever.
+A response that is otherwise good may hold one record with half a surrogate pair, a raw control character, an unknown
+escape, NaN, a number of thousands of digits, or thousands of nested arrays. That record stays in the vendor's log: an
+error would make every page that contains it fail for ever. `tests/unit/test_lenient_json.py` has one case for each.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,8 @@ MAX_KEY = 256  #: characters of an id or a type: they go into cursors, ids and c
 UNUSABLE: Final = object()
 
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+_ESCAPE = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})?')
 
 
 class LenientJson(msgspec.Struct):
@@ -36,34 +39,61 @@ class LenientJson(msgspec.Struct):
 
 
 def read_json(body: bytes) -> LenientJson:
-    """Raises SourceFailed where it is not JSON, even when read with good will."""
+    """Return the decoded body. Raises SourceFailed for a body that is not JSON even after repair."""
     try:
         value = msgspec.json.decode(body)
+        if is_shallow(body):
+            return LenientJson(value, False)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return LenientJson(_read_leniently(body), True)
-    return LenientJson(value, False) if is_shallow(body) else LenientJson(_cleaned(value, MAX_DEPTH), True)
+        pass
+    return LenientJson(_read_leniently(body), True)
 
 
 def is_shallow(body: bytes) -> bool:
-    """Whether it is certainly no deeper than MAX_DEPTH. Quick: pairs of brackets are struck out from the inside."""
+    """Whether the body is certainly no deeper than MAX_DEPTH. Quick: removes pairs of brackets from the inside out."""
     brackets = body.translate(None, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         if not brackets:
             return True
         shorter = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if len(shorter) == len(brackets):
-            return False  # brackets inside of texts: look closer
+            return False  # brackets inside of texts: only a scan can decide
         brackets = shorter
     return not brackets
 
 
 def _read_leniently(body: bytes) -> Any:
+    text = _without_deep_values(body).decode("utf-8-sig", "replace")
     try:
-        text = body.decode("utf-8-sig", "replace")
-        value = json.loads(text, parse_constant=_unusable, parse_int=_integer, parse_float=_number)
-    except (ValueError, RecursionError):
-        raise SourceFailed("the provider's answer is not JSON") from None
-    return _cleaned(value, MAX_DEPTH)
+        value = _loads(text)
+    except ValueError:
+        try:
+            value = _loads(_ESCAPE.sub(lambda found: found[0] if found[1] else "\\\\", text))
+        except ValueError:
+            raise SourceFailed("the provider's answer is not JSON") from None
+    return _without_half_pairs(value)
+
+
+def _loads(text: str) -> Any:
+    # `strict=False` accepts raw control characters in strings.
+    return json.loads(text, strict=False, parse_constant=_unusable, parse_int=_integer, parse_float=_number)
+
+
+def _without_deep_values(body: bytes) -> bytes:
+    """A copy with NaN, which is read as UNUSABLE, for every array and object deeper than MAX_DEPTH."""
+    parts, depth, copied = [], 0, 0
+    for token in _STRING_OR_BRACKET.finditer(body):
+        bracket = token[0]
+        if bracket in (b"[", b"{"):
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                parts += [body[copied : token.start()], b"NaN"]
+                copied = len(body)  # unless the value ends
+        elif bracket in (b"]", b"}"):
+            depth -= 1
+            if depth == MAX_DEPTH:
+                copied = token.end()
+    return b"".join([*parts, body[copied:]]) if parts else body
 
 
 def _unusable(text: str) -> Any:
@@ -79,16 +109,14 @@ def _number(text: str) -> Any:
     return value if abs(value) != float("inf") else UNUSABLE
 
 
-def _cleaned(value: Any, depth: int) -> Any:
-    """A copy in which half surrogates are U+FFFD, and what is nested more than `depth` deep is UNUSABLE."""
+def _without_half_pairs(value: Any) -> Any:
+    """A copy in which half surrogate pairs are U+FFFD."""
     if isinstance(value, str):
         return value if value.isascii() else _text(value)
     if isinstance(value, dict):
-        if depth == 0:
-            return UNUSABLE
-        return {_text(name): _cleaned(member, depth - 1) for name, member in value.items()}
+        return {_text(name): _without_half_pairs(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [_cleaned(member, depth - 1) for member in value] if depth else UNUSABLE
+        return [_without_half_pairs(member) for member in value]
     return value
 
 

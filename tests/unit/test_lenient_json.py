@@ -22,6 +22,7 @@ UNUSABLE = {
     "out of range": "1e999",
     "five thousand digits": "9" * 5000,
     "nine hundred deep": DEEP,
+    "fifty thousand deep": "[" * 50_000 + "]" * 50_000,
     "deep objects": '{"a":' * 100 + "1" + "}" * 100,
 }
 
@@ -65,6 +66,19 @@ def test_half_a_surrogate_pair_does_not_lose_a_record(value: str) -> None:
     page = decode_page(log_of(record(1), record(2, value)))
     assert not any(row.bad for row in page.rows)
     assert "\ufffd" in page.rows[1].body["eventData"]["odd"]
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [('"a\nb\x00\x1b"', "a\nb\x00\x1b"), ('"C:\\Users \\u12"', "C:\\Users \\u12"), ('"\\\\n \\""', '\\n "')],
+)
+def test_a_raw_control_character_or_an_unknown_escape_loses_no_record(value: str, read: str) -> None:
+    page = decode_page(log_of(record(1), record(2, value)))
+    assert not any(row.bad for row in page.rows)
+    assert page.rows[1].body["eventData"]["odd"] == read
+    activity = decode_activity(f"[{process('p', entry(1), entry(2, value))}]".encode())
+    records, bad = records_of("main", activity.processes[0])
+    assert (records[1].event().data["odd"], bad) == (read, 0)
 
 
 def test_bytes_that_are_no_text() -> None:
