@@ -6,7 +6,7 @@ TAKTIKAL = {
     "Created": "envelope.created",
     "Started": "envelope.started",
     "Completed": "envelope.completed",
-    "AllSigned": "envelope.completed",
+    "AllSigned": "envelope.all_signed",
     "Declined": "envelope.declined",
     "Rejected": "envelope.declined",
     "Canceled": "envelope.canceled",

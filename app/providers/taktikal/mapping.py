@@ -1,4 +1,4 @@
-"""Taktikal's statuses, and its log entries as events. Pure.
+"""Map Taktikal's statuses, signees and processes to the parts of an event. Pure.
 
 Source of the statuses: the vendor's Activity Log page ("Example Statuses: common values include") and its webhook page
 (Canceled, Expired, Reminder, Signup, Auth, SignedDocument, AllSigned). The list is open: a status without a row is
@@ -8,6 +8,7 @@ Source of the statuses: the vendor's Activity Log page ("Example Statuses: commo
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -20,13 +21,14 @@ from app.providers.base import TypeMapping
 from app.providers.taktikal.models import Entry, Signee
 from app.providers.taktikal.wire import Process
 
-MAPPING_VERSION = "2026-11-22"
+MAPPING_VERSION = "2026-11-28"
 
 _STATUSES = {
     "Created": "envelope.created",
     "Started": "envelope.started",
     "Completed": "envelope.completed",
-    "AllSigned": "envelope.completed",
+    # The last signature; `Completed` follows once all jobs behind it have finished (vendor's webhook page).
+    "AllSigned": "envelope.all_signed",
     "Declined": "envelope.declined",
     "Rejected": "envelope.declined",
     "Canceled": "envelope.canceled",
@@ -56,6 +58,9 @@ _STATES = {
 #: Channels whose name says what the message was for rather than how it went; they go by e-mail (Mailgun).
 _PURPOSES = {"confirmation": "confirmation", "salesperson": "sender_notice"}
 
+#: Types of messages whose description names the channel, and what those messages are for.
+_MESSAGES = {"recipient.invited": "invitation", "recipient.reminded": "reminder"}
+
 MAPPING: tuple[TypeMapping, ...] = (
     *(TypeMapping(status, type_, "envelope") for status, type_ in _STATUSES.items()),
     *(TypeMapping(f"*:{state}", f"notification.{status}", "envelope") for state, status in _STATES.items()),
@@ -67,17 +72,17 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class StatusMapping(msgspec.Struct, frozen=True):
-    """What a status says. `invites`: the description may name the way that the message took."""
+    """What a status maps to. `purpose`: of the message whose channel only the description names; None for others."""
 
     type: str
     outcome: str | None
     delivery: Delivery | None
-    invites: bool
+    purpose: str | None
 
 
 @memoize
 def meaning_of(status: str) -> StatusMapping:
-    """The row of the table, or `unknown`."""
+    """Return the status's row of the table, or one of type `unknown`."""
     channel, colon, state = (part.strip() for part in status.partition(":"))
     type_ = _BY_CASEFOLD.get(status.casefold())
     known = _STATES.get(state.casefold()) if colon and channel else None
@@ -88,20 +93,36 @@ def meaning_of(status: str) -> StatusMapping:
     if colon and channel and state:
         purpose = _PURPOSES.get(channel.casefold())
         delivery = Delivery("email" if purpose else channel.casefold(), known or state.casefold(), purpose)
-    return StatusMapping(type_, outcome, delivery, delivery is None and type_ == "recipient.invited")
+    return StatusMapping(type_, outcome, delivery, _MESSAGES.get(type_) if delivery is None else None)
 
 
-def invitation_of(description: str) -> Delivery | None:
-    """From the words "Delivery method : Sms" of an invitation's description, the only place that names it."""
+def delivery_of(description: str, purpose: str) -> Delivery | None:
+    """Return the delivery of a message whose description has the words "Delivery method : Sms"."""
     lowered = description.lower()
     start = lowered.find("delivery method")
-    return _invitation(lowered[start:]) if start >= 0 else None
+    channel = _channel_of(lowered[start:]) if start >= 0 else None
+    return Delivery(channel, "sent", purpose) if channel else None
 
 
 @memoize
-def _invitation(words: str) -> Delivery | None:
+def _channel_of(words: str) -> str | None:
     method = _DELIVERY_METHOD.search(words)
-    return Delivery(method[1], "sent", "invitation") if method else None
+    return method[1] if method else None
+
+
+def recipient_id(process_key: str, signee_key: str) -> str:
+    """Return the id of a recipient, for `recipient.id` and `actor.id`."""
+    return signee_key
+
+
+def address_of(text: object) -> str | None:
+    """Return an e-mail address without blanks around it; None for what is no address."""
+    return text.strip() if isinstance(text, str) and "@" in text else None
+
+
+def _folded(address: str | None) -> str | None:
+    """The form in which two spellings of one address are equal."""
+    return None if address is None else unicodedata.normalize("NFC", address).casefold()
 
 
 class EventParts:
@@ -121,26 +142,31 @@ class EventParts:
         self._status = body.status.casefold() if body.status else None
         #: A text without the process's signing links; None where it has none.
         self.shown = process.links.out_of_text if process.links else None
-        self._actors: dict[str | UnsetType | None, Actor] = {}
+        self._actors: dict[tuple[str | UnsetType | None, str | UnsetType | None], Actor] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, ...], Envelope] = {}
         self._recipients: dict[str, Recipient] = {}
 
     def actor(self, entry: Entry) -> Actor:
         """`createdBy` is an e-mail address, or the name of a system (`Taktikal.Core`, `Mailgun`)."""
-        found = self._actors.get(entry.created_by)
+        key = (entry.created_by, entry.signee_key)
+        found = self._actors.get(key)
         if found is None:
-            found = self._new_actor(entry.created_by or None)
-            self._actors[entry.created_by] = found = found if self.shown is None else _shown(found, self.shown)
+            found = self._new_actor(entry.created_by or None, entry.signee_key or "")
+            self._actors[key] = found = found if self.shown is None else _shown(found, self.shown)
         return found
 
-    def _new_actor(self, text: str | None) -> Actor:
-        if text is None or "@" not in text:
+    def _new_actor(self, text: str | None, own: str) -> Actor:
+        """The entry's own signee (`own`) where the author has that signee's address; otherwise the only signee of the
+        process who has it (contract, section 2)."""
+        address = address_of(text)
+        if address is None:
             return Actor("system", None, text)
-        if text != self._owner:
-            for key, signee in self._process.signees.items():
-                if signee.email and signee.email.casefold() == text.casefold():
-                    return Actor("recipient", key, signee.name or None, text)
-        return Actor("user", None, None, text)
+        wanted, signees = _folded(address), self._process.signees
+        matches = [key for key, signee in signees.items() if _folded(address_of(signee.email)) == wanted]
+        key = own if own in matches else matches[0] if len(matches) == 1 else None
+        if key is None:
+            return Actor("user", None, None, address)
+        return Actor("recipient", recipient_id(self._process.key, key), signees[key].name or None, address)
 
     def envelope(self, entry: Entry) -> Envelope:
         """The process, with the flow and the sequence that the entry names."""
@@ -163,7 +189,8 @@ class EventParts:
         """The signee of this key, joined from the process."""
         found = self._recipients.get(key)
         if found is None:
-            found = _recipient(key, self._process.signees.get(key) or _NOBODY)
+            signee = self._process.signees.get(key) or _NOBODY
+            found = _recipient(recipient_id(self._process.key, key), signee)
             self._recipients[key] = found = found if self.shown is None else _shown(found, self.shown)
         return found
 
@@ -180,22 +207,22 @@ def _shown(part: _Part, shown: Callable[[str], str]) -> _Part:
 
 
 def owner_of(entries: Iterable[Entry]) -> str | None:
-    """Who started the process: `createdBy` of its `Created` entry; None where the provider did not send that."""
+    """Return who started the process: `createdBy` of its `Created` entry; None for a log without that entry."""
     for entry in entries:
         if entry.status and entry.status.casefold() == "created":
-            return entry.created_by if entry.created_by and "@" in entry.created_by else None
+            return address_of(entry.created_by)
     return None
 
 
 _NOBODY = Signee()
 
 
-def _recipient(key: str, signee: Signee) -> Recipient:
+def _recipient(id_: str, signee: Signee) -> Recipient:
     signature = signee.signature_type or None
     return Recipient(
-        id=key,
+        id=id_,
         name=signee.name or None,
-        email=signee.email or None,
+        email=(signee.email or "").strip() or None,
         phone=text_of(signee.phone),
         national_id=text_of(signee.ssn),
         signature_type=_HUMP.sub("_", signature).lower() if signature else None,

@@ -18,7 +18,7 @@ from app.domain.times import format_vendor_time, parse_vendor_ticks
 from app.paging.event_id import IdPrefix
 from app.privacy.masking import private_leaves
 from app.providers.http.lenient_json import MAX_KEY
-from app.providers.taktikal.mapping import EventParts, invitation_of, meaning_of, text_of
+from app.providers.taktikal.mapping import EventParts, delivery_of, meaning_of, text_of
 from app.providers.taktikal.models import Entry
 from app.providers.taktikal.wire import Process, without_links
 
@@ -129,8 +129,8 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         meaning = meaning_of(status)
         description = entry.description or None
         delivery = meaning.delivery
-        if description is not None and meaning.invites:
-            delivery = invitation_of(description)
+        if description is not None and meaning.purpose is not None:
+            delivery = delivery_of(description, meaning.purpose)
         user_agent = entry.user_agent or None
         if joined.shown is not None:
             description = description and joined.shown(description)

@@ -152,6 +152,8 @@ def test_the_vendors_example_as_the_contract_shows_it() -> None:
         ("Viber:seen", None, ("viber", "seen", None)),
         ("SignupSent", "Delivery method : Sms ", ("sms", "sent", "invitation")),
         ("Signup", "Delivery method:Email", ("email", "sent", "invitation")),
+        ("Reminder", "Reminder sent. Delivery method : Sms ", ("sms", "sent", "reminder")),
+        ("Reminder", "Delivery method : Email", ("email", "sent", "reminder")),
         ("SignupSent", "no method", None),
         ("Created", "Delivery method : Sms", None),
     ],
@@ -167,6 +169,7 @@ def test_delivery(status: str, description: str | None, wanted: tuple[Any, ...] 
         ("clerk@company.example.is", "user"),
         ("first@example.is", "recipient"),
         ("First@Example.IS", "recipient"),
+        ("  first@example.is\t", "recipient"),
         ("Taktikal.Core", "system"),
         ("Mailgun", "system"),
         ("", "system"),
@@ -180,9 +183,45 @@ def test_actor(text: Any, kind: str) -> None:
     assert actor.id == ("si" if kind == "recipient" else None)
 
 
-def test_an_owner_who_also_signs_stays_the_user() -> None:
+TWO = (
+    {"signeeKey": "a", "email": "both@example.is", "name": "A"},
+    {"signeeKey": "b", "email": " Both@example.is ", "name": "B"},
+    {"signeeKey": "c", "email": "c@example.is", "name": "C"},
+)
+
+
+@pytest.mark.parametrize(
+    ("own", "text", "wanted"),
+    [
+        ("a", "both@example.is", ("recipient", "a", "A")),
+        ("b", "both@example.is", ("recipient", "b", "B")),
+        ("b", " BOTH@example.is", ("recipient", "b", "B")),
+        ("a", "c@example.is", ("recipient", "c", "C")),
+        (None, "c@example.is", ("recipient", "c", "C")),
+        ("c", "both@example.is", ("user", None, None)),
+        (None, "both@example.is", ("user", None, None)),
+        ("gone", "both@example.is", ("user", None, None)),
+    ],
+)
+def test_of_two_with_one_address_the_entrys_own_signee_acted(
+    own: str | None, text: str, wanted: tuple[Any, ...]
+) -> None:
+    event = event_of({"createdBy": text, "signeeKey": own}, *TWO)
+    assert (event.actor.kind, event.actor.id, event.actor.name) == wanted
+    assert event.actor.email == text.strip()
+    if own in ("a", "b"):
+        assert event.recipient is not None
+        assert event.recipient.email is not None
+        assert event.recipient.email.lower() == "both@example.is"
+
+
+def test_an_owner_who_also_signs_is_the_recipient() -> None:
+    """Contract, section 2: the address decides, whatever the entry's status."""
     created = {"status": "Created", "createdBy": "o@example.is"}
-    assert event_of(created, {"signeeKey": "si", "email": "o@example.is"}).actor.kind == "user"
+    event = event_of(created, {"signeeKey": "si", "email": "o@example.is"})
+    assert (event.actor.kind, event.actor.id) == ("recipient", "si")
+    assert event.envelope is not None
+    assert event.envelope.owner == "o@example.is"
 
 
 def test_without_the_created_entry_there_is_no_owner() -> None:
