@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports openapi format lock browser clients spark release-document bench bench-peers bench-calls fuzz soak runtime clean
+.PHONY: help setup serve test lint types imports openapi format lock browser clients client-models release-document bench bench-peers bench-calls fuzz soak runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -89,6 +89,9 @@ format: setup ## put the code into the project's form
 
 openapi: setup ## write openapi/openapi.json anew
 	$(BIN)/audit-gateway openapi --output openapi/openapi.json
+
+client-models: openapi clients ## write the models of clients/python anew, from openapi/openapi.json
+	cd clients/python && PATH="$(CURDIR)/.venv-clients/bin:$$PATH" datamodel-codegen --output src/audit_gateway_client/models.py
 
 release-document: openapi ## at a release: what later documents must not break
 	cp openapi/openapi.json openapi/released.json

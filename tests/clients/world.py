@@ -1,0 +1,178 @@
+"""Servers for the tests of clients: a sandbox gateway, a proxy with faults, and a gateway of a later version."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.process import Running, serving
+
+KEY = "sandbox"
+#: Types of the filtered walks: a prefix and an exact one.
+SOME = ("recipient.", "envelope.created")
+
+Fault = str | Callable[[], object]  #: an HTTP status, "reset", "cut", or an action before the call is passed on
+
+
+@dataclass
+class Gateway:
+    """A sandbox gateway that can be killed and started again on the same port, with the same history."""
+
+    folder: Path
+    url: str = ""
+    since: str = ""
+    until: str = ""  #: in the past: the window grows no more
+    events: list[dict[str, Any]] = field(default_factory=list)  #: of the window, newest first, as an export has them
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _running: Running | None = None
+
+    def start(self) -> None:
+        port = int(self.url.rpartition(":")[2]) if self.url else 0
+        env = {"GATEWAY_CURSOR_SECRET": "the same secret after each restart"}
+        self._running = self._stack.enter_context(serving("--sandbox", cwd=self.folder, env=env, port=port))
+        self.url = self._running.url
+
+    def restart(self) -> None:
+        assert self._running
+        self._running.stop(signal.SIGKILL)
+        self._stack.close()
+        self.start()
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    @property
+    def window(self) -> dict[str, str]:
+        return {"since": self.since, "until": self.until}
+
+    def env(self, url: str | None = None) -> dict[str, str]:
+        return {"GATEWAY_URL": url or self.url, "GATEWAY_KEY": KEY}
+
+    @property
+    def ids(self) -> list[str]:
+        return [event["id"] for event in self.events]
+
+    @property
+    def some(self) -> list[str]:
+        """The ids that the filtered walks select, oldest first."""
+        return [event["id"] for event in reversed(self.events) if event["type"].startswith(SOME)]
+
+
+@contextmanager
+def sandbox_gateway(folder: Path) -> Iterator[Gateway]:
+    now = datetime.now(UTC)
+    since, until = (f"{now - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}" for days in (12, 1))
+    gateway = Gateway(folder, since=since, until=until)
+    try:
+        gateway.start()
+        exported = httpx.get(
+            f"{gateway.url}/events/export",
+            params=gateway.window,
+            headers={"Authorization": f"Bearer {KEY}"},
+            timeout=60,
+        )
+        *gateway.events, end = map(json.loads, exported.text.splitlines())
+        assert end["complete"]
+        assert len(gateway.events) > 400, "several pages"
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer(self)
+
+            do_POST = do_HEAD = do_GET
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Server]:
+    """A server whose every request is handled by `answer`."""
+    with Server(answer) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def send(request: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
+    request.send_response(status)
+    for name, value in {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}.items():
+        request.send_header(name.replace("_", "-"), value)
+    request.end_headers()
+    request.wfile.write(body)
+
+
+@contextmanager
+def faulty(gateway: Gateway, *faults: Fault | None) -> Iterator[Server]:
+    """A proxy that meets its first calls with these faults, one each; None passes the call on."""
+    left = deque(faults)
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        fault = left.popleft() if left else None
+        if fault == "reset":
+            request.connection.close()
+        elif isinstance(fault, str) and fault.isdecimal():
+            problem = {"type": "about:blank", "title": "Down", "status": int(fault), "code": "source_unavailable"}
+            problem |= {"detail": "planted", "instance": "/", "request_id": "1", "errors": [], "sources": []}
+            send(request, int(fault), json.dumps(problem).encode(), Retry_After="0")
+        else:
+            if callable(fault):
+                fault()
+            headers = {"Authorization": request.headers.get("Authorization", "")}
+            found = httpx.get(f"{gateway.url}{request.path}", headers=headers, timeout=60)
+            body = found.content[: len(found.content) // 2] if fault == "cut" else found.content
+            send(request, found.status_code, body, Content_Length=str(len(found.content)))
+        request.close_connection = True
+
+    with answering(answer) as server:
+        yield server
+    assert not left, f"faults never met: {left}"
+
+
+@contextmanager
+def later_gateway(gateway: Gateway) -> Iterator[Server]:
+    """A gateway whose one event has words, members and a status that no document contains today."""
+    event = next(event for event in gateway.events if event["delivery"])
+    event = json.loads(json.dumps(event)) | {
+        "type": "vault.sealed",
+        "category": "vault",
+        "outcome": "pending",
+        "new": 1,
+    }
+    event["actor"]["kind"] = "robot"
+    event["delivery"] |= {"channel": "pigeon", "status": "circling"}
+    source = {"name": "vault", "provider": "vault", "status": "asleep", "reason": None, "complete_through": None}
+    page = {"limit": 100, "order": "desc", "has_more": False, "next_cursor": None, "scanned_to": None, "new": {}}
+    body = {"data": [event], "page": page, "window": gateway.window, "total": None, "sources": [source], "new": []}
+    body["warnings"] = []
+    with answering(lambda request: send(request, 200, json.dumps(body).encode())) as server:
+        yield server
