@@ -123,10 +123,12 @@ def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Serv
             thread.join()
 
 
-def send(request: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
+def send(request: BaseHTTPRequestHandler, status: int, body: bytes, length: int | None = None) -> None:
     request.send_response(status)
-    for name, value in {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}.items():
-        request.send_header(name.replace("_", "-"), value)
+    for name, value in {"Content-Length": str(length or len(body)), "Content-Type": "application/json"}.items():
+        request.send_header(name, value)
+    if status >= 400:
+        request.send_header("Retry-After", "0")
     request.end_headers()
     request.wfile.write(body)
 
@@ -143,14 +145,14 @@ def faulty(gateway: Gateway, *faults: Fault | None) -> Iterator[Server]:
         elif isinstance(fault, str) and fault.isdecimal():
             problem = {"type": "about:blank", "title": "Down", "status": int(fault), "code": "source_unavailable"}
             problem |= {"detail": "planted", "instance": "/", "request_id": "1", "errors": [], "sources": []}
-            send(request, int(fault), json.dumps(problem).encode(), Retry_After="0")
+            send(request, int(fault), json.dumps(problem).encode())
         else:
             if callable(fault):
                 fault()
             headers = {"Authorization": request.headers.get("Authorization", "")}
             found = httpx.get(f"{gateway.url}{request.path}", headers=headers, timeout=60)
             body = found.content[: len(found.content) // 2] if fault == "cut" else found.content
-            send(request, found.status_code, body, Content_Length=str(len(found.content)))
+            send(request, found.status_code, body, length=len(found.content))
         request.close_connection = True
 
     with answering(answer) as server:
