@@ -35,9 +35,8 @@ from app.config import Settings
 from app.domain.errors import ConfigurationError
 from app.environment import read_environment
 from app.feed import Feed, FeedSettings
-from app.graceful_shutdown import drained
+from app.graceful_shutdown import graceful_shutdown, stop_with_parent
 from app.providers.base import Provider, Source
-from app.providers.http.client import load_transport
 from app.providers.observer import Observer, Observers
 from app.providers.registry import find_providers, provider_paths
 from app.providers.shared.interface import Shared
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
     from app.spans import Spans
 
 _log = structlog.get_logger("gateway")
-
-_BESIDE = 0.2  #: seconds after the start
 
 #: Headers of answers that a browser's scripts may read.
 EXPOSED = (
@@ -111,11 +108,10 @@ def create_app(
                 stopping.push_async_callback(shared.state.aclose)
             stopping.push_async_callback(feed.aclose)
             stopping.push_async_callback(guard.aclose)
-            loading = asyncio.create_task(_load_beside())
-            stopping.callback(loading.cancel)
+            stopping.callback(asyncio.create_task(stop_with_parent()).cancel)
             stopping.callback(begin_to_stop)
             app.state.ready = True
-            with drained(begin_to_stop, settings.drain):
+            with graceful_shutdown(begin_to_stop, settings.drain):
                 yield
 
     app = FastAPI(
@@ -162,19 +158,6 @@ def create_app(
     audit = AuditTrail(settings.pseudonyms, audited_words(sources, providers))
     app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit, spans=spans)
     return app
-
-
-async def _load_beside() -> None:
-    """Loads what the first call to a provider and the first cursor need: beside the first requests, so that the start
-    need not wait."""
-    await asyncio.sleep(_BESIDE)
-    await asyncio.to_thread(_load)
-
-
-def _load() -> None:
-    import app.paging.cipher  # noqa: F401
-
-    load_transport()
 
 
 async def openapi_document(request: Request) -> Response:

@@ -48,7 +48,6 @@ class Settings(BaseModel):
     redis_url: SecretStr | None = None
     rate: str | None = None  #: of callers whose key names none, such as 600/minute; None: no limit
     max_in_flight: int = Field(default=256, ge=1, le=100_000)  #: requests
-    head_timeout: float = Field(default=10.0, gt=0, le=600, allow_inf_nan=False)
     drain: float = Field(default=1.0, ge=0, le=600, allow_inf_nan=False)
     export_deadline: float = Field(default=3_600.0, gt=0, le=86_400, allow_inf_nan=False)
     stream_poll: float = Field(default=5.0, gt=0, le=3_600, allow_inf_nan=False)

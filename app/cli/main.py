@@ -7,12 +7,9 @@ source that fails; 2 for a wrong setting or argument; 130 for any other command 
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -51,19 +48,6 @@ def options(
     """One feed of audit events over several e-signature accounts."""
 
 
-@contextmanager
-def _as_if_missing(*names: str) -> Iterator[None]:
-    """What is imported in the block does without these packages. structlog and httpx take them along where they find
-    them, for tracebacks in colour, green threads and a command line of their own: a sixth of a server's start."""
-    missing: dict[str, Any] = {name: None for name in names if name not in sys.modules}
-    sys.modules.update(missing)
-    try:
-        yield
-    finally:
-        for name in missing:
-            del sys.modules[name]
-
-
 @cli.command()
 def serve(
     sandbox: Annotated[
@@ -80,12 +64,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the HTTP API over the sources that the environment and the configuration file name."""
-    # Nothing of what is imported from here on is garbage; see `app.assembly.spare_the_collector`.
-    gc.disable()
-    with _as_if_missing("greenlet", "pygments", "rich"):
-        import httpx  # noqa: F401 - which the providers' code is about to
-
-        from app.cli.serving import Options, serve_gateway
+    from app.cli.serving import Options, serve_gateway
 
     raise typer.Exit(serve_gateway(Options(sandbox, sandbox_events, host, port, workers, config)))
 

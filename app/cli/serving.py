@@ -1,4 +1,4 @@
-"""`audit-gateway serve`: check everything, listen, say where, serve, and stop without a fuss."""
+"""`audit-gateway serve`: check the settings, bind, print the address, serve with uvicorn, and stop gracefully."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -30,13 +30,13 @@ from app.assembly import (
     all_warnings,
     assemble,
     configuration_from_environment,
-    spare_the_collector,
+    tune_gc,
 )
-from app.cli.protocol import BoundedConfig
 from app.config import Configuration, Settings, load_configuration
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.hosts import is_loopback
+from app.graceful_shutdown import PARENT_VARIABLE
 from app.logs import configure_logging
 from app.main import make_keyring
 from app.providers.base import Source
@@ -59,6 +59,7 @@ def serve_gateway(options: Options) -> int:
     configure_logging()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+    _ignore_hangup()
     # What was left by another `serve` would make this one a sandbox without emulators.
     os.environ.pop(SANDBOX_VARIABLE, None)
     if options.config is not None:
@@ -86,7 +87,7 @@ def serve_gateway(options: Options) -> int:
         for warning in all_warnings(first, providers):
             _log.warning("configuration", problem=warning)
         greeting = _greeting(listener, configuration, gateway.sources, key)
-        spare_the_collector()
+        tune_gc()
         if options.workers == 1:
             return _serve_alone(listener, _uvicorn_config(gateway.app, configuration.settings), greeting)
         asyncio.run(_close(gateway.sources))
@@ -111,6 +112,11 @@ def _key_of_this_run(configuration: Configuration, options: Options) -> str | No
         return key
     make_keyring(settings, sandbox=False)
     return None
+
+
+def _ignore_hangup() -> None:
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -139,10 +145,9 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _uvicorn_config(app: FastAPI | str, settings: Settings, workers: int = 1) -> BoundedConfig:
-    return BoundedConfig(
+def _uvicorn_config(app: FastAPI | str, settings: Settings, workers: int = 1) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
-        head_timeout=settings.head_timeout,
         factory=isinstance(app, str),
         workers=workers,
         ws="none",
@@ -150,13 +155,13 @@ def _uvicorn_config(app: FastAPI | str, settings: Settings, workers: int = 1) ->
         log_config=None,
         access_log=False,
         server_header=False,
-        # No request takes longer: all that are under way when the server stops are finished.
+        # No request takes longer than the deadline, so all requests in flight complete before the server stops.
         timeout_graceful_shutdown=math.ceil(settings.deadline) + 1,
     )
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Print the address once the server listens."""
 
     def __init__(self, config: uvicorn.Config, greeting: str) -> None:
         super().__init__(config)
@@ -168,7 +173,7 @@ class _Server(uvicorn.Server):
             print(self._greeting, flush=True)
 
 
-def _serve_alone(listener: socket.socket, config: BoundedConfig, greeting: str) -> int:
+def _serve_alone(listener: socket.socket, config: uvicorn.Config, greeting: str) -> int:
     server = _Server(config, greeting)
     try:
         server.run(sockets=[listener])
@@ -178,20 +183,37 @@ def _serve_alone(listener: socket.socket, config: BoundedConfig, greeting: str) 
 
 
 class _Workers(Multiprocess):
-    """Lets go of the listener when the workers are told to stop: while this process holds it, too, callers who come
-    after the last of them are put in a queue that nobody serves, and cut off in the end."""
+    """uvicorn's supervisor with three differences that `tests/operations/test_graceful_shutdown.py` shows.
+
+    The listener is closed when the workers stop: while this process holds it, new callers wait in a queue that no
+    process serves. A second SIGTERM or SIGINT reaches the workers at once. SIGHUP changes nothing, as in a server of
+    one process: the API keys are read again without a signal, and logs go to standard error.
+    """
 
     def terminate_all(self) -> None:
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
 
+    def join_all(self) -> None:
+        while any(process.process.is_alive() for process in self.processes):
+            for number in self.signal_queue:
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    for process in self.processes:
+                        with suppress(ProcessLookupError, TypeError):
+                            os.kill(process.pid, number)  # type: ignore[arg-type]
+            self.signal_queue.clear()
+            for process in self.processes:
+                process.process.join(0.1)
 
-def _serve_with_workers(listener: socket.socket, config: BoundedConfig, greeting: str) -> int:
-    # Listening already here: callers wait in the queue for the first worker and are not refused.
+
+def _serve_with_workers(listener: socket.socket, config: uvicorn.Config, greeting: str) -> int:
+    # Listening already here: callers wait in the queue for the first worker instead of being refused.
     listener.listen(2048)
     print(greeting, flush=True)
+    os.environ[PARENT_VARIABLE] = str(os.getpid())
     supervisor = _Workers(config, sockets=[listener])
+    _ignore_hangup()  # the supervisor has set a handler; the workers inherit what is ignored
     supervisor.run()
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
 

@@ -12,18 +12,14 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from app.cli.protocol import BoundedConfig
-
 
 @contextmanager
-def served(app: FastAPI, *, head_timeout: float = 10.0, stall_timeout: float = 60.0, **more: Any) -> Iterator[int]:
+def served(app: FastAPI, **more: Any) -> Iterator[int]:
     """The port on 127.0.0.1; everything has stopped when the block ends."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        config = BoundedConfig(
+        config = uvicorn.Config(
             app,
-            head_timeout=head_timeout,
-            stall_timeout=stall_timeout,
             ws="none",
             log_config=None,
             access_log=False,

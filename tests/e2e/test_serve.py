@@ -84,17 +84,6 @@ def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
     assert b"Traceback" not in errors
 
 
-@pytest.mark.parametrize("command", ["--help", "count"])
-def test_ctrl_c_while_modules_are_imported(tmp_path: Path, command: str) -> None:
-    """A module in the place of one that is imported sends the signal."""
-    for module in ("typer", "msgspec"):
-        folder = tmp_path / module
-        folder.mkdir()
-        (folder / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-        ended = run(command, env={"PYTHONPATH": str(folder)}, cwd=tmp_path)
-        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
-
-
 def test_the_log_is_one_json_line_a_request(tmp_path: Path) -> None:
     with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path) as gateway:
         httpx.get(f"{gateway.url}/events?q=anna@example.com", headers={**SANDBOX, "X-Request-ID": "mine"})
@@ -246,46 +235,6 @@ def test_the_document_is_printed_and_written(tmp_path: Path) -> None:
     assert (tmp_path / "document.json").read_text() == printed.stdout
     assert json.loads(printed.stdout)["openapi"].startswith("3.1")
     assert run("openapi", "--output", "/not/there.json", cwd=tmp_path).returncode == 2
-
-
-def test_help_comes_without_waiting_for_a_server(tmp_path: Path) -> None:
-    script = """
-import sys, app.cli.main
-print([name for name in ("fastapi", "uvicorn", "pydantic", "httpx") if name in sys.modules])
-"""
-    python = Path(COMMAND).with_name("python")
-    imported = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert imported.stdout.strip() == "[]"
-    assert "serve" in run("--help", cwd=tmp_path).stdout
-
-
-def test_serve_imports_no_more_than_it_needs_to_listen(tmp_path: Path) -> None:
-    """As seen by the interpreter, up to where it turns out that there are two sources of one name."""
-    (tmp_path / "gateway.toml").write_text(
-        '[[sources]]\nname = "taktikal"\nprovider = "taktikal"\n'
-        'company_key_env = "TAKTIKAL_COMPANY_KEY"\napi_key_env = "TAKTIKAL_API_KEY"\n'
-    )
-    keys = {"TAKTIKAL_COMPANY_KEY": "company", "TAKTIKAL_API_KEY": "key"}
-    told = run("serve", "--config", "gateway.toml", env={"PYTHONPROFILEIMPORTTIME": "1", **keys}, cwd=tmp_path)
-    assert told.returncode == 2
-    assert "Two sources have the name taktikal" in told.stderr
-    imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines() if line.startswith("import time:")}
-    assert {"fastapi", "uvicorn.config", "httpx", "app.providers.http.client"} <= imported
-    unneeded = (
-        "aiohttp",
-        "stamina",
-        "cryptography.exceptions",
-        "rich.text",
-        "pygments.token",
-        "greenlet._greenlet",
-        "redis",
-        "joserfc",
-        "limits",
-        "opentelemetry.sdk",
-        "sandbox.launcher",
-        "app.providers.subnoto.source",
-    )
-    assert not [name for name in unneeded if name in imported]
 
 
 def test_garbage_is_collected_while_it_serves(tmp_path: Path) -> None:

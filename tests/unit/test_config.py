@@ -227,8 +227,6 @@ def test_the_sandbox_reads_no_source_that_was_configured(clean: Path, monkeypatc
         ("GATEWAY_RATE", "0/minute"),
         ("GATEWAY_RATE", "5/fortnight"),
         ("GATEWAY_MAX_IN_FLIGHT", "0"),
-        ("GATEWAY_HEAD_TIMEOUT", "0"),
-        ("GATEWAY_HEAD_TIMEOUT", "nan"),
         ("GATEWAY_DRAIN", "-1"),
         ("GATEWAY_MASK_IDENTITY", "perhaps"),
         ("GATEWAY_IDENTITY_SECRET", "hunter2"),

@@ -1,7 +1,8 @@
-"""SIGTERM: first not ready, then no new calls, then every call that is under way is finished, then exit code 0."""
+"""SIGTERM fails readiness, then refuses new calls, completes those in flight and ends with exit code 0."""
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -59,8 +60,11 @@ def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, worke
         assert "Cancel" not in gateway.errors.read_text()
 
 
-def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
-    with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env={"GATEWAY_DRAIN": "600"}) as gateway:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_second_signal_does_not_wait(tmp_path: Path, workers: str) -> None:
+    arguments = ("--sandbox", "--sandbox-events", "20", "--workers", workers)
+    with serving(*arguments, cwd=tmp_path, env={"GATEWAY_DRAIN": "600"}) as gateway:
+        until_status(f"{gateway.url}/health/ready", 200)
         gateway.process.send_signal(signal.SIGTERM)
         until_status(f"{gateway.url}/health/ready", 503)
         gateway.stop(signal.SIGTERM)
@@ -71,3 +75,34 @@ def test_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env={"GATEWAY_DRAIN": "600"}) as gateway:
         gateway.stop(signal.SIGINT)
     assert gateway.code == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_changes_nothing(tmp_path: Path, workers: str) -> None:
+    with serving("--sandbox", "--sandbox-events", "20", "--workers", workers, cwd=tmp_path) as gateway:
+        until_status(f"{gateway.url}/health/ready", 200)
+        before = children(gateway.process.pid)
+        for pid in (gateway.process.pid, *before):
+            os.kill(pid, signal.SIGHUP)
+        time.sleep(1)
+        assert children(gateway.process.pid) == before
+        assert httpx.get(f"{gateway.url}/health/ready").status_code == 200
+
+
+def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
+    with serving("--sandbox", "--sandbox-events", "20", "--workers", "2", cwd=tmp_path) as gateway:
+        until_status(f"{gateway.url}/health/ready", 200)
+        workers = children(gateway.process.pid)
+        assert len(workers) >= 2
+        gateway.process.kill()
+        gateway.code = gateway.process.wait()
+        deadline = time.monotonic() + 30
+        while any(Path(f"/proc/{pid}").exists() for pid in workers):
+            assert time.monotonic() < deadline, "a worker outlived its supervisor"
+            time.sleep(0.05)
+
+
+def children(parent: int) -> set[int]:
+    """The direct children of a process, from /proc."""
+    listed = Path(f"/proc/{parent}/task").glob("*/children")
+    return {int(pid) for file in listed for pid in file.read_text().split()}

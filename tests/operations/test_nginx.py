@@ -1,0 +1,147 @@
+"""What `deploy/nginx.conf` protects the gateway from, shown with a real nginx and raw sockets."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import ALL, make_app
+from tests.api.memory import MemorySource, history
+from tests.api.server import rest, served, talk
+from tests.operations.nginx import nginx
+
+#: Times of the shipped file, shortened so that the tests need not wait for them.
+SHORT = {
+    "client_header_timeout 10s": "client_header_timeout 1s",
+    "client_body_timeout 10s": "client_body_timeout 1s",
+    "send_timeout 60s": "send_timeout 1s",
+}
+#: More than the buffers of all sockets between the ends hold.
+EVENTS = 20_000
+KEY = {"X-API-Key": ALL}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("nginx")
+
+
+@pytest.fixture(scope="module")
+def ports(folder: Path) -> Iterator[tuple[int, int]]:
+    app = make_app([MemorySource("north", history("north", EVENTS))])
+    with served(app) as upstream, nginx(folder, upstream, **SHORT) as ports:
+        yield ports
+
+
+def problem(answer: bytes) -> tuple[int, dict[str, Any]]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    found: dict[str, Any] = json.loads(body)
+    return int(head.split()[1]), found
+
+
+def test_pages_streams_and_exports_pass(ports: tuple[int, int]) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{ports[0]}", headers=KEY) as client:
+        page = client.get("/events", params={"since": "2001-01-01", "limit": 1000}).json()
+        assert len(page["data"]) == 1000
+        export = client.get("/events/export", params={"since": "2001-01-01"}).text.splitlines()
+        assert len(export) == EVENTS + 1
+        with client.stream("GET", "/events/stream", timeout=10) as stream:
+            assert stream.status_code == 200
+            assert next(stream.iter_raw())  # the first bytes come at once: no buffering
+
+
+def test_tls(ports: tuple[int, int], folder: Path) -> None:
+    context = ssl.create_default_context(cafile=str(folder / "tls.crt"))
+    answer = httpx.get(f"https://localhost:{ports[1]}/health/live", verify=context)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", b"GET /health/live HTTP/1.1\r\nHost: a\r\n"])
+def test_slow_headers_are_cut_off(ports: tuple[int, int], sent: bytes) -> None:
+    answer = rest(talk(ports[0], sent))
+    assert answer == b"" or problem(answer)[0] == 408
+
+
+def test_a_slow_body_is_cut_off(ports: tuple[int, int]) -> None:
+    connection = talk(ports[0], b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n")
+    started = time.monotonic()
+    rest(connection)
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", 431, "headers_too_large"),
+        (b"GET /?" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "uri_too_long"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", 413, "content_too_large"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
+    ],
+)
+def test_requests_beyond_the_bounds_are_problems(ports: tuple[int, int], sent: bytes, status: int, code: str) -> None:
+    connection = talk(ports[0])
+    try:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        answer = rest(connection)
+    except OSError:
+        pytest.skip("closed before the answer was read")
+    found, body = problem(answer)
+    assert (found, body["code"]) == (status, code)
+
+
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\nX-API-Key: " + ALL.encode() + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" % (len(SMUGGLED) + 5),
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345",
+        b"Content-Length: +5\r\n\r\n12345",
+    ],
+)
+def test_a_request_of_ambiguous_length_is_refused(ports: tuple[int, int], folder: Path, head: bytes) -> None:
+    before = (folder / "access.log").read_text().count('"path":"/smuggled"')
+    answer = rest(talk(ports[0], b"POST /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + head + SMUGGLED))
+    assert not re.match(rb"HTTP/1.1 2", answer)
+    assert (folder / "access.log").read_text().count('"path":"/smuggled"') == before
+
+
+def test_a_caller_that_does_not_read_is_disconnected(ports: tuple[int, int]) -> None:
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", ports[0]))
+    head = f"Host: a\r\nX-API-Key: {ALL}\r\nConnection: close\r\n\r\n"
+    request = f"GET /events/export?since=2001-01-01 HTTP/1.1\r\n{head}"
+    connection.sendall(request.encode())
+    time.sleep(2)  # longer than send_timeout
+    connection.settimeout(10)
+    assert rest(connection).count(b"\n") < EVENTS
+
+
+def test_no_query_stands_in_a_log(ports: tuple[int, int], folder: Path) -> None:
+    httpx.get(f"http://127.0.0.1:{ports[0]}/events?q=anna@example.com", headers=KEY)
+    logs = (folder / "access.log").read_text() + (folder / "error.log").read_text()
+    assert '"path":"/events"' in logs
+    assert "anna" not in logs
+
+
+def test_without_a_replica_it_is_a_problem_with_a_remedy(tmp_path: Path) -> None:
+    with nginx(tmp_path, 9) as (plain, _):
+        answer = httpx.get(f"http://127.0.0.1:{plain}/events")
+    assert (answer.status_code, answer.headers["Retry-After"], answer.json()["code"]) == (503, "1", "overloaded")
