@@ -11,7 +11,6 @@ import httpx
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from app.cli.protocol import BoundedConfig
 from app.providers.base import CommonSettings
 from app.providers.http.transport import AiohttpTransport
 
@@ -41,9 +40,8 @@ class _Server(uvicorn.Server):
 
 
 if __name__ == "__main__":
-    config = BoundedConfig(
+    config = uvicorn.Config(
         make_app(sys.argv[1]),
-        head_timeout=10.0,
         host="127.0.0.1",
         port=0,
         ws="none",

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -196,15 +196,12 @@ class _Workers(Multiprocess):
         super().terminate_all()
 
     def join_all(self) -> None:
-        while any(process.process.is_alive() for process in self.processes):
-            for number in self.signal_queue:
-                if number in (signal.SIGTERM, signal.SIGINT):
-                    for process in self.processes:
-                        with suppress(ProcessLookupError, TypeError):
-                            os.kill(process.pid, number)  # type: ignore[arg-type]
-            self.signal_queue.clear()
-            for process in self.processes:
-                process.process.join(0.1)
+        while alive := [process for process in self.processes if process.process.is_alive()]:
+            if self.signal_queue:
+                for process in alive:
+                    # Again in each round: a signal that arrives right behind the first one is merged with it.
+                    process.process.terminate()
+            alive[0].process.join(0.1)
 
 
 def _serve_with_workers(listener: socket.socket, config: uvicorn.Config, greeting: str) -> int:

@@ -18,7 +18,7 @@ from tests.worlds import served_world
 
 def until_status(url: str, status: int) -> None:
     for _ in range(600):
-        if httpx.get(url).status_code == status:
+        if httpx.get(url, timeout=60).status_code == status:
             return
         time.sleep(0.02)
     raise AssertionError(f"{url} never answered {status}")
