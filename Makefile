@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports openapi format lock browser clients client-models release-document bench bench-peers bench-calls fuzz soak runtime clean
+.PHONY: help setup serve test lint types imports openapi format lock browser clients client-models release-document bench bench-peers bench-calls fuzz soak vendor runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -113,6 +113,20 @@ bench-calls: setup ## calls and records that questions cost, as histories grow
 
 fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties tests/attack tests/e2e/test_service_machine.py --timeout 0
+
+UI := app/ui/vendor
+
+vendor: ## copy the page's libraries, pinned in $(UI)/package-lock.json, and axe-core for its tests
+	rm -rf .vendor && mkdir .vendor && cp $(UI)/package.json $(UI)/package-lock.json .vendor/
+	npm ci --prefix .vendor --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd .vendor/node_modules && \
+	sed '/sourceMappingURL/d' preact/dist/preact.mjs >../../$(UI)/preact.js && \
+	sed '/sourceMappingURL/d; s#from"preact"#from"./preact.js"#' preact/hooks/dist/hooks.mjs >../../$(UI)/hooks.js && \
+	cp htm/dist/htm.mjs ../../$(UI)/htm.js && \
+	cp uplot/dist/uPlot.iife.min.js uplot/dist/uPlot.min.css ../../$(UI)/ && \
+	cp axe-core/axe.min.js ../../tests/ui/vendor/ && cp axe-core/LICENSE ../../tests/ui/vendor/axe.LICENSE && \
+	for name in preact htm uplot; do cp $$name/LICENSE ../../$(UI)/$$name.LICENSE; done
+	rm -rf .vendor
 
 soak: setup ## ten minutes of load and faults; memory, answers and leftovers are judged (SOAK_SECONDS=600)
 	$(BIN)/python -m tests.soak

@@ -26,7 +26,7 @@ _log = logging.getLogger(AUDIT)
 #: What is asked without a key and shows nobody's data.
 _OPEN = (
     "/", "/health/live", "/health/ready", "/docs", "/docs/start.js", "/docs/{name}", "/openapi.json", "/ui",
-    "/ui/setup.js", "/ui/{name}",
+    "/ui/setup.js", "/ui/{name:path}",
 )  # fmt: skip
 
 #: Parameters whose every valid value is one of these words, or a number.

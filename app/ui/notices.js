@@ -1,107 +1,74 @@
-/** What a reader must know beside the events: what went wrong, what to do about it, and what is missing. */
+/** What a reader must know beside the events: what failed, what is missing, what was not understood. */
 
-import { el, theirs } from "./dom.js";
-import { momentOf } from "./times.js";
+import { Text, html, useEffect, useState } from "./lib.js";
+import { count } from "./words.js";
 
-/**
- * A Problem with its remedies. `actions`: [label, callback]; `rest`: errors that no field of the form shows, of which the
- * message may tell already, as of the sources. Where the gateway named a time to wait, it is counted down.
- */
-export function problemNotice(problem, actions, rest = problem.errors) {
-  const wait = el("p", { class: "wait" });
-  const untold = [
-    ...rest.map(({ parameter, message }) => `${parameter}: ${message}`),
+/** A problem with its remedies. `actions`: [[label, callback]]. */
+export function ProblemNotice({ problem, actions = [] }) {
+  const lines = [
+    ...problem.errors.map(({ parameter, message }) => `${parameter}: ${message}`),
     ...problem.sources.map(({ name, detail }) => `${name}: ${detail}`),
-  ].filter((line) => !problem.message.includes(line));
-  const notice = el(
-    "div",
-    { class: "notice problem", role: "alert" },
-    el("h3", {}, problem.title),
-    el("p", {}, theirs(problem.message)),
-    list(untold),
-    wait,
-    el(
-      "p",
-      { class: "buttons" },
-      actions.map(([label, act]) => el("button", { type: "button", click: act }, label)),
-    ),
-    problem.requestId ? el("p", { class: "small" }, `Request ${problem.requestId}`) : "",
-  );
-  if (problem.retryAfter) countDown(wait, problem.retryAfter);
-  else wait.remove();
-  return notice;
+  ].filter((line) => !problem.message.includes(line.slice(line.indexOf(": ") + 2)));
+  return html`
+    <div class="notice problem" role="alert">
+      <h2>${problem.title}</h2>
+      <p><${Text} value=${problem.message.replaceAll(" (in a URL write + as %2B)", "")} /></p>
+      ${lines.length > 0 && html`<ul>${lines.map((line) => html`<li key=${line}><${Text} value=${line} /></li>`)}</ul>`}
+      ${problem.retryAfter && html`<${Wait} key=${problem.requestId} seconds=${problem.retryAfter} />`}
+      <p class="buttons">${actions.map(([label, act]) => html`<button key=${label} type="button" onClick=${act}>${label}</button>`)}</p>
+      ${problem.requestId && html`<p class="small">Request ${problem.requestId}</p>`}
+    </div>
+  `;
 }
 
-/** Whether the sources that did not fail may be shown without the others; `pairs`: what was asked. */
-export function othersAreLeft(problem, pairs) {
-  if (!problem.sources.length || pairs.some(([name]) => name === "partial")) return false;
-  const chosen = pairs.filter(([name]) => name === "source").map(([, value]) => value);
-  const failed = problem.sources.map(({ name }) => name);
-  return !chosen.length || chosen.some((name) => !failed.includes(name));
+/** A countdown to the time that the gateway named. */
+function Wait({ seconds }) {
+  const [left, setLeft] = useState(Math.ceil(seconds));
+  useEffect(() => {
+    const timer = setInterval(() => setLeft((now) => Math.max(0, now - 1)), 1_000);
+    return () => clearInterval(timer);
+  }, []);
+  return html`<p>${left ? `Try again in ${count(left, "second", "seconds")}.` : "You can try again now."}</p>`;
 }
 
-/** Whether events are missing because a source failed. */
-export function isPartial(sources) {
-  return sources.some(({ status }) => status === "failed");
+const WORDS = {
+  failed: "did not answer. Its events are missing",
+  forbidden: "does not let the gateway read everything. Some of its events are missing",
+  skipped: "is left out",
+};
+
+/** Sources that did not give everything, one line each. `retry`: reload; absent where that cannot help. */
+export function SourceNotices({ sources, retry }) {
+  const lacking = sources.filter(({ status, reason, bad_records }) => status !== "ok" || reason || bad_records);
+  return lacking.map(({ name, status, reason, bad_records: bad }) => {
+    const unreadable =
+      bad && !/record/.test(reason ?? "") ? count(bad, "unreadable record is", "unreadable records are") : "";
+    return html`
+      <div key=${name} class="notice ${status === "failed" ? "problem" : "warning"}" role="status">
+        <p>
+          <strong><${Text} value=${name} /></strong> ${WORDS[status] ?? (status === "ok" ? "" : status)}${reason && html`: <${Text} value=${reason} />`}.
+          ${unreadable && ` ${unreadable} left out.`}
+          ${status === "failed" && retry && html` <button type="button" class="quiet" onClick=${retry}>Try again</button>`}
+        </p>
+      </div>
+    `;
+  });
 }
 
-/** What is not in the answer, of the page's `sources`; null when nothing is missing. */
-export function missingNotice(sources) {
-  const missing = sources.filter(({ status }) => status !== "ok");
-  if (!missing.length) return null;
-  const words = {
-    skipped: "is left out",
-    forbidden: "refuses a part",
-    failed: "could not answer, and its events are missing",
-  };
-  return el(
-    "div",
-    { class: "notice missing", role: "status" },
-    missing.map(({ name, status, reason }) =>
-      el(
-        "p",
-        {},
-        el("strong", {}, theirs(name)),
-        ` ${words[status] ?? status}`,
-        reason ? [": ", theirs(reason)] : "",
-        ".",
-      ),
-    ),
-  );
+/** Warnings of the API: a value that can match nothing, with the nearest known one. */
+export function Warnings({ warnings }) {
+  return warnings.map((warning) => {
+    const text = typeof warning === "string" ? warning : `${warning.parameter}: ${warning.message ?? warning.detail}`;
+    return html`<div key=${text} class="notice warning" role="status"><p><${Text} value=${text} /></p></div>`;
+  });
 }
 
-/** What the page's address asks for and nobody understands, so that nothing is taken for filtered that is not. */
-export function addressNotice(names) {
-  const listed = names.flatMap((name, place) => [place ? ", " : "", el("strong", {}, theirs(name))]);
-  return el(
-    "div",
-    { class: "notice", role: "status" },
-    el("p", {}, "Not understood in this address, and left out: ", listed, "."),
-  );
-}
-
-/** "Searched back to …", where the gateway's own filters let nothing through. */
-export function scannedText(scannedTo) {
-  return `Nothing more found as far as ${momentOf(scannedTo)}; there may be more beyond.`;
-}
-
-function list(lines) {
-  return lines.length
-    ? el(
-        "ul",
-        {},
-        lines.map((line) => el("li", {}, theirs(line))),
-      )
-    : "";
-}
-
-function countDown(place, seconds) {
-  const until = Date.now() + seconds * 1_000;
-  const timer = setInterval(show, 1_000);
-  show();
-  function show() {
-    const left = Math.ceil((until - Date.now()) / 1_000);
-    place.textContent = left > 0 ? `The gateway asks for ${left} s of patience.` : "The time to wait is over.";
-    if (left <= 0 || (left < seconds && !place.isConnected)) clearInterval(timer);
-  }
+/** Names in the page's address that mean nothing. */
+export function UnknownNames({ names }) {
+  if (!names?.length) return null;
+  return html`
+    <div class="notice warning" role="status">
+      <p>Not understood in this address, and ignored: <strong><${Text} value=${names.join(", ")} /></strong>.</p>
+    </div>
+  `;
 }

@@ -1,223 +1,200 @@
-/** The timeline: a lane of stacked bars for every source, which shows gaps and bursts at a glance. */
+/** Events by day over the whole period, drawn by uPlot. Dragging, or the arrow keys with Shift, selects a range. */
 
-import { binned, extremes } from "./bins.js";
-import { byId, el, svg } from "./dom.js";
-import { GROUPS, glyph } from "./groups.js";
-import { AXIS, HEAD, LANE, axis, lane, patterns } from "./timeline-ground.js";
-import { durationOf, spanOf } from "./times.js";
+import { html, useEffect, useLayoutEffect, useRef, useState, usePage } from "./lib.js";
+import { tickOf } from "./times.js";
+import { count } from "./words.js";
 
-const BIN = 14; // px a bin should have at least
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const MOST_BARS = 200;
+const HEIGHT = 84; // px
 
-export class Timeline {
-  /** `onChoose(bin)`: the reader wants to see the events of this bin. */
-  constructor(onChoose) {
-    this._onChoose = onChoose;
-    this._box = byId("drawing");
-    this._tip = byId("tip");
-    this._events = [];
-    this._span = [0, 0];
-    this._current = null; // "lane/number" of the bin that Tab goes to
-    this._scheduled = false;
-    new ResizeObserver(() => this._schedule()).observe(this._box);
-    this._box.addEventListener("keydown", (event) => this._onKey(event));
-    byId("legend").append(
-      ...GROUPS.map((group) => el("li", { class: `group-${group.id}` }, glyph(group), group.title)),
+/**
+ * Bars for the window of a feed: {from, to, step, values} in ms, or null. Days are UTC days, as the API counts them; a
+ * window of up to two days of which all events are loaded has a bar an hour.
+ */
+export function barsOf({ window: shown, total, events, ended }) {
+  if (!shown) return null;
+  const until = Date.parse(shown.until ?? new Date().toISOString());
+  const since = Date.parse(shown.since);
+  if (ended && until - since <= 2 * DAY)
+    return filled(
+      since,
+      until,
+      HOUR,
+      events.map((event) => [Date.parse(event.occurred_at), 1]),
     );
-  }
+  if (!total?.groups) return null;
+  const days = total.groups
+    .map(({ key, value }) => [Date.parse(key.slice(0, 10)), value])
+    .filter(([day]) => !Number.isNaN(day));
+  // "All time" begins with the first event, not in 1970.
+  const first = days.reduce((least, [day]) => Math.min(least, day), until);
+  const from = until - since > 3_700 * DAY ? first : since;
+  return filled(from, until, DAY * Math.max(1, Math.ceil((until - from) / DAY / MOST_BARS)), days);
+}
 
-  /** `span`: [from, to] in milliseconds, to be shown even where nothing happened; `whole`: whether these are all. */
-  show(events, span, whole) {
-    byId("timeline-title").textContent = whole
-      ? "Timeline"
-      : `Timeline of the ${events.length.toLocaleString("en")} loaded, not of all`;
-    this._events = events;
-    this._span = span;
-    this._schedule();
-  }
+function filled(since, until, step, counts) {
+  const from = Math.floor(since / Math.min(step, DAY)) * Math.min(step, DAY);
+  const length = Math.max(1, Math.ceil((until - from) / step));
+  const values = new Array(length).fill(0);
+  for (const [time, value] of counts)
+    values[Math.max(0, Math.min(length - 1, Math.floor((time - from) / step)))] += value;
+  return { from, to: from + length * step, step, values };
+}
 
-  /** Shows nothing. */
-  clear() {
-    this._events = [];
-    this._current = null;
-    this._hideTip();
-    byId("timeline").hidden = true;
-    byId("timeline-summary").textContent = "";
-    for (const place of [this._box, this._tip, byId("timeline-rows")]) place.replaceChildren();
-  }
-
-  _schedule() {
-    if (this._scheduled) return;
-    this._scheduled = true;
-    requestAnimationFrame(() => {
-      this._scheduled = false;
-      this._draw();
-    });
-  }
-
-  _draw() {
-    byId("timeline").hidden = this._events.length === 0;
-    const width = Math.floor(this._box.clientWidth);
-    if (!this._events.length || !width) return;
-    const chart = (this._chart = binned(this._events, this._span, Math.max(8, Math.floor(width / BIN))));
-    const keeping = this._box.contains(document.activeElement);
-    const height = chart.lanes.length * LANE + AXIS;
-    const scale = {
-      x: width / chart.count,
-      most: Math.max(...chart.lanes.flatMap(({ bins }) => [...bins.values()].map((bin) => bin.events.length))),
+/** `bars` as `barsOf` makes them; `onSelect(from, to)` in ms. */
+export function Timeline({ bars, onSelect, note }) {
+  const { times } = usePage();
+  const box = useRef();
+  const plot = useRef();
+  const select = useRef(); // the newest handler, for the plot's own events
+  const [chosen, setChosen] = useState(null); // [anchor, end]: numbers of bars
+  const [hovered, setHovered] = useState(null);
+  const [look, setLook] = useState(0);
+  const key = JSON.stringify([bars.from, bars.to, bars.values]);
+  const last = bars.values.length - 1;
+  select.current = (one, other) => {
+    const [low, high] = [Math.max(0, Math.min(one, other)), Math.min(last, Math.max(one, other))];
+    onSelect(bars.from + low * bars.step, bars.from + (high + 1) * bars.step);
+  };
+  useLayoutEffect(() => {
+    const drawn = (plot.current = draw(box.current, bars, times, (...ends) => select.current(...ends), setHovered));
+    const resize = new ResizeObserver(([{ contentRect }]) =>
+      drawn.setSize({ width: contentRect.width, height: HEIGHT }),
+    );
+    resize.observe(box.current);
+    return () => {
+      resize.disconnect();
+      drawn.destroy();
     };
-    this._bins = chart.lanes
-      .map((lane, place) => ({ ...lane, place }))
-      .flatMap((lane) =>
-        [...lane.bins.values()]
-          .sort((one, other) => one.number - other.number)
-          .map((bin) => this._bin(lane, bin, scale)),
-      );
-    if (!this._bins.some(({ key }) => key === this._current)) this._current = this._bins.at(-1).key;
-    this._box.replaceChildren(
-      svg(
-        "svg",
-        {
-          width,
-          height,
-          viewBox: `0 0 ${width} ${height}`,
-          role: "group",
-          "aria-labelledby": "timeline-title",
-          "aria-describedby": "timeline-summary timeline-keys",
-        },
-        patterns(),
-        axis(chart, scale.x, width, height),
-        chart.lanes.map(({ source }, place) => lane(source, place, width)),
-        this._bins.map(({ element }) => element),
-      ),
-    );
-    this._focusable();
-    if (keeping) this._bins.find(({ key }) => key === this._current)?.element.focus();
-    this._tell();
-  }
+  }, [key, times, look]);
+  useEffect(() => {
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const redraw = () => setLook((number) => number + 1);
+    dark.addEventListener("change", redraw);
+    return () => dark.removeEventListener("change", redraw);
+  }, []);
 
-  _bin(lane, bin, { x, most }) {
-    const key = `${lane.source}/${bin.number}`;
-    const base = (lane.place + 1) * LANE;
-    const left = bin.number * x;
-    const room = LANE - HEAD;
-    const parts = [];
-    let top = base;
-    for (const group of GROUPS.filter((one) => bin.byGroup.has(one))) {
-      const size = Math.max(2, (bin.byGroup.get(group) / most) * room);
-      top -= size;
-      const place = { x: left + 1, y: Math.max(top, base - room), width: Math.max(x - 2, 1), height: size };
-      parts.push(svg("rect", { ...place, class: `segment group-${group.id}` }));
-      if (group.pattern) parts.push(svg("rect", { ...place, fill: `url(#pattern-${group.id})` }));
-    }
-    const element = svg(
-      "g",
-      {
-        class: "bin",
-        role: "button",
-        tabindex: "-1",
-        "aria-label": `${lane.source}, ${told(bin)}`,
-        "data-key": key,
-        click: () => this._onChoose(bin),
-        pointerenter: () => this._showTip(lane.source, bin, element),
-        pointerleave: () => this._hideTip(),
-        focus: () => this._onFocus(key, lane.source, bin, element),
-        blur: () => this._hideTip(),
-      },
-      svg("rect", { class: "hit", x: left, y: base - LANE + 2, width: x, height: LANE - 2 }),
-      parts,
-    );
-    return { key, place: lane.place, bin, element };
-  }
-
-  _onFocus(key, source, bin, element) {
-    this._current = key;
-    this._focusable();
-    this._showTip(source, bin, element);
-  }
-
-  /** Tab comes to one bin; the arrow keys go on from there. */
-  _focusable() {
-    for (const { key, element } of this._bins) element.setAttribute("tabindex", key === this._current ? "0" : "-1");
-  }
-
-  _onKey(event) {
-    const at = this._bins.findIndex(({ key }) => key === this._current);
-    const { place, bin } = this._bins[at];
-    const lane = this._bins.filter((other) => other.place === place);
-    const index = lane.findIndex(({ key }) => key === this._current);
-    const above = (step) =>
-      this._bins
-        .filter((other) => other.place === place + step)
-        .sort((one, other) => Math.abs(one.bin.number - bin.number) - Math.abs(other.bin.number - bin.number))[0];
-    const moves = {
-      ArrowRight: () => lane[index + 1],
-      ArrowLeft: () => lane[index - 1],
-      Home: () => lane[0],
-      End: () => lane.at(-1),
-      ArrowUp: () => above(-1),
-      ArrowDown: () => above(1),
-    };
-    if (event.key === "Enter" || event.key === " ") this._onChoose(bin);
-    else if (moves[event.key]) moves[event.key]()?.element.focus();
-    else if (event.key === "Escape") this._hideTip();
+  const mark = (anchor, end) => {
+    setChosen([anchor, end]);
+    const [low, high] = [Math.min(anchor, end), Math.max(anchor, end)];
+    const left = plot.current.valToPos((bars.from + low * bars.step) / 1_000, "x");
+    const width = plot.current.valToPos((bars.from + (high + 1) * bars.step) / 1_000, "x") - left;
+    plot.current.setSelect({ left, width, top: 0, height: plot.current.over.clientHeight }, false);
+  };
+  const clear = () => {
+    setChosen(null);
+    plot.current?.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+  };
+  const onKey = (event) => {
+    const [anchor, end] = chosen ?? [last, last];
+    const moves = { ArrowLeft: end - 1, ArrowRight: end + 1, Home: 0, End: last };
+    if (event.key in moves) {
+      const to = chosen ? Math.max(0, Math.min(last, moves[event.key])) : last;
+      mark(event.shiftKey ? anchor : to, to);
+    } else if (event.key === "Enter" && chosen) select.current(...chosen);
+    else if (event.key === "Escape" && chosen) clear();
     else return;
     event.preventDefault();
-  }
-
-  _showTip(source, bin, element) {
-    const rows = GROUPS.filter((group) => bin.byGroup.has(group)).map((group) =>
-      el("li", { class: `group-${group.id}` }, glyph(group), `${bin.byGroup.get(group)} ${group.title.toLowerCase()}`),
-    );
-    this._tip.replaceChildren(
-      el("strong", {}, spanOf(bin.from, bin.to)),
-      el("p", {}, `${source}: ${bin.events.length}`),
-      el("ul", {}, rows),
-    );
-    this._tip.hidden = false;
-    const [box, place] = [this._box.getBoundingClientRect(), element.getBoundingClientRect()];
-    const left = place.left + place.width / 2 - box.left - this._tip.offsetWidth / 2;
-    this._tip.style.left = `${Math.max(0, Math.min(left, box.width - this._tip.offsetWidth))}px`;
-    this._tip.style.top = `${place.bottom - box.top + 6}px`;
-  }
-
-  _hideTip() {
-    this._tip.hidden = true;
-  }
-
-  /** The same in words and as a table. */
-  _tell() {
-    const { lanes } = this._chart;
-    const { busiest, quiet } = extremes(this._chart);
-    const of = lanes.map(
-      ({ source, bins }) =>
-        `${[...bins.values()].reduce((sum, bin) => sum + bin.events.length, 0).toLocaleString("en")} from ${source}`,
-    );
-    const calm = quiet
-      ? ` Longest quiet: ${durationOf((quiet.to - quiet.from) * 1_000)}, ${spanOf(quiet.from, quiet.to)}.`
-      : "";
-    byId("timeline-summary").textContent =
-      `${of.join(", ")}. Busiest: ${spanOf(busiest.from, busiest.to)} with ${busiest.count}.${calm}`;
-    byId("timeline-rows").replaceChildren(
-      ...this._bins.map(({ place, bin }) =>
-        el(
-          "tr",
-          {},
-          el("th", { scope: "row" }, spanOf(bin.from, bin.to)),
-          el("td", {}, lanes[place].source),
-          el("td", {}, String(bin.events.length)),
-          el("td", {}, counts(bin)),
-        ),
-      ),
-    );
-  }
+  };
+  const [low, high] = (chosen ?? [hovered ?? last, hovered ?? last]).toSorted((one, other) => one - other);
+  const told = `${spanOf(times, bars, low, high)}: ${count(
+    bars.values.slice(low, high + 1).reduce((sum, one) => sum + one, 0),
+    "event",
+    "events",
+  )}`;
+  return html`
+    <section class="timeline" aria-label="Timeline">
+      <div ref=${box} class="plot" tabindex="0" role="slider" aria-label="Events by ${bars.step < DAY ? "hour" : "day"}"
+        aria-valuemin="0" aria-valuemax=${last} aria-valuenow=${chosen?.[1] ?? last} aria-valuetext=${told}
+        aria-describedby="timeline-keys" onKeyDown=${onKey} onBlur=${clear}></div>
+      <p class="readout small" aria-hidden="true">${chosen || hovered !== null ? told : (note ?? "Drag to select a range")}</p>
+      <p id="timeline-keys" class="unseen">Arrow keys move, with Shift they select a range, Enter shows its events.</p>
+    </section>
+  `;
 }
 
-function told(bin) {
-  return `${spanOf(bin.from, bin.to)}: ${bin.events.length} ${bin.events.length === 1 ? "event" : "events"} (${counts(bin)})`;
+function spanOf(times, { from, step }, low, high) {
+  const [start, end] = [from + low * step, from + (high + 1) * step];
+  if (step < DAY) return `${times.minute(start)} – ${times.clock(end)}`;
+  // Bars are UTC days: in another zone a day's name alone would be wrong.
+  if (!times.isUtc) return `${times.minute(start)} – ${times.minute(end)}`;
+  return high > low || step > DAY ? `${times.day(start)} – ${times.day(end - 1)}` : times.day(start);
 }
 
-function counts(bin) {
-  return GROUPS.filter((group) => bin.byGroup.has(group))
-    .map((group) => `${bin.byGroup.get(group)} ${group.title.toLowerCase()}`)
-    .join("; ");
+function draw(box, bars, times, onSelect, onHover) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  let dragged = false;
+  const numberAt = (seconds) => Math.floor((seconds * 1_000 - bars.from) / bars.step);
+  const axis = { stroke: colour("--muted"), font, ticks: { show: false }, gap: 4 };
+  const xs = bars.values.map((_, number) => (bars.from + number * bars.step) / 1_000);
+  const chart = new window.uPlot(
+    {
+      width: box.clientWidth,
+      height: HEIGHT,
+      padding: [6, 24, 0, 0],
+      legend: { show: false },
+      tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1_000), times.timeZone),
+      cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 4 } },
+      scales: {
+        x: { range: [bars.from / 1_000, bars.to / 1_000] },
+        y: { range: (_, __, most) => [0, Math.max(1, most)] },
+      },
+      axes: [
+        {
+          ...axis,
+          size: 20,
+          space: 80,
+          ...(bars.step < DAY ? {} : { incrs: [1, 2, 3, 7, 14, 28, 91, 182, 365, 730].map((days) => days * 86_400) }),
+          grid: { show: false },
+          values: (_, splits, __, ___, step) => splits.map((at) => tickOf(times, at * 1_000, step * 1_000)),
+        },
+        {
+          ...axis,
+          size: 44,
+          space: 24,
+          grid: { stroke: colour("--line"), width: 1 },
+          values: (_, splits) => splits.map((value) => (Number.isInteger(value) ? value.toLocaleString("en") : "")),
+        },
+      ],
+      series: [
+        {},
+        {
+          fill: colour("--bar"),
+          width: 0,
+          points: { show: false },
+          paths: window.uPlot.paths.bars({ size: [0.86, 400], align: 1 }),
+        },
+      ],
+      hooks: {
+        setCursor: [
+          ({ cursor, posToVal }) => onHover(cursor.left >= 0 ? clamp(numberAt(posToVal(cursor.left, "x"))) : null),
+        ],
+        setSelect: [
+          (drawn) => {
+            const { left, width } = drawn.select;
+            if (width < 4) return;
+            dragged = true; // the click that ends the drag is none
+            onSelect(numberAt(drawn.posToVal(left, "x")), numberAt(drawn.posToVal(left + width - 1, "x")));
+            drawn.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+          },
+        ],
+      },
+    },
+    [xs, bars.values],
+    box,
+  );
+  chart.over.addEventListener("click", () => {
+    const number = numberAt(chart.posToVal(chart.cursor.left, "x"));
+    if (bars.values[number] && !dragged) onSelect(number, number);
+    dragged = false;
+  });
+  return chart;
+
+  function clamp(number) {
+    return Math.max(0, Math.min(bars.values.length - 1, number));
+  }
 }

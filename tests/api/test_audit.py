@@ -93,7 +93,7 @@ async def test_every_way_that_an_access_may_end_has_its_line(
             "/docs/x",
             "/ui",
             "/ui/setup.js",
-            "/ui/main.js",
+            "/ui/app.js",
         ):
             await client.get(path)
     lines = trail(log)

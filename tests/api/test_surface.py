@@ -30,7 +30,7 @@ async def test_a_key_is_needed_and_its_scope(application: FastAPI, path: str) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/start.js", "/ui", "/ui/main.js"]
+    "path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/start.js", "/ui", "/ui/app.js"]
 )
 async def test_no_key_is_needed(application: FastAPI, path: str) -> None:
     async with opened(application, None) as client:
@@ -39,7 +39,7 @@ async def test_no_key_is_needed(application: FastAPI, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/health/live", "/health/ready", "/", "/docs", "/docs/start.js", "/docs/page.css", "/ui", "/ui/base.css",
+    ["/health/live", "/health/ready", "/", "/docs", "/docs/start.js", "/docs/page.css", "/ui", "/ui/style.css",
      "/ui/setup.js", "/openapi.json"],
 )  # fmt: skip
 async def test_a_monitor_may_ask_with_head(application: FastAPI, path: str) -> None:

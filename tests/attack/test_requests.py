@@ -25,7 +25,7 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
 AUTH = f"Authorization: Bearer {ALL}\r\n".encode()
 PATHS = [
     "/events", "/events/count", "/events/x", "/sources", "/event-types", "/metrics", "/health/live", "/nowhere",
-    "/ui", "/ui/main.js", "/ui/setup.js", "/ui/nowhere.js", "/docs", "/docs/start.js",
+    "/ui", "/ui/app.js", "/ui/setup.js", "/ui/nowhere.js", "/docs", "/docs/start.js",
 ]  # fmt: skip
 LOG_BREAKERS = [
     "\r\nforged: line",
@@ -178,7 +178,7 @@ def whole(answer: bytes) -> bool:
     return length is None or len(body) >= int(length[1]) or head.startswith(b"HTTP/1.1 100")
 
 
-@pytest.mark.parametrize("path", ["/ui", "/ui/main.js", "/docs/start.js", "/events"])
+@pytest.mark.parametrize("path", ["/ui", "/ui/app.js", "/docs/start.js", "/events"])
 @pytest.mark.parametrize(
     "wanted", ["bytes=abc", "bytes=99999999-", "bytes=-", "bytes=0-5", "bytes=0-1,3-4", "pages=1-2"]
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.browser import Watched, chromium_of_this_file, needs_chromium, opened, playwright
+from tests.browser import Watched, chromium_of_this_file, needs_chromium, opened, playwright
 from tests.e2e.process import serving
 
 SCREENSHOT = Path(__file__).parents[2] / "docs" / "images" / "swagger-ui.png"
@@ -57,7 +57,7 @@ def test_the_page_is_ours(docs: Watched, url: str) -> None:
     assert (answer.status, answer.request.headers["authorization"]) == (200, "Bearer sandbox")
 
     page.get_by_role("link", name="A look at the trail").click()
-    page.get_by_role("heading", name="Audit trail").wait_for()
+    page.get_by_role("link", name="Audit trail").wait_for()
     assert page.url == f"{url}/ui"
     page.locator(".row[data-id]").first.wait_for()
 

@@ -1,7 +1,7 @@
-"""`GET /ui`: a look at the trail in the browser, and `GET /`, which leads whoever comes by hand to the documentation.
+"""`GET /ui`: the page that shows the audit trail, and `GET /`, which redirects to the API's documentation.
 
-The page is the files of `app/ui`, as they are: no build step, nothing from elsewhere. It asks the same API with the
-same key as everybody else; these routes show nobody's data and need no key.
+The page consists of the files of `app/ui`, as they are: no build step, nothing from other hosts. It calls the same API
+with the same keys as every other client; these routes contain no data and need no key.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from app.api.api_keys import SANDBOX_KEY
-from app.api.auth import Authenticator
 from app.api.routing import READ, new_router
 
 router = new_router(include_in_schema=False)
+
+#: Endings of the files that the page consists of.
+_SERVED = (".js", ".css", ".svg")
 
 _FILES = StaticFiles(directory=str(resources.files("app") / "ui"))
 
@@ -48,21 +50,17 @@ async def trail_page(request: Request) -> Response:
 
 @router.api_route("/ui/setup.js", methods=READ)
 async def trail_setup(request: Request) -> Response:
-    """What the page must know before its first call. Only the sandbox's key is ever filled in: everybody knows it, and
-    it opens invented data."""
-    guard: Authenticator = request.app.state.guard
-    setup = {
-        "keyNeeded": guard.keyring is not None,
-        "knownKey": SANDBOX_KEY if request.app.state.sandbox else "",
-    }
+    """The key of the sandbox, which is public and opens invented data. No other key is ever filled in."""
+    setup = {"knownKey": SANDBOX_KEY if request.app.state.sandbox else ""}
     body = f"export const setup = {json.dumps(setup)};\n"
     return Response(body, media_type="text/javascript; charset=utf-8", headers=_HEADERS)
 
 
-@router.api_route("/ui/{name}", methods=READ)
+@router.api_route("/ui/{name:path}", methods=READ)
 async def trail_file(name: str, request: Request) -> Response:
-    if name == "index.html":
-        raise HTTPException(404)  # its addresses are relative to /ui: from here, none of them leads anywhere
+    # Without index.html: its addresses are relative to /ui, and lead nowhere from here.
+    if not name.endswith(_SERVED):
+        raise HTTPException(404)
     return await _file(name, request)
 
 

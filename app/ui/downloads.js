@@ -1,0 +1,82 @@
+/** Everything that the filters select, as a file, from `GET /events/export`; and the same as a command. */
+
+import { BASE, Problem, unreachable } from "./api.js";
+import { pinned, queryOf, without } from "./filters.js";
+
+const TYPES = { csv: "text/csv", ndjson: "application/x-ndjson", html: "text/html" };
+
+/** The parameters that select what `feed` shows, from the sources that answered. */
+export function exportQuery({ pairs, window: shown, sources }) {
+  const query = without(queryOf(pinned(without(pairs, "last"), shown), 0), "source");
+  const failed = sources.filter(({ status }) => status === "failed");
+  // An export is complete or an error: it leaves a source out only if the others are named.
+  const named = failed.length
+    ? sources.filter(({ status }) => ["ok", "forbidden"].includes(status)).map(({ name }) => name)
+    : null;
+  const asked = pairs.filter(([name]) => name === "source").map(([, value]) => value);
+  return [...query, ...(named ?? asked).map((name) => ["source", name])];
+}
+
+/**
+ * Read an export to its end and save it. `onProgress(bytes)`. Raises Problem where the export is not complete: then nothing
+ * is saved.
+ */
+export async function download(session, query, format, onProgress, signal) {
+  const pairs = [...query, ["format", format], ...(format === "csv" ? [["bom", "true"]] : [])]; // spreadsheets need the mark
+  const answer = await session.send("events/export", pairs, signal);
+  const parts = [];
+  let bytes = 0;
+  try {
+    for (const reader = answer.body.getReader(); ;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      bytes += value.length;
+      parts.push(new Blob([value])); // which the browser may keep on its disk
+      onProgress(bytes);
+    }
+  } catch (error) {
+    throw unreachable(error, answer.status);
+  }
+  const file = new Blob(parts, { type: TYPES[format] });
+  if (format === "ndjson") await checkEnd(file);
+  return save(file, fileNameOf(answer) ?? `audit-events.${format}`);
+}
+
+/** The last line of an NDJSON export states whether the export is complete. */
+async function checkEnd(file) {
+  const tail = await file.slice(-65_536).text();
+  const last = tail.trimEnd().split("\n").at(-1);
+  const end = last.includes('"complete"') ? JSON.parse(last) : null;
+  if (end?.complete) return;
+  const detail = `${end?.reason ? `The gateway ended it early (${end.reason}). ` : ""}Choose a shorter period, or use “audit-gateway export”, which resumes.`;
+  throw new Problem(0, { title: "The export is not complete, and was not saved", detail });
+}
+
+/** Hand `file` to the browser's downloads and return its name. */
+export function save(file, name) {
+  const url = URL.createObjectURL(file);
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  return name;
+}
+
+function fileNameOf(answer) {
+  return /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1];
+}
+
+/** `curl` for a POSIX shell. The key stays out of it: the command reads it from $GATEWAY_KEY. */
+export function curlOf({ pairs, window: shown }) {
+  const all = [...queryOf(pinned(without(pairs, "last"), shown), 0), ["limit", "1000"]];
+  const lines = [
+    `curl -sS --get ${quoted(new URL("events", BASE).href)}`,
+    `-H "Authorization: Bearer $GATEWAY_KEY"`,
+    ...all.map(([name, value]) => `--data-urlencode ${quoted(`${name}=${value}`)}`),
+  ];
+  return lines.join(" \\\n  ");
+}
+
+/** Within single quotes a shell takes everything as it is, but for the single quote. */
+function quoted(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,122 @@
+/**
+ * Who uses the page: the API key, and the identity behind it (`GET /me`).
+ *
+ * The key is held in sessionStorage, which ends with the tab and is never written to an address or a cookie. A new tab asks
+ * the open tabs of the same origin for it, so that nobody is asked twice within a session. Behind a proxy that signs people
+ * in, `/me` answers without a key and none is asked for.
+ */
+
+import { BASE, Problem, read, send } from "./api.js";
+import { setup } from "./setup.js";
+
+const SLOT = "audit-gateway-key";
+const ANSWER_WITHIN = 150; // ms that other tabs have to hand over the key
+
+export class Session {
+  /** `onChange()` runs whenever the identity or the reason to ask for a key changes. */
+  constructor(onChange) {
+    this.me = null; // body of /me; {} where the gateway does not serve it
+    this.key = "";
+    this.generation = 0; // grows with each identity; whatever belongs to an older one is dropped
+    this.asking = null; // why a key is asked for, or null
+    this.problem = null; // why the identity is unknown
+    this._onChange = onChange;
+    this._tabs = new BroadcastChannel(`audit-gateway:${BASE.pathname}`);
+    this._tabs.onmessage = ({ data }) => this._hear(data);
+  }
+
+  async start() {
+    const kept = sessionStorage.getItem(SLOT) || (await this._ofOtherTabs());
+    await this.use(kept || setup.knownKey, true);
+  }
+
+  /** Sign in with `key` ("": none, as behind a proxy). A key that is refused replaces no good one. */
+  async use(key, first = false) {
+    this.problem = null;
+    try {
+      const me = await read("me", [], key).catch((problem) => {
+        if (problem.status === 404 || problem.status === 403) return {};
+        throw problem;
+      });
+      if (key) sessionStorage.setItem(SLOT, key);
+      Object.assign(this, { me, key, asking: null, generation: this.generation + 1 });
+    } catch (problem) {
+      if (problem.status !== 401) this.problem = problem;
+      else if (!key || (first && key === setup.knownKey)) this.asking = problem.fromGateway ? "" : problem.message;
+      else this.asking = "The gateway does not accept this key. Check that it is complete and has not expired.";
+      if (first && problem.status === 401) sessionStorage.removeItem(SLOT);
+    }
+    this._onChange();
+  }
+
+  /** Show the key dialog. */
+  ask(reason = "") {
+    this.asking = reason;
+    this._onChange();
+  }
+
+  /** Close the key dialog without a change. */
+  cancel() {
+    this.asking = null;
+    this._onChange();
+  }
+
+  /** Forget the key here and in all tabs. */
+  signOut() {
+    this._tabs.postMessage({ forget: true });
+    this._forget("");
+  }
+
+  /** The current key stopped being accepted. */
+  refused(problem) {
+    if (this.key) this._forget("The gateway no longer accepts this key.");
+    else this._forget(problem.message);
+  }
+
+  /** Whether the caller has `scope`; true where scopes are unknown. */
+  may(scope) {
+    return this.me?.scopes?.includes(scope) ?? true;
+  }
+
+  read(path, pairs = [], signal = undefined) {
+    return this._watched(read(path, pairs, this.key, signal));
+  }
+
+  send(path, pairs = [], signal = undefined) {
+    return this._watched(send(path, pairs, this.key, signal));
+  }
+
+  async _watched(answer) {
+    const { generation } = this;
+    const late = () => new DOMException("another identity", "AbortError");
+    try {
+      const result = await answer;
+      if (generation !== this.generation) throw late();
+      return result;
+    } catch (problem) {
+      if (generation !== this.generation) throw late();
+      if (problem instanceof Problem && problem.status === 401) this.refused(problem);
+      throw problem;
+    }
+  }
+
+  _forget(reason) {
+    sessionStorage.removeItem(SLOT);
+    Object.assign(this, { me: null, key: "", asking: reason, generation: this.generation + 1 });
+    this._onChange();
+  }
+
+  _hear(message) {
+    if (message.wanted && this.key && this.key !== setup.knownKey) this._tabs.postMessage({ key: this.key });
+    else if (message.key) this._given?.(message.key);
+    else if (message.forget && this.key) this._forget("");
+  }
+
+  _ofOtherTabs() {
+    this._tabs.postMessage({ wanted: true });
+    return new Promise((resolve) => {
+      this._given = resolve;
+      setTimeout(resolve, ANSWER_WITHIN, "");
+    });
+  }
+}

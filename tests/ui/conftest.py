@@ -1,0 +1,161 @@
+"""One browser for all tests of the page, in front of the real command and a seeded sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+import pytest
+
+import sandbox.subnoto as subnoto_emulator
+import sandbox.taktikal as taktikal_emulator
+from app.api.api_keys import ApiKey, hash_of
+from app.domain.caller import SCOPES
+from sandbox.launcher import Sandbox, start_sandbox
+from sandbox.serving import serve
+from tests.browser import Watched, chromium, opened, playwright
+from tests.e2e.faulty import Rewritten
+from tests.e2e.process import serving
+
+ALL, MASKED, POOR, NARROW = "all-scopes", "events-only", "subnoto-only", "no-events"
+KEYS = (
+    ApiKey("auditor", hash_of(ALL), frozenset(SCOPES)),
+    ApiKey("masked", hash_of(MASKED), frozenset({"events:read"})),
+    ApiKey("poor", hash_of(POOR), frozenset({"events:read", "pii:read"}), sources=frozenset({"subnoto"})),
+    ApiKey("narrow", hash_of(NARROW), frozenset({"metrics:read"})),
+)
+HOSTILE = (
+    '<img src="https://evil.example/x" onerror="window.hit=1"><script>window.hit=1</script>',
+    '"><svg onload=window.hit=1>',
+    '=HYPERLINK("https://evil.example";"you")',
+    "javascript:window.hit=1",
+    "אבג דהו \u202eevil",
+    "long" * 80,
+)
+PERSONAL = re.compile(r"name|title|mail|reason|description", re.IGNORECASE)
+Json = dict[str, Any]
+Pairs = list[tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class World:
+    url: str
+    browser: playwright.Browser
+    sandbox: Sandbox
+
+    def get(self, path: str, pairs: Pairs | None = None, key: str = ALL) -> httpx.Response:
+        return httpx.get(f"{self.url}/{path}", params=pairs, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+
+    def walk(self, pairs: Pairs, key: str = ALL) -> list[Json]:
+        """All events, in pages of another size than the page's own."""
+        events: list[Json] = []
+        asked: Pairs = [*pairs, ("limit", 333)]
+        while True:
+            page = self.get("events", asked, key).json()
+            events += page["data"]
+            if page["page"]["next_cursor"] is None:
+                return events
+            asked = [("cursor", page["page"]["next_cursor"]), ("limit", 333)]
+
+    @cached_property
+    def paths(self) -> set[str]:
+        return set(httpx.get(f"{self.url}/openapi.json").json()["paths"])
+
+    def needs(self, path: str) -> None:
+        if path not in self.paths:
+            pytest.skip(f"this gateway does not serve {path}")
+
+    @contextmanager
+    def opened(self, fragment: str = "", key: str = ALL, expected: str = "", **context: Any) -> Iterator[Watched]:
+        """The page with `key` already entered; it must complain about nothing but lines with `expected`."""
+        with opened(self.browser, **context) as watched:
+            watched.page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{key}')")
+            watched.page.goto(f"{self.url}/ui{fragment}")
+            yield watched
+            # Until the gateway serves all that the page asks for, the browser reports what is missing.
+            watched.assert_quiet(self.url, expected or ("" if "/me" in self.paths else "Failed to load resource"))
+
+    def envelope(self, *types: str) -> str:
+        """An envelope that has events of all these types."""
+        found = [
+            {event["envelope"]["id"] for event in self.walk([("since", "2020-01-01"), ("type", t)])} for t in types
+        ]
+        return min(set.intersection(*found))
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[playwright.Browser]:
+    """For this package alone: while it is open, its thread runs an event loop that other tests cannot share."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def world(tmp_path_factory: pytest.TempPathFactory, browser: playwright.Browser) -> Iterator[World]:
+    with start_sandbox(events=900, days=20, seed=11) as sandbox:
+        env = {**sandbox.env, "GATEWAY_API_KEYS": "\n".join(key.line() for key in KEYS)}
+        with serving(cwd=tmp_path_factory.mktemp("ui"), env=env) as gateway:
+            yield World(gateway.url, browser, sandbox)
+
+
+@pytest.fixture(scope="package")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a gateway without authentication, whose providers send hostile names, titles and addresses."""
+    subnoto, taktikal = (
+        emulator.make_sandbox(events=60, seed=3, days=10, clock=None)
+        for emulator in (subnoto_emulator, taktikal_emulator)
+    )
+    with serve(Rewritten(subnoto.app, spoiled)) as one, serve(Rewritten(taktikal.app, spoiled)) as other:
+        env = {"GATEWAY_AUTH": "off", **subnoto.env(one), **taktikal.env(other)}
+        with serving(cwd=tmp_path_factory.mktemp("hostile"), env=env) as gateway:
+            yield gateway.url
+
+
+def spoiled(value: Any) -> Any:
+    if isinstance(value, list):
+        return [spoiled(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {
+        name: f"{HOSTILE[len(inner) % len(HOSTILE)]} {inner}"
+        if isinstance(inner, str) and PERSONAL.search(name)
+        else spoiled(inner)
+        for name, inner in value.items()
+    }
+    if changed.get("eventType") == "ENVELOPE_OPENED":
+        changed["eventType"] = f"NEW_{HOSTILE[1]}"
+    return changed
+
+
+def rows(page: playwright.Page) -> list[str]:
+    """The ids of the events that the table shows."""
+    return list(page.locator("tr[data-id]").evaluate_all("all => all.map(one => one.dataset.id)"))
+
+
+def wait_for_rows(page: playwright.Page) -> playwright.Page:
+    page.locator("tr[data-id]").first.wait_for()
+    page.wait_for_function("!document.querySelector('.after')?.textContent.includes('Loading')")
+    return page
+
+
+def scroll_to_the_end(page: playwright.Page) -> None:
+    for _ in range(200):
+        if not page.inner_text(".after"):  # neither "Loading" nor "Load more"
+            return
+        page.mouse.wheel(0, 20_000)
+        page.wait_for_timeout(20)
+    raise AssertionError("the list has no end")
+
+
+def fragment(pairs: Pairs) -> str:
+    return f"#{urlencode(pairs)}"
+
+
+def is_path(path: str) -> Callable[[str], bool]:
+    return lambda url: urlsplit(url).path == path
