@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO, cast
 
 import msgspec
 from fastapi import FastAPI
@@ -14,6 +16,7 @@ from fastapi import FastAPI
 from app.api.metrics import Metrics
 from app.config import Configuration, load_configuration, unknown_variables
 from app.domain.errors import ConfigurationError
+from app.log_queue import QueuedStream
 from app.logs import configure_logging
 from app.main import create_app, watching
 from app.providers.base import CommonSettings, Provider, Source
@@ -60,7 +63,7 @@ def create_app_from_environment() -> FastAPI:
     """The application as the environment configures it: what each worker process runs. Raises
     ConfigurationError.
     """
-    configure_logging()
+    configure_logging(cast(TextIO, QueuedStream(sys.stderr)))
     configuration = configuration_from_environment()
     gateway = assemble(configuration, find_providers(configuration.provider_paths))
     tune_gc()

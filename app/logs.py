@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -23,18 +24,25 @@ from app.domain.times import format_micros, now_micros
 
 _MAX_FRAMES = 40
 _HTTP_LOGGERS = ("httpx", "httpcore", "h2", "hpack")
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 AUDIT = "gateway.audit"  #: the logger of the audit trail, heard from INFO on
 
 #: `trace_id` and `span_id` of the request that is being answered, where it is traced: members of each of its lines.
 TRACE: ContextVar[Mapping[str, str] | None] = ContextVar("trace", default=None)
 
 
-def configure_logging(stream: TextIO | None = None) -> None:
+def configure_logging(stream: TextIO | None = None, *, level: str | None = None, form: str | None = None) -> None:
     """Send structlog's and the standard library's records to `stream` (standard error), one line each.
+
+    `level` (GATEWAY_LOG_LEVEL, default `info`) bounds the gateway's own lines; `form` (GATEWAY_LOG_FORMAT) is `json`,
+    `console` or `auto`: console on a terminal, else JSON.
 
     Foreign libraries are heard from WARNING on: some (httpx) put whole URLs, and so query values, into INFO.
     """
     stream = stream or sys.stderr
+    level = level or os.environ.get("GATEWAY_LOG_LEVEL") or "info"
+    form = form or os.environ.get("GATEWAY_LOG_FORMAT") or "auto"
+    readable = form == "console" or (form == "auto" and stream.isatty())
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         time_stamp,
@@ -42,11 +50,13 @@ def configure_logging(stream: TextIO | None = None) -> None:
         bare_exceptions,
     ]
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else structlog.processors.JSONRenderer(_to_json)
+        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        if readable
+        else structlog.processors.JSONRenderer(_to_json)
     )
     structlog.configure(
         processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS.get(level, logging.INFO)),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,  # loggers are made at import, before this runs
     )

@@ -53,6 +53,8 @@ class Settings(BaseModel):
     stream_poll: float = Field(default=5.0, gt=0, le=3_600, allow_inf_nan=False)
     stream_heartbeat: float = Field(default=15.0, gt=0, le=3_600, allow_inf_nan=False)
     stream_listeners: int = Field(default=100, ge=1, le=100_000)  #: to streams, at a time, in one process
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
     mask_identity: bool = False
     identity_secret: SecretStr | None = None
     jwt_issuer: str | None = None

@@ -79,7 +79,8 @@ class RequestMiddleware:
             self.metrics.end_request(scope["method"], route, status, seconds, log)
             if self.audit is not None:
                 self.audit.record(scope, log, route, status)
-            _log.info("request", **_line(scope["method"], route, log, status, seconds))
+            write = _log.debug if route.startswith("/health/") and status < 500 else _log.info
+            write("request", **_line(scope["method"], route, log, status, seconds))
             if traced is not None:
                 known = None if route == UNMATCHED else route
                 traced.end(known, status, log.code, log.events, cut=cut)

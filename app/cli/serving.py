@@ -9,11 +9,13 @@ import math
 import os
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
+from typing import TextIO, cast
 
 import msgspec
 import structlog
@@ -37,6 +39,7 @@ from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.hosts import is_loopback
 from app.graceful_shutdown import PARENT_VARIABLE
+from app.log_queue import QueuedStream
 from app.logs import configure_logging
 from app.main import make_keyring
 from app.providers.base import Source
@@ -56,7 +59,8 @@ class Options(msgspec.Struct, frozen=True):
 
 def serve_gateway(options: Options) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code. Raises ConfigurationError before anything listens."""
-    configure_logging()
+    log = cast(TextIO, QueuedStream(sys.stderr))
+    configure_logging(log)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     _ignore_hangup()
@@ -65,6 +69,11 @@ def serve_gateway(options: Options) -> int:
     if options.config is not None:
         os.environ["GATEWAY_CONFIG"] = str(options.config)
     first = load_configuration(sandbox_environment={} if options.sandbox else None)
+    os.environ["GATEWAY_LOG_LEVEL"], os.environ["GATEWAY_LOG_FORMAT"] = (
+        first.settings.log_level,
+        first.settings.log_format,
+    )
+    configure_logging(log)  # with the levels of the TOML file and .env; the workers read the environment
     if first.settings.auth == "off":
         require_loopback(options.host)
     key = _key_of_this_run(first, options)

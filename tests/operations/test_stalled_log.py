@@ -1,0 +1,68 @@
+"""A log that nothing reads must not stop the service."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+import httpx
+
+from app.log_queue import QueuedStream, dropped_lines
+from tests.e2e.process import COMMAND, environment
+
+SANDBOX = {"Authorization": "Bearer sandbox"}
+
+
+def test_a_stalled_reader_costs_lines_and_not_answers(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--sandbox", "--sandbox-events", "20", "--port", "0"],
+            env=environment(),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=writer,
+            text=True,
+        )
+        os.close(writer)
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        with httpx.Client(base_url=url, headers=SANDBOX, timeout=60) as client:
+            # 64 kB fit into the pipe: about 150 lines.
+            for _ in range(600):
+                assert client.get("/event-types").status_code == 200
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+        process.stdout.close()
+    finally:
+        os.close(reader)
+
+
+class Stalled:
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        assert self.open.wait(30)
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool:
+        return False
+
+
+def test_dropped_lines_are_counted_and_reported() -> None:
+    target, before = Stalled(), dropped_lines()
+    stream = QueuedStream(target, capacity=10)  # type: ignore[arg-type]
+    for number in range(100):
+        stream.write(f"{number}\n")
+    target.open.set()
+    stream.flush_at_exit()
+    dropped = dropped_lines() - before
+    assert 89 <= dropped <= 90, "ten waited, and the thread may hold one"
+    assert f'"count":{dropped}' in target.text
