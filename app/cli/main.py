@@ -15,6 +15,7 @@ import typer
 
 from app.cli import commands as asking
 from app.cli.flags import filtered
+from app.cli.forwarding import forward
 from app.domain.errors import ConfigurationError
 
 cli = typer.Typer(
@@ -69,7 +70,7 @@ def serve(
     raise typer.Exit(serve_gateway(Options(sandbox, sandbox_events, host, port, workers, config)))
 
 
-for _command in (asking.events, asking.count, asking.export):
+for _command in (asking.events, asking.count, asking.export, forward):
     cli.command(epilog=asking.EPILOG)(filtered(_command))
 cli.command(epilog=asking.EPILOG)(asking.sources)
 

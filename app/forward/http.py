@@ -1,0 +1,177 @@
+"""Receivers that speak HTTP: webhooks signed by the Standard Webhooks scheme, and Splunk's HTTP Event Collector."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from app.domain.errors import ConfigurationError
+from app.forward.target import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Gone, Item, NotAccepted, TooLarge
+
+_MAX_ANSWER = 65_536  #: bytes read of a receiver's answer
+_SECRET_PREFIX = "whsec_"
+_ACK_FIRST, _ACK_LONGEST = 0.1, 5.0  #: seconds between two questions for an acknowledgement
+_ACK_TIMEOUT = 300.0  #: seconds until a batch without acknowledgement is sent again
+
+
+class Poster:
+    """POSTs to one receiver over one kept connection. Redirects are not followed: they would take secrets along."""
+
+    def __init__(self, headers: Mapping[str, str], tls: ssl.SSLContext) -> None:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+        timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
+        self._http = httpx.Client(headers=dict(headers), verify=tls, limits=limits, timeout=timeout)
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """The body of a 2xx answer. Raises NotAccepted, Gone."""
+        try:
+            with self._http.stream("POST", url, content=body, headers=dict(headers)) as answer:
+                content = b""
+                for chunk in answer.iter_bytes():
+                    content += chunk
+                    if len(content) > _MAX_ANSWER:
+                        break
+        except httpx.HTTPError as error:
+            raise NotAccepted(f"no answer ({type(error).__name__})") from None
+        if answer.is_success:
+            return content
+        if answer.status_code == 410:
+            raise Gone("the receiver answered 410 Gone")
+        kind = TooLarge if answer.status_code == 413 else NotAccepted
+        wait = answer.headers.get("retry-after", "")
+        seconds = min(float(wait), 3600.0) if wait.isascii() and wait.isdigit() and len(wait) < 7 else None
+        raise kind(f"answered {answer.status_code}{_code_in(content)}", retry_after=seconds)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class Webhook:
+    """A receiver of CloudEvents or lines of JSON (https://www.standardwebhooks.com/).
+
+    `secrets` are signing keys; every key signs, so that a key can be replaced without a gap. `batch`: joins lines."""
+
+    def __init__(
+        self,
+        url: str,
+        secrets: Sequence[bytes],
+        token: str | None,
+        media_type: str,
+        batch: Callable[[Sequence[bytes]], bytes],
+        tls: ssl.SSLContext,
+    ) -> None:
+        headers = {"Content-Type": media_type, "User-Agent": "audit-gateway-forward"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        self._url, self._secrets, self._batch, self._poster = url, secrets, batch, Poster(headers, tls)
+
+    def deliver(self, items: Sequence[Item]) -> None:
+        body = self._batch([item.line for item in items])
+        ids = "\n".join(str(item.event["id"]) for item in items)
+        # Equal for every attempt at one batch, whichever process makes it.
+        message = f"msg_{hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()}"
+        moment = str(int(time.time()))
+        signed = f"{message}.{moment}.".encode() + body
+        signatures = [base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in self._secrets]
+        self._poster.post(
+            self._url,
+            body,
+            {
+                "webhook-id": message,
+                "webhook-timestamp": moment,
+                "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
+            },
+        )
+
+    def close(self) -> None:
+        self._poster.close()
+
+
+class Splunk:
+    """Splunk's HTTP Event Collector: `/services/collector/event`, and `/services/collector/ack` where the token has
+    indexer acknowledgement (the answer then contains `ackId`).
+
+    Source: Splunk Enterprise, "Getting Data In", "HTTP Event Collector" and "About HTTP Event Collector Indexer
+    Acknowledgment". `fields` are members of every event's envelope, such as `index`."""
+
+    def __init__(self, base_url: str, token: str, fields: Mapping[str, str], tls: ssl.SSLContext) -> None:
+        self._base, self._fields = base_url, dict(fields)
+        channel = str(uuid.uuid4())
+        headers = {"Authorization": f"Splunk {token}", "X-Splunk-Request-Channel": channel}
+        self._poster = Poster({**headers, "Content-Type": "application/json"}, tls)
+
+    def deliver(self, items: Sequence[Item]) -> None:
+        answer = self._call("event", b"\n".join(map(self._envelope, items)))
+        number = answer.get("ackId")
+        if isinstance(number, int):
+            self._await_acknowledgement(number)
+
+    def close(self) -> None:
+        self._poster.close()
+
+    def _envelope(self, item: Item) -> bytes:
+        moment = datetime.fromisoformat(str(item.event["occurred_at"])).timestamp()
+        source = f"audit-gateway:{item.event['source']}"
+        outer = json.dumps({"time": round(moment, 6), "source": source, **self._fields})
+        return outer[:-1].encode() + b', "event": ' + item.line + b"}"
+
+    def _await_acknowledgement(self, number: int) -> None:
+        """Ask until the batch is indexed. Raises NotAccepted, also where that takes longer than five minutes."""
+        deadline, pause = time.monotonic() + _ACK_TIMEOUT, _ACK_FIRST
+        question = json.dumps({"acks": [number]}).encode()
+        while time.monotonic() < deadline:
+            acks = self._call("ack", question).get("acks")
+            if isinstance(acks, dict) and acks.get(str(number)) is True:
+                return
+            time.sleep(pause)
+            pause = min(_ACK_LONGEST, pause * 2)
+        raise NotAccepted("the batch was received, and not indexed within five minutes")
+
+    def _call(self, name: str, body: bytes) -> dict[str, Any]:
+        content = self._poster.post(f"{self._base}/services/collector/{name}", body, {})
+        try:
+            answer = json.loads(content)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise NotAccepted("the answer is not one of Splunk's HTTP Event Collector")
+        return answer
+
+
+def signing_keys(text: str) -> list[bytes]:
+    """The keys of FORWARD_SECRET: `whsec_` and base64 of 24 to 64 bytes; several separated by blanks.
+    Raises ConfigurationError, which does not quote them."""
+    keys = []
+    for word in text.split():
+        try:
+            key = base64.b64decode(word.removeprefix(_SECRET_PREFIX), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if not word.startswith(_SECRET_PREFIX) or not 24 <= len(key) <= 64:
+            raise ConfigurationError(
+                'FORWARD_SECRET: a signing key is whsec_ and 24 to 64 bytes in base64; make one with: echo "whsec_$(openssl'
+                ' rand -base64 32)"'
+            )
+        keys.append(key)
+    return keys
+
+
+def _code_in(content: bytes) -> str:
+    """Splunk's numeric code in an error's body, which its manual explains; nothing else of the body is repeated."""
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return ""
+    code = body.get("code") if isinstance(body, dict) else None
+    return f" with code {code}" if isinstance(code, int) else ""
