@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -40,32 +41,31 @@ def forward(
     webhooks (whsec_..., several separated by blanks); FORWARD_TOKEN is the bearer or HEC token. Both also from .env.
     """
     from app.cli.client import Page, Pairs, Problem, connected
-    from app.cli.failures import FAILED, TRANSIENT, USAGE, Failure, complain, reported, sentence
+    from app.cli.failures import TRANSIENT, USAGE, Failure, reported, sentence
     from app.cli.flags import included, to_send
-    from app.cli.lines import lines_of
+    from app.cli.formats import lines_of
     from app.domain.times import now_micros
     from app.environment import read_environment
     from app.forward.checkpoint import Checkpoint, CheckpointFile
-    from app.forward.forwarder import Forwarder, Stopped, Stopper
+    from app.forward.forwarder import Forwarder, Stopped
     from app.forward.metrics import serve_metrics
-    from app.forward.opening import open_target
-    from app.forward.target import Gone, Temporary, tls_context
+    from app.forward.opening import open_target, tls_context
+    from app.forward.target import Gone, Temporary
     from app.logs import configure_logging
 
     with reported():
-        given = dict(filters)
-        if "until" in given:
-            raise Failure("forward has no end; leave out --until", USAGE)
         now = now_micros()
-        pairs = to_send(filters, now) + ([] if "since" in given else to_send((("since", "now"),), now))
+        if "until" in dict(filters):
+            raise Failure("forward has no end; leave out --until", USAGE)
+        pairs = to_send(filters if "since" in dict(filters) else (*filters, ("since", "now")), now)
         pairs += [("order", "asc"), ("follow", "true"), *included(include or [])]
         pairs += [("partial", "true")] if partial else []
         asked = shlex.join(f"{name}={text}" for name, text in (*sorted(filters), *included(include or [])))
-        opened = open_target(to, form, read_environment(), tls_context(ca, client_cert))
-        line = lines_of(opened.format).line
+        target, shown, form = open_target(to, form, read_environment(), tls_context(ca, client_cert))
+        file = CheckpointFile(cursor_file)
         configure_logging()
-        with CheckpointFile(cursor_file) as file, connected(config) as client:
-            checkpoint = file.load(Checkpoint(asked=asked, through=dict(pairs)["since"]))
+        with closing(target), file.locked(), connected(config) as client:
+            start = file.load(Checkpoint(asked=asked, through=dict(pairs)["since"]))
 
             def fetch(asked_for: Pairs) -> Page:
                 try:
@@ -75,26 +75,18 @@ def forward(
                         raise Temporary(sentence(problem), retry_after=problem.retry_after) from None
                     if problem.code == "invalid_cursor":
                         raise Failure(
-                            f"the gateway does not accept the cursor in {cursor_file} (its GATEWAY_CURSOR_SECRET may have"
-                            f" changed); remove the file and add --since {checkpoint.through}: some events repeat,"
-                            " none is missed",
+                            f"the gateway refuses the cursor in {cursor_file} (was GATEWAY_CURSOR_SECRET changed?);"
+                            f" remove the file and add --since {file.load(start).through}: no event is missed",
                             USAGE,
                         ) from None
                     raise
 
-            stopper = Stopper()
-            forwarder = Forwarder(
-                fetch, line, opened.target, file, checkpoint, stopper, shown=opened.shown, limit=batch
-            )
+            forwarder = Forwarder(fetch, lines_of(form).line, target, file, start, shown=shown, limit=batch)
             if metrics is not None:
                 serve_metrics(metrics, forwarder.metrics.registry)
-            stopper.install()
             try:
                 forwarder.run(pairs)
             except Stopped:
                 pass
             except Gone as gone:
-                complain(f"{gone}: it wants no more events")
-                raise typer.Exit(FAILED) from None
-            finally:
-                opened.target.close()
+                raise Failure(f"{gone}: it wants no more events") from None

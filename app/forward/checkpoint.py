@@ -1,13 +1,13 @@
-"""The file that keeps a forwarder's place. It is replaced in one step and flushed to the disk, so that a kill or a power
-cut leaves the old place or the new one."""
+"""The file with a forwarder's cursor. A kill or a power cut leaves the old content or the new one."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import msgspec
 
@@ -26,51 +26,45 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckpointFile:
-    """Locked against a second process from `__enter__` to `__exit__`. Raises ConfigurationError, OSError."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = -1
 
-    def __enter__(self) -> CheckpointFile:
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second process out. Raises ConfigurationError, OSError."""
         # The file itself is replaced with every page; a lock on it would be lost.
-        self._lock = os.open(self._beside("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise ConfigurationError(
-                f"--cursor-file: {self.path} is in use by another forwarder; each target needs a file of its own."
-            ) from None
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self._lock)
+        with open(self._beside("lock"), "ab", opener=_private) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigurationError(
+                    f"--cursor-file: another forwarder uses {self.path}; give each receiver a file of its own."
+                ) from None
+            yield
 
     def load(self, fresh: Checkpoint) -> Checkpoint:
         """The checkpoint in the file; `fresh` where there is none. Raises ConfigurationError for another query's."""
+        found = None
         try:
             found = msgspec.json.decode(self.path.read_bytes(), type=Checkpoint)
         except FileNotFoundError:
             return fresh
         except msgspec.DecodeError:
-            found = None
+            pass
         if found is None or found.version != fresh.version:
             raise ConfigurationError(f"--cursor-file: {self.path} was not written by this command; give another name.")
         if found.asked != fresh.asked:
+            asked = found.asked or "none"
             raise ConfigurationError(
-                f"--cursor-file: {self.path} belongs to other filters ({found.asked or 'none'}); give the same filters to go"
-                " on, or another file."
+                f"--cursor-file: {self.path} is of other filters ({asked}); give those, or another file."
             )
         return found
 
     def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the file in one step, on the disk when this returns. Raises OSError."""
         temporary = self._beside("new")
         with open(temporary, "w", encoding="utf-8", opener=_private) as file:
             json.dump(msgspec.to_builtins(checkpoint), file, indent=1)
-            file.write("\n")
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.path)

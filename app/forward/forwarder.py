@@ -6,7 +6,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn, Protocol
+from functools import partial
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import msgspec
 import stamina
@@ -17,11 +18,13 @@ from app.forward.checkpoint import Checkpoint, CheckpointFile
 from app.forward.metrics import ForwardMetrics
 from app.forward.target import Item, Target, Temporary, TooLarge
 
+T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]
+_Kinds = type[Exception] | tuple[type[Exception], ...]
 
 POLL = 5.0  #: seconds between two questions for events when there was none
 MAX_BYTES = 524_288  #: of one batch; receivers commonly refuse bodies above 1 MB
-_FIRST_WAIT, _LONGEST_WAIT = 0.25, 60.0  #: seconds between two attempts
+_WAITS = {"wait_initial": 0.25, "wait_max": 60.0, "wait_jitter": 0.25}  #: seconds between two attempts
 
 log = structlog.get_logger()
 # stamina would log repr(exception); failures are logged here.
@@ -84,23 +87,24 @@ class Forwarder:
         target: Target,
         file: CheckpointFile,
         checkpoint: Checkpoint,
-        stopper: Stopper,
         *,
         shown: str,
         limit: int,
     ) -> None:
         self._fetch, self._render, self._target, self._file = fetch, render, target, file
-        self._checkpoint, self._stopper, self._limit = checkpoint, stopper, limit
-        self._failure = ""
+        self._checkpoint, self._stopper, self._limit = checkpoint, Stopper(), limit
+        self._shown, self._failure = shown, ""
         self.metrics = ForwardMetrics(shown, lambda: datetime.fromisoformat(self._checkpoint.through).timestamp())
 
     def run(self, query: Pairs) -> NoReturn:
-        """Forward until a signal. Raises Stopped, Gone, and what `fetch` raises beside Temporary."""
+        """Forward until a signal; in the main thread. Raises Stopped, Gone, and what `fetch` raises but Temporary."""
+        self._stopper.install()
+        log.info("forwarding", target=self._shown, through=self._checkpoint.through, events=self._checkpoint.events)
         kept = [pair for pair in query if pair[0] == "partial"]  # the cursor holds the rest
         while True:
             cursor = self._checkpoint.cursor
-            pairs = [*query] if cursor is None else [("cursor", cursor), *kept]
-            page = self._fetch_patiently([*pairs, ("limit", str(self._limit))])
+            asked = [*(query if cursor is None else [("cursor", cursor), *kept]), ("limit", str(self._limit))]
+            page = self._patiently("gateway", partial(self._fetch, asked))
             self._stopper.defer()
             for items in self._batches(page):
                 self._deliver(items)
@@ -123,44 +127,41 @@ class Forwarder:
         if items:
             yield items
 
-    def _fetch_patiently(self, pairs: Pairs) -> Page:
-        for attempt in _attempts(lambda error: self._on_failure("gateway", error)):
-            with attempt:
-                page = self._fetch(pairs)
-        self._failure = ""
-        return page
-
     def _deliver(self, items: list[Item]) -> None:
         """Send until the receiver accepted; by halves where it finds a batch too large."""
 
-        def on_failure(error: Exception) -> bool | float:
-            if isinstance(error, TooLarge) and len(items) > 1:
-                return False
-            return self._on_failure("receiver", error)
+        def send() -> None:
+            self._stopper.defer()
+            self._target.deliver(items)
 
         try:
-            for attempt in _attempts(on_failure):
-                with attempt:
-                    self._stopper.defer()
-                    self._target.deliver(items)
+            self._patiently("receiver", send, () if len(items) == 1 else TooLarge)
         except TooLarge:
             middle = len(items) // 2
             self._deliver(items[:middle])
             self._deliver(items[middle:])
-            return
-        self._failure = ""
-        self.metrics.accepted(len(items))
+        else:
+            self.metrics.accepted(len(items))
 
-    def _on_failure(self, side: str, error: Exception) -> bool | float:
-        """Whether to try again, or after how many seconds. Logs each failure once until something else happens."""
-        if not isinstance(error, Temporary):
-            return False
-        self.metrics.failed(side)
-        if str(error) != self._failure:
-            self._failure = str(error)
-            log.warning(f"{side}_failed", reason=self._failure, retry="for ever")
-        self._stopper.release()  # a signal ends the pause
-        return True if error.retry_after is None else max(error.retry_after, _FIRST_WAIT)
+    def _patiently(self, side: str, call: Callable[[], T], final: _Kinds = ()) -> T:
+        """The result of `call`, made until it raises nothing of Temporary but `final`. Logs a failure once, until
+        something else happens; a signal ends the pause between two attempts."""
+
+        def on_failure(error: Exception) -> bool | float:
+            if not isinstance(error, Temporary) or isinstance(error, final):
+                return False
+            self.metrics.failed(side)
+            if str(error) != self._failure:
+                self._failure = str(error)
+                log.warning(f"{side}_failed", reason=self._failure)
+            self._stopper.release()
+            return True if error.retry_after is None else max(error.retry_after, _WAITS["wait_initial"])
+
+        for attempt in stamina.retry_context(on=on_failure, attempts=None, timeout=None, **_WAITS):
+            with attempt:
+                result = call()
+        self._failure = ""
+        return result
 
     def _advance(self, page: Page) -> None:
         """Move the cursor behind the page. All of its events were accepted."""
@@ -171,14 +172,6 @@ class Forwarder:
             events=self._checkpoint.events + len(page.events),
         )
         self._file.save(self._checkpoint)
-
-
-def _attempts(on: Callable[[Exception], bool | float]) -> Iterator[stamina.Attempt]:
-    return iter(
-        stamina.retry_context(
-            on=on, attempts=None, timeout=None, wait_initial=_FIRST_WAIT, wait_max=_LONGEST_WAIT, wait_jitter=0.25
-        )
-    )
 
 
 def _through(page: Page) -> str | None:

@@ -17,10 +17,11 @@ from typing import Any
 import httpx
 
 from app.domain.errors import ConfigurationError
-from app.forward.target import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Gone, Item, NotAccepted, TooLarge
+from app.forward.target import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Gone, Item, Temporary, TooLarge
 
 _MAX_ANSWER = 65_536  #: bytes read of a receiver's answer
 _SECRET_PREFIX = "whsec_"
+MAKE_SECRET = 'make a signing key with: echo "whsec_$(openssl rand -base64 32)"'
 _ACK_FIRST, _ACK_LONGEST = 0.1, 5.0  #: seconds between two questions for an acknowledgement
 _ACK_TIMEOUT = 300.0  #: seconds until a batch without acknowledgement is sent again
 
@@ -34,7 +35,7 @@ class Poster:
         self._http = httpx.Client(headers=dict(headers), verify=tls, limits=limits, timeout=timeout)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """The body of a 2xx answer. Raises NotAccepted, Gone."""
+        """The body of a 2xx answer. Raises Temporary, Gone."""
         try:
             with self._http.stream("POST", url, content=body, headers=dict(headers)) as answer:
                 content = b""
@@ -43,12 +44,12 @@ class Poster:
                     if len(content) > _MAX_ANSWER:
                         break
         except httpx.HTTPError as error:
-            raise NotAccepted(f"no answer ({type(error).__name__})") from None
+            raise Temporary(f"no answer ({type(error).__name__})") from None
         if answer.is_success:
             return content
         if answer.status_code == 410:
             raise Gone("the receiver answered 410 Gone")
-        kind = TooLarge if answer.status_code == 413 else NotAccepted
+        kind = TooLarge if answer.status_code == 413 else Temporary
         wait = answer.headers.get("retry-after", "")
         seconds = min(float(wait), 3600.0) if wait.isascii() and wait.isdigit() and len(wait) < 7 else None
         raise kind(f"answered {answer.status_code}{_code_in(content)}", retry_after=seconds)
@@ -127,7 +128,7 @@ class Splunk:
         return outer[:-1].encode() + b', "event": ' + item.line + b"}"
 
     def _await_acknowledgement(self, number: int) -> None:
-        """Ask until the batch is indexed. Raises NotAccepted, also where that takes longer than five minutes."""
+        """Ask until the batch is indexed. Raises Temporary, also where that takes longer than five minutes."""
         deadline, pause = time.monotonic() + _ACK_TIMEOUT, _ACK_FIRST
         question = json.dumps({"acks": [number]}).encode()
         while time.monotonic() < deadline:
@@ -136,7 +137,7 @@ class Splunk:
                 return
             time.sleep(pause)
             pause = min(_ACK_LONGEST, pause * 2)
-        raise NotAccepted("the batch was received, and not indexed within five minutes")
+        raise Temporary("the batch was received, and not indexed within five minutes")
 
     def _call(self, name: str, body: bytes) -> dict[str, Any]:
         content = self._poster.post(f"{self._base}/services/collector/{name}", body, {})
@@ -145,7 +146,7 @@ class Splunk:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise NotAccepted("the answer is not one of Splunk's HTTP Event Collector")
+            raise Temporary("the answer is not one of Splunk's HTTP Event Collector")
         return answer
 
 
@@ -159,10 +160,7 @@ def signing_keys(text: str) -> list[bytes]:
         except (binascii.Error, ValueError):
             key = b""
         if not word.startswith(_SECRET_PREFIX) or not 24 <= len(key) <= 64:
-            raise ConfigurationError(
-                'FORWARD_SECRET: a signing key is whsec_ and 24 to 64 bytes in base64; make one with: echo "whsec_$(openssl'
-                ' rand -base64 32)"'
-            )
+            raise ConfigurationError(f"FORWARD_SECRET: a key is whsec_ and 24 to 64 bytes in base64; {MAKE_SECRET}.")
         keys.append(key)
     return keys
 

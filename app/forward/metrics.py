@@ -9,43 +9,28 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 
 from app.domain.errors import ConfigurationError
 
+_LAG = "Age of the time up to which every matching event was accepted."
+
 
 class ForwardMetrics:
     """`through` returns the time (seconds since 1970) up to which every matching event was accepted."""
 
     def __init__(self, target: str, through: Callable[[], float]) -> None:
-        self.registry = CollectorRegistry()
-        self._target = target
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, ["target", *labels], registry=self.registry)
-
-        self._events = counter("gateway_forward_events_total", "Events that the receiver accepted.").labels(target)
-        self._batches = counter("gateway_forward_batches_total", "Batches that the receiver accepted.").labels(target)
-        self._failures = counter("gateway_forward_failures_total", "Attempts that failed, by side.", "side")
-        for side in ("gateway", "receiver"):
-            self._failures.labels(target, side)
-        self._last = Gauge(
-            "gateway_forward_last_accepted_timestamp_seconds",
-            "When the receiver last accepted a batch.",
-            ["target"],
-            registry=self.registry,
-        )
-        lag = Gauge(
-            "gateway_forward_lag_seconds",
-            "Age of the time up to which every matching event was accepted.",
-            ["target"],
-            registry=self.registry,
-        )
+        self.registry = registry = CollectorRegistry()
+        events = Counter("gateway_forward_events", "Events that the receiver accepted.", ["target"], registry=registry)
+        batches = Counter("gateway_forward_batches", "Batches accepted.", ["target"], registry=registry)
+        failures = Counter("gateway_forward_failures", "Failed attempts.", ["target", "side"], registry=registry)
+        lag = Gauge("gateway_forward_lag_seconds", _LAG, ["target"], registry=registry)
         lag.labels(target).set_function(lambda: max(0.0, time.time() - through()))
+        self._events, self._batches = events.labels(target), batches.labels(target)
+        self._failures = {side: failures.labels(target, side) for side in ("gateway", "receiver")}
 
     def accepted(self, events: int) -> None:
         self._events.inc(events)
         self._batches.inc()
-        self._last.labels(self._target).set_to_current_time()
 
     def failed(self, side: str) -> None:
-        self._failures.labels(self._target, side).inc()
+        self._failures[side].inc()
 
 
 def serve_metrics(address: str, registry: CollectorRegistry) -> None:

@@ -1,23 +1,23 @@
-"""From `--to URL` to the target. Secrets come from the environment; a URL is visible in the list of processes."""
+"""From `--to URL` to the target. Secrets come from the environment: a URL is visible in the list of processes."""
 
 from __future__ import annotations
 
 import ipaddress
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from app.domain.errors import ConfigurationError
-from app.forward.http import Splunk, Webhook, signing_keys
+from app.forward.http import MAKE_SECRET, Splunk, Webhook, signing_keys
 from app.forward.syslog import Syslog
 from app.forward.target import Target
 
-#: Formats of one JSON object a line, which a receiver may get; the first of a scheme's is its default.
+#: Formats with one JSON object a line.
 FORMATS = ("ndjson", "cloudevents", "ecs", "ocsf")
-_SYSLOG_PORTS = {"syslog": 601, "syslog+tls": 6514}  # RFC 3195's for TCP, RFC 5425's
-_SPLUNK_PORT = 8088
-_SPLUNK_OPTIONS = {"index", "sourcetype", "host"}
+_PORTS = {"syslog": 601, "syslog+tls": 6514, "splunk-hec": 8088, "splunk-hec+http": 8088}
+_SPLUNK_FIELDS = ("host", "index", "sourcetype")
 _EXAMPLES = (
     "https://siem.example.com/audit, splunk-hec://splunk.example.com:8088, syslog+tls://log.example.com:6514 or"
     " syslog://127.0.0.1:601"
@@ -36,47 +36,54 @@ def open_target(url: str, form: str | None, environment: Mapping[str, str], tls:
     """The receiver at `url`. Reads FORWARD_SECRET and FORWARD_TOKEN. Raises ConfigurationError."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        scheme, host, port = parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         host = None
-    if not host:
+    if not host or scheme not in ("https", "http", *_PORTS):
         raise ConfigurationError(f"--to is no address of a receiver; it looks like {_EXAMPLES}.")
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise ConfigurationError("--to has a name or password in it; set FORWARD_TOKEN instead.")
-    scheme = parts.scheme
-    if scheme in ("http", "splunk-hec+http") and not _is_loopback(host):
+    if scheme.endswith("http") and not _is_loopback(host):
         raise ConfigurationError(f"--to: {scheme}:// is for receivers on this machine; use TLS for {host}.")
-    if form is not None and form not in FORMATS:
+    form = form or ("cloudevents" if scheme in ("https", "http") else "ndjson")
+    if form not in FORMATS:
         raise ConfigurationError(f"--format must be one of {', '.join(FORMATS)}.")
-    shown = f"{scheme}://{parts.netloc}"
     token = environment.get("FORWARD_TOKEN")
-    if scheme in ("https", "http"):
-        form = form or "cloudevents"
-        keys = signing_keys(environment.get("FORWARD_SECRET", ""))
-        if not keys:
-            raise ConfigurationError(
-                'FORWARD_SECRET is not set; make a signing key with: echo "whsec_$(openssl rand -base64 32)", and give it'
-                " to the receiver, too."
-            )
-        media_type, batch = _BATCHES.get(form, _LINES)
-        return Opened(Webhook(url, keys, token, media_type, batch, tls), shown, form)
-    if scheme in ("splunk-hec", "splunk-hec+http"):
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if scheme.startswith("splunk-hec"):
         if token is None:
             raise ConfigurationError("FORWARD_TOKEN is not set; it is the token of Splunk's HTTP Event Collector.")
-        options = dict(parse_qsl(parts.query))
-        if unknown := sorted(set(options) - _SPLUNK_OPTIONS):
-            raise ConfigurationError(
-                f"--to: {unknown[0]} is no option; there are {', '.join(sorted(_SPLUNK_OPTIONS))}."
-            )
-        base = f"{'https' if scheme == 'splunk-hec' else 'http'}://{_bracketed(host)}:{port or _SPLUNK_PORT}"
-        fields = {"sourcetype": "audit_gateway:event", **options}
-        return Opened(Splunk(base + parts.path.rstrip("/"), token, fields, tls), shown, form or "ndjson")
-    if scheme in _SYSLOG_PORTS:
-        if parts.path.strip("/") or parts.query:
+        fields = {"sourcetype": "audit_gateway:event", **dict(parse_qsl(parts.query))}
+        if unknown := set(fields).difference(_SPLUNK_FIELDS):
+            raise ConfigurationError(f"--to: {min(unknown)} is no option; there are {', '.join(_SPLUNK_FIELDS)}.")
+        base = f"{'https' if scheme == 'splunk-hec' else 'http'}://{address}{parts.path.rstrip('/')}"
+        return Opened(Splunk(base, token, fields, tls), f"{scheme}://{address}", form)
+    if scheme.startswith("syslog"):
+        if port is None or parts.path.strip("/") or parts.query:
             raise ConfigurationError("--to: an address of a syslog receiver has a host and a port, nothing else.")
-        context = tls if scheme == "syslog+tls" else None
-        return Opened(Syslog(host, port or _SYSLOG_PORTS[scheme], context), shown, form or "ndjson")
-    raise ConfigurationError(f"--to: {scheme or 'no scheme'} is no kind of receiver; give {_EXAMPLES}.")
+        return Opened(Syslog(host, port, tls if scheme == "syslog+tls" else None), f"{scheme}://{address}", form)
+    keys = signing_keys(environment.get("FORWARD_SECRET", ""))
+    if not keys:
+        raise ConfigurationError(f"FORWARD_SECRET is not set; {MAKE_SECRET}, and give it to the receiver, too.")
+    media_type, batch = _BATCHES.get(form, _LINES)
+    return Opened(Webhook(url, keys, token, media_type, batch, tls), f"{scheme}://{parts.netloc}", form)
+
+
+def tls_context(ca: Path | None, client_certificate: Path | None) -> ssl.SSLContext:
+    """TLS 1.2 or later with verified names. `ca`: PEM file instead of the system's authorities; `client_certificate`:
+    PEM file with certificate and key. Raises ConfigurationError."""
+    flag, path = "--ca", ca
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if client_certificate is not None:
+            flag, path = "--client-cert", client_certificate
+            # The password: OpenSSL would else ask for it on the terminal.
+            context.load_cert_chain(client_certificate, password="")
+    except (OSError, ValueError) as error:
+        name = type(error).__name__
+        raise ConfigurationError(f"{flag}: {path} is no PEM file with what is needed, unencrypted ({name}).") from None
+    return context
 
 
 def _lines(lines: Sequence[bytes]) -> bytes:
@@ -90,10 +97,6 @@ def _array(lines: Sequence[bytes]) -> bytes:
 _LINES: tuple[str, Callable[[Sequence[bytes]], bytes]] = ("application/x-ndjson", _lines)
 #: CloudEvents have a batch form of their own (HTTP protocol binding 1.0.2, section 3.3).
 _BATCHES = {"cloudevents": ("application/cloudevents-batch+json", _array)}
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,8 +12,9 @@ import re
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 
-from app.forward.target import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Item, NotAccepted
+from app.forward.target import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Item, Temporary
 
 _FACILITY = 13  # log audit
 _NOTICE, _WARNING = 5, 4
@@ -37,9 +38,9 @@ class Syslog:
                 else:
                     self._send_encrypted(self._tls, connection, data)
         except TimeoutError:
-            raise NotAccepted("the receiver did not end the connection after the batch") from None
+            raise Temporary("the receiver did not end the connection after the batch") from None
         except OSError as error:
-            raise NotAccepted(f"the connection failed ({type(error).__name__})") from None
+            raise Temporary(f"the connection failed ({type(error).__name__})") from None
 
     def close(self) -> None:
         pass
@@ -54,8 +55,10 @@ class Syslog:
     def _send_encrypted(self, tls: ssl.SSLContext, connection: socket.socket, data: bytes) -> None:
         with tls.wrap_socket(connection, server_hostname=self._host) as encrypted:
             encrypted.sendall(data)
-            # Waits for the receiver's close_notify, which RFC 5425 section 4.4 demands.
-            encrypted.unwrap().close()
+            # Sends close_notify and waits for the receiver's, which RFC 5425 section 4.4 demands. rsyslog with its gtls
+            # driver ends the TCP connection instead.
+            with suppress(ssl.SSLEOFError):
+                encrypted.unwrap().close()
 
     def _frame(self, item: Item) -> bytes:
         event = item.event

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-
-from app.domain.errors import ConfigurationError
 
 #: Seconds for a connection, and for each read and write after it.
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 10.0, 30.0
@@ -30,11 +26,7 @@ class Temporary(Exception):
         self.retry_after = retry_after
 
 
-class NotAccepted(Temporary):
-    """The receiver did not accept the batch, or its answer did not arrive."""
-
-
-class TooLarge(NotAccepted):
+class TooLarge(Temporary):
     """The receiver refuses the batch for its size (HTTP 413)."""
 
 
@@ -46,29 +38,6 @@ class Target(Protocol):
     """One receiver."""
 
     def deliver(self, items: Sequence[Item]) -> None:
-        """Send a batch of at least one event; return once the receiver accepted all of it. Raises NotAccepted, Gone."""
+        """Send a batch of at least one event; return once the receiver accepted all of it. Raises Temporary, Gone."""
 
     def close(self) -> None: ...
-
-
-def tls_context(ca: Path | None, client_certificate: Path | None) -> ssl.SSLContext:
-    """TLS 1.2 or later with verified names. `ca`: PEM file instead of the system's authorities; `client_certificate`:
-    PEM file with certificate and key. Raises ConfigurationError."""
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"--ca: {ca} is no PEM file of certificates ({type(error).__name__}).") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if client_certificate is not None:
-        try:
-            context.load_cert_chain(client_certificate, password=_no_password)
-        except (OSError, ssl.SSLError, ValueError) as error:
-            raise ConfigurationError(
-                f"--client-cert: {client_certificate} is no PEM file with a certificate and its unencrypted key"
-                f" ({type(error).__name__})."
-            ) from None
-    return context
-
-
-def _no_password() -> str:
-    raise ValueError("an encrypted key would make OpenSSL ask on the terminal")

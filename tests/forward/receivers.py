@@ -1,0 +1,270 @@
+"""Receivers to forward to: a webhook that the `standardwebhooks` library verifies, a Splunk collector that is as strict
+as its manual, and a real rsyslog. Each keeps what it accepted, and can be made to fail."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from standardwebhooks import Webhook
+
+SECRET = "whsec_" + "c2VjcmV0" * 4
+TOKEN = "0c0ffee0-1111-2222-3333-444455556666"
+
+
+@dataclass
+class Accepted:
+    """What a receiver took, batch by batch. `faults`: what happens to the next requests instead: a status, `cut` (no
+    answer, nothing accepted) or `lost` (accepted, and the answer lost)."""
+
+    batches: list[list[dict[str, Any]]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    faults: deque[int | str] = field(default_factory=deque)
+    headers: dict[str, str] = field(default_factory=dict)
+    largest: int = 1 << 30  #: bytes of a body; more is 413
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [event for batch in list(self.batches) for event in batch]
+
+    @property
+    def ids(self) -> list[str]:
+        return [event["id"] for event in self.events]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    accepted: ClassVar[Accepted]
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with self.accepted.lock:
+            self.accepted.requests.append({"path": self.path, **{n.lower(): v for n, v in self.headers.items()}})
+            fault = self.accepted.faults.popleft() if self.accepted.faults else None
+            if len(body) > self.accepted.largest:
+                fault = 413
+            if isinstance(fault, int):
+                self._answer(fault, {"text": "no", "code": 9})
+                return
+            if fault != "cut":
+                status, answer = self.take(body)
+            if fault is not None:
+                self.close_connection = True
+                return
+            self._answer(status, answer)
+
+    def take(self, body: bytes) -> tuple[int, Any]:
+        raise NotImplementedError
+
+    def _answer(self, status: int, answer: Any) -> None:
+        content = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in self.accepted.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+class WebhookHandler(_Handler):
+    def take(self, body: bytes) -> tuple[int, Any]:
+        Webhook(SECRET).verify(body, dict(self.headers), json_parse=False)
+        if self.headers["Content-Type"] == "application/cloudevents-batch+json":
+            found = json.loads(body)
+            assert all(event["specversion"] == "1.0" for event in found)
+            self.accepted.batches.append([event["data"] for event in found])
+        else:
+            assert self.headers["Content-Type"] == "application/x-ndjson"
+            self.accepted.batches.append([json.loads(line) for line in body.splitlines()])
+        return 200, {}
+
+
+class SplunkHandler(_Handler):
+    """Answers as "Troubleshoot HTTP Event Collector" and "About HTTP Event Collector Indexer Acknowledgment" describe.
+
+    A batch counts as accepted once its acknowledgement was given; `acknowledges`: after how many questions."""
+
+    acknowledges: ClassVar[int | None]
+    waiting: ClassVar[dict[str, dict[int, list[Any]]]]
+
+    def take(self, body: bytes) -> tuple[int, Any]:
+        authorization = self.headers.get("Authorization")
+        if authorization is None:
+            return 401, {"text": "Token is required", "code": 2}
+        if not authorization.startswith("Splunk "):
+            return 401, {"text": "Invalid authorization", "code": 3}
+        if authorization != f"Splunk {TOKEN}":
+            return 403, {"text": "Invalid token", "code": 4}
+        parts = urlsplit(self.path)
+        channel = self.headers.get("X-Splunk-Request-Channel") or parse_qs(parts.query).get("channel", [""])[0]
+        if self.acknowledges is not None:
+            if not channel:
+                return 400, {"text": "Data channel is missing", "code": 10}
+            uuid.UUID(channel)
+        if parts.path == "/services/collector/ack":
+            return self._acknowledge(channel, json.loads(body))
+        assert parts.path == "/services/collector/event", parts.path
+        if not body:
+            return 400, {"text": "No data", "code": 5}
+        found, text, decoder = [], body.decode(), json.JSONDecoder()
+        while text:
+            outer, end = decoder.raw_decode(text)
+            text = text[end:].lstrip()
+            if set(outer) - {"time", "host", "source", "sourcetype", "index", "event", "fields"}:
+                return 400, {"text": "Invalid data format", "code": 6, "invalid-event-number": len(found)}
+            if "event" not in outer:
+                return 400, {"text": "Event field is required", "code": 12, "invalid-event-number": len(found)}
+            if outer["event"] in ("", None):
+                return 400, {"text": "Event field cannot be blank", "code": 13, "invalid-event-number": len(found)}
+            assert isinstance(outer["time"], float | int)
+            found.append(outer)
+        events = [{**outer["event"], "outer": outer} for outer in found]
+        if self.acknowledges is None:
+            self.accepted.batches.append(events)
+            return 200, {"text": "Success", "code": 0}
+        of_channel = self.waiting.setdefault(channel, {})
+        number = len(of_channel)
+        of_channel[number] = [self.acknowledges, events]
+        return 200, {"text": "Success", "code": 0, "ackId": number}
+
+    def _acknowledge(self, channel: str, body: Any) -> tuple[int, Any]:
+        if self.acknowledges is None:
+            return 400, {"text": "ACK is disabled", "code": 14}
+        acks = {}
+        for number in body["acks"]:
+            entry = self.waiting.get(channel, {}).get(number)
+            acks[str(number)] = entry is not None and entry[0] == 0
+            if entry is not None:
+                if entry[0] == 0:
+                    self.accepted.batches.append(entry[1])
+                entry[0] -= 1
+        return 200, {"acks": acks}
+
+
+@contextmanager
+def receiving(
+    kind: type[_Handler], *, acknowledges: int | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, Accepted]]:
+    """Serve on a free port: `HOST:PORT` and what is accepted there."""
+    accepted = Accepted()
+    members = {"accepted": accepted, "acknowledges": acknowledges, "waiting": {}}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (kind,), members))
+    server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a refused batch is retried, and then seen
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}", accepted
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1, and its key; PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, key_pem = folder / "receiver.pem", folder / "receiver.key"
+    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return pem, key_pem
+
+
+_RSYSLOG = """
+global(workDirectory="{folder}" maxMessageSize="256k"
+       defaultNetstreamDriverCAFile="{pem}" defaultNetstreamDriverCertFile="{pem}"
+       defaultNetstreamDriverKeyFile="{key}")
+module(load="imtcp")
+template(name="line" type="string" string="%syslogfacility-text%.%syslogseverity-text% %protocol-version% \
+%timereported:::date-rfc3339% %app-name% %procid% %msgid% %structured-data% %msg%\\n")
+ruleset(name="file") {{ action(type="omfile" file="{folder}/log" template="line") }}
+input(type="imtcp" address="127.0.0.1" port="{port}" ruleset="file" {tls})
+"""
+_TLS = 'streamDriver.name="{driver}" streamDriver.mode="1" streamDriver.authMode="anon"'
+
+
+@dataclass
+class Rsyslog:
+    """rsyslogd in a folder of its own; `restart` stops it in order, and starts it on the same port."""
+
+    folder: Path
+    driver: str | None = None  #: of TLS: ossl or gtls
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        pem, key = self.folder / "receiver.pem", self.folder / "receiver.key"
+        if not pem.exists():
+            certificate(self.folder)
+        if not self.port:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self.port = free.getsockname()[1]
+        settings = {"folder": self.folder, "pem": pem, "key": key, "port": self.port, "tls": ""}
+        if self.driver is not None:
+            settings["tls"] = _TLS.format(driver=self.driver)
+        (self.folder / "rsyslog.conf").write_text(_RSYSLOG.format(**settings))
+        command = ["rsyslogd", "-n", "-f", str(self.folder / "rsyslog.conf"), "-i", str(self.folder / "pid")]
+        with (self.folder / "errors").open("ab") as errors:
+            self.process = subprocess.Popen(command, stderr=errors)
+        deadline = time.monotonic() + 20
+        while True:
+            assert self.process.poll() is None, (self.folder / "errors").read_text()
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, "rsyslogd does not listen"
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=30)
+            finally:
+                self.process.kill()
+            self.process = None
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """Facility and severity, version, time, app-name, procid, msgid, structured data, message."""
+        log = self.folder / "log"
+        return [line.split(" ", 7) for line in log.read_text().splitlines()] if log.exists() else []
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line[-1]) for line in self.lines]

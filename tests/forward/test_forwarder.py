@@ -1,0 +1,203 @@
+"""The loop between a gateway and a receiver: what moves the cursor, what is repeated, how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+import stamina
+
+from app.cli.client import Page
+from app.domain.errors import ConfigurationError
+from app.forward import forwarder as module
+from app.forward.checkpoint import Checkpoint, CheckpointFile
+from app.forward.forwarder import Forwarder, Stopped
+from app.forward.target import Item, Temporary, TooLarge
+
+FRESH = Checkpoint(asked="", through="2026-05-01T00:00:00Z")
+
+
+def page(*numbers: int, after: int, more: bool, status: str = "ok") -> Page:
+    """A page whose cursor is `after`; without `more`, complete to 11:00."""
+    events = [{"id": f"evt_{n}", "occurred_at": f"2026-05-01T10:{n:02}:00.000000Z"} for n in numbers]
+    through = None if status == "failed" else "2026-05-01T11:00:00Z"
+    sources = [
+        {"name": "a", "status": status, "complete_through": through},
+        {"name": "b", "status": "ok", "complete_through": "2026-05-01T11:00:30Z"},
+        {"name": "c", "status": "skipped", "complete_through": None},
+    ]
+    return Page(events, more, f"cursor-{after}", {}, sources)
+
+
+class World:
+    """A gateway of scripted pages, by cursor, and a receiver of scripted answers. It stops behind the last page."""
+
+    def __init__(self, path: Path, pages: dict[str, Page], answers: Sequence[Exception | None] = ()) -> None:
+        self.path, self.pages, self.answers = path, pages, list(answers)
+        self.asked: list[dict[str, str]] = []
+        self.received: list[list[str]] = []
+        self.saved: list[Checkpoint] = []
+        self.on_delivery: Callable[[], None] = lambda: None
+        self.before_answer: Callable[[], None] = lambda: None
+
+    def fetch(self, pairs: Sequence[tuple[str, str]]) -> Page:
+        self.asked.append(dict(pairs))
+        found = self.pages.get(dict(pairs).get("cursor", ""))
+        if found is None:
+            raise Stopped
+        return found
+
+    def deliver(self, items: Sequence[Item]) -> None:
+        self.saved.append(self.stored)
+        self.before_answer()
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        self.received.append([str(item.event["id"]) for item in items])
+        self.on_delivery()
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def stored(self) -> Checkpoint:
+        return msgspec.json.decode(self.path.read_bytes(), type=Checkpoint) if self.path.exists() else FRESH
+
+    def run(self, query: Sequence[tuple[str, str]] = ()) -> Forwarder:
+        file = CheckpointFile(self.path)
+        with file.locked():
+            made = Forwarder(
+                self.fetch,
+                lambda event: json.dumps(event).encode() + b"\n",
+                self,
+                file,
+                file.load(FRESH),
+                shown="test://",
+                limit=7,
+            )
+            with pytest.raises(Stopped):
+                made.run(query)
+        return made
+
+
+def terminate(times: int) -> None:
+    for _ in range(times):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(module, "POLL", 0.0)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with ExitStack() as stack:
+        stack.callback(stamina.set_testing, False)
+        stamina.set_testing(True, attempts=100)
+        yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_the_cursor_moves_behind_what_was_accepted_and_never_before(tmp_path: Path) -> None:
+    pages = {
+        "": page(1, 2, after=1, more=True),
+        "cursor-1": page(3, after=2, more=False),
+        "cursor-2": page(after=3, more=False),
+    }
+    one = World(tmp_path / "c", pages, [Temporary("no"), None, Temporary("no", retry_after=0.0), None])
+    made = one.run([("since", "2026-05-01"), ("partial", "true")])
+    assert one.received == [["evt_1", "evt_2"], ["evt_3"]]
+    assert [saved.cursor for saved in one.saved] == [None, None, "cursor-1", "cursor-1"]
+    assert [saved.through for saved in one.saved][-1] == "2026-05-01T10:02:00.000000Z"
+    assert one.stored == Checkpoint(asked="", cursor="cursor-3", through="2026-05-01T11:00:00Z", events=3)
+    assert one.asked[:2] == [
+        {"since": "2026-05-01", "partial": "true", "limit": "7"},
+        {"cursor": "cursor-1", "partial": "true", "limit": "7"},
+    ]
+    told = {sample.name: sample.value for family in made.metrics.registry.collect() for sample in family.samples
+            if sample.labels.get("side") != "gateway"}  # fmt: skip
+    assert told["gateway_forward_events_total"] == 3
+    assert told["gateway_forward_failures_total"] == 2
+    assert told["gateway_forward_lag_seconds"] > 0
+    again = World(tmp_path / "c", {"cursor-3": page(4, after=4, more=False)})
+    again.run()
+    assert (again.received, again.stored.events) == ([["evt_4"]], 4)
+
+
+def test_a_failed_source_holds_the_lag(tmp_path: Path) -> None:
+    one = World(tmp_path / "c", {"": page(1, after=1, more=False, status="failed")})
+    one.run([("partial", "true")])
+    assert (one.stored.cursor, one.stored.through) == ("cursor-1", FRESH.through)
+
+
+def test_the_gateway_is_waited_for_and_its_refusals_are_not(tmp_path: Path) -> None:
+    one = World(tmp_path / "c", {"": page(1, after=1, more=False)})
+    failures: list[Exception] = [Temporary("away"), Temporary("away", retry_after=1)]
+    fetch = one.fetch
+
+    def failing(pairs: Sequence[tuple[str, str]]) -> Page:
+        if failures:
+            raise failures.pop()
+        return fetch(pairs)
+
+    one.fetch = failing  # type: ignore[method-assign]
+    one.run()
+    assert one.received == [["evt_1"]]
+    failures.append(ConfigurationError("no such key"))
+    with pytest.raises(ConfigurationError):
+        one.run()
+
+
+def test_a_batch_that_is_too_large_goes_in_halves(tmp_path: Path) -> None:
+    one = World(tmp_path / "c", {"": page(1, 2, 3, after=1, more=False)}, [TooLarge("413"), None, TooLarge("413")])
+    one.run()
+    assert one.received == [["evt_1"], ["evt_2"], ["evt_3"]]
+    alone = World(tmp_path / "d", {"": page(1, after=1, more=False)}, [TooLarge("413")])
+    alone.run()
+    assert alone.received == [["evt_1"]], "one event that is too large is tried again, never left out"
+
+
+def test_a_page_goes_in_batches_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 140)
+    one = World(tmp_path / "c", {"": page(1, 2, 3, 4, 5, after=1, more=False)})
+    one.run()
+    assert one.received == [["evt_1", "evt_2"], ["evt_3", "evt_4"], ["evt_5"]]
+    assert {saved.cursor for saved in one.saved} == {None}, "the cursor moves with the page"
+
+
+def test_sigterm_waits_for_the_page_under_way_and_a_second_one_does_not(tmp_path: Path) -> None:
+    for times, stored in ((1, "cursor-1"), (2, None)):
+        pages = {"": page(1, after=1, more=True), "cursor-1": page(2, after=2, more=True)}
+        one = World(tmp_path / str(times), pages)
+        one.on_delivery = partial(terminate, times)
+        one.run()
+        assert one.received == [["evt_1"]]
+        assert one.stored.cursor == stored
+
+
+def test_sigterm_ends_the_pause_after_a_failure(tmp_path: Path) -> None:
+    one = World(tmp_path / "c", {"": page(1, after=1, more=True)}, [Temporary("no")])
+    one.before_answer = partial(terminate, 1)
+    one.run()
+    assert (one.received, one.stored.cursor) == ([], None)
+
+
+def test_a_file_belongs_to_one_forwarder_and_one_query(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    file = CheckpointFile(path)
+    with file.locked():
+        file.save(msgspec.structs.replace(FRESH, asked="type=a.b"))
+        with pytest.raises(ConfigurationError, match="another forwarder"), CheckpointFile(path).locked():
+            pass
+        with pytest.raises(ConfigurationError, match=r"type=a\.b"):
+            file.load(FRESH)
+        path.write_text("[]")
+        with pytest.raises(ConfigurationError, match="not written by"):
+            file.load(FRESH)
+    assert path.stat().st_mode & 0o077 == 0

@@ -1,0 +1,196 @@
+"""Forwarders that are killed at random while the histories grow and the receivers fail: every event arrives, in order,
+and what arrives twice has the same id. `FORWARD_KILLS=200` (as in `make soak`) makes it long."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.e2e.process import environment, serving
+from tests.forward.receivers import SECRET, TOKEN, Accepted, Rsyslog, SplunkHandler, WebhookHandler, receiving
+from tests.worlds import World, served_world
+
+KILLS = int(os.environ.get("FORWARD_KILLS", "20"))
+SINCE = "2020-01-01"
+
+
+_NURSERY = """
+import json, os, sys
+import httpx
+import app.api.exports, app.cli.http_client, app.cli.main, app.forward.forwarder, app.forward.opening
+for line in sys.stdin:
+    order = json.loads(line)
+    if "wait" in order:
+        print(os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1]), flush=True)
+        continue
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+        sys.argv = order["command"]
+        app.cli.main.main()
+        os._exit(0)
+    print(pid, flush=True)
+"""
+
+
+class Nursery:
+    """A process that has imported the command and forks for each run of it, so that a start costs no import."""
+
+    def __init__(self, env: dict[str, str], cwd: Path) -> None:
+        pipe: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _NURSERY], env=environment(env), cwd=cwd, start_new_session=True, **pipe
+        )
+        self.lock = threading.Lock()
+
+    def tell(self, **order: Any) -> int:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with self.lock:
+            print(json.dumps(order), file=self.process.stdin, flush=True)
+            return int(self.process.stdout.readline())
+
+    def __enter__(self) -> Nursery:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)  # and what it forked
+        self.process.communicate()
+
+
+class Killed(threading.Thread):
+    """One forwarder, killed `kills` times, each time after some `trouble`, and then left alone until `stop`."""
+
+    def __init__(
+        self, name: str, url: str, kills: int, trouble: Callable[[], None], nursery: Nursery, cwd: Path
+    ) -> None:
+        super().__init__(name=name)
+        self.command = ["audit-gateway", "forward", "--to", url, "--cursor-file", str(cwd / f"{name}.json")]
+        self.command += ["--since", SINCE, "--batch", "40", "--ca", str(cwd / "receiver.pem")]
+        self.kills, self.trouble, self.nursery, self.log = kills, trouble, nursery, cwd / f"{name}.log"
+        self.pid = self.begun = 0
+
+    def begin(self) -> None:
+        self.pid = self.nursery.tell(command=self.command, log=str(self.log))
+        self.begun += 1
+        while not self.log.exists() or self.log.read_text().count('"event":"forwarding"') < self.begun:
+            time.sleep(0.02)
+
+    def run(self) -> None:
+        rng = random.Random(self.name)
+        for _ in range(self.kills):
+            self.begin()
+            self.trouble()
+            time.sleep(rng.uniform(0, 0.8))
+            assert self.stop(signal.SIGKILL) == -signal.SIGKILL
+        self.begin()
+
+    def stop(self, number: int) -> int:
+        os.kill(self.pid, number)
+        return self.nursery.tell(wait=self.pid)
+
+
+def grow(one: World, rng: random.Random) -> None:
+    assert one.subnoto is not None
+    assert one.taktikal is not None
+    for _ in range(rng.choice((1, 1, 3))):
+        one.subnoto.history.append("ENVELOPE_OPENED")
+        one.taktikal.history.append(f"spgrow{rng.randrange(3)}", "Reminder")
+
+
+def truth(url: str) -> list[str]:
+    ids: list[str] = []
+    page: dict[str, Any] = {"page": {"next_cursor": None}}
+    while True:
+        cursor = page["page"]["next_cursor"]
+        asked = {"cursor": cursor} if cursor else {"since": SINCE, "order": "asc"}
+        page = httpx.get(f"{url}/events", params={**asked, "limit": "1000"}, timeout=60).json()
+        ids += [event["id"] for event in page["data"]]
+        if not page["page"]["has_more"]:
+            return ids
+
+
+def first_of_each(ids: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(ids))
+
+
+@pytest.mark.timeout(0 if KILLS > 20 else 300)
+def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
+    rng = random.Random(17)
+    if shutil.which("rsyslogd") is None:
+        pytest.skip("no rsyslogd here: apt-get install rsyslog rsyslog-openssl")
+    with ExitStack() as stack:
+        one = stack.enter_context(
+            served_world(
+                TaktikalOptions(events=300, days=20),
+                SubnotoOptions(events=300, days=20),
+                lambda: datetime.now(UTC),  # type: ignore[arg-type]
+            )
+        )
+        gateway = stack.enter_context(
+            serving(cwd=tmp_path, env=one.env | {"GATEWAY_SETTLE": "1", "GATEWAY_AUTH": "off"})
+        )
+        hook, hooked = stack.enter_context(receiving(WebhookHandler))
+        splunk, indexed = stack.enter_context(receiving(SplunkHandler, acknowledges=1))
+        rsyslog = Rsyslog(tmp_path, "ossl")
+        rsyslog.start()
+        stack.callback(rsyslog.stop)
+
+        def trouble(accepted: Accepted) -> None:
+            accepted.faults.extend(rng.choices((500, 413, 429, "cut", "lost"), k=rng.randrange(3)))
+
+        def restart() -> None:
+            if rng.random() < 0.3:
+                rsyslog.stop()
+                rsyslog.start()
+
+        env = {"GATEWAY_URL": gateway.url, "FORWARD_SECRET": SECRET, "FORWARD_TOKEN": TOKEN}
+        nursery = stack.enter_context(Nursery(env, tmp_path))
+        each = max(1, KILLS // 3)
+        forwarders = [
+            Killed("webhook", f"http://{hook}/in", KILLS - 2 * each, lambda: trouble(hooked), nursery, tmp_path),
+            Killed("splunk", f"splunk-hec+http://{splunk}", each, lambda: trouble(indexed), nursery, tmp_path),
+            Killed("rsyslog", f"syslog+tls://127.0.0.1:{rsyslog.port}", each, restart, nursery, tmp_path),
+        ]
+        for forwarder in forwarders:
+            forwarder.start()
+        while any(forwarder.is_alive() for forwarder in forwarders):
+            grow(one, rng)
+            time.sleep(0.25)
+        expected = truth(gateway.url)
+        received = {
+            "webhook": lambda: hooked.ids,
+            "splunk": lambda: indexed.ids,
+            "rsyslog": lambda: [event["id"] for event in rsyslog.events],
+        }
+        for name, ids in received.items():
+            deadline = time.monotonic() + 60
+            while missing := set(expected) - set(ids()):
+                assert time.monotonic() < deadline, f"{name}: {len(missing)} events are missing"
+                time.sleep(0.1)
+            assert first_of_each(ids()) == expected, name
+        for forwarder in forwarders:
+            assert forwarder.stop(signal.SIGTERM) == 0
+            log = forwarder.log.read_text()
+            assert SECRET not in log
+            assert TOKEN not in log
+        repeated = {name: len(ids()) - len(expected) for name, ids in received.items()}
+        print(f"{len(expected)} events, repeated: {repeated}")
+        assert sum(repeated.values()) > 0, "it was never caught between an acceptance and the cursor"

@@ -1,0 +1,236 @@
+"""Every kind of receiver, the real one where there is one: what it gets, and when a batch counts as accepted."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cli.formats import lines_of
+from app.domain.errors import ConfigurationError
+from app.forward.opening import open_target, tls_context
+from app.forward.target import Gone, Item, Temporary, TooLarge
+from tests.forward.receivers import SECRET, TOKEN, Rsyslog, SplunkHandler, WebhookHandler, certificate, receiving
+
+SECRETS = {"FORWARD_SECRET": SECRET, "FORWARD_TOKEN": TOKEN}
+
+
+def event(number: int, **members: Any) -> dict[str, Any]:
+    return {
+        "id": f"evt_{number}",
+        "source": "taktikal",
+        "provider": "taktikal",
+        "type": "recipient.signed",
+        "category": "envelope",
+        "outcome": "success",
+        "provider_type": "SigneeSigned",
+        "provider_id": None,
+        "occurred_at": f"2026-05-01T10:00:{number:02}.123456Z",
+        "description": 'Þórður "signed"\n\u2028 \x07',
+        "actor": {"kind": "system", "id": None, "name": None, "email": None},
+        "envelope": {"id": "sp1", "name": None, "status": None, "owner": None, "flow_id": None, "workspace_id": None,
+                     "sequence_id": None},
+        "recipient": None, "delivery": None, "user_agent": None, "data": {}, "raw": None,
+    } | members  # fmt: skip
+
+
+EVENTS = [event(1), event(2, outcome="failure"), event(3, type="a.type with blanks and more than 32 characters")]
+
+
+def items(form: str = "ndjson", events: list[dict[str, Any]] = EVENTS) -> list[Item]:
+    line = lines_of(form).line
+    return [Item(one, line(one).rstrip(b"\n")) for one in events]
+
+
+def deliver(url: str, form: str | None = None, *, ca: Path | None = None, events: list[dict[str, Any]] = EVENTS) -> str:
+    """Send one batch; the format that was used."""
+    opened = open_target(url, form, SECRETS, tls_context(ca, None))
+    try:
+        opened.target.deliver(items(opened.format, events))
+    finally:
+        opened.target.close()
+    return opened.format
+
+
+# ---- webhooks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [None, "ndjson", "cloudevents"])
+def test_a_webhook_is_verified_by_the_library(form: str | None) -> None:
+    with receiving(WebhookHandler) as (address, accepted):
+        assert deliver(f"http://{address}/audit", form) == (form or "cloudevents")
+        assert accepted.events == EVENTS
+        deliver(f"http://{address}/audit", form)
+        first, second = accepted.requests
+        assert first["webhook-id"] == second["webhook-id"], "one batch has one id"
+        assert first["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_every_key_signs_while_keys_are_replaced() -> None:
+    both = {"FORWARD_SECRET": f"whsec_{'QUJD' * 8} {SECRET}"}
+    with receiving(WebhookHandler) as (address, accepted):
+        opened = open_target(f"http://{address}", None, both, ssl.create_default_context())
+        opened.target.deliver(items("cloudevents"))
+        opened.target.close()
+        assert accepted.events == EVENTS
+        assert len(accepted.requests[0]["webhook-signature"].split()) == 2
+
+
+@pytest.mark.parametrize(("status", "error"), [(500, Temporary), (401, Temporary), (413, TooLarge), (410, Gone),
+                                               (302, Temporary), ("cut", Temporary)])  # fmt: skip
+def test_what_is_not_2xx_is_not_accepted(status: Any, error: type[Exception]) -> None:
+    with receiving(WebhookHandler) as (address, accepted):
+        accepted.faults.append(status)
+        accepted.headers["Retry-After"] = "7"
+        with pytest.raises(error) as raised:
+            deliver(f"http://{address}/audit")
+        if isinstance(raised.value, Temporary) and status != "cut":
+            assert raised.value.retry_after == 7
+            assert str(status) in str(raised.value)
+        assert accepted.events == []
+
+
+def test_https_wants_a_certificate_that_is_known(tmp_path: Path) -> None:
+    pem, key = certificate(tmp_path)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pem, key)
+    with receiving(WebhookHandler, tls=server) as (address, accepted):
+        with pytest.raises(Temporary):
+            deliver(f"https://{address}")
+        deliver(f"https://{address}", ca=pem)
+        assert accepted.events == EVENTS
+
+
+# ---- Splunk ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("acknowledges", [None, 0, 2])
+def test_splunk_gets_its_envelope_and_acknowledges(acknowledges: int | None) -> None:
+    with receiving(SplunkHandler, acknowledges=acknowledges) as (address, accepted):
+        deliver(f"splunk-hec+http://{address}?index=audit")
+        outer = [found.pop("outer") for found in accepted.events]
+        assert accepted.events == EVENTS
+        assert [one["time"] for one in outer] == [1777629601.123456, 1777629602.123456, 1777629603.123456]
+        assert {(one["index"], one["sourcetype"], one["source"]) for one in outer} == {
+            ("audit", "audit_gateway:event", "audit-gateway:taktikal")
+        }
+        questions = [one for one in accepted.requests if one["path"].endswith("/ack")]
+        assert len(questions) == (0 if acknowledges is None else acknowledges + 1)
+
+
+def test_splunk_says_why_not_and_no_token_is_repeated() -> None:
+    with receiving(SplunkHandler) as (address, accepted):
+        opened = open_target(f"splunk-hec+http://{address}", None, {"FORWARD_TOKEN": "wrong"}, tls_context(None, None))
+        with pytest.raises(Temporary, match=r"^answered 403 with code 4$"):
+            opened.target.deliver(items())
+        opened.target.close()
+        assert accepted.events == []
+
+
+# ---- syslog ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[None, "ossl", "gtls"])
+def rsyslog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rsyslog]:
+    if shutil.which("rsyslogd") is None:
+        pytest.skip("no rsyslogd here: apt-get install rsyslog rsyslog-openssl rsyslog-gnutls")
+    server = Rsyslog(tmp_path, request.param)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def test_rsyslog_reads_the_messages(rsyslog: Rsyslog) -> None:
+    scheme = "syslog+tls" if rsyslog.driver else "syslog"
+    url = f"{scheme}://127.0.0.1:{rsyslog.port}"
+    ca = rsyslog.folder / "receiver.pem"
+    large = event(4, data={"text": "x" * 100_000})
+    deliver(url, ca=ca)
+    deliver(url, ca=ca, events=[large])
+    rsyslog.stop()  # writes what it has
+    assert rsyslog.events == [*EVENTS, large]
+    first, second, third, _ = rsyslog.lines
+    assert first[:7] == [
+        "audit.notice", "1", "2026-05-01T10:00:01.123456Z", "audit-gateway", "taktikal", "recipient.signed", "-",
+    ]  # fmt: skip
+    assert second[0] == "audit.warning"
+    assert third[5] == "a.type_with_blanks_and_more_than"
+    with pytest.raises(Temporary, match=r"ConnectionRefusedError"):
+        deliver(url, ca=ca)
+
+
+def test_an_end_before_everything_was_read_is_no_acceptance() -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def killed() -> None:
+        connection, _ = server.accept()
+        connection.recv(10)
+        time.sleep(0.1)
+        connection.close()  # with unread bytes: the connection is reset, as at a kill
+
+    thread = threading.Thread(target=killed)
+    thread.start()
+    with server, pytest.raises(Temporary, match=r"ConnectionResetError|BrokenPipeError"):
+        deliver(f"syslog://127.0.0.1:{server.getsockname()[1]}")
+    thread.join()
+
+
+# ---- addresses -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "named"),
+    [
+        ("ftp://example.com", SECRETS, "--to"),
+        ("https://", SECRETS, "--to"),
+        ("https://h:99999", SECRETS, "--to"),
+        ("https://me:secret@h", SECRETS, "FORWARD_TOKEN"),
+        ("http://example.com", SECRETS, "TLS"),
+        ("splunk-hec+http://10.0.0.1", SECRETS, "TLS"),
+        ("https://example.com", {}, "FORWARD_SECRET"),
+        ("https://example.com", {"FORWARD_SECRET": "whsec_c2hvcnQ="}, "FORWARD_SECRET"),
+        ("https://example.com", {"FORWARD_SECRET": "c2VjcmV0" * 4}, "FORWARD_SECRET"),
+        ("splunk-hec://example.com", {}, "FORWARD_TOKEN"),
+        ("splunk-hec://example.com?token=x", SECRETS, "token"),
+        ("syslog://example.com/path", SECRETS, "syslog"),
+    ],
+)
+def test_a_wrong_address_or_secret_is_named(url: str, environment: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        open_target(url, None, environment, tls_context(None, None))
+    assert named in raised.value.detail
+    for secret in ("secret@", "c2hvcnQ", "c2VjcmV0"):
+        assert secret not in raised.value.detail
+
+
+def test_a_wrong_format_or_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--format must be one of"):
+        open_target("syslog://h", "csv", {}, tls_context(None, None))
+    (tmp_path / "empty").touch()
+    for files in ((tmp_path / "none", None), (None, tmp_path / "empty")):
+        with pytest.raises(ConfigurationError, match="--c"):
+            tls_context(*files)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "form"),
+    [
+        ("https://example.com:8443/hook/SECRET?key=SECRET", "https://example.com:8443", "cloudevents"),
+        ("splunk-hec://example.com", "splunk-hec://example.com:8088", "ndjson"),
+        ("syslog+tls://[::1]", "syslog+tls://[::1]:6514", "ndjson"),
+        ("syslog://h", "syslog://h:601", "ndjson"),
+    ],
+)
+def test_what_is_shown_of_an_address(url: str, shown: str, form: str) -> None:
+    opened = open_target(url, None, SECRETS, tls_context(None, None))
+    assert opened[1:] == (shown, form)
+    opened.target.close()
