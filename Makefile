@@ -130,6 +130,7 @@ vendor: ## copy the page's libraries, pinned in $(UI)/package-lock.json, and axe
 
 soak: setup ## ten minutes of load and faults; memory, answers and leftovers are judged (SOAK_SECONDS=600)
 	$(BIN)/python -m tests.soak
+	FORWARD_KILLS=$${FORWARD_KILLS:-200} $(BIN)/python -m pytest tests/forward/test_killed.py
 
 lock: setup ## resolve the dependencies anew
 	$(BIN)/pip-compile $(LOCK) --all-extras --output-file requirements-dev.lock pyproject.toml

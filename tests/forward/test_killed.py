@@ -169,6 +169,7 @@ def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
             Killed("splunk", f"splunk-hec+http://{splunk}", each, lambda: trouble(indexed), nursery, tmp_path),
             Killed("rsyslog", f"syslog+tls://127.0.0.1:{rsyslog.port}", each, restart, nursery, tmp_path),
         ]
+        hooked.faults.append("lost")
         for forwarder in forwarders:
             forwarder.start()
         while any(forwarder.is_alive() for forwarder in forwarders):
