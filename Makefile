@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports openapi format lock browser clients client-models release-document bench bench-peers bench-calls fuzz soak vendor runtime clean
+.PHONY: help setup serve test lint types imports openapi format lock programs clients client-models release-document bench bench-peers bench-calls fuzz soak vendor runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,7 +34,7 @@ serve: setup ## serve on http://127.0.0.1:8000: your accounts if their keys are 
 	then exec $(BIN)/audit-gateway serve --port $(PORT); \
 	else exec $(BIN)/audit-gateway serve --sandbox --port $(PORT); fi
 
-test: setup lint types imports browser clients ## everything that must hold: style, types, layers, all tests
+test: setup lint types imports programs clients ## everything that must hold: style, types, layers, all tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: setup
@@ -47,13 +47,14 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-# The browser test needs Debian's Chromium. Where it cannot be installed, that test says so and is skipped.
-browser:
-	@command -v chromium >/dev/null || \
+# Programs of Debian that tests run. Where one cannot be installed, its tests say so and are skipped.
+programs:
+	@for pair in chromium:chromium nginx:nginx-light rsyslogd:rsyslog; do program=$${pair%%:*} package=$${pair#*:}; \
+	PATH=$$PATH:/usr/sbin command -v $$program >/dev/null || \
 	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	  { echo "installing chromium for the browser test"; apt-get update -qq && \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
-	echo "no chromium, and none can be installed here: the browser test will be skipped"
+	  { echo "installing $$package for the tests"; apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package >/dev/null; }; } || \
+	echo "no $$package, and it cannot be installed here: its tests will be skipped"; done
 
 CLIENTS := tests/clients
 
@@ -132,17 +133,17 @@ soak: setup ## ten minutes of load and faults; memory, answers and leftovers are
 	$(BIN)/python -m tests.soak
 	FORWARD_KILLS=$${FORWARD_KILLS:-200} $(BIN)/python -m pytest tests/forward/test_killed.py
 
+# Universal: one file holds what each Python that `requires-python` admits needs, with markers.
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --no-header --no-annotate --upgrade
 lock: setup ## resolve the dependencies anew
-	$(BIN)/pip-compile $(LOCK) --all-extras --output-file requirements-dev.lock pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock --only-build-deps --build-deps-for wheel \
-	  --output-file deploy/requirements-build.lock pyproject.toml
-	for extra in otel subnoto-tunnel; do $(BIN)/pip-compile $(LOCK) --constraint requirements-dev.lock \
-	  --extra $$extra --output-file deploy/requirements-$$extra.lock pyproject.toml || exit 1; done
-	$(BIN)/pip-compile $(LOCK) --output-file examples/spark/requirements.txt examples/spark/requirements.in
-	$(BIN)/pip-compile $(LOCK) --output-file tests/clients/requirements.txt tests/clients/requirements.in
-LOCK := --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
-	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+	$(COMPILE) --all-extras --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	echo hatchling==1.27.0 | $(COMPILE) --constraint requirements-dev.lock --output-file deploy/requirements-build.lock -
+	for extra in $(EXTRAS); do $(COMPILE) --constraint requirements-dev.lock --extra $$extra \
+	  --output-file deploy/requirements-$$extra.lock pyproject.toml || exit 1; done
+	$(COMPILE) --output-file tests/clients/requirements.txt tests/clients/requirements.in
+	$(COMPILE) --output-file benchmarks/requirements.txt benchmarks/requirements.in
+EXTRAS := otel subnoto-tunnel
 
 runtime: ## what the container image holds, into DIR: make runtime DIR=/tmp/gateway
 	deploy/install-runtime "$(DIR)" "$(PYTHON)"
