@@ -13,6 +13,7 @@ WORKDIR /src
 COPY pyproject.toml README.md requirements.lock ./
 COPY deploy/install-runtime deploy/requirements-*.lock deploy/
 COPY app app
+COPY sandbox sandbox
 RUN deploy/install-runtime /opt/gateway python3 ${EXTRAS} \
     && /opt/gateway/bin/python -m pip uninstall --quiet --yes pip setuptools
 
@@ -21,11 +22,12 @@ RUN groupadd --system --gid 10001 gateway \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent gateway
 COPY --from=build /opt/gateway /opt/gateway
 # Nothing is written but what several workers share under /tmp: the root file system can be read-only.
-ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# The server, and the health check with it, listens on GATEWAY_PORT.
+ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GATEWAY_HOST=0.0.0.0 GATEWAY_PORT=8000
 WORKDIR /opt/gateway
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s CMD ["python", "-c", \
-    "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=2)"]
+    "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"GATEWAY_PORT\"]}/health/ready', timeout=2)"]
 ENTRYPOINT ["audit-gateway"]
-CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["serve"]

@@ -28,7 +28,9 @@ _VARIABLES = {field: f"{PREFIX}{field.upper()}" for field in Settings.model_fiel
 
 #: Variables with the gateway's prefix that are read elsewhere: by `load_configuration`, the registry, the
 #: client.
-OTHER_VARIABLES = ("GATEWAY_CONFIG", "GATEWAY_PROVIDERS_PATH", "GATEWAY_URL", "GATEWAY_KEY")
+OTHER_VARIABLES = (
+    "GATEWAY_CONFIG", "GATEWAY_HOST", "GATEWAY_KEY", "GATEWAY_PORT", "GATEWAY_PROVIDERS_PATH", "GATEWAY_URL",
+)  # fmt: skip
 
 
 class Configuration(msgspec.Struct, frozen=True):

@@ -57,8 +57,10 @@ def serve(
     sandbox_events: Annotated[
         int, typer.Option(min=0, max=50_000_000, metavar="N", help="How many events the sandbox begins with.")
     ] = 4000,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(envvar="GATEWAY_HOST", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, envvar="GATEWAY_PORT", help="The port to listen on; 0 takes a free one.")
+    ] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="How many processes serve.")] = 1,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A TOML file with settings; default: GATEWAY_CONFIG.")

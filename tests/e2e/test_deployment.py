@@ -51,6 +51,11 @@ def pod() -> dict[str, Any]:
     return spec
 
 
+def gateway_container() -> dict[str, Any]:
+    (found,) = [each for each in pod()["containers"] if each["name"] == "gateway"]
+    return found
+
+
 def settings_there_are() -> set[str]:
     own = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields} | set(OTHER_VARIABLES)
     return own | {variable for provider in find_providers([]).values() for variable in provider.variables}
@@ -106,7 +111,8 @@ def test_the_values_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     for values in (compose()["services"]["gateway"]["environment"], of_kind("ConfigMap")["data"]):
         for name, value in values.items():
             monkeypatch.setenv(name, value)
-        settings = load_configuration(env_file=None).settings
+        assert load_configuration(DEPLOY / "gateway.toml", env_file=None).tables == ()
+        settings = load_configuration(DEPLOY / "gateway.toml", env_file=None).settings
         assert settings.redis_url is not None
         assert settings.max_in_flight == 32
         assert SUBNOTO.from_environment(
@@ -114,23 +120,37 @@ def test_the_values_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
+def test_the_accounts_of_the_example_file_are_read(tmp_path: Path) -> None:
+    """The tables stand in comments, so that the file is valid without an account."""
+    text = (DEPLOY / "gateway.toml").read_text()
+    tables = "\n".join(line.removeprefix("# ").removeprefix("#") for line in text.partition("#\n")[2].splitlines())
+    (tmp_path / "gateway.toml").write_text(tables)
+    keys = {f"{name}_{part}": "x" for name in ("SALES", "HR") for part in ("COMPANY_KEY", "API_KEY")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in keys.items():
+            patch.setenv(name, value)
+        found = load_configuration(tmp_path / "gateway.toml", env_file=None)
+    assert [table["name"] for table in found.tables] == ["sales", "hr"]
+
+
 def test_the_probes_ask_what_there_is() -> None:
-    container = pod()["containers"][0]
+    container = gateway_container()
     paths = routes()
     for probe, path in (("startup", "ready"), ("readiness", "ready"), ("liveness", "live")):
         asked = container[f"{probe}Probe"]["httpGet"]
         assert asked["path"] == f"/health/{path}"
         assert asked["path"] in paths
         assert asked["port"] == container["ports"][0]["name"]
-    (checked,) = re.findall(r"http://127\.0\.0\.1:(\d+)(/[a-z/]+)", DOCKERFILE)
-    assert checked == (str(container["ports"][0]["containerPort"]), "/health/ready")
+    assert '127.0.0.1:{os.environ[\\"GATEWAY_PORT\\"]}/health/ready' in DOCKERFILE
 
 
 def test_the_ports_are_those_of_the_image() -> None:
     (exposed,) = re.findall(r"^EXPOSE (\d+)$", DOCKERFILE, flags=re.MULTILINE)
-    assert f'"--port", "{exposed}"' in DOCKERFILE
-    assert pod()["containers"][0]["ports"][0]["containerPort"] == int(exposed)
-    assert compose()["services"]["gateway"]["ports"] == [f"127.0.0.1:8000-8001:{exposed}"]
+    assert f"GATEWAY_PORT={exposed}" in DOCKERFILE
+    assert gateway_container()["ports"][0]["containerPort"] == int(exposed)
+    assert compose()["services"]["gateway"]["expose"] == [exposed]
+    assert compose()["services"]["nginx"]["ports"] == ["8443:8443"]
+    assert f"server gateway:{exposed};" in (DEPLOY / "nginx.conf").read_text()
     for name, component in (("", "gateway"), ("-valkey", "valkey"), ("-subnoto-proxy", "subnoto-proxy")):
         service, deployment = of_kind("Service", f"audit-gateway{name}"), of_kind("Deployment", f"audit-gateway{name}")
         labels = deployment["spec"]["template"]["metadata"]["labels"]
@@ -150,7 +170,7 @@ def test_other_services_are_asked_where_they_are() -> None:
         assert of_kind("Service", url.host)["spec"]["ports"][0]["port"] == url.port == port
         assert httpx.URL(compose()["services"]["gateway"]["environment"][variable]).host in compose()["services"]
     egress = [port["port"] for rule in of_kind("NetworkPolicy")["spec"]["egress"] for port in rule["ports"]]
-    assert {53, 443, 6379, 8080} == set(egress)
+    assert {53, 443, 4318, 6379, 8080} == set(egress)
 
 
 def test_nobody_is_killed_before_the_last_answer() -> None:
@@ -163,14 +183,14 @@ def test_nobody_is_killed_before_the_last_answer() -> None:
         settings = Settings(**{name.removeprefix("GATEWAY_").lower(): value for name, value in values.items()})
         # The server waits a second more than the deadline.
         assert grace > settings.drain + settings.deadline + 1
-    probe = pod()["containers"][0]["readinessProbe"]
+    probe = gateway_container()["readinessProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] < float(config_map["GATEWAY_DRAIN"])
 
 
 def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
     (user,) = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, flags=re.MULTILINE)
     service, spec = compose()["services"]["gateway"], pod()
-    container = spec["containers"][0]
+    container = gateway_container()
     assert service["user"] == ":".join(user)
     context = spec["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"]) == tuple(map(int, user))
@@ -185,7 +205,11 @@ def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     assert service["security_opt"] == ["no-new-privileges:true"]
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-    assert mounted == {"api-keys": "/etc/audit-gateway", "tmp": "/tmp"}
+    assert mounted == {
+        "api-keys": "/etc/audit-gateway/keys",
+        "config": "/etc/audit-gateway/config",
+        "tmp": "/tmp",
+    }
     assert of_kind("ConfigMap")["data"]["GATEWAY_API_KEYS_FILE"].startswith(f"{mounted['api-keys']}/")
     for each in compose()["services"].values():
         assert each["cap_drop"] == ["ALL"]
@@ -194,21 +218,25 @@ def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
 
 def test_secrets_are_named_and_not_held() -> None:
     assert not [each for each in documents() if each["kind"] == "Secret"]
-    named = [each["secretRef"]["name"] for each in pod()["containers"][0]["envFrom"] if "secretRef" in each]
+    named = [each["secretRef"]["name"] for each in gateway_container()["envFrom"] if "secretRef" in each]
     mounted = [each["secret"]["secretName"] for each in pod()["volumes"] if "secret" in each]
     for name in (*named, *mounted):
-        assert f"kubectl create secret generic {name} " in OPERATIONS
-    assert set((DEPLOY / ".gitignore").read_text().split()) == {"gateway.env", "keys/"}
+        assert re.search(f"kubectl create secret (generic|tls) {name} ", OPERATIONS)
+    for name in [each["configMap"]["name"] for each in pod()["volumes"] if "configMap" in each]:
+        assert f"kubectl create configmap {name} " in OPERATIONS
+    assert set((DEPLOY / ".gitignore").read_text().split()) == {"gateway.env", "keys/", "tls/"}
 
 
 def test_the_keys_are_mounted_by_their_folder() -> None:
     """A file that is mounted as such, or by subPath, is never replaced in the container: no key would go or come."""
     file = compose()["services"]["gateway"]["environment"]["GATEWAY_API_KEYS_FILE"]
-    (mounted,) = compose()["services"]["gateway"]["volumes"]
+    mounted, configuration = compose()["services"]["gateway"]["volumes"]
+    assert configuration["target"] == compose()["services"]["gateway"]["environment"]["GATEWAY_CONFIG"]
     assert (mounted["type"], mounted["source"], mounted["read_only"]) == ("bind", "./keys", True)
     assert file == f"{mounted['target']}/keys.jsonl"
     assert not {"secrets", "configs"} & (compose().keys() | compose()["services"]["gateway"].keys())
-    assert not [mount for mount in pod()["containers"][0]["volumeMounts"] if "subPath" in mount]
+    assert not [mount for mount in gateway_container()["volumeMounts"] if "subPath" in mount]
+    assert of_kind("ConfigMap")["data"]["GATEWAY_CONFIG"] == configuration["target"]
     assert of_kind("ConfigMap")["data"]["GATEWAY_API_KEYS_FILE"] == file
 
 
@@ -280,6 +308,6 @@ def test_the_scrape_finds_the_pods() -> None:
     component, port = job["relabel_configs"][0]["regex"].split(";")
     labels = of_kind("Deployment")["spec"]["template"]["metadata"]["labels"]
     assert labels[NAME] == component
-    assert pod()["containers"][0]["ports"][0]["name"] == port
+    assert gateway_container()["ports"][0]["name"] == port
     assert '{job="audit-gateway"}' in (DEPLOY / "prometheus" / "alerts.yaml").read_text()
     assert job["job_name"] == "audit-gateway"
