@@ -16,6 +16,7 @@ import typer
 from app.cli import commands as asking
 from app.cli.flags import filtered
 from app.cli.forwarding import forward
+from app.cli.mcp_command import mcp
 from app.domain.errors import ConfigurationError
 
 cli = typer.Typer(
@@ -75,6 +76,7 @@ def serve(
 for _command in (asking.events, asking.count, asking.export, forward):
     cli.command(epilog=asking.EPILOG)(filtered(_command))
 cli.command(epilog=asking.EPILOG)(asking.sources)
+cli.command(epilog=asking.EPILOG)(mcp)
 
 
 @keys.command("new")
