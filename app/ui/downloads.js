@@ -22,9 +22,8 @@ export function exportQuery({ pairs, window: shown, sources }) {
  * is saved.
  */
 export async function download(session, query, format, onProgress, signal) {
-  const pairs = [...query, ["format", format], ...(format === "csv" ? [["bom", "true"]] : [])]; // spreadsheets need the mark
-  const answer = await session.send("events/export", pairs, signal);
-  const parts = [];
+  const answer = await session.send("events/export", [...query, ["format", format]], signal);
+  const parts = format === "csv" ? ["\ufeff"] : []; // spreadsheets take a file without a byte order mark for Latin-1
   let bytes = 0;
   try {
     for (const reader = answer.body.getReader(); ;) {

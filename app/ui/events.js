@@ -76,15 +76,15 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
         ${job}
         ${
           problem &&
-          html`<${ProblemNotice} problem=${problem} actions=${remedies(
+          html`<${ProblemNotice} problem=${problem} note=${events.length > 0 && !problem.pending && "The list stays as it was."} actions=${remedies(
             feed,
             () => go(pairs, true),
             session,
             () => pin(pinned(pairs, feed.window)),
           )} />`
         }
-        ${bars && html`<${Timeline} bars=${bars} note=${noteOf(feed, times)} onSelect=${(from, to) => go(rangeOf(pairs, feed.window, from, to))} />`}
-        <div class="bar list-bar">
+        ${bars?.values.some(Boolean) && html`<${Timeline} bars=${bars} note=${noteOf(feed, times)} onSelect=${(from, to) => go(rangeOf(pairs, feed.window, from, to))} />`}
+        <div class="bar list-bar" hidden=${problem && !events.length}>
           <h1 class="unseen">Events</h1>
           <p class="count" role="status">${titleOf(feed)}</p>
           <p class="small">
@@ -99,7 +99,7 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
           </span>
         </div>
         <${PrintHead} pairs=${pairs} feed=${feed} />
-        <${EventTable} events=${events} label="Events" order=${feed.order} open=${route.event} onOpen=${open}
+        <${EventTable} hidden=${problem && !events.length} events=${events} label="Events" order=${feed.order} open=${route.event} onOpen=${open}
           onOrder=${() => go(withValue(pairs, "order", feed.order === "asc" ? "" : "asc"))} />
         ${feed.window && feed.ended && !events.length && html`<${NoEvents} pairs=${pairs} feed=${feed} go=${go} />`}
         <p class="after" role="status">
@@ -160,7 +160,7 @@ function remedies(feed, again, session, accepted) {
     ];
   if (problem.status === 422) return [];
   if (problem.status === 403) return [["Use another key", () => session.ask("")]];
-  return [["Try again", feed.window && problem.status !== 400 ? () => feed.more() : again]];
+  return [["Try again", feed.failed === "more" && problem.status !== 400 ? () => feed.more() : again]];
 }
 
 function rangeOf(pairs, { since, until }, from, to) {

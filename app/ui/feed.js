@@ -23,6 +23,7 @@ export class Feed {
     else this._reset();
     this.pairs = pairs;
     const query = queryOf(pairs, Date.now());
+    this.failed = "load";
     await this._during(async (signal) => {
       const page = await this._session.read("events", [...query, ["limit", PAGE], ["partial", "true"]], signal);
       const lost = page.sources.filter(({ name, status }) => status === "failed" && known.includes(name));
@@ -41,6 +42,7 @@ export class Feed {
   /** Read the next page. */
   async more() {
     if (this.busy || this.ended || !this.cursor) return;
+    this.failed = "more"; // should it
     await this._during(async (signal) => this._append(await this._next(signal)));
   }
 

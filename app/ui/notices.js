@@ -3,8 +3,8 @@
 import { Text, html, useEffect, useState } from "./lib.js";
 import { count } from "./words.js";
 
-/** A problem with its remedies. `actions`: [[label, callback]]. */
-export function ProblemNotice({ problem, actions = [] }) {
+/** A problem with its remedies. `actions`: [[label, callback]]; `note`: what remains of the page. */
+export function ProblemNotice({ problem, actions = [], note }) {
   const lines = [
     ...problem.errors.map(({ parameter, message }) => `${parameter}: ${message}`),
     ...problem.sources.map(({ name, detail }) => `${name}: ${detail}`),
@@ -12,7 +12,7 @@ export function ProblemNotice({ problem, actions = [] }) {
   return html`
     <div class="notice problem" role="alert">
       <h2>${problem.title}</h2>
-      <p><${Text} value=${problem.message.replaceAll(" (in a URL write + as %2B)", "")} /></p>
+      <p><${Text} value=${problem.message.replaceAll(" (in a URL write + as %2B)", "")} /> ${note}</p>
       ${lines.length > 0 && html`<ul>${lines.map((line) => html`<li key=${line}><${Text} value=${line} /></li>`)}</ul>`}
       ${problem.retryAfter && html`<${Wait} key=${problem.requestId} seconds=${problem.retryAfter} />`}
       <p class="buttons">${actions.map(([label, act]) => html`<button key=${label} type="button" onClick=${act}>${label}</button>`)}</p>
@@ -46,8 +46,7 @@ export function SourceNotices({ sources, retry }) {
     return html`
       <div key=${name} class="notice ${status === "failed" ? "problem" : "warning"}" role="status">
         <p>
-          <strong><${Text} value=${name} /></strong> ${WORDS[status] ?? (status === "ok" ? "" : status)}${reason && html`: <${Text} value=${reason} />`}.
-          ${unreadable && ` ${unreadable} left out.`}
+          <strong><${Text} value=${name} /></strong>${status !== "ok" && ` ${WORDS[status] ?? status}`}${reason && html`: <${Text} value=${reason} />`}${unreadable && `: ${unreadable} left out`}.
           ${status === "failed" && retry && html` <button type="button" class="quiet" onClick=${retry}>Try again</button>`}
         </p>
       </div>

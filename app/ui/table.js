@@ -7,7 +7,7 @@ import { Glyph, actorOf, groupOf, nameOf, objectOf, titleOf } from "./words.js";
 const PAGE = 15; // rows that Page Down moves
 
 /** `order`; `onOrder()` turns it; `open`: id of the event whose details are shown; `onOpen(event, byKeyboard)`. */
-export function EventTable({ events, order, onOrder, open, onOpen, label }) {
+export function EventTable({ events, order, onOrder, open, onOpen, label, hidden }) {
   const { times } = usePage();
   const names = new Map();
   for (const { envelope } of events) if (envelope?.name) names.set(envelope.id, envelope.name);
@@ -35,7 +35,7 @@ export function EventTable({ events, order, onOrder, open, onOpen, label }) {
   };
   const first = events.some(({ id }) => id === open) ? open : events[0]?.id;
   return html`
-    <table class="events" role="grid" aria-label=${label} onKeyDown=${onKey} aria-describedby="table-keys">
+    <table hidden=${hidden} class="events" role="grid" aria-label=${label} onKeyDown=${onKey} aria-describedby="table-keys">
       <thead>
         <tr>
           <th scope="col" class="when" aria-sort=${order === "asc" ? "ascending" : "descending"}>
@@ -79,7 +79,7 @@ class Row extends Component {
         <td role="gridcell" class="when"><${Time} at=${event.occurred_at} /></td>
         <td role="gridcell" class="what">
           <${Glyph} group=${groupOf(event)} /><${Text} value=${titleOf(event)} />
-          ${event.outcome === "failure" && html` <span class="tag is-problem">Failed</span>`}
+          ${event.outcome === "failure" && !event.type.endsWith("failed") && html` <span class="tag is-problem">Failed</span>`}
         </td>
         <td role="gridcell" class="envelope">
           ${

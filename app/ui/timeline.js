@@ -148,7 +148,7 @@ function draw(box, bars, times, onSelect, onHover) {
           ...axis,
           size: 20,
           space: 80,
-          ...(bars.step < DAY ? {} : { incrs: [1, 2, 3, 7, 14, 28, 91, 182, 365, 730].map((days) => days * 86_400) }),
+          ...(bars.step < DAY ? {} : { incrs: [1, 2, 3, 7, 14, 30, 90, 180, 365, 730].map((days) => days * 86_400) }),
           grid: { show: false },
           values: (_, splits, __, ___, step) => splits.map((at) => tickOf(times, at * 1_000, step * 1_000)),
         },

@@ -23,13 +23,18 @@ export function timesIn(zone) {
   const offset = new Intl.DateTimeFormat(LOCALE, { timeZone, timeZoneName: "shortOffset" })
     .formatToParts(new Date())
     .find(({ type }) => type === "timeZoneName").value;
+  const [yearOf, stamp, full] = [
+    format({ year: "numeric" }),
+    format({ ...minute, second: "2-digit" }),
+    format({ ...minute, year: "numeric", second: "2-digit" }),
+  ];
   return {
     zone,
     timeZone,
     isUtc: zone === "utc" || offset === "GMT",
     label: zone === "utc" ? "UTC" : `${LOCAL} (${offset})`,
-    stamp: format({ ...minute, second: "2-digit" }),
-    full: format({ ...minute, year: "numeric", second: "2-digit" }),
+    stamp: (time) => (yearOf(time) === yearOf(Date.now()) ? stamp : full)(time),
+    full,
     minute: format(minute),
     moment: format({ ...minute, year: "numeric" }),
     day: format({ weekday: "short", day: "numeric", month: "short" }),
@@ -67,7 +72,7 @@ export function secondsBetween(from, to) {
 
 /** The label of an axis tick at `time` ms, where ticks are `step` ms apart. */
 export function tickOf(times, time, step) {
-  if (step >= 28 * DAY) return times.month(time);
+  if (step >= 30 * DAY) return times.month(time);
   return step >= DAY || times.clock(time) === "00:00" ? times.tick(time) : times.clock(time);
 }
 

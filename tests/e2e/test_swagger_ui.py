@@ -59,7 +59,7 @@ def test_the_page_is_ours(docs: Watched, url: str) -> None:
     page.get_by_role("link", name="A look at the trail").click()
     page.get_by_role("link", name="Audit trail").wait_for()
     assert page.url == f"{url}/ui"
-    page.locator(".row[data-id]").first.wait_for()
+    page.locator("tr[data-id]").first.wait_for()
 
 
 def test_try_it_out_in_the_sandbox(docs: Watched) -> None:
