@@ -3,6 +3,9 @@
 /** Where the API is: beside this page, under whatever path a proxy puts both. */
 export const BASE = new URL(".", document.baseURI);
 
+/** A proxy in front, not the gateway, asks to sign in. */
+const SIGNED_OUT = { title: "Your session has ended", detail: "Reload the page to sign in again." };
+
 /** An error as the API's problem details (RFC 9457) describe it. `retryAfter`: seconds, or null. */
 export class Problem extends Error {
   constructor(status, body, retryAfter = null) {
@@ -37,9 +40,8 @@ export async function send(path, pairs, key, signal) {
     throw unreachable(error);
   }
   if (answer.ok) return answer;
-  if (answer.type === "opaqueredirect")
-    throw new Problem(401, { title: "Your session has ended", detail: "Reload the page to sign in again." });
   const body = await answer.text().then(parsed, () => ({}));
+  if (answer.type === "opaqueredirect" || (answer.status === 401 && !body.code)) throw new Problem(401, SIGNED_OUT);
   throw new Problem(answer.status, body, Number(answer.headers.get("Retry-After")) || null);
 }
 

@@ -43,10 +43,10 @@ function App() {
         </nav>
       </header>
       <main id="main" tabindex="-1">
-        ${session.problem && html`<${ProblemNotice} problem=${session.problem} actions=${[["Try again", () => session.start()]]} />`}
+        ${session.problem && html`<${ProblemNotice} problem=${session.problem} actions=${[session.problem.status === 401 ? ["Reload", () => location.reload()] : ["Try again", () => session.start()]]} />`}
         ${session.me && html`<${Views} key=${session.generation} say=${(text, copyable) => say({ text, copyable })} />`}
         ${
-          !session.me && !session.problem && session.generation > 0 && session.asking === null
+          !session.me && !session.problem && session.started && session.asking === null
             ? html`<div class="empty"><h1>Signed out</h1><p>An API key is needed to show events.</p>
                 <p class="buttons"><button type="button" class="main" onClick=${() => session.ask("")}>Enter an API key</button></p></div>`
             : null

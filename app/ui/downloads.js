@@ -1,13 +1,13 @@
 /** Everything that the filters select, as a file, from `GET /events/export`; and the same as a command. */
 
 import { BASE, Problem, unreachable } from "./api.js";
-import { pinned, queryOf, without } from "./filters.js";
+import { pinned, without } from "./filters.js";
 
 const TYPES = { csv: "text/csv", ndjson: "application/x-ndjson", html: "text/html" };
 
 /** The parameters that select what `feed` shows, from the sources that answered. */
 export function exportQuery({ pairs, window: shown, sources }) {
-  const query = without(queryOf(pinned(without(pairs, "last"), shown), 0), "source");
+  const query = without(pinned(pairs, shown), "last", "source");
   const failed = sources.filter(({ status }) => status === "failed");
   // An export is complete or an error: it leaves a source out only if the others are named.
   const named = failed.length
@@ -66,7 +66,7 @@ function fileNameOf(answer) {
 
 /** `curl` for a POSIX shell. The key stays out of it: the command reads it from $GATEWAY_KEY. */
 export function curlOf({ pairs, window: shown }) {
-  const all = [...queryOf(pinned(without(pairs, "last"), shown), 0), ["limit", "1000"]];
+  const all = [...without(pinned(pairs, shown), "last"), ["limit", "1000"]];
   const lines = [
     `curl -sS --get ${quoted(new URL("events", BASE).href)}`,
     `-H "Authorization: Bearer $GATEWAY_KEY"`,

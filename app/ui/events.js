@@ -30,13 +30,12 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
   useEffect(() => () => feed.stop(), []);
   useEffect(() => {
     feed.load(route.pairs, route.reload && feed.events.length > 0).then(() => {
-      if (feed.window && !feed.problem) pin(pinned(route.pairs, feed.window));
+      if (feed.pairs === route.pairs && feed.window && !feed.problem) pin(pinned(route.pairs, feed.window));
     });
   }, [route.turn]);
   useEffect(() => {
-    const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && !feed.problem && feed.more(), {
-      rootMargin: NEAR,
-    });
+    const onward = ([entry]) => entry.isIntersecting && !feed.problem && feed.more();
+    const seen = new IntersectionObserver(onward, { rootMargin: NEAR });
     seen.observe(end.current);
     return () => seen.disconnect();
   }, [feed.events.length, feed.busy]);
@@ -60,29 +59,19 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
   const people = useMemo(() => peopleIn(events), [events]);
   const bars = useMemo(() => barsOf(feed), [feed.window, feed.total, feed.ended, events.length]);
   const filter = (name, value) => go(name === "person" ? withValue(pairs, name, value) : added(pairs, name, value));
-  const share = () =>
-    copy(
-      new URL(`ui${fragmentOf(pinned(pairs, feed.window))}`, BASE).href,
-      say,
-      "The link is copied. It shows the same period to everybody.",
-    );
+  const link = () => new URL(`ui${fragmentOf(pinned(pairs, feed.window))}`, BASE).href;
+  const share = () => copy(link(), say, "The link is copied. It shows the same period to everybody.");
+  const again = () => go(pairs, true);
+  const actions = problem && remedies(feed, again, session, () => pin(pinned(pairs, feed.window)));
   return html`
     <div class="view events-view ${route.event ? "with-panel" : ""}" hidden=${hidden}>
       <div class="main" ref=${list}>
         <${FilterBar} pairs=${pairs} onChange=${go} vocabulary=${vocabulary} people=${people} problem=${problem} window=${feed.window} />
         <${UnknownNames} names=${route.unknown} />
         <${Warnings} warnings=${unique([...feed.warnings, ...(feed.total?.warnings ?? [])])} />
-        <${SourceNotices} sources=${feed.sources} retry=${() => go(pairs, true)} />
+        <${SourceNotices} sources=${feed.sources} retry=${again} />
         ${job}
-        ${
-          problem &&
-          html`<${ProblemNotice} problem=${problem} note=${events.length > 0 && !problem.pending && "The list stays as it was."} actions=${remedies(
-            feed,
-            () => go(pairs, true),
-            session,
-            () => pin(pinned(pairs, feed.window)),
-          )} />`
-        }
+        ${problem && html`<${ProblemNotice} problem=${problem} actions=${actions} note=${events.length > 0 && !problem.pending && "The list stays as it was."} />`}
         ${bars?.values.some(Boolean) && html`<${Timeline} bars=${bars} note=${noteOf(feed, times)} onSelect=${(from, to) => go(rangeOf(pairs, feed.window, from, to))} />`}
         <div class="bar list-bar" hidden=${problem && !events.length}>
           <h1 class="unseen">Events</h1>
@@ -123,51 +112,34 @@ function titleOf({ events, total, ended, window: shown, counting, busy }) {
   if (!shown) return busy ? "Loading …" : "";
   if (ended) return loaded ? count(loaded, "event", "events") : "No events";
   const value = Math.max(total?.value ?? 0, loaded);
-  const all = {
-    eq: value.toLocaleString("en"),
-    gte: `at least ${value.toLocaleString("en")}`,
-    estimate: `about ${value.toLocaleString("en")}`,
-  }[total?.relation];
-  if (all && total.value !== null) return `${loaded.toLocaleString("en")} of ${all} events`;
+  const how = { eq: "", gte: "at least ", estimate: "about " }[total?.relation];
+  if (how !== undefined) return `${loaded.toLocaleString("en")} of ${how}${value.toLocaleString("en")} events`;
   return `${count(loaded, "event", "events")} loaded${counting ? ", counting …" : ", more follow"}`;
 }
 
 /** How far the timeline's count came, where it did not reach the beginning. */
 function noteOf({ total, ended }, times) {
   if (ended || total?.relation !== "gte") return undefined;
-  const reached =
-    total.scanned_to ??
-    total.sources
-      ?.map(({ scanned_to: one }) => one)
-      .filter(Boolean)
-      .sort()
-      .at(-1);
-  return reached
-    ? `Counted back to ${times.moment(reached)}; earlier days may have more`
-    : "Not all events are counted yet";
+  const all = [total, ...(total.sources ?? [])].flatMap(({ scanned_to: one }) => one ?? []);
+  if (!all.length) return "Not all events are counted yet";
+  return `Counted back to ${times.moment(all.sort().at(-1))}; earlier days may have more`;
 }
 
 function remedies(feed, again, session, accepted) {
   const { problem } = feed;
-  const accept = () => {
-    feed.accept();
-    accepted();
-  };
-  if (problem.pending)
-    return [
-      ["Try again", again],
-      ["Show the others", accept],
-    ];
+  const retry = ["Try again", again];
+  if (problem.pending) return [retry, ["Show the others", () => (feed.accept(), accepted())]];
   if (problem.status === 422) return [];
   if (problem.status === 403) return [["Use another key", () => session.ask("")]];
-  return [["Try again", feed.failed === "more" && problem.status !== 400 ? () => feed.more() : again]];
+  return feed.failed === "more" && problem.status !== 400 ? [["Try again", () => feed.more()]] : [retry];
 }
 
 function rangeOf(pairs, { since, until }, from, to) {
   const rest = without(pairs, "last", "since", "until");
-  const low = Math.max(from, Date.parse(since));
-  const high = until ? Math.min(to, Date.parse(until)) : to;
-  return [["since", new Date(low).toISOString()], ["until", new Date(high).toISOString()], ...rest];
+  // The ends of the window have microseconds, which a Date would lose.
+  const low = from <= Date.parse(since) ? since : new Date(from).toISOString();
+  const high = to >= Date.parse(until) ? until : new Date(to).toISOString();
+  return [["since", low], ["until", high], ...rest];
 }
 
 function NoEvents({ pairs, feed, go }) {

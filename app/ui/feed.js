@@ -1,6 +1,6 @@
 /** The pages of one query, its total, and what went wrong. Views read the fields; `onChange` runs whenever they change. */
 
-import { queryOf, valueOf } from "./filters.js";
+import { pinned, queryOf, valueOf, without } from "./filters.js";
 
 const PAGE = 200;
 const EMPTY_PAGES = 5; // in a row that are passed without asking, where the gateway filters
@@ -49,23 +49,13 @@ export class Feed {
   /** Count the events of the window, by day. Without a count the page still works. */
   async count(exact = false) {
     const { signal } = this._abort;
-    const { since, until } = this.window;
-    const filters = queryOf([...this.pairs, ["since", since]], 0).filter(
-      ([name]) => !["since", "until", "order"].includes(name),
-    );
-    const pairs = [
-      ["since", since],
-      ["until", until],
-      ...filters,
-      ["by", "day"],
-      ...(exact ? [["exact", "true"]] : []),
-    ];
+    const filters = without(pinned(this.pairs, this.window), "last", "order");
+    const pairs = [...filters, ["by", "day"], ...(exact ? [["exact", "true"]] : [])];
     this.counting = true;
     try {
       this.total = await this._session.read("events/count", pairs, signal);
-    } catch (problem) {
-      if (signal.aborted) return;
-      this.countProblem = problem;
+    } catch {
+      // The list stands without its total.
     }
     if (signal.aborted) return;
     this.counting = false;
@@ -79,18 +69,9 @@ export class Feed {
 
   _reset() {
     this.stop();
-    Object.assign(this, {
-      events: [],
-      ids: new Set(),
-      sources: [],
-      warnings: [],
-      window: null,
-      cursor: null,
-      at: null,
-    });
+    Object.assign(this, { events: [], ids: new Set(), sources: [], warnings: [], pairs: [] });
+    Object.assign(this, { window: null, cursor: null, at: null, _empty: 0 });
     Object.assign(this, { ended: false, busy: false, problem: null, scannedTo: null, total: null, counting: false });
-    Object.assign(this, { countProblem: null, pairs: [] });
-    this._empty = 0;
   }
 
   async _during(work) {

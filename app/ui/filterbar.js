@@ -148,28 +148,21 @@ function suggestions(text, vocabulary) {
     const verb = negative && FIELDS[field].not ? "is not" : field === "q" ? "contains" : "is";
     return { key: `${field}=${value}`, name: name(field), value, label: `${FIELDS[field].label} ${verb}`, text: value };
   };
-  const needle = term.toLowerCase().replaceAll(" ", "");
   const plain = (value) => value.toLowerCase().replaceAll(/[._ ]/g, "");
+  const needle = plain(term);
   const matching = vocabulary
-    .filter(
-      ([field, value]) =>
-        (!asked || asked === field) &&
-        (value.toLowerCase().includes(needle) || plain(value).includes(needle.replaceAll(/[._]/g, ""))),
-    )
+    .filter(([field, value]) => (!asked || asked === field) && plain(value).includes(needle))
     .map(([field, value]) => option(field, value));
   if (asked) {
     const own = term && FREE.concat("type", "source").includes(asked) ? [option(asked, term)] : [];
     return unique([...matching, ...own]).slice(0, MOST);
   }
   const starts = Object.entries(FIELDS)
-    .filter(
-      ([field, { label, not }]) => (plain(label).includes(needle) || field.includes(needle)) && (!negative || not),
-    )
+    .filter(([field, { label, not }]) => plain(label + field).includes(needle) && (!negative || not))
     .map(([field, { label, hint }]) => ({ key: `${field}:`, start: `${negative}${label}: `, label, text: "…", hint }));
   if (!term) return [...starts, ...matching].slice(0, MOST);
-  const free = (term.includes("@") ? ["recipient", "actor", "owner"] : ["q", "envelope_id"]).map((field) =>
-    option(field, term),
-  );
+  const fields = term.includes("@") ? ["recipient", "actor", "owner"] : ["q", "envelope_id"];
+  const free = fields.map((field) => option(field, term));
   const page = /^[\w-]{6,}$/.test(term)
     ? [{ key: "page", address: envelopeAddress(term), label: "Open the page of envelope", text: term }]
     : [];
@@ -189,8 +182,7 @@ function Person({ pairs, onChange, people, wrong }) {
     <div class="person ${value ? "set" : ""}">
       <label for="person">Person</label>
       <input id="person" type="search" list="people" placeholder="name or e-mail" autocomplete="off" spellcheck=${false}
-        value=${value} onChange=${apply} onSearch=${apply} aria-invalid=${Boolean(wrong)} title=${wrong}
-        onKeyDown=${(event) => event.key === "Enter" && apply(event)} />
+        value=${value} onChange=${apply} onSearch=${apply} aria-invalid=${Boolean(wrong)} title=${wrong} />
       <datalist id="people">${people.map((one) => html`<option key=${one} value=${one} />`)}</datalist>
     </div>
   `;

@@ -17,6 +17,7 @@ export class Session {
   constructor(onChange) {
     this.me = null; // body of /me; {} where the gateway does not serve it
     this.key = "";
+    this.started = false; // whether the gateway was asked who this is
     this.generation = 0; // grows with each identity; whatever belongs to an older one is dropped
     this.asking = null; // why a key is asked for, or null
     this.problem = null; // why the identity is unknown
@@ -41,11 +42,12 @@ export class Session {
       if (key) sessionStorage.setItem(SLOT, key);
       Object.assign(this, { me, key, asking: null, generation: this.generation + 1 });
     } catch (problem) {
-      if (problem.status !== 401) this.problem = problem;
-      else if (!key || (first && key === setup.knownKey)) this.asking = problem.fromGateway ? "" : problem.message;
+      if (problem.status !== 401 || !problem.fromGateway) this.problem = problem;
+      else if (!key || (first && key === setup.knownKey)) this.asking = "";
       else this.asking = "The gateway does not accept this key. Check that it is complete and has not expired.";
       if (first && problem.status === 401) sessionStorage.removeItem(SLOT);
     }
+    this.started = true;
     this._onChange();
   }
 
@@ -69,8 +71,8 @@ export class Session {
 
   /** The current key stopped being accepted. */
   refused(problem) {
-    if (this.key) this._forget("The gateway no longer accepts this key.");
-    else this._forget(problem.message);
+    this.problem = problem.fromGateway ? null : problem;
+    this._forget(this.problem ? null : this.key ? "The gateway no longer accepts this key." : "");
   }
 
   /** Whether the caller has `scope`; true where scopes are unknown. */

@@ -124,8 +124,10 @@ function spanOf(times, { from, step }, low, high) {
 }
 
 function draw(box, bars, times, onSelect, onHover) {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
+  const colour = (name) => {
+    box.style.color = `var(${name})`; // resolves light-dark(), which a canvas does not read
+    return getComputedStyle(box).color;
+  };
   const font = `11px ${getComputedStyle(document.body).fontFamily}`;
   let dragged = false;
   const numberAt = (seconds) => Math.floor((seconds * 1_000 - bars.from) / bars.step);

@@ -240,7 +240,7 @@ def test_details_have_a_permanent_link_and_work_by_keyboard(world: World) -> Non
         assert f"event={shown[4]}" in page.url
         page.keyboard.press("Escape")
         expect(panel).to_be_hidden()
-        page.goto("about:blank")
+        page.goto(f"{world.url}/health/live")
         page.goto(link)
         panel.get_by_text(event["id"], exact=True).wait_for()
 
