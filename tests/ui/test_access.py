@@ -201,7 +201,7 @@ def test_axe_finds_nothing(world: World, width: int, scheme: str) -> None:
         page.keyboard.press("Escape")
         page.get_by_label("Period").select_option("custom")
         check(page, "period")
-        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Cancel", exact=True).click()
         page.locator("tr[data-id] td.when").nth(1).click()
         page.get_by_role("complementary").locator("dl").first.wait_for()
         check(page, "details")
