@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from app.domain.parameters import read_query
+from app.domain.query import CountQuery
 from app.domain.times import DAY, format_micros
-from app.feed import Feed, parse_parameters
+from app.feed import Feed
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, Clock, World, ask, micros, world
@@ -42,7 +44,7 @@ async def large_page(feed: Feed, window: dict[str, Any]) -> None:
 
 
 async def count(feed: Feed, window: dict[str, Any]) -> None:
-    await feed.totals(parse_parameters([(name, str(value)) for name, value in window.items()]), ANYONE)
+    await feed.totals(read_query(CountQuery, [(name, str(value)) for name, value in window.items()]), ANYONE)
 
 
 QUESTIONS: dict[str, Ask] = {"first page": first_page, "1,000-event page": large_page, "count": count}

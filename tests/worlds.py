@@ -18,7 +18,9 @@ from typing import Any
 import sandbox.subnoto as subnoto_emulator
 import sandbox.taktikal as taktikal_emulator
 from app.domain.caller import SCOPES, Caller
-from app.feed import Feed, FeedSettings, Page, parse_parameters
+from app.domain.parameters import read_query
+from app.domain.query import EventQuery
+from app.feed import Feed, FeedSettings, Page
 from app.providers.base import CommonSettings, Record
 from app.providers.subnoto import PROVIDER as SUBNOTO
 from app.providers.taktikal import PROVIDER as TAKTIKAL
@@ -179,7 +181,7 @@ async def ask(feed: Feed, caller: Caller = ANYONE, /, **parameters: Any) -> Page
         for name, values in parameters.items()
         for value in (values if isinstance(values, list | tuple) else [values])
     ]
-    return await feed.page(parse_parameters(pairs), caller)
+    return await feed.page(read_query(EventQuery, pairs), caller)
 
 
 async def walk(

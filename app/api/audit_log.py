@@ -16,8 +16,9 @@ from starlette.types import Scope
 
 from app.api.queries import parse_query
 from app.api.request_log import RequestLog
-from app.domain.times import format_micros, parse_rfc3339
-from app.feed.parameters import PARAMETERS
+from app.domain.parameters import parameter_names
+from app.domain.query import CountQuery, EventQuery, ExportQuery
+from app.domain.times import format_micros, parse_moment
 from app.logs import AUDIT
 from app.privacy.pseudonyms import Pseudonyms
 
@@ -32,11 +33,11 @@ _OPEN = (
 #: Parameters whose every valid value is one of these words, or a number.
 _WORDS = (
     "asc", "desc", "true", "false", "raw", "total", "completed", "active", "inactive", "ndjson", "csv", "ocsf",
-    "cloudevents", "ecs",
+    "cloudevents", "ecs", "type", "provider_type", "category", "source", "actor", "day",
 )  # fmt: skip
-_PLAIN = ("order", "include", "partial", "follow", "exact", "envelope_status", "format")
+_PLAIN = ("order", "include", "partial", "follow", "exact", "envelope_status", "format", "by")
 _TIMES = ("since", "until")
-_OTHERS = ("exact", "format", "after")  #: parameters of single calls
+_NAMES = frozenset(name for model in (EventQuery, CountQuery, ExportQuery) for name in parameter_names(model))
 _MOST = 40  #: values told of in a line
 
 
@@ -77,7 +78,7 @@ class AuditTrail:
             return {"?": ["unreadable"]}
         told: dict[str, list[str]] = {}
         for name, value in pairs[:_MOST]:
-            known = name in PARAMETERS or name in _OTHERS
+            known = name in _NAMES
             # The name, too, is the caller's own text where it is no parameter's.
             told.setdefault(name if known else "?", []).append(self._told(name, value) if known else "unknown")
         if len(pairs) > _MOST:
@@ -87,13 +88,13 @@ class AuditTrail:
     def _told(self, name: str, value: str) -> str:
         if name == "cursor":
             return "given"
-        if value in self._words.get(name, ()) or (name in _PLAIN and value in _WORDS):
+        if value in self._words.get(name.removesuffix(".not"), ()) or (name in _PLAIN and value in _WORDS):
             return value
         if name == "limit" and value.isascii() and value.isdigit() and len(value) <= 4:
             return value
         if name in _TIMES:
             try:
-                return format_micros(parse_rfc3339(value))
+                return format_micros(time) if isinstance(time := parse_moment(value), int) else value
             except ValueError:
                 return "invalid"
         return self._pseudonyms.of(value)

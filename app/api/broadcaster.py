@@ -18,8 +18,8 @@ import msgspec
 from app.domain.caller import Caller
 from app.domain.errors import SourcesFailed, SourceUnauthorized
 from app.domain.position import Position
-from app.domain.query import Query
-from app.feed import Asked, Feed, Page, WalkStart
+from app.domain.query import EventQuery, Include, Query
+from app.feed import Feed, Page, WalkStart
 from app.providers.http.single_flight import SingleFlight
 
 PAGE = 100  #: events of one batch
@@ -86,8 +86,10 @@ class EventBroadcaster:
         return await self._calls.join((topic, cursor), lambda: self._read(topic, cursor))
 
     async def _read(self, topic: Topic, cursor: str) -> Batch:
-        include = frozenset({"raw"} if topic.raw else ())
-        page = await self._feed.page(Asked(cursor=cursor, limit=PAGE, include=include, partial=False), topic.caller)
+        include: Include = frozenset(("raw",)) if topic.raw else frozenset()
+        page = await self._feed.page(
+            EventQuery(cursor=cursor, limit=PAGE, include=include, partial=False), topic.caller
+        )
         forbidden = {status.name: status.reason or "" for status in page.sources if status.status == "forbidden"}
         return Batch(self._render(page, topic), page.position, page.next_cursor or cursor, page.has_more, forbidden)
 

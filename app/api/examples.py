@@ -1,18 +1,17 @@
-"""Puts examples into the OpenAPI document: answers that the sandbox really gave, kept in `examples.json`.
+"""Put examples into the OpenAPI document: answers of the sandbox, recorded in `examples.json`.
 
-`python -m tests.clients.recording` asks for them anew, and a test does so to compare. Nobody's data is in them: the
-sandbox's people are invented, and its secrets open nothing.
+`python -m tests.clients.recording` records them anew, and a test compares. They hold no personal data: the sandbox's
+people are invented.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.api.problems import PROBLEMS
 from app.providers.base import Provider
 
 Json = dict[str, Any]
@@ -20,14 +19,6 @@ Json = dict[str, Any]
 RECORDED = Path(__file__).with_name("examples.json")
 
 _REFERENCE = "#/components/schemas/"
-
-#: What an export's examples are called, where several share a media type.
-_FORMATS = {
-    "ndjson": "One event a line, and a last line that says whether all came",
-    "ocsf": "OCSF, Entity Management (3004)",
-    "cloudevents": "CloudEvents 1.0",
-    "ecs": "Elastic Common Schema",
-}
 
 #: Parameters, and where in an event stands what they ask for.
 _ASKED_FOR = {
@@ -45,20 +36,13 @@ _ASKED_FOR = {
 
 @cache
 def recorded() -> Json:
-    """`answers` by operation id (exports by their format), `problems` by code."""
+    """Answers by operation id."""
     found: Json = json.loads(RECORDED.read_text(encoding="utf-8"))
-    return found
-
-
-def problem_examples() -> Json:
-    """The example of each problem by its code, for the document's components."""
-    return {
-        code: {"summary": PROBLEMS[code][1], "value": body} for code, body in sorted(recorded()["problems"].items())
-    }
+    return found | {"get_event": found["list_events"]["data"][0]}
 
 
 def add_examples(document: Json, providers: Mapping[str, Provider]) -> None:
-    """Give answers, fields and parameters their examples, and the vendors' names where only `providers` know them.
+    """Give answers, fields and parameters their examples, and the vendors' names where only `providers` has them.
 
     FastAPI would strip an example of its nulls, so this comes after it.
     """
@@ -67,33 +51,16 @@ def add_examples(document: Json, providers: Mapping[str, Provider]) -> None:
     for schema in schemas.values():
         for field in vendors.keys() & schema.get("properties", {}).keys():
             schema["properties"][field]["examples"] = vendors[field]
-    for operation in _operations(document):
-        _add_answer(operation, schemas)
-        for parameter in operation.get("parameters", ()):
-            described = parameter["schema"].get("items", parameter["schema"])
-            if found := vendors.get(parameter["name"]) or _asked_for(parameter["name"]):
-                described["examples"] = found
-    for body in recorded()["problems"].values():
-        _learn(schemas["Problem"], body, schemas)
-
-
-def _operations(document: Json) -> Iterator[Json]:
     for item in document["paths"].values():
-        yield from item.values()
-
-
-def _add_answer(operation: Json, schemas: Json) -> None:
-    answer = recorded()["answers"].get(operation["operationId"])
-    content = operation["responses"]["200"]["content"]
-    if operation["operationId"] == "export_events":
-        content["text/csv"]["example"] = answer["csv"]
-        content["application/x-ndjson"]["examples"] = {
-            form: {"summary": summary, "value": answer[form]} for form, summary in _FORMATS.items()
-        }
-    elif answer is not None:
-        ((_, described),) = content.items()
-        described["example"] = answer
-        _learn(described["schema"], answer, schemas)
+        for operation in item.values():
+            if (answer := recorded().get(operation["operationId"])) is not None:
+                ((_, described),) = operation["responses"]["200"]["content"].items()
+                described["example"] = answer
+                _learn(described["schema"], answer, schemas)
+            for parameter in operation.get("parameters", ()):
+                described = parameter["schema"].get("items", parameter["schema"])
+                if found := vendors.get(parameter["name"]) or _asked_for(parameter["name"]):
+                    described["examples"] = found
 
 
 def _learn(schema: Json, value: Any, schemas: Json) -> None:
@@ -121,9 +88,9 @@ def _resolved(schema: Json, schemas: Json) -> Json:
 
 
 def _asked_for(parameter: str) -> Sequence[str]:
-    """What the events of the examples have to offer to a parameter."""
-    found = []
-    for event in recorded()["answers"]["list_events"]["data"] if parameter in _ASKED_FOR else ():
+    """The values that the recorded events have for a parameter."""
+    found: list[str] = []
+    for event in recorded()["list_events"]["data"] if parameter in _ASKED_FOR else ():
         value = event
         for member in _ASKED_FOR[parameter]:
             value = value and value[member]

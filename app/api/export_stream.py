@@ -20,8 +20,9 @@ from app.api.rendering import encode
 from app.api.request_log import RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import GatewayError, ParameterError
+from app.domain.query import EventQuery
 from app.domain.record import Record
-from app.feed import Asked, Feed, Page, WalkStart
+from app.feed import Feed, Page, WalkStart
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_events
 
@@ -108,7 +109,7 @@ class Export(msgspec.Struct, frozen=True):
 
     async def _page(self, cursor: str) -> Page:
         await self.recheck()
-        asked = Asked(cursor=cursor, limit=PAGE, include=self.start.include - {"total"}, partial=False)
+        asked = EventQuery(cursor=cursor, limit=PAGE, include=self.start.include - {"total"}, partial=False)
         page = await self.feed.page(asked, self.caller)
         for status in page.sources:
             if status.status == "forbidden":

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from app.api import examples
 from app.api.problems import MEDIA_TYPE, PROBLEMS
 from app.api.schemas import Problem
+from app.domain.query import DEFAULT_LIMIT
 from app.providers.base import Provider
 
 TITLE = "Audit gateway"
@@ -76,9 +77,29 @@ _CODES = {
 
 
 def problems(kind: str) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: the problems that it may answer with."""
+    """The `responses` of a route: the problems that it may answer with, one of them with an example."""
     statuses = sorted({PROBLEMS[code][0] for code in _CODES[kind]})
-    return {status: _problem(status, [code for code in PROBLEMS if code in _CODES[kind]]) for status in statuses}
+    found: dict[int | str, dict[str, Any]] = {
+        status: _problem(status, [code for code in PROBLEMS if code in _CODES[kind]]) for status in statuses
+    }
+    shown = next(status for status in (422, 500) if status in found)
+    found[shown]["content"][MEDIA_TYPE]["example"] = _EXAMPLES[shown]
+    return found
+
+
+def _example(code: str, detail: str, **more: Any) -> dict[str, Any]:
+    status, title = PROBLEMS[code]
+    return {
+        "type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "instance": "/events",
+        "code": code, "request_id": "8f14e45fceea167a5a36dedd4bea2543", "errors": [], "sources": [], **more,
+    }  # fmt: skip
+
+
+_UNKNOWN = "is not a parameter of this call; did you mean limit?"
+_EXAMPLES = {
+    422: _example("unknown_parameter", f"limits: {_UNKNOWN}", errors=[{"parameter": "limits", "message": _UNKNOWN}]),
+    500: _example("internal_error", "An unexpected error; the gateway's log has more under this request_id."),
+}
 
 
 def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
@@ -90,12 +111,10 @@ def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
         headers = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     if status == 429:
         headers |= rate_headers()
-    schema = {"$ref": "#/components/schemas/Problem"}
-    named = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
     return {
         "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
         "headers": headers | {"X-Request-ID": _header("Names this call in the gateway's log.")},
-        "content": {MEDIA_TYPE: {"schema": schema, "examples": named}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
@@ -143,17 +162,38 @@ def _document(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[
     )
     components = document.setdefault("components", {})
     components["securitySchemes"] = SECURITY_SCHEMES
-    components["examples"] = examples.problem_examples()
     components.setdefault("schemas", {}).update(schemas)
+    paths = document["paths"]
+    document["paths"] = {"/events": paths.pop("/events"), **paths}
     document["security"] = [{"bearer": []}, {"apiKey": []}]
     for schema in components["schemas"].values():
         _simplify(schema)
     for item in document["paths"].values():
         for operation in item.values():
-            for parameter in operation.get("parameters", ()):
-                parameter["schema"].pop("title", None)
+            operation["parameters"] = [_parameter(one) for one in operation.get("parameters", ())]
+            if not operation["parameters"]:
+                del operation["parameters"]
     examples.add_examples(document, providers)
     return document
+
+
+#: Parameters whose default may be sent along with a cursor: any other might contradict the filters sealed in it.
+_DEFAULTS = ("format", "exact")
+
+
+def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
+    """A parameter without what generators take amiss: null, titles, constants; and with its style spelled out."""
+    schema = parameter["schema"]
+    for one in schema.pop("anyOf", ()):
+        schema |= one if one != {"type": "null"} else {}
+    for name in ("title", "uniqueItems") + (() if parameter["name"] in _DEFAULTS else ("default",)):
+        schema.pop(name, None)
+    if parameter["name"] == "limit":
+        schema["default"] = DEFAULT_LIMIT
+    described = schema.get("items", schema)
+    if "const" in described:
+        described["enum"] = [described.pop("const")]
+    return parameter | ({"style": "form", "explode": True} if schema["type"] == "array" else {})
 
 
 def _simplify(schema: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Raw query strings: read strictly, because a parameter that is silently dropped would widen the answer."""
+"""Query strings: read strictly, because a parameter that is silently dropped would widen the answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pairs_of(request: Request) -> list[tuple[str, str]]:
     raise ParameterError("invalid_parameter", [("query", message)])
 
 
-def wants_fresh(request: Request) -> bool:
+def wants_no_cache(request: Request) -> bool:
     """Whether the caller asks to go past our caches: `Cache-Control: no-cache`."""
     directives = request.headers.get("cache-control", "").lower().split(",")
     return any(directive.strip() in ("no-cache", "no-store", "max-age=0") for directive in directives)
@@ -49,10 +49,3 @@ def _read(query: bytes) -> Sequence[tuple[str, str]]:
 
 # The handler reads a query, and then the audit trail does; and callers ask the same again.
 _read_again = lru_cache(maxsize=256)(_read)
-
-
-async def no_parameters(request: Request) -> None:
-    """A dependency for calls without query parameters: any at all is an error."""
-    if names := sorted({name for name, _ in pairs_of(request)}):
-        message = "is not a parameter of this call; it takes none"
-        raise ParameterError("unknown_parameter", [(name, message) for name in names])

@@ -15,7 +15,9 @@ from app.cli.client import Json, Page, Pairs, Problem
 from app.config import Configuration, load_configuration
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import CursorMismatch, GatewayError, ParameterError, SourceError, SourcesFailed
-from app.feed import Feed, FeedSettings, parse_parameters
+from app.domain.parameters import read_query
+from app.domain.query import CountQuery, EventQuery
+from app.feed import Feed, FeedSettings
 from app.providers.registry import find_providers
 
 T = TypeVar("T")
@@ -39,14 +41,15 @@ class FeedClient:
 
     def page(self, pairs: Pairs) -> Page:
         async def ask() -> bytes:
-            return render_page(await self._feed.page(parse_parameters(pairs), _OPERATOR), _OPERATOR)
+            return render_page(await self._feed.page(read_query(EventQuery, pairs), _OPERATOR), _OPERATOR)
 
         # Through the API's own bytes, so that both ways give the same values.
         return Page.of(json.loads(self._run(ask())))
 
     def count(self, pairs: Pairs, *, exact: bool) -> Json:
         async def ask() -> bytes:
-            totals = await self._feed.totals(parse_parameters(pairs), _OPERATOR, exact=exact)
+            written = [*pairs, ("exact", "true")] if exact else pairs
+            totals = await self._feed.totals(read_query(CountQuery, written), _OPERATOR)
             return encode(totals_body(totals))
 
         body: Json = json.loads(self._run(ask()))

@@ -15,8 +15,9 @@ from app.assembly import build_sources
 from app.config import load_configuration
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import SourcesFailed
+from app.domain.query import EventQuery
 from app.domain.times import SECOND, now_micros
-from app.feed import Asked, Feed, FeedSettings
+from app.feed import Feed, FeedSettings
 from app.providers.base import CallBudget, ProbeResult, Source
 from app.providers.registry import find_providers
 
@@ -79,7 +80,7 @@ async def measure_lag(
     at least that much late. `clock` gives µs since the epoch."""
     now = clock()
     # The newest: a busy account has more than one page of this time, and what is new would be on none of the first.
-    asked = Asked(given={"source": (source.name,), "since": now - _RECENT, "order": "desc"}, limit=1000)
+    asked = EventQuery(source=(source.name,), since=now - _RECENT, order="desc", limit=1000)
     try:
         first = await feed.page(asked, _OPERATOR)
         looked = clock()

@@ -11,10 +11,8 @@ short of `t`. The bounds of a window, the last event of a page and the frontier 
 
 from __future__ import annotations
 
-from typing import Any
-
 Key = tuple[int, str, str, str, int, int]
-Position = tuple[Any, ...]
+Position = tuple[int] | Key
 
 
 def is_beyond(key: Position, position: Position, ascending: bool) -> bool:

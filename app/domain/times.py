@@ -90,7 +90,7 @@ def parse_rfc3339(text: str) -> int:
     if match is None:
         raise ValueError(
             "must be an RFC 3339 date-time with an offset, such as 2026-05-01T00:00:00Z"
-            " (in a URL write + as %2B), or a date such as 2026-05-01"
+            " (in a URL write + as %2B), a date such as 2026-05-01, or a duration back from now such as P7D or 12h"
         )
     if match["second"] == "60":
         # Microseconds since the epoch have no place for one.
@@ -104,6 +104,46 @@ def parse_rfc3339(text: str) -> int:
     if not _FIRST <= micros <= _LAST:
         raise ValueError("must lie in the years 1 to 9999, in UTC")
     return micros
+
+
+_DURATION = re.compile(
+    r"P(?:(?P<w>\d{1,5})W|(?:(?P<d>\d{1,5})D)?(?:T(?=\d)(?:(?P<h>\d{1,6})H)?(?:(?P<m>\d{1,7})M)?(?:(?P<s>\d{1,9})S)?)?)\Z",
+    re.ASCII,
+)
+_SHORT_DURATION = re.compile(r"(\d{1,9})([wdhms])\Z", re.ASCII)
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_LONGEST = timedelta(days=36_525)
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """The duration of `P7D`, `PT12H`, `4w`, `7d`, `12h` or `30m`; None for other text.
+
+    Raises ValueError, with a sentence that can be shown to the caller, for a duration of zero or over 100 years.
+    """
+    if (short := _SHORT_DURATION.match(text)) is not None:
+        parts = {short[2]: short[1]}
+    elif (found := _DURATION.match(text)) is not None:
+        parts = {unit: amount for unit, amount in found.groupdict().items() if amount is not None}
+    else:
+        return None
+    try:
+        duration = timedelta(**{_UNITS[unit]: int(amount) for unit, amount in parts.items()})
+    except OverflowError:
+        duration = timedelta.max
+    if not timedelta(0) < duration <= _LONGEST:
+        raise ValueError("must be a duration longer than zero and of at most 36525 days, such as P7D or 12h")
+    return duration
+
+
+def parse_moment(value: int | str | timedelta | None) -> int | timedelta | None:
+    """A time as a caller writes it: µs of an RFC 3339 text, or the duration back from now. Other values stay.
+
+    Raises ValueError, with a sentence that can be shown to the caller.
+    """
+    if not isinstance(value, str):
+        return value
+    duration = parse_duration(value)
+    return parse_rfc3339(value) if duration is None else duration
 
 
 def is_dot_net_utc(text: str) -> bool:

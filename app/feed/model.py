@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
 from app.domain.errors import SourceError
 from app.domain.position import Position
-from app.domain.query import Order, Query, Window
+from app.domain.query import Include, Order, Query, Window
 from app.providers.base import Record, Relation
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]
 
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
 
+class Warned(msgspec.Struct, frozen=True):
+    """A value that can match nothing. `nearest`: the known value that may be meant."""
 
-class Asked(msgspec.Struct, frozen=True):
-    """One call of `GET /events`, each parameter valid on its own; what was left out is absent or None.
-
-    `given` has the filters that were written, normalized: text, a sorted tuple for those that repeat, µs for `since`
-    and `until`, a bool for `follow`, `asc` or `desc` for `order`.
-    """
-
-    given: Mapping[str, Any] = msgspec.field(default_factory=dict)
-    limit: int | None = None
-    include: frozenset[str] | None = None
-    partial: bool | None = None
-    cursor: str | None = None
+    parameter: str
+    value: str
+    message: str
+    nearest: str | None = None
 
 
 class SourceStatus(msgspec.Struct):
@@ -83,11 +75,12 @@ class Page(msgspec.Struct):
     scanned_to: int | None
     window: Window
     sources: list[SourceStatus]
-    include: frozenset[str]
+    include: Include
     position: Position
     cursor_after: Callable[[int], str]
     good_until: float = -math.inf
     total: Totals | None = None
+    warnings: Sequence[Warned] = ()
 
 
 class WalkStart(msgspec.Struct, frozen=True):
@@ -97,6 +90,7 @@ class WalkStart(msgspec.Struct, frozen=True):
     position: Position
     query: Query
     window: Window
-    include: frozenset[str]
+    include: Include
     partial: bool
     sources: tuple[str, ...]
+    warnings: Sequence[Warned] = ()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor, ParameterError
 from app.domain.position import Position, is_beyond, later_position
-from app.domain.query import FILTERS, Query, Window
+from app.domain.query import DEFAULT_LIMIT, FILTERS, EventQuery, Include, Query, Window
 from app.domain.times import format_seconds, to_micros
-from app.feed.model import DEFAULT_LIMIT, Asked
 from app.paging.cursor import CursorState, StreamState
 from app.providers.base import Source
 
@@ -25,25 +23,28 @@ class Plan(msgspec.Struct, frozen=True):
     """What one page is to be made of.
 
     `active` are the sources to read, `skipped` those that a filter excludes, with the reason. `position` is where all
-    streams stand but for those that `states` (source, then stream) says otherwise of.
+    streams stand but for those that `states` (source, then stream) says otherwise of. `ago` keeps the durations that
+    `since` and `until` were written as, in µs.
     """
 
     query: Query
     window: Window
     limit: int
-    include: frozenset[str]
+    include: Include
     partial: bool
     active: tuple[str, ...]
     skipped: Mapping[str, str]
     position: Position
     states: Mapping[str, Mapping[str, StreamState]]
+    ago: tuple[int | None, int | None] = (None, None)
 
 
-def first_plan(asked: Asked, caller: Caller, sources: Mapping[str, Source], *, now: int, default_window: int) -> Plan:
+def first_plan(
+    asked: EventQuery, caller: Caller, sources: Mapping[str, Source], *, now: int, default_window: int
+) -> Plan:
     """The plan of a first page. Raises ParameterError, Forbidden."""
-    filters = {name: value for name, value in asked.given.items() if name not in ("since", "until")}
-    query = Query(**filters)
-    window = _window(asked.given, query, now, default_window)
+    query = Query(**{name: value for name, value in asked.filters().items() if name not in ("since", "until")})
+    window = _window(asked, query, now, default_window)
     chosen = _choose(query, caller, sources)
     active, skipped = _split(query, chosen, sources)
     if skipped and not active:
@@ -61,12 +62,13 @@ def first_plan(asked: Asked, caller: Caller, sources: Mapping[str, Source], *, n
         skipped=skipped,
         position=(window.since,) if query.ascending else (until,),
         states={},
+        ago=(_micros(asked.since), _micros(asked.until)),
     )
 
 
-def next_plan(asked: Asked, caller: Caller, sources: Mapping[str, Source], state: CursorState) -> Plan:
+def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], state: CursorState) -> Plan:
     """The plan that a cursor holds. Raises CursorMismatch, InvalidCursor, Forbidden."""
-    _check_match(asked.given, state)
+    _check_match(asked, state)
     for name in state.sources:
         if name not in sources:
             raise InvalidCursor("the cursor is of a source that is no longer configured; start over without a cursor")
@@ -84,6 +86,7 @@ def next_plan(asked: Asked, caller: Caller, sources: Mapping[str, Source], state
         skipped={name: reason for name, reason in skipped.items() if name not in state.sources},
         position=tuple(state.position),
         states=state.sources,
+        ago=state.ago,
     )
 
 
@@ -117,20 +120,27 @@ def state_of(plan: Plan, position: Position, states: Mapping[str, Mapping[str, S
         partial=plan.partial,
         position=list(position),
         sources={name: dict(streams) for name, streams in states.items()},
+        ago=plan.ago,
     )
 
 
-def _window(given: Mapping[str, Any], query: Query, now: int, default_window: int) -> Window:
-    until: int = given.get("until", now)
-    if "since" in given:
-        since: int = given["since"]
-    elif query.envelope_id:
-        since = min(_BEGINNING, until - default_window)
-    else:
-        since = until - default_window
+def _micros(time: int | timedelta | None) -> int | None:
+    """The µs of a duration; None for any other time."""
+    return time // timedelta(microseconds=1) if isinstance(time, timedelta) else None
+
+
+def _pinned(time: int | timedelta | None, now: int) -> int | None:
+    return max(_EARLIEST, now - ago) if (ago := _micros(time)) is not None else time  # type: ignore[return-value]
+
+
+def _window(asked: EventQuery, query: Query, now: int, default_window: int) -> Window:
+    end, since = _pinned(asked.until, now), _pinned(asked.since, now)
+    until = now if end is None else end
+    if since is None:
+        since = min(_BEGINNING, until - default_window) if query.envelope_id else until - default_window
     since = max(since, _EARLIEST)
     if since >= until:
-        written = "until" if "until" in given else f"now ({format_seconds(now)}), because until was left out"
+        written = "until" if end is not None else f"now ({format_seconds(now)}), because until was left out"
         raise ParameterError("invalid_window", [("since", f"must be earlier than {written}")])
     return Window(since, None if query.follow else until)
 
@@ -157,13 +167,17 @@ def _choose(query: Query, caller: Caller, sources: Mapping[str, Source]) -> list
     if not chosen:
         if not granted:
             raise Forbidden("this key grants no source that is configured")
+        if query.source_not:
+            raise ParameterError("invalid_parameter", [("source.not", f"leaves no source; {there_are}")])
         raise ParameterError("invalid_parameter", [("source", "none of these sources is of that provider")])
     return chosen
 
 
 def _is_chosen(query: Query, source: Source) -> bool:
-    return (not query.source or source.name in query.source) and (
-        not query.provider or source.provider in query.provider
+    return (
+        (not query.source or source.name in query.source)
+        and (not query.provider or source.provider in query.provider)
+        and source.name not in query.source_not
     )
 
 
@@ -198,15 +212,16 @@ def _not_applicable(query: Query, names: Iterable[str], sources: Mapping[str, So
     ]
 
 
-def _check_match(given: Mapping[str, Any], state: CursorState) -> None:
+def _check_match(asked: EventQuery, state: CursorState) -> None:
     errors: list[tuple[str, str]] = []
-    for name, value in given.items():
+    for name, value in asked.filters().items():
         if name in ("since", "until"):
-            sealed = getattr(state, name)
+            sealed, ago = getattr(state, name), state.ago[name == "until"]
             shown = "none" if sealed is None else format_seconds(sealed)
-            if value != sealed:
+            if value != sealed and (ago is None or _micros(value) != ago):
                 errors.append((name, f"differs from the cursor's ({shown}); leave it out or start over"))
         elif value != getattr(state.query, name):
-            errors.append((name, "differs from the cursor's; leave it out, or start over without the cursor"))
+            written = name.replace("_not", ".not")
+            errors.append((written, "differs from the cursor's; leave it out, or start over without the cursor"))
     if errors:
         raise CursorMismatch(errors)

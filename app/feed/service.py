@@ -21,13 +21,14 @@ from app.domain.errors import (
     SourceTimeout,
     SourceUnauthorized,
 )
+from app.domain.query import CountQuery, EventQuery
 from app.domain.times import now_micros
-from app.feed.model import Asked, Page, Totals, WalkStart
+from app.feed.model import Page, Totals, WalkStart
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan, begun_at, first_plan, next_plan, state_of
 from app.feed.stream_ratios import StreamRatios
 from app.feed.totals import Counter, TotalsCache
-from app.paging.cursor import CursorSealer
+from app.paging.cursor import CursorCodec
 from app.paging.event_id import decode_event_id, source_hash
 from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import CallBudget, Record, Source
@@ -57,7 +58,7 @@ class Feed:
     def __init__(self, sources: Sequence[Source], settings: FeedSettings) -> None:
         self.sources = {source.name: source for source in sources}
         self.settings = settings
-        self._sealer = CursorSealer(settings.cursor_secrets)
+        self._codec = CursorCodec(settings.cursor_secrets)
         self._clock = settings.clock or now_micros
         self._shares = StreamRatios()
         self.totals_cache = TotalsCache(
@@ -68,20 +69,20 @@ class Feed:
             clock=self._clock,
         )
 
-    async def page(self, asked: Asked, caller: Caller, *, fresh: bool = False) -> Page:
+    async def page(self, asked: EventQuery, caller: Caller, *, fresh: bool = False) -> Page:
         """One page; with `include=total`, its totals. `fresh` goes past what is kept of totals and
         answers. Raises CallerError and SourcesFailed."""
         with self.settings.observer.part("page"):
             return await self._page(asked, caller, fresh)
 
-    async def _page(self, asked: Asked, caller: Caller, fresh: bool) -> Page:
+    async def _page(self, asked: EventQuery, caller: Caller, fresh: bool) -> Page:
         begun, now = time.monotonic(), self._clock()
         plan = self._plan(asked, caller, now)
         # A page behind a cursor must not miss what the page before it left for it: it is read anew.
         make = self._pager(caller, begun, now, kept_will_do=not fresh and asked.cursor is None)
         if "total" not in plan.include:
-            return await make(plan).page(self._sealer.seal)
-        given = asked.given if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
+            return await make(plan).page(self._codec.seal)
+        given = asked.filters() if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
 
         async def total() -> Totals | None:
             try:
@@ -92,12 +93,12 @@ class Feed:
                     return None
                 raise
 
-        calls: list[Coroutine[Any, Any, Any]] = [make(plan).page(self._sealer.seal), total()]
+        calls: list[Coroutine[Any, Any, Any]] = [make(plan).page(self._codec.seal), total()]
         page: Page
         page, page.total = await gather_all(calls)
         return page
 
-    def start(self, asked: Asked, caller: Caller, *, at: int | None = None) -> WalkStart:
+    def start(self, asked: EventQuery, caller: Caller, *, at: int | None = None) -> WalkStart:
         """Where a walk begins that is asked for like a page; reads nothing. `at` (µs) begins it with the events of that
         microsecond, or where `asked.cursor` stands if that is further on. Raises CallerError."""
         plan = self._plan(asked, caller, self.now())
@@ -106,24 +107,24 @@ class Feed:
                 raise ParameterError("invalid_parameter", [("partial", "has no one place to go on from; leave it out")])
             plan = begun_at(plan, at)
         states = {name: plan.states.get(name, {}) for name in plan.active}
-        cursor = self._sealer.seal(state_of(plan, plan.position, states))
+        cursor = self._codec.seal(state_of(plan, plan.position, states))
         return WalkStart(cursor, plan.position, plan.query, plan.window, plan.include, plan.partial, plan.active)
 
     def now(self) -> int:
         """µs since the epoch, on the clock that windows are cut by."""
         return self._clock()
 
-    async def totals(self, asked: Asked, caller: Caller, *, fresh: bool = False, exact: bool = False) -> Totals:
+    async def totals(self, asked: CountQuery, caller: Caller, *, fresh: bool = False) -> Totals:
         """How many events or envelopes the filters select, per source. `exact` counts events one by one where no
         cheaper way exists. Raises CallerError and SourcesFailed."""
         with self.settings.observer.part("count"):
             begun, now = time.monotonic(), self._clock()
-            plan = self._plan(asked, caller, now)
-            return await self._count(plan, caller, asked.given, begun, now, fresh=fresh, exact=exact)
+            plan = self._plan(EventQuery.of(asked), caller, now)
+            return await self._count(plan, caller, asked.given(), begun, now, fresh=fresh, exact=asked.exact)
 
-    def _plan(self, asked: Asked, caller: Caller, now: int) -> Plan:
+    def _plan(self, asked: EventQuery, caller: Caller, now: int) -> Plan:
         if asked.cursor is not None:
-            plan = next_plan(asked, caller, self.sources, self._sealer.open(asked.cursor))
+            plan = next_plan(asked, caller, self.sources, self._codec.open(asked.cursor))
         else:
             plan = first_plan(asked, caller, self.sources, now=now, default_window=self.settings.default_window)
         if plan.query.owner is not None and self.settings.pseudonyms is not None and not caller.may("pii:read"):

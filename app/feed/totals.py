@@ -14,9 +14,9 @@ from cachetools import TLRUCache
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
-from app.domain.query import Query, Window
+from app.domain.query import MAX_LIMIT, Query, Window
 from app.domain.times import now_micros
-from app.feed.model import MAX_LIMIT, SourceTotal, Totals
+from app.feed.model import SourceTotal, Totals
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan
 from app.paging.cursor import CursorState
@@ -84,7 +84,11 @@ class TotalsCache:
     async def _together(self, shared: Shared, key: _Key, since: int, until: int, fresh: bool) -> tuple[Total, bool]:
         """As any replica counted it lately, or counted here for all of them."""
         # A gateway with another default window may be among them: the same question has another answer there.
-        name = shared.key("total", key[0], msgspec.msgpack.encode([*key[1:], until - since if key[2] is None else 0]))
+        name = shared.key(
+            "total",
+            key[0],
+            msgspec.msgpack.encode([key[1].model_dump(), *key[2:], until - since if key[2] is None else 0]),
+        )
         if fresh:
             return await self._count_for_all(shared, name, key, since, until, fresh), False
         async with turn_to_make(shared, name, self._deadline / 2) as held:
@@ -111,7 +115,7 @@ class TotalsCache:
         return total
 
     def _keep(self, key: _Key, total: Total, left: float) -> None:
-        self._kept[key] = _Known(total, left, _SIZE + 2 * len(msgspec.msgpack.encode(key[1])))
+        self._kept[key] = _Known(total, left, _SIZE + 2 * len(key[1].model_dump_json(exclude_defaults=True)))
 
 
 _KEPT = msgspec.msgpack.Encoder()
@@ -186,7 +190,7 @@ class Counter:
             # The provider searches what this caller may not see.
             return Total(0, "events", "gte"), False
         until = self._now if window.until is None else window.until
-        plain = msgspec.structs.replace(query, source=(), provider=(), order="desc", follow=False)
+        plain = query.model_copy(update={"source": (), "provider": (), "order": "desc", "follow": False})
         key = (name, plain, given.get("since"), given.get("until"))
         return await self._cache.get(key, window, until, fresh=fresh)
 

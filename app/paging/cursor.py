@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.domain.errors import InvalidCursor
-from app.domain.query import Query
+from app.domain.query import Included, Query
 
 if TYPE_CHECKING:
     from app.paging.cipher import Cipher
 
-FORMAT = 1
+FORMAT = 2
 _NONCE = 12  #: bytes
 _COMPRESS_FROM = 512
 _MAX_PLAIN = 1_048_576  #: bytes; fifty envelopes are read as so many streams of each source, each by its name
@@ -44,20 +44,22 @@ class StreamState(msgspec.Struct, array_like=True, omit_defaults=True):
     refused: bool = False
 
 
-class CursorState(msgspec.Struct, array_like=True):
-    """All that a page needs to know of the pages before it. Times in µs."""
+class CursorState(msgspec.Struct, array_like=True, omit_defaults=True):
+    """All that a page needs to know of the pages before it. Times in µs. `ago`: the durations that `since` and `until`
+    were written as."""
 
     query: Query
     since: int
     until: int | None
     limit: int
-    include: tuple[str, ...]
+    include: tuple[Included, ...]
     partial: bool
     position: list[Any]
     sources: dict[str, dict[str, StreamState]]
+    ago: tuple[int | None, int | None] = (None, None)
 
 
-class CursorSealer:
+class CursorCodec:
     """Seals and opens cursors. The first secret seals, all of them open."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
@@ -73,7 +75,7 @@ class CursorSealer:
 
     def seal(self, state: CursorState) -> str:
         """URL-safe text, the same for the same state and secret."""
-        plain = msgspec.msgpack.encode(state)
+        plain = msgspec.msgpack.encode(state, enc_hook=_filters)
         plain = b"z" + zlib.compress(plain, 6) if len(plain) > _COMPRESS_FROM else b"p" + plain
         cipher = self._ciphers[0]
         nonce = hmac.digest(cipher.mac_key, plain, "sha256")[:_NONCE]
@@ -110,6 +112,14 @@ def _decode(plain: bytes) -> CursorState:
         body = plain[1:]
         if plain[:1] == b"z":
             body = zlib.decompressobj().decompress(body, _MAX_PLAIN)
-        return msgspec.msgpack.decode(body, type=CursorState)
-    except (msgspec.MsgspecError, zlib.error):
+        return msgspec.msgpack.decode(body, type=CursorState, dec_hook=_query)
+    except (msgspec.MsgspecError, zlib.error, ValueError, TypeError):
         raise InvalidCursor(f"the cursor is of a format that this version does not read; {_START_OVER}") from None
+
+
+def _filters(query: Query) -> dict[str, Any]:
+    return query.model_dump(exclude_defaults=True)
+
+
+def _query(_: type, filters: dict[str, Any]) -> Query:
+    return Query(**filters)

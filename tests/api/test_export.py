@@ -22,7 +22,8 @@ from app.api.export_stream import PAGE, Export
 from app.api.request_log import RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import SourceTimeout
-from app.feed import Asked, Feed
+from app.domain.query import EventQuery
+from app.feed import Feed
 from app.providers.base import Batch, CallBudget, ReadRequest
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
@@ -331,7 +332,7 @@ async def test_a_page_that_fails_while_its_caller_hangs_up_is_no_error_of_ours(l
         return None
 
     async with opened(app):
-        start, ndjson = feed.start(Asked(), caller), exports.FORMATS["ndjson"]
+        start, ndjson = feed.start(EventQuery(), caller), exports.FORMATS["ndjson"]
         export = Export(feed, caller, start, ndjson, RequestLog("x"), recheck, must_end=lambda: None)
         body = export.body(await export.first(), gzip=False)
         await anext(body)

@@ -53,9 +53,12 @@ async def test_a_monitor_may_ask_with_head(application: FastAPI, path: str) -> N
     assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-async def test_what_costs_calls_is_not_asked_with_head(application: FastAPI) -> None:
+async def test_a_page_may_be_asked_for_with_head_and_what_has_no_end_may_not(application: FastAPI) -> None:
     async with opened(application) as client:
-        refused = await client.head("/events")
+        page, headers = await client.get("/events?limit=2"), await client.head("/events?limit=2")
+        refused = await client.head("/events/stream")
+    assert headers.status_code == 200
+    assert headers.headers.keys() - {"content-length"} == page.headers.keys() - {"content-length"}
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
     assert not [path for path, item in application.openapi()["paths"].items() if "head" in item]
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.domain.errors import InvalidCursor
 from app.domain.query import Query
-from app.paging.cursor import CursorSealer, CursorState, StreamState
+from app.paging.cursor import CursorCodec, CursorState, StreamState
 from tests.api.conftest import ALL
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5000"))
@@ -28,11 +28,11 @@ def state(number: int) -> CursorState:
     return CursorState(Query(envelope_id=ids), 0, 10**15 + number, 100, (), False, [number], sources)
 
 
-SEALER = CursorSealer(SECRETS)
+SEALER = CursorCodec(SECRETS)
 GOOD = [SEALER.seal(state(number)) for number in range(20)] + [
-    CursorSealer(SECRETS[1:]).seal(state(number)) for number in range(20)
+    CursorCodec(SECRETS[1:]).seal(state(number)) for number in range(20)
 ]
-FOREIGN = [CursorSealer(("another secret of thirty-two characters!!",)).seal(state(number)) for number in range(20)]
+FOREIGN = [CursorCodec(("another secret of thirty-two characters!!",)).seal(state(number)) for number in range(20)]
 
 
 def raw_of(text: str) -> bytearray:

@@ -17,7 +17,8 @@ from pydantic import TypeAdapter
 
 from app.api.problems import PROBLEMS
 from app.api.schemas import Problem
-from app.feed.parameters import PARAMETERS
+from app.domain.parameters import parameter_names
+from app.domain.query import EventQuery
 from tests.api.conftest import ALL
 from tests.api.server import rest, talk
 
@@ -85,7 +86,8 @@ values = st.one_of(
     ),
 )  # fmt: skip
 names = st.one_of(
-    st.sampled_from([*PARAMETERS, "exact", "format", "after", "limit[]", "since ", "SINCE"]), st.text(max_size=12)
+    st.sampled_from([*parameter_names(EventQuery), "exact", "format", "after", "limit[]", "since ", "SINCE"]),
+    st.text(max_size=12),
 )
 
 

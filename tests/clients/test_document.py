@@ -59,7 +59,7 @@ def test_every_example_is_an_answer_that_the_sandbox_gives() -> None:
 
 
 def test_the_cursor_of_the_example_goes_on_behind_its_page() -> None:
-    page = json.loads(RECORDED.read_text(encoding="utf-8"))["answers"]["list_events"]
+    page = json.loads(RECORDED.read_text(encoding="utf-8"))["list_events"]
     with sandbox() as running, calling(gateway(running)) as caller:
         following = caller.get("/events", cursor=page["page"]["next_cursor"], limit=1000).json()
         whole = caller.get("/events", **WINDOW, limit=1000).json()

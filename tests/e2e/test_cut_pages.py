@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from app.domain.errors import SourcesFailed
+from app.domain.parameters import read_query
+from app.domain.query import EventQuery
 from app.domain.times import format_micros
 from app.feed import Feed
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import ANYONE, ask, describe, micros, parse_parameters, world
+from tests.worlds import ANYONE, ask, describe, micros, world
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +92,7 @@ async def test_cut_while_a_source_fails_its_events_follow_when_it_is_back() -> N
                 if number < 60 and rng.random() < 0.3:
                     emulator.faults.malformed(times=1000)
             try:
-                page = await feed.page(parse_parameters(pairs(asked)), ANYONE)
+                page = await feed.page(read_query(EventQuery, pairs(asked)), ANYONE)
             except SourcesFailed:
                 feed = one.gateway()  # with its circuits closed
                 continue

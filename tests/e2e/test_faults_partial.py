@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from app.domain.errors import SourceFailed, SourceForbidden, SourcesFailed
+from app.domain.query import CountQuery
 from app.domain.times import SECOND, format_micros
-from app.feed import Feed, Page, parse_parameters
+from app.feed import Feed, Page
 from sandbox.faults import Faults
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
@@ -285,7 +286,7 @@ async def test_a_total_without_a_part_that_is_refused_is_a_lower_bound() -> None
             now = micros(one.clock())
             visible = sum(now - 30 * DAY <= row[0] < now and row[2] in permissions for row in one.truth())
             for exact in (False, True):
-                total = await feed.totals(parse_parameters([]), ANYONE, exact=exact)
+                total = await feed.totals(CountQuery(exact=exact), ANYONE)
                 assert (total.value, total.unit, total.relation) == (visible, "events", "gte")
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.domain.parameters import read_query
+from app.domain.query import CountQuery, EventQuery
 from app.domain.times import SECOND, format_micros
-from app.feed import Feed, FeedSettings, parse_parameters
+from app.feed import Feed, FeedSettings
 from app.providers.base import CommonSettings
 from app.providers.subnoto import PROVIDER as SUBNOTO
 from app.providers.taktikal import PROVIDER as TAKTIKAL
@@ -161,7 +163,7 @@ async def test_a_page_without_a_source_that_failed_is_not_kept(accounts: World) 
 
 async def test_a_page_is_kept_no_longer_than_the_answers_it_was_made_of() -> None:
     async with world(taktikal=TaktikalOptions(events=300), subnoto=SubnotoOptions(events=300)) as one:
-        feed, parameters = cached(one), parse_parameters([("limit", "20")])
+        feed, parameters = cached(one), read_query(EventQuery, [("limit", "20")])
         first = await feed.page(parameters, ANYONE)
         came = time.monotonic()
         assert came < first.good_until <= came + 60
@@ -211,7 +213,7 @@ async def test_exactly_once_while_it_grows_and_answers_are_kept(options: dict[st
             order = rng.choice(("asc", "desc"))
             if rng.random() < 0.5:
                 await ask(feed, **given, order=order, limit=rng.choice((7, 50, 333)))
-                await feed.totals(parse_parameters([*given.items()]), ANYONE)
+                await feed.totals(read_query(CountQuery, [*given.items()]), ANYONE)
             one.clock.advance(minutes=rng.choice((0, 2, 30)))
             found = await walk(
                 feed, limits=any_limit(rng.random() < 0.5, 20, 100, 1000), order=order, **given,
@@ -236,7 +238,7 @@ async def test_a_walk_that_begins_fresh_misses_nothing_that_is_there_then() -> N
         one.clock.advance(hours=5)
         there = [row for row in one.truth() if now - 20 * DAY <= row[0]]
         asked = [*given.items(), ("limit", "100")]
-        pages = [await feed.page(parse_parameters(asked), ANYONE, fresh=True)]
+        pages = [await feed.page(read_query(EventQuery, asked), ANYONE, fresh=True)]
         while pages[-1].next_cursor is not None:
             pages.append(await ask(feed, cursor=pages[-1].next_cursor, limit=100))
         rows = [describe(record) for page in pages for record in page.records]
@@ -257,7 +259,7 @@ async def test_a_count_that_is_older_than_the_list_beside_it_proves_nothing() ->
         since = next(second for second in seconds if envelopes(second) >= 36)
         given = {"since": format_micros(since), "until": format_micros(now + 10 * DAY)}
         assert envelopes(since) < 40
-        counted = await feed.totals(parse_parameters([*given.items()]), ANYONE)
+        counted = await feed.totals(read_query(CountQuery, [*given.items()]), ANYONE)
         assert counted.value == envelopes(since)
         while envelopes(since) < 45:
             one.clock.advance(hours=1)
@@ -272,7 +274,7 @@ async def test_a_page_of_kept_answers_does_not_say_that_it_is_of_now() -> None:
         one.clock.advance(seconds=40)
         again = await ask(feed, source="subnoto", order="desc")
         assert [page.sources[0].complete_through for page in (first, again)] == [first.sources[0].complete_through] * 2
-        fresh = await feed.page(parse_parameters([("source", "subnoto")]), ANYONE, fresh=True)
+        fresh = await feed.page(read_query(EventQuery, [("source", "subnoto")]), ANYONE, fresh=True)
         assert fresh.sources[0].complete_through == (first.sources[0].complete_through or 0) + 40 * SECOND
 
 

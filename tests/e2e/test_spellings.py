@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.feed import Feed, parse_parameters
+from app.domain.parameters import read_query
+from app.domain.query import CountQuery
+from app.feed import Feed
 from sandbox.taktikal import EmulatorOptions
 from tests.worlds import ANYONE, ask, walk, world
 
@@ -14,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def envelopes(feed: Feed, *keys: str) -> tuple[Any, Any]:
-    totals = await feed.totals(parse_parameters([("envelope_id", key) for key in keys]), ANYONE, fresh=True)
+    totals = await feed.totals(read_query(CountQuery, [("envelope_id", key) for key in keys]), ANYONE, fresh=True)
     return totals.value, totals.relation
 
 

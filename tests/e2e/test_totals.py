@@ -9,8 +9,10 @@ import pytest
 
 from app.domain.caller import Caller
 from app.domain.errors import SourcesFailed
+from app.domain.parameters import read_query
+from app.domain.query import CountQuery
 from app.domain.times import format_micros, parse_rfc3339
-from app.feed import Feed, parse_parameters
+from app.feed import Feed
 from app.feed.model import Totals
 from sandbox.serving import serve
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
@@ -26,8 +28,9 @@ DAY = 86_400_000_000
 async def count(
     feed: Feed, caller: Caller = ANYONE, *, fresh: bool = False, exact: bool = False, **given: Any
 ) -> Totals:
-    asked = parse_parameters([(name, str(value)) for name, value in given.items()])
-    return await feed.totals(asked, caller, fresh=fresh, exact=exact)
+    written = {**given, "exact": "true"} if exact else given
+    asked = read_query(CountQuery, [(name, str(value)) for name, value in written.items()])
+    return await feed.totals(asked, caller, fresh=fresh)
 
 
 def window(one: World, days: float, length: float) -> dict[str, str]:
@@ -270,7 +273,7 @@ async def test_the_cache_has_a_bound() -> None:
         assert 5_000 < len(feed.totals_cache) < 8_000
         for number in range(1_000):
             types = [("provider_type", f"{number}-{other}".ljust(300, "x")) for other in range(50)]
-            await feed.totals(parse_parameters(types), ANYONE)
+            await feed.totals(read_query(CountQuery, types), ANYONE)
         assert 100 < len(feed.totals_cache) < 300, "filters of 15 kB each"
 
 

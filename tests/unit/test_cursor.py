@@ -9,9 +9,8 @@ import string
 import pytest
 
 from app.domain.errors import InvalidCursor
-from app.domain.query import Query
-from app.feed.parameters import MAX_CURSOR
-from app.paging.cursor import FORMAT, CursorSealer, CursorState, StreamState
+from app.domain.query import MAX_CURSOR, Query
+from app.paging.cursor import FORMAT, CursorCodec, CursorState, StreamState
 
 SECRET = "a secret of at least thirty-two characters"
 
@@ -29,13 +28,13 @@ def raw(text: str) -> bytes:
 
 
 def test_sealing_is_deterministic_so_that_replicas_agree() -> None:
-    assert CursorSealer([SECRET]).seal(state()) == CursorSealer([SECRET]).seal(state())
-    assert CursorSealer([SECRET]).seal(state()) != CursorSealer([SECRET]).seal(state(limit=8))
+    assert CursorCodec([SECRET]).seal(state()) == CursorCodec([SECRET]).seal(state())
+    assert CursorCodec([SECRET]).seal(state()) != CursorCodec([SECRET]).seal(state(limit=8))
 
 
 def test_nothing_of_the_content_can_be_read() -> None:
     secret = "person@example.com"
-    cursor = CursorSealer([SECRET]).seal(state(query=Query(actor=secret)))
+    cursor = CursorCodec([SECRET]).seal(state(query=Query(actor=secret)))
     assert secret.encode() not in raw(cursor)
     assert b"person" not in raw(cursor)
 
@@ -45,13 +44,13 @@ def test_the_longest_filters_over_many_sources_give_a_cursor_that_is_taken() -> 
     names = tuple("".join(rng.choices(string.ascii_letters + string.digits, k=319)) for _ in range(50))
     streams = {name: StreamState(hint=[rng.randrange(10**6), 3]) for name in names}
     long = state(query=Query(envelope_id=names), sources={f"source-{number}": streams for number in range(10)})
-    cursor = CursorSealer([SECRET]).seal(long)
+    cursor = CursorCodec([SECRET]).seal(long)
     assert len(cursor) <= MAX_CURSOR
-    assert CursorSealer([SECRET]).open(cursor) == long
+    assert CursorCodec([SECRET]).open(cursor) == long
 
 
 def test_a_cursor_of_another_format_says_start_over() -> None:
-    sealer = CursorSealer([SECRET])
+    sealer = CursorCodec([SECRET])
     changed = bytes((FORMAT + 1,)) + raw(sealer.seal(state()))[1:]
     with pytest.raises(InvalidCursor, match="start over"):
         sealer.open(base64.urlsafe_b64encode(changed).rstrip(b"=").decode())
@@ -59,7 +58,7 @@ def test_a_cursor_of_another_format_says_start_over() -> None:
 
 def test_what_this_secret_sealed_in_another_shape_says_start_over() -> None:
     """A version to come may seal something else with the same secret."""
-    sealer = CursorSealer([SECRET])
+    sealer = CursorCodec([SECRET])
     cipher = sealer._ciphers[0]
     for plain in (
         b"",
@@ -76,12 +75,12 @@ def test_what_this_secret_sealed_in_another_shape_says_start_over() -> None:
 
 def test_there_has_to_be_a_secret() -> None:
     with pytest.raises(ValueError, match="secret"):
-        CursorSealer([])
+        CursorCodec([])
 
 
 def test_a_large_state_is_compressed() -> None:
     streams = {f"envelope/{n:036d}": StreamState([10**15 + n], [0, n, 2]) for n in range(50)}
     large = state(query=Query(envelope_id=tuple(f"{n:036d}" for n in range(50))), sources={"s": streams})
-    cursor = CursorSealer([SECRET]).seal(large)
-    assert CursorSealer([SECRET]).open(cursor) == large
+    cursor = CursorCodec([SECRET]).seal(large)
+    assert CursorCodec([SECRET]).open(cursor) == large
     assert len(cursor) < 4000

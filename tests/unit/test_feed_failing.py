@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from app.domain.errors import SourcesFailed, SourceTimeout, SourceUnavailable
-from app.feed import Feed, FeedSettings, parse_parameters
+from app.domain.parameters import read_query
+from app.domain.query import EventQuery
+from app.feed import Feed, FeedSettings
 from tests.api.memory import MemorySource, history
 from tests.worlds import ANYONE, SECRET
 
@@ -30,7 +32,7 @@ def feed_of(*sources: MemorySource) -> Feed:
 async def test_a_page_that_fails_does_not_wait_for_its_total(partial: str) -> None:
     north = Slow("north", history("north", 30))
     north.error = SourceUnavailable("left alone for a while", retry_after=30.0)
-    asked = parse_parameters([("since", "2026-04-30"), ("include", "total"), ("partial", partial)])
+    asked = read_query(EventQuery, [("since", "2026-04-30"), ("include", "total"), ("partial", partial)])
     async with asyncio.timeout(5):
         with pytest.raises(SourcesFailed, match="left alone"):
             await feed_of(north).page(asked, ANYONE)
@@ -41,5 +43,5 @@ async def test_failed_sources_are_named_in_their_order() -> None:
     for source in sources:
         source.error = SourceTimeout(f"{source.name} is slow")
     with pytest.raises(SourcesFailed) as error:
-        await feed_of(*sources).page(parse_parameters([("partial", "true")]), ANYONE)
+        await feed_of(*sources).page(read_query(EventQuery, [("partial", "true")]), ANYONE)
     assert [one.source for one in error.value.errors] == [source.name for source in sources]

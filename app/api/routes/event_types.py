@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import requires
 from app.api.openapi import answer_headers, problems
-from app.api.queries import no_parameters
 from app.api.rendering import encode
 from app.api.routing import new_router
 from app.api.schemas import EventTypes
 from app.domain.caller import Caller
+from app.domain.query import NoParameters
 from app.providers.base import Provider
 
 router = new_router(tags=["events"])
@@ -29,7 +29,7 @@ router = new_router(tags=["events"])
 async def list_event_types(
     request: Request,
     caller: Annotated[Caller, Depends(requires("events:read"))],
-    _: Annotated[None, Depends(no_parameters)],
+    _: Annotated[NoParameters, Query()],
 ) -> Response:
     """Every type there is, with the providers' values that become it. Any other value becomes `unknown`."""
     body = encode(event_types(request.app.state.providers))

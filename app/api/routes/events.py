@@ -7,22 +7,21 @@ from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import require_raw, requires
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, problems
 from app.api.page_cache import KeptPages, ShownPage
-from app.api.parameters import EXACT, INCLUDE_RAW, NOT_COUNTED, count_parameters, event_parameters
-from app.api.queries import LONGEST_HEADER, pairs_of, wants_fresh
+from app.api.queries import LONGEST_HEADER, pairs_of, wants_no_cache
 from app.api.rendering import encode, render_event, render_page, totals_body
 from app.api.request_log import request_log
-from app.api.routing import new_router
+from app.api.routing import READ, new_router
 from app.api.schemas import Event, EventPage, Totals
 from app.domain.caller import Caller
-from app.domain.errors import ParameterError
-from app.feed import Feed, Page, parse_parameters
+from app.domain.query import CountQuery, EventQuery, SingleEventQuery
+from app.feed import Feed, Page
 from app.feed.model import Totals as TotalsOf
 from app.providers.base import CallBudget
 
@@ -30,9 +29,6 @@ router = new_router(tags=["events"])
 
 #: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
 _KEPT = ("limit", "include", "partial")
-
-_COUNT_PARAMETERS = count_parameters()
-_COUNT_NAMES = [parameter["name"] for parameter in _COUNT_PARAMETERS]
 
 _LINKS: dict[str, Any] = {
     "NextPage": {
@@ -67,15 +63,19 @@ _PAGE_HEADERS: dict[str, Any] = {
         200: {"description": "A page.", "headers": _PAGE_HEADERS, "links": _LINKS},
         **problems("events"),
     },
-    openapi_extra={"parameters": event_parameters()},
 )
-async def list_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
+@router.api_route("/events", methods=READ, include_in_schema=False)
+async def list_events(
+    request: Request,
+    caller: Annotated[Caller, Depends(requires("events:read"))],
+    query: Annotated[EventQuery, Query()],
+) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
-    pairs, fresh = pairs_of(request), wants_fresh(request)
+    pairs, fresh = pairs_of(request), wants_no_cache(request)
     pages: KeptPages = request.app.state.kept_pages
     shown = None if fresh else pages.get(caller, pairs)
     if shown is None:
-        shown = await _make_page(request, pairs, caller, fresh)
+        shown = await _make_page(request, query, pairs, caller, fresh)
         pages.put(caller, pairs, shown)
     else:
         _note_kept(request, shown)
@@ -88,14 +88,15 @@ async def list_events(request: Request, caller: Annotated[Caller, Depends(requir
     return Response(shown.body, media_type="application/json", headers=headers)
 
 
-async def _make_page(request: Request, pairs: list[tuple[str, str]], caller: Caller, fresh: bool) -> ShownPage:
-    asked = parse_parameters(pairs)
-    if asked.include and "raw" in asked.include:
+async def _make_page(
+    request: Request, query: EventQuery, pairs: list[tuple[str, str]], caller: Caller, fresh: bool
+) -> ShownPage:
+    if query.include and "raw" in query.include:
         require_raw(caller)
     feed: Feed = request.app.state.feed
-    page = await feed.page(asked, caller, fresh=fresh)
+    page = await feed.page(query, caller, fresh=fresh)
     if "raw" in page.include:
-        require_raw(caller, by_cursor=asked.include is None)
+        require_raw(caller, by_cursor=query.include is None)
     _note(request, page)
     if page.total is not None:
         _note_totals(request, page.total)
@@ -114,21 +115,15 @@ async def _make_page(request: Request, pairs: list[tuple[str, str]], caller: Cal
     response_model=Totals,
     summary="Count events",
     responses={200: {"description": "The totals.", "headers": answer_headers()}, **problems("count")},
-    openapi_extra={"parameters": _COUNT_PARAMETERS},
 )
-async def count_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
+async def count_events(
+    request: Request,
+    caller: Annotated[Caller, Depends(requires("events:read"))],
+    query: Annotated[CountQuery, Query()],
+) -> Response:
     """How many there are of what the filters select: as the providers count it, which may be envelopes."""
-    pairs = pairs_of(request)
-    exact = [value for name, value in pairs if name == EXACT["name"]]
-    filters = [pair for pair in pairs if pair[0] != EXACT["name"]]
-    if others := sorted({name for name, _ in filters if name in NOT_COUNTED}):
-        message = "is not a parameter of a count; leave it out"
-        raise ParameterError("unknown_parameter", [(name, message) for name in others])
-    if exact not in ([], ["true"], ["false"]):
-        raise ParameterError("invalid_parameter", [("exact", "must be true or false, once")])
-    asked = parse_parameters(filters, _COUNT_NAMES)
     feed: Feed = request.app.state.feed
-    totals = await feed.totals(asked, caller, fresh=wants_fresh(request), exact=exact == ["true"])
+    totals = await feed.totals(query, caller, fresh=wants_no_cache(request))
     _note_totals(request, totals)
     body = encode(totals_body(totals))
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
@@ -139,21 +134,15 @@ async def count_events(request: Request, caller: Annotated[Caller, Depends(requi
     response_model=Event,
     summary="Read one event",
     responses={200: {"description": "The event.", "headers": answer_headers()}, **problems("event")},
-    openapi_extra={"parameters": [INCLUDE_RAW]},
 )
 async def get_event(
     request: Request,
     event_id: Annotated[str, Path(description="An event's `id`.")],
     caller: Annotated[Caller, Depends(requires("events:read"))],
+    query: Annotated[SingleEventQuery, Query()],
 ) -> Response:
     """One event, found again from its id alone."""
-    raw = False
-    for name, value in pairs_of(request):
-        if name != "include":
-            raise ParameterError("unknown_parameter", [(name, "is not a parameter of this call; known is include")])
-        if value != "raw":
-            raise ParameterError("invalid_parameter", [(name, "must be raw")])
-        raw = True
+    raw = bool(query.include)
     if raw:
         require_raw(caller)
     feed: Feed = request.app.state.feed

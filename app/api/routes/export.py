@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import require_raw, require_still, requires
@@ -14,14 +14,14 @@ from app.api.compression import accepts_gzip
 from app.api.export_stream import DEADLINE, STOPPING, Export
 from app.api.exports import FORMATS, Format
 from app.api.openapi import answer_headers, problems
-from app.api.parameters import AFTER, FORMAT, NOT_EXPORTED, export_parameters
-from app.api.queries import LONGEST_HEADER, pairs_of
+from app.api.queries import LONGEST_HEADER
 from app.api.request_log import request_log
 from app.api.routing import new_router
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
+from app.domain.query import EventQuery, ExportQuery
 from app.domain.times import to_datetime
-from app.feed import Asked, Feed, WalkStart, parse_parameters
+from app.feed import Feed, WalkStart
 
 router = new_router(tags=["events"])
 
@@ -49,9 +49,6 @@ _LINKS: dict[str, Any] = {
     },
 }
 
-_PARAMETERS = export_parameters()
-_NAMES = [parameter["name"] for parameter in _PARAMETERS]
-
 
 @router.get(
     "/events/export",
@@ -75,15 +72,22 @@ _NAMES = [parameter["name"] for parameter in _PARAMETERS]
         },
         **problems("events"),
     },
-    openapi_extra={"parameters": _PARAMETERS},
 )
-async def export_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
+async def export_events(
+    request: Request,
+    caller: Annotated[Caller, Depends(requires("events:read"))],
+    query: Annotated[ExportQuery, Query()],
+) -> Response:
     """Everything that the filters select, as one answer that is sent while it is read: any number of events.
 
     The filters and the order are those of `GET /events`. An export that was cut goes on without loss or double: send
     `cursor` from its last line; or, where the connection broke before that, the same call with `after`, the id of the
     last event that came whole."""
-    asked, form, after = _read(pairs_of(request))
+    form, after = FORMATS[query.format], query.after
+    asked = EventQuery.of(query)
+    if after is not None and asked.cursor is None and not {"since", "envelope_id"} & query.model_fields_set:
+        message = "needs the Export-Cursor or the since of the export that it goes on with: the default since moves"
+        raise ParameterError("invalid_parameter", [("after", message)])
     feed: Feed = request.app.state.feed
     at = None if after is None else await _time_of(feed, after, caller)
     start = feed.start(asked, caller, at=at)
@@ -106,31 +110,6 @@ async def export_events(request: Request, caller: Annotated[Caller, Depends(requ
     return ClosingStream(
         export.body(page, gzip=gzip, header=after is None), media_type=form.media_type, headers=headers
     )
-
-
-def _read(pairs: list[tuple[str, str]]) -> tuple[Asked, Format, str | None]:
-    """The filters, the format, and the event to go on behind."""
-    own: dict[str, list[str]] = {FORMAT["name"]: [], AFTER["name"]: []}
-    filters = [pair for pair in pairs if pair[0] not in own]
-    for name, value in pairs:
-        if name in own:
-            own[name].append(value)
-    if others := sorted({name for name, _ in filters if name in NOT_EXPORTED}):
-        message = "is not a parameter of an export; leave it out"
-        raise ParameterError("unknown_parameter", [(name, message) for name in others])
-    if repeated := [name for name, values in own.items() if len(values) > 1]:
-        raise ParameterError("invalid_parameter", [(name, "may be given only once") for name in repeated])
-    form = (own["format"] or ["ndjson"])[0]
-    if form not in FORMATS:
-        raise ParameterError("invalid_parameter", [("format", f"must be one of {', '.join(FORMATS)}")])
-    asked = parse_parameters(filters, _NAMES)
-    if asked.include and "total" in asked.include:
-        raise ParameterError("invalid_parameter", [("include", "must be raw; GET /events/count has the totals")])
-    after = own["after"][0] if own["after"] else None
-    if after is not None and asked.cursor is None and not {"since", "envelope_id"} & asked.given.keys():
-        message = "needs the Export-Cursor or the since of the export that it goes on with: the default since moves"
-        raise ParameterError("invalid_parameter", [("after", message)])
-    return asked, FORMATS[form], after
 
 
 async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:

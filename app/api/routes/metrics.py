@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from app.api.auth import requires
 from app.api.metrics import MEDIA_TYPE, Metrics
 from app.api.openapi import answer_headers, problems
-from app.api.queries import no_parameters
 from app.api.routing import new_router
 from app.domain.caller import Caller
+from app.domain.query import NoParameters
 
 router = new_router(tags=["monitoring"])
 
@@ -29,7 +29,7 @@ router = new_router(tags=["monitoring"])
 async def read_metrics(
     request: Request,
     caller: Annotated[Caller, Depends(requires("metrics:read"))],
-    _: Annotated[None, Depends(no_parameters)],
+    _: Annotated[NoParameters, Query()],
 ) -> Response:
     """Requests, calls to the providers, retries, circuits, cache hits, events delivered; no personal data."""
     metrics: Metrics = request.app.state.metrics

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import requires
 from app.api.openapi import answer_headers, problems
-from app.api.queries import no_parameters
 from app.api.rendering import encode
 from app.api.routing import new_router
 from app.api.schemas import Sources
 from app.domain.caller import Caller
-from app.domain.query import FILTERS
+from app.domain.query import FILTERS, NoParameters
 from app.domain.times import format_micros
 from app.feed import Feed
 from app.providers.base import Source, SourceHealth
@@ -37,7 +36,7 @@ JUDGED = ("since", "until", *FILTERS)
 async def list_sources(
     request: Request,
     caller: Annotated[Caller, Depends(requires("sources:read"))],
-    _: Annotated[None, Depends(no_parameters)],
+    _: Annotated[NoParameters, Query()],
 ) -> Response:
     """The configured accounts: which filters each has a notion of, and what is known of it."""
     feed: Feed = request.app.state.feed

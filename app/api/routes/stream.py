@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import require_raw, require_still, requires
 from app.api.broadcaster import EventBroadcaster, Item, Listener, Message, Render, Topic
 from app.api.closing_stream import ClosingStream
 from app.api.openapi import answer_headers, problems
-from app.api.parameters import NOT_STREAMED, stream_parameters
 from app.api.problems import PROBLEMS, problem_body, problem_response
-from app.api.queries import pairs_of
 from app.api.rendering import encode
 from app.api.request_log import RequestLog, request_log
 from app.api.routing import new_router
 from app.domain.caller import Caller
-from app.domain.errors import CallerError, CursorMismatch, GatewayError, InvalidCursor, ParameterError, SourcesFailed
-from app.feed import Asked, Feed, Page, WalkStart, parse_parameters
+from app.domain.errors import CallerError, CursorMismatch, GatewayError, InvalidCursor, SourcesFailed
+from app.domain.query import EventQuery, StreamQuery
+from app.feed import Feed, Page, WalkStart
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_events
 
@@ -32,8 +31,16 @@ _LOOK = 1.0  #: seconds after which a listener sees that the gateway stops, or t
 _RETRY = 3000  #: milliseconds that a browser waits before it connects again
 _FULL_WAIT = 30  #: seconds to suggest to a listener who was turned away
 
-_PARAMETERS = stream_parameters()
-_NAMES = [parameter["name"] for parameter in _PARAMETERS]
+#: Fixed for a stream: it is ascending, from now on, without end.
+_FIXED = ("until", "order", "limit", "partial", "follow")
+
+_LAST_EVENT_ID: dict[str, Any] = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The `id` of the last message: continues right behind it. Goes before `cursor`; empty is ignored.",
+    "schema": {"type": "string"},
+}
 
 
 def renderer(pseudonyms: Pseudonyms | None) -> Render:
@@ -61,23 +68,28 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
                 " `event: problem` says that a source keeps events from coming, with a Problem as its `data`; they"
                 " follow when it is back. It comes once where a provider refuses a part of its account to us, too:"
                 " the rest comes on. A comment comes after 15 seconds of silence"
-                " (`GATEWAY_STREAM_HEARTBEAT`). Look at it by `curl -N`: Swagger UI waits for an end."
+                " (`GATEWAY_STREAM_HEARTBEAT`). Do not execute it in Swagger UI, which shows an answer at its end, and"
+                " a stream has none; use `curl -N`."
             ),
             "headers": answer_headers(),
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         **problems("events"),
     },
-    openapi_extra={"parameters": _PARAMETERS},
+    openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
-async def stream_events(request: Request, caller: Annotated[Caller, Depends(requires("events:read"))]) -> Response:
+async def stream_events(
+    request: Request,
+    caller: Annotated[Caller, Depends(requires("events:read"))],
+    query: Annotated[StreamQuery, Query()],
+) -> Response:
     """What happens from now on, as it happens: each event once, in order, as soon as no earlier one can come.
 
     A connection that breaks goes on where it was: send the last `id` that came as `Last-Event-ID` (browsers do) or as
     `cursor`. The key goes in a header, as everywhere; it is never taken from the URL, which ends up in logs."""
     feed: Feed = request.app.state.feed
     hub: EventBroadcaster = request.app.state.hub
-    asked, live = _read(request, feed.now())
+    asked, live = _read(request, query, feed.now())
     start = _start(request, feed, asked, caller)
     raw = "raw" in start.include
     if raw:
@@ -92,28 +104,22 @@ async def stream_events(request: Request, caller: Annotated[Caller, Depends(requ
     return ClosingStream(body, media_type="text/event-stream", headers=headers)
 
 
-def _read(request: Request, now: int) -> tuple[Asked, bool]:
-    """What is asked for, and whether that begins now."""
-    pairs = pairs_of(request)
-    if others := sorted({name for name, _ in pairs if name in NOT_STREAMED}):
-        message = "is not a parameter of a stream; leave it out"
-        raise ParameterError("unknown_parameter", [(name, message) for name in others])
+def _read(request: Request, query: StreamQuery, now: int) -> tuple[EventQuery, bool]:
+    """The call, and whether it begins now."""
+    changes: dict[str, Any] = {"order": "asc", "follow": True}
     if last := request.headers.get("last-event-id"):
-        pairs = [*((name, value) for name, value in pairs if name != "cursor"), ("cursor", last)]
-    asked = parse_parameters(pairs, _NAMES)
-    if asked.include and "total" in asked.include:
-        raise ParameterError("invalid_parameter", [("include", "must be raw; GET /events/count has the totals")])
-    given = {**asked.given, "order": "asc", "follow": True}
-    live = asked.cursor is None and "since" not in given
+        changes["cursor"] = last
+    asked = EventQuery.of(query, **changes)
+    live = asked.cursor is None and asked.since is None
     if asked.cursor is not None:
         # A browser connects again with the URL it has; where to begin is in the cursor by then.
-        given.pop("since", None)
+        asked = EventQuery(**asked.given(without=["since"]))
     elif live:
-        given["since"] = now - 1
-    return Asked(given=given, include=asked.include, cursor=asked.cursor), live
+        asked = EventQuery.of(asked, since=now - 1)
+    return asked, live
 
 
-def _start(request: Request, feed: Feed, asked: Asked, caller: Caller) -> WalkStart:
+def _start(request: Request, feed: Feed, asked: EventQuery, caller: Caller) -> WalkStart:
     """Where it begins. A cursor's faults are told of whatever it came in as, and not of `order` and `follow`, which are
     ours to set here. Raises CallerError."""
     came_in = "Last-Event-ID" if request.headers.get("last-event-id") else "cursor"
@@ -122,7 +128,7 @@ def _start(request: Request, feed: Feed, asked: Asked, caller: Caller) -> WalkSt
     except InvalidCursor as error:
         raise InvalidCursor(error.detail, came_in) from None
     except CursorMismatch as error:
-        if any(name in NOT_STREAMED for name, _ in error.errors):
+        if any(name in _FIXED for name, _ in error.errors):
             message = "is a page's, not a follower's; begin with since=…, or send the id of a stream's message"
             raise CursorMismatch([(came_in, message)]) from None
         raise

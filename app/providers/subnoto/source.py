@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-
 from app.domain.errors import ConfigurationError, SourceForbidden
 from app.domain.filters import matches_type
 from app.domain.query import Query
@@ -142,7 +140,7 @@ class SubnotoSource:
         the key may not read everything, or, with 0, the provider does not apply all filters."""
         if query.actor is not None or query.recipient is not None or query.q is not None:
             return Total(0, "events", "gte")
-        ascending = msgspec.structs.replace(query, order="asc")
+        ascending = query.model_copy(update={"order": "asc"})
         streams = self.streams(query)
         parts = await gather_all(self._count(stream, ascending, since, until, spent) for stream in streams)
         counted = [part for part in parts if part is not None]
