@@ -3,7 +3,7 @@
 import { BASE, Problem, unreachable } from "./api.js";
 import { pinned, without } from "./filters.js";
 
-const TYPES = { csv: "text/csv", ndjson: "application/x-ndjson", html: "text/html" };
+const TYPES = { csv: "text/csv", ndjson: "application/x-ndjson" };
 
 /** The parameters that select what `feed` shows, from the sources that answered. */
 export function exportQuery({ pairs, window: shown, sources }) {

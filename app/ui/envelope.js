@@ -48,12 +48,13 @@ export function EnvelopeView({ id, source, back, say }) {
     setReport("Making the report …");
     try {
       const answer = await session.send(`${path}/report`, query);
-      use(new Blob([await answer.text()], { type: "text/html" }));
+      use(await answer.text());
       setReport(null);
     } catch (problem) {
       if (problem.name !== "AbortError") setReport(problem.message);
     }
   };
+  const saved = (text) => save(new Blob([text], { type: "text/html" }), `envelope-${id.replace(/[^\w-]/g, "_")}.html`);
   const { found, problem } = state;
   const shown = found && (found.events ?? []).find((event) => event.id === open);
   return html`
@@ -66,7 +67,7 @@ export function EnvelopeView({ id, source, back, say }) {
             html`<span class="buttons">
               ${report && html`<span class="small" role="status">${report}</span>`}
               <button type="button" onClick=${() => copy(location.href, say, "The link to this envelope is copied.")}>Copy link</button>
-              <button type="button" onClick=${() => withReport((file) => save(file, `envelope-${id.replace(/[^\w-]/g, "_")}.html`))}>Save report</button>
+              <button type="button" onClick=${() => withReport(saved)}>Save report</button>
               <button type="button" onClick=${() => withReport(printed)}>Print report</button>
             </span>`
           }
@@ -167,14 +168,22 @@ function Events({ events, open, onOpen }) {
   `;
 }
 
-/** Print a document of its own without leaving the page. */
-function printed(file) {
+/**
+ * Print the report without leaving the page. It inherits the page's policy, which admits no style in HTML: the report's
+ * style goes in as a style sheet object. The sandbox keeps scripts out.
+ */
+function printed(report) {
+  const styles = /<style[^>]*>(.*?)<\/style>/gs;
+  const css = [...report.matchAll(styles)].map(([, text]) => text).join("\n");
+  const src = URL.createObjectURL(new Blob([report.replace(styles, "")], { type: "text/html;charset=utf-8" }));
   document.getElementById("report")?.remove();
-  const frame = Object.assign(document.createElement("iframe"), {
-    id: "report",
-    title: "Report",
-    src: URL.createObjectURL(file),
+  const frame = Object.assign(document.createElement("iframe"), { id: "report", title: "Report", src });
+  frame.sandbox = "allow-same-origin allow-modals";
+  frame.addEventListener("load", () => {
+    const sheet = new frame.contentWindow.CSSStyleSheet();
+    sheet.replaceSync(css);
+    frame.contentDocument.adoptedStyleSheets = [sheet];
+    frame.contentWindow.print();
   });
-  frame.addEventListener("load", () => frame.contentWindow.print());
   document.body.append(frame);
 }

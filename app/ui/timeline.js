@@ -17,13 +17,8 @@ export function barsOf({ window: shown, total, events, ended }) {
   if (!shown) return null;
   const until = Date.parse(shown.until ?? new Date().toISOString());
   const since = Date.parse(shown.since);
-  if (ended && until - since <= 2 * DAY)
-    return filled(
-      since,
-      until,
-      HOUR,
-      events.map((event) => [Date.parse(event.occurred_at), 1]),
-    );
+  const each = () => events.map((event) => [Date.parse(event.occurred_at), 1]);
+  if (ended && until - since <= 2 * DAY) return filled(since, until, HOUR, each());
   if (!total?.groups) return null;
   const days = total.groups
     .map(({ key, value }) => [Date.parse(key.slice(0, 10)), value])
@@ -38,8 +33,8 @@ function filled(since, until, step, counts) {
   const from = Math.floor(since / Math.min(step, DAY)) * Math.min(step, DAY);
   const length = Math.max(1, Math.ceil((until - from) / step));
   const values = new Array(length).fill(0);
-  for (const [time, value] of counts)
-    values[Math.max(0, Math.min(length - 1, Math.floor((time - from) / step)))] += value;
+  const place = (time) => Math.max(0, Math.min(length - 1, Math.floor((time - from) / step)));
+  for (const [time, value] of counts) values[place(time)] += value;
   return { from, to: from + length * step, step, values };
 }
 

@@ -23,19 +23,19 @@ export function timesIn(zone) {
   const offset = new Intl.DateTimeFormat(LOCALE, { timeZone, timeZoneName: "shortOffset" })
     .formatToParts(new Date())
     .find(({ type }) => type === "timeZoneName").value;
-  const [yearOf, stamp, full] = [
-    format({ year: "numeric" }),
-    format({ ...minute, second: "2-digit" }),
-    format({ ...minute, year: "numeric", second: "2-digit" }),
-  ];
+  const yearOf = format({ year: "numeric" });
+  const brief = (options) => {
+    const [short, long] = [format(options), format({ ...options, year: "numeric" })];
+    return (time) => (yearOf(time) === yearOf(Date.now()) ? short : long)(time);
+  };
   return {
     zone,
     timeZone,
     isUtc: zone === "utc" || offset === "GMT",
     label: zone === "utc" ? "UTC" : `${LOCAL} (${offset})`,
-    stamp: (time) => (yearOf(time) === yearOf(Date.now()) ? stamp : full)(time),
-    full,
-    minute: format(minute),
+    stamp: brief({ ...minute, second: "2-digit" }), // these two without the current year
+    minute: brief(minute),
+    full: format({ ...minute, year: "numeric", second: "2-digit" }),
     moment: format({ ...minute, year: "numeric" }),
     day: format({ weekday: "short", day: "numeric", month: "short" }),
     clock: format({ hour: "2-digit", minute: "2-digit" }),

@@ -3,7 +3,6 @@
 import { Text, html } from "./lib.js";
 
 const CHANNELS = { sms: "text message", email: "e-mail" };
-const PURPOSES = { sender_notice: "notice to the sender" };
 const STATES = { sent: "was sent", delivered: "was delivered", opened: "was opened", failed: "could not be delivered" };
 
 /** Groups by id: a 12 by 12 path, because colour alone would not reach everybody. */
@@ -100,7 +99,7 @@ function channelOf(channel) {
 function notification(event) {
   const { channel, purpose, status } = event.delivery ?? {};
   const participle = event.type.slice("notification.".length);
-  const what = PURPOSES[purpose] ?? purpose ?? "message";
+  const what = purpose === "sender_notice" ? "notice to the sender" : (purpose ?? "message");
   const name = nameOf(event.recipient);
   const state = STATES[participle] ?? `is ${status ?? participle}`;
   return [`The ${what}${channel ? ` (${channelOf(channel)})` : ""}`, name && [" to ", theirs(name)], ` ${state}.`];

@@ -140,7 +140,7 @@ def rows(page: playwright.Page) -> list[str]:
 
 def wait_for_rows(page: playwright.Page) -> playwright.Page:
     page.locator("tr[data-id]").first.wait_for()
-    page.wait_for_function("!document.querySelector('.after')?.textContent.includes('Loading')")
+    playwright.expect(page.locator(".after")).not_to_contain_text("Loading")
     return page
 
 

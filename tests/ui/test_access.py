@@ -104,7 +104,7 @@ def test_another_key_leaves_nothing_of_the_former(world: World) -> None:
         assert page.evaluate(f"sessionStorage.getItem('{SLOT}')") == POOR
         assert rows(page)
         change_key(page, NARROW)
-        page.get_by_role("alert").filter(has_text="events:read").wait_for()
+        page.get_by_role("alert").filter(has_text="events:read").first.wait_for()
         assert not rows(page)
 
 

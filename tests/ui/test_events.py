@@ -224,7 +224,7 @@ def test_details_have_a_permanent_link_and_work_by_keyboard(world: World) -> Non
         assert page.evaluate(focused) == shown[3]
         page.keyboard.press("Enter")
         panel = page.get_by_role("complementary", name="Event details")
-        assert page.evaluate("document.activeElement.closest('aside') !== null")
+        expect(panel.locator("h2")).to_be_focused()
         event = world.get(f"events/{shown[3]}", [("include", "raw")]).json()
         for value in (event["id"], event["provider_type"]):
             panel.get_by_text(value, exact=True).first.wait_for()
