@@ -40,7 +40,7 @@ class Syslog:
         except TimeoutError:
             raise Temporary("the receiver did not end the connection after the batch") from None
         except OSError as error:
-            raise Temporary(f"the connection failed ({type(error).__name__})") from None
+            raise Temporary(f"the connection failed ({getattr(error, 'reason', None) or type(error).__name__})") from None
 
     def close(self) -> None:
         pass
