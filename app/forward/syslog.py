@@ -40,7 +40,8 @@ class Syslog:
         except TimeoutError:
             raise Temporary("the receiver did not end the connection after the batch") from None
         except OSError as error:
-            raise Temporary(f"the connection failed ({getattr(error, 'reason', None) or type(error).__name__})") from None
+            reason = getattr(error, "reason", None) or type(error).__name__  # OpenSSL's, such as CERTIFICATE_VERIFY_FAILED
+            raise Temporary(f"the connection failed ({reason})") from None
 
     def close(self) -> None:
         pass
