@@ -40,7 +40,7 @@ class Syslog:
         except TimeoutError:
             raise Temporary("the receiver did not end the connection after the batch") from None
         except OSError as error:
-            reason = getattr(error, "reason", None) or type(error).__name__  # OpenSSL's, such as CERTIFICATE_VERIFY_FAILED
+            reason = getattr(error, "reason", None) or type(error).__name__  # of OpenSSL
             raise Temporary(f"the connection failed ({reason})") from None
 
     def close(self) -> None:
