@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -94,7 +94,7 @@ class Forwarder:
         self._fetch, self._render, self._target, self._file = fetch, render, target, file
         self._checkpoint, self._stopper, self._limit = checkpoint, Stopper(), limit
         self._shown, self._failure = shown, ""
-        self.metrics = ForwardMetrics(shown, lambda: datetime.fromisoformat(self._checkpoint.through).timestamp())
+        self.metrics = ForwardMetrics(shown, lambda: _seconds(self._checkpoint.through))
 
     def run(self, query: Pairs) -> NoReturn:
         """Forward until a signal; in the main thread. Raises Stopped, Gone, and what `fetch` raises but Temporary."""
@@ -172,6 +172,12 @@ class Forwarder:
             events=self._checkpoint.events + len(page.events),
         )
         self._file.save(self._checkpoint)
+
+
+def _seconds(text: str) -> float:
+    """Seconds since 1970 of a time or, in UTC, a date."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _through(page: Page) -> str | None:

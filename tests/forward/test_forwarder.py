@@ -134,6 +134,7 @@ def test_a_failed_source_holds_the_lag(tmp_path: Path) -> None:
     one = World(tmp_path / "c", {"": page(1, after=1, more=False, status="failed")})
     one.run([("partial", "true")])
     assert (one.stored.cursor, one.stored.through) == ("cursor-1", FRESH.through)
+    assert module._seconds("2026-05-01") == module._seconds(FRESH.through) == 1777593600
 
 
 def test_the_gateway_is_waited_for_and_its_refusals_are_not(tmp_path: Path) -> None:
