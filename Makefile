@@ -75,15 +75,6 @@ $(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json
 	PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-clients/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-# Not part of `make test`: 700 MB to install, and two minutes.
-spark: .venv-spark/.ready ## run the test of examples/spark, in a .venv-spark of its own (700 MB; Java 17)
-	$(BIN)/python -m pytest tests/e2e/test_spark.py
-
-.venv-spark/.ready: examples/spark/requirements.txt | setup
-	$(PYTHON) -m venv .venv-spark
-	PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-spark/bin/python -m pip install --quiet --require-hashes -r $<
-	@touch $@
-
 format: setup ## put the code into the project's form
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format --quiet
@@ -149,4 +140,4 @@ runtime: ## what the container image holds, into DIR: make runtime DIR=/tmp/gate
 	deploy/install-runtime "$(DIR)" "$(PYTHON)"
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) .venv-clients .venv-spark $(PEERS) $(CLIENTS)/node_modules .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-clients $(PEERS) $(CLIENTS)/node_modules .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,76 +1,51 @@
-"""Ask the gateway with httpx: all events that filters select, how many there are, or one event.
+"""Page through events with a client that openapi-python-client generates; prints one JSON object a line.
 
-python events.py all since=2026-05-01 type=recipient.signed type=envelope.completed > events.ndjson
-python events.py count type=notification.failed
-python events.py one EVENT_ID
+pip install openapi-python-client
+openapi-python-client generate --path ../../openapi/openapi.json --meta none --output-path gateway_client
+python events.py --since 2026-05-01 --type "recipient.*" --type envelope.completed
 """
 
+from __future__ import annotations
+
+import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
-from typing import Any
 
-import httpx
-
-TRIES = 5
-Filters = list[tuple[str, Any]]
-
-
-def get(gateway: httpx.Client, path: str, params: Filters, member: str) -> Any:
-    """The answer, which has this member where it is the gateway that answers."""
-    for left in reversed(range(TRIES)):
-        try:
-            answer = gateway.get(path, params=params)
-            found = answer.json()
-            if not isinstance(found, dict) or ("code" if answer.is_error else member) not in found:
-                raise ValueError("what answers is not the gateway")
-        except (httpx.RequestError, ValueError) as error:  # ValueError: no JSON, for one
-            sys.exit(f"no answer from {gateway.base_url}: {error}")
-        if answer.status_code not in (429, 503) or not left:
-            break
-        # Too many calls, or a source that is down: the gateway says after how many seconds to ask again.
-        time.sleep(int(answer.headers["Retry-After"]))
-    if answer.is_error:
-        # 401: no such key. 422: a parameter is wrong, and `detail` says which and why.
-        sys.exit(f"{found['status']} {found['code']}: {found['detail']}")
-    return found
+from gateway_client import AuthenticatedClient
+from gateway_client.api.events import list_events
+from gateway_client.models import Event, EventPage, Problem
+from gateway_client.types import UNSET
 
 
-def events(gateway: httpx.Client, filters: Filters) -> Iterator[dict[str, Any]]:
-    page = get(gateway, "/events", [*filters, ("limit", "200")], "page")
+def events(client: AuthenticatedClient, since: str | None, until: str | None, types: list[str]) -> Iterator[Event]:
+    page = checked(list_events.sync(client=client, limit=200, since=since or UNSET, until=until or UNSET, type_=types))
     while True:
-        yield from page["data"]
-        cursor = page["page"]["next_cursor"]
-        if cursor is None:
+        yield from page.data
+        if page.page.next_cursor is None:
             return
-        page = get(gateway, "/events", [("cursor", cursor)], "page")  # which remembers the filters
+        page = checked(list_events.sync(client=client, cursor=page.page.next_cursor))  # which contains the filters
 
 
-def main(what: str = "", *given: str) -> None:
-    if what not in ("all", "count", "one") or (what == "one" and len(given) != 1):
-        print(__doc__, file=sys.stdout if what == "--help" else sys.stderr)
-        sys.exit(0 if what == "--help" else 2)
-    if not os.environ.get("GATEWAY_KEY") or not os.environ.get("GATEWAY_URL", "").startswith("http"):
-        sys.exit("set GATEWAY_URL (http://127.0.0.1:8000, say) and GATEWAY_KEY")
-    headers = {"Authorization": f"Bearer {os.environ['GATEWAY_KEY']}"}
-    with httpx.Client(base_url=os.environ["GATEWAY_URL"], headers=headers, timeout=60) as gateway:
-        if what == "one":
-            print(json.dumps(get(gateway, f"/events/{given[0]}", [], "id"), indent=2))
-            return
-        filters = [(name, value) for name, _, value in (one.partition("=") for one in given)]
-        if what == "count":
-            print(get(gateway, "/events/count", [*filters, ("exact", "true")], "value")["value"])
-            return
-        for event in events(gateway, filters):
-            print(json.dumps(event))
+def checked(response: EventPage | Problem | None) -> EventPage:
+    if isinstance(response, Problem):
+        sys.exit(f"{response.status} {response.code}: {response.detail}")
+    if response is None:
+        sys.exit("the response is not the gateway's")
+    return response
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--since")
+    parser.add_argument("--until")
+    parser.add_argument("--type", action="append", default=[], dest="types")
+    given = parser.parse_args()
+    with AuthenticatedClient(os.environ["GATEWAY_URL"], os.environ["GATEWAY_KEY"]) as client:
+        for event in events(client, given.since, given.until, given.types):
+            print(json.dumps(event.to_dict()))
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # such as `| head`, which has what it wants; the shell's own status for it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    main()

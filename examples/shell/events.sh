@@ -25,7 +25,7 @@ all)
     printf '%s\n' "$page" | jq --compact-output '.data[]'
     cursor=$(printf '%s\n' "$page" | jq --raw-output '.page.next_cursor // empty')
     [ -n "$cursor" ] || break
-    page=$(get page /events "cursor=$cursor") # which remembers the filters
+    page=$(get page /events "cursor=$cursor") # which contains the filters
   done
   ;;
 *) usage "$what" ;;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Append what is new to a file; a cron job, say. The cursor is kept beside it.
+# Append new events to a file, one JSON object a line; run it from cron. The cursor is kept beside the file.
 #
-#   ./follow.sh trail.ndjson since=2026-05-01      # the first time: from there on; later it goes on by itself
+#   ./follow.sh trail.ndjson since=2026-05-01      # the first run starts there; later runs resume
 set -eu
 . "$(dirname "$0")/gateway.sh"
 
@@ -13,10 +13,12 @@ if [ -e "$trail.cursor" ]; then
 else
   set -- follow=true order=asc limit=200 "$@"
 fi
+# A run that was killed half-way through a line must not spoil the next one.
+[ ! -s "$trail" ] || [ -z "$(tail -c 1 "$trail")" ] || echo >>"$trail"
 while :; do
   page=$(get page /events "$@")
   printf '%s\n' "$page" | jq --compact-output '.data[]' >>"$trail"
-  # Replaced in one step: whoever is stopped in between has this page twice, and never misses one.
+  # The cursor moves last, in one step: a run that is killed before repeats this page, and never misses one.
   printf '%s\n' "$page" | jq --raw-output .page.next_cursor >"$trail.cursor.new"
   mv "$trail.cursor.new" "$trail.cursor"
   [ "$(printf '%s\n' "$page" | jq .page.has_more)" = true ] || break

@@ -1,33 +1,35 @@
-// Ask the gateway with fetch: all events that filters select, how many there are, or one event.
-import { type Event, type Page, filters, get, usage } from "./gateway.js";
+// Page through events with openapi-fetch over the types that openapi-typescript generates; prints one JSON object a line.
+//
+//   npm install && npm run build
+//   node built/events.js --since 2026-05-01 --type "recipient.*" --type envelope.completed
+import { parseArgs } from "node:util";
+import createClient from "openapi-fetch";
+import type { components, paths } from "./schema.js";
 
-const how = `node built/events.js all since=2026-05-01 type=recipient.signed type=envelope.completed > events.ndjson
-node built/events.js count type=notification.failed
-node built/events.js one EVENT_ID`;
+type Event = components["schemas"]["Event"];
+type Filters = NonNullable<paths["/events"]["get"]["parameters"]["query"]>;
 
-async function* events(selected: [string, string][]): AsyncGenerator<Event> {
-  let page = await get<Page>("page", "/events", [...selected, ["limit", "200"]]);
+const { GATEWAY_URL = "", GATEWAY_KEY } = process.env;
+const client = createClient<paths>({ baseUrl: GATEWAY_URL, headers: { Authorization: `Bearer ${GATEWAY_KEY}` } });
+
+async function* events(filters: Filters): AsyncGenerator<Event> {
+  let query: Filters = { limit: 200, ...filters };
   for (;;) {
-    yield* page.data;
-    if (page.page.next_cursor === null) return;
-    page = await get<Page>("page", "/events", [["cursor", page.page.next_cursor]]); // which remembers the filters
+    const { data, error } = await client.GET("/events", { params: { query } });
+    if (error !== undefined) throw new Error(`${error.status} ${error.code}: ${error.detail}`);
+    yield* data.data;
+    if (data.page.next_cursor === null) return;
+    query = { cursor: data.page.next_cursor }; // which contains the filters
   }
 }
 
-async function main(what?: string, ...given: string[]): Promise<void> {
-  if (what === "one" && given.length === 1) {
-    console.log(JSON.stringify(await get<Event>("id", `/events/${given[0]}`), null, 2));
-  } else if (what === "count") {
-    const total = await get<{ value: number | null }>("value", "/events/count", [
-      ...filters(given),
-      ["exact", "true"],
-    ]);
-    console.log(total.value);
-  } else if (what === "all") {
-    for await (const event of events(filters(given))) console.log(JSON.stringify(event));
-  } else {
-    usage(how, what);
-  }
+async function main(): Promise<void> {
+  const option = { type: "string" } as const;
+  const { values } = parseArgs({ options: { since: option, until: option, type: { ...option, multiple: true } } });
+  for await (const event of events(values)) console.log(JSON.stringify(event));
 }
 
-void main(...process.argv.slice(2));
+main().catch((error: Error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -4,17 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clients.story import Stage, staged
 from tests.clients.world import Gateway, sandbox_gateway
 
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with sandbox_gateway(tmp_path_factory.mktemp("gateway")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("stage")) as found:
         yield found

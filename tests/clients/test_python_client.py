@@ -11,7 +11,7 @@ import pytest
 from audit_gateway_client import AsyncClient, Client, Filters, GatewayError, RetryPolicy
 
 from tests.clients.tools import DOCUMENT, ROOT, call, python_tool
-from tests.clients.world import KEY, Gateway, faulty, later_gateway
+from tests.clients.world import Gateway, faulty, later_gateway
 
 PACKAGE = ROOT / "clients" / "python"
 FILTERS: Any = {"type": ["recipient.*", "envelope.created"], "order": "asc", "limit": 100}
@@ -19,7 +19,7 @@ FILTERS: Any = {"type": ["recipient.*", "envelope.created"], "order": "asc", "li
 
 def test_every_event_once_through_faults_and_a_restart(gateway: Gateway) -> None:
     faults = (None, "reset", "503", None, "cut", gateway.restart, "429", "504")
-    with faulty(gateway, *faults) as proxy, Client(proxy.url, KEY) as client:
+    with faulty(gateway, *faults) as proxy, Client(proxy.url, gateway.key) as client:
         assert [event.id for event in client.events(limit=90, **gateway.window)] == gateway.ids
         assert [event.id for event in client.events(**FILTERS, **gateway.window)] == gateway.some
         assert client.count(exact=True, **gateway.window).value == len(gateway.ids)
@@ -30,7 +30,7 @@ def test_every_event_once_through_faults_and_a_restart(gateway: Gateway) -> None
 
 def test_the_asynchronous_client_does_the_same(gateway: Gateway) -> None:
     async def read(url: str) -> None:
-        async with AsyncClient(url, KEY) as client:
+        async with AsyncClient(url, gateway.key) as client:
             assert [event.id async for event in client.events(limit=90, **gateway.window)] == gateway.ids
             assert [event.id async for event in client.events(**FILTERS, **gateway.window)] == gateway.some
             assert (await client.count(exact=True, **gateway.window)).value == len(gateway.ids)
@@ -45,7 +45,7 @@ def test_the_asynchronous_client_does_the_same(gateway: Gateway) -> None:
 
 
 def test_a_walk_resumes_behind_the_last_whole_page(gateway: Gateway) -> None:
-    with Client(gateway.url, KEY) as client:
+    with Client(gateway.url, gateway.key) as client:
         walk = client.events(limit=50, **gateway.window)
         assert walk.cursor is None
         read = [next(walk).id for _ in range(120)]
@@ -58,7 +58,7 @@ def test_a_walk_resumes_behind_the_last_whole_page(gateway: Gateway) -> None:
 
 
 def test_a_follower_asks_on_after_the_newest_event(gateway: Gateway) -> None:
-    with Client(gateway.url, KEY) as client:
+    with Client(gateway.url, gateway.key) as client:
         pages = client.pages(follow=True, poll=0.01, since=gateway.since, limit=1000)
         ids: list[str] = []
         ends = 0
@@ -74,14 +74,14 @@ def test_what_is_final_raises_at_once(gateway: Gateway) -> None:
     with Client(gateway.url, "nobody") as client, pytest.raises(GatewayError, match=r"^401 unauthenticated") as caught:
         client.count()
     assert "nobody" not in f"{caught.value!r}"
-    with Client(gateway.url, KEY) as client, pytest.raises(GatewayError) as caught:
+    with Client(gateway.url, gateway.key) as client, pytest.raises(GatewayError) as caught:
         next(client.events(since=gateway.until, until=gateway.since))
     assert (caught.value.status, caught.value.code) == (422, "invalid_window")
     assert caught.value.problem
     assert caught.value.problem.errors[0].parameter == "since"
     with (
         faulty(gateway, "503", "reset", "503") as proxy,
-        Client(proxy.url, KEY, retry=RetryPolicy(attempts=3)) as client,
+        Client(proxy.url, gateway.key, retry=RetryPolicy(attempts=3)) as client,
         pytest.raises(GatewayError, match=r"^503 source_unavailable: planted"),
     ):
         client.count()

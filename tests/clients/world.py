@@ -1,4 +1,4 @@
-"""Servers for the tests of clients: a sandbox gateway, a proxy with faults, and a gateway of a later version."""
+"""Servers for the tests of clients: a gateway over the emulators, a proxy with faults, a gateway of a later version."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,9 +16,10 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.process import Running, serving
+from sandbox.launcher import start_sandbox
+from tests.e2e.process import Running, run, serving
 
-KEY = "sandbox"
+SCOPES = ("events:read", "pii:read", "raw:read")
 #: Types of the filtered walks: a prefix and an exact one.
 SOME = ("recipient.", "envelope.created")
 
@@ -27,9 +28,11 @@ Fault = str | Callable[[], object]  #: an HTTP status, "reset", "cut", or an act
 
 @dataclass
 class Gateway:
-    """A sandbox gateway that can be killed and started again on the same port, with the same history."""
+    """A gateway over the emulators that can be killed and started again on the same port."""
 
     folder: Path
+    sources: Mapping[str, str]  #: the variables of the emulators' sources
+    key: str
     url: str = ""
     since: str = ""
     until: str = ""  #: in the past: the window grows no more
@@ -39,8 +42,9 @@ class Gateway:
 
     def start(self) -> None:
         port = int(self.url.rpartition(":")[2]) if self.url else 0
-        env = {"GATEWAY_CURSOR_SECRET": "the same secret after each restart"}
-        self._running = self._stack.enter_context(serving("--sandbox", cwd=self.folder, env=env, port=port))
+        secret = "the same secret after each restart"
+        env = {**self.sources, "GATEWAY_CURSOR_SECRET": secret, "GATEWAY_API_KEYS_FILE": str(self.folder / "keys")}
+        self._running = self._stack.enter_context(serving(cwd=self.folder, env=env, port=port))
         self.url = self._running.url
 
     def restart(self) -> None:
@@ -57,7 +61,7 @@ class Gateway:
         return {"since": self.since, "until": self.until}
 
     def env(self, url: str | None = None) -> dict[str, str]:
-        return {"GATEWAY_URL": url or self.url, "GATEWAY_KEY": KEY}
+        return {"GATEWAY_URL": url or self.url, "GATEWAY_KEY": self.key}
 
     @property
     def ids(self) -> list[str]:
@@ -73,21 +77,20 @@ class Gateway:
 def sandbox_gateway(folder: Path) -> Iterator[Gateway]:
     now = datetime.now(UTC)
     since, until = (f"{now - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}" for days in (12, 1))
-    gateway = Gateway(folder, since=since, until=until)
-    try:
-        gateway.start()
-        exported = httpx.get(
-            f"{gateway.url}/events/export",
-            params=gateway.window,
-            headers={"Authorization": f"Bearer {KEY}"},
-            timeout=60,
-        )
-        *gateway.events, end = map(json.loads, exported.text.splitlines())
-        assert end["complete"]
-        assert len(gateway.events) > 400, "several pages"
-        yield gateway
-    finally:
-        gateway.stop()
+    new = ("keys", "new", "--name", "clients", "--scopes", ",".join(SCOPES), "--file", "keys")
+    key = run(*new, cwd=folder).stdout.strip()
+    with start_sandbox() as sandbox:
+        gateway = Gateway(folder, sandbox.env, key, since=since, until=until)
+        try:
+            gateway.start()
+            headers = {"Authorization": f"Bearer {key}"}
+            exported = httpx.get(f"{gateway.url}/events/export", params=gateway.window, headers=headers, timeout=60)
+            *gateway.events, end = map(json.loads, exported.text.splitlines())
+            assert end["complete"]
+            assert len(gateway.events) > 400, "several pages"
+            yield gateway
+        finally:
+            gateway.stop()
 
 
 class Server(ThreadingHTTPServer):
