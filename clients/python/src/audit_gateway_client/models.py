@@ -154,14 +154,11 @@ class ProblemParameter(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    message: str = Field(
-        ...,
-        examples=["differs from the cursor's; leave it out, or start over without the cursor"],
-    )
+    message: str
     """
     What is wrong with it and what to do.
     """
-    parameter: str = Field(..., examples=['type'])
+    parameter: str
     """
     Its name.
     """
@@ -175,15 +172,15 @@ class ProblemSource(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    code: str = Field(..., examples=['source_failed'])
+    code: str
     """
     What went wrong there.
     """
-    detail: str = Field(..., examples=["the provider's answer is not JSON"])
+    detail: str
     """
     The same in words.
     """
-    name: str | None = Field(..., examples=['taktikal'])
+    name: str | None
     """
     The source's name.
     """
@@ -191,7 +188,7 @@ class ProblemSource(BaseModel):
     """
     The provider's id of the failed call, for its support.
     """
-    retry_after: float | None = Field(..., examples=[12.0])
+    retry_after: float | None
     """
     Seconds after which to try again: named by the provider, or until it is asked again.
     """
@@ -209,11 +206,11 @@ class ProviderInfo(BaseModel):
     """
     Changes whenever this provider's mapping does.
     """
-    name: str = Field(..., examples=['subnoto'])
+    name: str
     """
     As in `provider`.
     """
-    title: str = Field(..., examples=['Subnoto'])
+    title: str
     """
     As the vendor writes it.
     """
@@ -609,7 +606,7 @@ class EventType(BaseModel):
     """
     The providers' values that become it.
     """
-    type: str = Field(..., examples=['agent_registration.created'])
+    type: str
     """
     The type, as events carry it.
     """
@@ -641,14 +638,11 @@ class Problem(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    code: str = Field(..., examples=['cursor_mismatch'])
+    code: str
     """
     The kind of error as a stable word.
     """
-    detail: str = Field(
-        ...,
-        examples=["type: differs from the cursor's; leave it out, or start over without the cursor"],
-    )
+    detail: str
     """
     What happened in this case, and the remedy.
     """
@@ -656,11 +650,11 @@ class Problem(BaseModel):
     """
     The parameters at fault, if any.
     """
-    instance: str = Field(..., examples=['/events'])
+    instance: str
     """
     The path that was called.
     """
-    request_id: str = Field(..., examples=['8f14e45fceea167a5a36dedd4bea2543'])
+    request_id: str
     """
     Names this call in the gateway's log.
     """
@@ -668,15 +662,15 @@ class Problem(BaseModel):
     """
     The sources that failed, if any.
     """
-    status: int = Field(..., examples=[400])
+    status: int
     """
     The HTTP status.
     """
-    title: str = Field(..., examples=['A filter differs from the one in the cursor'])
+    title: str
     """
     The kind of error in words.
     """
-    type: str = Field(..., examples=['/problems/cursor_mismatch'])
+    type: str
     """
     A stable URI reference of the kind of error.
     """
