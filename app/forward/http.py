@@ -10,7 +10,7 @@ import json
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -63,24 +63,26 @@ class Poster:
 class Webhook:
     """A receiver of CloudEvents or lines of JSON (https://www.standardwebhooks.com/).
 
-    `secrets` are signing keys; every key signs, so that a key can be replaced without a gap. `batch`: joins lines."""
+    `secrets` are signing keys; every key signs, so that a key can be replaced without a gap.
+    `form`: media type of a batch, and what goes before, between and behind its events."""
 
     def __init__(
         self,
         url: str,
         secrets: Sequence[bytes],
         token: str | None,
-        media_type: str,
-        batch: Callable[[Sequence[bytes]], bytes],
+        form: tuple[str, bytes, bytes, bytes],
         tls: ssl.SSLContext,
     ) -> None:
+        media_type, *self._form = form
         headers = {"Content-Type": media_type, "User-Agent": "audit-gateway-forward"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        self._url, self._secrets, self._batch, self._poster = url, secrets, batch, Poster(headers, tls)
+        self._url, self._secrets, self._poster = url, secrets, Poster(headers, tls)
 
     def deliver(self, items: Sequence[Item]) -> None:
-        body = self._batch([item.line for item in items])
+        before, between, behind = self._form
+        body = before + between.join(item.line for item in items) + behind
         ids = "\n".join(str(item.event["id"]) for item in items)
         # Equal for every attempt at one batch, whichever process makes it.
         message = f"msg_{hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()}"

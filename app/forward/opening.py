@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +18,10 @@ from app.forward.target import Target
 FORMATS = ("ndjson", "cloudevents", "ecs", "ocsf")
 _PORTS = {"syslog": 601, "syslog+tls": 6514, "splunk-hec": 8088, "splunk-hec+http": 8088}
 _SPLUNK_FIELDS = ("host", "index", "sourcetype")
+#: Media type of a batch, and what goes before, between and behind its events. CloudEvents have a batch form (HTTP
+#: protocol binding 1.0.2, section 3.3).
+_LINES = ("application/x-ndjson", b"", b"\n", b"\n")
+_BATCHES = {"cloudevents": ("application/cloudevents-batch+json", b"[", b",", b"]")}
 _EXAMPLES = (
     "https://siem.example.com/audit, splunk-hec://splunk.example.com:8088, syslog+tls://log.example.com:6514 or"
     " syslog://127.0.0.1:601"
@@ -65,8 +69,7 @@ def open_target(url: str, form: str | None, environment: Mapping[str, str], tls:
     keys = signing_keys(environment.get("FORWARD_SECRET", ""))
     if not keys:
         raise ConfigurationError(f"FORWARD_SECRET is not set; {MAKE_SECRET}, and give it to the receiver, too.")
-    media_type, batch = _BATCHES.get(form, _LINES)
-    return Opened(Webhook(url, keys, token, media_type, batch, tls), f"{scheme}://{parts.netloc}", form)
+    return Opened(Webhook(url, keys, token, _BATCHES.get(form, _LINES), tls), f"{scheme}://{parts.netloc}", form)
 
 
 def tls_context(ca: Path | None, client_certificate: Path | None) -> ssl.SSLContext:
@@ -84,19 +87,6 @@ def tls_context(ca: Path | None, client_certificate: Path | None) -> ssl.SSLCont
         name = type(error).__name__
         raise ConfigurationError(f"{flag}: {path} is no PEM file with what is needed, unencrypted ({name}).") from None
     return context
-
-
-def _lines(lines: Sequence[bytes]) -> bytes:
-    return b"".join(line + b"\n" for line in lines)
-
-
-def _array(lines: Sequence[bytes]) -> bytes:
-    return b"[" + b",".join(lines) + b"]"
-
-
-_LINES: tuple[str, Callable[[Sequence[bytes]], bytes]] = ("application/x-ndjson", _lines)
-#: CloudEvents have a batch form of their own (HTTP protocol binding 1.0.2, section 3.3).
-_BATCHES = {"cloudevents": ("application/cloudevents-batch+json", _array)}
 
 
 def _is_loopback(host: str) -> bool:
