@@ -27,7 +27,7 @@ from app.api.page_cache import KeptPages
 from app.api.problems import install_problems
 from app.api.rate_limits import Rates
 from app.api.rendering import encode
-from app.api.routes import docs, event_types, events, export, health, stream, ui
+from app.api.routes import docs, event_types, events, export, health, me, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.routing import READ, add_routes
@@ -91,6 +91,7 @@ def create_app(
             observer=watching(metrics, spans),
             shared=shared,
             pseudonyms=pseudonyms,
+            mapping=[row for provider in providers.values() for row in provider.mapping],
         ),
     )
 
@@ -139,7 +140,7 @@ def create_app(
         make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
     )
     app.state.guard = guard
-    modules = (export, stream, events, event_types, sources_route, metrics_route, health, docs, ui)
+    modules = (export, stream, events, event_types, sources_route, me, metrics_route, health, docs, ui)
     add_routes(app, [module.router for module in modules])
     app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)
     install_openapi(app, providers, problem_schemas())

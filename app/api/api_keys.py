@@ -55,7 +55,7 @@ class ApiKey(msgspec.Struct, frozen=True):
 
     @property
     def caller(self) -> Caller:
-        return Caller(name=self.name, scopes=self.scopes, sources=self.sources, rate=self.rate)
+        return Caller(self.name, self.scopes, self.sources, self.rate, expires=self.expires)
 
     def line(self) -> str:
         """The key as a line of the file, without the line end."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CHALLENGE = 'Bearer realm="audit-gateway"'
 
-_EVERYBODY = Caller(name="anonymous", scopes=frozenset(SCOPES))
+_EVERYBODY = Caller("anonymous", frozenset(SCOPES), kind="none")
 
 
 class Authenticator:
@@ -50,9 +50,9 @@ class Authenticator:
             await self.tokens.aclose()
 
 
-def requires(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+def requires(scope: str | None) -> Callable[[Request], Awaitable[Caller]]:
     """A dependency that gives the Caller, or raises Unauthenticated, RateLimited, or Forbidden naming the missing
-    scope."""
+    scope. None: any caller will do."""
 
     async def authorize(request: Request) -> Caller:
         guard: Authenticator = request.app.state.guard
@@ -64,7 +64,8 @@ def requires(scope: str) -> Callable[[Request], Awaitable[Caller]]:
             log.headers += quota.headers
         if too_many is not None:
             raise too_many
-        require_scope(caller, scope)
+        if scope is not None:
+            require_scope(caller, scope)
         return caller
 
     return authorize

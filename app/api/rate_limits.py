@@ -52,7 +52,7 @@ class Rates:
     ) -> None:
         self._shared = shared
         self._storage = storage
-        self._default = default
+        self.default = default
         self._items: dict[str, RateLimitItem] = {}
 
     @cached_property
@@ -65,7 +65,7 @@ class Rates:
     async def count(self, caller: Caller) -> tuple[Quota | None, RateLimited | None]:
         """Count one call: the caller's quota, None where it has no rate, and the error to raise where the call is one
         too many."""
-        rate = caller.rate or self._default
+        rate = caller.rate or self.default
         if rate is None:
             return None, None
         # Rates come from the operator's settings: few, and checked when they were read.

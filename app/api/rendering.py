@@ -14,7 +14,7 @@ from app.domain.caller import Caller
 from app.domain.event import Event
 from app.domain.record import Record
 from app.domain.times import format_seconds
-from app.feed.model import Page, SourceStatus, Totals
+from app.feed.model import Page, SourceStatus, Totals, Warned
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_event, visible_events
 
@@ -34,9 +34,15 @@ def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None
             },
             "window": {"since": _time(page.window.since), "until": _time(page.window.until)},
             "total": None if page.total is None else totals_body(page.total),
+            "warnings": [warning_body(warning) for warning in page.warnings],
             "sources": [_source(status) for status in page.sources],
         }
     )
+
+
+def warning_body(warning: Warned) -> dict[str, Any]:
+    """One member of `warnings`."""
+    return msgspec.structs.asdict(warning)
 
 
 def totals_body(totals: Totals) -> dict[str, Any]:

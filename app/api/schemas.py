@@ -153,6 +153,18 @@ class Totals(Schema):
     sources: list[SourceTotal] = Field(description="Each source's own.")
 
 
+class ValueWarning(Schema):
+    """A filter's value that can match nothing."""
+
+    parameter: str = Field(description="The parameter.", examples=["type"])
+    value: str = Field(description="Its value.", examples=["recipient.singed"])
+    message: str = Field(
+        description="Why it matches nothing.",
+        examples=["recipient.singed is not a known type; did you mean recipient.signed?"],
+    )
+    nearest: str | None = Field(description="The nearest known value.", examples=["recipient.signed"])
+
+
 class EventPage(Schema):
     """One page of events of all sources, in one order."""
 
@@ -162,6 +174,7 @@ class EventPage(Schema):
     total: Totals | None = Field(
         description="How many there are; null without `include=total`, and where with `partial` a source failed."
     )
+    warnings: list[ValueWarning] = Field(description="Values of filters that can match nothing.")
     sources: list[SourceStatus] = Field(description="How each source fared.")
 
 
@@ -231,6 +244,17 @@ class Sources(Schema):
     """The sources that the caller may read."""
 
     data: list[SourceInfo] = Field(description="The sources, sorted by name.")
+
+
+class Me(Schema):
+    """The caller and its grants."""
+
+    name: str = Field(description="The key's name, or a token's subject.", examples=["reporting"])
+    kind: str = Field(description="How the caller is known.", examples=["key", "token", "none"])
+    scopes: list[str] = Field(description="What it may do.", examples=[["events:read", "pii:read"]])
+    sources: list[str] = Field(description="The configured sources that it may read.")
+    rate: str | None = Field(description="How often it may call; null without a limit.", examples=["600/minute"])
+    expires: datetime | None = Field(description="Until when it is valid; null without an end.")
 
 
 class Health(Schema):

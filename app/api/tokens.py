@@ -112,7 +112,8 @@ class Tokens:
         scopes = _words(claims.get(rules.scopes_claim)) & set(SCOPES)
         sources = None if rules.sources_claim is None else _words(claims.get(rules.sources_claim))
         # No API key's name has a colon: a token's subject is never taken for one, and has a rate of its own.
-        return Caller(f"jwt:{name}", frozenset(scopes), sources)
+        expires = int(claims["exp"]) * 1_000_000
+        return Caller(f"jwt:{name}", frozenset(scopes), sources, kind="token", expires=expires)
 
     async def aclose(self) -> None:
         await self._keys.aclose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from app.domain.errors import CursorMismatch, GatewayError, ParameterError, Sour
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery, EventQuery
 from app.feed import Feed, FeedSettings
+from app.providers.base import Provider
 from app.providers.registry import find_providers
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class FeedClient:
     def __init__(self, config: Path | None) -> None:
         configuration = load_configuration(config)
         providers = find_providers(configuration.provider_paths)
-        self._feed = Feed(build_sources(configuration, providers), _feed_settings(configuration))
+        self._feed = Feed(build_sources(configuration, providers), _feed_settings(configuration, providers))
         self._runner = asyncio.Runner()
 
     def page(self, pairs: Pairs) -> Page:
@@ -72,7 +73,7 @@ class FeedClient:
             raise _problem(error) from None
 
 
-def _feed_settings(configuration: Configuration) -> FeedSettings:
+def _feed_settings(configuration: Configuration, providers: Mapping[str, Provider]) -> FeedSettings:
     settings = configuration.settings
     own = "cursor_secret" in settings.model_fields_set
     return FeedSettings(
@@ -81,6 +82,7 @@ def _feed_settings(configuration: Configuration) -> FeedSettings:
         scan=settings.scan,
         default_window=settings.default_window_micros,
         totals_ttl=settings.totals_ttl,
+        mapping=[row for provider in providers.values() for row in provider.mapping],
     )
 
 

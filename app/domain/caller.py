@@ -16,12 +16,14 @@ RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)\Z")
 
 class Caller(msgspec.Struct, frozen=True):
     """`name` identifies the key in logs; `sources` None means all of them; `rate`, such as `600/minute`, None where the
-    key has none of its own."""
+    key has none of its own; `kind` is `key`, `token` or `none` (authentication is off); `expires` in µs."""
 
     name: str
     scopes: frozenset[str]
     sources: frozenset[str] | None = None
     rate: str | None = None
+    kind: str = "key"
+    expires: int | None = None
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes

@@ -13,7 +13,7 @@ import msgspec
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnauthorized
 from app.domain.position import Position, is_beyond, later_position
-from app.domain.query import GATEWAY_FILTERS
+from app.domain.query import GATEWAY_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
 from app.feed.model import Page, SourceStatus
 from app.feed.planner import Plan, state_of
@@ -73,7 +73,7 @@ class PageBuilder:
         self._deadline, self._half_time, self._scan = deadline, half_time, scan
         self._spent = {name: CallBudget(deadline=deadline, kept_will_do=kept_will_do) for name in plan.active}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
-        self._filters = any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS)
+        self._filters = any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS)
         self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
         self._readings = [reading for name in plan.active for reading in self._open(sources[name])]
         streams = [reading.stream for reading in self._readings]

@@ -23,15 +23,16 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import now_micros
-from app.feed.model import Page, Totals, WalkStart
+from app.feed.model import Page, Totals, WalkStart, Warned
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan, begun_at, first_plan, next_plan, state_of
 from app.feed.stream_ratios import StreamRatios
 from app.feed.totals import Counter, TotalsCache
+from app.feed.warnings import warnings_of
 from app.paging.cursor import CursorCodec
 from app.paging.event_id import decode_event_id, source_hash
 from app.privacy.pseudonyms import Pseudonyms
-from app.providers.base import CallBudget, Record, Source
+from app.providers.base import CallBudget, Record, Source, TypeMapping
 from app.providers.http.gather import gather_all
 from app.providers.observer import NoObserver, Observer
 from app.providers.shared.interface import Shared
@@ -49,6 +50,7 @@ class FeedSettings(msgspec.Struct, frozen=True):
     clock: Callable[[], int] | None = None
     observer: Observer = msgspec.field(default_factory=NoObserver)
     shared: Shared | None = None  #: totals, with the other replicas
+    mapping: Sequence[TypeMapping] = ()  #: of all providers, to name the nearest known value in warnings
     pseudonyms: Pseudonyms | None = None  #: what stands for people where callers without `pii:read` must not see them
 
 
@@ -81,7 +83,7 @@ class Feed:
         # A page behind a cursor must not miss what the page before it left for it: it is read anew.
         make = self._pager(caller, begun, now, kept_will_do=not fresh and asked.cursor is None)
         if "total" not in plan.include:
-            return await make(plan).page(self._codec.seal)
+            return self._warned(plan, await make(plan).page(self._codec.seal))
         given = asked.filters() if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
 
         async def total() -> Totals | None:
@@ -96,7 +98,14 @@ class Feed:
         calls: list[Coroutine[Any, Any, Any]] = [make(plan).page(self._codec.seal), total()]
         page: Page
         page, page.total = await gather_all(calls)
+        return self._warned(plan, page)
+
+    def _warned(self, plan: Plan, page: Page) -> Page:
+        page.warnings = self._warnings(plan)
         return page
+
+    def _warnings(self, plan: Plan) -> Sequence[Warned]:
+        return warnings_of(plan.query, [self.sources[name] for name in plan.active], self.settings.mapping)
 
     def start(self, asked: EventQuery, caller: Caller, *, at: int | None = None) -> WalkStart:
         """Where a walk begins that is asked for like a page; reads nothing. `at` (µs) begins it with the events of that
@@ -108,7 +117,16 @@ class Feed:
             plan = begun_at(plan, at)
         states = {name: plan.states.get(name, {}) for name in plan.active}
         cursor = self._codec.seal(state_of(plan, plan.position, states))
-        return WalkStart(cursor, plan.position, plan.query, plan.window, plan.include, plan.partial, plan.active)
+        return WalkStart(
+            cursor,
+            plan.position,
+            plan.query,
+            plan.window,
+            plan.include,
+            plan.partial,
+            plan.active,
+            self._warnings(plan),
+        )
 
     def now(self) -> int:
         """µs since the epoch, on the clock that windows are cut by."""

@@ -32,7 +32,7 @@ def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudon
     seen = _Seen(wanted, disguise) if wanted is not None and not sees_all else None
 
     def keeps(record: Record) -> bool:
-        if not matches_type(query, record.type, record.provider_type):
+        if not matches_type(query, record.type, record.provider_type) or record.key[2] in query.category_not:
             return False
         if people is not None and not people(record.event()):
             return False

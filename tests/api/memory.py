@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.domain.event import Actor, Envelope, Event, Recipient
+from app.domain.filters import matches_type
 from app.domain.position import Key, Position, is_beyond
 from app.domain.query import Query
 from app.domain.times import SECOND, format_micros, parse_rfc3339
@@ -81,7 +82,9 @@ class MemorySource:
         self.totals_asked = 0
 
     def streams(self, query: Query) -> Sequence[str]:
-        return ["envelope"] if not query.category or "envelope" in query.category else []
+        types = ("envelope.completed", "envelope.viewed")
+        possible = not query.type or any(matches_type(Query(type=query.type), type_, "") for type_ in types)
+        return ["envelope"] if possible and (not query.category or "envelope" in query.category) else []
 
     def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
         return MemoryReader(self, span, spent)

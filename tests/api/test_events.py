@@ -43,7 +43,7 @@ async def test_a_page_has_the_contracts_shape(application: FastAPI) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-request-id"]
-    assert list(body) == ["data", "page", "window", "total", "sources"]
+    assert list(body) == ["data", "page", "window", "total", "warnings", "sources"]
     assert list(body["page"]) == ["limit", "order", "has_more", "next_cursor", "scanned_to"]
     assert (body["page"]["limit"], body["page"]["order"], body["page"]["has_more"]) == (2, "desc", True)
     assert body["total"] is None

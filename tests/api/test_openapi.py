@@ -100,7 +100,7 @@ def test_no_parameter_may_be_null(document: dict[str, Any]) -> None:
 def test_operation_ids_are_the_functions_names(document: dict[str, Any]) -> None:
     assert {operation["operationId"] for _, operation in operations(document)} == {
         "list_events", "count_events", "export_events", "stream_events", "get_event", "list_event_types",
-        "list_sources", "read_metrics", "health_live", "health_ready"
+        "list_sources", "get_me", "read_metrics", "health_live", "health_ready"
     }  # fmt: skip
 
 
@@ -232,6 +232,7 @@ ANSWERS = {
     "count_events": schemas.Totals,
     "list_event_types": schemas.EventTypes,
     "list_sources": schemas.Sources,
+    "get_me": schemas.Me,
     "health_live": schemas.Health,
     "health_ready": schemas.Health,
 }
@@ -254,6 +255,7 @@ async def test_real_answers_fit_the_schemas(application: FastAPI) -> None:
         "/events?limit=3&include=raw": schemas.EventPage,
         "/event-types": schemas.EventTypes,
         "/sources": schemas.Sources,
+        "/me": schemas.Me,
         "/health/live": schemas.Health,
         "/nowhere": schemas.Problem,
     }

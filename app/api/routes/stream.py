@@ -15,7 +15,7 @@ from app.api.broadcaster import EventBroadcaster, Item, Listener, Message, Rende
 from app.api.closing_stream import ClosingStream
 from app.api.openapi import answer_headers, problems
 from app.api.problems import PROBLEMS, problem_body, problem_response
-from app.api.rendering import encode
+from app.api.rendering import encode, warning_body
 from app.api.request_log import RequestLog, request_log
 from app.api.routing import new_router
 from app.domain.caller import Caller
@@ -140,7 +140,8 @@ async def _body(
     state, log = request.app.state, request_log(request)
     clock = asyncio.get_running_loop().time
     # The first id: who loses the connection before any event came goes on from here, and not from a later now.
-    yield b"retry: %d\nid: %b\n\n" % (_RETRY, start.cursor.encode())
+    warnings = b"".join(b": warning %b\n" % encode(warning_body(warning)) for warning in start.warnings)
+    yield warnings + b"retry: %d\nid: %b\n\n" % (_RETRY, start.cursor.encode())
     told: str | None = None
     async with Listener(hub, topic, start, live=live) as listener:
         silent_since = clock()

@@ -83,7 +83,7 @@ class SubnotoSource:
     def streams(self, query: Query) -> Sequence[str]:
         names: list[str] = []
         for category in self._settings.categories:
-            if query.category and category not in query.category:
+            if (query.category and category not in query.category) or category in query.category_not:
                 continue
             if self._event_types(category, query) == ():
                 continue
