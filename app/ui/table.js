@@ -33,9 +33,10 @@ export function EventTable({ events, order, onOrder, open, onOpen, label, hidden
     else return;
     event.preventDefault();
   };
+  const isOld = [events[0], events.at(-1)].some((one) => one?.occurred_at < `${new Date().getFullYear()}`);
   const first = events.some(({ id }) => id === open) ? open : events[0]?.id;
   return html`
-    <table hidden=${hidden} class="events" role="grid" aria-label=${label} onKeyDown=${onKey} aria-describedby="table-keys">
+    <table hidden=${hidden} class="events ${isOld ? "years" : ""}" role="grid" aria-label=${label} onKeyDown=${onKey} aria-describedby="table-keys">
       <thead>
         <tr>
           <th scope="col" class="when" aria-sort=${order === "asc" ? "ascending" : "descending"}>
