@@ -124,9 +124,9 @@ function Identity() {
   const rows = [
     ["Signed in with", kind],
     ["Scopes", me.scopes?.join(", ")],
-    ["Sources", me.sources === null ? "all" : me.sources?.map((source) => source.name ?? source).join(", ")],
+    ["Sources", me.sources?.join(", ")],
     ["Rate", me.rate],
-    ["Expires", me.expires_at ?? me.expires],
+    ["Expires", me.expires],
   ].filter(([, value]) => value);
   return html`
     <${Menu} id="identity" label=${html`<bdi>${me.name ?? "Caller"}</bdi>`} title="Who am I">

@@ -75,13 +75,20 @@ export function EnvelopeView({ id, source, back, say }) {
         <h1 ref=${heading} tabindex="-1"><${Text} value=${found?.envelope.name ?? id} /></h1>
         ${!found && !problem && html`<p role="status">Loading …</p>`}
         ${problem && problem.status !== 404 && html`<${ProblemNotice} problem=${problem} actions=${[["Try again", () => setTurn(turn + 1)]]} />`}
-        ${problem?.status === 404 && html`<div class="empty"><h2>No such envelope</h2><p>No source has an envelope with this id${source ? html` in <${Text} value=${source} />` : ""}. Check that the id is complete.</p></div>`}
+        ${problem?.status === 404 && html`<${NoEnvelope} id=${id} source=${source} />`}
         ${found && html`<${Story} found=${found} open=${open} onOpen=${setOpen} />`}
         <p class="small">Times in ${times.label}${found?.complete_through ? `. Complete through ${times.full(found.complete_through)}` : ""}.</p>
       </article>
       ${shown && html`<${Panel} id=${open} event=${shown} focused=${true} say=${say} onClose=${() => setOpen(null)} onFilter=${(name, value) => (location.hash = `#${new URLSearchParams([[name, value]])}`)} />`}
     </div>
   `;
+}
+
+function NoEnvelope({ id, source }) {
+  const search = `#${new URLSearchParams({ envelope_id: id, last: "ever" })}`;
+  const where = source && html` in <${Text} value=${source} />`;
+  return html`<div class="empty"><h2>No such envelope</h2>
+    <p>No source has an envelope with this id${where}. Check that the id is complete, or <a href=${search}>search all events for it</a>.</p></div>`;
 }
 
 function Story({ found, open, onOpen }) {

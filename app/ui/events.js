@@ -4,7 +4,7 @@ import { BASE } from "./api.js";
 import { ExportMenu } from "./exportmenu.js";
 import { Feed } from "./feed.js";
 import { FilterBar } from "./filterbar.js";
-import { PERIODS, added, fragmentOf, has, inWords, periodOf, pinned, withValue, without } from "./filters.js";
+import { PERIODS, added, fragmentOf, has, inWords, periodOf, pinned, valueOf, withValue, without } from "./filters.js";
 import { Text, copy, html, useEffect, useMemo, useRef, useState, usePage } from "./lib.js";
 import { ProblemNotice, SourceNotices, UnknownNames, Warnings } from "./notices.js";
 import { Panel } from "./panel.js";
@@ -42,6 +42,7 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
 
   const { pairs } = route;
   const { events, problem } = feed;
+  const order = valueOf(pairs, "order");
   const at = events.findIndex(({ id }) => id === route.event);
   const open = (event, byKeyboard) => {
     setFocused(byKeyboard);
@@ -88,8 +89,8 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
           </span>
         </div>
         <${PrintHead} pairs=${pairs} feed=${feed} />
-        <${EventTable} hidden=${problem && !events.length} events=${events} label="Events" order=${feed.order} open=${route.event} onOpen=${open}
-          onOrder=${() => go(withValue(pairs, "order", feed.order === "asc" ? "" : "asc"))} />
+        <${EventTable} hidden=${problem && !events.length} events=${events} label="Events" order=${order} open=${route.event} onOpen=${open}
+          onOrder=${() => go(withValue(pairs, "order", order === "asc" ? "" : "asc"))} />
         ${feed.window && feed.ended && !events.length && html`<${NoEvents} pairs=${pairs} feed=${feed} go=${go} />`}
         <p class="after" role="status">
           ${feed.busy && "Loading …"}

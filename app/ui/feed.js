@@ -1,6 +1,6 @@
 /** The pages of one query, its total, and what went wrong. Views read the fields; `onChange` runs whenever they change. */
 
-import { pinned, queryOf, valueOf, without } from "./filters.js";
+import { pinned, queryOf, without } from "./filters.js";
 
 const PAGE = 200;
 const EMPTY_PAGES = 5; // in a row that are passed without asking, where the gateway filters
@@ -133,9 +133,5 @@ export class Feed {
       ],
       signal,
     );
-  }
-
-  get order() {
-    return valueOf(this.pairs, "order") || "desc";
   }
 }

@@ -6,7 +6,7 @@
  * in, `/me` answers without a key and none is asked for.
  */
 
-import { BASE, Problem, read, send } from "./api.js";
+import { BASE, read, send } from "./api.js";
 import { setup } from "./setup.js";
 
 const SLOT = "audit-gateway-key";
@@ -90,16 +90,14 @@ export class Session {
 
   async _watched(answer) {
     const { generation } = this;
-    const late = () => new DOMException("another identity", "AbortError");
-    try {
-      const result = await answer;
-      if (generation !== this.generation) throw late();
-      return result;
-    } catch (problem) {
-      if (generation !== this.generation) throw late();
-      if (problem instanceof Problem && problem.status === 401) this.refused(problem);
-      throw problem;
-    }
+    const [result, problem] = await answer.then(
+      (value) => [value],
+      (error) => [null, error],
+    );
+    if (generation !== this.generation) throw new DOMException("late answer to another identity", "AbortError");
+    if (!problem) return result;
+    if (problem.status === 401) this.refused(problem);
+    throw problem;
   }
 
   _forget(reason) {

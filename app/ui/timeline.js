@@ -19,10 +19,9 @@ export function barsOf({ window: shown, total, events, ended }) {
   const since = Date.parse(shown.since);
   const each = () => events.map((event) => [Date.parse(event.occurred_at), 1]);
   if (ended && until - since <= 2 * DAY) return filled(since, until, HOUR, each());
-  if (!total?.groups) return null;
-  const days = total.groups
-    .map(({ key, value }) => [Date.parse(key.slice(0, 10)), value])
-    .filter(([day]) => !Number.isNaN(day));
+  if (!total?.groups && !ended) return null;
+  const counted = total?.groups?.map(({ key, value }) => [Date.parse(key.slice(0, 10)), value]);
+  const days = counted?.filter(([day]) => !Number.isNaN(day)) ?? each();
   // "All time" begins with the first event, not in 1970.
   const first = days.reduce((least, [day]) => Math.min(least, day), until);
   const from = until - since > 3_700 * DAY ? first : since;

@@ -16,7 +16,7 @@ const SHAPES = {
   other: "M4.4 1h3.2v3.4H11v3.2H7.6V11H4.4V7.6H1V4.4h3.4z",
 };
 const ENDED_BADLY = ["envelope.declined", "envelope.canceled", "envelope.expired"];
-const SIGNED = ["recipient.signed", "envelope.completed", "envelope.approved", "envelope.approval_phase_completed"];
+const SIGNED = /^(recipient\.signed|envelope\.(completed|all_signed|approved|approval_phase_completed))$/;
 const OPENED = ["envelope.viewed", "recipient.identity_verified"];
 
 /** The group of an event. New types of known objects find a place; anything else is "other". */
@@ -24,7 +24,7 @@ export function groupOf({ type, category, outcome }) {
   if (outcome === "failure" || ENDED_BADLY.includes(type)) return "problem";
   if (type === "unknown") return "other";
   if (category !== "envelope") return "team";
-  if (SIGNED.includes(type)) return "signed";
+  if (SIGNED.test(type)) return "signed";
   if (OPENED.includes(type)) return "opened";
   if (type.startsWith("notification.") || type === "recipient.reminded") return "delivery";
   return /^(envelope|recipient)\./.test(type) ? "prepared" : "other";
@@ -68,6 +68,7 @@ export function sentenceOf(event) {
     "envelope.sent": [actor, " sent the envelope."],
     "envelope.started": [actor, " started the signing."],
     "envelope.viewed": [person, " opened the document."],
+    "envelope.all_signed": "All recipients signed.",
     "envelope.completed": "The envelope was completed.",
     "envelope.declined": [person, " declined to sign."],
     "envelope.canceled": [actor, " canceled the envelope."],
