@@ -4,6 +4,8 @@ import base64
 import hmac
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import accumulate
+from random import Random
 from typing import Any
 
 import msgspec
@@ -20,8 +22,10 @@ from .history import History
 from .options import EmulatorOptions
 from .query import Query, VendorError, parse_query
 from .records import Entry, Process
-from .rendering import in_pascal_case, render_process
+from .rendering import in_pascal_case, log_parts, render_process
 from .selection import Selector
+from .ticks import TICKS_PER_SECOND, from_datetime
+from .types_metadata import types_metadata
 
 BASE_PATH = "/api"
 
@@ -49,10 +53,15 @@ class Emulator:
             for entry in entries:
                 self.history.insert(entry)
         self._selector = Selector(self.history, self.options)
-        routes = [
-            Route(f"{BASE_PATH}/signing/activity", self._activity, methods=["GET"]),
-            Route(f"{BASE_PATH}/signing/activity/total", self._total, methods=["GET"]),
-        ]
+        self._random = Random(self.options.seed)
+        activity = f"{BASE_PATH}/signing/activity"
+        routes = [Route(activity, self._activity, methods=["GET"])]
+        if self.options.calls == "current":
+            routes.append(Route(f"{activity}/total", self._total, methods=["GET"]))
+        else:
+            routes += [Route(f"{activity}/company", self._activity), Route(f"{activity}/{{key}}", self._one_process)]
+        if self.options.types_metadata:
+            routes.append(Route(f"{BASE_PATH}/types/metadata", self._types, methods=["GET"]))
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
         self.app = Instrumented(Starlette(routes=routes, exception_handlers=handlers), self.clock)
 
@@ -88,33 +97,75 @@ class Emulator:
     async def _activity(self, request: Request) -> Response:
         query = self._admit(request)
         with self.history.lock:
-            ordinals = self._selector.page(query)
-            answer = [self._render(ordinal, query) for ordinal in ordinals]
-        call_of(request).records = len(answer)
-        return self._json(answer)
+            ordinals = self._selector.ordered(query)
+            if self.options.split_items == "by_item":
+                items = [item for ordinal in ordinals for item in self._render(ordinal, query)]
+                items = items[query.skip : query.skip + query.take]
+            else:
+                ordinals = ordinals[query.skip : query.skip + query.take]
+                items = [item for ordinal in ordinals for item in self._render(ordinal, query)]
+        items = items[: self._bytes_allow(items)]
+        call_of(request).records = len(items)
+        return self._json(items)
+
+    def _bytes_allow(self, items: list[dict[str, Any]]) -> int:
+        """How many of the items an answer may hold: at least one."""
+        if self.options.max_bytes is None:
+            return len(items)
+        sizes = accumulate(len(msgspec.json.encode(item)) for item in items)
+        return max(1, sum(size <= self.options.max_bytes for size in sizes))
 
     async def _total(self, request: Request) -> Response:
         query = self._admit(request)
+        options = self.options
+        if options.total_lag_seconds:
+            seen = from_datetime(self.clock()) - int(options.total_lag_seconds * TICKS_PER_SECOND)
+            query = replace(query, end=min(query.end, seen))
         with self.history.lock:
-            total = len(self._selector.select(query))
-        return self._json({"total": total})
+            ordinals = self._selector.select(query)
+            total = len(ordinals)
+            if options.split_items == "by_item":
+                total = sum(len(self._render(ordinal, query)) for ordinal in ordinals)
+        if total:
+            total = max(0, total + options.total_offset)
+        return self._json({"total": total if options.total_cap is None else min(total, options.total_cap)})
+
+    async def _one_process(self, request: Request) -> Response:
+        """The older generation's `/signing/activity/{ProcessKey}`."""
+        self._authenticate(request)
+        with self.history.lock:
+            ordinals = self.history.ordinals_of(request.path_params["key"])
+        if not ordinals:
+            raise VendorError(404, "NotFound", "Process not found")
+        query = Query(0, 1 << 62, 1, 0, None, request.path_params["key"], None, None, None, "All")
+        return self._json(self._render(min(ordinals), query)[0])
+
+    async def _types(self, request: Request) -> Response:
+        """ServiceStack's description of its own types (ServiceStack documentation, "Metadata")."""
+        return self._json(types_metadata(self.options))
 
     def _admit(self, request: Request) -> Query:
         """Check the credentials, then read the query."""
+        self._authenticate(request)
+        return parse_query(request.query_params.multi_items(), self.options)
+
+    def _authenticate(self, request: Request) -> None:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         right = base64.b64encode(f"{self.options.company_key}:{self.options.api_key}".encode())
         if scheme.lower() != "basic" or not hmac.compare_digest(credentials.strip().encode(), right):
             raise VendorError(401, "NotAuthenticated", "Not authenticated")
-        return parse_query(request.query_params.multi_items(), self.options)
 
     # -- answers -----------------------------------------------------------------------------------------
 
-    def _render(self, ordinal: int, query: Query) -> dict[str, Any]:
+    def _render(self, ordinal: int, query: Query) -> list[dict[str, Any]]:
+        """The items as which a process comes."""
         process = self.history.process(ordinal)
         entries = [entry for _, entry in self.history.entries(ordinal, process)]
         if self.options.logs == "trimmed" and not self._selector.ignores_dates(query):
             entries = [entry for entry in entries if query.start <= entry.ticks < query.end]
-        return render_process(process, self.history.status(ordinal), entries, self.options)
+        status = self.history.status(ordinal)
+        parts = log_parts(entries, self.options, self._random)
+        return [render_process(process, status, part, self.options) for part in parts]
 
     def _json(self, content: Any, status: int = 200) -> Response:
         if self.options.letter_case == "pascal":

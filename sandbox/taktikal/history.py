@@ -16,7 +16,7 @@ from .account import Company
 from .options import EmulatorOptions
 from .records import Entry, Process
 from .store import Store
-from .ticks import TICKS_PER_MILLISECOND, from_datetime
+from .ticks import TICKS_PER_MILLISECOND, TICKS_PER_SECOND, from_datetime
 
 _ENDED = frozenset({"Canceled", "Cancelled", "Expired", "Declined", "Rejected"})
 
@@ -214,9 +214,12 @@ class History:
         return self.company.entry(number, life, life.steps[step_of(code)], process, self.store.ticks[sequence])
 
     def _take(self, now: int) -> None:
+        precision = self._options.created_precision
         for moment, code in self._schedule.due(now - self._lag):
             ticks = moment * TICKS_PER_MILLISECOND
-            if self._options.created_precision == "ticks":
+            if precision == "seconds":
+                ticks -= ticks % TICKS_PER_SECOND
+            elif precision == "ticks":
                 # Simultaneous entries of one process differ in the seventh digit; those of a burst do not.
                 ticks += mix(self._salt ^ moment) % 1000 * 10 + step_of(code) % 10
             self.store.add_entry(self._ordinal(thread_of(code), ticks), code, ticks)

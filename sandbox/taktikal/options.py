@@ -16,16 +16,27 @@ class EmulatorOptions:
 
     Shape: `generation` (`older`: entries without `id`, wrapper without `status` and `fileName`); `entry_ids`:
     counted in each process, in the whole company, or absent (`none`); `letter_case` of all names;
-    `created_precision` of stored times: ticks of 100 ns or whole milliseconds (both are sent with 7 digits).
+    `created_precision` of stored times: ticks of 100 ns, whole milliseconds or seconds; `dates`: how `createdAt` is
+    written (`asp_net` has milliseconds, `rfc_1123` seconds); `split_items`: a process with more than one entry comes
+    as two items, each with half of its log, where `Take`, `Skip` and the total count processes (`by_process`) or items
+    (`by_item`); `tied_entries`: whether entries of one tick come in another order in every call.
 
-    Behaviour: `range_selects` processes with any entry in the range (`activity`) or created in it; `logs`
+    Behaviour: `range_selects` processes with any entry in the range (`activity`), created in it, or whose newest
+    entry is in it (`last_update`); `logs`
     come `whole` or `trimmed` to the range; `order` of the array by creation, `shuffled_stable` (no order, but
     the same in every call) or `shuffled` (another in every call); `end_inclusive`; `date_only_end`: whether
     `EndDate=2024-01-31` means its first instant or its whole day; `naive_offset_minutes`: the server's offset
     from UTC for dates without one; `query_precision`: what the range's ends are cut down to;
-    `max_take`: the largest `Take`; a larger one is silently `cut`, or `refused`, by `take_beyond`; `key_dates`:
+    `max_take`: the largest `Take`; a larger one is silently `cut`, or `refused`, by `take_beyond`; `max_bytes` of an
+    answer's items, of which at least one comes; `key_dates`:
     whether dates are looked at beside a `ProcessKey`; `key_case`: whether a `ProcessKey` in another letter case, or
     with blanks behind it, is another (SQL Server's default collation ignores both).
+
+    Totals: `total_lag_seconds` behind the list; `total_offset` added to every total that is not 0, which stays at
+    least 0; `total_cap`: the largest.
+
+    Calls: `calls` of the current generation or the older one, which has no `/total`; `types_metadata`: whether
+    `/types/metadata` is served.
     """
 
     seed: int = 1
@@ -41,9 +52,12 @@ class EmulatorOptions:
     generation: Literal["current", "older"] = "current"
     entry_ids: Literal["per_process", "company", "none"] = "per_process"
     letter_case: Literal["camel", "pascal"] = "camel"
-    created_precision: Literal["ticks", "milliseconds"] = "ticks"
+    created_precision: Literal["ticks", "milliseconds", "seconds"] = "ticks"
+    dates: Literal["iso", "asp_net", "rfc_1123"] = "iso"
+    split_items: Literal["no", "by_process", "by_item"] = "no"
+    tied_entries: Literal["stable", "shuffled"] = "stable"
 
-    range_selects: Literal["activity", "creation"] = "activity"
+    range_selects: Literal["activity", "creation", "last_update"] = "activity"
     logs: Literal["whole", "trimmed"] = "whole"
     order: Literal["newest", "oldest", "shuffled_stable", "shuffled"] = "newest"
     end_inclusive: bool = False
@@ -52,5 +66,13 @@ class EmulatorOptions:
     query_precision: Literal["ticks", "seconds", "minutes", "days"] = "ticks"
     max_take: int | None = None
     take_beyond: Literal["cut", "refused"] = "cut"
+    max_bytes: int | None = None
     key_dates: Literal["honoured", "ignored"] = "honoured"
     key_case: Literal["honoured", "ignored"] = "ignored"
+
+    total_lag_seconds: float = 0.0
+    total_offset: int = 0
+    total_cap: int | None = None
+
+    calls: Literal["current", "older"] = "current"
+    types_metadata: bool = True

@@ -1,10 +1,24 @@
 """The vendor's JSON: members in the page's order, absent where null, in the generation the options choose."""
 
+from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 from .options import EmulatorOptions
 from .records import Entry, Process
-from .ticks import to_text
+from .ticks import to_text_as
+
+
+def log_parts(entries: list[Entry], options: EmulatorOptions, random: Random) -> Iterator[list[Entry]]:
+    """The logs of the items as which a process comes: one, or two where the options split it."""
+    if options.tied_entries == "shuffled":
+        entries = sorted(entries, key=lambda entry: (entry.ticks, random.random()))
+    half = (len(entries) + 1) // 2
+    if options.split_items == "no" or half == len(entries):
+        yield entries
+    else:
+        yield entries[:half]
+        yield entries[half:]
 
 
 def render_process(process: Process, status: str, entries: list[Entry], options: EmulatorOptions) -> dict[str, Any]:
@@ -35,7 +49,7 @@ def _render_entry(entry: Entry, options: EmulatorOptions) -> dict[str, Any]:
             "status": entry.status,
             "description": entry.description,
             **members,
-            "createdAt": to_text(entry.ticks),
+            "createdAt": to_text_as(options.dates, entry.ticks),
             "createdBy": entry.created_by,
         }
     )

@@ -36,8 +36,8 @@ class Selector:
             found = {ordinal for ordinal in found if self._matches(ordinal, query)}
         return found
 
-    def page(self, query: Query) -> list[int]:
-        """The ordinals of one answer, in the order that the options choose."""
+    def ordered(self, query: Query) -> list[int]:
+        """The ordinals of all processes that match, in the order that the options choose."""
         ordered = self._history.store.newest_first(self.select(query))
         order = self._options.order
         if order == "oldest":
@@ -46,7 +46,7 @@ class Selector:
             ordered.sort(key=mix)
         elif order == "shuffled":
             self._random.shuffle(ordered)
-        return ordered[query.skip : query.skip + query.take]
+        return ordered
 
     def ignores_dates(self, query: Query) -> bool:
         """Whether this server looks at the dates of this query at all."""
@@ -57,7 +57,10 @@ class Selector:
         if query.process_key is None:
             if self._options.range_selects == "creation":
                 return store.created_between(query.start, query.end)
-            return store.active(query.start, query.end)
+            found = store.active(query.start, query.end)
+            if self._options.range_selects == "last_update":
+                found = {ordinal for ordinal in found if self._moments(ordinal)[0] < query.end}
+            return found
         return {
             ordinal
             for ordinal in self._history.ordinals_of(query.process_key)
@@ -69,7 +72,8 @@ class Selector:
         store = self._history.store
         if self._options.range_selects == "creation":
             return [store.created[ordinal]]
-        return [store.ticks[sequence] for sequence in store.sequences(ordinal)]
+        moments = [store.ticks[sequence] for sequence in store.sequences(ordinal)]
+        return [max(moments)] if self._options.range_selects == "last_update" else moments
 
     def _matches(self, ordinal: int, query: Query) -> bool:
         facts = self._facts.get(ordinal) or self._remember(ordinal)

@@ -26,6 +26,15 @@ def to_text(ticks: int) -> str:
     return f"{(_EPOCH + timedelta(seconds=seconds)):%Y-%m-%dT%H:%M:%S}.{fraction:07d}Z"
 
 
+def to_text_as(form: str, ticks: int) -> str:
+    """A time as a server that is configured otherwise sends it: `iso`, `asp_net` or `rfc_1123`."""
+    if form == "asp_net":
+        return f"/Date({ticks // TICKS_PER_MILLISECOND}+0000)/"
+    if form == "rfc_1123":
+        return f"{_EPOCH + timedelta(seconds=ticks // TICKS_PER_SECOND):%a, %d %b %Y %H:%M:%S} GMT"
+    return to_text(ticks)
+
+
 def parse(text: str, naive_offset_minutes: int = 0) -> tuple[int, bool]:
     """Read a query's date: ISO, with or without a time, an offset, and up to seven digits.
 

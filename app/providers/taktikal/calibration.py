@@ -1,8 +1,9 @@
-"""Finds out what a date range selects, and whether logs come trimmed, from the account's own answers.
+"""Find out what a date range selects, and whether logs come trimmed, from the account's own answers.
 
-The recipe is that of the vendor notes: take a process whose entries lie in two disjoint ranges and ask for it in the
-later one only. Found there, the range selects by activity; its earlier entries present, logs come whole. Along with it
-the control: a range right behind its last entry must not return it; otherwise the server ignores dates beside a key,
+The recipe is that of the vendor notes: take a process whose entries lie in disjoint ranges, and ask for it in the range
+of its first entry, of its last, and of one in the middle where it has one. Found in all, ranges select by activity; in
+the first alone, by creation; in the last alone, by last update. All of its entries present, logs come whole. Along with
+it the control: a range right behind its last entry must not return it; otherwise the server ignores dates beside a key,
 and the same is asked without the key, or does not take them by the second, and nothing is learnt.
 
 Concluding "activity" where it is not so would lose events, so it needs positive proof; everything else leaves the
@@ -21,22 +22,26 @@ from app.providers.taktikal.observations import Facts, Selection
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
-_SAMPLES = (10, 50)
+#: Not fewer at first: an answer of so many shows that later ones of fewer were not cut off.
+_SAMPLES = (50, 200)
 _GAP = 2 * SECOND  #: between entries and ranges: those are asked for in whole seconds
 _NO_FILTERS = Filters()
 
 
 class CalibrationSample(msgspec.Struct, frozen=True):
-    """A process with entries in two disjoint ranges. Times in µs."""
+    """A process with entries in disjoint ranges. Times in µs. It was created from `first` to `created`; `middle` is
+    None where no entry lies apart from those and the last."""
 
     process: Process
     first: int
+    created: int
+    middle: int | None
     last: int
     entries: int
 
 
 async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spent: CallBudget) -> None:
-    """Looks for evidence inside `within` and tells `facts` what it found. Four calls, eight at the most, unless the
+    """Looks for evidence inside `within` and tells `facts` what it found. Five calls, ten at the most, unless the
     provider refuses to give so many at a time.
 
     Raises SourceError where the provider does not answer."""
@@ -48,69 +53,79 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spe
 
 
 async def _look(client: TaktikalClient, within: DateRange, facts: Facts, spent: CallBudget) -> None:
-    suspect = None
+    chosen = None
     width = within.end - within.start
     for take in map(facts.at_most, _SAMPLES):
         sample = await client.activity(within, _NO_FILTERS, spent, take=take)
-        facts.answered(sample.length)
-        suspect = _pick(sample)
-        if suspect is not None or sample.length < take:
+        facts.answered(sample)
+        chosen = _pick(sample, facts.latest)
+        if chosen is not None or sample.length < take:
             break
-    if suspect is None:
+    if chosen is None:
         facts.found(None, None, width, "no signing process with entries at two different times was found")
         return
-    verdict = await _ask(client, suspect, spent, _NO_FILTERS.with_process(suspect.process.key), facts.at_most(10))
+    verdict = await _ask(client, chosen, spent, _NO_FILTERS.with_process(chosen.process.key), facts.at_most(10))
     if verdict is None:
         # Dates beside a process key are ignored; without one they cannot be.
-        verdict = await _ask(client, suspect, spent, _NO_FILTERS, facts.at_most(200))
+        verdict = await _ask(client, chosen, spent, _NO_FILTERS, facts.at_most(200))
     facts.found(*(verdict or (None, None)), width, _EVIDENCE[verdict[0] if verdict else "ignored"])
 
 
 _EVIDENCE: dict[str | None, str] = {
-    "activity": "a process was found in a range that holds a later entry of it, but not its creation",
-    "creation": "a process was found in the range of its creation, but not in that of a later entry",
-    None: "a process was found neither in the range of its first entry nor in that of its last, as where ranges are not"
-    " taken by the second",
+    "activity": "a process was found in ranges that hold one entry of it each, at its beginning, middle and end",
+    "creation": "a process was found in the range of its first entry, but not in that of its last",
+    "last_update": "a process was found in the range of its last entry, but not in that of its first",
+    None: "a process was found in the ranges of neither its first entry nor its last, or of both but none between",
     "ignored": "the provider returned a process for a range that holds nothing of it",
 }
 
 
 async def _ask(
-    client: TaktikalClient, suspect: CalibrationSample, spent: CallBudget, filters: Filters, take: int
+    client: TaktikalClient, chosen: CalibrationSample, spent: CallBudget, filters: Filters, take: int
 ) -> tuple[Selection | None, bool | None] | None:
     """What ranges select and whether logs come whole; None where dates were ignored, so that nothing is learnt."""
-    key, behind = suspect.process.key, suspect.last + _GAP
-    ranges = (
-        DateRange.around(suspect.last, suspect.last + 1),
-        DateRange.around(suspect.first, suspect.first + 1),
-        DateRange.around(behind, behind + 1),
+    key, behind = chosen.process.key, chosen.last + _GAP
+    spans = [(chosen.first, chosen.created), (chosen.last, chosen.last), (behind, behind)]
+    if chosen.middle is not None:
+        spans.append((chosen.middle, chosen.middle))
+    pages = await gather_all(
+        client.activity(DateRange.around(start, end + 1), filters, spent, take=take) for start, end in spans
     )
-    later, earlier, control = await gather_all(client.activity(within, filters, spent, take=take) for within in ranges)
+    control = pages.pop(2)
     if _find(control, key) is not None or control.length >= take:
         return None
-    at_last, at_first = _find(later, key), _find(earlier, key)
-    if at_last is not None:
-        return "activity", len(at_last.entries) >= suspect.entries
-    if at_first is not None and later.length < take:
-        return "creation", len(at_first.entries) >= suspect.entries
+    at_first, at_last, *at_middle = (_find(page, key) for page in pages)
+    full = [page.length >= take for page in pages]
+    whole = max((len(one.entries) for one in (at_first, at_last) if one is not None), default=0) >= chosen.entries
+    if at_first is not None and at_last is not None:
+        # Both and not the middle: processes created or last updated in the range. The safe way reads those.
+        return (None if None in at_middle else "activity"), whole
+    if at_first is not None and not full[1]:
+        return "creation", whole
+    if at_last is not None and not full[0]:
+        return "last_update", whole
     return None, None
 
 
-def _pick(sample: ActivityPage) -> CalibrationSample | None:
-    """The process whose entries lie furthest apart."""
-    best: CalibrationSample | None = None
-    for process in sample.processes:
-        times_and_statuses = [(r.key[0], r.provider_type.casefold()) for r in records_of("", process)[0]]
-        times = [time for time, _ in times_and_statuses]
-        if not times:
-            continue
-        found = CalibrationSample(process, min(times), max(times), len(process.entries))
-        # The later range must not hold the creation, whatever the order of the log.
-        created = max((time for time, status in times_and_statuses if status == "created"), default=found.first)
-        far_enough = found.last // SECOND * SECOND - max(found.first, created) >= _GAP
-        if far_enough and (best is None or found.last - found.first > best.last - best.first):
-            best = found
-    return best
+def _pick(sample: ActivityPage, latest: int) -> CalibrationSample | None:
+    """The process whose entries lie furthest apart; one with an entry in the middle first."""
+    found = [one for process in sample.processes if (one := _sample_of(process, latest)) is not None]
+    return max(found, key=lambda one: (one.middle is not None, one.last - one.first), default=None)
+
+
+def _sample_of(process: Process, latest: int) -> CalibrationSample | None:
+    records = records_of("", process, latest=latest)[0]
+    if not records:
+        return None
+    times = sorted(record.key[0] for record in records)
+    first, last = times[0], times[-1]
+    # What a creation is, is not documented: the first entry, or that with this status.
+    created = max([first, *(one.key[0] for one in records if one.provider_type.casefold() == "created")])
+    if last // SECOND * SECOND - created < _GAP:
+        return None
+    apart = [time for time in times if time // SECOND * SECOND - created >= _GAP <= last // SECOND * SECOND - time]
+    middle = apart[len(apart) // 2] if apart else None
+    return CalibrationSample(process, first, created, middle, last, len(process.entries))
 
 
 def _find(page: ActivityPage, key: str) -> Process | None:

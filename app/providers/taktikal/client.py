@@ -126,10 +126,10 @@ class TaktikalClient:
         paging = {"Take": str(take)} | ({"Skip": str(skip)} if skip else {})
         answer = await self._call("signing/activity", within, filters, spent, paging, observed)
         if answer is None:
-            return ActivityPage([], 0, Counter())
+            return ActivityPage([], Counter())
         page = decode_activity(answer.body)
         page.date = answer.date
-        spent.records += page.length
+        spent.records += page.items
         return page
 
     async def total(

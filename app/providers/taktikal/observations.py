@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 from msgspec import UNSET
 
-from app.domain.times import SECOND
+from app.domain.times import DAY, SECOND
 from app.providers.observations import Observations
 from app.providers.taktikal.record import ticks_of
 from app.providers.taktikal.wire import ActivityPage
 
-Selection = Literal["activity", "creation"]
+#: What a date range selects: processes with any entry in it, created in it, or whose newest entry is in it.
+Selection = Literal["activity", "creation", "last_update"]
 
 _AGAIN = 600 * SECOND  #: after which what may have been an accident is tried again
 
@@ -25,14 +26,18 @@ class Facts:
     """`selects`: what a date range selects; `whole`: whether a returned process holds its whole log. None: not known,
     so the way that is right in either case is taken.
 
-    `honoured`: the longest answer seen, so a server that cuts answers off cuts at no less. `clock` gives µs since the
-    epoch.
+    `honoured`: the longest answer seen, so a server that cuts answers off by count cuts at no less.
+    `totals_contradicted`: `/total` was seen to disagree with its list. `clock` gives µs since the epoch.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.selects: Selection | None = None
         self.whole: bool | None = None
         self.honoured = 0
+        self.totals_contradicted = False
+        self.density: list[int] | None = None  #: a sizer's hint from the last page that had no filters
+        self._honoured_size = 0  # bytes of the largest answer seen: a server that cuts by bytes cuts at no less
+        self._largest = 0  # bytes that a process took
         self.learnt = Observations(clock)
         self._refused: int | None = None
         self._cut: tuple[int, int] | None = None  # the last answer that was cut off: its length, and when
@@ -47,6 +52,11 @@ class Facts:
         #: Of the last answer that reached the present: its Date, since when it held all, and its young entries.
         self._present: tuple[int, int, set[tuple[str, int]]] | None = None
         self._clock = clock
+
+    @property
+    def latest(self) -> int:
+        """The latest time, in µs, that a record can have: a day from now (contract, section 5)."""
+        return self._clock() + DAY
 
     @property
     def splittable(self) -> bool:
@@ -84,11 +94,26 @@ class Facts:
             self._given.add("logs")
             self.learnt.note("logs", "whole" if whole else "trimmed", "set by the operator")
 
-    def answered(self, length: int) -> None:
-        """An answer of so many processes came."""
-        if length > self.honoured:
-            self.honoured = length
-            self.learnt.note("longest_answer", length, "the processes in one answer")
+    def answered(self, page: ActivityPage) -> None:
+        """Take note of how much an answer held."""
+        self._honoured_size = max(self._honoured_size, page.size)
+        if page.length > self.honoured:
+            self.honoured = page.length
+            self.learnt.note("longest_answer", page.length, "the processes in one answer")
+
+    def is_whole(self, page: ActivityPage) -> bool:
+        """Whether an answer to a larger `Take` cannot have been cut off: it is shorter than one seen before, and so
+        much smaller that one more process of twice the largest size seen would have fitted in."""
+        if page.length >= self.honoured or page.null:
+            return False
+        self._largest = max(self._largest, page.largest)
+        return page.length == 0 or page.size + 2 * self._largest <= self._honoured_size
+
+    def contradicted(self, total: int, length: int) -> None:
+        """A total was seen to differ from a list that was shown to end there."""
+        self.totals_contradicted = True
+        how = "a list was shown to end at a length that is not the total of the same range"
+        self.learnt.note("total_off_by", total - length, how)
 
     def sample(self, page: ActivityPage) -> None:
         """Takes note of how precise times are and what ids are good for."""
@@ -132,12 +157,12 @@ class Facts:
                 self.learnt.note("lag_seconds", round(late / 1e6, 1), how)
         self._present = page.date, since, young
 
-    def cut(self, length: int) -> None:
-        """An answer was cut off at so many processes, fewer than were asked for. One alone may be inconsistent, and
-        would make every page cost a hundred calls: two within _AGAIN are believed, and only for as long; then one more
-        of the same length."""
-        now = self._clock()
+    def cut(self, page: ActivityPage) -> None:
+        """An answer was cut off, below what was asked for. One alone may be inconsistent, and would make every page
+        cost a hundred calls: two within _AGAIN are believed, and only for as long; then one more of the same length."""
+        now, length = self._clock(), page.length
         self.honoured = min(self.honoured, length)
+        self._honoured_size = min(self._honoured_size, page.size)
         again = self._cuts_at is not None and self._cuts_at[0] == length
         if self._cut is not None and (again or now - self._cut[1] <= _AGAIN):
             self._cuts_at = max(length, self._cut[0]), now + _AGAIN

@@ -70,9 +70,9 @@ async def _take(client: TaktikalClient, within: DateRange, facts: Facts, spent: 
     except TakeRefused:
         facts.refuse(asked)
         return ProbeResult("Take", "warning", f"{asked} at a time are refused: windows are made smaller")
-    facts.answered(page.length)
+    facts.answered(page)
     if page.length < asked:
-        facts.cut(page.length)
+        facts.cut(page)
         return ProbeResult("Take", "warning", f"answers are cut off at {page.length}: windows are made smaller")
     if facts.cap is not None:
         return ProbeResult(

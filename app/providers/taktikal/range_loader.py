@@ -1,15 +1,19 @@
-"""Loads everything that a date range selects, or says that it is too much for one answer.
+"""Load everything that a date range selects, or report that it is too much for one answer.
 
-Neither the order of an answer nor `Skip` across calls nor `Take` can be trusted, so an answer counts as complete only
-where `/total` for the same range agrees, or where it is shorter than both what was asked for and an answer seen before
-(a server that cuts answers off cuts them all at the same length).
+Neither the order of an answer nor `Take` nor `/total` can be trusted: a server may cut answers off by count or by
+bytes, and a total may lag behind its list, be too high, too low or capped. An answer counts as complete only where
+
+- it is so much smaller than an answer seen before that it cannot have been cut off (`Facts.is_whole`), or
+- `/total` for the same range agrees, or
+- a second look behind its last process (`Skip`) shows nothing.
+
+The faults are switches of the emulator; `tests/e2e/test_exactly_once.py` reads through each of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -18,18 +22,18 @@ from app.domain.times import SECOND
 from app.providers.base import CallBudget
 from app.providers.http.gather import gather_all
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TakeRefused, TaktikalClient
-from app.providers.taktikal.models import Entry
 from app.providers.taktikal.observations import Facts
-from app.providers.taktikal.record import time_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
-_MARGIN = 64  #: asked for beyond the count: processes may join while we ask
+_MARGIN = 64  #: asked for beyond the count: processes may join meanwhile
 _JOINED = 16  #: as many may join between two calls; an answer that lacks more was cut off
+_ROUND = 10  #: totals are capped at round numbers, so a list that ends at one is looked behind
 _PASSES = 24
+_QUIET = 6  #: passes to the end of a list that brought nothing new, after which it holds nothing else
 
 
 class TooMany(msgspec.Struct, frozen=True):
-    """The range selects more than one answer holds; `total` of them."""
+    """The range selects more than one answer holds; about `total` of them."""
 
     total: int
 
@@ -50,49 +54,68 @@ class RangeLoader(msgspec.Struct):
         return self.facts.at_most(MAX_TAKE)
 
     async def count(self, within: DateRange) -> int:
-        """How many processes the range selects. Raises SourceError."""
+        """Return the provider's total of the range: a hint, never proof of emptiness. Raises SourceError."""
         return await self.client.total(within, self.filters, self.spent, self.observed)
 
-    async def attempt(self, within: DateRange, take: int) -> list[Process] | TooMany:
-        """One answer if it is complete. Raises SourceError."""
+    async def attempt(self, within: DateRange, take: int, total: int | None = None) -> list[Process] | TooMany:
+        """Return the processes of one answer if it is complete. `total`: as counted before. Raises SourceError."""
         page, take = await self._take(within, take + _MARGIN)
-        if page.length >= min(take, self.facts.honoured):
-            self.facts.answered(page.length)
-            # Counted behind the answer: with one that joined meanwhile, a count made before may be what it was cut off
-            # at.
-            total = await self.count(within)
-            if page.length < total:
-                if 0 < page.length < take and total - page.length > _JOINED:
-                    self.facts.cut(page.length)
-                return TooMany(total)
+        missing = 0 if page.length == total == 0 else await self._missing(page, take, within)
+        if missing:
+            if 0 < page.length < take and missing > _JOINED:
+                self.facts.cut(page)
+            return TooMany(page.length + missing)
         if not self.filters.values:
             self.facts.reached(page, within.start, within.end)
         return self._keep(page)
 
-    async def everything(self, within: DateRange) -> list[Process]:
-        """All that the range selects, in as many answers as it takes. Raises SourceError."""
+    async def _missing(self, page: ActivityPage, take: int, within: DateRange) -> int:
+        """Return how many processes an answer seems to lack; 0 for a complete one."""
+        if page.length < take and self.facts.is_whole(page):
+            return 0
+        # Counted behind the answer: with one that joined meanwhile, a count made before may be what it was cut off at.
         total = await self.count(within)
-        if total == 0:
-            return []
+        if page.length >= take:
+            return max(page.length, total - page.length)  # the total may be capped, too
+        agrees = total in (page.length, page.items)  # a process may come as several items
+        doubtful = page.length > 0 and (total % _ROUND == 0 or self.facts.totals_contradicted)
+        if agrees and not doubtful:
+            return 0
+        behind, _ = await self._take(within, _MARGIN, page.length)
+        if behind.length and agrees and page.items > page.length and _keys(behind) <= _keys(page):
+            behind, _ = await self._take(within, _MARGIN, page.items)
+        if behind.length:
+            return max(behind.length, total - page.length)
+        if page.null and total:
+            raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
+        if not agrees:
+            self.facts.contradicted(total, page.length)
+        return 0
+
+    async def everything(self, within: DateRange) -> list[Process]:
+        """Return all that the range selects, in as many answers as it takes. Raises SourceError."""
+        total = await self.count(within)
         if total <= self.most:
-            found = await self.attempt(within, total)
+            found = await self.attempt(within, total, total)
             if not isinstance(found, TooMany):
                 return found
+            total = max(total, found.total)
         if self.facts.splittable and within.end - within.start > SECOND:
             middle = (within.start + within.end) // 2 // SECOND * SECOND
-            first, second = await gather_all(
-                self.everything(half) for half in (DateRange(within.start, middle), DateRange(middle, within.end))
-            )
-            return _joined(first, second, middle)
+            halves = DateRange(within.start, middle), DateRange(middle, within.end)
+            if self.facts.selects in ("activity", "creation"):
+                return list(merge_processes(await gather_all(self.everything(half) for half in halves)))
+            # The older first: a process that is updated meanwhile may move into the newer.
+            return list(merge_processes([await self.everything(half) for half in halves]))
         return await self._by_skipping(within, total)
 
     async def named(self, keys: Sequence[str], within: DateRange = WHOLE) -> list[Process]:
-        """The processes that go by these keys, each with all of its log. Raises SourceError."""
+        """Return the processes that go by these keys, each with all of its log. Raises SourceError."""
         answers = await gather_all(self._one(key)._take(within, _MARGIN) for key in keys)
         return self._keep(*(page for page, _ in answers))
 
     async def count_of(self, keys: Sequence[str], within: DateRange) -> int:
-        """How many processes that go by these keys the range selects. Raises SourceError."""
+        """Return how many processes that go by these keys the range selects. Raises SourceError."""
         if len(keys) == 1:
             return await self._one(keys[0]).count(within)
         return len(await self.named(keys, within))
@@ -101,44 +124,67 @@ class RangeLoader(msgspec.Struct):
         return msgspec.structs.replace(self, filters=self.filters.with_process(key))
 
     async def _by_skipping(self, within: DateRange, total: int) -> list[Process]:
-        """Page after page until as many different processes came as there are. Where the order holds still one pass
-        is enough; where it does not, each pass brings some of those that are missing, and what cannot be read comes on
-        several pages, too: equal items are counted only as often as they are on one page."""
+        """Page after page up to the list's end, until as many different processes came as there are.
+
+        Where the order holds still one pass is enough. Where it does not, each pass brings some of those that are
+        missing, and unreadable items come on several pages, too: equal ones count as often as they are on one page."""
         found: dict[str, Process] = {}
         unreadable: Counter[str] = Counter()
+        quiet = 0
         for _ in range(_PASSES):
-            step = self.most
             try:
-                pages = await gather_all(self._fetch(within, step, skip) for skip in range(0, total, step))
+                pages, end = await self._pass(within, total)
             except TakeRefused:
                 continue
-            if any(
-                page.length < step and skip + page.length < total
-                for page, skip in zip(pages, range(0, total, step), strict=True)
-            ):
-                self.facts.cut(max(1, max(page.length for page in pages)))
-            found = {
-                process.key: process
-                for process in merge_processes([found.values(), *(page.processes for page in pages)])
-            }
-            total = await self.count(within)
+            known = len(found), unreadable.total()
+            found = {one.key: one for one in merge_processes([found.values(), *(page.processes for page in pages)])}
             for page in pages:
                 unreadable |= page.unreadable
             bad = sum(times for mark, times in unreadable.items() if mark not in found)
-            if len(found) + bad >= total:
+            if end is None:
+                continue
+            quiet = quiet + 1 if known == (len(found), unreadable.total()) else 0
+            if len(found) + bad >= max(total, end) or quiet >= _QUIET:
                 self.bad += bad
                 return list(found.values())
+            total = await self.count(within)
         raise SourceFailed(
             f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"
         )
 
-    async def _take(self, within: DateRange, most: int) -> tuple[ActivityPage, int]:
-        """Up to `most`, and how many were asked for: no more than the provider lets anyone."""
+    async def _pass(self, within: DateRange, total: int) -> tuple[list[ActivityPage], int | None]:
+        """The pages of one pass, and where the list was seen to end; None where it goes on without anything new."""
+        pages: list[ActivityPage] = []
+
+        async def fill(skip: int, stop: int) -> int:
+            """Fetch from `skip` up to `stop`, in several answers where the server cuts them off."""
+            while skip < stop:
+                page = await self._fetch(within, min(self.most, stop - skip), skip)
+                if page.length == 0:
+                    break
+                pages.append(page)
+                skip += page.length
+            return skip
+
+        step = self.most
+        end = max(await gather_all(fill(skip, min(skip + step, total)) for skip in range(0, max(total, 1), step)))
+        known, old = {key for page in pages for key in _keys(page)}, 0
+        while old < _QUIET:
+            page = await self._fetch(within, self.most, end)
+            if page.length == 0:
+                return pages, end
+            pages.append(page)
+            end, old = end + page.length, old + 1 if _keys(page) <= known else 0
+            known |= _keys(page)
+        return pages, None
+
+    async def _take(self, within: DateRange, most: int, skip: int = 0) -> tuple[ActivityPage, int]:
+        """Up to `most` behind the first `skip`, and how many were asked for: no more than the provider accepts."""
         while True:
             take = max(1, min(most, self.most))
             try:
-                return await self._fetch(within, take), take
+                return await self._fetch(within, take, skip), take
             except TakeRefused:
                 continue  # which has made `self.most` less
 
@@ -157,28 +203,11 @@ class RangeLoader(msgspec.Struct):
     def _keep(self, *pages: ActivityPage) -> list[Process]:
         unreadable: Counter[str] = Counter()
         for page in pages:
-            self.facts.answered(page.length)
+            self.facts.answered(page)
             unreadable |= page.unreadable
         self.bad += unreadable.total()
         return list(merge_processes(page.processes for page in pages))
 
 
-def _joined(first: list[Process], second: list[Process], middle: int) -> list[Process]:
-    """What two halves of a range brought: each process once, with what of its log either half is certain of, for a log
-    that comes trimmed lies partly in each."""
-    found = {process.key: process for process in first}
-    for process in second:
-        held = found.get(process.key)
-        if held is not None:
-            before = [pair for pair, time in _times(held) if time is None or time < middle]
-            process = process.with_log(
-                before + [pair for pair, time in _times(process) if time is not None and time >= middle]
-            )
-        found[process.key] = process
-    return list(found.values())
-
-
-def _times(process: Process) -> list[tuple[tuple[Entry, dict[str, Any]], int | None]]:
-    """The entries, each with what was delivered for it, and its time in µs where it has one."""
-    pairs = zip(process.entries, process.sent_entries, strict=True)
-    return [(pair, time_of(pair[0])) for pair in pairs]
+def _keys(page: ActivityPage) -> set[str]:
+    return {process.key for process in page.processes}

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter, gt, lt
 
+from app.domain.errors import SourceFailed
 from app.domain.position import Position, first_time
 from app.domain.times import DAY, SECOND
 from app.paging.windows import Window, WindowSizer, next_window
 from app.providers.base import Batch, Hint, ReadRequest, Record
+from app.providers.http.gather import gather_all
 from app.providers.taktikal.client import DateRange
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import Process
 
 _CALLS_PER_BATCH = 3  #: a batch that has something to show is handed over rather than filled up beyond these calls
-_STRIDE = 8  #: by which windows grow over emptiness
-_GROWTH = 8  #: of the next window to count, after an empty one
+_GROWTH = 8  #: of windows over emptiness
+_SHORT = 600 * SECOND  #: a window of this width is loaded, not counted
 
 
 class _Collector:
@@ -26,16 +28,31 @@ class _Collector:
         self._source, self._position, self._loader = source, span.position, loader
         self._ascending = span.query.ascending
         self._is_beyond = gt if self._ascending else lt  # is_beyond, which would be called for each record
+        # On a walk's first page. Later ones must not fail for the unreadable record that is the last of its window.
+        self._may_fail = len(span.position) == 1 and not span.query.follow
+        self._latest = loader.facts.latest
+        self._unreadable = 0
 
     def records(self, processes: Iterable[Process], window: Window) -> list[Record]:
         is_beyond, position = self._is_beyond, self._position
         found: list[Record] = []
         for process in processes:
-            records, bad = records_of(self._source, process, window.start, window.end)
+            records, bad = records_of(self._source, process, window.start, window.end, self._latest)
             self._loader.bad += bad
+            if bad < len(process.entries):
+                self._may_fail = False
             found += [one for one in records if is_beyond(one.key, position)]
         found.sort(key=attrgetter("key"), reverse=not self._ascending)
         return found
+
+    def take_unreadable(self) -> int:
+        """Return the number of unreadable items and entries since the last call. Raises SourceFailed where there are
+        several and nothing else: the provider's format is another than is known."""
+        bad, self._loader.bad = self._loader.bad, 0
+        self._unreadable += bad
+        if self._may_fail and self._unreadable > 1:
+            raise SourceFailed(f"none of the {self._unreadable} records in the provider's answers can be read")
+        return bad
 
 
 class ProcessReader:
@@ -51,7 +68,7 @@ class ProcessReader:
         window = Window(self._span.since, self._span.until)
         records = self._collector.records(processes, window)
         complete_until = window.end if self._span.query.ascending else window.start
-        return Batch(records, complete_until, True, self._loader.observed.as_of, self._loader.bad)
+        return Batch(records, complete_until, True, self._loader.observed.as_of, self._collector.take_unreadable())
 
     def hint(self, position: Position) -> Hint:
         return None
@@ -59,7 +76,10 @@ class ProcessReader:
 
 class WindowReader:
     """Time window after time window. `prepare` finds out what ranges select, where that is not known yet;
-    `max_age` in µs bounds how long after its creation a process may have events, where ranges select by creation."""
+    `max_age` in µs bounds how long after its creation a process may have events, where ranges do not select by
+    activity.
+
+    A window is passed by what a list of it holds. Totals only size windows: they may lag behind, or be wrong."""
 
     def __init__(
         self,
@@ -73,9 +93,13 @@ class WindowReader:
         self._span, self._loader, self._prepare, self._max_age = span, loader, prepare, max_age
         self._ascending = span.query.ascending
         self._collector = _Collector(source, span, loader)
-        self._sizer = WindowSizer(span.hint)
+        self._facts = loader.facts
+        # What other queries select is no secret's business: only unfiltered pages share what they saw of the density.
+        self._shared = not loader.filters.values
+        self._sizer = WindowSizer(span.hint or (self._facts.density if self._shared else None))
+        self._crowded: tuple[int, int] | None = None  # far edge of a window that held too many, and how many
         self._measure = False  # whether to count before loading: what is known of the density was not so
-        self._stride = 1  # of windows by creation, in usual ones
+        self._stride = 1  # of wide windows, in usual ones
         start = first_time(span.position, self._ascending)
         self._frontier = start if self._ascending else start + 1
         self._stop = span.until if self._ascending else span.since
@@ -89,11 +113,11 @@ class WindowReader:
             calls = spent.calls - begun
             if calls >= max_calls or (records and calls >= _CALLS_PER_BATCH):
                 break
-            if self._loader.facts.selects == "activity":
+            if self._facts.selects == "activity":
                 records += await self._by_activity(want - len(records))
             else:
-                records += await self._by_creation()
-        bad, self._loader.bad = self._loader.bad, 0
+                records += await self._by_age()
+        bad = self._collector.take_unreadable()
         return Batch(records, self._frontier, self._ended, self._loader.observed.as_of, bad)
 
     @property
@@ -103,75 +127,105 @@ class WindowReader:
     async def _by_activity(self, want: int) -> list[Record]:
         """The records of the next window; none, too, where the window turned out too large and is to be cut."""
         target = self._sizer.target(want, self._loader.most * 4 // 5)
-        expected: int | None = None
-        if self._measure or not self._sizer.knows_density:
-            counted = await self._counted_window(target)
-            if counted is None:
-                return []
-            window, expected = counted
-        else:
-            window = self._next(self._sizer.width(target))
+        window, take = await self._choose_window(target)
         within = DateRange.around(window.start, window.end)
-        found = await self._loader.attempt(within, 4 * target if expected is None else expected)
+        found = await self._loader.attempt(within, take)
         if isinstance(found, TooMany):
-            if window.width > SECOND and not self._measure:
-                # The density is another than it was: look before loading so much again.
+            if window.width > SECOND:
                 self._sizer.counted(window.width, found.total)
-                self._measure = True
+                self._crowded, self._measure = (self._far_edge(window), found.total), True
                 return []
             found = await self._loader.everything(within)
-        self._measure = not found
-        return self._pass(window, found, len(found))
+        self._measure, self._crowded = not found, None
+        return self._pass(window, found)
 
-    async def _counted_window(self, target: int) -> tuple[Window, int] | None:
-        """A window with some items, at most about twice `target`, and how many it has, found by counting; what is empty
-        before it is passed. None where nothing is left.
+    async def _choose_window(self, target: int) -> tuple[Window, int]:
+        """The next window, and how many processes to ask for. Windows are sized by what is known of the density,
+        otherwise by counting."""
+        rest = abs(self._stop - self._frontier)
+        if self._sizer.knows_density and not self._measure:
+            return self._next(self._sizer.width(target)), 4 * target
+        if rest <= _SHORT and self._crowded is None:
+            return self._next(rest), 4 * target
+        return await self._count_widths(target, rest)
 
-        Each count either passes a stretch, or moves `edge` nearer, the far end of one that holds too many: a gap of
-        years costs the logarithm of its length, and loads nothing. Where what lies in such a stretch turns out not to
-        be spread over it, as where all came at once, it is halved."""
-        edge, crowded, uneven = self._stop, False, False
-        width = self._sizer.width(target) if self._sizer.knows_density else abs(self._stop - self._frontier)
-        while not self._ended:
-            window = self._next(min(width, abs(edge - self._frontier)))
-            items = await self._loader.count(DateRange.around(window.start, window.end))
-            if items == 0:
-                self._pass(window, [], 0)
-                if self._frontier == edge:  # what was there is gone
-                    edge, crowded = self._stop, False
-                uneven = crowded
-                width = max(SECOND, abs(edge - self._frontier) // 2) if crowded else width * _GROWTH
-                continue
-            self._sizer.counted(window.width, items)
-            if items <= 2 * target or window.width <= SECOND:
-                return window, items
-            edge, crowded = window.end if self._ascending else window.start, True
-            width = max(SECOND, window.width // 2 if uneven else window.width * target // items)
-        return None
+    async def _count_widths(self, target: int, rest: int) -> tuple[Window, int]:
+        """A window that counts some processes, at most about twice `target`.
 
-    async def _by_creation(self) -> list[Record]:
-        """The records of the next window, wherever in the last `max_age` their processes were created. This is right
-        too where ranges select by activity."""
+        Windows of several widths, all from the frontier on, are counted at the same time. Between `empty`, a width
+        that counts none, and `high`, one that counts too many, each round leaves a third."""
+        empty, high, items = 0, rest, 0
+        fits = min(2 * target, max(1, self._loader.most - 1))
+        known = self._sizer.width(target) if self._sizer.knows_density else rest
+        widths = [known, known * _GROWTH, known * _GROWTH**2, rest]
+        if self._crowded is not None:
+            high, items = abs(self._crowded[0] - self._frontier), self._crowded[1]
+            widths = [min(high // 2, high * target // items)]
+        while True:
+            windows = {window.width: window for window in map(self._next, widths)}
+            windows = {w: windows[w] for w in sorted(windows) if empty < w < high or (w == high and not items)}
+            if not windows:
+                # The frontier passes the empty part by loading it: a total of 0 is no proof.
+                return (self._next(empty), 2 * target) if empty else (self._next(high), max(items, 2 * target))
+            counts = await gather_all(self._loader.count(DateRange.around(w.start, w.end)) for w in windows.values())
+            chosen: Window | None = None
+            for window, count in zip(windows.values(), counts, strict=True):
+                if count > fits:
+                    high, items = window.width, count
+                    break
+                if count:
+                    chosen = window
+                    self._sizer.counted(window.width, count)
+                else:
+                    empty = window.width
+            if chosen is not None:
+                return chosen, 2 * target
+            if items and not self._measure:
+                # Probably spread evenly: load a part of it, which shows whether it is.
+                self._sizer.counted(high - empty, items)
+                return self._next(empty + (high - empty) * target // items), 4 * target
+            if items:
+                widths = [empty + (high - empty) // 3, empty + (high - empty) * 2 // 3]
+            elif empty >= high:
+                return self._next(rest), 2 * target
+            else:
+                widths = [empty * _GROWTH, empty * _GROWTH**2, empty * _GROWTH**3, rest]
+
+    async def _by_age(self) -> list[Record]:
+        """The records of the next window, wherever in the `max_age` before it their processes were created, and in the
+        `max_age` behind it last updated. Right whatever ranges select."""
+        selects = self._facts.selects
         usual = max(DAY, self._max_age // 4)
         window = self._next(usual * self._stride)
         # Ranges may be taken by the day, or in another zone, as long as none is seen to be taken by the second.
-        spare = 0 if self._loader.facts.selects == "creation" else DAY
-        within = DateRange.around(window.start - self._max_age - spare, window.end + spare)
-        if self._stride > 1 and await self._loader.count(within):
-            self._stride //= _STRIDE
-            return []
-        found = await self._loader.everything(within) if self._stride == 1 else []
-        # Where there is nothing for long, windows grow: counting what is not there is cheap.
-        self._stride = 1 if found else self._stride * _STRIDE
-        return self._pass(window, found, len(found))
+        spare = DAY if selects is None else 0
+        before = 0 if selects == "last_update" else self._max_age
+        after = 0 if selects == "creation" else self._max_age
+        within = DateRange.around(window.start - before - spare, window.end + after + spare)
+        if self._stride == 1:
+            found = await self._loader.everything(within)
+        else:
+            few = await self._loader.attempt(within, 0)
+            if isinstance(few, TooMany):
+                self._stride //= _GROWTH
+                return []
+            found = few
+        # Where there is nothing for long, windows grow.
+        self._stride = 1 if found else self._stride * _GROWTH
+        return self._pass(window, found)
+
+    def _far_edge(self, window: Window) -> int:
+        return window.end if self._ascending else window.start
 
     def _next(self, width: int) -> Window:
         return next_window(self._frontier, self._stop, width, ascending=self._ascending)
 
-    def _pass(self, window: Window, processes: Iterable[Process], items: int) -> list[Record]:
+    def _pass(self, window: Window, processes: Sequence[Process]) -> list[Record]:
         records = self._collector.records(processes, window)
-        self._sizer.read(window.width, items, len(records))
-        self._frontier = window.end if self._ascending else window.start
+        self._sizer.read(window.width, len(processes), len(records))
+        if self._shared and records and self._facts.selects == "activity":
+            self._facts.density = self._sizer.hint()
+        self._frontier = self._far_edge(window)
         return records
 
     def hint(self, position: Position) -> Hint:

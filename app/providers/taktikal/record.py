@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import repeat
 from typing import Any
 
@@ -14,17 +15,19 @@ from msgspec import UNSET, UnsetType
 
 from app.domain.event import Event
 from app.domain.position import Key
-from app.domain.times import format_vendor_time, parse_vendor_ticks
+from app.domain.times import format_micros, format_vendor_time, parse_rfc3339, parse_vendor_ticks
 from app.paging.event_id import IdPrefix
 from app.privacy.masking import private_leaves
 from app.providers.http.lenient_json import MAX_KEY
 from app.providers.taktikal.mapping import EventParts, delivery_of, meaning_of, text_of
 from app.providers.taktikal.models import Entry
-from app.providers.taktikal.wire import Process, without_links
+from app.providers.taktikal.wire import Process, content_of, without_links
 
 CATEGORY = "envelope"
 _NO_ID = -1
-_FIRST, _LAST = -(1 << 63), 1 << 63  #: µs before and after all times
+EARLIEST = parse_rfc3339("2000-01-01")  #: µs; an earlier time cannot be right (contract, section 5)
+_PLAIN_END = parse_rfc3339("2099-12-31T23:59:59.999999Z")
+_LAST = 1 << 63  #: µs after all times
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -192,46 +195,90 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         return self.common.private_values
 
 
+#: Times that .NET writes in UTC, of this century, one behind the other: they compare as texts.
+_PLAIN_TIMES = re.compile(
+    r"(?:20\d\d-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{7}Z)*",
+    re.ASCII,
+)
+
+
+_PLAIN_LENGTH = len("2019-11-08T11:06:01.5600000Z")
+
+
+def _is_plain(joined: str, times: int) -> bool:
+    return len(joined) == times * _PLAIN_LENGTH and _PLAIN_TIMES.fullmatch(joined) is not None
+
+
+@lru_cache(maxsize=256)
+def _as_texts(times: tuple[int, ...]) -> list[str]:
+    """Times in µs as .NET writes them, moved into the years 2000 to 2099, whose texts they are compared with."""
+    return [format_micros(min(max(time, EARLIEST), _PLAIN_END))[:-1] + "0Z" for time in times]
+
+
 def records_of(
-    source: str, process: Process, since: int = _FIRST, until: int = _LAST
+    source: str, process: Process, since: int = EARLIEST, until: int = _LAST, latest: int = _LAST
 ) -> tuple[list[TaktikalRecord], int]:
     """The entries of a process that happened from `since` until before `until` (µs), in the order of its log; and how
-    many of the whole log cannot be read."""
-    key, bad = process.key, 0
+    many of the whole log cannot be read. A time before 2000 or after `latest` cannot be one."""
+    entries = process.entries
+    try:
+        times: list[str] = [entry.created_at for entry in entries]  # type: ignore[misc]
+        plain = max(map(len, times), default=0) <= _PLAIN_LENGTH and _is_plain("".join(times), len(times))
+    except TypeError:
+        plain = False
     read: list[tuple[int, int | bytes, int]] = []
-    for index, entry in enumerate(process.entries):
-        ticks = ticks_of(entry.created_at)
-        if ticks is None or (entry.status and len(entry.status) > MAX_KEY):
-            bad += 1
-        elif since <= ticks // 10 < until:
-            read.append((ticks, _identity(entry), index))
+    bad = 0
+    if plain:
+        first, end, last = _as_texts((since, until, latest))
+        for index, time in enumerate(times):
+            if time > last or len((entry := entries[index]).status or "") > MAX_KEY:
+                bad += 1
+            elif first <= time < end:
+                read.append((parse_vendor_ticks(time), _identity(entry), index))
+    else:
+        for index, entry in enumerate(entries):
+            ticks = ticks_of(entry.created_at)
+            if ticks is None or not EARLIEST <= ticks // 10 <= latest or len(entry.status or "") > MAX_KEY:
+                bad += 1
+            elif since <= ticks // 10 < until:
+                read.append((ticks, _identity(entry), index))
     if not read:
         return [], bad
+    key = process.key
     common = _Common(source, process)
     shared = [(ticks // 10, identity if isinstance(identity, int) else _NO_ID) for ticks, identity, _ in read]
-    numbers = repeat((0, 0)) if len(set(shared)) == len(shared) else _numbers(read, shared)
+    numbers = repeat((0, 0)) if len(set(shared)) == len(shared) else _numbers(read, shared, entries)
     records = [
         TaktikalRecord(
-            (micros, source, CATEGORY, key, sequence, place), process.entries[index], index, ticks, identity, ordinal,
-            common,
+            (micros, source, CATEGORY, key, sequence, place), entries[index], index, ticks, identity, ordinal, common,
         )
         for (ticks, identity, index), (micros, sequence), (place, ordinal) in zip(read, shared, numbers, strict=False)
     ]  # fmt: skip
     return records, bad
 
 
-def _numbers(read: list[tuple[int, int | bytes, int]], shared: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _numbers(
+    read: list[tuple[int, int | bytes, int]], shared: list[tuple[int, int]], entries: list[Entry]
+) -> list[tuple[int, int]]:
     """Place and ordinal of each (ticks, identity, index), of which places count those with the same in `shared`.
 
     Both are counted among entries of one microsecond only: a log that comes trimmed to a range holds all of those or
-    none."""
-    places: dict[tuple[int, int], int] = defaultdict(int)
-    ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
-    for place, (ticks, identity, _) in zip(shared, read, strict=True):
-        twin = (ticks, identity)
-        yield places[place], ordinals[twin]
-        places[place] += 1
-        ordinals[twin] += 1
+    none. Entries of one tick are counted by content, for a server may send them in another order in every call."""
+    numbers = [(0, 0)] * len(read)
+    tied: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, pair in enumerate(shared):
+        tied[pair].append(number)
+    for group in tied.values():
+        if len(group) > 1:
+            places = {read[number][0]: number for number in reversed(group)}
+            group.sort(key=lambda number: (places[read[number][0]], content_of(entries[read[number][2]])))
+            ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
+            for place, number in enumerate(group):
+                twin = read[number][:2]
+                numbers[number] = place, ordinals[twin]
+                ordinals[twin] += 1
+    return numbers
 
 
 def time_of(entry: Entry) -> int | None:
@@ -254,7 +301,7 @@ def _identity(entry: Entry) -> int | bytes:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value in _INT64:
         return value
-    return hashlib.blake2b(msgspec.json.encode(entry, order="sorted"), digest_size=12).digest()
+    return hashlib.blake2b(content_of(entry), digest_size=12).digest()
 
 
 def read_locator(raw: bytes) -> Locator | None:

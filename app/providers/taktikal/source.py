@@ -17,6 +17,7 @@ from app.providers.base import (
     ProbeResult,
     Reader,
     ReadRequest,
+    Relation,
     SourceHealth,
     Total,
 )
@@ -153,14 +154,18 @@ class TaktikalSource:
         most = await loader.count(outside)
         # The truth lies between the two. Not asked for side by side: where the first finds none, it is enough.
         least = await loader.count(inside) if most and inside else 0
-        return Total(least, "envelopes", "eq" if least == most else "gte", loader.observed.as_of)
+        relation: Relation = "eq" if least == most else "gte"
+        return Total(
+            least, "envelopes", "estimate" if self._facts.totals_contradicted else relation, loader.observed.as_of
+        )
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[TaktikalRecord]:
         found = read_locator(locator)
         if found is None:
             return []
         processes = await self._loader(Filters(), spent).named([found.process])
-        return [record for process in processes for record in records_of(self.name, process)[0]]
+        latest = self._facts.latest
+        return [record for process in processes for record in records_of(self.name, process, latest=latest)[0]]
 
     async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
         return await probe(self._client, self._facts, spent, self._clock(), self._max_age)

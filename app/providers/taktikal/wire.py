@@ -45,31 +45,55 @@ class RawBody:
 
 
 class Process:
-    """One signing process: its own members (`body`), its log (`entries`) and its signees."""
+    """One signing process: its own members (`body`), its log (`entries`) and its signees. `repaired`: the answer was
+    read leniently, so it may hold members that no document names.
 
-    __slots__ = ("_delivered", "_index", "_sent_entries", "body", "entries", "key", "links", "signees")
+    Signees and links are made on first use: most processes of an answer have no event to show."""
 
-    def __init__(self, key: str, body: Body, delivered: RawBody, index: int) -> None:
-        self.key, self.body = key, body
+    __slots__ = ("_delivered", "_index", "_links", "_others", "_sent_entries", "_signees", "body", "entries", "key",
+                 "repaired")  # fmt: skip
+
+    def __init__(self, key: str, body: Body, delivered: RawBody, index: int, repaired: bool = False) -> None:
+        self.key, self.body, self.repaired = key, body, repaired
         self._delivered, self._index = delivered, index
+        self._others: tuple[Process, ...] = ()
         self._sent_entries: list[dict[str, Any]] | None = None
+        self._signees: dict[str, Signee] | None = None
+        self._links: Links | None = None
         self.entries: list[Entry] = body.activity_log or []
-        self.signees: dict[str, Signee] = {
-            signee.signee_key: signee
-            for signee in body.signees or ()
-            if signee.signee_key is not None and signee.signee_key is not UNSET
-        }
-        #: Signing links: secrets, never to be handed out, wherever they are repeated.
-        self.links = _NO_LINKS
-        if body.sequence_signees or body.attachment_references:
-            found: set[str] = set()
-            for one in body.sequence_signees or ():
-                if one.url:
-                    found |= {one.url, *links_in({"url": one.url}, linked=True)}
-                if one.signing_keys:
-                    found.update(links_in(one.signing_keys, linked=True))
-            found.update(_links(body.attachment_references or ()))
-            self.links = Links(found)
+
+    @property
+    def signees(self) -> dict[str, Signee]:
+        """The signees by key; of several with one key the last."""
+        if self._signees is None:
+            self._signees = {key: signee for other in self._others for key, signee in other.signees.items()} | {
+                signee.signee_key: signee
+                for signee in self.body.signees or ()
+                if signee.signee_key is not None and signee.signee_key is not UNSET
+            }
+        return self._signees
+
+    @property
+    def links(self) -> Links:
+        """The signing links: secrets that must not be handed out, wherever they are repeated."""
+        if self._links is None:
+            found = set(self._own_links())
+            for other in self._others:
+                found.update(other.links.all)
+            self._links = Links(found) if found else _NO_LINKS
+        return self._links
+
+    def _own_links(self) -> Iterator[str]:
+        for one in self.body.sequence_signees or ():
+            if one.url:
+                yield one.url
+                yield from links_in({"url": one.url}, linked=True)
+            if one.signing_keys:
+                yield from links_in(one.signing_keys, linked=True)
+        if self.body.attachment_references:
+            yield from _links(self.body.attachment_references)
+        if self.repaired:
+            yield from links_in(self.sent)
 
     def sequence_of(self, signee: str) -> str | None:
         """The key of the sequence in which a signee stands."""
@@ -91,20 +115,41 @@ class Process:
 
     def sent_signee(self, key: object) -> dict[str, Any] | None:
         """A signee as delivered; of several with one key the last."""
-        signees = reversed(objects(_member(self.sent, "signees")))
+        items = (self, *reversed(self._others))
+        signees = (one for item in items for one in reversed(objects(_member(item.sent, "signees"))))
         return next((one for one in signees if _member(one, "signeekey") == key), None) if key else None
 
     def sent_without_lists(self) -> dict[str, Any]:
         """The process's own members as delivered."""
         return {name: value for name, value in self.sent.items() if name.casefold() not in LISTS}
 
-    def with_log(self, log: list[tuple[Entry, dict[str, Any]]]) -> Process:
-        """The same process with other entries in its log, each with what was delivered for it."""
-        found = Process(self.key, self.body, self._delivered, self._index)
-        found.entries = [entry for entry, _ in log]
-        found._sent_entries = [sent for _, sent in log]
-        found.links = self.links
+    def united_with(self, other: Process, halves: bool = False) -> Process:
+        """The process with the entries and signees of both items. An entry that both hold is one; one that either
+        holds twice is a twin, and stays two. `halves`: the items are of one answer, so that twins may be the last of
+        one and the first of the other."""
+        mine, theirs = Counter(map(content_of, self.entries)), Counter(map(content_of, other.entries))
+        shared = mine & theirs
+        if halves and len(shared) == 1 and min(len(self.entries), len(other.entries)) > 1:
+            (content,) = shared
+            if content == content_of(self.entries[-1]) == content_of(other.entries[0]):
+                del mine[content]
+        added = []
+        for pair in zip(other.entries, other.sent_entries, strict=True):
+            content = content_of(pair[0])
+            if mine[content] > 0:
+                mine[content] -= 1
+            else:
+                added.append(pair)
+        found = Process(self.key, self.body, self._delivered, self._index, self.repaired)
+        found._others = (*self._others, *other._others, other)
+        found.entries = [*self.entries, *(entry for entry, _ in added)]
+        found._sent_entries = [*self.sent_entries, *(sent for _, sent in added)]
         return found
+
+
+def content_of(entry: Entry) -> bytes:
+    """The entry's members in a canonical form: equal for equal entries, whatever the order of their members."""
+    return msgspec.json.encode(entry, order="sorted")
 
 
 def _member(sent: Mapping[str, Any], folded_name: str) -> Any:
@@ -120,34 +165,46 @@ def _links(references: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 class ActivityPage(msgspec.Struct):
-    """One answer of `signing/activity`. `length` counts the array's items, unreadable ones too; `unreadable`: how often
-    each of those is in it, by its key, or by all that it says where it has none; `date`: its `Date` in µs."""
+    """One answer of `signing/activity`. `unreadable`: how often each item that is no process is in it, by its key, or
+    by its text where it has none. `length`: its processes, each once, and its unreadable items; `items`: of the array.
+    `size`: bytes of its body. `null`: a null response, which stands for no process if the total is 0, too. `date`: its
+    `Date` in µs."""
 
     processes: list[Process]
-    length: int
     unreadable: Counter[str]
+    length: int = 0
+    items: int = 0
+    size: int = 0
+    null: bool = False
     date: int | None = None
+
+    @property
+    def largest(self) -> int:
+        """About how many bytes its largest process takes, judged by the share of its entries and signees."""
+        weights = [len(one.entries) + len(one.body.signees or ()) + 1 for one in self.processes]
+        return self.size * max(weights) // sum(weights) if weights else self.size
 
 
 def decode_activity(body: bytes) -> ActivityPage:
-    """Raises SourceFailed where the answer is not an array of processes."""
+    """Return the answer's processes, each once: one that comes as several items is united. An empty body and `null`,
+    as which ServiceStack sends a null response, hold none. Raises SourceFailed for what is not an array."""
+    if body.strip() in (b"", b"null"):
+        return ActivityPage([], Counter(), null=True)
     items: Sequence[Body | None]
     sent: list[Any] | None = None
     try:
         items, delivered = _DECODER.decode(body), RawBody(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         items, delivered, sent = _decode_leniently(body)
-    page = ActivityPage([], len(items), Counter())
+    processes, unreadable = [], Counter[str]()
     for index, item in enumerate(items):
         if item is not None and isinstance(key := item.process_key, str) and len(key) <= MAX_KEY:
-            process = Process(key, item, delivered, index)
-            if sent is not None:
-                # Only such an answer holds members that no document names.
-                process.links = Links((*process.links.all, *links_in(process.sent)))
-            page.processes.append(process)
+            processes.append(Process(key, item, delivered, index, sent is not None))
         else:
-            page.unreadable[_mark((sent or delivered.items)[index])] += 1
-    return page
+            unreadable[_mark((sent or delivered.items)[index])] += 1
+    if len({process.key for process in processes}) < len(processes):
+        processes = list(merge_processes([processes], halves=True))
+    return ActivityPage(processes, unreadable, len(processes) + unreadable.total(), len(items), len(body))
 
 
 def _decode_leniently(body: bytes) -> tuple[list[Body | None], RawBody, list[Any]]:
@@ -214,12 +271,11 @@ def _is_link(name: str) -> bool:
     return name.casefold() == "url" or is_secret_link(name)
 
 
-def merge_processes(batches: Iterable[Iterable[Process]]) -> Iterator[Process]:
-    """Each process once, with the longest log that came of it."""
+def merge_processes(batches: Iterable[Iterable[Process]], halves: bool = False) -> Iterator[Process]:
+    """Each process once, with all entries that came of it in any answer. `halves`: all are of one answer."""
     found: dict[str, Process] = {}
     for batch in batches:
         for process in batch:
             held = found.get(process.key)
-            if held is None or len(process.entries) > len(held.entries):
-                found[process.key] = process
+            found[process.key] = process if held is None else held.united_with(process, halves)
     yield from found.values()

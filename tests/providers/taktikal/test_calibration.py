@@ -24,7 +24,7 @@ async def found_out(emulator: Emulator, selects: Selection | None = None, whole:
     facts = Facts(lambda: inside.NOW_MICROS)
     facts.set(selects, whole)
     await calibrate(TaktikalClient(inside.taktikal(emulator)), WITHIN, facts, CallBudget())
-    assert emulator.calls.total <= 8
+    assert emulator.calls.total <= 10
     assert emulator.calls.refused == []
     return facts
 

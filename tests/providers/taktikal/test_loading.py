@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -82,16 +83,16 @@ async def test_one_inconsistent_answer_teaches_nothing_and_two_only_for_minutes(
     now += 11 * 60 * SECOND
     emulator.calls.reset()
     assert len(await found.everything(WHOLE)) == 30
-    assert emulator.calls.total <= 3
-    facts.cut(1)
+    assert emulator.calls.total <= 4
+    facts.cut(ActivityPage([], Counter(), length=1))
     assert facts.cap == 1, "what was believed before, and is seen again"
 
 
 async def test_where_answers_were_cut_off_bounds_what_is_believed_without_a_count() -> None:
     """A server may begin to cut at less than it once honoured."""
     found = loader(company(30, max_take=12))
-    found.facts.answered(100)
-    found.facts.cut(12)
+    found.facts.answered(ActivityPage([], Counter(), length=100, size=1 << 20))
+    found.facts.cut(ActivityPage([], Counter(), length=12, size=12 << 10))
     assert isinstance(await found.attempt(WHOLE, 100), TooMany)
 
 

@@ -141,7 +141,7 @@ async def test_unreadable_entries_are_counted_and_the_rest_is_read() -> None:
 async def test_one_process_by_its_key() -> None:
     emulator = emulator_of(BASE, BASE + 1, BASE + 2, key_dates="honoured", logs="trimmed")
     client = TaktikalClient(inside.taktikal(emulator))
-    loader = RangeLoader(client, Filters(), Facts(lambda: 0), CallBudget())
+    loader = RangeLoader(client, Filters(), Facts(lambda: inside.NOW_MICROS), CallBudget())
     span = ReadRequest(Query(), BASE, BASE + 2, (BASE + 2,))
     batch = await ProcessReader("s", span, loader, ["sp001"]).read(1, 1)
     assert [record.key[0] for record in batch.records] == [BASE + 1]
