@@ -132,7 +132,7 @@ async def test_taktikal_loads_about_what_a_page_needs() -> None:
         since = format_micros(micros(clock()) - 120 * DAY)
         page = await ask(feed, since=since, limit=100)
         assert len(page.records) == 100
-        assert one.taktikal.calls.records <= 120
+        assert one.taktikal.calls.records <= 200  # 50 of them for the calibration
 
         one.reset_calls()
         found = await walk(feed, since=since, limits=1000)
