@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from app.domain.errors import SourceFailed
+from app.domain.errors import SourceError, SourceFailed
 from app.domain.times import SECOND, to_datetime
 from app.providers.base import CallBudget
 from app.providers.http.client import Answer, ProviderHttp, error_for
+from app.providers.http.lenient_json import read_json
+from app.providers.taktikal.types_metadata import describe_types
 from app.providers.taktikal.wire import ActivityPage, decode_activity, decode_error, decode_total
 
 #: Vendor's page: `Take` "defaults to 10,000". Whether more is accepted is not documented.
@@ -169,6 +171,25 @@ class TaktikalClient:
             names = ", ".join(PARAMETERS[name] for name in refused)
             raise SourceFailed(f"{found.detail}: it refuses the value of {names}")
         raise found
+
+    async def is_older_server(self, within: DateRange, spent: CallBudget) -> bool:
+        """Whether the server is of the generation that has `/signing/activity/company`. Never raises SourceError."""
+        try:
+            answer = await self._http.call(
+                "GET", "signing/activity/company", spent, params={**within.parameters(), "Take": "1"}
+            )
+            return answer.ok and isinstance(read_json(answer.body).value, list)
+        except SourceError:
+            return False
+
+    async def types(self, spent: CallBudget) -> str | None:
+        """What ServiceStack publishes of its types at `/types/metadata`, as a sentence; None where it is switched off
+        or unreadable. Never raises SourceError."""
+        try:
+            answer = await self._http.call("GET", "types/metadata", spent)
+            return describe_types(answer.body) if answer.ok else None
+        except SourceError:
+            return None
 
     async def aclose(self) -> None:
         await self._http.aclose()

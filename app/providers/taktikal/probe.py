@@ -20,8 +20,14 @@ async def probe(client: TaktikalClient, facts: Facts, spent: CallBudget, now: in
     try:
         total = await client.total(within, _EVERYTHING, spent)
     except SourceError as error:
+        if await client.is_older_server(within, spent):
+            found = "the older generation: it has no /signing/activity/total, Search or StatusFilter, which are needed"
+            advice = "TAKTIKAL_BASE_URL of a current server, such as https://core.taktikal.com/api"
+            return [ProbeResult("server", "failed", found, advice)]
         return [ProbeResult.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
     findings = [ProbeResult("credentials", "ok", f"accepted; {total} signing processes in {within_days(within)} days")]
+    if (types := await client.types(spent)) is not None:
+        findings.append(ProbeResult("types", "ok", types))
     try:
         if facts.selects is None or facts.whole is None:
             await calibrate(client, within, facts, spent)
@@ -48,6 +54,9 @@ def _ranges(facts: Facts, max_age: int) -> ProbeResult:
     if facts.selects == "creation":
         days = max_age // DAY
         found = f"selects by creation: {how}; a page costs the processes of {days} days"
+        return ProbeResult("date range", "warning", found, "TAKTIKAL_MAX_ENVELOPE_AGE: the age an envelope can have")
+    if facts.selects == "last_update":
+        found = f"selects by last update: {how}; a page costs what was updated in {max_age // DAY} days"
         return ProbeResult("date range", "warning", found, "TAKTIKAL_MAX_ENVELOPE_AGE: the age an envelope can have")
     found = f"not found out: {how}; the safe, slower way is taken"
     return ProbeResult("date range", "unknown", found, "TAKTIKAL_RANGE_SELECTS, if you know it")

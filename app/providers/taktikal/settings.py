@@ -25,7 +25,9 @@ HELP = {
     "TAKTIKAL_COMPANY_KEY": "company key of the API credentials; with TAKTIKAL_API_KEY it adds a source",
     "TAKTIKAL_API_KEY": "the API key that belongs to it",
     "TAKTIKAL_BASE_URL": "default https://core.taktikal.com/api",
-    "TAKTIKAL_RANGE_SELECTS": "what StartDate and EndDate select: auto (found out, default), activity or creation",
+    "TAKTIKAL_RANGE_SELECTS": (
+        "what StartDate and EndDate select: auto (found out, default), activity, creation or last_update"
+    ),
     "TAKTIKAL_LOGS": "whether logs come whole or trimmed to the range: auto (found out, default), whole or trimmed",
     "TAKTIKAL_MAX_ENVELOPE_AGE": (
         "where ranges select by creation: how long after its creation an envelope may still have events; default P120D"
@@ -39,7 +41,7 @@ class TaktikalSettings(SourceSettings):
     base_url: str = "https://core.taktikal.com/api"
     company_key: SecretStr
     api_key: SecretStr
-    range_selects: Literal["auto", "activity", "creation"] = "auto"
+    range_selects: Literal["auto", "activity", "creation", "last_update"] = "auto"
     logs: Literal["auto", "whole", "trimmed"] = "auto"
     max_envelope_age: timedelta = timedelta(days=120)
 

@@ -31,7 +31,11 @@ async def found_out(emulator: Emulator, selects: Selection | None = None, whole:
 
 @pytest.mark.parametrize(
     ("selects", "logs", "order"),
-    list(itertools.product(("activity", "creation"), ("whole", "trimmed"), ("newest", "oldest", "shuffled"))),
+    list(
+        itertools.product(
+            ("activity", "creation", "last_update"), ("whole", "trimmed"), ("newest", "oldest", "shuffled")
+        )
+    ),
 )
 async def test_what_is_found_is_true(selects: Any, logs: Any, order: Any) -> None:
     options = EmulatorOptions(events=600, days=60, range_selects=selects, logs=logs, order=order)

@@ -140,3 +140,38 @@ def test_a_process_that_came_twice_is_kept_once_with_the_longer_log() -> None:
     other = process_of({"processKey": "sp2"})
     assert {p.key: len(p.entries) for p in merge_processes([[short, other], [long]])} == {"sp1": 2, "sp2": 0}
     assert {p.key: len(p.entries) for p in merge_processes([[long], [short]])} == {"sp1": 2}
+
+
+def log_of(*numbers: int, **members: Any) -> dict[str, Any]:
+    log = [{"id": number, "status": "Reminder", "createdAt": f"2024-01-01T00:00:{number:02}Z"} for number in numbers]
+    return {"processKey": "sp1", "activityLog": log, **members}
+
+
+@pytest.mark.parametrize(
+    ("items", "wanted"),
+    [
+        ([[1, 2], [3, 4]], [1, 2, 3, 4]),
+        ([[1, 3], [2, 4]], [1, 3, 2, 4]),
+        ([[1, 2, 3], [1, 2, 3]], [1, 2, 3]),
+        ([[1, 2, 3], [2, 3, 4]], [1, 2, 3, 4]),
+        ([[1, 2, 3], [3]], [1, 2, 3]),
+        ([[1, 2, 2], [3]], [1, 2, 2, 3]),
+        ([[1, 2], [2, 3]], [1, 2, 2, 3]),  # twins, one the last of its half and one the first
+        ([[1], [2], [3]], [1, 2, 3]),
+    ],
+)
+def test_a_process_that_comes_as_several_items_is_united(items: list[list[int]], wanted: list[int]) -> None:
+    sent = [log_of(*numbers, signees=[{"signeeKey": f"s{n}", "name": f"N{n}"}]) for n, numbers in enumerate(items)]
+    page = decode_activity(json.dumps([*sent, {"processKey": "other"}]).encode())
+    process, _ = page.processes
+    assert (page.length, page.items) == (2, len(items) + 1)
+    assert [entry.id for entry in process.entries] == wanted
+    assert [entry["id"] for entry in process.sent_entries] == wanted
+    assert process.signees.keys() == {f"s{n}" for n in range(len(items))}
+    assert all(process.sent_signee(key) == {"signeeKey": key, "name": f"N{key[1:]}"} for key in process.signees)
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"null"])
+def test_a_null_response_holds_no_process(body: bytes) -> None:
+    page = decode_activity(body)
+    assert (page.length, page.null) == (0, True)
