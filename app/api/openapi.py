@@ -203,7 +203,11 @@ def _simplify(schema: dict[str, Any]) -> None:
     schema.pop("title", None)
     for field in schema.get("properties", {}).values():
         field.pop("title", None)
-        if [set(one) for one in field.get("anyOf", ())] in ([{"type"}, {"type"}], [{"type", "format"}, {"type"}]):
+        if [set(one) for one in field.get("anyOf", ())] in (
+            [{"type"}, {"type"}],
+            [{"type", "format"}, {"type"}],
+            [{"type", "items"}, {"type"}],
+        ):
             one, null = field.pop("anyOf")
             field |= one
             field["type"] = [one["type"], null["type"]]

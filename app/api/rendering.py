@@ -17,6 +17,7 @@ from app.domain.times import format_seconds
 from app.feed.model import Page, SourceStatus, Totals, Warned
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_event, visible_events
+from app.providers.base import Total
 
 
 def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> bytes:
@@ -47,22 +48,31 @@ def warning_body(warning: Warned) -> dict[str, Any]:
 
 def totals_body(totals: Totals) -> dict[str, Any]:
     """The body of `GET /events/count`, and the `total` of a page."""
+    groups = totals.groups
     return {
         "value": totals.value,
         "unit": totals.unit,
         "relation": totals.relation,
+        "groups": None if groups is None else [{"key": key, "value": value} for key, value in groups],
+        "warnings": [warning_body(warning) for warning in totals.warnings],
         "sources": [
             {
                 "name": total.name,
                 "value": total.value,
                 "unit": total.unit,
                 "relation": total.relation,
+                "provider_total": None if total.own is None else _own_total(total.own),
+                "scanned_to": _time(total.scanned_to),
                 "as_of": _time(total.as_of),
                 "cached": total.cached,
             }
             for total in totals.sources
         ],
     }
+
+
+def _own_total(own: Total) -> dict[str, Any]:
+    return {"value": own.value, "unit": own.unit, "relation": own.relation}
 
 
 def render_event(record: Record, caller: Caller, raw: bool, pseudonyms: Pseudonyms | None = None) -> bytes:

@@ -128,31 +128,6 @@ class SourceStatus(Schema):
     )
 
 
-class SourceTotal(Schema):
-    """What one source has to say to a count."""
-
-    name: str = Field(description="The source's name.")
-    value: int = Field(description="The count.")
-    unit: str = Field(description="What is counted.", examples=["events", "envelopes"])
-    relation: str = Field(
-        description="How it relates to the truth: `eq`, `gte` (a lower bound; 0 says nothing) or `estimate`.",
-        examples=["eq", "gte", "estimate"],
-    )
-    as_of: datetime = Field(description="When it was true.")
-    cached: bool = Field(description="Whether it was counted for an earlier call.")
-
-
-class Totals(Schema):
-    """How many there are, per source, and in all where all sources count the same."""
-
-    value: int | None = Field(description="The sum; null unless all units agree.")
-    unit: str | None = Field(description="What is counted.", examples=["events", "envelopes"])
-    relation: str | None = Field(
-        description="How the sum relates to the truth: `eq`, `gte` or `estimate`.", examples=["eq", "gte", "estimate"]
-    )
-    sources: list[SourceTotal] = Field(description="Each source's own.")
-
-
 class ValueWarning(Schema):
     """A filter's value that can match nothing."""
 
@@ -163,6 +138,51 @@ class ValueWarning(Schema):
         examples=["recipient.singed is not a known type; did you mean recipient.signed?"],
     )
     nearest: str | None = Field(description="The nearest known value.", examples=["recipient.signed"])
+
+
+_RELATION = "How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`."
+_RELATIONS = ["eq", "gte", "estimate"]
+
+
+class ProviderTotal(Schema):
+    """What the provider itself counts, which may be something else."""
+
+    value: int = Field(description="The provider's count.")
+    unit: str = Field(description="What it counts.", examples=["events", "envelopes"])
+    relation: str = Field(description=_RELATION, examples=_RELATIONS)
+
+
+class SourceTotal(Schema):
+    """How many events one source has."""
+
+    name: str = Field(description="The source's name.")
+    value: int = Field(description="The count.")
+    unit: str = Field(description="What is counted.", examples=["events"])
+    relation: str = Field(description=_RELATION, examples=_RELATIONS)
+    provider_total: ProviderTotal | None = Field(description="Null where the provider has none for these filters.")
+    scanned_to: datetime | None = Field(description="How far back the count came, where it stopped at its budget.")
+    as_of: datetime = Field(description="When it was true.")
+    cached: bool = Field(description="Whether it was counted for an earlier call.")
+
+
+class Group(Schema):
+    """One value of the field that is counted by."""
+
+    key: str = Field(description="The value.", examples=["recipient.signed"])
+    value: int = Field(description="How many events have it.", examples=[12])
+
+
+class Totals(Schema):
+    """How many events there are, in all and per source."""
+
+    value: int = Field(description="The sum.")
+    unit: str = Field(description="What is counted.", examples=["events"])
+    relation: str = Field(
+        description="The weakest relation of all sources: `eq`, `gte` or `estimate`.", examples=_RELATIONS
+    )
+    groups: list[Group] | None = Field(description="With `by`: the largest first, days in order; null without.")
+    warnings: list[ValueWarning] = Field(description="Values of filters that can match nothing.")
+    sources: list[SourceTotal] = Field(description="Each source's own.")
 
 
 class EventPage(Schema):

@@ -22,16 +22,13 @@ def count_events(filters: Filters, config: Path | None, *, exact: bool, as_json:
         write_bytes(json_line(totals))
         return 0
     rows = [(str(source["name"]), _amount(source)) for source in totals["sources"]]
-    if totals["value"] is not None:
-        rows.append(("total", _amount(totals)))
+    rows.append(("total", _amount(totals)))
     names = max((len(name) for name, _ in rows), default=0)
     numbers = max((len(amount.rpartition(" ")[0]) for _, amount in rows), default=0)
     out = console()
     for name, amount in rows:
         number, _, unit = amount.rpartition(" ")
         out.print(f"{printable(name):{names}}  {number:>{numbers}} {printable(unit)}", soft_wrap=True)
-    if totals["value"] is None and rows:
-        out.print("No total: the sources count different things. --exact counts events.", soft_wrap=True)
     return 0
 
 

@@ -11,7 +11,7 @@ import msgspec
 from app.domain.errors import SourceError
 from app.domain.position import Position
 from app.domain.query import Include, Order, Query, Window
-from app.providers.base import Record, Relation
+from app.providers.base import Record, Relation, Total
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]
 
@@ -40,7 +40,8 @@ class SourceStatus(msgspec.Struct):
 
 
 class SourceTotal(msgspec.Struct, frozen=True):
-    """What one source has to say to a count. `as_of` in µs; `cached`: it was counted for an earlier call."""
+    """How many events one source has. `as_of` in µs; `cached`: it was counted for an earlier call; `own`: the total of
+    the provider itself; `scanned_to`: how far back (µs) a count by reading came that did not reach the end."""
 
     name: str
     value: int
@@ -48,16 +49,19 @@ class SourceTotal(msgspec.Struct, frozen=True):
     relation: Relation
     as_of: int
     cached: bool
+    own: Total | None = None
+    scanned_to: int | None = None
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """The totals of all sources that the filters do not exclude. `value`, `unit` and `relation` are of the sum, None
-    unless all of them count the same."""
+    """The counts of all sources that the filters do not exclude, their sum, and (key, count) groups where asked."""
 
-    value: int | None
-    unit: str | None
-    relation: Relation | None
+    value: int
+    unit: str
+    relation: Relation
     sources: list[SourceTotal]
+    groups: Sequence[tuple[str, int]] | None = None
+    warnings: Sequence[Warned] = ()
 
 
 class Page(msgspec.Struct):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -23,11 +23,12 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import now_micros
+from app.feed.counts import CountCache, EventCounter
 from app.feed.model import Page, Totals, WalkStart, Warned
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan, begun_at, first_plan, next_plan, state_of
 from app.feed.stream_ratios import StreamRatios
-from app.feed.totals import Counter, TotalsCache
+from app.feed.totals import TotalsCache
 from app.feed.warnings import warnings_of
 from app.paging.cursor import CursorCodec
 from app.paging.event_id import decode_event_id, source_hash
@@ -36,6 +37,8 @@ from app.providers.base import CallBudget, Record, Source, TypeMapping
 from app.providers.http.gather import gather_all
 from app.providers.observer import NoObserver, Observer
 from app.providers.shared.interface import Shared
+
+_LEFT = 0.8  #: of the deadline, that an exact count reads: the page under way must still come
 
 
 class FeedSettings(msgspec.Struct, frozen=True):
@@ -63,6 +66,7 @@ class Feed:
         self._codec = CursorCodec(settings.cursor_secrets)
         self._clock = settings.clock or now_micros
         self._shares = StreamRatios()
+        self._counts = CountCache(settings.totals_ttl)
         self.totals_cache = TotalsCache(
             self.sources,
             ttl=settings.totals_ttl,
@@ -88,7 +92,7 @@ class Feed:
 
         async def total() -> Totals | None:
             try:
-                return await self._count(plan, caller, given, begun, now, fresh=fresh, exact=False)
+                return await self._counter(plan, caller, begun, now).totals(given, fresh=fresh, exact=False, by=None)
             except SourcesFailed:
                 # With `partial`, the page says which source failed, and there is no total.
                 if plan.partial:
@@ -133,12 +137,13 @@ class Feed:
         return self._clock()
 
     async def totals(self, asked: CountQuery, caller: Caller, *, fresh: bool = False) -> Totals:
-        """How many events or envelopes the filters select, per source. `exact` counts events one by one where no
-        cheaper way exists. Raises CallerError and SourcesFailed."""
+        """How many events the filters select, per source, and by group. Raises CallerError and SourcesFailed."""
         with self.settings.observer.part("count"):
             begun, now = time.monotonic(), self._clock()
             plan = self._plan(EventQuery.of(asked), caller, now)
-            return await self._count(plan, caller, asked.given(), begun, now, fresh=fresh, exact=asked.exact)
+            counter = self._counter(plan, caller, begun, now)
+            totals = await counter.totals(asked.given(), fresh=fresh, exact=asked.exact, by=asked.by)
+            return msgspec.structs.replace(totals, warnings=self._warnings(plan))
 
     def _plan(self, asked: EventQuery, caller: Caller, now: int) -> Plan:
         if asked.cursor is not None:
@@ -171,24 +176,20 @@ class Feed:
 
         return make
 
-    async def _count(
-        self,
-        plan: Plan,
-        caller: Caller,
-        given: Mapping[str, Any],
-        begun: float,
-        now: int,
-        *,
-        fresh: bool,
-        exact: bool,
-    ) -> Totals:
-        counter = Counter(plan, self.sources, caller, self.totals_cache, now=now)
-        return await counter.totals(
-            given,
-            fresh=fresh,
-            exact=exact,
+    def _counter(self, plan: Plan, caller: Caller, begun: float, now: int) -> EventCounter:
+        deadline = self.settings.deadline
+        return EventCounter(
+            plan,
+            self.sources,
+            caller,
+            totals=self.totals_cache,
+            counts=self._counts,
             pager=self._pager(caller, begun, now),
-            deadline=begun + self.settings.deadline / 2,
+            pseudonyms=self.settings.pseudonyms,
+            now=now,
+            scan=self.settings.scan,
+            half=begun + deadline / 2,
+            end=begun + deadline * _LEFT,
         )
 
     async def event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget] | None = None) -> Record:

@@ -5,23 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from cachetools import TLRUCache
 
-from app.domain.caller import Caller
-from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
-from app.domain.query import MAX_LIMIT, Query, Window
+from app.domain.errors import SourceTimeout
+from app.domain.query import Query, Window
 from app.domain.times import now_micros
-from app.feed.model import SourceTotal, Totals
-from app.feed.page_builder import PageBuilder
-from app.feed.planner import Plan
-from app.paging.cursor import CursorState
 from app.providers.base import CallBudget, Relation, Source, Total
-from app.providers.http.gather import gather_all
 from app.providers.http.single_flight import SingleFlight, turn_to_make
 from app.providers.shared.interface import CachedValue, Shared, SharedStateDown
 
@@ -136,93 +130,3 @@ def _read(held: CachedValue) -> Total | None:
     except msgspec.MsgspecError:
         return None
     return Total(value, unit, relation, as_of)
-
-
-class Counter:
-    """The totals of one plan. `now` in µs."""
-
-    def __init__(
-        self, plan: Plan, sources: Mapping[str, Source], caller: Caller, cache: TotalsCache, *, now: int
-    ) -> None:
-        self._plan, self._sources, self._caller, self._cache, self._now = plan, sources, caller, cache, now
-
-    async def totals(
-        self,
-        given: Mapping[str, Any],
-        *,
-        fresh: bool,
-        exact: bool,
-        pager: Callable[[Plan], PageBuilder],
-        deadline: float,
-    ) -> Totals:
-        """`given` are the filters as the caller wrote them. Raises SourcesFailed."""
-        found = await gather_all(
-            self._of(name, given, fresh=fresh, exact=exact, pager=pager, deadline=deadline)
-            for name in self._plan.active
-        )
-        return combine(found)
-
-    async def _of(
-        self,
-        name: str,
-        given: Mapping[str, Any],
-        *,
-        fresh: bool,
-        exact: bool,
-        pager: Callable[[Plan], PageBuilder],
-        deadline: float,
-    ) -> SourceTotal:
-        try:
-            total, cached = await self._own(name, given, fresh)
-        except SourceForbidden:
-            return SourceTotal(name, 0, "events", "gte", self._now, False)
-        except SourceError as error:
-            error.source = name
-            raise SourcesFailed([error]) from None
-        if exact and (total.unit != "events" or total.relation != "eq"):
-            return await self._one_by_one(name, pager, deadline)
-        as_of = self._now if total.as_of is None else total.as_of
-        return SourceTotal(name, total.value, total.unit, total.relation, as_of, cached)
-
-    async def _own(self, name: str, given: Mapping[str, Any], fresh: bool) -> tuple[Total, bool]:
-        query, window = self._plan.query, self._plan.window
-        if query.q is not None and not self._caller.may("pii:read"):
-            # The provider searches what this caller may not see.
-            return Total(0, "events", "gte"), False
-        until = self._now if window.until is None else window.until
-        plain = query.model_copy(update={"source": (), "provider": (), "order": "desc", "follow": False})
-        key = (name, plain, given.get("since"), given.get("until"))
-        return await self._cache.get(key, window, until, fresh=fresh)
-
-    async def _one_by_one(self, name: str, pager: Callable[[Plan], PageBuilder], deadline: float) -> SourceTotal:
-        """Counts by reading; what is counted when the time is up is a lower bound."""
-        plan: Plan | None = msgspec.structs.replace(self._plan, active=(name,), limit=MAX_LIMIT)
-        count, refused = 0, False
-        held: list[CursorState] = []
-        while plan is not None and time.monotonic() < deadline:
-            held.clear()
-
-            def keep(state: CursorState) -> str:
-                held.append(state)
-                return ""
-
-            page = await pager(plan).page(keep)
-            count += len(page.records)
-            refused = refused or any(status.status == "forbidden" for status in page.sources)
-            plan = _after(plan, held[0]) if held and page.has_more else None
-        relation: Relation = "eq" if plan is None and not refused else "gte"
-        return SourceTotal(name, count, "events", relation, self._now, False)
-
-
-def _after(plan: Plan, state: CursorState) -> Plan:
-    return msgspec.structs.replace(plan, position=tuple(state.position), states=state.sources)
-
-
-def combine(sources: Sequence[SourceTotal]) -> Totals:
-    """The sum, where all count the same unit: exact if all are, a lower bound if none is an estimate."""
-    units = {source.unit for source in sources}
-    if len(units) != 1:
-        return Totals(None, None, None, list(sources))
-    relations = {source.relation for source in sources}
-    relation: Relation = "estimate" if "estimate" in relations else "gte" if "gte" in relations else "eq"
-    return Totals(sum(source.value for source in sources), units.pop(), relation, list(sources))

@@ -121,7 +121,8 @@ async def count_events(
     caller: Annotated[Caller, Depends(requires("events:read"))],
     query: Annotated[CountQuery, Query()],
 ) -> Response:
-    """How many there are of what the filters select: as the providers count it, which may be envelopes."""
+    """How many events the filters select: exact where a provider's own total is, else counted by reading, within the
+    budget of `GATEWAY_SCAN` calls a source and half the deadline."""
     feed: Feed = request.app.state.feed
     totals = await feed.totals(query, caller, fresh=wants_no_cache(request))
     _note_totals(request, totals)

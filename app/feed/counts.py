@@ -1,0 +1,203 @@
+"""Counts of events: from a provider's own total where that is exact, else by reading (contract, section 6)."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from cachetools import TTLCache
+
+from app.domain.caller import Caller
+from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
+from app.domain.query import OWN_FILTERS, GroupBy, Query
+from app.domain.times import format_micros
+from app.feed.model import Page, SourceTotal, Totals
+from app.feed.page_builder import PageBuilder
+from app.feed.planner import Plan
+from app.feed.totals import TotalsCache
+from app.paging.cursor import CursorState
+from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.redaction import visible_events
+from app.providers.base import Record, Relation, Source, Total
+from app.providers.http.gather import gather_all
+from app.providers.http.single_flight import SingleFlight
+
+_PAGE = 500  #: events read at a time
+_MOST = 4096  #: counts in the cache
+
+#: Filters of which a provider's own total would reveal a hidden match.
+_PRIVATE = ("q", "person", "actor", "recipient")
+
+
+class Groups(msgspec.Struct, frozen=True):
+    """How many events each key has, and how far the count came."""
+
+    count: int
+    relation: Relation
+    groups: Mapping[str, int]
+    as_of: int
+    scanned_to: int | None = None
+
+
+class CountCache:
+    """Counts by reading, of this process. Concurrent callers share one reading; errors are not kept. `ttl` in seconds,
+    0 for none."""
+
+    def __init__(self, ttl: float) -> None:
+        self._kept: TTLCache[Any, Groups] = TTLCache(_MOST if ttl else 0, ttl)
+        self._flights: SingleFlight[Groups] = SingleFlight()
+
+    async def get(self, key: Any, read: Callable[[], Any], *, fresh: bool) -> tuple[Groups, bool]:
+        """The count, and whether it was known before. Raises SourcesFailed."""
+        if not fresh and (known := self._kept.get(key)) is not None:
+            return known, True
+        found = await self._flights.join((key, fresh), read)
+        if self._kept.maxsize:
+            self._kept[key] = found
+        return found, False
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+class EventCounter:
+    """The counts of one plan. `now` in µs; `half`, `end`: when reading stops, and when an exact count does, on the
+    clock of `time.monotonic`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        sources: Mapping[str, Source],
+        caller: Caller,
+        *,
+        totals: TotalsCache,
+        counts: CountCache,
+        pager: Callable[[Plan], PageBuilder],
+        pseudonyms: Pseudonyms | None,
+        now: int,
+        scan: int,
+        half: float,
+        end: float,
+    ) -> None:
+        query = plan.query.model_copy(update={"order": "desc", "follow": False})
+        until = now if plan.window.until is None else plan.window.until
+        window = msgspec.structs.replace(plan.window, until=until)
+        self._plan = msgspec.structs.replace(
+            plan,
+            query=query,
+            window=window,
+            limit=_PAGE,
+            include=frozenset(),
+            partial=False,
+            position=(until,),
+            states={},
+        )
+        self._sources, self._caller, self._totals, self._counts = sources, caller, totals, counts
+        self._pager, self._pseudonyms = pager, pseudonyms
+        self._now, self._until, self._scan, self._half, self._end = now, until, scan, half, end
+
+    async def totals(self, given: Mapping[str, Any], *, fresh: bool, exact: bool, by: GroupBy | None) -> Totals:
+        """`given` are the filters as the caller wrote them. Raises SourcesFailed."""
+        found = await gather_all(self._of(name, given, fresh, exact, by) for name in self._plan.active)
+        sources = [source for source, _ in found]
+        groups: Counter[str] = Counter()
+        for source, keys in found:
+            groups.update({source.name: source.value} if by == "source" else keys)
+        relations = {source.relation for source in sources}
+        relation: Relation = "estimate" if "estimate" in relations else "gte" if "gte" in relations else "eq"
+        ordered = sorted(groups.items(), key=lambda group: group[0] if by == "day" else (-group[1], group[0]))
+        return Totals(
+            sum(source.value for source in sources), "events", relation, sources, None if by is None else ordered
+        )
+
+    async def _of(
+        self, name: str, given: Mapping[str, Any], fresh: bool, exact: bool, by: GroupBy | None
+    ) -> tuple[SourceTotal, Mapping[str, int]]:
+        plain = self._plan.query.model_copy(update={"source": (), "source_not": (), "provider": ()})
+        times = given.get("since"), given.get("until")
+        try:
+            own, cached = await self._own(name, plain, times, fresh)
+        except SourceForbidden:
+            return SourceTotal(name, 0, "events", "gte", self._now, False), {}
+        except SourceError as error:
+            error.source = name
+            raise SourcesFailed([error]) from None
+        if own is not None and own.unit == "events" and own.relation == "eq" and by in (None, "source"):
+            as_of = self._now if own.as_of is None else own.as_of
+            return SourceTotal(name, own.value, "events", "eq", as_of, cached, own), {}
+        private = self._caller.may("pii:read")
+        key = (name, plain, times, self._plan.ago, exact, by, private)
+        as_of = self._now if own is None or own.as_of is None else own.as_of
+        found, cached = await self._counts.get(key, lambda: self._read(name, exact, by, as_of), fresh=fresh)
+        total = SourceTotal(name, found.count, "events", found.relation, found.as_of, cached, own, found.scanned_to)
+        return total, found.groups
+
+    async def _own(self, name: str, plain: Query, times: tuple[Any, Any], fresh: bool) -> tuple[Total | None, bool]:
+        """The provider's own total, None where it has none for these filters or the caller may not learn it."""
+        hidden = () if self._caller.may("pii:read") else _PRIVATE
+        if any(getattr(plain, name) not in (None, ()) for name in (*OWN_FILTERS, *hidden)):
+            return None, False
+        total, cached = await self._totals.get((name, plain, *times), self._plan.window, self._until, fresh=fresh)
+        return (None if total.value == 0 and total.relation == "gte" else total), cached
+
+    async def _read(self, name: str, exact: bool, by: GroupBy | None, as_of: int) -> Groups:
+        """Count by reading, newest first, within the budget of calls and time."""
+        plan = msgspec.structs.replace(self._plan, active=(name,))
+        limit = self._end if exact else self._half
+        groups: Counter[str] = Counter()
+        count = calls = bad = 0
+        scanned_to: int | None = None
+        refused = False
+        held: list[CursorState] = []
+
+        def keep(state: CursorState) -> str:
+            held.append(state)
+            return ""
+
+        while True:
+            try:
+                page = await self._pager(plan).page(keep)
+            except SourcesFailed as failure:
+                if scanned_to is None or not isinstance(failure.errors[0], SourceTimeout):
+                    raise
+                return Groups(count, "gte", groups, as_of, scanned_to)
+            count += len(page.records)
+            if by is not None:
+                groups.update(self._keys(page.records, by))
+            spent, errors, forbidden = _cost(page)
+            calls, bad, refused = calls + spent, bad + errors, refused or forbidden
+            if not page.has_more:
+                relation: Relation = "estimate" if bad else "gte" if refused else "eq"
+                return Groups(count, relation, groups, as_of)
+            scanned_to = page.position[0]
+            if time.monotonic() >= limit or (not exact and calls + spent > self._scan):
+                return Groups(count, "gte", groups, as_of, scanned_to)
+            plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
+
+    def _keys(self, records: Sequence[Record], by: GroupBy) -> Iterable[str]:
+        """What each record is counted under, as this caller sees it."""
+        if by == "type":
+            return (record.type for record in records)
+        if by == "category":
+            return (record.key[2] for record in records)
+        if by == "day":
+            return (format_micros(record.key[0])[:10] for record in records)
+        if by == "source":
+            return ()
+        events = visible_events(records, private=self._caller.may("pii:read"), raw=False, pseudonyms=self._pseudonyms)
+        if by == "provider_type":
+            return (event.provider_type for event in events)
+        return (event.actor.email or event.actor.name or event.actor.kind for event in events)
+
+
+def _cost(page: Page) -> tuple[int, int, bool]:
+    """Calls, records that could not be read, and whether a part was refused."""
+    statuses = page.sources
+    return (
+        sum(status.calls for status in statuses),
+        sum(status.bad_records for status in statuses),
+        any(status.status == "forbidden" for status in statuses),
+    )
