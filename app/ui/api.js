@@ -40,7 +40,7 @@ export async function send(path, pairs, key, signal) {
     throw unreachable(error);
   }
   if (answer.ok) return answer;
-  const body = await answer.text().then(parsed, () => ({}));
+  const body = (await answer.json().catch(() => null)) ?? {};
   if (answer.type === "opaqueredirect" || (answer.status === 401 && !body.code)) throw new Problem(401, SIGNED_OUT);
   throw new Problem(answer.status, body, Number(answer.headers.get("Retry-After")) || null);
 }
@@ -72,12 +72,4 @@ export function parseExactly(text) {
       ? JSON.rawJSON(context.source)
       : value,
   );
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
 }

@@ -60,7 +60,7 @@ function App() {
 
 /** The view of the address. The events stay as they are while an envelope's page is shown. */
 function Views({ say }) {
-  const [route, setRoute] = useState(() => ({ ...readAddress(), live: isLive(), turn: 0 }));
+  const [route, setRoute] = useState(firstRoute);
   const [events, setEvents] = useState(() => (route.envelope ? null : route));
   useEffect(() => {
     const read = () => {
@@ -110,6 +110,14 @@ function Views({ say }) {
 }
 
 const readAddress = () => parse(location.hash);
+
+/** A reload of one's own view looks up to now again. */
+function firstRoute() {
+  const route = { ...readAddress(), live: isLive(), turn: 0 };
+  return route.live && has(route.pairs ?? [], "last")
+    ? { ...route, pairs: without(route.pairs, "since", "until") }
+    : route;
+}
 
 /** Whether this history entry is of this tab and ends now; a link that was shared has no state and stays pinned. */
 function isLive() {

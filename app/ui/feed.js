@@ -103,13 +103,9 @@ export class Feed {
 
   _refuse(page, lost, signal) {
     const names = lost.map(({ name, reason }) => (reason ? `${name} (${reason})` : name)).join(", ");
-    this.problem = {
-      title: "The list could not be refreshed",
-      message: `No answer from ${names}. The list still shows the events of the last successful load.`,
-      errors: [],
-      sources: [],
-      pending: { page, signal },
-    };
+    const message = `No answer from ${names}. The list still shows the events of the last successful load.`;
+    const title = "The list could not be refreshed";
+    this.problem = { title, message, errors: [], sources: [], pending: { page, signal } };
   }
 
   _append(page) {

@@ -56,7 +56,7 @@ def test_the_page_is_ours(docs: Watched, url: str) -> None:
     answer = execute(operation, "limit", "1")
     assert (answer.status, answer.request.headers["authorization"]) == (200, "Bearer sandbox")
 
-    page.get_by_role("link", name="A look at the trail").click()
+    page.get_by_role("link", name="Audit trail").click()
     page.get_by_role("link", name="Audit trail").wait_for()
     assert page.url == f"{url}/ui"
     page.locator("tr[data-id]").first.wait_for()

@@ -109,6 +109,9 @@ def test_filters_are_chips_and_links_pin_the_window(world: World) -> None:
         expected = [event["id"] for event in world.walk([pair for pair in shared if pair[0] != "last"])]
         assert rows(page) == expected
 
+        page.reload()  # one's own view looks up to now again
+        page.wait_for_url(lambda url: dict(parse_qsl(urlsplit(url).fragment)).get("until", "") > dict(shared)["until"])
+
         # Elsewhere the link shows the same period, and Refresh leads to now.
         with world.opened(fragment(shared), **DESKTOP) as other:
             wait_for_rows(other.page)

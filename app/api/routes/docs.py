@@ -43,7 +43,7 @@ _PAGE = f"""<!doctype html>
 <link rel="stylesheet" href="docs/page.css">
 </head>
 <body>
-<nav aria-label="Elsewhere"><a href="ui">A look at the trail</a> <a href="openapi.json">OpenAPI document</a></nav>
+<nav aria-label="Elsewhere"><a href="ui">Audit trail</a> <a href="openapi.json">OpenAPI document</a></nav>
 <div id="swagger-ui"></div>
 <script src="docs/swagger-ui-bundle.js"></script>
 <script src="docs/start.js"></script>
