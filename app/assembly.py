@@ -18,12 +18,13 @@ from app.config import Configuration, load_configuration, unknown_variables
 from app.domain.errors import ConfigurationError
 from app.log_queue import QueuedStream
 from app.logs import configure_logging
-from app.main import create_app, watching
+from app.main import create_app
 from app.providers.base import CommonSettings, Provider, Source
+from app.providers.http.network import Network
 from app.providers.observer import NoObserver, Observer
 from app.providers.registry import find_providers, make_sources
-from app.providers.shared.interface import Shared
-from app.tracing import make_spans, tracing_warnings
+from app.providers.shared.redis import SharedState
+from app.tracing import tracing_warnings
 
 #: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
 SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
@@ -44,16 +45,15 @@ class NoSource(ConfigurationError):
 
 def assemble(configuration: Configuration, providers: Mapping[str, Provider]) -> Gateway:
     """The gateway of a configuration. Raises ConfigurationError."""
-    metrics, spans = Metrics(), make_spans(os.environ)
+    metrics = Metrics()
     shared = make_shared(configuration, providers, metrics)
-    sources = build_sources(configuration, providers, watching(metrics, spans), shared)
+    sources = build_sources(configuration, providers, metrics, shared)
     app = create_app(
         configuration.settings,
         sources,
         providers=providers,
         sandbox=configuration.sandbox,
         metrics=metrics,
-        spans=spans,
         shared=shared,
     )
     return Gateway(app, sources)
@@ -90,7 +90,7 @@ def build_sources(
     configuration: Configuration,
     providers: Mapping[str, Provider],
     observer: Observer | None = None,
-    shared: Shared | None = None,
+    shared: SharedState | None = None,
 ) -> list[Source]:
     """The configured sources, which know of other replicas by `shared`. Raises ConfigurationError; NoSource where there
     are none."""
@@ -100,7 +100,7 @@ def build_sources(
         max_concurrency=settings.source_concurrency,
         max_rate=settings.source_rate,
         observer=observer or NoObserver(),
-        page_cache=settings.page_cache,
+        network=Network(configuration.environment),
         shared=shared,
     )
     found = make_sources(providers, configuration.environment, configuration.tables, common)
@@ -116,7 +116,9 @@ def build_sources(
     return found
 
 
-def make_shared(configuration: Configuration, providers: Mapping[str, Provider], metrics: Metrics) -> Shared | None:
+def make_shared(
+    configuration: Configuration, providers: Mapping[str, Provider], metrics: Metrics
+) -> SharedState | None:
     """What is shared with the other replicas; None without GATEWAY_REDIS_URL. Raises ConfigurationError."""
     settings, environment = configuration.settings, configuration.environment
     if settings.redis_url is None:
@@ -127,11 +129,7 @@ def make_shared(configuration: Configuration, providers: Mapping[str, Provider],
         for name, provider in providers.items()
     }
     accounts |= {str(table.get("name")): table for table in configuration.tables}
-    # Only here: most gateways do without, and it would be a good part of their start.
-    from app.providers.shared.redis import RedisState
-
-    state = RedisState(settings.redis_url.get_secret_value(), metrics)
-    return Shared(state, settings.cursor_secrets[0], accounts)
+    return SharedState(settings.redis_url.get_secret_value(), settings.cursor_secrets[0], metrics, accounts)
 
 
 def all_warnings(configuration: Configuration, providers: Mapping[str, Provider]) -> list[str]:

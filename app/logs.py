@@ -11,8 +11,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -27,8 +26,8 @@ _HTTP_LOGGERS = ("httpx", "httpcore", "h2", "hpack")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 AUDIT = "gateway.audit"  #: the logger of the audit trail, heard from INFO on
 
-#: `trace_id` and `span_id` of the request that is being answered, where it is traced: members of each of its lines.
-TRACE: ContextVar[Mapping[str, str] | None] = ContextVar("trace", default=None)
+#: Return `trace_id` and `span_id` of the request that is being answered, for its log lines; `app.tracing` adds one.
+TRACE_SOURCES: list[Callable[[], Mapping[str, str] | None]] = []
 
 
 def configure_logging(stream: TextIO | None = None, *, level: str | None = None, form: str | None = None) -> None:
@@ -115,8 +114,8 @@ def time_stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 
 def trace_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """A structlog processor: which trace the line belongs to."""
-    if (trace := TRACE.get()) is not None:
-        event.update(trace)
+    for source in TRACE_SOURCES:
+        event.update(source() or {})
     return event
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from app.api.cors import CrossOrigin
 from app.api.metrics import Metrics
 from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi, problem_schemas
-from app.api.page_cache import KeptPages
+from app.api.page_cache import PageCache
 from app.api.problems import install_problems
 from app.api.rate_limits import Rates
 from app.api.rendering import encode
@@ -37,13 +38,12 @@ from app.environment import read_environment
 from app.feed import Feed, FeedSettings
 from app.graceful_shutdown import graceful_shutdown, stop_with_parent
 from app.providers.base import Provider, Source
-from app.providers.observer import Observer, Observers
 from app.providers.registry import find_providers, provider_paths
-from app.providers.shared.interface import Shared
+from app.providers.shared.redis import SharedState
+from app.tracing import start_tracing
 
 if TYPE_CHECKING:
     from app.api.tokens import Tokens
-    from app.spans import Spans
 
 _log = structlog.get_logger("gateway")
 
@@ -67,12 +67,10 @@ def create_app(
     providers: Mapping[str, Provider] | None = None,
     sandbox: bool = False,
     metrics: Metrics | None = None,
-    spans: Spans | None = None,
-    shared: Shared | None = None,
+    shared: SharedState | None = None,
 ) -> FastAPI:
     """The application over `sources`, which it closes when it stops. `providers` None: all that there are;
-    `metrics` and `spans`: what the sources' observer was, if they have one; `shared`: what they share with other
-    replicas.
+    `metrics`: the sources' observer, if they have one; `shared`: what they share with other replicas.
 
     `sandbox`: the key `sandbox` opens everything; only ever with emulators as sources. Does no I/O but
     reading the API keys' file. Raises ConfigurationError.
@@ -88,7 +86,7 @@ def create_app(
             scan=settings.scan,
             default_window=settings.default_window_micros,
             totals_ttl=settings.totals_ttl,
-            observer=watching(metrics, spans),
+            observer=metrics,
             shared=shared,
             pseudonyms=pseudonyms,
             mapping=[row for provider in providers.values() for row in provider.mapping],
@@ -101,12 +99,11 @@ def create_app(
             app.state.ready = False
 
         async with AsyncExitStack() as stopping:  # in turn, and all of it, should a part fail
-            if spans is not None:
-                spans.start({source.name: source.provider for source in sources})
-                stopping.push_async_callback(spans.stop)
+            if tracing is not None:
+                stopping.push_async_callback(tracing.stop)
             if shared is not None:
-                await shared.state.start()
-                stopping.push_async_callback(shared.state.aclose)
+                await shared.start()
+                stopping.push_async_callback(shared.aclose)
             stopping.push_async_callback(feed.aclose)
             stopping.push_async_callback(guard.aclose)
             stopping.callback(asyncio.create_task(stop_with_parent()).cancel)
@@ -130,7 +127,7 @@ def create_app(
     app.state.sandbox = sandbox
     app.state.metrics = metrics
     app.state.pseudonyms = pseudonyms
-    app.state.kept_pages = KeptPages()
+    app.state.page_cache = PageCache(settings.page_cache)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
     app.state.hub = EventBroadcaster(
@@ -157,7 +154,8 @@ def create_app(
             expose_headers=[*EXPOSED],
         )
     audit = AuditTrail(settings.pseudonyms, audited_words(sources, providers))
-    app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit, spans=spans)
+    app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit)
+    tracing = start_tracing(app, os.environ)
     return app
 
 
@@ -212,8 +210,3 @@ def audited_words(sources: Sequence[Source], providers: Mapping[str, Provider]) 
         "type": types | {f"{type_.partition('.')[0]}.*" for type_ in types},
         "provider_type": {row.provider_type for row in rows},
     }
-
-
-def watching(metrics: Metrics, spans: Spans | None) -> Observer:
-    """What watches the calls to the providers."""
-    return metrics if spans is None else Observers(metrics, spans)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 
 import msgspec
 
@@ -121,7 +122,8 @@ class _Channel:
     def join(self, listener: Listener) -> None:
         self._listeners.add(listener)
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            # Not in the context of the request that came first: the task outlives it, and so would its trace grow.
+            self._task = asyncio.create_task(self._run(), context=Context())
 
     def leave(self, listener: Listener) -> None:
         self._listeners.discard(listener)

@@ -86,7 +86,7 @@ class Metrics(NoObserver):
         )
         self._kept = Counter(
             "gateway_page_cache",
-            "Calls, and whole pages by source, for which kept answers will do; outcome miss: the provider was asked.",
+            "First pages by source, where they are cached; outcome miss: the page was made.",
             ["source", "outcome"], registry=registry,
         )  # fmt: skip
         self._shared_up = Gauge(
@@ -128,6 +128,10 @@ class Metrics(NoObserver):
         for source, cached in log.totals:
             self._totals.labels(source, "hit" if cached else "miss").inc()
 
+    def on_page_cache(self, source: str, hit: bool) -> None:
+        """A first page was answered from the page cache, or made for it. Never called where it is off."""
+        self._of(self._kept, source, "hit" if hit else "miss").inc()
+
     # ---- app.providers.observer.Observer -------------------------------------------------------------------------
 
     def on_call(self, source: str, outcome: Outcome, seconds: float) -> None:
@@ -147,10 +151,7 @@ class Metrics(NoObserver):
     def on_bad_records(self, source: str, count: int) -> None:
         self._bad_records.labels(source).inc(count)
 
-    def on_kept(self, source: str, hit: bool) -> None:
-        self._of(self._kept, source, "hit" if hit else "miss").inc()
-
-    # ---- app.providers.shared.interface.SharedObserver ----
+    # ---- app.providers.shared.redis.SharedObserver ----
 
     def on_shared_state(self, up: bool) -> None:
         # With a label, so that it is not there at all where nothing is shared.

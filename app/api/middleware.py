@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import structlog
 from starlette.requests import Request
@@ -21,9 +19,6 @@ from app.api.problems import problem_response
 from app.api.request_log import RequestLog, new_request_id
 from app.logs import describe_exception
 
-if TYPE_CHECKING:
-    from app.spans import Spans
-
 UNMATCHED = "unmatched"  #: the route of a path that there is not
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
@@ -33,19 +28,17 @@ _log = structlog.get_logger("gateway.request")
 
 class RequestMiddleware:
     """Accepts or makes the request id, sends it back as X-Request-ID, writes the log line and the line of the audit
-    trail, counts, and traces."""
+    trail, and counts."""
 
     def __init__(
         self,
         app: ASGIApp,
         metrics: Metrics | None = None,
         audit: AuditTrail | None = None,
-        spans: Spans | None = None,
     ) -> None:
         self.app = app
         self.metrics = metrics or Metrics()
         self.audit = audit
-        self.spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,9 +47,8 @@ class RequestMiddleware:
         self.metrics.begin_request()
         log = RequestLog(request_id=_request_id(scope))
         scope.setdefault("state", {})["gateway_log"] = log
-        traced = None if self.spans is None else self.spans.begin_request(scope, log.request_id)
         started = time.perf_counter()
-        status, cut = 0, False
+        status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -64,15 +56,10 @@ class RequestMiddleware:
                 status = message["status"]
                 headers = [*message.get("headers", ()), (b"x-request-id", log.request_id.encode()), *log.headers]
                 message = {**message, "headers": headers}
-                if traced is not None and _is_stream(headers):
-                    traced.become_stream()
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
-        except BaseException:
-            cut = True
-            raise
         finally:
             seconds = time.perf_counter() - started
             route = _route(scope)
@@ -81,9 +68,6 @@ class RequestMiddleware:
                 self.audit.record(scope, log, route, status)
             write = _log.debug if route.startswith("/health/") and status < 500 else _log.info
             write("request", **_line(scope["method"], route, log, status, seconds))
-            if traced is not None:
-                known = None if route == UNMATCHED else route
-                traced.end(known, status, log.code, log.events, cut=cut)
 
 
 class UnexpectedErrorMiddleware:
@@ -138,10 +122,6 @@ def _request_id(scope: Scope) -> str:
 def _route(scope: Scope) -> str:
     """The route's template, for a path is the caller's own text."""
     return getattr(scope.get("route"), "path", None) or UNMATCHED
-
-
-def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
 def _line(method: str, route: str, log: RequestLog, status: int, seconds: float) -> dict[str, object]:

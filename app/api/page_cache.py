@@ -1,56 +1,75 @@
-"""First pages as they were rendered, kept as long as the answers that they were made of (GATEWAY_PAGE_CACHE).
+"""First pages as they were rendered, cached for seconds (GATEWAY_PAGE_CACHE_TTL), in this process.
 
-`app.providers.http.kept` spares the provider; this spares the gateway the work of making the same page again. What
-callers may see differs, so a page is kept for those of equal rights alone. And a page is whole: the cursor in it goes
-on from where it ends, whenever it was made, so nothing is lost or doubled behind a kept one.
+What callers may see differs, so a page is cached for callers with equal grants alone. A page is consistent by itself:
+its cursor continues where it ends, whenever it was made, so no event is lost or doubled behind a cached page.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from typing import Any
 
 import msgspec
-from cachetools import TLRUCache
+from cachetools import TTLCache
 
 from app.domain.caller import Caller
+from app.providers.http.single_flight import SingleFlight
 
-_MOST = 32 * 1024 * 1024  #: bytes of pages kept in memory
+_MOST = 32 * 1024 * 1024  #: bytes of cached pages
 _OVERHEAD = 1024  #: bytes of a page beside its body, about
-_LONGEST = 2048  #: characters of a query whose page is kept: a query of any length would fill the memory with itself
+_LONGEST = 2048  #: characters of a query whose page is cached: longer queries would fill the memory with themselves
 
 
-class ShownPage(msgspec.Struct, frozen=True):
-    """A page's answer. `next_query`: the next page's, as it is written in a URL; `sources` were asked for this one, and
-    `delivered` counts its events by source. `good_until` as in `app.feed.model.Page`."""
+class RenderedPage(msgspec.Struct, frozen=True):
+    """A page's answer. `next_query`: the next page's, as it is written in a URL; `sources` were read for this one, and
+    `delivered` counts its events by source. `cacheable`: every source answered, and no total is in it."""
 
     body: bytes
     next_query: str | None
     sources: Sequence[str]
     delivered: Mapping[str, int]
-    good_until: float
+    cacheable: bool
 
     @property
     def size(self) -> int:
         return len(self.body) + len(self.next_query or "") + _OVERHEAD
 
 
-class KeptPages:
-    """Of one process."""
+class PageCache:
+    """Pages for `ttl` seconds; 0: none. Concurrent callers of one page share one computation."""
 
-    def __init__(self) -> None:
-        self._kept: TLRUCache[Hashable, ShownPage] = TLRUCache(
-            _MOST, lambda _, page, now: page.good_until, time.monotonic, lambda page: page.size
-        )
+    def __init__(self, ttl: float) -> None:
+        self._pages: TTLCache[Hashable, RenderedPage] = TTLCache(_MOST, ttl, getsizeof=lambda page: page.size)
+        self._flights: SingleFlight[RenderedPage] = SingleFlight()
+        self._ttl = ttl
 
-    def get(self, caller: Caller, pairs: Sequence[tuple[str, str]]) -> ShownPage | None:
-        """What was answered to this query, where `caller` would be answered the same."""
-        return self._kept.get(_question(caller, pairs))
+    async def get(
+        self,
+        caller: Caller,
+        pairs: Sequence[tuple[str, str]],
+        make: Callable[[], Coroutine[Any, Any, RenderedPage]],
+        *,
+        fresh: bool,
+    ) -> tuple[RenderedPage, bool | None]:
+        """Return the page of a query, and whether it was cached (None: it may not be). `fresh` goes past the cache, as
+        do pages behind a cursor. Raises what `make` raises."""
+        is_first = not any(name == "cursor" for name, _ in pairs)
+        if not self._ttl or not is_first or sum(len(name) + len(value) for name, value in pairs) > _LONGEST:
+            return await make(), None
+        key = (caller.scopes, caller.sources, *sorted(pairs))
+        if not fresh and (page := self._pages.get(key)) is not None:
+            return page, True
+        made = False
 
-    def put(self, caller: Caller, pairs: Sequence[tuple[str, str]], page: ShownPage) -> None:
-        if page.size <= _MOST and sum(len(name) + len(value) for name, value in pairs) <= _LONGEST:
-            self._kept[_question(caller, pairs)] = page
+        async def make_and_keep() -> RenderedPage:
+            nonlocal made
+            made = True
+            page = await make()
+            if page.cacheable and page.size <= _MOST:
+                self._pages[key] = page
+            return page
 
-
-def _question(caller: Caller, pairs: Sequence[tuple[str, str]]) -> Hashable:
-    return caller.scopes, caller.sources, *pairs
+        if fresh:
+            return await make_and_keep(), None
+        page = await self._flights.join(key, make_and_keep)
+        return (page, not made) if made or page.cacheable else (await make(), False)

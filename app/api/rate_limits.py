@@ -16,7 +16,7 @@ import msgspec
 
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
-from app.providers.shared.interface import Shared, SharedStateDown
+from app.providers.shared.redis import SharedState
 
 if TYPE_CHECKING:  # imported where a rate is counted: many gateways have none
     from limits import RateLimitItem
@@ -48,7 +48,7 @@ class Rates:
     `600/minute`, is the rate of callers that have none of their own."""
 
     def __init__(
-        self, storage: Storage | None = None, default: str | None = None, shared: Shared | None = None
+        self, storage: Storage | None = None, default: str | None = None, shared: SharedState | None = None
     ) -> None:
         self._shared = shared
         self._storage = storage
@@ -86,10 +86,9 @@ class Rates:
 
     async def _hit(self, item: RateLimitItem, caller: Caller) -> tuple[bool, WindowStats]:
         if self._shared is not None:
-            try:
-                return await self._shared.state.count(item, self._shared.caller(caller.name))
-            except SharedStateDown:
-                pass
+            counted = await self._shared.count(item, caller.name)
+            if counted is not None:
+                return counted
         return await self._limiter.hit(item, caller.name), await self._limiter.get_window_stats(item, caller.name)
 
 

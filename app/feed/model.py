@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -68,8 +67,7 @@ class Page(msgspec.Struct):
     """One page of events, still as records, so that whoever shows them decides what the caller may see.
 
     `position`: every source that did not fail is delivered up to here. `cursor_after(index)` seals a cursor that goes
-    on right behind `records[index]`, as if the page had ended there. `good_until`: on the
-    clock of `time.monotonic`, until when others who ask the same may be given it; minus infinity: at no time."""
+    on right behind `records[index]`, as if the page had ended there."""
 
     records: list[Record]
     limit: int
@@ -82,7 +80,6 @@ class Page(msgspec.Struct):
     include: Include
     position: Position
     cursor_after: Callable[[int], str]
-    good_until: float = -math.inf
     total: Totals | None = None
     warnings: Sequence[Warned] = ()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -50,8 +49,7 @@ class _Reading(msgspec.Struct):
 
 
 class PageBuilder:
-    """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`; `kept_will_do` as in
-    `CallBudget`."""
+    """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`."""
 
     def __init__(
         self,
@@ -66,12 +64,11 @@ class PageBuilder:
         observer: Observer,
         shares: StreamRatios,
         pseudonyms: Pseudonyms | None = None,
-        kept_will_do: bool = False,
     ) -> None:
         self._observer = observer
         self._plan, self._sources, self._now = plan, sources, now
         self._deadline, self._half_time, self._scan = deadline, half_time, scan
-        self._spent = {name: CallBudget(deadline=deadline, kept_will_do=kept_will_do) for name in plan.active}
+        self._spent = {name: CallBudget(deadline=deadline) for name in plan.active}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
         self._filters = any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS)
         self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
@@ -99,7 +96,7 @@ class PageBuilder:
                 position,
                 None if state is None else state.hint,
             )
-            reader = source.reader(name, span, self._spent[source.name].part())
+            reader = source.reader(name, span, self._spent[source.name])
             readings.append(_Reading(Stream(source.name, name, position), reader, source, state))
         return readings
 
@@ -134,7 +131,6 @@ class PageBuilder:
             include=plan.include,
             position=boundary,
             cursor_after=lambda index: seal(self._state(merge.records[index].key, index)),
-            good_until=self._good_until(),
         )
 
     # ---- reading -------------------------------------------------------------------------------------------------
@@ -287,12 +283,6 @@ class PageBuilder:
         """Whether a source shows us nothing of what was asked."""
         refused = [reading.stream.refused for reading in self._readings if reading.source.name == name]
         return bool(refused) and all(refused)
-
-    def _good_until(self) -> float:
-        if any(status.status != "ok" for status in self._status.values()):
-            return -math.inf
-        first = min((spent.cost.good_until for spent in self._spent.values()), default=math.inf)
-        return -math.inf if first == math.inf else first
 
     def _complete_through(self, name: str) -> int:
         answers = [r.as_of for r in self._readings if r.source.name == name and r.as_of is not None]

@@ -36,7 +36,7 @@ from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import CallBudget, Record, Source, TypeMapping
 from app.providers.http.gather import gather_all
 from app.providers.observer import NoObserver, Observer
-from app.providers.shared.interface import Shared
+from app.providers.shared.redis import SharedState
 
 _LEFT = 0.8  #: of the deadline, that an exact count reads: the page under way must still come
 
@@ -52,7 +52,7 @@ class FeedSettings(msgspec.Struct, frozen=True):
     totals_ttl: float = 30.0
     clock: Callable[[], int] | None = None
     observer: Observer = msgspec.field(default_factory=NoObserver)
-    shared: Shared | None = None  #: totals, with the other replicas
+    shared: SharedState | None = None  #: totals, with the other replicas
     mapping: Sequence[TypeMapping] = ()  #: of all providers, to name the nearest known value in warnings
     pseudonyms: Pseudonyms | None = None  #: what stands for people where callers without `pii:read` must not see them
 
@@ -76,16 +76,11 @@ class Feed:
         )
 
     async def page(self, asked: EventQuery, caller: Caller, *, fresh: bool = False) -> Page:
-        """One page; with `include=total`, its totals. `fresh` goes past what is kept of totals and
-        answers. Raises CallerError and SourcesFailed."""
-        with self.settings.observer.part("page"):
-            return await self._page(asked, caller, fresh)
-
-    async def _page(self, asked: EventQuery, caller: Caller, fresh: bool) -> Page:
+        """One page; with `include=total`, its totals. `fresh` goes past cached totals. Raises CallerError and
+        SourcesFailed."""
         begun, now = time.monotonic(), self._clock()
         plan = self._plan(asked, caller, now)
-        # A page behind a cursor must not miss what the page before it left for it: it is read anew.
-        make = self._pager(caller, begun, now, kept_will_do=not fresh and asked.cursor is None)
+        make = self._pager(caller, begun, now)
         if "total" not in plan.include:
             return self._warned(plan, await make(plan).page(self._codec.seal))
         given = asked.filters() if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
@@ -138,12 +133,11 @@ class Feed:
 
     async def totals(self, asked: CountQuery, caller: Caller, *, fresh: bool = False) -> Totals:
         """How many events the filters select, per source, and by group. Raises CallerError and SourcesFailed."""
-        with self.settings.observer.part("count"):
-            begun, now = time.monotonic(), self._clock()
-            plan = self._plan(EventQuery.of(asked), caller, now)
-            counter = self._counter(plan, caller, begun, now)
-            totals = await counter.totals(asked.given(), fresh=fresh, exact=asked.exact, by=asked.by)
-            return msgspec.structs.replace(totals, warnings=self._warnings(plan))
+        begun, now = time.monotonic(), self._clock()
+        plan = self._plan(EventQuery.of(asked), caller, now)
+        counter = self._counter(plan, caller, begun, now)
+        totals = await counter.totals(asked.given(), fresh=fresh, exact=asked.exact, by=asked.by)
+        return msgspec.structs.replace(totals, warnings=self._warnings(plan))
 
     def _plan(self, asked: EventQuery, caller: Caller, now: int) -> Plan:
         if asked.cursor is not None:
@@ -156,9 +150,7 @@ class Feed:
             raise Forbidden(f"owner: {message}", [("owner", message)])
         return plan
 
-    def _pager(
-        self, caller: Caller, begun: float, now: int, *, kept_will_do: bool = False
-    ) -> Callable[[Plan], PageBuilder]:
+    def _pager(self, caller: Caller, begun: float, now: int) -> Callable[[Plan], PageBuilder]:
         def make(plan: Plan) -> PageBuilder:
             return PageBuilder(
                 plan,
@@ -171,7 +163,6 @@ class Feed:
                 observer=self.settings.observer,
                 shares=self._shares,
                 pseudonyms=self.settings.pseudonyms,
-                kept_will_do=kept_will_do,
             )
 
         return make
@@ -195,10 +186,7 @@ class Feed:
     async def event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget] | None = None) -> Record:
         """The record behind an event id. `spent` is told what it costs, by source, also where nothing comes of it.
         Raises NotFound, SourcesFailed."""
-        with self.settings.observer.part("event"):
-            return await self._event(event_id, caller, {} if spent is None else spent)
-
-    async def _event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget]) -> Record:
+        spent = {} if spent is None else spent
         try:
             wanted = decode_event_id(event_id)
         except ValueError:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -16,8 +15,8 @@ from app.domain.errors import SourceTimeout
 from app.domain.query import Query, Window
 from app.domain.times import now_micros
 from app.providers.base import CallBudget, Relation, Source, Total
-from app.providers.http.single_flight import SingleFlight, turn_to_make
-from app.providers.shared.interface import CachedValue, Shared, SharedStateDown
+from app.providers.http.single_flight import SingleFlight
+from app.providers.shared.redis import CachedValue, SharedState
 
 _MOST = 8 * 1024 * 1024  #: bytes of totals kept, about; the oldest go first
 _SIZE = 1024  #: of one, beside its filters
@@ -45,7 +44,7 @@ class TotalsCache:
         *,
         ttl: float,
         deadline: float,
-        shared: Shared | None = None,
+        shared: SharedState | None = None,
         clock: Callable[[], int] = now_micros,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,7 +74,9 @@ class TotalsCache:
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
 
-    async def _together(self, shared: Shared, key: _Key, since: int, until: int, fresh: bool) -> tuple[Total, bool]:
+    async def _together(
+        self, shared: SharedState, key: _Key, since: int, until: int, fresh: bool
+    ) -> tuple[Total, bool]:
         """As any replica counted it lately, or counted here for all of them."""
         # A gateway with another default window may be among them: the same question has another answer there.
         name = shared.key(
@@ -85,21 +86,22 @@ class TotalsCache:
         )
         if fresh:
             return await self._count_for_all(shared, name, key, since, until, fresh), False
-        async with turn_to_make(shared, name, self._deadline / 2) as held:
+        async with shared.compute_once(name, self._deadline / 2) as held:
             total = None if held is None else _read(held)
             if held is None or total is None:
                 return await self._count_for_all(shared, name, key, since, until, fresh), False
         self._keep(key, total, min(held.left, self._ttl))
         return total, True
 
-    async def _count_for_all(self, shared: Shared, name: str, key: _Key, since: int, until: int, fresh: bool) -> Total:
+    async def _count_for_all(
+        self, shared: SharedState, name: str, key: _Key, since: int, until: int, fresh: bool
+    ) -> Total:
         total = await self._count(key, since, until, fresh)
-        with suppress(SharedStateDown):
-            await shared.put(name, _KEPT.encode((total.value, total.unit, total.relation, total.as_of)), self._ttl)
+        await shared.put(name, _KEPT.encode((total.value, total.unit, total.relation, total.as_of)), self._ttl)
         return total
 
     async def _count(self, key: _Key, since: int, until: int, fresh: bool) -> Total:
-        spent = CallBudget(deadline=time.monotonic() + self._deadline, kept_will_do=not fresh)
+        spent = CallBudget(deadline=time.monotonic() + self._deadline)
         now = self._clock()
         total = await self._sources[key[0]].total(key[1], since, until, spent)
         if total.as_of is None:

@@ -19,11 +19,10 @@ never different.
 from __future__ import annotations
 
 import asyncio
-import math
+import os
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -31,8 +30,11 @@ from app.domain.errors import SourceError, SourceUnauthorized
 from app.domain.position import Position
 from app.domain.query import Query
 from app.domain.record import Record
+from app.providers.http.network import Network
 from app.providers.observer import CircuitState, NoObserver, Observer
-from app.providers.shared.interface import Shared
+
+if TYPE_CHECKING:
+    from app.providers.shared.redis import SharedState
 
 __all__ = [
     "Batch",
@@ -45,12 +47,10 @@ __all__ = [
     "ReadRequest",
     "Reader",
     "Record",
-    "Seen",
     "Source",
     "SourceHealth",
     "Total",
     "TypeMapping",
-    "Usage",
 ]
 
 #: Who judges a filter: the provider, the gateway, or nobody (then the filter excludes the source).
@@ -90,57 +90,13 @@ class ReadRequest(msgspec.Struct, frozen=True):
     hint: Hint = None
 
 
-class Usage(msgspec.Struct):
-    """What a request has cost so far at one source. `good_until`: on the clock of `time.monotonic`, when the first of
-    its answers is too old for others who ask the same; infinity where none of them is kept."""
-
-    calls: int = 0
-    records: int = 0
-    good_until: float = math.inf
-
-
-class Seen(msgspec.Struct):
-    """What a reader was told. `here`, `shared`: up to when the answers told of the provider, at the latest, on the
-    clock of `time.monotonic` and on the one that all replicas share. Minus infinity: none was read; infinity: it cannot
-    be said on that clock."""
-
-    here: float = -math.inf
-    shared: float = -math.inf
-    asked: Counter[bytes] = msgspec.field(default_factory=Counter)  #: how often each call was
-
-
 class CallBudget(msgspec.Struct, eq=False):
-    """What a request has and uses up at one source: readers add to it, the feed and the log line read it."""
+    """The time that a request has at one source, and what it has used: readers add to `calls` and `records`, the feed
+    and the log line read them. Its identity tells requests apart while they last."""
 
     deadline: float = float("inf")  #: on the clock of `time.monotonic`
-    kept_will_do: bool = False  #: whether answers that others got a moment ago will do (GATEWAY_PAGE_CACHE)
-    cost: Usage = msgspec.field(default_factory=Usage)
-    seen: Seen = msgspec.field(default_factory=Seen)
-
-    @property
-    def calls(self) -> int:
-        return self.cost.calls
-
-    @calls.setter
-    def calls(self, calls: int) -> None:
-        self.cost.calls = calls
-
-    @property
-    def records(self) -> int:
-        return self.cost.records
-
-    @records.setter
-    def records(self, records: int) -> None:
-        self.cost.records = records
-
-    @property
-    def request(self) -> int:
-        """A number that tells requests apart while they last."""
-        return id(self.cost)
-
-    def part(self) -> CallBudget:
-        """For something that is read on its own, such as one stream: what it costs counts here, too."""
-        return msgspec.structs.replace(self, seen=Seen())
+    calls: int = 0  #: attempts made
+    records: int = 0  #: received
 
 
 class Reader(Protocol):
@@ -286,5 +242,5 @@ class CommonSettings(msgspec.Struct, frozen=True):
     timer: Callable[[], float] = time.monotonic  #: of circuits, pauses and budgets
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  #: waits out a pause
     observer: Observer = msgspec.field(default_factory=NoObserver)
-    page_cache: float = 0.0  #: seconds for which an answer will do for others who ask the same; 0: for nobody
-    shared: Shared | None = None  #: with the other replicas; None: this process is alone
+    network: Network = msgspec.field(default_factory=lambda: Network(os.environ))
+    shared: SharedState | None = None  #: with the other replicas; None: this process is alone

@@ -20,7 +20,7 @@ from app.domain.errors import SourceUnauthorized
 from app.forward.metrics import ForwardMetrics
 from app.main import create_app
 from app.providers.base import CommonSettings
-from app.providers.http.responses import Answer, error_for
+from app.providers.http.response import Response, error_for
 from app.providers.registry import find_providers
 from app.providers.subnoto import PROVIDER as SUBNOTO
 
@@ -297,7 +297,7 @@ def test_the_alert_on_credentials_looks_at_every_status_that_refuses_them() -> N
     rules = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"][0]["rules"]
     (rule,) = [rule for rule in rules if rule["alert"] == "AuditGatewayCredentialsRefused"]
     (pattern,) = re.findall(r'outcome=~"([^"]+)"', rule["expr"])
-    answers = {status: error_for(Answer(status, b"", httpx.Headers(), None)).code for status in range(400, 600)}
+    answers = {status: error_for(Response(status, b"", {}, None), code="Refused").code for status in range(400, 600)}
     refused = {status for status, code in answers.items() if code == SourceUnauthorized.code}
     assert refused == {status for status in answers if re.fullmatch(pattern, str(status))}
 

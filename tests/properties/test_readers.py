@@ -18,6 +18,7 @@ from app.domain.position import Position, first_time
 from app.domain.query import Query
 from app.providers.base import CallBudget, CommonSettings, Hint, Reader, ReadRequest, Record
 from app.providers.http.client import ProviderHttp
+from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.observations import Facts as SubnotoFacts
 from app.providers.subnoto.reader import SubnotoReader
@@ -97,7 +98,10 @@ def check(make: MakeReader, truth: list[Any], describe: Callable[[Record], Any],
 
 def over(app: Any) -> ProviderHttp:
     return ProviderHttp(
-        "http://emulator/api", CommonSettings(), name="s", transport=httpx.ASGITransport(app=app),
+        "http://emulator/api",
+        CommonSettings(),
+        name="s",
+        transport=HttpxTransport(httpx.ASGITransport(app=app), CommonSettings()),
         auth=("sandbox-company", "sandbox-api-key"),
     )  # fmt: skip
 
@@ -141,7 +145,10 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
     emulator = SubnotoEmulator(SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows)
     keys = f"{emulator.options.access_key}:{emulator.options.secret_key}"
     http = ProviderHttp(
-        "http://emulator", CommonSettings(), name="s", transport=httpx.ASGITransport(app=emulator.app),
+        "http://emulator",
+        CommonSettings(),
+        name="s",
+        transport=HttpxTransport(httpx.ASGITransport(app=emulator.app), CommonSettings()),
         headers={"authorization": f"Bearer {keys}"},
     )  # fmt: skip
     client, facts, found = SubnotoClient(http), SubnotoFacts(lambda: 0), Places(log.skew * 1000)

@@ -9,6 +9,7 @@ import httpx
 
 from app.providers.base import CommonSettings
 from app.providers.http.client import ProviderHttp
+from app.providers.http.httpx_transport import HttpxTransport
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NOW_MICROS = int(NOW.timestamp()) * 1_000_000
@@ -26,5 +27,6 @@ def subnoto(emulator: Any) -> ProviderHttp:
 
 
 def _http(base_url: str, emulator: Any, **given: Any) -> ProviderHttp:
-    transport = httpx.ASGITransport(app=emulator.app)
-    return ProviderHttp(base_url, CommonSettings(), name="s", transport=transport, **given)
+    common = CommonSettings()
+    transport = HttpxTransport(httpx.ASGITransport(app=emulator.app), common)
+    return ProviderHttp(base_url, common, name="s", transport=transport, **given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -13,7 +12,7 @@ from starlette.responses import Response
 from app.api.auth import require_raw, requires
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, problems
-from app.api.page_cache import KeptPages, ShownPage
+from app.api.page_cache import PageCache, RenderedPage
 from app.api.queries import LONGEST_HEADER, pairs_of, wants_no_cache
 from app.api.rendering import encode, render_event, render_page, totals_body
 from app.api.request_log import request_log
@@ -72,13 +71,12 @@ async def list_events(
 ) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
     pairs, fresh = pairs_of(request), wants_no_cache(request)
-    pages: KeptPages = request.app.state.kept_pages
-    shown = None if fresh else pages.get(caller, pairs)
-    if shown is None:
-        shown = await _make_page(request, query, pairs, caller, fresh)
-        pages.put(caller, pairs, shown)
-    else:
-        _note_kept(request, shown)
+    pages: PageCache = request.app.state.page_cache
+    shown, cached = await pages.get(
+        caller, pairs, lambda: _make_page(request, query, pairs, caller, fresh), fresh=fresh
+    )
+    if cached is not None:
+        _note_cache(request, shown, cached)
     request_log(request).deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
     # Relative: only the caller knows by which scheme, host and prefix it came, and a URL of ours that said `http`
@@ -90,7 +88,7 @@ async def list_events(
 
 async def _make_page(
     request: Request, query: EventQuery, pairs: list[tuple[str, str]], caller: Caller, fresh: bool
-) -> ShownPage:
+) -> RenderedPage:
     if query.include and "raw" in query.include:
         require_raw(caller)
     feed: Feed = request.app.state.feed
@@ -100,13 +98,13 @@ async def _make_page(
     _note(request, page)
     if page.total is not None:
         _note_totals(request, page.total)
-    return ShownPage(
+    return RenderedPage(
         render_page(page, caller, request.app.state.pseudonyms),
         None if page.next_cursor is None else _next_query(pairs, page.next_cursor),
         [status.name for status in page.sources if status.status == "ok"],
         Counter(record.key[1] for record in page.records),
-        # A total is kept by itself, for a time of its own.
-        page.good_until if page.total is None else -math.inf,
+        # A total is cached by itself, for a time of its own.
+        page.total is None and all(status.status in ("ok", "skipped") for status in page.sources),
     )
 
 
@@ -168,11 +166,12 @@ def _note(request: Request, page: Page) -> None:
         log.sources[status.name] = noted
 
 
-def _note_kept(request: Request, shown: ShownPage) -> None:
+def _note_cache(request: Request, shown: RenderedPage, cached: bool) -> None:
     metrics: Metrics = request.app.state.metrics
     for source in shown.sources:
-        metrics.on_kept(source, True)
-        request_log(request).sources[source] = {"calls": 0, "records": 0}
+        metrics.on_page_cache(source, cached)
+        if cached:
+            request_log(request).sources[source] = {"calls": 0, "records": 0}
 
 
 def _note_totals(request: Request, totals: TotalsOf) -> None:

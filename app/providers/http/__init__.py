@@ -1,1 +1,1 @@
-"""Calls to providers: transport, retries, limits, circuit breaker and bounded decoding."""
+"""HTTP calls to the providers, with retries, limits and a circuit breaker. `client` is the entry."""

@@ -1,71 +1,49 @@
 """The one way out: every call to a provider goes through `ProviderHttp`.
 
-It bounds what a provider can do to us (time, size, redirects), repeats what is worth repeating (all our calls are
-reads), and translates httpx's exceptions into the gateway's, so that adapters never see any of them. What the calls
-of a source share (circuit, pauses, limits) is in `app.providers.http.resilience`.
+It bounds what a provider can do to the gateway (time, size, redirects), retries what is worth retrying (all calls only
+read), and raises the gateway's errors alone. Retries are set up after a first failure, so that a call that succeeds
+does not pay for them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from base64 import b64encode
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
 
-import httpx
 import msgspec
+import structlog
+from yarl import URL
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
 from app.providers.base import CallBudget, CommonSettings, SourceHealth
-from app.providers.http.kept import KeptAnswers
-from app.providers.http.resilience import Attempt, Resilience
-from app.providers.http.responses import Answer, TruncatedResponse, error_for, now_of, read_body
-from app.providers.observer import Outcome
+from app.providers.http.limiter import CallLimiter
+from app.providers.http.response import Response, error_for
+from app.providers.http.retry import ATTEMPTS, RETRIED_STATUS, RetryableFailure, RetryBudget, attempts
+from app.providers.http.source_state import SourceState, time_left
+from app.providers.http.transport import AiohttpTransport, Transport
 
-if TYPE_CHECKING:
-    from app.providers.http.transport import AiohttpTransport
+__all__ = ["ProviderHttp", "Response", "error_for"]
 
-__all__ = ["TRANSLATION", "Answer", "ProviderHttp", "error_for", "translate"]
-
-_RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "audit-gateway"}
-_KEEPALIVE = 30.0  #: seconds; a connection that the server closes earlier is noticed, or costs a retry
+_ENOUGH_TIME = 2.0  #: seconds; a provider that had less before the deadline has not failed
+_ENOUGH_TO_RETRY = 0.5  #: seconds of the deadline without which a retry is not worth it
 
-#: httpx's exceptions, most special first, and what they mean here. A test holds it complete.
-TRANSLATION: Sequence[tuple[type[Exception], type[SourceError], str]] = (
-    (httpx.ConnectTimeout, SourceTimeout, "the provider did not accept a connection in time"),
-    (httpx.PoolTimeout, SourceTimeout, "too many calls to the provider are under way"),
-    (httpx.TimeoutException, SourceTimeout, "the provider did not answer in time"),
-    (httpx.ConnectError, SourceUnavailable, "the provider cannot be reached"),
-    (httpx.RemoteProtocolError, SourceUnavailable, "the provider broke off its answer"),
-    (httpx.NetworkError, SourceUnavailable, "the connection to the provider broke"),
-    (httpx.ProxyError, SourceUnavailable, "the proxy towards the provider refused"),
-    (httpx.DecodingError, SourceFailed, "the provider's answer has a broken content encoding"),
-    (httpx.HTTPError, SourceFailed, "the call to the provider failed"),
-    (httpx.InvalidURL, SourceFailed, "the provider's base URL is not valid"),
-)
+_log = structlog.get_logger("gateway")
 
 
-def load_transport() -> type[AiohttpTransport]:
-    """What connections are made with, and calls repeated. To import it takes as long as the rest of the providers' code
-    together, and it is not needed before the first call."""
-    import app.providers.http.retries  # noqa: F401
-    from app.providers.http.transport import AiohttpTransport
-
-    return AiohttpTransport
-
-
-class _TryAgain(Exception):
-    """An answer or a failure that may be worth another attempt. `reason`: as for the observer."""
-
-    def __init__(self, reason: Outcome, found: Answer | SourceError) -> None:
-        self.reason, self.found = reason, found
+class _Request(msgspec.Struct, frozen=True):
+    method: str
+    url: str
+    content: bytes | None
 
 
 class ProviderHttp:
     """Calls of one source, `name`. `transport` is the seam for tests and for vendors with a transport of their own;
-    `on_answer` hears the `Date` of each answer, in µs."""
+    `on_answer` receives the `Date` of each response, in µs."""
 
     def __init__(
         self,
@@ -75,147 +53,145 @@ class ProviderHttp:
         name: str,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         on_answer: Callable[[int | None], None] | None = None,
     ) -> None:
-        self._on_answer = on_answer
-        self._max_bytes = common.max_answer_bytes
-        self._resilience = Resilience(name, common)
-        self._name, self._observer = name, common.observer
-        self._kept = KeptAnswers(name, common) if common.page_cache > 0 else None
+        self._name, self._observer, self._on_answer = name, common.observer, on_answer
         self._base = base_url.rstrip("/") + "/"
-        self._urls: dict[str, httpx.URL] = {}  # by path, of which an adapter has few
-        self._server = (url := httpx.URL(self._base)).host, url.port
+        self._urls: dict[str, str] = {}  # by path, of which an adapter has few
+        url = URL(self._base)
+        self._host = url.authority
         self._headers = {**_HEADERS, **(headers or {})}
         if auth is not None:
             self._headers["authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
-        self._limits = {"timeout": httpx.Timeout(common.read_timeout, connect=common.connect_timeout).as_dict()}
-        # The transport, without the client around it: redirects, cookies and retries are not for it to decide.
-        self._given, self._most = transport, common.max_concurrency
-        self._keepalive = min(_KEEPALIVE, common.read_timeout / 2)
-
-    @cached_property
-    def _transport(self) -> httpx.AsyncBaseTransport:
-        return self._given or load_transport()(most=self._most, keepalive=self._keepalive)
+        self._json_headers = {**self._headers, "content-type": "application/json"}
+        self._timer = common.timer
+        self._state = SourceState(name, self._host, common)
+        shared, rate = common.shared, common.max_rate
+        take = None if shared is None or rate is None else shared.rate(name, rate)
+        self._limiter = CallLimiter(common.max_concurrency, rate, take)
+        self._retry_budget = RetryBudget()
+        self._transport: Transport = transport or AiohttpTransport(
+            common.network,
+            connections=common.max_concurrency,
+            connect_timeout=common.connect_timeout,
+            read_timeout=common.read_timeout,
+            max_bytes=common.max_answer_bytes,
+        )
 
     async def aclose(self) -> None:
-        if "_transport" in self.__dict__:
-            await self._transport.aclose()
+        await self._transport.aclose()
 
     def health(self) -> SourceHealth:
-        """How the calls fare now: the source's own `health`."""
-        return self._resilience.health()
+        """Return how the calls fare now: the source's own `health`."""
+        return self._state.health(in_flight=self._limiter.in_flight, waiting=self._limiter.waiting)
 
     async def call(
-        self,
-        method: str,
-        path: str,
-        spent: CallBudget,
-        *,
-        params: Mapping[str, str] | None = None,
-        json: Any = None,
-    ) -> Answer:
-        """One logical call; repeated up to twice on failures that pass, within the deadline in `spent`. Where that says
-        so, an equal one that was just made will do.
+        self, method: str, path: str, budget: CallBudget, *, params: Mapping[str, str] | None = None, json: Any = None
+    ) -> Response:
+        """Make one logical call; retried up to twice on failures that pass, within the deadline of `budget`.
 
-        Every attempt counts in `spent.calls`. Returns whatever status came last. Raises SourceTimeout,
-        SourceUnavailable or SourceFailed where no answer came, it broke a bound, or the provider is left alone."""
-
-        async def ask() -> Answer:
-            self._resilience.begin(spent)
-            return await self._in_time(spent, self._repeated(method, path, spent, params, json))
-
-        if self._kept is None or not spent.kept_will_do:
-            return await ask()
-        call = msgspec.json.encode([method, path, params, json], order="sorted")
-        return await self._in_time(spent, self._kept.get(call, spent, ask))
-
-    async def _in_time(self, spent: CallBudget, work: Coroutine[Any, Any, Answer]) -> Answer:
-        left = self._resilience.left(spent)
+        Every attempt counts in `budget.calls`. Returns whatever status came last. Raises SourceTimeout,
+        SourceUnavailable or SourceFailed where no response came, it exceeded a bound, or the source takes no calls."""
+        left = time_left(budget)
+        if left <= 0:
+            self._observer.on_refused(self._name, "deadline")
+            raise SourceTimeout("the request's deadline passed before the provider was called")
+        self._retry_budget.note_call(self._timer())
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = str(URL(self._base + path.lstrip("/")))
+        if params:
+            url = f"{url}?{urlencode(params)}"
+        request = _Request(method, url, None if json is None else msgspec.json.encode(json))
         try:
             async with asyncio.timeout(None if left == float("inf") else left):
-                return await work
+                try:
+                    return await self._attempt(request, budget)
+                except RetryableFailure as error:
+                    failure = error
+                return await self._retry(failure, request, budget)
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
 
-    async def _repeated(
-        self, method: str, path: str, spent: CallBudget, params: Mapping[str, str] | None, json: Any
-    ) -> Answer:
-        from app.providers.http.retries import attempts
-
-        made_before = 0
-        last: _TryAgain | None = None
+    async def _retry(self, first: RetryableFailure, request: _Request, budget: CallBudget) -> Response:
+        made, last = 0, first
 
         def worth_repeating(error: Exception) -> bool | float:
             nonlocal last
-            if not isinstance(error, _TryAgain):
+            if not isinstance(error, RetryableFailure):
                 return False
             last = error
-            return self._resilience.may_retry(made_before, error.reason, spent)
+            return self._may_retry(made, error, budget)
 
         try:
             async for attempt in attempts(worth_repeating):
                 with attempt:
-                    async with self._resilience.attempt(spent) as made:
-                        self._observer.on_attempt(self._name, method, self._server, made_before)
-                        made_before += 1
-                        return await self._send(made, method, path, spent, params, json)
-        except _TryAgain:
+                    made += 1
+                    if made == 1:
+                        raise first  # so that the first retry waits, too
+                    return await self._attempt(request, budget)
+        except RetryableFailure:
             pass
         except SourceUnavailable:
-            # The source was shut to us between two attempts: what the provider said itself tells more.
-            if last is None:
-                raise
-        assert last is not None  # the loop ends by return or by raising what it was told of
-        if isinstance(last.found, Answer):
+            pass  # the source closed between two attempts: what the provider answered itself is more precise
+        if isinstance(last.found, Response):
             return last.found
+        _log.warning("source_call_failed", source=self._name, host=self._host, cause=last.found.detail)
         raise last.found
 
-    async def _send(
-        self, made: Attempt, method: str, path: str, spent: CallBudget, params: Mapping[str, str] | None, json: Any
-    ) -> Answer:
-        """One attempt. Raises _TryAgain and SourceFailed."""
-        spent.calls += 1
-        try:
-            url = self._urls.get(path)
-            if url is None:
-                url = self._urls[path] = httpx.URL(self._base + path.lstrip("/"))
-            if params:
-                url = url.copy_with(params=params)
-            request = httpx.Request(method, url, headers=self._headers, json=json, extensions=self._limits)
-            response = await self._transport.handle_async_request(request)
+    async def _attempt(self, request: _Request, budget: CallBudget) -> Response:
+        """One attempt. Raises RetryableFailure, SourceFailed, and SourceUnavailable where the source takes no calls."""
+        permit = None
+        while permit is None:
+            await self._state.wait_until_open(budget)
+            await self._limiter.enter(id(budget))
             try:
-                body = await read_body(response, self._max_bytes)
+                # While it waited, the provider may have failed or asked for a pause.
+                permit = await self._state.enter(budget)
             finally:
-                await response.aclose()
-        except TruncatedResponse:
-            made.outcome, made.ok = "connection", False
-            raise _TryAgain("connection", SourceUnavailable("the provider broke off its answer")) from None
+                if permit is None:
+                    self._limiter.leave()
+        begun, outcome, ok, cause = time.monotonic(), "canceled", None, ""  # type: float, str, bool | None, str
+        budget.calls += 1
+        try:
+            headers = self._headers if request.content is None else self._json_headers
+            response = await self._transport.send(request.method, request.url, headers, request.content)
+            outcome, ok = str(response.status), response.status < 500
+            cause = f"the provider answered {outcome}"
         except SourceFailed:
-            # It answers, if badly: that is for the caller to hear, not a reason to leave the provider alone.
-            made.outcome, made.ok = "unusable", True
+            # It answers, if badly: no reason to suspend calls.
+            outcome, ok = "unusable", True
             raise
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            translated = translate(error)
-            if isinstance(translated, SourceFailed):
-                made.outcome, made.ok = "error", False
-                raise translated from None
-            made.outcome, made.ok = "timeout" if isinstance(translated, SourceTimeout) else "connection", False
-            raise _TryAgain(made.outcome, translated) from None
-        answer = Answer(response.status_code, body, response.headers, now_of(response.headers))
-        made.outcome, made.ok = str(answer.status), answer.status < 500
+        except SourceError as error:
+            outcome, ok, cause = "timeout" if isinstance(error, SourceTimeout) else "connection", False, error.detail
+            raise RetryableFailure(outcome, error) from None
+        except asyncio.CancelledError:
+            # Cut off by the deadline (not by a caller that hung up), a provider that had enough time has failed.
+            if time_left(budget) <= 0:
+                outcome, cause = "timeout", "the provider did not answer within the request's deadline"
+                ok = False if time.monotonic() - begun >= _ENOUGH_TIME else None
+            raise
+        finally:
+            self._state.settle(permit, ok, cause)
+            self._limiter.leave()
+            self._observer.on_call(self._name, outcome, time.monotonic() - begun)
         if self._on_answer is not None:
-            self._on_answer(answer.date)
-        if answer.status in _RETRIED_STATUS:
-            if answer.retry_after:
-                await self._resilience.pause(answer.retry_after)
-            raise _TryAgain(made.outcome, answer)
-        return answer
+            self._on_answer(response.date)
+        if response.status in RETRIED_STATUS:
+            if response.retry_after:
+                await self._state.pause(response.retry_after, cause)
+            raise RetryableFailure(outcome, response)
+        return response
 
-
-def translate(error: Exception) -> SourceError:
-    """The gateway's error for one of httpx's."""
-    for kind, ours, detail in TRANSLATION:
-        if isinstance(error, kind):
-            return ours(detail)
-    raise TypeError(f"no translation for {type(error).__name__}") from error
+    def _may_retry(self, made: int, failure: RetryableFailure, budget: CallBudget) -> bool | float:
+        """Whether a call that failed `made` times is worth another attempt: False, True (after the usual back-off), or
+        the seconds to wait."""
+        left, pause = time_left(budget), self._state.pause_left()
+        if made >= ATTEMPTS or left <= _ENOUGH_TO_RETRY or pause >= left / 2 or not self._state.is_closed:
+            return False
+        if not self._retry_budget.take(self._timer()):
+            return False
+        self._observer.on_retry(self._name, failure.reason)
+        # `SourceState` waits for the end of a pause, for every call.
+        return 0.0 if pause > 0 else True

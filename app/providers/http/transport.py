@@ -1,151 +1,226 @@
-"""httpx's transport, over aiohttp's connections.
+"""How requests are sent: aiohttp's connections behind a small interface, and one table of what their failures mean.
 
-httpx's own searches all of its connections on each call: a call costs twice the processor time of this one, and four
-times with 32 in flight (docs/performance.md). `httpx-aiohttp` does the same as this module, but calls a refused and a
-broken connection a timeout (`httpx_aiohttp.transport.AIOHTTP_EXC_MAP`, 0.1.12), and leaves the environment's proxies
-unused.
+httpx's own transport searches all of its connections on each call and costs twice the processor time, four times with
+32 calls in flight (docs/performance.md).
 """
 
 from __future__ import annotations
 
-import urllib.request
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
-from types import SimpleNamespace
+import socket
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Protocol
 
 import aiohttp
 import httpx
+from aiohttp.http_exceptions import LineTooLong
 from yarl import URL
 
-_CHUNK = 64 * 1024  #: bytes
+from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
+from app.providers.http.network import Network
+from app.providers.http.response import MAX_HEADERS, Response, TruncatedResponse, decode_body, now_of, read_bounded
 
-#: aiohttp's exceptions, most special first, and httpx's for the same. A test holds it complete.
-EXCEPTIONS: Sequence[tuple[type[Exception], type[httpx.TransportError]]] = (
-    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
-    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
-    (aiohttp.ClientProxyConnectionError, httpx.ProxyError),
-    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
-    (aiohttp.ClientConnectorError, httpx.ConnectError),
-    (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError),
-    (aiohttp.ClientConnectionError, httpx.ReadError),
-    (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
-    (aiohttp.ClientResponseError, httpx.RemoteProtocolError),
-    (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
-    (aiohttp.NonHttpUrlClientError, httpx.UnsupportedProtocol),
-    (aiohttp.ClientError, httpx.NetworkError),
+_TOO_MANY_HEADERS = "the provider's response headers are larger than 64 kB: look for a proxy that adds cookies"
+
+#: The exceptions of aiohttp, httpx and the standard library, most special first, and what they mean. A test checks that
+#: it is complete.
+EXCEPTIONS: Sequence[tuple[tuple[type[BaseException], ...], type[SourceError], str]] = (
+    (
+        (aiohttp.ClientProxyConnectionError,),
+        SourceUnavailable,
+        "the proxy towards the provider cannot be reached: check HTTPS_PROXY and HTTP_PROXY, or exempt the provider's"
+        " host in NO_PROXY",
+    ),
+    (
+        (aiohttp.ClientHttpProxyError, httpx.ProxyError),
+        SourceUnavailable,
+        "the proxy towards the provider refused the connection: check its credentials in HTTPS_PROXY, and its rules",
+    ),
+    (
+        (socket.gaierror, aiohttp.ClientConnectorDNSError),
+        SourceUnavailable,
+        "the provider's host name is unknown: check the base URL, and this machine's name server",
+    ),
+    (
+        (ConnectionRefusedError,),
+        SourceUnavailable,
+        "the provider's address refuses connections at this port: check the base URL, and whether its server runs",
+    ),
+    (
+        (ssl.SSLCertVerificationError, ssl.CertificateError),
+        SourceUnavailable,
+        "the provider's certificate is not trusted: name the file of its certificate authority (PEM) in SSL_CERT_FILE",
+    ),
+    (
+        (ssl.SSLError, aiohttp.ClientConnectorSSLError),
+        SourceUnavailable,
+        "the provider's address and the gateway find no common TLS: check http or https, and the port, in the base URL",
+    ),
+    (
+        (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+        SourceTimeout,
+        "the provider did not accept a connection in time: check the base URL, and firewalls on the way",
+    ),
+    ((httpx.PoolTimeout,), SourceTimeout, "too many calls to the provider are under way"),
+    ((aiohttp.ServerTimeoutError, httpx.TimeoutException), SourceTimeout, "the provider did not answer in time"),
+    (
+        (aiohttp.ClientConnectorError, httpx.ConnectError),
+        SourceUnavailable,
+        "the provider cannot be reached: check the base URL, and this machine's network",
+    ),
+    ((LineTooLong,), SourceFailed, _TOO_MANY_HEADERS),
+    (
+        (
+            aiohttp.ServerDisconnectedError,
+            aiohttp.ClientPayloadError,
+            aiohttp.ClientResponseError,
+            httpx.RemoteProtocolError,
+            TruncatedResponse,
+        ),
+        SourceUnavailable,
+        "the provider broke off its response",
+    ),
+    (
+        (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, httpx.InvalidURL, httpx.UnsupportedProtocol),
+        SourceFailed,
+        "the base URL is not valid",
+    ),
+    ((httpx.DecodingError,), SourceFailed, "the provider's response has a broken content encoding"),
+    (
+        (aiohttp.ClientConnectionError, httpx.NetworkError, OSError),
+        SourceUnavailable,
+        "the connection to the provider broke",
+    ),
+    ((aiohttp.ClientError, httpx.HTTPError), SourceFailed, "the call to the provider failed"),
 )
 
+#: What `except` clauses around a transport name.
+TRANSPORT_ERRORS = (aiohttp.ClientError, httpx.HTTPError, httpx.InvalidURL, TruncatedResponse, OSError, ssl.SSLError)
 
-class AiohttpTransport(httpx.AsyncBaseTransport):
-    """`most`: connections at a time; `keepalive`: seconds for which one that is idle is kept, which must be fewer than
-    the calls' read timeout: aiohttp 3.14.5 leaves the timer of an answer running that came faster than it was read
-    (`ResponseHandler.resume_reading`), and the connection's next call would end by it. Proxies are those of the
-    environment, certificates those of httpx."""
+#: OpenSSL's verify codes (openssl-verify(1)) with a sentence of their own.
+_CERTIFICATE = {
+    9: "the provider's certificate is not valid yet: check this machine's clock",
+    10: "the provider's certificate has expired: its operator must renew it; check this machine's clock",
+    62: "the provider's certificate is for another host name: set the base URL to a name that the certificate holds",
+    64: "the provider's certificate is for another host name: set the base URL to a name that the certificate holds",
+}
 
-    def __init__(self, *, most: int, keepalive: float) -> None:
-        self._most, self._keepalive = most, keepalive
+
+def translate(error: BaseException) -> SourceError:
+    """Return the gateway's error for a transport's. The first row of EXCEPTIONS that fits the error or one of its
+    causes decides. Raises TypeError for what is not a transport's error."""
+    causes = list(_causes(error))
+    verify_code = next((code for cause in causes if (code := getattr(cause, "verify_code", 0))), 0)
+    for kinds, ours, detail in EXCEPTIONS:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return ours(_CERTIFICATE.get(verify_code, detail))
+    raise TypeError(f"no translation for {type(error).__name__}") from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while isinstance(error, BaseException):
+        yield error
+        if isinstance(error, BaseExceptionGroup):  # of the attempts to connect, one an address
+            error = error.exceptions[0]
+        else:
+            own = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error.__cause__
+            # httpcore cuts the chain off, and holds the original error as its argument.
+            error = own or next((held for held in error.args if isinstance(held, BaseException)), None)
+
+
+class Transport(Protocol):
+    """Sends one request: what a vendor with a way of its own implements."""
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Response:
+        """Return the whole response; redirects are not followed. `url` is encoded. Raises SourceUnavailable and
+        SourceTimeout for what may pass, SourceFailed for what stays."""
+
+    async def aclose(self) -> None: ...
+
+
+#: Whether the request under way opened a connection.
+_opened: ContextVar[list[bool] | None] = ContextVar("opened", default=None)
+
+
+class AiohttpTransport:
+    """Implements `Transport`. Timeouts in seconds, `max_bytes` of a decoded body, `connections` at a time."""
+
+    def __init__(
+        self, network: Network, *, connections: int, connect_timeout: float, read_timeout: float, max_bytes: int
+    ) -> None:
+        self._network, self._connections, self._most = network, connections, max_bytes
+        self._timeout = aiohttp.ClientTimeout(sock_connect=connect_timeout, sock_read=read_timeout)
+        # Fewer than the read timeout: aiohttp 3.14.5 leaves the timer of a response running that came faster than it
+        # was read (`ResponseHandler.resume_reading`), and the next call on the connection would end by it.
+        self._keepalive = min(30.0, read_timeout / 2)
         self._session: aiohttp.ClientSession | None = None
-        self._proxies: dict[tuple[str, str], str | None] = {}
+        self._proxies: dict[str, str | None] = {}
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises httpx.TransportError. The response's body is still to be read, as sent: encoded as it came."""
-        with _translated():
-            response = await self._send(request)
-        return httpx.Response(
-            response.status, headers=list(response.raw_headers), stream=_Body(response), request=request
-        )
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Response:
+        try:
+            response = await self._send(method, URL(url, encoded=True), headers, content)
+            try:
+                raw = await read_bounded(response.content.iter_any(), self._most)
+            finally:
+                # A connection whose response was read to its end is kept; any other is closed.
+                response.release() if response.content.at_eof() else response.close()
+            if sum(len(name) + len(value) for name, value in response.raw_headers) > MAX_HEADERS:
+                raise SourceFailed(_TOO_MANY_HEADERS)
+            body = decode_body(response.headers, raw, self._most)
+        except TRANSPORT_ERRORS as error:
+            raise translate(error) from None
+        return Response(response.status, body, response.headers, now_of(response.headers))
 
-    async def _send(self, request: httpx.Request) -> aiohttp.ClientResponse:
-        session = self._session or self._open(request.url.scheme)
-        limits: dict[str, float | None] = request.extensions.get("timeout", {})
+    async def _send(
+        self, method: str, url: URL, headers: Mapping[str, str], content: bytes | None
+    ) -> aiohttp.ClientResponse:
+        session = self._session or self._open()
+        origin = f"{url.scheme}://{url.authority}"
+        if origin not in self._proxies:
+            self._proxies[origin] = self._network.proxy_for(origin)
+        opened: list[bool] = []
+        _opened.set(opened)
         while True:
-            connection = _Connection()
             try:
                 return await session.request(
-                    request.method,
-                    URL(str(request.url), encoded=True),
-                    headers=request.headers,
-                    data=request.content or None,
-                    allow_redirects=False,
-                    proxy=self._proxy_for(request.url),
-                    timeout=aiohttp.ClientTimeout(
-                        connect=limits.get("pool"), sock_connect=limits.get("connect"), sock_read=limits.get("read")
-                    ),
-                    trace_request_ctx=connection,
-                )
-            except aiohttp.ClientConnectionError as error:
-                # The server closed a kept connection just as we took it: no failure of its, but the way of keep-alive
-                # (RFC 9112, section 9.3.1), and all our calls are reads. Each such connection is gone then.
-                if connection.is_new or isinstance(error, TimeoutError):
+                    method, url, headers=headers, data=content, allow_redirects=False, proxy=self._proxies[origin],
+                    timeout=self._timeout,
+                )  # fmt: skip
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                # The server closed an idle connection just as it was reused: normal for keep-alive (RFC 9112, section
+                # 9.3.1), and all our calls only read. Each such connection is gone then, so that this ends.
+                if opened or isinstance(error, (aiohttp.ClientConnectorError, TimeoutError)):
                     raise
 
-    def _open(self, scheme: str) -> aiohttp.ClientSession:
-        # Made at the first call, for aiohttp wants the event loop to run. httpx's certificates take a while to load.
+    def _open(self) -> aiohttp.ClientSession:
+        # At the first call: aiohttp needs the running event loop, and the certificates take a while to load.
         connector = aiohttp.TCPConnector(
-            limit=self._most,
+            limit=self._connections,
             keepalive_timeout=self._keepalive,
-            ssl=httpx.create_ssl_context() if scheme == "https" else True,
+            ssl=self._network.ssl_context(),
+            socket_factory=_make_socket,
         )
         self._session = session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trace_configs=[_noting_new_connections()],
+            max_line_size=MAX_HEADERS,
+            max_field_size=MAX_HEADERS,
+            max_headers=1000,
         )
-        # aiohttp would send a GET again by itself, and nothing else, also where the connection was new: that is for
-        # `app.providers.http.client`, which counts. There is no public switch; a test notices if this one goes.
+        # aiohttp would repeat a GET by itself, and nothing else, also on a new connection, uncounted. There is no
+        # public switch; a test fails if this one goes.
         session._retry_connection = False
         return session
-
-    def _proxy_for(self, url: httpx.URL) -> str | None:
-        # aiohttp's `trust_env` would look it up on each call, in a thread.
-        place = (url.scheme, url.netloc.decode("ascii"))
-        if place not in self._proxies:
-            proxies = urllib.request.getproxies()
-            found = proxies.get(url.scheme) or proxies.get("all")
-            self._proxies[place] = None if urllib.request.proxy_bypass(place[1]) else found
-        return self._proxies[place]
 
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
 
 
-class _Connection:
-    """That a request goes by. `is_new`: it was made for it, or tried to be."""
-
-    is_new = False
-
-
-def _noting_new_connections() -> aiohttp.TraceConfig:
-    async def note(_session: aiohttp.ClientSession, context: SimpleNamespace, _: object) -> None:
-        context.trace_request_ctx.is_new = True
-
-    config = aiohttp.TraceConfig()
-    config.on_connection_create_start.append(note)
-    return config
-
-
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _translated():
-            async for chunk in self._response.content.iter_chunked(_CHUNK):
-                yield chunk
-
-    async def aclose(self) -> None:
-        # A connection whose answer was read to its end is kept; any other is closed.
-        self._response.close() if not self._response.content.at_eof() else self._response.release()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (aiohttp.ClientError, TimeoutError) as error:
-        for kind, theirs in EXCEPTIONS:
-            if isinstance(error, kind):
-                raise theirs(type(error).__name__) from error
-        raise
+def _make_socket(address: Any) -> socket.socket:
+    if (opened := _opened.get()) is not None:
+        opened.append(True)
+    family, kind, protocol, *_ = address
+    return socket.socket(family, kind, protocol)

@@ -1,26 +1,31 @@
-"""Shared state in Redis or Valkey (6.2 or newer).
+"""What the replicas of one gateway share, in Redis or Valkey (6.2 or newer): totals, pauses and rates.
 
-Redis is allowed to be slow, down, empty or full of somebody else's values at any time. An operation that fails leaves
-it alone until it has answered again: a task of its own looks every second, so that requests pay for one failure, not
-for an outage. Whatever it answers that is no answer to the operation (LOADING, READONLY, NOSCRIPT that stays, OOM) is
-such a failure as well.
+A value's name is a keyed digest and its content is encrypted, so that a store that others can read or write shows no
+personal datum and can forge nothing.
+
+Redis may be slow, down, empty or full of foreign values at any time: the process then goes on alone. An operation that
+fails suspends all operations until a background task, which tries once a second, gets an answer: requests pay for one
+failure, not for an outage.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol, TypeVar
 
+import msgspec
 import structlog
-from limits import RateLimitItem
+from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.util import WindowStats
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.lock import Lock
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -28,37 +33,62 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from app.domain.errors import ConfigurationError
-from app.providers.http.circuit_breaker import Bulletin
-from app.providers.shared.interface import PREFIX, CachedValue, SharedObserver, SharedSourceState, SharedStateDown
-from app.providers.shared.scripts import CLAIM, CLAIM_PROBE, PAUSE, PUBLISH, RELEASE, TAKE
+from app.providers.shared.value_cipher import ValueCipher
 
 T = TypeVar("T")
 
-_TIMEOUT = 0.1  #: seconds to connect, and for an answer; the URL's `socket_timeout` goes before it
+#: Begins every key. The number is the version of the values: another one shares nothing with this.
+PREFIX = "audit-gateway:2"
+
+_TIMEOUT = 0.1  #: seconds to connect, and for an answer; the URL's `socket_timeout` takes precedence
 _CONNECTIONS = 16  #: of one process: an operation takes a fraction of a millisecond
-_TURN = 0.5  #: seconds to wait for one of them
-_LOOK = 1.0  #: seconds between two looks whether it is back
+_POOL_WAIT = 0.5  #: seconds to wait for one of them
+_RECONNECT = 1.0  #: seconds between two attempts to reach it again
 _QUIET = 60.0  #: seconds between two warnings
-_KEPT = 86_400.0  #: seconds for which a circuit is remembered that nobody changes
-_LONGEST = 1e7  #: seconds; more than anything that is kept here is kept for
+_LEASE = 5.0  #: seconds after which another replica computes a value whose replica died, or takes too long
+_POLL = 0.05  #: seconds between two looks at a lock
 
 _log = structlog.get_logger("gateway")
 
 
-class RedisState:
-    """Implements `app.providers.shared.interface.SharedState`. `url` as redis-py reads it, with `valkey` for `redis`
-    as well.
+class CachedValue(msgspec.Struct, frozen=True):
+    """A value, and the seconds for which it is still cached."""
 
-    Raises ConfigurationError, naming GATEWAY_REDIS_URL, for one that it does not understand."""
+    value: bytes
+    left: float
 
-    def __init__(self, url: str, observer: SharedObserver) -> None:
+
+class SharedObserver(Protocol):
+    """Notified of the shared state; see `app.providers.observer`."""
+
+    def on_shared_state(self, up: bool) -> None:
+        """It can be reached, or no longer."""
+
+    def on_shared_error(self, reason: str) -> None:
+        """An operation failed; `reason` is one of `timeout`, `connection`, `answer`; `still_down`: it cannot be reached
+        again yet."""
+
+
+class _Down(Exception):
+    """The shared state cannot be reached now."""
+
+
+class SharedState:
+    """The state shared by gateways with the same first cursor `secret`. No method raises when Redis fails.
+
+    `url` as redis-py reads it, also with `valkey` for `redis`. `accounts`: by source, its settings, keys included; two
+    gateways on one store share nothing of sources that have the same name and different settings. Raises
+    ConfigurationError, naming GATEWAY_REDIS_URL, for a URL that redis-py does not understand."""
+
+    def __init__(
+        self, url: str, secret: str, observer: SharedObserver, accounts: Mapping[str, Any] | None = None
+    ) -> None:
         scheme, _, rest = url.partition("://")
-        url = f"{scheme.replace('valkey', 'redis')}://{rest}"
         try:
             pool = BlockingConnectionPool.from_url(
-                url,
+                f"{scheme.replace('valkey', 'redis')}://{rest}",
                 max_connections=_CONNECTIONS,
-                timeout=_TURN,
+                timeout=_POOL_WAIT,
                 socket_timeout=_TIMEOUT,
                 socket_connect_timeout=_TIMEOUT,
                 retry=Retry(NoBackoff(), 0),
@@ -71,122 +101,146 @@ class RedisState:
         self._pool, self._redis = pool, Redis(connection_pool=pool)
         storage = RedisStorage("redis://", implementation="redispy", key_prefix=PREFIX, connection_pool=pool)  # type: ignore[arg-type]  # limits types its options as plain values and takes a pool
         self._limiter = SlidingWindowCounterRateLimiter(storage)
-        self._scripts = {text: self._redis.register_script(text) for text in _SCRIPTS}
+        self._cipher = ValueCipher(secret)
+        self._deployment = self._cipher.digest("deployment")
+        self._accounts = {
+            name: self._cipher.digest("account", json.dumps(account, sort_keys=True, default=str))
+            for name, account in (accounts or {}).items()
+        }
         self._observer = observer
         self._up = True
-        self._looking: asyncio.Task[None] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
         self._warned = -math.inf
 
-    # ---- values and owners ---------------------------------------------------------------------------------------
+    def key(self, kind: str, source: str, *parts: bytes | str) -> str:
+        """Return the name of a value of a source. `kind` is a fixed word; the rest cannot be derived from the name."""
+        digest = self._cipher.digest(kind, source, self._accounts.get(source, ""), *parts)
+        return f"{PREFIX}:{self._deployment}:{kind}:{digest}"
+
+    # ---- values --------------------------------------------------------------------------------------------------
 
     async def get(self, key: str) -> CachedValue | None:
-        async def ask() -> Any:
+        """Return the value that `put` stored; None where it is missing, foreign or out of reach."""
+
+        async def read() -> Any:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.get(key)
                 pipe.pttl(key)
                 return await pipe.execute()
 
-        value, left = await self._run(ask, key)
-        return CachedValue(value, left / 1000) if isinstance(value, bytes) and left > 0 else None
+        try:
+            sealed, left = await self._run(read, key)
+            value = self._cipher.open(key, sealed) if isinstance(sealed, bytes) and left > 0 else None
+        except _Down:
+            return None
+        return None if value is None else CachedValue(value, left / 1000)
 
     async def put(self, key: str, value: bytes, seconds: float) -> None:
-        await self._run(lambda: self._redis.set(key, value, px=_millis(seconds)), key)
+        """Cache a value, encrypted, for so long."""
+        with suppress(_Down):
+            sealed = self._cipher.seal(key, value)
+            await self._run(lambda: self._redis.set(key, sealed, px=max(1, round(seconds * 1000))), key)
 
-    async def moment(self) -> float:
-        return _seconds(await self._run(self._redis.time))
+    @asynccontextmanager
+    async def compute_once(self, key: str, patience: float) -> AsyncIterator[CachedValue | None]:
+        """Single-flight among replicas: yields the value cached under `key`; or None, and then the block computes and
+        `put`s it. One replica is inside at a time, unless another would wait longer than `patience` seconds."""
+        held = await self.get(key)
+        lock: Lock | None = None
+        if held is None:
+            lock = Lock(self._redis, f"{key}:lock", timeout=_LEASE, sleep=_POLL, blocking_timeout=patience)
+            try:
+                if await self._run(lock.acquire, f"{key}:lock"):
+                    held = await self.get(key)  # another replica may have put it there meanwhile
+                else:
+                    lock = None
+            except _Down:
+                lock = None
+        try:
+            yield held
+        finally:
+            if lock is not None:
+                with suppress(_Down):
+                    await self._run(lock.release, f"{key}:lock")
 
-    async def claim(self, key: str, owner: str, seconds: float) -> bool:
-        return bool(await self._script(CLAIM, [key], [owner, _millis(seconds)]))
+    # ---- pauses --------------------------------------------------------------------------------------------------
 
-    async def release(self, key: str, owner: str) -> None:
-        await self._script(RELEASE, [key], [owner])
+    async def hold(self, key: str, seconds: float) -> None:
+        """Begin a pause under `key`, unless a longer one is held."""
+        if await self.time_left(key) < seconds:
+            await self.put(key, b"", seconds)
+
+    async def time_left(self, key: str) -> float:
+        """Return the seconds of the pause under `key` that are left."""
+        held = await self.get(key)
+        return 0.0 if held is None else held.left
 
     # ---- rates ---------------------------------------------------------------------------------------------------
 
-    async def take(self, key: str, rate: float) -> float:
-        interval = round(1e6 / rate)
-        burst = round(1e6 * max(1.0, rate) / rate)
-        return float(await self._script(TAKE, [key], [interval, burst])) / 1e6
+    async def count(self, item: RateLimitItem, caller: str) -> tuple[bool, WindowStats] | None:
+        """Count one call of a caller against a rate: whether it is allowed, and the window then; None where the shared
+        state is out of reach."""
+        name = f"{self._deployment}:caller:{self._cipher.digest('caller', caller)}"
 
-    async def count(self, item: RateLimitItem, name: str) -> tuple[bool, WindowStats]:
-        async def ask() -> tuple[bool, WindowStats]:
+        async def hit() -> tuple[bool, WindowStats]:
             allowed = await self._limiter.hit(item, name)
             return allowed, await self._limiter.get_window_stats(item, name)
 
-        return await self._run(ask)
+        with suppress(_Down):
+            return await self._run(hit)
+        return None
 
-    # ---- a source ------------------------------------------------------------------------------------------------
+    def rate(self, source: str, rate: float) -> Callable[[], Awaitable[None]]:
+        """Return what waits until one more call of a source fits into the `rate` (calls a second) that all replicas
+        keep together."""
+        # limits counts whole calls in whole seconds: ten seconds where one would lose a good part of the rate.
+        seconds = 1 if rate >= 10 or rate.is_integer() else max(10, math.ceil(1 / rate))
+        item = RateLimitItemPerSecond(max(1, math.floor(rate * seconds)), seconds)
+        name = self.key("rate", source)
 
-    async def standing(self, source: str) -> SharedSourceState:
-        pause, circuit = f"{source}:pause", f"{source}:circuit"
+        async def take() -> None:
+            with suppress(_Down):
+                while not await self._run(lambda: self._limiter.hit(item, name)):  # noqa: ASYNC110  # others count, too
+                    await asyncio.sleep(min(1.0, 1 / rate))
 
-        async def ask() -> Any:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.pttl(pause)
-                pipe.hmget(circuit, _FIELDS)
-                pipe.time()
-                return await pipe.execute()
+        return take
 
-        left, fields, moment = await self._run(ask, circuit)
-        return SharedSourceState(max(0, left) / 1000, _bulletin(fields, _seconds(moment)))
-
-    async def pause(self, source: str, seconds: float) -> None:
-        await self._script(PAUSE, [f"{source}:pause"], [_millis(seconds)])
-
-    async def publish(self, source: str, bulletin: Bulletin, owner: str) -> Bulletin:
-        given = [
-            bulletin.version, int(bulletin.closed), _millis(bulletin.wait, 0), _millis(bulletin.duration),
-            bulletin.failures, owner, _millis(bulletin.wait + _KEPT),
-        ]  # fmt: skip
-        *fields, moment = await self._script(PUBLISH, [f"{source}:circuit", f"{source}:probe"], given)
-        return _bulletin(fields, int(moment) / 1000) or bulletin
-
-    async def claim_probe(self, source: str, version: int, owner: str, seconds: float) -> bool:
-        keys = [f"{source}:circuit", f"{source}:probe"]
-        return bool(await self._script(CLAIM_PROBE, keys, [version, owner, _millis(seconds)]))
-
-    async def release_probe(self, source: str, owner: str) -> None:
-        await self._script(RELEASE, [f"{source}:probe"], [owner])
-
-    # ---- being up and down ---------------------------------------------------------------------------------------
+    # ---- up and down ---------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        with suppress(SharedStateDown):
-            await self._run(self._look_once)
+        """Find out whether it can be reached."""
+        with suppress(_Down):
+            await self._run(self._try)
             self._observer.on_shared_state(True)
 
     async def aclose(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
             with suppress(asyncio.CancelledError):
-                await self._looking
+                await self._reconnecting
         with suppress(RedisError, OSError):
             await self._pool.disconnect()
 
-    async def _script(self, text: str, keys: list[str], given: list[Any]) -> Any:
-        return await self._run(lambda: self._scripts[text](keys=keys, args=given), *keys)
-
     async def _run(self, operation: Callable[[], Awaitable[T]], *keys: str) -> T:
         if not self._up:
-            raise SharedStateDown
+            raise _Down
         try:
             return await operation()
         except ResponseError as error:
-            if "WRONGTYPE" in str(error):
-                # Somebody else's value under our name: it is of no use to anybody.
+            if "WRONGTYPE" not in str(error):
+                self._fall("answer", error)
+            else:  # a foreign value under our name
                 with suppress(RedisError, OSError):
                     await self._redis.delete(*keys)
-            else:
-                self._fell("answer", error)
         except (RedisTimeout, TimeoutError) as error:
-            self._fell("timeout", error)
+            self._fall("timeout", error)
         except (RedisConnectionError, OSError) as error:
-            self._fell("connection", error)
+            self._fall("connection", error)
         except (RedisError, ValueError, TypeError, IndexError) as error:
-            self._fell("answer", error)
-        raise SharedStateDown
+            self._fall("answer", error)
+        raise _Down
 
-    def _fell(self, reason: str, error: Exception) -> None:
+    def _fall(self, reason: str, error: Exception) -> None:
         self._observer.on_shared_error(reason)
         if not self._up:
             return
@@ -196,16 +250,15 @@ class RedisState:
             self._warned = time.monotonic()
             # Never the error's own text: it may quote the URL.
             _log.warning("shared_state_down", reason=reason, error=type(error).__name__)
-        self._looking = asyncio.create_task(self._look())
+        self._reconnecting = asyncio.create_task(self._reconnect())
 
-    async def _look(self) -> None:
-        """Until it answers again."""
+    async def _reconnect(self) -> None:
         while not self._up:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_RECONNECT)
             try:
                 # Connections that were open when it went down would fail once each.
                 await self._pool.disconnect(inuse_connections=False)
-                await self._look_once()
+                await self._try()
             except Exception:
                 self._observer.on_shared_error("still_down")
                 continue
@@ -213,31 +266,6 @@ class RedisState:
             self._observer.on_shared_state(True)
             _log.info("shared_state_up")
 
-    async def _look_once(self) -> None:
-        # A write: a replica that only reads, or one that is still loading or full, is of no use.
-        await self._redis.set(f"{PREFIX}:look", b"", px=1000)
-
-
-_SCRIPTS = (CLAIM, CLAIM_PROBE, PAUSE, PUBLISH, RELEASE, TAKE)
-_FIELDS = ["version", "closed", "until", "duration", "failures"]
-
-
-def _millis(seconds: float, least: int = 1) -> int:
-    return max(least, round(min(seconds, _LONGEST) * 1000))
-
-
-def _seconds(moment: tuple[int, int]) -> float:
-    """Of Redis' TIME."""
-    return moment[0] + moment[1] / 1e6
-
-
-def _bulletin(fields: list[bytes | None], now: float) -> Bulletin | None:
-    """What PUBLISH wrote; None for nothing, and for anything else."""
-    try:
-        version, closed, until, duration, failures = (int(field or b"") for field in fields)
-    except ValueError:
-        return None
-    if not (0 < version < 2**53 and closed in (0, 1) and failures >= 0):
-        return None
-    wait = 0.0 if closed else max(0.0, until / 1000 - now)
-    return Bulletin(version, bool(closed), wait, duration / 1000, failures)
+    async def _try(self) -> None:
+        # A write: a server that only reads, is loading or full is of no use.
+        await self._redis.set(f"{PREFIX}:up", b"", px=1000)

@@ -1,5 +1,5 @@
-"""Names and covers for what is kept outside of the gateway, made of its secret: replicas that have it understand each
-other, and whoever reads or writes the store learns and forges nothing."""
+"""Names and encryption for values outside of the gateway, made of its secret: replicas with the same secret share
+them, and a reader or writer of the store learns and forges nothing."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from app.providers.base import (
 )
 from app.providers.http.client import ProviderHttp
 from app.providers.http.gather import gather_all
+from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, type_of
 from app.providers.subnoto.observations import Facts
@@ -75,7 +76,7 @@ class SubnotoSource:
             common,
             name=name,
             headers=None if self._tunnel else _bearer(settings),  # the tunnel signs instead
-            transport=self._tunnel,
+            transport=None if self._tunnel is None else HttpxTransport(self._tunnel, common),
             on_answer=self._facts.learnt.note_clock,
         )
         self._client = SubnotoClient(self._http)

@@ -30,7 +30,8 @@ from subnoto_api_client.types import SubnotoConfig, SubnotoError, is_tunnel_erro
 
 from app.domain.errors import SourceFailed
 from app.providers.base import CommonSettings
-from app.providers.http.responses import read_body, word
+from app.providers.http.httpx_transport import read_body
+from app.providers.http.response import word
 from app.providers.subnoto.settings import SubnotoSettings, sdk_encrypts
 
 _HANDSHAKE = "/tunnel/session"
@@ -65,7 +66,7 @@ class Tunnel(httpx.AsyncBaseTransport):
         self.encrypts = sdk_encrypts(settings.base_url)
         self._keys = (settings.access_key.get_secret_value(), settings.secret_key.get_secret_value())
         self._config = SubnotoConfig(*self._keys, settings.base_url, unattested=not attested)
-        self._wire = _Wire(common)
+        self._wire = _Wire(settings.base_url, common)
         self._handshakes = httpx.AsyncClient(
             transport=self._wire,
             timeout=httpx.Timeout(common.read_timeout, connect=common.connect_timeout),
@@ -152,8 +153,10 @@ class Tunnel(httpx.AsyncBaseTransport):
 class _Wire(httpx.AsyncHTTPTransport):
     """What really goes out: under the SDK, for all sessions."""
 
-    def __init__(self, common: CommonSettings) -> None:
+    def __init__(self, base_url: str, common: CommonSettings) -> None:
         super().__init__(
+            verify=common.network.ssl_context(),
+            proxy=common.network.proxy_for(base_url),
             limits=httpx.Limits(max_connections=common.max_concurrency, keepalive_expiry=_KEEPALIVE),
         )
         self.most = common.max_answer_bytes

@@ -10,7 +10,7 @@ import msgspec
 from app.domain.errors import SourceError, SourceFailed
 from app.domain.times import SECOND, to_datetime
 from app.providers.base import CallBudget
-from app.providers.http.client import Answer, ProviderHttp, error_for
+from app.providers.http.client import ProviderHttp, Response, error_for
 from app.providers.http.lenient_json import read_json
 from app.providers.taktikal.types_metadata import describe_types
 from app.providers.taktikal.wire import ActivityPage, decode_activity, decode_error, decode_total
@@ -70,7 +70,7 @@ class Observed(msgspec.Struct):
 
     as_of: int | None = None
 
-    def note(self, answer: Answer) -> None:
+    def note(self, answer: Response) -> None:
         if answer.date is not None:
             self.as_of = answer.date if self.as_of is None else min(self.as_of, answer.date)
 
@@ -149,7 +149,7 @@ class TaktikalClient:
         spent: CallBudget,
         paging: Mapping[str, str],
         observed: Observed | None,
-    ) -> Answer | None:
+    ) -> Response | None:
         """The answer; None where the provider says that there is no such process or no such flow."""
         parameters = {**within.parameters(), **paging, **filters.values}
         answer = await self._http.call("GET", path, spent, params=parameters)

@@ -29,7 +29,8 @@ from app.domain.errors import (
 )
 from app.providers.base import CallBudget, CommonSettings
 from app.providers.http.client import ProviderHttp
-from app.providers.http.responses import Answer
+from app.providers.http.httpx_transport import HttpxTransport
+from app.providers.http.response import Response
 from app.providers.subnoto import PROVIDER
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.probe import tunnel_finding
@@ -80,14 +81,14 @@ async def tunneled(
     common = common or CommonSettings()
     chosen = settings(base_url, encrypted=encrypted, **keys)
     tunnel = Tunnel(chosen, common, attested=attested)
-    http = ProviderHttp(chosen.base_url, common, name="subnoto", transport=tunnel)
+    http = ProviderHttp(chosen.base_url, common, name="subnoto", transport=HttpxTransport(tunnel, common))
     try:
         yield tunnel, http
     finally:
         await http.aclose()
 
 
-async def ask(http: ProviderHttp, spent: CallBudget | None = None) -> Answer:
+async def ask(http: ProviderHttp, spent: CallBudget | None = None) -> Response:
     return await http.call("POST", "public/logs/list", spent or CallBudget(deadline=time.monotonic() + 20), json=BODY)
 
 
@@ -283,13 +284,18 @@ async def test_an_enclave_that_is_not_there() -> None:
     with serve(Emulator(EmulatorOptions(events=0)).app) as base_url:
         pass
     async with tunneled(base_url) as (_, http):
-        with pytest.raises(SourceUnavailable, match="cannot be reached"):
+        with pytest.raises(SourceUnavailable, match="refuses connections"):
             await ask(http)
 
 
 async def test_a_source_is_made_in_one_thread_and_used_in_another(served: tuple[Emulator, str]) -> None:
     tunnel = await asyncio.to_thread(Tunnel, settings(served[1]), CommonSettings(), attested=False)
-    http = ProviderHttp(settings(served[1]).base_url, CommonSettings(), name="subnoto", transport=tunnel)
+    http = ProviderHttp(
+        settings(served[1]).base_url,
+        CommonSettings(),
+        name="subnoto",
+        transport=HttpxTransport(tunnel, CommonSettings()),
+    )
     assert (await ask(http)).status == 200
     await http.aclose()
 

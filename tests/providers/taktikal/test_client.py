@@ -14,6 +14,7 @@ from app.domain.errors import SourceFailed, SourceUnauthorized, SourceUnavailabl
 from app.domain.times import SECOND, parse_rfc3339
 from app.providers.base import CallBudget, CommonSettings
 from app.providers.http.client import ProviderHttp
+from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, Observed, TaktikalClient
 from sandbox.taktikal import Emulator, EmulatorOptions
 from tests.providers import inside
@@ -64,7 +65,7 @@ async def test_calls_and_records_are_counted(emulator: Emulator, client: Taktika
     ("status", "error"),
     [
         (401, SourceUnauthorized),
-        (403, SourceUnauthorized),
+        (403, SourceFailed),
         (429, SourceUnavailable),
         (500, SourceFailed),
         (302, SourceFailed),
@@ -122,7 +123,7 @@ async def test_a_process_that_is_not_there_is_no_error(emulator: Emulator, clien
 
 async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulator) -> None:
     keys = (emulator.options.company_key, emulator.options.api_key)
-    transport = httpx.ASGITransport(app=emulator.app)
+    transport = HttpxTransport(httpx.ASGITransport(app=emulator.app), CommonSettings())
     http = ProviderHttp("http://emulator/wrong", CommonSettings(), name="s", transport=transport, auth=keys)
     with pytest.raises(SourceFailed, match="404"):
         await TaktikalClient(http).activity(WHOLE, Filters().with_process("sp0"), CallBudget(), take=5)

@@ -26,6 +26,12 @@ pytestmark = pytest.mark.anyio
 DAY = 86_400_000_000
 
 
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    with serving_valkey() as server:
+        yield server
+
+
 @pytest.fixture
 def empty(valkey: Valkey) -> Valkey:
     valkey.flush()
@@ -116,7 +122,7 @@ async def test_what_is_shared_shows_nobody_anything(world: World, empty: Valkey)
     text = repr(found).casefold()
     for secret in ("kanari", "eigandi", "example.com", "subnoto", "taktikal", "sandbox", "a secret of"):
         assert secret not in text
-    assert all(key.startswith(b"audit-gateway:1:") for key in found)
+    assert all(key.startswith(b"audit-gateway:2:") for key in found)
 
 
 # ---- limits ------------------------------------------------------------------------------------------------------
@@ -273,7 +279,7 @@ async def test_a_worker_that_is_killed_while_it_counts_is_not_waited_for(
     ):
         world.subnoto.faults.hang(60, times=20)
         dying = asyncio.create_task(get_all([one.url], "/events/count", 1, params=parameters))
-        await until(lambda: any(key.endswith(b":making") for key in empty.everything()))
+        await until(lambda: any(key.endswith(b":lock") for key in empty.everything()))
         one.process.kill()
         one.code = one.process.wait(timeout=30)
         world.subnoto.faults.clear()

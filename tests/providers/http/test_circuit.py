@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.providers.http.circuit_breaker import CallPermit, Circuit
-from app.providers.http.retry_budget import RetryBudget
+from app.providers.http.retry import RetryBudget
 
 
 def fail(circuit: Circuit, now: float, times: int = 1) -> None:
@@ -45,7 +45,7 @@ def test_calls_that_nothing_is_known_of_do_not_count() -> None:
     assert (circuit.state, circuit.failures) == ("closed", 4)
 
 
-def test_one_probe_of_ten_is_let_through() -> None:
+def test_one_trial_of_ten_is_let_through() -> None:
     circuit = Circuit()
     fail(circuit, 0.0, 5)
     permits = [circuit.enter(30.0) for _ in range(10)]
@@ -53,7 +53,7 @@ def test_one_probe_of_ten_is_let_through() -> None:
     assert circuit.state == "half_open"
 
 
-def test_a_probe_that_succeeds_closes_it_and_the_next_opening_is_short_again() -> None:
+def test_a_trial_that_succeeds_closes_it_and_the_next_opening_is_short_again() -> None:
     circuit = Circuit()
     fail(circuit, 0.0, 5)
     fail(circuit, 30.0)
@@ -66,7 +66,7 @@ def test_a_probe_that_succeeds_closes_it_and_the_next_opening_is_short_again() -
     assert circuit.wait(100.0) == 30.0
 
 
-def test_each_failed_probe_doubles_the_time_up_to_five_minutes() -> None:
+def test_each_failed_trial_doubles_the_time_up_to_five_minutes() -> None:
     circuit, now, waits = Circuit(), 0.0, []
     fail(circuit, now, 5)
     for _ in range(6):
@@ -76,7 +76,7 @@ def test_each_failed_probe_doubles_the_time_up_to_five_minutes() -> None:
     assert waits == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0]
 
 
-def test_a_probe_whose_caller_went_away_leaves_room_for_the_next() -> None:
+def test_a_trial_whose_caller_went_away_leaves_room_for_the_next() -> None:
     circuit = Circuit()
     fail(circuit, 0.0, 5)
     permit = circuit.enter(30.0)
@@ -85,7 +85,7 @@ def test_a_probe_whose_caller_went_away_leaves_room_for_the_next() -> None:
     assert circuit.state == "half_open"
     following = circuit.enter(31.0)
     assert following is not None
-    assert following.probe
+    assert following.trial
 
 
 def test_late_answers_to_calls_made_before_it_opened_change_nothing() -> None:
@@ -120,10 +120,10 @@ def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, int, bool
             permit = circuit.enter(now)
             if permit is not None:
                 under_way.append(permit)
-                # Never a call while it is open, and never two probes at a time.
+                # Never a call while it is open, and never two trials at a time.
                 assert before != "open" or now >= opened
-                assert permit.probe == (before != "closed")
-            assert sum(one.probe and one.era == circuit._era for one in under_way) <= 1
+                assert permit.trial == (before != "closed")
+            assert sum(one.trial and one.era == circuit._era for one in under_way) <= 1
             assert permit is not None or before != "closed"
         elif under_way:
             permit = under_way.pop(number % len(under_way))
@@ -131,7 +131,7 @@ def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, int, bool
             circuit.settle(permit, now, ok)
             if not current:
                 assert circuit.state == before
-            elif permit.probe:
+            elif permit.trial:
                 assert circuit.state == {True: "closed", False: "open", None: "half_open"}[ok]
             else:
                 failures = 0 if ok else failures + (ok is False)

@@ -1,0 +1,41 @@
+"""An httpx transport as a `Transport`: for a vendor's SDK that brings one, and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from app.providers.base import CommonSettings
+from app.providers.http.response import Response, decode_body, now_of, read_bounded
+from app.providers.http.transport import TRANSPORT_ERRORS, translate
+
+
+class HttpxTransport:
+    """Implements `app.providers.http.transport.Transport`, with the time and size limits of `common`."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, common: CommonSettings) -> None:
+        self._inner, self._most = inner, common.max_answer_bytes
+        timeout = httpx.Timeout(common.read_timeout, connect=common.connect_timeout)
+        self._extensions = {"timeout": timeout.as_dict()}
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Response:
+        try:
+            request = httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions)
+            response = await self._inner.handle_async_request(request)
+            try:
+                body = await read_body(response, self._most)
+            finally:
+                await response.aclose()
+        except TRANSPORT_ERRORS as error:
+            raise translate(error) from None
+        return Response(response.status_code, body, response.headers, now_of(response.headers))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+async def read_body(response: httpx.Response, most: int) -> bytes:
+    """Return the decoded body, at most `most` bytes: httpx's own decoder inflates a gzip bomb in one chunk, however
+    large. Raises SourceFailed, TruncatedResponse and httpx's errors."""
+    return decode_body(response.headers, await read_bounded(response.aiter_raw(), most), most)

@@ -1,0 +1,205 @@
+"""Proxies and certificate authorities, from the variables that curl, OpenSSL and requests read.
+
+A variable that cannot be used is refused at start, by name; the value of a proxy's, which may hold a password, is not
+shown.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+
+from app.domain.errors import ConfigurationError
+
+_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+_FOLDERS = "SSL_CERT_DIR"
+
+_IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class NoProxyRule:
+    """One entry of NO_PROXY: `*`, a host with its subdomains, an address or a network, each with or without a port.
+
+    Raises ValueError for anything else."""
+
+    def __init__(self, text: str) -> None:
+        self.network: _IpNetwork | None = None
+        self.suffix, self.port = "", None  # type: str, int | None
+        bracketed = re.fullmatch(r"\[([^\]]+)\](/\d+)?(?::(\d+))?", text)
+        if bracketed:
+            address, length, port = bracketed.groups()
+            self.network, self.port = ipaddress.ip_network(f"{address}{length or ''}", strict=False), _port(port)
+            return
+        host, colon, port = text.rpartition(":")
+        if not colon or ":" in host:  # no port, or an IPv6 address without brackets
+            host, port = text, ""
+        self.port = _port(port)
+        if re.search(r"[/:]|^[\d.]+$", host):
+            self.network = ipaddress.ip_network(host, strict=False)
+        else:
+            self.suffix = host.removeprefix("*").strip(".").lower()
+            if (not self.suffix and host != "*") or not re.fullmatch(r"[\w.-]*", self.suffix):
+                raise ValueError("neither a host nor a network")
+
+    def matches(self, host: str, port: int | None) -> bool:
+        """Whether a host, in lower case and without brackets, is reached without a proxy."""
+        if self.port is not None and self.port != port:
+            return False
+        if self.network is not None:
+            address = _address(host)
+            return address is not None and address in self.network
+        return not self.suffix or host == self.suffix or host.endswith(f".{self.suffix}")
+
+
+class Network:
+    """The environment's proxies and certificate authorities. Raises ConfigurationError naming the variable."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        environment = environment or {}
+        self._proxies = {scheme: _proxy(environment, scheme) for scheme in ("http", "https")}
+        self._direct = _no_proxy(environment)
+        self._authorities = _authorities(environment)
+        self._context: ssl.SSLContext | None = None
+
+    def proxy_for(self, url: str) -> str | None:
+        """Return the proxy's URL; None for a direct connection, always so on this machine's own addresses."""
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        if _is_this_machine(host) or any(rule.matches(host, port) for rule in self._direct):
+            return None
+        return self._proxies.get(parts.scheme)
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Return the context for all TLS connections: the authorities that a variable names, or else those of certifi
+        and of the system."""
+        if self._context is None:
+            if self._authorities:
+                self._context = ssl.create_default_context(cafile=str(self._authorities[0]))
+                for file in self._authorities[1:]:
+                    self._context.load_verify_locations(cafile=str(file))
+            else:
+                self._context = httpx.create_ssl_context(trust_env=False)
+                self._context.load_default_certs()
+        return self._context
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a URL's host is this machine: localhost and its subdomains, 127.0.0.0/8, ::1 in any spelling."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _address(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        pass
+    try:  # 127.1, 0x7f000001: what getaddrinfo reads as an address
+        return ipaddress.IPv4Address(socket.inet_aton(host)) if host[:1].isdigit() else None
+    except OSError:
+        return None
+
+
+def _port(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65_536):
+        raise ValueError("not a port")
+    return int(text)
+
+
+def _proxy(environment: Mapping[str, str], scheme: str) -> str | None:
+    for name in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"):
+        if text := environment.get(name, "").strip():
+            return _proxy_url(name, text)
+    return None
+
+
+def _proxy_url(variable: str, text: str) -> str:
+    if "://" not in text:
+        text = f"http://{text}"
+    try:
+        parts: SplitResult | None = urlsplit(text)
+        good = parts is not None and parts.hostname and parts.port != 0 and not parts.path.strip("/")
+    except ValueError:  # its text quotes the value
+        parts, good = None, False
+    if parts is not None and parts.scheme.startswith("socks"):
+        raise ConfigurationError(
+            f"{variable}: {parts.scheme}:// proxies are not supported; set it to an http:// proxy, such as"
+            " http://proxy.example:3128, or unset it."
+        )
+    if parts is None or not good or parts.scheme not in ("http", "https"):
+        raise ConfigurationError(f"{variable}: must be a proxy's URL such as http://proxy.example:3128, or unset.")
+    return text
+
+
+def _no_proxy(environment: Mapping[str, str]) -> list[NoProxyRule]:
+    name = next((name for name in ("no_proxy", "NO_PROXY") if environment.get(name, "").strip()), "NO_PROXY")
+    rules = []
+    for number, text in enumerate(re.split(r"[,\s]+", environment.get(name, "").strip()), start=1):
+        if text:
+            try:
+                rules.append(NoProxyRule(text))
+            except ValueError:
+                raise ConfigurationError(
+                    f"{name}: entry {number} is neither a host, a domain such as .example.com, an address nor a network"
+                    " such as 10.0.0.0/8, with or without a port."
+                ) from None
+    return rules
+
+
+def _authorities(environment: Mapping[str, str]) -> Sequence[Path]:
+    """Files of certificate authorities, each checked to hold at least one."""
+    files: list[Path] = []
+    for name in _FILES:
+        if text := environment.get(name):
+            files.append(_check_file(name, Path(text)))
+    if text := environment.get(_FOLDERS):
+        for folder in map(Path, text.split(os.pathsep)):
+            if not folder.is_dir():
+                raise ConfigurationError(
+                    f"{_FOLDERS}: {folder} is not a folder; name a folder of PEM files, or unset it."
+                )
+            found = [file for file in sorted(folder.iterdir()) if file.is_file() and _certificates(file)]
+            if not found:
+                raise ConfigurationError(f"{_FOLDERS}: {folder} holds no certificate in PEM; add one, or unset it.")
+            files += found
+    return files
+
+
+def _check_file(variable: str, file: Path) -> Path:
+    try:
+        if file.is_dir():
+            raise ConfigurationError(f"{variable}: {file} is a folder; name a file, or set {_FOLDERS} instead.")
+        if not file.stat().st_size:
+            raise ConfigurationError(f"{variable}: {file} is empty; put the authorities' certificates there in PEM.")
+        if not _certificates(file):
+            raise ConfigurationError(f"{variable}: {file} holds no certificate in PEM; convert it, or name another.")
+    except OSError as error:
+        raise ConfigurationError(f"{variable}: {file} cannot be read ({error.strerror}); set or unset it.") from None
+    return file
+
+
+def _certificates(file: Path) -> int:
+    """How many certificates OpenSSL finds in a file; 0 for what is not PEM. Raises OSError."""
+    with file.open("rb"):  # OpenSSL's own message for a file that cannot be read is no help
+        pass
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=str(file))
+    except ssl.SSLError:
+        return 0
+    return context.cert_store_stats()["x509"]

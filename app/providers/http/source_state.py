@@ -1,0 +1,148 @@
+"""Whether one source takes calls now: its circuit, and the pause that its provider asked for with `Retry-After`.
+
+A circuit is this process's own; a pause holds for all replicas. The log records when either begins and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import structlog
+
+from app.domain.errors import SourceUnavailable
+from app.domain.times import SECOND, now_micros
+from app.providers.base import CallBudget, CommonSettings, SourceHealth
+from app.providers.http.circuit_breaker import CallPermit, Circuit
+from app.providers.http.response import LONGEST_PAUSE
+from app.providers.observer import CircuitState
+
+SAFETY = 0.05  #: seconds of the deadline left for rendering the answer
+_JITTER = 0.1  #: of a pause: those who waited for it do not all come back at the same time
+_TRIAL_UNDER_WAY = 1.0  #: seconds after which to come back while another request makes the trial call
+
+_log = structlog.get_logger("gateway")
+
+
+def time_left(budget: CallBudget) -> float:
+    """Return the seconds that a request still has for the provider."""
+    return budget.deadline - time.monotonic() - SAFETY
+
+
+class SourceState:
+    """State of the source `name`, whose provider listens at `host`. `common.timer` is the clock of circuit and pause;
+    `common.observer` is notified of every change of the circuit."""
+
+    def __init__(self, name: str, host: str, common: CommonSettings) -> None:
+        self._name, self._host, self._shared = name, host, common.shared
+        self._timer, self._sleep, self._observer = common.timer, common.sleep, common.observer
+        self._clock = common.clock or now_micros
+        self._circuit = Circuit()
+        self._last_state: CircuitState = "closed"
+        self._since = self._clock()
+        self._cause = ""  #: of the last failure
+        self._paused_until = 0.0
+        self._pause_logged = False
+        self._trial: tuple[int, asyncio.Event] | None = None  #: the request that makes it, and when it is settled
+        self._pause_key = "" if common.shared is None else common.shared.key("pause", name)
+        self._observer.on_circuit(name, "closed")
+
+    @property
+    def is_closed(self) -> bool:
+        return self._circuit.state == "closed"
+
+    def pause_left(self) -> float:
+        """Return the seconds of the pause that are left."""
+        return max(0.0, self._paused_until - self._timer())
+
+    async def wait_until_open(self, budget: CallBudget) -> None:
+        """Return when a call may be made. Raises SourceUnavailable where that takes too long."""
+        while True:
+            if (wait := self._circuit.wait(self._timer())) > 0:
+                self._observer.on_refused(self._name, "circuit_open")
+                raise SourceUnavailable(
+                    f"calls are suspended after {self._circuit.failures} failures in a row: {self._cause}",
+                    retry_after=wait,
+                )
+            if self._trial is not None:
+                # Calls of the request that makes the trial call wait for its result: failing them would end the request
+                # and the trial with it. All other requests are refused at once.
+                request, done = self._trial
+                if request != id(budget):
+                    self._observer.on_refused(self._name, "circuit_open")
+                    raise SourceUnavailable(
+                        f"a trial call is under way after failures: {self._cause}", retry_after=_TRIAL_UNDER_WAY
+                    )
+                await done.wait()
+            elif (pause := self.pause_left()) > 0:
+                if pause >= time_left(budget) / 2:
+                    self._observer.on_refused(self._name, "pause")
+                    raise SourceUnavailable("the provider asked for a pause in calls", retry_after=pause)
+                await self._sleep(pause * random.uniform(1.0, 1.0 + _JITTER))
+            else:
+                return
+
+    async def enter(self, budget: CallBudget) -> CallPermit | None:
+        """Return permission for one call, for `settle` to take back; None where the source takes none now."""
+        if self._shared is not None:
+            self._pause(await self._shared.time_left(self._pause_key), "another replica")
+        if self.pause_left() > 0:
+            return None
+        if self._pause_logged:
+            self._pause_logged = False
+            _log.warning("source_pause_ended", source=self._name, host=self._host)
+        permit = self._circuit.enter(self._timer())
+        if permit is not None and permit.trial:
+            self._trial = (id(budget), asyncio.Event())
+        self._note_state()
+        return permit
+
+    def settle(self, permit: CallPermit, ok: bool | None, cause: str) -> None:
+        """Record the result of a call (see `Circuit.settle`); `cause` is a sentence for a failure."""
+        if ok is False:
+            self._cause = cause
+        self._circuit.settle(permit, self._timer(), ok)
+        self._note_state()
+        if permit.trial and self._trial is not None:
+            self._trial[1].set()
+            self._trial = None
+
+    async def pause(self, seconds: float, cause: str) -> None:
+        """Suspend all calls of the source, in all replicas, for as long as its provider asks."""
+        self._pause(min(seconds, LONGEST_PAUSE), cause)
+        if self._shared is not None:
+            await self._shared.hold(self._pause_key, min(seconds, LONGEST_PAUSE))
+
+    def _pause(self, seconds: float, cause: str) -> None:
+        if seconds > self.pause_left():
+            self._paused_until = self._timer() + seconds
+            if not self._pause_logged:
+                self._pause_logged = True
+                _log.warning(
+                    "source_paused", source=self._name, host=self._host, seconds=round(seconds, 1), cause=cause
+                )
+
+    def health(self, *, in_flight: int, waiting: int) -> SourceHealth:
+        """Return how the source fares now, with so many calls under way and waiting."""
+        now, pause, wait = self._clock(), self.pause_left(), self._circuit.wait(self._timer())
+        return SourceHealth(
+            circuit=self._circuit.state,
+            since=self._since,
+            consecutive_failures=self._circuit.failures,
+            retry_at=now + int(wait * SECOND) if self._circuit.state == "open" else None,
+            paused_until=now + int(pause * SECOND) if pause > 0 else None,
+            in_flight=in_flight,
+            waiting=waiting,
+        )
+
+    def _note_state(self) -> None:
+        state = self._circuit.state
+        if state == self._last_state:
+            return
+        if state == "open" and self._last_state == "closed":
+            _log.warning("source_circuit_opened", source=self._name, host=self._host, cause=self._cause)
+        elif state == "closed":
+            _log.warning("source_circuit_closed", source=self._name, host=self._host)
+        self._last_state, self._since = state, self._clock()
+        self._observer.on_circuit(self._name, state)
