@@ -230,11 +230,12 @@ def test_taktikal(
     older = options["generation"] == "older"
     ticks, logs = BASE * 10_000, {number: [] for number in range(5)}  # type: dict[Any, list[Entry]]
     for process, step, status, copies in entries:
-        ticks += step
+        # Of a process that comes in two items nothing tells twins, one in each, from one entry that is in both.
+        split = options["split_items"] != "no"
+        ticks += max(step, 1) if split else step
         identity = len({id(entry) for entry in logs[process]}) + 1
         entry = Entry(f"sp{process}", status, ticks, id=None if older else identity)
-        # Of a process that comes in two items nothing tells twins, one in each, from one entry that is in both.
-        logs[process] += [entry] * (copies if options["split_items"] == "no" else 1)
+        logs[process] += [entry] * (1 if split else copies)
     emulator = TaktikalEmulator(
         TaktikalOptions(**{**options, "entry_ids": "none" if older else "per_process"}),
         clock=lambda: NOW,
