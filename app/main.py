@@ -28,7 +28,7 @@ from app.api.page_cache import PageCache
 from app.api.problems import install_problems
 from app.api.rate_limits import Rates
 from app.api.rendering import encode
-from app.api.routes import docs, event_types, events, export, health, me, stream, ui
+from app.api.routes import docs, event_types, events, export, health, me, problem_types, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.routing import READ, add_routes
@@ -137,7 +137,7 @@ def create_app(
         make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
     )
     app.state.guard = guard
-    modules = (export, stream, events, event_types, sources_route, me, metrics_route, health, docs, ui)
+    modules = (export, stream, events, event_types, sources_route, me, problem_types, metrics_route, health, docs, ui)
     add_routes(app, [module.router for module in modules])
     app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)
     install_openapi(app, providers, problem_schemas())
@@ -150,7 +150,16 @@ def create_app(
             CrossOrigin,
             allow_origins=settings.cors_origins,
             allow_methods=["GET"],
-            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "Cache-Control", "Last-Event-ID"],
+            allow_headers=[
+                "Authorization",
+                "X-API-Key",
+                "X-Request-ID",
+                "Cache-Control",
+                "Last-Event-ID",
+                "traceparent",
+                "tracestate",
+                "baggage",
+            ],
             expose_headers=[*EXPOSED],
         )
     audit = AuditTrail(settings.pseudonyms, audited_words(sources, providers))

@@ -26,8 +26,8 @@ _log = logging.getLogger(AUDIT)
 
 #: What is asked without a key and shows nobody's data.
 _OPEN = (
-    "/", "/health/live", "/health/ready", "/docs", "/docs/start.js", "/docs/{name}", "/openapi.json", "/ui",
-    "/ui/setup.js", "/ui/{name:path}",
+    "/", "/health/live", "/health/ready", "/docs", "/docs/start.js", "/docs/{name}", "/openapi.json",
+    "/problems/{code}", "/ui", "/ui/setup.js", "/ui/{name:path}",
 )  # fmt: skip
 
 #: Parameters whose every valid value is one of these words, or a number.

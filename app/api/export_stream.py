@@ -47,6 +47,8 @@ class Export(msgspec.Struct, frozen=True):
     pseudonyms: Pseudonyms | None = None
     #: By source, what its provider does not let us read.
     forbidden: dict[str, str] = msgspec.field(default_factory=dict)
+    #: By source, how many records could not be read.
+    bad_records: Counter[str] = msgspec.field(default_factory=Counter)
 
     async def first(self, after: str | None = None, at: int | None = None) -> Page:
         """The first page; with `after`, an event's id, what is left of it behind that event, which happened `at` (µs)
@@ -114,6 +116,8 @@ class Export(msgspec.Struct, frozen=True):
         for status in page.sources:
             if status.status == "forbidden":
                 self.forbidden[status.name] = status.reason or ""
+            if status.bad_records:
+                self.bad_records[status.name] += status.bad_records
             noted = self.log.sources.setdefault(status.name, {"calls": 0, "records": 0})
             noted["calls"] += status.calls
             noted["records"] += status.records
@@ -136,7 +140,7 @@ class Export(msgspec.Struct, frozen=True):
         """The last line; nothing for a format that has none and is complete."""
         if self.form.tells_its_end:
             told: dict[str, object] = {"cursor": cursor, "complete": reason is None}
-            optional = {"reason": reason, "forbidden": self.forbidden}
+            optional = {"reason": reason, "forbidden": self.forbidden, "bad_records": dict(self.bad_records)}
             return encode(told | {name: value for name, value in optional.items() if value}) + b"\n"
         if reason is None:
             return b""

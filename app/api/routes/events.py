@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -10,6 +12,7 @@ from fastapi import Depends, Path, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import require_raw, requires
+from app.api.compression import accepts_gzip
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, problems
 from app.api.page_cache import PageCache, RenderedPage
@@ -28,6 +31,8 @@ router = new_router(tags=["events"])
 
 #: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
 _KEPT = ("limit", "include", "partial")
+
+_WORTH_PACKING = 1024  #: bytes of an answer that is packed where the caller accepts it
 
 _LINKS: dict[str, Any] = {
     "NextPage": {
@@ -83,7 +88,12 @@ async def list_events(
     # behind a proxy that ends TLS would have its key sent in clear. Where it is too long, `next_cursor` says the same.
     if shown.next_query is not None and len(shown.next_query) <= LONGEST_HEADER:
         headers["Link"] = f'<?{shown.next_query}>; rel="next"'
-    return Response(shown.body, media_type="application/json", headers=headers)
+    body = shown.body
+    headers["Vary"] = "Accept-Encoding"
+    if len(body) >= _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", "")):
+        headers["Content-Encoding"] = "gzip"
+        body = await asyncio.to_thread(gzip.compress, body, 1, mtime=0)
+    return Response(body, media_type="application/json", headers=headers)
 
 
 async def _make_page(

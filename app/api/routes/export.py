@@ -59,7 +59,8 @@ _LINKS: dict[str, Any] = {
             "description": (
                 'The events, one a line. With `format=ndjson` the last line is `{"cursor": …, "complete": …}`:'
                 " where `complete` is false, `reason` says why (`deadline`, `stopping`, or a problem's code), and"
-                " `cursor` goes on; `forbidden`, if it is there, names the sources of which a provider does not show"
+                " `cursor` goes on; `bad_records`, if it is there, counts by source the unreadable records that"
+                " are left out; `forbidden`, if it is there, names the sources of which a provider does not show"
                 " everything to the credentials it was given, and why. In the other formats an answer that ends in"
                 " order is complete; one that cannot be completed is cut off, which an HTTP client reports as an error."
             ),
@@ -102,6 +103,7 @@ async def export_events(
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{_file_name(start, form)}"',
         "Vary": "Accept-Encoding",
+        "X-Accel-Buffering": "no",
     }
     if len(start.cursor) <= LONGEST_HEADER:
         headers["Export-Cursor"] = start.cursor
