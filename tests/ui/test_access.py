@@ -43,7 +43,6 @@ def everything_in(page: playwright.Page) -> str:
 
 
 def test_a_key_is_asked_for_once_a_session_and_stays_out_of_addresses(world: World) -> None:
-    world.needs("/me")
     with opened(world.browser) as watched:
         page = watched.page
         page.goto(f"{world.url}/ui#type=recipient.*")
@@ -77,7 +76,6 @@ def test_a_key_is_asked_for_once_a_session_and_stays_out_of_addresses(world: Wor
 
 
 def test_another_key_leaves_nothing_of_the_former(world: World) -> None:
-    world.needs("/me")
     period = [("since", "2020-01-01")]
     seen = {event["id"]: event for event in world.walk([*period, ("source", "taktikal")])}
     secrets = {str(event["recipient"]["email"]) for event in seen.values() if event["recipient"]} | set(seen)
@@ -109,7 +107,6 @@ def test_another_key_leaves_nothing_of_the_former(world: World) -> None:
 
 
 def test_no_key_is_asked_for_where_a_proxy_signs_people_in(world: World) -> None:
-    world.needs("/me")
     with opened(world.browser) as watched:
         page = watched.page
         proxied: dict[str, str] = {"authorization": f"Bearer {ALL}"}
@@ -240,9 +237,10 @@ def test_pictures_for_the_documents(world: World) -> None:
     with world.opened(expected=FAILED, **size) as watched:
         page = wait_for_rows(watched.page)
         page.wait_for_load_state("networkidle")
-        page.locator("tr", has_text="Envelope declined").first.locator("td.when").click()
+        page.locator("tr[data-id] td.when").nth(3).click()
         page.get_by_role("complementary").locator("dl").first.wait_for()
         page.screenshot(path=IMAGES / "ui-events.png")
+        world.needs("/envelopes/{envelope_id}")
         envelope = world.envelope("recipient.reminded", "notification.failed", "envelope.completed")
         page.goto(f"{world.url}/ui{fragment([('envelope', envelope)])}")
         page.locator(".steps tbody tr").first.wait_for()
