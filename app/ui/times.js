@@ -31,7 +31,7 @@ export function timesIn(zone) {
   return {
     zone,
     timeZone,
-    isUtc: zone === "utc" || offset === "GMT",
+    isUtc: zone === "utc" || /^(GMT|UTC)(\+0)?$/.test(offset),
     label: zone === "utc" ? "UTC" : `${LOCAL} (${offset})`,
     stamp: brief({ ...minute, second: "2-digit" }), // these two without the current year
     minute: brief(minute),
