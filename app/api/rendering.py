@@ -16,7 +16,7 @@ from app.domain.record import Record
 from app.domain.times import format_seconds
 from app.feed.model import Page, SourceStatus, Totals, Warned
 from app.privacy.pseudonyms import Pseudonyms
-from app.privacy.redaction import visible_event, visible_events
+from app.privacy.redaction import Redactor, visible_events
 from app.providers.base import Total
 
 
@@ -77,7 +77,7 @@ def _own_total(own: Total) -> dict[str, Any]:
 
 def render_event(record: Record, caller: Caller, raw: bool, pseudonyms: Pseudonyms | None = None) -> bytes:
     """The body of `GET /events/{event_id}`."""
-    return encode(visible_event(record, private=caller.may("pii:read"), raw=raw, pseudonyms=pseudonyms))
+    return encode(Redactor(private=caller.may("pii:read"), raw=raw, pseudonyms=pseudonyms).event(record))
 
 
 def encode(body: dict[str, Any] | Event) -> bytes:

@@ -42,7 +42,9 @@ class Envelope(Schema):
 class Recipient(Schema):
     """The person the event is about."""
 
-    id: str | None = Field(description="The provider's id of the recipient.")
+    id: str | None = Field(
+        description="The provider's id of the recipient, or `rcp_` and a digest where that id is a secret."
+    )
     name: str | None = Field(description="The recipient's name.")
     email: str | None = Field(description="The recipient's e-mail address.")
     phone: str | None = Field(description="Phone number; `***` without the scope `pii:read`.")
@@ -58,6 +60,15 @@ class Delivery(Schema):
     purpose: str | None = Field(
         description="What it was for.", examples=["invitation", "confirmation", "sender_notice"]
     )
+
+
+class Target(Schema):
+    """The object of a team event, as far as the provider names it."""
+
+    kind: str = Field(description="What it is.", examples=["member", "invitation", "api_key", "webhook", "sso_config"])
+    id: str | None = Field(description="The provider's id.")
+    name: str | None = Field(description="A person's name or an object's title.")
+    email: str | None = Field(description="A member's or an invited person's e-mail address.")
 
 
 class Event(Schema):
@@ -85,6 +96,7 @@ class Event(Schema):
     envelope: Envelope | None = Field(description="Null for what concerns no envelope.")
     recipient: Recipient | None = Field(description="Null for what concerns no recipient.")
     delivery: Delivery | None = Field(description="Only for notifications.")
+    target: Target | None = Field(description="Only for team events.")
     user_agent: str | None = Field(description="The actor's browser or program.")
     data: dict[str, Any] = Field(description="What the provider sent beyond the other fields.")
     raw: Any = Field(description="The record as delivered; null without `include=raw`.")

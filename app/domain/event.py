@@ -52,6 +52,15 @@ class Delivery(msgspec.Struct, gc=False):
     purpose: str | None = None
 
 
+class Target(msgspec.Struct, gc=False):
+    """The object of a team event. `kind`: `member`, `invitation`, `api_key`, `webhook`, `sso_config`, ..."""
+
+    kind: str
+    id: str | None = None
+    name: str | None = None
+    email: str | None = None
+
+
 class Event(msgspec.Struct, gc=False):
     """One audit event. `occurred_at` is UTC text with six digits; `type` is `object.past_participle` or `unknown`."""
 
@@ -69,6 +78,7 @@ class Event(msgspec.Struct, gc=False):
     envelope: Envelope | None
     recipient: Recipient | None
     delivery: Delivery | None
+    target: Target | None
     user_agent: str | None
     data: dict[str, Any]
     raw: Any = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from app.domain.event import Event
 from app.domain.query import Query
@@ -26,47 +25,53 @@ def _covers(pattern: str, type_: str) -> bool:
     return type_.startswith(pattern[:-1]) if pattern.endswith(".*") else type_ == pattern
 
 
-def event_filter(query: Query, shown: Callable[[str], str] | None = None) -> Callable[[Event], bool] | None:
-    """A test for `actor`, `recipient`, `person` and `actor.not`; None where the query has none of them. `shown` gives
-    what the caller sees for an e-mail address or a name, and must then ask by."""
-    actor, recipient, person = (value and fold(value) for value in (query.actor, query.recipient, query.person))
+def event_filter(query: Query) -> Callable[[Event, Callable[[str], str]], bool] | None:
+    """A test for `actor`, `recipient`, `person`, `actor.not`, `owner` and `flow_id`; None where the query has none of
+    them. It takes the event as the caller sees it, and a function from a provider's own key of a recipient to the
+    recipient id."""
+    actor, recipient, person, owner, flow = (
+        value and fold(value) for value in (query.actor, query.recipient, query.person, query.owner, query.flow_id)
+    )
     excluded = {fold(value) for value in query.actor_not}
-    if actor is recipient is person is None and not excluded:
+    if actor is recipient is person is owner is flow is None and not excluded:
         return None
 
-    def seen(text: str | None) -> str:
-        return fold(shown(text) if shown is not None and text else text or "")
-
-    def test(event: Event) -> bool:
-        email = seen(event.actor.email)
+    def test(event: Event, recipient_id: Callable[[str], str]) -> bool:
+        email = fold(event.actor.email or "")
         if (actor is not None and email != actor) or email in excluded:
             return False
-        if person is not None and not any(person == seen(address) for address in _addresses(event)):
-            names = (name for name in _names(event) if name)
-            if not any(person in seen(name) for name in names):
-                return False
-        if recipient is None:
+        if owner is not None and (event.envelope is None or fold(event.envelope.owner or "") != owner):
+            return False
+        if flow is not None and (event.envelope is None or fold(event.envelope.flow_id or "") != flow):
+            return False
+        if person is not None and not _concerns(person, event):
+            return False
+        if query.recipient is None:
             return True
         found = event.recipient
-        return found is not None and recipient in (fold(found.id or ""), seen(found.email))
+        return found is not None and (
+            recipient in (fold(found.id or ""), fold(found.email or ""))
+            or (found.id is not None and recipient_id(query.recipient) == found.id)
+        )
 
     return test
 
 
+def _concerns(person: str, event: Event) -> bool:
+    addresses = (fold(address) for address in _addresses(event) if address)
+    return person in addresses or any(person in fold(name) for name in _names(event) if name)
+
+
 def _addresses(event: Event) -> Iterable[str | None]:
     yield event.actor.email
-    yield from (part.email for part in (event.recipient, _target(event)) if part is not None)
+    yield from (part.email for part in (event.recipient, event.target) if part is not None)
     if event.envelope is not None:
         yield event.envelope.owner
 
 
 def _names(event: Event) -> Iterable[str | None]:
     yield event.actor.name
-    yield from (part.name for part in (event.recipient, _target(event)) if part is not None)
-
-
-def _target(event: Event) -> Any:
-    return getattr(event, "target", None)
+    yield from (part.name for part in (event.recipient, event.target) if part is not None)
 
 
 def matches_text(wanted: str, texts: Iterable[str]) -> bool:

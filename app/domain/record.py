@@ -43,3 +43,11 @@ class Record(Protocol):
 
     def private_values(self) -> Iterable[str]:
         """Values that a caller without `pii:read` must not see anywhere in the event: ids, phones, addresses."""
+
+    @property
+    def names_all_recipients(self) -> bool:
+        """Whether `private_values` has those of all recipients of the envelope. Where it has not, every number that may
+        be a phone or a national id is hidden from callers without `pii:read`."""
+
+    def recipient_id(self, key: str) -> str:
+        """The recipient id in events for the provider's own key of a recipient; the key itself where they are one."""

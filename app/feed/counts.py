@@ -18,6 +18,7 @@ from app.feed.model import Page, SourceTotal, Totals
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan
 from app.feed.totals import TotalsCache
+from app.feed.visibility import native_query
 from app.paging.cursor import CursorState
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_events
@@ -27,9 +28,6 @@ from app.providers.http.single_flight import SingleFlight
 
 _PAGE = 500  #: events read at a time
 _MOST = 4096  #: counts in the cache
-
-#: Filters of which a provider's own total would reveal a hidden match.
-_PRIVATE = ("q", "person", "actor", "recipient")
 
 
 class Groups(msgspec.Struct, frozen=True):
@@ -137,8 +135,8 @@ class EventCounter:
 
     async def _own(self, name: str, plain: Query, times: tuple[Any, Any], fresh: bool) -> tuple[Total | None, bool]:
         """The provider's own total, None where it has none for these filters or the caller may not learn it."""
-        hidden = () if self._caller.may("pii:read") else _PRIVATE
-        if any(getattr(plain, name) not in (None, ()) for name in (*OWN_FILTERS, *hidden)):
+        searches_hidden = native_query(plain, self._caller) != plain
+        if searches_hidden or any(getattr(plain, name) not in (None, ()) for name in OWN_FILTERS):
             return None, False
         total, cached = await self._totals.get((name, plain, *times), self._plan.window, self._until, fresh=fresh)
         return (None if total.value == 0 and total.relation == "gte" else total), cached

@@ -17,7 +17,7 @@ from app.domain.times import DAY, SECOND
 from app.feed.model import Page, SourceStatus
 from app.feed.planner import Plan, state_of
 from app.feed.stream_ratios import StreamId, StreamRatios
-from app.feed.visibility import filter_for
+from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
 from app.privacy.pseudonyms import Pseudonyms
@@ -70,7 +70,10 @@ class PageBuilder:
         self._deadline, self._half_time, self._scan = deadline, half_time, scan
         self._spent = {name: CallBudget(deadline=deadline) for name in plan.active}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
-        self._filters = any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS)
+        self._native = native_query(plan.query, caller)
+        self._filters = self._native != plan.query or any(
+            getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS
+        )
         self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
         self._readings = [reading for name in plan.active for reading in self._open(sources[name])]
         streams = [reading.stream for reading in self._readings]
@@ -89,7 +92,7 @@ class PageBuilder:
                 continue
             position = plan.position if state is None or state.position is None else tuple(state.position)
             span = ReadRequest(
-                plan.query,
+                self._native,
                 plan.window.since,
                 # A follower reads what there is; what is too young to be certain is cut off by the ceiling.
                 self._now + DAY if until is None else until,

@@ -1,135 +1,158 @@
-"""Links that let their holder sign or read: which they are, and how they are taken out. Pure."""
+"""Links and keys that let their holder sign or read a document: which they are, and how they are taken out. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from os.path import commonprefix
+from collections.abc import Iterable, Iterator, Mapping
+from html import unescape
 from typing import Any
+from urllib.parse import unquote
 
 from app.domain.memoize import memoize
-from app.privacy.masking import MASK, distinct
-from app.privacy.substring_index import SubstringIndex
+from app.privacy.replacer import MASK, MAX_HITS, WITHIN, WordReplacer, canonical, map_texts, plain_spelling, replaced
 
 _LINK_NAME = re.compile(r"(?:ur[il]|href|link)s?\Z")
-#: What makes a link somebody's to use, wherever it stands: `signingUrl`, `signee_link`, `invitationLinks`. Rather one
-#: too many: a link that is taken out can be had from the provider, one that was handed out cannot be taken back.
-_SOMEBODYS = ("sign", "invit", "magic", "access", "attachment", "recipient")
+#: Parts of a name that make a link personal, wherever it stands: `signingUrl`, `signee_link`, `invitationLinks`. The
+#: list is wide: a link that is taken out can be had from the provider, one that was shown cannot be taken back.
+_PERSONAL_PARTS = ("sign", "invit", "magic", "access", "attachment", "recipient")
 #: Where people sign on to a service, which is the same for everybody.
 _SIGN_ON = re.compile(r"singlesign(?:on|out)|sign(?:on|out)\Z")
 #: Names under which a provider keeps people and files, whose members' `url` lets its holder sign or read.
 _HOLDERS = ("signee", "signer", "attachment", "recipient", "invit")
 
-_CONTAINERS = (dict, list, tuple)
-_SHORTEST = 8  #: characters of a link that is looked for in other texts
+_SHORTEST = 8  #: characters of a link that is searched for in other texts
+_SHORTEST_PATH = 12  #: characters of its path that are searched for without its host
+_SHORTEST_KEY = 3  #: characters of a key that is searched for within other texts
+_ENCODED = re.compile(r"[%&\\]")
 
-#: What a member's name says of what is under it: a link that is a secret; a link that is one among people or files;
-#: people or files. Anything else is "".
-_SECRET, _LINK, _HOLDER = "secret", "link", "holder"
+_SECRET, _URL, _LINK, _HOLDER = "secret", "url", "link", "holder"
+
+#: The kinds of names whose links are left out: everywhere, and among people or files.
+PERSONAL = frozenset({_SECRET})
+ALL_LINKS = frozenset({_SECRET, _URL, _LINK})
+#: The same for a record that is about people in all of its parts: `url` is the link of one of them.
+PERSONAL_AND_URLS = frozenset({_SECRET, _URL})
 
 
 # The names are few and the same in every record, and each is judged thousands of times a page.
 @memoize
 def _kind_of(name: str) -> str:
+    """`secret`: a personal link; `url` or `link`: one that is personal among people or files; `holder`: those."""
     plain = re.sub(r"[^a-z]", "", name.lower())
     if (found := _LINK_NAME.search(plain)) is not None:
         stem = _SIGN_ON.sub("", plain[: found.start()])
-        return _SECRET if any(part in stem for part in _SOMEBODYS) else _LINK
+        if any(part in stem for part in _PERSONAL_PARTS):
+            return _SECRET
+        return _URL if plain == "url" else _LINK
     return _HOLDER if any(part in plain for part in _HOLDERS) else ""
 
 
-def is_secret_link(name: str) -> bool:
-    """Whether what stands under a name is a link that is never handed out, wherever the name stands."""
-    return _kind_of(name) == _SECRET
-
-
-def _is_secret(kind: str, linked: bool) -> bool:
-    return kind == _SECRET or (linked and kind == _LINK)
-
-
-def has_links(value: Any, linked: bool = False) -> bool:
-    """Whether `without_links` would leave anything out; quicker than it is. `linked`: it stands among people or
-    files."""
+def has_links(value: Any, kinds: frozenset[str] = PERSONAL) -> bool:
+    """Whether `without_links` would leave anything out; faster."""
     if isinstance(value, dict):
         for name, item in value.items():
-            inside = linked
-            if kind := _kind_of(name if isinstance(name, str) else str(name)):
-                inside = linked or kind == _HOLDER
-                if _is_secret(kind, inside):
+            inside = kinds
+            if kind := _kind_of(name):
+                if kind in kinds:
                     return True
-            # Most are texts.
-            if type(item) is not str and isinstance(item, _CONTAINERS) and has_links(item, inside):
+                inside = ALL_LINKS if kind == _HOLDER else kinds
+            if type(item) is not str and isinstance(item, (dict, list)) and has_links(item, inside):
                 return True
         return False
-    return isinstance(value, _CONTAINERS) and any(has_links(item, linked) for item in value)
+    return isinstance(value, list) and any(has_links(item, kinds) for item in value)
 
 
-def without_links(value: Any, linked: bool = False) -> Any:
-    """A copy of `value` without the members that are signing links, or links of people and files, at any depth."""
+def without_links(value: Any, kinds: frozenset[str] = PERSONAL) -> Any:
+    """A copy of `value` without the members that are personal links, or links of people and files, at any depth."""
     if isinstance(value, dict):
         kept = {}
         for name, item in value.items():
-            kind = _kind_of(str(name))
-            inside = linked or kind == _HOLDER
-            if not _is_secret(kind, inside):
-                kept[name] = without_links(item, inside) if isinstance(item, _CONTAINERS) else item
+            if (kind := _kind_of(name)) not in kinds:
+                kept[name] = without_links(item, ALL_LINKS if kind == _HOLDER else kinds)
         return kept
-    if isinstance(value, _CONTAINERS):
-        return [without_links(item, linked) for item in value]
-    return value
+    return [without_links(item, kinds) for item in value] if isinstance(value, list) else value
 
 
-def links_in(value: Any, linked: bool = False, secret: bool = False) -> Iterator[str]:
-    """The links in the members that `without_links` leaves out, which must not be told elsewhere either; not what is
-    too short to be one or has no slash, such as `none`."""
+def links_in(value: Any, kinds: frozenset[str] = PERSONAL, secret: bool = False) -> Iterator[str]:
+    """The links in the members that `without_links` leaves out, which other texts may repeat; without texts that are
+    too short for a link or have no slash, such as `none`."""
     if isinstance(value, dict):
         for name, item in value.items():
-            kind = _kind_of(str(name))
-            inside = linked or kind == _HOLDER
-            yield from links_in(item, inside, secret or _is_secret(kind, inside))
-    elif isinstance(value, (list, tuple)):
+            kind = _kind_of(name)
+            yield from links_in(item, ALL_LINKS if kind == _HOLDER else kinds, secret or kind in kinds)
+    elif isinstance(value, list):
         for item in value:
-            yield from links_in(item, linked, secret)
+            yield from links_in(item, kinds, secret)
     elif secret and isinstance(value, str):
         for word in value.split():
             if "/" in word and len(link := word.rstrip(".,;:!?)>\"'")) >= _SHORTEST:
                 yield link
 
 
-class Links:
-    """Links, each to be taken out of texts that repeat it. Falsy where there are none."""
+class Secrets:
+    """Links, in whose place stands `***`, and signing keys with what stands in the place of each. Falsy without any."""
 
-    __slots__ = ("_needles", "_sign", "all")
+    __slots__ = ("_keys", "_replacer", "_short_keys")
 
-    def __init__(self, links: Iterable[str]) -> None:
-        #: Each once, the longest first: one may begin with another, and would be left in part were that replaced
-        #: before it.
-        self.all = tuple(sorted({link for link in links if link}, key=len, reverse=True))
-        # A text without it holds none of them.
-        self._sign = commonprefix(self.all)  # noqa: RUF071 - texts, not paths
-        self._needles = SubstringIndex(self.all)
+    def __init__(self, links: Iterable[str] = (), keys: Mapping[str, str] | None = None) -> None:
+        words = dict.fromkeys((word for link in links for word in _words_of(link)), MASK)
+        words |= {canonical(key): shown for key, shown in (keys or {}).items() if len(key.strip()) >= _SHORTEST_KEY}
+        self._replacer = WordReplacer(words)
+        self._short_keys = {key: shown for key, shown in (keys or {}).items() if len(key.strip()) < _SHORTEST_KEY}
+        self._keys = [(key, shown) for key, shown in list((keys or {}).items())[:MAX_HITS] if len(key) >= WITHIN]
 
     def __bool__(self) -> bool:
-        return bool(self.all)
+        return bool(self._replacer or self._short_keys)
+
+    def found_in(self, texts: Iterable[object]) -> bool:
+        """Whether any of the texts has a link or a key."""
+        if not self:
+            return False
+        if self._short_keys:
+            return True
+        joined = plain_spelling("\n".join(text for text in texts if text and isinstance(text, str)))
+        return bool(self._replacer.spans(joined)) or (
+            _ENCODED.search(joined) is not None and self._is_encoded_in(joined)
+        )
 
     def out_of_text(self, text: str) -> str:
-        """`text` with `***` for each link."""
-        if not self.all or self._sign not in text:
+        """The text without the links and keys, also where they stand without scheme, with an upper-case host,
+        percent-encoded or escaped for HTML or JSON."""
+        if text in self._short_keys:
+            return self._short_keys[text]
+        if not self._replacer or not text:
             return text
-        found = self._needles.found_in(text)
-        if found is None:
-            return MASK
-        for link in sorted(found, key=len, reverse=True):
-            text = text.replace(link, MASK)
+        if "/" not in text:
+            # Most repeat a key as it is, outside of a link; the search below takes ten times as long.
+            for key, shown in self._keys:
+                if key in text:
+                    text = text.replace(key, shown)
+        plain = plain_spelling(text)
+        if spans := self._replacer.spans(plain):
+            text = plain = replaced(plain, spans)
+        if _ENCODED.search(plain) and self._is_encoded_in(plain):
+            text = re.sub(r"\S+", lambda word: MASK if self._is_encoded_in(word[0]) else word[0], plain)
+            text = MASK if self._is_encoded_in(text) else text
         return text
 
+    def _is_encoded_in(self, text: str) -> bool:
+        return bool(self._replacer.spans(plain_spelling(_decoded(text))))
+
     def out_of(self, value: Any) -> Any:
-        """A copy of `value` with `***` for each link in its texts and names, at any depth."""
-        if isinstance(value, str):
-            return self.out_of_text(value)
-        if isinstance(value, dict):
-            names = distinct([self.out_of_text(str(name)) for name in value])
-            return dict(zip(names, (self.out_of(item) for item in value.values()), strict=True))
-        if isinstance(value, (list, tuple)):
-            return [self.out_of(item) for item in value]
-        return value
+        """A copy of a JSON value without links and keys in its texts and names, at any depth."""
+        return map_texts(value, self.out_of_text)
+
+
+def _words_of(link: str) -> Iterator[str]:
+    """A link as others may repeat it: whole, without scheme, and its path alone where that is long enough."""
+    for spelled in {link, _decoded(link)}:
+        word = canonical(spelled)
+        bare = word.partition("://")[2] or word.removeprefix("//")
+        path = bare[bare.find("/") :] if "/" in bare else ""
+        yield from (one for one in (word, bare, path if len(path) >= _SHORTEST_PATH else "") if one)
+
+
+def _decoded(text: str) -> str:
+    for _ in range(2):
+        text = unescape(unquote(text)).replace("\\/", "/")
+    return text

@@ -1,252 +1,219 @@
-"""What counts as private in a name, and how private values are hidden in a text. Pure."""
+"""Hide private values in texts and JSON values. Pure."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, pairwise
 from typing import Any
 
-from app.domain.memoize import memoize
-from app.privacy.substring_index import MOST, SubstringIndex
-
-MASK = "***"
-
-#: Names, as words, under which there is a phone, a national id or an address, whatever the value looks like.
-_PRIVATE_WORDS = frozenset(
-    [
-        "tel",
-        "telno",
-        "gsm",
-        "fax",
-        "ssn",
-        "idnumber",
-        "taxid",
-        "kt",
-        "cpr",
-        "passport",
-        "street",
-        "city",
-        "town",
-        "zip",
-        "postal",
-        "latitude",
-        "longitude",
-    ]
+from app.privacy.private_names import plain_number, private_members, words_of
+from app.privacy.replacer import (
+    MASK,
+    MAX_HITS,
+    MAX_TEXT,
+    Span,
+    WordReplacer,
+    canonical,
+    distinct,
+    plain_spelling,
+    replaced,
 )
-#: The same, where names are written as one word or of several.
-_PRIVATE_PARTS = (
-    "phone", "mobile", "msisdn", "smsnumber", "cellnumber", "gsmnumber", "telnumber", "contactnumber", "kennitala",
-    "nationalid", "nationalnumber", "nationalregistration", "personalid", "personalnumber", "personalcode",
-    "personnumber", "personnummer", "identitynumber", "identitycode", "identificationnumber", "identificationcode",
-    "citizenid", "civilid", "socialid", "socialsecurity", "taxnumber", "postalcode", "postcode", "zipcode", "address",
-)  # fmt: skip
-#: Words one after another, where the same letters also stand in other names, such as `gridNumber`.
-_PRIVATE_PHRASES = (" id number ", " tax id ", " tel no ")
-#: An e-mail address is an identity, not an address to hide.
-_EMAIL_PARTS = re.compile(r"email(?:address(?:es)?)?|mailaddress(?:es)?")
+from app.privacy.substring_index import SubstringIndex
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_SEPARATORS = re.compile(r"[\s().+/-]")
-_SEPARATOR = r"[\s().+/-]{0,3}"
+MAX_TEXTS = 524_288  #: characters of the texts of one record's `data` and `raw`; the texts behind are hidden whole
+_MEMO_TEXT, _MEMO_TEXTS = 256, 1024  #: characters of a text that is remembered; number of those texts
+_NUMBER = 6  #: digits of a number that is searched for whatever its separators
+_ID = 6  #: characters of an id that may be private
 
-#: Phones as they are written internationally, and the national ids that are a date of birth with a dash and a number.
-#: They are hidden wherever they stand, also where no record says whose they are.
-_ALWAYS = (
-    r"(?<![\w.+])(?:\+|\b00(?=[1-9]))\d(?:[ ().-]{0,2}\d){6,14}(?!\w)",
-    r"(?<![\w-])(?:\d\d)?(?:[0-3]\d[01]\d\d\d|\d\d[01]\d[0-3]\d)[-+]\d{3}[\dA-Z](?![\w-])",
-)
-
-_ALWAYS_PATTERN = re.compile("|".join(_ALWAYS), re.IGNORECASE)
+_SEPARATORS = re.compile(r"[\W_]+")
+_GAP = re.compile(r"[\W_]{0,3}")  #: between two digits of one number
 _NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
 
-_MANY = 4000  #: values of which none is looked for by its pattern: a text that may hold one is hidden whole
-_PATTERNS = 1024  #: patterns that are made for the values of one mask
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_SOME_NUMBER = re.compile(r"\d(?:[\W_]{0,3}\d){5}")
 
-_SHORTEST = 3  #: characters of a value that is looked for elsewhere because its name is private
+#: Phones as they are written internationally, and the national ids that are a date of birth with a dash and a number.
+_PHONE_OR_ID = re.compile(
+    r"(?<![\w.+])(?:\+|\b00(?=[1-9]))\d(?:[ ().-]{0,2}\d){6,14}(?!\w)"
+    r"|(?<![\w-])(?:\d\d)?(?:[0-3]\d[01]\d\d\d|\d\d[01]\d[0-3]\d)[-+]\d{3}[\dA-Z](?![\w-])",
+    re.IGNORECASE,
+)
+#: A text without a match of these has none of the pattern above; they are faster.
+_DASHED, _DATED, _TRUNK = re.compile(r"-\d\d\d"), re.compile(r"\d-\d\d\d"), re.compile("00[1-9]")
 
-MaskFunction = Callable[[str], str]
+#: Any number that may be a phone or an id. What the group `other` matches is none: UUIDs, dates, program versions.
+_ANY_NUMBER = re.compile(
+    r"(?P<other>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b\d{4}-[01]\d-[0-3]\d(?:[T ]\d\d:[\d:.]*)?"
+    r"|\bGecko/\d+|\b[a-z]+/\d+(?:[._]\d+)+)"
+    r"|(?<![^\W_])\+?\d(?:[ ().\xa0_/-]{0,3}\d){6,14}+(?![^\W_])",
+    re.IGNORECASE,
+)
+_DIGIT = re.compile(r"\d[^a-z]{6}", re.IGNORECASE)  #: a text without a match has no such number
+#: Words of members whose numbers are no phones.
+_MEASURES = frozenset([
+    "at", "time", "timestamp", "date", "expires", "duration", "seconds", "ms", "size", "length", "bytes", "count",
+    "total", "version", "page", "index",
+])  # fmt: skip
 
 
-def mask_for(values: Iterable[str]) -> MaskFunction:
-    """A function that puts `***` for each of `values` in a text, whatever its case and, in numbers, its
-    separators and dashes, and its way of writing accents.
+class Mask:
+    """Puts `***` for private values, whatever their letter case, accents and separators between digits.
 
-    A value of fewer than six characters is only looked for as a whole word: a postal code of three digits
-    would otherwise be found in every other timestamp.
+    `values`: those of one envelope. `any_number`: hide every number that may be a phone or a national id, for records
+    that do not name all recipients of their envelope.
     """
-    spellings = {spelling.strip() for value in values for spelling in (value, plain_spelling(value))}
-    masker = _Masker([_Wanted(value) for value in sorted(spellings, key=len, reverse=True) if value])
 
-    def mask(text: str) -> str:
-        masked = masker.mask(text)
-        if masked.isascii() or (plain := plain_spelling(masked)) == masked:
-            return masked
-        # As it was sent, unless there is something to hide in it.
-        hidden = masker.mask(plain)
-        return masked if hidden == plain else hidden
+    def __init__(self, values: Iterable[str] = (), *, any_number: bool = False) -> None:
+        self._any_number = any_number
+        self._whole: set[str] = set()
+        #: By the digits that a text must contain: the digits before them that it may contain.
+        self._numbers: dict[str, set[str]] = {}
+        words: set[str] = set()
+        for value in values:
+            if not (plain := plain_spelling(value).strip()) or plain == MASK:
+                continue
+            self._whole.add(plain)
+            if not self._add_number(plain) and (word := canonical(plain)):
+                words.add(word)
+        self._words = WordReplacer(dict.fromkeys(words, MASK))
+        self._number_index = SubstringIndex(self._numbers)
+        self._memo: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
+        self._left = MAX_TEXTS
 
-    # The events of an envelope repeat names and titles.
-    return memoize(mask, 1024)
+    def _add_number(self, value: str) -> bool:
+        digits = _digits_alone(value)
+        if digits is None:
+            return False
+        international = value.startswith(("+", "00")) or len(digits) >= 10
+        digits = digits.removeprefix("00")
+        # A phone is written with and without its country's code of one to three digits.
+        optional = min(3, max(0, len(digits) - 7)) if international else 0
+        self._numbers.setdefault(digits[optional:], set()).add(digits[:optional])
+        return True
 
+    def text(self, text: str) -> str:
+        """The text with `***` for each private value; `***` for a text longer than `MAX_TEXT`."""
+        masked = self._memo.get(text)
+        if masked is None:
+            masked = self._masked(text)
+            if len(text) <= _MEMO_TEXT:
+                if len(self._memo) >= _MEMO_TEXTS:
+                    self._memo.clear()
+                self._memo[text] = masked
+        return masked
 
-def plain_spelling(text: str) -> str:
-    """A text with accents joined to their letters, digits and signs of full width as plain ones, and every dash a
-    hyphen: two spellings of a text that look the same are the same in it."""
-    return text if text.isascii() else _DASHES.sub("-", unicodedata.normalize("NFKC", text))
+    def identifier(self, text: str) -> str:
+        """An id; `***` where it holds a private value of six characters or more. A UUID is none."""
+        if not self._whole or _UUID.fullmatch(text):
+            return text
+        shown = self._ids.get(text)
+        if shown is None:
+            spans = self._known_spans(plain_spelling(text))
+            shown = self._ids[text] = MASK if any(end - start >= _ID for start, end, _ in spans) else text
+        return shown
 
+    def begin_record(self) -> None:
+        """Begin a record, whose `data` and `raw` may have texts of `MAX_TEXTS` characters together."""
+        self._left = MAX_TEXTS
 
-_DASHES = re.compile("[\u2010-\u2015\u2212]")
+    def value(self, value: Any, name: str = "") -> Any:
+        """A copy of a JSON value that stands under `name`, with private values hidden, in members' names too."""
+        if isinstance(value, str):
+            self._left -= len(value) + 64
+            return self.text(value) if self._left >= 0 else MASK
+        if isinstance(value, dict):
+            hidden = private_members(value)
+            names = distinct([self.text(member) for member in value])
+            items = [_whole(item) if name in hidden else self.value(item, name) for name, item in value.items()]
+            return dict(zip(names, items, strict=True))
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, name) for item in value]
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return MASK if self._hides_number(plain_number(value), name) else value
+        return value
 
+    def _hides_number(self, text: str, name: str) -> bool:
+        if text in self._whole:
+            return True
+        if not text.isdigit() or len(text) < _NUMBER:
+            return False
+        for needed, heads in self._numbers.items():
+            if text.endswith(needed) and any(head.endswith(text.removesuffix(needed)) for head in heads):
+                return True
+        return self._any_number and 7 <= len(text) <= 12 and not _MEASURES.intersection(words_of(name))
 
-class _Wanted:
-    """A value, and what every text that holds it holds as well: `digits` of a number, a folded `word` of others."""
+    # ---- one text ------------------------------------------------------------------------------------------------
 
-    __slots__ = ("digits", "pattern", "word")
-
-    def __init__(self, value: str) -> None:
-        digits = _SEPARATORS.sub("", value)
-        if digits.isascii() and digits.isdigit() and len(digits) >= 6:
-            self.pattern, needed = _number(value, digits)
-            self.digits, self.word = needed, ""
-        else:
-            words = value.split()
-            escaped = r"\s+".join(re.escape(word) for word in words)
-            self.pattern = rf"(?<!\w){escaped}(?!\w)" if len(value) < 6 else escaped
-            self.digits, self.word = "", folded(max(words, key=len))
-
-
-class _Masker:
-    """Looks closer only where a value may be: patterns of many values are slow to make and to search by, and hardly a
-    text holds one. Where looking closer would take too long, because there are very many values or very many of them
-    may be in a text, all of the text is hidden."""
-
-    __slots__ = ("_by_digits", "_by_word", "_digits", "_patterns", "_wanted", "_words")
-
-    def __init__(self, wanted: list[_Wanted]) -> None:
-        self._wanted = wanted
-        self._by_word: dict[str, list[int]] = {}
-        self._by_digits: dict[str, list[int]] = {}
-        for number, one in enumerate(wanted):
-            if one.word:
-                self._by_word.setdefault(one.word, []).append(number)
-            if one.digits:
-                self._by_digits.setdefault(one.digits, []).append(number)
-        self._words, self._digits = SubstringIndex(self._by_word), SubstringIndex(self._by_digits)
-        self._patterns: dict[tuple[int, ...], re.Pattern[str]] = {}
-
-    def mask(self, text: str) -> str:
-        words = self._words.found_in(folded(text)) if self._by_word else []
-        found: list[str] | None = []
-        if self._by_digits and (digits := text.encode(errors="replace").translate(None, _NO_DIGITS)):
-            found = self._digits.found_in(digits.decode())
-        if not words and words is not None and not found and found is not None:
-            return _ALWAYS_PATTERN.sub(MASK, text) if _may_match_always(text) else text
-        if words is None or found is None or len(self._wanted) > _MANY:
+    def _masked(self, text: str) -> str:
+        if len(text) > MAX_TEXT or text in self._whole:
             return MASK
-        hits = [number for word in words for number in self._by_word[word]]
-        hits += [number for digits_found in found for number in self._by_digits[digits_found]]
-        if len(hits) > MOST:
-            return MASK
-        hits.sort()
-        key = tuple(hits)
-        pattern = self._patterns.get(key)
-        if pattern is None:
-            if len(self._patterns) >= _PATTERNS:
-                return MASK
-            parts = [*(self._wanted[number].pattern for number in hits), *_ALWAYS]
-            pattern = self._patterns[key] = re.compile("|".join(parts), re.IGNORECASE)
-        return pattern.sub(MASK, text)
+        plain = plain_spelling(text)
+        spans = self._known_spans(plain)
+        if self._any_number and _DIGIT.search(plain):
+            spans += [Span(*match.span()) for match in _ANY_NUMBER.finditer(plain) if match["other"] is None]
+        if "+" in plain or (_DASHED.search(plain) and _DATED.search(plain)) or ("00" in plain and _TRUNK.search(plain)):
+            spans += [Span(*match.span()) for match in _PHONE_OR_ID.finditer(plain)]
+        return replaced(plain, spans) if spans else text
+
+    def _known_spans(self, text: str) -> list[Span]:
+        spans = self._words.spans(text)
+        if self._numbers:
+            digits = text.encode(errors="replace").translate(None, _NO_DIGITS).decode()
+            if len(digits) >= _NUMBER and (found := self._number_index.found_in(digits)):
+                spans += self._number_spans(text, digits, found)
+        return spans
+
+    def _number_spans(self, text: str, digits: str, found: list[str]) -> Iterator[Span]:
+        if len(found) > MAX_HITS:
+            yield Span(0, len(text))
+            return
+        places = [place for place, letter in enumerate(text) if "0" <= letter <= "9"]
+        #: Per digit, whether only a gap lies between it and the digit before it.
+        joined = [False, *(_GAP.fullmatch(text, one + 1, other) is not None for one, other in pairwise(places))]
+        breaks = list(accumulate((not one for one in joined), initial=0))
+        for needed in found:
+            start = digits.find(needed)
+            while start >= 0:
+                end = start + len(needed)
+                if breaks[end] == breaks[start + 1]:
+                    first = min(_start_of(head, start, digits, joined) for head in self._numbers[needed])
+                    yield Span(_sign_before(text, places[first]), places[end - 1] + 1)
+                start = digits.find(needed, start + 1)
 
 
-def _may_match_always(text: str) -> bool:
-    """False where the patterns that are always looked for cannot match; quicker than they are."""
-    return (
-        "+" in text
-        or (_DASHED.search(text) is not None and _DATED.search(text) is not None)
-        or ("00" in text and _TRUNK.search(text) is not None)
-    )
+def may_be_hidden(text: str) -> bool:
+    """Whether an id or an e-mail address may hold a number that a mask hides."""
+    return not _UUID.fullmatch(text) and _SOME_NUMBER.search(plain_spelling(text)) is not None
 
 
-_DASHED, _DATED = re.compile(r"-\d\d\d"), re.compile(r"\d-\d\d\d")  # what begins with a letter is found sooner
-_TRUNK = re.compile("00[1-9]")
+def _start_of(head: str, start: int, digits: str, joined: list[bool]) -> int:
+    """Where a number begins whose needed digits begin at `start`: as much of `head` as stands before them."""
+    for digit in reversed(head):
+        if not joined[start] or digits[start - 1] != digit:
+            break
+        start -= 1
+    return start
 
 
-def folded(text: str) -> str:
-    """A text such that whatever `re.IGNORECASE` takes for the same is the same in it."""
-    plain = text.casefold()
-    # For `re`, the i with and the one without a dot are the same letter as i; for Unicode they are not.
-    return plain if plain.isascii() else plain.replace("i\u0307", "i").replace("\u0131", "i")
+def _sign_before(text: str, place: int) -> int:
+    """Where the `+` or `00` of a number that begins at `place` stands."""
+    while place and text[place - 1] == "+":
+        place -= 1
+    if text.startswith("00", place - 2) and place >= 2 and not text[max(0, place - 3) : place - 2].isalnum():
+        place -= 2
+    return place
 
 
-def private_leaves(value: Any, private: bool = False) -> Iterator[str]:
-    """The texts and numbers under private names, however deep: what must not be told elsewhere either."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            hidden = private or is_private_name(str(name))
-            # `emailOrPhone` may hold an address that everybody may see elsewhere.
-            if private or not (hidden and isinstance(item, str) and "@" in item and _is_of_emails(str(name))):
-                yield from private_leaves(item, hidden)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from private_leaves(item, private)
-    elif private and isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        text = str(value).strip()
-        if len(text) >= _SHORTEST:
-            yield text
+def _digits_alone(text: str) -> str | None:
+    """The digits of a text that has six or more, and nothing else but separators."""
+    if not text[-1:].isdigit():
+        return None
+    digits = _SEPARATORS.sub("", text)
+    return digits if len(digits) >= _NUMBER and digits.isascii() and digits.isdigit() else None
 
 
-def distinct(names: list[str]) -> list[str]:
-    """The names, numbered where several have come to be the same: `***`, `*** 2`, `*** 3`, in their order."""
-    if len(set(names)) == len(names):
-        return names
-    taken: set[str] = set()
-    counts: dict[str, int] = {}
-    found = []
-    for name in names:
-        free, count = name, counts.get(name, 1)
-        while free in taken:
-            count += 1
-            free = f"{name} {count}"
-        counts[name] = count
-        taken.add(free)
-        found.append(free)
-    return found
-
-
-@memoize
-def is_private_name(name: str) -> bool:
-    """Whether values under a key of this name are phones, national ids or addresses, whatever its way of
-    writing.
-    """
-    words = words_of(name)
-    # What else a name says stays: `emailOrPhone` may hold a phone.
-    joined = _EMAIL_PARTS.sub(" ", "".join(words))
-    phrase = f" {' '.join(words)} "
-    return (
-        any(word in _PRIVATE_WORDS or word.endswith(("ssn", "ssns")) for word in words)
-        or any(part in joined for part in _PRIVATE_PARTS)
-        or any(part in phrase for part in _PRIVATE_PHRASES)
-    )
-
-
-@memoize
-def _is_of_emails(name: str) -> bool:
-    return _EMAIL_PARTS.search("".join(words_of(name))) is not None
-
-
-def words_of(name: str) -> list[str]:
-    """The words of a name in any way of writing, such as `phone_number` or `phoneNumber`, in lower case."""
-    return [word.lower() for word in _WORDS.findall(name)]
-
-
-def _number(value: str, digits: str) -> tuple[str, str]:
-    """A pattern for a phone or an id, and the digits that a text must hold in this order for it to match."""
-    international = value.startswith("+") or value.startswith("00")
-    if international and not value.startswith("+"):
-        digits = digits[2:]
-    # The same phone is written with and without its country's code, of one to three digits.
-    optional = min(3, max(0, len(digits) - 7)) if international else 0
-    head = "".join(f"(?:{digit}{_SEPARATOR})?" for digit in digits[:optional])
-    lead = r"(?:\+|\b00)?" if international else ""
-    return lead + head + _SEPARATOR.join(digits[optional:]), digits[optional:]
+def _whole(value: Any) -> Any:
+    """`***`, except for null, true, false and what is empty."""
+    return value if value is None or isinstance(value, bool) or value in ("", [], {}) else MASK

@@ -1,18 +1,19 @@
-"""Which words of an event are people's names and e-mail addresses, and pseudonyms in their place. Pure."""
+"""Find people's names and e-mail addresses, and put pseudonyms in their place. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from app.domain.memoize import memoize
-from app.privacy.masking import MaskFunction, plain_spelling, words_of
-from app.privacy.pseudonyms import MARK, Pseudonyms
+from app.privacy.private_names import words_of
+from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.replacer import MASK, MAX_TEXT, Span, WordReplacer, canonical, distinct, plain_spelling, replaced
 
 _LOCAL = r"[\w.!#$%&'*+/=?^`{|}~-]"
-#: Without going back over what was read, and from within a word (after a name that was found in it) no further than a
-#: local part may be long: a vendor's text of a megabyte without an @ would else be read from each of its letters.
-_EMAIL = rf"(?:(?<!{_LOCAL}){_LOCAL}++|{_LOCAL}{{1,64}}+)@[\w-]++(?:\.[\w-]+)+"
+#: Without backtracking: a text of a megabyte without an @ is read once.
+_EMAIL = re.compile(rf"(?<!{_LOCAL}){_LOCAL}++@[\w-]++(?:\.[\w-]+)+")
 
 #: What has a name and is nobody.
 _THINGS = frozenset(
@@ -27,7 +28,7 @@ _PEOPLE = frozenset(
     ["author", "owner", "user", "username", "sender", "signer", "signee", "recipient", "approver", "member", "invitee",
      "surname", "initials"]
 )  # fmt: skip
-_SHORTEST = 2  #: characters of a name that is looked for in other texts
+_SHORTEST = 2  #: characters of a name that is searched for in other texts
 _SHORTEST_PART = 3  #: characters of a part of a name, the same
 
 
@@ -44,25 +45,36 @@ def is_person_name(name: str) -> bool:
     return joined.endswith("name") and not _THINGS.intersection(words)
 
 
-def pseudonymize_for(people: Iterable[str], pseudonyms: Pseudonyms) -> MaskFunction:
-    """A function that puts pseudonyms for `people` (names and addresses), for the parts of their names, and for
-    every e-mail address, in a text."""
-    whole = {" ".join(plain_spelling(person).split()) for person in people if person}
-    parts = {part for person in whole if "@" not in person for part in person.split() if len(part) >= _SHORTEST_PART}
-    looked_for = sorted((one for one in whole | parts if len(one) >= _SHORTEST), key=len, reverse=True)
-    named = [r"\s+".join(re.escape(word) for word in person.split()) for person in looked_for]
-    # What is a pseudonym already stays one.
-    patterns = [rf"{MARK}[a-z2-7]{{16}}(?!\w)", *(rf"(?<!\w){name}(?!\w)" for name in named), _EMAIL]
-    pattern = re.compile("|".join(f"(?:{one})" for one in patterns), re.IGNORECASE)
+class PersonMask:
+    """Puts pseudonyms for people (names and e-mail addresses), for the parts of their names, and for every e-mail
+    address. The same person has the same pseudonym everywhere, so that events can still be joined by it."""
 
-    def replace(match: re.Match[str]) -> str:
-        found = match[0]
-        return found if found.startswith(MARK) and "@" not in found else pseudonyms.of(found)
+    def __init__(self, people: Iterable[str], pseudonyms: Pseudonyms) -> None:
+        self._pseudonyms = pseudonyms
+        names = {" ".join(person.split()) for person in people}
+        names |= {part for one in names if "@" not in one for part in one.split() if len(part) >= _SHORTEST_PART}
+        words = {canonical(name): pseudonyms.of(name) for name in names if len(name) >= _SHORTEST}
+        self._words = WordReplacer(words, within=MAX_TEXT)
 
-    def disguise(text: str) -> str:
+    def text(self, text: str) -> str:
+        """A text with pseudonyms for the people in it."""
         plain = plain_spelling(text)
-        disguised = pattern.sub(replace, plain)
-        # As it was sent, unless somebody is in it.
-        return text if disguised == plain else disguised
+        spans = self._words.spans(plain)
+        if "@" in plain:
+            spans += [Span(*match.span(), self._pseudonyms.of(match[0])) for match in _EMAIL.finditer(plain)]
+        return replaced(plain, spans) if spans else text
 
-    return disguise
+    def person(self, text: str | None) -> str | None:
+        """A name or an e-mail address, as one pseudonym."""
+        return self._pseudonyms.of(text) if text and text != MASK else text
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """A copy of a JSON value that stands under `name`."""
+        if isinstance(value, str):
+            return self.person(value) if is_person_name(name) else self.text(value)
+        if isinstance(value, dict):
+            names = distinct([self.text(member) for member in value])
+            return dict(zip(names, (self.value(item, member) for member, item in value.items()), strict=True))
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, name) for item in value]
+        return value

@@ -1,126 +1,174 @@
-"""What a caller may see of an event.
+"""What a caller may see of a record.
 
-Without `pii:read` private values become `***`; signing links never go out, to nobody.
+Without `pii:read`, private values are `***`. Signing links are never shown, to any caller. Filters are judged on the
+same redacted event, so that no answer depends on hidden text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from copy import copy
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
+from msgspec.structs import replace
+
+from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
+from app.domain.filters import matches_text
 from app.domain.memoize import Memoized
 from app.domain.record import Record
-from app.privacy.links import Links, has_links, links_in, without_links
-from app.privacy.masking import MASK, MaskFunction, distinct, is_private_name, mask_for, private_leaves
-from app.privacy.person_fields import pseudonymize_for
-from app.privacy.pseudonymize import pseudonymize_event
+from app.privacy.links import Secrets, has_links, links_in, without_links
+from app.privacy.masking import Mask
+from app.privacy.person_fields import PersonMask, is_person_name
+from app.privacy.private_names import is_private_name, private_leaves
 from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.replacer import MASK
+
+#: Fields with ids; one that holds a private value is hidden whole.
+_IDS = frozenset({"id", "sequence_id", "workspace_id"})
+#: Fields that are not a vendor's text.
+_MAX_JUDGED = 1024  #: sets of texts whose judgement is remembered
+_OURS = frozenset({"kind", "purpose"})
+
+Part = TypeVar("Part", Actor, Envelope, Recipient, Delivery, Target)
+
+
+class Redactor:
+    """Makes the events that one caller may see. One per response: records of one envelope share their masks.
+
+    `private`: the caller has `pii:read`. `raw`: events have their `raw`. `pseudonyms`: what stands for people where
+    callers without `pii:read` must not see them.
+    """
+
+    def __init__(self, *, private: bool, raw: bool = False, pseudonyms: Pseudonyms | None = None) -> None:
+        self._private, self._raw = private, raw
+        self._masks = {known: Memoized(partial(Mask, any_number=not known)) for known in (True, False)}
+        self._people: Memoized[PersonMask] | None = None
+        if pseudonyms is not None and not private:
+            self._people = Memoized(partial(PersonMask, pseudonyms=pseudonyms))
+        self._judged: dict[tuple[int, int], tuple[object, Mask | None, bool]] = {}
+
+    def event(self, record: Record) -> Event:
+        """The record's event."""
+        event = record.event()
+        if self._raw:
+            event.raw = record.raw()
+        if event.data or event.raw is not None:
+            _take_links_out(event)
+        if not self._private:
+            mask = self._mask_of(record, event)
+            mask.begin_record()
+            _mask_event(event, mask)
+            if self._people is not None:
+                _pseudonymize(event, self._people.of(record.person_values()))
+        return event
+
+    def has_text(self, record: Record, wanted: str) -> bool:
+        """Whether `q` is in one of the texts that the caller may see. Records that share their texts and their mask, as
+        those of one envelope may, are judged once; a redactor has one `wanted`."""
+        texts = record.texts()
+        mask = None if self._private else self._mask_of(record, record.event())
+        if not isinstance(texts, tuple):
+            return matches_text(wanted, self._shown(record, texts, mask))
+        key = id(texts), id(mask)
+        if (judged := self._judged.get(key)) is None:
+            if len(self._judged) >= _MAX_JUDGED:
+                self._judged.clear()
+            found = matches_text(wanted, self._shown(record, texts, mask))
+            # With the texts and the mask, so that no others get their ids.
+            judged = self._judged[key] = texts, mask, found
+        return judged[2]
+
+    def _shown(self, record: Record, texts: Iterable[tuple[str, str]], mask: Mask | None) -> Iterator[str]:
+        people = None if self._people is None else self._people.of(record.person_values())
+        for name, text in texts:
+            if mask is None:
+                yield text
+            elif not is_private_name(name):
+                shown = mask.text(text)
+                if people is not None:
+                    shown = people.person(shown) or "" if is_person_name(name) else people.text(shown)
+                yield shown
+
+    def _mask_of(self, record: Record, event: Event) -> Mask:
+        leaves = [*private_leaves(event.data)] if event.data else []
+        if event.raw is not None:
+            leaves += private_leaves(event.raw)
+        return self._masks[record.names_all_recipients].of(record.private_values(), leaves)
 
 
 def visible_events(
     records: Iterable[Record], *, private: bool, raw: bool, pseudonyms: Pseudonyms | None = None
 ) -> Iterator[Event]:
-    """The records' events as a caller may see them: unmasked with `private`, with `raw` where that is asked for;
-    without `private` and with `pseudonyms`, people's names and e-mail addresses are hidden, too.
-
-    Call it once for an answer: its records share their masks, and many of them name the same people.
-    """
-    masks = Memoized(mask_for)
-    disguises = None if pseudonyms is None else Memoized(partial(pseudonymize_for, pseudonyms=pseudonyms))
-    for record in records:
-        event = record.event()
-        if raw:
-            event.raw = record.raw()
-        if not private:
-            mask = masks.of(record.private_values(), [*private_leaves(event.data), *private_leaves(event.raw)])
-            _take_links_out(event)
-            _mask_event(event, mask)
-            if pseudonyms is not None and disguises is not None:
-                pseudonymize_event(event, disguises.of(record.person_values()), pseudonyms)
-        elif event.data or raw:
-            _take_links_out(event)
-        yield event
+    """The records' events as a caller may see them; see `Redactor`."""
+    return map(Redactor(private=private, raw=raw, pseudonyms=pseudonyms).event, records)
 
 
-def visible_event(record: Record, *, private: bool, raw: bool, pseudonyms: Pseudonyms | None = None) -> Event:
-    """The same for one record."""
-    return next(visible_events((record,), private=private, raw=raw, pseudonyms=pseudonyms))
+def _mask_event(event: Event, mask: Mask) -> None:
+    text = mask.text
+    event.actor = _masked(event.actor, mask)
+    if event.envelope is not None:
+        event.envelope = _masked(event.envelope, mask, keep="id")
+    if event.recipient is not None:
+        one = _masked(event.recipient, mask)
+        event.recipient = replace(one, phone=one.phone and MASK, national_id=one.national_id and MASK)
+    if event.delivery is not None:
+        event.delivery = _masked(event.delivery, mask)
+    if event.target is not None:
+        event.target = _masked(event.target, mask)
+    event.provider_type = text(event.provider_type)
+    event.provider_id = event.provider_id and mask.identifier(event.provider_id)
+    event.description = event.description and text(event.description)
+    event.user_agent = event.user_agent and text(event.user_agent)
+    event.data = mask.value(event.data) if event.data else event.data
+    event.raw = mask.value(event.raw)
 
 
-def _mask_event(event: Event, mask: MaskFunction) -> None:
-    """Masks every text of the provider's but the ids of the event, its envelope and its people, which stay."""
-    actor, envelope, recipient, delivery = event.actor, event.envelope, event.recipient, event.delivery
-    event.actor = Actor(actor.kind, actor.id, actor.name and mask(actor.name), actor.email and mask(actor.email))
+def _pseudonymize(event: Event, people: PersonMask) -> None:
+    def person(text: str | None) -> str | None:
+        return people.person(text)
+
+    def words(text: str | None) -> str | None:
+        return text and people.text(text)
+
+    actor, envelope, recipient, target = event.actor, event.envelope, event.recipient, event.target
+    # A system's name is not a person's.
+    name = words(actor.name) if actor.kind == "system" else person(actor.name)
+    event.actor = replace(actor, id=words(actor.id), name=name, email=person(actor.email))
     if envelope is not None:
-        envelope = event.envelope = copy(envelope)
-        envelope.name = envelope.name and mask(envelope.name)
-        envelope.owner = envelope.owner and mask(envelope.owner)
-        envelope.status = envelope.status and mask(envelope.status)
-        envelope.flow_id = envelope.flow_id and mask(envelope.flow_id)
+        event.envelope = replace(envelope, name=words(envelope.name), owner=person(envelope.owner))
     if recipient is not None:
-        recipient = event.recipient = copy(recipient)
-        recipient.name = recipient.name and mask(recipient.name)
-        recipient.email = recipient.email and mask(recipient.email)
-        recipient.phone = recipient.phone and MASK
-        recipient.national_id = recipient.national_id and MASK
-        recipient.signature_type = recipient.signature_type and mask(recipient.signature_type)
-    if delivery is not None:
-        channel, status = delivery.channel, delivery.status
-        event.delivery = Delivery(channel and mask(channel), status and mask(status), delivery.purpose)
-    event.provider_type = mask(event.provider_type)
-    event.description = event.description and mask(event.description)
-    event.user_agent = event.user_agent and mask(event.user_agent)
-    event.data, event.raw = _masked(event.data, mask), _masked(event.raw, mask)
+        name, email = person(recipient.name), person(recipient.email)
+        event.recipient = replace(recipient, id=words(recipient.id), name=name, email=email)
+    if target is not None:
+        name = person(target.name) if target.kind in ("member", "invitation") else words(target.name)
+        event.target = replace(target, id=words(target.id), name=name, email=person(target.email))
+    event.description, event.user_agent = words(event.description), words(event.user_agent)
+    event.data, event.raw = people.value(event.data), people.value(event.raw)
 
 
-def _masked(value: Any, mask: MaskFunction) -> Any:
-    """A copy of `value` with private values masked, in keys too."""
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, dict):
-        names = distinct([mask(str(name)) for name in value])
-        items = [_hidden(item) if is_private_name(str(name)) else _masked(item, mask) for name, item in value.items()]
-        return dict(zip(names, items, strict=True))
-    if isinstance(value, (list, tuple)):
-        return [_masked(item, mask) for item in value]
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        # A phone may come as a number; one that merely has the same digits in it, such as a timestamp, stays.
-        return MASK if mask(str(value)) == MASK else value
-    return value
-
-
-def _hidden(value: Any) -> Any:
-    """`***`, except for what says nothing: null, true, false and what is empty."""
-    return value if value is None or isinstance(value, bool) or value in ("", [], {}) else MASK
+def _masked(part: Part, mask: Mask, keep: str = "") -> Part:
+    """The part of an event itself, which others may share, or a masked copy."""
+    changes = {}
+    for name in part.__struct_fields__:
+        text = getattr(part, name)
+        if text and name not in _OURS and name != keep:
+            shown = mask.identifier(text) if name in _IDS else mask.text(text)
+            if shown != text:
+                changes[name] = shown
+    return replace(part, **changes) if changes else part
 
 
 def _take_links_out(event: Event) -> None:
-    """Takes the signing links out of `data` and `raw`, and whatever repeats them out of all other texts."""
+    """Takes the signing links out of `data` and `raw`, and out of all texts that repeat them."""
     if not (has_links(event.data) or has_links(event.raw)):
         return
-    links = Links((*links_in(event.data), *links_in(event.raw)))
-    event.data, event.raw = links.out_of(without_links(event.data)), links.out_of(without_links(event.raw))
-    if links:
-        event.actor = _without(links, event.actor)
-        event.envelope, event.recipient = _without(links, event.envelope), _without(links, event.recipient)
-        event.delivery = _without(links, event.delivery)
-        event.provider_type = links.out_of_text(event.provider_type)
-        event.description = event.description and links.out_of_text(event.description)
-        event.user_agent = event.user_agent and links.out_of_text(event.user_agent)
-
-
-_Part = TypeVar("_Part", Actor, Envelope | None, Recipient | None, Delivery | None)
-
-
-def _without(links: Links, part: _Part) -> _Part:
-    """A copy of a part of an event, which other events may share, without links."""
-    if part is None:
-        return part
-    part = copy(part)
-    for name in part.__struct_fields__:
-        if name not in ("id", "kind") and isinstance(text := getattr(part, name), str):
-            setattr(part, name, links.out_of_text(text))
-    return part
+    links = Secrets((*links_in(event.data), *links_in(event.raw)))
+    event.data, event.raw = without_links(event.data), without_links(event.raw)
+    if not links:
+        return
+    for name in ("provider_type", "description", "user_agent", "data", "raw"):
+        setattr(event, name, links.out_of(getattr(event, name)))
+    for name in ("actor", "envelope", "recipient", "delivery", "target"):
+        if (part := getattr(event, name)) is not None:
+            texts = {field: getattr(part, field) for field in part.__struct_fields__ if field not in ("id", "kind")}
+            setattr(event, name, replace(part, **{field: links.out_of(text) for field, text in texts.items()}))

@@ -43,6 +43,7 @@ class MemoryRecord:
             envelope=Envelope(f"e{self.number // 3}", name="lease.pdf"),
             recipient=Recipient("r1", "Jonas", "jonas@example.com", PHONE, NATIONAL_ID, "qualified"),
             delivery=None,
+            target=None,
             user_agent="Mozilla/5.0",
             data={"ssn": NATIONAL_ID, "note": f"id {NATIONAL_ID}", "odd": "\ud83d"},
         )
@@ -55,6 +56,11 @@ class MemoryRecord:
 
     def person_values(self) -> Iterable[str]:
         return ["anna@example.com", "Jonas", "jonas@example.com"]
+
+    names_all_recipients = True
+
+    def recipient_id(self, key: str) -> str:
+        return key
 
     def private_values(self) -> Iterable[str]:
         return [PHONE, NATIONAL_ID]

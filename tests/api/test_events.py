@@ -52,7 +52,7 @@ async def test_a_page_has_the_contracts_shape(application: FastAPI) -> None:
     ] * 2
     assert list(body["data"][0]) == [
         "id", "source", "provider", "type", "category", "outcome", "provider_type", "provider_id", "occurred_at",
-        "description", "actor", "envelope", "recipient", "delivery", "user_agent", "data", "raw",
+        "description", "actor", "envelope", "recipient", "delivery", "target", "user_agent", "data", "raw",
     ]  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def events() -> Iterator[Event]:
                 id="AabC-_", source="my source/é", provider="acme", type=type_, category="team", outcome=outcome,
                 provider_type="X:y", provider_id=None if raw else "7", occurred_at="2019-11-08T11:06:01.560789Z",
                 description=None if raw else "Signed.", actor=actor, envelope=envelope, recipient=recipient,
-                delivery=delivery, user_agent=None if raw else "Mozilla/5.0",
+                delivery=delivery, target=None, user_agent=None if raw else "Mozilla/5.0",
                 data={"deep": [{"x": None}]} if raw else {}, raw=raw,
             )  # fmt: skip
 

@@ -18,7 +18,7 @@ TYPE = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*\Z")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
 MEMBERS = [
     *("id", "source", "provider", "type", "category", "outcome", "provider_type", "provider_id", "occurred_at"),
-    *("description", "actor", "envelope", "recipient", "delivery", "user_agent", "data", "raw"),
+    *("description", "actor", "envelope", "recipient", "delivery", "target", "user_agent", "data", "raw"),
 ]
 
 

@@ -63,6 +63,7 @@ def event(actor: str | None = None, person: Recipient | None = None) -> Event:
         person,
         None,
         None,
+        None,
         {},
     )
 
@@ -91,7 +92,7 @@ PERSON = Recipient(id="SI-1", email="Anna@Example.com", name="Anna", phone="555"
 def test_actor_and_recipient(given: dict[str, Any], actor: str | None, person: Recipient | None, wanted: bool) -> None:
     test = event_filter(Query(**given))
     assert test is not None
-    assert test(event(actor, person)) == wanted
+    assert test(event(actor, person), str) == wanted
 
 
 def test_without_people_there_is_no_test() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from app.domain.memoize import LONGEST, memoize
-from app.privacy.masking import is_private_name
 from app.privacy.person_fields import is_person_name
+from app.privacy.private_names import is_private_name
 from app.privacy.pseudonyms import Pseudonyms
-from app.privacy.redaction import visible_event
+from app.privacy.redaction import Redactor
 from app.providers.taktikal.mapping import meaning_of
 from tests.api.memory import MemoryRecord
 
@@ -70,8 +70,8 @@ class GiantRecord(MemoryRecord):
 
 
 def seen(number: str) -> None:
-    visible_event(GiantRecord("acme", int(number)), private=False, raw=False)
-    visible_event(GiantRecord("acme", int(number)), private=True, raw=False)
+    Redactor(private=False).event(GiantRecord("acme", int(number)))
+    Redactor(private=True).event(GiantRecord("acme", int(number)))
 
 
 PSEUDONYMS = Pseudonyms("s" * 32)

@@ -17,8 +17,8 @@ from app.domain.memoize import memoize
 from app.domain.position import Key
 from app.domain.times import format_micros
 from app.paging.event_id import IdPrefix
-from app.privacy.links import Links, has_links, links_in, without_links
-from app.privacy.masking import is_private_name
+from app.privacy.links import Secrets, has_links, links_in, without_links
+from app.privacy.private_names import is_private_name, private_members
 from app.providers.subnoto import mapping
 from app.providers.subnoto.wire import Author, LogRow, Sent
 
@@ -72,6 +72,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
             mapping.envelope_of(sent, data),
             mapping.recipient_of(data),
             None,
+            None,
             agent if isinstance(agent, str) else None,
             data,
         )
@@ -91,7 +92,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         own = (("envelopeUuid", sent.envelope_uuid), ("name", author.name), ("email", author.email))
         if has_links(data):
             # Who may not see a link may not find it out by asking for its parts either.
-            links = Links(links_in(data))
+            links = Secrets(links_in(data))
             own = tuple((name, text and links.out_of_text(text)) for name, text in own)
             data = links.out_of(without_links(data))
         for name, text in own:
@@ -110,6 +111,14 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         recipient = mapping.recipient_of(self._data())
         return [value for value in (recipient.phone, recipient.national_id) if value] if recipient else []
 
+    @property
+    def names_all_recipients(self) -> bool:
+        """False: a record names at most its own recipient."""
+        return False
+
+    def recipient_id(self, key: str) -> str:
+        return key
+
 
 _NOBODY = Author()
 
@@ -123,9 +132,11 @@ def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, dict):
+        hidden = private_members(value)
         for member_name, member in value.items():
-            # Under a private name everything is private, however deep.
-            yield from _strings(name if is_private_name(name) else member_name, member)
+            # Below a private member everything is private, however deep.
+            inside = member_name not in hidden or is_private_name(member_name)
+            yield from _strings(name if is_private_name(name) else member_name if inside else "address", member)
     elif isinstance(value, list):
         for member in value:
             yield from _strings(name, member)

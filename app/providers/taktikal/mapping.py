@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from app.domain.event import Actor, Delivery, Envelope, Recipient
 from app.domain.memoize import memoize
 from app.providers.base import TypeMapping
 from app.providers.taktikal.models import Entry, Signee
+from app.providers.taktikal.recipient_id import recipient_id
 from app.providers.taktikal.wire import Process
 
 MAPPING_VERSION = "2026-11-28"
@@ -110,11 +111,6 @@ def _channel_of(words: str) -> str | None:
     return method[1] if method else None
 
 
-def recipient_id(process_key: str, signee_key: str) -> str:
-    """Return the id of a recipient, for `recipient.id` and `actor.id`."""
-    return signee_key
-
-
 def address_of(text: object) -> str | None:
     """Return an e-mail address without blanks around it; None for what is no address."""
     return text.strip() if isinstance(text, str) and "@" in text else None
@@ -140,8 +136,8 @@ class EventParts:
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
         self._status = body.status.casefold() if body.status else None
-        #: A text without the process's signing links; None where it has none.
-        self.shown = process.links.out_of_text if process.links else None
+        #: A text without the process's links and signee keys; None where no text has any.
+        self.shown = process.secrets.out_of_text if process.secrets.found_in(_texts_of(process)) else None
         self._actors: dict[tuple[str | UnsetType | None, str | UnsetType | None], Actor] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, ...], Envelope] = {}
         self._recipients: dict[str, Recipient] = {}
@@ -199,11 +195,33 @@ _Part = TypeVar("_Part", Actor, Envelope, Recipient)
 
 
 def _shown(part: _Part, shown: Callable[[str], str]) -> _Part:
-    """A new part of an event with its texts as they may be shown; its ids and kinds stay what they are."""
-    for name in ("name", "email", "owner", "phone", "national_id", "signature_type"):
+    """A new part of an event with its texts as they may be shown; its id and kind stay what they are."""
+    for name in (
+        "name",
+        "email",
+        "owner",
+        "phone",
+        "national_id",
+        "signature_type",
+        "status",
+        "flow_id",
+        "sequence_id",
+    ):
         if text := getattr(part, name, None):
             setattr(part, name, shown(text))
     return part
+
+
+def _texts_of(process: Process) -> Iterator[object]:
+    """All that the events of a process may show, but their `data`."""
+    body = process.body
+    yield from (body.activity_display_name, body.file_name, body.status)
+    for entry in process.entries:
+        yield from (entry.description, entry.user_agent, entry.created_by, entry.status, entry.flow_key)
+        yield from (entry.sequence_key, entry.file_name)
+    for signee in process.signees.values():
+        yield from (signee.name, signee.email, signee.phone, signee.ssn, signee.signature_type)
+    yield from (one.sequence_key for one in body.sequence_signees or ())
 
 
 def owner_of(entries: Iterable[Entry]) -> str | None:

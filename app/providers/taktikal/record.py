@@ -17,11 +17,14 @@ from app.domain.event import Event
 from app.domain.position import Key
 from app.domain.times import format_micros, format_vendor_time, parse_rfc3339, parse_vendor_ticks
 from app.paging.event_id import IdPrefix
-from app.privacy.masking import private_leaves
+from app.privacy.masking import Mask
+from app.privacy.private_names import private_leaves
+from app.privacy.replacer import MASK
 from app.providers.http.lenient_json import MAX_KEY
 from app.providers.taktikal.mapping import EventParts, delivery_of, meaning_of, text_of
 from app.providers.taktikal.models import Entry
-from app.providers.taktikal.wire import Process, content_of, without_links
+from app.providers.taktikal.recipient_id import recipient_id
+from app.providers.taktikal.wire import Process, content_of, without_secrets
 
 CATEGORY = "envelope"
 _NO_ID = -1
@@ -61,12 +64,15 @@ class _Common:
         for entry in self.process.entries:
             if entry.others is not UNSET:
                 found += private_leaves(entry.others)
-        return tuple(dict.fromkeys(found))
+        # A key that is a phone or an id could be found out from its digest.
+        mask = Mask(found)
+        keys = [key for key in self.process.signees if mask.identifier(key) == MASK]
+        return tuple(dict.fromkeys([*found, *(recipient_id(self.process.key, key) for key in keys)]))
 
     @cached_property
     def texts(self) -> tuple[tuple[str, str], ...]:
         """Each once, without signing links."""
-        return tuple(dict.fromkeys((name, self.process.links.out_of_text(text)) for name, text in self._texts()))
+        return tuple(dict.fromkeys((name, self.process.secrets.out_of_text(text)) for name, text in self._texts()))
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         body = self.process.body
@@ -91,13 +97,15 @@ class _Common:
 
     @cached_property
     def raw_process(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = without_links(self.process.sent_without_lists(), self.process.links)
+        cleaned: dict[str, Any] = without_secrets(self.process.sent_without_lists(), self.process.secrets)
         return cleaned
 
     @cached_property
     def raw_signees(self) -> dict[str, Any]:
         return {
-            key: without_links(self.process.sent_signee(key), self.process.links) for key in self.process.signees if key
+            key: without_secrets(self.process.sent_signee(key), self.process.secrets)
+            for key in self.process.signees
+            if key
         }
 
 
@@ -129,6 +137,8 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         entry, common = self.entry, self.common
         joined = common.joined
         status = entry.status or ""
+        if joined.shown is not None:
+            status = joined.shown(status)
         meaning = meaning_of(status)
         description = entry.description or None
         delivery = meaning.delivery
@@ -155,6 +165,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             joined.envelope(entry),
             joined.recipient(entry.signee_key) if entry.signee_key else None,
             delivery,
+            None,
             user_agent,
             self._data(),
         )
@@ -173,13 +184,13 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             data["signatureLocation"] = entry.signature_location
         if entry.others is not UNSET:
             data |= entry.others
-        return without_links(data, self.common.process.links) if data else data
+        return without_secrets(data, self.common.process.secrets) if data else data
 
     def raw(self) -> dict[str, Any]:
         """`{"entry", "signee", "process"}` as delivered, the process without its lists; never a signing link."""
         common = self.common
         return {
-            "entry": without_links(common.process.sent_entries[self.index], common.process.links),
+            "entry": without_secrets(common.process.sent_entries[self.index], common.process.secrets),
             "signee": common.raw_signees.get(self.entry.signee_key or ""),
             "process": common.raw_process,
         }
@@ -193,6 +204,14 @@ class TaktikalRecord(msgspec.Struct, gc=False):
 
     def private_values(self) -> tuple[str, ...]:
         return self.common.private_values
+
+    @property
+    def names_all_recipients(self) -> bool:
+        return True
+
+    def recipient_id(self, key: str) -> str:
+        own = self.entry.signee_key
+        return recipient_id(self.common.process.key, own) if own and own.casefold() == key.casefold() else key
 
 
 #: Times that .NET writes in UTC, of this century, one behind the other: they compare as texts.

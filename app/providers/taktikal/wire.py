@@ -20,16 +20,13 @@ import msgspec
 from msgspec import UNSET
 
 from app.domain.errors import SourceFailed
-from app.domain.memoize import memoize
-from app.privacy.links import Links, is_secret_link, links_in
+from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, Secrets, links_in, without_links
 from app.providers.http.lenient_json import MAX_KEY, read_json
 from app.providers.taktikal.lenient import canonical, folded, objects, read_items
 from app.providers.taktikal.models import LISTS, Body, Entry, Signee, body_of
+from app.providers.taktikal.recipient_id import recipient_id
 
 _DECODER = msgspec.json.Decoder(list[Body])
-
-
-_NO_LINKS = Links(())
 
 
 class RawBody:
@@ -48,9 +45,9 @@ class Process:
     """One signing process: its own members (`body`), its log (`entries`) and its signees. `repaired`: the answer was
     read leniently, so it may hold members that no document names.
 
-    Signees and links are made on first use: most processes of an answer have no event to show."""
+    Signees and secrets are made on first use: most processes of an answer have no event to show."""
 
-    __slots__ = ("_delivered", "_index", "_links", "_others", "_sent_entries", "_signees", "body", "entries", "key",
+    __slots__ = ("_delivered", "_index", "_others", "_secrets", "_sent_entries", "_signees", "body", "entries", "key",
                  "repaired")  # fmt: skip
 
     def __init__(self, key: str, body: Body, delivered: RawBody, index: int, repaired: bool = False) -> None:
@@ -59,7 +56,7 @@ class Process:
         self._others: tuple[Process, ...] = ()
         self._sent_entries: list[dict[str, Any]] | None = None
         self._signees: dict[str, Signee] | None = None
-        self._links: Links | None = None
+        self._secrets: Secrets | None = None
         self.entries: list[Entry] = body.activity_log or []
 
     @property
@@ -74,26 +71,40 @@ class Process:
         return self._signees
 
     @property
-    def links(self) -> Links:
-        """The signing links: secrets that must not be handed out, wherever they are repeated."""
-        if self._links is None:
-            found = set(self._own_links())
-            for other in self._others:
-                found.update(other.links.all)
-            self._links = Links(found) if found else _NO_LINKS
-        return self._links
+    def secrets(self) -> Secrets:
+        """Signing links, and signee keys with the recipient ids in their place: never shown, wherever repeated."""
+        if self._secrets is None:
+            items = (*self._others, self)
+            ids: dict[str, str] = {}
+            for item in items:
+                ids |= item._recipient_ids()
+            self._secrets = Secrets((link for item in items for link in item._own_links()), ids)
+        return self._secrets
 
     def _own_links(self) -> Iterator[str]:
         for one in self.body.sequence_signees or ():
             if one.url:
-                yield one.url
-                yield from links_in({"url": one.url}, linked=True)
+                yield from links_in({"url": one.url}, PERSONAL_AND_URLS)
             if one.signing_keys:
-                yield from links_in(one.signing_keys, linked=True)
-        if self.body.attachment_references:
-            yield from _links(self.body.attachment_references)
+                yield from links_in(one.signing_keys, ALL_LINKS)
+        yield from links_in(self.body.attachment_references or [], ALL_LINKS)
         if self.repaired:
-            yield from links_in(self.sent)
+            yield from links_in(self.sent, PERSONAL_AND_URLS)
+
+    def _recipient_ids(self) -> dict[str, str]:
+        """The recipient id of each signee key in the process."""
+        body = self.body
+        keys = {(self.key, key) for key in self.signees}
+        keys.update((self.key, entry.signee_key) for entry in self.entries if entry.signee_key)
+        for one in body.sequence_signees or ():
+            keys.add((one.process_key or self.key, one.signee_key or ""))
+            keys.update(_signee_keys(one.signing_keys or [], one.process_key or self.key))
+        keys.update(_signee_keys(body.attachment_references or [], self.key))
+        if self.repaired:
+            keys.update(_signee_keys(self.sent, self.key))
+        # A key of this process has this process's id, also where a sequence names it beside another process.
+        ordered = sorted(keys, key=lambda pair: pair[0] == self.key)
+        return {key: recipient_id(process, key) for process, key in ordered if key}
 
     def sequence_of(self, signee: str) -> str | None:
         """The key of the sequence in which a signee stands."""
@@ -156,12 +167,20 @@ def _member(sent: Mapping[str, Any], folded_name: str) -> Any:
     return next((value for name, value in sent.items() if name.casefold() == folded_name), None)
 
 
-def _links(references: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    yield from links_in({"attachmentReferences": references})
-    for one in references:
-        for name, member in one.items():
-            if name.casefold() == "url" and isinstance(member, str) and member:
-                yield member
+def _signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
+    """(process key, signee key) of each member `signeeKey` at any depth."""
+    if isinstance(value, Mapping):
+        own = _member(value, "processkey")
+        process = own if isinstance(own, str) and own else process
+        for name, item in value.items():
+            if isinstance(item, str):
+                if name.casefold() == "signeekey":
+                    yield process, item
+            elif not isinstance(item, int | float | None):
+                yield from _signee_keys(item, process)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _signee_keys(item, process)
 
 
 class ActivityPage(msgspec.Struct):
@@ -255,20 +274,9 @@ def decode_error(body: bytes) -> VendorError:
     return VendorError(code if isinstance(code, str) else None, fields)
 
 
-def without_links(value: Any, links: Links) -> Any:
-    """A copy without members that are signing links or called `url`, and without any of `links` inside texts."""
-    if isinstance(value, str):
-        return links.out_of_text(value)
-    if isinstance(value, Mapping):
-        return {name: without_links(one, links) for name, one in value.items() if not _is_link(name)}
-    if isinstance(value, list):
-        return [without_links(one, links) for one in value]
-    return value
-
-
-@memoize
-def _is_link(name: str) -> bool:
-    return name.casefold() == "url" or is_secret_link(name)
+def without_secrets(value: Any, secrets: Secrets) -> Any:
+    """A copy of a part of a process without its links and signee keys."""
+    return secrets.out_of(without_links(value, PERSONAL_AND_URLS))
 
 
 def merge_processes(batches: Iterable[Iterable[Process]], halves: bool = False) -> Iterator[Process]:

@@ -71,6 +71,7 @@ class AcmeRecord:
             envelope=Envelope(self.envelope),
             recipient=None,
             delivery=None,
+            target=None,
             user_agent=None,
             data={},
         )
@@ -83,6 +84,11 @@ class AcmeRecord:
 
     def person_values(self) -> Iterable[str]:
         return [self.who]
+
+    names_all_recipients = True
+
+    def recipient_id(self, key: str) -> str:
+        return key
 
     def private_values(self) -> Iterable[str]:
         return []

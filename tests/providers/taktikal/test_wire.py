@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import SourceFailed
-from app.privacy.links import Links
+from app.privacy.links import Secrets
 from app.providers.taktikal.lenient import canonical
 from app.providers.taktikal.models import Entry
 from app.providers.taktikal.wire import (
@@ -16,7 +16,7 @@ from app.providers.taktikal.wire import (
     decode_error,
     decode_total,
     merge_processes,
-    without_links,
+    without_secrets,
 )
 from tests.providers.taktikal.items import process_of
 
@@ -48,7 +48,7 @@ def test_an_unreadable_item_is_known_again_whatever_stands_beside_it() -> None:
 def test_lists_that_are_none_are_empty(lists: Any) -> None:
     names = ("activityLog", "signees", "sequenceSignees", "attachmentReferences")
     process = process_of({"processKey": "sp1", **dict.fromkeys(names, lists)})
-    assert (process.entries, process.signees, process.sequence_of("si"), process.links.all) == ([], {}, None, ())
+    assert (process.entries, process.signees, process.sequence_of("si"), bool(process.secrets)) == ([], {}, None, False)
 
 
 @pytest.mark.parametrize("name", ["processKey", "ProcessKey", "processkey", "PROCESSKEY"])
@@ -118,7 +118,7 @@ def test_a_thrown_exception_names_its_parameter_in_words(message: str, fields: s
 def test_links_are_taken_out_wherever_they_stand() -> None:
     link = "https://sign.example.is/secret/one"
     sent = {"a": f"go to {link}!", "URL": link, "b": [{"url": "x", "c": [link, 5, None]}], "d": {"e": link}}
-    assert without_links(sent, Links((link,))) == {
+    assert without_secrets(sent, Secrets((link,))) == {
         "a": "go to ***!",
         "b": [{"c": ["***", 5, None]}],
         "d": {"e": "***"},
@@ -130,8 +130,7 @@ def test_a_link_that_begins_with_another_is_taken_out_whole() -> None:
     short, long = "https://s.example.is/d/1", "https://s.example.is/d/1?token=SECRET"
     sequence = [{"signeeKey": "a", "url": short}, {"signeeKey": "b", "url": long}, {"signeeKey": "c", "url": long}]
     process = process_of({"processKey": "sp1", "sequenceSignees": sequence, "attachmentReferences": [{"url": short}]})
-    assert process.links.all == (long, short)
-    assert without_links(f"see {long} or {short}", process.links) == "see *** or ***"
+    assert without_secrets(f"see {long} or {short}", process.secrets) == "see *** or ***"
 
 
 def test_a_process_that_came_twice_is_kept_once_with_the_longer_log() -> None:

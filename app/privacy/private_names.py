@@ -1,0 +1,111 @@
+"""Which members of a JSON object are private: phones, national ids and addresses, by the members' names. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from app.domain.memoize import memoize
+
+#: Words of a name under which a phone, a national id or an address stands, whatever the value looks like.
+_PRIVATE_WORDS = frozenset([
+    "tel", "telno", "gsm", "fax", "ssn", "idnumber", "taxid", "kt", "cpr", "passport", "street", "city", "town",
+    "zip", "postal", "latitude", "longitude",
+])  # fmt: skip
+#: The same, where a name is written as one word or as several.
+_PRIVATE_PARTS = (
+    "phone", "mobile", "msisdn", "smsnumber", "cellnumber", "gsmnumber", "telnumber", "contactnumber", "kennitala",
+    "nationalid", "nationalnumber", "nationalregistration", "personalid", "personalnumber", "personalcode",
+    "personnumber", "personnummer", "identitynumber", "identitycode", "identificationnumber", "identificationcode",
+    "citizenid", "civilid", "socialid", "socialsecurity", "taxnumber", "postalcode", "postcode", "zipcode",
+    "address",
+)  # fmt: skip
+#: Words one after another, where the same letters also stand in other names, such as `gridNumber`.
+_PRIVATE_PHRASES = (" id number ", " tax id ", " tel no ")
+#: An e-mail address identifies a person, but is not a private address.
+_EMAIL_PARTS = re.compile(r"email(?:address(?:es)?)?|mailaddress(?:es)?")
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+#: Members that name another member, as in `{"field": "phone", "old": "…", "new": "…"}`: all others are its values.
+_FIELD_WORDS = frozenset(["field", "attribute", "property", "column", "path", "param", "parameter"])
+#: Members that may do so, and the names of the values that then stand beside them.
+_LABEL_WORDS = frozenset(["key", "name", "type", "kind", "label"])
+_VALUE_WORDS = frozenset([
+    "old", "new", "value", "values", "from", "to", "before", "after", "previous", "prev", "current", "original",
+    "number", "text", "content", "was", "is",
+])  # fmt: skip
+_LONGEST_LABEL = 64  #: characters of a text that may name a member
+_SHORTEST = 3  #: characters of a private value that is searched for in other texts
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name such as `phone_number` or `phoneNumber`, in lower case."""
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+@memoize
+def is_private_name(name: str) -> bool:
+    """Whether values under a member of this name are phones, national ids or addresses."""
+    words = words_of(name)
+    # The rest of a name counts: `emailOrPhone` may hold a phone.
+    joined = _EMAIL_PARTS.sub(" ", "".join(words))
+    phrase = f" {' '.join(words)} "
+    return (
+        any(word in _PRIVATE_WORDS or word.endswith(("ssn", "ssns")) for word in words)
+        or any(part in joined for part in _PRIVATE_PARTS)
+        or any(part in phrase for part in _PRIVATE_PHRASES)
+    )
+
+
+def private_members(value: Mapping[str, Any]) -> Collection[str]:
+    """The names of an object's members whose values are private."""
+    private, labels = _shape("\0".join(value))
+    for label, siblings in labels:
+        text = value.get(label)
+        if isinstance(text, str) and len(text) <= _LONGEST_LABEL and is_private_name(text):
+            private |= siblings
+    return private
+
+
+@memoize
+def _shape(joined: str) -> tuple[frozenset[str], tuple[tuple[str, frozenset[str]], ...]]:
+    """The private members of an object with these names; and each member that may name another one, with the members
+    that are private where it names a private one."""
+    words = {name: frozenset(words_of(name)) for name in joined.split("\0")}
+    private = frozenset(filter(is_private_name, words))
+    labels = []
+    for name, found in words.items():
+        if found & _FIELD_WORDS:
+            labels.append((name, frozenset(one for one in words if not words[one] & (_FIELD_WORDS | _LABEL_WORDS))))
+        elif found & _LABEL_WORDS:
+            labels.append((name, frozenset(one for one in words if one != name and words[one] & _VALUE_WORDS)))
+    return private, tuple((name, siblings) for name, siblings in labels if siblings)
+
+
+def private_leaves(value: Any, private: bool = False) -> Iterator[str]:
+    """The texts and numbers under private members at any depth, to be hidden elsewhere as well."""
+    if isinstance(value, dict):
+        hidden = private_members(value)
+        for name, item in value.items():
+            if name in hidden:
+                # `emailOrPhone` may hold an e-mail address, which other fields show.
+                if private or not (isinstance(item, str) and "@" in item and _EMAIL_PARTS.search(name.lower())):
+                    yield from private_leaves(item, True)
+            elif private or isinstance(item, (dict, list)):
+                yield from private_leaves(item, private)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from private_leaves(item, private)
+    elif private and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        text = value.strip() if isinstance(value, str) else plain_number(value)
+        if len(text) >= _SHORTEST:
+            yield text
+
+
+def plain_number(value: float) -> str:
+    """A number without sign and without a fraction of zero: `5551234` for `-5551234.0`."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(abs(value))

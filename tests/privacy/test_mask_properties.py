@@ -1,0 +1,65 @@
+"""A mask hides what a search by one pattern per value would find, in every spelling."""
+
+from __future__ import annotations
+
+import re
+import sys
+from itertools import chain
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.privacy.masking import Mask
+from app.privacy.replacer import MASK, folded, plain_spelling
+
+LETTERS = "aikszAIKSZ é\u00c5\u0130\u0131\u017f\u212aßẞΣσςμµþÞ\ufb05\ufb06\u0307"
+NUMBERS = "0123456789 ()+-/._\u00a0"
+VALUES = st.lists(st.text(LETTERS, max_size=8) | st.text(NUMBERS, max_size=12), max_size=4)
+
+
+def pattern_of(value: str) -> str | None:
+    """A pattern that finds the value in a folded text with single blanks."""
+    digits = re.sub(r"[\W_]", "", value)
+    if len(digits) >= 6 and digits.isdecimal() and value[-1:].isdecimal():
+        international = value.startswith(("+", "00")) or len(digits) >= 10
+        digits = digits.removeprefix("00")
+        optional = min(3, max(0, len(digits) - 7)) if international else 0
+        return r"[\W_]{0,3}".join(digits[optional:])
+    words = " ".join(folded(value).split())
+    if not words:
+        return None
+    escaped = re.escape(words)
+    return escaped if len(words) >= 6 else rf"(?<!\w){escaped}(?!\w)"
+
+
+def holds(values: list[str], text: str) -> bool:
+    patterns = filter(None, (pattern_of(plain_spelling(value).strip()) for value in values))
+    plain = " ".join(folded(plain_spelling(text)).split(" "))
+    plain = re.sub(r"\s+", " ", plain)
+    return any(re.search(pattern, plain) for pattern in patterns)
+
+
+@given(VALUES, st.text(LETTERS, max_size=20) | st.text(NUMBERS, max_size=30), st.data())
+@example(["\u0130zmir 1"], "izmir 1", None)
+@example(["kirkju"], "\u212airkju", None)
+@example(["+354 581 2345"], "(581) 2345", None)
+def test_a_value_is_hidden_exactly_where_it_occurs(values: list[str], text: str, data: st.DataObject | None) -> None:
+    if values and data is not None:
+        # Somewhere in the text, as another author would write it.
+        blank = data.draw(st.sampled_from(["", "-", "  "]))
+        text = f"{text} {data.draw(st.sampled_from(values)).swapcase().replace(' ', blank)}{text}"
+    always = Mask().text(text) != text
+    masked = Mask(values).text(text)
+    if not holds(values, text):
+        assert masked == (Mask().text(text) if always else text)
+    else:
+        assert MASK in masked
+        # A letter in place of each mask, so that what stood beside it is still within a word.
+        assert not holds(values, masked.replace(MASK, "x"))
+
+
+def test_letters_of_one_folding_are_equal_letter_by_letter() -> None:
+    text = "".join(chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point < 0xE000)
+    assert folded(text) == "".join(chain.from_iterable(map(folded, text)))
+    for group in ("i\u0131\u0130", "s\u017f", "k\u212a", "\u00b5\u03bc", "\u03c3\u03c2", "\u03b2\u03d0"):
+        assert len({folded(letter) for letter in group}) == 1
