@@ -28,13 +28,14 @@ from app.api.page_cache import PageCache
 from app.api.problems import install_problems
 from app.api.rate_limits import Rates
 from app.api.rendering import encode
-from app.api.routes import docs, event_types, events, export, health, me, problem_types, stream, ui
+from app.api.routes import docs, event_types, events, export, health, jwks, me, problem_types, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.routing import READ, add_routes
 from app.config import Settings
 from app.domain.errors import ConfigurationError
 from app.environment import read_environment
+from app.evidence.signing import SigningKey
 from app.feed import Feed, FeedSettings
 from app.graceful_shutdown import graceful_shutdown, stop_with_parent
 from app.providers.base import Provider, Source
@@ -128,6 +129,7 @@ def create_app(
     app.state.metrics = metrics
     app.state.pseudonyms = pseudonyms
     app.state.page_cache = PageCache(settings.page_cache)
+    app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
     app.state.hub = EventBroadcaster(
@@ -137,7 +139,9 @@ def create_app(
         make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
     )
     app.state.guard = guard
-    modules = (export, stream, events, event_types, sources_route, me, problem_types, metrics_route, health, docs, ui)
+    modules = (
+        export, stream, events, event_types, sources_route, me, jwks, problem_types, metrics_route, health, docs, ui,
+    )  # fmt: skip
     add_routes(app, [module.router for module in modules])
     app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)
     install_openapi(app, providers, problem_schemas())

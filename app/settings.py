@@ -46,6 +46,7 @@ class Settings(BaseModel):
     totals_ttl: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
     default_window: timedelta = timedelta(days=30)
     redis_url: SecretStr | None = None
+    signing_key_file: Path | None = None
     rate: str | None = None  #: of callers whose key names none, such as 600/minute; None: no limit
     max_in_flight: int = Field(default=256, ge=1, le=100_000)  #: requests
     drain: float = Field(default=1.0, ge=0, le=600, allow_inf_nan=False)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,9 @@ from app.domain.caller import Caller
 from app.domain.errors import GatewayError, ParameterError
 from app.domain.query import EventQuery
 from app.domain.record import Record
+from app.domain.times import format_seconds, now_micros
+from app.evidence.manifest import Segment, digest_of
+from app.evidence.signing import SigningKey
 from app.feed import Feed, Page, WalkStart
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_events
@@ -30,7 +34,10 @@ PAGE = 2000  #: events
 _CHUNK = 100  #: events rendered at a time: other requests have their turn in between
 
 #: Reasons of an export that ended early, beside the codes of problems.
-DEADLINE, STOPPING = "deadline", "stopping"
+DEADLINE, STOPPING, LIMIT = "deadline", "stopping", "limit"
+
+#: The end was reached, and records on the way could not be understood: `bad_records` counts them.
+UNREADABLE = "unreadable_records"
 
 
 class Export(msgspec.Struct, frozen=True):
@@ -45,6 +52,12 @@ class Export(msgspec.Struct, frozen=True):
     recheck: Callable[[], Awaitable[None]]
     must_end: Callable[[], str | None]
     pseudonyms: Pseudonyms | None = None
+    #: Events in this answer, at most; None for all. The last line hands out the cursor of the rest.
+    limit: int | None = None
+    signing_key: SigningKey | None = None
+    #: What the manifest states of the request: `window`, `filters`, `order` and `resumed_from`.
+    described: dict[str, Any] = msgspec.field(default_factory=dict)
+    segment: Segment = msgspec.field(default_factory=Segment)
     #: By source, what its provider does not let us read.
     forbidden: dict[str, str] = msgspec.field(default_factory=dict)
     #: By source, how many records could not be read.
@@ -82,10 +95,12 @@ class Export(msgspec.Struct, frozen=True):
     async def _parts(self, page: Page, header: bool) -> AsyncGenerator[tuple[bytes, bool]]:
         """Bytes, and whether they are the last of a page."""
         if header and self.form.header:
+            self.segment.add(self.form.header, [])
             yield self.form.header, True
+        read = len(page.records)
         while True:
             cursor = page.next_cursor
-            ahead = self._read_ahead(page)
+            ahead = self._read_ahead(page, read)
             # Of the page only what is still to be sent is kept: not the reading of it, nor what was sent.
             records = page.records
             del page
@@ -95,23 +110,28 @@ class Export(msgspec.Struct, frozen=True):
                 if ahead is None:
                     break
                 page = await ahead
+                read += len(page.records)
             except GatewayError as error:
                 self.log.code = error.code
                 yield self._ended(cursor, error.code), True
                 return
             finally:
                 await _stopped(ahead)
-        yield self._ended(cursor, None if cursor is None else self.must_end() or DEADLINE), True
+        yield self._ended(cursor, None if cursor is None else self._must_end(read) or DEADLINE), True
 
-    def _read_ahead(self, page: Page) -> asyncio.Task[Page] | None:
+    def _must_end(self, read: int) -> str | None:
+        return LIMIT if self.limit is not None and read >= self.limit else self.must_end()
+
+    def _read_ahead(self, page: Page, read: int) -> asyncio.Task[Page] | None:
         """The next page, being read; None where there is none, or it is not to be read."""
-        if page.next_cursor is None or self.must_end() is not None:
+        if page.next_cursor is None or self._must_end(read) is not None:
             return None
-        return asyncio.create_task(self._page(page.next_cursor))
+        return asyncio.create_task(self._page(page.next_cursor, read))
 
-    async def _page(self, cursor: str) -> Page:
+    async def _page(self, cursor: str, read: int = 0) -> Page:
         await self.recheck()
-        asked = EventQuery(cursor=cursor, limit=PAGE, include=self.start.include - {"total"}, partial=False)
+        limit = PAGE if self.limit is None else min(PAGE, self.limit - read)
+        asked = EventQuery(cursor=cursor, limit=limit, include=self.start.include - {"total"}, partial=False)
         page = await self.feed.page(asked, self.caller)
         for status in page.sources:
             if status.status == "forbidden":
@@ -132,20 +152,46 @@ class Export(msgspec.Struct, frozen=True):
         events = visible_events(given, private=private, raw=raw, pseudonyms=self.pseudonyms)
         while records:
             counts = Counter(record.key[1] for record in records[-_CHUNK:])
-            lines = self.form.lines(list(islice(events, counts.total())))
+            shown = list(islice(events, counts.total()))
+            lines = self.form.lines(shown)
+            self.segment.add(lines, [event.id for event in shown])
             self.log.deliver(counts)
             yield lines, not records
 
     def _ended(self, cursor: str | None, reason: str | None) -> bytes:
         """The last line; nothing for a format that has none and is complete."""
+        if cursor is None and self.bad_records:
+            reason = reason or UNREADABLE
         if self.form.tells_its_end:
-            told: dict[str, object] = {"cursor": cursor, "complete": reason is None}
+            line: dict[str, object] = {"cursor": cursor, "complete": reason is None}
             optional = {"reason": reason, "forbidden": self.forbidden, "bad_records": dict(self.bad_records)}
-            return encode(told | {name: value for name, value in optional.items() if value}) + b"\n"
-        if reason is None:
+            line |= {name: value for name, value in optional.items() if value}
+            if self.signing_key is not None:
+                line["manifest"] = self._manifest(self.signing_key, cursor, reason is None)
+            return encode(line) + b"\n"
+        if reason is None or reason == UNREADABLE:
             return b""
         self.log.code = self.log.code or reason
         raise InterruptedAnswer(f"the export ended early: {reason}")
+
+    def _manifest(self, key: SigningKey, cursor: str | None, complete: bool) -> str:
+        sources = [
+            {
+                "name": name,
+                "status": "forbidden" if name in self.forbidden else "ok",
+                "bad_records": self.bad_records.get(name, 0),
+            }
+            for name in self.start.sources
+        ]
+        return self.segment.sign(
+            key,
+            format=self.form.name,
+            sources=sources,
+            as_of=format_seconds(now_micros()),
+            complete=complete,
+            next=digest_of(cursor),
+            **self.described,
+        )
 
 
 async def _stopped(task: asyncio.Task[Page] | None) -> None:

@@ -17,6 +17,7 @@ from app.cli import commands as asking
 from app.cli.flags import filtered
 from app.cli.forwarding import forward
 from app.cli.mcp_command import mcp
+from app.cli.verifying import signing_key, verify
 from app.domain.errors import ConfigurationError
 
 cli = typer.Typer(
@@ -77,6 +78,8 @@ for _command in (asking.events, asking.count, asking.export, forward):
     cli.command(epilog=asking.EPILOG)(filtered(_command))
 cli.command(epilog=asking.EPILOG)(asking.sources)
 cli.command(epilog=asking.EPILOG)(mcp)
+cli.command()(verify)
+keys.command("signing")(signing_key)
 
 
 @keys.command("new")

@@ -347,6 +347,14 @@ class ExportQuery(Filters, TimeRange):
         ),
     ] = None  # fmt: skip
 
+    limit: Annotated[
+        int | None,
+        Field(
+            ge=1, le=1_000_000,
+            description="Events in this answer, at most; default: all. The last line's `cursor` continues.",
+        ),
+    ] = None  # fmt: skip
+
 
 class StreamQuery(Filters):
     """One call of `GET /events/stream`."""

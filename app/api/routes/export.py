@@ -19,8 +19,9 @@ from app.api.request_log import request_log
 from app.api.routing import new_router
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
-from app.domain.query import EventQuery, ExportQuery
-from app.domain.times import to_datetime
+from app.domain.query import EventQuery, ExportQuery, Filters
+from app.domain.times import format_seconds, to_datetime
+from app.evidence.manifest import digest_of
 from app.feed import Feed, WalkStart
 
 router = new_router(tags=["events"])
@@ -85,10 +86,13 @@ async def export_events(
     `cursor` from its last line; or, where the connection broke before that, the same call with `after`, the id of the
     last event that came whole."""
     form, after = FORMATS[query.format], query.after
-    asked = EventQuery.of(query)
+    asked = EventQuery.of(query, limit=None)
     if after is not None and asked.cursor is None and not {"since", "envelope_id"} & query.model_fields_set:
         message = "needs the Export-Cursor or the since of the export that it goes on with: the default since moves"
         raise ParameterError("invalid_parameter", [("after", message)])
+    if request.scope["http_version"] == "1.0" and not form.tells_its_end:
+        # Its answers end with the connection, so that a cut one looks complete.
+        raise ParameterError("invalid_parameter", [("format", "needs HTTP/1.1; with HTTP/1.0 only ndjson")])
     feed: Feed = request.app.state.feed
     at = None if after is None else await _time_of(feed, after, caller)
     start = feed.start(asked, caller, at=at)
@@ -96,7 +100,7 @@ async def export_events(
         raise CursorMismatch([("cursor", "is a follower's, who has no end; read it with GET /events/stream")])
     if "raw" in start.include:
         require_raw(caller, by_cursor=asked.include is None)
-    export = _export(request, caller, start, form)
+    export = _export(request, caller, start, form, query)
     page = await export.first(after, at)
     gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
     headers = {
@@ -123,7 +127,7 @@ async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:
         raise ParameterError("invalid_parameter", [("after", message)]) from None
 
 
-def _export(request: Request, caller: Caller, start: WalkStart, form: Format) -> Export:
+def _export(request: Request, caller: Caller, start: WalkStart, form: Format, query: ExportQuery) -> Export:
     state = request.app.state
     deadline = time.monotonic() + state.export_deadline
 
@@ -145,7 +149,26 @@ def _export(request: Request, caller: Caller, start: WalkStart, form: Format) ->
         recheck=recheck,
         must_end=must_end,
         pseudonyms=state.pseudonyms,
+        limit=query.limit,
+        signing_key=state.signing_key,
+        described={
+            "window": {
+                "since": format_seconds(start.window.since),
+                "until": None if start.window.until is None else format_seconds(start.window.until),
+            },
+            "filters": _filters(start.query),
+            "order": start.query.order,
+            "resumed_from": digest_of(query.cursor if query.after is None else f"{query.cursor} {query.after}"),
+        },
     )
+
+
+def _filters(query: Filters) -> dict[str, Any]:
+    """The filters as they were given, for the manifest."""
+    given = query.given(without=("order", "follow"))
+    return {
+        name: sorted(value) if isinstance(value, (tuple, frozenset, list)) else value for name, value in given.items()
+    }
 
 
 def _file_name(start: WalkStart, form: Format) -> str:

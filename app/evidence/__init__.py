@@ -1,0 +1,1 @@
+"""Signed exports: keys, manifests and their verification."""

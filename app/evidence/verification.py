@@ -1,0 +1,100 @@
+"""Verify an exported file against its manifests: whole, unchanged, and by whose key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from app.evidence.manifest import Manifest
+from app.evidence.signing import verified_payload
+
+
+class Refusal(Exception):
+    """The file is not what the gateway delivered. The text names the segment and what is wrong with it."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A verified file: its segments' manifests in order, and the keys that signed them."""
+
+    manifests: list[Manifest]
+    kids: list[str]
+
+    @property
+    def count(self) -> int:
+        return sum(manifest.count for manifest in self.manifests)
+
+
+def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
+    """Verify the lines of an NDJSON export, line ends included, against a JWKS. Raises Refusal.
+
+    Reads in constant memory. A file of several segments (an export that was resumed) is verified as one file.
+    """
+    manifests: list[Manifest] = []
+    kids: list[str] = []
+    sha256, count, last = hashlib.sha256(), 0, None
+    for number, line in enumerate(lines, start=1):
+        token = _token(line)
+        if token is None:
+            if _is_end(line):
+                raise Refusal(f"line {number}: this segment was not signed")
+            sha256.update(line)
+            count, last = count + 1, number
+            continue
+        try:
+            payload, kid = verified_payload(token, keys)
+            manifest = msgspec.json.decode(payload, type=Manifest)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise Refusal(f"line {number}: the manifest is not valid: {error}") from None
+        _check(manifest, line, sha256.hexdigest(), count, number)
+        before = manifests[-1] if manifests else None
+        if manifest.resumed_from != (None if before is None else before.next):
+            if before is None:
+                raise Refusal(f"line {number}: the export began earlier; its first part is missing")
+            raise Refusal(f"line {number}: this segment does not continue the one before it")
+        manifests.append(manifest)
+        kids.append(kid)
+        sha256, count, last = hashlib.sha256(), 0, None
+    if last is not None:
+        raise Refusal(f"{count} lines up to line {last} have no manifest behind them: the file was cut or added to")
+    if not manifests:
+        raise Refusal("the file is empty")
+    if not manifests[-1].complete:
+        raise Refusal("the export is not complete: its last manifest hands out a cursor; resume it")
+    return Verdict(manifests, list(dict.fromkeys(kids)))
+
+
+def _check(manifest: Manifest, line: bytes, digest: str, count: int, number: int) -> None:
+    if manifest.format != "ndjson":
+        raise Refusal(f"line {number}: the manifest belongs to a file of the format {manifest.format}")
+    if manifest.count != count:
+        raise Refusal(f"line {number}: the manifest counts {manifest.count} events, the file has {count}")
+    if manifest.sha256 != digest:
+        raise Refusal(f"line {number}: the lines before it were changed (SHA-256 differs)")
+    end = msgspec.json.decode(line, type=dict[str, Any])
+    if end.get("complete") != manifest.complete:
+        raise Refusal(f"line {number}: the last line and its manifest differ in `complete`")
+
+
+def _token(line: bytes) -> str | None:
+    if b'"manifest"' not in line:
+        return None
+    try:
+        found = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+    token = found.get("manifest")
+    return token if _is_end(line) and isinstance(token, str) else None
+
+
+def _is_end(line: bytes) -> bool:
+    """Whether a line is an export's last one: an event has an `id`, the last line has `complete`."""
+    if not line.startswith((b'{"cursor"', b'{"complete"')):
+        return False
+    try:
+        found = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return False
+    return "complete" in found and "id" not in found

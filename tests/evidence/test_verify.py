@@ -1,0 +1,165 @@
+"""Signed exports: an independent JOSE library accepts them, and every change to a file is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from jwcrypto import jwk, jws
+from typer.testing import CliRunner
+
+from app.cli.main import cli
+from app.evidence.signing import SigningKey, create_key_file
+from app.evidence.verification import Refusal, verify
+from tests.api.conftest import ALL, make_app
+from tests.api.memory import MemorySource, history
+
+pytestmark = pytest.mark.anyio
+
+EVENTS = 230
+WINDOW = {"since": "2001-01-01", "until": "2100-01-01"}
+
+
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "signing.pem"
+    create_key_file(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    return path
+
+
+def gateway(key_file: Path | None) -> FastAPI:
+    settings = {} if key_file is None else {"signing_key_file": key_file}
+    return make_app([MemorySource("north", history("north", EVENTS))], **settings)
+
+
+def client(app: FastAPI) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers={"X-API-Key": ALL})
+
+
+async def exported(key_file: Path, **parameters: Any) -> tuple[bytes, dict[str, Any]]:
+    """An export of as many segments as `limit` makes of it, as one file; and the key set."""
+    app = gateway(key_file)
+    file, asked = b"", {**WINDOW, **parameters}
+    async with app.router.lifespan_context(app), client(app) as http:
+        keys = (await http.get("/.well-known/jwks.json", headers={})).json()
+        while True:
+            answer = await http.get("/events/export", params=asked)
+            assert answer.status_code == 200, answer.text
+            file += answer.content
+            end = json.loads(answer.content.splitlines()[-1])
+            if end["cursor"] is None:
+                return file, keys
+            asked = {"cursor": end["cursor"], **parameters}
+
+
+async def test_an_independent_library_verifies_the_manifest(key_file: Path) -> None:
+    file, keys = await exported(key_file)
+    lines = file.splitlines(keepends=True)
+    end = json.loads(lines[-1])
+    signed = jws.JWS()
+    signed.deserialize(end["manifest"])
+    public = jwk.JWK(**keys["keys"][0])
+    signed.verify(public)
+    manifest = json.loads(signed.payload)
+    assert signed.jose_header["kid"] == public.thumbprint() == keys["keys"][0]["kid"]
+    assert "d" not in keys["keys"][0]
+    assert manifest["sha256"] == hashlib.sha256(b"".join(lines[:-1])).hexdigest()
+    ids = [json.loads(line)["id"] for line in lines[:-1]]
+    assert (manifest["count"], manifest["first_id"], manifest["last_id"]) == (EVENTS, ids[0], ids[-1])
+    assert manifest["window"] == {"since": "2001-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+    assert manifest["sources"] == [{"name": "north", "status": "ok", "bad_records": 0}]
+    assert (manifest["complete"], manifest["resumed_from"], manifest["next"]) == (True, None, None)
+
+
+@pytest.mark.parametrize("limit", [None, 1000, 100, 115, 23])
+async def test_a_file_of_any_number_of_segments_is_whole(key_file: Path, limit: int | None) -> None:
+    file, keys = await exported(key_file, **({} if limit is None else {"limit": limit}))
+    verdict = verify(file.splitlines(keepends=True), keys)
+    assert verdict.count == EVENTS
+    assert len(verdict.manifests) == (1 if limit is None else -(-EVENTS // limit))
+
+
+async def test_every_change_is_refused(key_file: Path, tmp_path: Path) -> None:
+    file, keys = await exported(key_file, limit=100)
+    lines = file.splitlines(keepends=True)
+    ends = [number for number, line in enumerate(lines) if b'"complete"' in line]
+    assert ends == [100, 201, 232]
+    bit = bytearray(lines[7])
+    bit[40] ^= 1
+    foreign = create_key_file(tmp_path / "foreign.pem")
+    alien = _with_manifest(lines[ends[2]], foreign, keys)
+    changed: dict[str, tuple[list[bytes], str]] = {
+        "a flipped bit": ([*lines[:7], bytes(bit), *lines[8:]], "SHA-256 differs"),
+        "a missing line": ([*lines[:7], *lines[8:]], "counts 100 events, the file has 99"),
+        "two lines exchanged": ([*lines[:7], lines[8], lines[7], *lines[9:]], "SHA-256 differs"),
+        "a line twice": ([*lines[:8], lines[7], *lines[8:]], "the file has 101"),
+        "a missing segment": ([*lines[:101], *lines[202:]], "does not continue"),
+        "a missing beginning": (lines[101:], "began earlier"),
+        "segments exchanged": ([*lines[101:202], *lines[:101], *lines[202:]], "began earlier"),
+        "a missing end": (lines[:202], "not complete"),
+        "a stale manifest after a resume": ([*lines[:101], *lines[101:150]], "no manifest behind them"),
+        "lines added behind the end": ([*lines, lines[3]], "no manifest behind them"),
+        "a manifest taken away": ([*lines[:100], *lines[101:]], "counts 100 events, the file has 200"),
+        "a foreign key": ([*lines[:232], alien], "not among the trusted keys"),
+        "nothing": ([], "empty"),
+    }
+    for name, (altered, why) in changed.items():
+        assert why in refusal(altered, keys), name
+    assert verify(lines, keys).count == EVENTS
+
+
+def refusal(lines: list[bytes], keys: dict[str, Any]) -> str:
+    with pytest.raises(Refusal) as caught:
+        verify(lines, keys)
+    return str(caught.value)
+
+
+def _with_manifest(end: bytes, key: SigningKey, keys: dict[str, Any]) -> bytes:
+    body = json.loads(end)
+    signed = jws.JWS()
+    signed.deserialize(body["manifest"])
+    signed.verify(jwk.JWK(**keys["keys"][0]))
+    return json.dumps(body | {"manifest": key.sign(signed.payload)}, separators=(",", ":")).encode() + b"\n"
+
+
+async def test_the_command_says_yes_and_no(key_file: Path, tmp_path: Path) -> None:
+    file, keys = await exported(key_file)
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
+    (tmp_path / "events.ndjson").write_bytes(file)
+    arguments = ["verify", str(tmp_path / "events.ndjson"), "--jwks", str(tmp_path / "keys.json")]
+    good = CliRunner().invoke(cli, arguments)
+    assert good.exit_code == 0, good.output
+    assert "is whole and unchanged: 230 events in 1 signed segment" in good.output
+    assert keys["keys"][0]["kid"] in good.output
+    (tmp_path / "events.ndjson").write_bytes(file.replace(b'"north"', b'"south"', 1))
+    bad = CliRunner().invoke(cli, arguments)
+    assert bad.exit_code == 1
+    assert "NOT verified" in bad.output
+
+
+async def test_without_a_key_nothing_is_signed() -> None:
+    app = gateway(None)
+    async with app.router.lifespan_context(app), client(app) as http:
+        assert (await http.get("/.well-known/jwks.json")).json() == {"keys": []}
+        answer = await http.get("/events/export", params=WINDOW)
+    assert "manifest" not in json.loads(answer.content.splitlines()[-1])
+    assert "not signed" in refusal(answer.content.splitlines(keepends=True), {"keys": []})
+
+
+def test_a_key_is_created_once_and_wrong_ones_are_named(tmp_path: Path) -> None:
+    made = CliRunner().invoke(cli, ["keys", "signing", "--file", str(tmp_path / "a.pem")])
+    assert made.exit_code == 0
+    assert json.loads(made.stdout)["keys"][0]["crv"] == "Ed25519"
+    again = CliRunner().invoke(cli, ["keys", "signing", "--file", str(tmp_path / "a.pem")])
+    assert again.exit_code == 2
+    (tmp_path / "no.pem").write_text("nonsense")
+    for path in (tmp_path / "no.pem", tmp_path / "absent.pem"):
+        with pytest.raises(Exception, match="GATEWAY_SIGNING_KEY_FILE"):
+            gateway(path)
