@@ -55,6 +55,7 @@ SUBNOTO = {
         "RECIPIENT_VERIFIED": "recipient.identity_verified",
         "ENVELOPE_APPROVED": "envelope.approved",
         "ENVELOPE_APPROVAL_PHASE_COMPLETED": "envelope.approval_phase_completed",
+        "ENVELOPE_SIGNED": "recipient.signed",
     },
     "team": {
         "TEAM_CREATED": "team.created",

@@ -36,6 +36,7 @@ SECRETS = {
     "key": "agw_canary-key-of-all-scopes-1230984756",
     "plain key": "agw_canary-key-without-personal-data-5566",
 }
+KEY = "sic4n4ryk3y0081"  #: a signee key: with the process key it is the signing link
 LINKS = ["https://sign.canary.example/open/s3cretlink", "https://files.canary.example/f1le"]
 #: Phones, national ids and addresses, and how else they are written.
 PRIVATE = {
@@ -49,7 +50,7 @@ PRIVATE = {
 NAMES = ["Sigurjón Kanarí", "Kanarí", "Sigurjón"]
 EMAILS = ["kanari.fugl@canary.example", "eigandi@canary.example"]
 SIGNEE = {
-    "signeeKey": "sicanary", "name": NAMES[0], "email": EMAILS[0], "phone": PRIVATE["phone"][0],
+    "signeeKey": KEY, "name": NAMES[0], "email": EMAILS[0], "phone": PRIVATE["phone"][0],
     "ssn": PRIVATE["national id"][1], "address": PRIVATE["address"][0], "postalCode": "203", "city": PRIVATE["town"][0],
     "signatureType": "Qualified", "url": LINKS[0], "signingUrl": LINKS[0],
 }  # fmt: skip
@@ -72,8 +73,8 @@ def plant(world: World) -> None:
             started_by=EMAILS[1],
             file_name=f"{NAMES[0]} {PRIVATE['national id'][0]}.pdf",
             signees=(SIGNEE,),
-            sequence_signees=({"signeeKey": "sicanary", "name": NAMES[0], "url": LINKS[0]},),
-            attachments=({"fileName": "a.pdf", "url": LINKS[1], "signeeKey": "sicanary"},),
+            sequence_signees=({"signeeKey": KEY, "name": NAMES[0], "url": LINKS[0]},),
+            attachments=({"fileName": "a.pdf", "url": LINKS[1], "signeeKey": KEY},),
         )
     )
     for number, status in enumerate(("Created", "SigneeAdded", "SignupSent", "SMS:DELIVERED", "Auth", "SigneeSigned")):
@@ -81,9 +82,9 @@ def plant(world: World) -> None:
             "spcanary0001",
             status,
             at=now - timedelta(hours=2, minutes=-number),
-            description=f"{TEXT} {LINKS[0]}" if number else "Process created.",
+            description=f"{TEXT} {LINKS[0]} {KEY}" if number else "Process created.",
             created_by=EMAILS[1] if status == "Created" else EMAILS[0],
-            signeeKey="sicanary",
+            signeeKey=KEY,
             userAgent=f"Mozilla {PRIVATE['phone'][0]} {EMAILS[0]}",
             note={"deep": [TEXT], "mobileNumber": 8691177, "attachments": [{"url": LINKS[1]}]},
         )
@@ -121,7 +122,9 @@ class Canary:
     async def ask(self, client: httpx.AsyncClient, who: str, path: str, **more: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {SECRETS[who]}"} if who in SECRETS else {}
         answer = await client.get(path, headers=headers, **more)
-        self.answers[who].append(answer.text + repr(answer.headers))
+        # A warning repeats what the caller asked.
+        text = re.sub(r'"warnings":\[[^\]]*\]', "", answer.text)
+        self.answers[who].append(text + repr(answer.headers))
         # The links of a page repeat what the caller asked; its cursor is judged below.
         for found in re.findall(r'"(?:id|next_cursor)":"([A-Za-z0-9_-]{30,})"', answer.text):
             self.tokens.add(found)
@@ -207,4 +210,4 @@ def found_in(text: str, values: list[str]) -> list[str]:
 
 
 ALL_PRIVATE = [form for forms in PRIVATE.values() for form in forms]
-ALL_SECRETS = list(SECRETS.values())
+ALL_SECRETS = [*SECRETS.values(), KEY]

@@ -10,12 +10,13 @@ from typing import Any
 
 from msgspec import UNSET
 
-from app.domain.event import Actor, Envelope, Recipient
+from app.domain.event import Actor, Envelope, Recipient, Target
 from app.domain.memoize import memoize
+from app.domain.text import fold
 from app.providers.base import TypeMapping
 from app.providers.subnoto.wire import Author, Sent
 
-MAPPING_VERSION = "2026-11-22"
+MAPPING_VERSION = "2026-11-28"
 
 _ENVELOPE = {
     "ENVELOPE_CREATED": "envelope.created",
@@ -48,6 +49,7 @@ _TEAM = {
 _NEWER_ENVELOPE = {
     "ENVELOPE_APPROVED": "envelope.approved",
     "ENVELOPE_APPROVAL_PHASE_COMPLETED": "envelope.approval_phase_completed",
+    "ENVELOPE_SIGNED": "recipient.signed",  # the webhooks' name of DOCUMENT_SIGNED
 }
 _NEWER_TEAM = {
     "INVITE_DECLINED": "invitation.declined",
@@ -74,6 +76,14 @@ MAPPING: tuple[TypeMapping, ...] = tuple(
 #: The category that a mapped type belongs to; the provider refuses it with any other.
 CATEGORY_OF: dict[str, str] = {row.provider_type: row.category for row in MAPPING}
 
+#: What only a recipient does.
+_BY_SIGNERS = frozenset({"recipient.signed", "recipient.identity_verified", "envelope.declined"})
+#: Kinds of targets, and the members of `eventData` that name one.
+_TARGETS = {
+    "member": "member", "invitation": "invitation", "api_key": "apiKey", "webhook": "webhook",
+    "sso_config": "ssoConfig", "agent_registration": "agentRegistration", "oauth_grant": "oauthGrant",
+    "oauth_token": "oauthToken",
+}  # fmt: skip
 _FAILURES = frozenset({"OAUTH_GRANT_DENIED"})
 #: Ids of the provider itself.
 _SYSTEM = frozenset(["0", "0.0", "00000000-0000-0000-0000-000000000000"])
@@ -97,54 +107,82 @@ def author_id(author: Author | None) -> str | None:
     return None if value is None or value is UNSET else str(value)
 
 
-def actor_of(author: Author | None) -> Actor:
-    """The nil UUID and the id 0 are the system (vendor's reference page and tutorial)."""
+def actor_of(author: Author | None, recipient: Recipient | None = None, event_type: str = "") -> Actor:
+    """The recipient, where the author has the e-mail address of the one that `eventData` names. The nil UUID and the id
+    0 are the system (vendor's reference page and tutorial), or, with an address, the signer of a signer's event."""
     if author is None:
         return Actor("system")
-    identity = author_id(author)
+    identity, name, email = author_id(author), author.name or None, author.email or None
+    named = recipient is not None and recipient.email is not None
+    if recipient is not None and recipient.email and email and fold(recipient.email.strip()) == fold(email.strip()):
+        return Actor("recipient", recipient.id, name or recipient.name, email)
     if identity is None or identity in _SYSTEM:
-        return Actor("system", None, author.name or None, author.email or None)
-    return Actor("user", identity, author.name or None, author.email or None)
+        signer = email is not None and "@" in email and not named and TYPES.get(event_type) in _BY_SIGNERS
+        return Actor("recipient" if signer else "system", None, name, email)
+    return Actor("user", identity, name, email)
 
 
 def envelope_of(sent: Sent, data: dict[str, Any]) -> Envelope | None:
     if not sent.envelope_uuid:
         return None
+    inner = data.get("envelope")
     name = _text(data.get("envelopeTitle")) or _text(data.get("envelopeName"))
-    return Envelope(sent.envelope_uuid, name=name, workspace_id=sent.workspace_uuid or None)
+    if name is None and isinstance(inner, dict):
+        name = _text(inner.get("title")) or _text(inner.get("name"))
+    return Envelope(sent.envelope_uuid, name or _text(data.get("title")), workspace_id=sent.workspace_uuid or None)
 
 
 def recipient_of(data: dict[str, Any]) -> Recipient | None:
-    """The recipient named in `eventData`. Its keys are not documented: an object `recipient`, or keys that begin
-    with `recipient`, are read; anything else stays in `data` alone."""
+    """The recipient or the decliner named in `eventData`; several `recipients` stay in `data` alone."""
+    for name in ("recipient", "decliner"):
+        if found := _described(data, name):
+            recipient = Recipient(
+                found.get("uuid") or found.get("id"),
+                _name_in(found),
+                found.get("email"),
+                found.get("phone") or found.get("phonenumber"),
+                found.get("nationalid") or found.get("ssn"),
+                found.get("signaturetype"),
+            )
+            if recipient != _NOBODY:
+                return recipient
+    return None
+
+
+def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
+    """The object of a team event, named in `eventData` by `member`, `invitation`, `apiKey`, `webhook`, ...; of several
+    the one that the event's type is about."""
+    type_ = TYPES.get(event_type)
+    if type_ is None or CATEGORY_OF[event_type] != "team":
+        return None
+    own = type_.partition(".")[0]
+    for kind in sorted(_TARGETS, key=lambda one: one != own):
+        if found := _described(data, _TARGETS[kind]):
+            names = found.get("uuid") or found.get("id"), _name_in(found), found.get("email")
+            if any(names):
+                return Target(kind, *names)
+    return None
+
+
+def _described(data: dict[str, Any], name: str) -> dict[str, str]:
+    """What `eventData` has of one object: members of `name`, and members that begin with it, such as `memberEmail`. The
+    vendor documents neither."""
     found: dict[str, str] = {}
-    inner: Any = None
     for key, value in data.items():
-        if key.startswith("recipient"):
-            if key == "recipient":
-                inner = value
-            elif _says(value):
-                found[_plain(key.removeprefix("recipient"))] = str(value)
+        if key.startswith(name) and key != name and _says(value):
+            found[_plain(key.removeprefix(name))] = str(value)
+    inner = data.get(name)
     if isinstance(inner, dict):
-        # What the object says goes before what a key beside it says.
-        for key, value in inner.items():
-            if _says(value):
-                found[_plain(key)] = str(value)
+        # The object goes before a member beside it.
+        found |= {_plain(key): str(value) for key, value in inner.items() if _says(value)}
     elif isinstance(inner, str) and "@" in inner:
         found.setdefault("email", inner)
-    if not found:
-        return None
-    said = found.get
-    parts = (said("firstname"), said("lastname"))
-    recipient = Recipient(
-        said("uuid") or said("id"),
-        said("name") or said("fullname") or " ".join(part for part in parts if part) or None,
-        said("email"),
-        said("phone") or said("phonenumber"),
-        said("nationalid") or said("ssn"),
-        said("signaturetype"),
-    )
-    return recipient if recipient != _NOBODY else None
+    return found
+
+
+def _name_in(found: dict[str, str]) -> str | None:
+    parts = filter(None, (found.get("firstname"), found.get("lastname")))
+    return found.get("name") or found.get("fullname") or found.get("title") or " ".join(parts) or None
 
 
 _NOBODY = Recipient()
