@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import bulk, growth, hot, latency, memory, normalize, pages, startup
+from benchmarks import bulk, hot, latency, memory, normalize, pages
 from benchmarks.pairs import Report, table
 from benchmarks.serving import ROOT
 
-_IMAGES = ROOT / "docs" / "images"
 _BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -23,9 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measures the gateway; see docs/performance.md."
     )
-    parser.add_argument(
-        "part", nargs="*", help="normalize, pages, bulk, memory, latency, hot, growth, startup; default: all"
-    )
+    parser.add_argument("part", nargs="*", help="normalize, pages, bulk, memory, latency, hot; default: all")
     parser.add_argument("--quick", action="store_true", help="a tiny budget: shows that it works, and measures nothing")
     parser.add_argument("--no-peers", action="store_true", help="bulk: only the gateway")
     parser.add_argument(
@@ -39,8 +36,6 @@ def main() -> None:
         "memory": lambda: memory.measure(quick=given.quick),
         "latency": lambda: latency.measure(quick=given.quick),
         "hot": lambda: hot.measure(quick=given.quick),
-        "growth": lambda: growth.measure(quick=given.quick, images=_IMAGES if given.write else None),
-        "startup": lambda: startup.measure(quick=given.quick),
     }
     if unknown := [name for name in given.part if name not in parts]:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(parts)}")

@@ -148,7 +148,7 @@ def measure(*, quick: bool, peers: bool = True) -> Report:
 
 def _compare(report: Report, one: Race, rounds: int, peers: bool) -> None:
     contenders = {"gateway, export": one.exported, "gateway, pages of 1,000": one.paged}
-    names = {"script": "script: httpx + json", "with_dlt": "dlt", "with_grove": "grove"}
+    names = {"script": "script: httpx + json", "with_dlt": "dlt"}
     if peers and PEERS.exists():
         contenders |= {name: lambda name=name: one.peer(name) for name in names}
     else:
