@@ -28,7 +28,7 @@ from app.api.page_cache import PageCache
 from app.api.problems import install_problems
 from app.api.rate_limits import Rates
 from app.api.rendering import encode
-from app.api.routes import docs, event_types, events, export, health, jwks, me, problem_types, stream, ui
+from app.api.routes import docs, envelopes, event_types, events, export, health, jwks, me, problem_types, stream, ui
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.routing import READ, add_routes
@@ -140,7 +140,8 @@ def create_app(
     )
     app.state.guard = guard
     modules = (
-        export, stream, events, event_types, sources_route, me, jwks, problem_types, metrics_route, health, docs, ui,
+        export, stream, events, envelopes, event_types, sources_route, me, jwks, problem_types, metrics_route, health,
+        docs, ui,
     )  # fmt: skip
     add_routes(app, [module.router for module in modules])
     app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)

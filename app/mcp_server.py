@@ -76,7 +76,7 @@ def make_server(http: httpx.AsyncClient) -> MCPServer:
     @server.tool(annotations=_READ_ONLY, structured_output=False)
     async def get_envelope(envelope_id: str, source: Source = None) -> str:
         """One envelope's story: state, what became of each recipient, all events from old to new."""
-        story = await _story(http, _segment(envelope_id), source)
+        story = await _get(http, f"/envelopes/{_segment(envelope_id)}", {"source": source})
         events = story.pop("events")
         lines = [_compact(story), *map(_row, events[:_STORY])]
         if len(events) > _STORY:
@@ -144,20 +144,6 @@ class Refused(ToolError):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
-
-
-async def _story(http: httpx.AsyncClient, envelope_id: str, source: str | None) -> Json:
-    """The envelope with its `events`; of a gateway without `GET /envelopes/{id}` (version 1), the events alone."""
-    try:
-        return await _get(http, f"/envelopes/{envelope_id}", {"source": source})
-    except Refused as refused:
-        if refused.code != "not_found":
-            raise
-        asked = {"envelope_id": envelope_id, "source": source, "order": "asc", "limit": 1000}
-        page = await _get(http, "/events", asked)
-        if not page["data"]:
-            raise
-        return {"envelope": page["data"][-1]["envelope"], "events": page["data"]}
 
 
 async def _count(http: httpx.AsyncClient, by: str, filters: Json) -> Json:

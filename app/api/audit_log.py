@@ -64,8 +64,9 @@ class AuditTrail:
             "code": log.code,
             "sources": sorted(log.sources),
         }
-        if "event_id" in (found := scope.get("path_params") or {}):
-            line["event_id"] = self._pseudonyms.of(str(found["event_id"]))
+        for name in ("event_id", "envelope_id"):
+            if name in (found := scope.get("path_params") or {}):
+                line[name] = self._pseudonyms.of(str(found[name]))
         if _log.isEnabledFor(logging.INFO):
             # `_log.info` would look for the line of code that called it, which is always this one.
             _log.handle(_log.makeRecord(AUDIT, logging.INFO, "", 0, "access", (), None, extra={"audit": line}))

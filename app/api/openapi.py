@@ -27,7 +27,7 @@ Three calls are all one needs:
 1. `GET /events` reads the newest page: who did what, to which envelope, when.
 2. `GET /events?cursor=…` with the `next_cursor` of that page reads the next one, until `has_more` is false.
    Every event comes once and only once, whatever happens meanwhile.
-3. `GET /events?envelope_id=…&order=asc` tells one envelope's life from its beginning.
+3. `GET /envelopes/{envelope_id}` has one envelope's life from its beginning, and what became of each recipient.
 
 All filters are optional and combine with AND; a repeated parameter is OR. A filter of which a source has no notion
 leaves that source out of the answer, and `sources` says so; it never widens the answer.
@@ -41,6 +41,7 @@ Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Every erro
 
 TAGS = [
     {"name": "events", "description": "The audit events, and what they mean."},
+    {"name": "envelopes", "description": "One envelope: what became of it and of each recipient."},
     {"name": "sources", "description": "The accounts that events come from."},
     {"name": "monitoring", "description": "How the gateway fares, for monitoring."},
     {"name": "health", "description": "Is the gateway alive, and ready? No API key is needed."},
@@ -70,6 +71,7 @@ _CODES = {
     "events": (*_FILTERED, "invalid_cursor", "cursor_mismatch"),
     "count": _FILTERED,
     "event": (*_READING, "not_found"),
+    "envelope": (*_FILTERED, "not_found"),
     "guarded": _GUARDED,
     "open": ("internal_error",),
     "ready": ("internal_error", "not_ready"),

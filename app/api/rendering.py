@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from app.domain.caller import Caller
 from app.domain.event import Event
 from app.domain.record import Record
 from app.domain.times import format_seconds
+from app.feed.envelope_reader import EnvelopeEvents
+from app.feed.envelope_story import tell_story
 from app.feed.model import Page, SourceStatus, Totals, Warned
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor, visible_events
@@ -39,6 +42,21 @@ def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None
             "sources": [_source(status) for status in page.sources],
         }
     )
+
+
+def envelope_body(found: EnvelopeEvents, events: Sequence[Event]) -> dict[str, Any]:
+    """The body of `GET /envelopes/{envelope_id}`. `events` are what the caller may see of the envelope's records, and
+    all that the story is told from."""
+    story = msgspec.structs.asdict(tell_story(events))
+    return {
+        "source": found.source,
+        "provider": found.provider,
+        **story,
+        "events": events,
+        "has_more": found.has_more,
+        "complete_through": _time(found.complete_through),
+        "sources": [_source(status) for status in found.sources],
+    }
 
 
 def warning_body(warning: Warned) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
+
+from app.feed import SourceStatus
 
 
 class RequestLog(msgspec.Struct):
@@ -40,3 +42,14 @@ def request_log(request: Request) -> RequestLog:
     """The log of this request, made by `app.api.middleware.RequestMiddleware`."""
     log: RequestLog = request.state.gateway_log
     return log
+
+
+def note_sources(log: RequestLog, statuses: Iterable[SourceStatus]) -> None:
+    """What a request cost at each source, and how that fared."""
+    for status in statuses:
+        noted: dict[str, Any] = {"calls": status.calls, "records": status.records}
+        if status.bad_records:
+            noted["bad_records"] = status.bad_records
+        if status.error is not None:
+            noted["error"] = status.error.code
+        log.sources[status.name] = noted

@@ -210,6 +210,67 @@ class EventPage(Schema):
     sources: list[SourceStatus] = Field(description="How each source fared.")
 
 
+class Message(Schema):
+    """A reminder, or a message that did not arrive."""
+
+    event_id: str = Field(description="The event's `id`.")
+    occurred_at: datetime = Field(description="When it happened.")
+    channel: str | None = Field(description="How it was sent.", examples=["sms", "email"])
+
+
+class RecipientDurations(Schema):
+    """How long a recipient took, in seconds; null where either end has not happened."""
+
+    invited_to_viewed: float | None = Field(description="From the invitation to the first view.")
+    invited_to_signed: float | None = Field(description="From the invitation to the signature.")
+    viewed_to_signed: float | None = Field(description="From the first view to the signature.")
+
+
+class EnvelopeRecipient(Recipient):
+    """What became of one recipient. A time is that of the first such event; null for what has not happened."""
+
+    state: str = Field(
+        description="How far the recipient came.",
+        examples=["added", "not_reached", "invited", "delivered", "opened", "viewed", "verified", "signed", "declined"],
+    )
+    invited_at: datetime | None = Field(description="When the recipient was invited to sign.")
+    delivered_at: datetime | None = Field(description="When a message about signing was delivered.")
+    opened_at: datetime | None = Field(description="When a message about signing, not the document, was opened.")
+    viewed_at: datetime | None = Field(description="When the recipient viewed the envelope.")
+    verified_at: datetime | None = Field(description="When the recipient's identity was verified.")
+    signed_at: datetime | None = Field(description="When the recipient signed.")
+    declined_at: datetime | None = Field(description="When the recipient declined.")
+    failures: list[Message] = Field(description="Messages that did not arrive.")
+    reminders: list[Message] = Field(description="Reminders that were sent.")
+    durations: RecipientDurations = Field(description="How long the recipient took, in seconds.")
+
+
+class EnvelopeDurations(Schema):
+    """How long the envelope took, in seconds, from its first event on."""
+
+    total: float = Field(description="To its end, or to the last event so far.")
+    to_first_signature: float | None = Field(description="To the first signature; null where there is none.")
+    to_end: float | None = Field(description="To its end; null while it is in progress.")
+
+
+class EnvelopeStory(Schema):
+    """One envelope: its recipients, what became of each, and all its events."""
+
+    source: str = Field(description="The source that it is in.")
+    provider: str = Field(description="The vendor of that source.")
+    envelope: Envelope = Field(description="The envelope, as it is at present.")
+    status: str = Field(
+        description="How it ended according to its events; `in_progress` until then.",
+        examples=["in_progress", "completed", "declined", "canceled", "expired"],
+    )
+    recipients: list[EnvelopeRecipient] = Field(description="In the order in which the events name them.")
+    durations: EnvelopeDurations = Field(description="How long it took, in seconds.")
+    events: list[Event] = Field(description="Its events, oldest first.")
+    has_more: bool = Field(description="Whether it has more events than one answer holds (10,000).")
+    complete_through: datetime | None = Field(description="Up to this time no event is missing.")
+    sources: list[SourceStatus] = Field(description="How each source fared that was searched for it.")
+
+
 class TypeMapping(Schema):
     """One value of a provider that becomes this type."""
 

@@ -375,6 +375,14 @@ class SingleEventQuery(Parameters):
     include: Annotated[frozenset[Literal["raw"]] | None, _Many, _Few, Field(description=_RAW)] = None
 
 
+class EnvelopeQuery(Parameters):
+    """One call of `GET /envelopes/{envelope_id}`, or of its report."""
+
+    source: Annotated[
+        Word | None, Field(description="The source that the envelope is in; needed where several have its id.")
+    ] = None
+
+
 class NoParameters(Parameters):
     """A call without query parameters."""
 

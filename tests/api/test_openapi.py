@@ -99,8 +99,8 @@ def test_no_parameter_may_be_null(document: dict[str, Any]) -> None:
 
 def test_operation_ids_are_the_functions_names(document: dict[str, Any]) -> None:
     assert {operation["operationId"] for _, operation in operations(document)} == {
-        "list_events", "count_events", "export_events", "stream_events", "get_event", "list_event_types",
-        "list_sources", "get_me", "read_metrics", "health_live", "health_ready"
+        "list_events", "count_events", "export_events", "stream_events", "get_event", "get_envelope",
+        "list_event_types", "list_sources", "get_me", "read_metrics", "health_live", "health_ready"
     }  # fmt: skip
 
 
@@ -216,13 +216,13 @@ def test_every_field_is_described_and_always_there(document: dict[str, Any]) -> 
             assert all("$ref" in one or one == {"type": "null"} for one in described.get("anyOf", ()))
 
 
-@pytest.mark.parametrize("name", ["Event", "Actor", "Envelope", "Recipient", "Delivery"])
+@pytest.mark.parametrize("name", ["Event", "Actor", "Envelope", "Recipient", "Delivery", "Target"])
 def test_the_schema_and_the_struct_have_the_same_fields(name: str) -> None:
     struct, schema = getattr(domain, name), getattr(schemas, name)
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     assert list(fields) == list(schema.model_fields)
     for field_name, field in fields.items():
-        if field_name not in ("raw", "data", "actor", "envelope", "recipient", "delivery", "occurred_at"):
+        if field_name not in ("raw", "data", "actor", "envelope", "recipient", "delivery", "target", "occurred_at"):
             assert schema.model_fields[field_name].annotation == field.type, f"{name}.{field_name}"
 
 
@@ -233,6 +233,7 @@ ANSWERS = {
     "list_event_types": schemas.EventTypes,
     "list_sources": schemas.Sources,
     "get_me": schemas.Me,
+    "get_envelope": schemas.EnvelopeStory,
     "health_live": schemas.Health,
     "health_ready": schemas.Health,
 }
@@ -254,6 +255,7 @@ async def test_real_answers_fit_the_schemas(application: FastAPI) -> None:
     calls = {
         "/events?limit=3&include=raw": schemas.EventPage,
         "/event-types": schemas.EventTypes,
+        "/envelopes/e3?source=north": schemas.EnvelopeStory,
         "/sources": schemas.Sources,
         "/me": schemas.Me,
         "/health/live": schemas.Health,

@@ -18,12 +18,12 @@ from app.api.openapi import answer_headers, problems
 from app.api.page_cache import PageCache, RenderedPage
 from app.api.queries import LONGEST_HEADER, pairs_of, wants_no_cache
 from app.api.rendering import encode, render_event, render_page, totals_body
-from app.api.request_log import request_log
+from app.api.request_log import note_sources, request_log
 from app.api.routing import READ, new_router
 from app.api.schemas import Event, EventPage, Totals
 from app.domain.caller import Caller
 from app.domain.query import CountQuery, EventQuery, SingleEventQuery
-from app.feed import Feed, Page
+from app.feed import Feed
 from app.feed.model import Totals as TotalsOf
 from app.providers.base import CallBudget
 
@@ -105,7 +105,7 @@ async def _make_page(
     page = await feed.page(query, caller, fresh=fresh)
     if "raw" in page.include:
         require_raw(caller, by_cursor=query.include is None)
-    _note(request, page)
+    note_sources(request_log(request), page.sources)
     if page.total is not None:
         _note_totals(request, page.total)
     return RenderedPage(
@@ -163,17 +163,6 @@ async def get_event(
     log.deliver({record.key[1]: 1})
     body = render_event(record, caller, raw, request.app.state.pseudonyms)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
-
-
-def _note(request: Request, page: Page) -> None:
-    log = request_log(request)
-    for status in page.sources:
-        noted: dict[str, Any] = {"calls": status.calls, "records": status.records}
-        if status.bad_records:
-            noted["bad_records"] = status.bad_records
-        if status.error is not None:
-            noted["error"] = status.error.code
-        log.sources[status.name] = noted
 
 
 def _note_cache(request: Request, shown: RenderedPage, cached: bool) -> None:

@@ -1,0 +1,59 @@
+"""`GET /envelopes/{envelope_id}` and its report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+from starlette.responses import Response
+
+from app.api.auth import requires
+from app.api.openapi import answer_headers, problems
+from app.api.rendering import encode, envelope_body
+from app.api.request_log import note_sources, request_log
+from app.api.routing import new_router
+from app.api.schemas import EnvelopeStory
+from app.domain.caller import Caller
+from app.domain.event import Event
+from app.domain.parameters import read_query
+from app.domain.query import EnvelopeQuery, EventQuery
+from app.feed.envelope_reader import EnvelopeEvents, read_envelope
+from app.privacy.redaction import visible_events
+
+router = new_router(tags=["envelopes"])
+
+EnvelopeId = Annotated[str, Path(description="An envelope's `id`.")]
+
+
+@router.get(
+    "/envelopes/{envelope_id}",
+    response_model=EnvelopeStory,
+    summary="Read one envelope",
+    responses={200: {"description": "The envelope.", "headers": answer_headers()}, **problems("envelope")},
+)
+async def get_envelope(
+    request: Request,
+    envelope_id: EnvelopeId,
+    caller: Annotated[Caller, Depends(requires("events:read"))],
+    query: Annotated[EnvelopeQuery, Query()],
+) -> Response:
+    """What became of one envelope and of each of its recipients, with all its events from the first on."""
+    found, events = await _read(request, envelope_id, query, caller)
+    body = encode(envelope_body(found, events))
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+async def _read(
+    request: Request, envelope_id: str, query: EnvelopeQuery, caller: Caller
+) -> tuple[EnvelopeEvents, list[Event]]:
+    """The envelope, and what the caller may see of its events."""
+    pairs = [("envelope_id", envelope_id)]
+    if query.source is not None:
+        pairs.append(("source", query.source))
+    found = await read_envelope(request.app.state.feed, read_query(EventQuery, pairs), caller)
+    log = request_log(request)
+    note_sources(log, found.sources)
+    log.deliver({found.source: len(found.records)})
+    pseudonyms = request.app.state.pseudonyms
+    shown = visible_events(found.records, private=caller.may("pii:read"), raw=False, pseudonyms=pseudonyms)
+    return found, list(shown)

@@ -1,0 +1,194 @@
+"""The story of one envelope: its status, what became of each recipient, and how long it took. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from app.domain.event import Envelope, Event
+from app.domain.times import SECOND, parse_rfc3339
+
+#: Types of events that end an envelope, and its status afterwards.
+ENDS = {
+    "envelope.completed": "completed",
+    "envelope.declined": "declined",
+    "envelope.canceled": "canceled",
+    "envelope.expired": "expired",
+}
+IN_PROGRESS = "in_progress"
+
+#: Types whose first event sets a time of the recipient.
+_MOMENTS = {
+    "recipient.invited": "invited_at",
+    "envelope.viewed": "viewed_at",
+    "recipient.identity_verified": "verified_at",
+    "recipient.signed": "signed_at",
+    "envelope.declined": "declined_at",
+}
+#: The same for messages, as long as they are about signing.
+_MESSAGES = {"notification.delivered": "delivered_at", "notification.opened": "opened_at"}
+_OTHER_PURPOSES = ("confirmation", "sender_notice")
+
+#: A recipient's state is the last of these that was reached; `declined` goes before all.
+_STATES = {
+    "invited_at": "invited",
+    "delivered_at": "delivered",
+    "opened_at": "opened",
+    "viewed_at": "viewed",
+    "verified_at": "verified",
+    "signed_at": "signed",
+}
+_DETAILS = ("id", "name", "email", "phone", "national_id", "signature_type")
+_MASK = "***"
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A reminder, or a message that did not arrive."""
+
+    event_id: str
+    occurred_at: str
+    channel: str | None
+
+
+class RecipientStory(msgspec.Struct):
+    """What became of one recipient. Times as in events; None for what has not happened. Durations in seconds."""
+
+    id: str | None = None
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    national_id: str | None = None
+    signature_type: str | None = None
+    state: str = "added"
+    invited_at: str | None = None
+    delivered_at: str | None = None
+    opened_at: str | None = None  #: the message, not the document
+    viewed_at: str | None = None
+    verified_at: str | None = None
+    signed_at: str | None = None
+    declined_at: str | None = None
+    failures: list[Message] = []
+    reminders: list[Message] = []
+    durations: dict[str, float | None] = {}
+
+
+class EnvelopeStory(msgspec.Struct):
+    """`status`: how the envelope ended, or `in_progress`. `durations` in seconds; `total` is from the first event to
+    the end, or to the last event so far."""
+
+    envelope: Envelope
+    status: str
+    recipients: list[RecipientStory]
+    durations: dict[str, float | None]
+
+
+def tell_story(events: Sequence[Event]) -> EnvelopeStory:
+    """The story of one envelope's events, oldest first, at least one."""
+    recipients = _recipients(events)
+    end = next((event for event in reversed(events) if event.type in ENDS), None)
+    first, last = events[0].occurred_at, (end or events[-1]).occurred_at
+    signed = next((event.occurred_at for event in events if event.type == "recipient.signed"), None)
+    return EnvelopeStory(
+        _envelope(events),
+        ENDS[end.type] if end else IN_PROGRESS,
+        recipients,
+        {
+            "total": _seconds(first, last),
+            "to_first_signature": _seconds(first, signed),
+            "to_end": _seconds(first, last) if end else None,
+        },
+    )
+
+
+def _envelope(events: Sequence[Event]) -> Envelope:
+    """An event may lack what another has; the later value is the newer one."""
+    found: dict[str, Any] = {"id": ""}
+    for event in events:
+        for name, value in msgspec.structs.asdict(event.envelope).items() if event.envelope else ():
+            if value is not None:
+                found[name] = value
+    return Envelope(**found)
+
+
+def _recipients(events: Sequence[Event]) -> list[RecipientStory]:
+    """In the order in which they are first named."""
+    people: list[RecipientStory] = []
+    for event in events:
+        for person in _named(event):
+            found = next((one for one in people if _is_same(one, person)), None)
+            if found is None:
+                people.append(found := RecipientStory())
+            for name in _DETAILS:
+                if value := person.get(name):
+                    setattr(found, name, value)
+            _note(found, event)
+    for one in people:
+        one.state = _state(one)
+        one.durations = {
+            "invited_to_viewed": _seconds(one.invited_at, one.viewed_at),
+            "invited_to_signed": _seconds(one.invited_at, one.signed_at),
+            "viewed_to_signed": _seconds(one.viewed_at, one.signed_at),
+        }
+    return people
+
+
+def _named(event: Event) -> Iterator[dict[str, Any]]:
+    """The recipients that an event is about."""
+    if event.type == "envelope.sent":  # may name all of them at once, and then nothing invites them one by one
+        listed = event.data.get("recipients")
+        for one in listed if isinstance(listed, list) else ():
+            if isinstance(one, dict):
+                person = {name: text for name in _DETAILS if isinstance(text := one.get(name), str)}
+                if _is_somebody(person):
+                    yield person
+    elif event.type == "envelope.completed":
+        return  # everybody's, even where the provider names the last one who signed
+    elif event.recipient is not None:
+        yield msgspec.structs.asdict(event.recipient)
+    elif event.actor.kind == "recipient" and _is_somebody(actor := msgspec.structs.asdict(event.actor)):
+        yield actor
+
+
+def _is_somebody(person: dict[str, Any]) -> bool:
+    return any(person.get(name) for name in ("id", "email", "name"))
+
+
+def _is_same(known: RecipientStory, person: dict[str, Any]) -> bool:
+    """By id where both have one: two recipients may share an address. Then by address, then by name; what is masked
+    identifies nobody."""
+    for name in ("id", "email", "name"):
+        ours, theirs = getattr(known, name), person.get(name)
+        if ours and theirs and _MASK not in ours + theirs:
+            return bool(ours.casefold() == theirs.casefold())
+    return False
+
+
+def _note(person: RecipientStory, event: Event) -> None:
+    """The first time counts; a message after the signature is about something else."""
+    delivery, moment = event.delivery, _MOMENTS.get(event.type)
+    channel = delivery.channel if delivery else None
+    is_other = person.signed_at is not None or (delivery is not None and delivery.purpose in _OTHER_PURPOSES)
+    if event.type == "envelope.sent":
+        moment = "invited_at"
+    elif event.type in _MESSAGES and not is_other:
+        moment = _MESSAGES[event.type]
+    elif event.type == "recipient.reminded":
+        person.reminders.append(Message(event.id, event.occurred_at, channel))
+    elif event.type == "notification.failed":
+        person.failures.append(Message(event.id, event.occurred_at, channel))
+    if moment and getattr(person, moment) is None:
+        setattr(person, moment, event.occurred_at)
+
+
+def _state(person: RecipientStory) -> str:
+    if person.declined_at:
+        return "declined"
+    reached = [state for moment, state in _STATES.items() if getattr(person, moment)]
+    state = reached[-1] if reached else "added"
+    return "not_reached" if person.failures and state in ("added", "invited") else state
+
+
+def _seconds(start: str | None, end: str | None) -> float | None:
+    return None if start is None or end is None else (parse_rfc3339(end) - parse_rfc3339(start)) / SECOND
