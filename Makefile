@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports openapi format lock programs clients client-models release-document bench bench-peers bench-calls fuzz soak vendor runtime clean
+.PHONY: help setup serve test lint types imports docs openapi format lock programs clients client-models release-document bench bench-peers bench-calls fuzz soak vendor runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,7 +34,7 @@ serve: setup ## serve on http://127.0.0.1:8000: your accounts if their keys are 
 	then exec $(BIN)/audit-gateway serve --port $(PORT); \
 	else exec $(BIN)/audit-gateway serve --sandbox --port $(PORT); fi
 
-test: setup lint types imports programs clients ## everything that must hold: style, types, layers, all tests
+test: setup lint types imports docs programs clients ## everything that must hold: style, types, layers, documentation, all tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: setup
@@ -78,6 +78,10 @@ $(CLIENTS)/node_modules/.ready: $(CLIENTS)/package-lock.json
 format: setup ## put the code into the project's form
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format --quiet
+
+docs: setup ## write the generated pages anew, and build the documentation into site/; a broken link fails
+	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 openapi: setup ## write openapi/openapi.json anew
 	$(BIN)/audit-gateway openapi --output openapi/openapi.json

@@ -104,7 +104,7 @@ NAMES = ("first page", "next page", "1,000-event page", "count", "walk of 10,000
 
 
 async def row(account: str, size: int) -> str:
-    """One row of the table, as it stands in the README."""
+    """One row of the table, as it stands in docs/performance.md."""
     clock = Clock(NOW)
     async with world(**accounts(size)[account], clock=clock) as one:
         costs = await measure(one, window(clock))

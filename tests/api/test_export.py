@@ -9,7 +9,6 @@ import json
 import random
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from string import ascii_letters
 from typing import Any
 
@@ -470,10 +469,3 @@ async def test_no_more_than_two_pages_are_held_however_long_it_is(size: int) -> 
     assert lines == size + 1
     # The reader of a page is one batch of fifty ahead of it.
     assert Counted.most <= 2 * (PAGE + 50)
-
-
-def test_the_file_name_and_the_media_types_are_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
-    for form in FORMATS:
-        assert f"`{form}`" in text
-    assert "Export-Cursor" in text

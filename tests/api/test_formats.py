@@ -30,7 +30,7 @@ from tests.api.gateways import app_over, calling, events_of, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history
 from tests.worlds import World, served_world
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "formats.md").read_text(encoding="utf-8")
 TYPES = sorted(
     {row.type for provider in find_providers().values() for row in provider.mapping} | {"unknown", "a.new_one"}
 )

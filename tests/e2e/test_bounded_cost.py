@@ -143,8 +143,8 @@ async def test_taktikal_loads_about_what_a_page_needs() -> None:
 
 
 def section_of(account: str) -> str:
-    """The README's table of one account."""
-    text = Path("README.md").read_text(encoding="utf-8")
+    """The table of one account in `docs/performance.md`."""
+    text = Path("docs/performance.md").read_text(encoding="utf-8")
     return text.split(f"**{account}**")[1].split("**")[0]
 
 
@@ -152,7 +152,7 @@ def section_of(account: str) -> str:
 @pytest.mark.parametrize(
     "account", ["Subnoto", "Taktikal, ranges select by activity", "Taktikal, ranges select by creation"]
 )
-async def test_the_figures_in_the_readme_are_those_of_this_code(account: str, size: int) -> None:
+async def test_the_documented_figures_are_those_of_this_code(account: str, size: int) -> None:
     assert await row(account, size) in section_of(account)
 
 

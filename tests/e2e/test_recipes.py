@@ -1,4 +1,4 @@
-"""Every block of `docs/recipes.md`, as it stands, against a gateway with a sandbox behind it."""
+"""Every block of `docs/guides/exports.md`, as it stands, against a gateway with a sandbox behind it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import duckdb
 from tests.e2e.cli import Served
 from tests.e2e.process import environment
 
-RECIPES = Path(__file__).parents[2] / "docs" / "recipes.md"
+RECIPES = Path(__file__).parents[2] / "docs" / "guides" / "exports.md"
 
 
 def blocks(heading: str) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """What an event becomes in each format of `GET /events/export`. Pure: one event in, one line out.
 
-The mappings are described field by field in `docs/formats.md`; a test holds the two together.
+The mappings are described field by field in `docs/reference/formats.md`; a test holds the two together.
 """
 
 from __future__ import annotations
