@@ -25,6 +25,7 @@ ALL = "key-of-all-scopes"
 KEYS = {
     ALL: ApiKey("all", hash_of(ALL), frozenset(SCOPES)),
     "reader": ApiKey("reader", hash_of("reader"), frozenset({"events:read"})),
+    "plain": ApiKey("plain", hash_of("plain"), frozenset(SCOPES) - {"pii:read"}),
     "nothing": ApiKey("nothing", hash_of("nothing"), frozenset({"metrics:read"})),
     "limited": ApiKey("limited", hash_of("limited"), frozenset(SCOPES), frozenset({"north"})),
 }
