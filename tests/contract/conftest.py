@@ -1,11 +1,5 @@
-from collections.abc import Iterator
-
 import pytest
 
-from tests.contract.providers import Account, providers_with_emulators, served_account
-
-
-@pytest.fixture(scope="module", params=sorted(providers_with_emulators()))
-def account(request: pytest.FixtureRequest) -> Iterator[Account]:
-    with served_account(request.param) as found:
-        yield found
+# The suite is no test module itself; its assertions are to explain themselves all the same.
+for part in ("account", "events", "planted", "sources"):
+    pytest.register_assert_rewrite(f"tests.contract.{part}")

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
+import msgspec
 import pytest
 
 from app.domain.errors import SourceError
@@ -12,23 +14,21 @@ from app.domain.position import Key
 from app.domain.query import GATEWAY_FILTERS, PROVIDER_FILTERS, Query
 from app.paging.event_id import decode_event_id, source_hash
 from app.providers.base import CallBudget, ReadRequest, Source
-from tests.contract.providers import DAY, EVENTS, Account, ProviderSuite, read, read_stream
-
-pytestmark = pytest.mark.anyio
+from tests.contract.account import DAY, Account, read, read_stream, time_as_sent
 
 ASC, DESC = Query(order="asc"), Query(order="desc")
 
 
-class TestSources(ProviderSuite):
+class SourceContract:
     async def test_everything_comes_once_in_order_and_the_same_way_back(self, account: Account) -> None:
         async with account.source() as source:
             up = await read(source, ASC, account.since, account.until)
             down = await read(source, DESC, account.since, account.until)
-            assert len(up) == EVENTS
-            assert len({record.key for record in up}) == EVENTS
+            assert len(up) == account.events
+            assert len({record.key for record in up}) == account.events
             assert [record.key for record in down] == [record.key for record in up][::-1]
             ids = [record.event().id for record in up]
-            assert len(set(ids)) == EVENTS
+            assert len(set(ids)) == account.events
             assert [record.event().id for record in down] == ids[::-1]
         assert account.emulator.calls.refused == []
 
@@ -130,14 +130,73 @@ class TestSources(ProviderSuite):
         async with account.source() as source:
             before = [record.key for record in await read(source, DESC, account.since, account.until)]
         assert before
-        for order in (account.emulator.faults.malformed, account.emulator.faults.html):
+        faults = account.emulator.faults
+        statuses = [partial(faults.answer, status, body=b"{}") for status in (400, 401, 404, 500)]
+        for order in (faults.malformed, faults.html, *statuses):
             order(times=100)
             async with account.source() as source:
-                with pytest.raises(SourceError):
-                    await read(source, DESC, account.since, account.until)
-                account.emulator.faults.clear()
+                try:
+                    with pytest.raises(SourceError):
+                        await read(source, DESC, account.since, account.until)
+                finally:
+                    faults.clear()
                 after = await read(source, DESC, account.since, account.until)
             assert [record.key for record in after] == before, "and leaves nothing behind"
+
+    async def test_a_total_is_what_reading_finds(self, account: Account) -> None:
+        async with account.source() as source:
+            records = await read(source, ASC, account.since, account.until)
+            found = await source.total(ASC, account.since, account.until, CallBudget())
+            counts = {"events": len(records), "envelopes": len({r.key[3] for r in records if r.key[3]})}
+            truth = counts[found.unit]
+            assert found.relation != "eq" or found.value == truth
+            assert found.relation != "gte" or found.value <= truth
+            assert found.relation != "estimate" or truth / 1.5 <= found.value <= truth * 1.5
+
+    async def test_the_probe_finds_and_never_raises(self, account: Account) -> None:
+        async with account.source() as source:
+            good = await source.probe(CallBudget())
+            assert good
+            assert all(result.state != "failed" for result in good)
+        for status in (401, 404):
+            account.emulator.faults.answer(status, times=100, body=b"{}")
+            try:
+                async with account.source() as source:
+                    assert any(result.state == "failed" for result in await source.probe(CallBudget()))
+            finally:
+                account.emulator.faults.clear()
+
+    async def test_settle_is_what_was_set(self, account: Account) -> None:
+        for settle in (0.0, 77.5):
+            async with account.source(settle=settle) as source:
+                assert source.settle == settle
+
+    async def test_a_position_may_lie_within_a_tie(self, account: Account) -> None:
+        async with account.source() as source:
+            for query in (ASC, DESC):
+                for stream in source.streams(query):
+                    keys = await _keys(source, stream, query, account)
+                    ties = [i for i in range(1, len(keys)) if keys[i][0] == keys[i - 1][0]]
+                    for index in ties[:5]:
+                        rest = await _keys(source, stream, query, account, keys[index - 1])
+                        assert rest == keys[index:], "a page may end between records of one microsecond"
+            assert len({key[0] for key in keys}) < len(keys), "the emulator must have records of equal time"
+
+    async def test_records_that_cannot_be_read_are_counted(self, account: Account) -> None:
+        """One time is spoilt in all responses: its records are missing and counted, and the others are there."""
+        async with account.source() as source:
+            records = await read(source, ASC, account.since, account.until)
+        victim = time_as_sent(records[len(records) // 2])
+        left = [record.event().id for record in records if time_as_sent(record) != victim]
+        account.tap.replacements = {msgspec.json.encode(victim): b'"never"'}
+        try:
+            async with account.source() as source:
+                bad: list[int] = []
+                found = await read(source, ASC, account.since, account.until, bad=bad)
+        finally:
+            account.tap.reset()
+        assert [record.event().id for record in found] == left
+        assert sum(bad) >= len(records) - len(left) > 0
 
     async def test_describing_shows_no_secret(self, account: Account) -> None:
         async with account.source() as source:

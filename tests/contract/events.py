@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
-import pytest
 
 from app.domain.query import Query
 from app.domain.times import parse_rfc3339
-from tests.contract.providers import Account, ProviderSuite, read
-
-pytestmark = pytest.mark.anyio
+from app.privacy.links import ALL_LINKS, without_links
+from app.privacy.redaction import Redactor
+from tests.contract.account import Account, leaves, read
 
 TYPE = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*\Z")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
@@ -22,7 +23,7 @@ MEMBERS = [
 ]
 
 
-class TestEvents(ProviderSuite):
+class EventContract:
     async def test_every_event_has_the_one_shape(self, account: Account) -> None:
         async with account.source() as source:
             records = await read(source, Query(order="asc"), account.since, account.until)
@@ -82,3 +83,71 @@ class TestEvents(ProviderSuite):
                 assert all(isinstance(name, str) and isinstance(text, str) for name, text in record.texts())
                 assert all(isinstance(value, str) and value for value in record.private_values())
             assert any(True for record in records for _ in record.texts())
+
+    async def test_people_are_known_by_name(self, account: Account) -> None:
+        """`person_values`: whom pseudonyms stand for."""
+        seen = set()
+        async with account.source() as source:
+            for record in await read(source, Query(order="asc"), account.since, account.until):
+                event = record.event()
+                people = {event.envelope.owner} if event.envelope else set()
+                for part in (None if event.actor.kind == "system" else event.actor, event.recipient):
+                    people |= {part.name, part.email} if part else set()
+                people -= {None, ""}
+                assert people <= set(record.person_values())
+                seen |= people
+        assert seen, "the emulator must have people"
+
+    async def test_phones_and_national_ids_are_private(self, account: Account) -> None:
+        seen = set()
+        async with account.source() as source:
+            for record in await read(source, Query(order="asc"), account.since, account.until):
+                recipient = record.event().recipient
+                private = {recipient.phone, recipient.national_id} - {None, ""} if recipient else set()
+                assert private <= set(record.private_values())
+                seen |= private
+        assert seen, "the emulator must have a recipient with a phone"
+
+    async def test_nothing_is_dropped(self, account: Account) -> None:
+        """A member that no document knows is in `data` and `raw`, and so is every name that was sent but for links."""
+        account.tap.members = {"contractNote": NOTE}
+        account.tap.bodies = bodies = []
+        try:
+            async with account.source() as source:
+                records = await read(source, Query(order="asc"), account.since, account.until)
+        finally:
+            account.tap.reset()
+        raws = [record.raw() for record in records]
+        assert all(("contractNote", NOTE) in set(leaves(raw)) for raw in raws)
+        assert any(("contractNote", NOTE) in set(leaves(record.event().data)) for record in records)
+        sent = {name for body in bodies for name in _names(body, False)}
+        assert sent - {name for raw in raws for name in _names(raw, True)} == set()
+
+    async def test_signing_links_are_in_nothing(self, account: Account) -> None:
+        """Neither in what is shown, nor in what `q` is looked for in."""
+        account.tap.members = {"signingUrl": "https://sign.example/secret/contract", "note": "/secret/contract"}
+        try:
+            async with account.source() as source:
+                records = await read(source, Query(order="asc"), account.since, account.until)
+        finally:
+            account.tap.reset()
+        assert records
+        for record in records:
+            shown = Redactor(private=True, raw=True).event(record)
+            assert b"/secret/contract" not in msgspec.json.encode(shown)
+            assert not any("/secret/" in text for _, text in record.texts())
+
+
+NOTE = "a note of the contract suite"
+
+
+def _names(value: Any, inside: bool) -> Iterator[str]:
+    """The names of the texts and numbers in the objects within lists (`inside`: in all), less those of links."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _names(item, True)
+    elif isinstance(value, dict):
+        for name, item in without_links(value, ALL_LINKS).items():
+            if inside and not isinstance(item, dict | list):
+                yield name
+            yield from _names(item, inside)

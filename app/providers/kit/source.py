@@ -1,0 +1,209 @@
+"""One account of a provider on the kit, and what the registry needs to know of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from app.domain.errors import SourceError, SourceFailed
+from app.domain.filters import matches_type
+from app.domain.query import FILTERS, GATEWAY_FILTERS, OWN_FILTERS, Query
+from app.domain.times import DAY, now_micros, parse_rfc3339, parse_vendor_ticks
+from app.providers.base import (
+    CallBudget,
+    CommonSettings,
+    FilterSupport,
+    ProbeResult,
+    Provider,
+    ReadRequest,
+    Record,
+    SourceHealth,
+    Total,
+    TypeMapping,
+)
+from app.providers.http.client import ProviderHttp, error_for
+from app.providers.http.gather import gather_all
+from app.providers.http.lenient_json import MAX_KEY, UNUSABLE, read_json
+from app.providers.kit.reader import FetchedPage, PageRequest, TimeRangeReader
+from app.providers.kit.record import Locator, Row, TimeRangeRecord, leaves
+from app.providers.settings import SourceSettings
+
+EARLIEST = parse_rfc3339("2000-01-01")  #: µs; an earlier time cannot be right
+_PROBED = 30 * DAY
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A successful response: its JSON, and the provider's now in µs."""
+
+    value: Any
+    date: int | None
+
+
+class TimeRangeSource(ABC):
+    """One account. A subclass sets the class attributes and implements the four abstract methods.
+
+    `types`: the gateway's type of each of the provider's. `native`: the filters that `fetch` hands to the provider."""
+
+    provider: ClassVar[str]
+    types: ClassVar[Mapping[str, str]]
+    category: ClassVar[str] = "envelope"
+    native: ClassVar[frozenset[str]] = frozenset({"since", "until", "envelope_id"})
+
+    def __init__(self, name: str, settings: Any, common: CommonSettings) -> None:
+        common = settings.over(common)
+        self.name, self.settle = name, common.settle
+        self._clock = common.clock or now_micros
+        self._http = ProviderHttp(settings.base_url, common, name=name, headers=self.headers(settings))
+
+    @abstractmethod
+    def headers(self, settings: Any) -> dict[str, str]:
+        """The headers of every call: the credentials."""
+
+    @abstractmethod
+    async def fetch(self, request: PageRequest) -> FetchedPage:
+        """One page in time order; records outside of the times are left out by the caller. Raises SourceError."""
+
+    @abstractmethod
+    def row(self, item: Any) -> Row:
+        """What identifies a record. Raises ValueError, TypeError or LookupError for one that cannot be read."""
+
+    @abstractmethod
+    def normalize(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The event's fields that this provider sends: actor, envelope, recipient, description, ... The members of the
+        body that no field shows become `data`."""
+
+    async def get(self, path: str, budget: CallBudget, params: Mapping[str, str]) -> Response:
+        """The JSON of a successful call. Raises SourceError for any other status and for what is not JSON."""
+        response = await self._http.call("GET", path, budget, params=params)
+        if not response.ok:
+            raise error_for(response)
+        return Response(read_json(response.body).value, response.date)
+
+    def records(self, items: Iterable[Any], ascending: bool) -> tuple[list[TimeRangeRecord], int]:
+        """The readable records, and the number of the others. Raises SourceFailed where they are not in time order."""
+        found: list[TimeRangeRecord] = []
+        unreadable, latest = 0, self._clock() + DAY
+        for item in items:
+            try:
+                row = self.row(item)
+                time = parse_vendor_ticks(row.time) // 10
+                usable = 0 < len(row.id) <= MAX_KEY >= max(len(row.envelope), len(row.type)) and _usable(item)
+            except (ValueError, TypeError, LookupError, OverflowError, AttributeError):
+                usable = False
+            if usable and EARLIEST <= time <= latest:
+                found.append(TimeRangeRecord(self, row, time, item))
+            else:
+                unreadable += 1
+        times = [record.key[0] for record in found]
+        if times != sorted(times, reverse=not ascending):
+            raise SourceFailed("the provider's response is not in the order of time that was asked for")
+        return found, unreadable
+
+    @property
+    def filters(self) -> Mapping[str, FilterSupport]:
+        own = {"since", "until", "category", "envelope_id", *GATEWAY_FILTERS}
+        names = ("since", "until", *FILTERS)
+        return {n: "native" if n in self.native else "gateway" if n in own else "not_applicable" for n in names}
+
+    def streams(self, query: Query) -> Sequence[str]:
+        if (query.category and self.category not in query.category) or self.category in query.category_not:
+            return []
+        by_type = Query(type=query.type)
+        if not any(matches_type(by_type, known, "") for known in (*self.types.values(), "unknown")):
+            return []
+        if "envelope_id" not in self.native:
+            return [self.category]
+        return [f"{self.category}/{envelope}" for envelope in query.envelope_id] or [self.category]
+
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> TimeRangeReader:
+        return TimeRangeReader(self, span, spent, stream.partition("/")[2] or None)
+
+    async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
+        judged = {*GATEWAY_FILTERS, *OWN_FILTERS, "envelope_id"} - self.native - {"category_not"}
+        if any(getattr(query, name) for name in judged):
+            return Total(0, "events", "gte")
+        envelopes = [stream.partition("/")[2] or None for stream in self.streams(query)]
+        pages = await gather_all(
+            self.fetch(PageRequest(since, until, True, None, envelope, query, spent)) for envelope in envelopes
+        )
+        if any(page.total is None for page in pages):
+            return Total(0, "events", "gte")
+        unreadable = any(self.records(page.items, True)[1] for page in pages)
+        dates = [page.date for page in pages if page.date is not None]
+        value = sum(page.total or 0 for page in pages)
+        return Total(value, "events", "estimate" if unreadable else "eq", min(dates, default=None))
+
+    async def find(self, locator: bytes, spent: CallBudget) -> Sequence[Record]:
+        try:
+            found = msgspec.msgpack.decode(locator, type=Locator)
+        except msgspec.MsgspecError:
+            return []
+        if not EARLIEST <= found.time <= self._clock() + DAY:
+            return []
+        span = ReadRequest(Query(order="asc"), found.time, found.time + 1, (found.time,))
+        reader, records = self.reader(self.category, span, spent), list[Record]()
+        while True:
+            batch = await reader.read(1000, 100)
+            records += batch.records
+            if batch.ended:
+                return records
+
+    async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
+        now, prefix = self._clock(), self.provider.upper()
+        try:
+            page = await self.fetch(PageRequest(now - _PROBED, now, False, None, None, Query(), spent))
+            _, unreadable = self.records(page.items, False)
+        except SourceError as error:
+            return [ProbeResult.of_failure(error, f"the keys in {prefix}_*", f"{prefix}_BASE_URL")]
+        count = "some" if page.total is None else page.total
+        results = [ProbeResult("credentials", "ok", f"accepted; {count} events in 30 days")]
+        if unreadable:
+            found = f"{unreadable} of {len(page.items)} records cannot be read"
+            results.append(ProbeResult("records", "warning", found, "compare them with `row` of the provider"))
+        return results
+
+    def describe(self) -> dict[str, Any]:
+        return {"settle_seconds": self.settle}
+
+    def health(self) -> SourceHealth:
+        return self._http.health()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+def make_provider(
+    source: type[TimeRangeSource], settings: type[SourceSettings], *, title: str, mapping_version: str
+) -> Provider:
+    """The `PROVIDER` of a module. Each field of the settings that has a description is also an environment variable:
+    `api_key` of the provider `acme` is ACME_API_KEY. The fields without a default are needed."""
+    name, fields = source.provider, settings.model_fields
+    variables = {field: f"{name.upper()}_{field.upper()}" for field, info in fields.items() if info.description}
+    needed = settings.needed({field: f"{name.upper()}_{field.upper()}" for field in fields})
+
+    def from_environment(env: Mapping[str, str], common: CommonSettings) -> TimeRangeSource | None:
+        given = {field: env[variable] for field, variable in variables.items() if env.get(variable)}
+        if not any(env.get(variable) for variable in needed):
+            return None
+        return source(name, settings.read(given, variables), common)
+
+    def from_table(own: str, table: Mapping[str, Any], common: CommonSettings) -> TimeRangeSource:
+        return source(own, settings.read(table, {field: field for field in fields}), common)
+
+    return Provider(
+        name=name,
+        title=title,
+        mapping_version=mapping_version,
+        mapping=[TypeMapping(theirs, ours, source.category) for theirs, ours in source.types.items()],
+        variables={variable: fields[field].description or "" for field, variable in variables.items()},
+        from_environment=from_environment,
+        from_table=from_table,
+        needed=needed,
+    )
+
+
+def _usable(item: Any) -> bool:
+    return all(value is not UNUSABLE for _, value in leaves("", item))

@@ -1,0 +1,137 @@
+"""Faults that an adapter may have, planted one at a time into the adapter under test: the suite has to catch each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.domain.errors import SourceError, SourceFailed
+from app.domain.event import Event
+from app.domain.query import Query
+from app.providers.base import Batch, CallBudget, ProbeResult, Reader, ReadRequest, Record, Total
+from tests.contract.account import Account
+
+#: Each fault, and the test of the suite that has to catch it.
+FAULTS = {
+    "total doubled": "test_a_total_is_what_reading_finds",
+    "probe raises": "test_the_probe_finds_and_never_raises",
+    "data dropped": "test_nothing_is_dropped",
+    "failed status is an empty page": "test_a_failure_is_a_source_error",
+    "reader returns nothing": "test_everything_comes_once_in_order_and_the_same_way_back",
+    "persons missing from person_values": "test_people_are_known_by_name",
+    "phones not private": "test_phones_and_national_ids_are_private",
+    "settle ignored": "test_settle_is_what_was_set",
+    "unreadable records not counted": "test_records_that_cannot_be_read_are_counted",
+    "raw loses fields": "test_nothing_is_dropped",
+    "ties split at page edges": "test_a_position_may_lie_within_a_tie",
+    "no as_of": "test_what_is_asked_and_answered_is_counted",
+    "envelope filter ignored": "test_an_envelope_and_those_it_does_not_know",
+    "signing links in q": "test_signing_links_are_in_nothing",
+}
+
+
+class PlantedFaults:
+    @pytest.mark.parametrize("fault", FAULTS)
+    async def test_a_planted_fault_is_caught(self, small_account: Account, fault: str) -> None:
+        check: Callable[[Account], Any] = getattr(self, FAULTS[fault])
+        await check(small_account)
+        with pytest.raises((AssertionError, pytest.fail.Exception, SourceError)):
+            await check(replace(small_account, spoil=lambda source: FaultySource(source, fault)))
+
+
+class _Wrapper:
+    """Everything as what it wraps has it, but for the one fault."""
+
+    def __init__(self, wrapped: Any, fault: str) -> None:
+        self._wrapped, self._fault = wrapped, fault
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+
+class FaultySource(_Wrapper):
+    """A source with one of FAULTS."""
+
+    @property
+    def settle(self) -> float:
+        return 30.0 if self._fault == "settle ignored" else self._wrapped.settle
+
+    def streams(self, query: Query) -> Sequence[str]:
+        return self._wrapped.streams(self._widened(query))
+
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> Reader:
+        span = msgspec.structs.replace(span, query=self._widened(span.query))
+        return FaultyReader(self._wrapped.reader(stream, span, spent), self._fault, span)
+
+    def _widened(self, query: Query) -> Query:
+        return query.model_copy(update={"envelope_id": ()}) if self._fault == "envelope filter ignored" else query
+
+    async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
+        found: Total = await self._wrapped.total(query, since, until, spent)
+        return Total(2 * found.value + 1, found.unit, "eq") if self._fault == "total doubled" else found
+
+    async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
+        results: Sequence[ProbeResult] = await self._wrapped.probe(spent)
+        if self._fault == "probe raises" and any(result.state == "failed" for result in results):
+            raise SourceFailed("planted")
+        return results
+
+
+class FaultyReader(_Wrapper):
+    def __init__(self, wrapped: Reader, fault: str, span: ReadRequest) -> None:
+        super().__init__(wrapped, fault)
+        self._span = span
+
+    async def read(self, want: int, max_calls: int) -> Batch:
+        try:
+            batch: Batch = await self._wrapped.read(want, max_calls)
+        except SourceError:
+            if self._fault != "failed status is an empty page":
+                raise
+            return Batch([], self._span.until, ended=True)
+        records: list[Record] = [FaultyRecord(record, self._fault) for record in batch.records]
+        match self._fault:
+            case "reader returns nothing":
+                return Batch([], batch.complete_until, ended=True, as_of=batch.as_of)
+            case "unreadable records not counted":
+                return msgspec.structs.replace(batch, records=records, bad_records=0)
+            case "no as_of":
+                return msgspec.structs.replace(batch, records=records, as_of=None)
+            case "ties split at page edges" if len(self._span.position) > 1:
+                # As if every page began with a new microsecond.
+                records = [record for record in records if record.key[0] != self._span.position[0]]
+        return msgspec.structs.replace(batch, records=records)
+
+
+class FaultyRecord(_Wrapper):
+    def event(self) -> Event:
+        event: Event = self._wrapped.event()
+        return msgspec.structs.replace(event, data={}) if self._fault == "data dropped" else event
+
+    def raw(self) -> Any:
+        raw = self._wrapped.raw()
+        return _without_first_member(raw) if self._fault == "raw loses fields" else raw
+
+    def texts(self) -> Iterable[tuple[str, str]]:
+        texts = list(self._wrapped.texts())
+        return [*texts, ("url", "https://sign.example/secret/1")] if self._fault == "signing links in q" else texts
+
+    def person_values(self) -> Iterable[str]:
+        return [] if self._fault == "persons missing from person_values" else self._wrapped.person_values()
+
+    def private_values(self) -> Iterable[str]:
+        return [] if self._fault == "phones not private" else self._wrapped.private_values()
+
+
+def _without_first_member(value: Any) -> Any:
+    """A copy in which each object lacks the first text or number that it has."""
+    if isinstance(value, list):
+        return [_without_first_member(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    lost = next((name for name, item in value.items() if not isinstance(item, dict | list)), None)
+    return {name: _without_first_member(item) for name, item in value.items() if name != lost}

@@ -1,0 +1,47 @@
+"""What every provider must do: a suite that a provider's tests inherit.
+
+    class TestAcme(ContractSuite):
+        provider = PROVIDER
+        make_sandbox = staticmethod(make_sandbox)
+
+`tests/contract/test_providers.py` does so for every provider that the registry finds and that has an emulator,
+`sandbox.<provider>`; one outside of this repository may do it for its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from app.providers.base import Provider
+from tests.contract.account import Account, MakeSandbox, served_account
+from tests.contract.events import EventContract
+from tests.contract.planted import PlantedFaults
+from tests.contract.sources import SourceContract
+
+
+class ContractSuite(SourceContract, EventContract, PlantedFaults):
+    """`provider` and the `make_sandbox` of its emulator are all that the suite needs."""
+
+    pytestmark: ClassVar = [pytest.mark.anyio]
+    provider: ClassVar[Provider]
+    make_sandbox: ClassVar[Callable[..., Any]]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tested(cls) -> tuple[Provider, MakeSandbox]:
+        return cls.provider, cls.make_sandbox
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def account(cls, tested: tuple[Provider, MakeSandbox]) -> Iterator[Account]:
+        with served_account(*tested, events=400, days=40) as found:
+            yield found
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def small_account(cls, tested: tuple[Provider, MakeSandbox]) -> Iterator[Account]:
+        with served_account(*tested, events=120, days=12) as found:
+            yield found

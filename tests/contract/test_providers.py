@@ -1,0 +1,25 @@
+"""The contract suite for every provider that is there, and for the one of `docs/guides/adding-a-provider.md`."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.providers.base import Provider
+from tests.contract.account import MakeSandbox, providers_with_emulators
+from tests.contract.example.sandbox import make_sandbox
+from tests.contract.example.signbox import PROVIDER
+from tests.contract.suite import ContractSuite
+
+PROVIDERS = providers_with_emulators()
+
+
+class TestProviders(ContractSuite):
+    @pytest.fixture(scope="class", params=sorted(PROVIDERS))
+    @classmethod
+    def tested(cls, request: pytest.FixtureRequest) -> tuple[Provider, MakeSandbox]:
+        return PROVIDERS[request.param]
+
+
+class TestExample(ContractSuite):
+    provider = PROVIDER
+    make_sandbox = staticmethod(make_sandbox)
