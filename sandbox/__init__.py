@@ -4,3 +4,8 @@
 thread; `schedule` and `instruments` are what emulators share (deterministic growing histories; call log,
 faults, latency). This package names no vendor: the emulator of a provider is the package `sandbox.<provider>`.
 """
+
+from pkgutil import extend_path
+
+# Emulators of providers outside of this repository: packages `sandbox/<provider>` in other directories of `sys.path`.
+__path__ = extend_path(__path__, __name__)

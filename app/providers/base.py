@@ -1,7 +1,8 @@
 """What a provider must offer, for whoever writes the next one.
 
-A provider is one folder, `app/providers/<name>/`, whose `__init__` exports `PROVIDER`, a `Provider`. The registry finds
-it; nothing else has to be edited. `tests/contract/` runs against it through its emulator.
+A provider is one module or package, `app/providers/<name>`, that exports `PROVIDER`, a `Provider`. The registry finds
+it; nothing else has to be edited. `tests/contract/` runs against it through its emulator. For a vendor whose API
+selects records by time, `app.providers.kit` implements all of this; `docs/guides/adding-a-provider.md` shows how.
 
 The seam, from the outside in:
 

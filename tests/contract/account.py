@@ -16,11 +16,13 @@ from app.domain.position import Position
 from app.domain.query import Query
 from app.domain.times import parse_vendor_ticks
 from app.providers.base import CallBudget, CommonSettings, Provider, ReadRequest, Record, Source
+from app.providers.http.network import Network
 from app.providers.registry import find_providers, provider_paths
 from sandbox.serving import serve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000
+NETWORK = Network({})  #: one for all: reading the system's certificates takes half a second
 
 
 @dataclass
@@ -115,7 +117,7 @@ class Account:
     @asynccontextmanager
     async def source(self, **settings: Any) -> AsyncIterator[Source]:
         """A source with these settings of the gateway (`CommonSettings`)."""
-        common = CommonSettings(clock=lambda: self.clock.micros, **settings)
+        common = CommonSettings(clock=lambda: self.clock.micros, network=NETWORK, **settings)
         found = self.provider.from_environment(self.env, common)
         assert found is not None
         try:

@@ -100,12 +100,17 @@ class EventContract:
 
     async def test_phones_and_national_ids_are_private(self, account: Account) -> None:
         seen = set()
-        async with account.source() as source:
-            for record in await read(source, Query(order="asc"), account.since, account.until):
-                recipient = record.event().recipient
-                private = {recipient.phone, recipient.national_id} - {None, ""} if recipient else set()
-                assert private <= set(record.private_values())
-                seen |= private
+        account.tap.members = {"phone": "+3545550199"}
+        try:
+            async with account.source() as source:
+                records = await read(source, Query(order="asc"), account.since, account.until)
+        finally:
+            account.tap.reset()
+        for record in records:
+            recipient = record.event().recipient
+            private = {recipient.phone, recipient.national_id} - {None, ""} if recipient else set()
+            assert private <= set(record.private_values())
+            seen |= private
         assert seen, "the emulator must have a recipient with a phone"
 
     async def test_nothing_is_dropped(self, account: Account) -> None:
@@ -142,12 +147,14 @@ NOTE = "a note of the contract suite"
 
 
 def _names(value: Any, inside: bool) -> Iterator[str]:
-    """The names of the texts and numbers in the objects within lists (`inside`: in all), less those of links."""
+    """The names of the texts and numbers in the objects within lists (`inside`: in all), except for objects with a
+    link, such as files."""
     if isinstance(value, list):
         for item in value:
             yield from _names(item, True)
     elif isinstance(value, dict):
-        for name, item in without_links(value, ALL_LINKS).items():
-            if inside and not isinstance(item, dict | list):
+        kept = without_links(value, ALL_LINKS)
+        for name, item in kept.items():
+            if inside and len(kept) == len(value) and not isinstance(item, dict | list):
                 yield name
-            yield from _names(item, inside)
+            yield from _names(value[name], inside)

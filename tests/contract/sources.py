@@ -172,15 +172,17 @@ class SourceContract:
                 assert source.settle == settle
 
     async def test_a_position_may_lie_within_a_tie(self, account: Account) -> None:
+        seen = 0
         async with account.source() as source:
             for query in (ASC, DESC):
                 for stream in source.streams(query):
                     keys = await _keys(source, stream, query, account)
                     ties = [i for i in range(1, len(keys)) if keys[i][0] == keys[i - 1][0]]
-                    for index in ties[:5]:
+                    seen += len(ties)
+                    for index in ties[:3]:
                         rest = await _keys(source, stream, query, account, keys[index - 1])
                         assert rest == keys[index:], "a page may end between records of one microsecond"
-            assert len({key[0] for key in keys}) < len(keys), "the emulator must have records of equal time"
+            assert seen, "the emulator must have records of equal time"
 
     async def test_records_that_cannot_be_read_are_counted(self, account: Account) -> None:
         """One time is spoilt in all responses: its records are missing and counted, and the others are there."""
