@@ -8,20 +8,21 @@ table. Names are in capitals: any other spelling is warned of and ignored. A set
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from app.domain.errors import ConfigurationError
-from app.environment import read_environment
 from app.providers.registry import provider_paths
 from app.providers.settings import remedy
 from app.settings import PREFIX, Settings
 
-__all__ = ["Configuration", "Settings", "load_configuration", "unknown_variables"]
+__all__ = ["Configuration", "Settings", "load_configuration", "read_environment", "unknown_variables"]
 
 #: By the field's name.
 _VARIABLES = {field: f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
@@ -78,6 +79,21 @@ def load_configuration(
         # Of the sandbox, too, whose environment is of its accounts alone.
         provider_paths=tuple(provider_paths(environment)),
     )
+
+
+def read_environment(env_file: Path | None = Path(".env")) -> dict[str, str]:
+    """The environment's variables, and those of `env_file` that are not among them. Names are case-sensitive.
+
+    An empty variable, which compose files make, is one that is not set. Raises ConfigurationError where the file is
+    there and cannot be read.
+    """
+    written: Mapping[str, str | None] = {}
+    if env_file is not None and env_file.is_file():
+        try:
+            written = dotenv_values(env_file, encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{env_file} cannot be read ({type(error).__name__}).") from None
+    return {name: value for name, value in (*written.items(), *os.environ.items()) if value}
 
 
 def unknown_variables(environment: Mapping[str, str], prefix: str, known: Iterable[str]) -> list[str]:

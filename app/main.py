@@ -32,9 +32,8 @@ from app.api.routes import docs, envelopes, event_types, events, export, health,
 from app.api.routes import metrics as metrics_route
 from app.api.routes import sources as sources_route
 from app.api.routing import READ, add_routes
-from app.config import Settings
+from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
-from app.environment import read_environment
 from app.evidence.signing import SigningKey
 from app.feed import Feed, FeedSettings
 from app.graceful_shutdown import graceful_shutdown, stop_with_parent

@@ -21,9 +21,8 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from app.assembly import assemble
-from app.config import load_configuration
+from app.config import load_configuration, read_environment
 from app.domain.errors import ConfigurationError
-from app.environment import read_environment
 from app.providers.registry import find_providers
 
 Json = dict[str, Any]

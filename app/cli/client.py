@@ -1,7 +1,7 @@
-"""The commands' way to the events: one protocol, behind which there is a running gateway or the engine itself.
+"""The commands' client: one protocol over a running gateway or the engine itself.
 
-With GATEWAY_URL (and GATEWAY_KEY), in the environment or in `.env`, a running gateway is asked over HTTP. Without it,
-or where `--config` names the sources, the engine runs in this process, with every scope. Both answer the same.
+The CLI queries the gateway at GATEWAY_URL (with GATEWAY_KEY; both also from `.env`), or reads the configured accounts
+directly if GATEWAY_URL is unset or `--config` is given. Direct reading has every scope. Both return the same bodies.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from app.config import read_environment
 from app.domain.errors import ConfigurationError
-from app.environment import read_environment
 
 #: Query parameters, (name, value), in the API's own form.
 Pairs = Sequence[tuple[str, str]]
@@ -42,29 +42,40 @@ class Problem(Exception):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One page as the API shows it. `sources` are its `sources[]`, `window` its `window`."""
+    """One page of the API: its `data`, `window`, `sources[]` and `warnings[]`."""
 
     events: list[Json]
     has_more: bool
     next_cursor: str | None
     window: Json
     sources: list[Json]
+    warnings: Sequence[Json] = ()
 
     @classmethod
     def of(cls, body: Any) -> Page:
         """The page of a decoded answer. Raises KeyError, TypeError for what is none."""
         page = body["page"]
-        return cls(list(body["data"]), bool(page["has_more"]), page["next_cursor"], body["window"], body["sources"])
+        return cls(
+            list(body["data"]),
+            bool(page["has_more"]),
+            page["next_cursor"],
+            body["window"],
+            body["sources"],
+            body.get("warnings") or (),
+        )
 
 
 class Client(Protocol):
-    """Asks one question at a time. Each call raises Problem."""
+    """Sends one call at a time. Each raises Problem."""
 
     def page(self, pairs: Pairs) -> Page:
         """One page of `GET /events`."""
 
-    def count(self, pairs: Pairs, *, exact: bool) -> Json:
+    def count(self, pairs: Pairs) -> Json:
         """The body of `GET /events/count`."""
+
+    def event(self, event_id: str, pairs: Pairs) -> Json:
+        """The body of `GET /events/{event_id}`."""
 
     def sources(self) -> list[Json]:
         """The `data` of `GET /sources`."""

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from app.cli.client import Client, Page, Pairs, Problem, connected
-from app.cli.failures import FAILED, USAGE, Failure, flag, print_error, source_warnings, without_failed
+from app.cli.failures import USAGE, Failure, Notices, flag, print_error, without_failed
 from app.cli.flags import Filters, included, to_send
 from app.cli.formats import Lines, lines_of
 from app.cli.resumable import Checkpoint, ResumableFile
@@ -36,11 +36,15 @@ class Export(msgspec.Struct, frozen=True):
     config: Path | None
 
     @property
+    def shown_order(self) -> str:
+        return self.order or ("asc" if self.incremental else "desc")
+
+    @property
     def asked(self) -> str:
         """The flags that decide what is in the file, as they were written; `7d` is the day it was in the first run."""
         words = [word for name, text in sorted(self.filters) for word in (flag(name), text)]
         words += [word for name in self.include for word in ("--include", name)]
-        words += ["--format", self.form, "--order", self.order or "asc"]
+        words += ["--format", self.form, "--order", self.shown_order]
         return shlex.join(words + ["--incremental"] * self.incremental)
 
 
@@ -67,20 +71,20 @@ def export_events(export: Export) -> int:
 def _check_incremental(export: Export) -> None:
     """Raises Failure. The API would find fault with `follow`, which is no flag of this command."""
     if export.file is None:
-        raise Failure("--incremental needs a file, beside which it keeps its place", USAGE)
+        raise Failure("--incremental needs a file, beside which it stores its position", USAGE)
     if export.order == "desc":
-        raise Failure("--incremental goes from old to new; leave out --order desc", USAGE)
+        raise Failure("--incremental appends the oldest first; leave out --order desc", USAGE)
     if "until" in dict(export.filters):
-        raise Failure("--incremental adds what comes, and has no end; leave out --until", USAGE)
+        raise Failure("--incremental has no end; leave out --until", USAGE)
 
 
 def _to_standard_output(export: Export, lines: Lines) -> int:
-    pairs, failed, known, events = _pairs(export), False, set[str](), 0
+    pairs, notices, events = _pairs(export), Notices(), 0
     pages = 0
     try:
         with connected(export.config) as client, _progress(client, pairs, None) as progress:
             for pages, page in enumerate(walk(client, pairs), start=1):
-                failed = source_warnings(page.sources, known) or failed
+                notices.page(page)
                 write_bytes((lines.header if pages == 1 else b"") + lines.of(page.events))
                 events += len(page.events)
                 progress.show(events, page)
@@ -88,7 +92,7 @@ def _to_standard_output(export: Export, lines: Lines) -> int:
         if not pages or not export.partial or not problem.sources:
             raise
         raise without_failed(problem) from None
-    return FAILED if failed else 0
+    return notices.end()
 
 
 def _where_to_begin(export: Export, file: ResumableFile) -> Checkpoint:
@@ -99,11 +103,11 @@ def _where_to_begin(export: Export, file: ResumableFile) -> Checkpoint:
     mark = file.mark()
     if mark is None:
         if file.size:
-            raise Failure(f"{file.path} is there and finished; give another name, or --force to write it anew", USAGE)
+            raise Failure(f"{file.path} exists and is complete; name another file, or overwrite it with --force", USAGE)
         return fresh
     if mark.asked != export.asked:
         raise Failure(
-            f"{file.path} was begun with other flags ({mark.asked}): give the same to go on, or --force to begin anew",
+            f"{file.path} was begun with other flags ({mark.asked}): repeat them to resume, or start over with --force",
             USAGE,
         )
     if mark.cursor is None:
@@ -112,12 +116,12 @@ def _where_to_begin(export: Export, file: ResumableFile) -> Checkpoint:
         # Taken away or emptied between two runs, as logs are rotated: what comes goes into a new one.
         return msgspec.structs.replace(mark, length=0)
     if file.size < mark.length:
-        raise Failure(f"{file.path} is shorter than it was; put it back, or begin anew with --force", USAGE)
+        raise Failure(f"{file.path} is shorter than its checkpoint; restore it, or start over with --force", USAGE)
     return mark
 
 
 def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Checkpoint, client: Client) -> int:
-    pairs, known, failed, begun = _pairs(export), set[str](), False, False
+    pairs, notices, begun = _pairs(export), Notices(), False
     pages = walk(client, pairs, cursor=mark.cursor)
     try:
         with _progress(client, pairs, mark) as progress:
@@ -130,7 +134,7 @@ def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Checkpoint
                 data = lines.of(page.events)
                 if not mark.length:
                     data = lines.header + data
-                failed = source_warnings(page.sources, known) or failed
+                notices.page(page)
                 mark = msgspec.structs.replace(
                     mark,
                     cursor=page.next_cursor,
@@ -144,36 +148,37 @@ def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Checkpoint
                 progress.show(mark.events, page)
     except KeyboardInterrupt:
         if begun:
-            print_error(f"stopped after {mark.events:,} events; the same command goes on from there")
+            print_error(f"stopped after {mark.events:,} events; the same command resumes there")
         raise
     except Problem as problem:
         raise _with_remedy(problem, export, file, mark, begun) from None
     except OSError as error:
         raise Failure(
-            f"{file.path} cannot be written ({error.strerror}); the same command goes on when that is mended"
+            f"{file.path} cannot be written ({error.strerror}); the same command resumes once that is fixed"
         ) from None
+    code = notices.end()
     if sys.stderr.isatty():
         print_error(f"{mark.events:,} events are in {file.path}")
-    return FAILED if failed else 0
+    return code
 
 
 def _with_remedy(problem: Problem, export: Export, file: ResumableFile, mark: Checkpoint, begun: bool) -> Exception:
     if problem.code == "invalid_cursor" and not begun:
         return Failure(
-            f"the gateway does not know the place that {file.mark_path} holds (its GATEWAY_CURSOR_SECRET may have"
-            " changed); begin anew with --force",
+            f"the gateway refuses the cursor in {file.mark_path} (its GATEWAY_CURSOR_SECRET may have"
+            " changed); start over with --force",
             USAGE,
         )
     if begun and export.partial and problem.sources:
-        return without_failed(problem, f"and the same command goes on behind these {mark.events:,} events")
+        return without_failed(problem, f"and the same command resumes behind these {mark.events:,} events")
     if begun:
-        print_error(f"broken off after {mark.events:,} events; the same command goes on from there")
+        print_error(f"broken off after {mark.events:,} events; the same command resumes there")
     return problem
 
 
 def _pairs(export: Export) -> list[tuple[str, str]]:
     pairs = to_send(export.filters, now_micros())
-    pairs.append(("order", export.order or "asc"))
+    pairs.append(("order", export.shown_order))
     pairs += [("partial", "true")] if export.partial else []
     pairs += [("follow", "true")] if export.incremental else []
     return pairs + included(export.include)
@@ -206,7 +211,7 @@ def _total(client: Client, pairs: Pairs) -> int | None:
     """How many events there will be; None where the sources do not say."""
     counted = [pair for pair in pairs if pair[0] not in ("order", "partial", "follow", "include")]
     try:
-        totals = client.count(counted, exact=False)
+        totals = client.count(counted)
     except Problem:
         return None  # the first page will say what is wrong
     value = totals["value"] if (totals["unit"], totals["relation"]) == ("events", "eq") else None

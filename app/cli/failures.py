@@ -1,39 +1,50 @@
-"""What goes wrong, as one sentence with the remedy on standard error, and as an exit code.
+"""Errors as one sentence with the remedy on standard error, and as an exit code.
 
-0: done. 1: a failure while running, such as a source that does not answer. 2: a wrong flag or setting. 130: Ctrl-C.
+Exit codes, the same for every command:
+
+0    success; for `serve` and `forward` also a stop by SIGINT or SIGTERM
+1    a failure while running, such as a source that does not answer; with --partial, events of a source are missing
+2    a wrong flag, argument or setting
+3    the command came to its end, and records that cannot be read were left out
+130  Ctrl-C
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
 
-from app.cli.client import Json, Problem
+from app.cli.client import Json, Page, Problem
 from app.domain.errors import ConfigurationError
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE, UNREADABLE, INTERRUPTED = 1, 2, 3, 130
+
+#: The `reason` of a source that left records out.
+_UNREADABLE = re.compile(r"(\d+) records that cannot be read")
 
 _USAGE = {
     "bad_request", "invalid_parameter", "unknown_parameter", "filter_not_applicable", "invalid_window",
-    "invalid_cursor", "cursor_mismatch", "unauthenticated", "forbidden", "not_a_gateway", "uri_too_long",
+    "invalid_cursor", "cursor_mismatch", "not_found", "unauthenticated", "forbidden", "not_a_gateway", "uri_too_long",
 }  # fmt: skip
 
 _REMEDIES = {
     "unauthenticated": "make a key where it runs: audit-gateway keys new --name me --scopes events:read --file F",
     "forbidden": "set GATEWAY_KEY to a key that grants it",
-    "source_unauthorized": "set the source's keys anew; audit-gateway probe says which",
-    "source_failed": "try again; audit-gateway probe looks closer",
+    "source_unauthorized": "set the source's keys anew; audit-gateway probe names them",
+    "source_failed": "try again; audit-gateway probe examines the source",
     "source_timeout": "try again, or ask for a shorter time with --since and --until",
     "source_unavailable": "try again later",
     "rate_limited": "try again later",
     "overloaded": "try again later",
     "not_ready": "try again later",
-    "internal_error": "the gateway's log says more",
+    "internal_error": "see the gateway's log",
 }
 
 #: Codes that a second try may do away with.
@@ -70,11 +81,11 @@ def sentence(problem: Problem, *, partial_helps: bool = False) -> str:
     if problem.retry_after is not None and "later" in remedy:
         remedy = remedy.replace("later", f"in {math.ceil(problem.retry_after)} s")
     if problem.sources and partial_helps:
-        remedy += ", or see what the other sources have with --partial"
+        remedy += ", or read the other sources with --partial"
     return f"{what.rstrip('.')}; {remedy}" if remedy else what
 
 
-def without_failed(problem: Problem, how: str = "or export to a file, which can be gone on with") -> Failure:
+def without_failed(problem: Problem, how: str = "or export to a file, which can be resumed") -> Failure:
     """How a walk with `partial` ends of which only sources that fail have more. `how`: to get that, too."""
     return Failure(f"no other source has more: {sentence(problem)}, {how}")
 
@@ -85,16 +96,35 @@ def _source(source: Json) -> str:
     return f"source {source.get('name')}: {str(source.get('detail') or source.get('code')).rstrip('.')}{suffix}"
 
 
+def _ended(text: str) -> str:
+    return text if text.endswith("?") else text.rstrip(".") + "."
+
+
 def print_error(text: str) -> None:
     """One line on standard error."""
-    print(f"audit-gateway: {printable(text).rstrip('.')}.", file=sys.stderr, flush=True)
+    print(f"audit-gateway: {_ended(printable(text))}", file=sys.stderr, flush=True)
 
 
 def print_file_error(error: OSError) -> None:
-    """One line on standard error of a file, or of standard output, which gets nothing more."""
-    if error.filename is None:
+    """One line on standard error that names the file, or standard output if that cannot be written.
+
+    An OSError without a file may come from a socket: only a failed write to standard output is named as that.
+    """
+    if error.filename is not None:
+        return print_error(f"{error.filename} cannot be read or written ({error.strerror})")
+    if output_fails():
         discard_output()
-    print_error(f"{error.filename or 'standard output'} cannot be read or written ({error.strerror})")
+        return print_error(f"standard output cannot be written ({error.strerror})")
+    print_error(f"the operating system reports: {error.strerror or type(error).__name__}")
+
+
+def output_fails() -> bool:
+    """Whether standard output refuses what is still to be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
 
 
 def discard_output() -> None:
@@ -103,17 +133,47 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def source_warnings(sources: Sequence[Json], known: set[str]) -> bool:
-    """Complains, once each (`known` remembers), of sources whose events are missing. Whether one has failed."""
-    failed = False
-    for source in sources:
-        failed = failed or source["status"] == "failed"
-        if source["status"] in ("failed", "forbidden"):
-            text = f"source {source['name']} {source['status']}: {source['reason']}; its events are missing here"
-            if text not in known:
-                known.add(text)
-                print_error(text)
-    return failed
+class Notices:
+    """What a walk leaves out, printed once each: values that match nothing, missing sources, unreadable records.
+
+    `failed`: a source failed; `unreadable`: records by source that cannot be read.
+    """
+
+    def __init__(self) -> None:
+        self._printed: set[str] = set()
+        self.failed = False
+        self.unreadable: Counter[str] = Counter()
+
+    def add(self, text: str) -> None:
+        if text not in self._printed:
+            self._printed.add(text)
+            print_error(text)
+
+    def values(self, warnings: Sequence[Json]) -> None:
+        """The API's `warnings[]`."""
+        for warning in warnings:
+            self.add(f"{flag(str(warning.get('parameter')))} {warning.get('message')}")
+
+    def page(self, page: Page) -> None:
+        """The page's warnings and the state of its sources."""
+        self.values(page.warnings)
+        for source in page.sources:
+            name, reason = source["name"], source.get("reason")
+            self.failed = self.failed or source["status"] == "failed"
+            if source["status"] in ("failed", "forbidden"):
+                self.add(f"source {name} {source['status']}: {reason}; its events are missing here")
+            elif source["status"] == "ok" and reason:
+                if (found := _UNREADABLE.match(reason)) is not None:
+                    self.unreadable[name] += int(found[1])
+                else:
+                    self.add(f"source {name}: {reason}")
+
+    def end(self) -> int:
+        """Print the counts of unreadable records; returns the exit code of a command that came to its end."""
+        for name, number in sorted(self.unreadable.items()):
+            self.add(f"source {name}: {number:,} records that cannot be read are left out; the gateway's log has more")
+        self.unreadable.clear()
+        return FAILED if self.failed else UNREADABLE if any("cannot be read" in text for text in self._printed) else 0
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -44,7 +45,23 @@ def lines_of(name: str) -> Lines:
     return Lines(known.header, line)
 
 
-def format_names() -> list[str]:
-    from app.api.exports import FORMATS
+_SUFFIXES = {"": "ndjson", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"} | {
+    f".{name}": name for name in ("ocsf", "cloudevents", "ecs")
+}
 
-    return list(FORMATS)
+
+def format_of(path: Path | None) -> str:
+    """The format that a file's suffix names, such as `.csv`, `.ecs` or `.ecs.ndjson`; NDJSON for standard output and
+    for a name without a suffix. Raises Failure for another suffix.
+    """
+    if path is None:
+        return "ndjson"
+    suffix, stem = path.suffix.lower(), Path(path.stem).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise Failure(
+            f"{path}: the suffix {suffix} names no format; add --format, or use one of "
+            f"{', '.join(filter(None, _SUFFIXES))}",
+            USAGE,
+        )
+    found = _SUFFIXES[suffix]
+    return _SUFFIXES[stem] if found == "ndjson" and stem in (".ocsf", ".cloudevents", ".ecs") else found

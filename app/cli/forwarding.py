@@ -16,21 +16,17 @@ def forward(
     filters: Filters,
     to: Annotated[
         str,
-        typer.Option(metavar="URL", help="The receiver: https://, splunk-hec://, syslog:// or syslog+tls://."),
+        typer.Option(help="The receiver: https://, splunk-hec://, syslog:// or syslog+tls://."),
     ],
-    cursor_file: Annotated[Path, typer.Option(metavar="FILE", help="Keeps the place; one file for each receiver.")],
+    cursor_file: Annotated[Path, typer.Option(help="Keeps the place; one file for each receiver.")],
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="FORMAT", help="cloudevents (default for https), ndjson (others), ecs, ocsf."),
+        typer.Option("--format", help="cloudevents (default for https), ndjson (others), ecs, ocsf."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Events in one batch, at most.")] = 500,
-    ca: Annotated[Path | None, typer.Option(metavar="FILE", help="Authorities (PEM) in place of the system's.")] = None,
-    client_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Client certificate and key (PEM) for mutual TLS.")
-    ] = None,
-    metrics: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics there, such as 127.0.0.1:9464.")
-    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in one batch, at most.")] = 500,
+    ca: Annotated[Path | None, typer.Option(help="Authorities (PEM) in place of the system's.")] = None,
+    client_cert: Annotated[Path | None, typer.Option(help="Client certificate and key (PEM) for mutual TLS.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="Serve Prometheus metrics there, such as 127.0.0.1:9464.")] = None,
     partial: Partial = False,
     include: Include = None,
     config: Config = None,
@@ -44,8 +40,8 @@ def forward(
     from app.cli.failures import TRANSIENT, USAGE, Failure, reported, sentence
     from app.cli.flags import included, to_send
     from app.cli.formats import lines_of
+    from app.config import read_environment
     from app.domain.times import now_micros
-    from app.environment import read_environment
     from app.forward.checkpoint import Checkpoint, CheckpointFile
     from app.forward.forwarder import Forwarder, Stopped
     from app.forward.metrics import serve_metrics

@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -48,8 +48,14 @@ class HttpClient:
         except (KeyError, TypeError):
             raise self._not_a_gateway("its answer is no page of events") from None
 
-    def count(self, pairs: Pairs, *, exact: bool) -> Json:
-        body = self._get("/events/count", [*pairs, ("exact", "true")] if exact else pairs)
+    def event(self, event_id: str, pairs: Pairs) -> Json:
+        body = self._get(f"/events/{quote(event_id, safe='')}", pairs, has_id=True)
+        if not isinstance(body, dict) or "occurred_at" not in body:
+            raise self._not_a_gateway("its answer is no event")
+        return body
+
+    def count(self, pairs: Pairs) -> Json:
+        body = self._get("/events/count", pairs)
         if not isinstance(body, dict) or not isinstance(body.get("sources"), list):
             raise self._not_a_gateway("its answer is no count")
         return body
@@ -63,7 +69,7 @@ class HttpClient:
     def close(self) -> None:
         self._http.close()
 
-    def _get(self, path: str, pairs: Pairs) -> Any:
+    def _get(self, path: str, pairs: Pairs, *, has_id: bool = False) -> Any:
         try:
             answer = self._http.get(path, params=list(pairs))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -79,7 +85,7 @@ class HttpClient:
         except ValueError:
             body = None
         if answer.status_code != 200:
-            raise self._problem(answer, body)
+            raise self._problem(answer, body, has_id)
         return body
 
     def _unreachable(self, error: BaseException) -> str:
@@ -101,7 +107,7 @@ class HttpClient:
             )
         return f"{self._shown} cannot be reached ({cause or error})"
 
-    def _problem(self, answer: httpx.Response, body: Any) -> Problem:
+    def _problem(self, answer: httpx.Response, body: Any, has_id: bool) -> Problem:
         status = answer.status_code
         if status == 401:
             why = (
@@ -112,6 +118,8 @@ class HttpClient:
             if status >= 500 or status == 429:
                 return Problem("no_answer", f"The gateway at {self._shown} answered {status}; try again.")
             return self._not_a_gateway(f"it answered {status}")
+        if body["code"] == "not_found" and has_id:
+            return Problem("not_found", str(body.get("detail")))
         if body["code"] == "not_found":
             return self._not_a_gateway("it has no such path")
         errors = [error for error in _list(body.get("errors")) if isinstance(error, dict)]

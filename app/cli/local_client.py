@@ -1,4 +1,4 @@
-"""A client that is its own gateway: the engine over the configured sources, in this process."""
+"""The client that reads the configured accounts directly: the engine in this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.api.rendering import encode, render_page, totals_body
+from app.api.rendering import encode, render_event, render_page, totals_body
 from app.api.routes.sources import source_info
 from app.assembly import build_sources
 from app.cli.client import Json, Page, Pairs, Problem
@@ -16,18 +16,18 @@ from app.config import Configuration, load_configuration
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import CursorMismatch, GatewayError, ParameterError, SourceError, SourcesFailed
 from app.domain.parameters import read_query
-from app.domain.query import CountQuery, EventQuery
+from app.domain.query import CountQuery, EventQuery, SingleEventQuery
 from app.feed import Feed, FeedSettings
 from app.providers.base import Provider
 from app.providers.registry import find_providers
 
 T = TypeVar("T")
 
-#: Whoever can run the command and read its settings has the sources' own keys: there is nothing to keep from them.
+#: A caller who can read the settings has the accounts' own keys: masking would hide nothing.
 _OPERATOR = Caller("terminal", frozenset(SCOPES))
 
-# Cursors made in this process are kept in files beside exports and must open in the next one. No server ever opens
-# them, and who could forge one could as well read the sources, so a secret that everybody knows does.
+# Cursors of this process lie in files beside exports, and the next process opens them. No server opens them, and
+# whoever could forge one can read the accounts, so a public secret suffices.
 _LOCAL_SECRET = "cursors of the engine in the terminal's own process"
 
 
@@ -47,10 +47,17 @@ class FeedClient:
         # Through the API's own bytes, so that both ways give the same values.
         return Page.of(json.loads(self._run(ask())))
 
-    def count(self, pairs: Pairs, *, exact: bool) -> Json:
+    def event(self, event_id: str, pairs: Pairs) -> Json:
         async def ask() -> bytes:
-            written = [*pairs, ("exact", "true")] if exact else pairs
-            totals = await self._feed.totals(read_query(CountQuery, written), _OPERATOR)
+            query = read_query(SingleEventQuery, pairs)
+            return render_event(await self._feed.event(event_id, _OPERATOR), _OPERATOR, bool(query.include))
+
+        body: Json = json.loads(self._run(ask()))
+        return body
+
+    def count(self, pairs: Pairs) -> Json:
+        async def ask() -> bytes:
+            totals = await self._feed.totals(read_query(CountQuery, pairs), _OPERATOR)
             return encode(totals_body(totals))
 
         body: Json = json.loads(self._run(ask()))

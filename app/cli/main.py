@@ -1,9 +1,4 @@
-"""The command `audit-gateway`. Each command imports what it needs when it runs: `--help` must not wait for a
-server.
-
-Exit codes: 0 for success, and for a server's stop by SIGINT or SIGTERM; 1 for a failure while running, such as a
-source that fails; 2 for a wrong setting or argument; 130 for any other command that Ctrl-C stops.
-"""
+"""The command `audit-gateway`. Each command imports what it needs when it runs: `--help` must not wait for a server."""
 
 from __future__ import annotations
 
@@ -13,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import commands as asking
+from app.cli import commands
 from app.cli.flags import filtered
 from app.cli.forwarding import forward
 from app.cli.mcp_command import mcp
@@ -23,6 +18,7 @@ from app.domain.errors import ConfigurationError
 cli = typer.Typer(
     name="audit-gateway",
     no_args_is_help=True,
+    rich_markup_mode=None,  # boxes leave too few columns for the texts
     pretty_exceptions_enable=False,  # they print local variables, and so secrets
     # --envelope_id, as the API has it, is --envelope-id too.
     context_settings={
@@ -30,7 +26,7 @@ cli = typer.Typer(
         "token_normalize_func": lambda token: token.replace("_", "-"),
     },
 )
-keys = typer.Typer(help="API keys of the gateway's callers.", no_args_is_help=True)
+keys = typer.Typer(help="API keys of the gateway's callers.", no_args_is_help=True, rich_markup_mode=None)
 cli.add_typer(keys, name="keys")
 
 
@@ -42,7 +38,13 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@cli.callback()
+EXIT_CODES = (
+    "Exit codes: 0 success; 1 a failure while running, such as a source that fails; 2 a wrong flag, argument or"
+    " setting; 3 records that cannot be read were left out; 130 Ctrl-C."
+)
+
+
+@cli.callback(epilog=EXIT_CODES)
 def options(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -53,20 +55,16 @@ def options(
 
 @cli.command()
 def serve(
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Serve emulated accounts: no setting and no account is needed.")
-    ] = False,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Serve emulated accounts; needs no settings.")] = False,
     sandbox_events: Annotated[
-        int, typer.Option(min=0, max=50_000_000, metavar="N", help="How many events the sandbox begins with.")
+        int, typer.Option(min=0, max=50_000_000, help="Number of events that the sandbox starts with.")
     ] = 4000,
     host: Annotated[str, typer.Option(envvar="GATEWAY_HOST", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65_535, envvar="GATEWAY_PORT", help="The port to listen on; 0 takes a free one.")
     ] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="How many processes serve.")] = 1,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A TOML file with settings; default: GATEWAY_CONFIG.")
-    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Number of processes.")] = 1,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings. Default: GATEWAY_CONFIG.")] = None,
 ) -> None:
     """Serve the HTTP API over the sources that the environment and the configuration file name."""
     from app.cli.serving import Options, serve_gateway
@@ -74,22 +72,23 @@ def serve(
     raise typer.Exit(serve_gateway(Options(sandbox, sandbox_events, host, port, workers, config)))
 
 
-for _command in (asking.events, asking.count, asking.export, forward):
-    cli.command(epilog=asking.EPILOG)(filtered(_command))
-cli.command(epilog=asking.EPILOG)(asking.sources)
-cli.command(epilog=asking.EPILOG)(mcp)
+for _command in (commands.events, commands.count, commands.export, forward):
+    cli.command(epilog=commands.EPILOG)(filtered(_command))
+cli.command(epilog=commands.EPILOG)(commands.event)
+cli.command(epilog=commands.EPILOG)(commands.sources)
+cli.command(epilog=commands.EPILOG)(mcp)
 cli.command()(verify)
 keys.command("signing")(signing_key)
 
 
 @keys.command("new")
 def new_key(
-    name: Annotated[str, typer.Option(help="Who the key is for; it appears in the log.")],
-    scopes: Annotated[str, typer.Option(metavar="A,B", help="What it grants, such as events:read,pii:read.")],
-    file: Annotated[Path, typer.Option(metavar="F", help="The keys' file; made where there is none.")],
-    sources: Annotated[str | None, typer.Option(metavar="A,B", help="Only these sources; default: all.")] = None,
-    rate: Annotated[str | None, typer.Option(metavar="N/UNIT", help="Calls allowed, such as 600/minute.")] = None,
-    expires: Annotated[str | None, typer.Option(metavar="TIME", help="When it ends, such as 2027-01-01.")] = None,
+    name: Annotated[str, typer.Option(help="The caller; appears in the log.")],
+    scopes: Annotated[str, typer.Option(help="Comma-separated, such as events:read,pii:read.")],
+    file: Annotated[Path, typer.Option(metavar="F", help="The keys file; created if missing.")],
+    sources: Annotated[str | None, typer.Option(help="Comma-separated sources. Default: all.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Calls, such as 600/minute.")] = None,
+    expires: Annotated[str | None, typer.Option(help="Expiry, such as 2027-01-01.")] = None,
 ) -> None:
     """Make an API key. Its hash goes to the file; the key, once, is the only line on standard output."""
     from app.cli.failures import reported
@@ -101,7 +100,7 @@ def new_key(
 
 @cli.command()
 def openapi(
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there, not to standard output.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write to this file. Default: standard output.")] = None,
 ) -> None:
     """Print the OpenAPI document."""
     from app.cli.document import openapi_text
@@ -121,12 +120,10 @@ def openapi(
 
 @cli.command()
 def probe(
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A TOML file with settings; default: GATEWAY_CONFIG.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings. Default: GATEWAY_CONFIG.")] = None,
     wait: Annotated[
         float,
-        typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for new events, to see their lag."),
+        typer.Option(min=0, max=600, help="Seconds to wait for new events, to measure their lag."),
     ] = 20.0,
 ) -> None:
     """Try each source's credentials and permissions, and find out what the providers' documents leave open."""

@@ -42,7 +42,7 @@ class ResumableFile:
 
     def __enter__(self) -> ResumableFile:
         if self.path.exists() and not stat.S_ISREG(self.path.stat().st_mode):
-            raise Failure(f"{self.path} is no file; give a file's name, or - for standard output", USAGE)
+            raise Failure(f"{self.path} is not a regular file; give a file's name, or - for standard output", USAGE)
         self._made = not self.path.exists()
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -74,7 +74,7 @@ class ResumableFile:
             return _mark(json.loads(text))
         except (ValueError, TypeError):
             raise Failure(
-                f"{self.mark_path} was not written by an export; remove it, or begin anew with --force"
+                f"{self.mark_path} was not written by an export; remove it, or start over with --force"
             ) from None
 
     def begin(self, mark: Checkpoint) -> None:

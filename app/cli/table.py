@@ -16,7 +16,8 @@ from rich.text import Text
 from app.cli.client import Json
 from app.cli.failures import printable
 
-_HEADINGS = ("time (UTC)", "source", "type", "envelope", "who", "recipient")
+_HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
+_WIDE = ("outcome", "provider type", "envelope id", "event id")
 #: Cells below which a column is not cut as long as another can be: kinds of events must stay readable.
 _FLOORS = (0, 8, 27, 10, 8, 8)
 _MOST = 60  #: cells of one column on a terminal
@@ -24,13 +25,13 @@ _STYLES = ("cyan", "dim", "", "", "", "")
 _FAILURE = "red"
 
 
-def cells_of(event: Json) -> tuple[str, ...]:
-    """The event's cells: time, source, type, envelope, who did it, whom it is about."""
+def cells_of(event: Json, *, wide: bool = False) -> tuple[str, ...]:
+    """The event's cells: time, source, type, envelope, actor, recipient; with `wide`, also those of `_WIDE`."""
     time = str(event["occurred_at"]).replace("T", " ")
     kind = str(event["type"])
     if kind == "unknown":
         kind = f"unknown ({event['provider_type']})"
-    cells = (
+    cells: tuple[Any, ...] = (
         f"{time[:19]}Z",
         event["source"],
         kind,
@@ -38,6 +39,9 @@ def cells_of(event: Json) -> tuple[str, ...]:
         _first(event["actor"], "name", "email", "id", "kind"),
         _first(event["recipient"], "name", "email", "id"),
     )
+    if wide:
+        more = (event["outcome"] or "-", event["provider_type"], _first(event["envelope"], "id"), event["id"])
+        cells = (*cells, *more)
     return tuple(printable(str(cell)) for cell in cells)
 
 
@@ -48,21 +52,24 @@ def _first(part: Any, *names: str) -> str:
 
 
 class EventTable:
-    """Prints pages one under the other, in columns as the first page needs them. `width` in cells; None: nothing is
+    """Prints pages one under the other, in columns as wide as the first page needs. `width` in cells; None: no cell is
     cut."""
 
-    def __init__(self, console: Console, width: int | None) -> None:
-        self._console, self._width = console, width
+    def __init__(self, console: Console, width: int | None, *, wide: bool = False) -> None:
+        self._console, self._width, self._wide = console, width, wide
+        self._headings = _HEADINGS + (_WIDE if wide else ())
+        self._styles = _STYLES + ("",) * (len(_WIDE) if wide else 0)
         self._widths: list[int] | None = None
         self._day = ""
 
     def add(self, events: Sequence[Json]) -> None:
-        rows = [cells_of(event) for event in events]
+        rows = [cells_of(event, wide=self._wide) for event in events]
         if not rows:
             return
         if self._widths is None:
             self._widths = self._measure(rows)
-            self._print(self._line(_HEADINGS if self._width is None else ("time", *_HEADINGS[1:]), ["bold"] * 6))
+            headings = self._headings if self._width is None else ("time", *self._headings[1:])
+            self._print(self._line(headings, ["bold"] * len(headings)))
         for event, row in zip(events, rows, strict=True):
             if self._width is not None:
                 day, row = row[0][:10], (row[0][11:19], *row[1:])
@@ -70,10 +77,10 @@ class EventTable:
                     self._day = day
                     self._print(Text(day, style="bold"))
             failed = event["outcome"] == "failure"
-            self._print(self._line(row, [*_STYLES[:2], _FAILURE if failed else "", *_STYLES[3:]]))
+            self._print(self._line(row, [*self._styles[:2], _FAILURE if failed else "", *self._styles[3:]]))
 
     def _measure(self, rows: Sequence[tuple[str, ...]]) -> list[int]:
-        columns = list(zip(_HEADINGS, *rows, strict=True))
+        columns = list(zip(self._headings, *rows, strict=True))
         natural = [max(map(cell_len, column)) for column in columns]
         if self._width is None:
             return natural

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from tests.e2e.cli import Served, call
@@ -33,6 +34,24 @@ def test_a_count_in_words_and_as_json(cli_world: Served, way: dict[str, str], tm
     assert {source["provider_total"]["unit"] for source in told["sources"]} == {"events", "envelopes"}
     unknown = call("count", *flags, "--actor", "nobody@example.com", env=way, cwd=tmp_path).stdout
     assert unknown.splitlines()[-1].split() == ["total", "0", "events"]
+
+
+def test_groups(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+    truth = cli_world.walk(since="2000-01-01")
+    flags = ("--since", "2000-01-01", "--until", cli_world.until, "--by", "type", "--not-type", "envelope.*", "--exact")
+    lines = call("count", *flags, env=way, cwd=tmp_path).stdout.splitlines()
+    groups = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in lines[: lines.index("")]}
+    assert groups == Counter(event["type"] for event in truth if not event["type"].startswith("envelope."))
+
+
+def test_a_value_that_matches_nothing_is_named(way: dict[str, str], tmp_path: Path) -> None:
+    for flag in ("--type", "--type.not", "--not-type"):
+        ended = call("count", flag, "recipient.singed", env=way, cwd=tmp_path)
+        assert ended.returncode == 0
+        named = flag.replace("--not-type", "--type.not")
+        assert ended.stderr == (
+            f"audit-gateway: {named} recipient.singed is not a known type; did you mean recipient.signed?\n"
+        )
 
 
 def test_a_wrong_filter(way: dict[str, str], tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_whole_export_then_no_second_one_over_it(cli_world: Served, tmp_path: 
     flags = (*SINCE, "--until", cli_world.until)
     ended = call("export", "all.ndjson", *flags, env=way, cwd=tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    truth = cli_world.walk(since="2000-01-01", order="asc")
+    truth = cli_world.walk(since="2000-01-01")
     assert [json.loads(line) for line in (tmp_path / "all.ndjson").read_text().splitlines()] == truth
     assert os.listdir(tmp_path) == ["all.ndjson"]
     again = call("export", "all.ndjson", *flags, "--type", "recipient.*", env=way, cwd=tmp_path)
@@ -74,7 +74,7 @@ def test_a_whole_export_then_no_second_one_over_it(cli_world: Served, tmp_path: 
 def test_kill_9_again_and_again_and_yet_exactly_the_truth(
     cli_world: Served, way: dict[str, str], tmp_path: Path
 ) -> None:
-    truth = [event["id"] for event in cli_world.walk(since="2000-01-01", order="asc")]
+    truth = [event["id"] for event in cli_world.walk(since="2000-01-01")]
     path = tmp_path / "all.ndjson"
     command = ("all.ndjson", *SINCE, "--until", cli_world.until)
     kills = 0
@@ -95,18 +95,18 @@ def test_kill_9_again_and_again_and_yet_exactly_the_truth(
 def test_ctrl_c_then_the_same_command_and_no_other(cli_world: Served, tmp_path: Path) -> None:
     way = cli_world.over_http
     path = tmp_path / "all.csv"
-    command = ("all.csv", *SINCE, "--until", cli_world.until, "--format", "csv")
+    command = ("all.csv", *SINCE, "--until", cli_world.until)
     code, errors = kill_in_the_middle(start(*command, env=way, cwd=tmp_path), path, 0, signal.SIGINT)
     assert code == 130
-    assert re.match(rb"audit-gateway: stopped after [\d,]+ events; the same command goes on from there\.\n\Z", errors)
-    for others in ((*command, "--type", "recipient.*"), command[:-2], (*command, "--order", "desc")):
+    assert re.match(rb"audit-gateway: stopped after [\d,]+ events; the same command resumes there\.\n\Z", errors)
+    for others in ((*command, "--type", "recipient.*"), (*command, "--format", "ecs"), (*command, "--order", "asc")):
         ended = call("export", *others, env=way, cwd=tmp_path)
         assert ended.returncode == 2
         assert "begun with other flags" in ended.stderr
     ended = call("export", *command, env=way, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
-    truth = cli_world.walk(since="2000-01-01", order="asc")
+    truth = cli_world.walk(since="2000-01-01")
     assert [row["id"].removeprefix("'") for row in rows] == [event["id"] for event in truth]
 
 
@@ -123,21 +123,21 @@ def test_a_gateway_that_is_away_in_between(cli_world: Served, tmp_path: Path) ->
     assert other.returncode == 2
     assert "GATEWAY_CURSOR_SECRET" in other.stderr
     assert call("export", *command, env=cli_world.over_http, cwd=tmp_path).returncode == 0
-    assert ids_in(path) == [event["id"] for event in cli_world.walk(since="2000-01-01", order="asc")]
+    assert ids_in(path) == [event["id"] for event in cli_world.walk(since="2000-01-01")]
 
 
 def test_partial_keeps_the_place_of_the_source_that_failed(cli_world: Served, tmp_path: Path) -> None:
     env = cli_world.in_process
     command = ("export", "all.ndjson", *SINCE, "--until", cli_world.until, "--partial")
-    others = [event["id"] for event in cli_world.walk(since="2000-01-01", order="asc", source="subnoto")]
+    others = [event["id"] for event in cli_world.walk(since="2000-01-01", source="subnoto")]
     ended = call(*command, env={**env, "TAKTIKAL_BASE_URL": "http://127.0.0.1:9"}, cwd=tmp_path)
     assert ended.returncode == 1
     _, how = ended.stderr.splitlines()
     assert "no other source has more: source taktikal: " in how
-    assert f"the same command goes on behind these {len(others):,} events" in how
+    assert f"the same command resumes behind these {len(others):,} events" in how
     assert ids_in(tmp_path / "all.ndjson") == others
     assert call(*command, env=env, cwd=tmp_path).returncode == 0
-    late = [event["id"] for event in cli_world.walk(since="2000-01-01", order="asc", source="taktikal")]
+    late = [event["id"] for event in cli_world.walk(since="2000-01-01", source="taktikal")]
     assert ids_in(tmp_path / "all.ndjson") == others + late
 
 
@@ -157,9 +157,9 @@ def test_a_wrong_call_leaves_nothing_behind(way: dict[str, str], tmp_path: Path)
         (["x.ndjson", "--since", "someday"], "--since 'someday'"),
         (["x.ndjson", "--include", "total"], "--include must be raw"),
         (["-", "--incremental"], "--incremental needs a file"),
-        (["x.ndjson", "--incremental", "--order", "desc"], "from old to new; leave out --order desc"),
-        (["x.ndjson", "--incremental", "--until", "now"], "--incremental adds what comes, and has no end; leave out"),
-        (["/dev/null"], "is no file"),
+        (["x.ndjson", "--incremental", "--order", "desc"], "appends the oldest first; leave out --order desc"),
+        (["x.ndjson", "--incremental", "--until", "now"], "--incremental has no end; leave out"),
+        (["/dev/null"], "is not a regular file"),
     ]:
         ended = call("export", *arguments, env=way, cwd=tmp_path)
         assert ended.returncode == 2
@@ -212,5 +212,10 @@ def test_incremental_adds_what_has_come_and_no_more(tmp_path: Path) -> None:
         whole += ids_in(tmp_path / "trail.ndjson")
         assert len(whole) > sizes[-1]
         settled = format(begun + passed - timedelta(seconds=31), "%Y-%m-%dT%H:%M:%SZ")
-        assert call("export", "truth.ndjson", *SINCE, "--until", settled, env=env, cwd=tmp_path).returncode == 0
+        assert (
+            call(
+                "export", "truth.ndjson", *SINCE, "--until", settled, "--order", "asc", env=env, cwd=tmp_path
+            ).returncode
+            == 0
+        )
         assert whole == ids_in(tmp_path / "truth.ndjson")

@@ -59,5 +59,5 @@ def test_a_key_whose_file_cannot_be_made_is_not_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [("openapi",), ("--help",), ("--version",), ("keys", "--help")])
 def test_standard_output_that_is_full_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
-    said = "audit-gateway: standard output cannot be read or written (No space left on device).\n"
+    said = "audit-gateway: standard output cannot be written (No space left on device).\n"
     assert run_into_a_full_disk(*command, cwd=tmp_path) == (1, said)

@@ -10,7 +10,7 @@ from tests.e2e.cli import Served, call, on_a_terminal, without_colours
 
 def test_every_source_with_what_it_filters(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
     told = cli_world.get("/sources")["data"]
-    answer = [json.loads(line) for line in call("sources", "--json", env=way, cwd=tmp_path).stdout.splitlines()]
+    answer = json.loads(call("sources", "--json", env=way, cwd=tmp_path).stdout)["data"]
     stable = ("name", "provider", "filters", "settle")
     assert [{name: source[name] for name in stable} for source in answer] == [
         {name: source[name] for name in stable} for source in told
@@ -29,7 +29,7 @@ def test_every_source_with_what_it_filters(cli_world: Served, way: dict[str, str
             (line,) = [line for line in block.splitlines() if line.strip().startswith(label)]
             names = [name for name, how in source["filters"].items() if how == support]
             assert line.split(label)[1].strip() == ", ".join(names)
-        assert "learnt" in block
+        assert "observed" in block
 
 
 def test_it_fits_the_terminal(cli_world: Served, tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from rich.cells import cell_len
 
 from app.cli import http_client as overhttp
 from app.cli.client import Json, Page, Pairs, Problem
-from app.cli.failures import Failure, printable, sentence
+from app.cli.failures import Failure, Notices, printable, sentence
 from app.cli.flags import FILTERS
+from app.cli.formats import format_of
 from app.cli.http_client import HttpClient
 from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.table import cells_of, cut, shrink
@@ -31,8 +32,37 @@ from app.domain.query import EventQuery
 
 def test_the_flags_are_the_apis_filters() -> None:
     others = {"order", "limit", "cursor", "include", "partial", "follow"}
-    names = {name: repeats for name, repeats in parameter_names(EventQuery).items() if name not in others}
-    assert {known.name: known.repeats for known in FILTERS}.items() <= names.items()
+    assert set(FILTERS.values()) == set(parameter_names(EventQuery)) - others
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("a.csv", "csv"), ("a.CSV", "csv"), ("a.ndjson", "ndjson"), ("a.jsonl", "ndjson"), ("a", "ndjson"),
+     ("a.ocsf", "ocsf"), ("a.ecs.ndjson", "ecs"), ("a.cloudevents.jsonl", "cloudevents"), ("2026.csv.ndjson", "ndjson"),
+     ("a.xlsx", None), ("a.json", None), ("a.csv.gz", None)],
+)  # fmt: skip
+def test_a_suffix_decides_the_format(name: str, form: str | None) -> None:
+    if form is not None:
+        assert format_of(Path(name)) == form
+        return
+    with pytest.raises(Failure, match="add --format, or use one of"):
+        format_of(Path(name))
+
+
+def test_unreadable_records_and_values_without_match_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    notices = Notices()
+    assert notices.end() == 0
+    warning = {"parameter": "type.not", "message": "x is not a known type"}
+    for reason in ("2 records that cannot be read are left out", "1000 records that cannot be read are left out", None):
+        source = {"name": "a", "status": "ok", "reason": reason}
+        notices.page(Page([], True, "c", {}, [source], [warning]))
+    assert notices.end() == 3
+    assert capsys.readouterr().err.splitlines() == [
+        "audit-gateway: --type.not x is not a known type.",
+        "audit-gateway: source a: 1,002 records that cannot be read are left out; the gateway's log has more.",
+    ]
+    notices.page(Page([], True, "c", {}, [{"name": "b", "status": "failed", "reason": "down"}]))
+    assert notices.end() == 1
 
 
 # ---- walking ---------------------------------------------------------------------------------------------------------
@@ -62,7 +92,10 @@ class Scripted:
             raise answer
         return answer
 
-    def count(self, pairs: Pairs, *, exact: bool) -> Json:
+    def count(self, pairs: Pairs) -> Json:
+        raise NotImplementedError
+
+    def event(self, event_id: str, pairs: Pairs) -> Json:
         raise NotImplementedError
 
     def sources(self) -> list[Json]:
@@ -192,7 +225,7 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
          "invalid_parameter", "--flow-id is odd"),
         (429, '{"code":"rate_limited","detail":"Too many."}', "rate_limited", "Too many; try again in 9 s"),
         (503, '{"code":"source_unavailable","sources":[{"name":"a","detail":"is down."}]}',
-         "source_unavailable", "source a: is down; try again in 9 s, or see what the other sources have with --part"),
+         "source_unavailable", "source a: is down; try again in 9 s, or read the other sources with --part"),
         (502, '{"code":"source_failed","sources":[{"name":"a","code":"source_failed","provider_request_id":"r1"}]}',
          "source_failed", "source a: source_failed (provider's request id r1); try again"),
         (500, '{"code":"a_new_code","detail":"Odd.","errors":null,"sources":null}', "a_new_code", "Odd."),
