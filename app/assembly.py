@@ -132,9 +132,26 @@ def make_shared(
     return SharedState(settings.redis_url.get_secret_value(), settings.cursor_secrets[0], metrics, accounts)
 
 
+def _accounts_twice(name: str, provider: Provider, configuration: Configuration) -> list[str]:
+    """A warning for each pair of sources with equal credentials: their events come twice."""
+    keys = {variable: variable.removeprefix(f"{name.upper()}_").lower() for variable in provider.needed}
+    accounts = [(f"[[sources]] {table.get('name')}", table) for table in configuration.tables]
+    accounts = [account for account in accounts if account[1].get("provider") == name]
+    environment = {key: configuration.environment.get(variable) for variable, key in keys.items()}
+    if all(environment.values()):
+        accounts.insert(0, (" and ".join(keys), environment))
+    return [
+        f"{first} and {second} configure the same account: each of its events comes twice; remove one of them"
+        for number, (first, one) in enumerate(accounts)
+        for second, other in accounts[number + 1 :]
+        if keys and all(one.get(key) and one.get(key) == other.get(key) for key in keys.values())
+    ]
+
+
 def all_warnings(configuration: Configuration, providers: Mapping[str, Provider]) -> list[str]:
     """What was configured and will not have the effect that one may hope for."""
     warnings = list(configuration.warnings)
     for name, provider in providers.items():
         warnings += unknown_variables(configuration.environment, f"{name.upper()}_", provider.variables)
+        warnings += _accounts_twice(name, provider, configuration)
     return warnings + tracing_warnings(os.environ)

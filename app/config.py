@@ -90,10 +90,17 @@ def read_environment(env_file: Path | None = Path(".env")) -> dict[str, str]:
     written: Mapping[str, str | None] = {}
     if env_file is not None and env_file.is_file():
         try:
-            written = dotenv_values(env_file, encoding="utf-8")
+            written = dotenv_values(env_file, encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{env_file} cannot be read ({type(error).__name__}).") from None
-    return {name: value for name, value in (*written.items(), *os.environ.items()) if value}
+    both = (*written.items(), *os.environ.items())
+    return {name: plain for name, value in both if value and (plain := unquoted(value))}
+
+
+def unquoted(text: str) -> str:
+    """`text` without blanks, line ends and one pair of quotes around it, which `docker --env-file` and files leave."""
+    text = text.strip()
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def unknown_variables(environment: Mapping[str, str], prefix: str, known: Iterable[str]) -> list[str]:
@@ -137,7 +144,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     import tomllib
 
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"GATEWAY_CONFIG / --config: {path} cannot be read ({error.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -183,7 +190,7 @@ def _from_variable(where: str, key: str, variable: str, environment: Mapping[str
 
 def _from_file(where: str, key: str, path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8").strip()
+        text = unquoted(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{where}: {key} names {path}, which cannot be read ({type(error).__name__})."

@@ -15,12 +15,14 @@ GATEWAY_API_KEYS holds the same objects, one a line, or short forms separated by
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from app.api.background import BackgroundCall
 from app.domain.caller import RATE, SCOPES, Caller
 from app.domain.errors import ConfigurationError, Unauthenticated
 from app.domain.times import format_seconds, now_micros, parse_rfc3339
@@ -38,6 +41,7 @@ SANDBOX_KEY = "sandbox"  #: opens emulated data only; see `app.config.load_confi
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _REST = 1_000_000  #: µs that a keys' file must be unchanged before a key that is gone from it is refused
+_PATIENCE, _START_PATIENCE = 0.25, 10.0  #: seconds to wait for the keys file: in a call, at start
 _FIELDS = ("name", "hash", "scopes", "sources", "rate", "expires")
 
 _log = structlog.get_logger("gateway.keys")
@@ -109,7 +113,7 @@ def _names(field: str, value: Any) -> frozenset[str]:
 def read_keys(text: str, where: str) -> list[ApiKey]:
     """The keys of a file's or variable's text. Raises ConfigurationError naming `where` and the line."""
     keys: list[ApiKey] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
@@ -158,9 +162,10 @@ class Keyring:
         self._seen: object = None  # the file's stamp as it was read last
         self._complained: object = None  # and that of one that could not be read, once that is told
         self._from_file: tuple[ApiKey, ...] = ()
-        if file is not None:
-            self._seen = self._stamp(file)
-            self._from_file = _read_file(file)
+        self._reading = BackgroundCall(self._check)
+        self._hangs = False
+        if file is not None and not BackgroundCall(lambda: self._load(file)).run(_START_PATIENCE):
+            raise ConfigurationError(f"GATEWAY_API_KEYS_FILE: {file} does not answer: its file system hangs.")
 
     @property
     def keys(self) -> Sequence[ApiKey]:
@@ -182,9 +187,20 @@ class Keyring:
             raise Unauthenticated("This API key has expired; ask the gateway's operator for a new one.")
         return found.caller
 
+    def _load(self, file: Path) -> None:
+        self._seen, self._from_file = self._stamp(file), _read_file(file)
+
     def _refresh(self) -> None:
+        """Look at the file on another thread: a file system that hangs delays one call, and the keys stay good."""
         if self._file is None:
             return
+        answered = self._reading.run(_PATIENCE)
+        if not answered and not self._hangs:
+            _log.error("keys_file_hangs", problem=f"{self._file} does not answer; the keys read before stay valid")
+        self._hangs = not answered
+
+    def _check(self) -> None:
+        assert self._file is not None
         stamp = self._stamp(self._file)
         if stamp == self._seen:
             return
@@ -226,7 +242,9 @@ class Keyring:
 
 def _read_file(file: Path) -> tuple[ApiKey, ...]:
     try:
-        text = file.read_text(encoding="utf-8")
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")  # reading a FIFO would wait for a writer
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigurationError(

@@ -50,6 +50,12 @@ class ResumableFile:
         except BlockingIOError:
             os.close(self._file)
             raise Failure(f"{self.path} is being written by another export; wait until it is done") from None
+        except OSError as error:
+            os.close(self._file)
+            raise Failure(
+                f"{self.path}: the file system refuses a lock ({error.strerror}), as NFS without a lock service does;"
+                " write to a local disk"
+            ) from None
         return self
 
     def __exit__(

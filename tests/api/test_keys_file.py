@@ -1,0 +1,57 @@
+"""The keys file on a file system that hangs, as a FIFO, and as Windows editors write it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.api import api_keys
+from app.api.api_keys import Keyring, append_key, hash_of, make_api_key
+from app.domain.errors import ConfigurationError
+
+
+def keys_file(tmp_path: Path) -> Path:
+    file = tmp_path / "keys.jsonl"
+    append_key(file, make_api_key("siem", hash_of("k"), ["events:read"]))
+    return file
+
+
+def test_a_hung_file_system_keeps_the_last_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Keyring(file=keys_file(tmp_path))
+    answer, looks = threading.Event(), []
+
+    def hang(file: Path) -> Any:
+        looks.append(file)
+        answer.wait(60)
+        return "stamp"
+
+    monkeypatch.setattr(Keyring, "_stamp", staticmethod(hang))
+    with capture_logs() as logs:
+        assert [ring.caller("k").name for _ in range(50)] == ["siem"] * 50
+    assert len(looks) == 1, "one look hangs; no call adds another"
+    assert [line["event"] for line in logs] == ["keys_file_hangs"]
+    answer.set()
+
+
+def test_a_fifo_is_named_and_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = keys_file(tmp_path)
+    ring = Keyring(file=file)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        Keyring(file=file)
+    with capture_logs() as logs:
+        assert ring.caller("k").name == "siem"
+    assert "not a regular file" in logs[0]["problem"]
+
+
+def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
+    file = keys_file(tmp_path)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"  \r\n"))
+    assert Keyring(file=file).caller("k").name == "siem"
+    assert api_keys.read_keys(f"\ufeffa:{hash_of('k')}:events:read \r\n", "GATEWAY_API_KEYS")[0].name == "a"
