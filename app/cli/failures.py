@@ -11,6 +11,7 @@ Exit codes, the same for every command:
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -112,7 +113,7 @@ def print_file_error(error: OSError) -> None:
     """
     if error.filename is not None:
         return print_error(f"{error.filename} cannot be read or written ({error.strerror})")
-    if output_fails():
+    if error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF) or output_fails():
         discard_output()
         return print_error(f"standard output cannot be written ({error.strerror})")
     print_error(f"the operating system reports: {error.strerror or type(error).__name__}")

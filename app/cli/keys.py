@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from pathlib import Path
 
+from rich.table import Table
+
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
 from app.cli.failures import Failure, discard_output, print_error
+from app.cli.terminal import console
+from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
-from app.domain.times import now_micros
+from app.domain.times import format_seconds, now_micros
 
 
 def make_key(
@@ -44,12 +49,64 @@ def make_key(
     except OSError as error:
         raise ConfigurationError(f"--file: {file} cannot be written ({error.strerror}); no key was added.") from None
     print(f"Added {name} to {file}. Set GATEWAY_API_KEYS_FILE={file} where the gateway runs.", file=sys.stderr)
+    for scope in sorted(record.scopes):
+        print(f"  {scope:13} {SCOPES[scope]}", file=sys.stderr)
     if is_second:
         print_error(
-            f"{file} had a key of the name {name} already, which stays good: the log does not tell the two apart, and"
-            " who removes a key by this name removes both"
+            f"{file} had a key of the name {name} already, which stays valid: the log shows the same name for both, and"
+            f" audit-gateway keys revoke --name {name} removes both"
         )
     return key
+
+
+def list_keys(file: Path, *, as_json: bool) -> None:
+    """Print the keys of `file` with their grants and the start of each hash. Raises ConfigurationError."""
+    keys = read_keys(_read(file), str(file))
+    if as_json:
+        for key in keys:
+            print(key.line())
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "state", "scopes", "sources", "rate", "hash"):
+        table.add_column(heading, overflow="fold")
+    for key in keys:
+        until = "" if key.expires is None else format_seconds(key.expires)
+        state = "valid" if not until else f"expired {until}" if (key.expires or 0) <= now_micros() else f"until {until}"
+        sources = "all" if key.sources is None else ",".join(sorted(key.sources))
+        table.add_row(key.name, state, ",".join(sorted(key.scopes)), sources, key.rate or "-", key.hash[:8])
+    console().print(table)
+
+
+def revoke_keys(name: str, file: Path) -> None:
+    """Remove every key of this name from `file`, in one step. Raises ConfigurationError or OSError, and then `file` is
+    as it was."""
+    text = _read(file)
+    kept, removed = [], 0
+    for line in text.splitlines():
+        entries = [line] if line.lstrip().startswith(("{", "#")) else line.split(",")
+        left = [entry for entry in entries if all(key.name != name for key in read_keys(entry, str(file)))]
+        removed += len(entries) - len(left)
+        kept += [",".join(left)] if left else []
+    if not removed:
+        names = ", ".join(sorted({key.name for key in read_keys(text, str(file))})) or "none"
+        raise ConfigurationError(f"{file} has no key of the name {name}; it has {names}.")
+    new = file.with_name(f"{file.name}.new")
+    new.touch(mode=0o600)
+    new.chmod(stat.S_IMODE(file.stat().st_mode))
+    new.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    new.replace(file)
+    print(
+        f"Revoked {removed} key{'s' * (removed > 1)} of {name}; a running gateway refuses it within 2 s.",
+        file=sys.stderr,
+    )
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(f"--file: {file} cannot be read ({reason}).") from None
 
 
 def _check_writable(file: Path) -> None:
@@ -75,7 +132,7 @@ def _print_key(key: str) -> None:
 def _names_in(file: Path) -> set[str]:
     """None of a file that cannot be read: the gateway says what is wrong with it."""
     try:
-        return {key.name for key in read_keys(file.read_text(encoding="utf-8"), str(file))}
+        return {key.name for key in read_keys(file.read_text(encoding="utf-8-sig"), str(file))}
     except (OSError, UnicodeDecodeError, ConfigurationError):
         return set()
 

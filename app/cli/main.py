@@ -98,6 +98,34 @@ def new_key(
         make_key(name, scopes, file, sources=sources, rate=rate, expires=expires)
 
 
+@keys.command("list")
+def list_command(
+    file: Annotated[Path, typer.Option(help="The keys file.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each key's line of the file, without the key.")
+    ] = False,
+) -> None:
+    """List the keys of a file with their grants. The keys themselves are not stored."""
+    from app.cli.failures import reported
+    from app.cli.keys import list_keys
+
+    with reported():
+        list_keys(file, as_json=as_json)
+
+
+@keys.command("revoke")
+def revoke_command(
+    name: Annotated[str, typer.Option(help="The key's name; all keys of this name are removed.")],
+    file: Annotated[Path, typer.Option(help="The keys file.")],
+) -> None:
+    """Remove a caller's keys from a file; a running gateway reads the change without a restart."""
+    from app.cli.failures import reported
+    from app.cli.keys import revoke_keys
+
+    with reported():
+        revoke_keys(name, file)
+
+
 @cli.command()
 def openapi(
     output: Annotated[Path | None, typer.Option(help="Write to this file. Default: standard output.")] = None,

@@ -6,8 +6,14 @@ import re
 
 import msgspec
 
-#: Every scope there is (contract, section 8).
-SCOPES = ("events:read", "pii:read", "raw:read", "sources:read", "metrics:read")
+#: Every scope there is, and what it grants (contract, section 8).
+SCOPES = {
+    "events:read": "events, with names and e-mail addresses (pseudonyms where GATEWAY_PSEUDONYMIZE is set)",
+    "pii:read": "national ids, phone numbers, addresses and descriptions, which are *** without it",
+    "raw:read": "include=raw: each event's record as the provider delivered it",
+    "sources:read": "GET /sources: the sources, their filters and health",
+    "metrics:read": "GET /metrics",
+}
 
 
 #: What a caller's rate looks like: 600/minute.

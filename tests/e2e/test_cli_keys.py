@@ -17,7 +17,9 @@ def test_a_second_key_of_one_name_is_made_with_a_warning(tmp_path: Path) -> None
         made = run("keys", "new", "--name", name, "--scopes", "events:read", "--file", "keys.jsonl", cwd=tmp_path)
         assert made.returncode == 0
         assert made.stdout.startswith("agw_")
-        return made.stderr.splitlines()[1:]
+        _added, scope, *more = made.stderr.splitlines()
+        assert scope.split()[0] == "events:read", "each scope's grant is printed"
+        return more
 
     assert make("siem") == make("siem-2") == []
     (warning,) = make("siem")
@@ -61,3 +63,20 @@ def test_a_key_whose_file_cannot_be_made_is_not_shown(tmp_path: Path) -> None:
 def test_standard_output_that_is_full_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
     said = "audit-gateway: standard output cannot be written (No space left on device).\n"
     assert run_into_a_full_disk(*command, cwd=tmp_path) == (1, said)
+
+
+def test_keys_are_listed_and_revoked(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.jsonl"
+    keys.write_text(f"\ufeff# by hand\na:{'0' * 64}:events:read,b:{'1' * 64}:events:read+pii:read\n", encoding="utf-8")
+    keys.chmod(0o640)
+    assert run(*NEW, cwd=tmp_path).returncode == 0
+    listed = run("keys", "list", "--file", "keys.jsonl", cwd=tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["name", "a", "b", "siem"]
+    assert run("keys", "revoke", "--name", "a", "--file", "keys.jsonl", cwd=tmp_path).returncode == 0
+    assert keys.stat().st_mode & 0o777 == 0o640
+    assert keys.read_text().splitlines()[:2] == ["# by hand", f"b:{'1' * 64}:events:read+pii:read"]
+    again = run("keys", "revoke", "--name", "a", "--file", "keys.jsonl", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (
+        2, "audit-gateway: keys.jsonl has no key of the name a; it has b, siem.\n"
+    )  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys.jsonl"]
