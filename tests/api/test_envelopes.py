@@ -83,7 +83,7 @@ async def test_which_envelope_is_meant(application: FastAPI, sources: list[Memor
     }
     async with opened(application) as client:
         for path, (status, detail) in calls.items():
-            for suffix in ("",):
+            for suffix in ("", "/report"):
                 route, _, query = path.partition("?")
                 answer = await client.get(f"{route}{suffix}?{query}")
                 assert answer.status_code == status, path

@@ -100,7 +100,8 @@ def test_no_parameter_may_be_null(document: dict[str, Any]) -> None:
 def test_operation_ids_are_the_functions_names(document: dict[str, Any]) -> None:
     assert {operation["operationId"] for _, operation in operations(document)} == {
         "list_events", "count_events", "export_events", "stream_events", "get_event", "get_envelope",
-        "list_event_types", "list_sources", "get_me", "read_metrics", "health_live", "health_ready"
+        "get_envelope_report", "list_event_types", "list_sources", "get_me", "read_metrics", "health_live",
+        "health_ready",
     }  # fmt: skip
 
 

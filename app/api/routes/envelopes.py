@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from app.api.auth import requires
+from app.api.envelope_report import render_report
 from app.api.openapi import answer_headers, problems
 from app.api.rendering import encode, envelope_body
 from app.api.request_log import note_sources, request_log
@@ -21,6 +22,14 @@ from app.feed.envelope_reader import EnvelopeEvents, read_envelope
 from app.privacy.redaction import visible_events
 
 router = new_router(tags=["envelopes"])
+
+#: The page needs nothing but its own style.
+_REPORT_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 EnvelopeId = Annotated[str, Path(description="An envelope's `id`.")]
 
@@ -41,6 +50,36 @@ async def get_envelope(
     found, events = await _read(request, envelope_id, query, caller)
     body = encode(envelope_body(found, events))
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/envelopes/{envelope_id}/report",
+    response_class=HTMLResponse,
+    summary="Report on one envelope",
+    responses={
+        200: {"description": "The report, a self-contained page in HTML for A4.", "headers": answer_headers()},
+        **problems("envelope"),
+    },
+)
+async def get_envelope_report(
+    request: Request,
+    envelope_id: EnvelopeId,
+    caller: Annotated[Caller, Depends(requires("events:read"))],
+    query: Annotated[EnvelopeQuery, Query()],
+) -> Response:
+    """The same as a page to print and to keep: every event, who retrieved them when and by which filters, what is
+    masked or unreadable, the SHA-256 of the events as NDJSON, and a signature where a signing key is set."""
+    found, events = await _read(request, envelope_id, query, caller)
+    state = request.app.state
+    page = render_report(
+        found,
+        events,
+        caller,
+        retrieved_at=state.feed.now(),
+        pseudonymized=state.pseudonyms is not None,
+        signing_key=state.signing_key,
+    )
+    return Response(page, media_type="text/html; charset=utf-8", headers=_REPORT_HEADERS)
 
 
 async def _read(
