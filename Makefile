@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PORT ?= 8000
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help setup serve test lint types imports docs openapi format lock programs clients client-models release-document bench bench-peers bench-calls fuzz soak vendor runtime clean
+.PHONY: help setup serve test lint types imports docs openapi format lock programs clients client-models release-document bench bench-peers bench-calls size fuzz soak vendor runtime clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -103,6 +103,9 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(PEERS)/bin/python -m pip install --quiet --require-hashes -r benchmarks/requirements.txt
 	@touch $@
+
+size: setup ## lines and files, and what a warm page enters
+	$(BIN)/python -m benchmarks.size
 
 bench-calls: setup ## calls and records that questions cost, as histories grow
 	$(BIN)/python -m benchmarks.calls

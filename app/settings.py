@@ -144,3 +144,49 @@ def _is_origin(origin: object) -> bool:
         return False
     parts = urlsplit(origin)
     return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == origin
+
+
+#: One line of help for each setting, by its field; `docs/reference/configuration.md` shows them.
+HELP = {
+    "auth": "`off` serves without authentication, on loopback only",
+    "api_keys": "hashed API keys as JSON, in place of a file",
+    "api_keys_file": (
+        "the file of hashed API keys, made with `audit-gateway keys new`; it is read again when it changes"
+    ),
+    "cursor_secret": (
+        "encrypts cursors: 32 characters or more, equal on all replicas; of several, comma-separated,"
+        " the first encrypts"
+    ),
+    "settle": "seconds that `follow` holds events back",
+    "deadline": "seconds for one request",
+    "scan": "calls per source and page (or count) spent on records that only the gateway can filter",
+    "source_concurrency": "concurrent calls to one source, per process",
+    "source_rate": "calls per second to one source; all replicas together with `GATEWAY_REDIS_URL`",
+    "cors_origins": "browser origins to allow, comma-separated",
+    "page_cache": "seconds for which a query's first page is cached, at most 60; `Cache-Control: no-cache` bypasses it",
+    "page_cache_ttl": (
+        "seconds for which a query's first page is cached, at most 60; `Cache-Control: no-cache` bypasses it"
+    ),
+    "totals_ttl": "seconds for which a count is cached",
+    "default_window": "the window of a query without `since`",
+    "redis_url": "Redis 6.2 or later, or Valkey, shared by the replicas: totals, rates, pauses",
+    "signing_key_file": "Ed25519 private key (PEM) that signs exports; `audit-gateway keys signing` creates one",
+    "rate": "rate limit of keys without one of their own, such as `600/minute`",
+    "max_in_flight": "concurrent requests per process; more are answered with 503",
+    "drain": "seconds between failing readiness and stopping, on SIGTERM",
+    "shutdown_grace": "seconds between failing readiness and stopping, on SIGTERM",
+    "export_deadline": "seconds for one export; NDJSON then ends with a cursor",
+    "stream_poll": "seconds between two looks for new events; equal streams share them",
+    "stream_heartbeat": "seconds of silence before a stream sends a comment",
+    "stream_listeners": "concurrent streams per process",
+    "log_level": "`debug`, `info`, `warning` or `error`",
+    "log_format": "`json`, `console`, or `auto`: console on a terminal",
+    "mask_identity": "`true`: callers without `pii:read` see keyed hashes in place of names and e-mail addresses",
+    "pseudonymize": "`true`: callers without `pii:read` see keyed hashes in place of names and e-mail addresses",
+    "identity_secret": "keys those hashes: 32 characters or more. Default: the first cursor secret",
+    "jwt_issuer": "accept JWTs of this OpenID Connect issuer",
+    "jwt_audience": "the audience that a JWT must name",
+    "jwt_jwks": "the issuer's keys: a file or an https URL",
+    "jwt_scopes_claim": "the claim that contains a token's scopes",
+    "jwt_sources_claim": "the claim that contains a token's sources. Default: all sources",
+}

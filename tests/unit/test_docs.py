@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from app.settings import HELP, Settings
+
 
 def test_generated_parts_are_current() -> None:
     # In a process of its own: the page of the command line needs Typer without Rich, chosen at import.
@@ -14,3 +16,7 @@ def test_generated_parts_are_current() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "", "run `make docs`"
+
+
+def test_every_setting_is_described() -> None:
+    assert Settings.model_fields.keys() - HELP.keys() == set()
