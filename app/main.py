@@ -38,6 +38,7 @@ from app.evidence.signing import SigningKey
 from app.feed import Feed, FeedSettings
 from app.graceful_shutdown import graceful_shutdown, stop_with_parent
 from app.providers.base import Provider, Source
+from app.providers.http.network import Network
 from app.providers.registry import find_providers, provider_paths
 from app.providers.shared.redis import SharedState
 from app.tracing import start_tracing
@@ -208,7 +209,7 @@ def make_tokens(settings: Settings) -> Tokens | None:
     from app.api.tokens import TokenRules, Tokens
 
     rules = TokenRules(issuer, audience, settings.jwt_scopes_claim, settings.jwt_sources_claim)
-    keys = KeysOfUrl(jwks) if "://" in jwks else KeysOfFile(Path(jwks))
+    keys = KeysOfUrl(jwks, network=Network(read_environment())) if "://" in jwks else KeysOfFile(Path(jwks))
     return Tokens(rules, keys, settings.pseudonyms)
 
 

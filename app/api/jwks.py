@@ -22,6 +22,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from app.api.tokens import Key
 from app.domain.errors import ConfigurationError, IssuerUnavailable
 from app.domain.hosts import is_loopback
+from app.providers.http.network import Network
 
 MAX_BYTES = 1024 * 1024
 MAX_KEYS = 100
@@ -117,6 +118,7 @@ class KeysOfUrl:
         self,
         url: str,
         *,
+        network: Network | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -125,7 +127,12 @@ class KeysOfUrl:
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise ConfigurationError("GATEWAY_JWT_JWKS: must be an https URL (http only on this machine) or a file.")
         self._url, self._timer = url, timer
-        self._client = httpx.AsyncClient(transport=transport, timeout=TIMEOUT, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            timeout=TIMEOUT,
+            follow_redirects=False,
+            **(network or Network()).client_options(url),
+        )
         self._keys: KeySet | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._read_at = self._ended_at = float("-inf")

@@ -11,7 +11,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from app.cli.client import Json, Page, Pairs, Problem
+from app.config import read_environment
 from app.domain.errors import ConfigurationError
+from app.providers.http.network import Network
 
 #: Seconds. An exact count may take the gateway's whole deadline, which is its operator's to choose.
 _CONNECT, _ANSWER = 10.0, 180.0
@@ -39,6 +41,7 @@ class HttpClient:
             timeout=httpx.Timeout(_ANSWER, connect=_CONNECT),
             follow_redirects=False,
             transport=transport,
+            **Network(read_environment()).client_options(url),
         )
 
     def page(self, pairs: Pairs) -> Page:

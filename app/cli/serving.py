@@ -34,7 +34,7 @@ from app.assembly import (
     configuration_from_environment,
     tune_gc,
 )
-from app.config import Configuration, Settings, load_configuration
+from app.config import Configuration, Settings, load_configuration, read_environment
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.hosts import is_loopback
@@ -43,6 +43,7 @@ from app.log_queue import QueuedStream
 from app.logs import configure_logging
 from app.main import make_keyring
 from app.providers.base import Source
+from app.providers.http.network import Network
 from app.providers.registry import find_providers
 
 _log = structlog.get_logger("gateway")
@@ -68,6 +69,7 @@ def serve_gateway(options: Options) -> int:
     os.environ.pop(SANDBOX_VARIABLE, None)
     if options.config is not None:
         os.environ["GATEWAY_CONFIG"] = str(options.config)
+    Network(read_environment())  # names a variable that cannot be used, in a sandbox, too, before anything listens
     first = load_configuration(sandbox_environment={} if options.sandbox else None)
     os.environ["GATEWAY_LOG_LEVEL"], os.environ["GATEWAY_LOG_FORMAT"] = (
         first.settings.log_level,

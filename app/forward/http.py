@@ -29,12 +29,14 @@ _ACK_TIMEOUT = 300.0  #: seconds until a batch without acknowledgement is sent a
 class Poster:
     """POSTs to one receiver over one kept connection. Redirects are not followed: they would take secrets along."""
 
-    def __init__(self, headers: Mapping[str, str], tls: ssl.SSLContext) -> None:
+    def __init__(self, headers: Mapping[str, str], tls: ssl.SSLContext, proxy: str | None) -> None:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
         timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
         # Uncompressed answers: a small compressed one could be large.
         plain = {**headers, "Accept-Encoding": "identity"}
-        self._http = httpx.Client(headers=plain, verify=tls, limits=limits, timeout=timeout)
+        self._http = httpx.Client(
+            headers=plain, verify=tls, limits=limits, timeout=timeout, proxy=proxy, trust_env=False
+        )
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         """The body of a 2xx answer. Raises Temporary, Gone."""
@@ -73,12 +75,13 @@ class Webhook:
         token: str | None,
         form: tuple[str, bytes, bytes, bytes],
         tls: ssl.SSLContext,
+        proxy: str | None = None,
     ) -> None:
         media_type, *self._form = form
         headers = {"Content-Type": media_type, "User-Agent": "audit-gateway-forward"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        self._url, self._secrets, self._poster = url, secrets, Poster(headers, tls)
+        self._url, self._secrets, self._poster = url, secrets, Poster(headers, tls, proxy)
 
     def deliver(self, items: Sequence[Item]) -> None:
         before, between, behind = self._form
@@ -110,11 +113,13 @@ class Splunk:
     Source: Splunk Enterprise, "Getting Data In", "HTTP Event Collector" and "About HTTP Event Collector Indexer
     Acknowledgment". `fields` are members of every event's envelope, such as `index`."""
 
-    def __init__(self, base_url: str, token: str, fields: Mapping[str, str], tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, base_url: str, token: str, fields: Mapping[str, str], tls: ssl.SSLContext, proxy: str | None
+    ) -> None:
         self._base, self._fields = base_url, dict(fields)
         channel = str(uuid.uuid4())
         headers = {"Authorization": f"Splunk {token}", "X-Splunk-Request-Channel": channel}
-        self._poster = Poster({**headers, "Content-Type": "application/json"}, tls)
+        self._poster = Poster({**headers, "Content-Type": "application/json"}, tls, proxy)
 
     def deliver(self, items: Sequence[Item]) -> None:
         answer = self._call("event", b"\n".join(map(self._envelope, items)))

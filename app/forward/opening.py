@@ -13,6 +13,7 @@ from app.domain.errors import ConfigurationError
 from app.forward.http import MAKE_SECRET, Splunk, Webhook, signing_keys
 from app.forward.syslog import Syslog
 from app.forward.target import Target
+from app.providers.http.network import Network
 
 #: Formats with one JSON object a line.
 FORMATS = ("ndjson", "cloudevents", "ecs", "ocsf")
@@ -61,7 +62,8 @@ def open_target(url: str, form: str | None, environment: Mapping[str, str], tls:
         if unknown := set(fields).difference(_SPLUNK_FIELDS):
             raise ConfigurationError(f"--to: {min(unknown)} is no option; there are {', '.join(_SPLUNK_FIELDS)}.")
         base = f"{'https' if scheme == 'splunk-hec' else 'http'}://{address}{parts.path.rstrip('/')}"
-        return Opened(Splunk(base, token, fields, tls), f"{scheme}://{address}", form)
+        proxy = Network(environment).proxy_for(base)
+        return Opened(Splunk(base, token, fields, tls, proxy), f"{scheme}://{address}", form)
     if scheme.startswith("syslog"):
         if port is None or parts.path.strip("/") or parts.query:
             raise ConfigurationError("--to: an address of a syslog receiver has a host and a port, nothing else.")
@@ -69,7 +71,8 @@ def open_target(url: str, form: str | None, environment: Mapping[str, str], tls:
     keys = signing_keys(environment.get("FORWARD_SECRET", ""))
     if not keys:
         raise ConfigurationError(f"FORWARD_SECRET is not set; {MAKE_SECRET}, and give it to the receiver, too.")
-    return Opened(Webhook(url, keys, token, _BATCHES.get(form, _LINES), tls), f"{scheme}://{parts.netloc}", form)
+    webhook = Webhook(url, keys, token, _BATCHES.get(form, _LINES), tls, Network(environment).proxy_for(url))
+    return Opened(webhook, f"{scheme}://{parts.netloc}", form)
 
 
 def tls_context(ca: Path | None, client_certificate: Path | None) -> ssl.SSLContext:

@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -77,6 +78,10 @@ class Network:
         if _is_this_machine(host) or any(rule.matches(host, port) for rule in self._direct):
             return None
         return self._proxies.get(parts.scheme)
+
+    def client_options(self, url: str) -> dict[str, Any]:
+        """Return keyword arguments of an httpx client that calls `url` alone."""
+        return {"trust_env": False, "proxy": self.proxy_for(url), "verify": self.ssl_context()}
 
     def ssl_context(self) -> ssl.SSLContext:
         """Return the context for all TLS connections: the authorities that a variable names, or else those of certifi

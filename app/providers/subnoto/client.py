@@ -86,18 +86,24 @@ class SubnotoClient:
 
     async def _page(self, query: LogQuery, page: int, limit: int, spent: CallBudget) -> tuple[LogPage, int | None]:
         answer = await self._http.call("POST", "public/logs/list", spent, json=query.body(page, limit))
+        error = None
         if answer.ok:
-            decoded = decode_page(answer.body)
-            spent.records += len(decoded.rows)
-            return decoded, answer.date
-        error = decode_error(answer.body)
+            try:
+                decoded = decode_page(answer.body)
+                spent.records += len(decoded.rows)
+                return decoded, answer.date
+            except SourceFailed:
+                error = decode_error(answer.body)
+                if error.code is None:
+                    raise  # not an error with a status of success
+        error = error or decode_error(answer.body)
         if error.code in _ABSENT:
             return LogPage([], 0, ""), answer.date
         if answer.status in _NO_SUCH_PAGE and page > 1:
             raise PageRefused(error_for(answer, code=error.code).detail, provider_request_id=error.request_id)
         if answer.status == 400 and query.event_types and error.code == "INVALID_REQUEST_FORMAT":
             raise EventTypesRefused
-        if error.code in _REFUSED and answer.status in (400, 403):
+        if error.code in _REFUSED and answer.status in (200, 400, 403):
             detail = f"the provider answered {answer.status} ({error.code})"
             raise SourceForbidden(detail, provider_request_id=error.request_id)
         raise error_for(answer, code=error.code, request_id=error.request_id)

@@ -102,7 +102,10 @@ class VendorError(msgspec.Struct):
 
 
 def decode_page(body: bytes) -> LogPage:
-    """Raises SourceFailed where the answer is not a page of logs."""
+    """Return the page; without any rows for an empty body (204) and `null`. Raises SourceFailed for any other body that
+    is not a page of logs."""
+    if body.strip() in (b"", b"null"):
+        return LogPage([], 0, "")
     try:
         answer = _DECODER.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

@@ -13,7 +13,7 @@ from app.providers.base import CallBudget
 from app.providers.http.client import ProviderHttp, Response, error_for
 from app.providers.http.lenient_json import read_json
 from app.providers.taktikal.types_metadata import describe_types
-from app.providers.taktikal.wire import ActivityPage, decode_activity, decode_error, decode_total
+from app.providers.taktikal.wire import ActivityPage, decode_activity, decode_error, decode_total, is_error
 
 #: Vendor's page: `Take` "defaults to 10,000". Whether more is accepted is not documented.
 MAX_TAKE = 10_000
@@ -136,8 +136,9 @@ class TaktikalClient:
 
     async def total(
         self, within: DateRange, filters: Filters, spent: CallBudget, observed: Observed | None = None
-    ) -> int:
-        """How many processes the range and the filters select. Raises SourceError."""
+    ) -> int | None:
+        """How many processes the range and the filters select; None where the provider does not say. Raises
+        SourceError."""
         answer = await self._call("signing/activity/total", within, filters, spent, {}, observed)
         return 0 if answer is None else decode_total(answer.body)
 
@@ -155,7 +156,7 @@ class TaktikalClient:
         answer = await self._http.call("GET", path, spent, params=parameters)
         if observed is not None:
             observed.note(answer)
-        if answer.ok:
+        if answer.ok and not is_error(answer.body):
             return answer
         error = decode_error(answer.body)
         # Without a code it is not the API that answers, but whatever else lies at a wrong base URL.

@@ -25,7 +25,8 @@ async def probe(client: TaktikalClient, facts: Facts, spent: CallBudget, now: in
             advice = "TAKTIKAL_BASE_URL of a current server, such as https://core.taktikal.com/api"
             return [ProbeResult("server", "failed", found, advice)]
         return [ProbeResult.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
-    findings = [ProbeResult("credentials", "ok", f"accepted; {total} signing processes in {within_days(within)} days")]
+    number = "an unknown number of" if total is None else total
+    findings = [ProbeResult("credentials", "ok", f"accepted; {number} signing processes in {within_days(within)} days")]
     if (types := await client.types(spent)) is not None:
         findings.append(ProbeResult("types", "ok", types))
     try:
@@ -33,7 +34,7 @@ async def probe(client: TaktikalClient, facts: Facts, spent: CallBudget, now: in
             await calibrate(client, within, facts, spent)
         findings.append(_ranges(facts, max_age))
         findings.append(_logs(facts))
-        findings.append(await _take(client, within, facts, spent, total))
+        findings.append(await _take(client, within, facts, spent, _TAKE if total is None else total))
     except SourceError as error:
         findings.append(ProbeResult("activity", "failed", error.detail))
     return findings

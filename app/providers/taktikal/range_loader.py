@@ -53,9 +53,16 @@ class RangeLoader(msgspec.Struct):
         """The most processes that one answer can be hoped to hold."""
         return self.facts.at_most(MAX_TAKE)
 
-    async def count(self, within: DateRange) -> int:
-        """Return the provider's total of the range: a hint, never proof of emptiness. Raises SourceError."""
+    async def count(self, within: DateRange) -> int | None:
+        """Return the provider's total of the range: a hint, never proof of emptiness. None where it sends none. Raises
+        SourceError."""
         return await self.client.total(within, self.filters, self.spent, self.observed)
+
+    async def count_up_to(self, within: DateRange, enough: int) -> int:
+        """Return the total, or, where the provider sends none, the length of a list of `enough` at most. Raises
+        SourceError."""
+        total = await self.count(within)
+        return (await self._take(within, enough))[0].length if total is None else total
 
     async def attempt(self, within: DateRange, take: int, total: int | None = None) -> list[Process] | TooMany:
         """Return the processes of one answer if it is complete. `total`: as counted before. Raises SourceError."""
@@ -76,8 +83,10 @@ class RangeLoader(msgspec.Struct):
         # Counted behind the answer: with one that joined meanwhile, a count made before may be what it was cut off at.
         total = await self.count(within)
         if page.length >= take:
-            return max(page.length, total - page.length)  # the total may be capped, too
-        agrees = total in (page.length, page.items)  # a process may come as several items
+            return max(page.length, (total or 0) - page.length)  # the total may be capped, too
+        known = total is not None
+        total = total or 0
+        agrees = known and total in (page.length, page.items)  # a process may come as several items
         doubtful = page.length > 0 and (total % _ROUND == 0 or self.facts.totals_contradicted)
         if agrees and not doubtful:
             return 0
@@ -88,18 +97,18 @@ class RangeLoader(msgspec.Struct):
             return max(behind.length, total - page.length)
         if page.null and total:
             raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
-        if not agrees:
+        if known and not agrees:
             self.facts.contradicted(total, page.length)
         return 0
 
     async def everything(self, within: DateRange) -> list[Process]:
         """Return all that the range selects, in as many answers as it takes. Raises SourceError."""
         total = await self.count(within)
-        if total <= self.most:
-            found = await self.attempt(within, total, total)
+        if total is None or total <= self.most:
+            found = await self.attempt(within, self.most if total is None else total, total)
             if not isinstance(found, TooMany):
                 return found
-            total = max(total, found.total)
+            total = max(total or 0, found.total)
         if self.facts.splittable and within.end - within.start > SECOND:
             middle = (within.start + within.end) // 2 // SECOND * SECOND
             halves = DateRange(within.start, middle), DateRange(middle, within.end)
@@ -114,8 +123,9 @@ class RangeLoader(msgspec.Struct):
         answers = await gather_all(self._one(key)._take(within, _MARGIN) for key in keys)
         return self._keep(*(page for page, _ in answers))
 
-    async def count_of(self, keys: Sequence[str], within: DateRange) -> int:
-        """Return how many processes that go by these keys the range selects. Raises SourceError."""
+    async def count_of(self, keys: Sequence[str], within: DateRange) -> int | None:
+        """Return how many processes that go by these keys the range selects; None where the provider does not say.
+        Raises SourceError."""
         if len(keys) == 1:
             return await self._one(keys[0]).count(within)
         return len(await self.named(keys, within))
@@ -147,7 +157,7 @@ class RangeLoader(msgspec.Struct):
             if len(found) + bad >= max(total, end) or quiet >= _QUIET:
                 self.bad += bad
                 return list(found.values())
-            total = await self.count(within)
+            total = await self.count(within) or 0
         raise SourceFailed(
             f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"

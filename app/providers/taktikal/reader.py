@@ -167,7 +167,8 @@ class WindowReader:
             if not windows:
                 # The frontier passes the empty part by loading it: a total of 0 is no proof.
                 return (self._next(empty), 2 * target) if empty else (self._next(high), max(items, 2 * target))
-            counts = await gather_all(self._loader.count(DateRange.around(w.start, w.end)) for w in windows.values())
+            ranges = (DateRange.around(w.start, w.end) for w in windows.values())
+            counts = await gather_all(self._loader.count_up_to(within, fits + 1) for within in ranges)
             chosen: Window | None = None
             for window, count in zip(windows.values(), counts, strict=True):
                 if count > fits:

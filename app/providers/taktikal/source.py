@@ -134,7 +134,8 @@ class TaktikalSource:
 
         `eq`: those with events in the window, for which it is asked twice, with keys once for each. `gte`: those with
         events further inside, where it makes a difference how it reads the ends of a range; 0 where it does not know
-        all filters. `estimate`: what its ranges select is something else, or not known."""
+        all filters, or the provider sends no total. `estimate`: what its ranges select is something else, or not known.
+        """
         if query.type or query.provider_type or query.actor is not None or query.recipient is not None:
             return Total(0, "envelopes", "gte")
         if not self.streams(query):
@@ -145,19 +146,20 @@ class TaktikalSource:
             # Whether dates mean anything beside a key, the vendor does not say: no matter, where the window holds all.
             certain = self._facts.selects == "activity" and since <= 0 and until >= self._clock() - _LATELY
             counts = await gather_all(loader.count_of(keys, outside) for keys in _spellings(query))
-            return Total(sum(counts), "envelopes", "eq" if certain else "estimate", loader.observed.as_of)
+            relation: Relation = "gte" if None in counts else "eq" if certain else "estimate"
+            return Total(sum(filter(None, counts)), "envelopes", relation, loader.observed.as_of)
         await self._find_out(DateRange.around(since - self._max_age, until), spent)
         if self._facts.selects != "activity":
             # A range that selects by creation counts the envelopes created in the window, not those with events in it.
             count = await loader.count(DateRange(since, until))
-            return Total(count, "envelopes", "estimate", loader.observed.as_of)
+            return Total(count or 0, "envelopes", "gte" if count is None else "estimate", loader.observed.as_of)
         most = await loader.count(outside)
         # The truth lies between the two. Not asked for side by side: where the first finds none, it is enough.
         least = await loader.count(inside) if most and inside else 0
-        relation: Relation = "eq" if least == most else "gte"
-        return Total(
-            least, "envelopes", "estimate" if self._facts.totals_contradicted else relation, loader.observed.as_of
-        )
+        relation = "gte" if most is None or least != most else "eq"
+        if self._facts.totals_contradicted and None not in (most, least):
+            relation = "estimate"
+        return Total(least or 0, "envelopes", relation, loader.observed.as_of)
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[TaktikalRecord]:
         found = read_locator(locator)

@@ -239,9 +239,13 @@ def _mark(sent: Any) -> str:
     return key if isinstance(key, str) else repr(sent)
 
 
-def decode_total(body: bytes) -> int:
-    """`{"total": 1342}`: the number of processes. Raises SourceFailed."""
-    total = canonical(read_json(body).value).get("total")
+def decode_total(body: bytes) -> int | None:
+    """`{"total": 1342}`: the number of processes. None for an empty object, in which ServiceStack has left out what is
+    null or a default, and for an empty body. Raises SourceFailed."""
+    answer = read_json(body).value if body.strip() else None
+    if answer is None or answer == {}:
+        return None
+    total = canonical(answer).get("total")
     if not isinstance(total, int) or isinstance(total, bool) or total < 0:
         raise SourceFailed("the provider's answer names no total")
     return total
@@ -272,6 +276,11 @@ def decode_error(body: bytes) -> VendorError:
     if not fields and isinstance(message, str) and _TAKE.search(message):
         fields = frozenset({"take"})
     return VendorError(code if isinstance(code, str) else None, fields)
+
+
+def is_error(body: bytes) -> bool:
+    """Whether a body, which may come with a status of success, is an error with a code."""
+    return body.lstrip()[:1] == b"{" and decode_error(body).code is not None
 
 
 def without_secrets(value: Any, secrets: Secrets) -> Any:

@@ -86,6 +86,9 @@ async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoCli
         (500, "INTERNAL_SERVER_ERROR", SourceFailed),
         (429, "TOO_MANY", SourceUnavailable),
         (503, "", SourceUnavailable),
+        (200, "INTERNAL_SERVER_ERROR", SourceFailed),
+        (202, "SOMETHING_ELSE", SourceFailed),
+        (200, "AUTHORIZATION_ERROR", SourceForbidden),
     ],
 )
 async def test_errors(emulator: Emulator, client: SubnotoClient, status: int, code: str, kind: type[Any]) -> None:
@@ -95,6 +98,15 @@ async def test_errors(emulator: Emulator, client: SubnotoClient, status: int, co
     assert found.value.provider_request_id == "r-1"
     assert code in found.value.detail
     assert "secret" not in found.value.detail
+
+
+@pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b""), (200, b"null")])
+async def test_an_empty_answer_is_an_empty_list(
+    emulator: Emulator, client: SubnotoClient, status: int, body: bytes
+) -> None:
+    emulator.faults.answer(status, body=body)
+    ((_, page),) = (await client.list_logs(LogQuery("envelope"), [1], 50, CallBudget())).pages
+    assert (page.rows, page.total) == ([], 0)
 
 
 async def test_refused_event_types_are_told_apart(emulator: Emulator, client: SubnotoClient) -> None:

@@ -80,7 +80,7 @@ def test_both_shapes_of_totals(totals: dict[str, Any], total: int) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b"", b"<html>", b"[]", b"null", b'{"logs": {}}', b'{"totalCount": 5}', b'{"logs": []}',
+        b"<html>", b"[]", b"{}", b"0", b'{"logs": {}}', b'{"totalCount": 5}', b'{"logs": []}',
         b'{"logs": [], "totalCount": "5"}', b'{"logs": [], "totalCount": -1}', b'{"logs": [], "totalCount": true}',
         b'{"logs": [], "pagination": {"totalRecords": null}}', b'{"logs": [', b"\xff",
     ],
@@ -88,6 +88,12 @@ def test_both_shapes_of_totals(totals: dict[str, Any], total: int) -> None:
 def test_what_is_no_page_is_a_failure(answer: bytes) -> None:
     with pytest.raises(SourceFailed):
         decode_page(answer)
+
+
+@pytest.mark.parametrize("answer", [b"", b" \r\n", b"null", b" null\n"])
+def test_an_empty_answer_is_an_empty_list(answer: bytes) -> None:
+    page = decode_page(answer)
+    assert (page.rows, page.total) == ([], 0)
 
 
 def test_errors() -> None:

@@ -85,6 +85,28 @@ async def test_the_vendors_code_is_passed_on_but_not_its_sentences(emulator: Emu
     assert "999999" not in error.value.detail
 
 
+@pytest.mark.parametrize("status", [200, 202])
+@pytest.mark.parametrize("name", ["responseStatus", "ResponseStatus"])
+async def test_an_error_with_a_status_of_success_keeps_its_code(
+    emulator: Emulator, client: TaktikalClient, status: int, name: str
+) -> None:
+    body = json.dumps({name: {"errorCode": "SqlException", "message": "secret"}}).encode()
+    emulator.faults.answer(status, times=2, body=body)
+    for call in (client.activity(WHOLE, Filters(), CallBudget(), take=5), client.total(WHOLE, Filters(), CallBudget())):
+        with pytest.raises(SourceFailed, match="SqlException") as found:
+            await call
+        assert "secret" not in found.value.detail
+
+
+@pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b""), (200, b"null"), (200, b"{}")])
+async def test_empty_answers(emulator: Emulator, client: TaktikalClient, status: int, body: bytes) -> None:
+    emulator.faults.answer(status, body=body, path="/total")
+    assert await client.total(WHOLE, Filters(), CallBudget()) is None
+    if body != b"{}":
+        emulator.faults.answer(status, body=body)
+        assert (await client.activity(WHOLE, Filters(), CallBudget(), take=5)).length == 0
+
+
 async def test_a_value_outside_the_vendors_list_matches_nothing(emulator: Emulator, client: TaktikalClient) -> None:
     filters = Filters({"FlowType": "NoSuchFlow"})
     assert (await client.activity(WHOLE, filters, CallBudget(), take=5)).length == 0

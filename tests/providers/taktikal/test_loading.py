@@ -58,6 +58,18 @@ async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects:
     assert emulator.calls.refused == []
 
 
+@pytest.mark.parametrize("body", [b"{}", b"null", b""])
+@pytest.mark.parametrize("cap", [None, 1, 9, 10, 11])
+@pytest.mark.parametrize("selects", ["activity", None])
+async def test_everything_without_a_total(cap: int | None, selects: Any, body: bytes) -> None:
+    emulator = company(10, max_take=cap)
+    emulator.faults.answer(200, times=1000, body=body, path="/total")
+    found = loader(emulator, selects)
+    assert keys(await found.everything(WHOLE)) == [f"sp{number:03d}" for number in range(10)]
+    assert await found.count_up_to(WHOLE, 4) == min(4, cap or 4)
+    assert not found.facts.totals_contradicted
+
+
 async def test_an_answer_that_was_cut_off_is_not_believed() -> None:
     emulator = company(30, max_take=12)
     found = loader(emulator)

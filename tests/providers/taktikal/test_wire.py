@@ -67,14 +67,16 @@ def test_what_is_raw_keeps_the_providers_own_spelling() -> None:
     assert process.sent_without_lists() == {"ProcessKey": "sp1"}
 
 
-@pytest.mark.parametrize(("body", "total"), [(b'{"total": 1342}', 1342), (b'{"Total": 0}', 0)])
-def test_total(body: bytes, total: int) -> None:
+@pytest.mark.parametrize(
+    ("body", "total"), [(b'{"total": 1342}', 1342), (b'{"Total": 0}', 0), (b"{}", None), (b"", None), (b"null", None)]
+)
+def test_total(body: bytes, total: int | None) -> None:
     assert decode_total(body) == total
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"{}", b"1342", b'{"total": "1342"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}'],
+    [b"[]", b"1342", b'{"total": "1342"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}'],
 )
 def test_no_total(body: bytes) -> None:
     with pytest.raises(SourceFailed):

@@ -1,0 +1,130 @@
+"""Loopback addresses are never called through a proxy, and an unusable variable is named at start: by the command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import structlog
+
+from app.api.jwks import KeysOfUrl
+from app.cli.http_client import HttpClient
+from app.forward.opening import open_target, tls_context
+from app.forward.target import Temporary
+from app.providers.http.network import Network
+
+VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy")
+SECRET = "whsec_" + "A" * 32
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers everything with an empty JSON object; `seen` has the request lines."""
+
+    seen: list[str]
+
+    def do_GET(self) -> None:
+        self.seen.append(self.requestline)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def recording() -> Iterator[tuple[str, list[str]]]:
+    handler = type("Handler", (Recorder,), {"seen": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}", handler.seen  # type: ignore[attr-defined]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What a proxy that all variables name has seen."""
+    with recording() as (address, seen):
+        for name in VARIABLES[:6]:
+            monkeypatch.setenv(name, f"http://{address}")
+        for name in VARIABLES[6:]:
+            monkeypatch.delenv(name, raising=False)
+        yield seen
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_clients_gateway_on_this_machine(proxied: list[str], host: str) -> None:
+    with recording() as (address, seen):
+        port = address.partition(":")[2]
+        client = HttpClient(f"http://{host}:{port}", "key")
+        try:
+            client._get("/sources", ())
+        finally:
+            client.close()
+    assert (len(seen), proxied) == (1, [])
+
+
+def test_a_receiver_on_this_machine(proxied: list[str]) -> None:
+    with recording() as (address, seen):
+        opened = open_target(
+            f"http://{address}/hook", None, {**os.environ, "FORWARD_SECRET": SECRET}, tls_context(None, None)
+        )
+        opened.target.deliver([])
+        opened.target.close()
+    assert (len(seen), proxied) == (1, [])
+
+
+def test_a_receiver_elsewhere(proxied: list[str]) -> None:
+    environment = {**os.environ, "FORWARD_SECRET": SECRET}
+    opened = open_target("https://receiver.invalid/hook", None, environment, tls_context(None, None))
+    with pytest.raises(Temporary):
+        opened.target.deliver([])
+    opened.target.close()
+    assert proxied == []  # a tunnel, which the recorder refuses as an unknown method
+
+
+@pytest.mark.anyio
+async def test_an_issuer_on_this_machine(proxied: list[str]) -> None:
+    with recording() as (address, seen), structlog.testing.capture_logs():
+        keys = KeysOfUrl(f"http://{address}/jwks", network=Network(os.environ))
+        await keys._refresh()
+        await keys.aclose()
+    assert (len(seen), proxied) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        (["serve", "--sandbox", "--port", "0"], "HTTPS_PROXY", "ftp://proxy:1"),
+        (["serve", "--sandbox", "--port", "0"], "SSL_CERT_FILE", "/nowhere/ca.pem"),
+        (["events"], "http_proxy", "socks5://proxy.example:1080"),
+        (["events"], "NO_PROXY", "a.example,10.0.0.0/40"),
+        (["sources"], "SSL_CERT_DIR", "/nowhere"),
+    ],
+)
+def test_an_unusable_variable_is_named_at_start(command: list[str], name: str, value: str, tmp_path: Path) -> None:
+    kept = {key: text for key, text in os.environ.items() if key not in VARIABLES and not key.startswith("SSL_")}
+    gateway = {} if command[0] == "serve" else {"GATEWAY_URL": "http://gateway.example", "GATEWAY_KEY": "key"}
+    found = subprocess.run(
+        [sys.executable, "-m", "app.cli.main", *command],
+        cwd=tmp_path, env={**kept, **gateway, name: value, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert found.returncode not in (0, None)
+    assert name in found.stderr
+    assert "Traceback" not in found.stderr
+    assert "Audit gateway on" not in found.stdout
