@@ -38,7 +38,7 @@ def event(number: int, **members: Any) -> dict[str, Any]:
         "actor": {"kind": "system", "id": None, "name": None, "email": None},
         "envelope": {"id": "sp1", "name": None, "status": None, "owner": None, "flow_id": None, "workspace_id": None,
                      "sequence_id": None},
-        "recipient": None, "delivery": None, "user_agent": None, "data": {}, "raw": None,
+        "recipient": None, "delivery": None, "target": None, "user_agent": None, "data": {}, "raw": None,
     } | members  # fmt: skip
 
 
