@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.process import run, serving
 
 ACME = Path(__file__).with_name("acme")
+EXAMPLE = Path(__file__).parent.parent / "contract" / "example"
 
 
 @pytest.fixture
@@ -67,22 +68,21 @@ def test_two_accounts_of_it_from_a_file(settings: dict[str, str], tmp_path: Path
     assert [event["source"] for event in events[:4]] == ["south", "north"] * 2
 
 
-def test_it_is_in_the_sandbox_of_every_worker(settings: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "providers" / "acme" / "emulator.py").write_text(
-        "from starlette.applications import Starlette\n\n"
-        "class Emulator:\n"
-        "    app = Starlette()\n\n"
-        "    def env(self, base_url):\n"
-        "        return {'ACME_TOKEN': 't'}\n\n"
-        "def make_sandbox(**options):\n"
-        "    return Emulator()\n"
-    )
-    with serving("--sandbox", "--sandbox-events", "20", "--workers", "2", cwd=tmp_path, env=settings) as gateway:
-        assert "acme (acme)" in gateway.greeting
+def test_one_from_elsewhere_is_in_the_sandbox_of_every_worker(tmp_path: Path) -> None:
+    (tmp_path / "providers").mkdir()
+    shutil.copy(EXAMPLE / "signbox.py", tmp_path / "providers")
+    shutil.copytree(EXAMPLE / "sandbox", tmp_path / "sandbox" / "signbox")
+    settings = {
+        "GATEWAY_PROVIDERS_PATH": str(tmp_path / "providers"),
+        "PYTHONPATH": str(tmp_path),
+        "GATEWAY_AUTH": "off",
+    }
+    with serving("--sandbox", "--sandbox-events", "60", "--workers", "2", cwd=tmp_path, env=settings) as gateway:
+        assert "signbox (signbox)" in gateway.greeting
         # A new connection each time, so that either worker may get it.
         for _ in range(6):
-            assert "acme" in {source["name"] for source in get(f"{gateway.url}/sources")["data"]}
-            assert "acme" in {provider["name"] for provider in get(f"{gateway.url}/event-types")["providers"]}
+            assert "signbox" in {source["name"] for source in get(f"{gateway.url}/sources")["data"]}
+            assert len(get(f"{gateway.url}/events", source="signbox", since="P90D")["data"]) >= 20
 
 
 @pytest.mark.parametrize("command", ["serve", "probe", "sources", "count", "openapi"])
