@@ -1,4 +1,4 @@
-"""The emulator as an ASGI application: `POST /public/logs/list` and `/public/utils/whoami`, and the tunnel to them."""
+"""The emulator as an ASGI application: the calls that the gateway makes, directly and through the tunnel."""
 
 import json
 from collections.abc import Iterable
@@ -20,6 +20,7 @@ from sandbox.instruments import CallLog, Clock, Instrumented, call_of, utc_now
 
 from .auth import why_refused
 from .bodies import ListBody, VendorError, invalid, parse_list_body
+from .envelopes import envelope_of
 from .event_types import EXTRA_CATEGORIES
 from .history import History
 from .options import EmulatorOptions
@@ -51,6 +52,7 @@ class Emulator:
         self._shuffle = Random(mix_text(options.seed, "ties"))
         routes = [
             Route("/public/logs/list", self._list_logs, methods=["POST"]),
+            Route("/public/envelope/get", self._get_envelope, methods=["POST"]),
             Route("/public/utils/whoami", self._whoami, methods=["POST"]),
             Route("/tunnel/session", self.tunnels.handshake, methods=["POST"]),
         ]
@@ -107,6 +109,17 @@ class Emulator:
         if self.options.totals in ("pagination", "both"):
             answer["pagination"] = _pagination(total, body)
         return wrapped(request, _json(answer))
+
+    async def _get_envelope(self, request: Request) -> Response:
+        body = await self._admit(request)
+        uuid = body.get("envelopeUuid") if isinstance(body, dict) else None
+        if not isinstance(uuid, str):
+            raise invalid([("envelopeUuid", "Required")])
+        if not self.options.reads_envelopes:
+            raise VendorError(403, "AUTHORIZATION_ERROR", "This API key lacks the permission Read Envelope")
+        listed = {"category": "envelope", "envelopeUuid": uuid, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
+        records, _ = self._find(parse_list_body(listed, self.options))
+        return wrapped(request, _json(envelope_of(uuid, records)))
 
     async def _admit(self, request: Request) -> Any:
         """Check the credentials, then read the JSON body, out of the tunnel where it came through one."""

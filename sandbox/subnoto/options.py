@@ -37,6 +37,7 @@ class EmulatorOptions:
     access_key: str = "sandbox-access-key"
     secret_key: str = DEFAULT_SECRET
     permissions: frozenset[str] = frozenset({"envelope", "team"})
+    reads_envelopes: bool = True  #: whether the key may call `/public/envelope/get`
     team_name: str = "Sandbox Team"
 
     totals: Literal["pagination", "totalCount", "both"] = "pagination"
