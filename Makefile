@@ -81,7 +81,7 @@ format: setup ## put the code into the project's form
 
 docs: setup ## write the generated pages anew, and build the documentation into site/; a broken link fails
 	$(BIN)/python -m docs.generate
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 openapi: setup ## write openapi/openapi.json anew
 	$(BIN)/audit-gateway openapi --output openapi/openapi.json
