@@ -104,17 +104,6 @@ class Secrets:
     def __bool__(self) -> bool:
         return bool(self._replacer or self._short_keys)
 
-    def found_in(self, texts: Iterable[object]) -> bool:
-        """Whether any of the texts has a link or a key."""
-        if not self:
-            return False
-        if self._short_keys:
-            return True
-        joined = plain_spelling("\n".join(text for text in texts if text and isinstance(text, str)))
-        return bool(self._replacer.spans(joined)) or (
-            _ENCODED.search(joined) is not None and self._is_encoded_in(joined)
-        )
-
     def out_of_text(self, text: str) -> str:
         """The text without the links and keys, also where they stand without scheme, with an upper-case host,
         percent-encoded or escaped for HTML or JSON."""

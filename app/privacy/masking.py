@@ -80,6 +80,7 @@ class Mask:
         self._number_index = SubstringIndex(self._numbers)
         self._memo: dict[str, str] = {}
         self._ids: dict[str, str] = {}
+        self._shapes: dict[str, list[str]] = {}
         self._left = MAX_TEXTS
 
     def _add_number(self, value: str) -> bool:
@@ -125,7 +126,7 @@ class Mask:
             return self.text(value) if self._left >= 0 else MASK
         if isinstance(value, dict):
             hidden = private_members(value)
-            names = distinct([self.text(member) for member in value])
+            names = self._names("\0".join(value), value)
             items = [_whole(item) if name in hidden else self.value(item, name) for name, item in value.items()]
             return dict(zip(names, items, strict=True))
         if isinstance(value, (list, tuple)):
@@ -133,6 +134,15 @@ class Mask:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return MASK if self._hides_number(plain_number(value), name) else value
         return value
+
+    def _names(self, joined: str, value: dict[str, Any]) -> list[str]:
+        """The names of an object's members, masked: the same for all objects of one shape."""
+        names = self._shapes.get(joined)
+        if names is None:
+            names = distinct([self.text(member) for member in value])
+            if len(joined) <= _MEMO_TEXT and len(self._shapes) < _MEMO_TEXTS:
+                self._shapes[joined] = names
+        return names
 
     def _hides_number(self, text: str, name: str) -> bool:
         if text in self._whole:
@@ -149,6 +159,8 @@ class Mask:
     def _masked(self, text: str) -> str:
         if len(text) > MAX_TEXT or text in self._whole:
             return MASK
+        if len(text) == 36 and _UUID.fullmatch(text):
+            return text
         plain = plain_spelling(text)
         spans = self._known_spans(plain)
         if self._any_number and _DIGIT.search(plain):

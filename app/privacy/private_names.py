@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.domain.memoize import memoize
@@ -40,6 +40,10 @@ _LONGEST_LABEL = 64  #: characters of a text that may name a member
 _SHORTEST = 3  #: characters of a private value that is searched for in other texts
 
 
+#: Members that may name another one, each with the members that are private where it names a private one.
+Labels = tuple[tuple[str, frozenset[str]], ...]
+
+
 def words_of(name: str) -> list[str]:
     """The words of a name such as `phone_number` or `phoneNumber`, in lower case."""
     return [word.lower() for word in _WORDS.findall(name)]
@@ -61,16 +65,21 @@ def is_private_name(name: str) -> bool:
 
 def private_members(value: Mapping[str, Any]) -> Collection[str]:
     """The names of an object's members whose values are private."""
-    private, labels = _shape("\0".join(value))
+    private, labels = shape_of("\0".join(value))
+    return private | _labelled(value, labels) if labels else private
+
+
+def _labelled(value: Mapping[str, Any], labels: Labels) -> frozenset[str]:
+    found: frozenset[str] = frozenset()
     for label, siblings in labels:
         text = value.get(label)
         if isinstance(text, str) and len(text) <= _LONGEST_LABEL and is_private_name(text):
-            private |= siblings
-    return private
+            found |= siblings
+    return found
 
 
 @memoize
-def _shape(joined: str) -> tuple[frozenset[str], tuple[tuple[str, frozenset[str]], ...]]:
+def shape_of(joined: str) -> tuple[frozenset[str], Labels]:
     """The private members of an object with these names; and each member that may name another one, with the members
     that are private where it names a private one."""
     words = {name: frozenset(words_of(name)) for name in joined.split("\0")}
@@ -84,24 +93,31 @@ def _shape(joined: str) -> tuple[frozenset[str], tuple[tuple[str, frozenset[str]
     return private, tuple((name, siblings) for name, siblings in labels if siblings)
 
 
-def private_leaves(value: Any, private: bool = False) -> Iterator[str]:
+def private_leaves(value: Any) -> list[str]:
     """The texts and numbers under private members at any depth, to be hidden elsewhere as well."""
+    found: list[str] = []
+    _collect(value, False, found)
+    return found
+
+
+def _collect(value: Any, private: bool, found: list[str]) -> None:
     if isinstance(value, dict):
         hidden = private_members(value)
         for name, item in value.items():
             if name in hidden:
                 # `emailOrPhone` may hold an e-mail address, which other fields show.
                 if private or not (isinstance(item, str) and "@" in item and _EMAIL_PARTS.search(name.lower())):
-                    yield from private_leaves(item, True)
+                    _collect(item, True, found)
             elif private or isinstance(item, (dict, list)):
-                yield from private_leaves(item, private)
+                _collect(item, private, found)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from private_leaves(item, private)
+            if private or isinstance(item, (dict, list)):
+                _collect(item, private, found)
     elif private and isinstance(value, (str, int, float)) and not isinstance(value, bool):
         text = value.strip() if isinstance(value, str) else plain_number(value)
         if len(text) >= _SHORTEST:
-            yield text
+            found.append(text)
 
 
 def plain_number(value: float) -> str:

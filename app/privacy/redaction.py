@@ -90,7 +90,7 @@ class Redactor:
                 yield shown
 
     def _mask_of(self, record: Record, event: Event) -> Mask:
-        leaves = [*private_leaves(event.data)] if event.data else []
+        leaves = private_leaves(event.data) if event.data else []
         if event.raw is not None:
             leaves += private_leaves(event.raw)
         return self._masks[record.names_all_recipients].of(record.private_values(), leaves)

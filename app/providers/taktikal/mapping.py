@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -136,8 +136,8 @@ class EventParts:
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
         self._status = body.status.casefold() if body.status else None
-        #: A text without the process's links and signee keys; None where no text has any.
-        self.shown = process.secrets.out_of_text if process.secrets.found_in(_texts_of(process)) else None
+        #: A text without the process's links and signee keys; None for a process without any.
+        self.shown = process.secrets.out_of_text if process.secrets else None
         self._actors: dict[tuple[str | UnsetType | None, str | UnsetType | None], Actor] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, ...], Envelope] = {}
         self._recipients: dict[str, Recipient] = {}
@@ -210,18 +210,6 @@ def _shown(part: _Part, shown: Callable[[str], str]) -> _Part:
         if text := getattr(part, name, None):
             setattr(part, name, shown(text))
     return part
-
-
-def _texts_of(process: Process) -> Iterator[object]:
-    """All that the events of a process may show, but their `data`."""
-    body = process.body
-    yield from (body.activity_display_name, body.file_name, body.status)
-    for entry in process.entries:
-        yield from (entry.description, entry.user_agent, entry.created_by, entry.status, entry.flow_key)
-        yield from (entry.sequence_key, entry.file_name)
-    for signee in process.signees.values():
-        yield from (signee.name, signee.email, signee.phone, signee.ssn, signee.signature_type)
-    yield from (one.sequence_key for one in body.sequence_signees or ())
 
 
 def owner_of(entries: Iterable[Entry]) -> str | None:
