@@ -22,7 +22,8 @@ from app.main import create_app
 from app.providers.base import CommonSettings, Provider, Source
 from app.providers.http.network import Network
 from app.providers.observer import NoObserver, Observer
-from app.providers.registry import find_providers, make_sources
+from app.providers.registry import find_providers, make_sources, renamed_keys
+from app.providers.settings import outdated_names
 from app.providers.shared.redis import SharedState
 from app.tracing import tracing_warnings
 
@@ -152,6 +153,11 @@ def all_warnings(configuration: Configuration, providers: Mapping[str, Provider]
     """What was configured and will not have the effect that one may hope for."""
     warnings = list(configuration.warnings)
     for name, provider in providers.items():
-        warnings += unknown_variables(configuration.environment, f"{name.upper()}_", provider.variables)
+        known = [*provider.variables, *provider.renamed]
+        warnings += outdated_names(configuration.environment, provider.renamed)
+        warnings += unknown_variables(configuration.environment, f"{name.upper()}_", known)
         warnings += _accounts_twice(name, provider, configuration)
+    for table in configuration.tables:
+        if (of := providers.get(str(table.get("provider")))) is not None:
+            warnings += [f"[[sources]] {table.get('name')}: {each}" for each in outdated_names(table, renamed_keys(of))]
     return warnings + tracing_warnings(os.environ)

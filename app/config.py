@@ -19,13 +19,22 @@ from pydantic import ValidationError
 
 from app.domain.errors import ConfigurationError
 from app.providers.registry import provider_paths
-from app.providers.settings import remedy
-from app.settings import PREFIX, Settings
+from app.providers.settings import outdated_names, remedy, rename
+from app.settings import PREFIX, REMOVED, RENAMED, Settings
 
 __all__ = ["Configuration", "Settings", "load_configuration", "read_environment", "unknown_variables"]
 
+
+def _key(variable: str) -> str:
+    """What a variable's setting is called in the TOML file."""
+    return variable.removeprefix(PREFIX).lower()
+
+
 #: By the field's name.
 _VARIABLES = {field: f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+
+_RENAMED_KEYS = {_key(old): _key(new) for old, new in RENAMED.items()}
+_REMOVED_KEYS = tuple(map(_key, REMOVED))
 
 #: Variables with the gateway's prefix that are read elsewhere: by `load_configuration`, the registry, the
 #: client.
@@ -64,10 +73,13 @@ def load_configuration(
     `config_file` goes before GATEWAY_CONFIG. With `sandbox_environment` (the variables that point at the
     emulators) the sources are those and no others: a key that everybody knows must never open a real account.
     """
-    environment = read_environment(env_file)
+    found = read_environment(env_file)
+    environment = rename(found, RENAMED)
     if config_file is None and environment.get("GATEWAY_CONFIG"):
         config_file = Path(environment["GATEWAY_CONFIG"])
     gateway, tables = _read_toml(config_file) if config_file else ({}, [])
+    outdated = [*outdated_names(found, RENAMED, REMOVED), *outdated_names(gateway, _RENAMED_KEYS, _REMOVED_KEYS)]
+    gateway = rename(gateway, _RENAMED_KEYS)
     settings = _settings(gateway, environment)
     sandbox = sandbox_environment is not None
     return Configuration(
@@ -75,7 +87,7 @@ def load_configuration(
         environment=sandbox_environment if sandbox_environment is not None else environment,
         tables=() if sandbox else tuple(_with_secrets(table, environment) for table in tables),
         sandbox=sandbox,
-        warnings=tuple(_warnings(settings, environment, sandbox)),
+        warnings=(*outdated, *_warnings(settings, environment, sandbox)),
         # Of the sandbox, too, whose environment is of its accounts alone.
         provider_paths=tuple(provider_paths(environment)),
     )
@@ -122,7 +134,7 @@ def _settings(gateway: Mapping[str, Any], environment: Mapping[str, str]) -> Set
 
 
 def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool) -> Iterable[str]:
-    yield from unknown_variables(environment, PREFIX, [*_VARIABLES.values(), *OTHER_VARIABLES])
+    yield from unknown_variables(environment, PREFIX, [*_VARIABLES.values(), *OTHER_VARIABLES, *REMOVED])
     if "cursor_secret" not in settings.model_fields_set and not sandbox:
         yield (
             "GATEWAY_CURSOR_SECRET is not set: one was made for this run. Cursors will not outlive it, nor"
@@ -133,9 +145,9 @@ def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool)
                 "GATEWAY_REDIS_URL is set without GATEWAY_CURSOR_SECRET: what is kept there is sealed with the secret"
                 " of this run, and shared with its own workers only."
             )
-    if settings.mask_identity and not settings.model_fields_set & {"identity_secret", "cursor_secret"}:
+    if settings.pseudonymize and not settings.model_fields_set & {"identity_secret", "cursor_secret"}:
         yield (
-            "GATEWAY_MASK_IDENTITY is set without GATEWAY_IDENTITY_SECRET: people's pseudonyms are made for this run,"
+            "GATEWAY_PSEUDONYMIZE is set without GATEWAY_IDENTITY_SECRET: people's pseudonyms are made for this run,"
             " and are others after the next start."
         )
 
@@ -154,7 +166,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     gateway, tables = document.get("gateway", {}), document.get("sources", [])
     if not isinstance(gateway, dict):
         raise ConfigurationError(f"{path}: gateway must be a table, [gateway].")
-    _check_names(gateway, Settings.model_fields, f"{path}, [gateway]")
+    _check_names(gateway, [*Settings.model_fields, *_RENAMED_KEYS, *_REMOVED_KEYS], f"{path}, [gateway]")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ConfigurationError(f"{path}: sources must be an array of tables, each headed [[sources]].")
     return gateway, tables

@@ -15,7 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.admission import EdgeMiddleware
+from app.api.admission import EdgeMiddleware, Slots
 from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.audit_log import AuditTrail
 from app.api.auth import Authenticator
@@ -78,7 +78,7 @@ def create_app(
     """
     providers = find_providers(provider_paths(read_environment())) if providers is None else providers
     metrics = metrics or Metrics()
-    pseudonyms = settings.pseudonyms if settings.mask_identity else None
+    pseudonyms = settings.pseudonyms if settings.pseudonymize else None
     feed = Feed(
         sources,
         FeedSettings(
@@ -110,7 +110,7 @@ def create_app(
             stopping.callback(asyncio.create_task(stop_with_parent()).cancel)
             stopping.callback(begin_to_stop)
             app.state.ready = True
-            with graceful_shutdown(begin_to_stop, settings.drain):
+            with graceful_shutdown(begin_to_stop, settings.shutdown_grace):
                 yield
 
     app = FastAPI(
@@ -128,13 +128,13 @@ def create_app(
     app.state.sandbox = sandbox
     app.state.metrics = metrics
     app.state.pseudonyms = pseudonyms
-    app.state.page_cache = PageCache(settings.page_cache)
+    app.state.page_cache = PageCache(settings.page_cache_ttl)
     app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
-    app.state.hub = EventBroadcaster(
-        feed, stream.renderer(pseudonyms), poll=settings.stream_poll, most=settings.stream_listeners
-    )
+    app.state.hub = EventBroadcaster(feed, stream.renderer(pseudonyms), poll=settings.stream_poll)
+    app.state.stream_slots = Slots("streams", each=settings.key_streams, most=settings.stream_listeners)
+    app.state.export_slots = Slots("exports", each=settings.key_exports, most=settings.max_in_flight)
     guard = Authenticator(
         make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
     )

@@ -16,6 +16,14 @@ from app.privacy.pseudonyms import Pseudonyms
 from app.providers.settings import iso_duration
 
 PREFIX = "GATEWAY_"
+#: Names of the last release, and what they are called now; and settings that are gone.
+RENAMED = {
+    "GATEWAY_DRAIN": "GATEWAY_SHUTDOWN_GRACE",
+    "GATEWAY_MASK_IDENTITY": "GATEWAY_PSEUDONYMIZE",
+    "GATEWAY_PAGE_CACHE": "GATEWAY_PAGE_CACHE_TTL",
+}
+REMOVED = ("GATEWAY_HEAD_TIMEOUT",)
+
 MIN_SECRET = 32  #: characters
 
 
@@ -42,21 +50,23 @@ class Settings(BaseModel):
     source_concurrency: int = Field(default=32, ge=1, le=1000)  #: calls to one source at a time
     source_rate: float | None = Field(default=None, ge=0.01, le=100_000, allow_inf_nan=False)  #: the same, a second
     cors_origins: tuple[str, ...] = ()
-    page_cache: float = Field(default=0.0, ge=0, le=60, allow_inf_nan=False)
+    page_cache_ttl: float = Field(default=0.0, ge=0, le=60, allow_inf_nan=False)
     totals_ttl: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
     default_window: timedelta = timedelta(days=30)
     redis_url: SecretStr | None = None
     signing_key_file: Path | None = None
     rate: str | None = None  #: of callers whose key names none, such as 600/minute; None: no limit
     max_in_flight: int = Field(default=256, ge=1, le=100_000)  #: requests
-    drain: float = Field(default=1.0, ge=0, le=600, allow_inf_nan=False)
+    shutdown_grace: float = Field(default=1.0, ge=0, le=600, allow_inf_nan=False)
     export_deadline: float = Field(default=3_600.0, gt=0, le=86_400, allow_inf_nan=False)
     stream_poll: float = Field(default=5.0, gt=0, le=3_600, allow_inf_nan=False)
     stream_heartbeat: float = Field(default=15.0, gt=0, le=3_600, allow_inf_nan=False)
     stream_listeners: int = Field(default=100, ge=1, le=100_000)  #: to streams, at a time, in one process
+    key_streams: int = Field(default=10, ge=1, le=100_000)  #: of one key, at a time, in one process
+    key_exports: int = Field(default=10, ge=1, le=100_000)  #: the same
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
-    mask_identity: bool = False
+    pseudonymize: bool = False
     identity_secret: SecretStr | None = None
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -163,7 +173,6 @@ HELP = {
     "source_concurrency": "concurrent calls to one source, per process",
     "source_rate": "calls per second to one source; all replicas together with `GATEWAY_REDIS_URL`",
     "cors_origins": "browser origins to allow, comma-separated",
-    "page_cache": "seconds for which a query's first page is cached, at most 60; `Cache-Control: no-cache` bypasses it",
     "page_cache_ttl": (
         "seconds for which a query's first page is cached, at most 60; `Cache-Control: no-cache` bypasses it"
     ),
@@ -172,16 +181,16 @@ HELP = {
     "redis_url": "Redis 6.2 or later, or Valkey, shared by the replicas: totals, rates, pauses",
     "signing_key_file": "Ed25519 private key (PEM) that signs exports; `audit-gateway keys signing` creates one",
     "rate": "rate limit of keys without one of their own, such as `600/minute`",
-    "max_in_flight": "concurrent requests per process; more are answered with 503",
-    "drain": "seconds between failing readiness and stopping, on SIGTERM",
+    "max_in_flight": "concurrent pages per process, and as many exports; more are answered with 503",
     "shutdown_grace": "seconds between failing readiness and stopping, on SIGTERM",
     "export_deadline": "seconds for one export; NDJSON then ends with a cursor",
     "stream_poll": "seconds between two looks for new events; equal streams share them",
     "stream_heartbeat": "seconds of silence before a stream sends a comment",
     "stream_listeners": "concurrent streams per process",
+    "key_streams": "concurrent streams of one key per process; more are answered with 429",
+    "key_exports": "concurrent exports of one key per process; more are answered with 429",
     "log_level": "`debug`, `info`, `warning` or `error`",
     "log_format": "`json`, `console`, or `auto`: console on a terminal",
-    "mask_identity": "`true`: callers without `pii:read` see keyed hashes in place of names and e-mail addresses",
     "pseudonymize": "`true`: callers without `pii:read` see keyed hashes in place of names and e-mail addresses",
     "identity_secret": "keys those hashes: 32 characters or more. Default: the first cursor secret",
     "jwt_issuer": "accept JWTs of this OpenID Connect issuer",

@@ -22,9 +22,9 @@ def measure(*, quick: bool) -> Report:
     rounds, seconds = (1, 0.3) if quick else (5, 2.0)
     env = {"GATEWAY_TOTALS_TTL": "3600"}
     if "page_cache" in Settings.model_fields:
-        env["GATEWAY_PAGE_CACHE"] = "60"
+        env["GATEWAY_PAGE_CACHE_TTL"] = "60"
     else:
-        report.say("This gateway has no `GATEWAY_PAGE_CACHE`: every page is asked for anew.")
+        report.say("This gateway has no `GATEWAY_PAGE_CACHE_TTL`: every page is asked for anew.")
     with serving.mock(account.folder) as mock, serving.gateway(serving.taktikal_settings(mock.url) | env) as gateway:
         page = f"/events?{urlencode(account.window | {'limit': '100'})}"
         total = f"/events/count?{urlencode(account.window)}"

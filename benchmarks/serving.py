@@ -81,7 +81,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Of this machine, without any setting of a gateway."""
     prefixes = ("GATEWAY_", "TAKTIKAL_", "SUBNOTO_", "_AUDIT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    return kept | {"GATEWAY_DRAIN": "0", "PYTHONUNBUFFERED": "1"} | dict(extra or {})
+    return kept | {"GATEWAY_SHUTDOWN_GRACE": "0", "PYTHONUNBUFFERED": "1"} | dict(extra or {})
 
 
 @contextmanager

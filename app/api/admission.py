@@ -7,57 +7,99 @@ waits for.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
 from app.api.request_log import request_log
+from app.domain.caller import Caller
+from app.domain.errors import Overloaded, RateLimited
 
 MAX_URL = 32_768  #: bytes of path and query, into which the longest cursor goes
 MAX_HEADERS = 32_768  #: bytes of all header names and values
 
-#: What an orchestrator asks must be answered however many others wait. Neither does any work.
-_ALWAYS = ("/health/live", "/health/ready")
+#: What an orchestrator and a monitor ask must be answered however many others wait. None of them calls a provider.
+_ALWAYS = ("/health/live", "/health/ready", "/metrics")
+
+#: Calls that last are counted apart, so that none of them takes a page's place.
+_KINDS = {"/events/stream": "streams", "/events/export": "exports"}
 
 _UNWATCHED = 0.01  #: seconds that a request may take before anybody looks whether its caller is still there
 OVERLOADED_WAIT = 1  #: seconds to suggest to a caller who was turned away
+SLOT_WAIT = 30  #: the same, where streams or exports must end first
 
 
 class EdgeMiddleware:
     """Turns away what is too large (414, 431) or too much (503); stops the work for a caller who hung up.
 
-    `most`: requests that may be under way in this process at a time.
+    `most`: pages that may be under way in this process at a time; the same number of streams and of exports.
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self.app = app
         self._most = most
-        self._under_way = 0
+        self._under_way = Counter[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _ALWAYS:
             await self.app(scope, receive, send)
             return
-        if (refusal := self._refusal(scope)) is not None:
+        kind = _KINDS.get(scope["path"], "pages")
+        if (refusal := self._refusal(scope, kind)) is not None:
             code, detail = refusal
             headers = {"Retry-After": str(OVERLOADED_WAIT)} if code == "overloaded" else {}
             await problem_response(Request(scope), code, detail, headers=headers)(scope, receive, send)
             return
-        self._under_way += 1
+        self._under_way[kind] += 1
         try:
             await _until_hung_up(self.app, scope, receive, send)
         finally:
-            self._under_way -= 1
+            self._under_way[kind] -= 1
 
-    def _refusal(self, scope: Scope) -> tuple[str, str] | None:
+    def _refusal(self, scope: Scope, kind: str) -> tuple[str, str] | None:
         if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > MAX_URL:
             return "uri_too_long", f"The URL has more than {MAX_URL} bytes; a cursor needs no filters beside it."
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
             return "headers_too_large", f"The headers have more than {MAX_HEADERS} bytes."
-        if self._under_way >= self._most:
+        if self._under_way[kind] >= self._most:
             return "overloaded", "Too many requests are under way; try again in a moment."
         return None
+
+
+class Slots:
+    """Streams or exports (`what`) that are open in this process: `most` in all, `each` per key."""
+
+    def __init__(self, what: str, *, each: int, most: int) -> None:
+        self._what, self._each, self._most = what, each, most
+        self._taken = Counter[str]()
+
+    @contextmanager
+    def take(self, caller: Caller) -> Iterator[None]:
+        """Hold one slot. Raises RateLimited for a key that holds its share, Overloaded where all slots are taken."""
+        if self._taken[caller.name] >= self._each:
+            detail = (
+                f"This key has {self._each} {self._what} open, as many as one key may"
+                f" (GATEWAY_KEY_{self._what.upper()}); end one of them."
+            )
+            raise RateLimited(detail, retry_after=SLOT_WAIT)
+        if self._taken.total() >= self._most:
+            detail = f"As many {self._what} are open as there may be ({self._most}); try again later."
+            raise Overloaded(detail, retry_after=SLOT_WAIT)
+        self._taken[caller.name] += 1
+        try:
+            yield
+        finally:
+            self._taken[caller.name] -= 1
+            if not self._taken[caller.name]:
+                del self._taken[caller.name]  # names of tokens come and go
+
+    @property
+    def taken(self) -> int:
+        return self._taken.total()
 
 
 async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

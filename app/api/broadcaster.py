@@ -70,17 +70,11 @@ Render = Callable[[Page, Topic], Sequence[Item]]
 class EventBroadcaster:
     """All topics. `poll`: seconds between two looks at what has come."""
 
-    def __init__(self, feed: Feed, render: Render, *, poll: float, most: int) -> None:
-        self.poll, self.most = poll, most
+    def __init__(self, feed: Feed, render: Render, *, poll: float) -> None:
+        self.poll = poll
         self._feed, self._render = feed, render
         self._channels: dict[Topic, _Channel] = {}
         self._calls = SingleFlight[Batch]()
-        self._listeners = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there are as many listeners as there may be."""
-        return self._listeners >= self.most
 
     async def batch(self, topic: Topic, cursor: str) -> Batch:
         """What lies beyond `cursor`; who asks for the same at once shares the calls. Raises GatewayError."""
@@ -105,9 +99,6 @@ class EventBroadcaster:
     def close_channel(self, channel: _Channel) -> None:
         if self._channels.get(channel.topic) is channel:
             del self._channels[channel.topic]
-
-    def count(self, change: int) -> None:
-        self._listeners += change
 
 
 class _Channel:
@@ -164,12 +155,10 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Listener:
-        self._hub.count(1)
         self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._hub.count(-1)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -11,12 +11,15 @@ from starlette.types import Receive, Scope, Send
 
 class ClosingStream(StreamingResponse):
     """Starlette's own, without its second task: `app.api.admission` already stops the work for a caller who hung up.
-    Its generator is closed, and with it what that has under way, however the answer ends."""
+    Its generator is closed, and with it what that has under way, and `held` is given back, however the answer ends."""
 
-    def __init__(self, body: AsyncGenerator[bytes], *, media_type: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, body: AsyncGenerator[bytes], *, media_type: str, headers: Mapping[str, str], held: ExitStack
+    ) -> None:
         super().__init__(body, media_type=media_type, headers=headers)
-        self._body = body
+        self._body, self._held = body, held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._body):
-            await self.stream_response(send)
+        with self._held:
+            async with aclosing(self._body):
+                await self.stream_response(send)

@@ -22,13 +22,15 @@ _LONGEST = 2048  #: characters of a query whose page is cached: longer queries w
 
 class RenderedPage(msgspec.Struct, frozen=True):
     """A page's answer. `next_query`: the next page's, as it is written in a URL; `sources` were read for this one, and
-    `delivered` counts its events by source. `cacheable`: every source answered, and no total is in it."""
+    `delivered` counts its events by source. `cacheable`: every source answered, and no total is in it. `packed`: `body`
+    is compressed with gzip."""
 
     body: bytes
     next_query: str | None
     sources: Sequence[str]
     delivered: Mapping[str, int]
     cacheable: bool
+    packed: bool = False
 
     @property
     def size(self) -> int:
@@ -49,14 +51,15 @@ class PageCache:
         pairs: Sequence[tuple[str, str]],
         make: Callable[[], Coroutine[Any, Any, RenderedPage]],
         *,
+        packed: bool,
         fresh: bool,
     ) -> tuple[RenderedPage, bool | None]:
-        """Return the page of a query, and whether it was cached (None: it may not be). `fresh` goes past the cache, as
-        do pages behind a cursor. Raises what `make` raises."""
+        """The page of a query, and whether it was cached (None: not cacheable). `packed`: the caller accepts gzip.
+        `fresh` goes past the cache, as do pages behind a cursor. Raises what `make` raises."""
         is_first = not any(name == "cursor" for name, _ in pairs)
         if not self._ttl or not is_first or sum(len(name) + len(value) for name, value in pairs) > _LONGEST:
             return await make(), None
-        key = (caller.scopes, caller.sources, *sorted(pairs))
+        key = (caller.scopes, caller.sources, packed, *sorted(pairs))
         if not fresh and (page := self._pages.get(key)) is not None:
             return page, True
         made = False

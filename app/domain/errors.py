@@ -9,6 +9,7 @@
     │   ├── Unauthenticated         unauthenticated
     │   ├── Forbidden               forbidden
     │   └── RateLimited             rate_limited
+    │       └── Overloaded          overloaded
     ├── IssuerUnavailable           nobody can say whether a token is good: its issuer's keys cannot be had
     ├── SourceError                 one source could not answer
     │   ├── SourceFailed            source_failed: bad status, malformed or oversized answer
@@ -110,6 +111,12 @@ class RateLimited(CallerError):
     def __init__(self, detail: str, *, retry_after: float) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class Overloaded(RateLimited):
+    """The gateway has no room for this call; `retry_after` in seconds."""
+
+    code = "overloaded"
 
 
 class IssuerUnavailable(GatewayError):

@@ -39,7 +39,7 @@ class Record(Protocol):
 
     def person_values(self) -> Iterable[str]:
         """Names and e-mail addresses of the people who may be mentioned anywhere in the event or its raw record: what
-        pseudonyms are put for where GATEWAY_MASK_IDENTITY is set."""
+        pseudonyms are put for where GATEWAY_PSEUDONYMIZE is set."""
 
     def private_values(self) -> Iterable[str]:
         """Values that a caller without `pii:read` must not see anywhere in the event: ids, phones, addresses."""

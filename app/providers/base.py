@@ -217,7 +217,8 @@ class Provider(msgspec.Struct, frozen=True):
     `from_environment(env, common)` gives the source that environment variables alone configure, or None;
     `from_table(name, table, common)` the one that a `[[sources]]` table of the TOML file describes. Both raise
     ConfigurationError naming the variable or key. `variables` maps each environment variable to one line of help;
-    `needed` are those without which there is no source, where not all are.
+    `needed` are those without which there is no source, where not all are. `renamed` maps a variable's name of the last
+    release to its current one.
     """
 
     name: str
@@ -228,6 +229,7 @@ class Provider(msgspec.Struct, frozen=True):
     from_environment: Callable[[Mapping[str, str], CommonSettings], Source | None]
     from_table: Callable[[str, Mapping[str, Any], CommonSettings], Source]
     needed: Sequence[str] = ()
+    renamed: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class CommonSettings(msgspec.Struct, frozen=True):

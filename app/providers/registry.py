@@ -17,6 +17,7 @@ from typing import Any
 import app.providers
 from app.domain.errors import ConfigurationError
 from app.providers.base import CommonSettings, Provider, Source
+from app.providers.settings import rename
 
 #: Modules of `app.providers` itself that are no provider.
 _INFRASTRUCTURE = frozenset({"base", "http", "kit", "observations", "observer", "registry", "settings", "shared"})
@@ -86,7 +87,7 @@ def make_sources(
     """
     sources: list[Source] = []
     for provider in providers.values():
-        source = provider.from_environment(environment, common)
+        source = provider.from_environment(rename(environment, provider.renamed), common)
         if source is not None:
             sources.append(source)
     for number, table in enumerate(tables, start=1):
@@ -110,9 +111,15 @@ def _from_table(
     if not isinstance(provider, str) or provider not in providers:
         raise ConfigurationError(f"{where} ({name}): provider must be one of {', '.join(providers)}.")
     try:
-        return providers[provider].from_table(name, table, common)
+        return providers[provider].from_table(name, rename(table, renamed_keys(providers[provider])), common)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where} ({name}): {error.detail}") from None
+
+
+def renamed_keys(provider: Provider) -> dict[str, str]:
+    """The same of the keys of a `[[sources]]` table: the variables' names without the provider's."""
+    prefix = f"{provider.name.upper()}_"
+    return {old.removeprefix(prefix).lower(): new.removeprefix(prefix).lower() for old, new in provider.renamed.items()}
 
 
 def provider_paths(environment: Mapping[str, str]) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Self
@@ -100,3 +100,19 @@ def header_safe(value: SecretStr) -> SecretStr:
     if not text or not text.isascii() or not text.isprintable() or text != text.strip():
         raise ValueError("must be printable ASCII without spaces at its ends")
     return value
+
+
+def rename(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """`values` under their current names: each old name's value goes to its new name unless that is set, too."""
+    old = {new: values[name] for name, new in renamed.items() if name in values}
+    return old | {name: value for name, value in values.items() if name not in renamed}
+
+
+def outdated_names(values: Mapping[str, Any], renamed: Mapping[str, str], removed: Collection[str] = ()) -> list[str]:
+    """One sentence for each name among `values` that was renamed or removed in this release."""
+    old = [
+        f"{name} is now {new}; the old name works in this release only"
+        for name, new in renamed.items()
+        if name in values
+    ]
+    return old + [f"{name} is no longer a setting and has no effect; remove it" for name in removed if name in values]

@@ -167,7 +167,7 @@ class Canary:
 
 
 @asynccontextmanager
-async def gateway(log: io.StringIO, mask_identity: bool) -> AsyncIterator[tuple[Canary, httpx.AsyncClient]]:
+async def gateway(log: io.StringIO, pseudonymize: bool) -> AsyncIterator[tuple[Canary, httpx.AsyncClient]]:
     taktikal = TaktikalOptions(
         events=0, company_key=SECRETS["TAKTIKAL_COMPANY_KEY"], api_key=SECRETS["TAKTIKAL_API_KEY"]
     )
@@ -184,7 +184,7 @@ async def gateway(log: io.StringIO, mask_identity: bool) -> AsyncIterator[tuple[
             api_keys="\n".join(key.line() for key in keys),
             cursor_secret=SECRETS["GATEWAY_CURSOR_SECRET"],
             identity_secret=SECRETS["GATEWAY_IDENTITY_SECRET"],
-            mask_identity=mask_identity,
+            pseudonymize=pseudonymize,
             totals_ttl=0,
             deadline=8,
             default_window="P36500D",

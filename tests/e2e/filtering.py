@@ -36,7 +36,7 @@ async def check(
     **parameters: Any,
 ) -> None:
     """The walk down equals the truth, the walk up is its reverse, and no call was refused."""
-    feed = one.gateway(TAKTIKAL_RANGE_SELECTS="activity", TAKTIKAL_LOGS="trimmed")  # found out elsewhere
+    feed = one.gateway(TAKTIKAL_DATE_RANGE_MODE="activity", TAKTIKAL_LOG_MODE="trimmed")  # found out elsewhere
     now = micros(one.clock())
     window = {"since": format_micros(now - 45 * DAY)} | parameters
     expected = rows(known, now - 45 * DAY, now, keep)

@@ -26,7 +26,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return (
         kept
-        | {"GATEWAY_DRAIN": "0", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::DeprecationWarning:app"}
+        | {"GATEWAY_SHUTDOWN_GRACE": "0", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::DeprecationWarning:app"}
         | dict(extra or {})
     )
 

@@ -109,9 +109,9 @@ async def fail(canary: Canary, client: httpx.AsyncClient, who: str) -> None:
     feed.page = page
 
 
-@pytest.mark.parametrize("mask_identity", [False, True])
-async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, mask_identity: bool) -> None:
-    async with gateway(log, mask_identity) as (canary, client):
+@pytest.mark.parametrize("pseudonymize", [False, True])
+async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, pseudonymize: bool) -> None:
+    async with gateway(log, pseudonymize) as (canary, client):
         for who in ("plain key", "key"):
             await exercise(canary, client, who, [*EMAILS, NAMES[0], *(forms[0] for forms in PRIVATE.values())])
         for path in ("/events", "/sources", "/metrics", "/docs", "/openapi.json"):
@@ -134,10 +134,10 @@ async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, mask
             assert found_in(private_answers, values) == values
     assert any("event: problem" in stream for stream in canary.streams["plain key"])
 
-    hidden = ALL_PRIVATE + ([*NAMES, *EMAILS] if mask_identity else [])
+    hidden = ALL_PRIVATE + ([*NAMES, *EMAILS] if pseudonymize else [])
     for answer in canary.answers["plain key"]:
         assert not found_in(answer, hidden), answer
-    if not mask_identity:
+    if not pseudonymize:
         for plain_answers in (canary.answers["plain key"], canary.streams["plain key"]):
             assert found_in("\n".join(plain_answers), [NAMES[0], *EMAILS]) == [NAMES[0], *EMAILS]
     for answer in everything:

@@ -182,9 +182,9 @@ def test_nobody_is_killed_before_the_last_answer() -> None:
     ):
         settings = Settings(**{name.removeprefix("GATEWAY_").lower(): value for name, value in values.items()})
         # The server waits a second more than the deadline.
-        assert grace > settings.drain + settings.deadline + 1
+        assert grace > settings.shutdown_grace + settings.deadline + 1
     probe = gateway_container()["readinessProbe"]
-    assert probe["periodSeconds"] * probe["failureThreshold"] < float(config_map["GATEWAY_DRAIN"])
+    assert probe["periodSeconds"] * probe["failureThreshold"] < float(config_map["GATEWAY_SHUTDOWN_GRACE"])
 
 
 def test_the_gateway_may_do_nothing_that_it_need_not() -> None:

@@ -1,4 +1,4 @@
-"""GATEWAY_PAGE_CACHE: many equal dashboards cost the provider what one does."""
+"""GATEWAY_PAGE_CACHE_TTL: many equal dashboards cost the provider what one does."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_200_equal_dashboards_cost_what_one_costs(accounts: World) -> None
         alone = (await client.get("/events", params=parameters)).json()
         cost = await settled(accounts)
     accounts.reset_calls()
-    async with replicas(accounts, None, 1, page_cache=60) as (client,):
+    async with replicas(accounts, None, 1, page_cache_ttl=60) as (client,):
         together = await asyncio.gather(*(client.get("/events", params=parameters) for _ in range(100)))
         other_order = list(reversed(parameters.items()))
         later = [await client.get("/events", params=other_order) for _ in range(100)]
@@ -63,7 +63,7 @@ async def test_200_equal_dashboards_cost_what_one_costs(accounts: World) -> None
 
 async def test_who_may_see_less_is_shown_less(accounts: World) -> None:
     parameters = {**window(accounts), "limit": "50"}
-    async with replicas(accounts, None, 1, page_cache=60) as (client,):
+    async with replicas(accounts, None, 1, page_cache_ttl=60) as (client,):
         whole = (await client.get("/events", params=parameters)).json()["data"]
         headers = {"Authorization": "Bearer reader"}
         masked = (await client.get("/events", params=parameters, headers=headers)).json()["data"]
@@ -80,7 +80,7 @@ async def test_who_may_see_less_is_shown_less(accounts: World) -> None:
 
 async def test_no_cache_goes_past_and_so_do_pages_behind_a_cursor(accounts: World) -> None:
     parameters = {**window(accounts), "limit": "50"}
-    async with replicas(accounts, None, 1, page_cache=60) as (client,):
+    async with replicas(accounts, None, 1, page_cache_ttl=60) as (client,):
         page = (await client.get("/events", params=parameters)).json()
         counted = await kept(client)
 
@@ -103,7 +103,7 @@ async def test_no_cache_goes_past_and_so_do_pages_behind_a_cursor(accounts: Worl
 async def test_a_kept_page_is_told_of_like_any_other(accounts: World) -> None:
     """Its headers, its place in the metrics, and what a caller of fewer rights is shown of the same question."""
     parameters = {**window(accounts), "limit": "50"}
-    async with replicas(accounts, None, 1, page_cache=60) as (client,):
+    async with replicas(accounts, None, 1, page_cache_ttl=60) as (client,):
         made, again = [await client.get("/events", params=parameters) for _ in range(2)]
         assert again.content == made.content
         assert again.links["next"] == made.links["next"]
@@ -123,7 +123,7 @@ async def test_a_kept_page_is_told_of_like_any_other(accounts: World) -> None:
 async def test_a_page_without_a_source_that_failed_is_not_kept(accounts: World) -> None:
     assert accounts.taktikal is not None
     parameters = {**window(accounts), "limit": "50", "partial": "true"}
-    async with replicas(accounts, None, 1, page_cache=60) as (client,):
+    async with replicas(accounts, None, 1, page_cache_ttl=60) as (client,):
         accounts.taktikal.faults.answer(500, {}, times=3)
         without, whole, kept_whole = [(await client.get("/events", params=parameters)).json() for _ in range(3)]
     assert [source["status"] for source in without["sources"]] == ["ok", "failed"]

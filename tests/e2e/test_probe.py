@@ -69,7 +69,7 @@ async def test_where_a_large_take_is_refused_is_found_out(cap: int) -> None:
 
 async def test_a_setting_overrides_what_would_be_found() -> None:
     async with world(taktikal=TaktikalOptions(events=500)) as one:
-        feed = one.gateway(TAKTIKAL_RANGE_SELECTS="creation", TAKTIKAL_LOGS="trimmed")
+        feed = one.gateway(TAKTIKAL_DATE_RANGE_MODE="creation", TAKTIKAL_LOG_MODE="trimmed")
         found = await findings(feed.sources["taktikal"])
         assert "set by the operator" in found["date range"].found
         assert "trimmed" in found["logs"].found
@@ -78,7 +78,7 @@ async def test_a_setting_overrides_what_would_be_found() -> None:
 @pytest.mark.parametrize("setting", ["creation", "activity"])
 async def test_logs_are_looked_for_where_what_ranges_select_is_set(setting: Any) -> None:
     async with world(taktikal=TaktikalOptions(events=500, range_selects=setting)) as one:
-        found = await findings(one.gateway(TAKTIKAL_RANGE_SELECTS=setting).sources["taktikal"])
+        found = await findings(one.gateway(TAKTIKAL_DATE_RANGE_MODE=setting).sources["taktikal"])
         assert "set by the operator" in found["date range"].found
         assert (found["logs"].state, found["logs"].found) == ("ok", "come whole")
 
@@ -96,7 +96,7 @@ async def test_the_shape_and_the_skew_of_subnoto() -> None:
         found = await findings(one.gateway().sources["subnoto"])
         assert found["shape"].found == "total totalCount, author id, timestamp in seconds"
         assert found["skew"].state == "warning"
-        assert str(found["skew"].advice).startswith("SUBNOTO_SKEW=")
+        assert str(found["skew"].advice).startswith("SUBNOTO_MAX_TIME_SKEW=")
 
 
 async def test_what_was_learnt_has_when_and_how() -> None:
@@ -129,7 +129,7 @@ def test_the_command(provider: str, tmp_path: Path) -> None:
 def test_what_to_set_can_be_copied(columns: int, tmp_path: Path) -> None:
     with start_sandbox(events=600, days=60, seed=5) as sandbox:
         done = run("probe", "--wait", "0", env=sandbox.env | {"COLUMNS": str(columns)}, cwd=tmp_path)
-    assert {"TAKTIKAL_RANGE_SELECTS=activity", "TAKTIKAL_LOGS=whole"} <= set(done.stdout.splitlines())
+    assert {"TAKTIKAL_DATE_RANGE_MODE=activity", "TAKTIKAL_LOG_MODE=whole"} <= set(done.stdout.splitlines())
     assert "settle =" not in done.stdout
     with served_world(taktikal=None, subnoto=SubnotoOptions(events=300, permissions=frozenset({"envelope"}))) as one:
         done = run("probe", "--wait", "0", env=one.env | {"COLUMNS": str(columns)}, cwd=tmp_path)

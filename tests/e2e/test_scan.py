@@ -88,7 +88,7 @@ async def test_both_providers(order: str, selects: Any) -> None:
         hide_needles(one, 9)
         # Appended in an order that is none: the older ones last. Only a small skew may be assumed of a real log.
         now = micros(one.clock())
-        feed = one.gateway(scan=3, SUBNOTO_SKEW="86400")
+        feed = one.gateway(scan=3, SUBNOTO_MAX_TIME_SKEW="86400")
         known = facts(one)
         expected = [f for f in known if now - 30 * DAY <= f.time < now and f.type == "notification.failed"]
         found = await walk(feed, limits=20, most=400, order=order, type="notification.failed")

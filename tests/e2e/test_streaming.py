@@ -26,7 +26,7 @@ url => new Promise((resolve, reject) => {
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_streams_end_in_order_when_the_gateway_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
-    with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path, env={"GATEWAY_DRAIN": "0.1"}) as gateway:
+    with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "0.1"}) as gateway:
         url = f"{gateway.url}/events/stream?since=2020-01-01"
         with httpx.stream("GET", url, headers=KEY, timeout=60) as answer:
             lines = answer.iter_lines()

@@ -38,7 +38,7 @@ def is_refused(url: str) -> bool:
 def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, workers: str) -> None:
     with served_world(None, EmulatorOptions(events=20)) as world:
         assert world.subnoto is not None
-        settings = {**world.env, "GATEWAY_AUTH": "off", "GATEWAY_DRAIN": "1.5"}
+        settings = {**world.env, "GATEWAY_AUTH": "off", "GATEWAY_SHUTDOWN_GRACE": "1.5"}
         with serving("--workers", workers, cwd=tmp_path, env=settings) as gateway, ThreadPoolExecutor(2) as pool:
             until_status(f"{gateway.url}/health/ready", 200)
             world.subnoto.faults.hang(6)
@@ -63,7 +63,7 @@ def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, worke
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_second_signal_does_not_wait(tmp_path: Path, workers: str) -> None:
     arguments = ("--sandbox", "--sandbox-events", "20", "--workers", workers)
-    with serving(*arguments, cwd=tmp_path, env={"GATEWAY_DRAIN": "600"}) as gateway:
+    with serving(*arguments, cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "600"}) as gateway:
         until_status(f"{gateway.url}/health/ready", 200)
         gateway.process.send_signal(signal.SIGTERM)
         until_status(f"{gateway.url}/health/ready", 503)
@@ -72,7 +72,7 @@ def test_a_second_signal_does_not_wait(tmp_path: Path, workers: str) -> None:
 
 
 def test_ctrl_c_does_not_wait(tmp_path: Path) -> None:
-    with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env={"GATEWAY_DRAIN": "600"}) as gateway:
+    with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "600"}) as gateway:
         gateway.stop(signal.SIGINT)
     assert gateway.code == 0
 

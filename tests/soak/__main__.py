@@ -32,7 +32,7 @@ LONGEST_REST = 90  #: seconds
 
 SETTINGS = {
     "GATEWAY_AUTH": "off", "GATEWAY_SETTLE": str(SETTLE), "GATEWAY_DEADLINE": "15", "GATEWAY_STREAM_POLL": "0.5",
-    "GATEWAY_STREAM_HEARTBEAT": "1", "GATEWAY_TOTALS_TTL": "5", "GATEWAY_DRAIN": "0.5",
+    "GATEWAY_STREAM_HEARTBEAT": "1", "GATEWAY_TOTALS_TTL": "5", "GATEWAY_SHUTDOWN_GRACE": "0.5",
     "GATEWAY_CURSOR_SECRET": "of the soak and of nothing else at all",
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.assembly import all_warnings
+from app.assembly import all_warnings, build_sources
 from app.cli.client import setting
 from app.config import Configuration, load_configuration
 from app.domain.errors import ConfigurationError
@@ -227,8 +227,8 @@ def test_the_sandbox_reads_no_source_that_was_configured(clean: Path, monkeypatc
         ("GATEWAY_RATE", "0/minute"),
         ("GATEWAY_RATE", "5/fortnight"),
         ("GATEWAY_MAX_IN_FLIGHT", "0"),
-        ("GATEWAY_DRAIN", "-1"),
-        ("GATEWAY_MASK_IDENTITY", "perhaps"),
+        ("GATEWAY_SHUTDOWN_GRACE", "-1"),
+        ("GATEWAY_PSEUDONYMIZE", "perhaps"),
         ("GATEWAY_IDENTITY_SECRET", "hunter2"),
     ],
 )
@@ -241,7 +241,7 @@ def test_the_bounds_towards_callers(monkeypatch: pytest.MonkeyPatch, name: str, 
 
 
 def test_pseudonyms_have_a_secret_of_their_own_or_the_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_MASK_IDENTITY", "true")
+    monkeypatch.setenv("GATEWAY_PSEUDONYMIZE", "true")
     alone = load_configuration(env_file=None)
     assert any("GATEWAY_IDENTITY_SECRET" in warning for warning in alone.warnings)
     monkeypatch.setenv("GATEWAY_CURSOR_SECRET", f"{'c' * 32},{'d' * 32}")
@@ -254,3 +254,46 @@ def test_pseudonyms_have_a_secret_of_their_own_or_the_cursors(monkeypatch: pytes
     made = [each.settings.pseudonyms.of("anna@example.com") for each in (alone, cursors, own, rotated)]
     assert len(set(made)) == 3
     assert made[2] == made[3], "cursors' secrets may be changed without renaming people"
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "field"),
+    [
+        ("GATEWAY_DRAIN", "7", "shutdown_grace"),
+        ("GATEWAY_MASK_IDENTITY", "true", "pseudonymize"),
+        ("GATEWAY_PAGE_CACHE", "9", "page_cache_ttl"),
+    ],
+)
+def test_names_of_the_last_release_work_with_a_warning(
+    clean: Path, monkeypatch: pytest.MonkeyPatch, old: str, value: str, field: str
+) -> None:
+    in_the_file = load_toml(clean, f"[gateway]\n{old.removeprefix('GATEWAY_').lower()} = {value}\n")
+    monkeypatch.setenv(old, value)
+    found = load_configuration(env_file=None)
+    for each in (found, in_the_file):
+        assert str(getattr(each.settings, field)) in (value, f"{value}.0", value.title())
+        assert any("works in this release only" in warning for warning in each.warnings), each.warnings
+    assert f"{old} is now GATEWAY_{field.upper()}; the old name works in this release only" in found.warnings
+    monkeypatch.setenv(f"GATEWAY_{field.upper()}", "0")
+    assert getattr(load_configuration(env_file=None).settings, field) == 0, "the new name goes first"
+
+
+def test_a_removed_setting_is_named(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_HEAD_TIMEOUT", "10")
+    gone = "GATEWAY_HEAD_TIMEOUT is no longer a setting and has no effect; remove it"
+    assert gone in load_configuration(env_file=None).warnings
+    assert any(
+        warning.startswith("head_timeout") for warning in load_toml(clean, "[gateway]\nhead_timeout = 1").warnings
+    )
+
+
+def test_a_source_takes_the_last_release_s_names(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ACCESS_KEY": "a", "SECRET_KEY": "ab", "SKEW": "77"}.items():
+        monkeypatch.setenv(f"SUBNOTO_{name}", value)
+    table = '[[sources]]\nname = "t"\nprovider = "taktikal"\ncompany_key = "c"\napi_key = "k"\nlogs = "whole"\n'
+    configuration, providers = load_toml(clean, table), find_providers()
+    taktikal, subnoto = sorted(build_sources(configuration, providers), key=lambda source: source.name)[::-1]
+    assert (taktikal.describe()["logs"], subnoto.describe()["skew_seconds"]) == ("whole", 77)
+    warnings = all_warnings(configuration, providers)
+    assert "SUBNOTO_SKEW is now SUBNOTO_MAX_TIME_SKEW; the old name works in this release only" in warnings
+    assert "[[sources]] t: logs is now log_mode; the old name works in this release only" in warnings

@@ -24,13 +24,13 @@ def test_defaults() -> None:
     assert taktikal is not None
     assert subnoto is not None
     assert taktikal.base_url == "https://core.taktikal.com/api"
-    assert (taktikal.range_selects, taktikal.logs, taktikal.max_envelope_age) == (
+    assert (taktikal.date_range_mode, taktikal.log_mode, taktikal.max_envelope_age) == (
         "auto",
         "auto",
         timedelta(days=120),
     )
     assert subnoto.base_url == "http://localhost:8080"
-    assert (subnoto.categories, subnoto.skew, subnoto.transport) == (("envelope", "team"), 120.0, "proxy")
+    assert (subnoto.categories, subnoto.max_time_skew, subnoto.transport) == (("envelope", "team"), 120.0, "proxy")
 
 
 @pytest.mark.parametrize("provider", [TAKTIKAL, SUBNOTO])
@@ -51,8 +51,8 @@ def test_without_keys_there_is_no_source(provider: Any) -> None:
         (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_BASE_URL": "http://localhost:99999/api"}, "TAKTIKAL_BASE_URL"),
         (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_BASE_URL": "http://u:[geheim]@x"}, "TAKTIKAL_BASE_URL"),
         (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_BASE_URL": "http://gehe\x00im"}, "TAKTIKAL_BASE_URL"),
-        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_RANGE_SELECTS": "both"}, "TAKTIKAL_RANGE_SELECTS"),
-        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_LOGS": "half"}, "TAKTIKAL_LOGS"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_DATE_RANGE_MODE": "both"}, "TAKTIKAL_DATE_RANGE_MODE"),
+        (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_LOG_MODE": "half"}, "TAKTIKAL_LOG_MODE"),
         (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_MAX_ENVELOPE_AGE": "PT1S"}, "TAKTIKAL_MAX_ENVELOPE_AGE"),
         (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_MAX_ENVELOPE_AGE": "long"}, "TAKTIKAL_MAX_ENVELOPE_AGE"),
         (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_COMPANY_KEY": "a:b"}, "TAKTIKAL_COMPANY_KEY"),
@@ -61,8 +61,8 @@ def test_without_keys_there_is_no_source(provider: Any) -> None:
         (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_ACCESS_KEY": "geheim:b"}, "SUBNOTO_ACCESS_KEY"),
         (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_CATEGORIES": "envelope,other"}, "SUBNOTO_CATEGORIES"),
         (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_CATEGORIES": ","}, "SUBNOTO_CATEGORIES"),
-        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_SKEW": "-1"}, "SUBNOTO_SKEW"),
-        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_SKEW": "nan"}, "SUBNOTO_SKEW"),
+        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_MAX_TIME_SKEW": "-1"}, "SUBNOTO_MAX_TIME_SKEW"),
+        (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_MAX_TIME_SKEW": "nan"}, "SUBNOTO_MAX_TIME_SKEW"),
         (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_TRANSPORT": "pigeon"}, "SUBNOTO_TRANSPORT"),
         (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_SECRET_KEY": "geheim\u00e9"}, "SUBNOTO_SECRET_KEY"),
     ],
@@ -87,10 +87,10 @@ def test_an_age_without_its_unit_is_refused_with_the_form_that_is_meant(value: A
 def test_what_is_wrong_is_a_sentence_as_the_gateways_own_settings_have_it() -> None:
     with pytest.raises(ConfigurationError) as error:
         TaktikalSettings.from_environment(
-            {"TAKTIKAL_API_KEY": "a", "TAKTIKAL_LOGS": "half", "TAKTIKAL_MAX_ENVELOPE_AGE": "PT1S"}
+            {"TAKTIKAL_API_KEY": "a", "TAKTIKAL_LOG_MODE": "half", "TAKTIKAL_MAX_ENVELOPE_AGE": "PT1S"}
         )
     assert error.value.detail == (
-        "TAKTIKAL_COMPANY_KEY is missing; set it; TAKTIKAL_LOGS: input should be 'auto', 'whole' or 'trimmed';"
+        "TAKTIKAL_COMPANY_KEY is missing; set it; TAKTIKAL_LOG_MODE: input should be 'auto', 'whole' or 'trimmed';"
         " TAKTIKAL_MAX_ENVELOPE_AGE: must be from PT1M to P3660D."
     )
 

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
+import msgspec
 from fastapi import Depends, Path, Query, Request
 from starlette.responses import Response
 
@@ -76,10 +77,14 @@ async def list_events(
 ) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
     pairs, fresh = pairs_of(request), wants_no_cache(request)
+    packed = accepts_gzip(request.headers.get("accept-encoding", ""))
     pages: PageCache = request.app.state.page_cache
-    shown, cached = await pages.get(
-        caller, pairs, lambda: _make_page(request, query, pairs, caller, fresh), fresh=fresh
-    )
+
+    async def make() -> RenderedPage:
+        page = await _make_page(request, query, pairs, caller, fresh)
+        return await asyncio.to_thread(_pack, page) if packed and len(page.body) >= _WORTH_PACKING else page
+
+    shown, cached = await pages.get(caller, pairs, make, packed=packed, fresh=fresh)
     if cached is not None:
         _note_cache(request, shown, cached)
     request_log(request).deliver(shown.delivered)
@@ -88,12 +93,14 @@ async def list_events(
     # behind a proxy that ends TLS would have its key sent in clear. Where it is too long, `next_cursor` says the same.
     if shown.next_query is not None and len(shown.next_query) <= LONGEST_HEADER:
         headers["Link"] = f'<?{shown.next_query}>; rel="next"'
-    body = shown.body
     headers["Vary"] = "Accept-Encoding"
-    if len(body) >= _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", "")):
+    if shown.packed:
         headers["Content-Encoding"] = "gzip"
-        body = await asyncio.to_thread(gzip.compress, body, 1, mtime=0)
-    return Response(body, media_type="application/json", headers=headers)
+    return Response(shown.body, media_type="application/json", headers=headers)
+
+
+def _pack(page: RenderedPage) -> RenderedPage:
+    return msgspec.structs.replace(page, body=gzip.compress(page.body, 1, mtime=0), packed=True)
 
 
 async def _make_page(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -93,6 +94,14 @@ async def export_events(
     if request.scope["http_version"] == "1.0" and not form.tells_its_end:
         # Its answers end with the connection, so that a cut one looks complete.
         raise ParameterError("invalid_parameter", [("format", "needs HTTP/1.1; with HTTP/1.0 only ndjson")])
+    with ExitStack() as held:
+        held.enter_context(request.app.state.export_slots.take(caller))
+        return await _begin(request, caller, query, asked, held)
+
+
+async def _begin(request: Request, caller: Caller, query: ExportQuery, asked: EventQuery, held: ExitStack) -> Response:
+    """The answer, its first page read, which holds what `held` did."""
+    form, after = FORMATS[query.format], query.after
     feed: Feed = request.app.state.feed
     at = None if after is None else await _time_of(feed, after, caller)
     start = feed.start(asked, caller, at=at)
@@ -113,9 +122,8 @@ async def export_events(
         headers["Export-Cursor"] = start.cursor
     if gzip:
         headers["Content-Encoding"] = "gzip"
-    return ClosingStream(
-        export.body(page, gzip=gzip, header=after is None), media_type=form.media_type, headers=headers
-    )
+    body = export.body(page, gzip=gzip, header=after is None)
+    return ClosingStream(body, media_type=form.media_type, headers=headers, held=held.pop_all())
 
 
 async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -14,7 +15,7 @@ from app.api.auth import require_raw, require_still, requires
 from app.api.broadcaster import EventBroadcaster, Item, Listener, Message, Render, Topic
 from app.api.closing_stream import ClosingStream
 from app.api.openapi import answer_headers, problems
-from app.api.problems import PROBLEMS, problem_body, problem_response
+from app.api.problems import PROBLEMS, problem_body
 from app.api.rendering import encode, warning_body
 from app.api.request_log import RequestLog, request_log
 from app.api.routing import new_router
@@ -29,7 +30,6 @@ router = new_router(tags=["events"])
 
 _LOOK = 1.0  #: seconds after which a listener sees that the gateway stops, or that its key is good no more
 _RETRY = 3000  #: milliseconds that a browser waits before it connects again
-_FULL_WAIT = 30  #: seconds to suggest to a listener who was turned away
 
 #: Fixed for a stream: it is ascending, from now on, without end.
 _FIXED = ("until", "order", "limit", "partial", "follow")
@@ -94,14 +94,13 @@ async def stream_events(
     raw = "raw" in start.include
     if raw:
         require_raw(caller, by_cursor=asked.include is None)
-    if hub.is_full:
-        detail = f"There are as many listeners as there may be ({hub.most}); try again later."
-        return problem_response(request, "overloaded", detail, headers={"Retry-After": str(_FULL_WAIT)})
+    held = ExitStack()
+    held.enter_context(request.app.state.stream_slots.take(caller))
     topic = Topic(start.query, start.sources, raw, caller.may("pii:read"))
     body = _body(request, hub, topic, start, live)
     # The second is for reverse proxies that would rather wait until they have a lot.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return ClosingStream(body, media_type="text/event-stream", headers=headers)
+    return ClosingStream(body, media_type="text/event-stream", headers=headers, held=held)
 
 
 def _read(request: Request, query: StreamQuery, now: int) -> tuple[EventQuery, bool]:

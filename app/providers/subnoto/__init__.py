@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.providers.base import CommonSettings, Provider
 from app.providers.subnoto.mapping import MAPPING, MAPPING_VERSION
-from app.providers.subnoto.settings import HELP, VARIABLES, SubnotoSettings
+from app.providers.subnoto.settings import HELP, RENAMED, VARIABLES, SubnotoSettings
 
 if TYPE_CHECKING:
     from app.providers.subnoto.source import SubnotoSource
@@ -38,4 +38,5 @@ PROVIDER = Provider(
     from_environment=_from_environment,
     from_table=_from_table,
     needed=SubnotoSettings.needed(VARIABLES),
+    renamed=RENAMED,
 )

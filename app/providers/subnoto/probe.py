@@ -51,10 +51,10 @@ def _learnt(facts: Facts, settings: SubnotoSettings) -> list[ProbeResult]:
     findings = [ProbeResult("shape", "ok" if shapes else "unknown", ", ".join(shapes) or "no record seen")]
     step = known.get("largest_step_back_seconds", 0.0)
     found = f"times run back against insertion by up to {step:g} s in the newest records"
-    if step * 2 > settings.skew:
-        findings.append(ProbeResult("skew", "warning", found, f"SUBNOTO_SKEW={max(120, round(step * 4))}"))
+    if step * 2 > settings.max_time_skew:
+        findings.append(ProbeResult("skew", "warning", found, f"SUBNOTO_MAX_TIME_SKEW={max(120, round(step * 4))}"))
     else:
-        findings.append(ProbeResult("skew", "ok", f"{found}; allowed for: {settings.skew:g} s"))
+        findings.append(ProbeResult("skew", "ok", f"{found}; allowed for: {settings.max_time_skew:g} s"))
     return findings
 
 

@@ -27,10 +27,13 @@ VARIABLES = {
     "secret_key": "SUBNOTO_SECRET_KEY",
     "transport": "SUBNOTO_TRANSPORT",
     "categories": "SUBNOTO_CATEGORIES",
-    "skew": "SUBNOTO_SKEW",
+    "max_time_skew": "SUBNOTO_MAX_TIME_SKEW",
     "concurrency": "SUBNOTO_CONCURRENCY",
     "rate": "SUBNOTO_RATE",
 }
+
+#: Names of the last release, and what they are called now.
+RENAMED = {"SUBNOTO_SKEW": "SUBNOTO_MAX_TIME_SKEW"}
 
 HELP = {
     "SUBNOTO_ACCESS_KEY": "access key of a team API key (Settings > API keys); adds a source",
@@ -38,7 +41,7 @@ HELP = {
     "SUBNOTO_BASE_URL": "the Encryption Proxy, default http://localhost:8080; or the tunnel's enclave",
     "SUBNOTO_TRANSPORT": "proxy (default), or tunnel: the vendor's SDK, no proxy needed",
     "SUBNOTO_CATEGORIES": "log categories to read, comma-separated; default envelope,team",
-    "SUBNOTO_SKEW": "seconds by which timestamps may run back against insertion; default 120",
+    "SUBNOTO_MAX_TIME_SKEW": "seconds by which timestamps may run back against insertion; default 120",
     "SUBNOTO_CONCURRENCY": "calls at a time; default GATEWAY_SOURCE_CONCURRENCY",
     "SUBNOTO_RATE": "calls a second; default GATEWAY_SOURCE_RATE",
 }
@@ -50,7 +53,7 @@ class SubnotoSettings(SourceSettings):
     secret_key: SecretStr
     transport: Literal["proxy", "tunnel"] = "proxy"
     categories: tuple[str, ...] = ("envelope", "team")
-    skew: float = Field(default=120.0, ge=0, le=86_400, allow_inf_nan=False)  #: seconds
+    max_time_skew: float = Field(default=120.0, ge=0, le=86_400, allow_inf_nan=False)  #: seconds
 
     _keys_fit_headers = field_validator("access_key", "secret_key")(header_safe)
 

@@ -69,7 +69,7 @@ class SubnotoSource:
         self.settle = common.settle
         self._settings = settings
         self._clock = common.clock or now_micros
-        self._facts, self._places = Facts(self._clock), Places(int(settings.skew * SECOND))
+        self._facts, self._places = Facts(self._clock), Places(int(settings.max_time_skew * SECOND))
         self._tunnel = _open_tunnel(settings, common) if settings.transport == "tunnel" else None
         self._http = ProviderHttp(
             settings.base_url,
@@ -113,7 +113,7 @@ class SubnotoSource:
             span,
             spent,
             source=self.name,
-            skew=int(self._settings.skew * SECOND),
+            skew=int(self._settings.max_time_skew * SECOND),
             now=self._clock(),
             facts=self._facts,
             places=self._places,
@@ -200,7 +200,7 @@ class SubnotoSource:
             "categories": list(self._settings.categories),
             "transport": self._settings.transport,
             **({} if self._tunnel is None else {"tunnel": self._tunnel.describe()}),
-            "skew_seconds": self._settings.skew,
+            "skew_seconds": self._settings.max_time_skew,
             "settle_seconds": self.settle,
             "learnt": self._facts.describe(),
         }

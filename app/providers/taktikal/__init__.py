@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.providers.base import CommonSettings, Provider
 from app.providers.taktikal.mapping import MAPPING, MAPPING_VERSION
-from app.providers.taktikal.settings import HELP, VARIABLES, TaktikalSettings
+from app.providers.taktikal.settings import HELP, RENAMED, VARIABLES, TaktikalSettings
 
 if TYPE_CHECKING:
     from app.providers.taktikal.source import TaktikalSource
@@ -38,4 +38,5 @@ PROVIDER = Provider(
     from_environment=_from_environment,
     from_table=_from_table,
     needed=TaktikalSettings.needed(VARIABLES),
+    renamed=RENAMED,
 )

@@ -51,7 +51,7 @@ def _how(facts: Facts, name: str) -> str:
 def _ranges(facts: Facts, max_age: int) -> ProbeResult:
     how = _how(facts, "range_selects")
     if facts.selects == "activity":
-        return ProbeResult("date range", "ok", f"selects by activity: {how}", "TAKTIKAL_RANGE_SELECTS=activity")
+        return ProbeResult("date range", "ok", f"selects by activity: {how}", "TAKTIKAL_DATE_RANGE_MODE=activity")
     if facts.selects == "creation":
         days = max_age // DAY
         found = f"selects by creation: {how}; a page costs the processes of {days} days"
@@ -60,15 +60,17 @@ def _ranges(facts: Facts, max_age: int) -> ProbeResult:
         found = f"selects by last update: {how}; a page costs what was updated in {max_age // DAY} days"
         return ProbeResult("date range", "warning", found, "TAKTIKAL_MAX_ENVELOPE_AGE: the age an envelope can have")
     found = f"not found out: {how}; the safe, slower way is taken"
-    return ProbeResult("date range", "unknown", found, "TAKTIKAL_RANGE_SELECTS, if you know it")
+    return ProbeResult("date range", "unknown", found, "TAKTIKAL_DATE_RANGE_MODE, if you know it")
 
 
 def _logs(facts: Facts) -> ProbeResult:
     if facts.whole is None:
         return ProbeResult("logs", "unknown", _how(facts, "logs"))
     if facts.whole:
-        return ProbeResult("logs", "ok", "come whole", "TAKTIKAL_LOGS=whole")
-    return ProbeResult("logs", "ok", "come trimmed to the range: envelope.owner is often null", "TAKTIKAL_LOGS=trimmed")
+        return ProbeResult("logs", "ok", "come whole", "TAKTIKAL_LOG_MODE=whole")
+    return ProbeResult(
+        "logs", "ok", "come trimmed to the range: envelope.owner is often null", "TAKTIKAL_LOG_MODE=trimmed"
+    )
 
 
 async def _take(client: TaktikalClient, within: DateRange, facts: Facts, spent: CallBudget, total: int) -> ProbeResult:

@@ -14,21 +14,24 @@ VARIABLES = {
     "base_url": "TAKTIKAL_BASE_URL",
     "company_key": "TAKTIKAL_COMPANY_KEY",
     "api_key": "TAKTIKAL_API_KEY",
-    "range_selects": "TAKTIKAL_RANGE_SELECTS",
-    "logs": "TAKTIKAL_LOGS",
+    "date_range_mode": "TAKTIKAL_DATE_RANGE_MODE",
+    "log_mode": "TAKTIKAL_LOG_MODE",
     "max_envelope_age": "TAKTIKAL_MAX_ENVELOPE_AGE",
     "concurrency": "TAKTIKAL_CONCURRENCY",
     "rate": "TAKTIKAL_RATE",
 }
 
+#: Names of the last release, and what they are called now.
+RENAMED = {"TAKTIKAL_RANGE_SELECTS": "TAKTIKAL_DATE_RANGE_MODE", "TAKTIKAL_LOGS": "TAKTIKAL_LOG_MODE"}
+
 HELP = {
     "TAKTIKAL_COMPANY_KEY": "company key of the API credentials; with TAKTIKAL_API_KEY it adds a source",
     "TAKTIKAL_API_KEY": "the API key that belongs to it",
     "TAKTIKAL_BASE_URL": "default https://core.taktikal.com/api",
-    "TAKTIKAL_RANGE_SELECTS": (
+    "TAKTIKAL_DATE_RANGE_MODE": (
         "what StartDate and EndDate select: auto (found out, default), activity, creation or last_update"
     ),
-    "TAKTIKAL_LOGS": "whether logs come whole or trimmed to the range: auto (found out, default), whole or trimmed",
+    "TAKTIKAL_LOG_MODE": "whether logs come whole or trimmed to the range: auto (found out, default), whole or trimmed",
     "TAKTIKAL_MAX_ENVELOPE_AGE": (
         "where ranges select by creation: how long after its creation an envelope may still have events; default P120D"
     ),
@@ -41,8 +44,8 @@ class TaktikalSettings(SourceSettings):
     base_url: str = "https://core.taktikal.com/api"
     company_key: SecretStr
     api_key: SecretStr
-    range_selects: Literal["auto", "activity", "creation", "last_update"] = "auto"
-    logs: Literal["auto", "whole", "trimmed"] = "auto"
+    date_range_mode: Literal["auto", "activity", "creation", "last_update"] = "auto"
+    log_mode: Literal["auto", "whole", "trimmed"] = "auto"
     max_envelope_age: timedelta = timedelta(days=120)
 
     _keys_fit_headers = field_validator("company_key", "api_key")(header_safe)

@@ -81,8 +81,8 @@ class TaktikalSource:
         keys = (settings.company_key.get_secret_value(), settings.api_key.get_secret_value())
         self._facts = Facts(self._clock)
         self._facts.set(
-            None if settings.range_selects == "auto" else settings.range_selects,
-            None if settings.logs == "auto" else settings.logs == "whole",
+            None if settings.date_range_mode == "auto" else settings.date_range_mode,
+            None if settings.log_mode == "auto" else settings.log_mode == "whole",
         )
         self._http = ProviderHttp(
             settings.base_url, common, name=name, auth=keys, on_answer=self._facts.learnt.note_clock
@@ -174,8 +174,8 @@ class TaktikalSource:
 
     def describe(self) -> dict[str, Any]:
         return {
-            "range_selects": self._settings.range_selects,
-            "logs": self._settings.logs,
+            "range_selects": self._settings.date_range_mode,
+            "logs": self._settings.log_mode,
             "max_envelope_age_days": self._max_age / 86_400e6,
             "settle_seconds": self.settle,
             "learnt": self._facts.describe(),
