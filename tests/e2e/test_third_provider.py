@@ -22,7 +22,7 @@ def settings(tmp_path: Path) -> dict[str, str]:
 
 
 def get(url: str, **parameters: Any) -> dict[str, Any]:
-    answer = httpx.get(url, params=parameters)
+    answer = httpx.get(url, params=parameters, timeout=60)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found

@@ -1,10 +1,15 @@
-"""That `python -m tests.planted_bugs` still finds the lines to plant its bugs in. It takes minutes itself."""
+"""Bugs of the engine, planted one at a time: a property notices each. `python -m tests.planted_bugs` plants all."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.planted_bugs import BUGS, ROOT, Bug
+from tests.planted_bugs import BUGS, ROOT, Bug, copy_tree, failed_test
+
+#: Those whose tests need no server and end at once; a few seconds each.
+QUICK = [bug for bug in BUGS if bug.tests == "tests/properties/test_merge.py"]
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
@@ -12,3 +17,15 @@ def test_the_line_is_there(bug: Bug) -> None:
     assert (ROOT / bug.file).read_text().count(bug.old) == 1
     assert bug.new != bug.old
     assert (ROOT / bug.tests).is_file()
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("planted")
+    copy_tree(folder)
+    return folder
+
+
+@pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.name)
+def test_it_is_noticed(bug: Bug, tree: Path) -> None:
+    assert failed_test(bug, tree) is not None
