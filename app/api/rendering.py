@@ -101,11 +101,23 @@ def render_event(record: Record, caller: Caller, raw: bool, pseudonyms: Pseudony
 def encode(body: dict[str, Any] | Event) -> bytes:
     """JSON of dictionaries, lists, scalars and structs, whatever a provider put into them."""
     try:
-        return msgspec.json.encode(body)
+        return one_line(msgspec.json.encode(body))
     except UnicodeEncodeError:
         # Half a surrogate pair, which is valid in JSON when escaped but has no UTF-8: the fast encoder
         # refuses it.
         return json.dumps(_plain(msgspec.to_builtins(body, str_keys=True)), separators=(",", ":")).encode()
+
+
+#: Line and paragraph separators of Unicode, which JSON allows raw and many line readers split at.
+_SEPARATORS = {each.encode(): b"\\u%04x" % ord(each) for each in ("\u2028", "\u2029", "\x85")}
+
+
+def one_line(encoded: bytes) -> bytes:
+    """JSON with U+2028, U+2029 and U+0085 escaped."""
+    for raw, escaped in _SEPARATORS.items():
+        if raw in encoded:
+            encoded = encoded.replace(raw, escaped)
+    return encoded
 
 
 def _plain(value: Any) -> Any:

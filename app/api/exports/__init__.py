@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from app.api.exports import cloudevents, csv, ecs, ocsf
-from app.api.rendering import encode
+from app.api.rendering import encode, one_line
 from app.domain.event import Event
 
 
@@ -43,7 +43,7 @@ def _ndjson(event: Event) -> bytes:
 
 def _ndjson_lines(events: Sequence[Event]) -> bytes:
     try:
-        return _ENCODER.encode_lines(events)
+        return one_line(_ENCODER.encode_lines(events))
     except UnicodeEncodeError:  # see `encode`
         return b"".join(map(_ndjson, events))
 
