@@ -445,7 +445,7 @@ def test_listeners_of_one_topic_share_one_polling() -> None:
         finally:
             for connection in connections:
                 connection.__exit__(None, None, None)
-        until(lambda: not app.state.hub._channels and not app.state.hub._listeners)
+        until(lambda: not app.state.hub._channels and not app.state.stream_slots.taken)
         assert not app.state.hub._calls._flights
 
 
