@@ -99,6 +99,46 @@ class Envelope(BaseModel):
     """
 
 
+class EnvelopeDurations(BaseModel):
+    """
+    How long the envelope took, in seconds, from its first event on.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    to_end: float | None
+    """
+    To its end; null while it is in progress.
+    """
+    to_first_signature: float | None
+    """
+    To the first signature; null where there is none.
+    """
+    total: float
+    """
+    To its end, or to the last event so far.
+    """
+
+
+class Group(BaseModel):
+    """
+    One value of the field that is counted by.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    key: str = Field(..., examples=['recipient.signed'])
+    """
+    The value.
+    """
+    value: int = Field(..., examples=[12])
+    """
+    How many events have it.
+    """
+
+
 class Health(BaseModel):
     """
     The state of this process.
@@ -110,6 +150,62 @@ class Health(BaseModel):
     status: str = Field(..., examples=['ok'])
     """
     `ok`.
+    """
+
+
+class Me(BaseModel):
+    """
+    The caller and its grants.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    expires: AwareDatetime | None
+    """
+    Until when it is valid; null without an end.
+    """
+    kind: str = Field(..., examples=['key', 'token', 'none'])
+    """
+    How the caller is known.
+    """
+    name: str = Field(..., examples=['reporting'])
+    """
+    The key's name, or a token's subject.
+    """
+    rate: str | None = Field(..., examples=['600/minute'])
+    """
+    How often it may call; null without a limit.
+    """
+    scopes: list[str] = Field(..., examples=[['events:read', 'pii:read']])
+    """
+    What it may do.
+    """
+    sources: list[str]
+    """
+    The configured sources that it may read.
+    """
+
+
+class Message(BaseModel):
+    """
+    A reminder, or a message that did not arrive.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    channel: str | None = Field(..., examples=['sms', 'email'])
+    """
+    How it was sent.
+    """
+    event_id: str
+    """
+    The event's `id`.
+    """
+    occurred_at: AwareDatetime
+    """
+    When it happened.
     """
 
 
@@ -131,7 +227,7 @@ class PageInfo(BaseModel):
     """
     next_cursor: str | None = Field(
         ...,
-        examples=['Ad8OILoGcXNNzjOe9ESJnwAQzauk8IQVZuu_ihlz_EvRBGfyL0VUtztRoIWQ5z30tjNfKqOrTGh212vj25VKDoU4UIUpgD804BkJD-8qlY-D1b6kivUllidv3WSOalOeAwnZee3EGGvEmvNpelGqwxvoZhsc0CafnBnynUZqEpPZLZ86TRdWO5ZUMfT2vRDvtnexANR1qY3xsDLQx77qLxtBdNzwvKZxHsN4vtAD0_VP12TsnFP1rrlNuPdCU3rGYdndFJEDdaCS6xwYefyhiIfXsYczknSq28JRNcOGdPJAUpz-IonfAKo'],
+        examples=['Am_LhugJGcFUkL7hSOGD1q3lEFGAIB2sBQn0xrkIuhi9WVLrp1gS6QGarPpV1Gb_L1E756cI_GzNPTbJC_eh4QD4DMA2HHgtw3k-q8dH-GtVkayubdjFuR2W1al1wkk6jPcwhG2Fre9wPg6dLtZY6p62m3Q6td9HY84sqUgAp515jHYVa23T5RW1wEfO-qxwgRANMMTu3-Usi5c7Db5s1dpZKFDIirYcMUvFnIfvRXeoPF6-0z_X9GK-9k3Ek7IRwf_2CqbugpvZKnMefOGHZGZZ_NSHZxcYG0bSjJZNw5CDgmUUSEhUNM2y'],
     )
     """
     Pass it as `cursor` for the next page; null when nothing is left.
@@ -216,6 +312,28 @@ class ProviderInfo(BaseModel):
     """
 
 
+class ProviderTotal(BaseModel):
+    """
+    What the provider itself counts, which may be something else.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
+    """
+    How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`.
+    """
+    unit: str = Field(..., examples=['events', 'envelopes'])
+    """
+    What it counts.
+    """
+    value: int = Field(..., examples=[617])
+    """
+    The provider's count.
+    """
+
+
 class Recipient(BaseModel):
     """
     The person the event is about.
@@ -228,9 +346,9 @@ class Recipient(BaseModel):
     """
     The recipient's e-mail address.
     """
-    id: str | None = Field(..., examples=['si5ac796820233722ed431f562fa2c41a5'])
+    id: str | None = Field(..., examples=['rcp_36246f3294dfb0d055bcf83dc5006de5'])
     """
-    The provider's id of the recipient.
+    The provider's id of the recipient, or `rcp_` and a digest where that id is a secret.
     """
     name: str | None = Field(..., examples=['Salka Testdottir'])
     """
@@ -247,6 +365,28 @@ class Recipient(BaseModel):
     signature_type: str | None = Field(..., examples=['simple'])
     """
     How the recipient signs.
+    """
+
+
+class RecipientDurations(BaseModel):
+    """
+    How long a recipient took, in seconds; null where either end has not happened.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    invited_to_signed: float | None
+    """
+    From the invitation to the signature.
+    """
+    invited_to_viewed: float | None
+    """
+    From the invitation to the first view.
+    """
+    viewed_to_signed: float | None
+    """
+    From the first view to the signature.
     """
 
 
@@ -359,7 +499,7 @@ class SourceStatus(BaseModel):
 
 class SourceTotal(BaseModel):
     """
-    What one source has to say to a count.
+    How many events one source has.
     """
 
     model_config = ConfigDict(
@@ -377,11 +517,19 @@ class SourceTotal(BaseModel):
     """
     The source's name.
     """
+    provider_total: ProviderTotal | None
+    """
+    Null where the provider has none for these filters.
+    """
     relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
     """
-    How it relates to the truth: `eq`, `gte` (a lower bound; 0 says nothing) or `estimate`.
+    How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`.
     """
-    unit: str = Field(..., examples=['events', 'envelopes'])
+    scanned_to: AwareDatetime | None
+    """
+    How far back the count came, where it stopped at its budget.
+    """
+    unit: str = Field(..., examples=['events'])
     """
     What is counted.
     """
@@ -405,6 +553,34 @@ class Sources(BaseModel):
     """
 
 
+class Target(BaseModel):
+    """
+    The object of a team event, as far as the provider names it.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    email: str | None
+    """
+    A member's or an invited person's e-mail address.
+    """
+    id: str | None
+    """
+    The provider's id.
+    """
+    kind: str = Field(
+        ..., examples=['member', 'invitation', 'api_key', 'webhook', 'sso_config']
+    )
+    """
+    What it is.
+    """
+    name: str | None
+    """
+    A person's name or an object's title.
+    """
+
+
 class TimeWindow(BaseModel):
     """
     The time window that is read.
@@ -420,32 +596,6 @@ class TimeWindow(BaseModel):
     until: AwareDatetime | None = Field(..., examples=['2026-05-19T18:20:00Z'])
     """
     Its end: events at this very time are no part of it. The first page pins it; null while following.
-    """
-
-
-class Totals(BaseModel):
-    """
-    How many there are, per source, and in all where all sources count the same.
-    """
-
-    model_config = ConfigDict(
-        extra='allow',
-    )
-    relation: str | None = Field(..., examples=['eq', 'gte', 'estimate'])
-    """
-    How the sum relates to the truth: `eq`, `gte` or `estimate`.
-    """
-    sources: list[SourceTotal]
-    """
-    Each source's own.
-    """
-    unit: str | None = Field(..., examples=['events', 'envelopes'])
-    """
-    What is counted.
-    """
-    value: int | None
-    """
-    The sum; null unless all units agree.
     """
 
 
@@ -466,10 +616,121 @@ class TypeMapping(BaseModel):
     The vendor.
     """
     provider_type: str = Field(
-        ..., examples=['DOCUMENT_SIGNED', 'SigneeSigned', 'SignedDocument']
+        ...,
+        examples=['DOCUMENT_SIGNED', 'ENVELOPE_SIGNED', 'SigneeSigned', 'SignedDocument'],
     )
     """
     The vendor's own value.
+    """
+
+
+class ValueWarning(BaseModel):
+    """
+    A filter's value that can match nothing.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    message: str = Field(
+        ...,
+        examples=['recipient.singed is not a known type; did you mean recipient.signed?'],
+    )
+    """
+    Why it matches nothing.
+    """
+    nearest: str | None = Field(..., examples=['recipient.signed'])
+    """
+    The nearest known value.
+    """
+    parameter: str = Field(..., examples=['type'])
+    """
+    The parameter.
+    """
+    value: str = Field(..., examples=['recipient.singed'])
+    """
+    Its value.
+    """
+
+
+class EnvelopeRecipient(BaseModel):
+    """
+    What became of one recipient. A time is that of the first such event; null for what has not happened.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    declined_at: AwareDatetime | None
+    """
+    When the recipient declined.
+    """
+    delivered_at: AwareDatetime | None
+    """
+    When a message about signing was delivered.
+    """
+    durations: RecipientDurations
+    """
+    How long the recipient took, in seconds.
+    """
+    email: str | None
+    """
+    The recipient's e-mail address.
+    """
+    failures: list[Message]
+    """
+    Messages that did not arrive.
+    """
+    id: str | None
+    """
+    The provider's id of the recipient, or `rcp_` and a digest where that id is a secret.
+    """
+    invited_at: AwareDatetime | None
+    """
+    When the recipient was invited to sign.
+    """
+    name: str | None
+    """
+    The recipient's name.
+    """
+    national_id: str | None
+    """
+    National id number; `***` without the scope `pii:read`.
+    """
+    opened_at: AwareDatetime | None
+    """
+    When a message about signing, not the document, was opened.
+    """
+    phone: str | None
+    """
+    Phone number; `***` without the scope `pii:read`.
+    """
+    reminders: list[Message]
+    """
+    Reminders that were sent.
+    """
+    signature_type: str | None
+    """
+    How the recipient signs.
+    """
+    signed_at: AwareDatetime | None
+    """
+    When the recipient signed.
+    """
+    state: str = Field(
+        ...,
+        examples=['added', 'not_reached', 'invited', 'delivered', 'opened', 'viewed', 'verified', 'signed', 'declined'],
+    )
+    """
+    How far the recipient came.
+    """
+    verified_at: AwareDatetime | None
+    """
+    When the recipient's identity was verified.
+    """
+    viewed_at: AwareDatetime | None
+    """
+    When the recipient viewed the envelope.
     """
 
 
@@ -499,7 +760,7 @@ class Event(BaseModel):
     """
     description: str | None = Field(
         ...,
-        examples=['Signee signed. ProcessKey: sp3c475f6d619b34cf3e9097169e430f4f. Signee key: si5ac796820233722ed431f562fa2c41a5'],
+        examples=['Signee signed. ProcessKey: sp3c475f6d619b34cf3e9097169e430f4f. Signee key: rcp_36246f3294dfb0d055bcf83dc5006de5'],
     )
     """
     The provider's own text.
@@ -532,7 +793,8 @@ class Event(BaseModel):
     The provider's own id of the record, where it has one.
     """
     provider_type: str = Field(
-        ..., examples=['DOCUMENT_SIGNED', 'SigneeSigned', 'SignedDocument']
+        ...,
+        examples=['DOCUMENT_SIGNED', 'ENVELOPE_SIGNED', 'SigneeSigned', 'SignedDocument'],
     )
     """
     The provider's own status or event type, as it was sent; private values in it are masked.
@@ -549,6 +811,10 @@ class Event(BaseModel):
     """
     The name of the configured account that it comes from.
     """
+    target: Target | None
+    """
+    Only for team events.
+    """
     type: str = Field(
         ..., examples=['recipient.signed', 'envelope.completed', 'unknown']
     )
@@ -561,36 +827,6 @@ class Event(BaseModel):
     )
     """
     The actor's browser or program.
-    """
-
-
-class EventPage(BaseModel):
-    """
-    One page of events of all sources, in one order.
-    """
-
-    model_config = ConfigDict(
-        extra='allow',
-    )
-    data: list[Event]
-    """
-    The events. Few or none do not mean that nothing follows: `has_more` does.
-    """
-    page: PageInfo
-    """
-    Where this page stands, and how to go on.
-    """
-    sources: list[SourceStatus]
-    """
-    How each source fared.
-    """
-    total: Totals | None
-    """
-    How many there are; null without `include=total`, and where with `partial` a source failed.
-    """
-    window: TimeWindow
-    """
-    The time window that is read; the same on every page of a walk.
     """
 
 
@@ -673,4 +909,124 @@ class Problem(BaseModel):
     type: str
     """
     A stable URI reference of the kind of error.
+    """
+
+
+class Totals(BaseModel):
+    """
+    How many events there are, in all and per source.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    groups: list[Group] | None
+    """
+    With `by`: the largest first, days in order; null without.
+    """
+    relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
+    """
+    The weakest relation of all sources: `eq`, `gte` or `estimate`.
+    """
+    sources: list[SourceTotal]
+    """
+    Each source's own.
+    """
+    unit: str = Field(..., examples=['events'])
+    """
+    What is counted.
+    """
+    value: int = Field(..., examples=[1347])
+    """
+    The sum.
+    """
+    warnings: list[ValueWarning]
+    """
+    Values of filters that can match nothing.
+    """
+
+
+class EnvelopeStory(BaseModel):
+    """
+    One envelope: its recipients, what became of each, and all its events.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    complete_through: AwareDatetime | None
+    """
+    Up to this time no event is missing.
+    """
+    durations: EnvelopeDurations
+    """
+    How long it took, in seconds.
+    """
+    envelope: Envelope
+    """
+    The envelope, as it is at present.
+    """
+    events: list[Event]
+    """
+    Its events, oldest first.
+    """
+    has_more: bool
+    """
+    Whether it has more events than one answer holds (10,000).
+    """
+    provider: str = Field(..., examples=['subnoto', 'taktikal'])
+    """
+    The vendor of that source.
+    """
+    recipients: list[EnvelopeRecipient]
+    """
+    In the order in which the events name them.
+    """
+    source: str
+    """
+    The source that it is in.
+    """
+    sources: list[SourceStatus]
+    """
+    How each source fared that was searched for it.
+    """
+    status: str = Field(
+        ..., examples=['in_progress', 'completed', 'declined', 'canceled', 'expired']
+    )
+    """
+    How it ended according to its events; `in_progress` until then.
+    """
+
+
+class EventPage(BaseModel):
+    """
+    One page of events of all sources, in one order.
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    data: list[Event]
+    """
+    The events. Few or none do not mean that nothing follows: `has_more` does.
+    """
+    page: PageInfo
+    """
+    Where this page stands, and how to go on.
+    """
+    sources: list[SourceStatus]
+    """
+    How each source fared.
+    """
+    total: Totals | None
+    """
+    How many there are; null without `include=total`, and where with `partial` a source failed.
+    """
+    warnings: list[ValueWarning]
+    """
+    Values of filters that can match nothing.
+    """
+    window: TimeWindow
+    """
+    The time window that is read; the same on every page of a walk.
     """
