@@ -133,15 +133,15 @@ def _time(micros: int | None) -> str | None:
 
 
 def _source(status: SourceStatus) -> dict[str, Any]:
-    reason = status.reason
-    if reason is None and status.error is not None:
-        reason = f"{status.error.code}: {status.error.detail}"
-    if reason is None and status.bad_records:
-        reason = f"{status.bad_records} records that cannot be read are left out"
+    reasons = [] if status.error is None else [f"{status.error.code}: {status.error.detail}"]
+    if status.reason is not None:
+        reasons.append(status.reason)
+    if status.bad_records:
+        reasons.append(f"{status.bad_records} records that cannot be read are left out")
     return {
         "name": status.name,
         "provider": status.provider,
         "status": status.status,
-        "reason": reason,
+        "reason": "; ".join(reasons) or None,
         "complete_through": _time(status.complete_through),
     }

@@ -14,6 +14,7 @@ from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, Sourc
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import GATEWAY_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
+from app.feed.date_headers import DateHeaders
 from app.feed.model import Page, SourceStatus
 from app.feed.planner import Plan, state_of
 from app.feed.stream_ratios import StreamId, StreamRatios
@@ -63,6 +64,7 @@ class PageBuilder:
         scan: int,
         observer: Observer,
         shares: StreamRatios,
+        clocks: DateHeaders,
         pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._observer = observer
@@ -79,7 +81,7 @@ class PageBuilder:
         streams = [reading.stream for reading in self._readings]
         self._merge = Merge(streams, ascending=plan.query.ascending, limit=plan.limit)
         self._by_stream = {id(reading.stream): reading for reading in self._readings}
-        self._shares = shares
+        self._shares, self._clocks = shares, clocks
         self._usual = shares.of(frozenset(reading.name for reading in self._readings))
 
     def _open(self, source: Source) -> list[_Reading]:
@@ -173,6 +175,10 @@ class PageBuilder:
             reading.kept += len(kept)
             if batch.as_of is not None:
                 reading.as_of = batch.as_of if reading.as_of is None else min(reading.as_of, batch.as_of)
+                if self._clocks.stands_still(stream.source, batch.as_of, self._now):
+                    self._note(stream.source, "its Date header stands still: newer events wait until it moves")
+            if batch.reason is not None:
+                self._note(stream.source, f"{stream.name}: {batch.reason}")
             if batch.bad_records:
                 self._status[stream.source].bad_records += batch.bad_records
                 self._observer.on_bad_records(stream.source, batch.bad_records)
@@ -204,7 +210,13 @@ class PageBuilder:
         stream.refused = stream.ended = True
         if status.status != "failed":
             status.status = "forbidden"
-        status.reason = "; ".join(filter(None, (status.reason, f"{stream.name}: {error.detail}")))
+        self._note(stream.source, f"{stream.name}: {error.detail}")
+
+    def _note(self, source: str, reason: str) -> None:
+        """Add a reason to the status of a source."""
+        status = self._status[source]
+        if reason not in (status.reason or ""):
+            status.reason = "; ".join(filter(None, (status.reason, reason)))
 
     def _fail(self, reading: _Reading, error: SourceError) -> None:
         error.source = reading.source.name
@@ -225,12 +237,13 @@ class PageBuilder:
 
     def _watermark(self) -> int:
         """The time before which every source is certain to have shown all that will come in time."""
-        marks = [
-            (self._now if reading.as_of is None else reading.as_of) - int(reading.source.settle * SECOND)
-            for reading in self._readings
-            if not reading.stream.failed
-        ]
-        return min(marks, default=self._now)
+        active = {reading.source.name for reading in self._readings if not reading.stream.failed}
+        return min((self._settled(name) for name in active), default=self._now)
+
+    def _settled(self, name: str) -> int:
+        """The time up to which a source is complete: by our clock or its own, whichever is behind, less settle."""
+        dates = [r.as_of for r in self._readings if r.source.name == name and r.as_of is not None]
+        return min([self._now, *dates]) - int(self._sources[name].settle * SECOND)
 
     # ---- what the page says of itself ----------------------------------------------------------------------------
 
@@ -288,7 +301,6 @@ class PageBuilder:
         return bool(refused) and all(refused)
 
     def _complete_through(self, name: str) -> int:
-        answers = [r.as_of for r in self._readings if r.source.name == name and r.as_of is not None]
-        settled = min(answers, default=self._now) - int(self._sources[name].settle * SECOND)
+        settled = self._settled(name)
         until = self._plan.window.until
         return settled if until is None else min(until, settled)

@@ -24,6 +24,7 @@ from app.domain.errors import (
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import now_micros
 from app.feed.counts import CountCache, EventCounter
+from app.feed.date_headers import DateHeaders
 from app.feed.model import Page, Totals, WalkStart, Warned
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan, begun_at, first_plan, next_plan, state_of
@@ -65,7 +66,7 @@ class Feed:
         self.settings = settings
         self._codec = CursorCodec(settings.cursor_secrets)
         self._clock = settings.clock or now_micros
-        self._shares = StreamRatios()
+        self._shares, self._clocks = StreamRatios(), DateHeaders()
         self._counts = CountCache(settings.totals_ttl)
         self.totals_cache = TotalsCache(
             self.sources,
@@ -162,6 +163,7 @@ class Feed:
                 scan=self.settings.scan,
                 observer=self.settings.observer,
                 shares=self._shares,
+                clocks=self._clocks,
                 pseudonyms=self.settings.pseudonyms,
             )
 

@@ -71,6 +71,7 @@ class Batch(msgspec.Struct):
     moves or `ended` is true.
 
     `as_of` is the provider's own now, in µs, at the earliest answer that the batch rests on; None where it sent none.
+    `reason`: what the batch may lack and how to mend it; shown to the caller.
     """
 
     records: list[Record]
@@ -78,6 +79,7 @@ class Batch(msgspec.Struct):
     ended: bool
     as_of: int | None = None
     bad_records: int = 0
+    reason: str | None = None
 
 
 class ReadRequest(msgspec.Struct, frozen=True):

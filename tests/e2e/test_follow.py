@@ -11,9 +11,11 @@ import pytest
 from app.domain.errors import CursorMismatch, ParameterError, SourcesFailed
 from app.domain.times import format_micros
 from app.feed import Page
+from sandbox.serving import serve
+from sandbox.subnoto import Emulator
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import World, ask, describe, micros, world
+from tests.worlds import Clock, World, ask, describe, micros, world
 
 pytestmark = pytest.mark.anyio
 
@@ -213,3 +215,42 @@ async def test_follow_needs_asc_and_no_until(given: dict[str, str]) -> None:
         for change in ({"follow": False}, {"order": "desc"}, {"until": "2026-07-01"}):
             with pytest.raises((CursorMismatch, ParameterError)):
                 await ask(feed, cursor=page.next_cursor, **change)
+
+
+@pytest.mark.parametrize("ahead", [-3600, -31, 31, 3600])
+async def test_a_providers_clock_that_is_wrong_hides_nothing(ahead: int) -> None:
+    """A clock that is ahead must not promise what may still come, nor empty the follower for good."""
+    clock, theirs = Clock(), Clock()
+    theirs.now = clock.now + timedelta(seconds=ahead)
+    emulator = Emulator(SubnotoOptions(events=0), clock=theirs)
+    with serve(emulator.app) as url:
+        one = World(clock, None, emulator, emulator.env(url))
+        feed, got = one.gateway(), 0
+        page = await ask(feed, follow=True, order="asc", since=format_micros(micros(clock()) - 60 * SECOND))
+        for _ in range(10):
+            emulator.history.append("ENVELOPE_OPENED", timestamp=clock.now)
+            clock.advance(seconds=20)
+            theirs.advance(seconds=20)
+            page = await ask(feed, cursor=page.next_cursor)
+            got += len(page.records)
+            complete = page.sources[0].complete_through
+            assert complete is not None
+            assert complete <= micros(clock()) - SETTLE * SECOND
+        settled = 200 - SETTLE + min(0, ahead)
+        assert got == max(0, -(-settled // 20))
+        await feed.aclose()
+
+
+async def test_a_date_that_stands_still_is_told() -> None:
+    clock, theirs = Clock(), Clock()
+    emulator = Emulator(SubnotoOptions(events=10), clock=theirs)
+    with serve(emulator.app) as url:
+        one = World(clock, None, emulator, emulator.env(url))
+        feed = one.gateway()
+        reasons = []
+        for _ in range(4):
+            reasons.append((await ask(feed)).sources[0].reason)
+            clock.advance(seconds=40)
+        assert reasons[:2] == [None, None]
+        assert "stands still" in (reasons[2] or "")
+        await feed.aclose()
