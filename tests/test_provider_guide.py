@@ -22,6 +22,7 @@ NEEDED = (
     "sandbox",
     "tests/contract",
     "tests/conftest.py",
+    "tests/open_failures.py",
     "tests/__init__.py",
     "clients",
     "pyproject.toml",
