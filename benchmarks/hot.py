@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from app.settings import Settings
 from benchmarks import serving
 from benchmarks.histories import History, history
 from benchmarks.load import Load, compare, load
@@ -20,11 +19,7 @@ def measure(*, quick: bool) -> Report:
     report = Report("32 callers who ask the same")
     account = history("taktikal", 2_000 if quick else 20_000)
     rounds, seconds = (1, 0.3) if quick else (5, 2.0)
-    env = {"GATEWAY_TOTALS_TTL": "3600"}
-    if "page_cache" in Settings.model_fields:
-        env["GATEWAY_PAGE_CACHE_TTL"] = "60"
-    else:
-        report.say("This gateway has no `GATEWAY_PAGE_CACHE_TTL`: every page is asked for anew.")
+    env = {"GATEWAY_TOTALS_TTL": "3600", "GATEWAY_PAGE_CACHE_TTL": "60"}
     with serving.mock(account.folder) as mock, serving.gateway(serving.taktikal_settings(mock.url) | env) as gateway:
         page = f"/events?{urlencode(account.window | {'limit': '100'})}"
         total = f"/events/count?{urlencode(account.window)}"

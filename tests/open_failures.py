@@ -6,7 +6,6 @@ Each entry is a debt, listed in the issue's closing note. An entry goes with the
 _FORK = "the fork of uvicorn answered malformed HTTP as a problem; now nginx does (tests/operations/test_nginx.py)"
 _EMPTY = "an empty body and null are an empty list since contract v2"
 _FIGURES = "the README's table of calls is of the earlier reader"
-_REPLICAS = "not analysed: a hot total costs more calls than one"
 _HANG_UP = "a regression: stock uvicorn does not see a hang-up behind a pipelined request"
 _TYPES = "not analysed, probably a defect: Subnoto's eventTypes are not sent, or not withdrawn after a refusal"
 
@@ -37,8 +36,6 @@ OPEN_FAILURES = {
     "tests/e2e/test_serve.py::test_garbage_is_collected_while_it_serves": "not analysed",
     "tests/e2e/test_cli_export.py::test_progress_on_a_terminal_with_a_total_where_there_is_one": "counts have totals",
     "tests/ui/test_events.py::test_the_count_and_the_timeline_span_the_period": "not analysed",
-    "tests/operations/test_replicas.py::test_eight_replicas_ask_for_a_hot_total_once": _REPLICAS,
-    "tests/operations/test_replicas.py::test_workers_and_hosts_together_cost_what_one_costs": _REPLICAS,
     "tests/e2e/test_bounded_cost.py::test_the_documented_figures_are_those_of_this_code": _FIGURES,
     "tests/e2e/test_deployment.py::test_the_manifests_fit_kubernetes_schemas": "not analysed: an unclosed socket",
 }

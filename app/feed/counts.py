@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from cachetools import TTLCache
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
@@ -22,12 +22,10 @@ from app.feed.visibility import native_query
 from app.paging.cursor import CursorState
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_events
-from app.providers.base import Record, Relation, Source, Total
+from app.providers.base import CallBudget, Record, Relation, Source, Total
 from app.providers.http.gather import gather_all
-from app.providers.http.single_flight import SingleFlight
 
 _PAGE = 500  #: events read at a time
-_MOST = 4096  #: counts in the cache
 
 
 class Groups(msgspec.Struct, frozen=True):
@@ -40,30 +38,9 @@ class Groups(msgspec.Struct, frozen=True):
     scanned_to: int | None = None
 
 
-class CountCache:
-    """Counts by reading, of this process. Concurrent callers share one reading; errors are not kept. `ttl` in seconds,
-    0 for none."""
-
-    def __init__(self, ttl: float) -> None:
-        self._kept: TTLCache[Any, Groups] = TTLCache(_MOST if ttl else 0, ttl)
-        self._flights: SingleFlight[Groups] = SingleFlight()
-
-    async def get(self, key: Any, read: Callable[[], Any], *, fresh: bool) -> tuple[Groups, bool]:
-        """The count, and whether it was known before. Raises SourcesFailed."""
-        if not fresh and (known := self._kept.get(key)) is not None:
-            return known, True
-        found = await self._flights.join((key, fresh), read)
-        if self._kept.maxsize:
-            self._kept[key] = found
-        return found, False
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-
 class EventCounter:
     """The counts of one plan. `now` in µs; `half`, `end`: when reading stops, and when an exact count does, on the
-    clock of `time.monotonic`."""
+    clock of `time.monotonic`; `deadline`: when a provider's own total must have come."""
 
     def __init__(
         self,
@@ -72,13 +49,13 @@ class EventCounter:
         caller: Caller,
         *,
         totals: TotalsCache,
-        counts: CountCache,
         pager: Callable[[Plan], PageBuilder],
         pseudonyms: Pseudonyms | None,
         now: int,
         scan: int,
         half: float,
         end: float,
+        deadline: float,
     ) -> None:
         query = plan.query.model_copy(update={"order": "desc", "follow": False})
         until = now if plan.window.until is None else plan.window.until
@@ -93,9 +70,10 @@ class EventCounter:
             position=(until,),
             states={},
         )
-        self._sources, self._caller, self._totals, self._counts = sources, caller, totals, counts
+        self._sources, self._caller, self._totals = sources, caller, totals
         self._pager, self._pseudonyms = pager, pseudonyms
         self._now, self._until, self._scan, self._half, self._end = now, until, scan, half, end
+        self._deadline = deadline
 
     async def totals(self, given: Mapping[str, Any], *, fresh: bool, exact: bool, by: GroupBy | None) -> Totals:
         """`given` are the filters as the caller wrote them. Raises SourcesFailed."""
@@ -126,10 +104,11 @@ class EventCounter:
         if own is not None and own.unit == "events" and own.relation == "eq" and by in (None, "source"):
             as_of = self._now if own.as_of is None else own.as_of
             return SourceTotal(name, own.value, "events", "eq", as_of, cached, own), {}
-        private = self._caller.may("pii:read")
-        key = (name, plain, times, self._plan.ago, exact, by, private)
+        others = times, self._span(times), self._plan.ago, exact, by, self._caller.may("pii:read"), not self._pseudonyms
         as_of = self._now if own is None or own.as_of is None else own.as_of
-        found, cached = await self._counts.get(key, lambda: self._read(name, exact, by, as_of), fresh=fresh)
+        found, cached = await self._totals.get(
+            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of), fresh=fresh
+        )
         total = SourceTotal(name, found.count, "events", found.relation, found.as_of, cached, own, found.scanned_to)
         return total, found.groups
 
@@ -138,8 +117,23 @@ class EventCounter:
         searches_hidden = native_query(plain, self._caller) != plain
         if searches_hidden or any(getattr(plain, name) not in (None, ()) for name in OWN_FILTERS):
             return None, False
-        total, cached = await self._totals.get((name, plain, *times), self._plan.window, self._until, fresh=fresh)
+        others = times, self._span(times)
+        total, cached = await self._totals.get(Total, name, plain, others, lambda: self._ask(name, plain), fresh=fresh)
         return (None if total.value == 0 and total.relation == "gte" else total), cached
+
+    def _span(self, times: tuple[Any, Any]) -> int:
+        """The default window (µs), which another replica may have set differently; 0 where `since` was given."""
+        return self._until - self._plan.window.since if times[0] is None else 0
+
+    async def _ask(self, name: str, plain: Query) -> Total:
+        budget = CallBudget(deadline=self._deadline)
+        try:
+            async with asyncio.timeout(self._deadline - time.monotonic()):
+                total = await self._sources[name].total(plain, self._plan.window.since, self._until, budget)
+        except TimeoutError:
+            raise SourceTimeout("the provider did not answer within the request's deadline") from None
+        # A cached total is shown with the time when it was counted.
+        return total if total.as_of is not None else msgspec.structs.replace(total, as_of=self._now)
 
     async def _read(self, name: str, exact: bool, by: GroupBy | None, as_of: int) -> Groups:
         """Count by reading, newest first, within the budget of calls and time."""

@@ -23,7 +23,7 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import now_micros
-from app.feed.counts import CountCache, EventCounter
+from app.feed.counts import EventCounter
 from app.feed.date_headers import DateHeaders
 from app.feed.model import Page, Totals, WalkStart, Warned
 from app.feed.page_builder import PageBuilder
@@ -39,6 +39,7 @@ from app.providers.http.gather import gather_all
 from app.providers.observer import NoObserver, Observer
 from app.providers.shared.redis import SharedState
 
+_PATIENCE = 0.7  #: of the deadline, to wait for a count of another replica, which reads for half of it
 _LEFT = 0.8  #: of the deadline, that an exact count reads: the page under way must still come
 
 
@@ -67,13 +68,8 @@ class Feed:
         self._codec = CursorCodec(settings.cursor_secrets)
         self._clock = settings.clock or now_micros
         self._shares, self._clocks = StreamRatios(), DateHeaders()
-        self._counts = CountCache(settings.totals_ttl)
         self.totals_cache = TotalsCache(
-            self.sources,
-            ttl=settings.totals_ttl,
-            deadline=settings.deadline,
-            shared=settings.shared,
-            clock=self._clock,
+            ttl=settings.totals_ttl, patience=settings.deadline * _PATIENCE, shared=settings.shared
         )
 
     async def page(self, asked: EventQuery, caller: Caller, *, fresh: bool = False) -> Page:
@@ -176,13 +172,13 @@ class Feed:
             self.sources,
             caller,
             totals=self.totals_cache,
-            counts=self._counts,
             pager=self._pager(caller, begun, now),
             pseudonyms=self.settings.pseudonyms,
             now=now,
             scan=self.settings.scan,
             half=begun + deadline / 2,
             end=begun + deadline * _LEFT,
+            deadline=begun + deadline,
         )
 
     async def event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget] | None = None) -> Record:

@@ -1,134 +1,103 @@
-"""Totals: what the providers count themselves, kept for seconds, together with the other replicas; and, where asked,
-events counted one by one."""
+"""Totals and counts, cached for seconds in this process and, with Redis, in all replicas."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 from cachetools import TLRUCache
 
-from app.domain.errors import SourceTimeout
-from app.domain.query import Query, Window
-from app.domain.times import now_micros
-from app.providers.base import CallBudget, Relation, Source, Total
+from app.domain.query import Query
 from app.providers.http.single_flight import SingleFlight
-from app.providers.shared.redis import CachedValue, SharedState
+from app.providers.shared.redis import SharedState
 
-_MOST = 8 * 1024 * 1024  #: bytes of totals kept, about; the oldest go first
-_SIZE = 1024  #: of one, beside its filters
+_MOST = 8 * 1024 * 1024  #: bytes of cached values, about; the oldest go first
+_OVERHEAD = 512  #: bytes of one, beside its key and its value
 
-#: Source, filters, window as it was asked for: a bound that was left out moves with the clock, and stays left out here.
-_Key = tuple[str, Query, int | None, int | None]
+V = TypeVar("V", bound=msgspec.Struct)
 
 
-class _Known(msgspec.Struct, frozen=True):
-    """A total, the seconds for which it is good, and the bytes that it takes with its key."""
+class _Cached(msgspec.Struct, frozen=True):
+    """A value, the seconds for which it is valid, and its bytes."""
 
-    total: Total
+    value: msgspec.Struct
     left: float
     size: int
 
 
 class TotalsCache:
-    """Totals of single sources. Concurrent callers share one upstream call, in all replicas; errors are not kept.
+    """Values that cost provider calls. Concurrent callers of one key share one computation, also across replicas;
+    errors are not cached.
 
-    `ttl` in seconds, 0 for none; `clock` gives µs since the epoch; `timer` is a monotonic clock in seconds."""
+    `ttl` in seconds, 0 for none. `patience`: seconds to wait for another replica that computes the same. `timer` is a
+    monotonic clock in seconds."""
 
     def __init__(
         self,
-        sources: Mapping[str, Source],
         *,
         ttl: float,
-        deadline: float,
+        patience: float,
         shared: SharedState | None = None,
-        clock: Callable[[], int] = now_micros,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._sources, self._deadline, self._ttl, self._clock = sources, deadline, ttl, clock
+        self._ttl, self._patience = ttl, patience
         self._shared = shared if ttl > 0 else None
-        self._kept: TLRUCache[_Key, _Known] = TLRUCache(
-            _MOST, lambda _, known, now: now + known.left, timer, lambda known: known.size
+        self._cached: TLRUCache[tuple[str, str, bytes], _Cached] = TLRUCache(
+            _MOST, lambda _, cached, now: now + cached.left, timer, lambda cached: cached.size
         )
-        self._flights: SingleFlight[tuple[Total, bool]] = SingleFlight()
+        self._flights: SingleFlight[tuple[Any, bool]] = SingleFlight()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._cached)
 
-    async def get(self, key: _Key, window: Window, until: int, *, fresh: bool) -> tuple[Total, bool]:
-        """The total, and whether it was known before. `fresh` goes past what is kept. Raises SourceError."""
-        if not fresh and (known := self._kept.get(key)) is not None:
-            return known.total, True
-        # Who wants a fresh one must not be given what is just being looked up.
-        return await self._flights.join((key, fresh), lambda: self._find(key, window.since, until, fresh))
+    async def get(
+        self,
+        kind: type[V],
+        source: str,
+        query: Query,
+        others: tuple[Any, ...],
+        make: Callable[[], Coroutine[Any, Any, V]],
+        *,
+        fresh: bool,
+    ) -> tuple[V, bool]:
+        """Return the value of `kind` for a source's `query` and `others`, and whether it was cached. `fresh` goes past
+        the cache. Raises what `make` raises."""
+        key = kind.__name__, source, msgspec.msgpack.encode((query.model_dump_json(exclude_defaults=True), others))
+        if not fresh and (cached := self._cached.get(key)) is not None:
+            return cached.value, True  # type: ignore[return-value]  # `kind` is part of the key
 
-    async def _find(self, key: _Key, since: int, until: int, fresh: bool) -> tuple[Total, bool]:
-        try:
-            async with asyncio.timeout(self._deadline):
-                if self._shared is None:
-                    return await self._count(key, since, until, fresh), False
-                return await self._together(self._shared, key, since, until, fresh)
-        except TimeoutError:
-            raise SourceTimeout("the provider did not answer within the request's deadline") from None
+        async def find() -> tuple[V, bool]:
+            if self._shared is None or fresh:
+                value = await make()
+                await self._put(key, value)
+                return value, False
+            name = self._shared.key(*key)
+            async with self._shared.compute_once(name, self._patience) as held:
+                if held is not None and (shared := _decode(kind, held.value)) is not None:
+                    self._keep(key, shared, min(held.left, self._ttl), len(held.value))
+                    return shared, True
+                value = await make()
+                await self._put(key, value)
+            return value, False
 
-    async def _together(
-        self, shared: SharedState, key: _Key, since: int, until: int, fresh: bool
-    ) -> tuple[Total, bool]:
-        """As any replica counted it lately, or counted here for all of them."""
-        # A gateway with another default window may be among them: the same question has another answer there.
-        name = shared.key(
-            "total",
-            key[0],
-            msgspec.msgpack.encode([key[1].model_dump(), *key[2:], until - since if key[2] is None else 0]),
-        )
-        if fresh:
-            return await self._count_for_all(shared, name, key, since, until, fresh), False
-        async with shared.compute_once(name, self._deadline / 2) as held:
-            total = None if held is None else _read(held)
-            if held is None or total is None:
-                return await self._count_for_all(shared, name, key, since, until, fresh), False
-        self._keep(key, total, min(held.left, self._ttl))
-        return total, True
+        # A caller of a fresh value must not get one whose computation began earlier.
+        return await self._flights.join((key, fresh), find)
 
-    async def _count_for_all(
-        self, shared: SharedState, name: str, key: _Key, since: int, until: int, fresh: bool
-    ) -> Total:
-        total = await self._count(key, since, until, fresh)
-        await shared.put(name, _KEPT.encode((total.value, total.unit, total.relation, total.as_of)), self._ttl)
-        return total
+    async def _put(self, key: tuple[str, str, bytes], value: msgspec.Struct) -> None:
+        encoded = msgspec.msgpack.encode(value)
+        self._keep(key, value, self._ttl, len(encoded))
+        if self._shared is not None:
+            await self._shared.put(self._shared.key(*key), encoded, self._ttl)
 
-    async def _count(self, key: _Key, since: int, until: int, fresh: bool) -> Total:
-        spent = CallBudget(deadline=time.monotonic() + self._deadline)
-        now = self._clock()
-        total = await self._sources[key[0]].total(key[1], since, until, spent)
-        if total.as_of is None:
-            # It is kept with its time: who is given it later must not be told that it is of then.
-            total = msgspec.structs.replace(total, as_of=now)
-        self._keep(key, total, self._ttl)
-        return total
-
-    def _keep(self, key: _Key, total: Total, left: float) -> None:
-        self._kept[key] = _Known(total, left, _SIZE + 2 * len(key[1].model_dump_json(exclude_defaults=True)))
+    def _keep(self, key: tuple[str, str, bytes], value: msgspec.Struct, left: float, size: int) -> None:
+        self._cached[key] = _Cached(value, left, _OVERHEAD + len(key[2]) + 3 * size)
 
 
-_KEPT = msgspec.msgpack.Encoder()
-_READ = msgspec.msgpack.Decoder(
-    tuple[
-        Annotated[int, msgspec.Meta(ge=0, le=2**53)],
-        Annotated[str, msgspec.Meta(pattern=r"\A[a-z_]{1,32}\Z")],
-        Relation,
-        int | None,
-    ]
-)
-
-
-def _read(held: CachedValue) -> Total | None:
-    """None for what another version wrote."""
+def _decode(kind: type[V], encoded: bytes) -> V | None:
+    """None for a value that another version wrote."""
     try:
-        value, unit, relation, as_of = _READ.decode(held.value)
+        return msgspec.msgpack.decode(encoded, type=kind)
     except msgspec.MsgspecError:
         return None
-    return Total(value, unit, relation, as_of)

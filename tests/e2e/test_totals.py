@@ -14,7 +14,6 @@ from app.domain.parameters import read_query
 from app.domain.query import CountQuery
 from app.domain.times import format_micros, parse_rfc3339
 from app.feed import Feed
-from app.feed.counts import CountCache, Groups
 from app.feed.model import Totals
 from sandbox.serving import serve
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
@@ -315,21 +314,13 @@ async def test_errors_are_not_kept() -> None:
         assert (await count(feed)).relation == "eq"
 
 
-async def test_the_caches_have_a_bound() -> None:
+async def test_the_cache_has_a_bound() -> None:
     async with world(subnoto=SubnotoOptions(events=60)) as one:
         feed = one.gateway()
         for number in range(1_000):
             types = [("provider_type", f"{number}-{other}".ljust(300, "x")) for other in range(50)]
             await feed.totals(read_query(CountQuery, types), ANYONE)
-        assert 100 < len(feed.totals_cache) < 300, "filters of 15 kB each"
-    counts = CountCache(30)
-
-    async def read() -> Groups:
-        return Groups(0, "eq", {}, 0)
-
-    for number in range(10_000):
-        await counts.get(number, read, fresh=False)
-    assert len(counts) < 5_000
+        assert 100 < len(feed.totals_cache) < 600, "filters of 15 kB each"
 
 
 async def test_a_page_brings_its_total() -> None:

@@ -29,7 +29,7 @@ from redis.asyncio.lock import Lock
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import LockError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from app.domain.errors import ConfigurationError
@@ -45,7 +45,7 @@ _CONNECTIONS = 16  #: of one process: an operation takes a fraction of a millise
 _POOL_WAIT = 0.5  #: seconds to wait for one of them
 _RECONNECT = 1.0  #: seconds between two attempts to reach it again
 _QUIET = 60.0  #: seconds between two warnings
-_LEASE = 5.0  #: seconds after which another replica computes a value whose replica died, or takes too long
+_LEASE = 3.0  #: seconds after which another replica computes a value whose replica died; renewed in thirds
 _POLL = 0.05  #: seconds between two looks at a lock
 
 _log = structlog.get_logger("gateway")
@@ -146,22 +146,28 @@ class SharedState:
         """Single-flight among replicas: yields the value cached under `key`; or None, and then the block computes and
         `put`s it. One replica is inside at a time, unless another would wait longer than `patience` seconds."""
         held = await self.get(key)
-        lock: Lock | None = None
-        if held is None:
-            lock = Lock(self._redis, f"{key}:lock", timeout=_LEASE, sleep=_POLL, blocking_timeout=patience)
-            try:
-                if await self._run(lock.acquire, f"{key}:lock"):
-                    held = await self.get(key)  # another replica may have put it there meanwhile
-                else:
-                    lock = None
-            except _Down:
-                lock = None
-        try:
+        if held is not None:
             yield held
+            return
+        lock = Lock(self._redis, f"{key}:lock", timeout=_LEASE, sleep=_POLL, blocking_timeout=patience)
+        try:
+            acquired = await self._run(lock.acquire, f"{key}:lock")
+        except _Down:
+            acquired = False
+        renewal = asyncio.create_task(self._renew(lock)) if acquired else None
+        try:
+            yield await self.get(key)  # another replica may have put it there meanwhile
         finally:
-            if lock is not None:
+            if renewal is not None:
+                renewal.cancel()
                 with suppress(_Down):
-                    await self._run(lock.release, f"{key}:lock")
+                    await self._run(lambda: _while_held(lock.release), f"{key}:lock")
+
+    async def _renew(self, lock: Lock) -> None:
+        with suppress(_Down):
+            while True:
+                await asyncio.sleep(_LEASE / 3)
+                await self._run(lambda: _while_held(lock.reacquire))
 
     # ---- pauses --------------------------------------------------------------------------------------------------
 
@@ -269,3 +275,9 @@ class SharedState:
     async def _try(self) -> None:
         # A write: a server that only reads, is loading or full is of no use.
         await self._redis.set(f"{PREFIX}:up", b"", px=1000)
+
+
+async def _while_held(operation: Callable[[], Awaitable[Any]]) -> None:
+    """Run an operation on a lock, which changes nothing where the lease has run out."""
+    with suppress(LockError):
+        await operation()
