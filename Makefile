@@ -111,7 +111,7 @@ bench-calls: setup ## calls and records that questions cost, as histories grow
 	$(BIN)/python -m benchmarks.calls
 
 fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties tests/attack tests/e2e/test_service_machine.py --timeout 0
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties tests/attack tests/paging/test_service_machine.py --timeout 0
 
 UI := app/ui/vendor
 

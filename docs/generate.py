@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: `make docs-pages`. `tests/unit/test_docs.py` checks that they are
+"""Write the generated parts of the documentation: `make docs`. `tests/operations/test_docs.py` checks that they are
 current.
 
 A page contains `<!-- generated: NAME -->` … `<!-- generated: end -->`; the text between the two comes from code.

@@ -1,7 +1,7 @@
 """The query parameters, each written once: FastAPI reads these models from a URL, OpenAPI describes them, the command
 line derives its flags from them, a provider receives them, and a cursor carries them (contract, section 3).
 
-`read_query` reads (name, text) pairs; `tests/unit/test_parameters.py` holds what it accepts.
+`read_query` reads (name, text) pairs; `tests/filters/test_parameters.py` holds what it accepts.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from app.domain.caller import SCOPES
 from app.main import create_app
 from app.providers.base import Source
 from tests.api.memory import MemorySource, history
-from tests.e2e.acme import PROVIDER
 from tests.logged import logged
+from tests.providers.acme import PROVIDER
 
 ALL = "key-of-all-scopes"
 #: Keys by what they grant; `Authorization: Bearer <name>`.

@@ -45,7 +45,7 @@ def world() -> Iterator[World]:
 
 
 async def truth(world: World, **query: Any) -> list[str]:
-    """The ids, in order, as pages have them: `tests/e2e` holds those against the emulators' own histories."""
+    """The ids, in order, as pages have them: `tests/paging` holds those against the emulators' own histories."""
     feed = world.gateway()
     try:
         return (await walk(feed, limits=1000, **query)).ids

@@ -16,7 +16,7 @@ from app.api.request_log import RequestLog
 from app.domain.errors import SourceTimeout
 from tests.api.conftest import opened
 from tests.api.memory import MemorySource
-from tests.e2e.process import serving
+from tests.process import serving
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

@@ -18,7 +18,7 @@ from app.domain.caller import SCOPES, Caller
 from app.main import create_app
 from tests.api.conftest import make_app, opened
 from tests.api.memory import MemorySource, history
-from tests.e2e.acme import PROVIDER
+from tests.providers.acme import PROVIDER
 
 pytestmark = pytest.mark.anyio
 

@@ -167,7 +167,7 @@ async def test_the_audit_trail_names_the_subject(guarded: FastAPI, log: io.Strin
 async def test_tokens_alone_are_enough(sources: list[MemorySource], tmp_path: Path) -> None:
     from app.config import Settings
     from app.main import create_app
-    from tests.e2e.acme import PROVIDER
+    from tests.providers.acme import PROVIDER
 
     settings = Settings(
         jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks=str(key_file(tmp_path)), default_window="P36500D"

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from sandbox.launcher import start_sandbox
-from tests.e2e.process import Running, run, serving
+from tests.process import Running, run, serving
 
 SCOPES = ("events:read", "pii:read", "raw:read")
 #: Types of the filtered walks: a prefix and an exact one.

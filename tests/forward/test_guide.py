@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.process import COMMAND, environment, serving
 from tests.forward.receivers import SECRET
 from tests.operations.nginx import free_port
+from tests.process import COMMAND, environment, serving
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "forward.md").read_text()
 

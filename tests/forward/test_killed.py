@@ -23,8 +23,8 @@ import pytest
 
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.e2e.process import environment, serving
 from tests.forward.receivers import SECRET, TOKEN, Accepted, Rsyslog, SplunkHandler, WebhookHandler, receiving
+from tests.process import environment, serving
 from tests.worlds import World, served_world
 
 KILLS = int(os.environ.get("FORWARD_KILLS", "20"))

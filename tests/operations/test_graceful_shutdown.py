@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sandbox.subnoto import EmulatorOptions
-from tests.e2e.process import serving
+from tests.process import serving
 from tests.worlds import served_world
 
 

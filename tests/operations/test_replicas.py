@@ -16,7 +16,7 @@ from app.domain.times import format_micros
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import labelled, parse
-from tests.e2e.replicas import HEADERS, get_all, processes, replicas, settled
+from tests.operations.replicas import HEADERS, get_all, processes, replicas, settled
 from tests.valkey import IMPATIENT, Valkey, serving_valkey
 from tests.waiting import until
 from tests.worlds import World, micros, served_world

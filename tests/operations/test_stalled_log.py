@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from app.log_queue import QueuedStream, dropped_lines
-from tests.e2e.process import COMMAND, environment
+from tests.process import COMMAND, environment
 
 SANDBOX = {"Authorization": "Bearer sandbox"}
 

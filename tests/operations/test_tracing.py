@@ -17,9 +17,9 @@ from app.domain.caller import SCOPES
 from app.tracing import ALLOWED
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.e2e.canary import ALL_PRIVATE, ALL_SECRETS, EMAILS, LINKS, NAMES, SECRETS, TEXT, found_in, plant
-from tests.e2e.collector import Collector, Sent, collecting
-from tests.e2e.process import Running, serving
+from tests.operations.collector import Collector, Sent, collecting
+from tests.privacy.canary import ALL_PRIVATE, ALL_SECRETS, EMAILS, LINKS, NAMES, SECRETS, TEXT, found_in, plant
+from tests.process import Running, serving
 from tests.worlds import World, served_world
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

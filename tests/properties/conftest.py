@@ -18,6 +18,6 @@ if number := os.environ.get("FUZZ_EXAMPLES"):
     settings.register_profile("fuzz", derandomize=False, max_examples=int(number), phases=tuple(Phase), **_CALM)
 settings.load_profile("fuzz" if number else "small")
 if os.environ.get("FUZZ_PLAIN"):
-    # Only whether there is a failure is of interest: no time is spent on making it small (`tests/planted_bugs.py`).
+    # Only whether there is a failure is of interest: no time is spent on shrinking (`tests/paging/planted_bugs.py`).
     settings.register_profile("plain", settings.default, phases=(Phase.explicit, Phase.generate))
     settings.load_profile("plain")

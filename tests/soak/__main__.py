@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.process import Running, serving
+from tests.process import Running, serving
 from tests.soak.callers import SETTLE, Callers
 from tests.soak.measures import CachedValue, descriptors, processor_seconds, resident
 from tests.soak.report import Soak, report

@@ -20,8 +20,8 @@ from app.domain.caller import SCOPES
 from sandbox.launcher import Sandbox, start_sandbox
 from sandbox.serving import serve
 from tests.browser import Watched, chromium, opened, playwright
-from tests.e2e.faulty import Rewritten
-from tests.e2e.process import serving
+from tests.process import serving
+from tests.providers.faulty import Rewritten
 
 ALL, MASKED, POOR, NARROW = "all-scopes", "events-only", "subnoto-only", "no-events"
 KEYS = (

@@ -2,7 +2,7 @@
 
 A response that is otherwise good may hold one record with half a surrogate pair, a raw control character, an unknown
 escape, NaN, a number of thousands of digits, or thousands of nested arrays. That record stays in the vendor's log: an
-error would make every page that contains it fail for ever. `tests/unit/test_lenient_json.py` has one case for each.
+error would make every page that contains it fail for ever. `tests/providers/test_lenient_json.py` has one case each.
 """
 
 from __future__ import annotations

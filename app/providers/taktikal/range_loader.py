@@ -7,7 +7,7 @@ bytes, and a total may lag behind its list, be too high, too low or capped. An a
 - `/total` for the same range agrees, or
 - a second look behind its last process (`Skip`) shows nothing.
 
-The faults are switches of the emulator; `tests/e2e/test_exactly_once.py` reads through each of them.
+The faults are switches of the emulator; `tests/paging/test_exactly_once.py` reads through each of them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import httpx
 
 from sandbox.serving import serve
 from sandbox.subnoto import Emulator, EmulatorOptions
-from tests.e2e.process import run, serving
+from tests.process import run, serving
 
 KEY = {"Authorization": "Bearer anything"}
 

@@ -1,0 +1,297 @@
+"""`audit-gateway events`, over HTTP and in-process, as a person or a script runs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from app.api.exports.csv import neutral
+from tests.cli.served import Served, call, on_a_terminal, without_colours
+from tests.process import COMMAND, environment, run
+
+
+def test_all_of_it_as_ndjson_is_the_apis_own_answer(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+    truth = cli_world.walk(since="2000-01-01")
+    ended = run("events", "--all", "--json", "--since", "2000-01-01", "--until", cli_world.until, env=way, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [json.loads(line) for line in ended.stdout.splitlines()] == truth
+    assert len(truth) > 1000, "or it is a single page"
+
+
+def test_limit_order_and_filters_mean_what_they_mean_in_the_api(
+    cli_world: Served, way: dict[str, str], tmp_path: Path
+) -> None:
+    flags = ["--type", "recipient.*", "--type", "envelope.created", "--since", "2000-01-01", "--until", cli_world.until]
+    truth = cli_world.walk(type=["recipient.*", "envelope.created"], since="2000-01-01", order="asc", include="raw")
+    # 1,203 events take two pages.
+    for most in (1, 3, min(1203, len(truth))):
+        ended = call(
+            "events",
+            *flags,
+            "--order",
+            "asc",
+            "--limit",
+            str(most),
+            "--include",
+            "raw",
+            "--json",
+            env=way,
+            cwd=tmp_path,
+        )
+        assert [json.loads(line) for line in ended.stdout.splitlines()] == truth[:most], ended.stderr
+    envelope = truth[0]["envelope"]["id"]
+    for flag in ("--envelope-id", "--envelope_id"):
+        ended = call("events", flag, envelope, "--json", env=way, cwd=tmp_path)
+        assert {json.loads(line)["envelope"]["id"] for line in ended.stdout.splitlines()} == {envelope}
+
+
+def test_the_table_in_a_pipe_is_whole_and_plain(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+    truth = cli_world.walk()[:50]
+    ended = call("events", "--until", cli_world.until, env={**way, "TERM": "xterm-256color"}, cwd=tmp_path)
+    lines = ended.stdout.splitlines()
+    assert (ended.returncode, ended.stderr, len(lines)) == (0, "", 51)
+    assert "\x1b" not in ended.stdout
+    for event, line in zip(truth, lines[1:], strict=True):
+        assert line.startswith(event["occurred_at"][:19].replace("T", " "))
+        assert event["source"] in line
+        assert event["type"] in line
+        if event["envelope"]:
+            assert (event["envelope"]["name"] or event["envelope"]["id"]) in line
+        if event["recipient"]:
+            assert (event["recipient"]["name"] or event["recipient"]["email"] or event["recipient"]["id"]) in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], ["no event matches; --since widens the period, which is 30 days by default"]),
+        # The search begins at the beginning.
+        (["--envelope-id", "nope"], ["no event matches"]),
+        (
+            ["--type", "recipient.sigend", "--envelope-id", "c0ffee00-0000-4000-8000-000000000000"],
+            ["--type recipient.sigend is not a known type; did you mean recipient.signed?", "no event matches"],
+        ),
+    ],
+)
+def test_why_there_may_be_nothing(cli_world: Served, tmp_path: Path, arguments: list[str], says: list[str]) -> None:
+    nobody = ("--actor", "nobody@example.com")
+    code, shown = on_a_terminal("events", *arguments, *nobody, env=cli_world.over_http, cwd=tmp_path, columns=200)
+    lines = [line.removeprefix("audit-gateway: ").rstrip(".") for line in shown.splitlines()]
+    assert (code, lines[-len(says) :]) == (0, says)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_table_fits_the_terminal(cli_world: Served, tmp_path: Path, columns: int) -> None:
+    arguments = ("events", "--limit", "30", "--until", cli_world.until)
+    code, shown = on_a_terminal(*arguments, env=cli_world.over_http, cwd=tmp_path, columns=columns)
+    rows = [line for line in without_colours(shown).splitlines() if not line.startswith("audit-gateway: ")]
+    assert code == 0
+    assert "\x1b[" in shown
+    assert max(map(cell_len, rows)) <= columns
+    assert len([row for row in rows if re.match(r"\d\d:\d\d:\d\d ", row)]) == 30
+    if columns >= 80:
+        assert [event["type"] for event in cli_world.walk()[:30]] == [
+            row.split()[2] for row in rows if re.match(r"\d\d:\d\d:\d\d ", row)
+        ]
+    _, plain = on_a_terminal(*arguments, env={**cli_world.over_http, "NO_COLOR": "1"}, cwd=tmp_path, columns=columns)
+    assert plain == without_colours(shown)
+
+
+def test_csv_is_the_apis_and_neutral(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+    truth = cli_world.walk()[:70]
+    ended = call("events", "--csv", "--limit", "70", "--until", cli_world.until, env=way, cwd=tmp_path)
+    rows = list(csv.DictReader(io.StringIO(ended.stdout, newline="")))
+    assert ended.stdout.count("\r\n") >= 71
+    assert [row["id"] for row in rows] == [neutral(event["id"]) for event in truth]
+    assert [row["recipient_phone"] for row in rows] == [
+        neutral((event["recipient"] or {}).get("phone") or "") for event in truth
+    ]
+
+
+def test_days_of_people(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+    ended = call("events", "--since", "3d", "--until", "yesterday", "--all", "--json", env=way, cwd=tmp_path)
+    seen = [json.loads(line)["id"] for line in ended.stdout.splitlines()]
+    assert ended.returncode == 0, ended.stderr
+    assert seen
+    assert set(seen) < {event["id"] for event in cli_world.walk()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--source", "nowhere"], 2, ["--source", "nowhere", "there are"]),
+        (["--type", "a*b"], 2, ["--type", "recipient.*"]),
+        (["--envelope-status", "odd"], 2, ["--envelope-status must be one of completed"]),
+        (["--since", "someday"], 2, ["--since 'someday' is no time; write 7d"]),
+        (["--since", "today", "--until", "yesterday"], 2, ["--since must be earlier than until"]),
+        (["--json", "--csv"], 2, ["--json and --csv"]),
+        (["--all", "--limit", "3"], 2, ["--all and --limit"]),
+        (["--follow", "--until", "1d"], 2, ["--follow cannot go with --until"]),
+        (["--follow", "--since", "1d", "--until", "2d"], 2, ["--follow cannot go with --until"]),
+        (["--follow", "--order", "desc"], 2, ["--follow needs order=asc"]),
+        (["--include", "everything"], 2, ["--include must be raw"]),
+        (["--include", "raw", "--include", "total"], 2, ["--include must be raw", "audit-gateway count"]),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence(
+    way: dict[str, str], tmp_path: Path, arguments: list[str], code: int, says: list[str]
+) -> None:
+    ended = call("events", *arguments, env=way, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("audit-gateway: ")
+    for part in says:
+        assert part in line
+
+
+def test_a_wrong_setting_is_one_sentence_and_no_key_is_echoed(cli_world: Served, tmp_path: Path) -> None:
+    cases: list[tuple[dict[str, str], int, str]] = [
+        ({}, 2, "GATEWAY_URL and GATEWAY_KEY"),
+        ({"GATEWAY_URL": cli_world.url}, 2, "GATEWAY_KEY is not set"),
+        ({"GATEWAY_URL": cli_world.url, "GATEWAY_KEY": "hunter2"}, 2, "does not accept the key"),
+        ({"GATEWAY_URL": cli_world.url, "GATEWAY_KEY": "hunter2\nhunter2"}, 2, "GATEWAY_KEY is no API key"),
+        ({"GATEWAY_URL": "ftp://hunter2", "GATEWAY_KEY": "hunter2"}, 2, "GATEWAY_URL is no address"),
+        ({"GATEWAY_URL": f"{cli_world.url}/nowhere", "GATEWAY_KEY": "hunter2"}, 2, "is no audit gateway"),
+        ({"GATEWAY_URL": "http://user:hunter2@127.0.0.1:9"}, 1, "audit-gateway serve"),
+    ]
+    for settings, code, says in cases:
+        ended = call("events", env=settings, cwd=tmp_path)
+        (line,) = ended.stderr.splitlines()
+        assert (ended.returncode, ended.stdout) == (code, ""), line
+        assert says in line
+        assert "hunter2" not in line
+
+
+def test_settings_from_dot_env_and_from_a_toml_file(cli_world: Served, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in cli_world.over_http.items()))
+    asked = ("events", "--json", "--limit", "5", "--until", cli_world.until)
+    # The server's own settings are none of a client's business.
+    over_http = call(*asked, env={"GATEWAY_DEADLINE": "nonsense"}, cwd=tmp_path)
+    assert len(over_http.stdout.splitlines()) == 5, over_http.stderr
+    (tmp_path / "gateway.toml").write_text("[gateway]\ndeadline = 20\n")
+    # GATEWAY_URL is in .env: --config goes before it.
+    in_process = call(*asked, "--config", "gateway.toml", env=cli_world.in_process, cwd=tmp_path)
+    assert in_process.stdout == over_http.stdout, in_process.stderr
+    without = call(*asked, "--config", "gateway.toml", env={}, cwd=tmp_path)
+    assert (without.returncode, without.stdout) == (2, "")
+    assert "No source is configured" in without.stderr
+
+
+def test_whoever_configured_nothing_hears_of_both_ways(tmp_path: Path) -> None:
+    asked = call("events", env={}, cwd=tmp_path)
+    assert asked.returncode == 2
+    assert "No source is configured" in asked.stderr
+    assert "GATEWAY_URL and GATEWAY_KEY" in asked.stderr
+    # Those that suffice, and none of those that have a default.
+    assert "Taktikal: TAKTIKAL_COMPANY_KEY and TAKTIKAL_API_KEY)" in asked.stderr
+    assert "(Subnoto: SUBNOTO_ACCESS_KEY and SUBNOTO_SECRET_KEY; " in asked.stderr
+    # Where a file was named, the sources are to be there.
+    (tmp_path / "gateway.toml").write_text("")
+    assert "GATEWAY_URL" not in call("events", "--config", "gateway.toml", env={}, cwd=tmp_path).stderr
+
+
+def test_a_source_that_fails(cli_world: Served, tmp_path: Path) -> None:
+    dead = {**cli_world.in_process, "SUBNOTO_BASE_URL": "http://127.0.0.1:9"}
+    refused = call("events", "--json", env=dead, cwd=tmp_path)
+    (line,) = refused.stderr.splitlines()
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "source subnoto: " in line
+    assert "--partial" in line
+    partial = call("events", "--json", "--partial", "--limit", "9", env=dead, cwd=tmp_path)
+    assert partial.returncode == 1
+    assert {json.loads(line)["source"] for line in partial.stdout.splitlines()} == {"taktikal"}
+    assert "source subnoto failed" in partial.stderr
+
+
+def test_partial_ends_when_only_a_failed_source_has_more(cli_world: Served, tmp_path: Path) -> None:
+    dead = {**cli_world.in_process, "TAKTIKAL_BASE_URL": "http://127.0.0.1:9"}
+    whole = ("--since", "2000-01-01", "--until", cli_world.until, "--partial")
+    others = [event["id"] for event in cli_world.walk(since="2000-01-01", source="subnoto")]
+    for command in (("events", "--all", "--json"), ("export", "-", "--order", "desc")):
+        ended = call(*command, *whole, env=dead, cwd=tmp_path)
+        assert ended.returncode == 1
+        assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == others
+        missing, how = ended.stderr.splitlines()
+        assert missing.startswith("audit-gateway: source taktikal failed: ")
+        assert re.match(r"audit-gateway: no other source has more: source taktikal: .*; try again in \d+ s, or ", how)
+
+
+def test_follow_shows_what_there_is_and_waits_until_ctrl_c(way: dict[str, str], tmp_path: Path) -> None:
+    ended = call("events", "--follow", "--since", "20d", "--limit", "7", "--json", env=way, cwd=tmp_path)
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert (ended.returncode, len(events)) == (0, 7)
+    assert [event["occurred_at"] for event in events] == sorted(event["occurred_at"] for event in events)
+    process = subprocess.Popen(
+        [COMMAND, "events", "--follow", "--since", "2d"],
+        env=environment(way), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert b"time (UTC)" in process.stdout.readline()
+    assert b"Z " in process.stdout.readline(), "events come out as they come, not when a buffer is full"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, b"")
+
+
+EVER = ("events", "--all", "--since", "60d")
+
+
+@pytest.mark.parametrize("arguments", [EVER, (*EVER, "--json"), (*EVER, "--csv"), ("sources",), ("count",)])
+def test_a_reader_that_has_seen_enough(cli_world: Served, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [COMMAND, *arguments],
+        env=environment(cli_world.over_http), cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    os.close(writing)
+    if arguments[0] == "events":
+        os.read(reading, 100)
+    os.close(reading)  # of what is short, before it begins
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, b"")
+
+
+def test_a_shell_completes_values(cli_world: Served, tmp_path: Path) -> None:
+    def complete(words: str) -> list[str]:
+        settings = {
+            **cli_world.over_http,
+            "_AUDIT_GATEWAY_COMPLETE": "complete_bash",
+            "COMP_WORDS": f"audit-gateway {words}",
+            "COMP_CWORD": str(len(words.split(" "))),
+        }
+        return run(env=settings, cwd=tmp_path).stdout.split()
+
+    assert complete("events --type recipient.s") == ["recipient.signed"]
+    assert complete("count --source ") == ["subnoto", "taktikal"]
+    assert {"ndjson", "csv"} <= set(complete("export x --format "))
+
+
+def test_one_event_and_a_wide_table(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+    event = cli_world.walk()[0]
+    whole = call("event", event["id"], "--json", env=way, cwd=tmp_path)
+    assert json.loads(whole.stdout) == event
+    shown = dict(line.split(None, 1) for line in call("event", event["id"], env=way, cwd=tmp_path).stdout.splitlines())
+    assert (shown["id"], shown["type"]) == (event["id"], event["type"])
+    unknown = call("event", "nope", env=way, cwd=tmp_path)
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "no event with this id" in unknown.stderr.lower()
+    ended = call("events", "--wide", "--limit", "9", "--until", cli_world.until, env=way, cwd=tmp_path)
+    for expected, line in zip(cli_world.walk()[:9], ended.stdout.splitlines()[1:], strict=True):
+        assert line.split()[-1] == expected["id"]
+        assert expected["provider_type"] in line
+
+
+@pytest.mark.parametrize("command", ["events", "event", "count", "export", "sources", "serve", "forward"])
+def test_help_fits_80_columns(tmp_path: Path, command: str) -> None:
+    shown = call(command, "--help", env={"COLUMNS": "80"}, cwd=tmp_path)
+    assert shown.returncode == 0
+    assert max(map(len, shown.stdout.splitlines())) <= 80

@@ -1,0 +1,221 @@
+"""`audit-gateway export`: everything once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.api.exports import FORMATS
+from sandbox.launcher import start_sandbox
+from tests.cli.served import DAYS, Served, call, on_a_terminal, without_colours
+from tests.process import COMMAND, environment
+
+SINCE = ("--since", "2000-01-01")
+
+
+def ids_in(path: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in path.read_text().splitlines()]
+
+
+def start(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [COMMAND, "export", *arguments], env=environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def events_in_mark(path: Path) -> int:
+    """How many events the mark says are in the file; 0 without one."""
+    try:
+        return int(json.loads(path.with_name(f"{path.name}.cursor").read_text())["events"])
+    except FileNotFoundError:
+        return 0
+
+
+def kill_in_the_middle(process: subprocess.Popen[bytes], path: Path, after: int, number: int) -> tuple[int, bytes]:
+    """Send the signal once more than `after` events are marked, if the process lives that long."""
+    while process.poll() is None and events_in_mark(path) <= after:
+        time.sleep(0.005)
+    if process.poll() is None:
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def test_a_whole_export_then_no_second_one_over_it(cli_world: Served, tmp_path: Path) -> None:
+    way = cli_world.over_http
+    flags = (*SINCE, "--until", cli_world.until)
+    ended = call("export", "all.ndjson", *flags, env=way, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    truth = cli_world.walk(since="2000-01-01")
+    assert [json.loads(line) for line in (tmp_path / "all.ndjson").read_text().splitlines()] == truth
+    assert os.listdir(tmp_path) == ["all.ndjson"]
+    again = call("export", "all.ndjson", *flags, "--type", "recipient.*", env=way, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+    wrong = call("export", "all.ndjson", *flags, "--source", "nowhere", "--force", env=way, cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert len(ids_in(tmp_path / "all.ndjson")) == len(truth), "a call that is refused has not emptied it"
+    forced = call("export", "all.ndjson", *flags, "--type", "recipient.*", "--force", env=way, cwd=tmp_path)
+    assert forced.returncode == 0, forced.stderr
+    assert ids_in(tmp_path / "all.ndjson") == [e["id"] for e in truth if e["type"].startswith("recipient.")]
+
+
+def test_kill_9_again_and_again_and_yet_exactly_the_truth(
+    cli_world: Served, way: dict[str, str], tmp_path: Path
+) -> None:
+    truth = [event["id"] for event in cli_world.walk(since="2000-01-01")]
+    path = tmp_path / "all.ndjson"
+    command = ("all.ndjson", *SINCE, "--until", cli_world.until)
+    kills = 0
+    for after in (0, 1000) if "GATEWAY_URL" in way else (0,):
+        code, _ = kill_in_the_middle(start(*command, env=way, cwd=tmp_path), path, after, signal.SIGKILL)
+        kills += code == -signal.SIGKILL
+        # What a kill between the two writes would leave.
+        with path.open("ab") as file:
+            file.write(b'{"id":"torn')
+    assert kills >= 1, "it was never caught in the middle"
+    assert 0 < events_in_mark(path) < len(truth)
+    ended = call("export", *command, env=way, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ids_in(path) == truth
+    assert os.listdir(tmp_path) == ["all.ndjson"]
+
+
+def test_ctrl_c_then_the_same_command_and_no_other(cli_world: Served, tmp_path: Path) -> None:
+    way = cli_world.over_http
+    path = tmp_path / "all.csv"
+    command = ("all.csv", *SINCE, "--until", cli_world.until)
+    code, errors = kill_in_the_middle(start(*command, env=way, cwd=tmp_path), path, 0, signal.SIGINT)
+    assert code == 130
+    assert re.match(rb"audit-gateway: stopped after [\d,]+ events; the same command resumes there\.\n\Z", errors)
+    for others in ((*command, "--type", "recipient.*"), (*command, "--format", "ecs"), (*command, "--order", "asc")):
+        ended = call("export", *others, env=way, cwd=tmp_path)
+        assert ended.returncode == 2
+        assert "begun with other flags" in ended.stderr
+    ended = call("export", *command, env=way, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
+    truth = cli_world.walk(since="2000-01-01")
+    assert [row["id"].removeprefix("'") for row in rows] == [event["id"] for event in truth]
+
+
+def test_a_gateway_that_is_away_in_between(cli_world: Served, tmp_path: Path) -> None:
+    path = tmp_path / "all.ndjson"
+    command = ("all.ndjson", *SINCE, "--until", cli_world.until)
+    kill_in_the_middle(start(*command, env=cli_world.over_http, cwd=tmp_path), path, 0, signal.SIGINT)
+    before = (path.read_bytes(), (tmp_path / "all.ndjson.cursor").read_bytes())
+    away = call("export", *command, env={"GATEWAY_URL": "http://127.0.0.1:9"}, cwd=tmp_path)
+    assert away.returncode == 1
+    assert (path.read_bytes(), (tmp_path / "all.ndjson.cursor").read_bytes()) == before
+    # A cursor of another gateway's secret does not open; the engine here has its own.
+    other = call("export", *command, env=cli_world.in_process, cwd=tmp_path)
+    assert other.returncode == 2
+    assert "GATEWAY_CURSOR_SECRET" in other.stderr
+    assert call("export", *command, env=cli_world.over_http, cwd=tmp_path).returncode == 0
+    assert ids_in(path) == [event["id"] for event in cli_world.walk(since="2000-01-01")]
+
+
+def test_partial_keeps_the_place_of_the_source_that_failed(cli_world: Served, tmp_path: Path) -> None:
+    env = cli_world.in_process
+    command = ("export", "all.ndjson", *SINCE, "--until", cli_world.until, "--partial")
+    others = [event["id"] for event in cli_world.walk(since="2000-01-01", source="subnoto")]
+    ended = call(*command, env={**env, "TAKTIKAL_BASE_URL": "http://127.0.0.1:9"}, cwd=tmp_path)
+    assert ended.returncode == 1
+    _, how = ended.stderr.splitlines()
+    assert "no other source has more: source taktikal: " in how
+    assert f"the same command resumes behind these {len(others):,} events" in how
+    assert ids_in(tmp_path / "all.ndjson") == others
+    assert call(*command, env=env, cwd=tmp_path).returncode == 0
+    late = [event["id"] for event in cli_world.walk(since="2000-01-01", source="taktikal")]
+    assert ids_in(tmp_path / "all.ndjson") == others + late
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_every_format_to_standard_output(cli_world: Served, tmp_path: Path, form: str) -> None:
+    flags = ("--type", "envelope.*", "--until", cli_world.until)
+    ended = call("export", "-", *flags, "--format", form, env=cli_world.over_http, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(ended.stdout.splitlines()) == len(cli_world.walk(type="envelope.*")) + bool(FORMATS[form].header)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_wrong_call_leaves_nothing_behind(way: dict[str, str], tmp_path: Path) -> None:
+    for arguments, says in [
+        (["x.ndjson", "--source", "nowhere"], "--source "),
+        (["x.ndjson", "--format", "xml"], "--format must be one of ndjson"),
+        (["x.ndjson", "--since", "someday"], "--since 'someday'"),
+        (["x.ndjson", "--include", "total"], "--include must be raw"),
+        (["-", "--incremental"], "--incremental needs a file"),
+        (["x.ndjson", "--incremental", "--order", "desc"], "appends the oldest first; leave out --order desc"),
+        (["x.ndjson", "--incremental", "--until", "now"], "--incremental has no end; leave out"),
+        (["/dev/null"], "is not a regular file"),
+    ]:
+        ended = call("export", *arguments, env=way, cwd=tmp_path)
+        assert ended.returncode == 2
+        assert says in ended.stderr
+        assert os.listdir(tmp_path) == []
+    ended = call("export", "no/such/folder.ndjson", env=way, cwd=tmp_path)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert "no/such/folder.ndjson" in ended.stderr
+
+
+def test_an_export_of_nothing_is_an_empty_file(way: dict[str, str], tmp_path: Path) -> None:
+    for form, content in (("ndjson", b""), ("csv", FORMATS["csv"].header)):
+        ended = call("export", "none", "--format", form, "--actor", "nobody@example.com", env=way, cwd=tmp_path)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert (tmp_path / "none").read_bytes() == content
+        assert os.listdir(tmp_path) == ["none"]
+
+
+def test_progress_on_a_terminal_with_a_total_where_there_is_one(cli_world: Served, tmp_path: Path) -> None:
+    flags = (*SINCE, "--until", cli_world.until)
+    code, shown = on_a_terminal("export", "a", *flags, "--source", "subnoto", env=cli_world.over_http, cwd=tmp_path)
+    number = len(cli_world.walk(since="2000-01-01", source="subnoto"))
+    assert code == 0
+    assert f"{number}/{number}" in without_colours(shown)
+    assert f"{number:,} events are in a" in shown
+    code, shown = on_a_terminal("export", "b", *flags, "--source", "taktikal", env=cli_world.over_http, cwd=tmp_path)
+    assert code == 0
+    assert "/?" in without_colours(shown)
+
+
+def test_incremental_adds_what_has_come_and_no_more(tmp_path: Path) -> None:
+    """With the providers' clocks in our hands: hours pass between two runs."""
+    passed = timedelta()
+    begun = datetime.now(UTC) - timedelta(days=10)
+    with start_sandbox(events=800, days=DAYS, seed=6, clock=lambda: begun + passed) as sandbox:
+        env = dict(sandbox.env)
+        command = ("export", "trail.ndjson", "--incremental", *SINCE)
+        sizes = []
+        for hours in (0, 0, 30, 30, 100):
+            passed = timedelta(hours=hours)
+            ended = call(*command, env=env, cwd=tmp_path)
+            assert (ended.returncode, ended.stderr) == (0, "")
+            sizes.append(len(ids_in(tmp_path / "trail.ndjson")))
+        assert sizes[0] == sizes[1] < sizes[2] == sizes[3] < sizes[4]
+        whole = ids_in(tmp_path / "trail.ndjson")
+        # Rotated: what comes next goes into a new file.
+        (tmp_path / "trail.ndjson").rename(tmp_path / "trail.1.ndjson")
+        passed = timedelta(hours=200)
+        assert call(*command, env=env, cwd=tmp_path).returncode == 0
+        whole += ids_in(tmp_path / "trail.ndjson")
+        assert len(whole) > sizes[-1]
+        settled = format(begun + passed - timedelta(seconds=31), "%Y-%m-%dT%H:%M:%SZ")
+        assert (
+            call(
+                "export", "truth.ndjson", *SINCE, "--until", settled, "--order", "asc", env=env, cwd=tmp_path
+            ).returncode
+            == 0
+        )
+        assert whole == ids_in(tmp_path / "truth.ndjson")

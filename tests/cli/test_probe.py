@@ -1,0 +1,192 @@
+"""`audit-gateway probe`: what it finds out of accounts that differ in what the vendors leave open."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cli.probe import measure_lag
+from app.providers.base import CallBudget, ProbeResult, Source
+from sandbox.launcher import start_sandbox
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.process import run
+from tests.worlds import micros, served_world, world
+
+pytestmark = pytest.mark.anyio
+
+
+async def findings(source: Source) -> dict[str, ProbeResult]:
+    return {finding.topic: finding for finding in await source.probe(CallBudget())}
+
+
+@pytest.mark.parametrize("selects", ["activity", "creation"])
+@pytest.mark.parametrize("logs", ["whole", "trimmed"])
+@pytest.mark.parametrize("dates", ["honoured", "ignored"])
+async def test_what_taktikals_ranges_select_is_found_out(selects: Any, logs: Any, dates: Any) -> None:
+    options = TaktikalOptions(events=900, range_selects=selects, logs=logs, key_dates=dates, order="shuffled")
+    async with world(taktikal=options) as one:
+        feed = one.gateway()
+        found = await findings(feed.sources["taktikal"])
+        assert found["credentials"].state == "ok"
+        assert f"by {selects}" in found["date range"].found
+        assert logs in found["logs"].found
+        facts = {fact["name"]: fact for fact in feed.sources["taktikal"].describe()["learnt"]}
+        assert (facts["range_selects"]["value"], facts["logs"]["value"]) == (selects, logs)
+        assert facts["range_selects"]["at"]
+        assert facts["range_selects"]["how"]
+        assert one.refused() == []
+
+
+async def test_evidence_that_says_nothing_leaves_the_safe_way_in_force() -> None:
+    async with world(taktikal=TaktikalOptions(events=0)) as one:
+        assert one.taktikal is not None
+        for number in range(5):
+            one.taktikal.history.append(f"lonely-{number}", "Created")
+        one.clock.advance(minutes=1)
+        found = await findings(one.gateway().sources["taktikal"])
+        assert found["date range"].state == "unknown"
+        assert "safe" in found["date range"].found
+
+
+async def test_where_answers_are_cut_off_is_found_out() -> None:
+    async with world(taktikal=TaktikalOptions(events=2000, max_take=60)) as one:
+        found = await findings(one.gateway().sources["taktikal"])
+        assert (found["Take"].state, "60" in found["Take"].found) == ("warning", True)
+
+
+@pytest.mark.parametrize("cap", [5, 60, 2000])
+async def test_where_a_large_take_is_refused_is_found_out(cap: int) -> None:
+    async with world(taktikal=TaktikalOptions(events=30_000, max_take=cap, take_beyond="refused")) as one:
+        found = await findings(one.gateway().sources["taktikal"])
+        assert found["date range"].state == "ok"
+        assert found["Take"].state == ("ok" if cap > 1000 else "warning")
+        assert ("refused" in found["Take"].found or "cannot be had" in found["Take"].found) == (cap < 1000)
+
+
+async def test_a_setting_overrides_what_would_be_found() -> None:
+    async with world(taktikal=TaktikalOptions(events=500)) as one:
+        feed = one.gateway(TAKTIKAL_DATE_RANGE_MODE="creation", TAKTIKAL_LOG_MODE="trimmed")
+        found = await findings(feed.sources["taktikal"])
+        assert "set by the operator" in found["date range"].found
+        assert "trimmed" in found["logs"].found
+
+
+@pytest.mark.parametrize("setting", ["creation", "activity"])
+async def test_logs_are_looked_for_where_what_ranges_select_is_set(setting: Any) -> None:
+    async with world(taktikal=TaktikalOptions(events=500, range_selects=setting)) as one:
+        found = await findings(one.gateway(TAKTIKAL_DATE_RANGE_MODE=setting).sources["taktikal"])
+        assert "set by the operator" in found["date range"].found
+        assert (found["logs"].state, found["logs"].found) == ("ok", "come whole")
+
+
+async def test_a_category_that_the_key_may_not_read() -> None:
+    async with world(subnoto=SubnotoOptions(events=300, permissions=frozenset({"envelope"}))) as one:
+        found = await findings(one.gateway().sources["subnoto"])
+        assert (found["envelope"].state, found["team"].state) == ("ok", "warning")
+        assert "Read Team" in str(found["team"].advice)
+
+
+async def test_the_shape_and_the_skew_of_subnoto() -> None:
+    options = SubnotoOptions(events=2000, totals="totalCount", author="id", unit="seconds", skew_seconds=110)
+    async with world(subnoto=options) as one:
+        found = await findings(one.gateway().sources["subnoto"])
+        assert found["shape"].found == "total totalCount, author id, timestamp in seconds"
+        assert found["skew"].state == "warning"
+        assert str(found["skew"].advice).startswith("SUBNOTO_MAX_TIME_SKEW=")
+
+
+async def test_what_was_learnt_has_when_and_how() -> None:
+    async with world(subnoto=SubnotoOptions(events=200)) as one:
+        feed = one.gateway()
+        source = feed.sources["subnoto"]
+        one.clock.advance(seconds=-90)  # our clock is the emulator's: its Date will agree
+        await findings(source)
+        facts = {fact["name"]: fact for fact in source.describe()["learnt"]}
+        assert abs(facts["clock_offset_seconds"]["value"]) <= 1
+        assert all(fact["how"] and fact["at"] for fact in facts.values())
+
+
+@pytest.mark.parametrize("provider", ["taktikal", "subnoto"])
+def test_the_command(provider: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"taktikal": TaktikalOptions(events=300), "subnoto": SubnotoOptions(events=300)}
+    options = {name: options[name] if name == provider else None for name in options}
+    with served_world(**options) as one:
+        done = run("probe", "--wait", "0", env=one.env, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"source {provider}" in done.stdout
+        wrong = {name: "00ff" if "KEY" in name else value for name, value in one.env.items()}
+        refused = run("probe", "--wait", "0", env=wrong, cwd=tmp_path)
+        assert refused.returncode == 1
+        assert "failed" in refused.stdout
+        assert "00ff" not in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize("columns", [30, 80])
+def test_what_to_set_can_be_copied(columns: int, tmp_path: Path) -> None:
+    with start_sandbox(events=600, days=60, seed=5) as sandbox:
+        done = run("probe", "--wait", "0", env=sandbox.env | {"COLUMNS": str(columns)}, cwd=tmp_path)
+    assert {"TAKTIKAL_DATE_RANGE_MODE=activity", "TAKTIKAL_LOG_MODE=whole"} <= set(done.stdout.splitlines())
+    assert "settle =" not in done.stdout
+    with served_world(taktikal=None, subnoto=SubnotoOptions(events=300, permissions=frozenset({"envelope"}))) as one:
+        done = run("probe", "--wait", "0", env=one.env | {"COLUMNS": str(columns)}, cwd=tmp_path)
+    (advice,) = [line for line in done.stdout.splitlines() if line.startswith("# ")]
+    assert advice.startswith("# team: "), "what is no setting is a comment there"
+    assert "Read Team" in advice
+
+
+@pytest.mark.parametrize("recent", [0, 1100])
+async def test_the_lag_is_measured_by_looking_twice(recent: int) -> None:
+    """Also where more happened lately than one page holds."""
+    async with world(subnoto=SubnotoOptions(events=200)) as one:
+        assert one.subnoto is not None
+        feed = one.gateway()
+        history = one.subnoto.history
+        for number in range(recent):
+            history.append("ENVELOPE_CREATED", timestamp=one.clock() - timedelta(seconds=550 - number / 2))
+
+        async def meanwhile(seconds: float) -> None:
+            late = int(one.clock().timestamp() * 1000) - 12_000
+            one.clock.advance(seconds=seconds)
+            history.append("ENVELOPE_OPENED", timestamp=late)
+
+        source = feed.sources["subnoto"]
+        (found,) = await measure_lag(feed, source, 20, clock=lambda: micros(one.clock()), sleep=meanwhile)
+        assert "12.0 s after its time; held back for 30 s, which is enough" in found.found
+        assert (found.state, found.advice) == ("ok", None)
+
+
+async def test_a_lag_that_is_too_long_has_a_setting() -> None:
+    async with world(subnoto=SubnotoOptions(events=200)) as one:
+        assert one.subnoto is not None
+        history = one.subnoto.history
+
+        async def meanwhile(seconds: float) -> None:
+            late = int(one.clock().timestamp() * 1000) - 50_000
+            one.clock.advance(seconds=seconds)
+            history.append("ENVELOPE_OPENED", timestamp=late)
+
+        feed = one.gateway()
+        source = feed.sources["subnoto"]
+        (found,) = await measure_lag(feed, source, 20, clock=lambda: micros(one.clock()), sleep=meanwhile)
+        assert (found.state, found.advice) == ("warning", "GATEWAY_SETTLE=200")
+
+
+@pytest.mark.parametrize("provider", ["taktikal", "subnoto"])
+@pytest.mark.parametrize(
+    ("status", "topic", "blamed"), [(401, "credentials", "_KEY"), (500, "connection", "_BASE_URL")]
+)
+async def test_what_keeps_an_account_from_being_tried(provider: str, status: int, topic: str, blamed: str) -> None:
+    options = {"taktikal": TaktikalOptions(events=50), "subnoto": SubnotoOptions(events=50)}
+    async with world(**{name: options[name] if name == provider else None for name in options}) as one:
+        emulator = one.taktikal if provider == "taktikal" else one.subnoto
+        assert emulator is not None
+        emulator.faults.answer(status, times=50)
+        found = await findings(one.gateway().sources[provider])
+        assert [(one.topic, one.state) for one in found.values()] == [(topic, "failed")]
+        advice = found[topic].advice
+        assert advice is not None
+        assert blamed in advice

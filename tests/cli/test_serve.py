@@ -1,0 +1,254 @@
+"""`audit-gateway serve`, `keys` and `openapi`, as a person runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.process import COMMAND, environment, run, serving
+
+SANDBOX = {"Authorization": "Bearer sandbox"}
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_the_sandbox_serves_one_merged_page_and_the_printed_line_works_as_pasted(tmp_path: Path) -> None:
+    with serving("--sandbox", "--sandbox-events", "300", cwd=tmp_path) as gateway:
+        (line,) = [line for line in gateway.greeting.splitlines() if line.strip().startswith("try ")]
+        command = shlex.split(line.strip().removeprefix("try"))
+        assert command[0] == "curl"
+        pasted = subprocess.run([*command, "-s"], capture_output=True, text=True, timeout=30, check=True)
+        page = json.loads(pasted.stdout)
+        answers = [httpx.get(f"{gateway.url}{path}") for path in ("/health/live", "/health/ready", "/docs", "/events")]
+        sources = httpx.get(f"{gateway.url}/sources", headers=SANDBOX).json()["data"]
+    assert len(page["data"]) == 5
+    assert [source["status"] for source in page["sources"]] == ["ok"] * len(sources)
+    assert len(sources) >= 2
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 401]
+    assert "sandbox" in gateway.greeting
+    for source in sources:
+        assert f"{source['name']} ({source['provider']})" in gateway.greeting
+
+
+def test_every_event_of_the_sandbox_once_over_workers_in_turn(tmp_path: Path) -> None:
+    """The workers share the cursor secret that was made for them, and the parent's emulators."""
+    with serving("--sandbox", "--sandbox-events", "200", "--workers", "2", cwd=tmp_path) as gateway:
+        ids: list[str] = []
+        cursor: dict[str, str] = {"since": "2001-01-01"}
+        while True:
+            # A new connection for every page, so that either worker may get it.
+            answer = httpx.get(f"{gateway.url}/events", params={"limit": "9", **cursor}, headers=SANDBOX, timeout=30)
+            assert answer.status_code == 200, answer.text
+            ids += [event["id"] for event in answer.json()["data"]]
+            if not answer.json()["page"]["has_more"]:
+                break
+            cursor = {"cursor": answer.json()["page"]["next_cursor"]}
+    assert len(ids) == len(set(ids)) >= 200
+    assert gateway.code == 0
+    assert "Traceback" not in gateway.errors.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_signal_ends_it_without_a_fuss(tmp_path: Path, number: int, workers: str) -> None:
+    with serving("--sandbox", "--sandbox-events", "20", "--workers", workers, cwd=tmp_path) as gateway:
+        assert httpx.get(f"{gateway.url}/health/ready", timeout=30).status_code == 200
+        gateway.stop(number)
+    assert gateway.code == 0
+    assert "Traceback" not in gateway.errors.read_text()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{gateway.url}/health/live")
+
+
+def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [COMMAND, "serve", "--sandbox", "--sandbox-events", "400000", "--port", "0"],
+        env=environment(),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(1.5)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode in (0, -signal.SIGTERM), "the latter before Python has set up its handlers"
+    assert b"Traceback" not in errors
+
+
+def test_the_log_is_one_json_line_a_request(tmp_path: Path) -> None:
+    with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path) as gateway:
+        httpx.get(f"{gateway.url}/events?q=anna@example.com", headers={**SANDBOX, "X-Request-ID": "mine"})
+    (line,) = [line for line in gateway.log if line["event"] == "request"]
+    assert (line["route"], line["status"], line["caller"], line["request_id"]) == (
+        "/events",
+        200,
+        "sandbox",
+        "mine",
+    )
+    assert all(source["calls"] >= 1 for source in line["sources"].values())
+    assert "anna" not in gateway.errors.read_text()
+
+
+def test_a_key_that_was_made_opens_it_and_its_grants_hold(tmp_path: Path) -> None:
+    made = run("keys", "new", "--name", "me", "--scopes", "events:read", "--file", "keys.jsonl", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.strip()
+    assert made.stdout == f"{key}\n"
+    assert key.startswith("agw_")
+    assert stat.S_IMODE(os.stat(tmp_path / "keys.jsonl").st_mode) == 0o600
+    assert key not in (tmp_path / "keys.jsonl").read_text()
+    settings = {"GATEWAY_API_KEYS_FILE": "keys.jsonl"}
+    with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path, env=settings) as gateway:
+        headers = {"X-API-Key": key}
+        assert httpx.get(f"{gateway.url}/events", headers=headers).status_code == 200
+        assert httpx.get(f"{gateway.url}/sources", headers=headers).json()["code"] == "forbidden"
+        late = run("keys", "new", "--name", "late", "--scopes", "events:read", "--file", "keys.jsonl", cwd=tmp_path)
+        headers = {"X-API-Key": late.stdout.strip()}
+        assert httpx.get(f"{gateway.url}/events", headers=headers).status_code == 200
+    assert key not in gateway.errors.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "says"),
+    [
+        ([], {}, ["No source is configured", "--sandbox"]),
+        (["--sandbox"], {"GATEWAY_DEADLINE": "soon"}, ["GATEWAY_DEADLINE"]),
+        (["--sandbox"], {"GATEWAY_CURSOR_SECRET": "short"}, ["GATEWAY_CURSOR_SECRET", "openssl"]),
+        (
+            ["--sandbox", "--host", "0.0.0.0"],
+            {"GATEWAY_AUTH": "off"},
+            ["GATEWAY_AUTH=off", "--host 127.0.0.1"],
+        ),
+        (["--sandbox", "--host", "not.a.host.example"], {}, ["--host", "127.0.0.1"]),
+        (["--sandbox", "--host", "a" * 64], {}, ["--host", "127.0.0.1"]),
+        (["--config", "absent.toml"], {}, ["absent.toml"]),
+        (["--sandbox"], {"GATEWAY_API_KEYS": "nonsense"}, ["GATEWAY_API_KEYS, line 1"]),
+        (["--sandbox"], {"GATEWAY_API_KEYS_FILE": "absent"}, ["GATEWAY_API_KEYS_FILE", "keys new"]),
+    ],
+)
+def test_a_start_that_cannot_work_says_what_to_set_and_stops(
+    tmp_path: Path, arguments: list[str], settings: dict[str, str], says: list[str]
+) -> None:
+    ended = run("serve", "--port", "0", *arguments, env=settings, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("audit-gateway: ")]
+    for part in says:
+        assert part in line
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def beside_make(tmp_path: Path) -> Path:
+    """A folder with the Makefile and what it needs, and no `.env` of the machine that runs the tests."""
+    for name in ("Makefile", "pyproject.toml", "requirements-dev.lock"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    (tmp_path / ".venv").symlink_to(Path(COMMAND).parent.parent)
+    return tmp_path
+
+
+#: As a person types it; what `serving` adds is the shell's to forget, and .venv is as it is.
+MAKE = ("bash", "-c", "exec make --assume-old=.venv/.ready serve PORT=0")
+
+
+@pytest.mark.parametrize(
+    ("variables", "line", "missing"),
+    [
+        ({"TAKTIKAL_API_KEY": "x"}, "", "TAKTIKAL_COMPANY_KEY is missing"),
+        ({"TAKTIKAL_COMPANY_KEY": "x"}, "", "TAKTIKAL_API_KEY is missing"),
+        ({"SUBNOTO_ACCESS_KEY": "x"}, "", "SUBNOTO_SECRET_KEY is missing"),
+        ({"SUBNOTO_SECRET_KEY": "x"}, "", "SUBNOTO_ACCESS_KEY is missing"),
+        ({"GATEWAY_CONFIG": "absent.toml"}, "", "absent.toml cannot be read"),
+        ({}, "TAKTIKAL_API_KEY=x", "TAKTIKAL_COMPANY_KEY is missing"),
+        ({}, "export SUBNOTO_SECRET_KEY=x", "SUBNOTO_ACCESS_KEY is missing"),
+        ({}, "GATEWAY_CONFIG=absent.toml", "absent.toml cannot be read"),
+    ],
+)
+def test_make_serve_with_half_an_account_is_no_sandbox(
+    beside_make: Path, variables: dict[str, str], line: str, missing: str
+) -> None:
+    if line:
+        (beside_make / ".env").write_text(f"GATEWAY_URL=http://127.0.0.1:8000\n{line}\n")
+    ended = subprocess.run(
+        MAKE, env=environment(variables), cwd=beside_make, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode != 0
+    assert missing in ended.stderr
+
+
+@pytest.mark.parametrize("line", ["", "GATEWAY_URL=http://127.0.0.1:8000\nGATEWAY_KEY=x\n# TAKTIKAL_API_KEY=x\n"])
+def test_make_serve_without_an_account_is_the_sandbox(beside_make: Path, line: str) -> None:
+    if line:
+        (beside_make / ".env").write_text(line)
+    with serving(cwd=beside_make, command=MAKE) as gateway:
+        assert httpx.get(f"{gateway.url}/sources", headers=SANDBOX).status_code == 200
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = run("serve", "--sandbox", "--port", str(port), cwd=tmp_path)
+    assert ended.returncode == 2
+    assert f"--port: {port} on 127.0.0.1 is in use" in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_with_ones_own_account_and_no_key_yet_one_is_made_for_the_run(tmp_path: Path) -> None:
+    """What a person has who set a provider's keys and nothing else: the printed line must work."""
+    account = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "hunter2", "SUBNOTO_BASE_URL": "http://127.0.0.1:9"}
+    for workers in ("1", "2"):
+        with serving("--workers", workers, cwd=tmp_path, env=account) as gateway:
+            (line,) = [line for line in gateway.greeting.splitlines() if line.strip().startswith("try ")]
+            command = shlex.split(line.strip().removeprefix("try").replace("/events?limit=5", "/sources"))
+            pasted = subprocess.run([*command, "-s"], capture_output=True, text=True, timeout=30, check=True)
+        assert [source["name"] for source in json.loads(pasted.stdout)["data"]] == ["subnoto"]
+        key = command[2].removeprefix("Authorization: Bearer ")
+        assert key.startswith("agw_")
+        assert key not in gateway.errors.read_text()
+        assert "hunter2" not in gateway.greeting + gateway.errors.read_text() + pasted.stdout
+    ended = run("serve", "--port", "0", "--host", "0.0.0.0", env=account, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "No API keys" in ended.stderr
+
+
+def test_real_accounts_are_not_behind_the_sandboxs_key(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text('[[sources]]\nname = "real"\nprovider = "nobody"\n')
+    with serving("--sandbox", "--config", "gateway.toml", "--sandbox-events", "20", cwd=tmp_path) as gateway:
+        assert "real" not in gateway.greeting
+
+
+def test_the_document_is_printed_and_written(tmp_path: Path) -> None:
+    printed = run("openapi", cwd=tmp_path)
+    written = run("openapi", "--output", "document.json", cwd=tmp_path, env={"GATEWAY_DEADLINE": "nonsense"})
+    assert (printed.returncode, written.returncode, written.stdout) == (0, 0, "")
+    assert (tmp_path / "document.json").read_text() == printed.stdout
+    assert json.loads(printed.stdout)["openapi"].startswith("3.1")
+    assert run("openapi", "--output", "/not/there.json", cwd=tmp_path).returncode == 2
+
+
+def test_garbage_is_collected_while_it_serves(tmp_path: Path) -> None:
+    """The collector is off while the server starts, and must not stay so."""
+    with serving("--sandbox", "--sandbox-events", "300", cwd=tmp_path) as gateway:
+
+        def collections() -> float:
+            told = httpx.get(f"{gateway.url}/metrics", headers=SANDBOX).text
+            (line,) = [
+                line for line in told.splitlines() if line.startswith('python_gc_collections_total{generation="0"')
+            ]
+            return float(line.split()[1])
+
+        before = collections()
+        for _ in range(60):
+            httpx.get(f"{gateway.url}/events", params={"limit": "300", "since": "2001-01-01"}, headers=SANDBOX)
+        assert collections() > before

@@ -1,0 +1,57 @@
+"""One world with everything that filters can tell apart, and how a filter is held against the truth."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from app.domain.caller import Caller
+from app.domain.times import format_micros
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.filters.facts import Fact, rows
+from tests.worlds import World, ask, micros, served_world, walk
+
+DAY = 86_400_000_000
+UNKNOWN_UUID = "99999999-9999-4999-8999-999999999999"
+
+
+def filtering_world() -> AbstractContextManager[World]:
+    """Nothing changes in it: its clock stands still."""
+    return served_world(
+        TaktikalOptions(events=500, twins=0.03, tie_burst=2, logs="trimmed", order="shuffled"),
+        SubnotoOptions(events=700, twins=0.03, tie_burst=4, skew_seconds=90, ties="shuffled"),
+    )
+
+
+async def check(
+    one: World,
+    known: list[Fact],
+    keep: Callable[[Fact], bool],
+    caller: Caller | None = None,
+    *,
+    some: bool = True,
+    **parameters: Any,
+) -> None:
+    """The walk down equals the truth, the walk up is its reverse, and no call was refused."""
+    feed = one.gateway(TAKTIKAL_DATE_RANGE_MODE="activity", TAKTIKAL_LOG_MODE="trimmed")  # found out elsewhere
+    now = micros(one.clock())
+    window = {"since": format_micros(now - 45 * DAY)} | parameters
+    expected = rows(known, now - 45 * DAY, now, keep)
+    assert bool(expected) == some, "the example shows nothing"
+    limits = random.Random(str(parameters))
+    try:
+        if caller is None:
+            down = await walk(feed, limits=lambda: limits.choice((200, 1000)), **window)
+            assert down.rows == expected[::-1]
+            up = await walk(feed, limits=1000, order="asc", **window)
+            assert up.ids == down.ids[::-1]
+        else:
+            page = await ask(feed, caller, limit=1000, **window)
+            assert not page.has_more
+            assert [record.key[0] for record in page.records] == [row[0] for row in expected[::-1]]
+    finally:
+        await feed.aclose()
+    assert one.refused() == []

@@ -1,0 +1,166 @@
+"""The steps of the Dockerfile, run here: what it installs is all that the gateway needs, and it writes nowhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sandbox.serving import serve
+from sandbox.subnoto import Emulator, EmulatorOptions
+from tests.process import environment
+
+DOCKERFILE = Path("Dockerfile").read_text(encoding="utf-8")
+
+
+def install(prefix: Path, *extras: str) -> None:
+    done = subprocess.run(
+        ["deploy/install-runtime", str(prefix), sys.executable, *extras],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    if done.returncode and re.search(r"No matching distribution|connection|resolve", done.stderr, re.IGNORECASE):
+        pytest.skip(f"the package index cannot be reached: {done.stderr[-200:]}")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def prefix() -> Iterator[Path]:
+    # Not under /tmp, which the confined process sees empty.
+    with tempfile.TemporaryDirectory(prefix="audit-gateway-", dir="/var/tmp") as directory:
+        found = Path(directory) / "gateway"
+        install(found)
+        yield found
+
+
+def started_and_stopped(command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None) -> list[int]:
+    """Serves, asks both health endpoints for their status, and stops it as an orchestrator does."""
+    serving = subprocess.Popen(
+        command, cwd=cwd, env=environment(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    greeting = ""
+    try:
+        assert serving.stdout is not None
+        greeting = serving.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+", greeting)
+        assert found is not None, (greeting, serving.stderr and serving.stderr.read())
+        statuses = [httpx.get(f"{found[0]}/health/{path}", timeout=30).status_code for path in ("live", "ready")]
+    finally:
+        serving.send_signal(signal.SIGTERM)
+        serving.communicate(timeout=30)
+    assert serving.returncode == 0
+    return statuses
+
+
+def test_the_image_holds_all_that_the_gateway_runs_on(prefix: Path, tmp_path: Path) -> None:
+    command = str(prefix / "bin" / "audit-gateway")
+    document = subprocess.run(
+        [command, "openapi"], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
+    )
+    assert document.stdout == Path("openapi/openapi.json").read_text(encoding="utf-8")
+    assert started_and_stopped([command, "serve", "--sandbox", "--port", "0"], tmp_path) == [200, 200]
+
+
+@pytest.fixture
+def confined(tmp_path: Path) -> str:
+    """The start of a shell command that shows its program a read-only root with an empty /tmp of its own, and takes
+    every capability from it: what `deploy/` does to the container."""
+    command = (
+        f"mount --rbind / {tmp_path} && mount -o remount,ro,bind {tmp_path} && mount -t tmpfs tmpfs {tmp_path}/tmp"
+        f" && exec chroot {tmp_path} setpriv --bounding-set=-all --inh-caps=-all --no-new-privs"
+    )
+    if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("setpriv"):
+        pytest.skip("a read-only root needs root, unshare and setpriv")
+    tried = "touch /tmp/here && ! touch /var/tmp/there && grep -q 'CapEff:.*0000000000000000' /proc/self/status"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f"{command} sh -c {shlex.quote(tried)}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"no read-only root can be made here: {done.stderr[-200:]}")
+    return command
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_read_only_root_and_no_capabilities_are_enough(prefix: Path, confined: str, workers: str) -> None:
+    command = [str(prefix / "bin" / "audit-gateway"), "serve", "--workers", workers, "--port", "0"]
+    with serve(Emulator(EmulatorOptions(events=50)).app) as base_url:
+        env = {**Emulator(EmulatorOptions(events=0)).env(base_url), "GATEWAY_AUTH": "off"}
+        script = f"{confined} {shlex.join(command)}"
+        assert started_and_stopped(["unshare", "--mount", "sh", "-c", script], Path("/"), env) == [200, 200]
+
+
+def test_extras_are_named_when_they_are_missing_and_can_be_added(prefix: Path, tmp_path: Path) -> None:
+    command = [str(prefix / "bin" / "audit-gateway"), "serve", "--port", "0"]
+    with serve(Emulator(EmulatorOptions(events=10)).app) as base_url:
+        env = {**Emulator(EmulatorOptions(events=0)).env(base_url), "SUBNOTO_TRANSPORT": "tunnel"}
+        refused = subprocess.run(
+            command, cwd=tmp_path, env=environment(env), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert refused.returncode != 0
+        assert 'pip install "audit-gateway[subnoto-tunnel]"' in " ".join(refused.stderr.split())
+        assert EmulatorOptions().secret_key not in refused.stderr
+        install(prefix, "subnoto-tunnel")
+        assert started_and_stopped(command, tmp_path, env) == [200, 200]
+
+
+@pytest.mark.parametrize("extra", ["otle", "build"])
+def test_an_extra_that_there_is_not_is_refused(extra: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["deploy/install-runtime", str(tmp_path / "x"), sys.executable, extra],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, f"no extra {extra}" in done.stderr) == (2, True)
+    assert not (tmp_path / "x").exists()
+
+
+def pins(path: str) -> set[str]:
+    return set(re.findall(r"^[a-z0-9][\w.-]*==[^\s;]+", Path(path).read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+
+def test_nothing_is_installed_but_what_is_locked(prefix: Path) -> None:
+    command = [str(prefix / "bin" / "python"), "-m", "pip", "list", "--format", "freeze", "--disable-pip-version-check"]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    brought = {line for line in listed if line.partition("==")[0] not in ("audit-gateway", "pip", "setuptools")}
+    # pip writes some names with an underscore. A test before this one may have added the extra.
+    locked = pins("requirements.lock") | pins("deploy/requirements-subnoto-tunnel.lock")
+    assert {line.replace("_", "-").lower() for line in brought} <= locked
+    assert not {line for line in brought if line.startswith("hatchling")}
+
+
+def test_the_build_backend_is_locked_and_the_build_asks_no_index() -> None:
+    wanted = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    assert set(wanted) < pins("deploy/requirements-build.lock") <= pins("requirements-dev.lock")
+    installs = re.findall(r"pip install ((?:.*\\\n)*.*)", Path("deploy/install-runtime").read_text(encoding="utf-8"))
+    assert len(installs) == 3
+    for options in installs:
+        assert "--require-hashes --only-binary :all:" in options or "--no-index --no-build-isolation" in options
+
+
+@pytest.mark.parametrize("extra", ["otel", "subnoto-tunnel"])
+def test_the_lock_of_an_extra_holds_the_rest_in_the_same_versions(extra: str) -> None:
+    core, more = pins("requirements.lock"), pins(f"deploy/requirements-{extra}.lock")
+    assert core < more <= pins("requirements-dev.lock")
+
+
+def test_the_dockerfile_uses_the_same_script_and_compiles_nothing() -> None:
+    assert "deploy/install-runtime /opt/gateway python3 ${EXTRAS}" in DOCKERFILE
+    assert "--only-binary :all:" in Path("deploy/install-runtime").read_text(encoding="utf-8")
+    assert not re.search(r"apt-get|gcc|build-essential", DOCKERFILE)
+    assert "HEALTHCHECK" in DOCKERFILE
+    for copied in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, flags=re.MULTILINE):
+        for pattern in copied.split():
+            assert list(Path().glob(pattern)), pattern

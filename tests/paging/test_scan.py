@@ -1,0 +1,131 @@
+"""A rare needle is found page by page (contract, section 5): bounded calls, `scanned_to`, nothing lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.domain.times import format_micros
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.subnoto import Record
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.filters.facts import facts, rows
+from tests.worlds import World, micros, walk, world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+WORKSPACE = "22222222-2222-4222-8222-222222222222"
+NEEDLE = "needle@example.com"
+RARE = {"id": 77, "uuid": "77777777-7777-4777-8777-777777777777", "email": NEEDLE, "name": "Rare"}
+
+
+def hide_needles(one: World, count: int) -> None:
+    assert one.subnoto is not None
+    for number in range(count):
+        moment = one.clock() - timedelta(days=29 * number / count, minutes=number)
+        one.subnoto.history.append("ENVELOPE_OPENED", timestamp=moment, author=RARE)
+
+
+async def needle(one: World, order: str, scan: int, **given: Any) -> None:
+    """Walks to the end with a small budget; the needles are all there, and `scanned_to` only goes forward."""
+    now = micros(one.clock())
+    known = facts(one)
+    expected = rows(known, now - 30 * DAY, now, lambda f: f.actor == NEEDLE)
+    feed = one.gateway(scan=scan)
+    found = await walk(
+        feed, limits=3, most=400, order=order, actor=NEEDLE, since=format_micros(now - 30 * DAY), **given
+    )
+    assert found.rows == (expected if order == "asc" else expected[::-1])
+    marks = [page.scanned_to for page in found.pages if page.scanned_to is not None]
+    assert marks, "the budget was never felt"
+    assert marks == sorted(marks, reverse=order == "desc")
+    assert found.pages[-1].scanned_to is None
+    assert any(not page.records for page in found.pages)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_subnoto(order: str) -> None:
+    needles = [Record("envelope", "ENVELOPE_OPENED", 0, {}, RARE, "11111111-1111-4111-8111-111111111111", WORKSPACE)]
+    async with world(subnoto=SubnotoOptions(events=0)) as one:
+        assert one.subnoto is not None
+        begin = int((one.clock() - timedelta(days=30)).timestamp() * 1000)
+        plain = Record(
+            "envelope",
+            "ENVELOPE_SENT",
+            0,
+            {},
+            envelope_uuid=needles[0].envelope_uuid,
+            workspace_uuid=WORKSPACE,
+        )
+        step = 30 * 86_400_000 // 3000
+        at = [
+            Record(**{**_fields(needles[0] if n % 700 == 10 else plain), "timestamp": begin + n * step})
+            for n in range(3000)
+        ]
+        one.subnoto.history.insert(at)
+        await needle(one, order, 6)
+        feed = one.gateway(scan=6)
+        found = await walk(feed, limits=100, actor=NEEDLE, order=order)
+        # The search for the place to begin is not cut short; otherwise a page keeps to its budget.
+        assert all(page.sources[0].calls <= 6 + 2 for page in found.pages[1:])
+        assert one.refused() == []
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("selects", ["activity", "creation"])
+async def test_both_providers(order: str, selects: Any) -> None:
+    async with world(
+        taktikal=TaktikalOptions(events=2500, days=60, range_selects=selects),
+        subnoto=SubnotoOptions(events=2000, days=60),
+    ) as one:
+        hide_needles(one, 9)
+        # Appended in an order that is none: the older ones last. Only a small skew may be assumed of a real log.
+        now = micros(one.clock())
+        feed = one.gateway(scan=3, SUBNOTO_MAX_TIME_SKEW="86400")
+        known = facts(one)
+        expected = [f for f in known if now - 30 * DAY <= f.time < now and f.type == "notification.failed"]
+        found = await walk(feed, limits=20, most=400, order=order, type="notification.failed")
+        assert found.rows == [f.row for f in (expected if order == "asc" else expected[::-1])]
+        assert one.refused() == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("scan", [1, 2, 10])
+async def test_a_burst_larger_than_the_budget_is_passed(order: str, scan: int) -> None:
+    """More records in one millisecond than a page may read: the walk must come through all the same."""
+    size = 150 if scan < 3 else 700
+    async with world(subnoto=SubnotoOptions(events=300, days=10, skew_seconds=0)) as one:
+        assert one.subnoto is not None
+        burst = int((one.clock() - timedelta(minutes=5)).timestamp() * 1000)
+        envelope = "11111111-1111-4111-8111-%012d"
+        one.subnoto.history.insert(
+            Record(
+                "envelope",
+                "ENVELOPE_OPENED",
+                burst + (1 if n > size // 2 else 0),
+                {"n": n},
+                RARE if n % 60 == 7 else one.subnoto.history.account.users[0],
+                envelope % (n % 5),
+                WORKSPACE,
+            )
+            for n in range(size)
+        )
+        one.subnoto.history.append("ENVELOPE_SENT", author=RARE, timestamp=one.clock() - timedelta(minutes=1))
+        expected = rows(facts(one), 0, micros(one.clock()), lambda f: f.actor == NEEDLE)
+        found = await walk(one.gateway(scan=scan), limits=4, most=150, order=order, actor=NEEDLE)
+        assert found.rows == (expected if order == "asc" else expected[::-1])
+
+
+async def test_a_needle_that_is_not_there_ends_the_walk() -> None:
+    async with world(taktikal=TaktikalOptions(events=900), subnoto=SubnotoOptions(events=1500)) as one:
+        found = await walk(one.gateway(scan=2), most=200, actor="nobody@example.com")
+        assert found.records == []
+        assert len(found.pages) > 2
+        assert found.pages[-1].next_cursor is None

@@ -1,0 +1,210 @@
+"""Distinctive secrets and personal data are planted wherever there is a place for them, everything is exercised, and
+none of them comes out where it does not belong.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from app.api.exports import FORMATS
+from app.config import Settings
+from tests.logged import logged
+from tests.privacy.canary import (
+    ALL_PRIVATE,
+    ALL_SECRETS,
+    EMAILS,
+    LINKS,
+    NAMES,
+    PRIVATE,
+    SECRETS,
+    TEXT,
+    Canary,
+    found_in,
+    gateway,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Everything that anybody logs, at the lowest level there is."""
+    loud = [logging.getLogger(name) for name in (None, "httpx", "httpcore", "asyncio", "uvicorn.error", "app")]
+    with logged() as stream:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
+        for logger in loud:
+            logger.setLevel(logging.DEBUG)
+        yield stream
+        for logger in loud:
+            logger.setLevel(logging.NOTSET)
+
+
+async def exercise(canary: Canary, client: httpx.AsyncClient, who: str, seen: list[str]) -> None:
+    """Every endpoint, with everything a caller may send. `seen` are values to filter by."""
+    ask = canary.ask
+    for path in ("/docs", "/docs/start.js", "/docs/swagger-ui.css", "/openapi.json", "/health/live", "/health/ready"):
+        assert (await ask(client, who, path)).status_code == 200
+    for path in ("/sources", "/event-types", "/metrics", "/nowhere", "/events/unknown", "/events?nonsense=1"):
+        await ask(client, who, path)
+    for order in ("asc", "desc"):
+        page = await ask(client, who, "/events", params={"order": order, "limit": 2, "include": ["raw", "total"]})
+        while page.status_code == 200 and page.json()["page"]["next_cursor"]:
+            page = await ask(client, who, "/events", params={"cursor": page.json()["page"]["next_cursor"]})
+    whole = await ask(client, who, "/events", params={"limit": 1000})
+    for event in whole.json().get("data", ()):
+        assert (await ask(client, who, f"/events/{event['id']}", params={"include": "raw"})).status_code == 200
+    for form in FORMATS:
+        for include in ({}, {"include": "raw"}):
+            await ask(client, who, "/events/export", params={"format": form, **include})
+    for include in ({}, {"include": "raw"}):
+        assert await canary.listen(who, 9, since="2000-01-01", **include) == 200
+    assert await canary.listen(who) == 200
+    assert await canary.listen(who, nonsense=seen[0]) == 422
+    for value in seen:
+        await canary.listen(who, 9, since="2000-01-01", q=value)
+        for name in ("q", "owner", "actor", "recipient"):
+            for more in ({"include": "total"}, {"include": "raw", "partial": "true"}):
+                await ask(client, who, "/events", params={name: value, **more})
+            await ask(client, who, "/events/count", params={name: value})
+            await ask(client, who, "/events/count", params={name: value, "exact": "true"})
+
+
+async def fail(canary: Canary, client: httpx.AsyncClient, who: str) -> None:
+    """Every way in which a provider, and we, may fail, with the planted values in the failure's own text."""
+    text = json.dumps({"error": {"code": "E", "message": f"{TEXT} {list(SECRETS.values())}"}, "url": LINKS[0]})
+    emulators = [each for each in (canary.world.taktikal, canary.world.subnoto) if each is not None]
+    for status in (400, 401, 403, 404, 422, 500):
+        for emulator in emulators:
+            emulator.faults.answer(status, {"x-request-id": NAMES[1].encode().hex()}, times=4, body=text.encode())
+            await canary.ask(client, who, "/events", params={"partial": "true", "include": "total"})
+            await canary.ask(client, who, "/events/count")
+            await canary.listen(who, since="2000-01-01")
+            emulator.faults.clear()
+    for emulator in emulators:
+        for fault in (emulator.faults.html, emulator.faults.malformed):
+            fault(times=2)
+            await canary.ask(client, who, "/events")
+            emulator.faults.clear()
+    feed = canary.app.state.feed
+    page = feed.page
+
+    async def broken(*_given: Any, **_more: Any) -> Any:
+        try:
+            raise ValueError(f"{TEXT} {list(SECRETS.values())} {LINKS}")
+        except ValueError as error:
+            raise RuntimeError(TEXT) from error
+
+    feed.page = broken
+    assert (await canary.ask(client, who, "/events")).status_code == 500
+    feed.page = page
+
+
+@pytest.mark.parametrize("pseudonymize", [False, True])
+async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, pseudonymize: bool) -> None:
+    async with gateway(log, pseudonymize) as (canary, client):
+        for who in ("plain key", "key"):
+            await exercise(canary, client, who, [*EMAILS, NAMES[0], *(forms[0] for forms in PRIVATE.values())])
+        for path in ("/events", "/sources", "/metrics", "/docs", "/openapi.json"):
+            await canary.ask(client, "nobody", path)
+        assert await canary.listen("nobody") == 401
+        wrong = await client.get("/events", headers={"Authorization": f"Bearer {SECRETS['key']}x"})
+        canary.answers["nobody"].append(wrong.text)
+        for who in ("plain key", "key"):
+            await fail(canary, client, who)
+        metrics = (await canary.ask(client, "plain key", "/metrics")).text
+        settings = repr(canary.app.state.guard.__dict__) + repr(
+            Settings(cursor_secret=SECRETS["GATEWAY_CURSOR_SECRET"])
+        )
+
+    everything = [answer for answers in canary.answers.values() for answer in answers]
+    assert len(everything) > 300
+    # It was really there: the planted values do come out where they may.
+    for private_answers in ("\n".join(canary.answers["key"]), "\n".join(canary.streams["key"])):
+        for values in (["+3548691177"], ["1203874459"], PRIVATE["address"][:1], NAMES[:1], EMAILS[:1]):
+            assert found_in(private_answers, values) == values
+    assert any("event: problem" in stream for stream in canary.streams["plain key"])
+
+    hidden = ALL_PRIVATE + ([*NAMES, *EMAILS] if pseudonymize else [])
+    for answer in canary.answers["plain key"]:
+        assert not found_in(answer, hidden), answer
+    if not pseudonymize:
+        for plain_answers in (canary.answers["plain key"], canary.streams["plain key"]):
+            assert found_in("\n".join(plain_answers), [NAMES[0], *EMAILS]) == [NAMES[0], *EMAILS]
+    for answer in everything:
+        assert not found_in(answer, [*ALL_SECRETS, *LINKS]), answer
+    for text in (log.getvalue(), metrics, settings, *canary.answers["nobody"]):
+        assert not found_in(text, [*ALL_PRIVATE, *NAMES, *EMAILS, *ALL_SECRETS, *LINKS])
+
+    assert len(canary.tokens) > 20
+    for token in canary.tokens:
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        for value in [*ALL_PRIVATE, *NAMES, *EMAILS, *ALL_SECRETS, *LINKS]:
+            assert value.casefold().encode() not in raw.lower()
+
+
+def test_the_log_was_really_at_its_lowest_level(log: io.StringIO) -> None:
+    logging.getLogger("httpx").info('HTTP Request: GET https://a.example/?q=%s "200 OK"', "secret-search")
+    logging.getLogger("httpcore.http11").debug("send_request_headers.started request=<Request [b'secret-search']>")
+    logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: ValueError('secret-search')")
+    structlog.get_logger().debug("a debug line")
+    lines = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+    assert lines == ["HTTP", "send_request_headers.started", "Task exception was never retrieved", "a debug line"]
+
+
+async def test_what_is_masked_still_joins(log: io.StringIO) -> None:
+    """The same person has the same pseudonym in both accounts, in every field, and one can ask by it."""
+    async with gateway(log, True) as (canary, client):
+        events = (await canary.ask(client, "plain key", "/events?limit=1000&include=raw")).json()["data"]
+        recipients = {event["recipient"]["email"] for event in events if event["recipient"] and event["category"]}
+        names = {event["recipient"]["name"] for event in events if event["recipient"]}
+        owners = {event["envelope"]["owner"] for event in events if event["envelope"]} - {None}
+        actors = {event["actor"]["email"] for event in events} - {None}
+        assert len(recipients) == len(names) == len(owners) == 1
+        assert actors == recipients | owners
+        assert all(pseudonym.startswith("~") for pseudonym in actors | names)
+        assert {event["source"] for event in events if event["actor"]["email"] in owners} == {"taktikal", "subnoto"}
+        (recipient,), (owner,) = recipients, owners
+        for event in events:
+            if event["source"] == "taktikal" and event["raw"]["signee"]:
+                assert event["raw"]["signee"]["email"] == recipient
+        found = (await canary.ask(client, "plain key", "/events", params={"recipient": recipient})).json()["data"]
+        acted = (await canary.ask(client, "plain key", "/events", params={"actor": owner})).json()["data"]
+        searched = await canary.ask(client, "plain key", "/events", params={"q": owner, "source": "subnoto"})
+        assert len(found) == len([event for event in events if event["recipient"]])
+        assert len(acted) == len([event for event in events if event["actor"]["email"] == owner])
+        assert len(searched.json()["data"]) == 3
+        for name, value in (("recipient", EMAILS[0]), ("actor", EMAILS[1]), ("q", EMAILS[1]), ("q", NAMES[2])):
+            answer = await canary.ask(client, "plain key", "/events", params={name: value})
+            assert answer.json()["data"] == [], "who sees pseudonyms cannot try addresses"
+            assert (await canary.ask(client, "key", "/events", params={name: value})).json()["data"] != []
+        refused = await canary.ask(client, "plain key", "/events", params={"owner": EMAILS[1]})
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("value", ALL_PRIVATE)
+async def test_nobody_can_search_for_what_he_may_not_see(log: io.StringIO, value: str) -> None:
+    async with gateway(log, False) as (canary, client):
+        # One way of writing is in no planted text; it is known by the record's own number.
+        one = {"mobile": PRIVATE["foreign phone"][0], "note": PRIVATE["foreign phone"][1]}
+        assert canary.world.subnoto is not None
+        canary.world.subnoto.history.append(
+            "ENVELOPE_OPENED", category="envelope", event_data=one, timestamp=canary.world.clock() - timedelta(hours=1)
+        )
+        allowed = await canary.ask(client, "key", "/events", params={"q": value})
+        assert allowed.json()["data"], "one vendor at least finds it"
+        refused = await canary.ask(client, "plain key", "/events", params={"q": value})
+        assert refused.json()["data"] == []
+        exact = await canary.ask(client, "plain key", "/events/count", params={"q": value, "exact": "true"})
+        assert exact.json()["value"] == 0
+        plain = await canary.ask(client, "plain key", "/events/count", params={"q": value})
+        assert [(total["value"], total["relation"]) for total in plain.json()["sources"]] == [(0, "eq")] * 2

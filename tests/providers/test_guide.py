@@ -1,0 +1,78 @@
+"""`docs/guides/adding-a-provider.md`, followed from the published text in a temporary checkout."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.example import signbox
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs/guides/adding-a-provider.md").read_text()
+FILES = dict(re.findall(r"^`([\w./]+)`:\n\n```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL))
+COMMANDS = re.findall(r"^(?:make|\.venv/bin/python) .*", GUIDE, re.MULTILINE)
+NEEDED = (
+    "app",
+    "sandbox",
+    "tests/contract",
+    "tests/conftest.py",
+    "tests/open_failures.py",
+    "tests/__init__.py",
+    "clients",
+    "pyproject.toml",
+    "requirements-dev.lock",
+    "Makefile",
+)
+
+
+def test_its_files_are_those_of_the_contract_suites_example() -> None:
+    example = Path(signbox.__file__).parent
+    expected = {
+        "sandbox/signbox/__init__.py": (example / "sandbox/__init__.py").read_text(),
+        "app/providers/signbox.py": (example / "signbox.py").read_text(),
+    }
+    assert expected == FILES
+    assert len(FILES["app/providers/signbox.py"].splitlines()) <= 100
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The files that the checks read, with the same `.venv`."""
+    for name in NEEDED:
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__", "node_modules", "ui"))
+        else:
+            shutil.copy2(ROOT / name, target)
+    if (ROOT / ".mypy_cache").is_dir():
+        shutil.copytree(ROOT / ".mypy_cache", tmp_path / ".mypy_cache")
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parent.parent)
+    return tmp_path
+
+
+def test_who_follows_it_has_a_provider_that_passes_all_checks(checkout: Path) -> None:
+    for name, text in FILES.items():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(text)
+    assert len(COMMANDS) == 2
+    # The virtual environment is there: `make` is not to set it up again.
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    for command in COMMANDS:
+        ended = subprocess.run(
+            command.replace("make ", "make --old-file=.venv/.ready ").split(),
+            cwd=checkout,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+    assert re.search(r"^\.{30,} ", ended.stdout, re.MULTILINE), "tests did run"

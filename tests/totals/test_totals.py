@@ -1,0 +1,336 @@
+"""Totals: the providers' own, events between two positions, and counted one by one; cached for seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from app.domain.caller import Caller
+from app.domain.errors import SourcesFailed
+from app.domain.parameters import read_query
+from app.domain.query import CountQuery
+from app.domain.times import format_micros, parse_rfc3339
+from app.feed import Feed
+from app.feed.model import Totals
+from sandbox.serving import serve
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.providers.faulty import Rewritten
+from tests.worlds import ANYONE, World, ask, micros, walk, world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400_000_000
+
+
+async def count(
+    feed: Feed, caller: Caller = ANYONE, *, fresh: bool = False, exact: bool = False, **given: Any
+) -> Totals:
+    written = {**given, "exact": "true"} if exact else given
+    asked = read_query(CountQuery, [(name, str(value)) for name, value in written.items()])
+    return await feed.totals(asked, caller, fresh=fresh)
+
+
+def window(one: World, days: float, length: float) -> dict[str, str]:
+    since = micros(one.clock()) - int(days * DAY)
+    return {"since": format_micros(since), "until": format_micros(since + int(length * DAY))}
+
+
+def true_number(one: World, given: dict[str, str], **only: str) -> int:
+    since, until = parse_rfc3339(given["since"]), parse_rfc3339(given["until"])
+    return sum(
+        since <= row[0] < until
+        and (row[2] == only.get("category", row[2]))
+        and (row[4] == only.get("provider_type", row[4]))
+        for row in one.truth()
+    )
+
+
+@pytest.mark.parametrize("skew", [0.0, 119.0])
+async def test_subnoto_counts_the_events_of_a_window_exactly(skew: float) -> None:
+    async with world(subnoto=SubnotoOptions(events=8000, skew_seconds=skew, tie_burst=30, twins=0.05)) as one:
+        feed = one.gateway()
+        for days, length in ((60, 60), (31, 9.3), (12.345, 0.01), (5, 5), (400, 20)):
+            given = window(one, days, length)
+            totals = await count(feed, **given)
+            assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
+        given = window(one, 40, 20)
+        assert (await count(feed, **given, category="team")).value == true_number(one, given, category="team")
+        signed = await count(feed, **given, provider_type="DOCUMENT_SIGNED")
+        assert (signed.value, signed.relation) == (true_number(one, given, provider_type="DOCUMENT_SIGNED"), "eq")
+
+
+async def test_a_window_of_a_long_history_is_counted_in_few_calls() -> None:
+    async with world(subnoto=SubnotoOptions(events=200_000)) as one:
+        feed = one.gateway()
+        await count(feed, **window(one, 30, 3), category="envelope")
+        assert one.calls() <= 2 * 20  # 2 · (2·log2(n/50) + 4) would be 56; this history has nights and weekends
+
+
+#: How a server may read the ends of a range: whether `EndDate` is inclusive, and whether it looks at fractions.
+ENDS = [
+    {"end_inclusive": inclusive, "query_precision": precision}
+    for inclusive in (False, True)
+    for precision in ("ticks", "seconds")
+]
+
+
+def with_events(one: World, since: int, until: int) -> int:
+    """How many of Taktikal's envelopes have events in the window (µs)."""
+    return len({row[3] for row in one.truth() if since <= row[0] < until})
+
+
+@pytest.mark.parametrize("ends", ENDS)
+async def test_taktikal_counts_envelopes_with_events_in_the_window(ends: dict[str, Any]) -> None:
+    async with world(taktikal=TaktikalOptions(events=3000, **ends)) as one:
+        feed = one.gateway()
+        for days, length in ((20, 6.5), (9, 9), (31.00000123, 3.000000007)):
+            given = window(one, days, length)
+            totals = await count(feed, **given)
+            envelopes = with_events(one, parse_rfc3339(given["since"]), parse_rfc3339(given["until"]))
+            own = totals.sources[0].own
+            assert own is not None
+            assert (own.value, own.unit, own.relation) == (envelopes, "envelopes", "eq")
+            assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
+
+
+@pytest.mark.parametrize("ends", ENDS)
+async def test_taktikals_count_is_exact_only_where_the_ends_of_the_window_make_no_difference(
+    ends: dict[str, Any],
+) -> None:
+    """Found here: counts that were called exact, and wrong, where `EndDate` is inclusive or fractions are ignored."""
+    options = TaktikalOptions(events=600, days=60, created_precision="milliseconds", **ends)
+    async with world(taktikal=options) as one:
+        feed = one.gateway()
+        created: dict[str, int] = {}
+        for row in one.truth():
+            created.setdefault(row[3], row[0])
+        relations = set()
+        for moment in list(created.values())[-10:]:
+            for since, until in (
+                (moment - 5 * DAY, moment),
+                (moment - 5 * DAY, moment + 1000),
+                (moment, moment + 5 * DAY),
+                (moment + 1000, moment + 5 * DAY),
+                (moment, moment + 1000),
+            ):
+                given = {"since": format_micros(since), "until": format_micros(until)}
+                found = (await count(feed, **given)).sources[0].own
+                truth = with_events(one, since, until)
+                if found is None:
+                    continue  # a lower bound of 0 is no information
+                assert found.value == truth if found.relation == "eq" else found.value <= truth
+                assert found.relation in ("eq", "gte")
+                relations.add(found.relation)
+        assert "gte" in relations
+
+
+@pytest.mark.parametrize("key_dates", ["honoured", "ignored"])
+async def test_an_envelopes_count_is_exact_only_where_the_window_holds_all_of_it(key_dates: Any) -> None:
+    """Found here: one envelope, exactly, in a window before its creation, of a server that looks at no dates beside a
+    key."""
+    async with world(taktikal=TaktikalOptions(events=300, key_dates=key_dates)) as one:
+        feed = one.gateway()
+        key = (await ask(feed, limit=1)).records[0].key[3]
+        before = format_micros(micros(one.clock()) - 200 * DAY)
+        for given, relation in (({}, "eq"), ({"until": before}, "estimate"), ({"since": before}, "estimate")):
+            own = (await count(feed, **given, envelope_id=key)).sources[0].own
+            assert own is not None
+            assert own.relation == relation
+        own = (await count(feed, envelope_id=key)).sources[0].own
+        assert own is not None
+        assert own.value == 1
+
+
+async def test_a_count_is_kept_whatever_it_cost() -> None:
+    async with world(taktikal=TaktikalOptions(events=600, days=60)) as one:
+        feed = one.gateway()
+        await count(feed, **window(one, 30, 30))
+        for days in (20, 200):
+            given = window(one, days, 10)
+            assert (await count(feed, **given)).relation == "eq"
+            one.reset_calls()
+            assert [(await count(feed, **given)).relation for _ in range(3)] == ["eq"] * 3
+            assert one.calls() == 0
+
+
+async def test_ranges_that_select_by_creation_give_an_estimate() -> None:
+    async with world(taktikal=TaktikalOptions(events=1500, range_selects="creation")) as one:
+        given = window(one, 20, 6.5)
+        totals = await count(one.gateway(), **given)
+        own = totals.sources[0].own
+        assert own is not None
+        assert own.relation == "estimate"
+        assert (totals.value, totals.relation) == (true_number(one, given), "eq")
+
+
+async def test_a_sum_is_of_events_whatever_the_providers_count() -> None:
+    async with world(taktikal=TaktikalOptions(events=500), subnoto=SubnotoOptions(events=500)) as one:
+        given = window(one, 40, 30)
+        totals = await count(one.gateway(), **given)
+        assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
+        assert {source.own.unit for source in totals.sources if source.own} == {"envelopes", "events"}
+
+
+@pytest.mark.parametrize("by", ["type", "provider_type", "category", "source", "actor", "day"])
+async def test_groups_add_up_and_are_those_of_the_events(by: str) -> None:
+    async with world(taktikal=TaktikalOptions(events=500), subnoto=SubnotoOptions(events=500)) as one:
+        feed, given = one.gateway(), window(one, 40, 30)
+        totals = await count(feed, **given, by=by)
+        events = [record.event() for record in (await walk(feed, **given, limits=1000)).records]
+        keys = {
+            "day": lambda event: event.occurred_at[:10],
+            "actor": lambda event: event.actor.email or event.actor.name or event.actor.kind,
+        }
+        truth = Counter(keys.get(by, lambda event: getattr(event, by))(event) for event in events)
+        assert totals.groups is not None
+        assert dict(totals.groups) == truth
+        assert sum(truth.values()) == totals.value
+        if by == "day":
+            assert list(totals.groups) == sorted(totals.groups)
+
+
+async def test_a_count_stops_at_its_budget_and_reads_on_where_it_is_to_be_exact() -> None:
+    async with world(subnoto=SubnotoOptions(events=6000)) as one:
+        feed, given = one.gateway(scan=12), window(one, 60, 60)
+        truth = true_number(one, given)
+        some = await count(feed, **given, by="day")
+        (source,) = some.sources
+        assert (some.relation, source.own and source.own.value) == ("gte", truth)
+        assert 0 < some.value < truth
+        assert source.scanned_to is not None
+        assert some.value == true_number(one, {**given, "since": format_micros(source.scanned_to)})
+        assert (await count(feed, **given, by="day", exact=True)).value == truth
+
+
+async def test_exact_counts_events_one_by_one_where_nothing_is_cheaper() -> None:
+    async with world(taktikal=TaktikalOptions(events=2500), subnoto=SubnotoOptions(events=2500)) as one:
+        feed = one.gateway()
+        given = window(one, 30, 25)
+        totals = await count(feed, **given, exact=True)
+        assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
+        some = await count(feed, **given, exact=True, actor="nobody@example.com")
+        assert (some.value, some.relation) == (0, "eq")
+
+
+async def test_what_the_gateway_filters_is_counted_by_reading() -> None:
+    async with world(taktikal=TaktikalOptions(events=500), subnoto=SubnotoOptions(events=500)) as one:
+        feed = one.gateway()
+        for given in ({"actor": "a@example.com"}, {"type": "unknown"}, {"recipient": "r@example.com"}):
+            totals = await count(feed, **given)
+            assert [(source.own, source.relation) for source in totals.sources] == [(None, "eq"), (None, "eq")]
+
+
+async def test_types_that_are_refused_while_they_are_counted_have_no_total() -> None:
+    """Found here: all events before one end, less those of the types before the other: -359, and told to be exact."""
+    async with world(subnoto=SubnotoOptions(events=600)) as one:
+        assert one.subnoto is not None
+        feed, given = one.gateway(), window(one, 12, 10)
+        body = b'{"statusCode": 400, "error": {"code": "INVALID_REQUEST_FORMAT", "message": "eventTypes"}}'
+        one.subnoto.faults.answer(400, body=body, path="logs/list")
+        for _ in range(2):
+            found = (await count(feed, **given, type="recipient.signed")).sources[0]
+            assert (found.own, found.relation) == (None, "eq")
+            assert found.value == true_number(one, given, provider_type="DOCUMENT_SIGNED")
+        exact = await count(feed, **given, type="recipient.signed", exact=True)
+        assert (exact.value, exact.relation) == (true_number(one, given, provider_type="DOCUMENT_SIGNED"), "eq")
+
+
+async def test_records_that_were_seen_not_to_be_readable_make_a_count_an_estimate() -> None:
+    """Found here: thirty events were listed, and forty counted, `exact` too."""
+    async with world(subnoto=SubnotoOptions(events=2000, tie_burst=0)) as one:
+        assert one.subnoto is not None
+        broken, sound = window(one, 30, 10), window(one, 15, 10)
+        since, until = (parse_rfc3339(broken[end]) // 1000 for end in ("since", "until"))
+        spoilt: set[int] = set()
+
+        def spoil(answer: Any) -> Any:
+            for record in answer.get("logs", []):
+                if since <= record["timestamp"] < until and record["timestamp"] % 4 == 0:
+                    spoilt.add(record["timestamp"])
+                    record["eventType"] = None
+            return answer
+
+        with serve(Rewritten(one.subnoto.app, spoil)) as url:
+            feed = one.gateway(SUBNOTO_BASE_URL=url)
+            listed = await walk(feed, **broken, limits=1000)
+            assert len(spoilt) > 10
+            for kept in range(2):
+                found = (await count(feed, **broken)).sources[0]
+                assert (found.value, found.relation) == (len(listed.records), "estimate")
+                assert found.cached is bool(kept)
+            exact = await count(feed, **broken, exact=True)
+            assert (exact.value, exact.relation) == (len(listed.records), "estimate")
+            assert len(listed.records) < true_number(one, broken)
+            elsewhere = await count(feed, **sound)
+            assert (elsewhere.value, elsewhere.relation) == (true_number(one, sound), "eq")
+            edge = {"since": broken["since"], "until": format_micros(min(spoilt) * 1000 + 1)}
+            fresh = await count(one.gateway(SUBNOTO_BASE_URL=url), **edge)
+            assert fresh.relation == "estimate", "a count's own pages show it, too"
+
+
+async def test_without_private_data_a_search_is_never_the_providers_count() -> None:
+    async with world(taktikal=TaktikalOptions(events=500)) as one:
+        blind = Caller("blind", frozenset({"events:read"}))
+        feed = one.gateway()
+        assert (await count(feed, q="example")).sources[0].own is not None
+        assert [source.own for source in (await count(feed, blind, q="example")).sources] == [None]
+
+
+async def test_many_callers_share_one_call_and_the_answer_is_kept_for_seconds() -> None:
+    async with world(subnoto=SubnotoOptions(events=500)) as one:
+        feed = one.gateway()
+        first = await count(feed)
+        alone = one.calls()
+        assert first.sources[0].cached is False
+        one.clock.advance(seconds=5)
+        gather_all = await asyncio.gather(*(count(feed) for _ in range(20)))
+        assert one.calls() == alone
+        assert all(totals.sources[0].cached for totals in gather_all)
+        assert {totals.sources[0].as_of for totals in gather_all} == {first.sources[0].as_of}
+        assert (await count(feed, fresh=True)).sources[0].cached is False
+        again = one.calls() - alone
+        assert 0 < again < alone, "it is asked again, from the places that were found"
+
+        one.reset_calls()
+        crowded = one.gateway()
+        await asyncio.gather(*(count(crowded, category="envelope") for _ in range(20)))
+        shared = one.calls()
+        one.reset_calls()
+        await count(one.gateway(), category="envelope")
+        assert shared == one.calls()
+
+
+async def test_errors_are_not_kept() -> None:
+    async with world(subnoto=SubnotoOptions(events=200)) as one:
+        assert one.subnoto is not None
+        feed = one.gateway()
+        one.subnoto.faults.answer(401, {})
+        with pytest.raises(SourcesFailed):
+            await count(feed)
+        assert (await count(feed)).relation == "eq"
+
+
+async def test_the_cache_has_a_bound() -> None:
+    async with world(subnoto=SubnotoOptions(events=60)) as one:
+        feed = one.gateway()
+        for number in range(1_000):
+            types = [("provider_type", f"{number}-{other}".ljust(300, "x")) for other in range(50)]
+            await feed.totals(read_query(CountQuery, types), ANYONE)
+        assert 100 < len(feed.totals_cache) < 600, "filters of 15 kB each"
+
+
+async def test_a_page_brings_its_total() -> None:
+    async with world(subnoto=SubnotoOptions(events=900)) as one:
+        feed = one.gateway()
+        given = window(one, 30, 20)
+        page = await ask(feed, **given, include="total", limit=10)
+        assert page.total is not None
+        assert page.total.value == true_number(one, given)
+        following = await ask(feed, cursor=page.next_cursor)
+        assert following.total is not None
+        assert following.total.value == page.total.value
+        assert (await ask(feed, **given)).total is None

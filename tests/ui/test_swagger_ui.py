@@ -1,0 +1,114 @@
+"""Swagger UI in a real browser: authorize, try it out, read events; and no request leaves the machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser import Watched, chromium_of_this_file, needs_chromium, opened, playwright
+from tests.process import serving
+
+SCREENSHOT = Path(__file__).parents[2] / "docs" / "images" / "swagger-ui.png"
+
+pytestmark = needs_chromium
+
+browser = chromium_of_this_file
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving("--sandbox", "--sandbox-events", "200", cwd=tmp_path_factory.mktemp("docs")) as gateway:
+        yield gateway.url
+
+
+@pytest.fixture
+def docs(browser: playwright.Browser, url: str) -> Iterator[Watched]:
+    with opened(browser, viewport={"width": 1280, "height": 1000}) as watched:
+        watched.page.goto(f"{url}/docs")
+        watched.page.get_by_role("heading", name="Audit gateway").wait_for()
+        yield watched
+        watched.assert_quiet(url)
+
+
+def execute(operation: playwright.Locator, parameter: str, value: str) -> playwright.Response:
+    """Fills one parameter in and executes; the answer."""
+    operation.locator(f"tr[data-param-name='{parameter}'] input").fill(value)
+    with operation.page.expect_response(lambda answer: f"{parameter}=" in answer.url) as awaited:
+        operation.get_by_role("button", name="Execute").click()
+    return awaited.value
+
+
+def test_the_page_is_ours(docs: Watched, url: str) -> None:
+    page = docs.page
+    assert page.title() == "Audit gateway"
+    intro = page.locator(".info").inner_text()
+    assert "Three calls are all one needs" in intro
+    for call in ("GET /events", "GET /events?cursor=…", "GET /events?envelope_id=…&order=asc"):
+        assert call in intro
+
+    # Nobody has typed the sandbox's key, and yet the first call works.
+    operation = page.locator("#operations-events-list_events")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Try it out").click()
+    answer = execute(operation, "limit", "1")
+    assert (answer.status, answer.request.headers["authorization"]) == (200, "Bearer sandbox")
+
+    page.get_by_role("link", name="Audit trail").click()
+    page.get_by_role("link", name="Audit trail").wait_for()
+    assert page.url == f"{url}/ui"
+    page.locator("tr[data-id]").first.wait_for()
+
+
+def test_try_it_out_in_the_sandbox(docs: Watched) -> None:
+    page = docs.page
+    # The sandbox's key is filled in already: take it out, and put it in again as one would one's own.
+    page.get_by_role("button", name="Authorize", exact=False).first.click()
+    dialog = page.locator(".dialog-ux")
+    dialog.get_by_role("button", name="Remove authorization").click()
+    dialog.locator("input[aria-label='auth-bearer-value']").fill("sandbox")
+    dialog.get_by_role("button", name="Apply credentials").first.click()
+    dialog.get_by_role("button", name="Close").first.click()
+
+    operation = page.locator("#operations-events-list_events")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Try it out").click()
+    answer = execute(operation, "limit", "2")
+    assert answer.status == 200
+    assert answer.request.headers["authorization"] == "Bearer sandbox"
+    assert len(answer.json()["data"]) == 2
+    shown = operation.locator(".live-responses-table tbody .response-col_description").first
+    shown.wait_for()
+    assert answer.json()["data"][0]["id"] in shown.inner_text()
+
+    following = execute(operation, "cursor", answer.json()["page"]["next_cursor"])
+    assert following.status == 200
+    first, second = ({event["id"] for event in page.json()["data"]} for page in (answer, following))
+    assert len(second) == 2
+    assert not first & second
+    if os.environ.get("UPDATE_SCREENSHOTS") == "1":
+        SCREENSHOT.parent.mkdir(parents=True, exist_ok=True)
+        operation.locator(".responses-wrapper").evaluate("element => element.scrollIntoView()")
+        page.screenshot(path=SCREENSHOT)
+
+
+def test_under_a_path_prefix(browser: playwright.Browser, url: str) -> None:
+    """Behind a proxy that has the gateway under a path: calls go there as well, and not to the host's root."""
+    prefix = f"{url}/tools/audit"
+    with opened(browser) as watched:
+        page = watched.page
+        page.route(
+            f"{prefix}/**",
+            lambda route: route.fulfill(response=route.fetch(url=route.request.url.replace(prefix, url, 1))),
+        )
+        page.goto(f"{prefix}/docs")
+        operation = page.locator("#operations-events-list_events")
+        operation.locator(".opblock-summary-control").click()
+        operation.get_by_role("button", name="Try it out").click()
+        answer = execute(operation, "limit", "1")
+        assert answer.url == f"{prefix}/events?limit=1"
+        assert answer.status == 200
+        assert all(one.startswith((prefix, "data:", "blob:")) for one in watched.requested)
+        watched.assert_quiet(url)
