@@ -3,10 +3,7 @@
 Each entry is a debt, listed in the issue's closing note. An entry goes with the failure.
 """
 
-_FORK = "the fork of uvicorn answered malformed HTTP as a problem; now nginx does (tests/operations/test_nginx.py)"
-_EMPTY = "an empty body and null are an empty list since contract v2"
 _FIGURES = "the README's table of calls is of the earlier reader"
-_HANG_UP = "a regression: stock uvicorn does not see a hang-up behind a pipelined request"
 _TYPES = "not analysed, probably a defect: Subnoto's eventTypes are not sent, or not withdrawn after a refusal"
 
 #: Prefixes of test ids.
@@ -16,18 +13,6 @@ OPEN_FAILURES = {
     "tests/operations/test_operations.py::test_the_documented_rotation_of_an_api_key": "documented: keys revoke",
     "tests/paging/test_twins.py::test_twins_are_two_events_everywhere[{'entry_ids': 'none'": "other order",
     "tests/ui/test_swagger_ui.py::test_the_page_is_ours": "not analysed: the page lacks the hint",
-    "tests/providers/test_faults.py::test_a_broken_encoding_is_told": "a plain body with a wrong encoding is read",
-    "tests/providers/test_faults.py::test_an_answer_that_makes_no_sense_is_told[empty": _EMPTY,
-    "tests/providers/test_faults.py::test_an_answer_that_makes_no_sense_is_told[null": _EMPTY,
-    "tests/providers/test_lenient_json.py::test_what_is_no_page_of_logs[null": _EMPTY,
-    "tests/attack/test_requests.py::test_any_query_bytes": _FORK,
-    "tests/attack/test_requests.py::test_any_path_bytes": _FORK,
-    "tests/attack/test_requests.py::test_any_headers": _FORK,
-    "tests/attack/test_requests.py::test_no_request_id_splits_an_answer": _FORK,
-    "tests/api/test_edge.py::test_a_caller_who_hangs_up_stops_the_upstream_calls[beside]": _HANG_UP,
-    "tests/api/test_edge.py::test_a_caller_who_hangs_up_stops_the_upstream_calls[later]": _HANG_UP,
-    "tests/api/test_edge.py::test_half_a_request_behind_one_that_takes_its_time_cuts_off_neither": _FORK,
-    "tests/api/test_edge.py::test_a_body_without_end_is_cut_off": _FORK,
     "tests/api/test_events.py::test_totals_beside_a_page_and_on_their_own": "a total has more members in v2",
     "tests/cli/test_events.py::test_a_source_that_fails": "a warning of the opened circuit is logged beside it",
     "tests/cli/test_events.py::test_partial_ends_when_only_a_failed_source_has_more": "as above",

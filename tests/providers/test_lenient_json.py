@@ -135,11 +135,16 @@ def test_what_is_not_json(body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["{}", "[]", "7", '"x"', "null", '{"logs": {}}', '{"logs": []}', '{"logs": [], "totalCount": -1}']
+    "body", ["{}", "[]", "7", '"x"', '{"logs": {}}', '{"logs": []}', '{"logs": [], "totalCount": -1}']
 )
 def test_what_is_no_page_of_logs(body: str) -> None:
     with pytest.raises(SourceFailed):
         decode_page(body.encode())
+
+
+@pytest.mark.parametrize("body", ["null", ""])
+def test_nothing_is_an_empty_page(body: str) -> None:
+    assert decode_page(body.encode()).rows == []
 
 
 JSON = st.recursive(
