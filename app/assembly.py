@@ -75,7 +75,7 @@ def tune_gc() -> None:
     """Freeze the modules loaded so far and collect less often.
 
     Full collections went through all modules: 130 ms each, 10 % of the processor time of an export, and a stall of
-    the event loop for every other request. Shown by `tests/cli/test_serve.py`.
+    the event loop for every other request.
     """
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)

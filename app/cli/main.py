@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from app.cli.forwarding import forward
 from app.cli.mcp_command import mcp
 from app.cli.verifying import signing_key, verify
 from app.domain.errors import ConfigurationError
+from app.logs import configure_logging
 
 cli = typer.Typer(
     name="audit-gateway",
@@ -51,6 +53,9 @@ def options(
     ] = False,
 ) -> None:
     """One feed of audit events over several e-signature accounts."""
+    # Standard output is for events. The commands tell a failure themselves: a warning of an opened circuit would only
+    # tell it twice. What runs for long (serve, forward, mcp) logs from its own level on.
+    configure_logging(level=os.environ.get("GATEWAY_LOG_LEVEL") or "error")
 
 
 @cli.command()

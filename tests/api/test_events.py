@@ -143,7 +143,7 @@ async def test_totals_beside_a_page_and_on_their_own(application: FastAPI, sourc
     total = page.json()["total"]
     assert (total["value"], total["unit"], total["relation"]) == (50, "events", "eq")
     assert [list(source) for source in total["sources"]] == [
-        ["name", "value", "unit", "relation", "as_of", "cached"]
+        ["name", "value", "unit", "relation", "provider_total", "scanned_to", "as_of", "cached"]
     ] * 2
     assert [source["cached"] for source in alone.json()["sources"]] == [True, True]
     assert [source["cached"] for source in fresh.json()["sources"]] == [False, False]
