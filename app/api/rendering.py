@@ -114,9 +114,11 @@ _SEPARATORS = {each.encode(): b"\\u%04x" % ord(each) for each in ("\u2028", "\u2
 
 def one_line(encoded: bytes) -> bytes:
     """JSON with U+2028, U+2029 and U+0085 escaped."""
-    for raw, escaped in _SEPARATORS.items():
-        if raw in encoded:
-            encoded = encoded.replace(raw, escaped)
+    if not encoded.isascii():
+        for raw, escaped in _SEPARATORS.items():
+            # One byte is found 20 times as fast as two or three, and few pages have it.
+            if raw[:1] in encoded and raw in encoded:
+                encoded = encoded.replace(raw, escaped)
     return encoded
 
 
