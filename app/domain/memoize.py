@@ -7,11 +7,13 @@ from typing import Generic, TypeVar
 
 LONGEST = 256  #: characters of a text that is remembered; a provider may send a member's name of ten megabytes
 
+Key = TypeVar("Key", str, tuple[str, ...])
 Value = TypeVar("Value")
 
 
-def memoize(function: Callable[[str], Value], most: int = 4096) -> Callable[[str], Value]:
-    """`function`, which remembers what it said of up to `most` texts of at most `LONGEST` characters.
+def memoize(function: Callable[[Key], Value], most: int = 4096) -> Callable[[Key], Value]:
+    """`function` of a text or of a tuple of texts, which remembers its results for up to `most` keys of at most
+    `LONGEST` characters.
 
     `functools.lru_cache` bounds the number of texts that it keeps alive, not their size. A dictionary's lookup is
     quicker, too, and these are asked thousands of times a page. When it is full it begins anew: the texts are few, and
@@ -53,15 +55,17 @@ class Memoized(Generic[Value]):
         return value
 
 
-class _Memory(dict[str, Value], Generic[Value]):
-    def __init__(self, function: Callable[[str], Value], most: int) -> None:
+class _Memory(dict[Key, Value], Generic[Key, Value]):
+    _function: Callable[[Key], Value]
+
+    def __init__(self, function: Callable[[Key], Value], most: int) -> None:
         super().__init__()
         self._function, self._most = function, most
 
-    def __missing__(self, text: str) -> Value:
-        value = self._function(text)
-        if len(text) <= LONGEST:
+    def __missing__(self, key: Key) -> Value:
+        value = self._function(key)
+        if (len(key) if isinstance(key, str) else sum(map(len, key))) <= LONGEST:
             if len(self) >= self._most:
                 self.clear()
-            self[text] = value
+            self[key] = value
         return value

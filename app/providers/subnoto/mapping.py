@@ -84,6 +84,8 @@ _TARGETS = {
     "sso_config": "ssoConfig", "agent_registration": "agentRegistration", "oauth_grant": "oauthGrant",
     "oauth_token": "oauthToken",
 }  # fmt: skip
+_RECIPIENTS = ("recipient", "decliner")
+_OBJECTS = (*_RECIPIENTS, *_TARGETS.values())
 _FAILURES = frozenset({"OAUTH_GRANT_DENIED"})
 #: Ids of the provider itself.
 _SYSTEM = frozenset(["0", "0.0", "00000000-0000-0000-0000-000000000000"])
@@ -125,24 +127,27 @@ def actor_of(author: Author | None, recipient: Recipient | None = None, event_ty
 def envelope_of(sent: Sent, data: dict[str, Any]) -> Envelope | None:
     if not sent.envelope_uuid:
         return None
-    inner = data.get("envelope")
-    name = _text(data.get("envelopeTitle")) or _text(data.get("envelopeName"))
-    if name is None and isinstance(inner, dict):
+    get = data.get
+    name = _text(get("envelopeTitle")) or _text(get("envelopeName"))
+    if name is None and isinstance(inner := get("envelope"), dict):
         name = _text(inner.get("title")) or _text(inner.get("name"))
-    return Envelope(sent.envelope_uuid, name or _text(data.get("title")), workspace_id=sent.workspace_uuid or None)
+    name = name or _text(get("title"))
+    return Envelope(sent.envelope_uuid, name, None, None, None, sent.workspace_uuid or None)
 
 
 def recipient_of(data: dict[str, Any]) -> Recipient | None:
     """The recipient or the decliner named in `eventData`; several `recipients` stay in `data` alone."""
-    for name in ("recipient", "decliner"):
-        if found := _described(data, name):
+    objects = _objects_of(tuple(data))
+    for name in _RECIPIENTS:
+        if name in objects and (found := _described(data, name, objects[name])):
+            get = found.get
             recipient = Recipient(
-                found.get("uuid") or found.get("id"),
+                get("uuid") or get("id"),
                 _name_in(found),
-                found.get("email"),
-                found.get("phone") or found.get("phonenumber"),
-                found.get("nationalid") or found.get("ssn"),
-                found.get("signaturetype"),
+                get("email"),
+                get("phone") or get("phonenumber"),
+                get("nationalid") or get("ssn"),
+                get("signaturetype"),
             )
             if recipient != _NOBODY:
                 return recipient
@@ -152,37 +157,52 @@ def recipient_of(data: dict[str, Any]) -> Recipient | None:
 def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
     """The object of a team event, named in `eventData` by `member`, `invitation`, `apiKey`, `webhook`, ...; of several
     the one that the event's type is about."""
-    type_ = TYPES.get(event_type)
-    if type_ is None or CATEGORY_OF[event_type] != "team":
+    if CATEGORY_OF.get(event_type) != "team":
         return None
-    own = type_.partition(".")[0]
+    own = TYPES[event_type].partition(".")[0]
+    objects = _objects_of(tuple(data))
     for kind in sorted(_TARGETS, key=lambda one: one != own):
-        if found := _described(data, _TARGETS[kind]):
+        name = _TARGETS[kind]
+        if name in objects and (found := _described(data, name, objects[name])):
             names = found.get("uuid") or found.get("id"), _name_in(found), found.get("email")
             if any(names):
                 return Target(kind, *names)
     return None
 
 
-def _described(data: dict[str, Any], name: str) -> dict[str, str]:
+@memoize
+def _objects_of(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The objects that members of these names describe, each with the members whose names begin with its name. Only
+    names matter, so this is judged once for all `eventData` of one shape."""
+    beginning = {one: tuple(name for name in names if name.startswith(one)) for one in _OBJECTS}
+    return {one: found for one, found in beginning.items() if found}
+
+
+def _described(data: dict[str, Any], name: str, members: tuple[str, ...]) -> dict[str, str]:
     """What `eventData` has of one object: members of `name`, and members that begin with it, such as `memberEmail`. The
     vendor documents neither."""
     found: dict[str, str] = {}
-    for key, value in data.items():
-        if key.startswith(name) and key != name and _says(value):
-            found[_plain(key.removeprefix(name))] = str(value)
+    for key in members:
+        if key != name and _says(data[key]):
+            found[_plain(key.removeprefix(name))] = str(data[key])
     inner = data.get(name)
     if isinstance(inner, dict):
         # The object goes before a member beside it.
-        found |= {_plain(key): str(value) for key, value in inner.items() if _says(value)}
+        for key, value in inner.items():
+            if type(value) is str and value:
+                found[_plain(key)] = value
+            elif _says(value):
+                found[_plain(key)] = str(value)
     elif isinstance(inner, str) and "@" in inner:
         found.setdefault("email", inner)
     return found
 
 
 def _name_in(found: dict[str, str]) -> str | None:
+    if name := found.get("name"):
+        return name
     parts = filter(None, (found.get("firstname"), found.get("lastname")))
-    return found.get("name") or found.get("fullname") or found.get("title") or " ".join(parts) or None
+    return found.get("fullname") or found.get("title") or " ".join(parts) or None
 
 
 _NOBODY = Recipient()

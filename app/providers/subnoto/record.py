@@ -205,24 +205,21 @@ def number_ties(
     Rows whose type `keep` refuses go first, as if the provider had left them out: so a rank does not depend on
     whether the provider or the gateway filters by type. Bad rows are left out as well. Any order in, any order out.
     """
-    moments: dict[int, list[tuple[int, LogRow]]] = {}
+    first: dict[int | None, tuple[int, LogRow]] = {}
+    tied: dict[int | None, list[tuple[int, LogRow]]] = {}
     for pair in rows:
         row = pair[1]
-        if not row.bad and row.time is not None and keep(row.sent.event_type or ""):
-            if (tied := moments.get(row.time)) is None:
-                moments[row.time] = [pair]
-            else:
-                tied.append(pair)
+        if not row.bad and keep(row.sent.event_type or "") and (held := first.setdefault(row.time, pair)) is not pair:
+            tied.setdefault(row.time, [held]).append(pair)
     records: list[SubnotoRecord] = []
-    for time, tied in moments.items():
-        if len(tied) == 1:
-            row = tied[0][1]
+    for time, (_, row) in first.items():
+        assert time is not None  # only of bad rows
+        if time not in tied:
             records.append(SubnotoRecord((time, source, category, row.sent.envelope_uuid or "", 0, 0), row, 0))
             continue
-        tied.sort(key=itemgetter(0))
         ranks: dict[str, int] = defaultdict(int)
         twins: dict[bytes, int] = defaultdict(int)
-        for _, row in tied:
+        for _, row in sorted(tied[time], key=itemgetter(0)):
             identity, envelope = _digest(row.sent, category, time), row.sent.envelope_uuid or ""
             records.append(SubnotoRecord((time, source, category, envelope, ranks[envelope], 0), row, twins[identity]))
             ranks[envelope] += 1
