@@ -39,14 +39,15 @@ _PSEUDONYMS = " Names and e-mail addresses are replaced by pseudonyms."
 def render_report(
     found: EnvelopeEvents,
     events: Sequence[Event],
+    recipients: Sequence[Recipient],
     caller: Caller,
     *,
     retrieved_at: int,
     pseudonymized: bool,
     signing_key: SigningKey | None,
 ) -> bytes:
-    """The page, in UTF-8. `events` are what the caller may see; `retrieved_at` in µs."""
-    story = tell_story(events)
+    """The page, in UTF-8. `events` and `recipients` are what the caller may see; `retrieved_at` in µs."""
+    story = tell_story(events, recipients)
     envelope = story.envelope
     lines = FORMATS["ndjson"].lines(events)
     sha256 = hashlib.sha256(lines).hexdigest()

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.domain.caller import Caller
-from app.domain.event import Event
+from app.domain.event import Event, Recipient
 from app.domain.record import Record
 from app.domain.times import format_seconds
 from app.feed.envelope_reader import EnvelopeEvents
@@ -44,10 +44,10 @@ def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None
     )
 
 
-def envelope_body(found: EnvelopeEvents, events: Sequence[Event]) -> dict[str, Any]:
-    """The body of `GET /envelopes/{envelope_id}`. `events` are what the caller may see of the envelope's records, and
-    all that the story is told from."""
-    story = msgspec.structs.asdict(tell_story(events))
+def envelope_body(found: EnvelopeEvents, events: Sequence[Event], recipients: Sequence[Recipient]) -> dict[str, Any]:
+    """The body of `GET /envelopes/{envelope_id}`. `events` and `recipients` are what the caller may see of the
+    envelope's, and all that the story is told from."""
+    story = msgspec.structs.asdict(tell_story(events, recipients))
     return {
         "source": found.source,
         "provider": found.provider,

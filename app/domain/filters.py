@@ -8,6 +8,13 @@ from app.domain.event import Event
 from app.domain.query import Query
 from app.domain.text import fold
 
+#: What `envelope_status` covers, by the values that events show.
+_STATUSES = {
+    "completed": ("completed",),
+    "active": ("active", "draft"),
+    "inactive": ("inactive", "declined", "canceled", "expired"),
+}
+
 
 def matches_type(query: Query, type_: str, provider_type: str) -> bool:
     """Whether the query's filters by type let an event through."""
@@ -26,14 +33,15 @@ def _covers(pattern: str, type_: str) -> bool:
 
 
 def event_filter(query: Query) -> Callable[[Event, Callable[[str], str]], bool] | None:
-    """A test for `actor`, `recipient`, `person`, `actor.not`, `owner` and `flow_id`; None where the query has none of
-    them. It takes the event as the caller sees it, and a function from a provider's own key of a recipient to the
-    recipient id."""
+    """A test for `actor`, `recipient`, `person`, `actor.not`, `owner`, `flow_id` and `envelope_status`; None where the
+    query has none of them. It takes the event as the caller sees it, and a function from a provider's own key of a
+    recipient to the recipient id."""
     actor, recipient, person, owner, flow = (
         value and fold(value) for value in (query.actor, query.recipient, query.person, query.owner, query.flow_id)
     )
     excluded = {fold(value) for value in query.actor_not}
-    if actor is recipient is person is owner is flow is None and not excluded:
+    statuses = None if query.envelope_status is None else _STATUSES[query.envelope_status]
+    if actor is recipient is person is owner is flow is None and statuses is None and not excluded:
         return None
 
     def test(event: Event, recipient_id: Callable[[str], str]) -> bool:
@@ -43,6 +51,8 @@ def event_filter(query: Query) -> Callable[[Event, Callable[[str], str]], bool] 
         if owner is not None and (event.envelope is None or fold(event.envelope.owner or "") != owner):
             return False
         if flow is not None and (event.envelope is None or fold(event.envelope.flow_id or "") != flow):
+            return False
+        if statuses is not None and (event.envelope is None or event.envelope.status not in statuses):
             return False
         if person is not None and not _concerns(person, event):
             return False

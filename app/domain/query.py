@@ -400,8 +400,11 @@ GATEWAY_FILTERS = ("type", "provider_type", "actor", "recipient", "q")
 #: Filters that the gateway alone judges, on every source's events.
 OWN_FILTERS = ("person", "type_not", "provider_type_not", "category_not", "actor_not")
 
-#: Filters that only a provider can judge: one without the notion excludes its sources.
+#: Filters that need a provider with the notion: one without it excludes its sources.
 PROVIDER_FILTERS = ("workspace_id", "flow_id", "flow_type", "envelope_status", "owner")
+
+#: Filters on what a source may join to its records.
+JOINED_FILTERS = ("envelope_status", "owner", "recipient", "person")
 
 #: Filters of which a provider may have no notion; the others work everywhere.
 FILTERS = ("category", "envelope_id", *PROVIDER_FILTERS, *GATEWAY_FILTERS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from app.domain.event import Event
+from app.domain.event import Event, Recipient
 from app.domain.position import Key
 
 
@@ -43,6 +43,9 @@ class Record(Protocol):
 
     def private_values(self) -> Iterable[str]:
         """Values that a caller without `pii:read` must not see anywhere in the event: ids, phones, addresses."""
+
+    def recipients(self) -> Sequence[Recipient]:
+        """All recipients of the record's envelope, before any masking; empty where the provider did not send them."""
 
     @property
     def names_all_recipients(self) -> bool:

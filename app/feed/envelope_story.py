@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.event import Envelope, Event
+from app.domain.event import Envelope, Event, Recipient
 from app.domain.times import SECOND, parse_rfc3339
 
 #: Types of events that end an envelope, and its status afterwards.
@@ -84,9 +84,10 @@ class EnvelopeStory(msgspec.Struct):
     durations: dict[str, float | None]
 
 
-def tell_story(events: Sequence[Event]) -> EnvelopeStory:
-    """The story of one envelope's events, oldest first, at least one."""
-    recipients = _recipients(events)
+def tell_story(events: Sequence[Event], known: Sequence[Recipient] = ()) -> EnvelopeStory:
+    """The story of one envelope's events, oldest first, at least one. `known`: its recipients, whom events may not
+    name."""
+    recipients = _recipients(events, known)
     end = next((event for event in reversed(events) if event.type in ENDS), None)
     first, last = events[0].occurred_at, (end or events[-1]).occurred_at
     signed = next((event.occurred_at for event in events if event.type == "recipient.signed"), None)
@@ -112,18 +113,15 @@ def _envelope(events: Sequence[Event]) -> Envelope:
     return Envelope(**found)
 
 
-def _recipients(events: Sequence[Event]) -> list[RecipientStory]:
+def _recipients(events: Sequence[Event], known: Sequence[Recipient]) -> list[RecipientStory]:
     """In the order in which they are first named."""
     people: list[RecipientStory] = []
     for event in events:
         for person in _named(event):
-            found = next((one for one in people if _is_same(one, person)), None)
-            if found is None:
-                people.append(found := RecipientStory())
-            for name in _DETAILS:
-                if value := person.get(name):
-                    setattr(found, name, value)
-            _note(found, event)
+            _note(_entry(people, person), event)
+    for recipient in known:
+        if _is_somebody(person := msgspec.structs.asdict(recipient)):
+            _entry(people, person)
     for one in people:
         one.state = _state(one)
         one.durations = {
@@ -132,6 +130,17 @@ def _recipients(events: Sequence[Event]) -> list[RecipientStory]:
             "viewed_to_signed": _seconds(one.viewed_at, one.signed_at),
         }
     return people
+
+
+def _entry(people: list[RecipientStory], person: dict[str, Any]) -> RecipientStory:
+    """The person's entry, new where there is none, with the details given."""
+    found = next((one for one in people if _is_same(one, person)), None)
+    if found is None:
+        people.append(found := RecipientStory())
+    for name in _DETAILS:
+        if value := person.get(name):
+            setattr(found, name, value)
+    return found
 
 
 def _named(event: Event) -> Iterator[dict[str, Any]]:

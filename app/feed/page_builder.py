@@ -12,7 +12,7 @@ import msgspec
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnauthorized
 from app.domain.position import Position, is_beyond, later_position
-from app.domain.query import GATEWAY_FILTERS, OWN_FILTERS
+from app.domain.query import GATEWAY_FILTERS, JOINED_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
 from app.feed.date_headers import DateHeaders
 from app.feed.model import Page, SourceStatus
@@ -22,7 +22,7 @@ from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
 from app.privacy.pseudonyms import Pseudonyms
-from app.providers.base import CallBudget, Reader, ReadRequest, Source
+from app.providers.base import CallBudget, Join, Reader, ReadRequest, Source
 from app.providers.http.gather import gather_all
 from app.providers.observer import Observer
 
@@ -50,7 +50,8 @@ class _Reading(msgspec.Struct):
 
 
 class PageBuilder:
-    """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`."""
+    """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`; `shown`: whether the records are
+    shown, not only counted."""
 
     def __init__(
         self,
@@ -66,6 +67,7 @@ class PageBuilder:
         shares: StreamRatios,
         clocks: DateHeaders,
         pseudonyms: Pseudonyms | None = None,
+        shown: bool = True,
     ) -> None:
         self._observer = observer
         self._plan, self._sources, self._now = plan, sources, now
@@ -73,8 +75,13 @@ class PageBuilder:
         self._spent = {name: CallBudget(deadline=deadline) for name in plan.active}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
         self._native = native_query(plan.query, caller)
-        self._filters = self._native != plan.query or any(
-            getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS
+        self._join: Join = "shown" if shown else "none"
+        if any(getattr(plan.query, name) is not None for name in JOINED_FILTERS):
+            self._join = "judged"
+        self._filters = (
+            self._join == "judged"
+            or self._native != plan.query
+            or any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS)
         )
         self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
         self._readings = [reading for name in plan.active for reading in self._open(sources[name])]
@@ -100,6 +107,7 @@ class PageBuilder:
                 self._now + DAY if until is None else until,
                 position,
                 None if state is None else state.hint,
+                self._join,
             )
             reader = source.reader(name, span, self._spent[source.name])
             readings.append(_Reading(Stream(source.name, name, position), reader, source, state))
@@ -145,7 +153,8 @@ class PageBuilder:
         left = _MAX_CALLS
         if self._filters:
             left = self._scan - spent.calls
-            if reading.was_read and (left <= 0 or time.monotonic() >= self._half_time):
+            is_spent = left <= 0 or time.monotonic() >= self._half_time
+            if reading.was_read and (is_spent or (self._join == "judged" and spent.joins <= 0)):
                 if self._has_moved(stream):
                     stream.stopped = True
                     return

@@ -147,7 +147,7 @@ class Feed:
             raise Forbidden(f"owner: {message}", [("owner", message)])
         return plan
 
-    def _pager(self, caller: Caller, begun: float, now: int) -> Callable[[Plan], PageBuilder]:
+    def _pager(self, caller: Caller, begun: float, now: int, shown: bool = True) -> Callable[[Plan], PageBuilder]:
         def make(plan: Plan) -> PageBuilder:
             return PageBuilder(
                 plan,
@@ -161,6 +161,7 @@ class Feed:
                 shares=self._shares,
                 clocks=self._clocks,
                 pseudonyms=self.settings.pseudonyms,
+                shown=shown,
             )
 
         return make
@@ -172,7 +173,7 @@ class Feed:
             self.sources,
             caller,
             totals=self.totals_cache,
-            pager=self._pager(caller, begun, now),
+            pager=self._pager(caller, begun, now, shown=False),
             pseudonyms=self.settings.pseudonyms,
             now=now,
             scan=self.settings.scan,

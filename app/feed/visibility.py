@@ -22,6 +22,8 @@ from app.providers.base import Source
 _SEARCHES = {"q": None, "person": None, "actor": None, "recipient": None}
 #: Filters by values that are hidden where they hold a private number.
 _VALUES = ("owner", "flow_id", "provider_type")
+#: Filters that the gateway judges where the provider does not.
+_VENDORS = ("owner", "flow_id", "envelope_status")
 
 
 def native_query(query: Query, caller: Caller) -> Query:
@@ -43,9 +45,8 @@ def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudon
     redactor = Redactor(private=sees_all, pseudonyms=pseudonyms)
     native = native_query(query, caller)
     # What the provider is asked for needs no second look.
-    judged = query.model_copy(
-        update={name: None for name in ("owner", "flow_id") if getattr(native, name) == getattr(query, name)}
-    )
+    sent = [name for name in _VENDORS if source.filters.get(name) == "native"]
+    judged = query.model_copy(update={name: None for name in sent if getattr(native, name) == getattr(query, name)})
     matches_event = event_filter(judged)
     wanted = None if sees_all and source.filters.get("q") == "native" else query.q
 

@@ -62,6 +62,17 @@ class Redactor:
                 _pseudonymize(event, self._people.of(record.person_values()))
         return event
 
+    def recipients(self, record: Record) -> list[Recipient]:
+        """All recipients of the record's envelope, as the caller may see them."""
+        event, found = self.event(record), []
+        for recipient in record.recipients():
+            if not self._private:
+                recipient = _masked_recipient(recipient, self._mask_of(record, event))
+                if self._people is not None:
+                    recipient = _pseudonym_of(recipient, self._people.of(record.person_values()))
+            found.append(recipient)
+        return found
+
     def has_text(self, record: Record, wanted: str) -> bool:
         """Whether `q` is in one of the texts that the caller may see. Records that share their texts and their mask, as
         those of one envelope may, are judged once; a redactor has one `wanted`."""
@@ -109,8 +120,7 @@ def _mask_event(event: Event, mask: Mask) -> None:
     if event.envelope is not None:
         event.envelope = _masked(event.envelope, mask, keep="id")
     if event.recipient is not None:
-        one = _masked(event.recipient, mask)
-        event.recipient = replace(one, phone=one.phone and MASK, national_id=one.national_id and MASK)
+        event.recipient = _masked_recipient(event.recipient, mask)
     if event.delivery is not None:
         event.delivery = _masked(event.delivery, mask)
     if event.target is not None:
@@ -137,13 +147,22 @@ def _pseudonymize(event: Event, people: PersonMask) -> None:
     if envelope is not None:
         event.envelope = replace(envelope, name=words(envelope.name), owner=person(envelope.owner))
     if recipient is not None:
-        name, email = person(recipient.name), person(recipient.email)
-        event.recipient = replace(recipient, id=words(recipient.id), name=name, email=email)
+        event.recipient = _pseudonym_of(recipient, people)
     if target is not None:
         name = person(target.name) if target.kind in ("member", "invitation") else words(target.name)
         event.target = replace(target, id=words(target.id), name=name, email=person(target.email))
     event.description, event.user_agent = words(event.description), words(event.user_agent)
     event.data, event.raw = people.value(event.data), people.value(event.raw)
+
+
+def _masked_recipient(recipient: Recipient, mask: Mask) -> Recipient:
+    one = _masked(recipient, mask)
+    return replace(one, phone=one.phone and MASK, national_id=one.national_id and MASK)
+
+
+def _pseudonym_of(recipient: Recipient, people: PersonMask) -> Recipient:
+    key, name, email = recipient.id, people.person(recipient.name), people.person(recipient.email)
+    return replace(recipient, id=key and people.text(key), name=name, email=email)
 
 
 def _masked(part: Part, mask: Mask, keep: str = "") -> Part:

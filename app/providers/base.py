@@ -60,6 +60,10 @@ FilterSupport = Literal["native", "gateway", "not_applicable"]
 #: Small, msgpack-able, meaningless to everybody but the reader that made it.
 Hint = list[int] | None
 
+#: What a source that joins data of other calls to its records has to do: nothing (`none`: they are only counted); what
+#: few calls yield (`shown`); or all records that it gives, because filters are judged by it (`judged`).
+Join = Literal["none", "shown", "judged"]
+
 
 class Batch(msgspec.Struct):
     """What one `Reader.read` found.
@@ -91,6 +95,7 @@ class ReadRequest(msgspec.Struct, frozen=True):
     until: int
     position: Position
     hint: Hint = None
+    join: Join = "shown"
 
 
 class CallBudget(msgspec.Struct, eq=False):
@@ -100,6 +105,7 @@ class CallBudget(msgspec.Struct, eq=False):
     deadline: float = float("inf")  #: on the clock of `time.monotonic`
     calls: int = 0  #: attempts made
     records: int = 0  #: received
+    joins: int = 10  #: calls left for what is joined to records
 
 
 class Reader(Protocol):

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from sandbox.faults import Faults
 from sandbox.identifiers import Identifiers, mix_text
-from sandbox.instruments import CallLog, Clock, Instrumented, call_of, utc_now
+from sandbox.instruments import CallLog, Clock, Instrumented, call_of, to_milliseconds, utc_now
 
 from .auth import why_refused
 from .bodies import ListBody, VendorError, invalid, parse_list_body
@@ -117,9 +117,13 @@ class Emulator:
             raise invalid([("envelopeUuid", "Required")])
         if not self.options.reads_envelopes:
             raise VendorError(403, "AUTHORIZATION_ERROR", "This API key lacks the permission Read Envelope")
+        # Vendor's SDK: "When omitted, the team's default workspace is used."
+        workspace = body.get("workspaceUuid", self.history.account.workspaces[0])
         listed = {"category": "envelope", "envelopeUuid": uuid, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
         records, _ = self._find(parse_list_body(listed, self.options))
-        return wrapped(request, _json(envelope_of(uuid, records)))
+        if all(record.workspace_uuid != workspace for record in records):
+            raise VendorError(400, "ENVELOPE_NOT_FOUND", "There is no such envelope")
+        return wrapped(request, _json(envelope_of(uuid, records, to_milliseconds(self.clock()))))
 
     async def _admit(self, request: Request) -> Any:
         """Check the credentials, then read the JSON body, out of the tunnel where it came through one."""

@@ -11,8 +11,11 @@ from .records import Record
 _ENDS = {"ENVELOPE_COMPLETED": "complete", "ENVELOPE_DECLINED": "declined", "ENVELOPE_CANCELED": "canceled"}
 
 
-def envelope_of(uuid: str, records: Sequence[Record]) -> dict[str, Any]:
-    """The envelope as its records, in order of insertion, leave it. At least one record."""
+_EXPIRY = 30 * 86_400_000  #: milliseconds after it was sent
+
+
+def envelope_of(uuid: str, records: Sequence[Record], now: int) -> dict[str, Any]:
+    """The envelope as its records, in order of insertion, leave it. At least one record; `now` in milliseconds."""
     types = [record.event_type for record in records]
     first = records[0]
     created = next((record for record in records if record.event_type == "ENVELOPE_CREATED"), first)
@@ -24,10 +27,11 @@ def envelope_of(uuid: str, records: Sequence[Record]) -> dict[str, Any]:
     name = str(created.author.get("name") or "")
     firstname, _, lastname = name.partition(" ")
     email = str(created.author.get("email") or "")
+    status = "draft" if sent is None else "expired" if sent.timestamp + _EXPIRY <= now else "signing"
     return {
         "uuid": uuid,
         "title": str(created.event_data.get("envelopeTitle") or "Untitled"),
-        "status": ended or ("signing" if sent else "draft"),
+        "status": ended or status,
         "creationDate": created.timestamp,
         "updateDate": max(record.timestamp for record in records),
         "sentDate": sent.timestamp if sent else None,

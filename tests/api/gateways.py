@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -24,11 +25,11 @@ DAY = 86_400_000_000
 FORMATS = ("ndjson", "csv", "ocsf", "cloudevents", "ecs")
 
 
-def app_over(world: World, **settings: Any) -> FastAPI:
+def app_over(world: World, env: Mapping[str, str] = MappingProxyType({}), **settings: Any) -> FastAPI:
     """A replica. Its sources go by the world's clock; the gateway itself by the machine's."""
     providers = find_providers()
     common = CommonSettings(clock=lambda: micros(world.clock()))
-    found = [provider.from_environment(world.env, common) for provider in providers.values()]
+    found = [provider.from_environment({**world.env, **env}, common) for provider in providers.values()]
     lines = "\n".join(key.line() for key in KEYS.values())
     return create_app(
         Settings(api_keys=lines, cursor_secret=SECRET, **settings),

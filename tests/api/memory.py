@@ -62,6 +62,9 @@ class MemoryRecord:
     def recipient_id(self, key: str) -> str:
         return key
 
+    def recipients(self) -> list[Recipient]:
+        return []
+
     def private_values(self) -> Iterable[str]:
         return [PHONE, NATIONAL_ID]
 

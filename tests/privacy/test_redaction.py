@@ -87,6 +87,9 @@ class Planted:
     def recipient_id(self, key: str) -> str:
         return key
 
+    def recipients(self) -> list[Recipient]:
+        return []
+
     def private_values(self) -> Iterable[str]:
         return PRIVATE
 

@@ -15,11 +15,11 @@ from app.api.request_log import note_sources, request_log
 from app.api.routing import new_router
 from app.api.schemas import EnvelopeStory
 from app.domain.caller import Caller
-from app.domain.event import Event
+from app.domain.event import Event, Recipient
 from app.domain.parameters import read_query
 from app.domain.query import EnvelopeQuery, EventQuery
 from app.feed.envelope_reader import EnvelopeEvents, read_envelope
-from app.privacy.redaction import visible_events
+from app.privacy.redaction import Redactor
 
 router = new_router(tags=["envelopes"])
 
@@ -47,8 +47,7 @@ async def get_envelope(
     query: Annotated[EnvelopeQuery, Query()],
 ) -> Response:
     """What became of one envelope and of each of its recipients, with all its events from the first on."""
-    found, events = await _read(request, envelope_id, query, caller)
-    body = encode(envelope_body(found, events))
+    body = encode(envelope_body(*await _read(request, envelope_id, query, caller)))
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -69,11 +68,12 @@ async def get_envelope_report(
 ) -> Response:
     """The same as a page to print and to keep: every event, who retrieved them when and by which filters, what is
     masked or unreadable, the SHA-256 of the events as NDJSON, and a signature where a signing key is set."""
-    found, events = await _read(request, envelope_id, query, caller)
+    found, events, recipients = await _read(request, envelope_id, query, caller)
     state = request.app.state
     page = render_report(
         found,
         events,
+        recipients,
         caller,
         retrieved_at=state.feed.now(),
         pseudonymized=state.pseudonyms is not None,
@@ -84,8 +84,8 @@ async def get_envelope_report(
 
 async def _read(
     request: Request, envelope_id: str, query: EnvelopeQuery, caller: Caller
-) -> tuple[EnvelopeEvents, list[Event]]:
-    """The envelope, and what the caller may see of its events."""
+) -> tuple[EnvelopeEvents, list[Event], list[Recipient]]:
+    """The envelope, and what the caller may see of its events and recipients."""
     pairs = [("envelope_id", envelope_id)]
     if query.source is not None:
         pairs.append(("source", query.source))
@@ -93,6 +93,5 @@ async def _read(
     log = request_log(request)
     note_sources(log, found.sources)
     log.deliver({found.source: len(found.records)})
-    pseudonyms = request.app.state.pseudonyms
-    shown = visible_events(found.records, private=caller.may("pii:read"), raw=False, pseudonyms=pseudonyms)
-    return found, list(shown)
+    redactor = Redactor(private=caller.may("pii:read"), pseudonyms=request.app.state.pseudonyms)
+    return found, list(map(redactor.event, found.records)), redactor.recipients(found.records[-1])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from app.domain.event import Actor, Event
+from app.domain.event import Actor, Event, Recipient
 from app.domain.position import Key
 from app.domain.times import format_micros
 from app.paging.event_id import encode_event_id
@@ -87,6 +87,9 @@ class TimeRangeRecord:
         recipient = self.event().recipient
         own = (recipient.phone, recipient.national_id) if recipient else ()
         return list(dict.fromkeys([*(value for value in own if value), *private_leaves(self.body)]))
+
+    def recipients(self) -> Sequence[Recipient]:
+        return ()
 
     def recipient_id(self, key: str) -> str:
         return key

@@ -17,12 +17,12 @@ from app.providers.subnoto.wire import LogPage, decode_error, decode_page
 PAGE_SIZE = 50
 
 #: Answers that mean "there is no such thing here", not "the call is wrong".
-_ABSENT = frozenset({"ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"})
+ABSENT = frozenset({"ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"})
 
 _NO_SUCH_PAGE = (400, 404, 416, 422)
 
 #: Answers that refuse a part of the account to this key, and say nothing against the key itself.
-_REFUSED = frozenset({"AUTHORIZATION_ERROR", "FEATURE_NOT_IN_CURRENT_PLAN", "LOG_CATEGORY_NOT_IMPLEMENTED"})
+REFUSED = frozenset({"AUTHORIZATION_ERROR", "FEATURE_NOT_IN_CURRENT_PLAN", "LOG_CATEGORY_NOT_IMPLEMENTED"})
 
 
 class EventTypesRefused(Exception):
@@ -97,13 +97,13 @@ class SubnotoClient:
                 if error.code is None:
                     raise  # not an error with a status of success
         error = error or decode_error(answer.body)
-        if error.code in _ABSENT:
+        if error.code in ABSENT:
             return LogPage([], 0, ""), answer.date
         if answer.status in _NO_SUCH_PAGE and page > 1:
             raise PageRefused(error_for(answer, code=error.code).detail, provider_request_id=error.request_id)
         if answer.status == 400 and query.event_types and error.code == "INVALID_REQUEST_FORMAT":
             raise EventTypesRefused
-        if error.code in _REFUSED and answer.status in (200, 400, 403):
+        if error.code in REFUSED and answer.status in (200, 400, 403):
             detail = f"the provider answered {answer.status} ({error.code})"
             raise SourceForbidden(detail, provider_request_id=error.request_id)
         raise error_for(answer, code=error.code, request_id=error.request_id)

@@ -109,6 +109,14 @@ def author_id(author: Author | None) -> str | None:
     return None if value is None or value is UNSET else str(value)
 
 
+def signer_address(author: Author | None, event_type: str) -> str | None:
+    """The e-mail address of an author who acts as one of the envelope's recipients, if he is one."""
+    if author is None or not author.email:
+        return None
+    is_user = author_id(author) not in (None, *_SYSTEM)
+    return None if is_user and TYPES.get(event_type) not in _BY_SIGNERS else author.email
+
+
 def actor_of(author: Author | None, recipient: Recipient | None = None, event_type: str = "") -> Actor:
     """The recipient, where the author has the e-mail address of the one that `eventData` names. The nil UUID and the id
     0 are the system (vendor's reference page and tutorial), or, with an address, the signer of a signer's event."""

@@ -8,14 +8,17 @@ from typing import Any
 from app.domain.errors import SourceError, SourceForbidden
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.subnoto.client import PAGE_SIZE, LogQuery, SubnotoClient
+from app.providers.subnoto.envelopes import EnvelopeJoin
 from app.providers.subnoto.observations import Facts
 from app.providers.subnoto.settings import BASE_URLS, SubnotoSettings
 
 _PAGES = 20  #: of the newest records, to see how far times run back
 
 
-async def probe(client: SubnotoClient, settings: SubnotoSettings, facts: Facts, spent: CallBudget) -> list[ProbeResult]:
-    """One call a category, and up to twenty more."""
+async def probe(
+    client: SubnotoClient, settings: SubnotoSettings, facts: Facts, spent: CallBudget, join: EnvelopeJoin | None
+) -> list[ProbeResult]:
+    """One call a category, and up to twenty more; one for an envelope where they are joined."""
     findings: list[ProbeResult] = []
     for category in settings.categories:
         query = LogQuery(category)
@@ -42,6 +45,9 @@ async def probe(client: SubnotoClient, settings: SubnotoSettings, facts: Facts, 
             ]
         facts.learn(category, [page for _, page in newest.pages])
         findings.append(ProbeResult(category, "ok", f"readable; {total} records"))
+        rows = [row for _, page in newest.pages for row in page.rows if row.sent.envelope_uuid]
+        if join is not None and rows:
+            findings.append(await join.probe(rows[-1].sent, spent))
     return [*findings, *_learnt(facts, settings)]
 
 

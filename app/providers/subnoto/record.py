@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.event import Event
+from app.domain.event import Event, Recipient
 from app.domain.memoize import memoize
 from app.domain.position import Key
 from app.domain.times import format_micros
@@ -20,6 +20,7 @@ from app.paging.event_id import IdPrefix
 from app.privacy.links import Secrets, has_links, links_in, without_links
 from app.privacy.private_names import is_private_name, private_members
 from app.providers.subnoto import mapping
+from app.providers.subnoto.envelopes import JoinedEnvelope
 from app.providers.subnoto.wire import Author, LogRow, Sent
 
 
@@ -36,11 +37,12 @@ class Locator(msgspec.Struct, array_like=True):
 
 class SubnotoRecord(msgspec.Struct, gc=False):
     """A record. `key` ends with its rank among those of the same microsecond, category and envelope; `ordinal` counts
-    those equal to it."""
+    those equal to it. `joined`: its envelope, with SUBNOTO_JOIN_ENVELOPES."""
 
     key: Key
     row: LogRow
     ordinal: int
+    joined: JoinedEnvelope | None = None
 
     @property
     def provider_type(self) -> str:
@@ -56,7 +58,9 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         event_type = sent.event_type or ""
         data = self._data()
         agent = data.get("userAgent")
-        recipient = mapping.recipient_of(data)
+        recipient, envelope = self._recipient(data), mapping.envelope_of(sent, data)
+        if self.joined is not None and envelope is not None:
+            envelope = self.joined.complete(envelope)
         # By position, in the order of the fields: by name it takes three times as long.
         return Event(
             _ids_of(source).of(self.ordinal, locator(sent, category, time)),
@@ -70,13 +74,19 @@ class SubnotoRecord(msgspec.Struct, gc=False):
             format_micros(time),
             None,
             mapping.actor_of(sent.author, recipient, event_type),
-            mapping.envelope_of(sent, data),
+            envelope,
             recipient,
             None,
             mapping.target_of(event_type, data),
             agent if isinstance(agent, str) else None,
             data,
         )
+
+    def _recipient(self, data: dict[str, Any]) -> Recipient | None:
+        named = mapping.recipient_of(data)
+        if self.joined is None:
+            return named
+        return self.joined.recipient(named, mapping.signer_address(self.row.sent.author, self.provider_type))
 
     def _data(self) -> dict[str, Any]:
         sent = self.row.sent.event_data
@@ -103,17 +113,23 @@ class SubnotoRecord(msgspec.Struct, gc=False):
 
     def person_values(self) -> Iterable[str]:
         data, author = self._data(), self.row.sent.author
-        recipient, target = mapping.recipient_of(data), mapping.target_of(self.provider_type, data)
+        recipient, target = self._recipient(data), mapping.target_of(self.provider_type, data)
         people = [recipient.name, recipient.email] if recipient else []
         if target is not None:
             people += [target.name if target.kind in ("member", "invitation") else None, target.email]
         if author is not None and mapping.actor_of(author, recipient, self.provider_type).kind != "system":
             people += [author.name, author.email]
+        if self.joined is not None:
+            people += self.joined.people()
         return [person for person in people if person]
 
     def private_values(self) -> Iterable[str]:
-        recipient = mapping.recipient_of(self._data())
-        return [value for value in (recipient.phone, recipient.national_id) if value] if recipient else []
+        recipient = self._recipient(self._data())
+        own = [value for value in (recipient.phone, recipient.national_id) if value] if recipient else []
+        return own if self.joined is None else [*own, *self.joined.private]
+
+    def recipients(self) -> Sequence[Recipient]:
+        return () if self.joined is None else self.joined.recipients
 
     @property
     def names_all_recipients(self) -> bool:

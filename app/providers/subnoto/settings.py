@@ -28,6 +28,7 @@ VARIABLES = {
     "transport": "SUBNOTO_TRANSPORT",
     "categories": "SUBNOTO_CATEGORIES",
     "max_time_skew": "SUBNOTO_MAX_TIME_SKEW",
+    "join_envelopes": "SUBNOTO_JOIN_ENVELOPES",
     "concurrency": "SUBNOTO_CONCURRENCY",
     "rate": "SUBNOTO_RATE",
 }
@@ -42,6 +43,7 @@ HELP = {
     "SUBNOTO_TRANSPORT": "proxy (default), or tunnel: the vendor's SDK, no proxy needed",
     "SUBNOTO_CATEGORIES": "log categories to read, comma-separated; default envelope,team",
     "SUBNOTO_MAX_TIME_SKEW": "seconds by which timestamps may run back against insertion; default 120",
+    "SUBNOTO_JOIN_ENVELOPES": "true: read names, statuses, owners and recipients of envelopes; default false",
     "SUBNOTO_CONCURRENCY": "calls at a time; default GATEWAY_SOURCE_CONCURRENCY",
     "SUBNOTO_RATE": "calls a second; default GATEWAY_SOURCE_RATE",
 }
@@ -54,6 +56,7 @@ class SubnotoSettings(SourceSettings):
     transport: Literal["proxy", "tunnel"] = "proxy"
     categories: tuple[str, ...] = ("envelope", "team")
     max_time_skew: float = Field(default=120.0, ge=0, le=86_400, allow_inf_nan=False)  #: seconds
+    join_envelopes: bool = False
 
     _keys_fit_headers = field_validator("access_key", "secret_key")(header_safe)
 

@@ -15,6 +15,7 @@ from app.providers.base import (
     CommonSettings,
     FilterSupport,
     ProbeResult,
+    Reader,
     ReadRequest,
     Relation,
     SourceHealth,
@@ -24,6 +25,7 @@ from app.providers.http.client import ProviderHttp
 from app.providers.http.gather import gather_all
 from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.subnoto.client import LogQuery, SubnotoClient
+from app.providers.subnoto.envelopes import EnvelopeJoin, JoiningReader
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, type_of
 from app.providers.subnoto.observations import Facts
 from app.providers.subnoto.probe import probe, tunnel_finding
@@ -55,6 +57,8 @@ FILTERS: Mapping[str, FilterSupport] = {
 #: Vendor's reference page: envelope and workspace are 36-character UUIDs, of the envelope category only.
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _SCOPED = "envelope"
+#: With SUBNOTO_JOIN_ENVELOPES.
+_JOINED_FILTERS: Mapping[str, FilterSupport] = {"envelope_status": "gateway", "owner": "gateway"}
 
 
 class SubnotoSource:
@@ -64,7 +68,7 @@ class SubnotoSource:
 
     def __init__(self, name: str, settings: SubnotoSettings, common: CommonSettings) -> None:
         self.name = name
-        self.filters = FILTERS
+        self.filters = {**FILTERS, **_JOINED_FILTERS} if settings.join_envelopes else FILTERS
         common = settings.over(common)
         self.settle = common.settle
         self._settings = settings
@@ -80,6 +84,7 @@ class SubnotoSource:
             on_answer=self._facts.learnt.note_clock,
         )
         self._client = SubnotoClient(self._http)
+        self._join = EnvelopeJoin(self._http, common.timer) if settings.join_envelopes else None
 
     def streams(self, query: Query) -> Sequence[str]:
         names: list[str] = []
@@ -89,6 +94,8 @@ class SubnotoSource:
             if self._event_types(category, query) == ():
                 continue
             if category != _SCOPED:
+                if query.owner is not None or query.envelope_status is not None:
+                    continue
                 if not query.envelope_id and query.workspace_id is None:
                     names.append(category)
             elif query.workspace_id is None or _UUID.match(query.workspace_id):
@@ -98,7 +105,13 @@ class SubnotoSource:
                 names.extend(envelopes if query.envelope_id else [category])
         return names
 
-    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> SubnotoReader:
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> Reader:
+        reader = self._log_reader(stream, span, spent)
+        if self._join is None or span.join == "none" or stream.partition("/")[0] != _SCOPED:
+            return reader
+        return JoiningReader(reader, self._join, span, spent)
+
+    def _log_reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> SubnotoReader:
         category, _, envelope = stream.partition("/")
         types = self._event_types(category, span.query)
         if types is not None and not all(self._facts.takes(category, event_type) for event_type in types):
@@ -139,7 +152,8 @@ class SubnotoSource:
         `eq`: each of them is an event, as far as this process has read them; one that cannot be read, and that nobody
         has come upon yet, is among them. `estimate`: some are known not to be readable, which makes no event. `gte`:
         the key may not read everything, or, with 0, the provider does not apply all filters."""
-        if query.actor is not None or query.recipient is not None or query.q is not None:
+        judged = (query.actor, query.recipient, query.q, query.owner, query.envelope_status)
+        if any(value is not None for value in judged):
             return Total(0, "events", "gte")
         ascending = query.model_copy(update={"order": "asc"})
         streams = self.streams(query)
@@ -155,7 +169,7 @@ class SubnotoSource:
 
     async def _count(self, stream: str, query: Query, since: int, until: int, spent: CallBudget) -> Total | None:
         """One stream's part of a total; None where the key may not read it."""
-        ends = [self.reader(stream, ReadRequest(query, end, end + 1, (end,)), spent) for end in (since, until)]
+        ends = [self._log_reader(stream, ReadRequest(query, end, end + 1, (end,)), spent) for end in (since, until)]
         by_type = bool(query.type or query.provider_type)
         if by_type and not all(end.filters_natively for end in ends):
             return Total(0, "events", "gte")
@@ -189,10 +203,13 @@ class SubnotoSource:
             batch = await reader.read(want=1, max_calls=100)
             records.extend(cast(list[SubnotoRecord], batch.records))
             if batch.ended:
-                return records
+                break
+        if self._join is not None and category == _SCOPED:
+            await self._join.join(records, len(records), spent)
+        return records
 
     async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
-        findings = await probe(self._client, self._settings, self._facts, spent)
+        findings = await probe(self._client, self._settings, self._facts, spent, self._join)
         return findings if self._tunnel is None else [*findings, tunnel_finding(self._tunnel.describe())]
 
     def describe(self) -> dict[str, Any]:
@@ -200,6 +217,7 @@ class SubnotoSource:
             "categories": list(self._settings.categories),
             "transport": self._settings.transport,
             **({} if self._tunnel is None else {"tunnel": self._tunnel.describe()}),
+            "joins_envelopes": self._join is not None,
             "skew_seconds": self._settings.max_time_skew,
             "settle_seconds": self.settle,
             "learnt": self._facts.describe(),

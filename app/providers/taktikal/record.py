@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from app.domain.event import Event
+from app.domain.event import Event, Recipient
 from app.domain.position import Key
 from app.domain.times import format_micros, format_vendor_time, parse_rfc3339, parse_vendor_ticks
 from app.paging.event_id import IdPrefix
@@ -204,6 +204,10 @@ class TaktikalRecord(msgspec.Struct, gc=False):
 
     def private_values(self) -> tuple[str, ...]:
         return self.common.private_values
+
+    def recipients(self) -> list[Recipient]:
+        keys = self.common.process.signees
+        return [found for key in keys if key and (found := self.common.joined.recipient(key)) is not None]
 
     @property
     def names_all_recipients(self) -> bool:

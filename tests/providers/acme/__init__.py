@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.domain.errors import ConfigurationError
-from app.domain.event import Actor, Envelope, Event
+from app.domain.event import Actor, Envelope, Event, Recipient
 from app.domain.position import Key, Position, is_beyond
 from app.domain.query import Query
 from app.domain.times import format_micros, parse_rfc3339
@@ -89,6 +89,9 @@ class AcmeRecord:
 
     def recipient_id(self, key: str) -> str:
         return key
+
+    def recipients(self) -> list[Recipient]:
+        return []
 
     def private_values(self) -> Iterable[str]:
         return []

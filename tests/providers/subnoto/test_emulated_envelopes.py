@@ -25,8 +25,8 @@ async def test_the_sdk_reads_every_envelope() -> None:
     listed = {"category": "envelope", "page": 1, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
     logs = (await post(emulator, "/public/logs/list", listed)).json()["logs"]
     statuses = set()
-    for uuid in sorted({log["envelopeUuid"] for log in logs}):
-        answer = await post(emulator, "/public/envelope/get", {"envelopeUuid": uuid})
+    for uuid, workspace in sorted({(log["envelopeUuid"], log["workspaceUuid"]) for log in logs}):
+        answer = await post(emulator, "/public/envelope/get", {"envelopeUuid": uuid, "workspaceUuid": workspace})
         assert answer.status_code == 200
         found = models.PostPublicEnvelopeGetResponse200.from_dict(answer.json())
         assert found.to_dict() == answer.json()

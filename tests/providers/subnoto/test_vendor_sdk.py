@@ -10,9 +10,13 @@ import httpx
 import pytest
 from http_message_signatures import HTTPMessageSigner, algorithms
 from subnoto_api_client import SubnotoClient, SubnotoConfig
+from subnoto_api_client.generated.api.envelope import post_public_envelope_get
 from subnoto_api_client.generated.api.logs import post_public_logs_list
 from subnoto_api_client.generated.api.utils import post_public_utils_whoami
 from subnoto_api_client.generated.models import (
+    PostPublicEnvelopeGetBody,
+    PostPublicEnvelopeGetResponse200,
+    PostPublicEnvelopeGetResponse403,
     PostPublicLogsListBody,
     PostPublicLogsListResponse200,
     PostPublicLogsListResponse400,
@@ -100,6 +104,27 @@ async def test_the_sdk_reads_who_it_is(served: tuple[Emulator, str]) -> None:
         answer = await post_public_utils_whoami.asyncio(client=client.generated, body=PostPublicUtilsWhoamiBody())
     assert isinstance(answer, PostPublicUtilsWhoamiResponse200)
     assert answer.team_name == emulator.options.team_name
+
+
+async def test_the_sdk_reads_envelopes(served: tuple[Emulator, str]) -> None:
+    emulator, base_url = served
+    statuses = set()
+    async with sdk(emulator, base_url) as client:
+        for record in emulator.history.truth("envelope"):
+            if record["eventType"] == "ENVELOPE_CREATED":
+                body = {"envelopeUuid": record["envelopeUuid"], "workspaceUuid": record["workspaceUuid"]}
+                sent = PostPublicEnvelopeGetBody.from_dict(body)
+                answer = (await post_public_envelope_get.asyncio_detailed(client=client.generated, body=sent)).parsed
+                assert isinstance(answer, PostPublicEnvelopeGetResponse200)
+                assert (answer.uuid, answer.owner.email) == (record["envelopeUuid"], record["author"]["email"])
+                assert answer.title == record["eventData"]["envelopeTitle"]
+                statuses.add(answer.status.value)
+    assert {"complete", "signing", "expired"} <= statuses
+    refusing = Emulator(EmulatorOptions(events=10, reads_envelopes=False))
+    with serve(refusing.app) as base_url:
+        async with sdk(refusing, base_url) as client:
+            answer = (await post_public_envelope_get.asyncio_detailed(client=client.generated, body=sent)).parsed
+    assert isinstance(answer, PostPublicEnvelopeGetResponse403)
 
 
 @pytest.mark.parametrize(
