@@ -14,9 +14,11 @@ from fastapi import FastAPI
 
 
 @contextmanager
-def served(app: FastAPI, **more: Any) -> Iterator[int]:
+def served(app: FastAPI, send_buffer: int = 0, **more: Any) -> Iterator[int]:
     """The port on 127.0.0.1; everything has stopped when the block ends."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        if send_buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
             app,

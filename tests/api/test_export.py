@@ -8,7 +8,7 @@ import io
 import json
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from string import ascii_letters
 from typing import Any
 
@@ -46,25 +46,30 @@ def world() -> Iterator[World]:
 
 async def truth(world: World, **query: Any) -> list[str]:
     """The ids, in order, as pages have them: `tests/paging` holds those against the emulators' own histories."""
-    feed = world.gateway()
-    try:
-        return (await walk(feed, limits=1000, **query)).ids
-    finally:
+    key = repr(sorted(query.items()))
+    if key not in TRUTHS:
+        feed = world.gateway()
+        TRUTHS[key] = (await walk(feed, limits=1000, **query)).ids
         await feed.aclose()
+    return TRUTHS[key]
 
 
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("order", ["desc", "asc"])
-async def test_every_event_once_and_in_order_in_every_format(world: World, form: str, order: str) -> None:
+TRUTHS: dict[str, list[str]] = {}  #: of the one world of this module, whose clock stands still
+
+
+@pytest.mark.parametrize(("order", "forms"), [("asc", FORMATS), ("desc", ["csv"])])
+async def test_every_event_once_and_in_order_in_every_format(world: World, order: str, forms: Sequence[str]) -> None:
     query = {**window(world), "order": order}
     async with calling(app_over(world)) as client:
-        answer = await client.get("/events/export", params={**query, "format": form})
-    assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["content-disposition"].startswith('attachment; filename="audit-events_20260401T120000Z_2026')
-    ids = ids_of(form, events_of(form, answer.content))
-    assert ids == await truth(world, **query)
-    assert len(ids) == len(set(ids)) == len(world.truth())
+        for form in forms:
+            answer = await client.get("/events/export", params={**query, "format": form})
+            assert answer.status_code == 200
+            assert answer.headers["cache-control"] == "no-store"
+            name = answer.headers["content-disposition"]
+            assert name.startswith('attachment; filename="audit-events_20260401T120000Z_2026')
+            ids = ids_of(form, events_of(form, answer.content))
+            assert ids == await truth(world, **query)
+            assert len(ids) == len(set(ids)) == len(world.truth())
 
 
 async def test_desc_and_ndjson_are_what_one_gets_without_asking(world: World) -> None:
@@ -73,6 +78,7 @@ async def test_desc_and_ndjson_are_what_one_gets_without_asking(world: World) ->
         written = await client.get("/events/export", params={**window(world), "order": "desc", "format": "ndjson"})
     assert answer.content == written.content
     assert answer.headers["content-type"] == "application/x-ndjson"
+    assert ids_of("ndjson", events_of("ndjson", answer.content)) == await truth(world, **window(world))
 
 
 async def test_the_last_line_names_what_a_provider_does_not_show() -> None:
@@ -112,27 +118,28 @@ async def test_ndjson_has_the_events_byte_by_byte_as_pages_have_them(world: Worl
     assert json.loads(last) == {"cursor": None, "complete": True}
 
 
-@pytest.mark.parametrize(
-    "query", [{"type": ["recipient.*"]}, {"category": ["team"]}, {"provider": ["taktikal"]}, {"q": "lease"}], ids=str
-)
-async def test_filters_mean_what_they_mean_for_pages(world: World, query: dict[str, Any]) -> None:
+async def test_filters_mean_what_they_mean_for_pages(world: World) -> None:
     async with calling(app_over(world)) as client:
-        answer = await client.get("/events/export", params={**window(world), **query})
-    assert ids_of("ndjson", events_of("ndjson", answer.content)) == await truth(world, **window(world), **query)
+        for query in ({"type": ["recipient.*"]}, {"category": ["team"]}, {"provider": ["taktikal"]}, {"q": "lease"}):
+            asked = {**window(world, 20), **query}
+            answer = await client.get("/events/export", params=asked)
+            assert ids_of("ndjson", events_of("ndjson", answer.content)) == await truth(world, **asked) != []
 
 
 # ---- resuming ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["ndjson", "csv", "ecs"])
-@pytest.mark.parametrize("query", [{}, {"order": "asc", "type": "recipient.*"}], ids=str)
+@pytest.mark.parametrize(
+    ("form", "query"), [("ndjson", {}), ("csv", {"order": "asc", "type": "recipient.*"}), ("ecs", {"order": "asc"})]
+)
 def test_a_connection_cut_anywhere_is_gone_on_with_behind_the_last_whole_event(
     world: World, form: str, query: dict[str, str]
 ) -> None:
     rng = random.Random(f"{form}{query}")
     expected = asyncio.run(truth(world, **window(world), **query))
     app = app_over(world)
-    kept, cuts = b"", 0
+    kept: list[dict[str, Any]] = []
+    cuts = 0
     asked = {**window(world), **query, "format": form}
     with served(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=KEY) as client:
         while True:
@@ -150,22 +157,16 @@ def test_a_connection_cut_anywhere_is_gone_on_with_behind_the_last_whole_event(
                 else:
                     ended = True
             cuts += 1
-            kept += whole(form, body[: None if ended else most])
+            header = exports.FORMATS[form].header if "after" in asked else b""
+            kept += events_of(form, (header or b"") + whole(form, body[: None if ended else most]))
             if ended:
                 break
-            events = events_of(form, kept)
-            if events:
+            if kept:
                 # With the filters again, or with the cursor that holds them.
-                base = (
-                    {"cursor": begin, "format": form}
-                    if rng.random() < 0.5
-                    else {**window(world), **query, "format": form}
-                )
-                asked = {**base, "after": id_of(form, events[-1])}
-            else:
-                kept = b""
+                base = {"cursor": begin} if rng.random() < 0.5 else {**window(world), **query}
+                asked = {**base, "format": form, "after": id_of(form, kept[-1])}
     assert cuts > 5
-    assert ids_of(form, events_of(form, kept)) == expected
+    assert ids_of(form, kept) == expected
 
 
 async def test_an_export_whose_time_is_up_says_so_and_its_cursor_goes_on(world: World) -> None:

@@ -144,20 +144,19 @@ def test_what_a_dead_process_left_is_forgotten(tmp_path: Path, monkeypatch: pyte
     assert [file.name for file in tmp_path.iterdir()] == ["counter_999999999.db"], "what it counted stays counted"
 
 
-@pytest.mark.parametrize("workers", ["1", "3"])
-def test_any_worker_answers_for_all(tmp_path: Path, workers: str) -> None:
+def test_any_worker_answers_for_all(tmp_path: Path) -> None:
     key = {"X-API-Key": "sandbox"}
-    with serving("--sandbox", "--sandbox-events", "50", "--workers", workers, cwd=tmp_path) as gateway:
+    with serving("--sandbox", "--sandbox-events", "50", "--workers", "2", cwd=tmp_path) as gateway:
 
         async def many() -> None:
             async def one() -> None:
-                async with httpx.AsyncClient() as client:
+                async with httpx.AsyncClient(timeout=60) as client:
                     assert (await client.get(f"{gateway.url}/events?limit=1", headers=key)).status_code == 200
 
             await asyncio.gather(*(one() for _ in range(20)))
 
         asyncio.run(many())
-        texts = [httpx.get(f"{gateway.url}/metrics", headers=key).text for _ in range(8)]
+        texts = [httpx.get(f"{gateway.url}/metrics", headers=key, timeout=60).text for _ in range(8)]
     for text in texts:
         found = parse(text)
         assert found[labelled("gateway_requests_total", method="GET", route="/events", status="200")] == 20
