@@ -1,3 +1,4 @@
+import os
 import signal
 
 import pytest
@@ -6,6 +7,9 @@ from tests.open_failures import OPEN_FAILURES
 
 # Where a shell runs this in the background, SIGINT is ignored, and every child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Every gateway reads the certificates that it names: a whole system's take half a second.
+os.environ.pop("SSL_CERT_DIR", None)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -67,8 +68,7 @@ class Network:
         environment = environment or {}
         self._proxies = {scheme: _proxy(environment, scheme) for scheme in ("http", "https")}
         self._direct = _no_proxy(environment)
-        self._authorities = _authorities(environment)
-        self._context: ssl.SSLContext | None = None
+        self._authorities = tuple((file, file.stat().st_mtime_ns) for file in _authorities(environment))
 
     def proxy_for(self, url: str) -> str | None:
         """Return the proxy's URL; None for a direct connection, always so on this machine's own addresses."""
@@ -86,15 +86,20 @@ class Network:
     def ssl_context(self) -> ssl.SSLContext:
         """Return the context for all TLS connections: the authorities that a variable names, or else those of certifi
         and of the system."""
-        if self._context is None:
-            if self._authorities:
-                self._context = ssl.create_default_context(cafile=str(self._authorities[0]))
-                for file in self._authorities[1:]:
-                    self._context.load_verify_locations(cafile=str(file))
-            else:
-                self._context = httpx.create_ssl_context(trust_env=False)
-                self._context.load_default_certs()
-        return self._context
+        return _context(self._authorities)
+
+
+@lru_cache(maxsize=8)
+def _context(authorities: tuple[tuple[Path, int], ...]) -> ssl.SSLContext:
+    """One context for all sources of a process: certificates take 50 ms to read, a folder of them half a second."""
+    if not authorities:
+        context = httpx.create_ssl_context(trust_env=False)
+        context.load_default_certs()
+        return context
+    context = ssl.create_default_context(cafile=str(authorities[0][0]))
+    for file, _ in authorities[1:]:
+        context.load_verify_locations(cafile=str(file))
+    return context
 
 
 def _is_this_machine(host: str) -> bool:
@@ -202,6 +207,11 @@ def _certificates(file: Path) -> int:
     """How many certificates OpenSSL finds in a file; 0 for what is not PEM. Raises OSError."""
     with file.open("rb"):  # OpenSSL's own message for a file that cannot be read is no help
         pass
+    return _count(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _count(file: Path, _modified: int) -> int:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cafile=str(file))
