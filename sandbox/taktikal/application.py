@@ -95,7 +95,12 @@ class Emulator:
     # -- endpoints ---------------------------------------------------------------------------------------
 
     async def _activity(self, request: Request) -> Response:
-        query = self._admit(request)
+        items = self.items(self._admit(request))
+        call_of(request).records = len(items)
+        return self._json(items)
+
+    def items(self, query: Query) -> list[dict[str, Any]]:
+        """The array that answers a query."""
         with self.history.lock:
             ordinals = self._selector.ordered(query)
             if self.options.split_items == "by_item":
@@ -104,9 +109,7 @@ class Emulator:
             else:
                 ordinals = ordinals[query.skip : query.skip + query.take]
                 items = [item for ordinal in ordinals for item in self._render(ordinal, query)]
-        items = items[: self._bytes_allow(items)]
-        call_of(request).records = len(items)
-        return self._json(items)
+        return items[: self._bytes_allow(items)]
 
     def _bytes_allow(self, items: list[dict[str, Any]]) -> int:
         """How many of the items an answer may hold: at least one."""
@@ -116,7 +119,10 @@ class Emulator:
         return max(1, sum(size <= self.options.max_bytes for size in sizes))
 
     async def _total(self, request: Request) -> Response:
-        query = self._admit(request)
+        return self._json({"total": self.total(self._admit(request))})
+
+    def total(self, query: Query) -> int:
+        """How many processes, or items, match a query; wrong where the options say so."""
         options = self.options
         if options.total_lag_seconds:
             seen = from_datetime(self.clock()) - int(options.total_lag_seconds * TICKS_PER_SECOND)
@@ -128,7 +134,7 @@ class Emulator:
                 total = sum(len(self._render(ordinal, query)) for ordinal in ordinals)
         if total:
             total = max(0, total + options.total_offset)
-        return self._json({"total": total if options.total_cap is None else min(total, options.total_cap)})
+        return total if options.total_cap is None else min(total, options.total_cap)
 
     async def _one_process(self, request: Request) -> Response:
         """The older generation's `/signing/activity/{ProcessKey}`."""

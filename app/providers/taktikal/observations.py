@@ -34,6 +34,9 @@ class Facts:
         self.selects: Selection | None = None
         self.whole: bool | None = None
         self.honoured = 0
+        self._honoured_items = 0
+        #: Whether `Take` and `Skip` count the items as which processes come, where one comes as several.
+        self.counts_items: bool | None = None
         self.totals_contradicted = False
         self.density: list[int] | None = None  #: a sizer's hint from the last page that had no filters
         self._honoured_size = 0  # bytes of the largest answer seen: a server that cuts by bytes cuts at no less
@@ -97,6 +100,7 @@ class Facts:
     def answered(self, page: ActivityPage) -> None:
         """Take note of how much an answer held."""
         self._honoured_size = max(self._honoured_size, page.size)
+        self._honoured_items = max(self._honoured_items, page.items)
         if page.length > self.honoured:
             self.honoured = page.length
             self.learnt.note("longest_answer", page.length, "the processes in one answer")
@@ -104,7 +108,7 @@ class Facts:
     def is_whole(self, page: ActivityPage) -> bool:
         """Whether an answer to a larger `Take` cannot have been cut off: it is shorter than one seen before, and so
         much smaller that one more process of twice the largest size seen would have fitted in."""
-        if page.length >= self.honoured or page.null:
+        if page.length >= self.honoured or page.items >= self._honoured_items or page.null:
             return False
         self._largest = max(self._largest, page.largest)
         return page.length == 0 or page.size + 2 * self._largest <= self._honoured_size
@@ -162,6 +166,7 @@ class Facts:
         cost a hundred calls: two within _AGAIN are believed, and only for as long; then one more of the same length."""
         now, length = self._clock(), page.length
         self.honoured = min(self.honoured, length)
+        self._honoured_items = min(self._honoured_items, page.items)
         self._honoured_size = min(self._honoured_size, page.size)
         again = self._cuts_at is not None and self._cuts_at[0] == length
         if self._cut is not None and (again or now - self._cut[1] <= _AGAIN):

@@ -4,10 +4,10 @@ Neither the order of an answer nor `Take` nor `/total` can be trusted: a server 
 bytes, and a total may lag behind its list, be too high, too low or capped. An answer counts as complete only where
 
 - it is so much smaller than an answer seen before that it cannot have been cut off (`Facts.is_whole`), or
-- `/total` for the same range agrees, or
 - a second look behind its last process (`Skip`) shows nothing.
 
-The faults are switches of the emulator; `tests/paging/test_exactly_once.py` reads through each of them.
+The faults are switches of the emulator. `tests/paging/test_exactly_once.py` reads through each of them, and
+`tests/properties/test_taktikal_faults.py` through several at a time.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
 _MARGIN = 64  #: asked for beyond the count: processes may join meanwhile
 _JOINED = 16  #: as many may join between two calls; an answer that lacks more was cut off
-_ROUND = 10  #: totals are capped at round numbers, so a list that ends at one is looked behind
-_PASSES = 24
-_QUIET = 6  #: passes to the end of a list that brought nothing new, after which it holds nothing else
+_FEW = 4  #: answers
+_PASSES = 48
+_QUIET = 12  #: passes to the end of a list that brought nothing new, after which it holds nothing else
 
 
 class TooMany(msgspec.Struct, frozen=True):
-    """The range selects more than one answer holds; about `total` of them."""
+    """The range selects more than one answer holds; about `total` of them. `few`: so few answers hold them that paging
+    through them costs less than narrower ranges."""
 
     total: int
+    few: bool = False
 
 
 class RangeLoader(msgspec.Struct):
@@ -67,39 +69,43 @@ class RangeLoader(msgspec.Struct):
     async def attempt(self, within: DateRange, take: int, total: int | None = None) -> list[Process] | TooMany:
         """Return the processes of one answer if it is complete. `total`: as counted before. Raises SourceError."""
         page, take = await self._take(within, take + _MARGIN)
-        missing = 0 if page.length == total == 0 else await self._missing(page, take, within)
-        if missing:
-            if 0 < page.length < take and missing > _JOINED:
+        lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within)
+        if lacking:
+            few = False
+            if 0 < page.length < take and lacking > _JOINED:
                 self.facts.cut(page)
-            return TooMany(page.length + missing)
+            if 0 < page.length < take or take == self.most:
+                few = (await self._take(within, 1, _FEW * page.length))[0].length == 0
+            return TooMany(page.length + lacking, few)
+        if total not in (None, page.length, page.items) and await self.count(within) == total:
+            self.facts.contradicted(total, page.length)
         if not self.filters.values:
             self.facts.reached(page, within.start, within.end)
         return self._keep(page)
 
-    async def _missing(self, page: ActivityPage, take: int, within: DateRange) -> int:
-        """Return how many processes an answer seems to lack; 0 for a complete one."""
-        if page.length < take and self.facts.is_whole(page):
-            return 0
-        # Counted behind the answer: with one that joined meanwhile, a count made before may be what it was cut off at.
-        total = await self.count(within)
-        if page.length >= take:
-            return max(page.length, (total or 0) - page.length)  # the total may be capped, too
-        known = total is not None
-        total = total or 0
-        agrees = known and total in (page.length, page.items)  # a process may come as several items
-        doubtful = page.length > 0 and (total % _ROUND == 0 or self.facts.totals_contradicted)
-        if agrees and not doubtful:
-            return 0
-        behind, _ = await self._take(within, _MARGIN, page.length)
-        if behind.length and agrees and page.items > page.length and _keys(behind) <= _keys(page):
-            behind, _ = await self._take(within, _MARGIN, page.items)
-        if behind.length:
-            return max(behind.length, total - page.length)
-        if page.null and total:
-            raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
-        if known and not agrees:
-            self.facts.contradicted(total, page.length)
-        return 0
+    async def _lacking(self, page: ActivityPage, take: int, within: DateRange) -> int:
+        """Return how many processes an answer seems to lack; 0 for a complete one. A total is no proof: it may be low
+        by as much as the answer was cut."""
+        if page.length < take or take == self.most:
+            if max(page.length, page.items) < take and self.facts.is_whole(page):
+                return 0
+            if page.null and (total := await self.count(within)):
+                raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
+            behind, _ = await self._take(within, _MARGIN, await self._places(page, within))
+            if behind.length == 0:
+                return 0
+        else:
+            behind = page
+        return max(behind.length, (await self.count(within) or 0) - page.length)
+
+    async def _places(self, page: ActivityPage, within: DateRange) -> int:
+        """Return how far `Skip` must go to pass an answer: whether it counts processes, or the items as which some
+        come, is seen where one that came as several is asked for alone, with a `Take` of 1."""
+        if page.split is not None and self.facts.counts_items is None:
+            alone, take = await self._one(page.split)._take(within, 1)
+            if alone.items:
+                self.facts.counts_items = alone.items <= take
+        return page.items if self.facts.counts_items else page.length
 
     async def everything(self, within: DateRange) -> list[Process]:
         """Return all that the range selects, in as many answers as it takes. Raises SourceError."""
@@ -109,6 +115,8 @@ class RangeLoader(msgspec.Struct):
             if not isinstance(found, TooMany):
                 return found
             total = max(total or 0, found.total)
+            if found.few:
+                return await self._by_skipping(within, total)
         if self.facts.splittable and within.end - within.start > SECOND:
             middle = (within.start + within.end) // 2 // SECOND * SECOND
             halves = DateRange(within.start, middle), DateRange(middle, within.end)
@@ -120,8 +128,14 @@ class RangeLoader(msgspec.Struct):
 
     async def named(self, keys: Sequence[str], within: DateRange = WHOLE) -> list[Process]:
         """Return the processes that go by these keys, each with all of its log. Raises SourceError."""
-        answers = await gather_all(self._one(key)._take(within, _MARGIN) for key in keys)
-        return self._keep(*(page for page, _ in answers))
+        ones = [self._one(key) for key in keys]
+        found = await gather_all(one._whole(within) for one in ones)
+        self.bad += max((one.bad for one in ones), default=0)
+        return list(merge_processes(found))
+
+    async def _whole(self, within: DateRange) -> list[Process]:
+        found = await self.attempt(within, 0)
+        return await self._by_skipping(within, found.total) if isinstance(found, TooMany) else found
 
     async def count_of(self, keys: Sequence[str], within: DateRange) -> int | None:
         """Return how many processes that go by these keys the range selects; None where the provider does not say.
@@ -134,30 +148,34 @@ class RangeLoader(msgspec.Struct):
         return msgspec.structs.replace(self, filters=self.filters.with_process(key))
 
     async def _by_skipping(self, within: DateRange, total: int) -> list[Process]:
-        """Page after page up to the list's end, until as many different processes came as there are.
+        """Page after page up to the list's end, until as many different processes came as it was seen to hold.
 
         Where the order holds still one pass is enough. Where it does not, each pass brings some of those that are
         missing, and unreadable items come on several pages, too: equal ones count as often as they are on one page."""
         found: dict[str, Process] = {}
         unreadable: Counter[str] = Counter()
-        quiet = 0
+        quiet, same, known, before = 0, 0, 0, list[set[str]]()
         for _ in range(_PASSES):
             try:
                 pages, end = await self._pass(within, total)
             except TakeRefused:
                 continue
-            known = len(found), unreadable.total()
             found = {one.key: one for one in merge_processes([found.values(), *(page.processes for page in pages)])}
             for page in pages:
                 unreadable |= page.unreadable
             bad = sum(times for mark, times in unreadable.items() if mark not in found)
             if end is None:
                 continue
-            quiet = quiet + 1 if known == (len(found), unreadable.total()) else 0
-            if len(found) + bad >= max(total, end) or quiet >= _QUIET:
+            held = bad + sum(len(one.entries) + 1 for one in found.values())
+            quiet, known = quiet + 1 if held == known else 0, held
+            order = [_keys(page) for page in pages]
+            same, before = same + 1 if order == before else 0, order
+            # The end may count items, of which a process has several, and equal ones that cannot be read are as one.
+            exact = len(found) + bad >= end and (end >= total or quiet)
+            if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
                 self.bad += bad
                 return list(found.values())
-            total = await self.count(within) or 0
+            total = end
         raise SourceFailed(
             f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"
@@ -174,7 +192,7 @@ class RangeLoader(msgspec.Struct):
                 if page.length == 0:
                     break
                 pages.append(page)
-                skip += page.length
+                skip += await self._places(page, within)
             return skip
 
         step = self.most
@@ -185,7 +203,8 @@ class RangeLoader(msgspec.Struct):
             if page.length == 0:
                 return pages, end
             pages.append(page)
-            end, old = end + page.length, old + 1 if _keys(page) <= known else 0
+            end += await self._places(page, within)
+            old = old + 1 if _keys(page) <= known else 0
             known |= _keys(page)
         return pages, None
 

@@ -131,7 +131,7 @@ class WindowReader:
         within = DateRange.around(window.start, window.end)
         found = await self._loader.attempt(within, take)
         if isinstance(found, TooMany):
-            if window.width > SECOND:
+            if window.width > SECOND and not found.few:
                 self._sizer.counted(window.width, found.total)
                 self._crowded, self._measure = (self._far_edge(window), found.total), True
                 return []

@@ -185,7 +185,8 @@ def _signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
 
 class ActivityPage(msgspec.Struct):
     """One answer of `signing/activity`. `unreadable`: how often each item that is no process is in it, by its key, or
-    by its text where it has none. `length`: its processes, each once, and its unreadable items; `items`: of the array.
+    by its text where it has none. `length`: its processes, each once, and its unreadable items; `items`: of the array;
+    `split`: the key of a process that came as several.
     `size`: bytes of its body. `null`: a null response, which stands for no process if the total is 0, too. `date`: its
     `Date` in µs."""
 
@@ -193,6 +194,7 @@ class ActivityPage(msgspec.Struct):
     unreadable: Counter[str]
     length: int = 0
     items: int = 0
+    split: str | None = None
     size: int = 0
     null: bool = False
     date: int | None = None
@@ -221,9 +223,11 @@ def decode_activity(body: bytes) -> ActivityPage:
             processes.append(Process(key, item, delivered, index, sent is not None))
         else:
             unreadable[_mark((sent or delivered.items)[index])] += 1
+    split = None
     if len({process.key for process in processes}) < len(processes):
+        ((split, _),) = Counter(process.key for process in processes).most_common(1)
         processes = list(merge_processes([processes], halves=True))
-    return ActivityPage(processes, unreadable, len(processes) + unreadable.total(), len(items), len(body))
+    return ActivityPage(processes, unreadable, len(processes) + unreadable.total(), len(items), split, len(body))
 
 
 def _decode_leniently(body: bytes) -> tuple[list[Body | None], RawBody, list[Any]]:
