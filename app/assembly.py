@@ -12,6 +12,7 @@ from typing import TextIO, cast
 
 import msgspec
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from app.api.metrics import Metrics
 from app.config import Configuration, load_configuration, unknown_variables
@@ -29,6 +30,10 @@ from app.tracing import tracing_warnings
 
 #: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
 SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
+
+# Cursors of a process lie in files beside exports, and the next process opens them. No server opens them, and a person
+# who could forge one can read the accounts, so a public secret suffices.
+_LOCAL_SECRET = "cursors of the engine in the terminal's own process"
 
 _ALLOCATIONS = 10_000  #: net allocations of containers that start a collection of the youngest generation
 
@@ -85,6 +90,24 @@ def configuration_from_environment(config_file: Path | None = None) -> Configura
     """The configuration, in which `serve --sandbox` may have left the emulators' variables."""
     sandbox = os.environ.get(SANDBOX_VARIABLE)
     return load_configuration(config_file, sandbox_environment=json.loads(sandbox) if sandbox else None)
+
+
+def local_app(config_file: Path | None) -> FastAPI:
+    """A gateway for this process alone: without a key, with every scope. Raises ConfigurationError, NoSource."""
+    configuration = load_configuration(config_file)
+    settings = configuration.settings
+    changes: dict[str, object] = dict.fromkeys(
+        ("rate", "redis_url", "signing_key_file", "jwt_issuer", "jwt_audience", "jwt_jwks")
+    )
+    if "cursor_secret" not in settings.model_fields_set:
+        changes["cursor_secret"] = SecretStr(_LOCAL_SECRET)
+    providers = find_providers(configuration.provider_paths)
+    return create_app(
+        settings.model_copy(update={**changes, "auth": "off"}),
+        build_sources(configuration, providers),
+        providers=providers,
+        local=True,
+    )
 
 
 def build_sources(

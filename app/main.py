@@ -69,12 +69,14 @@ def create_app(
     sandbox: bool = False,
     metrics: Metrics | None = None,
     shared: SharedState | None = None,
+    local: bool = False,
 ) -> FastAPI:
     """The application over `sources`, which it closes when it stops. `providers` None: all that there are;
     `metrics`: the sources' observer, if they have one; `shared`: what they share with other replicas.
 
-    `sandbox`: the key `sandbox` opens everything; only ever with emulators as sources. Does no I/O but
-    reading the API keys' file. Raises ConfigurationError.
+    `sandbox`: the key `sandbox` opens everything; only ever with emulators as sources. `local`: the application answers
+    its own process alone, and writes neither log lines nor an audit trail of requests. Does no I/O but reading the API
+    keys' file. Raises ConfigurationError.
     """
     providers = find_providers(provider_paths(read_environment())) if providers is None else providers
     metrics = metrics or Metrics()
@@ -167,8 +169,8 @@ def create_app(
             ],
             expose_headers=[*EXPOSED],
         )
-    audit = AuditTrail(settings.pseudonyms, audited_words(sources, providers))
-    app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit)
+    audit = None if local else AuditTrail(settings.pseudonyms, audited_words(sources, providers))
+    app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit, quiet=local)
     tracing = start_tracing(app, os.environ)
     return app
 

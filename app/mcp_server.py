@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import httpx
-import msgspec
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from app.assembly import assemble
-from app.config import load_configuration, read_environment
+from app.assembly import local_app
+from app.config import read_environment
 from app.domain.errors import ConfigurationError
-from app.providers.registry import find_providers
 
 Json = dict[str, Any]
 
@@ -124,14 +122,10 @@ async def open_gateway(config: Path | None) -> AsyncIterator[httpx.AsyncClient]:
         async with client:
             yield client
         return
-    configuration = load_configuration(config)
-    alone = configuration.settings.model_copy(update={"auth": "off"})
-    gateway = assemble(
-        msgspec.structs.replace(configuration, settings=alone), find_providers(configuration.provider_paths)
-    )
-    transport = httpx.ASGITransport(gateway.app, client=("127.0.0.1", 0))
+    app = local_app(config)
+    transport = httpx.ASGITransport(app)
     async with (
-        gateway.app.router.lifespan_context(gateway.app),
+        app.router.lifespan_context(app),
         httpx.AsyncClient(base_url="http://127.0.0.1", transport=transport) as client,
     ):
         yield client

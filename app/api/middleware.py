@@ -35,10 +35,12 @@ class RequestMiddleware:
         app: ASGIApp,
         metrics: Metrics | None = None,
         audit: AuditTrail | None = None,
+        quiet: bool = False,
     ) -> None:
         self.app = app
         self.metrics = metrics or Metrics()
         self.audit = audit
+        self.quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,7 +68,8 @@ class RequestMiddleware:
             self.metrics.end_request(scope["method"], route, status, seconds, log)
             if self.audit is not None:
                 self.audit.record(scope, log, route, status)
-            write = _log.debug if route.startswith("/health/") and status < 500 else _log.info
+            unimportant = self.quiet or (route.startswith("/health/") and status < 500)
+            write = _log.debug if unimportant else _log.info
             write("request", **_line(scope["method"], route, log, status, seconds))
 
 

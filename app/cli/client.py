@@ -1,31 +1,49 @@
-"""The commands' client: one protocol over a running gateway or the engine itself.
+"""The commands' client of the API: of a gateway that runs elsewhere, or of one in this process.
 
-The CLI queries the gateway at GATEWAY_URL (with GATEWAY_KEY; both also from `.env`), or reads the configured accounts
-directly if GATEWAY_URL is unset or `--config` is given. Direct reading has every scope. Both return the same bodies.
+The CLI queries the gateway at GATEWAY_URL with the key GATEWAY_KEY (both also from `.env`). If GATEWAY_URL is unset, or
+with `--config`, the application itself answers in this process, over the configured accounts and with every scope.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import re
+import socket
+import ssl
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
+import httpx
 import msgspec
+import structlog
 
 from app.config import read_environment
 from app.domain.errors import ConfigurationError
+from app.providers.http.network import Network
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 #: Query parameters, (name, value), in the API's own form.
 Pairs = Sequence[tuple[str, str]]
 Json = dict[str, Any]
+
+#: Seconds. An exact count may take the gateway's whole deadline, which its operator chooses.
+_CONNECT, _RESPONSE = 10.0, 180.0
+
+_KEY = re.compile(r"[\x21-\x7e]+\Z")
 
 
 class Problem(Exception):
     """A call that failed. `code` is of contract section 7, or `unreachable`, `no_answer` or `not_a_gateway`.
 
     `errors` are (parameter, message) pairs; `sources` are the problem's `sources[]`; `retry_after` is in seconds, None
-    where nobody named a time."""
+    where the gateway named no time."""
 
     def __init__(
         self,
@@ -51,61 +69,202 @@ class Page(msgspec.Struct, frozen=True):
     sources: list[Json]
     warnings: Sequence[Json] = ()
 
-    @classmethod
-    def of(cls, body: Any) -> Page:
-        """The page of a decoded answer. Raises KeyError, TypeError for what is none."""
-        page = body["page"]
-        return cls(
-            list(body["data"]),
-            bool(page["has_more"]),
-            page["next_cursor"],
-            body["window"],
-            body["sources"],
-            body.get("warnings") or (),
+
+class Client:
+    """Sends one call at a time; each raises Problem.
+
+    `url` is the gateway's, with a path if it lies under one; `key` its API key, None for none. Raises
+    ConfigurationError, which quotes neither."""
+
+    def __init__(self, url: str, key: str | None, transport: httpx.BaseTransport | None = None) -> None:
+        parts = _parts(url)
+        if key is not None and not _KEY.match(key):
+            raise ConfigurationError("GATEWAY_KEY is no API key: it has a space or another character that no key has.")
+        self._shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        self._has_key = key is not None
+        # Redirects are not followed: they would take the key to another server.
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key is not None else {})},
+            timeout=httpx.Timeout(_RESPONSE, connect=_CONNECT),
+            follow_redirects=False,
+            transport=transport,
+            **Network(read_environment()).client_options(url),
         )
-
-
-class Client(Protocol):
-    """Sends one call at a time. Each raises Problem."""
 
     def page(self, pairs: Pairs) -> Page:
         """One page of `GET /events`."""
+        body = self._get("/events", pairs)
+        try:
+            page = body["page"]
+            state = bool(page["has_more"]), page["next_cursor"], body["window"]
+            return Page(list(body["data"]), *state, body["sources"], body.get("warnings") or ())
+        except (KeyError, TypeError):
+            raise self._not_a_gateway("its response is no page of events") from None
 
     def count(self, pairs: Pairs) -> Json:
         """The body of `GET /events/count`."""
+        body = self._get("/events/count", pairs)
+        if not isinstance(body, dict) or not isinstance(body.get("sources"), list):
+            raise self._not_a_gateway("its response is no count")
+        return body
 
     def event(self, event_id: str, pairs: Pairs) -> Json:
         """The body of `GET /events/{event_id}`."""
+        body = self._get(f"/events/{quote(event_id, safe='')}", pairs, has_id=True)
+        if not isinstance(body, dict) or "occurred_at" not in body:
+            raise self._not_a_gateway("its response is no event")
+        return body
 
     def sources(self) -> list[Json]:
         """The `data` of `GET /sources`."""
+        body = self._get("/sources", ())
+        if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+            raise self._not_a_gateway("its response is no list of sources")
+        return list(body["data"])
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._http.close()
+
+    def _get(self, path: str, pairs: Pairs, *, has_id: bool = False) -> Any:
+        try:
+            response = self._http.get(path, params=list(pairs))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Problem("unreachable", f"GATEWAY_URL: {self._unreachable(error)}.") from None
+        except httpx.TimeoutException:
+            raise Problem("no_answer", f"The gateway at {self._shown} does not answer; try again.") from None
+        except httpx.HTTPError as error:
+            raise Problem(
+                "no_answer", f"The gateway at {self._shown} broke off ({type(error).__name__}); try again."
+            ) from None
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if response.status_code != 200:
+            raise self._problem(response, body, has_id)
+        return body
+
+    def _unreachable(self, error: BaseException) -> str:
+        if isinstance(error, httpx.ConnectTimeout):
+            return f"no connection to {self._shown} came about within {_CONNECT:g} s; give the gateway's address"
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, socket.gaierror):
+            return f"the host's name in {self._shown} is not known ({cause.strerror}); give the gateway's address"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate of {self._shown} is not accepted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return f"what listens at {self._shown} does not speak TLS ({cause.reason}); try http://"
+        if isinstance(cause, ConnectionRefusedError):
+            return (
+                f"nothing listens at {self._shown}; start it with audit-gateway serve, or unset GATEWAY_URL to read the"
+                " configured sources from here"
+            )
+        return f"{self._shown} cannot be reached ({cause or error})"
+
+    def _problem(self, response: httpx.Response, body: Any, has_id: bool) -> Problem:
+        status = response.status_code
+        if status == 401:
+            why = (
+                "does not accept the key in GATEWAY_KEY" if self._has_key else "wants a key, and GATEWAY_KEY is not set"
+            )
+            return Problem("unauthenticated", f"The gateway at {self._shown} {why}")
+        if not isinstance(body, dict) or not isinstance(body.get("code"), str):
+            if status >= 500 or status == 429:
+                return Problem("no_answer", f"The gateway at {self._shown} answered {status}; try again.")
+            return self._not_a_gateway(f"it answered {status}")
+        if body["code"] == "not_found" and not has_id:
+            return self._not_a_gateway("it has no such path")
+        wait = response.headers.get("retry-after", "")
+        return Problem(
+            body["code"],
+            str(body.get("detail") or body.get("title") or body["code"]),
+            errors=[(str(each.get("parameter")), str(each.get("message"))) for each in _objects(body.get("errors"))],
+            sources=_objects(body.get("sources")),
+            retry_after=float(wait) if wait.isascii() and wait.isdigit() and len(wait) < 7 else None,
+        )
+
+    def _not_a_gateway(self, why: str) -> Problem:
+        return Problem("not_a_gateway", f"GATEWAY_URL: {self._shown} is no audit gateway ({why}); give its address.")
+
+
+def _parts(url: str) -> Any:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, httpx.URL(url)  # each raises for what it cannot read
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts
+    except (ValueError, httpx.InvalidURL):
+        pass
+    raise ConfigurationError("GATEWAY_URL is no address of a gateway; it looks like http://127.0.0.1:8000")
+
+
+def _objects(value: Any) -> list[Json]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+class LocalTransport(httpx.BaseTransport):
+    """Calls an application in this process, which runs until `close`."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._runner = asyncio.Runner()
+        self._lifespan = app.router.lifespan_context(app)
+        self._runner.run(self._lifespan.__aenter__())
+        self._app = httpx.ASGITransport(app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["Accept-Encoding"] = "identity"
+
+        async def call() -> httpx.Response:
+            response = await self._app.handle_async_request(request)
+            return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
+
+        return self._runner.run(call())
+
+    def close(self) -> None:
+        async def stop() -> None:
+            await self._lifespan.__aexit__(None, None, None)
+
+        with self._runner:
+            self._runner.run(stop())
 
 
 @contextmanager
 def connected(config: Path | None) -> Iterator[Client]:
-    """The client that the settings ask for, closed in the end. Raises ConfigurationError."""
-    client = open_client(config)
-    try:
+    """The client that the settings name, closed in the end. `config` is the value of `--config`. Raises
+    ConfigurationError."""
+    with ExitStack() as stack:
+        url = None if config is not None else setting("GATEWAY_URL")
+        if url is not None:
+            client = Client(url, setting("GATEWAY_KEY"))
+        else:
+            stack.enter_context(_errors_only())
+            client = _local_client(config)
+        stack.callback(client.close)
         yield client
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Of the application in this process, print errors alone, on standard error."""
+    was_configured, before = structlog.is_configured(), structlog.get_config()
+    bound_logger = structlog.make_filtering_bound_logger(logging.ERROR)
+    structlog.configure(wrapper_class=bound_logger, logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+    try:
+        yield
     finally:
-        client.close()
+        structlog.reset_defaults()
+        if was_configured:
+            structlog.configure(**before)
 
 
-def open_client(config: Path | None) -> Client:
-    """`config`, the value of `--config`, names sources for the engine in this process, and so goes before GATEWAY_URL.
-    Raises ConfigurationError."""
-    url = None if config is not None else setting("GATEWAY_URL")
-    if url is not None:
-        from app.cli.http_client import HttpClient
-
-        return HttpClient(url, setting("GATEWAY_KEY"))
-    from app.assembly import NoSource
-    from app.cli.local_client import FeedClient
+def _local_client(config: Path | None) -> Client:
+    from app.assembly import NoSource, local_app
 
     try:
-        return FeedClient(config)
+        return Client("http://127.0.0.1", None, LocalTransport(local_app(config)))
     except NoSource as error:
         if config is not None:
             raise
@@ -117,5 +276,5 @@ def open_client(config: Path | None) -> Client:
 def setting(name: str) -> str | None:
     """A variable of the environment or of `.env`; None where it is absent or empty.
 
-    Read apart from the server's settings: a client must not stumble over those."""
+    Read apart from the server's settings: a client must not fail over those."""
     return read_environment().get(name)

@@ -59,8 +59,8 @@ def forward(
         asked = shlex.join(f"{name}={text}" for name, text in (*sorted(filters), *included(include or [])))
         target, shown, form = open_target(to, form, read_environment(), tls_context(ca, client_cert))
         file = CheckpointFile(cursor_file)
-        configure_logging()
         with closing(target), file.locked(), connected(config) as client:
+            configure_logging()
             start = file.load(Checkpoint(asked=asked, through=dict(pairs)["since"]))
 
             def fetch(asked_for: Pairs) -> Page:

@@ -16,12 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from app.cli import http_client as overhttp
-from app.cli.client import Json, Page, Pairs, Problem
+from app.cli import client as client_module
+from app.cli.client import Client, Json, Page, Pairs, Problem
 from app.cli.failures import Failure, Notices, printable, sentence
 from app.cli.flags import FILTERS
 from app.cli.formats import format_of
-from app.cli.http_client import HttpClient
 from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.table import cells_of, cut, shrink
 from app.cli.terminal import json_line
@@ -233,7 +232,7 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
 )  # fmt: skip
 def test_answers_that_are_no_page(status: int, body: str, code: str, says: str) -> None:
     answer = httpx.Response(status, text=body, headers={"Retry-After": "9", "Location": "http://elsewhere"})
-    client = HttpClient("http://gateway/under", "key", httpx.MockTransport(lambda request: answer))
+    client = Client("http://gateway/under", "key", httpx.MockTransport(lambda request: answer))
     with pytest.raises(Problem) as caught:
         client.page([])
     assert caught.value.code == code
@@ -248,7 +247,7 @@ def test_a_gateway_under_a_path() -> None:
         asked.append(request)
         return httpx.Response(200, json={"data": []})
 
-    client = HttpClient("http://gateway/under/", "key", httpx.MockTransport(answer))
+    client = Client("http://gateway/under/", "key", httpx.MockTransport(answer))
     assert client.sources() == []
     assert str(asked[0].url) == "http://gateway/under/sources"
     assert asked[0].headers["authorization"] == "Bearer key"
@@ -256,7 +255,7 @@ def test_a_gateway_under_a_path() -> None:
 
 
 def what_keeps_us_from(url: str) -> str:
-    client = HttpClient(url, None)
+    client = Client(url, None)
     with pytest.raises(Problem) as caught:
         client.page([])
     client.close()
@@ -281,7 +280,7 @@ def test_why_nobody_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
         assert f"what listens at https://{at} does not speak TLS" in found
         assert "try http://" in found
         # From now on it takes calls and says nothing.
-        monkeypatch.setattr(overhttp, "_CONNECT", 0.2)
+        monkeypatch.setattr(client_module, "_CONNECT", 0.2)
         assert f"no connection to https://{at} came about within 0.2 s" in what_keeps_us_from(f"https://{at}")
     assert f"nothing listens at https://{at}; start it with " in what_keeps_us_from(f"https://{at}")
     unknown = what_keeps_us_from("http://no.such.host.invalid")
@@ -299,7 +298,7 @@ def test_a_certificate_and_a_network_that_are_not_as_they_should_be() -> None:
         def refuse(request: httpx.Request, cause: OSError = cause) -> httpx.Response:
             raise httpx.ConnectError("no") from cause
 
-        client = HttpClient("https://gateway", None, httpx.MockTransport(refuse))
+        client = Client("https://gateway", None, httpx.MockTransport(refuse))
         with pytest.raises(Problem) as caught:
             client.page([])
         assert says in sentence(caught.value)

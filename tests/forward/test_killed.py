@@ -34,7 +34,7 @@ SINCE = "2020-01-01"
 _NURSERY = """
 import json, os, sys
 import httpx
-import app.api.exports, app.cli.http_client, app.cli.main, app.forward.forwarder, app.forward.opening
+import app.api.exports, app.cli.client, app.cli.main, app.forward.forwarder, app.forward.opening
 for line in sys.stdin:
     order = json.loads(line)
     if "wait" in order:

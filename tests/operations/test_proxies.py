@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from app.api.jwks import KeysOfUrl
-from app.cli.http_client import HttpClient
+from app.cli.client import Client
 from app.forward.opening import open_target, tls_context
 from app.forward.target import Temporary
 from app.providers.http.network import Network
@@ -70,7 +70,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_the_clients_gateway_on_this_machine(proxied: list[str], host: str) -> None:
     with recording() as (address, seen):
         port = address.partition(":")[2]
-        client = HttpClient(f"http://{host}:{port}", "key")
+        client = Client(f"http://{host}:{port}", "key")
         try:
             client._get("/sources", ())
         finally:
