@@ -5,214 +5,212 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated
 
 import msgspec
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app.cli.client import Client, Page, Pairs, Problem, connected
-from app.cli.failures import USAGE, Failure, Notices, flag, print_error, without_failed
-from app.cli.flags import Filters, included, to_send
-from app.cli.formats import Lines, lines_of
+from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printable, without_failed
+from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs, words
+from app.cli.formats import Lines, format_of, lines_of
 from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.terminal import console, write_bytes
 from app.cli.walk import walk
-from app.domain.times import now_micros
 
 
-class Export(msgspec.Struct, frozen=True):
-    """What to export. `file` None: standard output. `incremental`: what has come since the last run, kept going by the
-    mark beside the file."""
+def export(
+    filters: Filters,
+    file: Annotated[str, typer.Argument(help="The file to write; - is standard output.", show_default=False)],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            autocompletion=words("ndjson", "csv", "ocsf", "cloudevents", "ecs"),
+            help="Default: by FILE's suffix (.ndjson, .jsonl, .csv, .ocsf, .cloudevents, .ecs); else ndjson.",
+        ),
+    ] = None,
+    order: Order = None,
+    incremental: Annotated[
+        bool,
+        typer.Option("--incremental", help="Append the events since the last run, oldest first; for cron."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start over and overwrite FILE.")] = False,
+    partial: Partial = False,
+    include: Include = None,
+    config: Config = None,
+) -> int:
+    """Write all matching events to a file, the newest first.
 
-    filters: Filters
-    file: Path | None
-    form: str
-    order: str | None
-    partial: bool
-    include: Sequence[str]
-    incremental: bool
-    force: bool
-    config: Path | None
-
-    @property
-    def shown_order(self) -> str:
-        return self.order or ("asc" if self.incremental else "desc")
-
-    @property
-    def asked(self) -> str:
-        """The flags that decide what is in the file, as they were written; `7d` is the day it was in the first run."""
-        words = [word for name, text in sorted(self.filters) for word in (flag(name), text)]
-        words += [word for name in self.include for word in ("--include", name)]
-        words += ["--format", self.form, "--order", self.shown_order]
-        return shlex.join(words + ["--incremental"] * self.incremental)
-
-
-class Progress(Protocol):
-    @property
-    def total(self) -> int | None: ...
-
-    def show(self, events: int, page: Page) -> None: ...
-
-
-def export_events(export: Export) -> int:
-    """Writes the file; returns the exit code. Raises Problem, Failure, OSError, ConfigurationError."""
-    lines = lines_of(export.form)
-    if export.incremental:
-        _check_incremental(export)
-    if export.file is None:
-        return _to_standard_output(export, lines)
-    with ResumableFile(export.file) as file:
-        mark = _where_to_begin(export, file)
-        with connected(export.config) as client:
-            return _to_file(export, lines, file, mark, client)
-
-
-def _check_incremental(export: Export) -> None:
-    """Raises Failure. The API would find fault with `follow`, which is no flag of this command."""
-    if export.file is None:
-        raise Failure("--incremental needs a file, beside which it stores its position", USAGE)
-    if export.order == "desc":
-        raise Failure("--incremental appends the oldest first; leave out --order desc", USAGE)
-    if "until" in dict(export.filters):
-        raise Failure("--incremental has no end; leave out --until", USAGE)
+    After Ctrl-C, a failure or a power cut, the same command resumes: FILE.cursor stores the position and is removed
+    when FILE is complete. No event is lost or doubled.
+    """
+    path = None if file == "-" else Path(file)
+    form = form or format_of(path)
+    if incremental:
+        # The API would name `follow`, which is no flag of this command.
+        if path is None:
+            raise Failure("--incremental needs a file, beside which it stores its position", USAGE)
+        if order == "desc":
+            raise Failure("--incremental appends the oldest first; leave out --order desc", USAGE)
+        if "until" in dict(filters):
+            raise Failure("--incremental has no end; leave out --until", USAGE)
+    order = order or ("asc" if incremental else "desc")
+    # The flags that decide what is in the file, as the user wrote them: `7d` stays the first run's day.
+    asked = [word for name, text in sorted(filters) for word in (flag(name), text)]
+    asked += [word for name in include or () for word in ("--include", name)]
+    asked += ["--format", form, "--order", order] + ["--incremental"] * incremental
+    pairs = query_pairs(filters, order=order, partial=partial, follow=incremental, include=include)
+    lines = lines_of(form)
+    if path is None:
+        with connected(config) as client:
+            return _to_standard_output(client, pairs, lines, partial=partial)
+    with ResumableFile(path) as output:
+        checkpoint = _start(output, shlex.join(asked), force=force, incremental=incremental)
+        with connected(config) as client:
+            return _to_file(client, pairs, lines, output, checkpoint, partial=partial)
 
 
-def _to_standard_output(export: Export, lines: Lines) -> int:
-    pairs, notices, events = _pairs(export), Notices(), 0
-    pages = 0
+def _to_standard_output(client: Client, pairs: Pairs, lines: Lines, *, partial: bool) -> int:
+    notices, events, pages = Notices(), 0, 0
     try:
-        with connected(export.config) as client, _progress(client, pairs, None) as progress:
-            for pages, page in enumerate(walk(client, pairs), start=1):
+        with _progress(client, pairs, None) as bar:
+            for page in walk(client, pairs):
                 notices.page(page)
-                write_bytes((lines.header if pages == 1 else b"") + lines.of(page.events))
+                write_bytes((b"" if pages else lines.header) + lines.of(page.events))
+                pages += 1
                 events += len(page.events)
-                progress.show(events, page)
+                bar.show(events, page)
     except Problem as problem:
-        if not pages or not export.partial or not problem.sources:
+        if not pages or not partial or not problem.sources:
             raise
         raise without_failed(problem) from None
     return notices.end()
 
 
-def _where_to_begin(export: Export, file: ResumableFile) -> Checkpoint:
-    """The mark to go on from. Raises Failure where that would lose something."""
-    fresh = Checkpoint(export.asked)
-    if export.force:
+def _start(file: ResumableFile, asked: str, *, force: bool, incremental: bool) -> Checkpoint:
+    """The checkpoint to continue from. Raises Failure where that would lose something."""
+    fresh = Checkpoint(asked)
+    if force:
         return fresh
-    mark = file.mark()
-    if mark is None:
+    checkpoint = file.checkpoint()
+    if checkpoint is None:
         if file.size:
             raise Failure(f"{file.path} exists and is complete; name another file, or overwrite it with --force", USAGE)
         return fresh
-    if mark.asked != export.asked:
+    if checkpoint.asked != asked:
         raise Failure(
-            f"{file.path} was begun with other flags ({mark.asked}): repeat them to resume, or start over with --force",
+            f"{file.path} was begun with other flags ({checkpoint.asked}): repeat them to resume, or start over with"
+            " --force",
             USAGE,
         )
-    if mark.cursor is None:
+    if checkpoint.cursor is None:
         return fresh
-    if export.incremental and not file.size:
-        # Taken away or emptied between two runs, as logs are rotated: what comes goes into a new one.
-        return msgspec.structs.replace(mark, length=0)
-    if file.size < mark.length:
+    if incremental and not file.size:
+        # Moved away or emptied between two runs, as logs are rotated: what comes goes into a new file.
+        return msgspec.structs.replace(checkpoint, length=0)
+    if file.size < checkpoint.length:
         raise Failure(f"{file.path} is shorter than its checkpoint; restore it, or start over with --force", USAGE)
-    return mark
+    return checkpoint
 
 
-def _to_file(export: Export, lines: Lines, file: ResumableFile, mark: Checkpoint, client: Client) -> int:
-    pairs, notices, begun = _pairs(export), Notices(), False
-    pages = walk(client, pairs, cursor=mark.cursor)
+def _to_file(
+    client: Client, pairs: Pairs, lines: Lines, file: ResumableFile, checkpoint: Checkpoint, *, partial: bool
+) -> int:
+    notices, has_begun = Notices(), False
     try:
-        with _progress(client, pairs, mark) as progress:
-            for page in pages:
-                if not begun:
-                    # Only now is it certain that the flags are right: a file that is there is still whole.
-                    mark = msgspec.structs.replace(mark, total=progress.total or mark.total)
-                    file.begin(mark)
-                    begun = True
+        with _progress(client, pairs, checkpoint) as bar:
+            for page in walk(client, pairs, cursor=checkpoint.cursor):
+                if not has_begun:
+                    # Only now is it certain that the flags are right: until then, an existing file stays whole.
+                    checkpoint = msgspec.structs.replace(checkpoint, total=bar.total or checkpoint.total)
+                    file.begin(checkpoint)
+                    has_begun = True
                 data = lines.of(page.events)
-                if not mark.length:
+                if not checkpoint.length:
                     data = lines.header + data
                 notices.page(page)
-                mark = msgspec.structs.replace(
-                    mark,
+                checkpoint = msgspec.structs.replace(
+                    checkpoint,
                     cursor=page.next_cursor,
-                    length=mark.length + len(data),
-                    events=mark.events + len(page.events),
+                    length=checkpoint.length + len(data),
+                    events=checkpoint.events + len(page.events),
                 )
-                if mark.cursor is None:
+                if checkpoint.cursor is None:
                     file.finish(data)
                 else:
-                    file.add(data, mark)
-                progress.show(mark.events, page)
+                    file.add(data, checkpoint)
+                bar.show(checkpoint.events, page)
     except KeyboardInterrupt:
-        if begun:
-            print_error(f"stopped after {mark.events:,} events; the same command resumes there")
+        if has_begun:
+            print_error(f"stopped after {checkpoint.events:,} events; the same command resumes there")
         raise
     except Problem as problem:
-        raise _with_remedy(problem, export, file, mark, begun) from None
+        if problem.code == "invalid_cursor" and not has_begun:
+            raise Failure(
+                f"the gateway refuses the cursor in {file.checkpoint_path} (its GATEWAY_CURSOR_SECRET may have"
+                " changed); start over with --force",
+                USAGE,
+            ) from None
+        if has_begun and partial and problem.sources:
+            how = f"and the same command resumes behind these {checkpoint.events:,} events"
+            raise without_failed(problem, how) from None
+        if has_begun:
+            print_error(f"broken off after {checkpoint.events:,} events; the same command resumes there")
+        raise
     except OSError as error:
         raise Failure(
             f"{file.path} cannot be written ({error.strerror}); the same command resumes once that is fixed"
         ) from None
     code = notices.end()
     if sys.stderr.isatty():
-        print_error(f"{mark.events:,} events are in {file.path}")
+        print_error(f"{checkpoint.events:,} events are in {file.path}")
     return code
 
 
-def _with_remedy(problem: Problem, export: Export, file: ResumableFile, mark: Checkpoint, begun: bool) -> Exception:
-    if problem.code == "invalid_cursor" and not begun:
-        return Failure(
-            f"the gateway refuses the cursor in {file.mark_path} (its GATEWAY_CURSOR_SECRET may have"
-            " changed); start over with --force",
-            USAGE,
-        )
-    if begun and export.partial and problem.sources:
-        return without_failed(problem, f"and the same command resumes behind these {mark.events:,} events")
-    if begun:
-        print_error(f"broken off after {mark.events:,} events; the same command resumes there")
-    return problem
+class _Bar:
+    """A progress bar. `total` in events, None where it is unknown: the bar then only shows the day that was reached."""
 
-
-def _pairs(export: Export) -> list[tuple[str, str]]:
-    pairs = to_send(export.filters, now_micros())
-    pairs.append(("order", export.shown_order))
-    pairs += [("partial", "true")] if export.partial else []
-    pairs += [("follow", "true")] if export.incremental else []
-    return pairs + included(export.include)
-
-
-# ---- progress --------------------------------------------------------------------------------------------------------
-
-
-class _Silent:
-    total = None
+    def __init__(self, progress: Progress, total: int | None) -> None:
+        self.total, self._progress = total, progress
+        self._task = progress.add_task("exporting ", total=total)
 
     def show(self, events: int, page: Page) -> None:
-        pass
+        if page.events:
+            reached = printable(str(page.events[-1]["occurred_at"])[:10])
+            self._progress.update(self._task, description=reached)
+        # The history may have grown, or shrunk, since it was counted.
+        total = events if not page.has_more else None if self.total is None else max(self.total, events)
+        self._progress.update(self._task, completed=events, total=total)
 
 
 @contextmanager
-def _progress(client: Client, pairs: Pairs, mark: Checkpoint | None) -> Iterator[Progress]:
-    """A bar on standard error where that is a terminal; with the total where the sources know one."""
-    if not sys.stderr.isatty():
-        yield _Silent()
-        return
-    from app.cli.progress import Bar
+def _progress(client: Client, pairs: Pairs, checkpoint: Checkpoint | None) -> Iterator[_Bar]:
+    """A bar on standard error, shown where that is a terminal; with a total where the sources have one."""
+    is_shown = sys.stderr.isatty()
+    total = None
+    if is_shown:
+        is_resumed = checkpoint is not None and checkpoint.cursor is not None
+        total = checkpoint.total if checkpoint is not None and is_resumed else _total(client, pairs)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn() if total is None else TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(stderr=True), disable=not is_shown) as progress:
+        yield _Bar(progress, total)
 
-    with ExitStack() as stack:
-        total = mark.total if mark is not None and mark.cursor is not None else _total(client, pairs)
-        yield stack.enter_context(Bar(console(stderr=True), total))
 
-
-def _total(client: Client, pairs: Pairs) -> int | None:
-    """How many events there will be; None where the sources do not say."""
+def _total(client: Client, pairs: Sequence[tuple[str, str]]) -> int | None:
+    """The number of events to come; None where the sources have no exact one."""
     counted = [pair for pair in pairs if pair[0] not in ("order", "partial", "follow", "include")]
     try:
         totals = client.count(counted)
     except Problem:
-        return None  # the first page will say what is wrong
+        return None  # the first page fails with the same problem
     value = totals["value"] if (totals["unit"], totals["relation"]) == ("events", "eq") else None
     return int(value) if value else None

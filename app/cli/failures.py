@@ -17,7 +17,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -178,24 +178,28 @@ class Notices:
 
 
 @contextmanager
-def reported(*, broken_pipe: int = 0, partial_helps: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Turns what a command raises into a line on standard error and typer.Exit. ConfigurationError goes through, to
-    `app.cli.main`. `broken_pipe` is the exit code where the reader of standard output has gone."""
+def reported(*, broken_pipe: int = 0, partial_helps: bool = False) -> Iterator[None]:
+    """Turn what a command raises into a line on standard error and typer.Exit.
+
+    `broken_pipe` is the exit code where the reader of standard output has gone; `partial_helps`: see `sentence`."""
     try:
         yield
+    except typer.Exit:
+        raise
     except Problem as problem:
-        print_error(sentence(problem, partial_helps=partial_helps()))
+        print_error(sentence(problem, partial_helps=partial_helps))
         raise typer.Exit(USAGE if problem.code in _USAGE else FAILED) from None
     except Failure as failure:
         print_error(failure.sentence)
         raise typer.Exit(failure.code) from None
+    except ConfigurationError as error:
+        print(f"audit-gateway: {error.detail}", file=sys.stderr)  # as it is: it may end with a command to copy
+        raise typer.Exit(USAGE) from None
     except BrokenPipeError:
         discard_output()
         raise typer.Exit(broken_pipe) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    except (typer.Exit, ConfigurationError):
-        raise
     except OSError as error:
         print_file_error(error)
         raise typer.Exit(FAILED) from None

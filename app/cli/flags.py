@@ -1,4 +1,4 @@
-"""The filters of `GET /events` as flags, derived from the query model, with the values that a shell may complete."""
+"""Commands with the filters of `GET /events` as flags, derived from the query model."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from app.cli.failures import USAGE, Failure, flag
+from app.cli.client import connected
+from app.cli.failures import USAGE, Failure, flag, reported
 from app.cli.relative_time import to_rfc3339
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery, GroupBy, TimeRange, choices
 from app.domain.query import Filters as FilterParameters
+from app.domain.times import now_micros
 
-#: (parameter, text) as they were written.
+#: (parameter, text) as the user wrote them.
 Filters: TypeAlias = tuple[tuple[str, str], ...]
 
 
@@ -42,6 +44,7 @@ By = Annotated[
     str | None,
     typer.Option(autocompletion=words(*choices(GroupBy)), help=f"Also count by {', '.join(choices(GroupBy))}."),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 
 _TIME = "A duration back from now (7d, 12h, P7D), today, yesterday, a date or an RFC 3339 time; UTC."
 _TIMES = {
@@ -49,14 +52,86 @@ _TIMES = {
     "until": f"Only events before this time. {_TIME} Default: now.",
 }
 
+#: The API's name of each filter, by the model's field.
+FILTERS = {
+    field: EventQuery.model_fields[field].alias or field
+    for field in (*TimeRange.model_fields, *FilterParameters.model_fields)
+}
 
-def _types() -> Iterable[str]:
-    types = {row.type for row in _mapping()}
-    return {"unknown"} | types | {f"{name.partition('.')[0]}.*" for name in types}
+
+def command(function: Callable[..., int | None], *, broken_pipe: int = 0) -> Callable[..., None]:
+    """A typer command that ends with the exit code of `function` and reports its errors.
+
+    If `function` takes `filters`, the command has a flag for each filter. `broken_pipe`: see `reported`."""
+    signature = inspect.signature(function, eval_str=True)
+    parameters = [one for one in signature.parameters.values() if one.name != "filters"]
+    has_filters = "filters" in signature.parameters
+    if has_filters:
+        repeats = parameter_names(EventQuery)
+        parameters += [_option(field, name, repeats[name]) for field, name in FILTERS.items()]
+
+    def run(**values: Any) -> None:
+        if has_filters:
+            values["filters"] = tuple(_written({name: values.pop(field) for field, name in FILTERS.items()}))
+        with reported(broken_pipe=broken_pipe, partial_helps=values.get("partial") is False):
+            raise typer.Exit(function(**values) or 0)
+
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    # typer reads the flags from both.
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
 
 
-def _mapping() -> list[Any]:
-    return [row for provider in _providers().values() for row in provider.mapping]
+def _option(field: str, parameter: str, repeats: bool) -> inspect.Parameter:
+    info = EventQuery.model_fields[field]
+    base = parameter.removesuffix(".not")
+    known = choices(info.annotation)
+    text = (info.description or "").replace("`GET /sources`", "audit-gateway sources")
+    text += f" One of {', '.join(known)}." if known else ""
+    option = typer.Option(
+        *([flag(parameter), flag(f"not_{base}")] if base != parameter else [flag(parameter)]),
+        help=_TIMES.get(parameter) or text.replace("`", ""),
+        metavar="TIME" if field in _TIMES else "TEXT",
+        autocompletion=_completer(_VALUES.get(base, lambda: known)),
+    )
+    annotation: Any = Annotated[list[str] | None, option] if repeats else Annotated[str | None, option]
+    return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _written(values: Mapping[str, str | list[str] | None]) -> Iterable[tuple[str, str]]:
+    for name, value in values.items():
+        for text in [value] if isinstance(value, str) else value or ():
+            yield name, text
+
+
+def query_pairs(
+    filters: Sequence[tuple[str, str]],
+    *,
+    order: str | None = None,
+    partial: bool = False,
+    follow: bool = False,
+    include: Collection[str] | None = None,
+) -> list[tuple[str, str]]:
+    """A command's query as the API takes it. Raises Failure for a time that cannot be read, or an `include` that no
+    command's output has."""
+    now, pairs = now_micros(), []
+    for name, text in filters:
+        if name in ("since", "until"):
+            try:
+                text = to_rfc3339(text, now)
+            except ValueError as error:
+                raise Failure(f"{flag(name)} {error}", USAGE) from None
+        pairs.append((name, text))
+    if set(include or ()) - {"raw"}:
+        raise Failure("--include must be raw; totals are given by audit-gateway count", USAGE)
+    pairs += [("order", order)] if order else []
+    pairs += [("partial", "true")] if partial else []
+    pairs += [("follow", "true")] if follow else []
+    return pairs + ([("include", "raw")] if include else [])
+
+
+# ---- completion ------------------------------------------------------------------------------------------------------
 
 
 def _providers() -> Mapping[str, Any]:
@@ -66,9 +141,16 @@ def _providers() -> Mapping[str, Any]:
     return find_providers(provider_paths(read_environment()))
 
 
-def _sources() -> Iterable[str]:
-    from app.cli.client import connected
+def _mapping() -> list[Any]:
+    return [row for provider in _providers().values() for row in provider.mapping]
 
+
+def _types() -> Iterable[str]:
+    types = {row.type for row in _mapping()}
+    return {"unknown"} | types | {f"{name.partition('.')[0]}.*" for name in types}
+
+
+def _sources() -> Iterable[str]:
     with connected(None) as client:
         return [str(source["name"]) for source in client.sources()]
 
@@ -91,67 +173,3 @@ def _completer(values: Callable[[], Iterable[str]]) -> Callable[[str], list[str]
             return []
 
     return complete
-
-
-def _option(field: str, parameter: str, repeats: bool) -> inspect.Parameter:
-    info = EventQuery.model_fields[field]
-    base = parameter.removesuffix(".not")
-    known = choices(info.annotation)
-    text = (info.description or "").replace("`GET /sources`", "audit-gateway sources")
-    text += f" One of {', '.join(known)}." if known else ""
-    option = typer.Option(
-        *([flag(parameter), flag(f"not_{base}")] if base != parameter else [flag(parameter)]),
-        help=_TIMES.get(parameter) or text.replace("`", ""),
-        metavar="TIME" if field in _TIMES else "TEXT",
-        autocompletion=_completer(_VALUES.get(base, lambda: known)),
-    )
-    kind: Any = list[str] if repeats else str
-    annotation = Annotated[kind | None, option]
-    return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-#: The API's name of each filter, by the model's field.
-FILTERS = {
-    field: EventQuery.model_fields[field].alias or field
-    for field in (*TimeRange.model_fields, *FilterParameters.model_fields)
-}
-
-
-def filtered(function: Callable[..., None]) -> Callable[..., None]:
-    """A command with a flag for each filter, which `function` receives together as `filters`."""
-    repeats = parameter_names(EventQuery)
-    own = [one for one in inspect.signature(function, eval_str=True).parameters.values() if one.name != "filters"]
-    parameters = [*own, *(_option(field, name, repeats[name]) for field, name in FILTERS.items())]
-
-    def command(**values: Any) -> None:
-        given: list[tuple[str, str]] = []
-        for field, name in FILTERS.items():
-            written = values.pop(field) or ()
-            given += [(name, text) for text in ([written] if isinstance(written, str) else written)]
-        function(filters=tuple(given), **values)
-
-    command.__name__, command.__doc__ = function.__name__, function.__doc__
-    # What typer reads the flags from.
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return command
-
-
-def included(names: Collection[str]) -> list[tuple[str, str]]:
-    """`--include` as the API takes it. Raises Failure for `total`, too, which no output of a command has."""
-    if set(names) - {"raw"}:
-        raise Failure("--include must be raw; totals are given by audit-gateway count", USAGE)
-    return [("include", "raw")] if names else []
-
-
-def to_send(filters: Sequence[tuple[str, str]], now: int) -> list[tuple[str, str]]:
-    """The filters as the API takes them. `now` in µs. Raises Failure for a time that cannot be read."""
-    pairs = []
-    for name, text in filters:
-        if name in ("since", "until"):
-            try:
-                text = to_rfc3339(text, now)
-            except ValueError as error:
-                raise Failure(f"{flag(name)} {error}", USAGE) from None
-        pairs.append((name, text))
-    return pairs

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.flags import Config, Filters, Include, Partial
+from app.cli.client import Page, Pairs, Problem, connected
+from app.cli.failures import TRANSIENT, USAGE, Failure, sentence
+from app.cli.flags import Config, Filters, Include, Partial, query_pairs
+from app.cli.formats import lines_of
+from app.config import read_environment
+from app.forward.checkpoint import Checkpoint, CheckpointFile
+from app.logs import configure_logging
 
 
 def forward(
@@ -36,53 +42,43 @@ def forward(
     The cursor file moves only after the receiver accepted; the same command continues there. FORWARD_SECRET signs
     webhooks (whsec_..., several separated by blanks); FORWARD_TOKEN is the bearer or HEC token. Both also from .env.
     """
-    from app.cli.client import Page, Pairs, Problem, connected
-    from app.cli.failures import TRANSIENT, USAGE, Failure, reported, sentence
-    from app.cli.flags import included, to_send
-    from app.cli.formats import lines_of
-    from app.config import read_environment
-    from app.domain.times import now_micros
-    from app.forward.checkpoint import Checkpoint, CheckpointFile
     from app.forward.forwarder import Forwarder, Stopped
     from app.forward.metrics import serve_metrics
     from app.forward.opening import open_target, tls_context
     from app.forward.target import Gone, Temporary
-    from app.logs import configure_logging
 
-    with reported():
-        now = now_micros()
-        if "until" in dict(filters):
-            raise Failure("forward has no end; leave out --until", USAGE)
-        pairs = to_send(filters if "since" in dict(filters) else (*filters, ("since", "now")), now)
-        pairs += [("order", "asc"), ("follow", "true"), *included(include or [])]
-        pairs += [("partial", "true")] if partial else []
-        asked = shlex.join(f"{name}={text}" for name, text in (*sorted(filters), *included(include or [])))
-        target, shown, form = open_target(to, form, read_environment(), tls_context(ca, client_cert))
-        file = CheckpointFile(cursor_file)
-        with closing(target), file.locked(), connected(config) as client:
-            configure_logging()
-            start = file.load(Checkpoint(asked=asked, through=dict(pairs)["since"]))
+    if "until" in dict(filters):
+        raise Failure("forward has no end; leave out --until", USAGE)
+    since = () if "since" in dict(filters) else (("since", "now"),)
+    pairs = query_pairs((*filters, *since), order="asc", partial=partial, follow=True, include=include)
+    asked = shlex.join(
+        f"{name}={text}" for name, text in (*sorted(filters), *([("include", "raw")] if include else []))
+    )
+    target, shown, form = open_target(to, form, read_environment(), tls_context(ca, client_cert))
+    file = CheckpointFile(cursor_file)
+    with closing(target), file.locked(), connected(config) as client:
+        configure_logging()
+        start = file.load(Checkpoint(asked=asked, through=dict(pairs)["since"]))
 
-            def fetch(asked_for: Pairs) -> Page:
-                try:
-                    return client.page(asked_for)
-                except Problem as problem:
-                    if problem.code in TRANSIENT:
-                        raise Temporary(sentence(problem), retry_after=problem.retry_after) from None
-                    if problem.code == "invalid_cursor":
-                        raise Failure(
-                            f"the gateway refuses the cursor in {cursor_file} (was GATEWAY_CURSOR_SECRET changed?);"
-                            f" remove the file and add --since {file.load(start).through}: no event is missed",
-                            USAGE,
-                        ) from None
-                    raise
+        def fetch(page: Pairs) -> Page:
+            try:
+                return client.page(page)
+            except Problem as problem:
+                if problem.code in TRANSIENT:
+                    raise Temporary(sentence(problem), retry_after=problem.retry_after) from None
+                if problem.code == "invalid_cursor":
+                    raise Failure(
+                        f"the gateway refuses the cursor in {cursor_file} (was GATEWAY_CURSOR_SECRET changed?);"
+                        f" remove the file and add --since {file.load(start).through}: no event is missed",
+                        USAGE,
+                    ) from None
+                raise
 
-            forwarder = Forwarder(fetch, lines_of(form).line, target, file, start, shown=shown, limit=batch)
-            if metrics is not None:
-                serve_metrics(metrics, forwarder.metrics.registry)
+        forwarder = Forwarder(fetch, lines_of(form).line, target, file, start, shown=shown, limit=batch)
+        if metrics is not None:
+            serve_metrics(metrics, forwarder.metrics.registry)
+        with suppress(Stopped):
             try:
                 forwarder.run(pairs)
-            except Stopped:
-                pass
             except Gone as gone:
                 raise Failure(f"{gone}: it wants no more events") from None

@@ -59,7 +59,7 @@ def make_key(
     return key
 
 
-def list_keys(file: Path, *, as_json: bool) -> None:
+def print_keys(file: Path, *, as_json: bool) -> None:
     """Print the keys of `file` with their grants and the start of each hash. Raises ConfigurationError."""
     keys = read_keys(_read(file), str(file))
     if as_json:
@@ -77,7 +77,7 @@ def list_keys(file: Path, *, as_json: bool) -> None:
     console().print(table)
 
 
-def revoke_keys(name: str, file: Path) -> None:
+def remove_keys(name: str, file: Path) -> None:
     """Remove every key of this name from `file`, in one step. Raises ConfigurationError or OSError, and then `file` is
     as it was."""
     text = _read(file)

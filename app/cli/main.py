@@ -1,7 +1,8 @@
-"""The command `audit-gateway`. Each command imports what it needs when it runs: `--help` must not wait for a server."""
+"""The command `audit-gateway`. Commands that run a server import it when they run: `--help` must not wait for it."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -9,13 +10,24 @@ from typing import Annotated
 
 import typer
 
-from app.cli import commands
-from app.cli.flags import filtered
+from app.cli.events import events
+from app.cli.export import export
+from app.cli.failures import FAILED, USAGE, Failure, discard_output, print_file_error
+from app.cli.flags import Config, command
 from app.cli.forwarding import forward
-from app.cli.mcp_command import mcp
+from app.cli.reports import count, event, sources
 from app.cli.verifying import signing_key, verify
 from app.domain.errors import ConfigurationError
 from app.logs import configure_logging
+
+EXIT_CODES = (
+    "Exit codes: 0 success; 1 a failure while running, such as a source that fails; 2 a wrong flag, argument or"
+    " setting; 3 records that cannot be read were left out; 130 Ctrl-C."
+)
+EPILOG = (
+    "Queries the gateway at GATEWAY_URL with the key GATEWAY_KEY (both also from .env). If GATEWAY_URL is unset, or"
+    " with --config, reads the configured accounts directly. Exit codes: audit-gateway --help."
+)
 
 cli = typer.Typer(
     name="audit-gateway",
@@ -29,21 +41,17 @@ cli = typer.Typer(
     },
 )
 keys = typer.Typer(help="API keys of the gateway's callers.", no_args_is_help=True, rich_markup_mode=None)
-cli.add_typer(keys, name="keys")
+
+ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings. Default: GATEWAY_CONFIG.")]
+KeysFile = Annotated[Path, typer.Option(help="The keys file.")]
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
         from importlib.metadata import version
 
         print(version("audit-gateway"))
         raise typer.Exit
-
-
-EXIT_CODES = (
-    "Exit codes: 0 success; 1 a failure while running, such as a source that fails; 2 a wrong flag, argument or"
-    " setting; 3 records that cannot be read were left out; 130 Ctrl-C."
-)
 
 
 @cli.callback(epilog=EXIT_CODES)
@@ -58,7 +66,6 @@ def options(
     configure_logging(level=os.environ.get("GATEWAY_LOG_LEVEL") or "error")
 
 
-@cli.command()
 def serve(
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Serve emulated accounts; needs no settings.")] = False,
     sandbox_events: Annotated[
@@ -69,24 +76,67 @@ def serve(
         int, typer.Option(min=0, max=65_535, envvar="GATEWAY_PORT", help="The port to listen on; 0 takes a free one.")
     ] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Number of processes.")] = 1,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings. Default: GATEWAY_CONFIG.")] = None,
-) -> None:
+    config: ConfigFile = None,
+) -> int:
     """Serve the HTTP API over the sources that the environment and the configuration file name."""
     from app.cli.serving import Options, serve_gateway
 
-    raise typer.Exit(serve_gateway(Options(sandbox, sandbox_events, host, port, workers, config)))
+    return serve_gateway(Options(sandbox, sandbox_events, host, port, workers, config))
 
 
-for _command in (commands.events, commands.count, commands.export, forward):
-    cli.command(epilog=commands.EPILOG)(filtered(_command))
-cli.command(epilog=commands.EPILOG)(commands.event)
-cli.command(epilog=commands.EPILOG)(commands.sources)
-cli.command(epilog=commands.EPILOG)(mcp)
-cli.command()(verify)
-keys.command("signing")(signing_key)
+def mcp(config: Config = None) -> None:
+    """Serve the Model Context Protocol on standard input and output: four read-only tools for agents."""
+    import asyncio
+
+    from app.logs import configure_logging
+
+    try:
+        from app.mcp_server import serve as serve_mcp
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "mcp":
+            raise
+        raise Failure("the MCP SDK is not installed: pip install 'audit-gateway[mcp]'", USAGE) from None
+    configure_logging()
+    asyncio.run(serve_mcp(config))
 
 
-@keys.command("new")
+def openapi(
+    output: Annotated[Path | None, typer.Option(help="Write to this file. Default: standard output.")] = None,
+) -> None:
+    """Print the OpenAPI document."""
+    text = openapi_text()
+    if output is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"--output: {output} cannot be written ({error.strerror}).") from None
+
+
+def openapi_text() -> str:
+    """The OpenAPI document as indented JSON with sorted keys and a line end: one text for one code."""
+    from app.main import create_app
+    from app.settings import Settings
+
+    # Built without settings from anywhere: none but GATEWAY_PROVIDERS_PATH changes the document.
+    app = create_app(Settings.model_construct(auth="off"), [])
+    return json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def probe(
+    config: ConfigFile = None,
+    wait: Annotated[
+        float, typer.Option(min=0, max=600, help="Seconds to wait for new events, to measure their lag.")
+    ] = 20.0,
+) -> int:
+    """Try each source's credentials and permissions, and find out what the providers' documents leave open."""
+    from app.cli.probe import probe_sources
+
+    return probe_sources(config, wait)
+
+
 def new_key(
     name: Annotated[str, typer.Option(help="The caller; appears in the log.")],
     scopes: Annotated[str, typer.Option(help="Comma-separated, such as events:read,pii:read.")],
@@ -96,79 +146,57 @@ def new_key(
     expires: Annotated[str | None, typer.Option(help="Expiry, such as 2027-01-01.")] = None,
 ) -> None:
     """Make an API key. Its hash goes to the file; the key, once, is the only line on standard output."""
-    from app.cli.failures import reported
     from app.cli.keys import make_key
 
-    with reported():
-        make_key(name, scopes, file, sources=sources, rate=rate, expires=expires)
+    make_key(name, scopes, file, sources=sources, rate=rate, expires=expires)
 
 
-@keys.command("list")
-def list_command(
-    file: Annotated[Path, typer.Option(help="The keys file.")],
+def list_keys(
+    file: KeysFile,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each key's line of the file, without the key.")
     ] = False,
 ) -> None:
     """List the keys of a file with their grants. The keys themselves are not stored."""
-    from app.cli.failures import reported
-    from app.cli.keys import list_keys
+    from app.cli.keys import print_keys
 
-    with reported():
-        list_keys(file, as_json=as_json)
+    print_keys(file, as_json=as_json)
 
 
-@keys.command("revoke")
-def revoke_command(
-    name: Annotated[str, typer.Option(help="The key's name; all keys of this name are removed.")],
-    file: Annotated[Path, typer.Option(help="The keys file.")],
+def revoke_key(
+    name: Annotated[str, typer.Option(help="The key's name; all keys of this name are removed.")], file: KeysFile
 ) -> None:
     """Remove a caller's keys from a file; a running gateway reads the change without a restart."""
-    from app.cli.failures import reported
-    from app.cli.keys import revoke_keys
+    from app.cli.keys import remove_keys
 
-    with reported():
-        revoke_keys(name, file)
+    remove_keys(name, file)
 
 
-@cli.command()
-def openapi(
-    output: Annotated[Path | None, typer.Option(help="Write to this file. Default: standard output.")] = None,
-) -> None:
-    """Print the OpenAPI document."""
-    from app.cli.document import openapi_text
-    from app.cli.failures import reported
+def _register() -> None:
+    """Add the commands, in the order of the help."""
+    cli.command()(command(serve))
+    cli.command(epilog=EPILOG)(command(events))
+    cli.command(epilog=EPILOG)(command(count))
+    cli.command(epilog=EPILOG)(command(export, broken_pipe=FAILED))
+    cli.command(epilog=EPILOG)(command(forward))
+    cli.command(epilog=EPILOG)(command(event))
+    cli.command(epilog=EPILOG)(command(sources))
+    cli.command(epilog=EPILOG)(command(mcp))
+    cli.command()(command(verify))
+    cli.command()(command(openapi))
+    cli.command()(command(probe))
+    keys.command("signing")(command(signing_key))
+    keys.command("new")(command(new_key))
+    keys.command("list")(command(list_keys))
+    keys.command("revoke")(command(revoke_key))
+    cli.add_typer(keys, name="keys")
 
-    text = openapi_text()
-    if output is None:
-        with reported():
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"--output: {output} cannot be written ({error.strerror}).") from None
 
-
-@cli.command()
-def probe(
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings. Default: GATEWAY_CONFIG.")] = None,
-    wait: Annotated[
-        float,
-        typer.Option(min=0, max=600, help="Seconds to wait for new events, to measure their lag."),
-    ] = 20.0,
-) -> None:
-    """Try each source's credentials and permissions, and find out what the providers' documents leave open."""
-    from app.cli.probe import probe_sources
-
-    raise typer.Exit(probe_sources(config, wait))
+_register()
 
 
 def main() -> None:
-    """Run the command line. A setting or argument that is wrong is one line on standard error, and exit code 2;
-    standard output that cannot be written is one, too, and exit code 1.
-    """
+    """Run the command line. Standard output that cannot be written is one line on standard error, and exit code 1."""
     try:
         try:
             cli()
@@ -177,12 +205,7 @@ def main() -> None:
                 sys.stdout.flush()  # the interpreter would, and end with a traceback where it cannot
     except KeyboardInterrupt:
         sys.exit(130)
-    except ConfigurationError as error:
-        print(f"audit-gateway: {error.detail}", file=sys.stderr)
-        sys.exit(2)
     except OSError as error:
-        from app.cli.failures import FAILED, discard_output, print_file_error
-
         if isinstance(error, BrokenPipeError):
             discard_output()
             sys.exit(0)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.client import Json, connected
+from app.cli import client as api
 from app.cli.failures import Notices, printable
-from app.cli.flags import Filters, included, to_send
+from app.cli.flags import By, Config, Filters, Include, Json, query_pairs
 from app.cli.terminal import console, json_line, write_bytes
-from app.domain.times import now_micros
 
 _RELATIONS = {"eq": "", "gte": "at least ", "estimate": "about "}
 _SUPPORT = {
@@ -25,11 +24,19 @@ _SUPPORT = {
 _TIMES = {"retry_at": "next trial call at", "paused_until": "paused until"}
 
 
-def count_events(filters: Filters, config: Path | None, *, by: str | None, exact: bool, as_json: bool) -> int:
-    """Print the totals; returns the exit code. Raises Problem, Failure, ConfigurationError."""
-    pairs = to_send(filters, now_micros())
+def count(
+    filters: Filters,
+    by: By = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Read on until the gateway's deadline where events are counted by reading.")
+    ] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Count events, per source and in all; with --by, also per value of a field."""
+    pairs = query_pairs(filters)
     pairs += ([("by", by)] if by else []) + ([("exact", "true")] if exact else [])
-    with connected(config) as client:
+    with api.connected(config) as client:
         totals = client.count(pairs)
     notices = Notices()
     notices.values(totals.get("warnings") or ())
@@ -38,28 +45,31 @@ def count_events(filters: Filters, config: Path | None, *, by: str | None, exact
             notices.add(f"source {source['name']} was counted back to {source['scanned_to']} only; --exact reads on")
     if as_json:
         write_bytes(json_line(totals))
-        return 0
+        return
     rows = [(str(source["name"]), _amount(source)) for source in totals["sources"]]
     rows.append(("total", _amount(totals)))
     groups = [(str(group["key"]), f"{group['value']:,}") for group in totals.get("groups") or ()]
-    _print_rows([*groups, *([("", "")] if groups else []), *rows], numeric=True)
-    return 0
+    _print_counts([*groups, *([("", "")] if groups else []), *rows])
 
 
-def _amount(total: Json) -> str:
+def _amount(total: api.Json) -> str:
     relation = _RELATIONS.get(total["relation"], f"{total['relation']} ")
     return f"{relation}{total['value']:,} {total['unit']}"
 
 
-def show_event(event_id: str, include: Sequence[str], config: Path | None, *, as_json: bool) -> int:
-    """Print one event; returns the exit code. Raises Problem, Failure, ConfigurationError."""
-    with connected(config) as client:
-        event = client.event(event_id, included(include))
+def event(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="The event's id.", show_default=False)],
+    as_json: Json = False,
+    include: Include = None,
+    config: Config = None,
+) -> None:
+    """Print one event with all its fields."""
+    with api.connected(config) as client:
+        found = client.event(event_id, query_pairs((), include=include))
     if as_json:
-        write_bytes(json_line(event))
+        write_bytes(json_line(found))
     else:
-        _print_rows([(name, _value(value)) for name, value in _fields(event)])
-    return 0
+        _print_rows((name, _value(value)) for name, value in _fields(found))
 
 
 def _fields(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -74,23 +84,22 @@ def _fields(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def list_sources(config: Path | None, *, as_json: bool) -> int:
-    """Print the sources; returns the exit code. Raises Problem, ConfigurationError."""
-    with connected(config) as client:
-        sources = client.sources()
+def sources(as_json: Json = False, config: Config = None) -> None:
+    """List the sources: the filters of each, its health, and what the gateway observed of it."""
+    with api.connected(config) as client:
+        found = client.sources()
     if as_json:
-        write_bytes(json_line({"data": sources}))
-        return 0
+        write_bytes(json_line({"data": found}))
+        return
     out = console()
-    for number, source in enumerate(sources):
+    for number, source in enumerate(found):
         if number:
             out.print()
         out.print(Text(printable(f"{source['name']} ({source['provider']})"), style="bold"), soft_wrap=True)
-        _print_rows(_source_rows(source), indent=2)
-    return 0
+        _print_rows(_source_rows(source), indent="  ")
 
 
-def _source_rows(source: Json) -> Iterator[tuple[str, str]]:
+def _source_rows(source: api.Json) -> Iterator[tuple[str, str]]:
     filters: dict[str, str] = source.get("filters") or {}
     for support in dict.fromkeys((*_SUPPORT, *filters.values())):
         if names := [name for name, how in filters.items() if how == support]:
@@ -126,28 +135,28 @@ def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _print_rows(
-    rows: Iterator[tuple[str, str]] | Sequence[tuple[str, str]], *, indent: int = 0, numeric: bool = False
-) -> None:
+def _print_counts(rows: Iterable[tuple[str, str]]) -> None:
+    """Print labels with counts such as `at least 12 events`, the numbers right-aligned."""
+    parts = [(printable(label), *printable(text).rpartition(" ")) for label, text in rows]
+    # Without a unit, as of a group, the text is the number.
+    cells = [(label, number or unit, unit if number else "") for label, number, _, unit in parts]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for label, number, unit in cells:
+        console().print(f"{label:{widths[0]}}  {number:>{widths[1]}} {unit}".rstrip(), soft_wrap=True)
+
+
+def _print_rows(rows: Iterable[tuple[str, str]], *, indent: str = "") -> None:
     """Print labels with their texts: wrapped to a terminal's width, on one line each elsewhere."""
-    rows = [(printable(label), printable(text)) for label, text in rows]
+    rows = [(indent + printable(label), printable(text)) for label, text in rows]
     out = console()
     first = max((len(label) for label, _ in rows), default=0)
-    if numeric or not sys.stdout.isatty():
-        second = max((len(_number(text)) for _, text in rows), default=0) if numeric else 0
+    if not sys.stdout.isatty():
         for label, text in rows:
-            number = _number(text)
-            shown = f"{number:>{second}}{text[len(number) :]}" if numeric else text
-            out.print(f"{'':{indent}}{label:{first}}  {shown}".rstrip(), soft_wrap=True)
+            out.print(f"{label:{first}}  {text}".rstrip(), soft_wrap=True)
         return
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="dim", min_width=first + indent)
+    table.add_column(no_wrap=True, style="dim", min_width=first)
     table.add_column(overflow="fold")
-    for label, text in rows:
-        table.add_row(f"{'':{indent}}{label}", text)
+    for row in rows:
+        table.add_row(*row)
     out.print(table)
-
-
-def _number(text: str) -> str:
-    """The part of a count before its unit."""
-    return text.rpartition(" ")[0] or text

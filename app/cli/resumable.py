@@ -1,8 +1,8 @@
-"""A file that grows piece by piece and can be gone on with after any end, a `kill -9` or a power cut included.
+"""A file that grows piece by piece and can be resumed after any end, including a `kill -9` and a power cut.
 
-Beside FILE lies FILE.cursor, the *mark*: how long FILE was when everything up to the mark's cursor was on the disk. A
-piece is written and flushed to the disk first, the mark is replaced after it, in one step. What lies behind the mark's
-length is a piece whose mark did not come to be: it is cut off, and asked for again.
+Beside FILE lies FILE.cursor, the *checkpoint*: how long FILE was when everything up to the checkpoint's cursor was on
+the disk. A piece is flushed to the disk first; then the checkpoint is replaced, in one step. Bytes beyond the
+checkpoint's length are a piece without a checkpoint: they are cut off, and read again.
 """
 
 from __future__ import annotations
@@ -13,22 +13,25 @@ import os
 import stat
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import msgspec
 
 from app.cli.failures import USAGE, Failure
+from app.forward.checkpoint import replace_file, sync_folder
+
+VERSION = 1  #: of the checkpoint file
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """`cursor` None: nothing was written yet. `length` in bytes; `asked` is what the export is of, as text that must be
-    equal for it to be gone on with."""
+    """`cursor` None: nothing was written yet. `length` in bytes; `asked` is the export's query, as text that must be
+    equal for it to be resumed."""
 
     asked: str
     cursor: str | None = None
     length: int = 0
     events: int = 0
     total: int | None = None
+    version: int = 0
 
 
 class ResumableFile:
@@ -36,7 +39,7 @@ class ResumableFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.mark_path = path.with_name(f"{path.name}.cursor")
+        self.checkpoint_path = path.with_name(f"{path.name}.cursor")
         self._file = -1
         self._made = self._begun = False
 
@@ -61,7 +64,7 @@ class ResumableFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # One that was made here and never begun is no export: it would only be in the way.
+        # A file that was created here and never begun is no export.
         if self._made and not self._begun:
             self.path.unlink(missing_ok=True)
         os.close(self._file)
@@ -70,36 +73,38 @@ class ResumableFile:
     def size(self) -> int:
         return os.fstat(self._file).st_size
 
-    def mark(self) -> Checkpoint | None:
-        """The mark of an export that is not finished. Raises Failure for one that cannot be read."""
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint of an export that is not finished. Raises Failure for one that cannot be read."""
         try:
-            text = self.mark_path.read_text(encoding="utf-8")
+            found = msgspec.json.decode(self.checkpoint_path.read_bytes(), type=Checkpoint)
         except FileNotFoundError:
             return None
-        try:
-            return _mark(json.loads(text))
-        except (ValueError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            found = None
+        if found is None or found.version != VERSION:
             raise Failure(
-                f"{self.mark_path} was not written by an export; remove it, or start over with --force"
+                f"{self.checkpoint_path} was not written by an export; remove it, or start over with --force"
             ) from None
+        return found
 
-    def begin(self, mark: Checkpoint) -> None:
-        """Empties the file, or cuts it to the mark's length. The mark goes first: behind it, the rest is nobody's."""
+    def begin(self, checkpoint: Checkpoint) -> None:
+        """Empty the file, or cut it to the checkpoint's length. The checkpoint goes first: the rest then counts as
+        unwritten."""
         self._begun = True
-        self._write_mark(mark)
-        os.ftruncate(self._file, mark.length)
-        os.lseek(self._file, mark.length, os.SEEK_SET)
+        self._save(checkpoint)
+        os.ftruncate(self._file, checkpoint.length)
+        os.lseek(self._file, checkpoint.length, os.SEEK_SET)
 
-    def add(self, data: bytes, mark: Checkpoint) -> None:
-        """Appends `data`, then puts `mark` (whose length is the file's with `data`) in place."""
+    def add(self, data: bytes, checkpoint: Checkpoint) -> None:
+        """Append `data`, then replace the checkpoint, whose length is the file's with `data`."""
         self._append(data)
-        self._write_mark(mark)
+        self._save(checkpoint)
 
     def finish(self, data: bytes) -> None:
-        """Appends the last piece. Without its mark, the file is finished."""
+        """Append the last piece. Without a checkpoint, the file is complete."""
         self._append(data)
-        self.mark_path.unlink(missing_ok=True)
-        self._sync_folder()
+        self.checkpoint_path.unlink(missing_ok=True)
+        sync_folder(self.path)
 
     def _append(self, data: bytes) -> None:
         view = memoryview(data)
@@ -107,30 +112,6 @@ class ResumableFile:
             view = view[os.write(self._file, view) :]
         os.fsync(self._file)
 
-    def _write_mark(self, mark: Checkpoint) -> None:
-        temporary = self.mark_path.with_name(f"{self.mark_path.name}.new")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({"version": 1, **msgspec.structs.asdict(mark)}, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.mark_path)
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        # A new name is on the disk only when its folder is.
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _mark(found: Any) -> Checkpoint:
-    """Raises ValueError, TypeError."""
-    if not isinstance(found, dict) or found.pop("version", None) != 1:
-        raise ValueError("a version that is not known")
-    mark = Checkpoint(**found)
-    if not isinstance(mark.length, int) or not isinstance(mark.events, int) or not isinstance(mark.asked, str):
-        raise TypeError("not a mark")
-    return mark
+    def _save(self, checkpoint: Checkpoint) -> None:
+        members = msgspec.structs.asdict(checkpoint) | {"version": VERSION}
+        replace_file(self.checkpoint_path, json.dumps(members, indent=1) + "\n")

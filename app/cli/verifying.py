@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from app.cli.failures import FAILED, Failure, print_error, reported
+from app.cli.failures import USAGE, Failure
 
 
 def verify(
@@ -27,24 +27,22 @@ def verify(
     from app.evidence.verification import Refusal
     from app.evidence.verification import verify as verified
 
-    with reported():
-        keys = _keys(jwks)
-        try:
-            with file.open("rb") as lines:
-                verdict = verified(lines, keys)
-        except OSError as error:
-            raise Failure(f"{file} cannot be read ({error.strerror})", 2) from None
-        except Refusal as refusal:
-            print_error(f"{file} is NOT verified: {refusal}")
-            raise typer.Exit(FAILED) from None
-        first, last = verdict.manifests[0], verdict.manifests[-1]
-        parts = len(verdict.manifests)
-        print(f"{file} is whole and unchanged: {verdict.count:,} events in {parts} signed segment{'s' * (parts > 1)}")
-        print(f"  window   {first.window['since']} to {first.window['until']}, order {first.order}")
-        print(f"  filters  {json.dumps(first.filters, ensure_ascii=False)}")
-        for source in last.sources:
-            print(f"  source   {source['name']}: {source['status']}, unreadable records: {source['bad_records']}")
-        print(f"  signed   {last.as_of} with the key {', '.join(verdict.kids)}")
+    keys = _keys(jwks)
+    try:
+        with file.open("rb") as lines:
+            verdict = verified(lines, keys)
+    except OSError as error:
+        raise Failure(f"{file} cannot be read ({error.strerror})", USAGE) from None
+    except Refusal as refusal:
+        raise Failure(f"{file} is NOT verified: {refusal}") from None
+    first, last = verdict.manifests[0], verdict.manifests[-1]
+    parts = len(verdict.manifests)
+    print(f"{file} is whole and unchanged: {verdict.count:,} events in {parts} signed segment{'s' * (parts > 1)}")
+    print(f"  window   {first.window['since']} to {first.window['until']}, order {first.order}")
+    print(f"  filters  {json.dumps(first.filters, ensure_ascii=False)}")
+    for source in last.sources:
+        print(f"  source   {source['name']}: {source['status']}, unreadable records: {source['bad_records']}")
+    print(f"  signed   {last.as_of} with the key {', '.join(verdict.kids)}")
 
 
 def signing_key(
@@ -53,21 +51,20 @@ def signing_key(
     """Create an Ed25519 key for GATEWAY_SIGNING_KEY_FILE and print its public key set."""
     from app.evidence.signing import create_key_file
 
-    with reported():
-        try:
-            key = create_key_file(file)
-        except FileExistsError:
-            raise Failure(f"{file} exists; a signing key is never overwritten. Give another name", 2) from None
-        except OSError as error:
-            raise Failure(f"{file} cannot be written ({error.strerror})", 2) from None
-        print(json.dumps(key.jwks(), indent=2))
+    try:
+        key = create_key_file(file)
+    except FileExistsError:
+        raise Failure(f"{file} exists; a signing key is never overwritten. Give another name", USAGE) from None
+    except OSError as error:
+        raise Failure(f"{file} cannot be written ({error.strerror})", USAGE) from None
+    print(json.dumps(key.jwks(), indent=2))
 
 
 def _keys(location: str | None) -> dict[str, Any]:
     if location is None:
         url = os.environ.get("GATEWAY_URL")
         if not url:
-            raise Failure("--jwks is missing: give the key set's URL or file, or set GATEWAY_URL", 2)
+            raise Failure("--jwks is missing: give the key set's URL or file, or set GATEWAY_URL", USAGE)
         location = f"{url.rstrip('/')}/.well-known/jwks.json"
     try:
         if location.startswith(("https://", "http://")):
@@ -77,9 +74,9 @@ def _keys(location: str | None) -> dict[str, Any]:
         else:
             found = json.loads(Path(location).read_text(encoding="utf-8-sig"))
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Failure(f"--jwks: {location} cannot be read ({type(error).__name__})", 2) from None
+        raise Failure(f"--jwks: {location} cannot be read ({type(error).__name__})", USAGE) from None
     except ValueError:
-        raise Failure(f"--jwks: {location} is not JSON", 2) from None
+        raise Failure(f"--jwks: {location} is not JSON", USAGE) from None
     if not isinstance(found, dict) or not isinstance(found.get("keys"), list) or not found["keys"]:
-        raise Failure(f"--jwks: {location} holds no keys", 2)
+        raise Failure(f"--jwks: {location} holds no keys", USAGE)
     return found

@@ -33,7 +33,8 @@ class CheckpointFile:
     def locked(self) -> Iterator[None]:
         """Keep a second process out. Raises ConfigurationError, OSError."""
         # The file itself is replaced with every page; a lock on it would be lost.
-        with open(self._beside("lock"), "ab", opener=_private) as lock:
+        name = self.path.with_name(f"{self.path.name}.lock")
+        with open(name, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -62,21 +63,25 @@ class CheckpointFile:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the file in one step, on the disk when this returns. Raises OSError."""
-        temporary = self._beside("new")
-        with open(temporary, "w", encoding="utf-8", opener=_private) as file:
-            json.dump(msgspec.to_builtins(checkpoint), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)  # a new name is on the disk only when its folder is
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def _beside(self, suffix: str) -> Path:
-        return self.path.with_name(f"{self.path.name}.{suffix}")
+        text = json.dumps(msgspec.to_builtins(checkpoint), indent=1)
+        replace_file(self.path, text, mode=0o600)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def replace_file(path: Path, text: str, *, mode: int = 0o666) -> None:
+    """Replace a text file in one step: a kill leaves the old content or the new. It is on the disk at return."""
+    temporary = path.with_name(f"{path.name}.new")
+    with open(temporary, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path)
+
+
+def sync_folder(path: Path) -> None:
+    """Write the folder of `path` to the disk: a new or removed name is on it only then. Raises OSError."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

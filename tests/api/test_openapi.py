@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from app.api import schemas
-from app.cli.document import openapi_text
+from app.cli.main import openapi_text
 from app.domain import event as domain
 from app.domain.errors import InvalidCursor, ParameterError
 from app.domain.parameters import parameter_names, read_query

@@ -13,7 +13,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.config import SchemathesisConfig
 
-from app.cli.document import openapi_text
+from app.cli.main import openapi_text
 from tests.api.conftest import ALL
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))

@@ -12,8 +12,10 @@ from typing import Any
 import httpx
 import pytest
 from mcp import Client, StdioServerParameters
+from typer.testing import CliRunner
 
 from app.api.api_keys import ApiKey, hash_of
+from app.cli.main import cli
 from sandbox.launcher import start_sandbox
 from tests.process import COMMAND, environment, serving
 
@@ -122,17 +124,12 @@ async def test_mistakes_are_explained(gateway: dict[str, str], tmp_path: Path) -
 
 
 def test_without_the_sdk_the_command_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import typer
-
-    from app.cli.mcp_command import mcp
-
     for name in [name for name in sys.modules if name.split(".")[0] == "mcp"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "app.mcp_server", raising=False)
     monkeypatch.setitem(sys.modules, "mcp.server", None)
-    with pytest.raises(typer.Exit) as ended:
-        mcp()
-    assert ended.value.exit_code == 2
-    assert "audit-gateway[mcp]" in capsys.readouterr().err
+    ended = CliRunner().invoke(cli, ["mcp"])
+    assert ended.exit_code == 2
+    assert "audit-gateway[mcp]" in ended.stderr

@@ -316,10 +316,10 @@ def test_what_lies_behind_the_mark_is_cut_off(tmp_path: Path) -> None:
     # A kill between the two writes: the piece is there, its mark is not.
     path.write_bytes(b"one\ntwo\nth")
     with ResumableFile(path) as file:
-        mark = file.mark()
-        assert mark == Checkpoint("all", "c1", 4, 1)
+        checkpoint = file.checkpoint()
+        assert checkpoint == Checkpoint("all", "c1", 4, 1, version=1)
         assert path.read_bytes() == b"one\ntwo\nth", "looking changes nothing"
-        file.begin(mark)
+        file.begin(checkpoint)
         file.finish(b"two\n")
     assert path.read_bytes() == b"one\ntwo\n"
     assert [found.name for found in tmp_path.iterdir()] == ["out"]
@@ -341,4 +341,4 @@ def test_what_was_never_begun_leaves_nothing_and_two_do_not_write_at_once(tmp_pa
 def test_a_mark_that_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "out.cursor").write_text(text)
     with ResumableFile(tmp_path / "out") as file, pytest.raises(Failure, match="--force"):
-        file.mark()
+        file.checkpoint()
