@@ -14,8 +14,8 @@ from typing import Any
 
 from app.api.rendering import render_page
 from app.domain.caller import SCOPES, Caller
+from app.domain.event import Record
 from app.domain.query import Window
-from app.domain.record import Record
 from app.domain.times import DAY
 from app.feed.model import Page
 from app.providers.subnoto.record import number_ties

@@ -21,8 +21,8 @@ from app.api.rendering import encode
 from app.api.request_log import RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import GatewayError, ParameterError
+from app.domain.event import Record
 from app.domain.query import EventQuery
-from app.domain.record import Record
 from app.domain.times import format_seconds, now_micros
 from app.evidence.manifest import Segment, digest_of
 from app.evidence.signing import SigningKey

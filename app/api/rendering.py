@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from app.domain.caller import Caller
-from app.domain.event import Event, Recipient
-from app.domain.record import Record
+from app.domain.event import Event, Recipient, Record
 from app.domain.times import format_seconds
 from app.feed.envelope_reader import EnvelopeEvents
 from app.feed.envelope_story import tell_story

@@ -8,8 +8,8 @@ import msgspec
 
 from app.domain.caller import Caller
 from app.domain.errors import NotFound, ParameterError
+from app.domain.event import Record
 from app.domain.query import MAX_LIMIT, EventQuery, Window
-from app.domain.record import Record
 from app.feed.model import Page, SourceStatus
 from app.feed.service import Feed
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from app.domain.caller import Caller
+from app.domain.event import Record
 from app.domain.filters import event_filter, matches_type
 from app.domain.query import Query
-from app.domain.record import Record
 from app.privacy.masking import may_be_hidden
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor

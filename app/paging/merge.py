@@ -13,8 +13,8 @@ from functools import reduce
 
 import msgspec
 
+from app.domain.event import Record
 from app.domain.position import Position, earlier_position, is_beyond, later_position
-from app.domain.record import Record
 
 
 class Stream(msgspec.Struct):

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from typing import Any
 
-from app.privacy.private_names import plain_number, private_members, words_of
+from app.privacy.person_fields import plain_number, private_members, words_of
 from app.privacy.replacer import (
     MASK,
     MAX_HITS,
     MAX_TEXT,
     Span,
+    SubstringIndex,
     WordReplacer,
     canonical,
     distinct,
     plain_spelling,
     replaced,
 )
-from app.privacy.substring_index import SubstringIndex
 
 MAX_TEXTS = 524_288  #: characters of the texts of one record's `data` and `raw`; the texts behind are hidden whole
 _MEMO_TEXT, _MEMO_TEXTS = 256, 1024  #: characters of a text that is remembered; number of those texts

@@ -1,21 +1,52 @@
-"""Find people's names and e-mail addresses, and put pseudonyms in their place. Pure."""
+"""Which members of a JSON object are about people, by the members' names. Pure.
+
+*Private* are phones, national ids and addresses. *Personal* are names and e-mail addresses.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.domain.memoize import memoize
-from app.privacy.private_names import words_of
-from app.privacy.pseudonyms import Pseudonyms
-from app.privacy.replacer import MASK, MAX_TEXT, Span, WordReplacer, canonical, distinct, plain_spelling, replaced
 
-_LOCAL = r"[\w.!#$%&'*+/=?^`{|}~-]"
-#: Without backtracking: a text of a megabyte without an @ is read once.
-_EMAIL = re.compile(rf"(?<!{_LOCAL}){_LOCAL}++@[\w-]++(?:\.[\w-]+)+")
+#: Words of a name under which a phone, a national id or an address stands, whatever the value looks like.
+_PRIVATE_WORDS = frozenset([
+    "tel", "telno", "gsm", "fax", "ssn", "idnumber", "taxid", "kt", "cpr", "passport", "street", "city", "town",
+    "zip", "postal", "latitude", "longitude",
+])  # fmt: skip
+#: The same, where a name is written as one word or as several.
+_PRIVATE_PARTS = (
+    "phone", "mobile", "msisdn", "smsnumber", "cellnumber", "gsmnumber", "telnumber", "contactnumber", "kennitala",
+    "nationalid", "nationalnumber", "nationalregistration", "personalid", "personalnumber", "personalcode",
+    "personnumber", "personnummer", "identitynumber", "identitycode", "identificationnumber", "identificationcode",
+    "citizenid", "civilid", "socialid", "socialsecurity", "taxnumber", "postalcode", "postcode", "zipcode",
+    "address",
+)  # fmt: skip
+#: Words one after another, where the same letters also stand in other names, such as `gridNumber`.
+_PRIVATE_PHRASES = (" id number ", " tax id ", " tel no ")
+#: An e-mail address identifies a person, but is not a private address.
+_EMAIL_PARTS = re.compile(r"email(?:address(?:es)?)?|mailaddress(?:es)?")
 
-#: What has a name and is nobody.
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+#: Members that name another member, as in `{"field": "phone", "old": "…", "new": "…"}`: all others are its values.
+_FIELD_WORDS = frozenset(["field", "attribute", "property", "column", "path", "param", "parameter"])
+#: Members that may do so, and the names of the values that then stand beside them.
+_LABEL_WORDS = frozenset(["key", "name", "type", "kind", "label"])
+_VALUE_WORDS = frozenset([
+    "old", "new", "value", "values", "from", "to", "before", "after", "previous", "prev", "current", "original",
+    "number", "text", "content", "was", "is",
+])  # fmt: skip
+_LONGEST_LABEL = 64  #: characters of a text that may name a member
+_SHORTEST = 3  #: characters of a private value that is searched for in other texts
+
+
+#: Members that may name another one, each with the members that are private where it names a private one.
+Labels = tuple[tuple[str, frozenset[str]], ...]
+
+#: Words of things that have a name and are no person.
 _THINGS = frozenset(
     [
         "activity", "app", "application", "category", "client", "company", "document", "envelope", "event", "file",
@@ -28,8 +59,11 @@ _PEOPLE = frozenset(
     ["author", "owner", "user", "username", "sender", "signer", "signee", "recipient", "approver", "member", "invitee",
      "surname", "initials"]
 )  # fmt: skip
-_SHORTEST = 2  #: characters of a name that is searched for in other texts
-_SHORTEST_PART = 3  #: characters of a part of a name, the same
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name such as `phone_number` or `phoneNumber`, in lower case."""
+    return [word.lower() for word in _WORDS.findall(name)]
 
 
 @memoize
@@ -45,36 +79,79 @@ def is_person_name(name: str) -> bool:
     return joined.endswith("name") and not _THINGS.intersection(words)
 
 
-class PersonMask:
-    """Puts pseudonyms for people (names and e-mail addresses), for the parts of their names, and for every e-mail
-    address. The same person has the same pseudonym everywhere, so that events can still be joined by it."""
+@memoize
+def is_private_name(name: str) -> bool:
+    """Whether values under a member of this name are phones, national ids or addresses."""
+    words = words_of(name)
+    # The rest of a name counts: `emailOrPhone` may hold a phone.
+    joined = _EMAIL_PARTS.sub(" ", "".join(words))
+    phrase = f" {' '.join(words)} "
+    return (
+        any(word in _PRIVATE_WORDS or word.endswith(("ssn", "ssns")) for word in words)
+        or any(part in joined for part in _PRIVATE_PARTS)
+        or any(part in phrase for part in _PRIVATE_PHRASES)
+    )
 
-    def __init__(self, people: Iterable[str], pseudonyms: Pseudonyms) -> None:
-        self._pseudonyms = pseudonyms
-        names = {" ".join(person.split()) for person in people}
-        names |= {part for one in names if "@" not in one for part in one.split() if len(part) >= _SHORTEST_PART}
-        words = {canonical(name): pseudonyms.of(name) for name in names if len(name) >= _SHORTEST}
-        self._words = WordReplacer(words, within=MAX_TEXT)
 
-    def text(self, text: str) -> str:
-        """A text with pseudonyms for the people in it."""
-        plain = plain_spelling(text)
-        spans = self._words.spans(plain)
-        if "@" in plain:
-            spans += [Span(*match.span(), self._pseudonyms.of(match[0])) for match in _EMAIL.finditer(plain)]
-        return replaced(plain, spans) if spans else text
+def private_members(value: Mapping[str, Any]) -> Collection[str]:
+    """The names of an object's members whose values are private."""
+    private, labels = shape_of("\0".join(value))
+    return private | _labelled(value, labels) if labels else private
 
-    def person(self, text: str | None) -> str | None:
-        """A name or an e-mail address, as one pseudonym."""
-        return self._pseudonyms.of(text) if text and text != MASK else text
 
-    def value(self, value: Any, name: str = "") -> Any:
-        """A copy of a JSON value that stands under `name`."""
-        if isinstance(value, str):
-            return self.person(value) if is_person_name(name) else self.text(value)
-        if isinstance(value, dict):
-            names = distinct([self.text(member) for member in value])
-            return dict(zip(names, (self.value(item, member) for member, item in value.items()), strict=True))
-        if isinstance(value, (list, tuple)):
-            return [self.value(item, name) for item in value]
-        return value
+def _labelled(value: Mapping[str, Any], labels: Labels) -> frozenset[str]:
+    found: frozenset[str] = frozenset()
+    for label, siblings in labels:
+        text = value.get(label)
+        if isinstance(text, str) and len(text) <= _LONGEST_LABEL and is_private_name(text):
+            found |= siblings
+    return found
+
+
+@memoize
+def shape_of(joined: str) -> tuple[frozenset[str], Labels]:
+    """The private members of an object with these names; and each member that may name another one, with the members
+    that are private where it names a private one."""
+    words = {name: frozenset(words_of(name)) for name in joined.split("\0")}
+    private = frozenset(filter(is_private_name, words))
+    labels = []
+    for name, found in words.items():
+        if found & _FIELD_WORDS:
+            labels.append((name, frozenset(one for one in words if not words[one] & (_FIELD_WORDS | _LABEL_WORDS))))
+        elif found & _LABEL_WORDS:
+            labels.append((name, frozenset(one for one in words if one != name and words[one] & _VALUE_WORDS)))
+    return private, tuple((name, siblings) for name, siblings in labels if siblings)
+
+
+def private_leaves(value: Any) -> list[str]:
+    """The texts and numbers under private members at any depth, to be hidden elsewhere as well."""
+    found: list[str] = []
+    _collect(value, False, found)
+    return found
+
+
+def _collect(value: Any, private: bool, found: list[str]) -> None:
+    if isinstance(value, dict):
+        hidden = private_members(value)
+        for name, item in value.items():
+            if name in hidden:
+                # `emailOrPhone` may hold an e-mail address, which other fields show.
+                if private or not (isinstance(item, str) and "@" in item and _EMAIL_PARTS.search(name.lower())):
+                    _collect(item, True, found)
+            elif private or isinstance(item, (dict, list)):
+                _collect(item, private, found)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            if private or isinstance(item, (dict, list)):
+                _collect(item, private, found)
+    elif private and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        text = value.strip() if isinstance(value, str) else plain_number(value)
+        if len(text) >= _SHORTEST:
+            found.append(text)
+
+
+def plain_number(value: float) -> str:
+    """A number without sign and without a fraction of zero: `5551234` for `-5551234.0`."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(abs(value))

@@ -1,16 +1,26 @@
-"""Keyed hashes in the place of people: equal for equal people, and no way back without the key. Pure."""
+"""Keyed hashes in place of people: equal for equal people, irreversible without the key. Pure."""
 
 from __future__ import annotations
 
 import base64
 import hmac
+import re
 import unicodedata
+from collections.abc import Iterable
+from typing import Any
 
 from app.domain.memoize import memoize
+from app.privacy.person_fields import is_person_name
+from app.privacy.replacer import MASK, MAX_TEXT, Span, WordReplacer, canonical, distinct, plain_spelling, replaced
 
 _INFO = b"audit-gateway pseudonyms 1"
 _BYTES = 10  #: of the hash that are shown: 80 bits, no two of a million people are likely to share them
 MARK = "~"  #: what every pseudonym begins with
+_LOCAL = r"[\w.!#$%&'*+/=?^`{|}~-]"
+#: Without backtracking: a text of a megabyte without an @ is read once.
+_EMAIL = re.compile(rf"(?<!{_LOCAL}){_LOCAL}++@[\w-]++(?:\.[\w-]+)+")
+_SHORTEST = 2  #: characters of a name that is searched for in other texts
+_SHORTEST_PART = 3  #: characters of a part of a name, the same
 
 
 class Pseudonyms:
@@ -29,3 +39,38 @@ class Pseudonyms:
         """`~` and sixteen letters or digits. Letter case, the way of writing accents and spaces around or between make
         no difference: they make none between two mentions of a person."""
         return self._of(" ".join(unicodedata.normalize("NFKC", value).casefold().split()))
+
+
+class PersonMask:
+    """Puts pseudonyms for people (names and e-mail addresses), for the parts of their names, and for every e-mail
+    address. The same person has the same pseudonym everywhere, so that events can still be joined by it."""
+
+    def __init__(self, people: Iterable[str], pseudonyms: Pseudonyms) -> None:
+        self._pseudonyms = pseudonyms
+        names = {" ".join(person.split()) for person in people}
+        names |= {part for one in names if "@" not in one for part in one.split() if len(part) >= _SHORTEST_PART}
+        words = {canonical(name): pseudonyms.of(name) for name in names if len(name) >= _SHORTEST}
+        self._words = WordReplacer(words, within=MAX_TEXT)
+
+    def text(self, text: str) -> str:
+        """A text with pseudonyms for the people in it."""
+        plain = plain_spelling(text)
+        spans = self._words.spans(plain)
+        if "@" in plain:
+            spans += [Span(*match.span(), self._pseudonyms.of(match[0])) for match in _EMAIL.finditer(plain)]
+        return replaced(plain, spans) if spans else text
+
+    def person(self, text: str | None) -> str | None:
+        """A name or an e-mail address, as one pseudonym."""
+        return self._pseudonyms.of(text) if text and text != MASK else text
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """A copy of a JSON value that stands under `name`."""
+        if isinstance(value, str):
+            return self.person(value) if is_person_name(name) else self.text(value)
+        if isinstance(value, dict):
+            names = distinct([self.text(member) for member in value])
+            return dict(zip(names, (self.value(item, member) for member, item in value.items()), strict=True))
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, name) for item in value]
+        return value

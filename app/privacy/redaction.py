@@ -12,15 +12,13 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
+from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
 from app.domain.filters import matches_text
 from app.domain.memoize import Memoized
-from app.domain.record import Record
 from app.privacy.links import Secrets, has_links, links_in, without_links
 from app.privacy.masking import Mask
-from app.privacy.person_fields import PersonMask, is_person_name
-from app.privacy.private_names import is_private_name, private_leaves
-from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.person_fields import is_person_name, is_private_name, private_leaves
+from app.privacy.pseudonyms import PersonMask, Pseudonyms
 from app.privacy.replacer import MASK
 
 #: Fields with ids; one that holds a private value is hidden whole.

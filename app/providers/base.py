@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from app.domain.errors import SourceError, SourceUnauthorized
+from app.domain.event import Record
 from app.domain.position import Position
 from app.domain.query import Query
-from app.domain.record import Record
 from app.providers.http.network import Network
 from app.providers.observer import CircuitState, NoObserver, Observer
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.record import Record
+from app.domain.event import Record
 from app.privacy.links import Secrets, has_links, links_in, without_links
 from app.privacy.redaction import Redactor
 from app.privacy.replacer import distinct

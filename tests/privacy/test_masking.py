@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.privacy.masking import Mask
-from app.privacy.private_names import is_private_name, private_leaves
+from app.privacy.person_fields import is_private_name, private_leaves
 from app.privacy.replacer import MASK
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.privacy.person_fields import PersonMask, is_person_name
-from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.person_fields import is_person_name
+from app.privacy.pseudonyms import PersonMask, Pseudonyms
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any, cast
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from app.domain.event import Record
 from app.domain.position import Key, Position, first_time, is_beyond
-from app.domain.record import Record
 from app.paging.merge import Merge, Stream
 
 SEEDS = st.integers(0, 1 << 16)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.record import Record
+from app.domain.event import Record
 
 FOLDER = Path(__file__).parent
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from app.domain.memoize import LONGEST, memoize
-from app.privacy.person_fields import is_person_name
-from app.privacy.private_names import is_private_name
+from app.privacy.person_fields import is_person_name, is_private_name
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
 from app.providers.taktikal.mapping import meaning_of

@@ -14,8 +14,7 @@ from app.domain.position import Key
 from app.domain.times import format_micros
 from app.paging.event_id import encode_event_id
 from app.privacy.links import Secrets, has_links, links_in, without_links
-from app.privacy.person_fields import is_person_name
-from app.privacy.private_names import private_leaves
+from app.privacy.person_fields import is_person_name, private_leaves
 
 if TYPE_CHECKING:
     from app.providers.kit.source import TimeRangeSource

@@ -18,7 +18,7 @@ from app.domain.position import Key
 from app.domain.times import format_micros
 from app.paging.event_id import IdPrefix
 from app.privacy.links import Secrets, has_links, links_in, without_links
-from app.privacy.private_names import is_private_name, private_members
+from app.privacy.person_fields import is_private_name, private_members
 from app.providers.subnoto import mapping
 from app.providers.subnoto.envelopes import JoinedEnvelope
 from app.providers.subnoto.wire import Author, LogRow, Sent

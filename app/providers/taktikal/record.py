@@ -18,7 +18,7 @@ from app.domain.position import Key
 from app.domain.times import format_micros, format_vendor_time, parse_rfc3339, parse_vendor_ticks
 from app.paging.event_id import IdPrefix
 from app.privacy.masking import Mask
-from app.privacy.private_names import private_leaves
+from app.privacy.person_fields import private_leaves
 from app.privacy.replacer import MASK
 from app.providers.http.lenient_json import MAX_KEY
 from app.providers.taktikal.mapping import EventParts, delivery_of, meaning_of, text_of
