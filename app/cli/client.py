@@ -7,20 +7,17 @@ with `--config`, the application itself answers in this process, over the config
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import socket
 import ssl
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
-import structlog
 
 from app.config import read_environment
 from app.domain.errors import ConfigurationError
@@ -235,29 +232,10 @@ class LocalTransport(httpx.BaseTransport):
 def connected(config: Path | None) -> Iterator[Client]:
     """The client that the settings name, closed in the end. `config` is the value of `--config`. Raises
     ConfigurationError."""
-    with ExitStack() as stack:
-        url = None if config is not None else setting("GATEWAY_URL")
-        if url is not None:
-            client = Client(url, setting("GATEWAY_KEY"))
-        else:
-            stack.enter_context(_errors_only())
-            client = _local_client(config)
-        stack.callback(client.close)
+    url = None if config is not None else setting("GATEWAY_URL")
+    client = _local_client(config) if url is None else Client(url, setting("GATEWAY_KEY"))
+    with closing(client):
         yield client
-
-
-@contextmanager
-def _errors_only() -> Iterator[None]:
-    """Of the application in this process, print errors alone, on standard error."""
-    was_configured, before = structlog.is_configured(), structlog.get_config()
-    bound_logger = structlog.make_filtering_bound_logger(logging.ERROR)
-    structlog.configure(wrapper_class=bound_logger, logger_factory=structlog.WriteLoggerFactory(sys.stderr))
-    try:
-        yield
-    finally:
-        structlog.reset_defaults()
-        if was_configured:
-            structlog.configure(**before)
 
 
 def _local_client(config: Path | None) -> Client:
