@@ -49,7 +49,7 @@ class AuditTrail:
         self._pseudonyms = pseudonyms
         self._words = {name: frozenset(values) for name, values in (words or {}).items()}
 
-    def record(self, scope: Scope, log: RequestLog, route: str, status: int) -> None:
+    def record(self, scope: Scope, log: RequestLog, route: str) -> None:
         """One line for this request, unless it was for what everybody may see."""
         if route in _OPEN or route == "unmatched":
             return
@@ -59,8 +59,8 @@ class AuditTrail:
             "route": route,
             "filters": self.filters(scope),
             "events": log.events or 0,
-            "outcome": _outcome(status),
-            "status": status,
+            "outcome": _outcome(log.status),
+            "status": log.status,
             "code": log.code,
             "sources": sorted(log.sources),
         }

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -37,7 +36,6 @@ class Metrics(NoObserver):
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self._children: dict[tuple[Any, ...], Any] = {}  #: as few as there are lines in `exposition`
         if not os.environ.get(MULTIPROCESS_VARIABLE):
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
@@ -107,13 +105,6 @@ class Metrics(NoObserver):
         MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
-    def _of(self, metric: Any, *labels: str) -> Any:
-        """`metric.labels(*labels)`, which takes a lock and looks at each of them every time."""
-        child = self._children.get((metric, *labels))
-        if child is None:
-            child = self._children[metric, *labels] = metric.labels(*labels)
-        return child
-
     def begin_request(self) -> None:
         self._under_way.inc()
 
@@ -121,16 +112,16 @@ class Metrics(NoObserver):
         """`status` 0: there was no answer."""
         self._under_way.dec()
         known = method if method in _METHODS else "OTHER"
-        self._of(self._requests, known, route, str(status) if status else "hung_up").inc()
-        self._of(self._seconds, route).observe(seconds)
+        self._requests.labels(known, route, str(status) if status else "hung_up").inc()
+        self._seconds.labels(route).observe(seconds)
         for source, count in log.delivered.items():
-            self._of(self._events, source).inc(count)
+            self._events.labels(source).inc(count)
         for source, cached in log.totals:
             self._totals.labels(source, "hit" if cached else "miss").inc()
 
     def on_page_cache(self, source: str, hit: bool) -> None:
         """A first page was answered from the page cache, or made for it. Never called where it is off."""
-        self._of(self._kept, source, "hit" if hit else "miss").inc()
+        self._kept.labels(source, "hit" if hit else "miss").inc()
 
     # ---- app.providers.observer.Observer -------------------------------------------------------------------------
 

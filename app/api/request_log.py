@@ -16,6 +16,7 @@ class RequestLog(msgspec.Struct):
     """Facts about one request that may be logged: no query value, no key, nothing that a provider sent."""
 
     request_id: str
+    status: int = 0  #: of the response; 0 before it begins
     caller: str | None = None
     code: str | None = None  #: of the problem that was answered
     events: int | None = None

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -77,26 +78,25 @@ class Feed:
         SourcesFailed."""
         begun, now = time.monotonic(), self._clock()
         plan = self._plan(asked, caller, now)
-        make = self._pager(caller, begun, now)
+        builder = self._pager(caller, begun, now)(plan)
+        page: Page
         if "total" not in plan.include:
-            return self._warned(plan, await make(plan).page(self._codec.seal))
+            page = await builder.page(self._codec.seal)
+            page.warnings = self._warnings(plan)
+            return page
         given = asked.filters() if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
 
         async def total() -> Totals | None:
             try:
                 return await self._counter(plan, caller, begun, now).totals(given, fresh=fresh, exact=False, by=None)
             except SourcesFailed:
-                # With `partial`, the page says which source failed, and there is no total.
+                # With `partial`, the page names the source that failed, and has no total.
                 if plan.partial:
                     return None
                 raise
 
-        calls: list[Coroutine[Any, Any, Any]] = [make(plan).page(self._codec.seal), total()]
-        page: Page
+        calls: list[Coroutine[Any, Any, Any]] = [builder.page(self._codec.seal), total()]
         page, page.total = await gather_all(calls)
-        return self._warned(plan, page)
-
-    def _warned(self, plan: Plan, page: Page) -> Page:
         page.warnings = self._warnings(plan)
         return page
 
@@ -148,23 +148,20 @@ class Feed:
         return plan
 
     def _pager(self, caller: Caller, begun: float, now: int, shown: bool = True) -> Callable[[Plan], PageBuilder]:
-        def make(plan: Plan) -> PageBuilder:
-            return PageBuilder(
-                plan,
-                self.sources,
-                caller,
-                now=now,
-                deadline=begun + self.settings.deadline,
-                half_time=begun + self.settings.deadline / 2,
-                scan=self.settings.scan,
-                observer=self.settings.observer,
-                shares=self._shares,
-                clocks=self._clocks,
-                pseudonyms=self.settings.pseudonyms,
-                shown=shown,
-            )
-
-        return make
+        return partial(
+            PageBuilder,
+            sources=self.sources,
+            caller=caller,
+            now=now,
+            deadline=begun + self.settings.deadline,
+            half_time=begun + self.settings.deadline / 2,
+            scan=self.settings.scan,
+            observer=self.settings.observer,
+            shares=self._shares,
+            clocks=self._clocks,
+            pseudonyms=self.settings.pseudonyms,
+            shown=shown,
+        )
 
     def _counter(self, plan: Plan, caller: Caller, begun: float, now: int) -> EventCounter:
         deadline = self.settings.deadline

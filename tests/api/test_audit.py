@@ -156,7 +156,7 @@ def test_it_can_be_sent_elsewhere(log: io.StringIO) -> None:
         from app.api.request_log import RequestLog
 
         scope = {"query_string": b"limit=3"}
-        AuditTrail(Pseudonyms(SECRET)).record(scope, RequestLog("id"), "/events", 200)
+        AuditTrail(Pseudonyms(SECRET)).record(scope, RequestLog("id", 200), "/events")
     finally:
         logging.getLogger(AUDIT).removeHandler(handler)
     (record,) = records
