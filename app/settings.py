@@ -27,52 +27,88 @@ REMOVED = ("GATEWAY_HEAD_TIMEOUT",)
 MIN_SECRET = 32  #: characters
 
 
-def _new_secret() -> SecretStr:
-    return SecretStr(secrets.token_urlsafe(32))
+def _setting(default: Any, description: str, **bounds: Any) -> Any:
+    return Field(default=default, description=description, **bounds)
 
 
 class Settings(BaseModel):
-    """The gateway's own settings (contract, section 1). Seconds, unless a field says otherwise.
+    """The gateway's own settings (contract, section 1).
 
     The field `name` is the variable `GATEWAY_NAME`, and the key `name` in the TOML file's `[gateway]` table.
+    `docs/reference/configuration.md` lists the descriptions.
     """
 
     # Names are checked by `load_configuration`, which knows the nearest one.
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
-    auth: Literal["on", "off"] = "on"
-    api_keys: SecretStr | None = None
-    api_keys_file: Path | None = None
-    cursor_secret: SecretStr = Field(default_factory=_new_secret)
-    settle: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
-    deadline: float = Field(default=30.0, gt=0, le=3_600, allow_inf_nan=False)
-    scan: int = Field(default=40, ge=1, le=100_000)  #: provider calls
-    source_concurrency: int = Field(default=32, ge=1, le=1000)  #: calls to one source at a time
-    source_rate: float | None = Field(default=None, ge=0.01, le=100_000, allow_inf_nan=False)  #: the same, a second
-    cors_origins: tuple[str, ...] = ()
-    page_cache_ttl: float = Field(default=0.0, ge=0, le=60, allow_inf_nan=False)
-    totals_ttl: float = Field(default=30.0, ge=0, le=86_400, allow_inf_nan=False)
-    default_window: timedelta = timedelta(days=30)
-    redis_url: SecretStr | None = None
-    signing_key_file: Path | None = None
-    rate: str | None = None  #: of callers whose key names none, such as 600/minute; None: no limit
-    max_in_flight: int = Field(default=256, ge=1, le=100_000)  #: requests
-    shutdown_grace: float = Field(default=1.0, ge=0, le=600, allow_inf_nan=False)
-    export_deadline: float = Field(default=3_600.0, gt=0, le=86_400, allow_inf_nan=False)
-    stream_poll: float = Field(default=5.0, gt=0, le=3_600, allow_inf_nan=False)
-    stream_heartbeat: float = Field(default=15.0, gt=0, le=3_600, allow_inf_nan=False)
-    stream_listeners: int = Field(default=100, ge=1, le=100_000)  #: to streams, at a time, in one process
-    key_streams: int = Field(default=10, ge=1, le=100_000)  #: of one key, at a time, in one process
-    key_exports: int = Field(default=10, ge=1, le=100_000)  #: the same
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "console"] = "auto"
-    pseudonymize: bool = False
-    identity_secret: SecretStr | None = None
-    jwt_issuer: str | None = None
-    jwt_audience: str | None = None
-    jwt_jwks: str | None = None
-    jwt_scopes_claim: str = "scope"
-    jwt_sources_claim: str | None = None
+    auth: Literal["on", "off"] = _setting("on", "`off` serves without authentication, on loopback only")
+    api_keys: SecretStr | None = _setting(None, "hashed API keys as JSON, in place of a file")
+    api_keys_file: Path | None = _setting(
+        None, "the file of hashed API keys, made with `audit-gateway keys new`; it is read again when it changes"
+    )
+    cursor_secret: SecretStr = Field(
+        default_factory=lambda: SecretStr(secrets.token_urlsafe(32)),
+        description="encrypts cursors: 32 characters or more, equal on all replicas; of several, comma-separated, the"
+        " first encrypts",
+    )
+    settle: float = _setting(30.0, "seconds that `follow` holds events back", ge=0, le=86_400)
+    deadline: float = _setting(30.0, "seconds for one request", gt=0, le=3_600)
+    scan: int = _setting(
+        40, "calls per source and page (or count) spent on records that only the gateway can filter", ge=1, le=100_000
+    )
+    source_concurrency: int = _setting(32, "concurrent calls to one source, per process", ge=1, le=1000)
+    source_rate: float | None = _setting(
+        None, "calls per second to one source; all replicas together with `GATEWAY_REDIS_URL`", ge=0.01, le=100_000
+    )
+    cors_origins: tuple[str, ...] = _setting((), "browser origins to allow, comma-separated")
+    page_cache_ttl: float = _setting(
+        0.0,
+        "seconds for which a query's first page is cached, at most 60; `Cache-Control: no-cache` bypasses it",
+        ge=0,
+        le=60,
+    )
+    totals_ttl: float = _setting(30.0, "seconds for which a count is cached", ge=0, le=86_400)
+    default_window: timedelta = _setting(timedelta(days=30), "the window of a query without `since`")
+    redis_url: SecretStr | None = _setting(
+        None, "Redis 6.2 or later, or Valkey, shared by the replicas: totals, rates, pauses"
+    )
+    signing_key_file: Path | None = _setting(
+        None, "Ed25519 private key (PEM) that signs exports; `audit-gateway keys signing` creates one"
+    )
+    rate: str | None = _setting(None, "rate limit of keys without one of their own, such as `600/minute`")
+    max_in_flight: int = _setting(
+        256, "concurrent pages per process, and as many exports; more are answered with 503", ge=1, le=100_000
+    )
+    shutdown_grace: float = _setting(1.0, "seconds between failing readiness and stopping, on SIGTERM", ge=0, le=600)
+    export_deadline: float = _setting(
+        3_600.0, "seconds for one export; NDJSON then ends with a cursor", gt=0, le=86_400
+    )
+    stream_poll: float = _setting(
+        5.0, "seconds between two looks for new events; equal streams share them", gt=0, le=3_600
+    )
+    stream_heartbeat: float = _setting(15.0, "seconds of silence before a stream sends a comment", gt=0, le=3_600)
+    stream_listeners: int = _setting(100, "concurrent streams per process", ge=1, le=100_000)
+    key_streams: int = _setting(
+        10, "concurrent streams of one key per process; more are answered with 429", ge=1, le=100_000
+    )
+    key_exports: int = _setting(
+        10, "concurrent exports of one key per process; more are answered with 429", ge=1, le=100_000
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "`debug`, `info`, `warning` or `error`")
+    log_format: Literal["auto", "json", "console"] = _setting(
+        "auto", "`json`, `console`, or `auto`: console on a terminal"
+    )
+    pseudonymize: bool = _setting(
+        False, "`true`: callers without `pii:read` see keyed hashes in place of names and e-mail addresses"
+    )
+    identity_secret: SecretStr | None = _setting(
+        None, "keys those hashes: 32 characters or more. Default: the first cursor secret"
+    )
+    jwt_issuer: str | None = _setting(None, "accept JWTs of this OpenID Connect issuer")
+    jwt_audience: str | None = _setting(None, "the audience that a JWT must name")
+    jwt_jwks: str | None = _setting(None, "the issuer's keys: a file or an https URL")
+    jwt_scopes_claim: str = _setting("scope", "the claim that contains a token's scopes")
+    jwt_sources_claim: str | None = _setting(None, "the claim that contains a token's sources. Default: all sources")
 
     @property
     def cursor_secrets(self) -> tuple[str, ...]:
@@ -156,46 +192,5 @@ def _is_origin(origin: object) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == origin
 
 
-#: One line of help for each setting, by its field; `docs/reference/configuration.md` shows them.
-HELP = {
-    "auth": "`off` serves without authentication, on loopback only",
-    "api_keys": "hashed API keys as JSON, in place of a file",
-    "api_keys_file": (
-        "the file of hashed API keys, made with `audit-gateway keys new`; it is read again when it changes"
-    ),
-    "cursor_secret": (
-        "encrypts cursors: 32 characters or more, equal on all replicas; of several, comma-separated,"
-        " the first encrypts"
-    ),
-    "settle": "seconds that `follow` holds events back",
-    "deadline": "seconds for one request",
-    "scan": "calls per source and page (or count) spent on records that only the gateway can filter",
-    "source_concurrency": "concurrent calls to one source, per process",
-    "source_rate": "calls per second to one source; all replicas together with `GATEWAY_REDIS_URL`",
-    "cors_origins": "browser origins to allow, comma-separated",
-    "page_cache_ttl": (
-        "seconds for which a query's first page is cached, at most 60; `Cache-Control: no-cache` bypasses it"
-    ),
-    "totals_ttl": "seconds for which a count is cached",
-    "default_window": "the window of a query without `since`",
-    "redis_url": "Redis 6.2 or later, or Valkey, shared by the replicas: totals, rates, pauses",
-    "signing_key_file": "Ed25519 private key (PEM) that signs exports; `audit-gateway keys signing` creates one",
-    "rate": "rate limit of keys without one of their own, such as `600/minute`",
-    "max_in_flight": "concurrent pages per process, and as many exports; more are answered with 503",
-    "shutdown_grace": "seconds between failing readiness and stopping, on SIGTERM",
-    "export_deadline": "seconds for one export; NDJSON then ends with a cursor",
-    "stream_poll": "seconds between two looks for new events; equal streams share them",
-    "stream_heartbeat": "seconds of silence before a stream sends a comment",
-    "stream_listeners": "concurrent streams per process",
-    "key_streams": "concurrent streams of one key per process; more are answered with 429",
-    "key_exports": "concurrent exports of one key per process; more are answered with 429",
-    "log_level": "`debug`, `info`, `warning` or `error`",
-    "log_format": "`json`, `console`, or `auto`: console on a terminal",
-    "pseudonymize": "`true`: callers without `pii:read` see keyed hashes in place of names and e-mail addresses",
-    "identity_secret": "keys those hashes: 32 characters or more. Default: the first cursor secret",
-    "jwt_issuer": "accept JWTs of this OpenID Connect issuer",
-    "jwt_audience": "the audience that a JWT must name",
-    "jwt_jwks": "the issuer's keys: a file or an https URL",
-    "jwt_scopes_claim": "the claim that contains a token's scopes",
-    "jwt_sources_claim": "the claim that contains a token's sources. Default: all sources",
-}
+#: One line of help for each setting, by its field.
+HELP = {name: field.description or "" for name, field in Settings.model_fields.items()}
