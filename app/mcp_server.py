@@ -7,7 +7,6 @@ a page fits a model's context; a cursor continues them.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,7 +91,7 @@ def make_server(http: httpx.AsyncClient) -> MCPServer:
     ) -> str:
         """Count events by group. One line each: count, group."""
         filters = {"since": since, "until": until, "type": type, "source": source, "envelope_id": envelope_id}
-        count = await _count(http, by, {"person": person, **filters})
+        count = await _get(http, "/events/count", {"by": by, "person": person, **filters})
         lines = [f"{group['value']} {_plain(group['key'])}" for group in count["groups"] or []]
         return "\n".join([*lines, *_notes(count), f"total: {count['value']} ({count['relation']})"])
 
@@ -131,51 +130,22 @@ async def open_gateway(config: Path | None) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-class Refused(ToolError):
-    """The API's refusal; `code` is of its problem."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-async def _count(http: httpx.AsyncClient, by: str, filters: Json) -> Json:
-    """The body of a count; of a gateway without `by` (version 1), counted from at most ten pages."""
-    try:
-        return await _get(http, "/events/count", {"by": by, **filters})
-    except Refused as refused:
-        if refused.code != "unknown_parameter":
-            raise
-    groups: Counter[str] = Counter()
-    asked, more = {**filters, "limit": 1000}, True
-    for _ in range(10):
-        page = await _get(http, "/events", asked)
-        for event in page["data"]:
-            found = {**event, "day": event["occurred_at"][:10], "actor": _person(event.get("actor") or {}) or "-"}
-            groups[str(found[by])] += 1
-        more, asked = page["page"]["has_more"], {"cursor": page["page"]["next_cursor"], "limit": 1000}
-        if not more:
-            break
-    rows = [{"key": key, "value": value} for key, value in groups.most_common()]
-    return {"groups": rows, "value": groups.total(), "relation": "gte" if more else "eq"}
-
-
 async def _get(http: httpx.AsyncClient, path: str, parameters: dict[str, Any]) -> Json:
-    """The body of a 200 answer. Raises ToolError with the API's own explanation."""
+    """The body of a 200 response. Raises ToolError with the API's own explanation."""
     given = {name: value for name, value in parameters.items() if value is not None}
     try:
-        answer = await http.get(path, params=given)
-        body = answer.json()
+        response = await http.get(path, params=given)
+        body = response.json()
     except httpx.HTTPError as error:
         raise ToolError(f"The gateway does not answer ({type(error).__name__}).") from None
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise ToolError(f"The gateway answered {answer.status_code} and no JSON.")
-    if answer.status_code == 200:
+        raise ToolError(f"The gateway answered {response.status_code} and no JSON.")
+    if response.status_code == 200:
         return body
     errors = [f"{error.get('parameter')}: {error.get('message')}" for error in body.get("errors") or []]
-    raise Refused(str(body.get("code")), "; ".join([str(body.get("detail") or answer.status_code), *errors]))
+    raise ToolError("; ".join([str(body.get("detail") or response.status_code), *errors]))
 
 
 def _row(event: Json) -> str:
