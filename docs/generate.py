@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from app.api.exports import ecs, ocsf
 from app.api.problems import PROBLEMS
-from app.api.routes.event_types import event_types
+from app.api.routes.catalog import event_types
 from app.cli.main import cli
 from app.providers.registry import find_providers
 from app.settings import HELP, PREFIX, Settings

@@ -14,8 +14,8 @@ from typing import Any
 
 from starlette.types import Scope
 
-from app.api.queries import parse_query
 from app.api.request_log import RequestLog
+from app.api.routing import parse_query
 from app.domain.parameters import parameter_names
 from app.domain.query import CountQuery, EventQuery, ExportQuery
 from app.domain.times import format_micros, parse_moment

@@ -137,6 +137,11 @@ def answer_headers() -> dict[str, Any]:
     }
 
 
+def answers(kind: str, description: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: the good one, and the problems that it may answer with."""
+    return {200: {"description": description, "headers": answer_headers()}, **problems(kind)}
+
+
 def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
 

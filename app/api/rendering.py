@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from starlette.responses import Response
 
 from app.domain.caller import Caller
 from app.domain.event import Event, Recipient, Record
@@ -95,6 +96,12 @@ def _own_total(own: Total) -> dict[str, Any]:
 def render_event(record: Record, caller: Caller, raw: bool, pseudonyms: Pseudonyms | None = None) -> bytes:
     """The body of `GET /events/{event_id}`."""
     return encode(Redactor(private=caller.may("pii:read"), raw=raw, pseudonyms=pseudonyms).event(record))
+
+
+def json_response(body: dict[str, Any] | bytes, *, cache: str = "no-store") -> Response:
+    """A response of JSON, with this `Cache-Control`."""
+    content = body if isinstance(body, bytes) else encode(body)
+    return Response(content, media_type="application/json", headers={"Cache-Control": cache})
 
 
 def encode(body: dict[str, Any] | Event) -> bytes:

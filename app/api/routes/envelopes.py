@@ -9,8 +9,8 @@ from starlette.responses import HTMLResponse, Response
 
 from app.api.auth import requires
 from app.api.envelope_report import render_report
-from app.api.openapi import answer_headers, problems
-from app.api.rendering import encode, envelope_body
+from app.api.openapi import answers
+from app.api.rendering import envelope_body, json_response
 from app.api.request_log import note_sources, request_log
 from app.api.routing import new_router
 from app.api.schemas import EnvelopeStory
@@ -38,7 +38,7 @@ EnvelopeId = Annotated[str, Path(description="An envelope's `id`.")]
     "/envelopes/{envelope_id}",
     response_model=EnvelopeStory,
     summary="Read one envelope",
-    responses={200: {"description": "The envelope.", "headers": answer_headers()}, **problems("envelope")},
+    responses=answers("envelope", "The envelope."),
 )
 async def get_envelope(
     request: Request,
@@ -47,18 +47,14 @@ async def get_envelope(
     query: Annotated[EnvelopeQuery, Query()],
 ) -> Response:
     """What became of one envelope and of each of its recipients, with all its events from the first on."""
-    body = encode(envelope_body(*await _read(request, envelope_id, query, caller)))
-    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return json_response(envelope_body(*await _read(request, envelope_id, query, caller)))
 
 
 @router.get(
     "/envelopes/{envelope_id}/report",
     response_class=HTMLResponse,
     summary="Report on one envelope",
-    responses={
-        200: {"description": "The report, a self-contained page in HTML for A4.", "headers": answer_headers()},
-        **problems("envelope"),
-    },
+    responses=answers("envelope", "The report, a self-contained page in HTML for A4."),
 )
 async def get_envelope_report(
     request: Request,

@@ -15,12 +15,11 @@ from starlette.responses import Response
 from app.api.auth import require_raw, requires
 from app.api.compression import accepts_gzip
 from app.api.metrics import Metrics
-from app.api.openapi import answer_headers, problems
+from app.api.openapi import answer_headers, answers, problems
 from app.api.page_cache import PageCache, RenderedPage
-from app.api.queries import LONGEST_HEADER, pairs_of, wants_no_cache
-from app.api.rendering import encode, render_event, render_page, totals_body
+from app.api.rendering import json_response, render_event, render_page, totals_body
 from app.api.request_log import note_sources, request_log
-from app.api.routing import READ, new_router
+from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
 from app.api.schemas import Event, EventPage, Totals
 from app.domain.caller import Caller
 from app.domain.query import CountQuery, EventQuery, SingleEventQuery
@@ -129,7 +128,7 @@ async def _make_page(
     "/events/count",
     response_model=Totals,
     summary="Count events",
-    responses={200: {"description": "The totals.", "headers": answer_headers()}, **problems("count")},
+    responses=answers("count", "The totals."),
 )
 async def count_events(
     request: Request,
@@ -141,15 +140,14 @@ async def count_events(
     feed: Feed = request.app.state.feed
     totals = await feed.totals(query, caller, fresh=wants_no_cache(request))
     _note_totals(request, totals)
-    body = encode(totals_body(totals))
-    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return json_response(totals_body(totals))
 
 
 @router.get(
     "/events/{event_id}",
     response_model=Event,
     summary="Read one event",
-    responses={200: {"description": "The event.", "headers": answer_headers()}, **problems("event")},
+    responses=answers("event", "The event."),
 )
 async def get_event(
     request: Request,
@@ -168,8 +166,7 @@ async def get_event(
     finally:
         log.sources = {name: {"calls": cost.calls, "records": cost.records} for name, cost in spent.items()}
     log.deliver({record.key[1]: 1})
-    body = render_event(record, caller, raw, request.app.state.pseudonyms)
-    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return json_response(render_event(record, caller, raw, request.app.state.pseudonyms))
 
 
 def _note_cache(request: Request, shown: RenderedPage, cached: bool) -> None:

@@ -15,9 +15,8 @@ from app.api.compression import accepts_gzip
 from app.api.export_stream import DEADLINE, STOPPING, Export
 from app.api.exports import FORMATS, Format
 from app.api.openapi import answer_headers, problems
-from app.api.queries import LONGEST_HEADER
 from app.api.request_log import request_log
-from app.api.routing import new_router
+from app.api.routing import LONGEST_HEADER, new_router
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
 from app.domain.query import EventQuery, ExportQuery, Filters

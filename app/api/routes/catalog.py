@@ -1,0 +1,119 @@
+"""`GET /sources`, `GET /event-types` and `GET /me`: what a caller can read, and with which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from app.api.auth import Authenticator, requires
+from app.api.openapi import answers
+from app.api.rendering import json_response
+from app.api.routing import NoQuery, new_router
+from app.api.schemas import EventTypes, Me, Sources
+from app.domain.caller import Caller
+from app.domain.query import FILTERS
+from app.domain.times import format_micros, format_seconds
+from app.feed import Feed
+from app.providers.base import Provider, Source, SourceHealth
+
+router = new_router()
+
+#: The parameters that sources differ in; the others are the gateway's own, and work everywhere.
+JUDGED = ("since", "until", *FILTERS)
+
+
+@router.get(
+    "/event-types",
+    tags=["events"],
+    response_model=EventTypes,
+    summary="List the event types",
+    responses=answers("guarded", "All types."),
+)
+async def list_event_types(
+    request: Request, caller: Annotated[Caller, Depends(requires("events:read"))], _: NoQuery
+) -> Response:
+    """Every type there is, with the providers' values that become it. Any other value becomes `unknown`."""
+    return json_response(event_types(request.app.state.providers))
+
+
+def event_types(providers: Mapping[str, Provider]) -> dict[str, Any]:
+    """The body, sorted by type; within one, in the order of the providers' tables."""
+    by_type: dict[str, list[dict[str, str]]] = {}
+    for provider in providers.values():
+        for row in provider.mapping:
+            by_type.setdefault(row.type, []).append(
+                {"provider": provider.name, "provider_type": row.provider_type, "category": row.category}
+            )
+    return {
+        "data": [{"type": type_, "mappings": rows} for type_, rows in sorted(by_type.items())],
+        "providers": [
+            {"name": provider.name, "title": provider.title, "mapping_version": provider.mapping_version}
+            for provider in providers.values()
+        ],
+    }
+
+
+@router.get(
+    "/sources",
+    tags=["sources"],
+    response_model=Sources,
+    summary="List the sources",
+    responses=answers("guarded", "The sources that the caller may read."),
+)
+async def list_sources(
+    request: Request, caller: Annotated[Caller, Depends(requires("sources:read"))], _: NoQuery
+) -> Response:
+    """The configured accounts: which filters each has a notion of, and what is known of it."""
+    feed: Feed = request.app.state.feed
+    readable = [source for source in feed.sources.values() if caller.may_read(source.name)]
+    return json_response({"data": [_source_info(source) for source in readable]})
+
+
+def _source_info(source: Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "provider": source.provider,
+        "filters": {name: source.filters.get(name, "not_applicable") for name in JUDGED},
+        "settle": source.settle,
+        "health": _health(source.health()),
+        "details": source.describe(),
+    }
+
+
+def _health(health: SourceHealth | None) -> dict[str, Any] | None:
+    if health is None:
+        return None
+    return {
+        "circuit": health.circuit,
+        "since": format_micros(health.since),
+        "consecutive_failures": health.consecutive_failures,
+        "retry_at": None if health.retry_at is None else format_micros(health.retry_at),
+        "paused_until": None if health.paused_until is None else format_micros(health.paused_until),
+        "in_flight": health.in_flight,
+        "waiting": health.waiting,
+    }
+
+
+@router.get(
+    "/me",
+    tags=["monitoring"],
+    response_model=Me,
+    summary="Show the caller's own grants",
+    responses=answers("guarded", "The caller."),
+)
+async def get_me(request: Request, caller: Annotated[Caller, Depends(requires(None))], _: NoQuery) -> Response:
+    """The caller's name, scopes, sources, rate and expiry. Any valid key or token will do, whatever its scopes."""
+    feed: Feed = request.app.state.feed
+    guard: Authenticator = request.app.state.guard
+    body = {
+        "name": caller.name,
+        "kind": caller.kind,
+        "scopes": sorted(caller.scopes),
+        "sources": [name for name in feed.sources if caller.may_read(name)],
+        "rate": caller.rate or guard.rates.default,
+        "expires": None if caller.expires is None else format_seconds(caller.expires),
+    }
+    return json_response(body)
