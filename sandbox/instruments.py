@@ -162,6 +162,31 @@ class Instrumented:
         return dated
 
 
+class Emulated:
+    """What every emulator offers to tests. `app` is what to serve."""
+
+    app: Instrumented
+
+    @property
+    def calls(self) -> CallLog:
+        """The calls and their responses."""
+        return self.app.calls
+
+    @property
+    def faults(self) -> Faults:
+        """The faults that the next calls meet."""
+        return self.app.faults
+
+    @property
+    def latency(self) -> float:
+        """Seconds that every response waits; may be set while serving."""
+        return self.app.latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        self.app.latency = seconds
+
+
 def call_of(request: Request) -> Call:
     """The log entry of the request being handled, to note `records` and `refused` in."""
     call = request.scope["emulator.call"]

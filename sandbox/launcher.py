@@ -11,15 +11,16 @@ A provider takes part by having a package `sandbox.<provider>` that exports
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
-from contextlib import ExitStack
-from types import ModuleType, TracebackType
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Protocol, runtime_checkable
 
 from starlette.types import ASGIApp
 
 from sandbox.instruments import Clock, Instrumented
-from sandbox.serving import Served
+from sandbox.serving import serve
 
 PACKAGE = "sandbox"
 DEFAULT_EVENTS = 4000
@@ -56,38 +57,16 @@ def find_emulators(packages: Iterable[str | ModuleType] | None = None) -> dict[s
     return emulators
 
 
+@dataclass
 class Sandbox:
-    """Running emulators. `env`: every setting a gateway needs; `stand_ins`, `base_urls`: by provider."""
+    """Running emulators. `env`: every setting that a gateway needs; `stand_ins`, `base_urls`: by provider."""
 
-    def __init__(self, stand_ins: dict[str, StandIn]) -> None:
-        self.stand_ins = stand_ins
-        self.base_urls: dict[str, str] = {}
-        self.env: dict[str, str] = {}
-        self._running = ExitStack()
-
-    def start(self) -> "Sandbox":
-        """Serve every emulator; if one does not come up, none stays."""
-        with ExitStack() as starting:
-            for name, stand_in in self.stand_ins.items():
-                served = starting.enter_context(Served(stand_in.app))
-                self.base_urls[name] = served.base_url
-                self.env.update(stand_in.env(served.base_url))
-            self._running = starting.pop_all()
-        return self
-
-    def stop(self) -> None:
-        """Stop the servers and wait until their threads are gone. Harmless when not running."""
-        self._running.close()
-
-    def __enter__(self) -> "Sandbox":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    stand_ins: dict[str, StandIn]
+    base_urls: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
 
 
+@contextmanager
 def start_sandbox(
     *,
     events: int = DEFAULT_EVENTS,
@@ -95,23 +74,27 @@ def start_sandbox(
     days: int = DEFAULT_DAYS,
     packages: Iterable[str | ModuleType] | None = None,
     clock: Clock | None = None,
-) -> Sandbox:
-    """Start an emulator of each provider with `events` events in all, spread over the last `days` days.
+) -> Iterator[Sandbox]:
+    """Run an emulator of each provider with `events` events in all, spread over the last `days` days.
 
-    The histories go on growing at the same density. Stop it with `stop()` or by leaving its `with` block.
+    The histories go on growing at the same density. If one emulator does not come up, none stays.
     """
     emulators = find_emulators(packages)
     if not emulators:
         raise LookupError("no provider has an emulator")
     share, rest = divmod(events, len(emulators))
-    stand_ins: dict[str, StandIn] = {}
+    sandbox = Sandbox({})
     for position, (name, module) in enumerate(emulators.items()):
         size = share + (1 if position < rest else 0)
         stand_in = module.make_sandbox(events=size, seed=seed, days=days, clock=clock)
         if not isinstance(stand_in, StandIn):
             raise TypeError(f"{module.__name__}.make_sandbox returned no app and env(base_url)")
         if isinstance(stand_in.app, Instrumented):
-            # It may run for weeks, with nobody there to look at the log: what tests keep would be 200 MB.
+            # It may run for weeks without a reader of the log: what tests keep would be 200 MB.
             stand_in.app.calls.keep(LOG_LENGTH)
-        stand_ins[name] = stand_in
-    return Sandbox(stand_ins).start()
+        sandbox.stand_ins[name] = stand_in
+    with ExitStack() as running:
+        for name, stand_in in sandbox.stand_ins.items():
+            sandbox.base_urls[name] = running.enter_context(serve(stand_in.app))
+            sandbox.env.update(stand_in.env(sandbox.base_urls[name]))
+        yield sandbox

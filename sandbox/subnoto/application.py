@@ -14,9 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.faults import Faults
 from sandbox.identifiers import Identifiers, mix_text
-from sandbox.instruments import CallLog, Clock, Instrumented, call_of, to_milliseconds, utc_now
+from sandbox.instruments import Clock, Emulated, Instrumented, call_of, to_milliseconds, utc_now
 
 from .auth import why_refused
 from .bodies import ListBody, VendorError, invalid, parse_list_body
@@ -28,7 +27,7 @@ from .records import Record
 from .tunnel import Tunnels, wrapped
 
 
-class Emulator:
+class Emulator(Emulated):
     """A Subnoto team. `app` is what to serve; `history`, `calls`, `faults`, `latency` and `tunnels` are for tests.
 
     `records`: a history given whole, in order of insertion, in place of the generated one.
@@ -58,25 +57,6 @@ class Emulator:
         ]
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
         self.app = Instrumented(Starlette(routes=routes, exception_handlers=handlers), self.clock)
-
-    @property
-    def calls(self) -> CallLog:
-        """What was asked and answered."""
-        return self.app.calls
-
-    @property
-    def faults(self) -> Faults:
-        """What is to go wrong next."""
-        return self.app.faults
-
-    @property
-    def latency(self) -> float:
-        """Seconds every answer waits; may be set while serving."""
-        return self.app.latency
-
-    @latency.setter
-    def latency(self, seconds: float) -> None:
-        self.app.latency = seconds
 
     def env(self, base_url: str) -> dict[str, str]:
         """The settings of a gateway's source that reads this team as if through the Encryption Proxy."""
@@ -195,16 +175,6 @@ class Emulator:
 
     async def _unknown_path(self, request: Request, error: HTTPException) -> Response:
         return await self._error(request, VendorError(404, "NOT_FOUND", "Route not found", refused=True))
-
-
-def create_app(
-    options: EmulatorOptions | None = None,
-    *,
-    clock: Clock | None = None,
-    records: Iterable[Record] | None = None,
-) -> Instrumented:
-    """The ASGI application alone, for whoever needs none of the hooks."""
-    return Emulator(options, clock=clock, records=records).app
 
 
 def make_sandbox(*, events: int, seed: int, days: float = 60, clock: Clock | None = None) -> Emulator:

@@ -6,9 +6,9 @@ with serve(emulator.app) as base_url:
     assert emulator.calls.refused == []
 """
 
-from .application import Emulator, create_app, make_sandbox
+from .application import Emulator, make_sandbox
 from .history import History
 from .options import EmulatorOptions
 from .records import Entry, Process
 
-__all__ = ["Emulator", "EmulatorOptions", "Entry", "History", "Process", "create_app", "make_sandbox"]
+__all__ = ["Emulator", "EmulatorOptions", "Entry", "History", "Process", "make_sandbox"]

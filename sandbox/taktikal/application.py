@@ -15,8 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.faults import Faults
-from sandbox.instruments import CallLog, Clock, Instrumented, call_of, utc_now
+from sandbox.instruments import Clock, Emulated, Instrumented, call_of, utc_now
 
 from .history import History
 from .options import EmulatorOptions
@@ -30,7 +29,7 @@ from .types_metadata import types_metadata
 BASE_PATH = "/api"
 
 
-class Emulator:
+class Emulator(Emulated):
     """A Taktikal company. `app` is what to serve; `history`, `calls`, `faults` and `latency` are for tests.
 
     `processes`: a history given whole, each process with its log in order of insertion, in place of the
@@ -64,25 +63,6 @@ class Emulator:
             routes.append(Route(f"{BASE_PATH}/types/metadata", self._types, methods=["GET"]))
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
         self.app = Instrumented(Starlette(routes=routes, exception_handlers=handlers), self.clock)
-
-    @property
-    def calls(self) -> CallLog:
-        """What was asked and answered."""
-        return self.app.calls
-
-    @property
-    def faults(self) -> Faults:
-        """What is to go wrong next."""
-        return self.app.faults
-
-    @property
-    def latency(self) -> float:
-        """Seconds every answer waits; may be set while serving."""
-        return self.app.latency
-
-    @latency.setter
-    def latency(self, seconds: float) -> None:
-        self.app.latency = seconds
 
     def env(self, base_url: str) -> dict[str, str]:
         """The settings of a gateway's source that reads this company."""
@@ -190,16 +170,6 @@ class Emulator:
         """In plain text: where ServiceStack has no route, it is not the API that answers."""
         call_of(request).refused = "unknown path"
         return Response("Handler for Request not found (404)", 404, media_type="text/plain")
-
-
-def create_app(
-    options: EmulatorOptions | None = None,
-    *,
-    clock: Clock | None = None,
-    processes: Iterable[tuple[Process, Iterable[Entry]]] | None = None,
-) -> Instrumented:
-    """The ASGI application alone, for whoever needs none of the hooks."""
-    return Emulator(options, clock=clock, processes=processes).app
 
 
 def make_sandbox(*, events: int, seed: int, days: float = 60, clock: Clock | None = None) -> Emulator:

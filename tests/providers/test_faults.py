@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from app.domain.times import format_micros, parse_rfc3339
-from sandbox.serving import Served, serve
+from sandbox.serving import serve
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.providers.faulty import SINCE, UNTIL, Gateway, Handler, RawServer, Rewritten, answering, gateway, raw_server
@@ -136,7 +136,7 @@ async def test_a_provider_that_is_down_and_comes_back() -> None:
         async with gateway(env) as found:
             assert await found.problem(**single(one)) == (503, "source_unavailable", None)
             assert one.calls() == 0
-            with Served(emulator(one).app, port=other):
+            with serve(emulator(one).app, port=other):
                 await check_walk(one, found)
 
 

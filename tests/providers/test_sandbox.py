@@ -23,7 +23,7 @@ from sandbox.identifiers import Identifiers
 from sandbox.instruments import Call, CallLog, Instrumented, to_milliseconds, utc_now
 from sandbox.launcher import StandIn, find_emulators, start_sandbox
 from sandbox.schedule import Schedule, is_twin, step_of, thread_of
-from sandbox.serving import Served, serve
+from sandbox.serving import serve
 
 pytestmark = pytest.mark.anyio
 
@@ -64,23 +64,10 @@ def test_serving_starts_answers_and_leaves_nothing_behind() -> None:
 def test_serving_on_a_given_port_and_a_taken_one() -> None:
     with serve(small_app()) as base_url:
         port = int(base_url.rpartition(":")[2])
-        with pytest.raises(OSError, match="in use"):
-            Served(small_app(), port=port).start()
+        with pytest.raises(OSError, match="in use"), serve(small_app(), port=port):
+            pass
     with serve(small_app(), port=port) as again:
         assert again == base_url
-
-
-def test_a_server_cannot_be_started_twice_and_may_be_stopped_twice() -> None:
-    served = Served(small_app())
-    served.start()
-    try:
-        with pytest.raises(RuntimeError, match="already"):
-            served.start()
-    finally:
-        served.stop()
-    served.stop()
-    assert served.start()  # and started again
-    served.stop()
 
 
 def test_an_application_that_cannot_start_raises() -> None:
@@ -92,8 +79,11 @@ def test_an_application_that_cannot_start_raises() -> None:
             raise AssertionError
 
     before = server_threads()
-    with pytest.raises(RuntimeError, match="did not start"):
-        Served(Starlette(lifespan=lambda app: Lifespan())).start()
+    with (
+        pytest.raises(RuntimeError, match="did not start"),
+        serve(Starlette(lifespan=lambda app: Lifespan())),
+    ):
+        pass
     assert server_threads() == before
 
 
@@ -353,10 +343,10 @@ def test_a_broken_emulator_is_told(packages: Path) -> None:
     write_package(packages, "sandboxed_odd", "def make_sandbox(**settings): return object()")
     with pytest.raises(TypeError, match="exports no make_sandbox"):
         find_emulators(["sandboxed_mute"])
-    with pytest.raises(TypeError, match="returned no app"):
-        start_sandbox(packages=["sandboxed_odd"])
-    with pytest.raises(LookupError, match="no provider"):
-        start_sandbox(packages=[])
+    with pytest.raises(TypeError, match="returned no app"), start_sandbox(packages=["sandboxed_odd"]):
+        pass
+    with pytest.raises(LookupError, match="no provider"), start_sandbox(packages=[]):
+        pass
 
 
 def test_the_sandbox_names_no_vendor() -> None:
