@@ -11,9 +11,8 @@ import typer
 from app.cli.client import Json, Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, print_error, without_failed
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
-from app.cli.formats import lines_of
+from app.cli.output import console, lines_of, write_bytes
 from app.cli.table import EventTable
-from app.cli.terminal import console, write_bytes
 from app.cli.walk import follow as follow_pages
 from app.cli.walk import walk
 

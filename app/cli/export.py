@@ -16,9 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.cli.client import Client, Page, Pairs, Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printable, without_failed
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs, words
-from app.cli.formats import Lines, format_of, lines_of
+from app.cli.output import Lines, console, format_of, lines_of, write_bytes
 from app.cli.resumable import Checkpoint, ResumableFile
-from app.cli.terminal import console, write_bytes
 from app.cli.walk import walk
 
 

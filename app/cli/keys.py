@@ -12,7 +12,7 @@ from rich.table import Table
 
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
 from app.cli.failures import Failure, discard_output, print_error
-from app.cli.terminal import console
+from app.cli.output import console
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.times import format_seconds, now_micros

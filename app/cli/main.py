@@ -79,9 +79,11 @@ def serve(
     config: ConfigFile = None,
 ) -> int:
     """Serve the HTTP API over the sources that the environment and the configuration file name."""
-    from app.cli.serving import Options, serve_gateway
+    from app.cli.serving import serve_gateway
 
-    return serve_gateway(Options(sandbox, sandbox_events, host, port, workers, config))
+    return serve_gateway(
+        sandbox=sandbox, sandbox_events=sandbox_events, host=host, port=port, workers=workers, config=config
+    )
 
 
 def mcp(config: Config = None) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 from app.cli import client as api
 from app.cli.failures import Notices, printable
 from app.cli.flags import By, Config, Filters, Include, Json, query_pairs
-from app.cli.terminal import console, json_line, write_bytes
+from app.cli.output import console, json_line, write_bytes
 
 _RELATIONS = {"eq": "", "gte": "at least ", "estimate": "about "}
 _SUPPORT = {

@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TextIO, cast
 
-import msgspec
 import structlog
 import uvicorn
 from fastapi import FastAPI
@@ -49,45 +48,38 @@ from app.providers.registry import find_providers
 _log = structlog.get_logger("gateway")
 
 
-class Options(msgspec.Struct, frozen=True):
-    sandbox: bool
-    sandbox_events: int
-    host: str
-    port: int
-    workers: int
-    config: Path | None
-
-
-def serve_gateway(options: Options) -> int:
+def serve_gateway(
+    *, sandbox: bool, sandbox_events: int, host: str, port: int, workers: int, config: Path | None
+) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code. Raises ConfigurationError before anything listens."""
     log = cast(TextIO, QueuedStream(sys.stderr))
     configure_logging(log)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
-    _ignore_hangup()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # What was left by another `serve` would make this one a sandbox without emulators.
     os.environ.pop(SANDBOX_VARIABLE, None)
-    if options.config is not None:
-        os.environ["GATEWAY_CONFIG"] = str(options.config)
+    if config is not None:
+        os.environ["GATEWAY_CONFIG"] = str(config)
     Network(read_environment())  # names a variable that cannot be used, in a sandbox, too, before anything listens
-    first = load_configuration(sandbox_environment={} if options.sandbox else None)
+    first = load_configuration(sandbox_environment={} if sandbox else None)
     os.environ["GATEWAY_LOG_LEVEL"], os.environ["GATEWAY_LOG_FORMAT"] = (
         first.settings.log_level,
         first.settings.log_format,
     )
     configure_logging(log)  # with the levels of the TOML file and .env; the workers read the environment
     if first.settings.auth == "off":
-        require_loopback(options.host)
-    key = _key_of_this_run(first, options)
+        require_loopback(host)
+    key = _key_of_this_run(first, host)
     providers = find_providers(first.provider_paths)
     with ExitStack() as stack:
-        listener = stack.enter_context(_bind(options.host, options.port))
-        if options.sandbox:
+        listener = stack.enter_context(_bind(host, port))
+        if sandbox:
             from sandbox.launcher import start_sandbox
 
-            running = stack.enter_context(start_sandbox(events=options.sandbox_events))
+            running = stack.enter_context(start_sandbox(events=sandbox_events))
             os.environ[SANDBOX_VARIABLE] = json.dumps(running.env)
-        if options.workers > 1:
+        if workers > 1:
             # The workers read the environment for themselves: a secret that was made here must reach them all.
             os.environ["GATEWAY_CURSOR_SECRET"] = ",".join(first.settings.cursor_secrets)
             # Where they count together: a scrape reaches any one of them, and must hear of all.
@@ -99,35 +91,30 @@ def serve_gateway(options: Options) -> int:
             _log.warning("configuration", problem=warning)
         greeting = _greeting(listener, configuration, gateway.sources, key)
         tune_gc()
-        if options.workers == 1:
+        if workers == 1:
             return _serve_alone(listener, _uvicorn_config(gateway.app, configuration.settings), greeting)
         asyncio.run(_close(gateway.sources))
-        config = _uvicorn_config("app.assembly:create_app_from_environment", configuration.settings, options.workers)
-        return _serve_with_workers(listener, config, greeting)
+        factory = "app.assembly:create_app_from_environment"
+        return _serve_with_workers(listener, _uvicorn_config(factory, configuration.settings, workers), greeting)
 
 
-def _key_of_this_run(configuration: Configuration, options: Options) -> str | None:
+def _key_of_this_run(configuration: Configuration, host: str) -> str | None:
     """The key to show: the sandbox's, or one made for this run where none was configured and only this machine can
     call. None where callers have keys of their own, or need none. Raises ConfigurationError for keys that are wrong.
     """
     settings = configuration.settings
     if settings.auth == "off":
         return None
-    if options.sandbox:
+    if configuration.sandbox:
         make_keyring(settings, sandbox=True)
         return SANDBOX_KEY
     given = settings.api_keys or settings.api_keys_file or settings.jwt_issuer
-    if given is None and is_loopback(options.host):
+    if given is None and is_loopback(host):
         key = new_key()
         os.environ["GATEWAY_API_KEYS"] = ApiKey("this-run", hash_of(key), frozenset(SCOPES)).line()
         return key
     make_keyring(settings, sandbox=False)
     return None
-
-
-def _ignore_hangup() -> None:
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -221,7 +208,9 @@ def _serve_with_workers(listener: socket.socket, config: uvicorn.Config, greetin
     print(greeting, flush=True)
     os.environ[PARENT_VARIABLE] = str(os.getpid())
     supervisor = _Workers(config, sockets=[listener])
-    _ignore_hangup()  # the supervisor has set a handler; the workers inherit what is ignored
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # not the supervisor's handler; the workers inherit it
     supervisor.run()
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
 

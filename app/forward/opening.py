@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from app.domain.errors import ConfigurationError
+from app.domain.hosts import is_loopback
 from app.forward.http import MAKE_SECRET, Splunk, Webhook, signing_keys
 from app.forward.syslog import Syslog
 from app.forward.target import Target
@@ -48,7 +48,7 @@ def open_target(url: str, form: str | None, environment: Mapping[str, str], tls:
         raise ConfigurationError(f"--to is no address of a receiver; it looks like {_EXAMPLES}.")
     if "@" in parts.netloc:
         raise ConfigurationError("--to has a name or password in it; set FORWARD_TOKEN instead.")
-    if scheme.endswith("http") and not _is_loopback(host):
+    if scheme.endswith("http") and not is_loopback(host):
         raise ConfigurationError(f"--to: {scheme}:// is for receivers on this machine; use TLS for {host}.")
     form = form or ("cloudevents" if scheme in ("https", "http") else "ndjson")
     if form not in FORMATS:
@@ -90,10 +90,3 @@ def tls_context(ca: Path | None, client_certificate: Path | None) -> ssl.SSLCont
         name = type(error).__name__
         raise ConfigurationError(f"{flag}: {path} is no PEM file with what is needed, unencrypted ({name}).") from None
     return context
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -20,10 +20,9 @@ from app.cli import client as client_module
 from app.cli.client import Client, Json, Page, Pairs, Problem
 from app.cli.failures import Failure, Notices, printable, sentence
 from app.cli.flags import FILTERS
-from app.cli.formats import format_of
+from app.cli.output import format_of, json_line
 from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.table import cells_of, cut, shrink
-from app.cli.terminal import json_line
 from app.cli.walk import POLL, Waiting, follow, walk
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery

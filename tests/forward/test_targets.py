@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import stamina
 
-from app.cli.formats import lines_of
+from app.cli.output import lines_of
 from app.domain.errors import ConfigurationError
 from app.forward.opening import open_target, tls_context
 from app.forward.target import Gone, Item, Temporary, TooLarge

@@ -1,15 +1,55 @@
-"""Events as lines of a file: the formats of `GET /events/export`, made from events as the API shows them."""
+"""Standard output: what it accepts, and events in the formats of `GET /events/export`."""
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from rich.console import Console
 
 from app.cli.client import Json, Problem
 from app.cli.failures import USAGE, Failure
-from app.cli.terminal import json_line
+
+# Valid in JSON, but obeyed by terminals, line ends for some readers, or not UTF-8.
+_ODD = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# All controls but tab and line ends.
+_OBEYED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+class _Console(Console):
+    """Leave the exit code to `app.cli.failures.reported` when the reader of the output has gone: rich would exit with
+    1."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError, which rich is handling when it calls this
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Colour only on a terminal, and not with NO_COLOR. Markup in texts has no effect."""
+    stream: Any = sys.stderr if stderr else sys.stdout
+    stream.reconfigure(errors="replace")  # a terminal that lacks a letter must not end the command
+    system: Any = None if os.environ.get("NO_COLOR") else "auto"
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, color_system=system)
+
+
+def json_line(value: Any) -> bytes:
+    """One line of JSON in UTF-8, with its line end."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+
+
+def write_bytes(data: bytes) -> None:
+    """Write to standard output at once; to a terminal without the control characters that it would obey."""
+    if sys.stdout.isatty():
+        data = _OBEYED.sub("\N{MIDDLE DOT}", data.decode(errors="replace")).encode()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 class Lines(msgspec.Struct, frozen=True):
@@ -19,14 +59,14 @@ class Lines(msgspec.Struct, frozen=True):
     line: Callable[[Json], bytes]
 
     def of(self, events: Sequence[Json]) -> bytes:
-        """The events' bytes, the last line's end included. Raises Problem for what is no event."""
+        """The events' bytes, with the last line's end. Raises Problem for an object that is no event."""
         return b"".join(map(self.line, events))
 
 
 def lines_of(name: str) -> Lines:
-    """The format of this name. Raises Failure, naming those there are."""
+    """The format of this name. Raises Failure, naming the known formats."""
     if name == "ndjson":
-        # As it came, with members that a newer gateway may have and this program does not know.
+        # As the gateway sent it: a newer one may have members that this program does not have.
         return Lines(b"", json_line)
     from app.api.exports import FORMATS
     from app.domain.event import Event
