@@ -106,7 +106,7 @@ def create_app(
                 await shared.start()
                 stopping.push_async_callback(shared.aclose)
             stopping.push_async_callback(feed.aclose)
-            stopping.push_async_callback(guard.aclose)
+            stopping.push_async_callback(authenticator.aclose)
             stopping.callback(asyncio.create_task(stop_with_parent()).cancel)
             stopping.callback(begin_to_stop)
             app.state.ready = True
@@ -132,13 +132,13 @@ def create_app(
     app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
-    app.state.hub = EventBroadcaster(feed, stream.renderer(pseudonyms), poll=settings.stream_poll)
+    app.state.broadcaster = EventBroadcaster(feed, stream.renderer(pseudonyms), poll=settings.stream_poll)
     app.state.stream_slots = Slots("streams", each=settings.key_streams, most=settings.stream_listeners)
     app.state.export_slots = Slots("exports", each=settings.key_exports, most=settings.max_in_flight)
-    guard = Authenticator(
+    authenticator = Authenticator(
         make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
     )
-    app.state.guard = guard
+    app.state.authenticator = authenticator
     modules = (export, stream, events, envelopes, catalog, monitoring, docs, ui)
     add_routes(app, [module.router for module in modules])
     app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)

@@ -55,11 +55,11 @@ def requires(scope: str | None) -> Callable[[Request], Awaitable[Caller]]:
     scope. None: any caller will do."""
 
     async def authorize(request: Request) -> Caller:
-        guard: Authenticator = request.app.state.guard
-        caller = await guard.identify(request)
+        authenticator: Authenticator = request.app.state.authenticator
+        caller = await authenticator.identify(request)
         log = request_log(request)
         log.caller = caller.name
-        quota, too_many = await guard.rates.count(caller)
+        quota, too_many = await authenticator.rates.count(caller)
         if quota is not None:
             log.headers += quota.headers
         if too_many is not None:
@@ -91,8 +91,8 @@ def require_raw(caller: Caller, *, by_cursor: bool = False) -> None:
 async def require_still(request: Request, scopes: Iterable[str], sources: Iterable[str]) -> None:
     """For an answer that may outlive the grants it began with. Raises CallerError once the key is good no more or lacks
     one of these scopes or sources, IssuerUnavailable where nobody can say."""
-    guard: Authenticator = request.app.state.guard
-    caller = await guard.identify(request)
+    authenticator: Authenticator = request.app.state.authenticator
+    caller = await authenticator.identify(request)
     for scope in scopes:
         require_scope(caller, scope)
     if not all(map(caller.may_read, sources)):

@@ -104,9 +104,9 @@ class EventBroadcaster:
 class _Channel:
     """Polls one topic from `cursor` on; everything up to `position` has been handed out."""
 
-    def __init__(self, hub: EventBroadcaster, topic: Topic, position: Position, cursor: str) -> None:
+    def __init__(self, broadcaster: EventBroadcaster, topic: Topic, position: Position, cursor: str) -> None:
         self.topic, self.position, self.cursor = topic, position, cursor
-        self._hub = hub
+        self._broadcaster = broadcaster
         self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -119,13 +119,13 @@ class _Channel:
     def leave(self, listener: Listener) -> None:
         self._listeners.discard(listener)
         if not self._listeners and self._task is not None:
-            self._hub.close_channel(self)
+            self._broadcaster.close_channel(self)
             self._task.cancel()
 
     async def _run(self) -> None:
         while True:
             try:
-                batch = await self._hub.batch(self.topic, self.cursor)
+                batch = await self._broadcaster.batch(self.topic, self.cursor)
             except Exception as error:
                 # An error that nobody expected is the listeners' to raise, each in its own request.
                 self._tell(error)
@@ -134,7 +134,7 @@ class _Channel:
                 self._tell(batch)
                 if batch.has_more:
                     continue
-            await asyncio.sleep(self._hub.poll)
+            await asyncio.sleep(self._broadcaster.poll)
 
     def _tell(self, news: Batch | Exception) -> None:
         for listener in list(self._listeners):
@@ -146,8 +146,8 @@ class _Channel:
 class Listener:
     """One listener, from `start` on; with `live`, that is the front of the feed. Used as a context manager."""
 
-    def __init__(self, hub: EventBroadcaster, topic: Topic, start: WalkStart, *, live: bool) -> None:
-        self._hub, self._topic, self._live = hub, topic, live
+    def __init__(self, broadcaster: EventBroadcaster, topic: Topic, start: WalkStart, *, live: bool) -> None:
+        self._broadcaster, self._topic, self._live = broadcaster, topic, live
         self._position, self._cursor = start.position, start.cursor
         self._forbidden: Mapping[str, str] = {}  # as it was told
         self._queue: asyncio.Queue[Message] = asyncio.Queue(BUFFER)
@@ -178,7 +178,7 @@ class Listener:
 
     async def _run(self) -> None:
         while True:
-            channel = self._hub.channel_for(self._topic, self._position, self._cursor) if self._live else None
+            channel = self._broadcaster.channel_for(self._topic, self._position, self._cursor) if self._live else None
             if channel is None:
                 await self._catch_up()
                 continue
@@ -195,10 +195,10 @@ class Listener:
         """One page of its own; with a pause where there was none to be had, or nothing new."""
         begun, was_live = self._position, self._live
         try:
-            batch = await self._hub.batch(self._topic, self._cursor)
+            batch = await self._broadcaster.batch(self._topic, self._cursor)
         except Exception as error:
             await self._queue.put(error)
-            await asyncio.sleep(self._hub.poll)
+            await asyncio.sleep(self._broadcaster.poll)
             return
         for message in self._messages(batch):
             await self._queue.put(message)
@@ -206,7 +206,7 @@ class Listener:
         self._live = not batch.has_more
         if was_live and self._live and self._position == begun:
             # The channel has come further, by a provider's clock that is ahead of the one that answered here.
-            await asyncio.sleep(self._hub.poll)
+            await asyncio.sleep(self._broadcaster.poll)
 
     def hand(self, news: Batch | Exception) -> bool:
         """Whether there was room for it."""

@@ -208,9 +208,7 @@ def _serve_with_workers(listener: socket.socket, config: uvicorn.Config, greetin
     print(greeting, flush=True)
     os.environ[PARENT_VARIABLE] = str(os.getpid())
     supervisor = _Workers(config, sockets=[listener])
-    signal.signal(
-        signal.SIGHUP, signal.SIG_IGN
-    )  # not the supervisor's handler; the workers inherit it
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # not the supervisor's handler; the workers inherit it
     supervisor.run()
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
 

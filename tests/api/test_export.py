@@ -290,7 +290,7 @@ async def test_what_is_taken_away_from_a_key_meanwhile_is_shown_on_no_further_pa
 ) -> None:
     class Revoking(MemorySource):
         def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
-            app.state.guard.keyring = Keyring(left)
+            app.state.authenticator.keyring = Keyring(left)
             return super().reader(stream, span, spent)
 
     app = make_app([Revoking("north", history("north", 5 * PAGE // 4)), MemorySource("south", [])])

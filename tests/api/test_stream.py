@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from app.api import broadcaster as hub
+from app.api import broadcaster
 from app.api.api_keys import ApiKey, Keyring, hash_of
 from app.domain.caller import SCOPES
 from app.domain.errors import SourceTimeout
@@ -404,7 +404,7 @@ def test_what_is_taken_away_from_a_key_ends_the_stream(source: MemorySource, lef
     app = make_app([source], **QUICK)
     with served(app) as port, listening(port, **SINCE) as connection:
         take(connection, 1)
-        app.state.guard.keyring = Keyring(left)
+        app.state.authenticator.keyring = Keyring(left)
         last = list(connection.messages())[-1]
     assert (last.event, last.data["code"]) == ("problem", code)
 
@@ -452,8 +452,8 @@ def test_listeners_of_one_topic_share_one_polling() -> None:
         finally:
             for connection in connections:
                 connection.__exit__(None, None, None)
-        until(lambda: not app.state.hub._channels and not app.state.stream_slots.taken)
-        assert not app.state.hub._calls._flights
+        until(lambda: not app.state.broadcaster._channels and not app.state.stream_slots.taken)
+        assert not app.state.broadcaster._calls._flights
 
 
 def test_listeners_that_resume_at_one_place_at_once_share_their_way_up(source: MemorySource) -> None:
@@ -476,16 +476,16 @@ def test_a_slow_listener_holds_nobody_up_and_misses_nothing() -> None:
     ):
         take(slow, 10)
         take(quick, 10)
-        until(lambda: [len(channel._listeners) for channel in app.state.hub._channels.values()] == [2])
+        until(lambda: [len(channel._listeners) for channel in app.state.broadcaster._channels.values()] == [2])
         source.records = source.records + upcoming(most)
         expected = [("north", str(number)) for number in range(10, most + 10)]
         assert numbers(take(quick, most)) == expected
-        (channel,) = app.state.hub._channels.values()
+        (channel,) = app.state.broadcaster._channels.values()
         assert len(channel._listeners) <= 1, "the slow one was let go of"
         full = httpx.get(f"http://127.0.0.1:{port}/events/stream", headers={"Authorization": f"Bearer {ALL}"})
         assert (full.status_code, full.json()["code"], full.headers["retry-after"]) == (503, "overloaded", "30")
         assert numbers(take(slow, most)) == expected
-    assert hub.BUFFER * hub.PAGE == 400, "what a listener may have waiting"
+    assert broadcaster.BUFFER * broadcaster.PAGE == 400, "what a listener may have waiting"
 
 
 def upcoming(size: int) -> list[Any]:

@@ -122,7 +122,7 @@ async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, pseu
         for who in ("plain key", "key"):
             await fail(canary, client, who)
         metrics = (await canary.ask(client, "plain key", "/metrics")).text
-        settings = repr(canary.app.state.guard.__dict__) + repr(
+        settings = repr(canary.app.state.authenticator.__dict__) + repr(
             Settings(cursor_secret=SECRETS["GATEWAY_CURSOR_SECRET"])
         )
 

@@ -107,13 +107,13 @@ def _health(health: SourceHealth | None) -> dict[str, Any] | None:
 async def get_me(request: Request, caller: Annotated[Caller, Depends(requires(None))], _: NoQuery) -> Response:
     """The caller's name, scopes, sources, rate and expiry. Any valid key or token will do, whatever its scopes."""
     feed: Feed = request.app.state.feed
-    guard: Authenticator = request.app.state.guard
+    authenticator: Authenticator = request.app.state.authenticator
     body = {
         "name": caller.name,
         "kind": caller.kind,
         "scopes": sorted(caller.scopes),
         "sources": [name for name in feed.sources if caller.may_read(name)],
-        "rate": caller.rate or guard.rates.default,
+        "rate": caller.rate or authenticator.rates.default,
         "expires": None if caller.expires is None else format_seconds(caller.expires),
     }
     return json_response(body)

@@ -88,7 +88,7 @@ async def stream_events(
     A connection that breaks goes on where it was: send the last `id` that came as `Last-Event-ID` (browsers do) or as
     `cursor`. The key goes in a header, as everywhere; it is never taken from the URL, which ends up in logs."""
     feed: Feed = request.app.state.feed
-    hub: EventBroadcaster = request.app.state.hub
+    broadcaster: EventBroadcaster = request.app.state.broadcaster
     asked, live = _read(request, query, feed.now())
     start = _start(request, feed, asked, caller)
     raw = "raw" in start.include
@@ -97,7 +97,7 @@ async def stream_events(
     held = ExitStack()
     held.enter_context(request.app.state.stream_slots.take(caller))
     topic = Topic(start.query, start.sources, raw, caller.may("pii:read"))
-    body = _body(request, hub, topic, start, live)
+    body = _body(request, broadcaster, topic, start, live)
     # The second is for reverse proxies that would rather wait until they have a lot.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return ClosingStream(body, media_type="text/event-stream", headers=headers, held=held)
@@ -134,7 +134,7 @@ def _start(request: Request, feed: Feed, asked: EventQuery, caller: Caller) -> W
 
 
 async def _body(
-    request: Request, hub: EventBroadcaster, topic: Topic, start: WalkStart, live: bool
+    request: Request, broadcaster: EventBroadcaster, topic: Topic, start: WalkStart, live: bool
 ) -> AsyncGenerator[bytes]:
     state, log = request.app.state, request_log(request)
     clock = asyncio.get_running_loop().time
@@ -142,7 +142,7 @@ async def _body(
     warnings = b"".join(b": warning %b\n" % encode(warning_body(warning)) for warning in start.warnings)
     yield warnings + b"retry: %d\nid: %b\n\n" % (_RETRY, start.cursor.encode())
     told: str | None = None
-    async with Listener(hub, topic, start, live=live) as listener:
+    async with Listener(broadcaster, topic, start, live=live) as listener:
         silent_since = clock()
         while state.ready:
             if (refusal := await _refusal(request, topic)) is not None:
