@@ -20,9 +20,8 @@ from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.audit_log import AuditTrail
 from app.api.auth import Authenticator
 from app.api.broadcaster import EventBroadcaster
-from app.api.cors import CrossOrigin
 from app.api.metrics import Metrics
-from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
+from app.api.middleware import CrossOrigin, RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi, problem_schemas
 from app.api.page_cache import PageCache
 from app.api.problems import install_problems

@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from app.api.compression import Gzip
 from app.api.exports import Format
 from app.api.middleware import InterruptedAnswer
 from app.api.rendering import encode
 from app.api.request_log import RequestLog
+from app.api.streaming import Gzip
 from app.domain.caller import Caller
 from app.domain.errors import GatewayError, ParameterError
 from app.domain.event import Record

@@ -13,7 +13,6 @@ from fastapi import Depends, Path, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import require_raw, requires
-from app.api.compression import accepts_gzip
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, answers, problems
 from app.api.page_cache import PageCache, RenderedPage
@@ -21,6 +20,7 @@ from app.api.rendering import json_response, render_event, render_page, totals_b
 from app.api.request_log import note_sources, request_log
 from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
 from app.api.schemas import Event, EventPage, Totals
+from app.api.streaming import accepts_gzip
 from app.domain.caller import Caller
 from app.domain.query import CountQuery, EventQuery, SingleEventQuery
 from app.feed import Feed

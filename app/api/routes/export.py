@@ -10,13 +10,12 @@ from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import require_raw, require_still, requires
-from app.api.closing_stream import ClosingStream
-from app.api.compression import accepts_gzip
 from app.api.export_stream import DEADLINE, STOPPING, Export
 from app.api.exports import FORMATS, Format
 from app.api.openapi import answer_headers, problems
 from app.api.request_log import request_log
 from app.api.routing import LONGEST_HEADER, new_router
+from app.api.streaming import ClosingStream, accepts_gzip
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
 from app.domain.query import EventQuery, ExportQuery, Filters
