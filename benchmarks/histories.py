@@ -100,8 +100,8 @@ def _write_subnoto(folder: Path, events: int, days: int) -> int:
     emulator = subnoto.Emulator(subnoto.EmulatorOptions(events=events, days=days), clock=lambda: NOW)
     count = 0
     for category in ("envelope", "team"):
-        shelf = emulator.history.shelf(category, None, None, frozenset())
-        sequences = list(shelf.sequences) if shelf is not None else []
+        index = emulator.history.index(category, None, None, frozenset())
+        sequences = list(index.sequences) if index is not None else []
         # The emulator's own rendering: the generation that its options choose, the vendor's present one.
         render, record = emulator._render, emulator.history.record
         _write_items(folder, category, (msgspec.json.encode(render(record(category, each))) for each in sequences))

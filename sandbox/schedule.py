@@ -1,7 +1,7 @@
 """When things happen in an emulated account: a deterministic stream of steps that has no end.
 
-An account's history is many *lives* (an envelope from creation to completion, or a single team event), each
-after a *plan*: how many milliseconds after its start each of its steps falls. Lives start by the hour in the
+An account's history is many *workflows* (an envelope from creation to completion, or a single team event), each
+after a *plan*: how many milliseconds after its start each of its steps falls. Workflows start by the hour in the
 rhythm of an office's week. The stream reaches `days` back from the creation time with exactly `events`
 steps, and goes on past it at the same density.
 """
@@ -27,12 +27,12 @@ _BULK_HOUR = 10  # bursts fall on 10:00 UTC
 
 
 def thread_of(code: int) -> int:
-    """The number of the life a code belongs to."""
+    """The number of the workflow a code belongs to."""
     return code >> 6
 
 
 def step_of(code: int) -> int:
-    """Which step of its life's plan a code is, from 0."""
+    """Which step of its workflow's plan a code is, from 0."""
     return (code >> 1) & (MAX_STEPS - 1)
 
 
@@ -44,9 +44,9 @@ def is_twin(code: int) -> bool:
 class Schedule:
     """Steps in the order in which they fall due. One step is `(milliseconds since 1970, code)`.
 
-    `plans`: offsets in milliseconds, ascending, first 0, at most 32 per plan; each life takes one by its hash
+    `plans`: offsets in milliseconds, ascending, first 0, at most 32 per plan; each workflow takes one by its hash
     and stretches it by a factor from 0.5 to 1.5 (equal offsets stay equal: ties). `twins`: the share of steps
-    that come twice. `burst`: so many lives more start in one millisecond, every day at 10:00 UTC.
+    that come twice. `burst`: so many workflows more start in one millisecond, every day at 10:00 UTC.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Schedule:
             self._fill(events, now)
 
     def plan_of(self, thread: int) -> int:
-        """Which plan (an index into `plans`) a life follows."""
+        """Which plan (an index into `plans`) a workflow follows."""
         return self._plan_numbers[thread]
 
     def due(self, now: int) -> list[tuple[int, int]]:
@@ -89,7 +89,7 @@ class Schedule:
     # -- making the stream -------------------------------------------------------------------------------
 
     def _start(self, rate: float) -> None:
-        """Begin anew with `rate` lives in an hour of weight 1."""
+        """Begin anew with `rate` workflows in an hour of weight 1."""
         self._rate = rate
         self._carry = 0.0
         self._next_hour = self._first_hour
@@ -97,7 +97,7 @@ class Schedule:
         self._pending: list[int] = []
 
     def _fill(self, events: int, now: int) -> None:
-        """Find the density that gives `events` steps by `now`, then drop the few oldest lives too many."""
+        """Find the density that gives `events` steps by `now`, then drop the few oldest workflows too many."""
         mean_length = sum(map(len, self._plans)) / len(self._plans)
         in_bursts = self._burst * mean_length * (now // HOUR - self._first_hour) / 24
         rate = max(1.0, events - in_bursts) / self._steps_expected(now) * 1.005
@@ -107,12 +107,12 @@ class Schedule:
             excess = bisect_right(self._pending, (now + 1) << KEY_BITS) - events
             if excess >= 0:
                 break
-            # Sparse histories deviate from the expectation: a dozen lives cannot be spread evenly.
+            # Sparse histories deviate from the expectation: a dozen workflows cannot be spread evenly.
             rate = rate * 1.05 + 0.2 / max(1, self._next_hour - self._first_hour)
         self._drop_oldest(excess, now)
 
     def _steps_expected(self, now: int) -> float:
-        """How many steps a rate of one life in an hour of weight 1 would have put before `now`."""
+        """How many steps a rate of one workflow in an hour of weight 1 would have put before `now`."""
         expected = 0.0
         mean_length = sum(map(len, self._plans)) / len(self._plans)
         longest = max(plan[-1] for plan in self._plans)
@@ -126,7 +126,7 @@ class Schedule:
         return expected
 
     def _drop_oldest(self, excess: int, now: int) -> None:
-        """Remove exactly `excess` steps: whole lives from the oldest on, and the last steps of one more."""
+        """Remove exactly `excess` steps: whole workflows from the oldest on, and the last steps of one more."""
         visible = bisect_right(self._pending, (now + 1) << KEY_BITS)
         steps_of = Counter((key & _CODE_MASK) >> 6 for key in islice(self._pending, visible))
         keep_from, keep_steps = 0, 0
@@ -160,15 +160,15 @@ class Schedule:
         if self._rate == 0:
             return
         self._carry += self._rate * _weight(hour)
-        lives = int(self._carry)
-        self._carry -= lives
-        for _ in range(lives):
-            self._generate_life(hour, None, into)
+        workflows = int(self._carry)
+        self._carry -= workflows
+        for _ in range(workflows):
+            self._generate_workflow(hour, None, into)
         if self._burst and hour % 24 == _BULK_HOUR:
             for _ in range(self._burst):
-                self._generate_life(hour, hour * HOUR, into)
+                self._generate_workflow(hour, hour * HOUR, into)
 
-    def _generate_life(self, hour: int, start: int | None, into: list[int]) -> None:
+    def _generate_workflow(self, hour: int, start: int | None, into: list[int]) -> None:
         thread = len(self._plan_numbers)
         drawn = mix(self._salt ^ thread)
         if start is None:

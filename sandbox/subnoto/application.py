@@ -120,15 +120,15 @@ class Emulator(Emulated):
         with self.history.lock:
             if body.workspace is not None and not self.history.knows_workspace(body.workspace):
                 raise VendorError(400, "WORKSPACE_NOT_FOUND", "There is no such workspace")
-            shelf = self.history.shelf(body.category, body.workspace, body.envelope, body.event_types)
-            if shelf is None:
+            index = self.history.index(body.category, body.workspace, body.envelope, body.event_types)
+            if index is None:
                 raise VendorError(400, "ENVELOPE_NOT_FOUND", "There is no such envelope")
-            last = max(1, -(-len(shelf) // body.limit))
+            last = max(1, -(-len(index) // body.limit))
             if body.page > last and self.options.beyond_the_end == "refused":
                 raise VendorError(400, "INVALID_REQUEST_FORMAT", "There is no such page")
             if self.options.beyond_the_end == "last":
                 body = replace(body, page=min(body.page, last))
-            sequences = shelf.page(
+            sequences = index.page(
                 by=body.sort_by,
                 descending=body.descending,
                 skip=(body.page - 1) * body.limit,
@@ -136,7 +136,7 @@ class Emulator(Emulated):
                 ties=self.options.ties,
                 shuffle=self._shuffle,
             )
-            return [self.history.record(body.category, sequence) for sequence in sequences], len(shelf)
+            return [self.history.record(body.category, sequence) for sequence in sequences], len(index)
 
     # -- answers -----------------------------------------------------------------------------------------
 

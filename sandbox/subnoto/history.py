@@ -14,8 +14,7 @@ from sandbox.schedule import Schedule, step_of, thread_of
 
 from .event_types import CATEGORIES
 from .options import EmulatorOptions
-from .record_index import Shelf
-from .records import Log, Record
+from .records import Log, Record, RecordIndex
 from .workflows import SYSTEM, Account
 
 
@@ -39,7 +38,7 @@ class History:
             now=now,
             days=options.days,
             events=options.events,
-            plans=[[step.offset for step in life.steps] for life in self.account.lives],
+            plans=[[step.offset for step in workflow.steps] for workflow in self.account.workflows],
             twins=options.twins,
             burst=options.tie_burst,
         )
@@ -94,7 +93,7 @@ class History:
             log = self._logs[category]
             log.forgotten = min(len(log.codes), log.forgotten + number)
             before = len(log.all)
-            log.all = Shelf(log.timestamps.__getitem__)
+            log.all = RecordIndex(log.timestamps.__getitem__)
             log.all.add(range(log.forgotten, len(log.codes)))
             log.filtered.clear()
             log.by_envelope.clear()
@@ -134,7 +133,7 @@ class History:
 
     @property
     def lock(self) -> threading.RLock:
-        """Hold it from `shelf` until its page is cut: records must not arrive in between."""
+        """Hold it from `index` until its page is cut: records must not arrive in between."""
         return self._lock
 
     def catch_up(self) -> None:
@@ -154,7 +153,9 @@ class History:
         """Whether the team has (or had a record in) this workspace."""
         return uuid in self.account.workspaces or any(uuid == record.workspace_uuid for record in self._appended)
 
-    def shelf(self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str]) -> Shelf | None:
+    def index(
+        self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str]
+    ) -> RecordIndex | None:
         """The visible records that match; None where no record of the envelope exists.
 
         Built on first use, extended afterwards, so that asking again costs what has come since.
@@ -166,16 +167,16 @@ class History:
         if workspace is None and envelope is None and not types:
             return log.all
         key = (workspace, envelope, types)
-        shelf = log.filtered.get(key)
-        if shelf is None:
+        index = log.filtered.get(key)
+        if index is None:
             if len(log.filtered) > 256:
                 log.filtered.clear()
-            shelf = log.filtered[key] = Shelf(log.timestamps.__getitem__)
+            index = log.filtered[key] = RecordIndex(log.timestamps.__getitem__)
         pool = log.all.sequences if envelope is None else self._records_of(log, envelope)
-        fresh = pool[shelf.seen :]
-        shelf.seen = len(pool)
-        shelf.add(sequence for sequence in fresh if self._matches(log, sequence, workspace, types))
-        return shelf
+        fresh = pool[index.seen :]
+        index.seen = len(pool)
+        index.add(sequence for sequence in fresh if self._matches(log, sequence, workspace, types))
+        return index
 
     def record(self, category: str, sequence: int) -> Record:
         """A record by its sequence number."""
@@ -185,14 +186,14 @@ class History:
         if code < 0:
             return replace(self._appended[-1 - code], timestamp=timestamp)
         number = thread_of(code)
-        life = self.account.lives[self._schedule.plan_of(number)]
-        step = life.steps[step_of(code)]
+        workflow = self.account.workflows[self._schedule.plan_of(number)]
+        step = workflow.steps[step_of(code)]
         envelope = category == "envelope"
         return Record(
             category=category,
             event_type=step.event_type,
             timestamp=timestamp,
-            event_data=self.account.event_data(number, life, step),
+            event_data=self.account.event_data(number, workflow, step),
             author=self.account.author(number, step),
             envelope_uuid=self.account.envelopes.uuid(number) if envelope else None,
             workspace_uuid=self.account.workspace(number) if envelope else None,
@@ -203,7 +204,7 @@ class History:
     def _take(self, due: list[tuple[int, int]]) -> None:
         if not due:
             return
-        plans = [life.category for life in self.account.lives]
+        plans = [workflow.category for workflow in self.account.workflows]
         before = {name: len(log.codes) for name, log in self._logs.items()}
         for moment, code in due:
             # The skew hangs on the moment alone, so that simultaneous records stay simultaneous.
@@ -240,5 +241,5 @@ class History:
         number = thread_of(code)
         if workspace is not None and self.account.workspace(number) != workspace:
             return False
-        life = self.account.lives[self._schedule.plan_of(number)]
-        return not types or life.steps[step_of(code)].event_type in types
+        workflow = self.account.workflows[self._schedule.plan_of(number)]
+        return not types or workflow.steps[step_of(code)].event_type in types

@@ -21,7 +21,7 @@ _BY_THE_SYSTEM = ("ENVELOPE_COMPLETED", "ENVELOPE_APPROVAL_PHASE_COMPLETED", "OA
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One record of a life: offset in milliseconds from the start, type, and recipient (-1: none)."""
+    """One record of a workflow: offset in milliseconds from the start, type, and recipient (-1: none)."""
 
     offset: int
     event_type: str
@@ -29,7 +29,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class Workflow:
     """The plan of an envelope, or of a single team event."""
 
     category: str
@@ -37,17 +37,17 @@ class Life:
     steps: tuple[Step, ...]
 
 
-def make_lives(seed: int, newer_types: bool) -> list[Life]:
+def make_workflows(seed: int, newer_types: bool) -> list[Workflow]:
     """256 plans: envelopes that complete (most), are declined, cancelled or forgotten; and team events."""
     random = Random(f"subnoto lives {seed}")
     team_types = event_types("team", newer_types)
-    lives = [Life("team", 0, (Step(0, team_types[n % len(team_types)]),)) for n in range(TEAM_PLANS)]
-    lives += [_envelope_life(random, newer_types) for _ in range(256 - TEAM_PLANS)]
-    random.shuffle(lives)
-    return lives
+    workflows = [Workflow("team", 0, (Step(0, team_types[n % len(team_types)]),)) for n in range(TEAM_PLANS)]
+    workflows += [_envelope_workflow(random, newer_types) for _ in range(256 - TEAM_PLANS)]
+    random.shuffle(workflows)
+    return workflows
 
 
-def _envelope_life(random: Random, newer_types: bool) -> Life:
+def _envelope_workflow(random: Random, newer_types: bool) -> Workflow:
     recipients = random.choice((1, 1, 2, 2, 3))
     at = 0
     steps = [Step(0, "ENVELOPE_CREATED")]
@@ -70,7 +70,7 @@ def _envelope_life(random: Random, newer_types: bool) -> Life:
         steps.append(Step(at + 3 * MINUTE, "ENVELOPE_DECLINED", ends_with))
     elif fate < 0.96:
         steps.append(Step(at + random.randrange(HOUR, 3 * DAY), "ENVELOPE_CANCELED"))
-    return Life("envelope", recipients, tuple(steps))
+    return Workflow("envelope", recipients, tuple(steps))
 
 
 def _sign(random: Random, at: int, recipient: int, steps: list[Step]) -> int:
@@ -89,7 +89,7 @@ class Account:
     """The people, workspaces and envelopes of one team. `number` is an envelope's (or team event's)."""
 
     def __init__(self, seed: int, newer_types: bool, team_name: str) -> None:
-        self.lives = make_lives(seed, newer_types)
+        self.workflows = make_workflows(seed, newer_types)
         self.envelopes = Identifiers(seed, "envelope")
         self.workspaces = [Identifiers(seed, "workspace").uuid(n) for n in range(WORKSPACES)]
         self._documents = Identifiers(seed, "document")
@@ -121,12 +121,12 @@ class Account:
             return SYSTEM
         return self.users[mix(self._salt ^ number) % USERS]
 
-    def event_data(self, number: int, life: Life, step: Step) -> dict[str, Any]:
+    def event_data(self, number: int, workflow: Workflow, step: Step) -> dict[str, Any]:
         """A free object, different from type to type: nested objects, lists, numbers, booleans, nulls."""
-        if life.category == "team":
+        if workflow.category == "team":
             return self._team_data(number, step.event_type)
         title = f"{_pick(DOCUMENT_KINDS, self._salt + number)} {1000 + number}"
-        recipients = [self._recipient(number, n) for n in range(life.recipients)]
+        recipients = [self._recipient(number, n) for n in range(workflow.recipients)]
         documents = [
             {
                 "uuid": self._documents.uuid(4 * number + n),
@@ -149,7 +149,7 @@ class Account:
             return {
                 "envelopeTitle": title,
                 "documents": documents,
-                "signatures": life.recipients,
+                "signatures": workflow.recipients,
                 "sizeMb": 0.25,
             }
         if step.event_type == "ENVELOPE_CANCELED":

@@ -7,7 +7,7 @@ from sandbox.people import DOCUMENT_KINDS, FIRST_NAMES, LAST_NAMES, USER_AGENTS
 
 from .records import FLOW_TYPES, Entry, Process
 from .ticks import to_text
-from .workflows import Life, Step, make_lives
+from .workflows import Step, Workflow, make_workflows
 
 USERS = 4
 FLOWS = 6
@@ -44,11 +44,11 @@ _MAILGUN = (
 _OF_THE_USER = ("Created", "Started", "Canceled")
 
 
-class Company:
+class Account:
     """Processes by number, made anew from the seed each time they are asked for."""
 
     def __init__(self, seed: int) -> None:
-        self.lives = make_lives(seed)
+        self.workflows = make_workflows(seed)
         self._processes = Identifiers(seed, "process")
         self._signees = Identifiers(seed, "signee")
         self._flows = Identifiers(seed, "flow")
@@ -65,7 +65,7 @@ class Company:
         number = self._processes.number(process_key[2:])
         return number if number is not None and self.process_key(number) == process_key else None
 
-    def process(self, number: int, life: Life, created: int) -> Process:
+    def process(self, number: int, workflow: Workflow, created: int) -> Process:
         """A process without its log. `created`: the tick of its first entry."""
         drawn = mix(self._salt ^ number)
         flow = drawn % FLOWS
@@ -77,20 +77,20 @@ class Company:
             flow_key=self._flows.hexadecimal(flow)[:12],
             flow_type=FLOW_TYPES[flow % 4],
             file_name=title.lower().replace(" ", "-"),
-            signees=tuple(self._signee(number, n, key, created) for n in range(life.signees)),
-            sequence_signees=self._sequence(number, life, key) if life.sequential else (),
-            attachments=(self._attachment(number, key),) if life.attachment else (),
+            signees=tuple(self._signee(number, n, key, created) for n in range(workflow.signees)),
+            sequence_signees=self._sequence(number, workflow, key) if workflow.sequential else (),
+            attachments=(self._attachment(number, key),) if workflow.attachment else (),
         )
 
-    def entry(self, number: int, life: Life, step: Step, process: Process, ticks: int) -> Entry:
-        """The entry that a step of a process's life leaves."""
+    def entry(self, number: int, workflow: Workflow, step: Step, process: Process, ticks: int) -> Entry:
+        """The entry that a step of a process's workflow leaves."""
         signee: dict[str, Any] = dict(process.signees[step.signee]) if step.signee >= 0 else {}
         members: dict[str, Any] = {"flowKey": process.flow_key, "signeeKey": signee.get("signeeKey")}
         if step.status in ("Created", "Started"):
             members["fileName"] = process.file_name
         if step.status == "Created":
-            members["signInOrder"] = life.sequential
-        if life.sequential:
+            members["signInOrder"] = workflow.sequential
+        if workflow.sequential:
             members["sequenceKey"] = self._sequence_key(number)
         if step.status == "SigneeSigned":
             members["userAgent"] = USER_AGENTS[(number + step.signee) % len(USER_AGENTS)]
@@ -138,9 +138,9 @@ class Company:
     def _sequence_key(self, number: int) -> str:
         return "sq" + self._links.hexadecimal(number)
 
-    def _sequence(self, number: int, life: Life, process_key: str) -> tuple[dict[str, Any], ...]:
+    def _sequence(self, number: int, workflow: Workflow, process_key: str) -> tuple[dict[str, Any], ...]:
         """Sequence information with each signee's secret signing link."""
-        keys = ["si" + self._signees.hexadecimal(4 * number + n) for n in range(life.signees)]
+        keys = ["si" + self._signees.hexadecimal(4 * number + n) for n in range(workflow.signees)]
         return tuple(
             {
                 "sequenceKey": self._sequence_key(number),

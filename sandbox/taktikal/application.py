@@ -21,10 +21,9 @@ from .history import History
 from .options import EmulatorOptions
 from .query import Query, VendorError, parse_query
 from .records import Entry, Process
-from .rendering import in_pascal_case, log_parts, render_process
+from .rendering import in_pascal_case, log_parts, render_process, types_metadata
 from .selection import Selector
 from .ticks import TICKS_PER_SECOND, from_datetime
-from .types_metadata import types_metadata
 
 BASE_PATH = "/api"
 

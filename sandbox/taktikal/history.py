@@ -12,7 +12,7 @@ from sandbox.identifiers import mix, mix_text
 from sandbox.instruments import Clock, to_milliseconds
 from sandbox.schedule import Schedule, is_twin, step_of, thread_of
 
-from .account import Company
+from .account import Account
 from .options import EmulatorOptions
 from .records import Entry, Process
 from .store import Store
@@ -25,7 +25,7 @@ class History:
     """Every method may be called while the server runs (from any thread); times come from the clock alone."""
 
     def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
-        self.company = Company(options.seed)
+        self.account = Account(options.seed)
         self.store = Store()
         self._clock = clock
         self._options = options
@@ -37,13 +37,13 @@ class History:
         self._announced: list[tuple[int, int, Entry]] = []
         self._numbers = count()
         self._ordinals: dict[int | str, int] = {}
-        self._references: list[int | str] = []  # by ordinal: a life's number, or the key of a given process
+        self._references: list[int | str] = []  # by ordinal: a workflow's number, or the key of a given process
         self._schedule = Schedule(
             seed=options.seed,
             now=to_milliseconds(clock()) - self._lag,
             days=options.days,
             events=options.events,
-            plans=[[step.offset for step in life.steps] for life in self.company.lives],
+            plans=[[step.offset for step in workflow.steps] for workflow in self.account.workflows],
             twins=options.twins,
             burst=options.tie_burst,
         )
@@ -144,7 +144,7 @@ class History:
                 due, _, entry = heapq.heappop(self._announced)
                 self._take(due)
                 self._appended.append(entry)
-                number = self.company.number_of(entry.process_key)
+                number = self.account.number_of(entry.process_key)
                 ordinal = self._ordinal(entry.process_key if number is None else number, entry.ticks)
                 self.store.add_entry(ordinal, -len(self._appended), entry.ticks)
             self._take(now)
@@ -152,7 +152,7 @@ class History:
 
     def ordinal_of(self, process_key: str) -> int | None:
         """The ordinal of a visible process by its own key, or None."""
-        number = self.company.number_of(process_key)
+        number = self.account.number_of(process_key)
         ordinal = self._ordinals.get(process_key if number is None else number)
         return ordinal if ordinal is not None and self.store.holds(ordinal) else None
 
@@ -169,8 +169,8 @@ class History:
         reference = self._references[ordinal]
         if isinstance(reference, str):
             return self._given[reference]
-        life = self.company.lives[self._schedule.plan_of(reference)]
-        return self.company.process(reference, life, self.store.created[ordinal])
+        workflow = self.account.workflows[self._schedule.plan_of(reference)]
+        return self.account.process(reference, workflow, self.store.created[ordinal])
 
     def entries(self, ordinal: int, process: Process) -> list[tuple[int, Entry]]:
         """A process's whole log in order of insertion: `(sequence, entry)`, ids given out."""
@@ -206,12 +206,12 @@ class History:
     # -- inside ------------------------------------------------------------------------------------------
 
     def _step(self, code: int) -> Any:
-        return self.company.lives[self._schedule.plan_of(thread_of(code))].steps[step_of(code)]
+        return self.account.workflows[self._schedule.plan_of(thread_of(code))].steps[step_of(code)]
 
     def _generated(self, code: int, sequence: int, process: Process) -> Entry:
         number = thread_of(code)
-        life = self.company.lives[self._schedule.plan_of(number)]
-        return self.company.entry(number, life, life.steps[step_of(code)], process, self.store.ticks[sequence])
+        workflow = self.account.workflows[self._schedule.plan_of(number)]
+        return self.account.entry(number, workflow, workflow.steps[step_of(code)], process, self.store.ticks[sequence])
 
     def _take(self, now: int) -> None:
         precision = self._options.created_precision

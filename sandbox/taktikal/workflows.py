@@ -8,7 +8,7 @@ SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One log entry of a life: its offset in milliseconds, its status, its signee (-1: the process itself).
+    """One log entry of a workflow: its offset in milliseconds, its status, its signee (-1: the process itself).
 
     `detail` is what the description varies by: a delivery method or Mailgun's word.
     """
@@ -20,7 +20,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class Workflow:
     """The plan of one signing process."""
 
     signees: int
@@ -29,13 +29,13 @@ class Life:
     steps: tuple[Step, ...]
 
 
-def make_lives(seed: int) -> list[Life]:
+def make_workflows(seed: int) -> list[Workflow]:
     """256 plans: most complete; others are declined, cancelled, expire, or are forgotten."""
     random = Random(f"taktikal lives {seed}")
-    return [_life(random) for _ in range(256)]
+    return [_workflow(random) for _ in range(256)]
 
 
-def _life(random: Random) -> Life:
+def _workflow(random: Random) -> Workflow:
     signees = random.choice((1, 1, 1, 2, 2, 3))
     sequential = signees > 1 and random.random() < 0.4
     steps = [Step(0, "Created")]
@@ -49,7 +49,7 @@ def _life(random: Random) -> Life:
         _complete(random, at, signees, steps)
     else:
         _end_otherwise(random, at, signing, steps)
-    return Life(signees, sequential, random.random() < 0.15, tuple(steps))
+    return Workflow(signees, sequential, random.random() < 0.15, tuple(steps))
 
 
 def _invite_all(random: Random, signees: int, steps: list[Step]) -> int:
