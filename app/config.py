@@ -71,7 +71,7 @@ def load_configuration(
     """Read and check all settings. Raises ConfigurationError.
 
     `config_file` goes before GATEWAY_CONFIG. With `sandbox_environment` (the variables that point at the
-    emulators) the sources are those and no others: a key that everybody knows must never open a real account.
+    emulators) the sources are those and no others: a public key must never open a real account.
     """
     found = read_environment(env_file)
     environment = rename(found, RENAMED)
@@ -142,13 +142,13 @@ def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool)
         )
         if settings.redis_url is not None:
             yield (
-                "GATEWAY_REDIS_URL is set without GATEWAY_CURSOR_SECRET: what is kept there is sealed with the secret"
+                "GATEWAY_REDIS_URL is set without GATEWAY_CURSOR_SECRET: its values are encrypted with the secret"
                 " of this run, and shared with its own workers only."
             )
     if settings.pseudonymize and not settings.model_fields_set & {"identity_secret", "cursor_secret"}:
         yield (
-            "GATEWAY_PSEUDONYMIZE is set without GATEWAY_IDENTITY_SECRET: people's pseudonyms are made for this run,"
-            " and are others after the next start."
+            "GATEWAY_PSEUDONYMIZE is set without GATEWAY_IDENTITY_SECRET: pseudonyms of people are valid for this run"
+            " only, and differ after the next start."
         )
 
 

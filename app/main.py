@@ -1,4 +1,4 @@
-"""Puts the gateway together. The only module that knows every part."""
+"""Create the application. The only module that imports every part."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ EXPOSED = (
     "WWW-Authenticate",
 )  # fmt: skip
 
-#: FastAPI's own tracing would put queries, paths and texts of exceptions into spans and logs, as soon as anybody sets a
-#: provider for the process or FASTAPI_OTEL_AUTO_CONFIGURE.
+#: FastAPI's own tracing would put queries, paths and texts of exceptions into spans and logs, as soon as any code sets
+#: a provider for the process or FASTAPI_OTEL_AUTO_CONFIGURE.
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
@@ -98,7 +98,7 @@ def create_app(
         def begin_to_stop() -> None:
             app.state.ready = False
 
-        async with AsyncExitStack() as stopping:  # in turn, and all of it, should a part fail
+        async with AsyncExitStack() as stopping:  # one after another, and all of them if one fails
             if tracing is not None:
                 stopping.push_async_callback(tracing.stop)
             if shared is not None:
@@ -210,7 +210,7 @@ def make_tokens(settings: Settings) -> Tokens | None:
 
 
 def audited_words(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, set[str]]:
-    """Per parameter, the values that are words of ours or the vendors', and nobody's data."""
+    """Per parameter, the values that are words of the gateway or the vendors, not personal data."""
     rows = [row for provider in providers.values() for row in provider.mapping]
     types = {row.type for row in rows} | {"unknown"}
     return {

@@ -36,7 +36,7 @@ Since = Annotated[str | None, Field(description="RFC 3339 time, date, or a durat
 Until = Annotated[str | None, Field(description="As since; exclusive; default now")]
 Type = Annotated[str | None, Field(description="Such as recipient.signed, or recipient.*")]
 Source = Annotated[str | None, Field(description="One configured account")]
-Person = Annotated[str | None, Field(description="E-mail address or name, of anybody involved")]
+Person = Annotated[str | None, Field(description="E-mail address or name of any person involved")]
 Group = Literal["type", "provider_type", "category", "source", "actor", "day"]
 
 

@@ -117,7 +117,7 @@ class Settings(BaseModel):
 
     @property
     def pseudonyms(self) -> Pseudonyms:
-        """Of the secret of identities, or of the one that seals cursors where there is none."""
+        """Keyed with `identity_secret`, or with the first cursor secret if that is unset."""
         secret = self.identity_secret
         return Pseudonyms(secret.get_secret_value() if secret is not None else self.cursor_secrets[0])
 

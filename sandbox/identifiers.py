@@ -47,7 +47,7 @@ class Identifiers:
         return str(UUID(f"{digits[:12]}4{digits[13:16]}{variant}{digits[17:]}"))
 
     def number(self, text: str) -> int | None:
-        """The number behind `hexadecimal` or `uuid`, or None where `text` is neither of ours."""
+        """The number behind `hexadecimal` or `uuid`, or None for any other text."""
         digits = text.replace("-", "").lower()
         try:
             tail = int(digits[20:], 16)

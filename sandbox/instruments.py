@@ -50,10 +50,10 @@ class Call:
 
 
 class CallLog:
-    """The last calls in order of arrival, 100,000 unless `keep` says otherwise, and counts over all of them.
+    """The last calls in order of arrival, 100,000 unless `keep` sets another number, and counts over all of them.
 
     `refused`: calls that the vendor's documents say are refused whatever the account holds. A gateway that
-    knows the documents never makes one.
+    follows the documents never makes one.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
 """The audit trail of the audit gateway: one line for each access, on the logger `gateway.audit`.
 
-A line says who asked, with which filters, how many events went out, and how it ended. It is the standard library's
+A line contains the caller, the filters, the number of events sent, and the outcome. It is the standard library's
 logger, so that it can be given a handler of its own. No line holds a personal value: a filter's own text appears only
-where it is one of a fixed vocabulary; of any other there is a keyed hash, which shows that two questions were the same
-without showing what was asked.
+where it is one of a fixed vocabulary; any other becomes a keyed hash, which shows that two queries were equal
+without showing their values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from app.privacy.pseudonyms import Pseudonyms
 
 _log = logging.getLogger(AUDIT)
 
-#: What is asked without a key and shows nobody's data.
+#: Paths that need no key and show no personal data.
 _OPEN = (
     "/", "/health/live", "/health/ready", "/docs", "/docs/start.js", "/docs/{name}", "/openapi.json",
     "/problems/{code}", "/ui", "/ui/setup.js", "/ui/{name:path}",
@@ -38,12 +38,12 @@ _WORDS = (
 _PLAIN = ("order", "include", "partial", "follow", "exact", "envelope_status", "format", "by")
 _TIMES = ("since", "until")
 _NAMES = frozenset(name for model in (EventQuery, CountQuery, ExportQuery) for name in parameter_names(model))
-_MOST = 40  #: values told of in a line
+_MOST = 40  #: values in a line
 
 
 class AuditTrail:
     """Writes the lines. `words`: per parameter, the values that the operator's settings and the mapping tables hold,
-    which can be told as they are."""
+    which are logged as they are."""
 
     def __init__(self, pseudonyms: Pseudonyms, words: Mapping[str, Collection[str]] | None = None) -> None:
         self._pseudonyms = pseudonyms
@@ -72,21 +72,21 @@ class AuditTrail:
             _log.handle(_log.makeRecord(AUDIT, logging.INFO, "", 0, "access", (), None, extra={"audit": line}))
 
     def filters(self, scope: Scope) -> dict[str, list[str]]:
-        """The query's parameters by name, each value as it may be told."""
+        """The query's parameters by name, each value as it may be logged."""
         try:
             pairs = parse_query(scope)
         except ValueError:
             return {"?": ["unreadable"]}
-        told: dict[str, list[str]] = {}
+        shown: dict[str, list[str]] = {}
         for name, value in pairs[:_MOST]:
             known = name in _NAMES
             # The name, too, is the caller's own text where it is no parameter's.
-            told.setdefault(name if known else "?", []).append(self._told(name, value) if known else "unknown")
+            shown.setdefault(name if known else "?", []).append(self._shown(name, value) if known else "unknown")
         if len(pairs) > _MOST:
-            told["?"] = [*told.get("?", []), f"{len(pairs) - _MOST} more"]
-        return told
+            shown["?"] = [*shown.get("?", []), f"{len(pairs) - _MOST} more"]
+        return shown
 
-    def _told(self, name: str, value: str) -> str:
+    def _shown(self, name: str, value: str) -> str:
         if name == "cursor":
             return "given"
         if value in self._words.get(name.removesuffix(".not"), ()) or (name in _PLAIN and value in _WORDS):

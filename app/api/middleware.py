@@ -108,7 +108,7 @@ class UnexpectedErrorMiddleware:
                 # Too late for another response: make the server cut the connection, so that no client takes half for
                 # whole.
                 raise InterruptedAnswer("the answer was cut off by an error") from None
-            detail = "An error that nobody expected; the gateway's log has more under this request_id."
+            detail = "An unexpected error; the gateway's log has more under this request_id."
             await problem_response(request, "internal_error", detail)(scope, receive, send)
 
 

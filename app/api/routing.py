@@ -23,7 +23,7 @@ from app.domain.errors import ParameterError
 from app.domain.parameters import read_query
 from app.domain.query import NoParameters
 
-#: The methods of what may be asked for its headers alone. Elsewhere HEAD would wait for the end of what has none.
+#: The methods of a resource with an end. Elsewhere (streams), HEAD would wait for ever.
 READ = ["GET", "HEAD"]
 
 MAX_PAIRS = 1000

@@ -2,8 +2,8 @@
 friends.
 
 What may grow (types, statuses, codes) is an open string with examples, never an enumeration: a client
-generated today must not break on a provider's status of tomorrow. What may be null says so, and every field
-is always there.
+generated today must not break on a provider's status of tomorrow. Nullable fields are declared so, and every field
+is always present.
 """
 
 from __future__ import annotations

@@ -208,5 +208,5 @@ def reported(*, broken_pipe: int = 0, partial_helps: bool = False) -> Iterator[N
 
         found = describe_exception(error)
         place = found["frames"][-1] if found["frames"] else "?"
-        print_error(f"this is a fault of ours: {found['exception']} at {place}; please report it")
+        print_error(f"this is a bug in audit-gateway: {found['exception']} at {place}; please report it")
         raise typer.Exit(FAILED) from None

@@ -43,7 +43,7 @@ def make_key(
     is_second = name in _names_in(file)
     try:
         _check_writable(file)
-        # First the key, which is nowhere else: a hash whose key nobody saw is of no use, and looks like one that is.
+        # The key first, which is stored nowhere: a hash without a known key would look like a usable one.
         _print_key(key)
         append_key(file, record)
     except OSError as error:
@@ -121,7 +121,7 @@ def _check_writable(file: Path) -> None:
 
 
 def _print_key(key: str) -> None:
-    """Raises Failure unless whoever reads standard output has the key."""
+    """Raises Failure if standard output does not take the key."""
     try:
         print(key, flush=True)
     except OSError as error:
@@ -130,7 +130,7 @@ def _print_key(key: str) -> None:
 
 
 def _names_in(file: Path) -> set[str]:
-    """None of a file that cannot be read: the gateway says what is wrong with it."""
+    """The names in a keys file; none if it cannot be read, which the gateway reports when it starts."""
     try:
         return {key.name for key in read_keys(file.read_text(encoding="utf-8-sig"), str(file))}
     except (OSError, UnicodeDecodeError, ConfigurationError):

@@ -61,8 +61,8 @@ def options(
     ] = False,
 ) -> None:
     """One feed of audit events over several e-signature accounts."""
-    # Standard output is for events. The commands tell a failure themselves: a warning of an opened circuit would only
-    # tell it twice. What runs for long (serve, forward, mcp) logs from its own level on.
+    # Standard output is for events. Commands report failures themselves: a warning of an opened circuit would repeat
+    # them. Commands that run for long (serve, forward, mcp) configure their own level.
     configure_logging(level=os.environ.get("GATEWAY_LOG_LEVEL") or "error")
 
 

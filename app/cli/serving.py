@@ -220,12 +220,12 @@ async def _close(sources: Sequence[Source]) -> None:
 
 def _greeting(listener: socket.socket, configuration: Configuration, sources: Sequence[Source], key: str | None) -> str:
     host, port = listener.getsockname()[:2]
-    # An address that means "all of them" is none that one can call.
+    # A wildcard address cannot be called.
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
     lines = [f"Audit gateway on {url}", *(f"  source   {source.name} ({source.provider})" for source in sources)]
     if configuration.settings.auth == "off":
-        lines.append("  no key   GATEWAY_AUTH=off: whoever reaches this port reads everything")
+        lines.append("  no key   GATEWAY_AUTH=off: every program that reaches this port reads everything")
         header = ""
     elif key is None:
         lines.append("  key      yours, in $KEY; make one with: audit-gateway keys new --help")

@@ -1,4 +1,4 @@
-"""Walks through pages by cursor, and waits out what passes."""
+"""Walk through pages by cursor, with retries of temporary failures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from app.cli.client import Client, Page, Pairs, Problem
 from app.cli.failures import TRANSIENT, print_error, sentence
 
 MAX_PAGE = 1000  #: events that the API gives at a time
-POLL = 5.0  #: seconds between a follower's questions when there was nothing new
+POLL = 5.0  #: seconds between a follower's requests while there are no new events
 _ATTEMPTS = 6  #: of one page, before a walk gives up: about a minute in all
 _LONGEST = 60.0  #: seconds to wait between two attempts
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """How to wait; tests replace it. `sleep` takes seconds; `notice` is told why."""
+    """How to wait; tests replace it. `sleep` takes seconds; `notice` receives the reason."""
 
     sleep: Callable[[float], None] = time.sleep
     notice: Callable[[str], None] = print_error
@@ -31,11 +31,11 @@ def walk(
     most: int | None = None,
     waiting: Waiting | None = None,
 ) -> Iterator[Page]:
-    """Page after page until nothing is left, or `most` (at least 1) events were given; from `cursor` on where there is
-    one, which stands for all of `pairs` but `partial`.
+    """Page after page until none is left, or `most` (at least 1) events were read. A `cursor` replaces all of `pairs`
+    but `partial`.
 
-    The first page is asked for once; each further one up to six times, with growing pauses, if the failure is one that
-    may pass. With `partial`, that no source has more but those that failed on the page before is not waited out. Raises
+    The first page is requested once; each further one up to six times, with growing pauses, if its failure is
+    temporary. With `partial`, a failure of only the sources that failed on the page before is not retried. Raises
     Problem."""
     waiting = waiting or Waiting()
     asked: Pairs = pairs if cursor is None else _after(cursor, pairs)
@@ -53,8 +53,8 @@ def walk(
 
 
 def follow(client: Client, pairs: Pairs, *, most: int | None = None, waiting: Waiting | None = None) -> Iterator[Page]:
-    """Pages for ever, or until `most` events were given: what there is, and then what comes. What may pass is waited
-    out for as long as it takes, but for the first page. Raises Problem."""
+    """Existing pages, then new ones, for ever or until `most` events were read. Temporary failures are retried without
+    limit, but for the first page. Raises Problem."""
     waiting = waiting or Waiting()
     asked, left = pairs, most
     attempts: int | None = 1
@@ -81,8 +81,8 @@ def _limit(left: int | None) -> tuple[str, str]:
 def _patient(
     client: Client, pairs: Pairs, attempts: int | None, waiting: Waiting, failed: Collection[str] = ()
 ) -> Page:
-    """`attempts` None: as many as it takes. Sources of `failed` are not waited for."""
-    attempt, told = 0, ""
+    """One page, within `attempts` (None: any number). Failures of only the `failed` sources are not retried."""
+    attempt, noticed = 0, ""
     while True:
         attempt += 1
         try:
@@ -94,7 +94,7 @@ def _patient(
                 raise
             pause = min(_LONGEST, max(problem.retry_after or 0.0, 2.0 ** min(attempt - 1, 6)))
             notice = f"{sentence(problem)}; waiting to try again"
-            if notice != told:
+            if notice != noticed:
                 waiting.notice(notice)
-                told = notice
+                noticed = notice
         waiting.sleep(pause)

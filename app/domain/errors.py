@@ -10,11 +10,11 @@
     │   ├── Forbidden               forbidden
     │   └── RateLimited             rate_limited
     │       └── Overloaded          overloaded
-    ├── IssuerUnavailable           nobody can say whether a token is good: its issuer's keys cannot be had
+    ├── IssuerUnavailable           a token cannot be verified: its issuer's keys are unavailable
     ├── SourceError                 one source could not answer
     │   ├── SourceFailed            source_failed: bad status, malformed or oversized answer
     │   ├── SourceUnauthorized      source_unauthorized: the provider refuses our credentials
-    │   ├── SourceForbidden         (kept inside: becomes `sources[].status = forbidden`)
+    │   ├── SourceForbidden         (internal: becomes `sources[].status = forbidden`)
     │   ├── SourceUnavailable       source_unavailable: 429, 503, circuit open
     │   └── SourceTimeout           source_timeout
     ├── SourcesFailed               the call failed because of one or more of the above
@@ -46,7 +46,7 @@ class ConfigurationError(GatewayError):
 
 
 class CallerError(GatewayError):
-    """The request cannot be answered as it stands; `errors` are (parameter, message) pairs, where any is at fault."""
+    """The request is at fault; `errors` are (parameter, message) pairs, if parameters are."""
 
     errors: tuple[tuple[str, str], ...] = ()
 
@@ -61,8 +61,7 @@ class ParameterError(CallerError):
 
 
 class InvalidCursor(CallerError):
-    """The cursor was not made here, was changed, or is of a format or source that is no more. `parameter`: where it
-    came in."""
+    """The cursor is foreign, was changed, or is of a format or source that no longer exists. `parameter`: its name."""
 
     code = "invalid_cursor"
 
@@ -82,7 +81,7 @@ class CursorMismatch(CallerError):
 
 
 class NotFound(CallerError):
-    """There is no such thing."""
+    """Nothing exists under this id or path."""
 
     code = "not_found"
 
@@ -120,7 +119,7 @@ class Overloaded(RateLimited):
 
 
 class IssuerUnavailable(GatewayError):
-    """The token issuer's keys cannot be had, so that no token can be judged."""
+    """The token issuer's keys are unavailable, so that no token can be verified."""
 
     code = "issuer_unavailable"
 
@@ -129,7 +128,7 @@ class SourceError(GatewayError):
     """One source could not answer.
 
     `retry_after` is in seconds. `provider_request_id` is the vendor's own id of the failed call, which its support
-    asks for. `source` is filled in by whoever knows it.
+    asks for. The feed fills in `source`.
     """
 
     code = "source_failed"
@@ -173,13 +172,13 @@ class SourceTimeout(SourceError):
 
 class SourcesFailed(GatewayError):
     """The call failed because sources did; `errors` has one entry per failed source, `source` filled in. `all_failed`:
-    the call asked for what can be had (`partial`), and nothing could."""
+    the call accepted missing sources (`partial`), and all failed."""
 
     def __init__(self, errors: Sequence[SourceError], *, all_failed: bool = False) -> None:
         super().__init__("; ".join(f"{error.source}: {error.detail}" for error in errors))
         self.errors = tuple(errors)
-        # The gravest by a fixed rank decides the code, so that the same failure is always the same answer; where
-        # everybody failed in a call that puts up with failures, it is a matter of time.
+        # The gravest by a fixed rank decides the code, so that equal failures give equal responses. If all sources of a
+        # `partial` call failed, a later call may succeed.
         rank = ["source_unauthorized", "source_failed", "source_timeout", "source_unavailable"]
         self.code = min((error.code for error in errors), key=lambda code: rank.index(code) if code in rank else 1)
         if all_failed:

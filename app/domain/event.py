@@ -103,8 +103,8 @@ class Record(Protocol):
         """The gateway's type, `unknown` where the mapping has none."""
 
     def event(self) -> Event:
-        """The normalized event, `raw` left None, before any masking. Made anew on each call, for whoever shows it
-        changes it; its parts and its data may be shared, and are copied before they are changed."""
+        """The normalized event, `raw` left None, before any masking. A new object on each call, because masking
+        changes it; its parts and its data may be shared, and are copied before a change."""
 
     def raw(self) -> Any:
         """The record as delivered, less what is never handed out (signing links)."""

@@ -1,7 +1,7 @@
 """Read the query parameters of a call from (name, text) pairs, strictly: an ignored parameter would widen the answer.
 
-Callers over HTTP and in the terminal pass through here, so that both get the same errors. What a parameter means is
-the feed's business; here each is only valid on its own.
+Callers over HTTP and in the terminal pass through here, so that both get the same errors. Each
+parameter is checked by itself; the feed decides what they mean together.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _repeats(annotation: Any) -> bool:
 
 
 def _messages(model: type[Parameters], error: ValidationError) -> dict[str, str]:
-    """The first fault of each parameter, in words of ours: pydantic's quote the value."""
+    """The first fault of each parameter, in the gateway's own words: pydantic's quote the value."""
     found: dict[str, str] = {}
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
     for one in error.errors(include_url=False, include_input=False):

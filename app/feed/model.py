@@ -64,7 +64,7 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct):
-    """One page of events, still as records, so that whoever shows them decides what the caller may see.
+    """One page of events, still as records: rendering decides what the caller may see.
 
     `position`: every source that did not fail is delivered up to here. `cursor_after(index)` seals a cursor that goes
     on right behind `records[index]`, as if the page had ended there."""

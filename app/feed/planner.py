@@ -1,4 +1,4 @@
-"""From what was asked to what is to be read: filters, window, sources, and where the walk stands."""
+"""From a query to a plan: filters, window, sources, and the position of the walk."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BEGINNING = 0  #: 1970: no electronic signature is older
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What one page is to be made of.
+    """The parts of one page.
 
-    `active` are the sources to read, `skipped` those that a filter excludes, with the reason. `position` is where all
-    streams stand but for those that `states` (source, then stream) says otherwise of. `ago` keeps the durations that
+    `active` are the sources to read, `skipped` those that a filter excludes, with the reason. `position` is that of all
+    streams but those in `states` (by source, then stream). `ago` keeps the durations that
     `since` and `until` were written as, in µs.
     """
 

@@ -61,7 +61,7 @@ class FeedSettings(msgspec.Struct, frozen=True):
 
 
 class Feed:
-    """Merges the sources into one feed. Holds no events."""
+    """Merge the sources into one feed. Stores no events."""
 
     def __init__(self, sources: Sequence[Source], settings: FeedSettings) -> None:
         self.sources = {source.name: source for source in sources}
@@ -104,8 +104,8 @@ class Feed:
         return warnings_of(plan.query, [self.sources[name] for name in plan.active], self.settings.mapping)
 
     def start(self, asked: EventQuery, caller: Caller, *, at: int | None = None) -> WalkStart:
-        """Where a walk begins that is asked for like a page; reads nothing. `at` (µs) begins it with the events of that
-        microsecond, or where `asked.cursor` stands if that is further on. Raises CallerError."""
+        """The start of a walk with the query of a page; reads nothing. `at` (µs) starts it with the events of that
+        microsecond, or at `asked.cursor` if that is later in the order. Raises CallerError."""
         plan = self._plan(asked, caller, self.now())
         if at is not None:
             if plan.partial:
@@ -142,7 +142,7 @@ class Feed:
         else:
             plan = first_plan(asked, caller, self.sources, now=now, default_window=self.settings.default_window)
         if plan.query.owner is not None and self.settings.pseudonyms is not None and not caller.may("pii:read"):
-            # Only the provider can judge it, by the address itself: the answer would tell whose envelopes these are.
+            # Only the provider can judge it, by the address itself: the result would reveal the owner of the envelopes.
             message = "needs the scope pii:read here, because people are shown by pseudonyms; leave it out"
             raise Forbidden(f"owner: {message}", [("owner", message)])
         return plan
@@ -180,7 +180,7 @@ class Feed:
         )
 
     async def event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget] | None = None) -> Record:
-        """The record behind an event id. `spent` is told what it costs, by source, also where nothing comes of it.
+        """The record behind an event id. `spent` receives the calls by source, also of a search without a result.
         Raises NotFound, SourcesFailed."""
         spent = {} if spent is None else spent
         try:

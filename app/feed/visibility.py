@@ -44,7 +44,7 @@ def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudon
     sees_all = caller.may("pii:read")
     redactor = Redactor(private=sees_all, pseudonyms=pseudonyms)
     native = native_query(query, caller)
-    # What the provider is asked for needs no second look.
+    # Filters that the provider applies need no second check.
     sent = [name for name in _VENDORS if source.filters.get(name) == "native"]
     judged = query.model_copy(update={name: None for name in sent if getattr(native, name) == getattr(query, name)})
     matches_event = event_filter(judged)

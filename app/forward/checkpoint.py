@@ -44,7 +44,7 @@ class CheckpointFile:
             yield
 
     def load(self, fresh: Checkpoint) -> Checkpoint:
-        """The checkpoint in the file; `fresh` where there is none. Raises ConfigurationError for another query's."""
+        """The checkpoint in the file; `fresh` without a file. Raises ConfigurationError for one of another query."""
         found = None
         try:
             found = msgspec.json.decode(self.path.read_bytes(), type=Checkpoint)

@@ -27,7 +27,7 @@ _ACK_TIMEOUT = 300.0  #: seconds until a batch without acknowledgement is sent a
 
 
 class Poster:
-    """POSTs to one receiver over one kept connection. Redirects are not followed: they would take secrets along."""
+    """POST to one receiver over one persistent connection. Redirects, which would get the secrets, are not followed."""
 
     def __init__(self, headers: Mapping[str, str], tls: ssl.SSLContext, proxy: str | None) -> None:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)

@@ -42,7 +42,7 @@ _PHONE_OR_ID = re.compile(
 #: A text without a match of these has none of the pattern above; they are faster.
 _DASHED, _DATED, _TRUNK = re.compile(r"-\d\d\d"), re.compile(r"\d-\d\d\d"), re.compile("00[1-9]")
 
-#: Any number that may be a phone or an id. What the group `other` matches is none: UUIDs, dates, program versions.
+#: Any number that may be a phone or an id, or (group `other`) a UUID, a date or a program's version, which are not.
 _ANY_NUMBER = re.compile(
     r"(?P<other>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b\d{4}-[01]\d-[0-3]\d(?:[T ]\d\d:[\d:.]*)?"
     r"|\bGecko/\d+|\b[a-z]+/\d+(?:[._]\d+)+)"
@@ -106,7 +106,7 @@ class Mask:
         return masked
 
     def identifier(self, text: str) -> str:
-        """An id; `***` where it holds a private value of six characters or more. A UUID is none."""
+        """An id; `***` where it contains a private value of six characters or more. UUIDs stay."""
         if not self._whole or _UUID.fullmatch(text):
             return text
         shown = self._ids.get(text)

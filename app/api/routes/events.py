@@ -88,8 +88,8 @@ async def list_events(
         _note_cache(request, shown, cached)
     request_log(request).deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
-    # Relative: only the caller knows by which scheme, host and prefix it came, and a URL of ours that said `http`
-    # behind a proxy that ends TLS would have its key sent in clear. Where it is too long, `next_cursor` says the same.
+    # Relative: behind a proxy the gateway has neither the scheme nor the host nor the prefix, and an `http` URL would
+    # have the key sent in clear. If the link is too long, `next_cursor` has the cursor.
     if shown.next_query is not None and len(shown.next_query) <= LONGEST_HEADER:
         headers["Link"] = f'<?{shown.next_query}>; rel="next"'
     headers["Vary"] = "Accept-Encoding"

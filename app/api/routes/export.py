@@ -1,4 +1,4 @@
-"""`GET /events/export`: all that the filters select, in one answer, in the format that the reader already knows."""
+"""`GET /events/export`: all matching events in one response, in a format of the caller's choice."""
 
 from __future__ import annotations
 
