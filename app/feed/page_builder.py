@@ -1,4 +1,4 @@
-"""Makes one page: reads the streams side by side, filters, merges, and works out where the next page begins."""
+"""Make one page: read the streams concurrently, filter, merge, and compute where the next page begins."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ class PageBuilder:
         return min(_MAX_WANT, missing * (reading.seen + 1) // (reading.kept + 1))
 
     def _refuse(self, reading: _Reading, error: SourceForbidden) -> None:
-        """The others answer without it; the cursor keeps its place."""
+        """Continue without the stream; the cursor keeps its position."""
         stream, status = reading.stream, self._status[reading.source.name]
         stream.refused = stream.ended = True
         if status.status != "failed":
@@ -236,7 +236,7 @@ class PageBuilder:
         status.status, status.error = "failed", error
 
     def _check_failures(self) -> None:
-        """With `partial`, too, a page on which nobody could say anything is an error: the cursor stays good."""
+        """With `partial`, too, a page on which every source failed is an error: the caller's cursor stays valid."""
         failing = {reading.stream.source for reading in self._readings if reading.stream.failed}
         failed = [name for name in self._plan.active if name in failing]
         has_nothing = all(r.stream.failed or r.stream.refused or self._merge.finished(r.stream) for r in self._readings)
@@ -254,7 +254,7 @@ class PageBuilder:
         dates = [r.as_of for r in self._readings if r.source.name == name and r.as_of is not None]
         return min([self._now, *dates]) - int(self._sources[name].settle * SECOND)
 
-    # ---- what the page says of itself ----------------------------------------------------------------------------
+    # ---- the page's cursor and sources -----------------------------------------------------------------------------
 
     def _state(self, boundary: Position, cut: int | None = None) -> CursorState:
         """Where the walk stands behind this page; with `cut`, behind the record of that index, as if it were the last:
@@ -293,23 +293,14 @@ class PageBuilder:
         return later_position(edge, stream.position, self._plan.query.ascending)
 
     def _statuses(self) -> list[SourceStatus]:
+        until = self._plan.window.until
         for name, status in self._status.items():
             status.calls, status.records = self._spent[name].calls, self._spent[name].records
-            if status.status != "failed" and not self._is_refused(name):
-                status.complete_through = self._complete_through(name)
-        skipped = [
-            SourceStatus(name, self._sources[name].provider, "skipped", reason)
-            for name, reason in self._plan.skipped.items()
-        ]
-        by_name = {status.name: status for status in (*self._status.values(), *skipped)}
-        return [by_name[name] for name in self._sources if name in by_name]
-
-    def _is_refused(self, name: str) -> bool:
-        """Whether a source shows us nothing of what was asked."""
-        refused = [reading.stream.refused for reading in self._readings if reading.source.name == name]
-        return bool(refused) and all(refused)
-
-    def _complete_through(self, name: str) -> int:
-        settled = self._settled(name)
-        until = self._plan.window.until
-        return settled if until is None else min(until, settled)
+            refused = [reading.stream.refused for reading in self._readings if reading.source.name == name]
+            # A source that refuses all of its streams shows nothing, and is complete up to no time.
+            if status.status != "failed" and not (refused and all(refused)):
+                settled = self._settled(name)
+                status.complete_through = settled if until is None else min(until, settled)
+        for name, reason in self._plan.skipped.items():
+            self._status[name] = SourceStatus(name, self._sources[name].provider, "skipped", reason)
+        return [self._status[name] for name in self._sources if name in self._status]
