@@ -7,7 +7,9 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.table import Table
 
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
@@ -17,20 +19,18 @@ from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.times import format_seconds, now_micros
 
+KeysFile = Annotated[Path, typer.Option(help="The keys file.")]
+
 
 def make_key(
-    name: str,
-    scopes: str,
-    file: Path,
-    *,
-    sources: str | None = None,
-    rate: str | None = None,
-    expires: str | None = None,
-) -> str:
-    """Make a key, print it, add its hash to `file`, and return it.
-
-    Raises ConfigurationError or Failure, and then `file` is as it was.
-    """
+    name: Annotated[str, typer.Option(help="The caller; appears in the log.")],
+    scopes: Annotated[str, typer.Option(help="Comma-separated, such as events:read,pii:read.")],
+    file: Annotated[Path, typer.Option(metavar="F", help="The keys file; created if missing.")],
+    sources: Annotated[str | None, typer.Option(help="Comma-separated sources. Default: all.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Calls, such as 600/minute.")] = None,
+    expires: Annotated[str | None, typer.Option(help="Expiry, such as 2027-01-01.")] = None,
+) -> None:
+    """Make an API key. Its hash goes to the file; the key, once, is the only line on standard output."""
     key = new_key()
     try:
         record = make_api_key(
@@ -56,11 +56,15 @@ def make_key(
             f"{file} had a key of the name {name} already, which stays valid: the log shows the same name for both, and"
             f" audit-gateway keys revoke --name {name} removes both"
         )
-    return key
 
 
-def print_keys(file: Path, *, as_json: bool) -> None:
-    """Print the keys of `file` with their grants and the start of each hash. Raises ConfigurationError."""
+def list_keys(
+    file: KeysFile,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each key's line of the file, without the key.")
+    ] = False,
+) -> None:
+    """List the keys of a file with their grants. The keys themselves are not stored."""
     keys = read_keys(_read(file), str(file))
     if as_json:
         for key in keys:
@@ -77,9 +81,10 @@ def print_keys(file: Path, *, as_json: bool) -> None:
     console().print(table)
 
 
-def remove_keys(name: str, file: Path) -> None:
-    """Remove every key of this name from `file`, in one step. Raises ConfigurationError or OSError, and then `file` is
-    as it was."""
+def revoke_keys(
+    name: Annotated[str, typer.Option(help="The key's name; all keys of this name are removed.")], file: KeysFile
+) -> None:
+    """Remove a caller's keys from a file; a running gateway reads the change without a restart."""
     text = _read(file)
     kept, removed = [], 0
     for line in text.splitlines():

@@ -15,6 +15,7 @@ from app.cli.export import export
 from app.cli.failures import FAILED, USAGE, Failure, discard_output, print_file_error
 from app.cli.flags import Config, command
 from app.cli.forwarding import forward
+from app.cli.keys import list_keys, make_key, revoke_keys
 from app.cli.reports import count, event, sources
 from app.cli.verifying import signing_key, verify
 from app.domain.errors import ConfigurationError
@@ -43,7 +44,6 @@ cli = typer.Typer(
 keys = typer.Typer(help="API keys of the gateway's callers.", no_args_is_help=True, rich_markup_mode=None)
 
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings. Default: GATEWAY_CONFIG.")]
-KeysFile = Annotated[Path, typer.Option(help="The keys file.")]
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -139,41 +139,6 @@ def probe(
     return probe_sources(config, wait)
 
 
-def new_key(
-    name: Annotated[str, typer.Option(help="The caller; appears in the log.")],
-    scopes: Annotated[str, typer.Option(help="Comma-separated, such as events:read,pii:read.")],
-    file: Annotated[Path, typer.Option(metavar="F", help="The keys file; created if missing.")],
-    sources: Annotated[str | None, typer.Option(help="Comma-separated sources. Default: all.")] = None,
-    rate: Annotated[str | None, typer.Option(help="Calls, such as 600/minute.")] = None,
-    expires: Annotated[str | None, typer.Option(help="Expiry, such as 2027-01-01.")] = None,
-) -> None:
-    """Make an API key. Its hash goes to the file; the key, once, is the only line on standard output."""
-    from app.cli.keys import make_key
-
-    make_key(name, scopes, file, sources=sources, rate=rate, expires=expires)
-
-
-def list_keys(
-    file: KeysFile,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print each key's line of the file, without the key.")
-    ] = False,
-) -> None:
-    """List the keys of a file with their grants. The keys themselves are not stored."""
-    from app.cli.keys import print_keys
-
-    print_keys(file, as_json=as_json)
-
-
-def revoke_key(
-    name: Annotated[str, typer.Option(help="The key's name; all keys of this name are removed.")], file: KeysFile
-) -> None:
-    """Remove a caller's keys from a file; a running gateway reads the change without a restart."""
-    from app.cli.keys import remove_keys
-
-    remove_keys(name, file)
-
-
 def _register() -> None:
     """Add the commands, in the order of the help."""
     cli.command()(command(serve))
@@ -188,9 +153,9 @@ def _register() -> None:
     cli.command()(command(openapi))
     cli.command()(command(probe))
     keys.command("signing")(command(signing_key))
-    keys.command("new")(command(new_key))
+    keys.command("new")(command(make_key))
     keys.command("list")(command(list_keys))
-    keys.command("revoke")(command(revoke_key))
+    keys.command("revoke")(command(revoke_keys))
     cli.add_typer(keys, name="keys")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from app.api.api_keys import (
     sandbox_key,
 )
 from app.api.auth import Authenticator, require_loopback
-from app.cli.keys import make_key
+from app.cli import keys as commands
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
 from app.domain.hosts import is_loopback
@@ -49,6 +51,13 @@ def test_keys_are_long_and_all_different() -> None:
     made = {new_key() for _ in range(100)}
     assert len(made) == 100
     assert all(key.startswith("agw_") and len(key) == 47 for key in made)
+
+
+def make_key(name: str, scopes: str, file: Path, **more: str) -> str:
+    """The key that `audit-gateway keys new` prints."""
+    with redirect_stdout(io.StringIO()) as printed:
+        commands.make_key(name, scopes, file, **more)
+    return printed.getvalue().rstrip("\n")
 
 
 def test_a_key_is_kept_as_its_hash_alone(tmp_path: Path) -> None:
