@@ -18,7 +18,7 @@ from app.domain.errors import SourceError, SourceForbidden
 from app.domain.event import Envelope, Recipient
 from app.domain.position import Position
 from app.domain.text import fold
-from app.privacy.private_names import private_leaves
+from app.privacy.person_fields import private_leaves
 from app.providers.base import Batch, CallBudget, Hint, ProbeResult, Reader, ReadRequest
 from app.providers.http.client import ProviderHttp, error_for
 from app.providers.http.gather import gather_all
