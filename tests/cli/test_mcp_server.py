@@ -12,11 +12,10 @@ from typing import Any
 import httpx
 import pytest
 from mcp import Client, StdioServerParameters
-from typer.testing import CliRunner
 
 from app.api.api_keys import ApiKey, hash_of
-from app.cli.main import cli
 from sandbox.launcher import start_sandbox
+from tests.cli.served import call as run_here
 from tests.process import COMMAND, environment, serving
 
 pytestmark = pytest.mark.anyio
@@ -123,13 +122,11 @@ async def test_mistakes_are_explained(gateway: dict[str, str], tmp_path: Path) -
         assert (await call(client, "search_events", limit=100_000)).startswith("ERROR ")
 
 
-def test_without_the_sdk_the_command_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_the_sdk_the_command_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "mcp"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "app.mcp_server", raising=False)
     monkeypatch.setitem(sys.modules, "mcp.server", None)
-    ended = CliRunner().invoke(cli, ["mcp"])
-    assert ended.exit_code == 2
+    ended = run_here("mcp", env={}, cwd=tmp_path)
+    assert ended.returncode == 2
     assert "audit-gateway[mcp]" in ended.stderr

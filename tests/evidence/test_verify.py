@@ -11,13 +11,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from jwcrypto import jwk, jws
-from typer.testing import CliRunner
 
-from app.cli.main import cli
 from app.evidence.signing import SigningKey, create_key_file
 from app.evidence.verification import Refusal, verify
 from tests.api.conftest import ALL, make_app
 from tests.api.memory import MemorySource, history
+from tests.cli.served import call
 
 pytestmark = pytest.mark.anyio
 
@@ -134,14 +133,14 @@ async def test_the_command_says_yes_and_no(key_file: Path, tmp_path: Path) -> No
     (tmp_path / "keys.json").write_text(json.dumps(keys))
     (tmp_path / "events.ndjson").write_bytes(file)
     arguments = ["verify", str(tmp_path / "events.ndjson"), "--jwks", str(tmp_path / "keys.json")]
-    good = CliRunner().invoke(cli, arguments)
-    assert good.exit_code == 0, good.output
-    assert "is whole and unchanged: 230 events in 1 signed segment" in good.output
-    assert keys["keys"][0]["kid"] in good.output
+    good = call(*arguments, env={}, cwd=tmp_path)
+    assert good.returncode == 0, good.stderr
+    assert "is whole and unchanged: 230 events in 1 signed segment" in good.stdout
+    assert keys["keys"][0]["kid"] in good.stdout
     (tmp_path / "events.ndjson").write_bytes(file.replace(b'"north"', b'"south"', 1))
-    bad = CliRunner().invoke(cli, arguments)
-    assert bad.exit_code == 1
-    assert "NOT verified" in bad.output
+    bad = call(*arguments, env={}, cwd=tmp_path)
+    assert bad.returncode == 1
+    assert "NOT verified" in bad.stderr
 
 
 async def test_without_a_key_nothing_is_signed() -> None:
@@ -154,11 +153,11 @@ async def test_without_a_key_nothing_is_signed() -> None:
 
 
 def test_a_key_is_created_once_and_wrong_ones_are_named(tmp_path: Path) -> None:
-    made = CliRunner().invoke(cli, ["keys", "signing", "--file", str(tmp_path / "a.pem")])
-    assert made.exit_code == 0
+    made = call("keys", "signing", "--file", "a.pem", env={}, cwd=tmp_path)
+    assert made.returncode == 0
     assert json.loads(made.stdout)["keys"][0]["crv"] == "Ed25519"
-    again = CliRunner().invoke(cli, ["keys", "signing", "--file", str(tmp_path / "a.pem")])
-    assert again.exit_code == 2
+    again = call("keys", "signing", "--file", "a.pem", env={}, cwd=tmp_path)
+    assert again.returncode == 2
     (tmp_path / "no.pem").write_text("nonsense")
     for path in (tmp_path / "no.pem", tmp_path / "absent.pem"):
         with pytest.raises(Exception, match="GATEWAY_SIGNING_KEY_FILE"):
