@@ -21,7 +21,7 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from app.api import schemas
 from app.api.exports import FORMATS, ecs, ocsf
 from app.api.exports.csv import COLUMNS, neutral, to_row
-from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
+from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
 from app.providers.registry import find_providers
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
@@ -50,14 +50,15 @@ def events() -> Iterator[Event]:
         Recipient("r1", "Jonas", "j@example.com", "+3545812345", "0101302989", "qualified"),
     ]
     deliveries = [None, Delivery(), Delivery("sms", "delivered", "invitation")]
-    wholes = zip(itertools.cycle(actors), itertools.cycle(envelopes), recipients * 40, deliveries * 40, strict=False)
-    for type_, (actor, envelope, recipient, delivery) in itertools.product(TYPES, itertools.islice(wholes, 3)):
+    targets = [Target("webhook"), None, Target("member", "m1", "Maria", "maria@example.com")]
+    wholes = zip(actors, envelopes, recipients, deliveries, targets, strict=True)
+    for type_, (actor, envelope, recipient, delivery, target) in itertools.product(TYPES, wholes):
         for outcome, raw in (("success", None), ("failure", {"a": [1, "\ud83d"]}), (None, "text"), ("odd", 0)):
             yield Event(
                 id="AabC-_", source="my source/é", provider="acme", type=type_, category="team", outcome=outcome,
                 provider_type="X:y", provider_id=None if raw else "7", occurred_at="2019-11-08T11:06:01.560789Z",
                 description=None if raw else "Signed.", actor=actor, envelope=envelope, recipient=recipient,
-                delivery=delivery, target=None, user_agent=None if raw else "Mozilla/5.0",
+                delivery=delivery, target=target, user_agent=None if raw else "Mozilla/5.0",
                 data={"deep": [{"x": None}]} if raw else {}, raw=raw,
             )  # fmt: skip
 
@@ -264,8 +265,9 @@ def test_every_row_is_rfc_4180_and_every_column_neutral() -> None:
     event = next(events())
     for name in COLUMNS:
         part, _, field = name.partition("_")
-        if part in ("actor", "envelope", "recipient", "delivery"):
-            event.envelope, event.recipient, event.delivery = Envelope("e"), Recipient(), Delivery()
+        if part in ("actor", "envelope", "recipient", "delivery", "target"):
+            event.envelope, event.recipient = Envelope("e"), Recipient()
+            event.delivery, event.target = Delivery(), Target("webhook")
             setattr(getattr(event, part), field, evil)
         elif name not in ("id", "data", "raw"):
             setattr(event, name, evil)

@@ -35,6 +35,14 @@ class Fact:
     flow_type: str | None = None
     status: str | None = None
     owner: str | None = None
+    actor_name: str = ""  #: of a system, too
+    addresses: tuple[str, ...] = ()  #: of recipient and target
+    names: tuple[str, ...] = ()  #: of actor, recipient and target
+
+    def concerns(self, person: str) -> bool:
+        wanted = person.lower()
+        addresses = (*self.addresses, self.actor, self.owner or "")
+        return wanted in map(str.lower, addresses) or any(wanted in name.lower() for name in self.names)
 
     @property
     def time(self) -> int:
@@ -72,6 +80,10 @@ def _taktikal(one: World) -> Iterator[Fact]:
         ]
         private = [s.get(n) or "" for s in signees.values() for n in ("phone", "ssn")]
         number = -1 if entry["id"] is None else entry["id"]
+        author = entry["createdBy"]
+        # Contract, section 2: the entry's own signee, or the only one who has the author's address.
+        same = [s for s in signees.values() if "@" in author and s.get("email") == author]
+        acting = signee if signee in same else same[0] if len(same) == 1 else {}
         yield Fact(
             order=(time, "taktikal", "envelope", key, number, place),
             row=(time, "taktikal", "envelope", key, entry["status"], entry["id"]),
@@ -88,6 +100,9 @@ def _taktikal(one: World) -> Iterator[Fact]:
             flow_type=entry["flowType"],
             status=entry["processStatus"].lower(),
             owner=entry["owner"],
+            actor_name=author if "@" not in author else acting.get("name") or "",
+            addresses=(signee.get("email") or "",),
+            names=(signee.get("name") or "", acting.get("name") or "", "" if "@" in author else author),
         )
 
 
@@ -97,6 +112,7 @@ def _subnoto(one: World) -> Iterator[Fact]:
     for record in one.subnoto.history.truth():
         data, author, envelope = record["eventData"], record["author"], record["envelopeUuid"] or ""
         person = data.get("recipient") or {}
+        target = (data.get("member") or {}) if record["category"] == "team" else {}
         strings = list(_strings("", data))
         people = [envelope, author["name"], author["email"]]
         private = {text for name, text in strings if _PHONE_LIKE.search(name)}
@@ -120,6 +136,9 @@ def _subnoto(one: World) -> Iterator[Fact]:
             texts=(*people, *(text for _, text in strings)),
             seen=(*people, *(text for _, text in strings if text not in private)),
             workspace=record["workspaceUuid"],
+            actor_name=author["name"],
+            addresses=(person.get("email") or "", target.get("email") or ""),
+            names=(person.get("name") or "", target.get("name") or "", author["name"]),
         )
 
 

@@ -63,6 +63,7 @@ COLUMNS: dict[str, Callable[[Event], str]] = {
     "user_agent": _own("user_agent"),
     "data": lambda event: _json(event.data),
     "raw": lambda event: _json(event.raw),
+    **{f"target_{name}": _part("target", name) for name in ("kind", "id", "name", "email")},
 }  # fmt: skip
 
 

@@ -114,8 +114,7 @@ def _user(actor: Actor) -> dict[str, Any]:
 
 def _people(event: Event) -> list[str]:
     people = [event.actor.email or event.actor.name]
-    if event.recipient is not None:
-        people.append(event.recipient.email or event.recipient.name)
+    people += [part.email or part.name for part in (event.recipient, event.target) if part is not None]
     return [person for person in dict.fromkeys(people) if person]
 
 
@@ -126,6 +125,7 @@ def _own(event: Event) -> dict[str, Any]:
         "envelope": event.envelope,
         "recipient": event.recipient,
         "delivery": event.delivery,
+        "target": event.target,
         # One flattened text: the members differ from event to event, and each would become a field of the index.
         "data": encode(event.data).decode() if event.data else None,
     }

@@ -108,8 +108,11 @@ def _user(actor: Actor, name: str) -> dict[str, Any]:
 
 
 def _entity(event: Event) -> dict[str, Any]:
-    """What it was done to: the envelope; where there is none, the kind of thing that the type names."""
+    """What it was done to: the envelope; a team event's target; where there is neither, what the type names."""
     envelope = event.envelope
+    if envelope is None and (target := event.target) is not None:
+        entity = {"name": target.name or target.email or target.kind, "type_id": _OTHER, "type": target.kind}
+        return entity | ({"uid": target.id} if target.id else {})
     if envelope is None:
         kind = event.type.partition(".")[0]
         return {"name": kind, "type_id": _OTHER, "type": kind}
@@ -123,6 +126,7 @@ def _unmapped(event: Event) -> dict[str, Any]:
         "envelope": event.envelope,
         "recipient": event.recipient,
         "delivery": event.delivery,
+        "target": event.target,
         "data": event.data or None,
     }
     return {name: part for name, part in parts.items() if part is not None}
