@@ -15,9 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.served import call
 from tests.process import COMMAND, environment, run, serving
 
 SANDBOX = {"Authorization": "Bearer sandbox"}
+NEW_KEY = ("keys", "new", "--scopes", "events:read", "--file", "keys.jsonl")
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -30,6 +32,8 @@ def test_the_sandbox_serves_one_merged_page_and_the_printed_line_works_as_pasted
         page = json.loads(pasted.stdout)
         answers = [httpx.get(f"{gateway.url}{path}") for path in ("/health/live", "/health/ready", "/docs", "/events")]
         sources = httpx.get(f"{gateway.url}/sources", headers=SANDBOX).json()["data"]
+        httpx.get(f"{gateway.url}/events?q=anna@example.com", headers={**SANDBOX, "X-Request-ID": "mine"})
+    assert gateway.code == 0
     assert len(page["data"]) == 5
     assert [source["status"] for source in page["sources"]] == ["ok"] * len(sources)
     assert len(sources) >= 2
@@ -37,6 +41,11 @@ def test_the_sandbox_serves_one_merged_page_and_the_printed_line_works_as_pasted
     assert "sandbox" in gateway.greeting
     for source in sources:
         assert f"{source['name']} ({source['provider']})" in gateway.greeting
+    (line,) = [line for line in gateway.log if line["event"] == "request" and line["request_id"] == "mine"]
+    assert (line["route"], line["status"], line["caller"]) == ("/events", 200, "sandbox")
+    assert all(source["calls"] >= 1 for source in line["sources"].values())
+    assert "anna" not in gateway.errors.read_text()
+    assert "Traceback" not in gateway.errors.read_text()
 
 
 def test_every_event_of_the_sandbox_once_over_workers_in_turn(tmp_path: Path) -> None:
@@ -57,12 +66,12 @@ def test_every_event_of_the_sandbox_once_over_workers_in_turn(tmp_path: Path) ->
     assert "Traceback" not in gateway.errors.read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_signal_ends_it_without_a_fuss(tmp_path: Path, number: int, workers: str) -> None:
+def test_ctrl_c_ends_it_without_a_fuss(tmp_path: Path, workers: str) -> None:
+    """As SIGTERM does, with which all others here are stopped."""
     with serving("--sandbox", "--sandbox-events", "20", "--workers", workers, cwd=tmp_path) as gateway:
         assert httpx.get(f"{gateway.url}/health/ready", timeout=30).status_code == 200
-        gateway.stop(number)
+        gateway.stop(signal.SIGINT)
     assert gateway.code == 0
     assert "Traceback" not in gateway.errors.read_text()
     with pytest.raises(httpx.ConnectError):
@@ -84,22 +93,8 @@ def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
     assert b"Traceback" not in errors
 
 
-def test_the_log_is_one_json_line_a_request(tmp_path: Path) -> None:
-    with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path) as gateway:
-        httpx.get(f"{gateway.url}/events?q=anna@example.com", headers={**SANDBOX, "X-Request-ID": "mine"})
-    (line,) = [line for line in gateway.log if line["event"] == "request"]
-    assert (line["route"], line["status"], line["caller"], line["request_id"]) == (
-        "/events",
-        200,
-        "sandbox",
-        "mine",
-    )
-    assert all(source["calls"] >= 1 for source in line["sources"].values())
-    assert "anna" not in gateway.errors.read_text()
-
-
 def test_a_key_that_was_made_opens_it_and_its_grants_hold(tmp_path: Path) -> None:
-    made = run("keys", "new", "--name", "me", "--scopes", "events:read", "--file", "keys.jsonl", cwd=tmp_path)
+    made = call(*NEW_KEY, "--name", "me", env={}, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     key = made.stdout.strip()
     assert made.stdout == f"{key}\n"
@@ -111,7 +106,9 @@ def test_a_key_that_was_made_opens_it_and_its_grants_hold(tmp_path: Path) -> Non
         headers = {"X-API-Key": key}
         assert httpx.get(f"{gateway.url}/events", headers=headers).status_code == 200
         assert httpx.get(f"{gateway.url}/sources", headers=headers).json()["code"] == "forbidden"
-        late = run("keys", "new", "--name", "late", "--scopes", "events:read", "--file", "keys.jsonl", cwd=tmp_path)
+        late = call(
+            "keys", "new", "--name", "late", "--scopes", "events:read", "--file", "keys.jsonl", env={}, cwd=tmp_path
+        )
         headers = {"X-API-Key": late.stdout.strip()}
         assert httpx.get(f"{gateway.url}/events", headers=headers).status_code == 200
     assert key not in gateway.errors.read_text()
@@ -138,7 +135,7 @@ def test_a_key_that_was_made_opens_it_and_its_grants_hold(tmp_path: Path) -> Non
 def test_a_start_that_cannot_work_says_what_to_set_and_stops(
     tmp_path: Path, arguments: list[str], settings: dict[str, str], says: list[str]
 ) -> None:
-    ended = run("serve", "--port", "0", *arguments, env=settings, cwd=tmp_path)
+    ended = call("serve", "--port", "0", *arguments, env=settings, cwd=tmp_path)
     assert ended.returncode == 2
     assert ended.stdout == ""
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("audit-gateway: ")]
@@ -147,50 +144,50 @@ def test_a_start_that_cannot_work_says_what_to_set_and_stops(
     assert "Traceback" not in ended.stderr
 
 
-@pytest.fixture
-def beside_make(tmp_path: Path) -> Path:
-    """A folder with the Makefile and what it needs, and no `.env` of the machine that runs the tests."""
-    for name in ("Makefile", "pyproject.toml", "requirements-dev.lock"):
-        (tmp_path / name).symlink_to(REPOSITORY / name)
-    (tmp_path / ".venv").symlink_to(Path(COMMAND).parent.parent)
-    return tmp_path
-
-
-#: As a person types it; what `serving` adds is the shell's to forget, and .venv is as it is.
-MAKE = ("bash", "-c", "exec make --assume-old=.venv/.ready serve PORT=0")
+@pytest.mark.parametrize(
+    ("variables", "line", "sandbox"),
+    [
+        ({"TAKTIKAL_API_KEY": "x"}, "", False),
+        ({"TAKTIKAL_COMPANY_KEY": "x"}, "", False),
+        ({"SUBNOTO_ACCESS_KEY": "x"}, "", False),
+        ({"SUBNOTO_SECRET_KEY": "x"}, "", False),
+        ({"GATEWAY_CONFIG": "absent.toml"}, "", False),
+        ({}, "TAKTIKAL_API_KEY=x", False),
+        ({}, "export SUBNOTO_SECRET_KEY=x", False),
+        ({}, "GATEWAY_CONFIG=absent.toml", False),
+        ({}, "", True),
+        ({}, "GATEWAY_URL=http://127.0.0.1:8000\nGATEWAY_KEY=x\n# TAKTIKAL_API_KEY=x", True),
+    ],
+)
+def test_make_serve_is_the_sandbox_only_without_any_setting_of_an_account(
+    tmp_path: Path, variables: dict[str, str], line: str, sandbox: bool
+) -> None:
+    """In a folder with the Makefile and a command that prints its arguments; half an account is for serve to name."""
+    (tmp_path / "Makefile").symlink_to(REPOSITORY / "Makefile")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "audit-gateway").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "bin" / "audit-gateway").chmod(0o755)
+    (tmp_path / ".env").write_text(f"GATEWAY_URL=http://127.0.0.1:8000\n{line}\n")
+    command = ("make", "--silent", "--assume-old=setup", "--assume-old=.venv/.ready", "BIN=bin", "PORT=1", "serve")
+    ended = subprocess.run(
+        command, env=environment(variables), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == f"serve {'--sandbox ' if sandbox else ''}--port 1\n"
 
 
 @pytest.mark.parametrize(
-    ("variables", "line", "missing"),
+    ("variable", "missing"),
     [
-        ({"TAKTIKAL_API_KEY": "x"}, "", "TAKTIKAL_COMPANY_KEY is missing"),
-        ({"TAKTIKAL_COMPANY_KEY": "x"}, "", "TAKTIKAL_API_KEY is missing"),
-        ({"SUBNOTO_ACCESS_KEY": "x"}, "", "SUBNOTO_SECRET_KEY is missing"),
-        ({"SUBNOTO_SECRET_KEY": "x"}, "", "SUBNOTO_ACCESS_KEY is missing"),
-        ({"GATEWAY_CONFIG": "absent.toml"}, "", "absent.toml cannot be read"),
-        ({}, "TAKTIKAL_API_KEY=x", "TAKTIKAL_COMPANY_KEY is missing"),
-        ({}, "export SUBNOTO_SECRET_KEY=x", "SUBNOTO_ACCESS_KEY is missing"),
-        ({}, "GATEWAY_CONFIG=absent.toml", "absent.toml cannot be read"),
+        ("TAKTIKAL_API_KEY", "TAKTIKAL_COMPANY_KEY is missing"),
+        ("TAKTIKAL_COMPANY_KEY", "TAKTIKAL_API_KEY is missing"),
+        ("SUBNOTO_ACCESS_KEY", "SUBNOTO_SECRET_KEY is missing"),
+        ("SUBNOTO_SECRET_KEY", "SUBNOTO_ACCESS_KEY is missing"),
+        ("GATEWAY_CONFIG", "x cannot be read"),
     ],
 )
-def test_make_serve_with_half_an_account_is_no_sandbox(
-    beside_make: Path, variables: dict[str, str], line: str, missing: str
-) -> None:
-    if line:
-        (beside_make / ".env").write_text(f"GATEWAY_URL=http://127.0.0.1:8000\n{line}\n")
-    ended = subprocess.run(
-        MAKE, env=environment(variables), cwd=beside_make, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert ended.returncode != 0
-    assert missing in ended.stderr
-
-
-@pytest.mark.parametrize("line", ["", "GATEWAY_URL=http://127.0.0.1:8000\nGATEWAY_KEY=x\n# TAKTIKAL_API_KEY=x\n"])
-def test_make_serve_without_an_account_is_the_sandbox(beside_make: Path, line: str) -> None:
-    if line:
-        (beside_make / ".env").write_text(line)
-    with serving(cwd=beside_make, command=MAKE) as gateway:
-        assert httpx.get(f"{gateway.url}/sources", headers=SANDBOX).status_code == 200
+def test_half_an_account_is_named(tmp_path: Path, variable: str, missing: str) -> None:
+    ended = call("serve", env={variable: "x"}, cwd=tmp_path)
+    assert (ended.returncode, missing in ended.stderr) == (2, True), ended.stderr
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
@@ -229,9 +226,9 @@ def test_real_accounts_are_not_behind_the_sandboxs_key(tmp_path: Path) -> None:
 
 
 def test_the_document_is_printed_and_written(tmp_path: Path) -> None:
-    printed = run("openapi", cwd=tmp_path)
-    written = run("openapi", "--output", "document.json", cwd=tmp_path, env={"GATEWAY_DEADLINE": "nonsense"})
+    printed = call("openapi", env={}, cwd=tmp_path)
+    written = call("openapi", "--output", "document.json", env={"GATEWAY_DEADLINE": "nonsense"}, cwd=tmp_path)
     assert (printed.returncode, written.returncode, written.stdout) == (0, 0, "")
     assert (tmp_path / "document.json").read_text() == printed.stdout
     assert json.loads(printed.stdout)["openapi"].startswith("3.1")
-    assert run("openapi", "--output", "/not/there.json", cwd=tmp_path).returncode == 2
+    assert call("openapi", "--output", "/not/there.json", env={}, cwd=tmp_path).returncode == 2

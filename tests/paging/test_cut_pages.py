@@ -49,12 +49,13 @@ async def test_cut_anywhere_and_gone_on_with_every_event_comes_once(
         if "follow" not in query:
             window["until"] = format_micros(now)
         whole: list[Any] = []
-        page = await ask(one.gateway(), **query, **window, limit=1000)
+        feed = one.gateway()
+        page = await ask(feed, **query, **window, limit=1000)
         while True:
             whole += [record.event().id for record in page.records]
             if not page.has_more:
                 break
-            page = await ask(one.gateway(), cursor=page.next_cursor)
+            page = await ask(feed, cursor=page.next_cursor)
         assert len(set(whole)) == len(whole)
         assert whole or "actor" in query
 

@@ -36,7 +36,7 @@ TAKTIKAL: dict[str, dict[str, Any]] = {
     "cap-40": {"max_take": 40, "order": "shuffled"},
     "refused-over-40": {"max_take": 40, "take_beyond": "refused", "order": "shuffled"},
     "refused-over-3-creation": {
-        "max_take": 3, "take_beyond": "refused", "range_selects": "creation", "events": 300,
+        "max_take": 3, "take_beyond": "refused", "range_selects": "creation", "events": 100,
     },
     "cap-40-creation": {"max_take": 40, "order": "shuffled_stable", "range_selects": "creation"},
     "cap-40-creation-trimmed": {

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.cli.served import call
 from tests.process import run, serving
 
 ACME = Path(__file__).with_name("acme")
@@ -49,7 +50,7 @@ def test_it_is_served_with_no_other_change(settings: dict[str, str], tmp_path: P
         document = httpx.get(f"{gateway.url}/openapi.json").text
     assert [int(event["provider_id"]) for event in events] == list(range(59, -1, -1))
     assert found == events[20]
-    assert len(sealed) == 12
+    assert len(sealed) == 20
     assert {provider["name"] for provider in types["providers"]} >= {"acme"}
     assert '"acme"' in document
     assert "secret-token" not in sources
@@ -88,7 +89,7 @@ def test_one_from_elsewhere_is_in_the_sandbox_of_every_worker(tmp_path: Path) ->
 @pytest.mark.parametrize("command", ["serve", "probe", "sources", "count", "openapi"])
 def test_its_folder_may_be_named_in_dotenv(command: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_PROVIDERS_PATH=/nonexistent\n")
-    ended = run(command, cwd=tmp_path, env={"TAKTIKAL_COMPANY_KEY": "a", "TAKTIKAL_API_KEY": "b"})
+    ended = call(command, cwd=tmp_path, env={"TAKTIKAL_COMPANY_KEY": "a", "TAKTIKAL_API_KEY": "b"})
     assert ended.returncode == 2
     assert "GATEWAY_PROVIDERS_PATH: /nonexistent is no directory" in ended.stderr
 
