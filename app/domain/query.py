@@ -119,151 +119,119 @@ _Category = Annotated[Text, AfterValidator(partial(_single, name="category"))]
 _Type = Annotated[Text, AfterValidator(partial(_single, name="type")), AfterValidator(_type)]
 _EnvelopeId = Annotated[Text, AfterValidator(partial(_single, name="envelope_id")), AfterValidator(_id)]
 
+Words = Annotated[tuple[Word, ...], _Many, _Sorted]
+Texts = Annotated[tuple[Text, ...], _Many, _Sorted]
+Addresses = Annotated[tuple[Address, ...], _Many, _Sorted]
+Categories = Annotated[tuple[Annotated[_Category, Field(examples=["envelope", "team"])], ...], _Many, _Sorted]
+CategoriesNot = Annotated[tuple[Annotated[_Category, Field(examples=["team"])], ...], _Many, _Sorted]
+Types = Annotated[tuple[Annotated[_Type, Field(examples=["recipient.signed", "recipient.*"])], ...], _Many, _Sorted]
+TypesNot = Annotated[tuple[Annotated[_Type, Field(examples=["envelope.*"])], ...], _Many, _Sorted]
+EnvelopeIds = Annotated[tuple[_EnvelopeId, ...], Field(max_length=MAX_ENVELOPE_IDS), _Sorted]
+
+Included = Literal["raw", "total"]
+Include = frozenset[Included]
+Raw = Annotated[frozenset[Literal["raw"]] | None, _Many, _Few]
+Cursor = Annotated[str | None, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_CURSOR})]
+GroupBy = Literal["type", "provider_type", "category", "source", "actor", "day"]
+
 _TIME = (
     "An RFC 3339 date-time with an offset (in a URL, write `+` as `%2B`), a date, which is midnight UTC, or a duration"
     " back from now: `PT12H`, `P7D`, `12h`, `7d`, `4w`."
 )
 _OR = "May be repeated: any of the values matches."
 _NOT = "May be repeated: none of the values may match."
+_ORDER = "`desc` (default): newest first. `asc`: its exact reverse."
+_RAW = "`raw`: each event's record as the provider delivered it; needs the scope `raw:read`."
+
+
+def _parameter(default: Any, description: str, **more: Any) -> Any:
+    return Field(default=default, description=description, **more)
 
 
 class Parameters(BaseModel):
-    """What every set of parameters has in common: unknown names are an error, and values do not change."""
+    """Base of all queries: unknown names are an error, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
     def given(self, without: Collection[str] = ()) -> dict[str, Any]:
-        """The parameters that were written, by field name."""
+        """The parameters that the caller wrote, by field name."""
         return {name: getattr(self, name) for name in self.model_fields_set if name not in without}
 
 
 class TimeRange(Parameters):
     """The time window. µs since the epoch; a `timedelta` is that long before the walk begins."""
 
-    since: Annotated[
-        Moment,
-        Field(
-            description=f"Only events at or after this time. {_TIME} Default: `GATEWAY_DEFAULT_WINDOW` (if unset, 30"
-            " days) before `until`; with `envelope_id`, the beginning.",
-            examples=["2026-05-01T00:00:00Z", "2026-05-01", "P7D"],
-        ),
-    ] = None
-    until: Annotated[
-        Moment,
-        Field(
-            description=f"Only events before this time. {_TIME} Default: now. All pages keep the first page's.",
-            examples=["2026-06-01T00:00:00Z", "2026-06-01", "12h"],
-        ),
-    ] = None
+    since: Moment = _parameter(
+        None,
+        f"Only events at or after this time. {_TIME} Default: `GATEWAY_DEFAULT_WINDOW` (if unset, 30 days) before"
+        " `until`; with `envelope_id`, the beginning.",
+        examples=["2026-05-01T00:00:00Z", "2026-05-01", "P7D"],
+    )
+    until: Moment = _parameter(
+        None,
+        f"Only events before this time. {_TIME} Default: now. All pages keep the first page's.",
+        examples=["2026-06-01T00:00:00Z", "2026-06-01", "12h"],
+    )
 
 
 class Filters(Parameters):
     """The filters of contract section 3. Absent is None or an empty tuple; a tuple's members are OR, fields are AND."""
 
-    source: Annotated[
-        tuple[Word, ...], _Many, _Sorted,
-        Field(description=f"Only these sources, by the names that `GET /sources` lists. {_OR}"),
-    ] = ()  # fmt: skip
-    provider: Annotated[
-        tuple[Word, ...], _Many, _Sorted, Field(description=f"Only sources of these vendors. {_OR}")
-    ] = ()  # fmt: skip
-    category: Annotated[
-        tuple[Annotated[_Category, Field(examples=["envelope", "team"])], ...], _Many, _Sorted,
-        Field(description=f"Only this part of the accounts. {_OR}"),
-    ] = ()  # fmt: skip
-    type: Annotated[
-        tuple[Annotated[_Type, Field(examples=["recipient.signed", "recipient.*"])], ...], _Many, _Sorted,
-        Field(
-            description="Only these types: exact, or a prefix ending in `.*`. `GET /event-types` lists them."
-            f" {_OR}",
-        ),
-    ] = ()  # fmt: skip
-    provider_type: Annotated[
-        tuple[Text, ...], _Many, _Sorted,
-        Field(description=f"Only these values of the provider's own status or event type, exactly. {_OR}"),
-    ] = ()  # fmt: skip
-    envelope_id: Annotated[
-        tuple[_EnvelopeId, ...], Field(max_length=MAX_ENVELOPE_IDS), _Sorted,
-        Field(description=f"Only the events of these envelopes. {_OR}"),
-    ] = ()  # fmt: skip
-    workspace_id: Annotated[Id | None, Field(description="Only events of this workspace.")] = None
-    flow_id: Annotated[Id | None, Field(description="Only events of envelopes made from this flow (template).")] = None
-    flow_type: Annotated[Text | None, Field(description="Only events of envelopes of this type of flow.")] = None
-    envelope_status: Annotated[
-        Literal["completed", "active", "inactive"] | None,
-        Field(description="Only events of envelopes whose status is now this one."),
-    ] = None
-    owner: Annotated[
-        Address | None, Field(description="Only events of envelopes that this user (e-mail address) started.")
-    ] = None
-    actor: Annotated[
-        Address | None, Field(description="Only what this person (e-mail address, in any letter case) did.")
-    ] = None
-    recipient: Annotated[
-        Annotated[Address, AfterValidator(_id)] | None,
-        Field(description="Only events of the recipient with this id or e-mail address."),
-    ] = None
-    person: Annotated[
-        Address | None,
-        Field(
-            description="Everything by or about one person: events whose actor, recipient, target or envelope's owner"
-            " has this e-mail address, or a name that contains it; in any letter case.",
-            examples=["anna@example.com", "Jones"],
-        ),
-    ] = None
-    q: Annotated[
-        Text | None,
-        Field(
-            description="Free text, in any letter case: as the provider searches its own records, or, where it cannot,"
-            " in what the gateway shows of them. `GET /sources` lists which.",
-            examples=["lease"],
-        ),
-    ] = None
-    type_not: Annotated[
-        tuple[Annotated[_Type, Field(examples=["envelope.*"])], ...], _Many, _Sorted,
-        Field(alias="type.not", description=f"Not these types; values as in `type`. {_NOT}"),
-    ] = ()  # fmt: skip
-    provider_type_not: Annotated[
-        tuple[Text, ...], _Many, _Sorted,
-        Field(alias="provider_type.not", description=f"Not these values of the provider's own. {_NOT}"),
-    ] = ()  # fmt: skip
-    category_not: Annotated[
-        tuple[Annotated[_Category, Field(examples=["team"])], ...], _Many, _Sorted,
-        Field(alias="category.not", description=f"Not these parts of the accounts. {_NOT}"),
-    ] = ()  # fmt: skip
-    source_not: Annotated[
-        tuple[Word, ...], _Many, _Sorted, Field(alias="source.not", description=f"Not these sources. {_NOT}")
-    ] = ()  # fmt: skip
-    actor_not: Annotated[
-        tuple[Address, ...], _Many, _Sorted,
-        Field(alias="actor.not", description=f"Not what these people (e-mail addresses) did. {_NOT}"),
-    ] = ()  # fmt: skip
-
-
-_ORDER = Field(description="`desc` (default): newest first. `asc`: its exact reverse.")
+    source: Words = _parameter((), f"Only these sources, by the names that `GET /sources` lists. {_OR}")
+    provider: Words = _parameter((), f"Only sources of these vendors. {_OR}")
+    category: Categories = _parameter((), f"Only this part of the accounts. {_OR}")
+    type: Types = _parameter(
+        (), f"Only these types: exact, or a prefix ending in `.*`. `GET /event-types` lists them. {_OR}"
+    )
+    provider_type: Texts = _parameter(
+        (), f"Only these values of the provider's own status or event type, exactly. {_OR}"
+    )
+    envelope_id: EnvelopeIds = _parameter((), f"Only the events of these envelopes. {_OR}")
+    workspace_id: Id | None = _parameter(None, "Only events of this workspace.")
+    flow_id: Id | None = _parameter(None, "Only events of envelopes made from this flow (template).")
+    flow_type: Text | None = _parameter(None, "Only events of envelopes of this type of flow.")
+    envelope_status: Literal["completed", "active", "inactive"] | None = _parameter(
+        None, "Only events of envelopes whose status is now this one."
+    )
+    owner: Address | None = _parameter(None, "Only events of envelopes that this user (e-mail address) started.")
+    actor: Address | None = _parameter(None, "Only what this person (e-mail address, in any letter case) did.")
+    recipient: Annotated[Address, AfterValidator(_id)] | None = _parameter(
+        None, "Only events of the recipient with this id or e-mail address."
+    )
+    person: Address | None = _parameter(
+        None,
+        "Everything by or about one person: events whose actor, recipient, target or envelope's owner has this e-mail"
+        " address, or a name that contains it; in any letter case.",
+        examples=["anna@example.com", "Jones"],
+    )
+    q: Text | None = _parameter(
+        None,
+        "Free text, in any letter case: as the provider searches its own records, or, where it cannot, in what the"
+        " gateway shows of them. `GET /sources` lists which.",
+        examples=["lease"],
+    )
+    type_not: TypesNot = _parameter((), f"Not these types; values as in `type`. {_NOT}", alias="type.not")
+    provider_type_not: Texts = _parameter(
+        (), f"Not these values of the provider's own. {_NOT}", alias="provider_type.not"
+    )
+    category_not: CategoriesNot = _parameter((), f"Not these parts of the accounts. {_NOT}", alias="category.not")
+    source_not: Words = _parameter((), f"Not these sources. {_NOT}", alias="source.not")
+    actor_not: Addresses = _parameter((), f"Not what these people (e-mail addresses) did. {_NOT}", alias="actor.not")
 
 
 class Query(Filters):
     """What a walk reads, free of paging: the part of a call that providers see and cursors keep."""
 
-    order: Annotated[Order, _ORDER] = "desc"
-    follow: Annotated[
-        Flag,
-        Field(
-            description="`true`, with `order=asc` and without `until`: `next_cursor` is always there, and asking again"
-            " later continues with what has come since. Default: `false`."
-        ),
-    ] = False
+    order: Order = _parameter("desc", _ORDER)
+    follow: Flag = _parameter(
+        False,
+        "`true`, with `order=asc` and without `until`: `next_cursor` is always there, and asking again later continues"
+        " with what has come since. Default: `false`.",
+    )
 
     @property
     def ascending(self) -> bool:
         return self.order == "asc"
-
-
-Included = Literal["raw", "total"]
-Include = frozenset[Included]
-_RAW = "`raw`: each event's record as the provider delivered it; needs the scope `raw:read`."
-_CURSOR_SCHEMA = WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_CURSOR})
 
 
 class EventQuery(Query, TimeRange):
@@ -272,29 +240,22 @@ class EventQuery(Query, TimeRange):
     limit: Annotated[
         Annotated[int, BeforeValidator(_limit)] | None,
         WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}),
-        Field(
-            description=f"How many events a page may have, {DEFAULT_LIMIT} by default. May change from page to page."
-            " Where the gateway filters, a page may have fewer, or none, and more may follow: see `has_more`."
-        ),
-    ] = None
-    cursor: Annotated[
-        str | None, _CURSOR_SCHEMA,
-        Field(
-            description="The `next_cursor` of an earlier page: continues right behind it. Filters may then be left"
-            " out; one that differs from the cursor's is an error."
-        ),
-    ] = None  # fmt: skip
-    include: Annotated[
-        Include | None, _Many, _Few,
-        Field(description=f"{_RAW} `total`: how many events there are. May be repeated: each value is included."),
-    ] = None  # fmt: skip
-    partial: Annotated[
-        Flag | None,
-        Field(
-            description="`true`: a source that fails does not fail the call; it is named in `sources`."
-            " Default: `false`."
-        ),
-    ] = None
+    ] = _parameter(
+        None,
+        f"How many events a page may have, {DEFAULT_LIMIT} by default. May change from page to page. Where the gateway"
+        " filters, a page may have fewer, or none, and more may follow: see `has_more`.",
+    )
+    cursor: Cursor = _parameter(
+        None,
+        "The `next_cursor` of an earlier page: continues right behind it. Filters may then be left out; one that"
+        " differs from the cursor's is an error.",
+    )
+    include: Annotated[Include | None, _Many, _Few] = _parameter(
+        None, f"{_RAW} `total`: how many events there are. May be repeated: each value is included."
+    )
+    partial: Flag | None = _parameter(
+        None, "`true`: a source that fails does not fail the call; it is named in `sources`. Default: `false`."
+    )
 
     @classmethod
     def of(cls, parameters: Parameters, **changes: Any) -> EventQuery:
@@ -303,84 +264,61 @@ class EventQuery(Query, TimeRange):
         return cls(**known | changes)
 
     def filters(self) -> dict[str, Any]:
-        """The filters that were written: what a cursor beside them must agree with."""
+        """The filters that the caller wrote: what a cursor beside them must agree with."""
         return self.given(without=("limit", "cursor", "include", "partial"))
-
-
-GroupBy = Literal["type", "provider_type", "category", "source", "actor", "day"]
 
 
 class CountQuery(Filters, TimeRange):
     """One call of `GET /events/count`."""
 
-    exact: Annotated[
-        Flag, Field(description="`true`: read on until the request's deadline, if events must be counted by reading.")
-    ] = False
-    by: Annotated[
-        GroupBy | None,
-        Field(description="Count by this field, too: `groups` lists each of its values with its count."),
-    ] = None
+    exact: Flag = _parameter(
+        False, "`true`: read on until the request's deadline, if events must be counted by reading."
+    )
+    by: GroupBy | None = _parameter(None, "Count by this field, too: `groups` lists each of its values with its count.")
 
 
 class ExportQuery(Filters, TimeRange):
     """One call of `GET /events/export`."""
 
-    format: Annotated[
-        Literal["ndjson", "csv", "ocsf", "cloudevents", "ecs"],
-        Field(
-            description="`ndjson` (default): one event a line, as in `GET /events`, and a last line that states"
-            " whether all came. `csv`: RFC 4180. `ocsf`: Entity Management (3004) of OCSF 1.7. `cloudevents`:"
-            " CloudEvents 1.0. `ecs`: Elastic Common Schema 8. The last three are NDJSON, too."
-        ),
-    ] = "ndjson"
-    order: Annotated[Order, _ORDER] = "desc"
-    cursor: Annotated[
-        str | None, _CURSOR_SCHEMA,
-        Field(description="The cursor of an export's last line, or its `Export-Cursor` beside `after`."),
-    ] = None  # fmt: skip
-    include: Annotated[frozenset[Literal["raw"]] | None, _Many, _Few, Field(description=_RAW)] = None
-    after: Annotated[
-        str | None, WithJsonSchema({"type": "string", "minLength": 1}),
-        Field(
-            description="The `id` of the last event that came whole, where a connection broke: continues right behind"
-            " it. Beside it, send the same filters with the same `since`, or the `Export-Cursor` as `cursor`."
-        ),
-    ] = None  # fmt: skip
-
-    limit: Annotated[
-        int | None,
-        Field(
-            ge=1, le=1_000_000,
-            description="Events in this answer, at most; default: all. The last line's `cursor` continues.",
-        ),
-    ] = None  # fmt: skip
+    format: Literal["ndjson", "csv", "ocsf", "cloudevents", "ecs"] = _parameter(
+        "ndjson",
+        "`ndjson` (default): one event a line, as in `GET /events`, and a last line that states whether all came."
+        " `csv`: RFC 4180. `ocsf`: Entity Management (3004) of OCSF 1.7. `cloudevents`: CloudEvents 1.0. `ecs`:"
+        " Elastic Common Schema 8. The last three are NDJSON, too.",
+    )
+    order: Order = _parameter("desc", _ORDER)
+    cursor: Cursor = _parameter(None, "The cursor of an export's last line, or its `Export-Cursor` beside `after`.")
+    include: Raw = _parameter(None, _RAW)
+    after: Annotated[str | None, WithJsonSchema({"type": "string", "minLength": 1})] = _parameter(
+        None,
+        "The `id` of the last event that came whole, where a connection broke: continues right behind it. Beside it,"
+        " send the same filters with the same `since`, or the `Export-Cursor` as `cursor`.",
+    )
+    limit: int | None = _parameter(
+        None, "Events in this answer, at most; default: all. The last line's `cursor` continues.", ge=1, le=1_000_000
+    )
 
 
 class StreamQuery(Filters):
     """One call of `GET /events/stream`."""
 
-    since: Annotated[
-        Moment,
-        Field(description=f"Begin with the events at or after this time. {_TIME} Default: now. Ignored on resuming."),
-    ] = None
-    cursor: Annotated[
-        str | None, _CURSOR_SCHEMA, Field(description="The `id` of an earlier message: continues right behind it.")
-    ] = None  # fmt: skip
-    include: Annotated[frozenset[Literal["raw"]] | None, _Many, _Few, Field(description=_RAW)] = None
+    since: Moment = _parameter(
+        None, f"Begin with the events at or after this time. {_TIME} Default: now. Ignored on resuming."
+    )
+    cursor: Cursor = _parameter(None, "The `id` of an earlier message: continues right behind it.")
+    include: Raw = _parameter(None, _RAW)
 
 
 class SingleEventQuery(Parameters):
     """One call of `GET /events/{event_id}`."""
 
-    include: Annotated[frozenset[Literal["raw"]] | None, _Many, _Few, Field(description=_RAW)] = None
+    include: Raw = _parameter(None, _RAW)
 
 
 class EnvelopeQuery(Parameters):
     """One call of `GET /envelopes/{envelope_id}`, or of its report."""
 
-    source: Annotated[
-        Word | None, Field(description="The source that the envelope is in; needed where several have its id.")
-    ] = None
+    source: Word | None = _parameter(None, "The source that the envelope is in; needed where several have its id.")
 
 
 class NoParameters(Parameters):
