@@ -43,7 +43,7 @@ def tracing_warnings(environment: Mapping[str, str]) -> list[str]:
         import opentelemetry.instrumentation.aiohttp_client
         import opentelemetry.instrumentation.fastapi  # noqa: F401
     except ImportError:
-        return [f"{variable} is set, but no traces are sent; install the extra: pip install 'audit-gateway[otel]'"]
+        return [f"{variable} is set, but no traces are sent; install the extra: pip install '.[otel]' in a checkout"]
     return []
 
 

@@ -97,7 +97,7 @@ def mcp(config: Config = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "mcp":
             raise
-        raise Failure("the MCP SDK is not installed: pip install 'audit-gateway[mcp]'", USAGE) from None
+        raise Failure("the MCP SDK is not installed: pip install '.[mcp]' in a checkout", USAGE) from None
     configure_logging()
     asyncio.run(serve_mcp(config))
 

@@ -129,4 +129,4 @@ def test_without_the_sdk_the_command_says_what_to_install(tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "mcp.server", None)
     ended = run_here("mcp", env={}, cwd=tmp_path)
     assert ended.returncode == 2
-    assert "audit-gateway[mcp]" in ended.stderr
+    assert "'.[mcp]'" in ended.stderr

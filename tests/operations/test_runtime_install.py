@@ -111,7 +111,7 @@ def test_extras_are_named_when_they_are_missing_and_can_be_added(prefix: Path, t
             command, cwd=tmp_path, env=environment(env), capture_output=True, text=True, timeout=60, check=False
         )
         assert refused.returncode != 0
-        assert 'pip install "audit-gateway[subnoto-tunnel]"' in " ".join(refused.stderr.split())
+        assert 'pip install ".[subnoto-tunnel]"' in " ".join(refused.stderr.split())
         assert EmulatorOptions().secret_key not in refused.stderr
         install(prefix, "subnoto-tunnel")
         assert started_and_stopped(command, tmp_path, env) == [200, 200]

@@ -257,7 +257,7 @@ def test_the_core_needs_no_sdk(tmp_path: Path, wanted: bool) -> None:
     if wanted:
         assert len(problems) == 1
         assert "OTEL_EXPORTER_OTLP_ENDPOINT" in problems[0]
-        assert "pip install 'audit-gateway[otel]'" in problems[0]
+        assert "pip install '.[otel]'" in problems[0]
     else:
         assert problems == []
     assert not any("trace_id" in line for line in gateway.log)

@@ -242,6 +242,6 @@ def _open_tunnel(settings: SubnotoSettings, common: CommonSettings) -> Tunnel:
     except ImportError:
         raise ConfigurationError(
             "SUBNOTO_TRANSPORT: tunnel needs the vendor's SDK, which is not here (or not in the version that fits):"
-            ' pip install "audit-gateway[subnoto-tunnel]"'
+            ' pip install ".[subnoto-tunnel]" in a checkout'
         ) from None
     return Tunnel(settings, common)
