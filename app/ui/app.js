@@ -32,9 +32,10 @@ function App() {
       <header class="top">
         <a class="brand" href="#">Audit trail</a>
         <nav aria-label="Page">
+          ${zone === "local" && html`<small class="zone">${LOCAL}</small>`}
           <label><span class="unseen">Time zone</span>
             <select value=${zone} onChange=${(event) => chooseZone(event.target.value)}>
-              <option value="local">Local (${LOCAL})</option>
+              <option value="local">Local time</option>
               <option value="utc">UTC</option>
             </select>
           </label>

@@ -155,7 +155,7 @@ function Events({ events, open, onOpen }) {
     <h2 id="steps-title">${count(events.length, "event", "events")}</h2>
     <div class="scroll" tabindex="0" role="group" aria-labelledby="steps-title">
       <table class="plain steps">
-        <thead><tr>${[times.isUtc ? "Time" : "Time, and UTC", "Event", "After"].map((label) => html`<th key=${label} scope="col">${label}</th>`)}</tr></thead>
+        <thead><tr>${[times.isUtc ? "Time" : "Time, and UTC", "Event", "Elapsed"].map((label) => html`<th key=${label} scope="col">${label}</th>`)}</tr></thead>
         <tbody>
           ${events.map((event, place) => {
             const group = groupOf(event);

@@ -58,6 +58,7 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
     list.current.querySelector(`[data-id="${CSS.escape(next.id)}"]`)?.scrollIntoView({ block: "nearest" });
   };
   const people = useMemo(() => peopleIn(events), [events]);
+  const stopped = stoppedAt(feed);
   const bars = useMemo(() => barsOf(feed), [feed.window, feed.total, feed.ended, events.length]);
   const filter = (name, value) => go(name === "person" ? withValue(pairs, name, value) : added(pairs, name, value));
   const link = () => new URL(`ui${fragmentOf(pinned(pairs, feed.window))}`, BASE).href;
@@ -73,13 +74,13 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
         <${SourceNotices} sources=${feed.sources} retry=${again} />
         ${job}
         ${problem && html`<${ProblemNotice} problem=${problem} actions=${actions} note=${events.length > 0 && !problem.pending && "The list stays as it was."} />`}
-        ${bars?.values.some(Boolean) && html`<${Timeline} bars=${bars} note=${noteOf(feed, times)} onSelect=${(from, to) => go(rangeOf(pairs, feed.window, from, to))} />`}
+        ${bars?.values.some(Boolean) && html`<${Timeline} bars=${bars} note=${stopped && `Counted back to ${times.moment(stopped)}; earlier days may have more`} onSelect=${(from, to) => go(rangeOf(pairs, feed.window, from, to))} />`}
         <div class="bar list-bar" hidden=${problem && !events.length}>
           <h1 class="unseen">Events</h1>
           <p class="count" role="status">${titleOf(feed)}</p>
           <p class="small">
             ${feed.at && `As of ${times.clock(feed.at)}`}
-            ${feed.total?.relation === "gte" && !feed.ended && html` <button type="button" class="quiet" disabled=${feed.counting} onClick=${() => feed.count(true)}>Count all</button>`}
+            ${stopped && html` <button type="button" class="quiet" disabled=${feed.counting} onClick=${() => feed.count(true)}>Count all</button>`}
           </p>
           ${!route.live && has(pairs, "last") && feed.window && html`<p class="small">This link is pinned to ${times.moment(feed.window.until)}.</p>`}
           <span class="buttons">
@@ -118,12 +119,10 @@ function titleOf({ events, total, ended, window: shown, counting, busy }) {
   return `${count(loaded, "event", "events")} loaded${counting ? ", counting …" : ", more follow"}`;
 }
 
-/** How far the timeline's count came, where it did not reach the beginning. */
-function noteOf({ total, ended }, times) {
+/** The time at which counting stopped; undefined where it did not, as where a source hides events. */
+function stoppedAt({ total, ended }) {
   if (ended || total?.relation !== "gte") return undefined;
-  const all = [total, ...(total.sources ?? [])].flatMap(({ scanned_to: one }) => one ?? []);
-  if (!all.length) return "Not all events are counted yet";
-  return `Counted back to ${times.moment(all.sort().at(-1))}; earlier days may have more`;
+  return [total, ...(total.sources ?? [])].flatMap(({ scanned_to: one }) => one ?? []).sort().at(-1);
 }
 
 function remedies(feed, again, session, accepted) {
@@ -197,15 +196,9 @@ function useVocabulary(session, sources) {
       ...values("type", types?.data.map(({ type }) => `${type.split(".")[0]}.*`) ?? []),
       ...values("source", names),
       ...["completed", "active", "inactive"].map((value) => ["envelope_status", value]),
-      ...values(
-        "category",
-        mappings.map(({ category }) => category),
-      ),
+      ...values("category", mappings.map(({ category }) => category)),
       ...values("provider", types?.providers.map(({ name }) => name) ?? []),
-      ...values(
-        "provider_type",
-        mappings.map(({ provider_type: value }) => value),
-      ),
+      ...values("provider_type", mappings.map((one) => one.provider_type)),
     ];
   }, [types, accounts, sources.length]);
 }

@@ -1,6 +1,7 @@
 /** The pages of one query, its total, and what went wrong. Views read the fields; `onChange` runs whenever they change. */
 
-import { pinned, queryOf, without } from "./filters.js";
+import { exportQuery } from "./downloads.js";
+import { queryOf, without } from "./filters.js";
 
 const PAGE = 200;
 const EMPTY_PAGES = 5; // in a row that are passed without asking, where the gateway filters
@@ -49,7 +50,7 @@ export class Feed {
   /** Count the events of the window, by day. Without a count the page still works. */
   async count(exact = false) {
     const { signal } = this._abort;
-    const filters = without(pinned(this.pairs, this.window), "last", "order");
+    const filters = without(exportQuery(this), "order");
     const pairs = [...filters, ["by", "day"], ...(exact ? [["exact", "true"]] : [])];
     this.counting = true;
     try {
@@ -121,13 +122,7 @@ export class Feed {
   }
 
   _next(signal) {
-    return this._session.read(
-      "events",
-      [
-        ["cursor", this.cursor],
-        ["limit", PAGE],
-      ],
-      signal,
-    );
+    const query = Object.entries({ cursor: this.cursor, limit: PAGE });
+    return this._session.read("events", query, signal);
   }
 }

@@ -119,7 +119,7 @@ function AddFilter({ pairs, onChange, vocabulary }) {
       <svg class="lens" viewBox="0 0 16 16" aria-hidden="true"><circle cx="6.8" cy="6.8" r="4.6" /><path d="M10.4 10.4L14 14" /></svg>
       <input ref=${input} type="text" role="combobox" aria-label="Add a filter" aria-expanded=${open} aria-controls="suggestions"
         aria-autocomplete="list" aria-activedescendant=${open && options.length ? `suggestion-${current}` : undefined}
-        placeholder="Add a filter: type, source, envelope id, text" autocomplete="off" spellcheck=${false} value=${text}
+        placeholder="Filter by type, source, id or text" autocomplete="off" spellcheck=${false} value=${text}
         onInput=${(event) => write(event.target.value)} onKeyDown=${onKey} onClick=${() => setOpen(true)} onFocus=${() => setOpen(true)}
         onBlur=${() => setOpen(false)} />
       <kbd aria-hidden="true">Ctrl K</kbd>
@@ -181,7 +181,7 @@ function Person({ pairs, onChange, people, wrong }) {
   return html`
     <div class="person ${value ? "set" : ""}">
       <label for="person">Person</label>
-      <input id="person" type="search" list="people" placeholder="name or e-mail" autocomplete="off" spellcheck=${false}
+      <input id="person" type="search" list="people" placeholder="Name or e-mail" autocomplete="off" spellcheck=${false}
         value=${value} onChange=${apply} onSearch=${apply} aria-invalid=${Boolean(wrong)} title=${wrong} />
       <datalist id="people">${people.map((one) => html`<option key=${one} value=${one} />`)}</datalist>
     </div>

@@ -46,7 +46,7 @@ export function SourceNotices({ sources, retry }) {
     return html`
       <div key=${name} class="notice ${status === "failed" ? "problem" : "warning"}" role="status">
         <p>
-          <strong><${Text} value=${name} /></strong>${status !== "ok" && ` ${WORDS[status] ?? status}`}${reason && html`: <${Text} value=${reason} />`}${unreadable && `: ${unreadable} left out`}.
+          <strong><${Text} value=${name} /></strong>${status !== "ok" && ` ${WORDS[status] ?? status}`}${reason && html`${status === "ok" ? ": " : ". Reason: "}<${Text} value=${reason} />`}${unreadable && `: ${unreadable} left out`}.
           ${status === "failed" && retry && html` <button type="button" class="quiet" onClick=${retry}>Try again</button>`}
         </p>
       </div>

@@ -131,13 +131,13 @@ function draw(box, bars, times, onSelect, onHover) {
     {
       width: box.clientWidth,
       height: HEIGHT,
-      padding: [6, 24, 0, 0],
+      padding: [2, 24, 0, 0],
       legend: { show: false },
       tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1_000), times.timeZone),
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 4 } },
       scales: {
         x: { range: [bars.from / 1_000, bars.to / 1_000] },
-        y: { range: (_, __, most) => [0, Math.max(1, most)] },
+        y: { range: (_, __, most) => [0, Math.max(1, most) * 1.25] }, // leaves room for the text above the bars
       },
       axes: [
         {
