@@ -94,8 +94,8 @@ release-document: openapi ## at a release: what later documents must not break
 
 PEERS := .venv-bench
 
-bench: setup bench-peers ## where the gateway stands beside the floor, a pass-through and its peers: ten minutes
-	$(BIN)/python -m benchmarks
+bench: setup bench-peers ## write the figures of docs/performance.md anew: ten minutes
+	$(BIN)/python -m benchmarks --write docs/performance.md
 
 bench-peers: $(PEERS)/.ready
 
@@ -107,8 +107,8 @@ $(PEERS)/.ready: benchmarks/requirements.txt
 size: setup ## lines and files, and what a warm page enters
 	$(BIN)/python -m benchmarks.size
 
-bench-calls: setup ## calls and records that questions cost, as histories grow
-	$(BIN)/python -m benchmarks.calls
+bench-calls: setup ## write the calls at the vendors in docs/performance.md anew
+	$(BIN)/python -m benchmarks.calls --write docs/performance.md
 
 fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties tests/attack tests/paging/test_service_machine.py --timeout 0

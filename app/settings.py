@@ -102,7 +102,7 @@ class Settings(BaseModel):
         False, "`true`: callers without `pii:read` see keyed hashes in place of names and e-mail addresses"
     )
     identity_secret: SecretStr | None = _setting(
-        None, "keys those hashes: 32 characters or more. Default: the first cursor secret"
+        None, "keys the pseudonyms: 32 characters or more. Default: the first cursor secret"
     )
     jwt_issuer: str | None = _setting(None, "accept JWTs of this OpenID Connect issuer")
     jwt_audience: str | None = _setting(None, "the audience that a JWT must name")
@@ -193,4 +193,3 @@ def _is_origin(origin: object) -> bool:
 
 
 #: One line of help for each setting, by its field.
-HELP = {name: field.description or "" for name, field in Settings.model_fields.items()}

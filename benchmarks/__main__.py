@@ -74,19 +74,20 @@ def _git(*arguments: str) -> str:
 
 
 def targets(reports: list[Report]) -> str:
-    """The targets of issue 6 beside what was measured."""
-    header = ["item", "what", "target", "measured: median (least..most)", ""]
+    """The targets beside what was measured."""
+    header = ["what", "target", "median (least..most)", ""]
     rows = [target.row() for report in reports for target in report.targets]
-    return "\n".join(["### Targets", "", *table(header, rows, left=2)]) + "\n"
+    return "\n".join(["### Targets", "", *table(header, rows)]) + "\n"
 
 
 def write(page: Path, reports: list[Report]) -> None:
-    """Replaces what stands between the two marks of the page."""
+    """Replace what stands between the two marks of the page: the targets, and the tables with absolute figures."""
     before, _, rest = page.read_text().partition(_BEGIN)
     _, mark, after = rest.partition(_END)
     if not mark:
         raise SystemExit(f"{page} has no section between {_BEGIN} and {_END}")
-    parts = [_BEGIN, machine(), targets(reports), *(report.text() for report in reports), _END]
+    figures = [f"### {report.title}\n\n" + "\n".join(report.figures) for report in reports if report.figures]
+    parts = [_BEGIN, machine(), targets(reports), *figures, _END]
     page.write_text(before + "\n\n".join(part.strip() for part in parts) + after)
 
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from app.domain.parameters import read_query
@@ -25,6 +26,7 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 NOW = datetime(2026, 6, 3, 14, tzinfo=UTC)
 DAYS = 120
 WALK = 10_000
+_BEGIN, _END = "<!-- calls: begin -->", "<!-- calls: end -->"
 
 Ask = Callable[[Feed, dict[str, Any]], Awaitable[None]]
 
@@ -109,21 +111,27 @@ async def row(account: str, size: int) -> str:
     async with world(**accounts(size)[account], clock=clock) as one:
         costs = await measure(one, window(clock))
     cells = (f"{costs[name].calls:,} / {costs[name].records:,}" if name in costs else "-" for name in NAMES)
-    return f"| {size:,} | {' | '.join(cells)} |"
+    return f"| {account} | {size:,} | {' | '.join(cells)} |"
 
 
-async def main(most: int) -> None:
+async def measure_all(most: int) -> list[str]:
+    """The lines of the table, each printed when it is measured."""
+    lines = [f"| account | events | {' | '.join(NAMES)} |", f"|---|---:|{'---:|' * len(NAMES)}"]
     for account in accounts(1):
-        print(f"\n**{account}** (calls / records fetched)\n")
-        print(f"| events in the account | {' | '.join(NAMES)} |\n|---:|{'---:|' * len(NAMES)}")
         for size in SIZES:
             # A page costs the processes of `max_envelope_age` here: a million events are not worth the wait.
-            if size > most or ("creation" in account and size > 100_000):
-                continue
-            print(await row(account, size), flush=True)
+            if size <= most and not ("creation" in account and size > 100_000):
+                lines.append(await row(account, size))
+                print(lines[-1], flush=True)
+    return lines
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--most", type=int, default=SIZES[-1], help="the largest history, in events")
-    asyncio.run(main(parser.parse_args().most))
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the table of this page")
+    given = parser.parse_args()
+    table = asyncio.run(measure_all(given.most))
+    if given.write:
+        before, _, rest = given.write.read_text().partition(_BEGIN)
+        given.write.write_text("\n".join([f"{before}{_BEGIN}", "", *table, "", f"{_END}{rest.partition(_END)[2]}"]))

@@ -62,7 +62,7 @@ def _large_page(report: Report, gateway: Server, mock: Server, account: History,
         ],
     )
     report.targets += [
-        Target("4", f"1,000 Subnoto events: {name}; in the time of one call", 3, found.ratio(name, "one call"))
+        Target(f"1,000 Subnoto events: {name}; in the time of one call", 3, found.ratio(name, "one call"))
         for name in calls
     ]
 
@@ -108,7 +108,7 @@ def _five(report: Report, gateway: Server, mock: Server, account: History, round
         ],
     )
     what = "a page over five sources, in the time of the slowest"
-    report.targets.append(Target("4", what, 1.3, found.ratio("all five", "slowest")))
+    report.targets.append(Target(what, 1.3, found.ratio("all five", "slowest")))
 
 
 def _second_page(gateway: Server, parameters: dict[str, str]) -> str:

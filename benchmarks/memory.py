@@ -24,7 +24,7 @@ def measure(*, quick: bool) -> Report:
             gateway.forget_peak()
             load(gateway, [target], connections=in_flight, seconds=seconds)
             rows.append([f"{in_flight} pages of 1,000 at once", f"{gateway.peak() / _MB:.0f}"])
-    report.table(["under way", "resident, MB, at its peak"], rows)
+    report.table(["under way", "resident, MB, at its peak"], rows, shown=True)
     return report
 
 

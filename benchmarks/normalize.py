@@ -49,7 +49,7 @@ def measure(*, quick: bool) -> Report:
         found = paired(_contenders(loads, bodies, decode, order), 2 if quick else 15)
         _tabulate(report, account, bodies, found)
         what = f"{account.events:,} {provider} events bytes to bytes, of `orjson.loads`"
-        report.targets.append(Target("1", what, 1.5, found.ratio("whole", "floor")))
+        report.targets.append(Target(what, 1.5, found.ratio("whole", "floor")))
     return report
 
 

@@ -92,9 +92,8 @@ def collector_at_rest() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Target:
-    """A figure of issue 6 beside what was measured. `at_least`: more is better."""
+    """A target beside what was measured. `at_least`: more is better."""
 
-    item: str
     what: str
     bound: float
     measured: Spread
@@ -107,22 +106,27 @@ class Target:
     def row(self) -> list[str]:
         sign = "≥" if self.at_least else "≤"
         verdict = "met" if self.met else "**missed**"
-        return [self.item, self.what, f"{sign} {self.bound:g}", self.measured.text(), verdict]
+        return [self.what, f"{sign} {self.bound:g}", self.measured.text(), verdict]
 
 
 @dataclass
 class Report:
-    """What one benchmark found: text to print, and the figures that issue 6 sets a target for."""
+    """What one benchmark found: text to print, and the figures that have a target."""
 
     title: str
     lines: list[str] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)  #: tables that docs/performance.md shows
     targets: list[Target] = field(default_factory=list)
 
     def say(self, *lines: str) -> None:
         self.lines += [*lines, ""]
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        self.say(*table(header, rows))
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]], *, shown: bool = False) -> None:
+        """Add a table; `shown`: docs/performance.md has it, too."""
+        lines = table(header, rows)
+        self.say(*lines)
+        if shown:
+            self.figures += [*lines, ""]
 
     def text(self) -> str:
         return "\n".join([f"### {self.title}", "", *self.lines]).rstrip() + "\n"

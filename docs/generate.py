@@ -27,7 +27,7 @@ from app.api.problems import PROBLEMS
 from app.api.routes.catalog import event_types
 from app.cli.main import cli
 from app.providers.registry import find_providers
-from app.settings import HELP, PREFIX, Settings
+from app.settings import PREFIX, Settings
 
 DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: (?!end\b)(\w+) -->\n).*?(<!-- generated: end -->)", re.DOTALL)
@@ -44,7 +44,7 @@ def _cell(text: str) -> str:
 
 def settings() -> str:
     rows = [
-        (f"`{PREFIX}{name.upper()}`", HELP[name], _default(field))
+        (f"`{PREFIX}{name.upper()}`", field.description or "", _default(field))
         for name, field in sorted(Settings.model_fields.items())
     ]
     return table(("variable", "meaning", "default"), rows)
