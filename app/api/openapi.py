@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from app.api import examples
 from app.api.problems import MEDIA_TYPE, PROBLEMS
 from app.api.schemas import Problem
-from app.domain.query import DEFAULT_LIMIT
+from app.domain.query import DEFAULT_LIMIT, MAX_LIMIT
 from app.providers.base import Provider
 
 TITLE = "Audit gateway"
@@ -195,7 +195,7 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
         schema |= one if one != {"type": "null"} else {}
     for name in ("title", "uniqueItems") + (() if parameter["name"] in _DEFAULTS else ("default",)):
         schema.pop(name, None)
-    if parameter["name"] == "limit":
+    if parameter["name"] == "limit" and schema["maximum"] == MAX_LIMIT:  # an export has all events by default
         schema["default"] = DEFAULT_LIMIT
     described = schema.get("items", schema)
     if "const" in described:

@@ -56,6 +56,9 @@ body { margin: 0; }
 nav { display: flex; justify-content: flex-end; gap: 1.5rem; max-width: 1460px; margin: 0 auto; padding: 1rem 20px 0;
   font: 1rem/1.5 system-ui, sans-serif; }
 nav a { color: #24568f; }
+/* One example of an error (422) an operation: an invented body for each status would fill ten screens. */
+.response:not([data-code^="2"], [data-code="422"]) :is(.response-controls, .model-example, .headers-wrapper) {
+  display: none; }
 """
 
 # The document says that the paths hang at the root, which holds for who reads it by itself; behind a proxy that has the

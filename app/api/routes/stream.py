@@ -68,8 +68,7 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
                 " `event: problem` says that a source keeps events from coming, with a Problem as its `data`; they"
                 " follow when it is back. It comes once where a provider refuses a part of its account to us, too:"
                 " the rest comes on. A comment comes after 15 seconds of silence"
-                " (`GATEWAY_STREAM_HEARTBEAT`). Do not execute it in Swagger UI, which shows an answer at its end, and"
-                " a stream has none; use `curl -N`."
+                " (`GATEWAY_STREAM_HEARTBEAT`)."
             ),
             "headers": answer_headers(),
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -84,6 +83,8 @@ async def stream_events(
     query: Annotated[StreamQuery, Query()],
 ) -> Response:
     """What happens from now on, as it happens: each event once, in order, as soon as no earlier one can come.
+
+    Do not execute this in Swagger UI, which shows a response at its end, and a stream has no end: use `curl -N`.
 
     A connection that breaks goes on where it was: send the last `id` that came as `Last-Event-ID` (browsers do) or as
     `cursor`. The key goes in a header, as everywhere; it is never taken from the URL, which ends up in logs."""
