@@ -25,8 +25,12 @@ class SourceSettings(BaseModel):
     # None: the gateway's own setting.
     #: Seconds that `follow` holds events back.
     settle: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
-    concurrency: int | None = Field(default=None, ge=1, le=1000)  #: calls at a time
-    rate: float | None = Field(default=None, ge=0.01, le=100_000, allow_inf_nan=False)  #: calls a second
+    concurrency: int | None = Field(
+        None, ge=1, le=1000, description="calls at a time; default GATEWAY_SOURCE_CONCURRENCY"
+    )
+    rate: float | None = Field(
+        None, ge=0.01, le=100_000, allow_inf_nan=False, description="calls a second; default GATEWAY_SOURCE_RATE"
+    )
 
     @field_validator("base_url")
     @classmethod
@@ -51,6 +55,11 @@ class SourceSettings(BaseModel):
             max_concurrency=common.max_concurrency if self.concurrency is None else self.concurrency,
             max_rate=common.max_rate if self.rate is None else self.rate,
         )
+
+    @classmethod
+    def described(cls, names: Mapping[str, str]) -> Mapping[str, str]:
+        """What each setting is for, by the name that the operator knows."""
+        return {name: cls.model_fields[field].description or "" for field, name in names.items()}
 
     @classmethod
     def needed(cls, names: Mapping[str, str]) -> Sequence[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.providers.base import CommonSettings, Provider
 from app.providers.subnoto.mapping import MAPPING, MAPPING_VERSION
-from app.providers.subnoto.settings import HELP, RENAMED, VARIABLES, SubnotoSettings
+from app.providers.subnoto.settings import RENAMED, VARIABLES, SubnotoSettings
 
 if TYPE_CHECKING:
     from app.providers.subnoto.source import SubnotoSource
@@ -34,7 +34,7 @@ PROVIDER = Provider(
     title="Subnoto",
     mapping_version=MAPPING_VERSION,
     mapping=MAPPING,
-    variables=HELP,
+    variables=SubnotoSettings.described(VARIABLES),
     from_environment=_from_environment,
     from_table=_from_table,
     needed=SubnotoSettings.needed(VARIABLES),

@@ -36,27 +36,33 @@ VARIABLES = {
 #: Names of the last release, and what they are called now.
 RENAMED = {"SUBNOTO_SKEW": "SUBNOTO_MAX_TIME_SKEW"}
 
-HELP = {
-    "SUBNOTO_ACCESS_KEY": "access key of a team API key (Settings > API keys); adds a source",
-    "SUBNOTO_SECRET_KEY": "the secret that belongs to it",
-    "SUBNOTO_BASE_URL": "the Encryption Proxy, default http://localhost:8080; or the tunnel's enclave",
-    "SUBNOTO_TRANSPORT": "proxy (default), or tunnel: the vendor's SDK, no proxy needed",
-    "SUBNOTO_CATEGORIES": "log categories to read, comma-separated; default envelope,team",
-    "SUBNOTO_MAX_TIME_SKEW": "seconds by which timestamps may run back against insertion; default 120",
-    "SUBNOTO_JOIN_ENVELOPES": "true: read names, statuses, owners and recipients of envelopes; default false",
-    "SUBNOTO_CONCURRENCY": "calls at a time; default GATEWAY_SOURCE_CONCURRENCY",
-    "SUBNOTO_RATE": "calls a second; default GATEWAY_SOURCE_RATE",
-}
-
 
 class SubnotoSettings(SourceSettings):
-    base_url: str = BASE_URLS["proxy"]
-    access_key: SecretStr
-    secret_key: SecretStr
-    transport: Literal["proxy", "tunnel"] = "proxy"
-    categories: tuple[str, ...] = ("envelope", "team")
-    max_time_skew: float = Field(default=120.0, ge=0, le=86_400, allow_inf_nan=False)  #: seconds
-    join_envelopes: bool = False
+    base_url: str = Field(
+        BASE_URLS["proxy"],
+        description="the Encryption Proxy, default http://localhost:8080; or the tunnel's enclave",
+    )
+    access_key: SecretStr = Field(description="access key of a team API key (Settings > API keys); adds a source")
+    secret_key: SecretStr = Field(description="the secret that belongs to it")
+    transport: Literal["proxy", "tunnel"] = Field(
+        "proxy",
+        description="proxy (default), or tunnel: the vendor's SDK, no proxy needed",
+    )
+    categories: tuple[str, ...] = Field(
+        ("envelope", "team"),
+        description="log categories to read, comma-separated; default envelope,team",
+    )
+    max_time_skew: float = Field(
+        120.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="seconds by which timestamps may run back against insertion; default 120",
+    )
+    join_envelopes: bool = Field(
+        False,
+        description="true: read names, statuses, owners and recipients of envelopes; default false",
+    )
 
     _keys_fit_headers = field_validator("access_key", "secret_key")(header_safe)
 

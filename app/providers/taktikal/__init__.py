@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.providers.base import CommonSettings, Provider
 from app.providers.taktikal.mapping import MAPPING, MAPPING_VERSION
-from app.providers.taktikal.settings import HELP, RENAMED, VARIABLES, TaktikalSettings
+from app.providers.taktikal.settings import RENAMED, VARIABLES, TaktikalSettings
 
 if TYPE_CHECKING:
     from app.providers.taktikal.source import TaktikalSource
@@ -34,7 +34,7 @@ PROVIDER = Provider(
     title="Taktikal",
     mapping_version=MAPPING_VERSION,
     mapping=MAPPING,
-    variables=HELP,
+    variables=TaktikalSettings.described(VARIABLES),
     from_environment=_from_environment,
     from_table=_from_table,
     needed=TaktikalSettings.needed(VARIABLES),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, Self
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from app.providers.settings import SourceSettings, header_safe, iso_duration
 
@@ -24,29 +24,26 @@ VARIABLES = {
 #: Names of the last release, and what they are called now.
 RENAMED = {"TAKTIKAL_RANGE_SELECTS": "TAKTIKAL_DATE_RANGE_MODE", "TAKTIKAL_LOGS": "TAKTIKAL_LOG_MODE"}
 
-HELP = {
-    "TAKTIKAL_COMPANY_KEY": "company key of the API credentials; with TAKTIKAL_API_KEY it adds a source",
-    "TAKTIKAL_API_KEY": "the API key that belongs to it",
-    "TAKTIKAL_BASE_URL": "default https://core.taktikal.com/api",
-    "TAKTIKAL_DATE_RANGE_MODE": (
-        "what StartDate and EndDate select: auto (found out, default), activity, creation or last_update"
-    ),
-    "TAKTIKAL_LOG_MODE": "whether logs come whole or trimmed to the range: auto (found out, default), whole or trimmed",
-    "TAKTIKAL_MAX_ENVELOPE_AGE": (
-        "where ranges select by creation: how long after its creation an envelope may still have events; default P120D"
-    ),
-    "TAKTIKAL_CONCURRENCY": "calls at a time; default GATEWAY_SOURCE_CONCURRENCY",
-    "TAKTIKAL_RATE": "calls a second; default GATEWAY_SOURCE_RATE",
-}
-
 
 class TaktikalSettings(SourceSettings):
-    base_url: str = "https://core.taktikal.com/api"
-    company_key: SecretStr
-    api_key: SecretStr
-    date_range_mode: Literal["auto", "activity", "creation", "last_update"] = "auto"
-    log_mode: Literal["auto", "whole", "trimmed"] = "auto"
-    max_envelope_age: timedelta = timedelta(days=120)
+    base_url: str = Field("https://core.taktikal.com/api", description="default https://core.taktikal.com/api")
+    company_key: SecretStr = Field(
+        description="company key of the API credentials; with TAKTIKAL_API_KEY it adds a source",
+    )
+    api_key: SecretStr = Field(description="the API key that belongs to it")
+    date_range_mode: Literal["auto", "activity", "creation", "last_update"] = Field(
+        "auto",
+        description="what StartDate and EndDate select: auto (found out, default), activity, creation or last_update",
+    )
+    log_mode: Literal["auto", "whole", "trimmed"] = Field(
+        "auto",
+        description="whether logs come whole or trimmed to the range: auto (found out, default), whole or trimmed",
+    )
+    max_envelope_age: timedelta = Field(
+        timedelta(days=120),
+        description="where ranges select by creation: how long after its creation an envelope may still"
+        " have events; default P120D",
+    )
 
     _keys_fit_headers = field_validator("company_key", "api_key")(header_safe)
 
