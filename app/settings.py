@@ -190,6 +190,3 @@ def _is_origin(origin: object) -> bool:
         return False
     parts = urlsplit(origin)
     return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == origin
-
-
-#: One line of help for each setting, by its field.
