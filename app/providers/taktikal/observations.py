@@ -19,6 +19,7 @@ _AGAIN = 600 * SECOND  #: after which what may have been an accident is tried ag
 
 _SAMPLES = 100  #: answers
 _SAMPLE = 4  #: processes at either end of an answer, and entries at the end of each, that are looked at
+_SPARE = 8  #: a first page reads an eighth more than it needs: to read on costs a call
 _YOUNG = 120 * SECOND  #: entries of this age are remembered, to see which come late
 
 
@@ -38,7 +39,8 @@ class Facts:
         #: Whether `Take` and `Skip` count the items as which processes come, where one comes as several.
         self.counts_items: bool | None = None
         self.totals_contradicted = False
-        self.density: list[int] | None = None  #: a sizer's hint from the last page that had no filters
+        self.density: list[int] | None = None  #: a sizer's hint from the last first page that had no filters
+        self._reach: dict[bool, list[int]] = {}  # per order, how far from its beginning such a page had so many records
         self._honoured_size = 0  # bytes of the largest answer seen: a server that cuts by bytes cuts at no less
         self._largest = 0  # bytes that a process took
         self.learnt = Observations(clock)
@@ -96,6 +98,16 @@ class Facts:
             self.whole = whole
             self._given.add("logs")
             self.learnt.note("logs", "whole" if whole else "trimmed", "set by the operator")
+
+    def note_reach(self, ascending: bool, reach: list[int]) -> None:
+        """Take note of how far, in µs, the records of a first page lay from its beginning."""
+        longer = self._reach.get(ascending, [])[len(reach) :]
+        self._reach[ascending] = reach + [one for one in longer if one > reach[-1]]
+
+    def reach_of(self, ascending: bool, events: int) -> int | None:
+        """Return how far such a page is likely to reach for `events` records; None where none read so many."""
+        reach, place = self._reach.get(ascending, []), events + events // _SPARE
+        return reach[place] + 1 if place < len(reach) else None
 
     def answered(self, page: ActivityPage) -> None:
         """Take note of how much an answer held."""

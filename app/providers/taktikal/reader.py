@@ -18,7 +18,16 @@ from app.providers.taktikal.wire import Process
 
 _CALLS_PER_BATCH = 3  #: a batch that has something to show is handed over rather than filled up beyond these calls
 _GROWTH = 8  #: of windows over emptiness
+_STEPS = 4  #: widths between a window that held nothing and the rest, counted at the same time
+_REACH = 2000  #: records of a first page that show later ones how far to read
 _SHORT = 600 * SECOND  #: a window of this width is loaded, not counted
+
+
+def _ladder(first: int, last: int) -> list[int]:
+    """Widths from beyond `first` to `last`, each larger than the one before by the same factor."""
+    first = max(first, SECOND)
+    factor = (last / first) ** (1 / (_STEPS + 1))
+    return [*(int(first * factor**step) for step in range(1, _STEPS + 1)), last]
 
 
 class _Collector:
@@ -94,14 +103,18 @@ class WindowReader:
         self._ascending = span.query.ascending
         self._collector = _Collector(source, span, loader)
         self._facts = loader.facts
-        # What other queries select is no secret's business: only unfiltered pages share what they saw of the density.
-        self._shared = not loader.filters.values
+        # What other queries select is no secret's business: only unfiltered pages share what they saw of the density,
+        # and only first ones, for the newest part of a log may be sparser than the rest.
+        self._shared = not loader.filters.values and len(span.position) == 1
         self._sizer = WindowSizer(span.hint or (self._facts.density if self._shared else None))
+        self._times: list[int] = []  # of the records so far, where others may learn from them
         self._crowded: tuple[int, int] | None = None  # far edge of a window that held too many, and how many
         self._measure = False  # whether to count before loading: what is known of the density was not so
+        self._empty = 0  # width of the last window, if it held nothing
+        self._lead = 0  # width of the empty part of the next window, as far as counts show it
         self._stride = 1  # of wide windows, in usual ones
         start = first_time(span.position, self._ascending)
-        self._frontier = start if self._ascending else start + 1
+        self._frontier = self._begin = start if self._ascending else start + 1
         self._stop = span.until if self._ascending else span.since
 
     async def read(self, want: int, max_calls: int) -> Batch:
@@ -127,10 +140,11 @@ class WindowReader:
     async def _by_activity(self, want: int) -> list[Record]:
         """The records of the next window; none, too, where the window turned out too large and is to be cut."""
         target = self._sizer.target(want, self._loader.most * 4 // 5)
-        window, take = await self._choose_window(target)
+        window, take = await self._choose_window(target, want)
         within = DateRange.around(window.start, window.end)
         found = await self._loader.attempt(within, take)
         if isinstance(found, TooMany):
+            self._lead = 0
             if window.width > SECOND and not found.few:
                 self._sizer.counted(window.width, found.total)
                 self._crowded, self._measure = (self._far_edge(window), found.total), True
@@ -139,12 +153,13 @@ class WindowReader:
         self._measure, self._crowded = not found, None
         return self._pass(window, found)
 
-    async def _choose_window(self, target: int) -> tuple[Window, int]:
+    async def _choose_window(self, target: int, want: int) -> tuple[Window, int]:
         """The next window, and how many processes to ask for. Windows are sized by what is known of the density,
         otherwise by counting."""
         rest = abs(self._stop - self._frontier)
         if self._sizer.knows_density and not self._measure:
-            return self._next(self._sizer.width(target)), 4 * target
+            reach = self._facts.reach_of(self._ascending, want) if self._shared and not self._times else None
+            return self._next(reach or self._sizer.width(target)), 4 * target
         if rest <= _SHORT and self._crowded is None:
             return self._next(rest), 4 * target
         return await self._count_widths(target, rest)
@@ -156,8 +171,7 @@ class WindowReader:
         that counts none, and `high`, one that counts too many, each round leaves a third."""
         empty, high, items = 0, rest, 0
         fits = min(2 * target, max(1, self._loader.most - 1))
-        known = self._sizer.width(target) if self._sizer.knows_density else rest
-        widths = [known, known * _GROWTH, known * _GROWTH**2, rest]
+        widths = _ladder(self._empty, rest) if self._sizer.knows_density else [rest]
         if self._crowded is not None:
             high, items = abs(self._crowded[0] - self._frontier), self._crowded[1]
             widths = [min(high // 2, high * target // items)]
@@ -169,28 +183,28 @@ class WindowReader:
                 return (self._next(empty), 2 * target) if empty else (self._next(high), max(items, 2 * target))
             ranges = (DateRange.around(w.start, w.end) for w in windows.values())
             counts = await gather_all(self._loader.count_up_to(within, fits + 1) for within in ranges)
-            chosen: Window | None = None
+            chosen, held = empty, 0  # the widest that does not count too many, and how many it counts
             for window, count in zip(windows.values(), counts, strict=True):
                 if count > fits:
                     high, items = window.width, count
                     break
-                if count:
-                    chosen = window
-                    self._sizer.counted(window.width, count)
-                else:
+                if not count:
                     empty = window.width
-            if chosen is not None:
-                return chosen, 2 * target
-            if items and not self._measure:
+                chosen, held = window.width, count
+            if items and held < target and (held or not self._measure):
                 # Probably spread evenly: load a part of it, which shows whether it is.
-                self._sizer.counted(high - empty, items)
-                return self._next(empty + (high - empty) * target // items), 4 * target
+                chosen += (high - chosen) * (target - held) // (items - held)
+                self._lead = empty
+                return self._next(chosen), 4 * target
+            if held:
+                self._lead = empty
+                return self._next(chosen), 2 * target
             if items:
                 widths = [empty + (high - empty) // 3, empty + (high - empty) * 2 // 3]
             elif empty >= high:
                 return self._next(rest), 2 * target
             else:
-                widths = [empty * _GROWTH, empty * _GROWTH**2, empty * _GROWTH**3, rest]
+                widths = _ladder(empty, rest)
 
     async def _by_age(self) -> list[Record]:
         """The records of the next window, wherever in the `max_age` before it their processes were created, and in the
@@ -223,9 +237,12 @@ class WindowReader:
 
     def _pass(self, window: Window, processes: Sequence[Process]) -> list[Record]:
         records = self._collector.records(processes, window)
-        self._sizer.read(window.width, len(processes), len(records))
-        if self._shared and records and self._facts.selects == "activity":
+        self._sizer.read(window.width - self._lead, len(processes), len(records))
+        self._empty, self._lead = 0 if processes else window.width, 0
+        if self._shared and records and len(self._times) < _REACH and self._facts.selects == "activity":
             self._facts.density = self._sizer.hint()
+            self._times += [record.key[0] for record in records]
+            self._facts.note_reach(self._ascending, [abs(time - self._begin) for time in self._times])
         self._frontier = self._far_edge(window)
         return records
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from app.domain.query import Query
 from app.domain.times import DAY, SECOND
 from app.providers.base import Batch, CallBudget, ReadRequest
+from app.providers.http.response import Response
 from app.providers.taktikal.client import Filters, TaktikalClient
 from app.providers.taktikal.observations import Facts
 from app.providers.taktikal.range_loader import RangeLoader
@@ -148,3 +150,74 @@ async def test_one_process_by_its_key() -> None:
     assert batch.ended
     assert batch.as_of == inside.NOW_MICROS
     assert emulator.calls.total == 2, "a second one, as long as no answer of two processes came"
+
+
+class Rounds:
+    """A transport that answers all calls that wait at the same time: `rounds` counts how often."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._inner, self._waiting = inside.TaktikalDirect(emulator), list[asyncio.Future[None]]()
+        self.rounds, self.bytes = 0, 0
+
+    async def send(self, *request: Any) -> Response:
+        self._waiting.append(asyncio.get_running_loop().create_future())
+        if len(self._waiting) == 1:
+            self._task = asyncio.ensure_future(self._release())
+        await self._waiting[-1]
+        response = await self._inner.send(*request)
+        self.bytes += len(response.body)
+        return response
+
+    async def _release(self) -> None:
+        for _ in range(30):
+            await asyncio.sleep(0)
+        self.rounds, waiting, self._waiting = self.rounds + 1, self._waiting, []
+        for one in waiting:
+            one.set_result(None)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class FirstPages:
+    """First pages of one account of 8,000 events, whose newest days are a weekend. `transport` counts."""
+
+    def __init__(self) -> None:
+        emulator = Emulator(EmulatorOptions(events=8000), clock=lambda: inside.NOW)
+        self.http = inside.taktikal(emulator)
+        self.http._transport = self.transport = Rounds(emulator)
+        self.facts = Facts(lambda: inside.NOW_MICROS + 60 * DAY)
+        self.facts.set("activity", True)
+
+    async def page(self, until: int, limit: int) -> int:
+        """Returns the rounds of calls that it took."""
+        loader = RangeLoader(TaktikalClient(self.http), Filters(), self.facts, CallBudget())
+        span = ReadRequest(Query(), until - 30 * DAY, until, (until,))
+        found = WindowReader("s", span, loader, prepare=nothing, max_age=DAY)
+        records = self.transport.rounds = 0
+        while records <= limit:
+            records += len((await found.read(limit + 1 - records, 64)).records)
+        return self.transport.rounds
+
+
+async def nothing() -> None:
+    pass
+
+
+@pytest.mark.parametrize("limit", [100, 1000])
+async def test_a_first_page_like_those_before_costs_a_round_of_calls_and_little_more_than_it_shows(limit: int) -> None:
+    pages = FirstPages()
+    for _ in range(3):
+        await pages.page(inside.NOW_MICROS, limit)
+    pages.transport.bytes = 0
+    rounds = [await pages.page(inside.NOW_MICROS - minutes * 60 * SECOND, limit) for minutes in range(0, 200, 20)]
+    assert sum(rounds) <= 12
+    assert pages.transport.bytes <= 10 * (limit * 700 + 50_000)
+
+
+@pytest.mark.parametrize("gap", [1, 5, 20])
+async def test_an_empty_newest_part_costs_few_rounds(gap: int) -> None:
+    pages = FirstPages()
+    for _ in range(2):
+        await pages.page(inside.NOW_MICROS, 100)
+    assert await pages.page(inside.NOW_MICROS + gap * DAY, 100) <= 4
