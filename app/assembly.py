@@ -92,13 +92,14 @@ def configuration_from_environment(config_file: Path | None = None) -> Configura
     return load_configuration(config_file, sandbox_environment=json.loads(sandbox) if sandbox else None)
 
 
-def local_app(config_file: Path | None) -> FastAPI:
-    """A gateway for this process alone: without a key, with every scope. Raises ConfigurationError, NoSource."""
+def local_app(config_file: Path | None, *, signs: bool = False) -> FastAPI:
+    """A gateway for this process alone: without an API key, with every scope; `signs`: with the signing key. Raises
+    ConfigurationError, NoSource."""
     configuration = load_configuration(config_file)
     settings = configuration.settings
-    changes: dict[str, object] = dict.fromkeys(
-        ("rate", "redis_url", "signing_key_file", "jwt_issuer", "jwt_audience", "jwt_jwks")
-    )
+    changes: dict[str, object] = dict.fromkeys(("rate", "redis_url", "jwt_issuer", "jwt_audience", "jwt_jwks"))
+    if not signs:
+        changes["signing_key_file"] = None
     if "cursor_secret" not in settings.model_fields_set:
         changes["cursor_secret"] = SecretStr(_LOCAL_SECRET)
     providers = find_providers(configuration.provider_paths)

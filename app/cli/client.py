@@ -99,6 +99,10 @@ class Client:
         except (KeyError, TypeError):
             raise self._not_a_gateway("its response is no page of events") from None
 
+    def segment(self, pairs: Pairs) -> bytes:
+        """One answer of `GET /events/export` in NDJSON, with its last line."""
+        return self._send("/events/export", pairs).content
+
     def count(self, pairs: Pairs) -> Json:
         """The body of `GET /events/count`."""
         body = self._get("/events/count", pairs)
@@ -125,6 +129,12 @@ class Client:
 
     def _get(self, path: str, pairs: Pairs, *, has_id: bool = False) -> Any:
         try:
+            return self._send(path, pairs, has_id=has_id).json()
+        except ValueError:
+            return None
+
+    def _send(self, path: str, pairs: Pairs, *, has_id: bool = False) -> httpx.Response:
+        try:
             response = self._http.get(path, params=list(pairs))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Problem("unreachable", f"GATEWAY_URL: {self._unreachable(error)}.") from None
@@ -134,13 +144,13 @@ class Client:
             raise Problem(
                 "no_answer", f"The gateway at {self._shown} broke off ({type(error).__name__}); try again."
             ) from None
+        if response.status_code == 200:
+            return response
         try:
             body = response.json()
         except ValueError:
             body = None
-        if response.status_code != 200:
-            raise self._problem(response, body, has_id)
-        return body
+        raise self._problem(response, body, has_id)
 
     def _unreachable(self, error: BaseException) -> str:
         if isinstance(error, httpx.ConnectTimeout):
@@ -229,20 +239,20 @@ class LocalTransport(httpx.BaseTransport):
 
 
 @contextmanager
-def connected(config: Path | None) -> Iterator[Client]:
-    """The client that the settings name, closed in the end. `config` is the value of `--config`. Raises
-    ConfigurationError."""
+def connected(config: Path | None, *, signs: bool = False) -> Iterator[Client]:
+    """The client that the settings name, closed in the end. `config` is the value of `--config`; `signs`: exports are
+    signed. Raises ConfigurationError."""
     url = None if config is not None else setting("GATEWAY_URL")
-    client = _local_client(config) if url is None else Client(url, setting("GATEWAY_KEY"))
+    client = _local_client(config, signs) if url is None else Client(url, setting("GATEWAY_KEY"))
     with closing(client):
         yield client
 
 
-def _local_client(config: Path | None) -> Client:
+def _local_client(config: Path | None, signs: bool) -> Client:
     from app.assembly import NoSource, local_app
 
     try:
-        return Client("http://127.0.0.1", None, LocalTransport(local_app(config)))
+        return Client("http://127.0.0.1", None, LocalTransport(local_app(config, signs=signs)))
     except NoSource as error:
         if config is not None:
             raise

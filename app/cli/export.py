@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printab
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs, words
 from app.cli.output import Lines, console, format_of, lines_of, write_bytes
 from app.cli.resumable import Checkpoint, ResumableFile
-from app.cli.walk import walk
+from app.cli.walk import signed_walk, walk
 
 
 def export(
@@ -36,6 +36,10 @@ def export(
     incremental: Annotated[
         bool,
         typer.Option("--incremental", help="Append the events since the last run, oldest first; for cron."),
+    ] = False,
+    signed: Annotated[
+        bool,
+        typer.Option("--signed", help="Write the gateway's manifests with the events, for audit-gateway verify."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Start over and overwrite FILE.")] = False,
     partial: Partial = False,
@@ -57,11 +61,14 @@ def export(
             raise Failure("--incremental appends the oldest first; leave out --order desc", USAGE)
         if "until" in dict(filters):
             raise Failure("--incremental has no end; leave out --until", USAGE)
+    if signed and (path is None or form != "ndjson" or incremental or partial):
+        raise Failure("--signed needs a file in NDJSON, without --incremental and --partial", USAGE)
     order = order or ("asc" if incremental else "desc")
     # The flags that decide what is in the file, as the user wrote them: `7d` stays the first run's day.
     asked = [word for name, text in sorted(filters) for word in (flag(name), text)]
     asked += [word for name in include or () for word in ("--include", name)]
     asked += ["--format", form, "--order", order] + ["--incremental"] * incremental
+    asked += ["--signed"] * signed
     pairs = query_pairs(filters, order=order, partial=partial, follow=incremental, include=include)
     lines = lines_of(form)
     if path is None:
@@ -69,8 +76,14 @@ def export(
             return _to_standard_output(client, pairs, lines, partial=partial)
     with ResumableFile(path) as output:
         checkpoint = _start(output, shlex.join(asked), force=force, incremental=incremental)
-        with connected(config) as client:
-            return _to_file(client, pairs, lines, output, checkpoint, partial=partial)
+        with connected(config, signs=signed) as client:
+            if signed:
+                pieces = signed_walk(client, pairs, cursor=checkpoint.cursor)
+            else:
+                pages = walk(client, pairs, cursor=checkpoint.cursor)
+                pieces = ((page, lines.of(page.events)) for page in pages)
+            bar = _progress(client, pairs, checkpoint)
+            return _to_file(pieces, bar, lines.header, output, checkpoint, partial=partial)
 
 
 def _to_standard_output(client: Client, pairs: Pairs, lines: Lines, *, partial: bool) -> int:
@@ -117,20 +130,26 @@ def _start(file: ResumableFile, asked: str, *, force: bool, incremental: bool) -
 
 
 def _to_file(
-    client: Client, pairs: Pairs, lines: Lines, file: ResumableFile, checkpoint: Checkpoint, *, partial: bool
+    pieces: Iterator[tuple[Page, bytes]],
+    progress: AbstractContextManager[_Bar],
+    header: bytes,
+    file: ResumableFile,
+    checkpoint: Checkpoint,
+    *,
+    partial: bool,
 ) -> int:
+    """Write pages, each with its bytes in the file's format. Returns the exit code."""
     notices, has_begun = Notices(), False
     try:
-        with _progress(client, pairs, checkpoint) as bar:
-            for page in walk(client, pairs, cursor=checkpoint.cursor):
+        with progress as bar:
+            for page, data in pieces:
                 if not has_begun:
                     # Only now is it certain that the flags are right: until then, an existing file stays whole.
                     checkpoint = msgspec.structs.replace(checkpoint, total=bar.total or checkpoint.total)
                     file.begin(checkpoint)
                     has_begun = True
-                data = lines.of(page.events)
                 if not checkpoint.length:
-                    data = lines.header + data
+                    data = header + data
                 notices.page(page)
                 checkpoint = msgspec.structs.replace(
                     checkpoint,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
 
 import msgspec
 
-from app.cli.client import Client, Page, Pairs, Problem
-from app.cli.failures import TRANSIENT, print_error, sentence
+from app.cli.client import Client, Json, Page, Pairs, Problem
+from app.cli.failures import TRANSIENT, USAGE, Failure, print_error, sentence
 
 MAX_PAGE = 1000  #: events that the API gives at a time
 POLL = 5.0  #: seconds between a follower's requests while there are no new events
 _ATTEMPTS = 6  #: of one page, before a walk gives up: about a minute in all
+SEGMENT = 5000  #: events of one signed segment, which is held in memory
 _LONGEST = 60.0  #: seconds to wait between two attempts
+
+Found = TypeVar("Found")
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -42,7 +47,7 @@ def walk(
     attempts, left = 1, most
     failed: set[str] = set()
     while True:
-        page = _patient(client, [*asked, _limit(left)], attempts, waiting, failed)
+        page = _page(client, [*asked, _limit(left)], attempts, waiting, failed)
         failed = {source["name"] for source in page.sources if source["status"] == "failed"}
         if left is not None:
             left -= len(page.events)
@@ -52,6 +57,46 @@ def walk(
         asked, attempts = _after(page.next_cursor, pairs), _ATTEMPTS
 
 
+def signed_walk(
+    client: Client, pairs: Pairs, *, cursor: str | None = None, waiting: Waiting | None = None
+) -> Iterator[tuple[Page, bytes]]:
+    """The signed segments of an export in NDJSON: events as a page, and the bytes of the segment. Retries as `walk`.
+    Raises Problem, and Failure where the gateway does not sign."""
+    waiting = waiting or Waiting()
+    attempts, stuck = 1, 0
+    while True:
+        asked = [*(pairs if cursor is None else [("cursor", cursor)]), ("limit", str(SEGMENT))]
+        data = _patient(lambda asked=asked: client.segment(asked), attempts, waiting)  # type: ignore[misc]
+        try:
+            *events, end = map(json.loads, data.splitlines())
+            following, reason = end["cursor"], end.get("reason")
+        except (ValueError, TypeError, KeyError):
+            raise Problem("no_answer", "The export ended without its last line; try again.") from None
+        if "manifest" not in end:
+            raise Failure("the gateway signs no exports: set GATEWAY_SIGNING_KEY_FILE for it", USAGE)
+        attempts = _ATTEMPTS
+        if following is not None and not events and reason not in ("deadline", "limit"):
+            # From the same cursor again: a segment that is left out would break the chain of manifests.
+            stuck += 1
+            if stuck == _ATTEMPTS:
+                raise Problem(str(reason), f"The gateway could not read on ({reason}).")
+            waiting.sleep(2.0**stuck)
+            continue
+        stuck = 0
+        yield Page(events, following is not None, following, {}, _states(end)), data
+        if following is None:
+            return
+        cursor = following
+
+
+def _states(end: Json) -> list[Json]:
+    """What an export's last line has of its sources, as a page has it."""
+    refused, unread = end.get("forbidden") or {}, end.get("bad_records") or {}
+    states = [{"name": name, "status": "forbidden", "reason": reason} for name, reason in refused.items()]
+    reasons = {name: f"{number} records that cannot be read" for name, number in unread.items()}
+    return [*states, *({"name": name, "status": "ok", "reason": reason} for name, reason in reasons.items())]
+
+
 def follow(client: Client, pairs: Pairs, *, most: int | None = None, waiting: Waiting | None = None) -> Iterator[Page]:
     """Existing pages, then new ones, for ever or until `most` events were read. Temporary failures are retried without
     limit, but for the first page. Raises Problem."""
@@ -59,7 +104,7 @@ def follow(client: Client, pairs: Pairs, *, most: int | None = None, waiting: Wa
     asked, left = pairs, most
     attempts: int | None = 1
     while True:
-        page = _patient(client, [*asked, _limit(left)], attempts, waiting)
+        page = _page(client, [*asked, _limit(left)], attempts, waiting)
         if left is not None:
             left -= len(page.events)
         yield page
@@ -78,15 +123,18 @@ def _limit(left: int | None) -> tuple[str, str]:
     return "limit", str(MAX_PAGE if left is None else min(left, MAX_PAGE))
 
 
-def _patient(
-    client: Client, pairs: Pairs, attempts: int | None, waiting: Waiting, failed: Collection[str] = ()
-) -> Page:
-    """One page, within `attempts` (None: any number). Failures of only the `failed` sources are not retried."""
+def _page(client: Client, pairs: Pairs, attempts: int | None, waiting: Waiting, failed: Collection[str] = ()) -> Page:
+    return _patient(lambda: client.page(pairs), attempts, waiting, failed)
+
+
+def _patient(call: Callable[[], Found], attempts: int | None, waiting: Waiting, failed: Collection[str] = ()) -> Found:
+    """The result of `call`, within `attempts` (None: any number). Failures of only the `failed` sources are not
+    retried."""
     attempt, noticed = 0, ""
     while True:
         attempt += 1
         try:
-            return client.page(pairs)
+            return call()
         except Problem as problem:
             if problem.code not in TRANSIENT or (attempts is not None and attempt >= attempts):
                 raise

@@ -58,10 +58,12 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
         kids.append(kid)
         sha256, count, last = hashlib.sha256(), 0, None
     if last is not None:
-        raise Refusal(f"{count} lines up to line {last} have no manifest behind them: the file was cut or added to")
+        raise Refusal(
+            f"{count} lines up to line {last} have no manifest behind them: the file was cut, added to or never signed"
+        )
     if not manifests:
         raise Refusal("the file is empty")
-    if not manifests[-1].complete:
+    if manifests[-1].next is not None:
         raise Refusal("the export is not complete: its last manifest hands out a cursor; resume it")
     return Verdict(manifests, list(dict.fromkeys(kids)))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from app.api.exports import FORMATS
+from app.cli import walk as walking
 from sandbox.launcher import start_sandbox
 from tests.cli.served import DAYS, Served, call, on_a_terminal, without_colours
 from tests.process import COMMAND, environment
@@ -217,3 +218,45 @@ def test_incremental_adds_what_has_come_and_no_more(tmp_path: Path) -> None:
             == 0
         )
         assert whole == ids_in(tmp_path / "truth.ndjson")
+
+
+@pytest.mark.parametrize("way", ["in_process", "over_http"])
+def test_a_signed_export_verifies_as_one_file_however_often_it_is_resumed(
+    cli_world: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    keys = call("keys", "signing", "--file", "key.pem", env={}, cwd=tmp_path)
+    (tmp_path / "keys.json").write_text(keys.stdout)
+    env = {**getattr(cli_world, way), "GATEWAY_SIGNING_KEY_FILE": str(tmp_path / "key.pem")}
+    export = ["export", "all.ndjson", "--signed", *SINCE, "--until", cli_world.until]
+    if way == "over_http":
+        refused = call(*export, env=env, cwd=tmp_path)
+        assert (refused.returncode, "GATEWAY_SIGNING_KEY_FILE" in refused.stderr) == (2, True)
+        return
+    segment, asked, walking_waits = walking.Client.segment, 0, walking.Waiting(sleep=lambda seconds: None)
+
+    def fails_often(client: walking.Client, pairs: walking.Pairs) -> bytes:
+        nonlocal asked
+        asked += 1
+        if asked % 3 == 0:
+            raise KeyboardInterrupt
+        data = segment(client, pairs)
+        if asked % 4 == 1:
+            last = json.loads(data.splitlines()[-1]) | {"reason": "source_failed", "cursor": "lost"}
+            return json.dumps(last).encode() + b"\n"
+        return data
+
+    monkeypatch.setattr(walking.Client, "segment", fails_often)
+    monkeypatch.setattr(walking, "SEGMENT", 400)
+    monkeypatch.setattr(walking, "Waiting", lambda: walking_waits)
+    ended = [call(*export, env=env, cwd=tmp_path)]
+    while ended[-1].returncode == 130:
+        ended.append(call(*export, env=env, cwd=tmp_path))
+    assert (ended[-1].stderr, ended[-1].returncode, len(ended) > 2) == ("", 0, True)
+    verify = ["verify", "all.ndjson", "--jwks", "keys.json"]
+    verified = call(*verify, env={}, cwd=tmp_path)
+    truth = [event["id"] for event in cli_world.walk(since="2000-01-01")]
+    assert f"{len(truth):,} events in {-(-len(truth) // 400)} signed segments" in verified.stdout
+    lines = (tmp_path / "all.ndjson").read_text().splitlines(keepends=True)
+    assert [event["id"] for line in lines if "id" in (event := json.loads(line))] == truth
+    (tmp_path / "all.ndjson").write_text("".join(lines[:7] + lines[8:]))
+    assert "NOT verified" in call(*verify, env={}, cwd=tmp_path).stderr
