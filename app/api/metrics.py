@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -39,61 +40,39 @@ class Metrics(NoObserver):
         if not os.environ.get(MULTIPROCESS_VARIABLE):
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
-        build = Gauge(
-            "gateway_build_info", "1, with the version.", ["version"], multiprocess_mode="livemax", registry=registry
-        )
-        build.labels(version("audit-gateway")).set(1)
-        self._requests = Counter(
-            "gateway_requests", "Requests answered; status hung_up: the caller went away.",
-            ["method", "route", "status"], registry=registry,
-        )  # fmt: skip
-        self._seconds = Histogram(
-            "gateway_request_seconds", "Seconds until a request was answered.", ["route"],
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        self._under_way = Gauge(
-            "gateway_requests_under_way", "Requests being answered.", multiprocess_mode="livesum", registry=registry
-        )
-        self._events = Counter("gateway_events_delivered", "Events handed to callers.", ["source"], registry=registry)
-        self._totals = Counter(
-            "gateway_totals", "Totals asked for; outcome hit: answered from the cache.", ["source", "outcome"],
-            registry=registry,
-        )  # fmt: skip
-        self._calls = Counter(
-            "gateway_source_calls", "Calls to a provider, each attempt counted, by how they ended.",
-            ["source", "outcome"], registry=registry,
-        )  # fmt: skip
-        self._call_seconds = Histogram(
-            "gateway_source_call_seconds", "Seconds that a call to a provider took.", ["source"],
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        self._retries = Counter(
-            "gateway_source_retries", "Calls that were repeated, by what the attempt before ended with.",
-            ["source", "reason"], registry=registry,
-        )  # fmt: skip
-        self._refused = Counter(
-            "gateway_source_refused", "Calls answered without asking the provider.", ["source", "reason"],
-            registry=registry,
-        )  # fmt: skip
-        self._circuit = Gauge(
-            "gateway_source_circuit", "Processes whose circuit to the source is in this state.", ["source", "state"],
-            multiprocess_mode="livesum", registry=registry,
-        )  # fmt: skip
-        self._bad_records = Counter(
-            "gateway_bad_records", "Records of a provider that could not be read.", ["source"], registry=registry
-        )
-        self._kept = Counter(
-            "gateway_page_cache",
-            "First pages by source, where they are cached; outcome miss: the page was made.",
-            ["source", "outcome"], registry=registry,
-        )  # fmt: skip
-        self._shared_up = Gauge(
-            "gateway_shared_state_up", "1 while the state that replicas share can be had, by its store.", ["store"],
-            multiprocess_mode="livemin", registry=registry,
-        )  # fmt: skip
-        self._shared_errors = Counter(
-            "gateway_shared_state_errors", "Operations on the shared state that failed.", ["reason"], registry=registry
-        )
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"gateway_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str, mode: Literal["livemax", "livemin", "livesum"]) -> Gauge:
+            return Gauge(f"gateway_{name}", text, labels, multiprocess_mode=mode, registry=registry)
+
+        def seconds(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(f"gateway_{name}", text, labels, buckets=_SECONDS, registry=registry)
+
+        gauge("build_info", "1, with the version.", "version", mode="livemax").labels(version("audit-gateway")).set(1)
+        text = "Requests answered; status hung_up: the caller went away."
+        self._requests = counter("requests", text, "method", "route", "status")
+        self._seconds = seconds("request_seconds", "Seconds until a request was answered.", "route")
+        self._under_way = gauge("requests_under_way", "Requests being answered.", mode="livesum")
+        self._events = counter("events_delivered", "Events handed to callers.", "source")
+        text = "Totals asked for; outcome hit: answered from the cache."
+        self._totals = counter("totals", text, "source", "outcome")
+        text = "Calls to a provider, each attempt counted, by how they ended."
+        self._calls = counter("source_calls", text, "source", "outcome")
+        self._call_seconds = seconds("source_call_seconds", "Seconds that a call to a provider took.", "source")
+        text = "Calls that were repeated, by what the attempt before ended with."
+        self._retries = counter("source_retries", text, "source", "reason")
+        self._refused = counter("source_refused", "Calls answered without asking the provider.", "source", "reason")
+        text = "Processes whose circuit to the source is in this state."
+        self._circuit = gauge("source_circuit", text, "source", "state", mode="livesum")
+        self._bad_records = counter("bad_records", "Records of a provider that could not be read.", "source")
+        text = "First pages by source, where they are cached; outcome miss: the page was made."
+        self._page_cache = counter("page_cache", text, "source", "outcome")
+        text = "1 while the state that replicas share can be had, by its store."
+        self._shared_up = gauge("shared_state_up", text, "store", mode="livemin")
+        text = "Operations on the shared state that failed."
+        self._shared_errors = counter("shared_state_errors", text, "reason")
 
     def exposition(self) -> bytes:
         """All of them, in Prometheus' text format."""
@@ -121,7 +100,7 @@ class Metrics(NoObserver):
 
     def on_page_cache(self, source: str, hit: bool) -> None:
         """A first page was answered from the page cache, or made for it. Never called where it is off."""
-        self._kept.labels(source, "hit" if hit else "miss").inc()
+        self._page_cache.labels(source, "hit" if hit else "miss").inc()
 
     # ---- app.providers.observer.Observer -------------------------------------------------------------------------
 
