@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Depends, Request
 from starlette.responses import Response
 
@@ -17,7 +18,7 @@ from app.domain.caller import Caller
 from app.domain.query import FILTERS
 from app.domain.times import format_micros, format_seconds
 from app.feed import Feed
-from app.providers.base import Provider, Source, SourceHealth
+from app.providers.base import Provider, Source
 
 router = new_router()
 
@@ -73,27 +74,18 @@ async def list_sources(
 
 
 def _source_info(source: Source) -> dict[str, Any]:
+    health = source.health()
+    shown: dict[str, Any] | None = None if health is None else msgspec.structs.asdict(health)
+    for name in ("since", "retry_at", "paused_until"):
+        if shown is not None and shown[name] is not None:
+            shown[name] = format_micros(shown[name])
     return {
         "name": source.name,
         "provider": source.provider,
         "filters": {name: source.filters.get(name, "not_applicable") for name in JUDGED},
         "settle": source.settle,
-        "health": _health(source.health()),
+        "health": shown,
         "details": source.describe(),
-    }
-
-
-def _health(health: SourceHealth | None) -> dict[str, Any] | None:
-    if health is None:
-        return None
-    return {
-        "circuit": health.circuit,
-        "since": format_micros(health.since),
-        "consecutive_failures": health.consecutive_failures,
-        "retry_at": None if health.retry_at is None else format_micros(health.retry_at),
-        "paused_until": None if health.paused_until is None else format_micros(health.paused_until),
-        "in_flight": health.in_flight,
-        "waiting": health.waiting,
     }
 
 
