@@ -10,6 +10,7 @@ import asyncio
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -68,7 +69,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Client:
-    """Sends one call at a time; each raises Problem.
+    """One gateway. Each call raises Problem.
 
     `url` is the gateway's, with a path if it lies under one; `key` its API key, None for none. Raises
     ConfigurationError, which quotes neither."""
@@ -91,7 +92,7 @@ class Client:
 
     def page(self, pairs: Pairs) -> Page:
         """One page of `GET /events`."""
-        body = self._get("/events", pairs)
+        body = self.get("/events", pairs)
         try:
             page = body["page"]
             state = bool(page["has_more"]), page["next_cursor"], body["window"]
@@ -105,21 +106,21 @@ class Client:
 
     def count(self, pairs: Pairs) -> Json:
         """The body of `GET /events/count`."""
-        body = self._get("/events/count", pairs)
+        body = self.get("/events/count", pairs)
         if not isinstance(body, dict) or not isinstance(body.get("sources"), list):
             raise self._not_a_gateway("its response is no count")
         return body
 
     def event(self, event_id: str, pairs: Pairs) -> Json:
         """The body of `GET /events/{event_id}`."""
-        body = self._get(f"/events/{quote(event_id, safe='')}", pairs, has_id=True)
+        body = self.get(f"/events/{quote(event_id, safe='')}", pairs, has_id=True)
         if not isinstance(body, dict) or "occurred_at" not in body:
             raise self._not_a_gateway("its response is no event")
         return body
 
     def sources(self) -> list[Json]:
         """The `data` of `GET /sources`."""
-        body = self._get("/sources", ())
+        body = self.get("/sources", ())
         if not isinstance(body, dict) or not isinstance(body.get("data"), list):
             raise self._not_a_gateway("its response is no list of sources")
         return list(body["data"])
@@ -127,7 +128,8 @@ class Client:
     def close(self) -> None:
         self._http.close()
 
-    def _get(self, path: str, pairs: Pairs, *, has_id: bool = False) -> Any:
+    def get(self, path: str, pairs: Pairs, *, has_id: bool = False) -> Any:
+        """The body of a 200 response. `has_id`: the path contains an id, which may be unknown."""
         try:
             return self._send(path, pairs, has_id=has_id).json()
         except ValueError:
@@ -213,13 +215,14 @@ def _objects(value: Any) -> list[Json]:
 
 
 class LocalTransport(httpx.BaseTransport):
-    """Calls an application in this process, which runs until `close`."""
+    """Calls an application in this process, which runs until `close`; one call at a time, from any thread."""
 
     def __init__(self, app: FastAPI) -> None:
         self._runner = asyncio.Runner()
         self._lifespan = app.router.lifespan_context(app)
         self._runner.run(self._lifespan.__aenter__())
         self._app = httpx.ASGITransport(app)
+        self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         request.headers["Accept-Encoding"] = "identity"
@@ -228,7 +231,8 @@ class LocalTransport(httpx.BaseTransport):
             response = await self._app.handle_async_request(request)
             return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
 
-        return self._runner.run(call())
+        with self._lock:
+            return self._runner.run(call())
 
     def close(self) -> None:
         async def stop() -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.client import connected
 from app.cli.events import events
 from app.cli.export import export
 from app.cli.failures import FAILED, USAGE, Failure, discard_output, print_file_error
@@ -90,16 +91,15 @@ def mcp(config: Config = None) -> None:
     """Serve the Model Context Protocol on standard input and output: four read-only tools for agents."""
     import asyncio
 
-    from app.logs import configure_logging
-
     try:
-        from app.mcp_server import serve as serve_mcp
+        from app.cli.mcp_server import make_server
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "mcp":
             raise
         raise Failure("the MCP SDK is not installed: pip install '.[mcp]' in a checkout", USAGE) from None
     configure_logging()
-    asyncio.run(serve_mcp(config))
+    with connected(config) as client:
+        asyncio.run(make_server(client).run_stdio_async())
 
 
 def openapi(

@@ -125,7 +125,7 @@ async def test_mistakes_are_explained(gateway: dict[str, str], tmp_path: Path) -
 def test_without_the_sdk_the_command_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "mcp"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "app.mcp_server", raising=False)
+    monkeypatch.delitem(sys.modules, "app.cli.mcp_server", raising=False)
     monkeypatch.setitem(sys.modules, "mcp.server", None)
     ended = run_here("mcp", env={}, cwd=tmp_path)
     assert ended.returncode == 2
