@@ -72,7 +72,7 @@ def test_the_clients_gateway_on_this_machine(proxied: list[str], host: str) -> N
         port = address.partition(":")[2]
         client = Client(f"http://{host}:{port}", "key")
         try:
-            client._get("/sources", ())
+            client.get("/sources", ())
         finally:
             client.close()
     assert (len(seen), proxied) == (1, [])
