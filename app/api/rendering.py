@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -116,15 +117,15 @@ def encode(body: dict[str, Any] | Event) -> bytes:
 
 #: Line and paragraph separators of Unicode, which JSON allows raw and many line readers split at.
 _SEPARATORS = {each.encode(): b"\\u%04x" % ord(each) for each in ("\u2028", "\u2029", "\x85")}
+#: The same as patterns of one byte and what follows it: a single byte is searched three times as fast as two.
+_SEPARATOR_PATTERNS = [re.compile(rb"\xe2(?=\x80[\xa8\xa9])"), re.compile(rb"\xc2(?=\x85)")]
 
 
 def one_line(encoded: bytes) -> bytes:
     """JSON with U+2028, U+2029 and U+0085 escaped."""
-    if not encoded.isascii():
+    if not encoded.isascii() and any(pattern.search(encoded) for pattern in _SEPARATOR_PATTERNS):
         for raw, escaped in _SEPARATORS.items():
-            # One byte is found 20 times as fast as two or three, and few pages have it.
-            if raw[:1] in encoded and raw in encoded:
-                encoded = encoded.replace(raw, escaped)
+            encoded = encoded.replace(raw, escaped)
     return encoded
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from app.domain.memoize import memoize
-from app.privacy.replacer import MASK, MAX_HITS, WITHIN, WordReplacer, canonical, map_texts, plain_spelling, replaced
+from app.privacy.replacer import MASK, WITHIN, Words, canonical, map_texts, plain_spelling, replaced
 
 _LINK_NAME = re.compile(r"(?:ur[il]|href|link)s?\Z")
 #: Parts of a name that make a link personal, wherever it stands: `signingUrl`, `signee_link`, `invitationLinks`. The
@@ -23,6 +23,7 @@ _HOLDERS = ("signee", "signer", "attachment", "recipient", "invit")
 _SHORTEST = 8  #: characters of a link that is searched for in other texts
 _SHORTEST_PATH = 12  #: characters of its path that are searched for without its host
 _SHORTEST_KEY = 3  #: characters of a key that is searched for within other texts
+_MAX_KEYS = 64  #: keys that are replaced one by one first
 _ENCODED = re.compile(r"[%&\\]")
 
 _SECRET, _URL, _LINK, _HOLDER = "secret", "url", "link", "holder"
@@ -47,17 +48,23 @@ def _kind_of(name: str) -> str:
     return _HOLDER if any(part in plain for part in _HOLDERS) else ""
 
 
+@memoize
+def link_kinds(names: tuple[str, ...]) -> frozenset[str]:
+    """The kinds of the members of an object with these names."""
+    return frozenset(map(_kind_of, names)) - {""}
+
+
 def has_links(value: Any, kinds: frozenset[str] = PERSONAL) -> bool:
     """Whether `without_links` would leave anything out; faster."""
     if isinstance(value, dict):
+        found = link_kinds(tuple(value))
+        if found and not kinds.isdisjoint(found):
+            return True
         for name, item in value.items():
-            inside = kinds
-            if kind := _kind_of(name):
-                if kind in kinds:
+            if type(item) is not str and isinstance(item, (dict, list)):
+                inside = ALL_LINKS if found and _kind_of(name) == _HOLDER else kinds
+                if has_links(item, inside):
                     return True
-                inside = ALL_LINKS if kind == _HOLDER else kinds
-            if type(item) is not str and isinstance(item, (dict, list)) and has_links(item, inside):
-                return True
         return False
     return isinstance(value, list) and any(has_links(item, kinds) for item in value)
 
@@ -92,24 +99,27 @@ def links_in(value: Any, kinds: frozenset[str] = PERSONAL, secret: bool = False)
 class Secrets:
     """Links, in whose place stands `***`, and signing keys with what stands in the place of each. Falsy without any."""
 
-    __slots__ = ("_keys", "_replacer", "_short_keys")
+    __slots__ = ("_keys", "_short_keys", "_words")
 
     def __init__(self, links: Iterable[str] = (), keys: Mapping[str, str] | None = None) -> None:
+        keys = keys or {}
+        self._short_keys = {key: shown for key, shown in keys.items() if len(key.strip()) < _SHORTEST_KEY}
         words = dict.fromkeys((word for link in links for word in _words_of(link)), MASK)
-        words |= {canonical(key): shown for key, shown in (keys or {}).items() if len(key.strip()) >= _SHORTEST_KEY}
-        self._replacer = WordReplacer(words)
-        self._short_keys = {key: shown for key, shown in (keys or {}).items() if len(key.strip()) < _SHORTEST_KEY}
-        self._keys = [(key, shown) for key, shown in list((keys or {}).items())[:MAX_HITS] if len(key) >= WITHIN]
+        words |= {canonical(key): shown for key, shown in keys.items() if key not in self._short_keys}
+        self._words = Words(words)
+        # The longest first: of two keys, one may contain the other.
+        long = [(key, shown) for key, shown in keys.items() if len(key) >= WITHIN]
+        self._keys = sorted(long, key=lambda pair: len(pair[0]), reverse=True)[:_MAX_KEYS]
 
     def __bool__(self) -> bool:
-        return bool(self._replacer or self._short_keys)
+        return bool(self._words or self._short_keys)
 
     def out_of_text(self, text: str) -> str:
         """The text without the links and keys, also where they stand without scheme, with an upper-case host,
         percent-encoded or escaped for HTML or JSON."""
         if text in self._short_keys:
             return self._short_keys[text]
-        if not self._replacer or not text:
+        if not self._words or not text:
             return text
         if "/" not in text:
             # Most repeat a key as it is, outside of a link; the search below takes ten times as long.
@@ -117,7 +127,7 @@ class Secrets:
                 if key in text:
                     text = text.replace(key, shown)
         plain = plain_spelling(text)
-        if spans := self._replacer.spans(plain):
+        if spans := self._words.spans(plain):
             text = plain = replaced(plain, spans)
         if _ENCODED.search(plain) and self._is_encoded_in(plain):
             text = re.sub(r"\S+", lambda word: MASK if self._is_encoded_in(word[0]) else word[0], plain)
@@ -125,7 +135,7 @@ class Secrets:
         return text
 
     def _is_encoded_in(self, text: str) -> bool:
-        return bool(self._replacer.spans(plain_spelling(_decoded(text))))
+        return bool(self._words.spans(plain_spelling(_decoded(text))))
 
     def out_of(self, value: Any) -> Any:
         """A copy of a JSON value without links and keys in its texts and names, at any depth."""

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from itertools import accumulate, pairwise
 from typing import Any
 
+import msgspec
+
+from app.domain.memoize import memoize
 from app.privacy.person_fields import plain_number, private_members, words_of
-from app.privacy.replacer import (
-    MASK,
-    MAX_HITS,
-    MAX_TEXT,
-    Span,
-    SubstringIndex,
-    WordReplacer,
-    canonical,
-    distinct,
-    plain_spelling,
-    replaced,
-)
+from app.privacy.replacer import MASK, MAX_TEXT, Span, TextIndex, Words, canonical, distinct, plain_spelling, replaced
 
 MAX_TEXTS = 524_288  #: characters of the texts of one record's `data` and `raw`; the texts behind are hidden whole
-_MEMO_TEXT, _MEMO_TEXTS = 256, 1024  #: characters of a text that is remembered; number of those texts
+_OVERHEAD = 64  #: characters that a text counts for beyond its own
+_MEMO_TEXT, _MEMO_TEXTS = 256, 4096  #: characters of a text that is remembered; number of those texts
+_MANY = MAX_TEXTS // (_MEMO_TEXT + _OVERHEAD)  #: texts that may be more than `MAX_TEXTS` characters together
 _NUMBER = 6  #: digits of a number that is searched for whatever its separators
 _ID = 6  #: characters of an id that may be private
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _GAP = re.compile(r"[\W_]{0,3}")  #: between two digits of one number
 _NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
+#: Between texts that are judged together: nothing that is hidden reaches across.
+_APART = " x "
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _SOME_NUMBER = re.compile(r"\d(?:[\W_]{0,3}\d){5}")
@@ -39,22 +35,26 @@ _PHONE_OR_ID = re.compile(
     r"|(?<![\w-])(?:\d\d)?(?:[0-3]\d[01]\d\d\d|\d\d[01]\d[0-3]\d)[-+]\d{3}[\dA-Z](?![\w-])",
     re.IGNORECASE,
 )
-#: A text without a match of these has none of the pattern above; they are faster.
-_DASHED, _DATED, _TRUNK = re.compile(r"-\d\d\d"), re.compile(r"\d-\d\d\d"), re.compile("00[1-9]")
+#: A text without a `+` and without a match of these has none of the pattern above; they are faster.
+_DATED, _TRUNK = re.compile(r"-(?<=\d{6}-)\d{3}"), re.compile(r"00(?=[1-9])(?:[ ().-]{0,2}\d){7}")
 
-#: Any number that may be a phone or an id, or (group `other`) a UUID, a date or a program's version, which are not.
+#: Any number that may be a phone or an id. What the group `other` matches is none: UUIDs, dates, program versions.
 _ANY_NUMBER = re.compile(
     r"(?P<other>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b\d{4}-[01]\d-[0-3]\d(?:[T ]\d\d:[\d:.]*)?"
     r"|\bGecko/\d+|\b[a-z]+/\d+(?:[._]\d+)+)"
     r"|(?<![^\W_])\+?\d(?:[ ().\xa0_/-]{0,3}\d){6,14}+(?![^\W_])",
     re.IGNORECASE,
 )
-_DIGIT = re.compile(r"\d[^a-z]{6}", re.IGNORECASE)  #: a text without a match has no such number
+#: The same without the group, and beginning with a digit, which is searched five times as fast.
+_ANY_DIGITS = re.compile(r"\d(?<![^\W_]\d)(?:[ ().\xa0_/-]{0,3}\d){6,14}+(?![^\W_])")
 #: Words of members whose numbers are no phones.
 _MEASURES = frozenset([
     "at", "time", "timestamp", "date", "expires", "duration", "seconds", "ms", "size", "length", "bytes", "count",
     "total", "version", "page", "index",
 ])  # fmt: skip
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Mask:
@@ -66,22 +66,17 @@ class Mask:
 
     def __init__(self, values: Iterable[str] = (), *, any_number: bool = False) -> None:
         self._any_number = any_number
-        self._whole: set[str] = set()
+        self._whole = {plain_spelling(value).strip() for value in values} - {"", MASK}
         #: By the digits that a text must contain: the digits before them that it may contain.
-        self._numbers: dict[str, set[str]] = {}
-        words: set[str] = set()
-        for value in values:
-            if not (plain := plain_spelling(value).strip()) or plain == MASK:
-                continue
-            self._whole.add(plain)
-            if not self._add_number(plain) and (word := canonical(plain)):
-                words.add(word)
-        self._words = WordReplacer(dict.fromkeys(words, MASK))
-        self._number_index = SubstringIndex(self._numbers)
+        self._heads: dict[str, set[str]] = {}
+        words = {word: MASK for value in self._whole if not self._add_number(value) and (word := canonical(value))}
+        self._words, self._numbers = Words(words), TextIndex(dict(zip(self._heads, self._heads, strict=True)))
+        #: Judged texts of at most `_MEMO_TEXT` characters, as they are shown, and those of them that are shown masked.
         self._memo: dict[str, str] = {}
-        self._ids: dict[str, str] = {}
-        self._shapes: dict[str, list[str]] = {}
-        self._left = MAX_TEXTS
+        self._dirty: set[str] = set()
+        #: The names of an object's members as they are shown: the same for all objects of one shape.
+        self._names = memoize(lambda names: distinct([self.text(name) for name in names]))
+        self._left = 0
 
     def _add_number(self, value: str) -> bool:
         digits = _digits_alone(value)
@@ -91,65 +86,85 @@ class Mask:
         digits = digits.removeprefix("00")
         # A phone is written with and without its country's code of one to three digits.
         optional = min(3, max(0, len(digits) - 7)) if international else 0
-        self._numbers.setdefault(digits[optional:], set()).add(digits[:optional])
+        self._heads.setdefault(digits[optional:], set()).add(digits[:optional])
         return True
+
+    def hides(self, texts: Collection[str | None]) -> bool:
+        """Whether any of the texts may hold something private; quick where none does, as nearly always. Texts that were
+        judged before are not read again, and all new ones are searched together."""
+        if len(texts) > _MANY:
+            return True
+        dirty = not self._dirty.isdisjoint(texts)
+        new: set[Any] = set(texts).difference(self._memo)
+        new.discard(None)
+        if new:
+            joined = _APART.join([text for text in new if not _is_uuid(text)])
+            if len(joined) > MAX_TEXT or not self._whole.isdisjoint(new) or not self._is_clean(plain_spelling(joined)):
+                return any(self.text(text) != text for text in new) or dirty
+            self._remember({text: text for text in new if len(text) <= _MEMO_TEXT})
+        return dirty
+
+    def hides_in(self, value: Any) -> bool:
+        """Whether a JSON value whose members' names are not private may hold something private: `values` decides."""
+        if not value:
+            return False
+        try:
+            text = _encode(value).decode()
+        except UnicodeEncodeError:
+            return True
+        # What stands between its texts in JSON joins no two into one that is private, but an escape may part one.
+        return len(text) > MAX_TEXT or "\\" in text or not self._is_clean(plain_spelling(text))
 
     def text(self, text: str) -> str:
         """The text with `***` for each private value; `***` for a text longer than `MAX_TEXT`."""
-        masked = self._memo.get(text)
-        if masked is None:
-            masked = self._masked(text)
-            if len(text) <= _MEMO_TEXT:
-                if len(self._memo) >= _MEMO_TEXTS:
-                    self._memo.clear()
-                self._memo[text] = masked
-        return masked
-
-    def identifier(self, text: str) -> str:
-        """An id; `***` where it contains a private value of six characters or more. UUIDs stay."""
-        if not self._whole or _UUID.fullmatch(text):
-            return text
-        shown = self._ids.get(text)
+        shown = self._memo.get(text)
         if shown is None:
-            spans = self._known_spans(plain_spelling(text))
-            shown = self._ids[text] = MASK if any(end - start >= _ID for start, end, _ in spans) else text
+            shown = self._masked(text)
+            if len(text) <= _MEMO_TEXT:
+                self._remember({text: shown})
+                if shown != text:
+                    self._dirty.add(text)
         return shown
 
-    def begin_record(self) -> None:
-        """Begin a record, whose `data` and `raw` may have texts of `MAX_TEXTS` characters together."""
-        self._left = MAX_TEXTS
+    def _remember(self, shown: dict[str, str]) -> None:
+        if len(self._memo) >= _MEMO_TEXTS:
+            self._memo, self._dirty = {}, set()
+        self._memo |= shown
 
-    def value(self, value: Any, name: str = "") -> Any:
-        """A copy of a JSON value that stands under `name`, with private values hidden, in members' names too."""
-        if isinstance(value, str):
-            self._left -= len(value) + 64
+    def identifier(self, text: str) -> str:
+        """An id; `***` where it holds a private value of six characters or more. A UUID is none."""
+        if not self._whole or _is_uuid(text):
+            return text
+        spans = self._known_spans(plain_spelling(text))
+        return MASK if any(end - start >= _ID for start, end, _ in spans) else text
+
+    def values(self, *values: Any) -> list[Any]:
+        """Copies of the JSON values of one record, with private values hidden, in members' names too. The texts behind
+        the first `MAX_TEXTS` characters are hidden whole."""
+        self._left = MAX_TEXTS
+        return [self._value(value, "") for value in values]
+
+    def _value(self, value: Any, name: str) -> Any:
+        if type(value) is str:
+            self._left -= len(value) + _OVERHEAD
             return self.text(value) if self._left >= 0 else MASK
         if isinstance(value, dict):
             hidden = private_members(value)
-            names = self._names("\0".join(value), value)
-            items = [_whole(item) if name in hidden else self.value(item, name) for name, item in value.items()]
-            return dict(zip(names, items, strict=True))
+            items = [_whole(item) if name in hidden else self._value(item, name) for name, item in value.items()]
+            return dict(zip(self._names(tuple(value)), items, strict=True))
         if isinstance(value, (list, tuple)):
-            return [self.value(item, name) for item in value]
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return MASK if self._hides_number(plain_number(value), name) else value
-        return value
+            return [self._value(item, name) for item in value]
+        if value is None or isinstance(value, bool) or not self._hides_number(value, name):
+            return value
+        return MASK
 
-    def _names(self, joined: str, value: dict[str, Any]) -> list[str]:
-        """The names of an object's members, masked: the same for all objects of one shape."""
-        names = self._shapes.get(joined)
-        if names is None:
-            names = distinct([self.text(member) for member in value])
-            if len(joined) <= _MEMO_TEXT and len(self._shapes) < _MEMO_TEXTS:
-                self._shapes[joined] = names
-        return names
-
-    def _hides_number(self, text: str, name: str) -> bool:
+    def _hides_number(self, value: float, name: str) -> bool:
+        text = plain_number(value)
         if text in self._whole:
             return True
         if not text.isdigit() or len(text) < _NUMBER:
             return False
-        for needed, heads in self._numbers.items():
+        for needed, heads in self._heads.items():
             if text.endswith(needed) and any(head.endswith(text.removesuffix(needed)) for head in heads):
                 return True
         return self._any_number and 7 <= len(text) <= 12 and not _MEASURES.intersection(words_of(name))
@@ -159,45 +174,60 @@ class Mask:
     def _masked(self, text: str) -> str:
         if len(text) > MAX_TEXT or text in self._whole:
             return MASK
-        if len(text) == 36 and _UUID.fullmatch(text):
+        if _is_uuid(text):
             return text
         plain = plain_spelling(text)
-        spans = self._known_spans(plain)
-        if self._any_number and _DIGIT.search(plain):
-            spans += [Span(*match.span()) for match in _ANY_NUMBER.finditer(plain) if match["other"] is None]
-        if "+" in plain or (_DASHED.search(plain) and _DATED.search(plain)) or ("00" in plain and _TRUNK.search(plain)):
-            spans += [Span(*match.span()) for match in _PHONE_OR_ID.finditer(plain)]
+        spans = self._spans(plain)
         return replaced(plain, spans) if spans else text
+
+    def _spans(self, plain: str) -> list[Span]:
+        """The places of all that is hidden in a text of plain spelling."""
+        spans = self._known_spans(plain)
+        if self._any_number and _ANY_DIGITS.search(plain):
+            spans += [Span(*match.span()) for match in _ANY_NUMBER.finditer(plain) if match["other"] is None]
+        if _may_have_phone(plain):
+            spans += [Span(*match.span()) for match in _PHONE_OR_ID.finditer(plain)]
+        return spans
+
+    def _is_clean(self, plain: str) -> bool:
+        """Whether a text of plain spelling certainly has nothing to hide; quick."""
+        if self._any_number and _ANY_DIGITS.search(plain):
+            return False
+        return not (self._known_spans(plain) or (_may_have_phone(plain) and _PHONE_OR_ID.search(plain)))
 
     def _known_spans(self, text: str) -> list[Span]:
         spans = self._words.spans(text)
-        if self._numbers:
+        if self._heads:
             digits = text.encode(errors="replace").translate(None, _NO_DIGITS).decode()
-            if len(digits) >= _NUMBER and (found := self._number_index.found_in(digits)):
-                spans += self._number_spans(text, digits, found)
+            if len(digits) >= _NUMBER and not self._numbers.is_absent(digits):
+                found = self._numbers.places(digits)
+                spans += [Span(0, len(text))] if found is None else self._number_spans(text, digits, found)
         return spans
 
-    def _number_spans(self, text: str, digits: str, found: list[str]) -> Iterator[Span]:
-        if len(found) > MAX_HITS:
-            yield Span(0, len(text))
-            return
+    def _number_spans(self, text: str, digits: str, found: list[tuple[int, int, str]]) -> list[Span]:
         places = [place for place, letter in enumerate(text) if "0" <= letter <= "9"]
         #: Per digit, whether only a gap lies between it and the digit before it.
         joined = [False, *(_GAP.fullmatch(text, one + 1, other) is not None for one, other in pairwise(places))]
         breaks = list(accumulate((not one for one in joined), initial=0))
-        for needed in found:
-            start = digits.find(needed)
-            while start >= 0:
-                end = start + len(needed)
-                if breaks[end] == breaks[start + 1]:
-                    first = min(_start_of(head, start, digits, joined) for head in self._numbers[needed])
-                    yield Span(_sign_before(text, places[first]), places[end - 1] + 1)
-                start = digits.find(needed, start + 1)
+        spans = []
+        for start, end, needed in found:
+            if breaks[end] == breaks[start + 1]:
+                first = min(_start_of(head, start, digits, joined) for head in self._heads[needed])
+                spans.append(Span(_sign_before(text, places[first]), places[end - 1] + 1))
+        return spans
+
+
+def _may_have_phone(plain: str) -> bool:
+    return "+" in plain or _DATED.search(plain) is not None or ("00" in plain and _TRUNK.search(plain) is not None)
 
 
 def may_be_hidden(text: str) -> bool:
     """Whether an id or an e-mail address may hold a number that a mask hides."""
-    return not _UUID.fullmatch(text) and _SOME_NUMBER.search(plain_spelling(text)) is not None
+    return not _is_uuid(text) and _SOME_NUMBER.search(plain_spelling(text)) is not None
+
+
+def _is_uuid(text: str) -> bool:
+    return len(text) == 36 and _UUID.fullmatch(text) is not None
 
 
 def _start_of(head: str, start: int, digits: str, joined: list[bool]) -> int:

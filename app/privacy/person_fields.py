@@ -95,32 +95,26 @@ def is_private_name(name: str) -> bool:
 
 def private_members(value: Mapping[str, Any]) -> Collection[str]:
     """The names of an object's members whose values are private."""
-    private, labels = shape_of("\0".join(value))
-    return private | _labelled(value, labels) if labels else private
-
-
-def _labelled(value: Mapping[str, Any], labels: Labels) -> frozenset[str]:
-    found: frozenset[str] = frozenset()
+    private, labels = private_names(tuple(value))
     for label, siblings in labels:
-        text = value.get(label)
+        text = value[label]
         if isinstance(text, str) and len(text) <= _LONGEST_LABEL and is_private_name(text):
-            found |= siblings
-    return found
+            private |= siblings
+    return private
 
 
 @memoize
-def shape_of(joined: str) -> tuple[frozenset[str], Labels]:
+def private_names(names: tuple[str, ...]) -> tuple[frozenset[str], Labels]:
     """The private members of an object with these names; and each member that may name another one, with the members
     that are private where it names a private one."""
-    words = {name: frozenset(words_of(name)) for name in joined.split("\0")}
-    private = frozenset(filter(is_private_name, words))
+    words = {name: frozenset(words_of(name)) for name in names}
     labels = []
     for name, found in words.items():
         if found & _FIELD_WORDS:
             labels.append((name, frozenset(one for one in words if not words[one] & (_FIELD_WORDS | _LABEL_WORDS))))
         elif found & _LABEL_WORDS:
             labels.append((name, frozenset(one for one in words if one != name and words[one] & _VALUE_WORDS)))
-    return private, tuple((name, siblings) for name, siblings in labels if siblings)
+    return frozenset(filter(is_private_name, words)), tuple((name, siblings) for name, siblings in labels if siblings)
 
 
 def private_leaves(value: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Keyed hashes in place of people: equal for equal people, irreversible without the key. Pure."""
+"""Keyed hashes in the place of people: equal for equal people, and no way back without the key. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 
 from app.domain.memoize import memoize
 from app.privacy.person_fields import is_person_name
-from app.privacy.replacer import MASK, MAX_TEXT, Span, WordReplacer, canonical, distinct, plain_spelling, replaced
+from app.privacy.replacer import MASK, MAX_TEXT, Span, Words, canonical, distinct, plain_spelling, replaced
 
 _INFO = b"audit-gateway pseudonyms 1"
 _BYTES = 10  #: of the hash that are shown: 80 bits, no two of a million people are likely to share them
 MARK = "~"  #: what every pseudonym begins with
+
 _LOCAL = r"[\w.!#$%&'*+/=?^`{|}~-]"
 #: Without backtracking: a text of a megabyte without an @ is read once.
 _EMAIL = re.compile(rf"(?<!{_LOCAL}){_LOCAL}++@[\w-]++(?:\.[\w-]+)+")
@@ -50,7 +51,7 @@ class PersonMask:
         names = {" ".join(person.split()) for person in people}
         names |= {part for one in names if "@" not in one for part in one.split() if len(part) >= _SHORTEST_PART}
         words = {canonical(name): pseudonyms.of(name) for name in names if len(name) >= _SHORTEST}
-        self._words = WordReplacer(words, within=MAX_TEXT)
+        self._words = Words(words, within=MAX_TEXT)
 
     def text(self, text: str) -> str:
         """A text with pseudonyms for the people in it."""

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
 from app.domain.filters import matches_text
-from app.domain.memoize import Memoized
-from app.privacy.links import Secrets, has_links, links_in, without_links
+from app.domain.memoize import Memoized, memoize
+from app.privacy.links import ALL_LINKS, Secrets, has_links, link_kinds, links_in, without_links
 from app.privacy.masking import Mask
-from app.privacy.person_fields import is_person_name, is_private_name, private_leaves
+from app.privacy.person_fields import (
+    is_person_name,
+    is_private_name,
+    private_leaves,
+    private_names,
+)
 from app.privacy.pseudonyms import PersonMask, Pseudonyms
 from app.privacy.replacer import MASK
 
 #: Fields with ids; one that holds a private value is hidden whole.
 _IDS = frozenset({"id", "sequence_id", "workspace_id"})
 #: Fields that are not a vendor's text.
-_MAX_JUDGED = 1024  #: sets of texts whose judgement is remembered
 _OURS = frozenset({"kind", "purpose"})
+_LINKS, _PRIVATE = 1, 2
+_MAX_JUDGED = 1024  #: sets of texts whose judgement is remembered
 
 Part = TypeVar("Part", Actor, Envelope, Recipient, Delivery, Target)
 
@@ -48,24 +54,38 @@ class Redactor:
     def event(self, record: Record) -> Event:
         """The record's event."""
         event = record.event()
+        found = _judge(event.data)
         if self._raw:
             event.raw = record.raw()
-        if event.data or event.raw is not None:
+            found |= _judge(event.raw)
+        if found & _LINKS and (has_links(event.data) or has_links(event.raw)):
             _take_links_out(event)
         if not self._private:
-            mask = self._mask_of(record, event)
-            mask.begin_record()
-            _mask_event(event, mask)
-            if self._people is not None:
-                _pseudonymize(event, self._people.of(record.person_values()))
+            self._hide(event, record, bool(found & _PRIVATE))
         return event
+
+    def _hide(self, event: Event, record: Record, private: bool) -> None:
+        mask = self._mask_of(record, event, private)
+        if private or mask.hides_in(event.data) or mask.hides_in(event.raw):
+            event.data, event.raw = mask.values(event.data, event.raw)
+        event.recipient = event.recipient and _without_numbers(event.recipient)
+        # Without what is ours: an actor's and a target's kind, and the envelope's id.
+        texts = [event.provider_type, event.provider_id, event.description, event.user_agent, *astuple(event.actor)[1:]]
+        for part in (event.envelope, event.target):
+            texts += astuple(part)[1:] if part is not None else ()
+        for whole in (event.recipient, event.delivery):
+            texts += astuple(whole) if whole is not None else ()
+        if mask.hides(texts):
+            _mask_fields(event, mask)
+        if self._people is not None:
+            _pseudonymize(event, self._people.of(record.person_values()))
 
     def recipients(self, record: Record) -> list[Recipient]:
         """All recipients of the record's envelope, as the caller may see them."""
-        event, found = self.event(record), []
+        mask, found = None if self._private else self._mask_of(record, record.event()), []
         for recipient in record.recipients():
-            if not self._private:
-                recipient = _masked_recipient(recipient, self._mask_of(record, event))
+            if mask is not None:
+                recipient = _masked(_without_numbers(recipient), mask)
                 if self._people is not None:
                     recipient = _pseudonym_of(recipient, self._people.of(record.person_values()))
             found.append(recipient)
@@ -98,10 +118,8 @@ class Redactor:
                     shown = people.person(shown) or "" if is_person_name(name) else people.text(shown)
                 yield shown
 
-    def _mask_of(self, record: Record, event: Event) -> Mask:
-        leaves = private_leaves(event.data) if event.data else []
-        if event.raw is not None:
-            leaves += private_leaves(event.raw)
+    def _mask_of(self, record: Record, event: Event, private: bool = True) -> Mask:
+        leaves = private_leaves([event.data, event.raw]) if private else ()
         return self._masks[record.names_all_recipients].of(record.private_values(), leaves)
 
 
@@ -112,49 +130,41 @@ def visible_events(
     return map(Redactor(private=private, raw=raw, pseudonyms=pseudonyms).event, records)
 
 
-def _mask_event(event: Event, mask: Mask) -> None:
-    text = mask.text
+def _judge(value: Any) -> int:
+    """What the names in a JSON value may stand for: _LINKS, _PRIVATE. A value without either is not looked at again."""
+    found = 0
+    if isinstance(value, dict):
+        found = _judge_names(tuple(value))
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return 0
+    for item in value:
+        if type(item) is not str and isinstance(item, (dict, list, tuple)):
+            found |= _judge(item)
+    return found
+
+
+@memoize
+def _judge_names(names: tuple[str, ...]) -> int:
+    private, labels = private_names(names)
+    return (_LINKS if link_kinds(names) & ALL_LINKS else 0) | (_PRIVATE if private or labels else 0)
+
+
+def _mask_fields(event: Event, mask: Mask) -> None:
     event.actor = _masked(event.actor, mask)
-    if event.envelope is not None:
-        event.envelope = _masked(event.envelope, mask, keep="id")
-    if event.recipient is not None:
-        event.recipient = _masked_recipient(event.recipient, mask)
-    if event.delivery is not None:
-        event.delivery = _masked(event.delivery, mask)
-    if event.target is not None:
-        event.target = _masked(event.target, mask)
-    event.provider_type = text(event.provider_type)
+    event.envelope = event.envelope and _masked(event.envelope, mask, keep="id")
+    event.recipient = event.recipient and _masked(event.recipient, mask)
+    event.delivery = event.delivery and _masked(event.delivery, mask)
+    event.target = event.target and _masked(event.target, mask)
+    event.provider_type = mask.text(event.provider_type)
     event.provider_id = event.provider_id and mask.identifier(event.provider_id)
-    event.description = event.description and text(event.description)
-    event.user_agent = event.user_agent and text(event.user_agent)
-    event.data = mask.value(event.data) if event.data else event.data
-    event.raw = mask.value(event.raw)
+    event.description = event.description and mask.text(event.description)
+    event.user_agent = event.user_agent and mask.text(event.user_agent)
 
 
-def _pseudonymize(event: Event, people: PersonMask) -> None:
-    def person(text: str | None) -> str | None:
-        return people.person(text)
-
-    def words(text: str | None) -> str | None:
-        return text and people.text(text)
-
-    actor, envelope, recipient, target = event.actor, event.envelope, event.recipient, event.target
-    # A system's name is not a person's.
-    name = words(actor.name) if actor.kind == "system" else person(actor.name)
-    event.actor = replace(actor, id=words(actor.id), name=name, email=person(actor.email))
-    if envelope is not None:
-        event.envelope = replace(envelope, name=words(envelope.name), owner=person(envelope.owner))
-    if recipient is not None:
-        event.recipient = _pseudonym_of(recipient, people)
-    if target is not None:
-        name = person(target.name) if target.kind in ("member", "invitation") else words(target.name)
-        event.target = replace(target, id=words(target.id), name=name, email=person(target.email))
-    event.description, event.user_agent = words(event.description), words(event.user_agent)
-    event.data, event.raw = people.value(event.data), people.value(event.raw)
-
-
-def _masked_recipient(recipient: Recipient, mask: Mask) -> Recipient:
-    one = _masked(recipient, mask)
+def _without_numbers(one: Recipient) -> Recipient:
+    if not (one.phone or one.national_id):
+        return one
     return replace(one, phone=one.phone and MASK, national_id=one.national_id and MASK)
 
 
@@ -175,10 +185,29 @@ def _masked(part: Part, mask: Mask, keep: str = "") -> Part:
     return replace(part, **changes) if changes else part
 
 
+def _pseudonymize(event: Event, people: PersonMask) -> None:
+    def person(text: str | None) -> str | None:
+        return people.person(text)
+
+    def words(text: str | None) -> str | None:
+        return text and people.text(text)
+
+    actor, envelope, recipient, target = event.actor, event.envelope, event.recipient, event.target
+    # A system's name is not a person's.
+    name = words(actor.name) if actor.kind == "system" else person(actor.name)
+    event.actor = replace(actor, id=words(actor.id), name=name, email=person(actor.email))
+    if envelope is not None:
+        event.envelope = replace(envelope, name=words(envelope.name), owner=person(envelope.owner))
+    event.recipient = recipient and _pseudonym_of(recipient, people)
+    if target is not None:
+        name = person(target.name) if target.kind in ("member", "invitation") else words(target.name)
+        event.target = replace(target, id=words(target.id), name=name, email=person(target.email))
+    event.description, event.user_agent = words(event.description), words(event.user_agent)
+    event.data, event.raw = people.value(event.data), people.value(event.raw)
+
+
 def _take_links_out(event: Event) -> None:
     """Takes the signing links out of `data` and `raw`, and out of all texts that repeat them."""
-    if not (has_links(event.data) or has_links(event.raw)):
-        return
     links = Secrets((*links_in(event.data), *links_in(event.raw)))
     event.data, event.raw = without_links(event.data), without_links(event.raw)
     if not links:

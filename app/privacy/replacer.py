@@ -1,26 +1,25 @@
-"""Replace known words in texts, whatever their letter case and spelling. Pure."""
+"""Find known words in texts, whatever their letter case and spelling, and put others in their place. Pure."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
+
+import ahocorasick
 
 MASK = "***"
 
 MAX_TEXT = 16_384  #: characters of a text that is searched; a longer one is hidden whole
-MAX_HITS = 64  #: words of which one text may contain some; a text with more is hidden whole
-_MAX_WORDS = 1024  #: words of which one text has a part; the same
-_MAX_SPANS = 512  #: places of one text that are replaced one by one; the same
+MAX_SPANS = 512  #: places of one text that are replaced one by one; a text with more is hidden whole
+_MAX_PLACES = 65_536  #: places of one text that are looked at, the same
+_FEW = 32  #: texts that are tried one after another
 WITHIN = 6  #: characters of a word that is replaced within others; a shorter one must stand alone
-
-_FEW = 64  #: texts that are tried one after another
-_END = 8  #: characters by which a text is looked up: its last, because links and phones begin alike
 
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _FOREIGN_DIGITS = re.compile(r"(?![0-9])\d")
-_ODD_BLANKS = re.compile(r"[^\S ]|  ")
 
 
 class Span(NamedTuple):
@@ -47,77 +46,80 @@ def folded(text: str) -> str:
 
 
 def canonical(text: str) -> str:
-    """A word as `WordReplacer` compares it: plain spelling, folded, one blank between its parts."""
+    """A word as `Words` compares it: plain spelling, folded, one blank between its parts."""
     return " ".join(folded(plain_spelling(text)).split())
 
 
-class SubstringIndex:
-    """Index of texts, none of them empty, by their last characters."""
+class TextIndex:
+    """Index of texts, each with a value; an empty one is left out. Finds all places of all texts in one pass
+    (Aho-Corasick), linear in the text that is searched, whatever the number of texts."""
 
-    __slots__ = ("_all", "_ends")
+    __slots__ = ("_automaton", "_parts", "_texts")
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._all = tuple(dict.fromkeys(texts))
-        #: Per length, the texts by their last so many characters; only where there are many.
-        self._ends: dict[int, dict[str, list[str]]] = {}
-        if len(self._all) > _FEW:
-            for text in self._all:
-                end = text[-_END:]
-                self._ends.setdefault(len(end), {}).setdefault(end, []).append(text)
+    def __init__(self, texts: Mapping[str, Any]) -> None:
+        self._texts = {text: value for text, value in texts.items() if text}
+        few = len(self._texts) <= _FEW
+        self._parts = [max(text.split() or [text], key=len) for text in self._texts] if few else None
+        self._automaton: ahocorasick.Automaton | None = None
 
-    def found_in(self, text: str) -> list[str]:
-        """The texts that `text` contains."""
-        # In nanoseconds, about: look up every place of the text, or search it for each of the texts.
-        if not self._ends or len(text) * len(self._ends) * 60 > len(self._all) * (40 + len(text) * 0.3):
-            return [one for one in self._all if one in text]
-        ends = {
-            (length, end)
-            for length, known in self._ends.items()
-            for place in range(len(text) - length + 1)
-            if (end := text[place : place + length]) in known
-        }
-        return [one for length, end in ends for one in self._ends[length][end] if one in text]
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def is_absent(self, text: str) -> bool:
+        """Whether the text certainly has none of them, with whatever blanks between their parts. Few are tried one by
+        one: an automaton takes longer to make than most envelopes' texts to search."""
+        return self._parts is not None and not [part for part in self._parts if part in text]
+
+    def places(self, text: str) -> list[tuple[int, int, Any]] | None:
+        """Start, end and value of each place, ordered by the end; None where there are too many to look at."""
+        if self._parts is not None and not [one for one in self._texts if one in text]:
+            return []
+        if self._automaton is None:
+            self._automaton = ahocorasick.Automaton()
+            for one, value in self._texts.items():
+                self._automaton.add_word(one, (len(one), value))
+            self._automaton.make_automaton()
+        hits = list(islice(self._automaton.iter(text), _MAX_PLACES + 1))
+        return None if len(hits) > _MAX_PLACES else [(end + 1 - size, end + 1, value) for end, (size, value) in hits]
 
 
-class WordReplacer:
+class Words:
     """Finds words, each given in its canonical form with its replacement.
 
     `within`: characters from which on a word is also found inside of others."""
 
     def __init__(self, words: Mapping[str, str], *, within: int = WITHIN) -> None:
-        self._within = within
-        #: By their longest part, which a text must contain: words with their replacements.
-        self._by_part: dict[str, list[tuple[str, str]]] = {}
-        for word, replacement in words.items():
-            self._by_part.setdefault(max(word.split(), key=len), []).append((word, replacement))
-        self._index = SubstringIndex(self._by_part)
+        self._index, self._within = TextIndex(words), within
 
     def __bool__(self) -> bool:
-        return bool(self._by_part)
+        return bool(self._index)
 
     def spans(self, text: str) -> list[Span]:
         """The places of the words in a text of plain spelling."""
-        if not self._by_part or not (found := self._index.found_in(lowered := folded(text))):
+        if not self._index or self._index.is_absent(lowered := folded(text)):
             return []
-        if len(found) > MAX_HITS or sum(len(self._by_part[part]) for part in found) > _MAX_WORDS:
-            return [Span(0, len(text))]
-        places: list[int] | None = None
-        if not text.isascii() or _ODD_BLANKS.search(text):
+        places = None
+        if (
+            "  " in text
+            or not text.isprintable()
+            or not (text.isascii() or len(text) == len(text.casefold()) == len(lowered))
+        ):
             lowered, places = _with_places(text)
-        spans = []
-        for part in found:
-            for word, replacement in self._by_part[part]:
-                for start, end in _occurrences(word, lowered, self._within):
-                    span = (start, end) if places is None else (places[start], places[end - 1] + 1)
-                    spans.append(Span(*span, replacement))
-        return spans
+        if (found := self._index.places(lowered)) is None:
+            return [Span(0, len(text))]
+        return [
+            Span(start, end, value) if places is None else Span(places[start], places[end - 1] + 1, value)
+            for start, end, value in found
+            if end - start >= self._within
+            or not (_in_word(lowered[start - 1 : start]) or _in_word(lowered[end : end + 1]))
+        ]
 
 
 def replaced(text: str, spans: Iterable[Span]) -> str:
     """The text with the replacement of each span; of two that overlap, of the one that begins first or is longer, and
-    what the other has beyond it is hidden with it."""
+    what the other has beyond it is hidden with it. `***` where there are more than `MAX_SPANS`."""
     ordered = sorted(spans, key=lambda span: (span.start, -span.end))
-    if len(ordered) > _MAX_SPANS:
+    if len(ordered) > MAX_SPANS:
         return MASK
     parts: list[str] = []
     done = 0
@@ -140,20 +142,11 @@ def _with_places(text: str) -> tuple[str, list[int]]:
     return "".join(letters), places
 
 
-def _occurrences(word: str, text: str, within: int) -> Iterator[tuple[int, int]]:
-    start = text.find(word)
-    while start >= 0:
-        end = start + len(word)
-        if len(word) >= within or not (_in_word(text[start - 1 : start]) or _in_word(text[end : end + 1])):
-            yield start, end
-        start = text.find(word, end)
-
-
 def _in_word(letter: str) -> bool:
     return letter.isalnum() or letter == "_"
 
 
-def map_texts(value: Any, text: Any) -> Any:
+def map_texts(value: Any, text: Callable[[str], str]) -> Any:
     """A copy of a JSON value with `text` applied to each of its texts and names."""
     if isinstance(value, str):
         return text(value)
