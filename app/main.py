@@ -15,7 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.admission import EdgeMiddleware, Slots
+from app.api.admission import EdgeMiddleware, LargePages, Slots
 from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.audit_log import AuditTrail
 from app.api.auth import Authenticator
@@ -128,6 +128,8 @@ def create_app(
     app.state.metrics = metrics
     app.state.pseudonyms = pseudonyms
     app.state.page_cache = PageCache(settings.page_cache_ttl)
+    app.state.rendering = asyncio.Lock()
+    app.state.large_pages = LargePages()
     app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat

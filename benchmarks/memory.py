@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlencode
 
 from benchmarks import serving
@@ -10,6 +14,7 @@ from benchmarks.load import load
 from benchmarks.pairs import Report
 
 _MB = 1_000_000
+_LARGE = 400_000  #: bytes
 
 
 def measure(*, quick: bool) -> Report:
@@ -19,13 +24,44 @@ def measure(*, quick: bool) -> Report:
     target = f"/events?{urlencode(account.window | {'limit': '1000'})}"
     rows = []
     with serving.mock(account.folder) as mock, serving.gateway(serving.taktikal_settings(mock.url)) as gateway:
-        rows.append(["idle, after its first page", f"{_after_a_page(gateway) / _MB:.0f}"])
+        rows.append(["idle, after its first page", f"{_after_a_page(gateway) / _MB:.0f}", "-"])
         for in_flight in counts:
             gateway.forget_peak()
-            load(gateway, [target], connections=in_flight, seconds=seconds)
-            rows.append([f"{in_flight} pages of 1,000 at once", f"{gateway.peak() / _MB:.0f}"])
-    report.table(["under way", "resident, MB, at its peak"], rows, shown=True)
+            with _watched(gateway) as waits:
+                load(gateway, [target], connections=in_flight, seconds=seconds)
+            peak, slowest = f"{gateway.peak() / _MB:.0f}", f"{1000 * max(waits):.0f}"
+            rows.append([f"{in_flight} pages of 1,000 at once", peak, slowest])
+    for provider, settings in (("taktikal", serving.taktikal_settings), ("subnoto", serving.subnoto_settings)):
+        large = history(provider, 2_000)
+        first = f"/events?{urlencode(large.window | {'limit': '1000'})}"
+        with serving.mock(large.folder, padding=_LARGE) as mock, serving.gateway(settings(mock.url)) as gateway:
+            with _watched(gateway) as waits:
+                body = gateway.read(first)
+            held = f"a page of 1,000 over records of 400 kB, {provider}: {len(body) / _MB:.0f} MB"
+            rows.append([held, f"{gateway.peak() / _MB:.0f}", f"{1000 * max(waits):.0f}"])
+    report.table(["under way", "resident, MB, at its peak", "`/health/live`, ms, at the slowest"], rows, shown=True)
     return report
+
+
+@contextmanager
+def _watched(gateway: serving.Server) -> Iterator[list[float]]:
+    """The seconds that each answer to a health check takes while the block runs."""
+    waits: list[float] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            begun = time.perf_counter()
+            gateway.read("/health/live")
+            waits.append(time.perf_counter() - begun)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield waits
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _after_a_page(gateway: serving.Server) -> int:

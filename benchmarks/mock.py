@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import mmap
+import re
 import signal
 import sys
 from array import array
@@ -31,6 +32,8 @@ from benchmarks.histories import to_micros
 
 _KNOWN = frozenset({"startdate", "enddate", "take", "skip", "processkey"})
 _DEFAULT_TAKE = 10_000
+#: Where a record has a text of any length.
+_LONG_TEXT = re.compile(rb'"(?:description":"|eventData":\{(?="))')
 
 
 class Refused(Exception):
@@ -38,7 +41,9 @@ class Refused(Exception):
 
 
 class Items:
-    """Rendered items in a file, cut out by place."""
+    """Rendered items in a file, cut out by place. `padding` is put into each record."""
+
+    padding = b""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._offsets = read_array(folder / f"{name}.offsets")
@@ -53,7 +58,11 @@ class Items:
 
     def joined(self, places: Sequence[int]) -> bytes:
         offsets, text = self._offsets, self._bytes
-        return b",".join([text[offsets[place] : offsets[place + 1]] for place in places])
+        items = b",".join([text[offsets[place] : offsets[place + 1]] for place in places])
+        return _LONG_TEXT.sub(self._pad, items) if self.padding else items
+
+    def _pad(self, found: re.Match[bytes]) -> bytes:
+        return found[0] + (b'"padding":"%b",' % self.padding if found[0].endswith(b"{") else self.padding)
 
 
 def read_array(path: Path) -> array[int]:
@@ -185,5 +194,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="+", type=Path, help="of a history")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer waits")
+    parser.add_argument("--padding", type=int, default=0, help="bytes by which each record is longer")
     given = parser.parse_args()
+    Items.padding = b"x" * given.padding
     uvloop.run(serve(Mock(given.folder, given.latency)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from app.api.rendering import render_page
+from app.api.rendering import page_parts
 from app.domain.caller import SCOPES, Caller
 from app.domain.event import Record
 from app.domain.query import Window
@@ -133,7 +133,7 @@ def _rendered(records: list[Record], caller: Caller, include: frozenset[str] = f
         position=(0,),
         cursor_after=str,
     )
-    return render_page(page, caller)
+    return b"".join(page_parts(page, caller))
 
 
 def _contenders(

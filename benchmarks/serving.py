@@ -111,9 +111,10 @@ def process(
 
 
 @contextmanager
-def mock(*folders: Path, latency: float = 0.0) -> Iterator[Server]:
-    """The mock providers over these histories."""
+def mock(*folders: Path, latency: float = 0.0, padding: int = 0) -> Iterator[Server]:
+    """The mock providers over these histories, each record longer by `padding` bytes."""
     command = [sys.executable, "-m", "benchmarks.mock", *map(str, folders), "--latency", str(latency)]
+    command += ["--padding", str(padding)]
     with process(command) as (pid, printed):
         yield Server(_url(printed), pid)
 

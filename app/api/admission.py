@@ -7,9 +7,10 @@ waits for.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,6 +31,8 @@ _KINDS = {"/events/stream": "streams", "/events/export": "exports"}
 
 _UNWATCHED = 0.01  #: seconds that a request may take before anybody looks whether its caller is still there
 OVERLOADED_WAIT = 1  #: seconds to suggest to a caller who was turned away
+_LARGE = 200  #: events of a page from which on it waits for its turn
+_LARGE_AT_ONCE = 3  #: such pages
 SLOT_WAIT = 30  #: the same, where streams or exports must end first
 
 
@@ -100,6 +103,33 @@ class Slots:
     @property
     def taken(self) -> int:
         return self._taken.total()
+
+
+class LargePages:
+    """Pages of many events: few at a time, for each holds memory and the processor. Where none has ended for `patience`
+    seconds, the others go on, so that a provider that hangs does not hold up the pages of another."""
+
+    def __init__(self, patience: float = 2.0) -> None:
+        self._turns, self._patience = asyncio.Semaphore(_LARGE_AT_ONCE), patience
+        self._ended = 0.0
+
+    @asynccontextmanager
+    async def turn(self, limit: int | None) -> AsyncIterator[None]:
+        """Hold a turn for a page of `limit` events; None: as many as its cursor says."""
+        if limit is not None and limit <= _LARGE:
+            yield
+            return
+        taken, begun = False, time.monotonic()
+        while not taken and time.monotonic() - max(begun, self._ended) < self._patience:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    taken = await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._ended = time.monotonic()
+            if taken:
+                self._turns.release()
 
 
 async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

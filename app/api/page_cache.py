@@ -21,11 +21,11 @@ _LONGEST = 2048  #: characters of a query whose page is cached: longer queries w
 
 
 class RenderedPage(msgspec.Struct, frozen=True):
-    """A page's answer. `next_query`: the next page's, as it is written in a URL; `sources` were read for this one, and
-    `delivered` counts its events by source. `cacheable`: every source answered, and no total is in it. `packed`: `body`
-    is compressed with gzip."""
+    """A page's answer. `parts` of its body, `packed` with gzip or not; `next_query`: the next page's, as it is written
+    in a URL; `sources` were read for this one, and `delivered` counts its events by source. `cacheable`: every source
+    answered, and no total is in it."""
 
-    body: bytes
+    parts: Sequence[bytes]
     next_query: str | None
     sources: Sequence[str]
     delivered: Mapping[str, int]
@@ -34,7 +34,7 @@ class RenderedPage(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        return len(self.body) + len(self.next_query or "") + _OVERHEAD
+        return sum(map(len, self.parts)) + len(self.next_query or "") + _OVERHEAD
 
 
 class PageCache:

@@ -4,10 +4,12 @@ rest.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -23,26 +25,58 @@ from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor, visible_events
 from app.providers.base import Total
 
+MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger
+_PART = 32 * 1024  #: bytes rendered before another request has its turn: 2 ms, or one event
+_LARGE = 1024 * 1024  #: bytes from which on pages are rendered one at a time: each takes memory three times
 
-def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> bytes:
-    """The body of `GET /events`, with what `caller` may not see masked; `pseudonyms` where that includes people."""
+
+def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
+    """The body of `GET /events`, some events at a time, with what `caller` may not see masked; `pseudonyms` where that
+    includes people. Cuts a page of more than MAX_PAGE bytes, which then has the cursor of its last event."""
     private, raw = caller.may("pii:read"), "raw" in page.include
-    return encode(
-        {
-            "data": list(visible_events(page.records, private=private, raw=raw, pseudonyms=pseudonyms)),
-            "page": {
-                "limit": page.limit,
-                "order": page.order,
-                "has_more": page.has_more,
-                "next_cursor": page.next_cursor,
-                "scanned_to": _time(page.scanned_to),
-            },
-            "window": {"since": _time(page.window.since), "until": _time(page.window.until)},
-            "total": None if page.total is None else totals_body(page.total),
-            "warnings": [warning_body(warning) for warning in page.warnings],
-            "sources": [_source(status) for status in page.sources],
-        }
-    )
+    events = visible_events(page.records, private=private, raw=raw, pseudonyms=pseudonyms)
+    size, part = 0, bytearray(b'{"data":[')
+    for index, event in enumerate(events):
+        encoded = encode(event)
+        size += len(encoded) + 1
+        if index:
+            if size > MAX_PAGE:
+                page.cut_after(index - 1)
+                break
+            part += b","
+        part += encoded
+        if len(part) >= _PART:
+            yield bytes(part)
+            part.clear()
+    rest = {
+        "page": {
+            "limit": page.limit,
+            "order": page.order,
+            "has_more": page.has_more,
+            "next_cursor": page.next_cursor,
+            "scanned_to": _time(page.scanned_to),
+        },
+        "window": {"since": _time(page.window.since), "until": _time(page.window.until)},
+        "total": None if page.total is None else totals_body(page.total),
+        "warnings": [warning_body(warning) for warning in page.warnings],
+        "sources": [_source(status) for status in page.sources],
+    }
+    yield bytes(part) + b"]," + encode(rest)[1:]
+
+
+async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None, turn: asyncio.Lock) -> list[bytes]:
+    """The body of `GET /events`: one part of a small page, several of a large one. Other requests are served between
+    parts. Large pages are rendered sequentially: they take `turn`."""
+    parts, size = [], 0
+    async with AsyncExitStack() as held:
+        for part in page_parts(page, caller, pseudonyms):
+            parts.append(part)
+            if size < _LARGE <= size + len(part):
+                await held.enter_async_context(turn)
+            size += len(part)
+            if len(part) >= _PART:
+                await asyncio.sleep(0)
+    return parts if size >= _LARGE else [b"".join(parts)]
 
 
 def envelope_body(found: EnvelopeEvents, events: Sequence[Event], recipients: Sequence[Recipient]) -> dict[str, Any]:

@@ -83,6 +83,12 @@ class Page(msgspec.Struct):
     total: Totals | None = None
     warnings: Sequence[Warned] = ()
 
+    def cut_after(self, index: int) -> None:
+        """End the page behind `records[index]`, which is not its last."""
+        self.next_cursor, self.has_more, self.scanned_to = self.cursor_after(index), True, None
+        self.position = self.records[index].key
+        del self.records[index + 1 :]
+
 
 class WalkStart(msgspec.Struct, frozen=True):
     """Where a walk begins, before anything is read: `cursor` holds all of it. `sources` are those that are read."""

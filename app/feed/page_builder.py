@@ -22,11 +22,12 @@ from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
 from app.privacy.pseudonyms import Pseudonyms
-from app.providers.base import CallBudget, Join, Reader, ReadRequest, Source
+from app.providers.base import ENOUGH_BYTES, CallBudget, Join, Reader, ReadRequest, Source
 from app.providers.http.gather import gather_all
 from app.providers.observer import Observer
 
 _MAX_CALLS = 64  #: of one read without gateway filters
+_MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that the gateway's filters throw away
 _SPARE = 10  #: records beyond a stream's likely share of a page: asking a second time costs more
 _UNKNOWN_SHARE = 100  #: records asked for at first where several streams share a page in unknown parts
 _MAX_WANT = 2000  #: records asked for at once where filters throw most of them away
@@ -89,6 +90,7 @@ class PageBuilder:
         self._merge = Merge(streams, ascending=plan.query.ascending, limit=plan.limit)
         self._by_stream = {id(reading.stream): reading for reading in self._readings}
         self._shares, self._clocks = shares, clocks
+        self._bytes = 0  #: of responses with records that this page may show
         self._usual = shares.of(frozenset(reading.name for reading in self._readings))
 
     def _open(self, source: Source) -> list[_Reading]:
@@ -116,6 +118,8 @@ class PageBuilder:
     async def page(self, seal: Callable[[CursorState], str]) -> Page:
         """Raises SourcesFailed."""
         while waiting := self._merge.advance():
+            if self._bytes >= ENOUGH_BYTES and self._merge.end_early():
+                break
             await gather_all(self._read(self._by_stream[id(stream)]) for stream in waiting)
             if self._plan.query.follow:
                 self._merge.set_ceiling(self._watermark())
@@ -153,7 +157,7 @@ class PageBuilder:
         left = _MAX_CALLS
         if self._filters:
             left = self._scan - spent.calls
-            is_spent = left <= 0 or time.monotonic() >= self._half_time
+            is_spent = left <= 0 or time.monotonic() >= self._half_time or spent.bytes >= _MOST_BYTES
             if reading.was_read and (is_spent or (self._join == "judged" and spent.joins <= 0)):
                 if self._has_moved(stream):
                     stream.stopped = True
@@ -162,6 +166,7 @@ class PageBuilder:
                 # read to its end.
                 left = self._scan
         first, reading.was_read = not reading.was_read, True
+        before = spent.bytes
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
                 batch = await reading.reader.read(self._want(reading, first), max(1, left))
@@ -180,6 +185,7 @@ class PageBuilder:
             kept = batch.records
             if self._filters:
                 kept = [record for record in kept if self._keeps[stream.source](record)]
+            self._bytes += (spent.bytes - before) * len(kept) // max(1, len(batch.records))
             reading.seen += len(batch.records)
             reading.kept += len(kept)
             if batch.as_of is not None:

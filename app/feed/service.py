@@ -73,10 +73,10 @@ class Feed:
             ttl=settings.totals_ttl, patience=settings.deadline * _PATIENCE, shared=settings.shared
         )
 
-    async def page(self, asked: EventQuery, caller: Caller, *, fresh: bool = False) -> Page:
-        """One page; with `include=total`, its totals. `fresh` goes past cached totals. Raises CallerError and
-        SourcesFailed."""
-        begun, now = time.monotonic(), self._clock()
+    async def page(self, asked: EventQuery, caller: Caller, *, fresh: bool = False, begun: float | None = None) -> Page:
+        """One page; with `include=total`, its totals. `fresh` goes past cached totals. `begun`: when the request came,
+        on the clock of `time.monotonic`. Raises CallerError and SourcesFailed."""
+        begun, now = time.monotonic() if begun is None else begun, self._clock()
         plan = self._plan(asked, caller, now)
         builder = self._pager(caller, begun, now)(plan)
         page: Page

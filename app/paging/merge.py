@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from functools import reduce
+from itertools import takewhile
 
 import msgspec
 
@@ -64,13 +65,26 @@ class Merge:
             if stream.source == source:
                 stream.failed = True
 
+    def end_early(self) -> bool:
+        """End the page before what is still to be read, and one record before its last, which shows that there is more.
+        False where that would leave none."""
+        if len(self.records) < 2:
+            return False
+        self._take_back(1)
+        self.limit, self.has_more = len(self.records), True
+        return True
+
     def set_ceiling(self, time: int) -> None:
         """Ascending only: records at or after `time` wait for a later page (`follow`). It may fall while a page is
         made, where a provider's clocks disagree: what was emitted beyond it is taken back."""
         self._ceiling = time
-        if not self.records or self._below_ceiling(self.records[-1].key):
-            return
-        while self.records and not self._below_ceiling(self.records[-1].key):
+        beyond = takewhile(lambda record: not self._below_ceiling(record.key), reversed(self.records))
+        if count := len(list(beyond)):
+            self._take_back(count)
+
+    def _take_back(self, count: int) -> None:
+        """The last `count` records wait for a later page."""
+        for _ in range(count):
             self.origins.pop().buffer.appendleft(self.records.pop())
         last = {id(origin): record.key for record, origin in zip(self.records, self.origins, strict=True)}
         for stream in self.streams:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from app.providers.shared.redis import SharedState
 
 __all__ = [
+    "ENOUGH_BYTES",
     "Batch",
     "CallBudget",
     "CommonSettings",
@@ -86,6 +87,10 @@ class Batch(msgspec.Struct):
     reason: str | None = None
 
 
+#: Bytes of responses after which a reader returns what it has and a page ends: they take several times the memory.
+ENOUGH_BYTES = 8 * 1024 * 1024
+
+
 class ReadRequest(msgspec.Struct, frozen=True):
     """What a reader is to read: everything beyond `position` (never None: a window's bound to begin with), inside
     [`since`, `until`) in µs, in the query's order. `hint` is what an earlier reader of the same stream gave."""
@@ -104,6 +109,7 @@ class CallBudget(msgspec.Struct, eq=False):
 
     deadline: float = float("inf")  #: on the clock of `time.monotonic`
     calls: int = 0  #: attempts made
+    bytes: int = 0  #: of all responses
     records: int = 0  #: received
     joins: int = 10  #: calls left for what is joined to records
 
@@ -246,7 +252,7 @@ class CommonSettings(msgspec.Struct, frozen=True):
     settle: float = 30.0
     connect_timeout: float = 5.0
     read_timeout: float = 20.0
-    max_answer_bytes: int = 64 * 1024 * 1024
+    max_answer_bytes: int = 32 * 1024 * 1024
     max_concurrency: int = 32  #: calls to one source at a time, of this process
     max_rate: float | None = None  #: calls to one source a second, of all replicas together; None: any number
     clock: Callable[[], int] | None = None  #: µs since the epoch; None: the system's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
+import time
 from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -20,9 +20,9 @@ from app.api.rendering import json_response, render_event, render_page, totals_b
 from app.api.request_log import note_sources, request_log
 from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
 from app.api.schemas import Event, EventPage, Totals
-from app.api.streaming import accepts_gzip
+from app.api.streaming import Gzip, PartedResponse, accepts_gzip
 from app.domain.caller import Caller
-from app.domain.query import CountQuery, EventQuery, SingleEventQuery
+from app.domain.query import DEFAULT_LIMIT, CountQuery, EventQuery, SingleEventQuery
 from app.feed import Feed
 from app.feed.model import Totals as TotalsOf
 from app.providers.base import CallBudget
@@ -80,8 +80,10 @@ async def list_events(
     pages: PageCache = request.app.state.page_cache
 
     async def make() -> RenderedPage:
-        page = await _make_page(request, query, pairs, caller, fresh)
-        return await asyncio.to_thread(_pack, page) if packed and len(page.body) >= _WORTH_PACKING else page
+        begun = time.monotonic()
+        async with request.app.state.large_pages.turn(query.limit or (DEFAULT_LIMIT if query.cursor is None else None)):
+            page = await _make_page(request, query, pairs, caller, fresh, begun)
+        return await asyncio.to_thread(_pack, page) if packed and len(page.parts[0]) >= _WORTH_PACKING else page
 
     shown, cached = await pages.get(caller, pairs, make, packed=packed, fresh=fresh)
     if cached is not None:
@@ -95,27 +97,30 @@ async def list_events(
     headers["Vary"] = "Accept-Encoding"
     if shown.packed:
         headers["Content-Encoding"] = "gzip"
-    return Response(shown.body, media_type="application/json", headers=headers)
+    return PartedResponse(shown.parts, media_type="application/json", headers=headers)
 
 
 def _pack(page: RenderedPage) -> RenderedPage:
-    return msgspec.structs.replace(page, body=gzip.compress(page.body, 1, mtime=0), packed=True)
+    packer = Gzip()
+    return msgspec.structs.replace(page, parts=[b"".join(map(packer.add, page.parts)) + packer.end()], packed=True)
 
 
 async def _make_page(
-    request: Request, query: EventQuery, pairs: list[tuple[str, str]], caller: Caller, fresh: bool
+    request: Request, query: EventQuery, pairs: list[tuple[str, str]], caller: Caller, fresh: bool, begun: float
 ) -> RenderedPage:
     if query.include and "raw" in query.include:
         require_raw(caller)
     feed: Feed = request.app.state.feed
-    page = await feed.page(query, caller, fresh=fresh)
+    page = await feed.page(query, caller, fresh=fresh, begun=begun)
     if "raw" in page.include:
         require_raw(caller, by_cursor=query.include is None)
     note_sources(request_log(request), page.sources)
     if page.total is not None:
         _note_totals(request, page.total)
+    state = request.app.state
+    parts = await render_page(page, caller, state.pseudonyms, state.rendering)
     return RenderedPage(
-        render_page(page, caller, request.app.state.pseudonyms),
+        parts,
         None if page.next_cursor is None else _next_query(pairs, page.next_cursor),
         [status.name for status in page.sources if status.status == "ok"],
         Counter(record.key[1] for record in page.records),

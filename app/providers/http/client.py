@@ -178,6 +178,7 @@ class ProviderHttp:
             self._observer.on_call(self._name, outcome, time.monotonic() - begun)
         if self._on_answer is not None:
             self._on_answer(response.date)
+        budget.bytes += len(response.body)
         if response.status in RETRIED_STATUS:
             if response.retry_after:
                 await self._state.pause(response.retry_after, cause)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -19,6 +21,8 @@ from app.domain.errors import (
 from app.domain.times import now_micros, to_micros
 
 LONGEST_PAUSE = 3600.0  #: seconds; a provider that asks for more is tried once an hour
+LARGE = 2 * 1024 * 1024  #: bytes of a body from which on it is read in turn
+LARGE_AT_ONCE = 2  #: such bodies of one source
 MAX_HEADERS = 64 * 1024  #: bytes of all response headers
 
 _LATEST = to_micros(datetime(9999, 1, 1, tzinfo=UTC))  #: sums with a `Date` must be representable, too
@@ -62,14 +66,26 @@ class TruncatedResponse(Exception):
     """The response ended before it was complete."""
 
 
-async def read_bounded(chunks: AsyncIterator[bytes], most: int) -> bytes:
-    """Return the raw body. Raises SourceFailed beyond `most` bytes."""
+class ResponseTooLarge(SourceFailed):
+    """The response exceeds the bound; one of fewer records may be had."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the provider's response is larger than {most} bytes")
+        self.most = most
+
+
+async def read_bounded(chunks: AsyncIterator[bytes], most: int, turn: asyncio.Semaphore | None = None) -> bytes:
+    """Return the raw body; beyond LARGE bytes it takes a `turn`, so that concurrent calls do not hold a large body
+    each. Raises ResponseTooLarge beyond `most` bytes."""
     body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > most:
-            raise _too_large(most)
-    return bytes(body)
+    async with AsyncExitStack() as held:
+        async for chunk in chunks:
+            if turn is not None and len(body) < LARGE <= len(body) + len(chunk):
+                await held.enter_async_context(turn)
+            body += chunk
+            if len(body) > most:
+                raise ResponseTooLarge(most)
+        return bytes(body)
 
 
 def decode_body(headers: Mapping[str, str], raw: bytes, most: int) -> bytes:
@@ -101,16 +117,12 @@ def _gunzip(raw: bytes, most: int) -> bytes:
     except zlib.error:
         raise SourceFailed("the provider's response has a broken content encoding") from None
     if len(body) > most or inflater.unconsumed_tail:
-        raise _too_large(most)
+        raise ResponseTooLarge(most)
     if inflater.unused_data:  # a second member would be left out
         raise SourceFailed("the provider's response has a broken content encoding")
     if not inflater.eof:
         raise TruncatedResponse
     return body
-
-
-def _too_large(most: int) -> SourceFailed:
-    return SourceFailed(f"the provider's response is larger than {most} bytes")
 
 
 def error_for(response: Response, *, code: str | None = None, request_id: str | None = None) -> SourceError:

@@ -6,6 +6,7 @@ httpx's own transport searches all of its connections on each call and costs twi
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,15 @@ from yarl import URL
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
 from app.providers.http.network import Network
-from app.providers.http.response import MAX_HEADERS, Response, TruncatedResponse, decode_body, now_of, read_bounded
+from app.providers.http.response import (
+    LARGE_AT_ONCE,
+    MAX_HEADERS,
+    Response,
+    TruncatedResponse,
+    decode_body,
+    now_of,
+    read_bounded,
+)
 
 _TOO_MANY_HEADERS = "the provider's response headers are larger than 64 kB: look for a proxy that adds cookies"
 
@@ -155,13 +164,14 @@ class AiohttpTransport:
         # was read (`ResponseHandler.resume_reading`), and the next call on the connection would end by it.
         self._keepalive = min(30.0, read_timeout / 2)
         self._session: aiohttp.ClientSession | None = None
+        self._turn = asyncio.Semaphore(LARGE_AT_ONCE)
         self._proxies: dict[str, str | None] = {}
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Response:
         try:
             response = await self._send(method, URL(url, encoded=True), headers, content)
             try:
-                raw = await read_bounded(response.content.iter_any(), self._most)
+                raw = await read_bounded(response.content.iter_any(), self._most, self._turn)
             finally:
                 # A connection whose response was read to its end is kept; any other is closed.
                 response.release() if response.content.at_eof() else response.close()

@@ -11,10 +11,13 @@ from app.domain.errors import SourceFailed, SourceForbidden
 from app.providers.base import CallBudget
 from app.providers.http.client import ProviderHttp, error_for
 from app.providers.http.gather import gather_all
+from app.providers.http.response import ResponseTooLarge
 from app.providers.subnoto.wire import LogPage, decode_error, decode_page
 
 #: Vendor's reference page: "defaults to 50, maximum is 50".
 PAGE_SIZE = 50
+
+MAX_PAGE = 4 * 1024 * 1024  #: bytes of a page of several rows
 
 #: Answers that mean "there is no such thing here", not "the call is wrong".
 ABSENT = frozenset({"ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"})
@@ -32,6 +35,14 @@ class EventTypesRefused(Exception):
 class PageRefused(SourceFailed):
     """The server does not give a page that is not the first. It may lie beyond the log's end, for which the vendor
     documents no answer."""
+
+
+class PageTooLarge(SourceFailed):
+    """A page has so many `bytes` that only pages of fewer rows are kept in memory."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("the provider's page is too large")
+        self.bytes = size
 
 
 class LogQuery(msgspec.Struct, frozen=True):
@@ -74,8 +85,8 @@ class SubnotoClient:
         self._http = http
 
     async def list_logs(self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget) -> Round:
-        """The pages (from 1) of `limit` rows each. Raises SourceError, EventTypesRefused; PageRefused where the first
-        page may be had."""
+        """The pages (from 1) of `limit` rows each. Raises SourceError, EventTypesRefused, PageTooLarge, and PageRefused
+        where the first page may be had."""
         answers = await gather_all(self._page(query, page, limit, spent) for page in pages)
         found = Round()
         for page, (answer, date) in zip(pages, answers, strict=True):
@@ -85,8 +96,15 @@ class SubnotoClient:
         return found
 
     async def _page(self, query: LogQuery, page: int, limit: int, spent: CallBudget) -> tuple[LogPage, int | None]:
-        answer = await self._http.call("POST", "public/logs/list", spent, json=query.body(page, limit))
+        try:
+            answer = await self._http.call("POST", "public/logs/list", spent, json=query.body(page, limit))
+        except ResponseTooLarge as large:
+            if limit > 1:
+                raise PageTooLarge(large.most) from None
+            raise
         error = None
+        if len(answer.body) > MAX_PAGE and limit > 1:
+            raise PageTooLarge(len(answer.body))
         if answer.ok:
             try:
                 decoded = decode_page(answer.body)

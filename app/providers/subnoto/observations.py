@@ -10,11 +10,13 @@ from typing import Any
 
 from app.domain.times import SECOND
 from app.providers.observations import Observations
+from app.providers.subnoto.client import PAGE_SIZE
 from app.providers.subnoto.mapping import TUTORIAL
 from app.providers.subnoto.wire import LogPage
 
 _MOST_TYPES = 500  #: remembered of one category
 _GOOD_FOR = 600 * SECOND  #: for which small pages are remembered
+_PAGE_BYTES = 2 * 1024 * 1024  #: of a page whose rows are large
 _FIELD = "the answers to logs/list"
 
 
@@ -25,6 +27,7 @@ class Facts:
         self._clock = clock
         self._short: tuple[int, int] | None = None  # rows of a page that was too short, and when
         self._page_size: tuple[int, int] | None = None
+        self._large: tuple[int, int] | None = None  # rows of a page that fit into memory, and when that was seen
         self.learnt = Observations(clock)
         self._seen: dict[str, set[str]] = {}
         self._refused: set[str] = set()
@@ -81,6 +84,24 @@ class Facts:
         if self._page_size is None or self._clock() - self._page_size[1] > _GOOD_FOR:
             return None
         return self._page_size[0]
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows to ask for: fewer where pages were seen to be large."""
+        most = self.page_size or PAGE_SIZE
+        if self._large is None or self._clock() - self._large[1] > _GOOD_FOR:
+            return most
+        return min(most, self._large[0])
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of a page, about, as far as is known."""
+        return _PAGE_BYTES if self.rows_at_once < (self.page_size or PAGE_SIZE) else 1
+
+    def too_large(self, rows: int, size: int) -> int:
+        """A page of so many rows had `size` bytes, at least: how many to ask for."""
+        self._large = max(1, rows * _PAGE_BYTES // size), self._clock()
+        return self._large[0]
 
     def note_lag(self, late: int) -> None:
         """A record came so many µs late, at least."""

@@ -8,8 +8,8 @@ from app.domain.errors import SourceFailed
 from app.domain.filters import matches_type
 from app.domain.position import Position, first_time, is_beyond
 from app.paging.position_reader import LogMoved, PositionReader
-from app.providers.base import Batch, CallBudget, Hint, ReadRequest
-from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageRefused, SubnotoClient
+from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, Hint, ReadRequest
+from app.providers.subnoto.client import EventTypesRefused, LogQuery, PageRefused, PageTooLarge, SubnotoClient
 from app.providers.subnoto.mapping import type_of
 from app.providers.subnoto.observations import Facts
 from app.providers.subnoto.record import number_ties
@@ -38,7 +38,7 @@ class SubnotoReader:
         self._client, self._query, self._span, self._spent = client, query, span, spent
         self._source, self._skew, self._now, self._facts = source, skew, now, facts
         self._ascending = span.query.ascending
-        self._size = facts.page_size or PAGE_SIZE
+        self._size = facts.rows_at_once
         self._restarts = 0
         self._as_of: int | None = None
         self._places = places
@@ -68,11 +68,11 @@ class SubnotoReader:
         return hint[1:] if hint and hint[0] == len(self._query.event_types) else None
 
     async def read(self, want: int, max_calls: int) -> Batch:
-        ahead = self._spent.calls + max_calls
-        while True:
+        ahead, enough = self._spent.calls + max_calls, self._spent.bytes + ENOUGH_BYTES
+        while self._spent.bytes < enough or not self._walk.is_reading:
             # The search for the place to begin is not cut short: without it, there is nothing to show.
             left = ahead - self._spent.calls if self._walk.is_reading else max_calls
-            pages = self._walk.wanted(want, max(1, left)) if left > 0 else []
+            pages = self._walk.wanted(want, max(1, min(left, self._at_once()))) if left > 0 else []
             if not pages:
                 break
             await self._fetch(pages)
@@ -88,6 +88,11 @@ class SubnotoReader:
             as_of=self._as_of,
             bad_records=bad,
         )
+
+    def _at_once(self) -> int:
+        """Pages to fetch in one round, judged by the sizes of those before."""
+        page = self._spent.bytes // max(1, self._spent.calls) or self._facts.page_bytes
+        return max(1, ENOUGH_BYTES // page)
 
     def _keeps(self, event_type: str) -> bool:
         query = self._span.query
@@ -105,10 +110,14 @@ class SubnotoReader:
                 self._facts.note_lag(self._places.learn(self._query, offset, page.rows, page.total, self._now))
         except LogMoved as moved:
             if moved.page_size < self._size:
-                self._size = self._facts.shrink_pages(moved.page_size) or PAGE_SIZE
+                self._facts.shrink_pages(moved.page_size)
+                self._size = self._facts.rows_at_once
             else:
                 self._size = moved.page_size
             self._restart()
+        except PageTooLarge as error:
+            self._size = self._facts.too_large(self._size, error.bytes)
+            self._walk = self._new_walk(self._behind())
         except PageRefused:
             if self._restarts:
                 raise
@@ -123,8 +132,12 @@ class SubnotoReader:
         self._restarts += 1
         if self._restarts > _RESTARTS:
             raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
+        self._walk = self._new_walk(self._behind())
+
+    def _behind(self) -> int:
+        """From when a new walk has to read."""
         complete_until = self._walk.complete_until
-        self._walk = self._new_walk(complete_until if self._ascending else complete_until - 1)
+        return complete_until if self._ascending else complete_until - 1
 
     async def rank(self) -> int:
         """How many records of the stream are older than `span.since`, unreadable ones too: O(log n) calls. Ascending

@@ -12,6 +12,7 @@ from app.domain.times import SECOND, to_datetime
 from app.providers.base import CallBudget
 from app.providers.http.client import ProviderHttp, Response, error_for
 from app.providers.http.lenient_json import read_json
+from app.providers.http.response import ResponseTooLarge
 from app.providers.taktikal.types_metadata import describe_types
 from app.providers.taktikal.wire import ActivityPage, decode_activity, decode_error, decode_total, is_error
 
@@ -100,11 +101,12 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 class TakeRefused(SourceFailed):
-    """`take` is more than the provider lets anyone ask for at a time; how much that is, it does not document."""
+    """`take` is more than the provider lets anyone ask for at a time; how much that is, it does not document.
+    `by_size`: the response was larger than the gateway takes."""
 
-    def __init__(self, detail: str, take: int) -> None:
+    def __init__(self, detail: str, take: int, *, by_size: bool = False) -> None:
         super().__init__(detail)
-        self.take = take
+        self.take, self.by_size = take, by_size
 
 
 class TaktikalClient:
@@ -126,7 +128,12 @@ class TaktikalClient:
         """At most `take` processes of those selected, in no order to rely on. Raises SourceError; TakeRefused where one
         of fewer may be taken."""
         paging = {"Take": str(take)} | ({"Skip": str(skip)} if skip else {})
-        answer = await self._call("signing/activity", within, filters, spent, paging, observed)
+        try:
+            answer = await self._call("signing/activity", within, filters, spent, paging, observed)
+        except ResponseTooLarge as error:
+            if take > 1:
+                raise TakeRefused(error.detail, take, by_size=True) from None
+            raise
         if answer is None:
             return ActivityPage([], Counter())
         page = decode_activity(answer.body)

@@ -17,6 +17,9 @@ Selection = Literal["activity", "creation", "last_update"]
 
 _AGAIN = 600 * SECOND  #: after which what may have been an accident is tried again
 
+_HEAVY = 32 * 1024  #: bytes of a process from which on answers are kept small
+_ANSWER = 12 * 1024 * 1024  #: bytes of such an answer
+
 _SAMPLES = 100  #: answers
 _SAMPLE = 4  #: processes at either end of an answer, and entries at the end of each, that are looked at
 _SPARE = 8  #: a first page reads an eighth more than it needs: to read on costs a call
@@ -43,6 +46,7 @@ class Facts:
         self._reach: dict[bool, list[int]] = {}  # per order, how far from its beginning such a page had so many records
         self._honoured_size = 0  # bytes of the largest answer seen: a server that cuts by bytes cuts at no less
         self._largest = 0  # bytes that a process took
+        self._weight = 0  # bytes that a process took in the answers of late
         self.learnt = Observations(clock)
         self._refused: int | None = None
         self._cut: tuple[int, int] | None = None  # the last answer that was cut off: its length, and when
@@ -113,9 +117,14 @@ class Facts:
         """Take note of how much an answer held."""
         self._honoured_size = max(self._honoured_size, page.size)
         self._honoured_items = max(self._honoured_items, page.items)
+        self.weigh(page.size // max(1, page.length))
         if page.length > self.honoured:
             self.honoured = page.length
             self.learnt.note("longest_answer", page.length, "the processes in one answer")
+
+    def weigh(self, size: int) -> None:
+        """Take note of the bytes of a process. Smaller ones are believed little by little."""
+        self._weight = max(size, self._weight * 9 // 10)
 
     def is_whole(self, page: ActivityPage) -> bool:
         """Whether an answer to a larger `Take` cannot have been cut off: it is shorter than one seen before, and so
@@ -199,7 +208,9 @@ class Facts:
         return min((cap for cap in (cut, self._refused) if cap is not None), default=None)
 
     def at_most(self, take: int) -> int:
-        """As many, or as the provider is known to give at a time."""
+        """As many, or as the provider is known to give at a time, or as fit into memory."""
+        if self._weight > _HEAVY:
+            take = min(take, max(1, _ANSWER // self._weight))
         cap = self.cap
         return take if cap is None else min(take, cap)
 

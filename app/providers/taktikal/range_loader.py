@@ -19,7 +19,7 @@ import msgspec
 
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND
-from app.providers.base import CallBudget
+from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.http.gather import gather_all
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TakeRefused, TaktikalClient
 from app.providers.taktikal.observations import Facts
@@ -223,11 +223,19 @@ class RangeLoader(msgspec.Struct):
             page = await self.client.activity(
                 within, self.filters, self.spent, take=take, skip=skip, observed=self.observed
             )
-        except TakeRefused:
-            self.facts.refuse(take)
+        except TakeRefused as error:
+            if error.by_size:
+                await self._weigh(within, take)
+            else:
+                self.facts.refuse(take)
             raise
         self.facts.sample(page)
         return page
+
+    async def _weigh(self, within: DateRange, take: int) -> None:
+        """Find out how large processes are, where `take` of them were too large."""
+        page = await self.client.activity(within, self.filters, self.spent, take=1)
+        self.facts.weigh(max(page.size, 2 * ENOUGH_BYTES // take))
 
     def _keep(self, *pages: ActivityPage) -> list[Process]:
         unreadable: Counter[str] = Counter()

@@ -1,0 +1,119 @@
+"""Pages are bounded in bytes as well as in events, and large ones are made few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from app.api.admission import LargePages
+from app.api.rendering import MAX_PAGE
+from app.domain.event import Event
+from sandbox.serving import serve
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.api.conftest import make_app, opened
+from tests.api.memory import MemoryRecord, MemorySource
+from tests.providers.faulty import Rewritten
+from tests.worlds import ask, describe, world
+
+pytestmark = pytest.mark.anyio
+
+EVENTS = 60
+
+
+class LargeRecord(MemoryRecord):
+    """`size`: bytes of its description."""
+
+    def __init__(self, number: int, size: int) -> None:
+        super().__init__("north", number)
+        self.size = size
+
+    def event(self) -> Event:
+        event = super().event()
+        event.description = "x" * self.size
+        return event
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("size", [300_000, 1_000_000, MAX_PAGE // 2, MAX_PAGE + 1])
+@pytest.mark.parametrize("packed", ["gzip", "identity"])
+async def test_a_page_ends_where_its_bytes_do_and_the_walk_loses_nothing(size: int, order: str, packed: str) -> None:
+    count = EVENTS if size < MAX_PAGE // 2 else 3
+    source = MemorySource("north", [LargeRecord(number, size) for number in range(count)])
+    ids: list[str] = []
+    async with opened(make_app([source])) as client:
+        asked: dict[str, str] = {"since": "2020-01-01", "order": order, "limit": "1000"}
+        while True:
+            answer = await client.get("/events", params=asked, headers={"Accept-Encoding": packed})
+            page = answer.json()
+            assert page["data"]
+            assert len(answer.content) < MAX_PAGE + 10_000 or len(page["data"]) == 1
+            ids += [event["id"] for event in page["data"]]
+            assert page["page"]["has_more"] is (page["page"]["next_cursor"] is not None)
+            assert (page["page"]["next_cursor"] is None) == ("Link" not in answer.headers)
+            if page["page"]["next_cursor"] is None:
+                break
+            asked = {"cursor": page["page"]["next_cursor"]}
+    assert len(ids) == len(set(ids)) == count
+
+
+async def test_large_records_are_read_a_few_at_a_time() -> None:
+    """The provider's responses, too: a page over them took more than a gigabyte."""
+    async with world(subnoto=SubnotoOptions(events=120), taktikal=TaktikalOptions(events=120)) as one:
+        assert one.subnoto is not None
+        assert one.taktikal is not None
+        with (
+            serve(Rewritten(one.subnoto.app, pad)) as subnoto,
+            serve(Rewritten(one.taktikal.app, pad)) as taktikal,
+        ):
+            feed = one.gateway(SUBNOTO_BASE_URL=subnoto, TAKTIKAL_BASE_URL=f"{taktikal}/api")
+            asked: dict[str, Any] = {"since": "P90D", "limit": 1000}
+            found, pages = [], []
+            while True:
+                page = await ask(feed, **asked)
+                pages.append(page)
+                found += [describe(record)[:5] for record in page.records]
+                if page.next_cursor is None:
+                    break
+                asked = {"cursor": page.next_cursor}
+            assert sorted(found) == sorted(row[:5] for row in one.truth())
+            assert len(pages) > 1
+            assert all(page.records for page in pages)
+
+
+def pad(answer: Any) -> Any:
+    for item in answer if isinstance(answer, list) else answer.get("logs", []):
+        for record in item.get("activityLog", [item]):
+            if "eventData" in record:
+                record["eventData"] = {**(record["eventData"] or {}), "padding": "x" * 300_000}
+            else:
+                record["description"] = "x" * 300_000
+    return answer
+
+
+async def test_large_pages_wait_for_each_other_unless_nothing_moves() -> None:
+    pages, inside = LargePages(patience=0.2), 0
+    most: list[int] = []
+
+    async def page(limit: int | None, seconds: float) -> None:
+        nonlocal inside
+        async with pages.turn(limit):
+            inside += 1
+            most.append(inside)
+            await asyncio.sleep(seconds)
+            inside -= 1
+
+    await asyncio.gather(*(page(1000, 0.01) for _ in range(30)))
+    assert max(most) == 3
+    most.clear()
+    await asyncio.gather(*(page(100, 0.01) for _ in range(30)))
+    assert max(most) == 30, "small pages do not wait"
+    begun = time.monotonic()
+    hanging = [asyncio.create_task(page(None, 60)) for _ in range(3)]
+    await asyncio.gather(*(page(1000, 0.01) for _ in range(5)))
+    assert time.monotonic() - begun < 30
+    for task in hanging:
+        task.cancel()
