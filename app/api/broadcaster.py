@@ -17,7 +17,7 @@ from contextvars import Context
 import msgspec
 
 from app.domain.caller import Caller
-from app.domain.errors import SourcesFailed, SourceUnauthorized
+from app.domain.errors import SourceFailed, SourcesFailed, SourceUnauthorized
 from app.domain.position import Position
 from app.domain.query import EventQuery, Include, Query
 from app.feed import Feed, Page, WalkStart
@@ -52,13 +52,14 @@ class Item(msgspec.Struct, frozen=True):
 
 class Batch(msgspec.Struct, frozen=True):
     """What one page brought. `cursor` goes on behind all of it, and so beyond `position`; `forbidden` says by source
-    what its provider does not show."""
+    what its provider does not show, `bad_records` how many records cannot be read."""
 
     items: Sequence[Item]
     position: Position
     cursor: str
     has_more: bool
     forbidden: Mapping[str, str]
+    bad_records: Mapping[str, int] = {}
 
 
 #: What a listener is handed: events, or what keeps them from coming.
@@ -86,7 +87,9 @@ class EventBroadcaster:
             EventQuery(cursor=cursor, limit=PAGE, include=include, partial=False), topic.caller
         )
         forbidden = {status.name: status.reason or "" for status in page.sources if status.status == "forbidden"}
-        return Batch(self._render(page, topic), page.position, page.next_cursor or cursor, page.has_more, forbidden)
+        bad_records = {status.name: status.bad_records for status in page.sources if status.bad_records}
+        cursor = page.next_cursor or cursor
+        return Batch(self._render(page, topic), page.position, cursor, page.has_more, forbidden, bad_records)
 
     def channel_for(self, topic: Topic, position: Position, cursor: str) -> _Channel | None:
         """The channel that a listener at `position` can be handed the rest by, made where there is none; None while it
@@ -220,18 +223,26 @@ class Listener:
         return True
 
     def _messages(self, batch: Batch) -> list[Message]:
-        """The events that are new here; and, once, what a provider does not show."""
+        """The events that are new here; what of them cannot be read; and, once, what a provider does not show."""
         messages: list[Message] = []
         if items := [item for item in batch.items if item.position > self._position]:
             messages.append(items)
         if batch.forbidden and batch.forbidden != self._forbidden:
             messages.append(SourcesFailed([_refusal(name, reason) for name, reason in batch.forbidden.items()]))
+        if batch.bad_records and batch.position > self._position:
+            messages.append(SourcesFailed([_unreadable(*item) for item in batch.bad_records.items()]))
         return messages
 
     def _move(self, batch: Batch) -> None:
         self._forbidden = batch.forbidden
         if batch.position > self._position:
             self._position, self._cursor = batch.position, batch.cursor
+
+
+def _unreadable(source: str, count: int) -> SourceFailed:
+    error = SourceFailed(f"{count} records that cannot be read are left out")
+    error.source = source
+    return error
 
 
 def _refusal(source: str, reason: str) -> SourceUnauthorized:

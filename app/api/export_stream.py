@@ -54,6 +54,8 @@ class Export(msgspec.Struct, frozen=True):
     pseudonyms: Pseudonyms | None = None
     #: Events in this answer, at most; None for all. The last line hands out the cursor of the rest.
     limit: int | None = None
+    #: Whether a format that cannot state its end leaves out records that cannot be read.
+    skips_unreadable: bool = False
     signing_key: SigningKey | None = None
     #: What the manifest states of the request: `window`, `filters`, `order` and `resumed_from`.
     described: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -78,8 +80,8 @@ class Export(msgspec.Struct, frozen=True):
             page = await self._page(page.next_cursor)
         return page
 
-    async def body(self, page: Page, *, gzip: bool, header: bool = True) -> AsyncGenerator[bytes]:
-        """The answer's body, from its first page on; without the format's `header` where rows are appended to others.
+    async def body(self, page: Page, *, gzip: bool, header: bytes) -> AsyncGenerator[bytes]:
+        """The answer's body, from its first page on, behind the format's `header`: none where rows are appended.
         Raises InterruptedAnswer where it ends early in a format that cannot say so."""
         packer = Gzip() if gzip else None
         all_parts = self._parts(page, header)
@@ -92,11 +94,11 @@ class Export(msgspec.Struct, frozen=True):
         if packer is not None:
             yield packer.end()
 
-    async def _parts(self, page: Page, header: bool) -> AsyncGenerator[tuple[bytes, bool]]:
+    async def _parts(self, page: Page, header: bytes) -> AsyncGenerator[tuple[bytes, bool]]:
         """Bytes, and whether they are the last of a page."""
-        if header and self.form.header:
-            self.segment.add(self.form.header, [])
-            yield self.form.header, True
+        if header:
+            self.segment.add(header, [])
+            yield header, True
         read = len(page.records)
         while True:
             cursor = page.next_cursor
@@ -169,7 +171,7 @@ class Export(msgspec.Struct, frozen=True):
             if self.signing_key is not None:
                 line["manifest"] = self._manifest(self.signing_key, cursor, reason is None)
             return encode(line) + b"\n"
-        if reason is None or reason == UNREADABLE:
+        if reason is None or (reason == UNREADABLE and self.skips_unreadable):
             return b""
         self.log.code = self.log.code or reason
         raise InterruptedAnswer(f"the export ended early: {reason}")

@@ -297,6 +297,14 @@ class ExportQuery(Filters, TimeRange):
     limit: int | None = _parameter(
         None, "Events in this answer, at most; default: all. The last line's `cursor` continues.", ge=1, le=1_000_000
     )
+    bom: Flag = _parameter(
+        False, "`true`: `csv` begins with a byte order mark, without which some spreadsheets garble letters."
+    )
+    unreadable: Literal["fail", "skip"] = _parameter(
+        "fail",
+        "What becomes of a format that cannot state its end where the provider sent records that cannot be read: `fail`"
+        " (default) cuts the answer off behind the last event, `skip` ends it in order.",
+    )
 
 
 class StreamQuery(Filters):

@@ -9,6 +9,7 @@ import json
 import random
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from string import ascii_letters
 from typing import Any
 
@@ -21,6 +22,7 @@ from app.api.export_stream import PAGE, Export
 from app.api.request_log import RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import SourceTimeout
+from app.domain.event import Event
 from app.domain.query import EventQuery
 from app.feed import Feed
 from app.providers.base import Batch, CallBudget, ReadRequest
@@ -28,7 +30,7 @@ from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.gateways import FORMATS, app_over, calling, events_of, id_of, ids_of, whole, window
-from tests.api.memory import MemoryReader, MemorySource, history
+from tests.api.memory import MemoryReader, MemoryRecord, MemorySource, history
 from tests.api.server import rest, served, talk
 from tests.worlds import World, served_world, walk
 
@@ -470,3 +472,39 @@ async def test_no_more_than_two_pages_are_held_however_long_it_is(size: int) -> 
     assert lines == size + 1
     # The reader of a page is one batch of fifty ahead of it.
     assert Counted.most <= 2 * (PAGE + 50)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_records_that_cannot_be_read_are_reported_in_every_format(form: str) -> None:
+    source = MemorySource("north", history("north", 9))
+    source.bad_records = 2
+    with served(make_app([source])) as port, httpx.Client(headers={"X-API-Key": ALL}) as client:
+        url = f"http://127.0.0.1:{port}/events/export?format={form}"
+        got = b""
+        if form == "ndjson":
+            got = client.get(url).content
+            last = json.loads(got.splitlines()[-1])
+            assert (last["reason"], last["bad_records"]) == ("unreadable_records", {"north": 2})
+        else:
+            with client.stream("GET", url) as answer, suppress(httpx.RemoteProtocolError):
+                for part in answer.iter_bytes():
+                    got += part
+                raise AssertionError("it ended in order")
+        assert len(events_of(form, got)) == 9
+        skipped = client.get(url, params={"unreadable": "skip", "format": form})
+        assert len(events_of(form, skipped.content)) == 9
+
+
+async def test_csv_begins_with_a_byte_order_mark_where_it_is_asked_for_and_never_holds_nul() -> None:
+    class Odd(MemoryRecord):
+        def event(self) -> Event:
+            event = super().event()
+            event.description = "a\0b"
+            return event
+
+    async with opened(make_app([MemorySource("north", [Odd("north", 1)])])) as client:
+        for form in FORMATS:
+            answer = await client.get("/events/export", params={"format": form, "bom": "true"})
+            assert answer.content.startswith(b"\xef\xbb\xbf") is (form == "csv")
+            assert b"\0" not in answer.content
+            assert b"a\\u0000b" in answer.content

@@ -322,6 +322,16 @@ def test_a_source_that_fails_is_told_of_once_and_its_events_follow(port: int, so
     assert len({message.data["id"] for message in got}) == 1500
 
 
+def test_records_that_cannot_be_read_are_reported_and_the_others_come(port: int, source: MemorySource) -> None:
+    source.bad_records = 2
+    with listening(port, **SINCE) as connection:
+        messages = connection.messages()
+        got = [next(messages) for _ in range(200)]
+    problem = next(message for message in got if message.event == "problem")
+    assert problem.data["sources"][0]["detail"] == "2 records that cannot be read are left out"
+    assert sum(message.event == "message" for message in got) > 100
+
+
 @pytest.mark.parametrize("category", ["team", None])
 def test_what_a_provider_refuses_is_told_of_once(category: str | None) -> None:
     """To whoever would wait for ever for the events of a part that our credentials may not read; the rest comes."""

@@ -1,4 +1,4 @@
-"""RFC 4180: a header, one row an event, CRLF, UTF-8 without a byte order mark.
+"""RFC 4180: a header, one row an event, CRLF, UTF-8; with `bom=true` after a byte order mark.
 
 Spreadsheets run what looks like a formula. A value that one of them might take for one gets an apostrophe in front;
 so does a value that begins with an apostrophe, so that who takes one leading apostrophe away has every value as it was.
@@ -80,8 +80,8 @@ def to_row(event: Event) -> bytes:
 def _row(values: list[str]) -> bytes:
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(values)
-    # Half a surrogate pair has no UTF-8; it is written as JSON would.
-    return line.getvalue().encode(errors="backslashreplace")
+    # Half a surrogate pair has no UTF-8, and readers of C strings stop at NUL: both are written as JSON would.
+    return line.getvalue().replace("\0", "\\u0000").encode(errors="backslashreplace")
 
 
 HEADER = _row(list(COLUMNS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from codecs import BOM_UTF8
 from contextlib import ExitStack
 from typing import Annotated, Any
 
@@ -62,7 +63,8 @@ _LINKS: dict[str, Any] = {
                 " `cursor` goes on; `bad_records`, if it is there, counts by source the unreadable records that"
                 " are left out; `forbidden`, if it is there, names the sources of which a provider does not show"
                 " everything to the credentials it was given, and why. In the other formats an answer that ends in"
-                " order is complete; one that cannot be completed is cut off, which an HTTP client reports as an error."
+                " order is complete; one that cannot be completed, or lacks unreadable records, is cut off, which an"
+                " HTTP client reports as an error."
             ),
             "headers": _HEADERS,
             "links": _LINKS,
@@ -120,7 +122,8 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, asked: Ev
         headers["Export-Cursor"] = start.cursor
     if gzip:
         headers["Content-Encoding"] = "gzip"
-    body = export.body(page, gzip=gzip, header=after is None)
+    header = (BOM_UTF8 if query.bom and form.name == "csv" else b"") + form.header
+    body = export.body(page, gzip=gzip, header=header if after is None else b"")
     return ClosingStream(body, media_type=form.media_type, headers=headers, held=held.pop_all())
 
 
@@ -156,6 +159,7 @@ def _export(request: Request, caller: Caller, start: WalkStart, form: Format, qu
         must_end=must_end,
         pseudonyms=state.pseudonyms,
         limit=query.limit,
+        skips_unreadable=query.unreadable == "skip",
         signing_key=state.signing_key,
         described={
             "window": {

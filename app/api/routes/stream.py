@@ -67,8 +67,8 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
                 "Server-sent events, without end. A message's `data` is an Event, its `id` the cursor behind it. An"
                 " `event: problem` says that a source keeps events from coming, with a Problem as its `data`; they"
                 " follow when it is back. It comes once where a provider refuses a part of its account to us, too:"
-                " the rest comes on. A comment comes after 15 seconds of silence"
-                " (`GATEWAY_STREAM_HEARTBEAT`)."
+                " the rest comes on; and where records cannot be read and are left out."
+                " A comment comes after 15 seconds of silence (`GATEWAY_STREAM_HEARTBEAT`)."
             ),
             "headers": answer_headers(),
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
