@@ -11,7 +11,6 @@ Exit codes, the same for every command:
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import re
@@ -109,11 +108,12 @@ def print_error(text: str) -> None:
 def print_file_error(error: OSError) -> None:
     """One line on standard error that names the file, or standard output if that cannot be written.
 
-    An OSError without a file may come from a socket: only a failed write to standard output is named as that.
+    An OSError without a file may come from a socket or another file: what standard output still holds shows whether it
+    is the one that fails.
     """
     if error.filename is not None:
         return print_error(f"{error.filename} cannot be read or written ({error.strerror})")
-    if error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF) or output_fails():
+    if output_fails():
         discard_output()
         return print_error(f"standard output cannot be written ({error.strerror})")
     print_error(f"the operating system reports: {error.strerror or type(error).__name__}")
@@ -122,7 +122,7 @@ def print_file_error(error: OSError) -> None:
 def output_fails() -> bool:
     """Whether standard output refuses what is still to be written."""
     try:
-        sys.stdout.flush()
+        print(end="", flush=True)
     except OSError:
         return True
     return False
@@ -183,6 +183,8 @@ def reported(*, broken_pipe: int = 0, partial_helps: bool = False) -> Iterator[N
 
     `broken_pipe` is the exit code where the reader of standard output has gone; `partial_helps`: see `sentence`."""
     try:
+        if sys.stdout is None:
+            raise Failure("standard output is closed; send it to a file or a pipe")
         yield
     except typer.Exit:
         raise

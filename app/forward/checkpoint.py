@@ -41,6 +41,11 @@ class CheckpointFile:
                 raise ConfigurationError(
                     f"--cursor-file: another forwarder uses {self.path}; give each receiver a file of its own."
                 ) from None
+            except OSError as error:
+                raise ConfigurationError(
+                    f"--cursor-file: the file system of {self.path} refuses a lock ({error.strerror}), as NFS without a"
+                    " lock service does; name a file on a local disk."
+                ) from None
             yield
 
     def load(self, fresh: Checkpoint) -> Checkpoint:
