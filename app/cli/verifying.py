@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import typer
 
+from app.cli.client import setting
 from app.cli.failures import USAGE, Failure
 
 
@@ -62,7 +62,7 @@ def signing_key(
 
 def _keys(location: str | None) -> dict[str, Any]:
     if location is None:
-        url = os.environ.get("GATEWAY_URL")
+        url = setting("GATEWAY_URL")
         if not url:
             raise Failure("--jwks is missing: give the key set's URL or file, or set GATEWAY_URL", USAGE)
         location = f"{url.rstrip('/')}/.well-known/jwks.json"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from app.cli import client as client_module
-from app.cli.client import Client, Json, Page, Pairs, Problem
+from app.cli.client import Client, Page, Pairs, Problem
 from app.cli.failures import Failure, Notices, printable, sentence
 from app.cli.flags import FILTERS
 from app.cli.output import format_of, json_line
@@ -71,7 +71,7 @@ def page(numbers: Sequence[int], cursor: str | None, *, more: bool = True) -> Pa
 
 
 class Scripted:
-    """Answers with what it was given, in turn, and notes what it was asked and how long the caller waited."""
+    """Answer with the given pages and problems, and record the queries and the waits."""
 
     def __init__(self, *answers: Page | Problem) -> None:
         self.answers = list(answers)
@@ -89,18 +89,6 @@ class Scripted:
         if isinstance(answer, Problem):
             raise answer
         return answer
-
-    def count(self, pairs: Pairs) -> Json:
-        raise NotImplementedError
-
-    def event(self, event_id: str, pairs: Pairs) -> Json:
-        raise NotImplementedError
-
-    def sources(self) -> list[Json]:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        pass
 
 
 def ids(pages: Iterator[Page]) -> list[int]:
