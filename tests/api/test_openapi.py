@@ -269,12 +269,3 @@ async def test_real_answers_fit_the_schemas(application: FastAPI) -> None:
             assert set(body) == set(found.model_dump()), path
         document = (await client.get("/openapi.json")).json()
     assert document["info"]["title"] == "Audit gateway"
-
-
-def test_no_vendor_is_named_outside_the_vendors_folders() -> None:
-    root = Path(__file__).parents[2] / "app"
-    for folder in ("domain", "engine", "feed", "api"):
-        for file in (root / folder).rglob("*.py"):
-            text = file.read_text().lower()
-            assert "taktikal" not in text, file
-            assert "subnoto" not in text, file

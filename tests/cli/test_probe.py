@@ -13,7 +13,7 @@ from app.providers.base import CallBudget, ProbeResult, Source
 from sandbox.launcher import start_sandbox
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.process import run
+from tests.cli.served import call
 from tests.worlds import micros, served_world, world
 
 pytestmark = pytest.mark.anyio
@@ -115,11 +115,11 @@ def test_the_command(provider: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"taktikal": TaktikalOptions(events=300), "subnoto": SubnotoOptions(events=300)}
     options = {name: options[name] if name == provider else None for name in options}
     with served_world(**options) as one:
-        done = run("probe", "--wait", "0", env=one.env, cwd=tmp_path)
+        done = call("probe", "--wait", "0", env=one.env, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert f"source {provider}" in done.stdout
         wrong = {name: "00ff" if "KEY" in name else value for name, value in one.env.items()}
-        refused = run("probe", "--wait", "0", env=wrong, cwd=tmp_path)
+        refused = call("probe", "--wait", "0", env=wrong, cwd=tmp_path)
         assert refused.returncode == 1
         assert "failed" in refused.stdout
         assert "00ff" not in refused.stdout + refused.stderr
@@ -128,11 +128,11 @@ def test_the_command(provider: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("columns", [30, 80])
 def test_what_to_set_can_be_copied(columns: int, tmp_path: Path) -> None:
     with start_sandbox(events=600, days=60, seed=5) as sandbox:
-        done = run("probe", "--wait", "0", env=sandbox.env | {"COLUMNS": str(columns)}, cwd=tmp_path)
+        done = call("probe", "--wait", "0", env=sandbox.env | {"COLUMNS": str(columns)}, cwd=tmp_path)
     assert {"TAKTIKAL_DATE_RANGE_MODE=activity", "TAKTIKAL_LOG_MODE=whole"} <= set(done.stdout.splitlines())
     assert "settle =" not in done.stdout
     with served_world(taktikal=None, subnoto=SubnotoOptions(events=300, permissions=frozenset({"envelope"}))) as one:
-        done = run("probe", "--wait", "0", env=one.env | {"COLUMNS": str(columns)}, cwd=tmp_path)
+        done = call("probe", "--wait", "0", env=one.env | {"COLUMNS": str(columns)}, cwd=tmp_path)
     (advice,) = [line for line in done.stdout.splitlines() if line.startswith("# ")]
     assert advice.startswith("# team: "), "what is no setting is a comment there"
     assert "Read Team" in advice

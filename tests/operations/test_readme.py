@@ -72,7 +72,3 @@ def test_a_command_of_the_readme(command: str, output: str, sandbox: Running) ->
 def test_the_greeting_of_the_sandbox(sandbox: Running) -> None:
     block = next(text for text in re.findall(r"```console\n\$ make serve\n(.*?)```", README, re.DOTALL))
     assert sandbox.greeting.strip() == block.strip().replace("http://127.0.0.1:8000", sandbox.url)
-
-
-def test_length() -> None:
-    assert len(README.splitlines()) <= 150

@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ import httpx
 
 from tests.process import Running, serving
 from tests.soak.callers import SETTLE, Callers
-from tests.soak.measures import CachedValue, descriptors, processor_seconds, resident
+from tests.soak.measures import Held, processor_seconds, resident
 from tests.soak.report import Soak, report
 from tests.soak.world import Growth, Troubled, Truth, providers
 from tests.worlds import World
@@ -43,13 +42,10 @@ class Watch:
     def __init__(self, gateway: Running, file: Path) -> None:
         self.gateway, self.pid, self._file = gateway, gateway.process.pid, file
 
-    def held(self) -> CachedValue:
-        return CachedValue.by(self.pid, self._file)
+    def held(self) -> Held:
+        return Held.by(self.pid, self._file)
 
-    def descriptors(self) -> Counter[str]:
-        return descriptors(self.pid, httpx.URL(self.gateway.url).port or 80)
-
-    async def at_rest(self, tasks: int) -> CachedValue:
+    async def at_rest(self, tasks: int) -> Held:
         """What is held once there are no more tasks than that, or it has been waited for long enough."""
         held = self.held()
         for _ in range(LONGEST_REST):
@@ -69,10 +65,10 @@ async def soak(world: World, troubled: list[Troubled], gateway: Running, file: P
     async with calling(gateway) as client:
         assert (await client.get("/events", params={"limit": 1})).status_code == 200
     await asyncio.sleep(0.5)
-    before, opened = watch.held(), watch.descriptors()
+    before = watch.held()
     tasks = sum(before.tasks.values())
     async with calling(gateway) as client:
-        seen = Soak(Callers(client, Truth(world), SEED), Growth(world, SEED), troubled, before, opened)
+        seen = Soak(Callers(client, Truth(world), SEED), Growth(world, SEED), troubled, before)
         running = [asyncio.create_task(seen.callers.loop(caller)) for caller in seen.callers.all()]
         begun, busy, own = time.monotonic(), processor_seconds(watch.pid), time.process_time()
         with seen.growth:
@@ -95,7 +91,7 @@ async def soak(world: World, troubled: list[Troubled], gateway: Running, file: P
     await asyncio.sleep(SETTLE + 2)
     seen.callers.truth.refresh()
     seen.callers.prove()
-    seen.after, seen.closed = await watch.at_rest(tasks), watch.descriptors()
+    seen.after = await watch.at_rest(tasks)
     return seen
 
 

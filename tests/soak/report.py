@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.soak.callers import Callers
-from tests.soak.measures import MIB, CachedValue, Slope
+from tests.soak.measures import MIB, Held
 from tests.soak.world import Growth, Troubled
 
 #: Of the rests, those in which caches still fill, and memory finds its size.
@@ -31,30 +32,30 @@ MAX_BLOCKS, CACHED = 0.5, 2_000
 
 @dataclass
 class Soak:
-    """What was seen. `before` and `opened`: of a gateway that had answered one page."""
+    """What was seen. `before`: of a gateway that had answered one page."""
 
     callers: Callers
     growth: Growth
     troubled: list[Troubled]
-    before: CachedValue
-    opened: Counter[str]
+    before: Held
     seconds: float = 0.0
     gateway_busy: float = 0.0
     both_busy: float = 0.0
     most: int = 0
     proven: float = field(default_factory=time.monotonic)
-    rests: list[tuple[float, CachedValue]] = field(default_factory=list)
-    after: CachedValue = field(init=False)
-    closed: Counter[str] = field(init=False)
+    rests: list[tuple[float, Held]] = field(default_factory=list)
+    after: Held = field(init=False)
     code: int | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.after, self.closed = self.before, self.opened
+        self.after = self.before
 
     @property
-    def used(self) -> Slope:
-        return Slope.of([(at, held.used) for at, held in self.rests[WARM_UP:]])
+    def growth_per_minute(self) -> float:
+        """Bytes in use, by least squares through the rests after the warm-up."""
+        at, used = zip(*((at, held.used) for at, held in self.rests[WARM_UP:]), strict=True)
+        return 60 * statistics.linear_regression(at, used).slope
 
     @property
     def blocks(self) -> int:
@@ -71,7 +72,7 @@ def wrong(seen: Soak) -> Iterator[str]:
     yield from seen.callers.wrong
     if seen.callers.unproven:
         yield f"{seen.callers.unproven} walks of the growing end could not be judged"
-    if seen.used.per_minute > MAX_GROWTH:
+    if seen.growth_per_minute > MAX_GROWTH:
         yield "memory grew"
     if max(held.resident for _, held in seen.rests) > MAX_RESIDENT:
         yield "the process takes too much memory"
@@ -82,10 +83,8 @@ def wrong(seen: Soak) -> Iterator[str]:
             yield f"left behind: the task {name}, {count} times"
     if busy := seen.after.connections.get("busy"):
         yield f"left behind: {busy} connections to providers that nobody uses, and nobody can"
-    held = seen.after.connections.get("idle", 0) + (busy or 0)
-    for name, count in seen.closed.items():
-        if count > (held if name == "providers" else seen.opened[name]):
-            yield f"left behind: {count} descriptors of the kind {name}"
+    for name, count in (seen.after.unexplained() - seen.before.unexplained()).items():
+        yield f"left behind: {count} descriptors of the kind {name}"
     for line in seen.log:
         if line["event"] not in ("request", "access"):
             yield f"log: {line}"
@@ -106,11 +105,11 @@ def report(seen: Soak) -> int:
         ("events appended", f"{seen.growth.appended:,} at each provider"),
         ("faults", ", ".join(f"{number:,} {kind}" for kind, number in met.most_common())),
         ("memory", f"{rests} MiB at rest; {seen.most / MIB:.0f} MiB at most under load"),
-        ("of it in use", f"{used} MiB; {seen.used.per_minute / 1024:+.0f} KiB a minute, at most {MAX_GROWTH >> 10}"),
+        ("of it in use", f"{used} MiB; {seen.growth_per_minute / 1024:+.0f} KiB a minute, at most {MAX_GROWTH >> 10}"),
         ("its blocks", f"{seen.blocks:+,} for {seen.answers:,} answers"),
         ("tasks", f"{sum(seen.before.tasks.values())} before, {sum(seen.after.tasks.values())} after"),
-        ("descriptors", f"{sum(seen.opened.values())} before, {sum(seen.closed.values())} after"),
-        ("connections", f"to providers, after: {seen.after.connections}; from callers: {seen.closed['callers']}"),
+        ("descriptors", f"{dict(seen.before.descriptors)} before, {dict(seen.after.descriptors)} after"),
+        ("connections", f"to providers, after: {seen.after.connections}"),
         ("exit code", str(seen.code)),
     ]
     found = list(wrong(seen))
