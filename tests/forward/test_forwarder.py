@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -189,7 +190,7 @@ def test_sigterm_ends_the_pause_after_a_failure(tmp_path: Path) -> None:
     assert (one.received, one.stored.cursor) == ([], None)
 
 
-def test_a_file_belongs_to_one_forwarder_and_one_query(tmp_path: Path) -> None:
+def test_a_file_belongs_to_one_forwarder_and_one_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "c"
     file = CheckpointFile(path)
     with file.locked():
@@ -202,3 +203,10 @@ def test_a_file_belongs_to_one_forwarder_and_one_query(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="not written by"):
             file.load(FRESH)
     assert path.stat().st_mode & 0o077 == 0
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(ConfigurationError, match=r"refuses a lock .*NFS.*local disk"), file.locked():
+        pass
