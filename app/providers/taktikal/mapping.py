@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -69,6 +70,10 @@ MAPPING: tuple[TypeMapping, ...] = (
 
 _BY_CASEFOLD = {status.casefold(): type_ for status, type_ in _STATUSES.items()}
 _DELIVERY_METHOD = re.compile(r"delivery method\s*:\s*(\w+)")
+_OWN_TEXTS = attrgetter(
+    "status", "created_by", "flow_key", "sequence_key", "user_agent", "file_name", "signature_location"
+)
+_BREAK = "\n\0\n"  #: between the descriptions of a log
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -124,7 +129,17 @@ def _folded(address: str | None) -> str | None:
 class EventParts:
     """What the events of one process share: each person and each envelope is made once, and must not be changed."""
 
-    __slots__ = ("_actors", "_envelopes", "_name", "_owner", "_process", "_recipients", "_status", "shown")
+    __slots__ = (
+        "_actors",
+        "_descriptions",
+        "_envelopes",
+        "_name",
+        "_owner",
+        "_process",
+        "_recipients",
+        "_status",
+        "shown",
+    )
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -136,11 +151,41 @@ class EventParts:
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
         self._status = body.status.casefold() if body.status else None
-        #: A text without the process's links and signee keys; None for a process without any.
-        self.shown = process.secrets.out_of_text if process.secrets else None
+        #: A text without the process's links and signee keys; None where no text but descriptions can hold any.
+        self.shown = process.secrets.out_of_text if process.secrets and not self._is_clean() else None
+        self._descriptions: list[str] | None = None
         self._actors: dict[tuple[str | UnsetType | None, str | UnsetType | None], Actor] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, ...], Envelope] = {}
         self._recipients: dict[str, Recipient] = {}
+
+    def _is_clean(self) -> bool:
+        """Whether none of the process's texts repeats a link or a signee key, descriptions aside: one search for all,
+        for a search of each takes most of an event's time."""
+        process, body = self._process, self._process.body
+        if process.has_short_keys:
+            return False  # those are hidden where they are the whole text
+        texts: set[object] = {self._name, self._status, body.file_name}
+        for signee in process.signees.values():
+            texts.update((signee.name, signee.email, signee.phone, signee.ssn, signee.signature_type))
+        for own in map(_OWN_TEXTS, process.entries):
+            texts.update(own)
+        texts.update(one.sequence_key for one in body.sequence_signees or ())
+        joined = "\n".join(text for text in texts if isinstance(text, str))
+        return process.secrets.out_of_text(joined) == joined
+
+    def description(self, index: int) -> str | None:
+        """The description of an entry, by its place in the log, without links and signee keys."""
+        entries, secrets = self._process.entries, self._process.secrets
+        text = entries[index].description or None
+        if text is None or not secrets:
+            return text
+        if self._descriptions is None:
+            self._descriptions = []
+            joined = _BREAK.join(one.description or "" for one in entries)
+            # Other letters and links are searched for in each by itself: their neighbours would be changed with them.
+            if joined.isascii() and "/" not in joined and not self._process.has_short_keys:
+                self._descriptions = secrets.out_of_text(joined).split(_BREAK)
+        return self._descriptions[index] if len(self._descriptions) == len(entries) else secrets.out_of_text(text)
 
     def actor(self, entry: Entry) -> Actor:
         """`createdBy` is an e-mail address, or the name of a system (`Taktikal.Core`, `Mailgun`)."""

@@ -48,9 +48,15 @@ class _Common:
 
     def __init__(self, source: str, process: Process) -> None:
         self.source, self.process = source, process
-        self.joined = EventParts(process)
+
+    @cached_property
+    def joined(self) -> EventParts:
+        return EventParts(self.process)
+
+    @cached_property
+    def ids(self) -> IdPrefix:
         # A locator without its last two members.
-        self.ids = IdPrefix(source, b"\x93" + msgspec.msgpack.encode(process.key))
+        return IdPrefix(self.source, b"\x93" + msgspec.msgpack.encode(self.process.key))
 
     @cached_property
     def private_values(self) -> tuple[str, ...]:
@@ -140,13 +146,12 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         if joined.shown is not None:
             status = joined.shown(status)
         meaning = meaning_of(status)
-        description = entry.description or None
+        description = joined.description(self.index)
         delivery = meaning.delivery
-        if description is not None and meaning.purpose is not None:
-            delivery = delivery_of(description, meaning.purpose)
+        if entry.description and meaning.purpose is not None:
+            delivery = delivery_of(entry.description, meaning.purpose)
         user_agent = entry.user_agent or None
         if joined.shown is not None:
-            description = description and joined.shown(description)
             user_agent = user_agent and joined.shown(user_agent)
         identity = entry.id
         # By position, in the order of the fields: by name it takes three times as long.
@@ -184,7 +189,10 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             data["signatureLocation"] = entry.signature_location
         if entry.others is not UNSET:
             data |= entry.others
-        return without_secrets(data, self.common.process.secrets) if data else data
+        if not data or (entry.others is UNSET and self.common.joined.shown is None):
+            return data
+        cleaned: dict[str, Any] = without_secrets(data, self.common.process.secrets)
+        return cleaned
 
     def raw(self) -> dict[str, Any]:
         """`{"entry", "signee", "process"}` as delivered, the process without its lists; never a signing link."""

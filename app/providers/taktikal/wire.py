@@ -26,6 +26,7 @@ from app.providers.taktikal.lenient import canonical, folded, objects, read_item
 from app.providers.taktikal.models import LISTS, Body, Entry, Signee, body_of
 from app.providers.taktikal.recipient_id import recipient_id
 
+_SHORT_KEY = 12  #: characters of a signee key that may be found as a part of other words
 _DECODER = msgspec.json.Decoder(list[Body])
 
 
@@ -47,8 +48,8 @@ class Process:
 
     Signees and secrets are made on first use: most processes of an answer have no event to show."""
 
-    __slots__ = ("_delivered", "_index", "_others", "_secrets", "_sent_entries", "_signees", "body", "entries", "key",
-                 "repaired")  # fmt: skip
+    __slots__ = ("_delivered", "_index", "_others", "_secrets", "_sent_entries", "_signees", "body", "entries",
+                 "has_short_keys", "key", "repaired")  # fmt: skip
 
     def __init__(self, key: str, body: Body, delivered: RawBody, index: int, repaired: bool = False) -> None:
         self.key, self.body, self.repaired = key, body, repaired
@@ -78,6 +79,7 @@ class Process:
             ids: dict[str, str] = {}
             for item in items:
                 ids |= item._recipient_ids()
+            self.has_short_keys = any(len(key) < _SHORT_KEY for key in ids)
             self._secrets = Secrets((link for item in items for link in item._own_links()), ids)
         return self._secrets
 
@@ -95,7 +97,7 @@ class Process:
         """The recipient id of each signee key in the process."""
         body = self.body
         keys = {(self.key, key) for key in self.signees}
-        keys.update((self.key, entry.signee_key) for entry in self.entries if entry.signee_key)
+        keys.update((self.key, key) for key in {entry.signee_key for entry in self.entries} if key)
         for one in body.sequence_signees or ():
             keys.add((one.process_key or self.key, one.signee_key or ""))
             keys.update(_signee_keys(one.signing_keys or [], one.process_key or self.key))
@@ -169,7 +171,7 @@ def _member(sent: Mapping[str, Any], folded_name: str) -> Any:
 
 def _signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
     """(process key, signee key) of each member `signeeKey` at any depth."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         own = _member(value, "processkey")
         process = own if isinstance(own, str) and own else process
         for name, item in value.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.paging.event_id import decode_event_id
@@ -130,3 +131,39 @@ def test_a_time_that_cannot_be_right_is_unreadable(at: str) -> None:
         "s", process(entry(at, id=1), entry(id=2), entry("2024-02-30T00:00:00.0000000Z")), 0, latest=latest
     )
     assert ([record.entry.id for record in found], bad) == ([2], 2)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [{}, {"name": "Jón si77777777777777"}, {"name": "Ágúst"}, {"email": "https://x.is/s/sp1/si77777777777777"}],
+    ids=["no secret", "a key in a name", "letters beyond ASCII", "a link"],
+)
+@pytest.mark.parametrize(
+    "descriptions",
+    [
+        ["Signed. Key: si77777777777777", "", "nothing", "SI77777777777777 twice si77777777777777"],
+        ["ﬁne and accented é", "Key si77777777777777"],
+        ["at https://x.is/s/sp1/si77777777777777", "\n\0\n", "si77777777777777"],
+        ["x" * 20_000, "si77777777777777"],
+    ],
+)
+def test_texts_searched_together_are_shown_as_if_each_were_searched_alone(
+    others: dict[str, str], descriptions: list[str]
+) -> None:
+    signee = {"signeeKey": "si77777777777777", "name": "Ann", **others}
+    log = [
+        {
+            "id": n,
+            "status": "SigneeSigned",
+            "createdAt": "2024-01-01T00:00:00Z",
+            "description": text,
+            "signeeKey": signee["signeeKey"],
+        }
+        for n, text in enumerate(descriptions)
+    ]
+    one = process_of({"processKey": "sp1", "signees": [signee], "activityLog": log})
+    events = [record.event() for record in records_of("s", one)[0]]
+    alone = one.secrets.out_of_text
+    assert [event.description for event in events] == [alone(text) or None for text in descriptions]
+    assert {event.recipient.name for event in events if event.recipient} == {alone(signee["name"])}
+    assert "si77777777777777" not in msgspec.json.encode(events).decode().casefold()
