@@ -18,13 +18,6 @@ NOW = parse_rfc3339("2026-03-01T12:30:45.250000Z")
         ("30m", "2026-03-01T12:00:45.250000Z"),
         ("45s", "2026-03-01T12:30:00.250000Z"),
         ("2w", "2026-02-15T12:30:45.250000Z"),
-        ("0d", "2026-03-01T12:30:45.250000Z"),
-        ("1 day", "2026-02-28T12:30:45.250000Z"),
-        ("3 days ago", "2026-02-26T12:30:45.250000Z"),
-        ("1 hour ago", "2026-03-01T11:30:45.250000Z"),
-        ("10 Minutes", "2026-03-01T12:20:45.250000Z"),
-        ("5 mins", "2026-03-01T12:25:45.250000Z"),
-        ("90 seconds  ago", "2026-03-01T12:29:15.250000Z"),
         ("P7D", "2026-02-22T12:30:45.250000Z"),
         ("PT12H", "2026-03-01T00:30:45.250000Z"),
         ("now", "2026-03-01T12:30:45.250000Z"),
@@ -41,26 +34,9 @@ def test_what_is_sent(text: str, sent: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "",
-        "d",
-        "7",
-        "7x",
-        "-7d",
-        "7d later",
-        "last week",
-        "2026-02-30",
-        "2026-01-31T10:00:00",
-        "\u0667d",
-        "1.5h",
-        "7months",
-    ],
-)
+    ["", "d", "7", "7x", "-7d", "0d", "7d later", "3 days ago", "last week", "2026-02-30", "2026-01-31T10:00:00",
+     "\u0667d", "1.5h", "7months", "999999999w"],
+)  # fmt: skip
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match="is no time; write 7d, 2h"):
         to_rfc3339(text, NOW)
-
-
-def test_before_all_calendars() -> None:
-    with pytest.raises(ValueError, match="before the year 1"):
-        to_rfc3339("999999999w", NOW)
