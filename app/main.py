@@ -147,7 +147,8 @@ def create_app(
     install_problems(app)
     # The last one added is the outermost: ids and the log line around everything, CORS headers on errors too.
     app.add_middleware(UnexpectedErrorMiddleware)
-    app.add_middleware(EdgeMiddleware, most=settings.max_in_flight)
+    most = {"pages": settings.max_in_flight, "exports": settings.max_in_flight, "streams": settings.stream_listeners}
+    app.add_middleware(EdgeMiddleware, most=most)
     if settings.cors_origins:
         app.add_middleware(
             CrossOrigin,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from starlette.requests import Request
@@ -36,13 +36,18 @@ _LARGE_AT_ONCE = 3  #: such pages
 SLOT_WAIT = 30  #: the same, where streams or exports must end first
 
 
+def kind_of(path: str) -> str:
+    """What a request is counted as: `pages`, `streams`, `exports`, or `probes`, which are always answered."""
+    return "probes" if path in _ALWAYS else _KINDS.get(path, "pages")
+
+
 class EdgeMiddleware:
     """Turns away what is too large (414, 431) or too much (503); stops the work for a caller who hung up.
 
-    `most`: pages that may be under way in this process at a time; the same number of streams and of exports.
+    `most`: how many requests of each kind may be under way in this process at a time.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: Mapping[str, int]) -> None:
         self.app = app
         self._most = most
         self._under_way = Counter[str]()
@@ -51,7 +56,7 @@ class EdgeMiddleware:
         if scope["type"] != "http" or scope["path"] in _ALWAYS:
             await self.app(scope, receive, send)
             return
-        kind = _KINDS.get(scope["path"], "pages")
+        kind = kind_of(scope["path"])
         if (refusal := self._refusal(scope, kind)) is not None:
             code, detail = refusal
             headers = {"Retry-After": str(OVERLOADED_WAIT)} if code == "overloaded" else {}
@@ -68,7 +73,7 @@ class EdgeMiddleware:
             return "uri_too_long", f"The URL has more than {MAX_URL} bytes; a cursor needs no filters beside it."
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
             return "headers_too_large", f"The headers have more than {MAX_HEADERS} bytes."
-        if self._under_way[kind] >= self._most:
+        if self._under_way[kind] >= self._most[kind]:
             return "overloaded", "Too many requests are under way; try again in a moment."
         return None
 

@@ -54,7 +54,7 @@ class Metrics(NoObserver):
         text = "Requests answered; status hung_up: the caller went away."
         self._requests = counter("requests", text, "method", "route", "status")
         self._seconds = seconds("request_seconds", "Seconds until a request was answered.", "route")
-        self._under_way = gauge("requests_under_way", "Requests being answered.", mode="livesum")
+        self._under_way = gauge("requests_under_way", "Requests being answered.", "kind", mode="livesum")
         self._events = counter("events_delivered", "Events handed to callers.", "source")
         text = "Totals asked for; outcome hit: answered from the cache."
         self._totals = counter("totals", text, "source", "outcome")
@@ -84,12 +84,12 @@ class Metrics(NoObserver):
         MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
-    def begin_request(self) -> None:
-        self._under_way.inc()
+    def begin_request(self, kind: str) -> None:
+        self._under_way.labels(kind).inc()
 
-    def end_request(self, method: str, route: str, status: int, seconds: float, log: RequestLog) -> None:
+    def end_request(self, kind: str, method: str, route: str, status: int, seconds: float, log: RequestLog) -> None:
         """`status` 0: there was no answer."""
-        self._under_way.dec()
+        self._under_way.labels(kind).dec()
         known = method if method in _METHODS else "OTHER"
         self._requests.labels(known, route, str(status) if status else "hung_up").inc()
         self._seconds.labels(route).observe(seconds)

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.admission import kind_of
 from app.api.audit_log import AuditTrail
 from app.api.metrics import Metrics
 from app.api.problems import problem_response
@@ -46,7 +47,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        self.metrics.begin_request()
+        kind = kind_of(scope["path"])
+        self.metrics.begin_request(kind)
         log = RequestLog(request_id=_request_id(scope))
         scope.setdefault("state", {})["gateway_log"] = log
         started = time.perf_counter()
@@ -64,7 +66,7 @@ class RequestMiddleware:
             seconds = time.perf_counter() - started
             # The route's template, for a path is the caller's own text.
             route = getattr(scope.get("route"), "path", None) or UNMATCHED
-            self.metrics.end_request(scope["method"], route, log.status, seconds, log)
+            self.metrics.end_request(kind, scope["method"], route, log.status, seconds, log)
             if self.audit is not None:
                 self.audit.record(scope, log, route)
             unimportant = self.quiet or (route.startswith("/health/") and log.status < 500)

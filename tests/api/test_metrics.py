@@ -68,7 +68,7 @@ async def test_what_was_asked_and_delivered_is_counted(application: FastAPI, sou
     ):
         assert found[labelled("gateway_requests_total", method="GET", route=route, status=status)] == count
     assert found[labelled("gateway_request_seconds_count", route="/events")] == 3
-    assert found[labelled("gateway_requests_under_way")] == 1, "this scrape"
+    assert found[labelled("gateway_requests_under_way", kind="probes")] == 1, "this scrape"
     assert labelled("process_open_fds") in found
 
 
@@ -128,11 +128,11 @@ STATES = ("closed", "open", "half_open")
 
 def test_a_request_without_an_answer_is_one_too() -> None:
     metrics = Metrics()
-    metrics.begin_request()
-    metrics.end_request("GET", "/events", 0, 1.5, RequestLog("id"))
+    metrics.begin_request("streams")
+    metrics.end_request("streams", "GET", "/events", 0, 1.5, RequestLog("id"))
     found = parse(metrics.exposition().decode())
     assert found[labelled("gateway_requests_total", method="GET", route="/events", status="hung_up")] == 1
-    assert found[labelled("gateway_requests_under_way")] == 0
+    assert found[labelled("gateway_requests_under_way", kind="streams")] == 0
 
 
 def test_what_a_dead_process_left_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
