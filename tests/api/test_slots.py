@@ -58,7 +58,7 @@ async def call(app: FastAPI, path: str, send: Any, key: str = ALL) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_calls_that_last_leave_room_for_pages(path: str) -> None:
-    app = app_with(max_in_flight=32, key_streams=32, key_exports=32)
+    app = app_with(max_in_flight=32, stream_listeners=32, key_streams=32, key_exports=32)
     async with opened(app) as client, stuck(app, path, 32):
         for other in ("/events", "/events/count", "/metrics", "/ui", "/health/ready"):
             assert (await client.get(other)).status_code == 200, other

@@ -62,6 +62,31 @@ def test_a_key_whose_file_cannot_be_made_is_not_shown(tmp_path: Path) -> None:
     assert ended.stderr.startswith("audit-gateway: --file: absent/keys.jsonl cannot be written (No such file")
 
 
+def test_a_device_is_no_file_of_keys(tmp_path: Path) -> None:
+    """Found here: /dev/full was read without end."""
+    ended = call(*NEW[:-1], "/dev/full", env={}, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    said = "audit-gateway: --file: /dev/full cannot be written (not a regular file); no key was added."
+    assert ended.stderr.strip() == said
+
+
+def test_a_closed_standard_output_is_one_line(tmp_path: Path) -> None:
+    script = [f'exec "{COMMAND}" "$@" >&-', "sh", *NEW]
+    ended = subprocess.run(
+        ["sh", "-c", *script],
+        env=environment(),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (
+        1, "audit-gateway: standard output is closed; send it to a file or a pipe.\n",
+    )  # fmt: skip
+    assert list(tmp_path.iterdir()) == [], "no key that nobody has seen"
+
+
 @pytest.mark.parametrize("command", [("openapi",), ("--help",)])
 def test_standard_output_that_is_full_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
     said = "audit-gateway: standard output cannot be written (No space left on device).\n"
