@@ -20,6 +20,7 @@ from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.audit_log import AuditTrail
 from app.api.auth import Authenticator
 from app.api.broadcaster import EventBroadcaster
+from app.api.manifests import Manifests
 from app.api.metrics import Metrics
 from app.api.middleware import CrossOrigin, RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi, problem_schemas
@@ -130,6 +131,7 @@ def create_app(
     app.state.page_cache = PageCache(settings.page_cache_ttl)
     app.state.rendering = asyncio.Lock()
     app.state.large_pages = LargePages()
+    app.state.manifests = Manifests(shared)
     app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat

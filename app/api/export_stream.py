@@ -60,6 +60,8 @@ class Export(msgspec.Struct, frozen=True):
     #: What the manifest states of the request: `window`, `filters`, `order` and `resumed_from`.
     described: dict[str, Any] = msgspec.field(default_factory=dict)
     segment: Segment = msgspec.field(default_factory=Segment)
+    #: Takes the manifest of a whole export in a format that has no place for it.
+    deposit: Callable[[str], Awaitable[None]] | None = None
     #: By source, what its provider does not let us read.
     forbidden: dict[str, str] = msgspec.field(default_factory=dict)
     #: By source, how many records could not be read.
@@ -119,7 +121,10 @@ class Export(msgspec.Struct, frozen=True):
                 return
             finally:
                 await _stopped(ahead)
-        yield self._ended(cursor, None if cursor is None else self._must_end(read) or DEADLINE), True
+        end = self._ended(cursor, None if cursor is None else self._must_end(read) or DEADLINE)
+        if self.deposit is not None and self.signing_key is not None:
+            await self.deposit(self._manifest(self.signing_key, None, not self.bad_records))
+        yield end, True
 
     def _must_end(self, read: int) -> str | None:
         return LIMIT if self.limit is not None and read >= self.limit else self.must_end()

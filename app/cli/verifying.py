@@ -14,25 +14,33 @@ from app.cli.failures import USAGE, Failure
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="An NDJSON export.")],
+    file: Annotated[Path, typer.Argument(help="An export.")],
     jwks: Annotated[
         str | None,
         typer.Option(metavar="URL|FILE", help="The trusted keys. Default: GATEWAY_URL's /.well-known/jwks.json."),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The manifest of an export in another format than NDJSON."),
     ] = None,
 ) -> None:
     """Verify that an exported file is whole and unchanged, and print whose key signed it.
 
     Exit code 0: verified. 1: the file is not what the gateway delivered. 2: wrong arguments.
     """
-    from app.evidence.verification import Refusal
+    from app.evidence.verification import Refusal, verify_detached
     from app.evidence.verification import verify as verified
 
     keys = _keys(jwks)
     try:
         with file.open("rb") as lines:
-            verdict = verified(lines, keys)
+            if manifest is None:
+                verdict = verified(lines, keys)
+            else:
+                chunks = iter(lambda: lines.read(1 << 20), b"")
+                verdict = verify_detached(chunks, manifest.read_text(errors="replace"), keys)
     except OSError as error:
-        raise Failure(f"{file} cannot be read ({error.strerror})", USAGE) from None
+        raise Failure(f"{error.filename or file} cannot be read ({error.strerror})", USAGE) from None
     except Refusal as refusal:
         raise Failure(f"{file} is NOT verified: {refusal}") from None
     first, last = verdict.manifests[0], verdict.manifests[-1]

@@ -68,6 +68,23 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
     return Verdict(manifests, list(dict.fromkeys(kids)))
 
 
+def verify_detached(chunks: Iterable[bytes], token: str, keys: Mapping[str, Any]) -> Verdict:
+    """Verify the bytes of an export in another format than NDJSON against its manifest. Raises Refusal."""
+    try:
+        payload, kid = verified_payload(token.strip(), keys)
+        manifest = msgspec.json.decode(payload, type=Manifest)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise Refusal(f"the manifest is not valid: {error}") from None
+    if manifest.format == "ndjson":
+        raise Refusal("the manifest belongs to an NDJSON export, which carries its own; leave --manifest out")
+    sha256 = hashlib.sha256()
+    for chunk in chunks:
+        sha256.update(chunk)
+    if manifest.sha256 != sha256.hexdigest():
+        raise Refusal("the file was changed, or the manifest belongs to another export (SHA-256 differs)")
+    return Verdict([manifest], [kid])
+
+
 def _check(manifest: Manifest, line: bytes, digest: str, count: int, number: int) -> None:
     if manifest.format != "ndjson":
         raise Refusal(f"line {number}: the manifest belongs to a file of the format {manifest.format}")

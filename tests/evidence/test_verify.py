@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from jwcrypto import jwk, jws
 
 from app.evidence.signing import SigningKey, create_key_file
-from app.evidence.verification import Refusal, verify
+from app.evidence.verification import Refusal, verify, verify_detached
 from tests.api.conftest import ALL, make_app
 from tests.api.memory import MemorySource, history
 from tests.cli.served import call
@@ -141,6 +141,34 @@ async def test_the_command_says_yes_and_no(key_file: Path, tmp_path: Path) -> No
     bad = call(*arguments, env={}, cwd=tmp_path)
     assert bad.returncode == 1
     assert "NOT verified" in bad.stderr
+
+
+@pytest.mark.parametrize("form", ["csv", "ocsf", "cloudevents", "ecs"])
+async def test_other_formats_have_a_manifest_beside_them(key_file: Path, tmp_path: Path, form: str) -> None:
+    app = gateway(key_file)
+    async with app.router.lifespan_context(app), client(app) as http:
+        keys = (await http.get("/.well-known/jwks.json")).json()
+        answer = await http.get("/events/export", params={**WINDOW, "format": form})
+        other = await http.get("/events/export", params={**WINDOW, "format": form, "order": "asc"})
+        manifest = await http.get(answer.headers["export-manifest"])
+        assert (manifest.status_code, manifest.headers["content-type"]) == (200, "application/jose")
+        foreign = await http.get(answer.headers["export-manifest"], headers={"X-API-Key": "plain"})
+        assert foreign.status_code == (await http.get("/events/export/manifests/none")).status_code == 404
+        assert "export-manifest" not in (await http.get("/events/export", params=WINDOW)).headers
+    verdict = verify_detached([answer.content[:70], answer.content[70:]], manifest.text, keys)
+    assert (verdict.count, verdict.manifests[0].format) == (EVENTS, form)
+    bit = bytearray(answer.content)
+    bit[900] ^= 1
+    for altered in (bytes(bit), answer.content[:-1], other.content, b""):
+        with pytest.raises(Refusal, match="SHA-256 differs"):
+            verify_detached([altered], manifest.text, keys)
+    with pytest.raises(Refusal, match="not among the trusted keys"):
+        verify_detached([answer.content], manifest.text, create_key_file(tmp_path / "foreign.pem").jwks())
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
+    (tmp_path / "file").write_bytes(answer.content)
+    (tmp_path / "file.jws").write_text(manifest.text + "\n")
+    good = call("verify", "file", "--jwks", "keys.json", "--manifest", "file.jws", env={}, cwd=tmp_path)
+    assert "whole and unchanged: 230 events" in good.stdout
 
 
 async def test_without_a_key_nothing_is_signed() -> None:

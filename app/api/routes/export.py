@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from codecs import BOM_UTF8
 from contextlib import ExitStack
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from app.api.auth import require_raw, require_still, requires
 from app.api.export_stream import DEADLINE, STOPPING, Export
 from app.api.exports import FORMATS, Format
+from app.api.manifests import PATH, Manifests
 from app.api.openapi import answer_headers, problems
 from app.api.request_log import request_log
 from app.api.routing import LONGEST_HEADER, new_router
@@ -32,6 +34,13 @@ _HEADERS: dict[str, Any] = {
             "This export's beginning, with its filters and its window. After a cut, send it as `cursor`, with the last"
             " event that came as `after`. Left out where it would be longer than"
             f" {LONGEST_HEADER} characters: then send the same filters with the same `since` and `until`."
+        ),
+        "schema": {"type": "string"},
+    },
+    "Export-Manifest": {
+        "description": (
+            "With a signing key, and but for `ndjson` and `after`: the path of this export's signed manifest (a compact"
+            " JWS), which is there for an hour after the export has ended."
         ),
         "schema": {"type": "string"},
     },
@@ -109,7 +118,10 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, asked: Ev
         raise CursorMismatch([("cursor", "is a follower's, who has no end; read it with GET /events/stream")])
     if "raw" in start.include:
         require_raw(caller, by_cursor=asked.include is None)
-    export = _export(request, caller, start, form, query)
+    manifest_id = None
+    if request.app.state.signing_key is not None and not form.tells_its_end and after is None:
+        manifest_id = Manifests.new_id()
+    export = _export(request, caller, start, form, query, manifest_id)
     page = await export.first(after, at)
     gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
     headers = {
@@ -120,11 +132,24 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, asked: Ev
     }
     if len(start.cursor) <= LONGEST_HEADER:
         headers["Export-Cursor"] = start.cursor
+    if manifest_id is not None:
+        headers["Export-Manifest"] = f"{request.scope.get('root_path', '')}{PATH}{manifest_id}"
     if gzip:
         headers["Content-Encoding"] = "gzip"
     header = (BOM_UTF8 if query.bom and form.name == "csv" else b"") + form.header
     body = export.body(page, gzip=gzip, header=header if after is None else b"")
     return ClosingStream(body, media_type=form.media_type, headers=headers, held=held.pop_all())
+
+
+@router.get(f"{PATH}{{manifest_id}}", include_in_schema=False)
+async def get_manifest(
+    request: Request, manifest_id: str, caller: Annotated[Caller, Depends(requires("events:read"))]
+) -> Response:
+    """The manifest of an export that this caller made."""
+    manifest = await request.app.state.manifests.get(manifest_id, caller)
+    if manifest is None:
+        raise NotFound("there is no such manifest: the export has not ended whole, or ended more than an hour ago")
+    return Response(manifest, media_type="application/jose", headers={"Cache-Control": "no-store"})
 
 
 async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:
@@ -136,7 +161,9 @@ async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:
         raise ParameterError("invalid_parameter", [("after", message)]) from None
 
 
-def _export(request: Request, caller: Caller, start: WalkStart, form: Format, query: ExportQuery) -> Export:
+def _export(
+    request: Request, caller: Caller, start: WalkStart, form: Format, query: ExportQuery, manifest_id: str | None
+) -> Export:
     state = request.app.state
     deadline = time.monotonic() + state.export_deadline
 
@@ -161,6 +188,7 @@ def _export(request: Request, caller: Caller, start: WalkStart, form: Format, qu
         limit=query.limit,
         skips_unreadable=query.unreadable == "skip",
         signing_key=state.signing_key,
+        deposit=None if manifest_id is None else partial(state.manifests.put, manifest_id, caller),
         described={
             "window": {
                 "since": format_seconds(start.window.since),
