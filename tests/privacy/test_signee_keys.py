@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from app.privacy.redaction import Redactor
-from app.providers.taktikal.recipient_id import recipient_id
+from app.providers.taktikal.models import recipient_id
 from app.providers.taktikal.record import TaktikalRecord, records_of
 from tests.providers.taktikal.items import process_of
 

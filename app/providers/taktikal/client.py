@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -13,8 +14,9 @@ from app.providers.base import CallBudget
 from app.providers.http.client import ProviderHttp, Response, error_for
 from app.providers.http.lenient_json import read_json
 from app.providers.http.response import ResponseTooLarge
+from app.providers.taktikal.models import canonical, folded, objects
 from app.providers.taktikal.types_metadata import describe_types
-from app.providers.taktikal.wire import ActivityPage, decode_activity, decode_error, decode_total, is_error
+from app.providers.taktikal.wire import ActivityPage, decode_activity
 
 #: Vendor's page: `Take` "defaults to 10,000". Whether more is accepted is not documented.
 MAX_TAKE = 10_000
@@ -201,3 +203,47 @@ class TaktikalClient:
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+
+def decode_total(body: bytes) -> int | None:
+    """`{"total": 1342}`: the number of processes. None for an empty object, in which ServiceStack has left out what is
+    null or a default, and for an empty body. Raises SourceFailed."""
+    answer = read_json(body).value if body.strip() else None
+    if answer is None or answer == {}:
+        return None
+    total = canonical(answer).get("total")
+    if not isinstance(total, int) or isinstance(total, bool) or total < 0:
+        raise SourceFailed("the provider's answer names no total")
+    return total
+
+
+_TAKE = re.compile(r"\btake\b", re.IGNORECASE)
+
+
+class VendorError(msgspec.Struct):
+    """`code`: ServiceStack's errorCode; `fields`: the parameters that its errors name, casefolded; where there are
+    none, as of an exception that was thrown, `take` if its message has that word."""
+
+    code: str | None
+    fields: frozenset[str]
+
+
+def decode_error(body: bytes) -> VendorError:
+    """Never raises: an error answer may be anything."""
+    try:
+        answer = folded(read_json(body).value)
+    except SourceFailed:
+        answer = {}
+    status = folded(answer.get("responsestatus"))
+    code = status.get("errorcode")
+    errors = [folded(one) for one in objects(status.get("errors"))]
+    fields = frozenset(one["fieldname"].casefold() for one in errors if isinstance(one.get("fieldname"), str))
+    message = status.get("message")
+    if not fields and isinstance(message, str) and _TAKE.search(message):
+        fields = frozenset({"take"})
+    return VendorError(code if isinstance(code, str) else None, fields)
+
+
+def is_error(body: bytes) -> bool:
+    """Whether a body, which may come with a status of success, is an error with a code."""
+    return body.lstrip()[:1] == b"{" and decode_error(body).code is not None

@@ -1,15 +1,18 @@
 """The objects of Taktikal's answers as structs, into which an answer that is spelled as the documents spell it is
-decoded straight, and any other is filled item by item."""
+decoded straight, and any other (other letter case, other members, other shapes) is filled item by item."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from app.providers.taktikal.lenient import canonical, objects
+from app.domain.errors import SourceFailed
+from app.providers.http.lenient_json import MAX_KEY, LenientJson
 
 #: What a member of the documents may hold. Anything else, and anything deeper, takes the lenient way.
 _Text = str | UnsetType | None
@@ -122,3 +125,72 @@ def _filled(kind: type[_Struct], members: Mapping[str, Any]) -> _Struct:
         if (field := fields.get(name)) is not None:
             values[field.name] = None if field.type == _Text and not isinstance(value, str) else value
     return kind(**values)
+
+
+#: Every member that the documents name, of whatever object.
+_NAMES = (
+    "activityDisplayName", "activityLog", "address", "attachmentReferences", "city", "createdAt", "createdBy",
+    "description", "email", "fileName", "flowKey", "hasReminders", "id", "name", "phone", "postalCode", "processKey",
+    "requiresAuth", "sequenceKey", "sequenceSignees", "signInOrder", "signatureLocation", "signatureType",
+    "signeeKey", "signees", "signingKeys", "ssn", "status", "total", "updatedAt", "url", "userAgent",
+)  # fmt: skip
+_CANONICAL = {name.casefold(): name for name in _NAMES}
+_KNOWN = frozenset(_NAMES)
+
+
+def canonical(sent: Any) -> dict[str, Any]:
+    """The members of an object under the documents' own spelling; empty for what is no object."""
+    members: dict[str, Any] = sent if isinstance(sent, dict) else {}
+    if _KNOWN.issuperset(members):
+        return members
+    return {_CANONICAL.get(name.casefold(), name): value for name, value in members.items()}
+
+
+def folded(value: Any) -> dict[str, Any]:
+    """The members of an object under casefolded names; empty for what is no object."""
+    return {name.casefold(): member for name, member in value.items()} if isinstance(value, dict) else {}
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; none where it is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def read_items(found: LenientJson) -> list[dict[str, Any] | None]:
+    """The processes of an answer, with what cannot be used of their logs emptied, so that it is counted; None where an
+    item is no process. Raises SourceFailed where the answer is no array."""
+    if not isinstance(found.value, list):
+        raise SourceFailed("the provider's answer is not an array of signing processes")
+    return [_usable(found, item) for item in found.value]
+
+
+def _usable(found: LenientJson, sent: Any) -> dict[str, Any] | None:
+    item: dict[str, Any] = sent if isinstance(sent, dict) else {}
+    body = canonical(item)
+    key = body.get("processKey")
+    if not isinstance(key, str) or len(key) > MAX_KEY:
+        return None
+    log = body.get("activityLog")
+    if log is not None and not (isinstance(log, list) and all(isinstance(entry, dict) for entry in log)):
+        log = [entry if isinstance(entry, dict) else {} for entry in log] if isinstance(log, list) else [{}]
+    elif not found.suspect:
+        return item
+    log = [entry if found.usable(entry) else {} for entry in log or ()]
+    rest = {name: member for name, member in item.items() if name.casefold() != "activitylog"}
+    return {**rest, "activityLog": log} if found.usable(rest) else None
+
+
+PREFIX = "rcp_"
+_PERSON = b"audit.recipient"  #: separates these digests from others of the same texts
+
+
+@lru_cache(maxsize=4096)
+def recipient_id(process_key: str, signee_key: str) -> str:
+    """The id of a recipient, in the place of the vendor's signee key: a signing link is
+    `{base}/s/{processKey}/{signeeKey}`, and the signed PDF lies at `/{processKey}/{signeeKey}.pdf` (vendor's pages), so
+    the signee key lets its holder sign and read, and no caller receives it.
+
+    `rcp_` and 32 hexadecimal digits: BLAKE2b with a digest of 16 bytes, no key and the person `audit.recipient`, of
+    the process key, a NUL byte and the signee key in UTF-8. The owner of a signee key computes the same."""
+    text = f"{process_key}\0{signee_key}".encode(errors="surrogatepass")
+    return PREFIX + hashlib.blake2b(text, digest_size=16, person=_PERSON).hexdigest()

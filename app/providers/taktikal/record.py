@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
@@ -16,14 +15,10 @@ from msgspec import UNSET, UnsetType
 from app.domain.event import Event, Recipient
 from app.domain.position import Key
 from app.domain.times import format_micros, format_vendor_time, parse_rfc3339, parse_vendor_ticks
-from app.paging.event_id import IdPrefix
-from app.privacy.masking import Mask
-from app.privacy.person_fields import private_leaves
-from app.privacy.replacer import MASK
 from app.providers.http.lenient_json import MAX_KEY
-from app.providers.taktikal.mapping import EventParts, delivery_of, meaning_of, text_of
-from app.providers.taktikal.models import Entry
-from app.providers.taktikal.recipient_id import recipient_id
+from app.providers.taktikal.mapping import delivery_of, meaning_of
+from app.providers.taktikal.models import Entry, recipient_id
+from app.providers.taktikal.process_parts import ProcessParts
 from app.providers.taktikal.wire import Process, content_of, without_secrets
 
 CATEGORY = "envelope"
@@ -43,78 +38,6 @@ class Locator(msgspec.Struct, array_like=True):
     entry: int | bytes
 
 
-class _Common:
-    """What the records of one process share; what not every caller asks for is made when it is."""
-
-    def __init__(self, source: str, process: Process) -> None:
-        self.source, self.process = source, process
-
-    @cached_property
-    def joined(self) -> EventParts:
-        return EventParts(self.process)
-
-    @cached_property
-    def ids(self) -> IdPrefix:
-        # A locator without its last two members.
-        return IdPrefix(self.source, b"\x93" + msgspec.msgpack.encode(self.process.key))
-
-    @cached_property
-    def private_values(self) -> tuple[str, ...]:
-        """Those of the signees, and what stands under private names in any entry: so the records share one tuple."""
-        found = [
-            str(value)
-            for signee in self.process.signees.values()
-            for value in (signee.ssn, signee.phone, signee.address, signee.postal_code, signee.city)
-            if isinstance(value, str | int) and value != ""
-        ]
-        for entry in self.process.entries:
-            if entry.others is not UNSET:
-                found += private_leaves(entry.others)
-        # A key that is a phone or an id could be found out from its digest.
-        mask = Mask(found)
-        keys = [key for key in self.process.signees if mask.identifier(key) == MASK]
-        return tuple(dict.fromkeys([*found, *(recipient_id(self.process.key, key) for key in keys)]))
-
-    @cached_property
-    def texts(self) -> tuple[tuple[str, str], ...]:
-        """Each once, without signing links."""
-        return tuple(dict.fromkeys((name, self.process.secrets.out_of_text(text)) for name, text in self._texts()))
-
-    def _texts(self) -> Iterator[tuple[str, str]]:
-        body = self.process.body
-        yield "processKey", self.process.key
-        for name, text in (("fileName", body.file_name), ("activityDisplayName", body.activity_display_name)):
-            if text:
-                yield name, text
-        for entry in self.process.entries:
-            if text := text_of(entry.file_name):
-                yield "fileName", text
-        for signee in self.process.signees.values():
-            for name in ("name", "email", "phone", "ssn"):
-                if text := text_of(getattr(signee, name)):
-                    yield name, text
-
-    @cached_property
-    def person_values(self) -> tuple[str, ...]:
-        """Each once."""
-        found = [text for signee in self.process.signees.values() for text in (signee.name, signee.email) if text]
-        found += (entry.created_by for entry in self.process.entries if entry.created_by and "@" in entry.created_by)
-        return tuple(dict.fromkeys(found))
-
-    @cached_property
-    def raw_process(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = without_secrets(self.process.sent_without_lists(), self.process.secrets)
-        return cleaned
-
-    @cached_property
-    def raw_signees(self) -> dict[str, Any]:
-        return {
-            key: without_secrets(self.process.sent_signee(key), self.process.secrets)
-            for key in self.process.signees
-            if key
-        }
-
-
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -129,7 +52,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
     ticks: int
     identity: int | bytes
     ordinal: int
-    common: _Common
+    common: ProcessParts
 
     @property
     def provider_type(self) -> str:
@@ -141,18 +64,18 @@ class TaktikalRecord(msgspec.Struct, gc=False):
 
     def event(self) -> Event:
         entry, common = self.entry, self.common
-        joined = common.joined
+        shown = common.shown
         status = entry.status or ""
-        if joined.shown is not None:
-            status = joined.shown(status)
+        if shown is not None:
+            status = shown(status)
         meaning = meaning_of(status)
-        description = joined.description(self.index)
+        description = common.description(self.index)
         delivery = meaning.delivery
         if entry.description and meaning.purpose is not None:
             delivery = delivery_of(entry.description, meaning.purpose)
         user_agent = entry.user_agent or None
-        if joined.shown is not None:
-            user_agent = user_agent and joined.shown(user_agent)
+        if shown is not None:
+            user_agent = user_agent and shown(user_agent)
         identity = entry.id
         # By position, in the order of the fields: by name it takes three times as long.
         return Event(
@@ -166,9 +89,9 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             None if identity is None or identity is UNSET else str(identity),
             format_vendor_time(entry.created_at or "", self.key[0]),
             description,
-            joined.actor(entry),
-            joined.envelope(entry),
-            joined.recipient(entry.signee_key) if entry.signee_key else None,
+            common.actor(entry),
+            common.envelope(entry),
+            common.recipient(entry.signee_key) if entry.signee_key else None,
             delivery,
             None,
             user_agent,
@@ -189,7 +112,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             data["signatureLocation"] = entry.signature_location
         if entry.others is not UNSET:
             data |= entry.others
-        if not data or (entry.others is UNSET and self.common.joined.shown is None):
+        if not data or (entry.others is UNSET and self.common.shown is None):
             return data
         cleaned: dict[str, Any] = without_secrets(data, self.common.process.secrets)
         return cleaned
@@ -215,7 +138,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
 
     def recipients(self) -> list[Recipient]:
         keys = self.common.process.signees
-        return [found for key in keys if key and (found := self.common.joined.recipient(key)) is not None]
+        return [found for key in keys if key and (found := self.common.recipient(key)) is not None]
 
     @property
     def names_all_recipients(self) -> bool:
@@ -277,7 +200,7 @@ def records_of(
     if not read:
         return [], bad
     key = process.key
-    common = _Common(source, process)
+    common = ProcessParts(source, process)
     shared = [(ticks // 10, identity if isinstance(identity, int) else _NO_ID) for ticks, identity, _ in read]
     numbers = repeat((0, 0)) if len(set(shared)) == len(shared) else _numbers(read, shared, entries)
     records = [
@@ -310,12 +233,6 @@ def _numbers(
                 numbers[number] = place, ordinals[twin]
                 ordinals[twin] += 1
     return numbers
-
-
-def time_of(entry: Entry) -> int | None:
-    """When an entry happened, in µs; None where it does not say."""
-    ticks = ticks_of(entry.created_at)
-    return None if ticks is None else ticks // 10
 
 
 def ticks_of(created_at: str | UnsetType | None) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.providers.http.lenient_json import read_json
-from app.providers.taktikal.lenient import folded, objects
+from app.providers.taktikal.models import folded, objects
 
 _ENUMS = ("FlowType", "StatusFilter")
 _MOST = 20  #: values of an enumeration that are shown

@@ -5,12 +5,11 @@ The server is ServiceStack: members that are null are left out, names may come i
 
 An answer that is spelled as the documents spell it is decoded straight into the structs of
 `app.providers.taktikal.models`. Any other (a member that the documents do not name, another letter case, another shape)
-is read as plain JSON, item by item, and put into the same structs: see `app.providers.taktikal.lenient`.
+is read as plain JSON, item by item, and put into the same structs.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -19,12 +18,19 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from app.domain.errors import SourceFailed
 from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, Secrets, links_in, without_links
 from app.providers.http.lenient_json import MAX_KEY, read_json
-from app.providers.taktikal.lenient import canonical, folded, objects, read_items
-from app.providers.taktikal.models import LISTS, Body, Entry, Signee, body_of
-from app.providers.taktikal.recipient_id import recipient_id
+from app.providers.taktikal.models import (
+    LISTS,
+    Body,
+    Entry,
+    Signee,
+    body_of,
+    canonical,
+    objects,
+    read_items,
+    recipient_id,
+)
 
 _SHORT_KEY = 12  #: characters of a signee key that may be found as a part of other words
 _DECODER = msgspec.json.Decoder(list[Body])
@@ -243,50 +249,6 @@ def _decode_leniently(body: bytes) -> tuple[list[Body | None], RawBody, list[Any
 def _mark(sent: Any) -> str:
     key = canonical(sent).get("processKey")
     return key if isinstance(key, str) else repr(sent)
-
-
-def decode_total(body: bytes) -> int | None:
-    """`{"total": 1342}`: the number of processes. None for an empty object, in which ServiceStack has left out what is
-    null or a default, and for an empty body. Raises SourceFailed."""
-    answer = read_json(body).value if body.strip() else None
-    if answer is None or answer == {}:
-        return None
-    total = canonical(answer).get("total")
-    if not isinstance(total, int) or isinstance(total, bool) or total < 0:
-        raise SourceFailed("the provider's answer names no total")
-    return total
-
-
-_TAKE = re.compile(r"\btake\b", re.IGNORECASE)
-
-
-class VendorError(msgspec.Struct):
-    """`code`: ServiceStack's errorCode; `fields`: the parameters that its errors name, casefolded; where there are
-    none, as of an exception that was thrown, `take` if its message has that word."""
-
-    code: str | None
-    fields: frozenset[str]
-
-
-def decode_error(body: bytes) -> VendorError:
-    """Never raises: an error answer may be anything."""
-    try:
-        answer = folded(read_json(body).value)
-    except SourceFailed:
-        answer = {}
-    status = folded(answer.get("responsestatus"))
-    code = status.get("errorcode")
-    errors = [folded(one) for one in objects(status.get("errors"))]
-    fields = frozenset(one["fieldname"].casefold() for one in errors if isinstance(one.get("fieldname"), str))
-    message = status.get("message")
-    if not fields and isinstance(message, str) and _TAKE.search(message):
-        fields = frozenset({"take"})
-    return VendorError(code if isinstance(code, str) else None, fields)
-
-
-def is_error(body: bytes) -> bool:
-    """Whether a body, which may come with a status of success, is an error with a code."""
-    return body.lstrip()[:1] == b"{" and decode_error(body).code is not None
 
 
 def without_secrets(value: Any, secrets: Secrets) -> Any:

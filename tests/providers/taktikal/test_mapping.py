@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.domain.event import Event
-from app.providers.taktikal import PROVIDER, mapping
-from app.providers.taktikal.recipient_id import recipient_id
+from app.providers.taktikal import PROVIDER, mapping, process_parts
+from app.providers.taktikal.models import recipient_id
 from app.providers.taktikal.record import TaktikalRecord, records_of
 from app.providers.taktikal.wire import decode_activity
 from tests import vocabulary
@@ -228,4 +228,4 @@ def test_an_owner_who_also_signs_is_the_recipient() -> None:
 
 def test_without_the_created_entry_there_is_no_owner() -> None:
     log = [{"id": 2, "status": "Started", "createdBy": "o@example.is", "createdAt": "2024-01-01T00:00:00Z"}]
-    assert mapping.owner_of(process_of({"processKey": "sp", "activityLog": log}).entries) is None
+    assert process_parts.owner_of(process_of({"processKey": "sp", "activityLog": log}).entries) is None

@@ -9,15 +9,9 @@ import pytest
 
 from app.domain.errors import SourceFailed
 from app.privacy.links import Secrets
-from app.providers.taktikal.lenient import canonical
-from app.providers.taktikal.models import Entry
-from app.providers.taktikal.wire import (
-    decode_activity,
-    decode_error,
-    decode_total,
-    merge_processes,
-    without_secrets,
-)
+from app.providers.taktikal.client import decode_error, decode_total
+from app.providers.taktikal.models import Entry, canonical
+from app.providers.taktikal.wire import decode_activity, merge_processes, without_secrets
 from tests.providers.taktikal.items import process_of
 
 

@@ -1,0 +1,245 @@
+"""What the events of one signing process share: its people, its envelope, and what may be shown of its texts. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from app.domain.event import Actor, Envelope, Recipient
+from app.paging.event_id import IdPrefix
+from app.privacy.masking import Mask
+from app.privacy.person_fields import private_leaves
+from app.privacy.replacer import MASK
+from app.providers.taktikal.mapping import text_of
+from app.providers.taktikal.models import Entry, Signee, recipient_id
+from app.providers.taktikal.wire import Process, without_secrets
+
+_OWN_TEXTS = attrgetter(
+    "status", "created_by", "flow_key", "sequence_key", "user_agent", "file_name", "signature_location"
+)
+_BREAK = "\n\0\n"  #: between the descriptions of a log
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SHOWN = ("name", "email", "owner", "phone", "national_id", "signature_type", "status", "flow_id", "sequence_id")
+
+
+def address_of(text: object) -> str | None:
+    """Return an e-mail address without blanks around it; None for what is no address."""
+    return text.strip() if isinstance(text, str) and "@" in text else None
+
+
+def _folded(address: str | None) -> str | None:
+    """The form in which two spellings of one address are equal."""
+    return None if address is None else unicodedata.normalize("NFC", address).casefold()
+
+
+class ProcessParts:
+    """What the records of one process share; made on first use, for most processes of an answer have no event to show.
+    Each person and each envelope is made once, and must not be changed."""
+
+    def __init__(self, source: str, process: Process) -> None:
+        self.source, self.process = source, process
+        self._actors: dict[tuple[str | UnsetType | None, str | UnsetType | None], Actor] = {}
+        self._envelopes: dict[tuple[str | UnsetType | None, ...], Envelope] = {}
+        self._recipients: dict[str, Recipient] = {}
+
+    @cached_property
+    def ids(self) -> IdPrefix:
+        # A locator without its last two members.
+        return IdPrefix(self.source, b"\x93" + msgspec.msgpack.encode(self.process.key))
+
+    @cached_property
+    def shown(self) -> Callable[[str], str] | None:
+        """Takes links and signee keys out of a text; None where no text but descriptions can hold any."""
+        return self.process.secrets.out_of_text if self.process.secrets and not self._is_clean() else None
+
+    @cached_property
+    def _owner(self) -> str | None:
+        return owner_of(self.process.entries)
+
+    @cached_property
+    def _name(self) -> str | None:
+        body, entries = self.process.body, self.process.entries
+        return (
+            body.activity_display_name
+            or body.file_name
+            or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
+        )
+
+    def _is_clean(self) -> bool:
+        """Whether none of the process's texts repeats a link or a signee key, descriptions aside: one search for all,
+        for a search of each takes most of an event's time."""
+        process, body = self.process, self.process.body
+        if process.has_short_keys:
+            return False  # those are hidden where they are the whole text
+        texts: set[object] = {self._name, body.status, body.file_name}
+        for signee in process.signees.values():
+            texts.update((signee.name, signee.email, signee.phone, signee.ssn, signee.signature_type))
+        for own in map(_OWN_TEXTS, process.entries):
+            texts.update(own)
+        texts.update(one.sequence_key for one in body.sequence_signees or ())
+        joined = "\n".join(text for text in texts if isinstance(text, str))
+        return process.secrets.out_of_text(joined) == joined
+
+    def description(self, index: int) -> str | None:
+        """The description of an entry, by its place in the log, without links and signee keys."""
+        entries, secrets = self.process.entries, self.process.secrets
+        text = entries[index].description or None
+        if text is None or not secrets:
+            return text
+        found = self._descriptions
+        return found[index] if len(found) == len(entries) else secrets.out_of_text(text)
+
+    @cached_property
+    def _descriptions(self) -> list[str]:
+        """Those of the log, searched together; none where each must be searched by itself."""
+        joined = _BREAK.join(one.description or "" for one in self.process.entries)
+        # Other letters and links: their neighbours would be changed with them.
+        if not joined.isascii() or "/" in joined or self.process.has_short_keys:
+            return []
+        return self.process.secrets.out_of_text(joined).split(_BREAK)
+
+    def actor(self, entry: Entry) -> Actor:
+        """`createdBy` is an e-mail address, or the name of a system (`Taktikal.Core`, `Mailgun`)."""
+        key = (entry.created_by, entry.signee_key)
+        found = self._actors.get(key)
+        if found is None:
+            found = self._new_actor(entry.created_by or None, entry.signee_key or "")
+            self._actors[key] = found = found if self.shown is None else _shown(found, self.shown)
+        return found
+
+    def _new_actor(self, text: str | None, own: str) -> Actor:
+        """The entry's own signee (`own`) where the author has that signee's address; otherwise the only signee of the
+        process who has it (contract, section 2)."""
+        address = address_of(text)
+        if address is None:
+            return Actor("system", None, text)
+        wanted, signees = _folded(address), self.process.signees
+        matches = [key for key, signee in signees.items() if _folded(address_of(signee.email)) == wanted]
+        key = own if own in matches else matches[0] if len(matches) == 1 else None
+        if key is None:
+            return Actor("user", None, None, address)
+        return Actor("recipient", recipient_id(self.process.key, key), signees[key].name or None, address)
+
+    def envelope(self, entry: Entry) -> Envelope:
+        """The process, with the flow and the sequence that the entry names."""
+        place = (entry.flow_key, entry.sequence_key or entry.signee_key, entry.sequence_key)
+        found = self._envelopes.get(place)
+        if found is None:
+            body = self.process.body
+            sequence = entry.sequence_key or (entry.signee_key and self.process.sequence_of(entry.signee_key))
+            found = Envelope(
+                self.process.key,
+                name=self._name,
+                status=body.status.casefold() if body.status else None,
+                owner=self._owner,
+                flow_id=entry.flow_key or None,
+                sequence_id=sequence or None,
+            )
+            self._envelopes[place] = found = found if self.shown is None else _shown(found, self.shown)
+        return found
+
+    def recipient(self, key: str) -> Recipient:
+        """The signee of this key, joined from the process."""
+        found = self._recipients.get(key)
+        if found is None:
+            signee = self.process.signees.get(key) or _NOBODY
+            found = _recipient(recipient_id(self.process.key, key), signee)
+            self._recipients[key] = found = found if self.shown is None else _shown(found, self.shown)
+        return found
+
+    @cached_property
+    def private_values(self) -> tuple[str, ...]:
+        """Those of the signees, and what stands under private names in any entry: so the records share one tuple."""
+        found = [
+            str(value)
+            for signee in self.process.signees.values()
+            for value in (signee.ssn, signee.phone, signee.address, signee.postal_code, signee.city)
+            if isinstance(value, str | int) and value != ""
+        ]
+        for entry in self.process.entries:
+            if entry.others is not UNSET:
+                found += private_leaves(entry.others)
+        # A key that is a phone or an id could be found out from its digest.
+        mask = Mask(found)
+        keys = [key for key in self.process.signees if mask.identifier(key) == MASK]
+        return tuple(dict.fromkeys([*found, *(recipient_id(self.process.key, key) for key in keys)]))
+
+    @cached_property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """Each once, without signing links."""
+        return tuple(dict.fromkeys((name, self.process.secrets.out_of_text(text)) for name, text in self._texts()))
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        body = self.process.body
+        yield "processKey", self.process.key
+        for name, text in (("fileName", body.file_name), ("activityDisplayName", body.activity_display_name)):
+            if text:
+                yield name, text
+        for entry in self.process.entries:
+            if text := text_of(entry.file_name):
+                yield "fileName", text
+        for signee in self.process.signees.values():
+            for name in ("name", "email", "phone", "ssn"):
+                if text := text_of(getattr(signee, name)):
+                    yield name, text
+
+    @cached_property
+    def person_values(self) -> tuple[str, ...]:
+        """Each once."""
+        found = [text for signee in self.process.signees.values() for text in (signee.name, signee.email) if text]
+        found += (entry.created_by for entry in self.process.entries if entry.created_by and "@" in entry.created_by)
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def raw_process(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = without_secrets(self.process.sent_without_lists(), self.process.secrets)
+        return cleaned
+
+    @cached_property
+    def raw_signees(self) -> dict[str, Any]:
+        return {
+            key: without_secrets(self.process.sent_signee(key), self.process.secrets)
+            for key in self.process.signees
+            if key
+        }
+
+
+_Part = TypeVar("_Part", Actor, Envelope, Recipient)
+
+
+def _shown(part: _Part, shown: Callable[[str], str]) -> _Part:
+    """A new part of an event with its texts as they may be shown; its id and kind stay what they are."""
+    for name in _SHOWN:
+        if text := getattr(part, name, None):
+            setattr(part, name, shown(text))
+    return part
+
+
+def owner_of(entries: Iterable[Entry]) -> str | None:
+    """Return who started the process: `createdBy` of its `Created` entry; None for a log without that entry."""
+    for entry in entries:
+        if entry.status and entry.status.casefold() == "created":
+            return address_of(entry.created_by)
+    return None
+
+
+_NOBODY = Signee()
+
+
+def _recipient(id_: str, signee: Signee) -> Recipient:
+    signature = signee.signature_type or None
+    return Recipient(
+        id=id_,
+        name=signee.name or None,
+        email=(signee.email or "").strip() or None,
+        phone=text_of(signee.phone),
+        national_id=text_of(signee.ssn),
+        signature_type=_HUMP.sub("_", signature).lower() if signature else None,
+    )
