@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from app.privacy.redaction import Redactor, visible_events
 from app.providers.base import Total
 
 MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger
+_FIRST = 4  #: events that are rendered first; then as many as fill a part
 _PART = 32 * 1024  #: bytes rendered before another request has its turn: 2 ms, or one event
 _LARGE = 1024 * 1024  #: bytes from which on pages are rendered one at a time: each takes memory three times
 
@@ -35,20 +37,37 @@ def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None)
     includes people. Cuts a page of more than MAX_PAGE bytes, which then has the cursor of its last event."""
     private, raw = caller.may("pii:read"), "raw" in page.include
     events = visible_events(page.records, private=private, raw=raw, pseudonyms=pseudonyms)
-    size, part = 0, bytearray(b'{"data":[')
-    for index, event in enumerate(events):
-        encoded = encode(event)
-        size += len(encoded) + 1
-        if index:
-            if size > MAX_PAGE:
-                page.cut_after(index - 1)
-                break
-            part += b","
-        part += encoded
-        if len(part) >= _PART:
-            yield bytes(part)
-            part.clear()
-    rest = {
+    total, done, size, count, before = len(page.records), 0, 0, _FIRST, b'{"data":['
+    while done < total and (some := list(islice(events, count))):
+        encoded = encode(some)[1:-1]
+        if size + len(encoded) > MAX_PAGE:
+            some, encoded = _as_fit(some, MAX_PAGE - size, at_least=0 if done else 1)
+        done, size = done + len(some), size + len(encoded)
+        if some:
+            yield before + encoded
+            before = b","
+        if len(some) < count and done < total:
+            page.cut_after(done - 1)
+            total = done
+        count = 2 * count if len(encoded) < _PART else max(1, count * _PART // len(encoded))
+    yield (b"" if done else before) + b"]," + encode(_rest(page))[1:]
+
+
+def _as_fit(events: Sequence[Event], most: int, at_least: int) -> tuple[list[Event], bytes]:
+    """The first events that fit into `most` bytes."""
+    encoded: list[bytes] = []
+    for event in events:
+        one = encode(event)
+        most -= len(one) + 1
+        if most < 0 and len(encoded) >= at_least:
+            break
+        encoded.append(one)
+    return list(events[: len(encoded)]), b",".join(encoded)
+
+
+def _rest(page: Page) -> dict[str, Any]:
+    """The members of a page's body beside its events."""
+    return {
         "page": {
             "limit": page.limit,
             "order": page.order,
@@ -61,7 +80,6 @@ def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None)
         "warnings": [warning_body(warning) for warning in page.warnings],
         "sources": [_source(status) for status in page.sources],
     }
-    yield bytes(part) + b"]," + encode(rest)[1:]
 
 
 async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None, turn: asyncio.Lock) -> list[bytes]:
@@ -139,7 +157,7 @@ def json_response(body: dict[str, Any] | bytes, *, cache: str = "no-store") -> R
     return Response(content, media_type="application/json", headers={"Cache-Control": cache})
 
 
-def encode(body: dict[str, Any] | Event) -> bytes:
+def encode(body: dict[str, Any] | Sequence[Event] | Event) -> bytes:
     """JSON of dictionaries, lists, scalars and structs, whatever a provider put into them."""
     try:
         return one_line(msgspec.json.encode(body))
