@@ -334,7 +334,7 @@ async def test_a_page_that_fails_while_its_caller_hangs_up_is_no_error_of_ours(l
     async with opened(app):
         start, ndjson = feed.start(EventQuery(), caller), exports.FORMATS["ndjson"]
         export = Export(feed, caller, start, ndjson, RequestLog("x"), recheck, must_end=lambda: None)
-        body = export.body(await export.first(), gzip=False)
+        body = export.body(await export.first(), gzip=False, header=b"")
         await anext(body)
         await until(lambda: source.failed)
         await body.aclose()
