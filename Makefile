@@ -35,7 +35,7 @@ serve: setup ## serve on http://127.0.0.1:8000: your accounts if their keys are 
 	else exec $(BIN)/audit-gateway serve --sandbox --port $(PORT); fi
 
 test: setup lint types imports docs programs clients ## everything that must hold: style, types, layers, documentation, all tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check

@@ -17,7 +17,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+#: Files of few and long tests, which would otherwise be left for one worker at the end.
+FIRST = ("tests/providers/test_guide", "tests/forward/test_killed", "tests/operations/test_runtime", "tests/clients/",
+         "tests/ui/", "tests/paging/test_exactly_once")  # fmt: skip
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
     for item in items:
         for name, reason in OPEN_FAILURES.items():
             if item.nodeid.startswith(name):
