@@ -6,6 +6,7 @@ A page contains `<!-- generated: NAME -->` … `<!-- generated: end -->`; the te
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -85,6 +86,24 @@ def types() -> str:
     return table(("type", *(provider.title for provider in providers.values())), rows)
 
 
+def calls() -> str:
+    """The operations of `openapi/openapi.json`, which a test compares with the code."""
+    paths = json.loads((DOCS.parent / "openapi" / "openapi.json").read_text(encoding="utf-8"))["paths"]
+    rows = [
+        (f"`{method.upper()} {path}`", operation["summary"])
+        for path, item in sorted(paths.items(), key=lambda entry: not entry[0].startswith("/events"))
+        for method, operation in item.items()
+    ]
+    return table(("call", "result"), rows)
+
+
+def parameters() -> str:
+    """The parameters of `GET /events`."""
+    paths = json.loads((DOCS.parent / "openapi" / "openapi.json").read_text(encoding="utf-8"))["paths"]
+    rows = [(f"`{one['name']}`", one["description"]) for one in paths["/events"]["get"]["parameters"]]
+    return table(("parameter", "meaning"), rows)
+
+
 def problems() -> str:
     rows = [
         (str(status), f"`{code}`", title) for code, (status, title) in sorted(PROBLEMS.items(), key=lambda x: x[1][0])
@@ -130,7 +149,8 @@ def _help(path: list[str], command: Any) -> Iterable[str]:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "settings": settings, "provider_settings": provider_settings, "types": types, "problems": problems,
+    "settings": settings, "provider_settings": provider_settings, "types": types, "calls": calls,
+    "parameters": parameters, "problems": problems,
     "ocsf_activities": ocsf_activities, "ecs_categories": ecs_categories, "ecs_types": ecs_types, "commands": commands,
 }  # fmt: skip
 
