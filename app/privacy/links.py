@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from html import unescape
 from typing import Any
-from urllib.parse import unquote
 
 from app.domain.memoize import memoize
-from app.privacy.replacer import MASK, WITHIN, Words, canonical, map_texts, plain_spelling, replaced
+from app.privacy.replacer import (
+    MASK,
+    WITHIN,
+    Words,
+    canonical,
+    decoded,
+    map_texts,
+    plain_spelling,
+    replaced,
+    without_encoded,
+)
 
 _LINK_NAME = re.compile(r"(?:ur[il]|href|link)s?\Z")
 #: Parts of a name that make a link personal, wherever it stands: `signingUrl`, `signee_link`, `invitationLinks`. The
@@ -24,7 +32,6 @@ _SHORTEST = 8  #: characters of a link that is searched for in other texts
 _SHORTEST_PATH = 12  #: characters of its path that are searched for without its host
 _SHORTEST_KEY = 3  #: characters of a key that is searched for within other texts
 _MAX_KEYS = 64  #: keys that are replaced one by one first
-_ENCODED = re.compile(r"[%&\\]")
 
 _SECRET, _URL, _LINK, _HOLDER = "secret", "url", "link", "holder"
 
@@ -129,13 +136,8 @@ class Secrets:
         plain = plain_spelling(text)
         if spans := self._words.spans(plain):
             text = plain = replaced(plain, spans)
-        if _ENCODED.search(plain) and self._is_encoded_in(plain):
-            text = re.sub(r"\S+", lambda word: MASK if self._is_encoded_in(word[0]) else word[0], plain)
-            text = MASK if self._is_encoded_in(text) else text
-        return text
-
-    def _is_encoded_in(self, text: str) -> bool:
-        return bool(self._words.spans(plain_spelling(_decoded(text))))
+        shown = without_encoded(plain, lambda found: bool(self._words.spans(found)))
+        return text if shown == plain else shown
 
     def out_of(self, value: Any) -> Any:
         """A copy of a JSON value without links and keys in its texts and names, at any depth."""
@@ -144,14 +146,8 @@ class Secrets:
 
 def _words_of(link: str) -> Iterator[str]:
     """A link as others may repeat it: whole, without scheme, and its path alone where that is long enough."""
-    for spelled in {link, _decoded(link)}:
+    for spelled in {link, decoded(link)}:
         word = canonical(spelled)
         bare = word.partition("://")[2] or word.removeprefix("//")
         path = bare[bare.find("/") :] if "/" in bare else ""
         yield from (one for one in (word, bare, path if len(path) >= _SHORTEST_PATH else "") if one)
-
-
-def _decoded(text: str) -> str:
-    for _ in range(2):
-        text = unescape(unquote(text)).replace("\\/", "/")
-    return text

@@ -11,7 +11,20 @@ import msgspec
 
 from app.domain.memoize import memoize
 from app.privacy.person_fields import plain_number, private_members, words_of
-from app.privacy.replacer import MASK, MAX_TEXT, Span, TextIndex, Words, canonical, distinct, plain_spelling, replaced
+from app.privacy.replacer import (
+    ENCODED,
+    MASK,
+    MAX_TEXT,
+    Span,
+    TextIndex,
+    Words,
+    canonical,
+    decoded,
+    distinct,
+    plain_spelling,
+    replaced,
+    without_encoded,
+)
 
 MAX_TEXTS = 524_288  #: characters of the texts of one record's `data` and `raw`; the texts behind are hidden whole
 _OVERHEAD = 64  #: characters that a text counts for beyond its own
@@ -99,7 +112,8 @@ class Mask:
         new.discard(None)
         if new:
             joined = _APART.join([text for text in new if not _is_uuid(text)])
-            if len(joined) > MAX_TEXT or not self._whole.isdisjoint(new) or not self._is_clean(plain_spelling(joined)):
+            suspect = len(joined) > MAX_TEXT or ENCODED.search(joined) or not self._whole.isdisjoint(new)
+            if suspect or not self._is_clean(plain_spelling(joined)):
                 return any(self.text(text) != text for text in new) or dirty
             self._remember({text: text for text in new if len(text) <= _MEMO_TEXT})
         return dirty
@@ -113,7 +127,7 @@ class Mask:
         except UnicodeEncodeError:
             return True
         # What stands between its texts in JSON joins no two into one that is private, but an escape may part one.
-        return len(text) > MAX_TEXT or "\\" in text or not self._is_clean(plain_spelling(text))
+        return len(text) > MAX_TEXT or ENCODED.search(text) is not None or not self._is_clean(plain_spelling(text))
 
     def text(self, text: str) -> str:
         """The text with `***` for each private value; `***` for a text longer than `MAX_TEXT`."""
@@ -131,12 +145,15 @@ class Mask:
             self._memo, self._dirty = {}, set()
         self._memo |= shown
 
-    def identifier(self, text: str) -> str:
-        """An id; `***` where it holds a private value of six characters or more. A UUID is none."""
-        if not self._whole or _is_uuid(text):
+    def identifier(self, text: str, *, of_person: bool = True) -> str:
+        """An id; `***` where it contains a private value of six characters or more, or is a number that any person's id
+        may be. UUIDs stay."""
+        if _is_uuid(text):
             return text
-        spans = self._known_spans(plain_spelling(text))
-        return MASK if any(end - start >= _ID for start, end, _ in spans) else text
+        find = self._spans if of_person else self._known_spans
+        forms = (text, decoded(text)) if ENCODED.search(text) else (text,)
+        hidden = any(end - start >= _ID for form in forms for start, end, _ in find(plain_spelling(form)))
+        return MASK if hidden else text
 
     def values(self, *values: Any) -> list[Any]:
         """Copies of the JSON values of one record, with private values hidden, in members' names too. The texts behind
@@ -178,7 +195,8 @@ class Mask:
             return text
         plain = plain_spelling(text)
         spans = self._spans(plain)
-        return replaced(plain, spans) if spans else text
+        shown = without_encoded(replaced(plain, spans) if spans else plain, lambda found: bool(self._spans(found)))
+        return text if shown == plain else shown
 
     def _spans(self, plain: str) -> list[Span]:
         """The places of all that is hidden in a text of plain spelling."""

@@ -157,7 +157,7 @@ def _mask_fields(event: Event, mask: Mask) -> None:
     event.delivery = event.delivery and _masked(event.delivery, mask)
     event.target = event.target and _masked(event.target, mask)
     event.provider_type = mask.text(event.provider_type)
-    event.provider_id = event.provider_id and mask.identifier(event.provider_id)
+    event.provider_id = event.provider_id and mask.identifier(event.provider_id, of_person=False)
     event.description = event.description and mask.text(event.description)
     event.user_agent = event.user_agent and mask.text(event.user_agent)
 

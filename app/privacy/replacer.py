@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from html import unescape
 from itertools import islice
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import ahocorasick
+
+from app.domain.text import INVISIBLE
 
 MASK = "***"
 
@@ -18,6 +22,7 @@ _MAX_PLACES = 65_536  #: places of one text that are looked at, the same
 _FEW = 32  #: texts that are tried one after another
 WITHIN = 6  #: characters of a word that is replaced within others; a shorter one must stand alone
 
+ENCODED = re.compile(r"[%&\\]")  #: a text without a match is not encoded
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _FOREIGN_DIGITS = re.compile(r"(?![0-9])\d")
 
@@ -31,11 +36,11 @@ class Span(NamedTuple):
 
 
 def plain_spelling(text: str) -> str:
-    """The text with accents joined to their letters, digits and full-width signs as ASCII, and every dash a hyphen:
-    spellings that look the same become the same."""
+    """The text with accents joined to their letters, digits and full-width signs as ASCII, every dash a hyphen, and
+    without invisible characters: spellings that look the same become the same."""
     if text.isascii():
         return text
-    plain = _DASHES.sub("-", unicodedata.normalize("NFKC", text))
+    plain = _DASHES.sub("-", unicodedata.normalize("NFKC", text.translate(INVISIBLE)))
     return _FOREIGN_DIGITS.sub(lambda match: str(unicodedata.decimal(match[0])), plain)
 
 
@@ -99,11 +104,10 @@ class Words:
         if not self._index or self._index.is_absent(lowered := folded(text)):
             return []
         places = None
-        if (
-            "  " in text
-            or not text.isprintable()
-            or not (text.isascii() or len(text) == len(text.casefold()) == len(lowered))
-        ):
+        one_by_one = text.isascii() or len(text) == len(text.casefold()) == len(lowered)
+        if not one_by_one or "  " in text or not text.isprintable():
+            if len(text) > MAX_TEXT:
+                return [Span(0, len(text))]
             lowered, places = _with_places(text)
         if (found := self._index.places(lowered)) is None:
             return [Span(0, len(text))]
@@ -128,6 +132,25 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
             parts += (text[done:start], replacement)
         done = max(done, end)
     return "".join((*parts, text[done:]))
+
+
+def decoded(text: str) -> str:
+    """The text without percent-encoding and escapes of HTML and of slashes in JSON, up to twice."""
+    for _ in range(2):
+        text = unescape(unquote(text)).replace("\\/", "/")
+    return text
+
+
+def without_encoded(plain: str, holds: Callable[[str], bool]) -> str:
+    """A text of plain spelling with `***` for each word, or all of it, that holds something once it is decoded."""
+
+    def holds_encoded(text: str) -> bool:
+        return holds(plain_spelling(decoded(text)))
+
+    if not ENCODED.search(plain) or not holds_encoded(plain):
+        return plain
+    plain = re.sub(r"\S+", lambda word: MASK if holds_encoded(word[0]) else word[0], plain)
+    return MASK if holds_encoded(plain) else plain
 
 
 def _with_places(text: str) -> tuple[str, list[int]]:

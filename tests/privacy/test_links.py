@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -59,6 +61,17 @@ def test_a_link_is_taken_out_of_texts_and_names() -> None:
     }
     assert not Secrets([""])
     assert Secrets([]).out_of_text("as it was") == "as it was"
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [LINK, LINK.upper(), LINK.removeprefix("https:"), LINK.removeprefix("https://"), "SIGN.EXAMPLE/s/SECRET",
+     f"({LINK})", f"x{LINK}y", quote(LINK), quote(LINK, safe=""), quote(quote(LINK, safe=""), safe=""),
+     quote(LINK, safe="").lower(), LINK.replace("/", "&#x2F;"), LINK.replace("/", r"\/"), LINK.replace("s", "\uff53"),
+     "\u200b".join(LINK), f"https://other.example/?to={quote(LINK, safe='')}", LINK.replace("://", ":/\u00ad/")],
+)  # fmt: skip
+def test_a_link_is_taken_out_however_it_is_repeated(repeated: str) -> None:
+    assert "secret" not in unquote(unquote(unescape(Secrets([LINK]).out_of_text(f"see {repeated} now")))).lower()
 
 
 def test_very_many_links_are_looked_for_at_once() -> None:

@@ -1,0 +1,129 @@
+"""Two records that differ only in what a caller may not see give that caller the same event and pass the same filters,
+wherever the hidden values stand and however they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import product
+from typing import Any, ClassVar, cast
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from app.domain.caller import Caller
+from app.domain.event import Record
+from app.domain.query import Query
+from app.feed.visibility import filter_for
+from app.privacy.masking import MAX_TEXTS, Mask
+from app.privacy.redaction import Redactor
+from app.providers.base import Source
+from app.providers.subnoto.record import number_ties
+from app.providers.taktikal.record import records_of
+from tests.providers.rows import row_of
+from tests.providers.taktikal.items import process_of
+
+#: How a phone's national part, seven digits, is written.
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": lambda digits: digits,
+    "dash": lambda digits: f"{digits[:3]}-{digits[3:]}",
+    "non-breaking hyphen": lambda digits: f"{digits[:3]}\u2011{digits[3:]}",
+    "blank": lambda digits: f"{digits[:3]}\u00a0{digits[3:]}",
+    "underscore": lambda digits: f"{digits[:3]}_{digits[3:]}",
+    "brackets": lambda digits: f"({digits[:3]}) {digits[3:]}",
+    "apart": lambda digits: " ".join(digits),
+    "negative": lambda digits: f"-{digits}",
+    "float": lambda digits: f"{digits}.0",
+    "with country": lambda digits: f"+354 {digits}",
+    "with 00": lambda digits: f"00354{digits}",
+    "address": lambda digits: f"{digits}@sms.is",
+    "wide": lambda digits: "".join(chr(ord(digit) + 0xFEE0) for digit in digits),
+    "Arabic": lambda digits: "".join(chr(0x660 + int(digit)) for digit in digits),
+    "invisible": lambda digits: "\u200b".join(digits),
+    "percent": lambda digits: quote(f"+354 {digits}", safe=""),
+    "HTML": lambda digits: f"{digits[:3]}&nbsp;{digits[3:]}",
+    "JSON": lambda digits: json.dumps({"n": [digits]}),
+}
+
+
+def subnoto(data: Any, **members: Any) -> Record:
+    body = {"eventType": "DOCUMENT_SIGNED", "eventData": data, "envelopeUuid": "e", "workspaceUuid": "w"} | members
+    return number_ties("s", "envelope", [(0, row_of(body, 5, False))], lambda _: True)[0]
+
+
+def taktikal(entry: dict[str, Any], phone: str, key: str = "si1", **members: Any) -> Record:
+    log = [{"id": 1, "status": "Created", "createdAt": "2026-05-01T00:00:00Z", "signeeKey": key} | entry]
+    signees = [{"signeeKey": key, "name": "Anna", "phone": phone}]
+    return records_of("t", process_of({"processKey": "sp1", "activityLog": log, "signees": signees} | members))[0][0]
+
+
+#: Where a hidden value stands: of the value as written and of the phone, a record.
+PLACES: dict[str, Callable[[str, str], Record]] = {
+    "text": lambda text, _: subnoto({"note": f"call {text} now"}),
+    "whole text": lambda text, _: subnoto([text]),
+    "name of a member": lambda text, _: subnoto({"votes": {text: "yes"}}),
+    "title": lambda text, _: subnoto({"envelopeTitle": f"Lease {text}.pdf"}),
+    "user agent": lambda text, _: subnoto({"userAgent": f"App {text}"}),
+    "recipient": lambda text, _: subnoto({"recipient": {"id": text, "name": text, "email": text}}),
+    "member": lambda text, _: subnoto({"member": {"id": text, "name": text}}, eventType="MEMBER_JOINED"),
+    "author": lambda text, _: subnoto({}, author={"id": text, "name": f"A {text}", "email": f"{text}@x.is"}),
+    "workspace": lambda text, _: subnoto({}, workspaceUuid=text),
+    "change": lambda text, _: subnoto({"changes": [{"field": "phone", "old": text, "new": None}]}),
+    "changed key": lambda text, _: subnoto({"key": "mobileNumber", "from": text, "to": [text]}),
+    "numbers": lambda _, phone: subnoto({"a": int(phone[4:]), "b": -float(phone[4:]), "c": [int(phone[1:])]}),
+    "known": lambda text, phone: subnoto({"recipientPhone": phone, "note": f"x{text}y", "recipientId": text}),
+    "description": lambda text, phone: taktikal({"description": f"to:{text}."}, phone),
+    "other members": lambda text, phone: taktikal({"more": {"deep": [text], text: 1}, "fileName": text}, phone),
+    "author's address": lambda text, phone: taktikal({"createdBy": f"{text}@sms.is", "userAgent": text}, phone),
+    "keys": lambda text, phone: taktikal({"sequenceKey": text, "flowKey": text, "id": text}, phone, text),
+    "status": lambda text, phone: taktikal({"status": f"SMS {text}:failed"}, phone, activityDisplayName=text),
+    "address known": lambda text, phone: taktikal(
+        {"description": f"{text} at ELM  {phone[-4:]}", "homeAddress": f"Elm {phone[-4:]}"}, phone
+    ),
+}
+
+
+class Anything:
+    filters: ClassVar = {"q": "native"}
+
+
+def answers(record: Record, values: list[str]) -> Iterator[object]:
+    event = Redactor(private=False, raw=True).event(record)
+    event.id = ""  # a digest of the whole record (contract, section 2)
+    yield msgspec.json.encode(event)
+    caller = Caller("c", frozenset({"events:read"}))
+    for name, value in product(("q", "recipient", "actor", "person", "owner"), values):
+        with suppress(ValidationError):  # of what no caller may ask for
+            yield name, value, filter_for(Query(**{name: value}), cast(Source, Anything()), caller, None)(record)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@settings(deadline=None, max_examples=20)
+@given(st.data())
+def test_nothing_depends_on_a_hidden_value(place: str, data: st.DataObject) -> None:
+    spelled = SPELLINGS[data.draw(st.sampled_from(sorted(SPELLINGS)))]
+    phones = [f"+354{data.draw(st.integers(2_000_000, 9_999_999))}" for _ in "ab"]
+    guesses = [guess for phone in phones for guess in (phone, phone[4:], phone[-4:], spelled(phone[4:]))]
+    guesses += [f"{guess}@sms.is" for guess in guesses] + ["***", "***@sms.is"]
+    one, other = (answers(PLACES[place](spelled(phone[4:]), phone), guesses) for phone in phones)
+    assert list(one) == list(other)
+
+
+def test_texts_beyond_a_record_s_share_are_hidden_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 texts of 1 MB in an envelope of 50 people."""
+    read: list[int] = []
+    search = Mask._spans
+    monkeypatch.setattr(Mask, "_spans", lambda mask, plain: read.append(len(plain)) or search(mask, plain))  # type: ignore[func-returns-value]
+    people = [{"signeeKey": f"si{number}", "phone": f"+354{5550000 + number}"} for number in range(50)]
+    texts = {f"text{number}": f"{number} 555 0007 " * 70_000 for number in range(20)}
+    log = [{"id": 1, "status": "Created", "createdAt": "2026-05-01T00:00:00Z", "description": texts["text1"], **texts}]
+    record = records_of("t", process_of({"processKey": "sp1", "activityLog": log, "signees": people}))[0][0]
+    event = Redactor(private=False, raw=True).event(record)
+    assert event.description == "***"
+    assert set(event.data.values()) == {"***"}
+    assert sum(read) < MAX_TEXTS
