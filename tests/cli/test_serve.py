@@ -66,18 +66,6 @@ def test_every_event_of_the_sandbox_once_over_workers_in_turn(tmp_path: Path) ->
     assert "Traceback" not in gateway.errors.read_text()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_ends_it_without_a_fuss(tmp_path: Path, workers: str) -> None:
-    """As SIGTERM does, with which all others here are stopped."""
-    with serving("--sandbox", "--sandbox-events", "20", "--workers", workers, cwd=tmp_path) as gateway:
-        assert httpx.get(f"{gateway.url}/health/ready", timeout=30).status_code == 200
-        gateway.stop(signal.SIGINT)
-    assert gateway.code == 0
-    assert "Traceback" not in gateway.errors.read_text()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{gateway.url}/health/live")
-
-
 def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [COMMAND, "serve", "--sandbox", "--sandbox-events", "400000", "--port", "0"],

@@ -61,25 +61,9 @@ def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, worke
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_second_signal_does_not_wait(tmp_path: Path, workers: str) -> None:
+def test_sighup_changes_nothing_and_a_second_sigterm_does_not_wait(tmp_path: Path, workers: str) -> None:
     arguments = ("--sandbox", "--sandbox-events", "20", "--workers", workers)
     with serving(*arguments, cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "600"}) as gateway:
-        until_status(f"{gateway.url}/health/ready", 200)
-        gateway.process.send_signal(signal.SIGTERM)
-        until_status(f"{gateway.url}/health/ready", 503)
-        gateway.stop(signal.SIGTERM)
-    assert gateway.code == 0
-
-
-def test_ctrl_c_does_not_wait(tmp_path: Path) -> None:
-    with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "600"}) as gateway:
-        gateway.stop(signal.SIGINT)
-    assert gateway.code == 0
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_sighup_changes_nothing(tmp_path: Path, workers: str) -> None:
-    with serving("--sandbox", "--sandbox-events", "20", "--workers", workers, cwd=tmp_path) as gateway:
         until_status(f"{gateway.url}/health/ready", 200)
         before = children(gateway.process.pid)
         for pid in (gateway.process.pid, *before):
@@ -87,6 +71,21 @@ def test_sighup_changes_nothing(tmp_path: Path, workers: str) -> None:
         time.sleep(1)
         assert children(gateway.process.pid) == before
         assert httpx.get(f"{gateway.url}/health/ready").status_code == 200
+        gateway.process.send_signal(signal.SIGTERM)
+        until_status(f"{gateway.url}/health/ready", 503)
+        gateway.stop(signal.SIGTERM)
+    assert gateway.code == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_does_not_wait(tmp_path: Path, workers: str) -> None:
+    arguments = ("--sandbox", "--sandbox-events", "20", "--workers", workers)
+    with serving(*arguments, cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "600"}) as gateway:
+        gateway.stop(signal.SIGINT)
+    assert gateway.code == 0
+    assert "Traceback" not in gateway.errors.read_text()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{gateway.url}/health/live")
 
 
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
