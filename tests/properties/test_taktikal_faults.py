@@ -118,6 +118,7 @@ def test_any_faults_together(seed: int) -> None:
             {"total_cap": 2, "max_take": 2},
             {"total_cap": 2, "max_take": 2, "order": "shuffled"},
             {"split_items": "by_item", "max_take": 1},
+            {"logs": "trimmed", "max_bytes": 6000, "total_cap": 3},
             {"split_items": "by_item", "max_take": 3, "order": "shuffled"},
         ]
     ),

@@ -116,7 +116,7 @@ class RangeLoader(msgspec.Struct):
                 return found
             total = max(total or 0, found.total)
             if found.few:
-                return await self._by_skipping(within, total)
+                return await self.page_through(within, total)
         if self.facts.splittable and within.end - within.start > SECOND:
             middle = (within.start + within.end) // 2 // SECOND * SECOND
             halves = DateRange(within.start, middle), DateRange(middle, within.end)
@@ -124,7 +124,7 @@ class RangeLoader(msgspec.Struct):
                 return list(merge_processes(await gather_all(self.everything(half) for half in halves)))
             # The older first: a process that is updated meanwhile may move into the newer.
             return list(merge_processes([await self.everything(half) for half in halves]))
-        return await self._by_skipping(within, total)
+        return await self.page_through(within, total)
 
     async def named(self, keys: Sequence[str], within: DateRange = WHOLE) -> list[Process]:
         """Return the processes that go by these keys, each with all of its log. Raises SourceError."""
@@ -135,7 +135,7 @@ class RangeLoader(msgspec.Struct):
 
     async def _whole(self, within: DateRange) -> list[Process]:
         found = await self.attempt(within, 0)
-        return await self._by_skipping(within, found.total) if isinstance(found, TooMany) else found
+        return await self.page_through(within, found.total) if isinstance(found, TooMany) else found
 
     async def count_of(self, keys: Sequence[str], within: DateRange) -> int | None:
         """Return how many processes that go by these keys the range selects; None where the provider does not say.
@@ -147,11 +147,12 @@ class RangeLoader(msgspec.Struct):
     def _one(self, key: str) -> RangeLoader:
         return msgspec.structs.replace(self, filters=self.filters.with_process(key))
 
-    async def _by_skipping(self, within: DateRange, total: int) -> list[Process]:
+    async def page_through(self, within: DateRange, total: int) -> list[Process]:
         """Page after page up to the list's end, until as many different processes came as it was seen to hold.
 
         Where the order holds still one pass is enough. Where it does not, each pass brings some of those that are
-        missing, and unreadable items come on several pages, too: equal ones count as often as they are on one page."""
+        missing, and unreadable items come on several pages, too: equal ones count as often as they are on one page.
+        Raises SourceError."""
         found: dict[str, Process] = {}
         unreadable: Counter[str] = Counter()
         quiet, same, known, before = 0, 0, 0, list[set[str]]()
