@@ -1,94 +1,130 @@
 """What has been read so far of a log that has positions but no dates, seen in the direction of reading.
 
 Reading downwards is reading upwards with numbers and times mirrored: row number `i` of time `t` is seen as `x = i` and
-`v = t` when ascending, as `x = -1 - i` and `v = -t` when descending. So whoever uses this view knows one direction
-only: `x` and, but for the skew, `v` grow. In mirrored numbers, too, a row's `x` never changes while the log grows.
+`v = t` when ascending, as `x = -1 - i` and `v = -t` when descending. Code that uses this view has one direction only:
+`x` and, but for the skew, `v` grow. Rows keep their numbers while the log grows at its new end; `app.paging.steadiness`
+finds out whether any were removed at its old end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import sub
+from typing import Generic
 
+from app.paging.log_end import LogEnd, LogMoved, OddPages
+from app.paging.row_order import wrong_rows
+from app.paging.rows import R, Response
+from app.paging.steadiness import Anchor, Steadiness, digest_of
 
-class Timed(Protocol):
-    """A row of the log."""
-
-    @property
-    def time(self) -> int | None:
-        """µs since the epoch; None, for all rows of a page, where it cannot be read of any."""
-
-
-R = TypeVar("R", bound=Timed)
+#: Rows that must have been read before a row proves that nothing wanted lies behind it: one with a wrong time would
+#: hide others, and they show that it is wrong.
+SUPPORT = 3
 
 NEVER = -(1 << 62)  #: a v before all others
 
 
-class LogMoved(Exception):
-    """The log is shorter than it was, or its pages do not fit together: start over, with pages of `page_size`."""
-
-    def __init__(self, page_size: int) -> None:
-        super().__init__(page_size)
-        self.page_size = page_size
-
-
 class PositionLog(Generic[R]):
-    """The pages of one walk. The log ends for it where it ended at the first answer: rows that arrive later belong to
-    the next walk. Guarantees that all of its pages come from one log of one page size, or raises LogMoved."""
+    """The rows that one walk has read. The log ends for it where it ended at the first response: rows that arrive later
+    belong to the next walk."""
 
-    def __init__(self, *, ascending: bool, page_size: int) -> None:
+    def __init__(self, ascending: bool, page_size: int, max_skew: int, anchor: Anchor | None) -> None:
         self.sign = 1 if ascending else -1
         self.size = page_size
-        self.total: int | None = None  #: rows; None before the first answer
-        self._told: int | None = None  # the same, as the first answer told
-        self.pages: dict[int, Sequence[R]] = {}  #: by their numbers, from 1; none is empty
-        self._ascending = ascending
+        self.support = min(SUPPORT, (page_size - 1) // 2)  #: see SUPPORT; less where pages hold a few rows
+        self.step_back = 0  #: µs by which a row is older than an earlier one, at the most
+        self.ending = LogEnd(page_size)
+        self.rows: dict[int, R] = {}  #: by number
+        self.steadiness: Steadiness[R] = Steadiness(page_size, anchor, ascending=ascending)
+        self._ascending, self._max_skew = ascending, max_skew
+        self._xs: list[int] | None = None
 
-    def add(self, answers: Sequence[tuple[int, Sequence[R], int]]) -> None:
-        """One round of pages as the provider sent them: (page, rows, total). Raises LogMoved."""
-        told = min(total for _, _, total in answers)
-        if self._told is None:
-            self._told = told
-        elif told < self._told:
-            raise LogMoved(self.size)
-        # A total may lag behind the rows that come with it.
-        ends = [self._end_shown(*answer) for answer in answers]
-        self.total = max(self._told if self.total is None else self.total, *ends)
-        for page, rows, _ in answers:
-            offset = (page - 1) * self.size
-            expected = max(0, min(self.size, self.total - offset))
-            if len(rows) > self.size:
-                raise LogMoved(len(rows))
-            if len(rows) < expected:
-                # A page that is not the last one, or the first one, shows the provider's real page size.
-                shows = rows and (page == 1 or offset + self.size <= self.total)
-                raise LogMoved(len(rows) if shows else self.size)
-            if expected:
-                self.pages.setdefault(page, rows[:expected])
+    # ---- what came -----------------------------------------------------------------------------------------------
 
-    def _end_shown(self, page: int, rows: Sequence[R], total: int) -> int:
-        """The number after the last row that is shown beyond the answer's own total; 0 where none is."""
-        offset = (page - 1) * self.size
-        # Behind the end, some servers show the last page again.
-        return offset + len(rows) if offset < total < offset + len(rows) else 0
+    def add(self, responses: Sequence[Response[R]]) -> None:
+        """Take over one round of responses. Raises OddPages, LogMoved."""
+        if self.is_open:
+            totals = [response.total for response in responses if response.total is not None]
+            self.ending.end = min(totals, default=None)
+        for response in responses:
+            rows = self._own_rows(response)
+            self.ending.note(response.page, len(rows), response.total, response.has_next)
+            start = (response.page - 1) * self.size
+            if len(rows) < min(self.size, self.total - start) and not self.ending.is_short:
+                raise LogMoved  # it is shorter than it was
+            for number, row in enumerate(rows, start):
+                if number < self.total:
+                    self.rows.setdefault(number, row)
+        self.steadiness.add(responses)
+        self._xs = None
+        self._check_order()
+
+    def _own_rows(self, response: Response[R]) -> Sequence[R]:
+        """The rows of a response; none where a server repeats its last page for one beyond the end. Raises OddPages."""
+        rows = response.rows
+        if len(rows) > self.size:
+            raise OddPages(len(rows))
+        if response.number is not None and response.number < response.page:
+            return ()
+        start = (response.page - 1) * self.size
+        if rows and self.rows and start + self.size >= self.total:
+            last = max(self.rows) // self.size * self.size
+            known = [self.rows.get(last + index) for index in range(len(rows))]
+            if last < start and all(
+                row is not None and row.same_as(other) for row, other in zip(known, rows, strict=True)
+            ):
+                return ()
+        return rows
+
+    def _check_order(self) -> None:
+        """Note by how much the rows that were read contradict the order of time; those that do by more than `max_skew`
+        become bad."""
+        timed = [
+            (number, time)
+            for number in sorted(self.rows)
+            if (time := self.rows[number].time) is not None and not self.rows[number].bad
+        ]
+        times = [time for _, time in timed]
+        self.step_back = _step_back(times)
+        if self.step_back <= self._max_skew:
+            return
+        wrong = wrong_rows(times, self._max_skew)
+        for index in wrong:
+            row = self.rows[timed[index][0]]
+            near = next((at for at in (*range(index, -1, -1), *range(index, len(times))) if at not in wrong), None)
+            row.bad, row.time = True, None if near is None else times[near]
+        self.step_back = _step_back([time for index, time in enumerate(times) if index not in wrong])
+
+    # ---- the view in the direction of reading --------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing was read yet."""
+        return self.ending.end is None
+
+    @property
+    def total(self) -> int:
+        """The number after the last row."""
+        return self.ending.end or 0
 
     @property
     def first(self) -> int:
         """The x of the first row."""
-        return 0 if self._ascending else -(self.total or 0)
+        return 0 if self._ascending else -self.total
 
     @property
     def end(self) -> int:
         """The x after the last row."""
-        return (self.total or 0) if self._ascending else 0
+        return self.total if self._ascending else 0
 
     def number(self, x: int) -> int:
-        """The number in the log of row x; and the x of the row of a number."""
+        """The number of row x; and the x of the row of a number."""
         return x if self._ascending else -1 - x
 
     def page_of(self, number: int) -> int:
         """The page that holds the row of this number."""
-        return number // self.size + 1
+        return max(0, number) // self.size + 1
 
     def page_at(self, x: int) -> int:
         """The page that holds row x."""
@@ -98,22 +134,66 @@ class PositionLog(Generic[R]):
         """The x that follows the page."""
         return page * self.size if self._ascending else -((page - 1) * self.size)
 
-    def rows_of(self, page: int) -> list[tuple[int, int, R]]:
-        """(v, x, row) of every row of a page that was read, by their x; none of a page without times."""
-        return [(row.time * self.sign, x, row) for x, row in self._placed(page) if row.time is not None]
+    def xs(self) -> list[int]:
+        """The x of each row that was read, growing."""
+        if self._xs is None:
+            self._xs = sorted(map(self.number, self.rows))
+        return self._xs
 
-    def untimed(self, page: int) -> list[tuple[int, R]]:
-        """(x, row) of those without a time, by their x."""
-        return [(x, row) for x, row in self._placed(page) if row.time is None]
+    def knows(self, x: int) -> bool:
+        """Whether row x was read."""
+        return self.number(x) in self.rows
 
-    def _placed(self, page: int) -> Iterator[tuple[int, R]]:
-        rows, offset = self.pages[page], (page - 1) * self.size
-        return enumerate(rows, offset) if self._ascending else enumerate(reversed(rows), -offset - len(rows))
+    def row(self, x: int) -> R:
+        """Row x, which was read."""
+        return self.rows[self.number(x)]
 
-    def value_at(self, x: int, otherwise: int) -> int:
-        """The v of row x where it is known."""
-        number = self.number(x)
-        rows = self.pages.get(self.page_of(number)) if number >= 0 else None
-        index = number % self.size
-        time = rows[index].time if rows and index < len(rows) else None
-        return otherwise if time is None else time * self.sign
+    def value_at(self, x: int) -> int | None:
+        """The v of row x where it was read and has a time of its own."""
+        row = self.rows.get(self.number(x))
+        return None if row is None or row.bad or row.time is None else row.time * self.sign
+
+    def is_supported(self, x: int) -> bool:
+        """Whether enough rows before row `x` were read, or it is the first: see SUPPORT."""
+        return all(at < self.first or self.knows(at) for at in range(x - self.support, x))
+
+    def following(self, x: int, rows: int, most: int) -> list[int]:
+        """The unread pages from row `x` on, as many as the next `rows` rows fill: one at least, unless the log ends."""
+        pages: list[int] = []
+        while x < self.end and (rows > 0 or not pages) and len(pages) < most:
+            page = self.page_at(x)
+            edge = x + 1 if self.knows(x) else min(self.page_edge(page), self.end)
+            rows -= edge - x
+            if not self.knows(x):
+                pages.append(page)
+            x = edge
+        # Descending, alone where the page behind it was not read: see `Steadiness`.
+        is_led = self._ascending or not pages or self.steadiness.has_read(pages[0] + 1)
+        return pages if is_led else pages[:1]
+
+    def density(self, x: int, skew: int) -> int:
+        """About how many rows one skew holds, judged by those before row `x`; a page at the most."""
+        near = range(x - 1, x - 1 - self.size, -1)
+        times = [v for at in near if (v := self.value_at(at)) is not None]
+        if len(times) < 2:
+            return 0
+        span = max(times) - min(times)
+        return min(self.size, len(times) * skew // span) if span else self.size
+
+    def hint(self, edge: int, skew: int) -> list[int] | None:
+        """The number of the last row that was read below `edge` (a v), about how many rows one `skew` holds there, and
+        how many rows of that page are known, with their digest. None where nothing was read."""
+        known = [(x, v) for x in self.xs() if (v := self.value_at(x)) is not None]
+        if not known:
+            return None
+        below = [x for x, v in known if v < edge]
+        behind = self.number(max(filter(self.is_supported, below), default=max(below, default=known[0][0])))
+        slack = sum(edge <= v < edge + skew for _, v in known)
+        start = behind // self.size * self.size
+        rows = [row for number in range(start, start + self.size) if (row := self.rows.get(number)) is not None]
+        return [behind, slack, len(rows), digest_of(rows)]
+
+
+def _step_back(times: Sequence[int]) -> int:
+    """By how much a time is earlier than one before it, at the most."""
+    return max(map(sub, accumulate(times, max), times), default=0)

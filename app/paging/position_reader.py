@@ -15,42 +15,39 @@ No I/O: `wanted` names the pages to fetch, `add` takes them.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Generic
 
-import msgspec
-
-from app.paging.position_log import NEVER, LogMoved, PositionLog, R
+from app.domain.times import DAY
+from app.paging.held_rows import HeldRows
+from app.paging.log_end import LogMoved, OddPages
+from app.paging.position_log import PositionLog
 from app.paging.position_search import Search
+from app.paging.rows import R, Response, Rows
+from app.paging.steadiness import Anchor
 
-__all__ = ["LogMoved", "PositionReader", "Rows"]
+__all__ = ["LogMoved", "OddPages", "PositionReader", "Response", "Rows"]
 
 _MOST_COST = 5  #: guesses that rows asked for before their place was found count as, at the most
 _SURE = 3  #: how many times further than the place is away rows must be wanted, to read from where it is guessed to be
 _SPARE = 12  #: for so many pages wanted, one more on either side: what is missing costs another round
 
 
-class Rows(msgspec.Struct, Generic[R], frozen=True):
-    """What `take` hands out: (number, row) in time order, complete up to `complete_until` (see
-    `Batch.complete_until`)."""
-
-    rows: list[tuple[int, R]]
-    complete_until: int
-    ended: bool
-
-
 class PositionReader(Generic[R]):
     """One walk, in one direction, from the time `start` (in it) to the time `stop`.
 
     Ascending: rows with start <= time < stop. Descending, `start` is the newest time wanted and `stop` the oldest:
-    rows with stop <= time <= start. `hint` is what `hint_at` gave an earlier walk of the same direction; `marks` are
-    (number, time) of rows near the start, and `total` how many rows there were, when they were read some other time;
-    `now` guides the first guess. None of them has to be right. Without `trusted`, that pages have the size is to be
-    seen first. Times in µs.
+    rows with stop <= time <= start. `hint` is what `hint_at` gave an earlier walk of the same direction, or its first
+    two numbers; `marks` are (number, time) of rows near the start, and `total` how many rows there were, when they were
+    read some other time; `now` guides the first guess. None of them has to be right. Without `trusted`, that pages have
+    the size is to be seen first. Times in µs.
 
-    Guarantee: each row that was there at the first answer comes once, in order; no page is asked for twice; what it
-    costs to find the place is bounded (see `Search`).
+    Use: fetch the pages `wanted`, `add` them, until none is; then, while `unconfirmed` names a page, fetch it again and
+    `confirm` it; then `take`. LogMoved, from any of them: the rows' numbers changed; another walk from `complete_until`
+    goes on, with the first two numbers of a hint.
+
+    Guarantee: each row that was there at the first answer comes once, in order; what it costs to find the place is
+    bounded (see `Search`).
     """
 
     def __init__(
@@ -66,22 +63,26 @@ class PositionReader(Generic[R]):
         marks: Sequence[tuple[int, int]] = (),
         total: int | None = None,
         trusted: bool = True,
+        max_skew: int = DAY,
     ) -> None:
         self._ascending = ascending
         self._start = start if ascending else -start
         self._stop = stop if ascending else -stop + 1
         self._skew = skew
-        self._hint = tuple(hint) if hint and len(hint) == 2 else None
+        self._hint = [max(0, number) for number in hint] if hint and len(hint) in (2, 4) else None
         self._total, self._trusted = total, trusted
-        self._log: PositionLog[R] = PositionLog(ascending=ascending, page_size=page_size)
-        mirrored = [(self._log.number(number), time * self._log.sign) for number, time in marks]
-        self._search = Search(self._log, edge=self._start - skew, now=now * self._log.sign, marks=mirrored)
+        anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
+        self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor)
+        self._anchor, self.steadiness = anchor, self._log.steadiness
+        self._left: list[int] = []  # pages to be read after those of the first round
+        self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]
+        self._now = now * self._log.sign
+        self._search = self._new_search()
         self._begin: int | None = None  # where reading on began; None while that place is looked for
         self._is_ahead = False  # whether rows were asked for before the place was found
+        self._takes_stale = False  # whether stale pages (see `Steadiness.stale`) are read, too, as more is wanted
         self._next = 0  # the first x not read yet
-        self._peak = NEVER  # the largest v read
-        self._held: list[tuple[int, int, R]] = []  # (v, x, row), sorted: read and not handed out
-        self._given = self._start  # everything below this v has been handed out
+        self._held: HeldRows[R] = HeldRows(self._start, self._stop, self._log.support)
 
     # ---- what to fetch -------------------------------------------------------------------------------------------
 
@@ -90,20 +91,59 @@ class PositionReader(Generic[R]):
         (at least 1).
 
         Empty: `take` has what there is. Ask again after each round of `add`."""
-        if self._log.total is None:
+        if self._log.is_open:
             return self._first_pages(count, most)
+        if self._left:
+            left, self._left = self._left, []
+            return left
+        if look := self._look(needed=False):
+            return look
         if self._begin is not None and self._is_astray(self._begin):
             self._search.narrow(cost=(self._next - self._begin) // self._log.size)
             self._begin = None
         if self._begin is None and not self._begin_reading():
             return self._looked_for(count, most)
-        ready = self._ready()
+        if look := self.last_look():
+            return look
+        if self._begin is None:
+            return self.wanted(count, most)  # the log ends elsewhere
+        ready = self._held.ready(self._sure())
         if self._is_over() or ready >= count - count // 10:
             return []
+        if not self._takes_stale and self._next < self._log.end and self._log.knows(self._next):
+            self._takes_stale = True
+            self._read_on()
+            return self.wanted(count, most)
         # To be certain of the rows still missing, those within one skew after them have to be read, too; and to come to
         # the first, those before it.
-        unsure = len(self._held) - ready if self._held else self._density() + max(0, self._search.guess() - self._next)
-        return self._following(self._next, count - ready + unsure, most)
+        unsure = (
+            len(self._held) - ready
+            if self._held
+            else self._log.density(self._next, self._skew) + max(0, self._search.guess() - self._next)
+        )
+        return self._log.following(self._next, count - ready + unsure, most)
+
+    def _new_search(self) -> Search[R]:
+        return Search(self._log, edge=self._start - self._skew, now=self._now, marks=self._marks)
+
+    def last_look(self) -> list[int]:
+        """The page without which nothing can be handed out, for a caller that asks `wanted` for no more."""
+        return [] if self._begin is None else self._look(needed=self._needs_the_end())
+
+    def _look(self, *, needed: bool) -> list[int]:
+        total = self._log.total
+        page = self._log.ending.look(needed=needed)
+        if total != self._log.total:
+            self._take_over(0, again=True)
+        return [] if page is None else [page]
+
+    def looks_behind(self, page: int) -> bool:
+        """Whether a page lies beyond where the log is taken to end."""
+        return not self._log.is_open and (page - 1) * self._log.size >= self._log.total
+
+    def _needs_the_end(self) -> bool:
+        """Whether what is handed out rests on where the log ends."""
+        return self._next >= self._log.end if self._ascending else self._begin == self._log.first
 
     def _looked_for(self, count: int, most: int) -> list[int]:
         """The pages by which to find the place to begin. Once, when it is nearly found, those to read as well: if they
@@ -114,7 +154,9 @@ class PositionReader(Generic[R]):
             self._is_ahead = True
             spare = count // (_SPARE * self._log.size) * self._log.size
             begin = self._search.between(probe - spare)
-            return self._following(begin, probe - begin + before + count + self._density() + spare, most)
+            return self._log.following(
+                begin, probe - begin + before + count + self._log.density(self._next, self._skew) + spare, most
+            )
         return self._search.pages(probe, most)
 
     def _first_pages(self, count: int, most: int) -> list[int]:
@@ -128,7 +170,16 @@ class PositionReader(Generic[R]):
             # A follower is at the end: what has come since is on the last page, or that says how much there is.
             last = max(number, min(last, self._total - 1))
         pages = list(range(self._log.page_of(number), self._log.page_of(last) + step, step))
-        return (pages if self._trusted or 1 in pages else [1, *pages])[:most]
+        unseen = [] if self._trusted or 1 in pages else [1]
+        if self._anchor is not None and self._ascending and len(pages) > 1:
+            # The page that the cursor remembers comes last: it proves that none of the others is of a later state.
+            self._left = pages[:1]
+            return (unseen + pages[1:])[:most]
+        if self._anchor is None:
+            # Alone, for others to be compared with it.
+            self._left = pages[:1] if unseen else []
+            return unseen or pages[:1]
+        return (unseen + pages)[:most]
 
     def _begin_reading(self) -> bool:
         """Whether the place to begin is found. What was fetched from there on is read at once."""
@@ -136,7 +187,7 @@ class PositionReader(Generic[R]):
         if self._begin is None:
             return False
         self._next = self._begin
-        self._peak = self._log.value_at(self._begin - 1, NEVER)
+        self._held.clear()
         self._read_on()
         return True
 
@@ -144,32 +195,9 @@ class PositionReader(Generic[R]):
         """Whether reading began too far behind: two pages on, nothing wanted is in sight."""
         return (
             self._next - begin > 2 * self._log.size
-            and self._peak < self._start - self._skew
+            and self._held.peak < self._start - self._skew
             and self._next < self._log.end
         )
-
-    def _following(self, x: int, rows: int, most: int) -> list[int]:
-        """The unread pages from row `x` on, as many as the next `rows` rows fill: one at least, unless the log ends."""
-        end = self._log.end
-        pages: list[int] = []
-        while x < end and (rows > 0 or not pages) and len(pages) < most:
-            page = self._log.page_at(x)
-            edge = min(self._log.page_edge(page), end)
-            rows -= edge - x
-            x = edge
-            if page not in self._log.pages:
-                pages.append(page)
-        return pages
-
-    def _density(self) -> int:
-        """About how many rows one skew holds, judged by the page before the first one to be read."""
-        rows = self._log.pages.get(self._log.page_at(self._next - 1)) if self._log.first < self._next else None
-        if not rows or len(rows) < 2:
-            return 0
-        times = [row.time for row in rows if row.time is not None]
-        span = max(times, default=0) - min(times, default=0)
-        size = self._log.size
-        return min(size, len(rows) * self._skew // span) if span else size
 
     @property
     def is_reading(self) -> bool:
@@ -178,61 +206,81 @@ class PositionReader(Generic[R]):
 
     # ---- what came -----------------------------------------------------------------------------------------------
 
-    def add(self, answers: Sequence[tuple[int, Sequence[R], int]]) -> None:
-        """One round of pages as the provider sent them: (page, rows, total). Raises LogMoved."""
-        self._log.add(answers)
+    def add(self, responses: Sequence[Response[R]]) -> None:
+        """One round of pages as the provider sent them. Raises OddPages, LogMoved."""
+        total = None if self._log.is_open else self._log.total
+        self._log.add(responses)
+        # Pages that were asked for too early count as guesses: so a first page of a hundred keeps its bound.
+        self._take_over(min(len(responses), _MOST_COST) if self._is_ahead else 1, again=total != self._log.total)
+
+    def unconfirmed(self) -> int | None:
+        """The page to read again (`confirm`) before rows are handed out; None where it is certain that all that were
+        read are of one state of the log. Raises LogMoved where that cannot be found out."""
         if self._begin is None:
-            # Pages that were asked for too early count as guesses: so a first page of a hundred keeps its bound.
-            self._search.narrow(cost=min(len(answers), _MOST_COST) if self._is_ahead else 1)
+            return None
+        edges = [self._log.page_at(max(self._begin - 1, self._log.first)), self._log.page_at(self._next - 1)]
+        if (shown := self._log.ending.shown_by) is not None and self._needs_the_end():
+            edges.append(shown)
+        return self._log.steadiness.page_to_confirm(min(edges), max(edges))
+
+    def confirm(self, response: Response[R]) -> None:
+        """Take the page that `unconfirmed` named. Raises LogMoved."""
+        self.steadiness.confirm(response)
+
+    def _take_over(self, cost: int, *, again: bool) -> None:
+        if self._log.step_back > self._skew:
+            # Times run back further than was allowed for: look for the place once more, with what is known now.
+            self._skew = self._log.step_back
+            again = True
+        if again and self._begin is not None:
+            self._begin = None
+            self._held.clear()
+        if again:
+            self._search = self._new_search()
+        if self._anchor is not None and self._hint and self.steadiness.has_read(self._anchor.page):
+            self._search.proven = self._log.number(self._hint[0])
+        if self._begin is None:
+            self._search.narrow(cost)
         else:
             self._read_on()
 
+    @property
+    def skew(self) -> int:
+        """The skew allowed for, in µs: the given one, or the largest step back that was seen."""
+        return self._skew
+
     def _read_on(self) -> None:
         """Takes over the rows that follow without a gap what has been read."""
+        assert self._begin is not None
         end = self._log.end
-        while self._next < end:
-            page = self._log.page_at(self._next)
-            if page not in self._log.pages:
+        stale = set() if self._takes_stale else self._log.steadiness.stale(self._log.page_at(self._begin))
+        while self._next < end and self._log.knows(self._next):
+            if stale and self._log.page_at(self._next) in stale:
                 break
-            for v, x, row in self._log.rows_of(page):
-                if x >= self._next:
-                    self._peak = max(self._peak, v)
-                    if self._given <= v < self._stop:
-                        self._held.append((v, x, row))
-            # Rows without a time go with those before them, to be counted.
-            v = max(self._peak, self._given)
-            if v < self._stop:
-                self._held += [(v, x, row) for x, row in self._log.untimed(page) if x >= self._next]
-            self._next = self._log.page_edge(page)
-        # No x is held twice, so that rows themselves are never compared.
+            x, row = self._next, self._log.row(self._next)
+            self._next += 1
+            self._held.add(x, row, self._log.value_at(x))
         self._held.sort()
 
     # ---- what can be handed out ----------------------------------------------------------------------------------
 
     def take(self) -> Rows[R]:
         """The rows that are certain by now, in reading order of their times and, where equal, of their numbers."""
-        ready = self._ready()
-        rows = [(self._log.number(x), row) for _, x, row in self._held[:ready]]
-        del self._held[:ready]
-        self._given = max(self._given, self._sure())
-        return Rows(rows, self.complete_until, self._is_over())
+        rows = self._held.take(self._sure())
+        return Rows([(self._log.number(x), row) for x, row in rows], self.complete_until, self._is_over())
 
     @property
     def complete_until(self) -> int:
         """How far rows have been handed out; see `Batch.complete_until`."""
-        return self._given if self._ascending else -self._given + 1
+        return self._held.given if self._ascending else -self._held.given + 1
 
     def _sure(self) -> int:
         """The v below which no unread row can lie."""
         if self._begin is None:
-            return self._given
+            return self._held.given
         if self._next >= self._log.end:
             return self._stop
-        return min(self._stop, self._peak - self._skew)
-
-    def _ready(self) -> int:
-        """How many of the rows held are certain."""
-        return bisect_left(self._held, self._sure(), key=lambda held: held[0])
+        return min(self._stop, self._held.peak - self._skew)
 
     def _is_over(self) -> bool:
         return self._begin is not None and self._sure() >= self._stop
@@ -241,16 +289,10 @@ class PositionReader(Generic[R]):
         """How many rows are older than the time this walk started at, whether or not they can be read; ascending only,
         once `wanted` asks for nothing more."""
         assert self._begin is not None
-        read = range(self._begin, min(self._next, self._log.end))
-        return self._begin + sum(self._log.value_at(x, NEVER) < self._start for x in read)
+        read = map(self._log.row, range(self._begin, min(self._next, self._log.end)))
+        return self._begin + sum(row.time is None or row.time < self._start for row in read)
 
     def hint_at(self, time: int) -> list[int] | None:
-        """For a walk that starts at `time`: the number of a row behind it, and about how many rows one skew holds
-        there. None where this walk has read nothing."""
-        edge = time * self._log.sign - self._skew
-        known = [(x, v) for page in self._log.pages for v, x, _ in self._log.rows_of(page)]
-        if not known:
-            return None
-        behind = max((x for x, v in known if v < edge), default=min(known)[0])
-        slack = sum(edge <= v < edge + self._skew for _, v in known)
-        return [self._log.number(behind), slack]
+        """For a walk that starts at `time`: the number of a row behind it, about how many rows one skew holds there,
+        and how many rows of that page are known, with their digest. None where this walk has read nothing."""
+        return self._log.hint(time * self._log.sign - self._skew, self._skew)

@@ -7,11 +7,12 @@ guessing gains too little.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf, log2
 from typing import Generic
 
-from app.paging.position_log import NEVER, PositionLog, R
+from app.paging.position_log import NEVER, PositionLog
+from app.paging.rows import R
 
 
 class Search(Generic[R]):
@@ -31,12 +32,9 @@ class Search(Generic[R]):
     def __init__(self, log: PositionLog[R], *, edge: int, now: int, marks: Sequence[tuple[int, int]] = ()) -> None:
         self._log, self._edge, self._now, self._marks = log, edge, now, marks
         self._low = self._high = 0  # the last row known to lie behind, the first one after that known not to
+        self.proven: int | None = None  #: a row of which another walk has read enough before it
         self._probes = 0
         self._same_side = 0  # how many guesses in a row moved only the low (+) or only the high (-) bound
-        # Of each page, the only two rows that can ever be bounds: its last one behind, and the one after that.
-        self._seen: set[int] = set()
-        self._behind: list[int] = []
-        self._ahead: list[int] = []
 
     def first(self) -> int:
         """The page to look at before anything is known, not even how long the log is: whichever it is, it tells."""
@@ -48,36 +46,38 @@ class Search(Generic[R]):
 
     def narrow(self, cost: int = 1) -> None:
         """Moves the bounds by all pages that have come; they cost as much as `cost` guesses."""
-        for page in self._log.pages.keys() - self._seen:
-            self._note(page)
-        low, high = self._low, self._high
-        self._low = max(self._behind, default=self._log.first - 1)
-        self._high = min((x for x in self._ahead if x > self._low), default=self._log.end)
+        log, low, high = self._log, self._low, self._high
+        self._low = self._high = log.first - 1
+        ahead: list[int] = []
+        for x in log.xs():
+            v = log.value_at(x)
+            if v is None:
+                continue
+            if v >= self._edge:
+                ahead.append(x)
+            elif x == self.proven or log.is_supported(x):
+                self._low = x
+        self._high = min((x for x in ahead if x > self._low), default=log.end)
         side = (self._low != low) - (self._high != high)
         self._same_side = self._same_side + side if side * self._same_side > 0 else side
         self._probes += cost
 
-    def _note(self, page: int) -> None:
-        self._seen.add(page)
-        rows = self._log.rows_of(page)
-        if untimed := self._log.untimed(page):
-            # It may hold what is wanted.
-            self._ahead.append(untimed[0][0])
-            return
-        ahead = rows[0][1]
-        for v, x, _ in reversed(rows):
-            if v < self._edge:
-                self._behind.append(x)
-                ahead = x + 1
-                break
-        if ahead <= rows[-1][1]:
-            self._ahead.append(ahead)
-
     def begin(self) -> int | None:
         """The x to read on from, or None where that is not known well enough. All the rows before it lie behind."""
         first, last = self._low + 1, self._high - 1
-        unread = abs(self._log.page_at(last) - self._log.page_at(first)) + 1 if first <= last else 0
-        return first if unread <= 1 or self._may_begin_on_a_guess() else None
+        unread = {self._log.page_at(x) for x in self._unread(first, last, 2)}
+        return first if len(unread) <= 1 or self._may_begin_on_a_guess() else None
+
+    def _unread(self, first: int, last: int, most: int) -> Iterator[int]:
+        """The first row from `first` to `last` that was not read, and the first of each later page, at most `most`."""
+        x = first
+        while x <= last and most > 0:
+            if self._log.knows(x):
+                x += 1
+                continue
+            yield x
+            most -= 1
+            x = self._log.page_edge(self._log.page_at(x))
 
     def _may_begin_on_a_guess(self) -> bool:
         # It may cost two pages in vain, so such guesses have to pay as well.
@@ -87,11 +87,14 @@ class Search(Generic[R]):
         """The pages to look at next, at most `most`: that of row `probe`. A guess that takes the log to end now is not
         made alone: the last page, fetched beside it, says when it really ends, for an account that has been silent for
         months."""
-        assert self._log.total is not None
         (low, _), (high, _) = self._bracket()
         page, last = self._log.page_at(probe), self._log.page_of(self._log.total - 1)
         is_open = low < self._log.number(self._log.total - 1) < high
-        return [page, last] if is_open and most > 1 and last != page and last not in self._log.pages else [page]
+        return (
+            [page, last]
+            if is_open and most > 1 and last != page and not self._log.knows(self._log.number(self._log.total - 1))
+            else [page]
+        )
 
     def probe(self) -> int:
         """The row to look at next, strictly between the bounds."""
@@ -110,13 +113,22 @@ class Search(Generic[R]):
         return self.between(guess)
 
     def between(self, x: int) -> int:
-        """`x`, or the row next to it that is strictly between the bounds."""
-        return min(self._high - 1, max(self._low + 1, x))
+        """`x`, or an unread row near it that is strictly between the bounds: pages that say nothing are stepped
+        over."""
+        x = min(self._high - 1, max(self._low + 1, x))
+        if not self._log.knows(x):
+            return x
+        ahead = next(self._unread(x, self._high - 1, 1), None)
+        if ahead is not None and ahead - x <= self._log.size:
+            return ahead
+        while x > self._low and self._log.knows(x):
+            x -= 1
+        return x if x > self._low else self._low + 1 if ahead is None else ahead
 
     def reach(self) -> float:
         """How many rows the guess is away from the nearest one that was read; infinite where nothing can be said."""
         guess = self.guess()
-        known = [x for x in (self._low, self._high) if self._log.value_at(x, NEVER) != NEVER]
+        known = [x for x in (self._low, self._high) if self._log.value_at(x) is not None]
         return min((abs(guess - x) for x in known), default=inf) if guess >= self._low else inf
 
     def guess(self) -> int:
@@ -129,8 +141,9 @@ class Search(Generic[R]):
     def _bracket(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """(x, v) of the bounds, or of marks between them."""
         low, high, ascending = self._low, self._high, self._log.sign > 0
-        behind = low, self._log.value_at(low, NEVER if ascending else self._now)
-        ahead = high, self._log.value_at(high, self._now if ascending else NEVER)
+        low_v, high_v = self._log.value_at(low), self._log.value_at(high)
+        behind = low, low_v if low_v is not None else NEVER if ascending else self._now
+        ahead = high, high_v if high_v is not None else self._now if ascending else NEVER
         between = [mark for mark in self._marks if low < mark[0] < high]
         behind = max((mark for mark in between if mark[1] < self._edge), default=behind)
         ahead = min((mark for mark in between if mark[1] >= self._edge and mark[0] > behind[0]), default=ahead)

@@ -1,9 +1,10 @@
 """The emulator as an ASGI application: the calls that the gateway makes, directly and through the tunnel."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -56,7 +57,9 @@ class Emulator(Emulated):
             Route("/tunnel/session", self.tunnels.handshake, methods=["POST"]),
         ]
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
-        self.app = Instrumented(Starlette(routes=routes, exception_handlers=handlers), self.clock)
+        self._begun = self.clock()
+        self._listed: Counter[str] = Counter()
+        self.app = Instrumented(Starlette(routes=routes, exception_handlers=handlers), self._date)
 
     def env(self, base_url: str) -> dict[str, str]:
         """The settings of a gateway's source that reads this team as if through the Encryption Proxy."""
@@ -66,6 +69,10 @@ class Emulator(Emulated):
             "SUBNOTO_SECRET_KEY": self.options.secret_key,
             "SUBNOTO_TRANSPORT": "proxy",
         }
+
+    def _date(self) -> datetime:
+        ahead = timedelta(seconds=self.options.date_ahead_seconds)
+        return (self._begun if self.options.date_frozen else self.clock()) + ahead
 
     # -- endpoints ---------------------------------------------------------------------------------------
 
@@ -81,7 +88,10 @@ class Emulator(Emulated):
         if body.category not in self.options.permissions:
             needed = f"Read {body.category.capitalize()}"
             raise VendorError(403, "AUTHORIZATION_ERROR", f"This API key lacks the permission {needed}")
+        self._retain(body.category)
         records, total = self._find(body)
+        total = max(0, total + self.options.total_offset)
+        total = total if self.options.total_cap is None else min(total, self.options.total_cap)
         call_of(request).records = len(records)
         answer: dict[str, Any] = {"logs": [self._render(record) for record in records]}
         if self.options.totals in ("totalCount", "both"):
@@ -115,6 +125,15 @@ class Emulator(Emulated):
             return json.loads(self.tunnels.unwrap(request, body))
         except ValueError:
             raise invalid([("", "The body is not valid JSON")]) from None
+
+    def _retain(self, category: str) -> None:
+        """Remove the oldest records after so many calls; a ring takes in as many new ones."""
+        self._listed[category] += 1
+        if self.options.removed_every and self._listed[category] % self.options.removed_every == 0:
+            removed = self.history.delete_oldest(self.options.removed, category)
+            for _ in range(removed if self.options.ring else 0):
+                kind = "ENVELOPE_OPENED" if category == "envelope" else "TEAM_CONFIG_UPDATED"
+                self.history.append(kind, category=category)
 
     def _find(self, body: ListBody) -> tuple[list[Record], int]:
         with self.history.lock:

@@ -43,6 +43,9 @@ class History:
             burst=options.tie_burst,
         )
         self.catch_up()
+        if options.wrong_time != "none":
+            for category in CATEGORIES:
+                self.misdate(options.wrong_time_at, options.wrong_time, category)
 
     # -- hooks for tests ---------------------------------------------------------------------------------
 
@@ -91,14 +94,29 @@ class History:
         with self._lock:
             self.catch_up()
             log = self._logs[category]
-            log.forgotten = min(len(log.codes), log.forgotten + number)
             before = len(log.all)
-            log.all = RecordIndex(log.timestamps.__getitem__)
-            log.all.add(range(log.forgotten, len(log.codes)))
-            log.filtered.clear()
-            log.by_envelope.clear()
-            log.indexed = log.forgotten
+            log.forgotten = min(len(log.codes), log.forgotten + number)
+            self._index_anew(log)
             return before - len(log.all)
+
+    def misdate(self, index: int, kind: str, category: str = "envelope") -> None:
+        """Give the record of that index among those of a category a wrong time: see `EmulatorOptions.wrong_time`."""
+        with self._lock:
+            log = self._logs[category]
+            if not -len(log.all) <= index < len(log.all):
+                return
+            sequence = log.all.sequences[index]
+            right = log.timestamps[sequence]
+            wrong = {"ahead": right + 600_000, "future": 4_070_908_800_000, "epoch": 0, "old": right - 7_200_000}
+            log.timestamps[sequence] = wrong[kind]
+            self._index_anew(log)
+
+    def _index_anew(self, log: Log) -> None:
+        log.all = RecordIndex(log.timestamps.__getitem__)
+        log.all.add(range(log.forgotten, len(log.codes)))
+        log.filtered.clear()
+        log.by_envelope.clear()
+        log.indexed = log.forgotten
 
     def truth(self, category: str | None = None) -> Iterator[dict[str, Any]]:
         """Everything visible now, in order of insertion, one category after another, in plain dictionaries.

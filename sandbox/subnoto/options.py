@@ -25,6 +25,11 @@ class EmulatorOptions:
     most, whatever `limit` asks for; `beyond_the_end`: a page behind the last one is `empty`, the `last` one
     again, or `refused`; `extra_categories`: whether `user` and `dataroom` answer LOG_CATEGORY_NOT_IMPLEMENTED, or
     are no known values (`invalid`).
+
+    Defects: `wrong_time` of the record number `wrong_time_at` of each category (negative: from the newest): ten
+    minutes `ahead`, in the `future` (2099), at the `epoch`, or two hours `old`; every `removed_every` calls for a
+    category's list its `removed` oldest records go, and as many new ones come where it is a `ring`; totals that are
+    off by `total_offset`, or no more than `total_cap`; a `Date` header that is `date_ahead_seconds` ahead, or frozen.
     """
 
     seed: int = 1
@@ -49,3 +54,13 @@ class EmulatorOptions:
     max_limit: int = 50
     beyond_the_end: Literal["empty", "last", "refused"] = "empty"
     extra_categories: Literal["not_implemented", "invalid"] = "not_implemented"
+
+    wrong_time: Literal["none", "ahead", "future", "epoch", "old"] = "none"
+    wrong_time_at: int = -16
+    removed: int = 1
+    removed_every: int = 0
+    ring: bool = False
+    total_offset: int = 0
+    total_cap: int | None = None
+    date_ahead_seconds: float = 0.0
+    date_frozen: bool = False

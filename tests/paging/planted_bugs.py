@@ -50,8 +50,8 @@ BUGS = (
     Bug(
         "ordinals are counted within a page (Subnoto)",
         "app/providers/subnoto/reader.py",
-        "number_ties(self._source, self._query.category, taken.rows, self._keeps)",
-        "number_ties(self._source, self._query.category, [pair for pair in taken.rows if pair[1].time"
+        "number_ties(self._source, self._query.category, rows, self._keeps)",
+        "number_ties(self._source, self._query.category, [pair for pair in rows if pair[1].time"
         " != self._span.position[0] or len(self._span.position) == 1 or pair[0] % 2], self._keeps)",
         "tests/properties/test_readers.py",
     ),
@@ -100,9 +100,30 @@ BUGS = (
     Bug(
         "the skew is forgotten when rows are handed out",
         "app/paging/position_reader.py",
-        "        return min(self._stop, self._peak - self._skew)",
-        "        return min(self._stop, self._peak)",
+        "        return min(self._stop, self._held.peak - self._skew)",
+        "        return min(self._stop, self._held.peak)",
         "tests/properties/test_positions.py",
+    ),
+    Bug(
+        "pages of two states of a log are joined",
+        "app/paging/steadiness.py",
+        "        if len(pages) <= 1 or all(map(self._is_sure, pages)):",
+        "        if pages:",
+        "tests/properties/test_positions.py",
+    ),
+    Bug(
+        "a page that repeats rows of the one behind it is taken for new",
+        "app/paging/steadiness.py",
+        "    if any(last.same_as(other) for other in behind.get(page.times[-1], ())):",
+        "    if not behind:",
+        "tests/properties/test_positions.py",
+    ),
+    Bug(
+        "one wrong time proves that nothing wanted lies behind it",
+        "app/paging/position_log.py",
+        "SUPPORT = 3",
+        "SUPPORT = 0",
+        "tests/properties/test_moving_logs.py",
     ),
     Bug(
         "a page ends at a stopped stream although another was not read as far",

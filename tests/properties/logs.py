@@ -5,16 +5,27 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import strategies as st
 
-from app.paging.position_reader import LogMoved, PositionReader
+from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
-    time: int
+    time: int | None
     number: int = -1  #: in order of insertion, from the beginning of the log; only the test looks at it
+    bad: bool = False
+
+    def __hash__(self) -> int:
+        return hash((self.time, self.number))
+
+    def same_as(self, other: Any) -> bool:
+        return bool(self.number == other.number)
+
+    def digest(self) -> int:
+        return self.number
 
 
 @dataclass
@@ -37,9 +48,9 @@ class Log:
     def forget(self, number: int) -> None:
         del self.rows[:number]
 
-    def page(self, page: int) -> tuple[int, list[Row], int]:
+    def page(self, page: int) -> Response[Row]:
         begin = (page - 1) * self.page_size
-        return page, self.rows[begin : begin + self.page_size], len(self.rows)
+        return Response(page, self.rows[begin : begin + self.page_size], len(self.rows))
 
 
 STEP = st.sampled_from([0, 0, 0, 1, 1, 2, 7, 40, 1000])
@@ -67,6 +78,8 @@ class Reading:
     now: int = 0
     calls: int = 0
     pages: list[list[Row]] = field(default_factory=list)
+    during: Callable[[], None] = lambda: None  #: called before each response is made
+    restarts: int = 5
 
     def walk(
         self,
@@ -106,14 +119,14 @@ class Reading:
         while True:
             try:
                 self._fill(walk, limit + 1 - len(found), rng)
-            except LogMoved:
+            except (LogMoved, OddPages) as moved:
                 restarts += 1
-                assert restarts < 5
-                walk = self._new(walk.complete_until if self.ascending else walk.complete_until - 1, None)
+                assert restarts < self.restarts
+                start = walk.complete_until if self.ascending else walk.complete_until - 1
+                near = walk.hint_at(start) if isinstance(moved, LogMoved) else None
+                walk = self._new(start, near and near[:2])
                 continue
             taken = walk.take()
-            keys = [(row.time, number) for number, row in taken.rows]
-            assert keys == sorted(keys, reverse=not self.ascending) or not self.ascending
             self._check(taken.complete_until, taken.ended)
             rows = sorted((row for _, row in taken.rows), key=lambda row: (row.time, row.number))
             for row in rows if self.ascending else reversed(rows):
@@ -137,14 +150,24 @@ class Reading:
 
     def _fill(self, walk: PositionReader[Row], count: int, rng: random.Random) -> None:
         for _ in range(3000):
-            wanted = walk.wanted(max(1, count), rng.choice((1, 3, 16)))
-            if not wanted:
+            if wanted := walk.wanted(max(1, count), rng.choice((1, 3, 16))):
+                assert len(set(wanted)) == len(wanted)
+                assert min(wanted) >= 1
+                walk.add(self._round(wanted, rng))
+            elif (again := walk.unconfirmed()) is not None:
+                walk.confirm(self._round([again], rng)[0])
+            else:
                 return
-            assert len(set(wanted)) == len(wanted)
-            assert min(wanted) >= 1
-            self.calls += len(wanted)
-            walk.add([self.log.page(page) for page in wanted])
         raise AssertionError("no end")
+
+    def _round(self, pages: list[int], rng: random.Random) -> list[Response[Row]]:
+        """Responses that are made one after the other, in any order, while the log goes on."""
+        made: dict[int, Response[Row]] = {}
+        for page in rng.sample(pages, len(pages)):
+            self.calls += 1
+            self.during()
+            made[page] = self.log.page(page)
+        return [made[page] for page in pages]
 
     def _check(self, complete_until: int, ended: bool) -> None:
         assert ended or self.since <= complete_until <= self.until

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.paging.position_reader import LogMoved, PositionReader
+from app.paging.position_reader import OddPages, PositionReader, Response
 from tests.properties.logs import HISTORY, STEPS, Log, Reading, Row, logs
 
 SEEDS = st.integers(0, 1 << 16)
@@ -149,19 +149,26 @@ def test_the_bound_holds_on_long_uneven_histories(
         check_bound(log, up, start, -1, log.peak + 1, rng.choice((0, log.peak)))
 
 
-@given(logs(), st.booleans(), st.integers(1, 50))
-def test_a_log_that_shrinks_while_it_is_read_is_noticed(log: Log, ascending: bool, fewer: int) -> None:
-    assume(len(log.rows) > fewer)
-    walk: PositionReader[Row] = PositionReader(
-        ascending=ascending, start=0 if ascending else log.peak + 1, stop=log.peak + 1 if ascending else 0,
-        skew=log.skew, page_size=log.page_size, now=0,
-    )  # fmt: skip
-    walk.add([log.page(page) for page in walk.wanted(10**6, 1)])
-    wanted = walk.wanted(10**6, 1)
-    assume(wanted)
-    log.forget(fewer)
-    with pytest.raises(LogMoved):
-        walk.add([log.page(page) for page in wanted])
+@given(readings(), SEEDS, st.lists(st.integers(0, 90), min_size=1, max_size=6), st.booleans(), st.integers(2, 9))
+def test_what_retention_leaves_while_pages_are_read_comes_once(
+    reading: Reading, seed: int, forget: list[int], is_ring: bool, every: int
+) -> None:
+    """Rows are removed between any two responses, also of one round; in a ring as many new ones arrive."""
+    rng = random.Random(seed)
+    before, numbers = reading.truth(reading.log.rows), iter(forget)
+
+    def during() -> None:
+        if rng.randrange(every) == 0:
+            count = min(next(numbers, 0), len(reading.log.rows))
+            reading.log.forget(count)
+            if is_ring:
+                reading.log.append([(rng.choice((0, 1, 40)), 0)] * count)
+
+    reading.during, reading.restarts = during, 20
+    got = reading.walk(rng)
+    assert len(set(got)) == len(got)
+    assert got == reading.truth(got)
+    assert {row for row in before if row in reading.log.rows} <= set(got)
 
 
 @pytest.mark.parametrize("ascending", [True, False])
@@ -178,9 +185,12 @@ def test_a_window_beside_a_burst_is_not_reached_page_by_page(size: int, ascendin
 
 def test_pages_smaller_than_asked_for_are_noticed() -> None:
     walk: PositionReader[Row] = PositionReader(ascending=True, start=0, stop=100, skew=0, page_size=50, now=0)
-    with pytest.raises(LogMoved) as moved:
-        walk.add([(1, [Row(n, n) for n in range(20)], 90)])
-    assert moved.value.page_size == 20
+    walk.add([Response(1, [Row(n, n) for n in range(20)], 90)])
+    assert walk.wanted(10, 1) == [2]
+    walk.add([Response(2, [Row(n, n) for n in range(20, 40)], 90)])
+    with pytest.raises(OddPages) as odd:
+        walk.wanted(10, 1)
+    assert odd.value.page_size == 20
 
 
 @given(readings(), SEEDS, st.lists(STEPS, min_size=1, max_size=4))

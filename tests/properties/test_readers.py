@@ -20,9 +20,9 @@ from app.providers.base import CallBudget, CommonSettings, Hint, Reader, ReadReq
 from app.providers.http.client import ProviderHttp
 from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.subnoto.client import LogQuery, SubnotoClient
-from app.providers.subnoto.observations import Facts as SubnotoFacts
+from app.providers.subnoto.observations import AccountObservations as SubnotoObservations
 from app.providers.subnoto.reader import SubnotoReader
-from app.providers.subnoto.time_index import Places
+from app.providers.subnoto.time_index import TimeIndex
 from app.providers.taktikal.client import Filters, TaktikalClient
 from app.providers.taktikal.observations import Facts as TaktikalFacts
 from app.providers.taktikal.range_loader import RangeLoader
@@ -151,7 +151,7 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
         transport=HttpxTransport(httpx.ASGITransport(app=emulator.app), CommonSettings()),
         headers={"authorization": f"Bearer {keys}"},
     )  # fmt: skip
-    client, facts, found = SubnotoClient(http), SubnotoFacts(lambda: 0), Places(log.skew * 1000)
+    client, facts, found = SubnotoClient(http, lambda: clock), SubnotoObservations(lambda: 0), TimeIndex()
     clock = (NOW - EPOCH) // timedelta(microseconds=1)
 
     def make(span: ReadRequest, spent: CallBudget) -> Reader:
@@ -163,8 +163,8 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
             source="s",
             skew=log.skew * 1000,
             now=clock,
-            facts=facts,
-            places=found,
+            observations=facts,
+            index=found,
         )
 
     rng = random.Random(seed)

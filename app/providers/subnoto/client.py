@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from app.domain.errors import SourceFailed, SourceForbidden
+from app.domain.times import now_micros
 from app.providers.base import CallBudget
 from app.providers.http.client import ProviderHttp, error_for
 from app.providers.http.gather import gather_all
@@ -79,10 +80,10 @@ class Round(msgspec.Struct):
 
 
 class SubnotoClient:
-    """Lists logs. Holds no state but the connections."""
+    """Lists logs. Holds no state but the connections. `clock` gives µs since the epoch."""
 
-    def __init__(self, http: ProviderHttp) -> None:
-        self._http = http
+    def __init__(self, http: ProviderHttp, clock: Callable[[], int] = now_micros) -> None:
+        self._http, self._clock = http, clock
 
     async def list_logs(self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget) -> Round:
         """The pages (from 1) of `limit` rows each. Raises SourceError, EventTypesRefused, PageTooLarge, and PageRefused
@@ -107,7 +108,7 @@ class SubnotoClient:
             raise PageTooLarge(len(answer.body))
         if answer.ok:
             try:
-                decoded = decode_page(answer.body)
+                decoded = decode_page(answer.body, self._clock())
                 spent.records += len(decoded.rows)
                 return decoded, answer.date
             except SourceFailed:

@@ -49,7 +49,7 @@ _TEAM = {
 _NEWER_ENVELOPE = {
     "ENVELOPE_APPROVED": "envelope.approved",
     "ENVELOPE_APPROVAL_PHASE_COMPLETED": "envelope.approval_phase_completed",
-    "ENVELOPE_SIGNED": "recipient.signed",  # the webhooks' name of DOCUMENT_SIGNED
+    "ENVELOPE_SIGNED": "recipient.signed",
 }
 _NEWER_TEAM = {
     "INVITE_DECLINED": "invitation.declined",
@@ -61,6 +61,9 @@ _NEWER_TEAM = {
     "OAUTH_TOKEN_REVOKED": "oauth_token.revoked",
     "OAUTH_TOKEN_REUSE_DETECTED": "oauth_token.reuse_detected",
 }
+
+#: The webhooks' name of DOCUMENT_SIGNED: no document shows it in a log.
+WEBHOOK_TYPES = frozenset({"ENVELOPE_SIGNED"})
 
 #: Types that every server generation takes in `eventTypes`, per category.
 TUTORIAL: dict[str, frozenset[str]] = {"envelope": frozenset(_ENVELOPE), "team": frozenset(_TEAM)}

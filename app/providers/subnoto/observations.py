@@ -20,7 +20,7 @@ _PAGE_BYTES = 2 * 1024 * 1024  #: of a page whose rows are large
 _FIELD = "the answers to logs/list"
 
 
-class Facts:
+class AccountObservations:
     """`clock` gives µs since the epoch."""
 
     def __init__(self, clock: Callable[[], int]) -> None:

@@ -9,14 +9,18 @@ from app.domain.errors import SourceError, SourceForbidden
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.subnoto.client import PAGE_SIZE, LogQuery, SubnotoClient
 from app.providers.subnoto.envelopes import EnvelopeJoin
-from app.providers.subnoto.observations import Facts
+from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.settings import BASE_URLS, SubnotoSettings
 
 _PAGES = 20  #: of the newest records, to see how far times run back
 
 
 async def probe(
-    client: SubnotoClient, settings: SubnotoSettings, facts: Facts, spent: CallBudget, join: EnvelopeJoin | None
+    client: SubnotoClient,
+    settings: SubnotoSettings,
+    facts: AccountObservations,
+    spent: CallBudget,
+    join: EnvelopeJoin | None,
 ) -> list[ProbeResult]:
     """One call a category, and up to twenty more; one for an envelope where they are joined."""
     findings: list[ProbeResult] = []
@@ -51,7 +55,7 @@ async def probe(
     return [*findings, *_learnt(facts, settings)]
 
 
-def _learnt(facts: Facts, settings: SubnotoSettings) -> list[ProbeResult]:
+def _learnt(facts: AccountObservations, settings: SubnotoSettings) -> list[ProbeResult]:
     known = {fact["name"]: fact["value"] for fact in facts.describe()}
     shapes = [f"{name} {known[key]}" for name, key in _SHAPES if key in known]
     findings = [ProbeResult("shape", "ok" if shapes else "unknown", ", ".join(shapes) or "no record seen")]

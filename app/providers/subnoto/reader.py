@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from app.domain.errors import SourceFailed
 from app.domain.filters import matches_type
 from app.domain.position import Position, first_time, is_beyond
-from app.paging.position_reader import LogMoved, PositionReader
+from app.domain.times import SECOND
+from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
 from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, Hint, ReadRequest
 from app.providers.subnoto.client import EventTypesRefused, LogQuery, PageRefused, PageTooLarge, SubnotoClient
 from app.providers.subnoto.mapping import type_of
-from app.providers.subnoto.observations import Facts
-from app.providers.subnoto.record import number_ties
-from app.providers.subnoto.time_index import Places
+from app.providers.subnoto.observations import AccountObservations
+from app.providers.subnoto.record import SubnotoRecord, number_ties
+from app.providers.subnoto.time_index import TimeIndex
 from app.providers.subnoto.wire import LogRow
 
+#: Numbers of a hint: of event types, the skew, records tied with the position, and two or four of `PositionReader`.
+_HINT = 7
 _RESTARTS = 4
+_MOVES = 8  #: of the log without any progress in between
+_STEADY = 2  #: moves after which as few pages as possible have to be of one state
 
 
 class SubnotoReader:
@@ -32,20 +37,25 @@ class SubnotoReader:
         source: str,
         skew: int,
         now: int,
-        facts: Facts,
-        places: Places,
+        observations: AccountObservations,
+        index: TimeIndex,
     ) -> None:
         self._client, self._query, self._span, self._spent = client, query, span, spent
-        self._source, self._skew, self._now, self._facts = source, skew, now, facts
+        self._source, self._now, self._observations, self._index = source, now, observations, index
         self._ascending = span.query.ascending
-        self._size = facts.rows_at_once
-        self._restarts = 0
+        self._size = observations.rows_at_once
+        self._restarts = self._moves = 0
         self._as_of: int | None = None
-        self._places = places
-        self._start = first_time(span.position, self._ascending)
-        hint = self._usable_hint(span.hint) or places.near(query, self._start, now, ascending=self._ascending)
-        marks = places.around(query, self._start, ascending=self._ascending)
-        self._walk = self._new_walk(self._start, hint, marks)
+        self._kept: list[tuple[int, LogRow]] = []  # of walks that were given up
+        self._numbered: list[SubnotoRecord] = []
+        self._near: list[int] | None = None  # the hint of a walk that follows up another
+        hint = self._usable_hint(span.hint)
+        self._setting, self._tied = skew, hint[1] if hint else 0
+        self._skew = max(skew, hint[0] if hint else 0)
+        start = first_time(span.position, self._ascending)
+        marks = index.around(query, start, self._skew, ascending=self._ascending)
+        near = hint[2:] or index.near(query, start, now, self._skew, ascending=self._ascending)
+        self._walk = self._new_walk(start, near, marks)
 
     def _new_walk(
         self, start: int, hint: list[int] | None = None, marks: Sequence[tuple[int, int]] = ()
@@ -59,26 +69,37 @@ class SubnotoReader:
             now=self._now,
             hint=hint,
             marks=marks,
-            total=self._places.total(self._query),
-            trusted=self._facts.hands_out(self._size),
+            total=self._index.total(self._query),
+            trusted=self._observations.hands_out(self._size),
         )
 
-    def _usable_hint(self, hint: Hint) -> list[int] | None:
+    def _usable_hint(self, hint: Hint) -> list[int]:
         # A hint counts rows of the list that it was made from; with other event types, that is another list.
-        return hint[1:] if hint and hint[0] == len(self._query.event_types) else None
+        if hint is None or len(hint) not in (_HINT - 2, _HINT) or hint[0] != len(self._query.event_types):
+            return []
+        return [max(0, number) for number in hint[1:]]
 
     async def read(self, want: int, max_calls: int) -> Batch:
         ahead, enough = self._spent.calls + max_calls, self._spent.bytes + ENOUGH_BYTES
-        while self._spent.bytes < enough or not self._walk.is_reading:
+        while True:
             # The search for the place to begin is not cut short: without it, there is nothing to show.
             left = ahead - self._spent.calls if self._walk.is_reading else max_calls
-            pages = self._walk.wanted(want, max(1, min(left, self._at_once()))) if left > 0 else []
-            if not pages:
+            if self._walk.is_reading and self._spent.bytes >= enough:
+                left = 0
+            if len(self._kept) >= want:
                 break
-            await self._fetch(pages)
+            is_moving = self._moves >= _STEADY
+            if await self._advance(1 if is_moving else want - len(self._kept), left):
+                continue
+            if not is_moving or left <= 0 or not self._keep():
+                break
+        self._skew = self._walk.skew
         taken = self._walk.take()
-        bad = sum(row.bad for _, row in taken.rows)
-        records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
+        rows, self._kept = [*self._kept, *taken.rows], []
+        bad = sum(row.bad for _, row in rows)
+        records = number_ties(self._source, self._query.category, rows, self._keeps)
+        self._restore_ranks(records, rows)
+        self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
         position = self._span.position
         return Batch(
@@ -87,64 +108,165 @@ class SubnotoReader:
             ended=taken.ended,
             as_of=self._as_of,
             bad_records=bad,
+            reason=self._reason(),
         )
 
     def _at_once(self) -> int:
         """Pages to fetch in one round, judged by the sizes of those before."""
-        page = self._spent.bytes // max(1, self._spent.calls) or self._facts.page_bytes
+        page = self._spent.bytes // max(1, self._spent.calls) or self._observations.page_bytes
         return max(1, ENOUGH_BYTES // page)
+
+    def _restore_ranks(self, records: Sequence[SubnotoRecord], rows: Sequence[tuple[int, LogRow]]) -> None:
+        """Where the log begins with the microsecond of the position, the provider may have removed records tied with
+        it since: those that are left keep their ranks."""
+        position = self._span.position
+        if not self._tied or all(number for number, row in rows if row.time == position[0]):
+            return
+        left = [record for record in records if record.key[:4] == position[:4]]
+        removed = max(0, self._tied - len(left))
+        for record in left:
+            time, source, category, envelope, rank, place = record.key
+            record.key = time, source, category, envelope, rank + removed, place
+
+    def _ties_at(self, position: Position) -> int:
+        """How many records are tied with one at a position, those that were removed meanwhile included."""
+        return max((record.key[4] + 1 for record in self._numbered if record.key[:4] == position[:4]), default=0)
 
     def _keeps(self, event_type: str) -> bool:
         query = self._span.query
         return not (query.type or query.provider_type) or matches_type(query, type_of(event_type), event_type)
 
-    async def _fetch(self, pages: list[int]) -> None:
+    def _reason(self) -> str | None:
+        """What a page may lack, and what to set."""
+        if self._skew <= self._setting:
+            return None
+        seconds = -(-self._skew // SECOND)
+        return (
+            f"times run back against insertion by up to {seconds} s, more than was allowed for: "
+            f"set SUBNOTO_MAX_TIME_SKEW={2 * seconds}"
+        )
+
+    async def _fetch(self, pages: list[int], *, again: bool = False) -> None:
         try:
             found = await self._client.list_logs(self._query, pages, self._size, self._spent)
-            if found.as_of is not None:
-                self._as_of = found.as_of if self._as_of is None else min(self._as_of, found.as_of)
-            self._facts.learn(self._query.category, [page for _, page in found.pages])
-            self._walk.add([(number, page.rows, page.total) for number, page in found.pages])
-            for number, page in found.pages:
-                offset = (number - 1) * self._size
-                self._facts.note_lag(self._places.learn(self._query, offset, page.rows, page.total, self._now))
-        except LogMoved as moved:
-            if moved.page_size < self._size:
-                self._facts.shrink_pages(moved.page_size)
-                self._size = self._facts.rows_at_once
-            else:
-                self._size = moved.page_size
-            self._restart()
-        except PageTooLarge as error:
-            self._size = self._facts.too_large(self._size, error.bytes)
-            self._walk = self._new_walk(self._behind())
+        except PageTooLarge as large:
+            self._size = self._observations.too_large(self._size, large.bytes)
+            self._walk = self._new_walk(self._goes_on_at())
+            return
         except PageRefused:
+            # Beyond the end, for which the vendor documents no answer.
+            if len(pages) == 1 and self._walk.looks_behind(pages[0]):
+                self._take([Response(pages[0], [], None)])
+                return
             if self._restarts:
                 raise
-            self._places.forget(self._query)
+            self._index.forget(self._query)
             self._restart()
+            return
         except EventTypesRefused:
-            self._facts.refuse(self._query.event_types)
+            self._observations.refuse(self._query.event_types)
             self._query = LogQuery(self._query.category, self._query.envelope, self._query.workspace)
             self._restart()
+            return
+        if found.as_of is not None:
+            self._as_of = found.as_of if self._as_of is None else min(self._as_of, found.as_of)
+        responses = [
+            Response(number, page.rows, page.total, page.has_next, page.number) for number, page in found.pages
+        ]
+        self._observations.learn(self._query.category, [page for _, page in found.pages])
+        for number, page in found.pages:
+            offset = (number - 1) * self._size
+            self._observations.note_lag(self._index.learn(self._query, offset, page.rows, page.total, self._now))
+        self._take(responses, again=again)
+
+    def _take(self, responses: list[Response[LogRow]], *, again: bool = False) -> None:
+        """Hand responses to the walk; begin another where they do not fit together."""
+        try:
+            if again:
+                self._walk.confirm(responses[0])
+            else:
+                self._walk.add(responses)
+        except OddPages as odd:
+            self._resize(odd.page_size)
+        except LogMoved:
+            self._go_on()
+
+    def _resize(self, rows: int) -> None:
+        if rows < self._size:
+            self._observations.shrink_pages(rows)
+            self._size = self._observations.rows_at_once
+        else:
+            self._size = rows
+        self._restart()
 
     def _restart(self) -> None:
         self._restarts += 1
         if self._restarts > _RESTARTS:
             raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
-        self._walk = self._new_walk(self._behind())
+        self._walk = self._new_walk(self._goes_on_at())
 
-    def _behind(self) -> int:
-        """From when a new walk has to read."""
+    def _go_on(self) -> None:
+        """Rows have other numbers than before: read on from about the same place."""
+        self._moves += 1
+        self._follow_up()
+
+    def _follow_up(self) -> None:
+        if self._moves > _MOVES:
+            raise SourceFailed("the provider removes records faster than they can be read")
+        start = self._goes_on_at()
+        found = self._walk.hint_at(start)
+        # Rows have been moving towards lower numbers: a little before where they were.
+        hint = None if found is None else [max(0, found[0] - (self._size // 4 if self._moves > 1 else 0)), found[1]]
+        self._near = hint
+        self._walk = self._new_walk(start, hint)
+
+    def _keep(self) -> bool:
+        """Keep the rows that are certain and begin another walk behind them; whether there were any, and more."""
+        taken = self._walk.take()
+        self._kept += taken.rows
+        if taken.ended or not taken.rows:
+            return False
+        self._moves = _STEADY
+        self._follow_up()
+        return True
+
+    def _goes_on_at(self) -> int:
         complete_until = self._walk.complete_until
         return complete_until if self._ascending else complete_until - 1
+
+    async def _advance(self, want: int, most: int, *, confirm: bool = True) -> bool:
+        """Make one round of calls; whether there was one to make."""
+        try:
+            if pages := self._walk.wanted(want, min(most, self._at_once())) if most > 0 else self._walk.last_look():
+                await self._fetch(pages)
+                return True
+            page = self._walk.unconfirmed() if confirm else None
+        except OddPages as odd:
+            # A page that is not full may be the end, or cut short.
+            self._resize(odd.page_size)
+            return True
+        except LogMoved:
+            self._go_on()
+            return True
+        if page is not None:
+            await self._fetch([page], again=True)
+        return page is not None
 
     async def rank(self) -> int:
         """How many records of the stream are older than `span.since`, unreadable ones too: O(log n) calls. Ascending
         only. Of all types where, then, it no longer `filters_natively`."""
-        while pages := self._walk.wanted(1, 16):
-            await self._fetch(pages)
+        while await self._advance(1, 16, confirm=False):
+            pass
         return self._walk.rank()
+
+    async def is_unmoved(self) -> bool:
+        """Whether no record was removed since this reader's first response: one call."""
+        page = self._walk.steadiness.first
+        if page is None:
+            return True
+        moves = self._moves
+        await self._fetch([page], again=True)
+        return moves == self._moves == 0
 
     @property
     def as_of(self) -> int | None:
@@ -158,5 +280,5 @@ class SubnotoReader:
         return bool(self._query.event_types)
 
     def hint(self, position: Position) -> Hint:
-        found = self._walk.hint_at(first_time(position, self._ascending))
-        return None if found is None else [len(self._query.event_types), *found]
+        found = self._walk.hint_at(first_time(position, self._ascending)) or self._near
+        return None if found is None else [len(self._query.event_types), self._skew, self._ties_at(position), *found]

@@ -26,13 +26,13 @@ from app.providers.http.gather import gather_all
 from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.envelopes import EnvelopeJoin, JoiningReader
-from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, type_of
-from app.providers.subnoto.observations import Facts
+from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, WEBHOOK_TYPES, type_of
+from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.probe import probe, tunnel_finding
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.record import SubnotoRecord, read_locator
 from app.providers.subnoto.settings import SubnotoSettings
-from app.providers.subnoto.time_index import Places
+from app.providers.subnoto.time_index import TimeIndex
 
 if TYPE_CHECKING:
     from app.providers.subnoto.tunnel import Tunnel
@@ -73,7 +73,7 @@ class SubnotoSource:
         self.settle = common.settle
         self._settings = settings
         self._clock = common.clock or now_micros
-        self._facts, self._places = Facts(self._clock), Places(int(settings.max_time_skew * SECOND))
+        self._observations, self._index = AccountObservations(self._clock), TimeIndex()
         self._tunnel = _open_tunnel(settings, common) if settings.transport == "tunnel" else None
         self._http = ProviderHttp(
             settings.base_url,
@@ -81,9 +81,9 @@ class SubnotoSource:
             name=name,
             headers=None if self._tunnel else _bearer(settings),  # the tunnel signs instead
             transport=None if self._tunnel is None else HttpxTransport(self._tunnel, common),
-            on_answer=self._facts.learnt.note_clock,
+            on_answer=self._observations.learnt.note_clock,
         )
-        self._client = SubnotoClient(self._http)
+        self._client = SubnotoClient(self._http, self._clock)
         self._join = EnvelopeJoin(self._http, common.timer) if settings.join_envelopes else None
 
     def streams(self, query: Query) -> Sequence[str]:
@@ -114,7 +114,7 @@ class SubnotoSource:
     def _log_reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> SubnotoReader:
         category, _, envelope = stream.partition("/")
         types = self._event_types(category, span.query)
-        if types is not None and not all(self._facts.takes(category, event_type) for event_type in types):
+        if types is not None and not all(self._observations.takes(category, event_type) for event_type in types):
             types = None
         log = LogQuery(category, envelope or None, span.query.workspace_id, types or ())
         return self._read(log, span, spent)
@@ -128,8 +128,8 @@ class SubnotoSource:
             source=self.name,
             skew=int(self._settings.max_time_skew * SECOND),
             now=self._clock(),
-            facts=self._facts,
-            places=self._places,
+            observations=self._observations,
+            index=self._index,
         )
 
     def _event_types(self, category: str, query: Query) -> tuple[str, ...] | None:
@@ -138,7 +138,11 @@ class SubnotoSource:
             return None
         if not query.provider_type and matches_type(query, "unknown", ""):
             return None
-        named = query.provider_type or tuple(row.provider_type for row in MAPPING)
+        named = query.provider_type or tuple(
+            row.provider_type
+            for row in MAPPING
+            if row.provider_type not in WEBHOOK_TYPES or self._observations.takes(category, row.provider_type)
+        )
         return tuple(
             event_type
             for event_type in named
@@ -169,12 +173,16 @@ class SubnotoSource:
 
     async def _count(self, stream: str, query: Query, since: int, until: int, spent: CallBudget) -> Total | None:
         """One stream's part of a total; None where the key may not read it."""
-        ends = [self._log_reader(stream, ReadRequest(query, end, end + 1, (end,)), spent) for end in (since, until)]
-        by_type = bool(query.type or query.provider_type)
-        if by_type and not all(end.filters_natively for end in ends):
-            return Total(0, "events", "gte")
+        by_type, ends, ranks = bool(query.type or query.provider_type), [], []
         try:
-            first, last = await gather_all(end.rank() for end in ends)
+            # One after the other: the second begins with what the first has read.
+            for edge in (since, until):
+                end = self._log_reader(stream, ReadRequest(query, edge, edge + 1, (edge,)), spent)
+                if by_type and not end.filters_natively:
+                    return Total(0, "events", "gte")
+                ends.append(end)
+                ranks.append(await end.rank())
+            is_steady = await ends[0].is_unmoved()
         except SourceForbidden:
             return None
         # Asked again: a server that turns the types down meanwhile has had the rest counted among events of all types.
@@ -182,8 +190,8 @@ class SubnotoSource:
             return Total(0, "events", "gte")
         answers = [end.as_of for end in ends if end.as_of is not None]
         # Judged by what these calls have shown, too.
-        relation: Relation = "eq" if self._facts.is_readable(stream.partition("/")[0], since, until) else "estimate"
-        return Total(last - first, "events", relation, min(answers, default=None))
+        is_exact = is_steady and self._observations.is_readable(stream.partition("/")[0], since, until)
+        return Total(ranks[1] - ranks[0], "events", "eq" if is_exact else "estimate", min(answers, default=None))
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[SubnotoRecord]:
         found = read_locator(locator)
@@ -209,7 +217,7 @@ class SubnotoSource:
         return records
 
     async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
-        findings = await probe(self._client, self._settings, self._facts, spent, self._join)
+        findings = await probe(self._client, self._settings, self._observations, spent, self._join)
         return findings if self._tunnel is None else [*findings, tunnel_finding(self._tunnel.describe())]
 
     def describe(self) -> dict[str, Any]:
@@ -220,7 +228,7 @@ class SubnotoSource:
             "joins_envelopes": self._join is not None,
             "skew_seconds": self._settings.max_time_skew,
             "settle_seconds": self.settle,
-            "learnt": self._facts.describe(),
+            "learnt": self._observations.describe(),
         }
 
     def health(self) -> SourceHealth:

@@ -56,11 +56,10 @@ class _Log:
         return self.numbers[last] == self.total - 1 and self.rows_in(max(0, now - self.seen), last) <= _APART
 
 
-class Places:
+class TimeIndex:
     """Of one account, in this process. Times and `skew` in µs."""
 
-    def __init__(self, skew: int) -> None:
-        self._skew = skew
+    def __init__(self) -> None:
         self._logs: LRUCache[LogQuery, _Log] = LRUCache(_MOST_LOGS)
 
     def learn(self, query: LogQuery, number: int, rows: Sequence[LogRow], total: int, now: int) -> int:
@@ -89,23 +88,23 @@ class Places:
         log = self._logs.get(query)
         return None if log is None else log.total
 
-    def around(self, query: LogQuery, start: int, *, ascending: bool) -> list[tuple[int, int]]:
+    def around(self, query: LogQuery, start: int, skew: int, *, ascending: bool) -> list[tuple[int, int]]:
         """(number, time) of the last row known before the place of a walk from `start`, and of the first after it; of
         fewer where it lies at an end of what is known."""
         log = self._logs.get(query)
         if log is None:
             return []
-        after = bisect_left(log.times, self._edge(start, ascending=ascending))
+        after = bisect_left(log.times, start - skew if ascending else start + skew)
         near = slice(max(0, after - 1), after + 1)
         return list(zip(log.numbers[near], log.times[near], strict=True))
 
-    def near(self, query: LogQuery, start: int, now: int, *, ascending: bool) -> list[int] | None:
+    def near(self, query: LogQuery, start: int, now: int, skew: int, *, ascending: bool) -> list[int] | None:
         """A hint for a `PositionReader` from `start`; None where its place is not known to a page or two: to read at a
         wrong one costs more calls than to search."""
         log = self._logs.get(query)
         if log is None or not log.numbers:
             return None
-        edge = self._edge(start, ascending=ascending)
+        edge = start - skew if ascending else start + skew
         after = bisect_left(log.times, edge)
         if after == len(log.numbers):
             if not log.ends_here(now):
@@ -123,7 +122,4 @@ class Places:
             behind = first if ascending else last
             between = (last - first) * abs(edge - (begin if ascending else end)) // (end - begin)
         # The rows between are read on the way, and a hint's slack counts twice.
-        return [behind, min(_MOST_SLACK, log.rows_in(self._skew, after) + 1 + (between + 1) // 2)]
-
-    def _edge(self, start: int, *, ascending: bool) -> int:
-        return start - self._skew if ascending else start + self._skew
+        return [behind, min(_MOST_SLACK, log.rows_in(skew, after) + 1 + (between + 1) // 2)]

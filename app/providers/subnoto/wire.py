@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from typing import Any
+from zlib import crc32
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.errors import SourceFailed
-from app.domain.times import SECOND, parse_vendor_ticks
+from app.domain.times import DAY, SECOND, now_micros, parse_vendor_ticks
 from app.providers.http.lenient_json import MAX_KEY, is_shallow, read_json
 
 _Text = str | None
@@ -53,6 +54,7 @@ class _Answer(msgspec.Struct, gc=False):
 
 
 _DECODER = msgspec.json.Decoder(_Answer)
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 class RawBody:
@@ -77,6 +79,14 @@ class LogRow(msgspec.Struct, gc=False):
     delivered: RawBody
     index: int
 
+    def same_as(self, other: LogRow) -> bool:
+        """Whether both rows hold equal records."""
+        return self.sent == other.sent
+
+    def digest(self) -> int:
+        """32 bits of the record's content."""
+        return crc32(_encode_sorted(self.sent))
+
     @property
     def body(self) -> dict[str, Any]:
         """The record as delivered."""
@@ -92,6 +102,8 @@ class LogPage(msgspec.Struct):
     shape: str  #: which generation's total it carried
     author: str = ""  #: which of an author's members names it
     unit: str = ""  #: of `timestamp`
+    has_next: bool | None = None  #: whether another page follows, by `pagination.nextPage`; None where not sent
+    number: int | None = None  #: of the page, by `pagination.currentPage`
 
 
 class VendorError(msgspec.Struct):
@@ -101,22 +113,32 @@ class VendorError(msgspec.Struct):
     request_id: str | None
 
 
-def decode_page(body: bytes) -> LogPage:
-    """Return the page; without any rows for an empty body (204) and `null`. Raises SourceFailed for any other body that
-    is not a page of logs."""
+#: Vendor's product is younger than this: an earlier time is a defect.
+EARLIEST = 946_684_800 * SECOND
+#: How far in our future a time may lie.
+_AHEAD = DAY
+
+
+def decode_page(body: bytes, now: int | None = None) -> LogPage:
+    """Return the page in a response body received at `now` (µs); without rows for an empty body (204) and `null`.
+
+    Raises SourceFailed for any other body that is not a page of logs.
+
+    A record whose time is before 2000 or later than a day from now cannot be read."""
+    now = now_micros() if now is None else now
     if body.strip() in (b"", b"null"):
         return LogPage([], 0, "")
     try:
         answer = _DECODER.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return _decode_leniently(body)
+        return _decode_leniently(body, now)
     # `eventData` may hold anything: no deeper than others can bear.
     if not is_shallow(body):
-        return _decode_leniently(body)
-    return _page(answer, RawBody(body), None)
+        return _decode_leniently(body, now)
+    return _page(answer, RawBody(body), None, now)
 
 
-def _decode_leniently(body: bytes) -> LogPage:
+def _decode_leniently(body: bytes, now: int) -> LogPage:
     found = read_json(body)
     answer = found.value
     logs = answer.get("logs") if isinstance(answer, dict) else None
@@ -126,17 +148,20 @@ def _decode_leniently(body: bytes) -> LogPage:
     delivered.logs = [item if isinstance(item, dict) else {"record": item} for item in logs]
     usable = [isinstance(item, dict) and found.usable(item) for item in logs]
     sent = [sent_of(item) for item in delivered.logs]
-    return _page(_Answer(sent, answer.get("pagination"), answer.get("totalCount")), delivered, usable)
+    return _page(_Answer(sent, answer.get("pagination"), answer.get("totalCount")), delivered, usable, now)
 
 
-def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None) -> LogPage:
+def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None, now: int) -> LogPage:
     total, shape = _total(answer)
+    has_next, number = _pagination(answer.pagination)
     rows: list[LogRow] = []
     time: int | None = None
     for index, sent in enumerate(answer.logs):
         stamp = sent.timestamp
         # Nearly always milliseconds.
         moment = stamp * 1000 if type(stamp) is int and 10**11 <= stamp < 10**14 else _time(stamp)
+        if moment is not None and not EARLIEST <= moment <= now + _AHEAD:
+            moment = None
         bad = (
             moment is None
             or sent.event_type is None
@@ -153,10 +178,10 @@ def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None) -> Log
             row.time = following.time
     first = next((row.sent for row in rows if not row.bad), None)
     if first is None:
-        return LogPage(rows, total, shape)
+        return LogPage(rows, total, shape, has_next=has_next, number=number)
     author = first.author
     kind = "" if author is None else "uuid" if author.uuid is not UNSET else "id" if author.id is not UNSET else ""
-    return LogPage(rows, total, shape, kind, _unit(first.timestamp))
+    return LogPage(rows, total, shape, kind, _unit(first.timestamp), has_next, number)
 
 
 def sent_of(item: dict[str, Any]) -> Sent:
@@ -196,6 +221,15 @@ def _total(answer: _Answer) -> tuple[int, str]:
     if _is_count(answer.total_count):
         return answer.total_count, "totalCount"
     raise SourceFailed("the provider's answer names no total (neither totalCount nor pagination.totalRecords)")
+
+
+def _pagination(sent: Any) -> tuple[bool | None, int | None]:
+    """Whether another page follows, and the number of this one."""
+    if not isinstance(sent, dict):
+        return None, None
+    number = sent.get("currentPage")
+    follows = None if "nextPage" not in sent else sent["nextPage"] is not None
+    return follows, number if _is_count(number) else None
 
 
 def _is_count(value: Any) -> bool:

@@ -80,10 +80,10 @@ def test_newer_event_types_are_sent_only_once_the_account_showed_them() -> None:
     assert event_types(found, type=("envelope.approved",)) == []
     assert event_types(found, type=("unknown",)) == []
     assert event_types(found, provider_type=("BRAND_NEW",)) == []
-    shown = {"logs": [{"eventType": "ENVELOPE_APPROVED", "timestamp": 5}], "totalCount": 1}
-    found._facts.learn("envelope", [decode_page(json.dumps(shown).encode())])
+    shown = {"logs": [{"eventType": "ENVELOPE_APPROVED", "timestamp": 1_780_000_000}], "totalCount": 1}
+    found._observations.learn("envelope", [decode_page(json.dumps(shown).encode())])
     assert event_types(found, type=("envelope.approved",)) == ["ENVELOPE_APPROVED"]
-    found._facts.refuse(["ENVELOPE_APPROVED"])
+    found._observations.refuse(["ENVELOPE_APPROVED"])
     assert event_types(found, type=("envelope.approved",)) == []
 
 

@@ -1,0 +1,82 @@
+"""Where a log ends, by its totals and by its lists. They may contradict each other: then an end counts once two
+responses show it."""
+
+from __future__ import annotations
+
+
+class LogMoved(Exception):
+    """Rows have other numbers than they had when this walk began: start over."""
+
+
+class OddPages(Exception):
+    """The pages do not fit together: start over, with pages of `page_size`."""
+
+    def __init__(self, page_size: int) -> None:
+        super().__init__(page_size)
+        self.page_size = page_size
+
+
+class LogEnd:
+    """`end`: the number after the last row; None before the first response. A total that the lists contradict gives way
+    to them."""
+
+    def __init__(self, page_size: int) -> None:
+        self.end: int | None = None
+        self.is_short = False  #: whether rows that a total promised did not come
+        self.shown_by: int | None = None  #: the page that shows `end`, where totals contradict it
+        self._size = page_size
+        self._is_doubtful = False
+        self._lengths: dict[int, int] = {}  # rows of each page
+        self._agrees: set[int] = set()  # pages that end where their own total says
+        self._gap = 1
+
+    def note(self, page: int, rows: int, total: int | None, has_next: bool | None) -> None:
+        """Take note of a response: how many rows the page held; `total` None where it was refused."""
+        before = (page - 1) * self._size
+        self._lengths[page] = max(rows, self._lengths.get(page, 0))
+        if total is None:
+            self._is_doubtful = True
+            return
+        expected = min(self._size, max(0, total - before))
+        if rows == expected and rows < self._size:
+            self._agrees.add(page)
+        if rows > expected:
+            self._is_doubtful = True
+            self.end = max(self.end or 0, before + rows)
+        elif rows < expected:
+            self._is_doubtful = self.is_short = True
+        elif not rows and before == self.end and total != self.end:
+            self.shown_by = page
+        elif has_next is not None and rows and has_next != (total > before + rows):
+            self._is_doubtful = True
+
+    def look(self, *, needed: bool) -> int | None:
+        """The page to read before the end is certain; None where it is, or is not `needed`. Raises OddPages."""
+        if not needed and not self.is_short:
+            return None
+        size, lengths = self._size, self._lengths
+        if not self._is_doubtful and not self.is_short:
+            # A last page that is full shows no end.
+            whole, rest = divmod(self.end or 0, size)
+            return whole + 1 if not rest and whole + 1 not in lengths else None
+        full = max((page for page, rows in lengths.items() if rows == size), default=0)
+        short = min((page for page, rows in lengths.items() if rows < size), default=None)
+        if short is None:
+            page, self._gap = full + self._gap, 2 * self._gap
+            return page
+        later = [rows for page, rows in lengths.items() if page > short]
+        if any(later):
+            # Rows behind a page that is not full: it was cut short, or pages are smaller than was asked for.
+            raise OddPages(lengths[short] or size)
+        if not lengths[short] and short - full > 1:
+            page, self._gap = max((full + short) // 2, short - self._gap), 2 * self._gap
+            return page
+        if not later and short not in self._agrees:
+            return short + 1
+        found = (short - 1) * size + lengths[short]
+        if not found and (self.end or 0) >= size:
+            raise OddPages(size)  # whole pages were promised and none is shown
+        self.end = found
+        self.shown_by = short if short in self._agrees else short + 1
+        self.is_short = self._is_doubtful = False
+        return None

@@ -1,0 +1,143 @@
+"""Subnoto's reader over logs that move while they are read, with wrong times and wrong totals: page after page, on cold
+and on warm processes, each record that stays comes once, or the page is an error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.errors import SourceFailed
+from app.domain.query import Query
+from app.domain.times import DAY, SECOND
+from app.providers.base import CallBudget, Hint, ReadRequest
+from app.providers.subnoto.client import LogQuery, Round
+from app.providers.subnoto.observations import AccountObservations
+from app.providers.subnoto.reader import SubnotoReader
+from app.providers.subnoto.time_index import TimeIndex
+from app.providers.subnoto.wire import decode_page
+
+NOW = 1_780_000_000 * SECOND
+WRONG = {"ahead": 600, "old": -7200, "days old": -3 * 86_400, "future": 2_290_000_000, "past": -1_780_000_000}
+
+
+@dataclass
+class Moving:
+    """A log as a client lists it. Between two responses, also of one round, `by` of the oldest rows may be removed and
+    as many new ones put at the end (`is_ring`). Row: (time in µs, number)."""
+
+    rows: list[tuple[int, int]]
+    rng: random.Random
+    every: int = 0
+    by: int = 0
+    is_ring: bool = False
+    only_once: bool = False
+    off: int = 0
+    cap: int | None = None
+    calls: int = 0
+    removed: list[tuple[int, int]] = field(default_factory=list)
+
+    async def list_logs(self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget) -> Round:
+        made: dict[int, Any] = {}
+        for page in self.rng.sample(list(pages), len(pages)):
+            spent.calls += 1
+            self._move()
+            rows = self.rows[(page - 1) * limit : page * limit]
+            total = max(0, len(self.rows) + self.off)
+            logs = [{"eventType": "X", "timestamp": time / SECOND, "eventData": {"n": n}} for time, n in rows]
+            body = {"logs": logs, "totalCount": total if self.cap is None else min(total, self.cap)}
+            made[page] = decode_page(json.dumps(body).encode(), NOW)
+        return Round([(page, made[page]) for page in pages], NOW)
+
+    def _move(self) -> None:
+        self.calls += 1
+        if self.every and self.calls % self.every == 0 and not (self.only_once and self.removed):
+            gone, self.rows = self.rows[: self.by], self.rows[self.by :]
+            self.removed += gone
+            if self.is_ring:
+                newest = self.rows[-1][1] + 1 if self.rows else 10**6
+                self.rows += [(NOW + n, n) for n in range(newest, newest + len(gone))]
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> tuple[Moving, set[int]]:
+    """A log, and the numbers of rows with a wrong time."""
+    rng = random.Random(draw(st.integers(0, 1 << 16)))
+    count, span = draw(st.sampled_from([1, 49, 50, 51, 120, 500, 1200])), draw(st.sampled_from([3600, 86_400 * 30]))
+    jitter, burst = draw(st.sampled_from([0, 2, 100])), draw(st.sampled_from([1, 1, 40]))
+    times = sorted(NOW - rng.randrange(1, span * 1000) * 1000 for _ in range(-(-count // burst))) * burst
+    times = [time - rng.randrange(jitter * 1000 + 1) * 1000 for time in sorted(times)[:count]]
+    wrong = draw(st.lists(st.tuples(st.sampled_from([-1, -2, -16, count // 2]), st.sampled_from([*WRONG])), max_size=1))
+    for at, kind in wrong:
+        if -count <= at < count:
+            times[at] += WRONG[kind] * SECOND
+    moving = Moving([*zip(times, range(count), strict=True)], rng)
+    if draw(st.booleans()):
+        moving.every, moving.by = (
+            draw(st.sampled_from([1, 2, 3, 5, 11])),
+            draw(st.sampled_from([1, 3, 49, 50, 75, 400])),
+        )
+        moving.is_ring, moving.only_once = draw(st.booleans()), draw(st.booleans())
+    elif draw(st.booleans()):
+        moving.off, moving.cap = draw(st.sampled_from([(1, None), (-1, None), (-50, None), (50, None), (0, 100)]))
+    return moving, {at % count for at, _ in wrong if -count <= at < count}
+
+
+async def walk(log: Moving, query: Query, since: int, until: int, limits: Sequence[int], memories: Any) -> list[int]:
+    """The numbers of the records that pages deliver."""
+    position: Any = (since,) if query.ascending else (until,)
+    hint: Hint = None
+    got: list[int] = []
+    while True:
+        limit, (facts, index) = log.rng.choice(limits), memories()
+        reader = SubnotoReader(
+            log, LogQuery("envelope"), ReadRequest(query, since, until, position, hint), CallBudget(),  # type: ignore[arg-type]
+            source="s", skew=120 * SECOND, now=NOW, observations=facts, index=index,
+        )  # fmt: skip
+        found: list[Any] = []
+        has_ended = False
+        while not has_ended and len(found) <= limit:
+            batch = await reader.read(limit + 1 - len(found), 64)
+            found += batch.records
+            has_ended = batch.ended
+        page = found[:limit]
+        got += [record.event().data["n"] for record in page]
+        if len(found) <= limit:
+            return got
+        position = page[-1].key
+        hint = reader.hint(position)
+
+
+@given(logs(), st.sampled_from(["asc", "desc"]), st.sampled_from([(7, 30), (100,), (1000,)]), st.booleans(), st.data())
+def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
+    log: tuple[Moving, set[int]], order: Any, limits: Sequence[int], warm: bool, data: st.DataObject
+) -> None:
+    moving, wrong = log
+    times = sorted(time for time, number in moving.rows if number not in wrong) or [NOW - DAY]
+    since = data.draw(st.sampled_from([times[0], times[len(times) // 2], times[-1]]))
+    until = data.draw(st.sampled_from([NOW, max(since + 1, times[-1]), max(since + 1, times[len(times) // 2])]))
+    known = AccountObservations(lambda: NOW), TimeIndex()
+
+    def memories() -> Any:
+        return known if warm else (AccountObservations(lambda: NOW), TimeIndex())
+
+    before: list[tuple[int, int]] = []
+    try:
+        for _ in range(1 + warm):
+            before = list(moving.rows)
+            got = asyncio.run(walk(moving, Query(order=order), since, until, limits, memories))
+    except SourceFailed:
+        assert moving.every or moving.off or moving.cap
+        return
+    # Which of one moment a page ended at is not certain once some of that moment were removed.
+    gone = {time for time, _ in moving.removed}
+    stays = {n for time, n in moving.rows if since <= time < until and n not in wrong and time not in gone}
+    assert stays & {n for _, n in before} <= set(got)
+    once = [n for n in got if n not in {n for time, n in before if time in gone}]
+    assert len(once) == len(set(once))
