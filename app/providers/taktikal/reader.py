@@ -9,7 +9,7 @@ from app.domain.errors import SourceFailed
 from app.domain.position import Position, first_time
 from app.domain.times import DAY, SECOND
 from app.paging.windows import Window, WindowSizer, next_window
-from app.providers.base import Batch, Hint, ReadRequest, Record
+from app.providers.base import ENOUGH_BYTES, Batch, Hint, ReadRequest, Record
 from app.providers.http.gather import gather_all
 from app.providers.taktikal.client import DateRange
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
@@ -121,11 +121,12 @@ class WindowReader:
     async def read(self, want: int, max_calls: int) -> Batch:
         spent = self._loader.spent
         await self._prepare()
-        begun = spent.calls
+        begun, enough = spent.calls, spent.bytes + ENOUGH_BYTES
         records: list[Record] = []
         while not self._ended and len(records) < want:
             calls = spent.calls - begun
-            if calls >= max_calls or (records and calls >= _CALLS_PER_BATCH):
+            is_enough = calls >= _CALLS_PER_BATCH or spent.bytes >= enough
+            if calls >= max_calls or (records and is_enough):
                 break
             if self._facts.selects == "activity":
                 records += await self._by_activity(want - len(records))
