@@ -30,12 +30,6 @@ def chromium() -> Iterator[playwright.Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def chromium_of_this_file() -> Iterator[playwright.Browser]:
-    with chromium() as found:
-        yield found
-
-
 @dataclass
 class Watched:
     """A page of a browser of its own. `complaints`: errors in its console, and exceptions of its scripts."""

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Watched, chromium_of_this_file, needs_chromium, opened, playwright
+from tests.browser import Watched, needs_chromium, opened, playwright
 from tests.process import serving
 
 SCREENSHOT = Path(__file__).parents[2] / "docs" / "images" / "swagger-ui.png"
 
 pytestmark = needs_chromium
-
-browser = chromium_of_this_file
 
 
 @pytest.fixture(scope="module")
