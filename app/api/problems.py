@@ -34,7 +34,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
     "unauthenticated": (401, "An API key is needed"),
     "forbidden": (403, "The API key does not grant this"),
-    "not_found": (404, "There is no such thing"),
+    "not_found": (404, "Not found"),
     "method_not_allowed": (405, "This method does not go with this path"),
     "request_timeout": (408, "The request did not come in time"),
     "uri_too_long": (414, "The URL is too long"),
