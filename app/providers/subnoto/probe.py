@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain.errors import SourceError, SourceForbidden
 from app.providers.base import CallBudget, ProbeResult
-from app.providers.subnoto.client import PAGE_SIZE, LogQuery, SubnotoClient
+from app.providers.subnoto.client import LogQuery, PageTooLarge, Round, SubnotoClient
 from app.providers.subnoto.envelopes import EnvelopeJoin
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.settings import BASE_URLS, SubnotoSettings
@@ -27,10 +27,7 @@ async def probe(
     for category in settings.categories:
         query = LogQuery(category)
         try:
-            first = await client.list_logs(query, [1], PAGE_SIZE, spent)
-            total = first.pages[0][1].total
-            last = -(-total // PAGE_SIZE)
-            newest = await client.list_logs(query, range(max(1, last - _PAGES), last + 1), PAGE_SIZE, spent)
+            total, newest = await _newest(client, query, facts, spent)
         except SourceForbidden as error:
             right = "Read Team" if category == "team" else "Read Envelope"
             findings.append(
@@ -53,6 +50,20 @@ async def probe(
         if join is not None and rows:
             findings.append(await join.probe(rows[-1].sent, spent))
     return [*findings, *_learnt(facts, settings)]
+
+
+async def _newest(
+    client: SubnotoClient, query: LogQuery, facts: AccountObservations, spent: CallBudget
+) -> tuple[int, Round]:
+    """The number of records, and the last pages. Raises SourceError."""
+    while True:
+        size = facts.rows_at_once
+        try:
+            total = (await client.list_logs(query, [1], size, spent)).pages[0][1].total
+            last = -(-total // size)
+            return total, await client.list_logs(query, range(max(1, last - _PAGES), last + 1), size, spent)
+        except PageTooLarge as error:
+            facts.too_large(size, error.bytes)
 
 
 def _learnt(facts: AccountObservations, settings: SubnotoSettings) -> list[ProbeResult]:
