@@ -20,7 +20,7 @@ from app.providers.subnoto.wire import LogRow
 #: Numbers of a hint: of event types, the skew, records tied with the position, and two or four of `PositionReader`.
 _HINT = 7
 _RESTARTS = 4
-_MOVES = 8  #: of the log without any progress in between
+_MOVES = 16  #: of the log without any progress in between
 _STEADY = 2  #: moves after which as few pages as possible have to be of one state
 
 
