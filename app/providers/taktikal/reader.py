@@ -26,8 +26,9 @@ _SHORT = 600 * SECOND  #: a window of this width is loaded, not counted
 def _ladder(first: int, last: int) -> list[int]:
     """Widths from beyond `first` to `last`, each larger than the one before by the same factor."""
     first = max(first, SECOND)
-    factor = (last / first) ** (1 / (_STEPS + 1))
-    return [*(int(first * factor**step) for step in range(1, _STEPS + 1)), last]
+    steps = min(_STEPS, int(last / first).bit_length() - 1)
+    factor = (last / first) ** (1 / (steps + 1)) if last > first else 1
+    return [*(int(first * factor**step) for step in range(1, steps + 1)), last]
 
 
 class _Collector:
@@ -111,7 +112,6 @@ class WindowReader:
         self._crowded: tuple[int, int] | None = None  # far edge of a window that held too many, and how many
         self._measure = False  # whether to count before loading: what is known of the density was not so
         self._empty = 0  # width of the last window, if it held nothing
-        self._counted: int | None = None  # what the next window counts, where that is known
         self._lead = 0  # width of the empty part of the next window, as far as counts show it
         self._stride = 1  # of wide windows, in usual ones
         start = first_time(span.position, self._ascending)
@@ -144,7 +144,7 @@ class WindowReader:
         target = self._sizer.target(want, self._loader.most * 4 // 5)
         window, take = await self._choose_window(target, want)
         within = DateRange.around(window.start, window.end)
-        found = await self._loader.attempt(within, take, self._counted)
+        found = await self._loader.attempt(within, take)
         if isinstance(found, TooMany):
             self._lead = 0
             if window.width > SECOND and not found.few:
@@ -158,8 +158,9 @@ class WindowReader:
     async def _choose_window(self, target: int, want: int) -> tuple[Window, int]:
         """The next window, and how many processes to ask for. Windows are sized by what is known of the density,
         otherwise by counting."""
-        rest, self._counted = abs(self._stop - self._frontier), None
-        if self._sizer.knows_density and (not self._measure or self._facts.totals_contradicted):
+        rest = abs(self._stop - self._frontier)
+        fits = self._sizer.knows_density and self._crowded is None and self._sizer.width(target) >= rest
+        if fits or (self._sizer.knows_density and not self._measure):
             reach = self._facts.reach_of(self._ascending, want) if self._shared and not self._times else None
             return self._next(reach or self._sizer.width(target)), 4 * target
         if rest <= _SHORT and self._crowded is None:
@@ -182,10 +183,7 @@ class WindowReader:
             windows = {w: windows[w] for w in sorted(windows) if empty < w < high or (w == high and not items)}
             if not windows:
                 # The frontier passes the empty part by loading it: a total of 0 is no proof.
-                if empty:
-                    return self._next(empty), 2 * target
-                self._counted = items or None
-                return self._next(high), max(items, 2 * target)
+                return (self._next(empty), 2 * target) if empty else (self._next(high), max(items, 2 * target))
             ranges = (DateRange.around(w.start, w.end) for w in windows.values())
             counts = await gather_all(self._loader.count_up_to(within, fits + 1) for within in ranges)
             chosen, held = empty, 0  # the widest that does not count too many, and how many it counts
@@ -202,7 +200,7 @@ class WindowReader:
                 self._lead = empty
                 return self._next(chosen), 4 * target
             if held:
-                self._lead, self._counted = empty, held
+                self._lead = empty
                 return self._next(chosen), 2 * target
             if items:
                 widths = [empty + (high - empty) // 3, empty + (high - empty) * 2 // 3]
