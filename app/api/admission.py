@@ -31,9 +31,9 @@ _KINDS = {"/events/stream": "streams", "/events/export": "exports"}
 
 _UNWATCHED = 0.01  #: seconds that a request may take before anybody looks whether its caller is still there
 OVERLOADED_WAIT = 1  #: seconds to suggest to a caller who was turned away
+SLOT_WAIT = 30  #: the same, where streams or exports must end first
 _LARGE = 200  #: events of a page from which on it waits for its turn
 _LARGE_AT_ONCE = 3  #: such pages
-SLOT_WAIT = 30  #: the same, where streams or exports must end first
 
 
 def kind_of(path: str) -> str:
@@ -59,7 +59,8 @@ class EdgeMiddleware:
         kind = kind_of(scope["path"])
         if (refusal := self._refusal(scope, kind)) is not None:
             code, detail = refusal
-            headers = {"Retry-After": str(OVERLOADED_WAIT)} if code == "overloaded" else {}
+            wait = OVERLOADED_WAIT if kind == "pages" else SLOT_WAIT
+            headers = {"Retry-After": str(wait)} if code == "overloaded" else {}
             await problem_response(Request(scope), code, detail, headers=headers)(scope, receive, send)
             return
         self._under_way[kind] += 1

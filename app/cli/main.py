@@ -108,8 +108,14 @@ def openapi(
     """Print the OpenAPI document."""
     text = openapi_text()
     if output is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a long text leaves nothing in the buffer that would show whose error it is
+            discard_output()
+            raise Failure(f"standard output cannot be written ({error.strerror})") from None
         return
     try:
         output.write_text(text, encoding="utf-8")

@@ -221,9 +221,12 @@ async def test_workers_and_hosts_together_cost_what_one_costs(world: World, empt
 
         pages = [(await get_all(urls[:1], "/events", 1, params=parameters))[0].json()]
         while (cursor := pages[-1]["page"]["next_cursor"]) is not None and len(pages) < 3:
-            both = await get_all(urls, "/events", 4, params={"cursor": cursor})
-            assert len({answer.text for answer in both}) == 1, "the same page, ids and cursor everywhere"
-            pages.append(both[0].json())
+            both = [answer.json() for answer in await get_all(urls, "/events", 4, params={"cursor": cursor})]
+            # Cursors may differ in hints, of how dense a log is: each answer's is used in turn.
+            cursors = [answer["page"].pop("next_cursor") for answer in both]
+            assert both == [both[0]] * len(both), "the same page and ids everywhere"
+            both[0]["page"]["next_cursor"] = cursors[len(pages) % len(cursors)]
+            pages.append(both[0])
         assert len(pages) == 3
 
         world.reset_calls()

@@ -67,7 +67,8 @@ async def test_a_window_in_a_smooth_history_is_found_in_a_handful_of_calls(order
             one.reset_calls()
             page = await ask(feed, **window)
             assert len(page.records) == 100
-            assert one.calls() <= 6
+            # Ascending, the page that shows whether the log moved is read once more at the end.
+            assert one.calls() <= (6 if order == "desc" else 7)
             for limit in (100, 50, 1000):
                 one.reset_calls()
                 page = await ask(feed, cursor=page.next_cursor, limit=limit)
@@ -139,7 +140,8 @@ async def test_taktikal_loads_about_what_a_page_needs() -> None:
         found = await walk(feed, since=since, limits=1000)
         assert len(found.records) > 30_000
         assert one.taktikal.calls.records <= 3 * processes
-        assert max(status.calls for page in found.pages for status in page.sources) <= 4
+        # Behind a night without events, four widths are counted at the same time.
+        assert max(status.calls for page in found.pages for status in page.sources) <= 7
         assert one.calls() <= 3 * len(found.pages)
 
 

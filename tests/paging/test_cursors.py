@@ -124,9 +124,11 @@ async def test_the_same_cursor_gives_the_same_page_on_every_replica(one: World, 
     first = await ask(feed, limit=33)
     other = one.gateway()
     pages = [await ask(each, cursor=first.next_cursor) for each in (feed, other, feed)]
+    # Their cursors differ at most in hints, of how dense a log is.
+    after = [await ask(each, cursor=page.next_cursor) for each, page in zip((other, feed, other), pages, strict=True)]
     await other.aclose()
-    assert len({tuple(r.event().id for r in page.records) for page in pages}) == 1
-    assert len({page.next_cursor for page in pages}) == 1
+    for same in (pages, after):
+        assert len({tuple(r.event().id for r in page.records) for page in same}) == 1
 
 
 async def test_a_tampered_cursor_is_refused(feed: Feed) -> None:

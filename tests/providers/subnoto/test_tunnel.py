@@ -350,5 +350,5 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "app.providers.subnoto.tunnel")
     env: dict[str, Any] = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "ab", "SUBNOTO_TRANSPORT": "tunnel"}
-    with pytest.raises(ConfigurationError, match=r'pip install "audit-gateway\[subnoto-tunnel\]"'):
+    with pytest.raises(ConfigurationError, match=r'pip install "\.\[subnoto-tunnel\]" in a checkout'):
         PROVIDER.from_environment(env, CommonSettings())
