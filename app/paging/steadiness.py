@@ -95,6 +95,8 @@ class Steadiness(Generic[R]):
         pages = [page for page in range(first, last + 1) if page in self._pages]
         if len(pages) <= 1 or all(map(self._is_sure, pages)):
             return None
+        if first == 1 and not any(self._pages[page].rows for page in pages):
+            return None  # a log without rows, whatever its total says
         if not self._ascending and self._adjoin(pages):
             return None
         since = self._since
