@@ -115,7 +115,9 @@ class Facts:
 
     def answered(self, page: ActivityPage) -> None:
         """Take note of how much an answer held."""
-        self._honoured_size = max(self._honoured_size, page.size)
+        self._largest = max(self._largest, page.largest)
+        if page.items > 1:  # one comes, however large
+            self._honoured_size = max(self._honoured_size, page.size)
         self._honoured_items = max(self._honoured_items, page.items)
         self.weigh(page.size // max(1, page.length))
         if page.length > self.honoured:

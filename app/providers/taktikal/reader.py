@@ -112,6 +112,7 @@ class WindowReader:
         self._crowded: tuple[int, int] | None = None  # far edge of a window that held too many, and how many
         self._measure = False  # whether to count before loading: what is known of the density was not so
         self._empty = 0  # width of the last window, if it held nothing
+        self._counts_none = False  # whether the next window counted nothing
         self._lead = 0  # width of the empty part of the next window, as far as counts show it
         self._stride = 1  # of wide windows, in usual ones
         start = first_time(span.position, self._ascending)
@@ -147,6 +148,8 @@ class WindowReader:
         found = await self._loader.attempt(within, take)
         if isinstance(found, TooMany):
             self._lead = 0
+            if self._counts_none:
+                self._facts.contradicted(0, found.total)
             if window.width > SECOND and not found.few:
                 self._sizer.counted(window.width, found.total)
                 self._crowded, self._measure = (self._far_edge(window), found.total), True
@@ -158,7 +161,7 @@ class WindowReader:
     async def _choose_window(self, target: int, want: int) -> tuple[Window, int]:
         """The next window, and how many processes to ask for. Windows are sized by what is known of the density,
         otherwise by counting."""
-        rest = abs(self._stop - self._frontier)
+        rest, self._counts_none = abs(self._stop - self._frontier), False
         fits = self._sizer.knows_density and self._crowded is None and self._sizer.width(target) >= rest
         if fits or (self._sizer.knows_density and not self._measure):
             reach = self._facts.reach_of(self._ascending, want) if self._shared and not self._times else None
@@ -178,11 +181,14 @@ class WindowReader:
         if self._crowded is not None:
             high, items = abs(self._crowded[0] - self._frontier), self._crowded[1]
             widths = [min(high // 2, high * target // items)]
+            if self._facts.totals_contradicted:
+                return self._next(widths[0]), 4 * target
         while True:
             windows = {window.width: window for window in map(self._next, widths)}
             windows = {w: windows[w] for w in sorted(windows) if empty < w < high or (w == high and not items)}
             if not windows:
                 # The frontier passes the empty part by loading it: a total of 0 is no proof.
+                self._counts_none = empty > 0
                 return (self._next(empty), 2 * target) if empty else (self._next(high), max(items, 2 * target))
             ranges = (DateRange.around(w.start, w.end) for w in windows.values())
             counts = await gather_all(self._loader.count_up_to(within, fits + 1) for within in ranges)
@@ -194,8 +200,9 @@ class WindowReader:
                 if not count:
                     empty = window.width
                 chosen, held = window.width, count
-            if held < min(items, target) and (held or not self._measure):
-                # Probably spread evenly: load a part of it, which shows whether it is.
+            if self._crowded is None and held < min(items, target) and (held or not self._measure):
+                # Probably spread evenly: load a part of it, which shows whether it is. Not where a window was cut off:
+                # the part may be that window again, and again.
                 chosen += (high - chosen) * (target - held) // (items - held)
                 self._lead = empty
                 return self._next(chosen), 4 * target
