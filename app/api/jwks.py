@@ -1,12 +1,14 @@
-"""An issuer's public keys (JWKS, RFC 7517), from a URL or a file: bounded, kept, and asked for again when a token names
-a key that is not among them, but not as often as somebody may make up names.
+"""The public keys of a token issuer (JWKS, RFC 7517), from a file or a URL.
+
+joserfc reads keys, but fetches none. What is added here keeps a made-up key id from causing a call to the issuer each
+time, and an issuer that is slow, broken or unavailable from refusing callers whose keys are known:
+`tests/api/test_jwks.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -17,23 +19,24 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
+from joserfc.jwk import KeySet as Jwks
 
 from app.api.tokens import Key
 from app.domain.errors import ConfigurationError, IssuerUnavailable
 from app.domain.hosts import is_loopback
 from app.providers.http.network import Network
+from app.providers.http.response import read_bounded
 
 MAX_BYTES = 1024 * 1024
 MAX_KEYS = 100
-TIMEOUT = 5.0  #: seconds for the whole answer
-MAX_AGE = 600.0  #: seconds after which the keys are asked for again
-GAP = 30.0  #: seconds at least from the end of one asking to the next
-GAP_AFTER_FAILURE = 5.0  #: the same, where the last one failed
-
-_KINDS: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
-_FAMILIES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+TIMEOUT = 5.0  #: seconds for the whole response
+MAX_AGE = 600.0  #: seconds after which the keys are fetched again
+GAP = 30.0  #: seconds, at least, from the end of one fetch to the next
+GAP_AFTER_FAILURE = 5.0  #: the same, after a fetch that failed
 _MIN_RSA = 2048  #: bits
+#: Members of a public key; those of a private key are left out, should an issuer ever show them.
+_PUBLIC = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
 
 _log = structlog.get_logger("gateway.jwks")
 
@@ -42,7 +45,7 @@ class KeySet:
     """The keys of one JWKS document that may sign tokens."""
 
     def __init__(self, document: Any) -> None:
-        """Raises ValueError, with a sentence that quotes nothing, for what is no JWKS document."""
+        """Raises ValueError, with a sentence that quotes nothing, for any other document."""
         listed = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(listed, list):
             raise ValueError("it is no JSON object with a list of keys")
@@ -51,61 +54,57 @@ class KeySet:
             raise ValueError("it holds no public RSA, EC or OKP key for signatures")
 
     def find(self, kid: str | None, alg: str) -> Key | None:
-        """The one key that fits; None where none does, or where a token without a `kid` leaves it open."""
-        family = _FAMILIES[alg[:2]]
-        fitting = [
-            key
-            for key in self._keys
-            if key.key_type == family and (kid is None or key.get("kid") == kid) and key.get("alg") in (None, alg)
-        ]
-        return fitting[0] if len(fitting) == 1 else None
+        """Return the one matching key; None for no match, or for several, as a token without a `kid` may have."""
+        types = Jwks.algorithm_keys[alg]
+        named = [key for key in self._keys if key.key_type in types and kid in (None, key.get("kid"))]
+        matches = [key for key in named if key.get("alg") in (None, alg)]
+        return matches[0] if len(matches) == 1 else None
 
 
 def _key(entry: Any) -> Key | None:
-    kind = _KINDS.get(str(entry.get("kty"))) if isinstance(entry, dict) else None
-    if kind is None or entry.get("use") not in (None, "sig"):
-        return None  # secrets (oct) above all: a key that everybody can read must not sign
+    """None for a key that must not verify tokens: a secret (oct) above all, which every reader could sign with."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of weak keys, which are left out below
-            found = kind.import_key({name: value for name, value in entry.items() if name in _PUBLIC})
-            strong = not isinstance(found, RSAKey) or found.public_key.key_size >= _MIN_RSA
+            warnings.simplefilter("ignore")  # about weak keys, which are left out below
+            key = JWKRegistry.import_key({name: entry[name] for name in _PUBLIC if name in entry})
+        if isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA:
+            return None
     except (JoseError, ValueError, TypeError, KeyError, OverflowError):
         return None
-    return found if strong else None
-
-
-#: Members of a public key; a private one's are left out, should an issuer ever show them.
-_PUBLIC = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
+    return key if isinstance(key, RSAKey | ECKey | OKPKey) and key.get("use") in (None, "sig") else None
 
 
 class KeysOfFile:
-    """A JWKS file, read again when it changes; while it cannot be read, the keys stay as they were."""
+    """A JWKS file, read again when it changes; while it cannot be read, the keys stay."""
 
     def __init__(self, file: Path) -> None:
-        """Raises ConfigurationError when the file is none."""
-        self._file = file
-        self._told = ""  # why it cannot be read, once that is in the log
+        """Raises ConfigurationError for a file that cannot be used."""
+        self._file, self._logged = file, ""
         try:
             self._stamp, self._keys = self._read()
         except (OSError, ValueError) as error:
-            raise ConfigurationError(f"GATEWAY_JWT_JWKS: {file} cannot be used ({_why(error)}).") from None
+            raise ConfigurationError(f"GATEWAY_JWT_JWKS: {file} cannot be used ({_reason(error)}).") from None
 
     async def find(self, kid: str | None, alg: str) -> Key | None:
+        problem = ""
         try:
-            if _stamp(self._file) != self._stamp:
+            if self._stat() != self._stamp:
                 self._stamp, self._keys = self._read()
-            self._told = ""
         except (OSError, ValueError) as error:
-            if (why := _why(error)) != self._told:
-                _log.error("jwks_file_unreadable", problem=why)
-            self._told = why
+            problem = _reason(error)
+            if problem != self._logged:  # once, not for each token
+                _log.error("jwks_file_unreadable", problem=problem)
+        self._logged = problem
         return self._keys.find(kid, alg)
 
     def _read(self) -> tuple[object, KeySet]:
-        stamp = _stamp(self._file)
+        stamp = self._stat()
         with self._file.open("rb") as stream:
             return stamp, KeySet(json.loads(stream.read(MAX_BYTES)))
+
+    def _stat(self) -> object:
+        status = self._file.stat()
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
     async def aclose(self) -> None:
         return None
@@ -126,69 +125,50 @@ class KeysOfUrl:
         parts = urlsplit(url)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise ConfigurationError("GATEWAY_JWT_JWKS: must be an https URL (http only on this machine) or a file.")
+        options = (network or Network()).client_options(url)
+        self._client = httpx.AsyncClient(transport=transport, timeout=TIMEOUT, follow_redirects=False, **options)
         self._url, self._timer = url, timer
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            timeout=TIMEOUT,
-            follow_redirects=False,
-            **(network or Network()).client_options(url),
-        )
         self._keys: KeySet | None = None
         self._fetching: asyncio.Task[None] | None = None
-        self._read_at = self._ended_at = float("-inf")
-        self._failed = False
+        self._stale_at = self._next_fetch = float("-inf")
 
     async def find(self, kid: str | None, alg: str) -> Key | None:
-        """Waits for the issuer, for `TIMEOUT` at most, only where the keys that are held do not have the one that is
-        named. Raises IssuerUnavailable where there are no keys yet and none can be had."""
-        if self._keys is None:
-            await self._wait_for_fetch()
-        elif self._timer() - self._read_at > MAX_AGE:
-            self._begin_to_fetch()
-        if self._keys is None:
-            raise IssuerUnavailable("The issuer's keys cannot be had at present; API keys still work.")
-        found = self._keys.find(kid, alg)
-        if found is None and kid is not None:
-            await self._wait_for_fetch()
-            found = self._keys.find(kid, alg)
+        """Return the key. Waits for the issuer, at most `TIMEOUT`, only for a key that is not known. Raises
+        IssuerUnavailable without any keys."""
+        found = None if self._keys is None else self._keys.find(kid, alg)
+        if self._keys is None or (found is None and kid is not None):
+            self._fetch_if_due()
+            if self._fetching is not None:
+                # Not the task itself: a caller who hangs up must not cancel it for the others.
+                await asyncio.wait([self._fetching])
+            if self._keys is None:
+                raise IssuerUnavailable("The issuer's keys cannot be had at present; API keys still work.")
+            return self._keys.find(kid, alg)
+        if self._timer() > self._stale_at:
+            self._fetch_if_due()
         return found
 
-    async def _wait_for_fetch(self) -> None:
-        self._begin_to_fetch()
-        if self._fetching is not None:
-            # Not the task itself: who hangs up must not stop it for the others.
-            await asyncio.wait([self._fetching])
-
-    def _begin_to_fetch(self) -> None:
-        """Unless it is under way, or was so a moment ago."""
-        gap = GAP_AFTER_FAILURE if self._failed else GAP
-        if (self._fetching is None or self._fetching.done()) and self._timer() - self._ended_at >= gap:
+    def _fetch_if_due(self) -> None:
+        if (self._fetching is None or self._fetching.done()) and self._timer() >= self._next_fetch:
             self._fetching = asyncio.create_task(self._refresh())
 
     async def _refresh(self) -> None:
+        gap = GAP_AFTER_FAILURE
         try:
             async with asyncio.timeout(TIMEOUT):
                 self._keys = KeySet(json.loads(await self._fetch()))
-        except Exception as error:
-            # The old keys stay good: an issuer that is away for a while must not lock everybody out.
-            self._failed = True
-            _log.error("jwks_unavailable", problem=_why(error))
-        else:
-            self._failed, self._read_at = False, self._timer()
+            gap, self._stale_at = GAP, self._timer() + MAX_AGE
+        except Exception as error:  # the old keys stay
+            _log.error("jwks_unavailable", problem=_reason(error))
         finally:
-            self._ended_at = self._timer()
+            self._next_fetch = self._timer() + gap
 
     async def _fetch(self) -> bytes:
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         async with self._client.stream("GET", self._url, headers=headers) as response:
             if response.status_code != 200:
                 raise ValueError(f"it answered {response.status_code}")
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > MAX_BYTES:
-                    raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-            return bytes(body)
+            return await read_bounded(response.aiter_raw(), MAX_BYTES)
 
     async def aclose(self) -> None:
         if self._fetching is not None:
@@ -197,15 +177,10 @@ class KeysOfUrl:
         await self._client.aclose()
 
 
-def _stamp(file: Path) -> object:
-    status = os.stat(file)
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _why(error: Exception) -> str:
-    """Without a library's own sentence, which may quote what was read."""
+def _reason(error: Exception) -> str:
+    """The reason without a library's own sentence, which may quote the document."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if isinstance(error, ValueError) and not isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+    if isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return str(error)
     return type(error).__name__
