@@ -18,8 +18,9 @@ import msgspec
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceFailed, SourcesFailed, SourceUnauthorized
+from app.domain.parameter_types import Include
 from app.domain.position import Position
-from app.domain.query import EventQuery, Include, Query
+from app.domain.query import EventQuery, Query
 from app.feed import Feed, Page, WalkStart
 from app.providers.http.single_flight import SingleFlight
 

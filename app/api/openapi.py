@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from app.api import examples
 from app.api.problems import MEDIA_TYPE, PROBLEMS
 from app.api.schemas import Problem
-from app.domain.query import DEFAULT_LIMIT, MAX_LIMIT
+from app.domain.parameter_types import DEFAULT_LIMIT, MAX_LIMIT
 from app.providers.base import Provider
 
 TITLE = "Audit gateway"

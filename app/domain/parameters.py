@@ -14,7 +14,8 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import ValidationError
 
 from app.domain.errors import InvalidCursor, ParameterError
-from app.domain.query import MAX_CURSOR, Parameters, choices
+from app.domain.parameter_types import MAX_CURSOR
+from app.domain.query import Parameters, choices
 
 MAX_FILTERS = 16_000  #: bytes of all filters of a call: a cursor holds them, and must fit into a URL
 

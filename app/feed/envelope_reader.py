@@ -9,7 +9,8 @@ import msgspec
 from app.domain.caller import Caller
 from app.domain.errors import NotFound, ParameterError
 from app.domain.event import Record
-from app.domain.query import MAX_LIMIT, EventQuery, Window
+from app.domain.parameter_types import MAX_LIMIT
+from app.domain.query import EventQuery, Window
 from app.feed.model import Page, SourceStatus
 from app.feed.service import Feed
 

@@ -8,8 +8,9 @@ from typing import Literal
 import msgspec
 
 from app.domain.errors import SourceError
+from app.domain.parameter_types import Include, Order
 from app.domain.position import Position
-from app.domain.query import Include, Order, Query, Window
+from app.domain.query import Query, Window
 from app.providers.base import Record, Relation, Total
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from app.domain.errors import InvalidCursor
-from app.domain.query import Included, Query
+from app.domain.parameter_types import Included
+from app.domain.query import Query
 
 if TYPE_CHECKING:
     from app.paging.cipher import Cipher

@@ -9,7 +9,8 @@ import string
 import pytest
 
 from app.domain.errors import InvalidCursor
-from app.domain.query import MAX_CURSOR, Query
+from app.domain.parameter_types import MAX_CURSOR
+from app.domain.query import Query
 from app.paging.cursor import FORMAT, CursorCodec, CursorState, StreamState
 
 SECRET = "a secret of at least thirty-two characters"

@@ -22,7 +22,8 @@ from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no
 from app.api.schemas import Event, EventPage, Totals
 from app.api.streaming import Gzip, PartedResponse, accepts_gzip
 from app.domain.caller import Caller
-from app.domain.query import DEFAULT_LIMIT, CountQuery, EventQuery, SingleEventQuery
+from app.domain.parameter_types import DEFAULT_LIMIT
+from app.domain.query import CountQuery, EventQuery, SingleEventQuery
 from app.feed import Feed
 from app.feed.model import Totals as TotalsOf
 from app.providers.base import CallBudget
