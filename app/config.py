@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from app.domain.errors import ConfigurationError
+from app.domain.files import read_small
 from app.providers.registry import provider_paths
 from app.providers.settings import outdated_names, remedy, rename
 from app.settings import PREFIX, REMOVED, RENAMED, Settings
@@ -156,7 +157,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     import tomllib
 
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = tomllib.loads(read_small(path).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"GATEWAY_CONFIG / --config: {path} cannot be read ({error.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -202,11 +203,10 @@ def _from_variable(where: str, key: str, variable: str, environment: Mapping[str
 
 def _from_file(where: str, key: str, path: str) -> str:
     try:
-        text = unquoted(Path(path).read_text(encoding="utf-8-sig"))
+        text = unquoted(read_small(Path(path)).decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{where}: {key} names {path}, which cannot be read ({type(error).__name__})."
-        ) from None
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(f"{where}: {key} names {path}, which cannot be read ({reason}).") from None
     if not text:
         raise ConfigurationError(f"{where}: {key} names {path}, which is empty.")
     return text

@@ -15,14 +15,12 @@ GATEWAY_API_KEYS holds the same objects, one a line, or short forms separated by
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import hmac
 import json
 import os
 import re
 import secrets
-import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ import structlog
 from app.api.background import BackgroundCall
 from app.domain.caller import RATE, SCOPES, Caller
 from app.domain.errors import ConfigurationError, Unauthenticated
+from app.domain.files import read_small
 from app.domain.times import format_seconds, now_micros, parse_rfc3339
 
 PREFIX = "agw_"
@@ -242,9 +241,7 @@ class Keyring:
 
 def _read_file(file: Path) -> tuple[ApiKey, ...]:
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")  # reading a FIFO would wait for a writer
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_small(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigurationError(

@@ -24,6 +24,7 @@ from joserfc.jwk import KeySet as Jwks
 
 from app.api.tokens import Key
 from app.domain.errors import ConfigurationError, IssuerUnavailable
+from app.domain.files import read_small
 from app.domain.hosts import is_loopback
 from app.providers.http.network import Network
 from app.providers.http.response import read_bounded
@@ -99,8 +100,7 @@ class KeysOfFile:
 
     def _read(self) -> tuple[object, KeySet]:
         stamp = self._stat()
-        with self._file.open("rb") as stream:
-            return stamp, KeySet(json.loads(stream.read(MAX_BYTES)))
+        return stamp, KeySet(json.loads(read_small(self._file)))
 
     def _stat(self) -> object:
         status = self._file.stat()

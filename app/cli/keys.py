@@ -17,6 +17,7 @@ from app.cli.failures import Failure, discard_output, print_error
 from app.cli.output import console
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
+from app.domain.files import check_regular, read_small
 from app.domain.times import format_seconds, now_micros
 
 KeysFile = Annotated[Path, typer.Option(help="The keys file.")]
@@ -108,8 +109,7 @@ def revoke_keys(
 
 def _read(file: Path) -> str:
     try:
-        _check_regular(file)
-        return file.read_text(encoding="utf-8-sig")
+        return read_small(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigurationError(f"--file: {file} cannot be read ({reason}).") from None
@@ -117,20 +117,14 @@ def _read(file: Path) -> str:
 
 def _check_writable(file: Path) -> None:
     """Raises OSError where `file` can be neither written nor made. Changes nothing."""
-    _check_regular(file)
     try:
+        check_regular(file)
         os.close(os.open(file, os.O_RDWR))
     except FileNotFoundError:
         if not file.parent.is_dir():
             raise
         if not os.access(file.parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
-
-
-def _check_regular(file: Path) -> None:
-    """Raises OSError for a device or FIFO, which a reader would read, or wait for, without end."""
-    if file.exists() and not file.is_file():
-        raise OSError(errno.EINVAL, "not a regular file")
 
 
 def _print_key(key: str) -> None:
@@ -145,8 +139,7 @@ def _print_key(key: str) -> None:
 def _names_in(file: Path) -> set[str]:
     """The names in a keys file; none if it cannot be read, which the gateway reports when it starts."""
     try:
-        _check_regular(file)
-        return {key.name for key in read_keys(file.read_text(encoding="utf-8-sig"), str(file))}
+        return {key.name for key in read_keys(read_small(file).decode("utf-8-sig"), str(file))}
     except (OSError, UnicodeDecodeError, ConfigurationError):
         return set()
 

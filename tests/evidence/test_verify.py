@@ -187,6 +187,6 @@ def test_a_key_is_created_once_and_wrong_ones_are_named(tmp_path: Path) -> None:
     again = call("keys", "signing", "--file", "a.pem", env={}, cwd=tmp_path)
     assert again.returncode == 2
     (tmp_path / "no.pem").write_text("nonsense")
-    for path in (tmp_path / "no.pem", tmp_path / "absent.pem"):
+    for path in (tmp_path / "no.pem", tmp_path / "absent.pem", Path("/dev/zero")):
         with pytest.raises(Exception, match="GATEWAY_SIGNING_KEY_FILE"):
             gateway(path)

@@ -203,9 +203,13 @@ def test_a_wrong_toml_file_is_an_error_naming_the_place(clean: Path, text: str, 
     assert says in caught.value.detail
 
 
-def test_a_configuration_file_that_is_not_there(clean: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"GATEWAY_CONFIG / --config: .*No such file"):
-        load_configuration(clean / "absent.toml")
+def test_a_configuration_file_that_cannot_be_read(clean: Path) -> None:
+    os.mkfifo(clean / "fifo")
+    for name, reason in (("absent.toml", "No such file"), ("fifo", "not a regular file"), ("", "not a regular file")):
+        with pytest.raises(ConfigurationError, match=f"GATEWAY_CONFIG / --config: .*{reason}"):
+            load_configuration(clean / name)
+    with pytest.raises(ConfigurationError, match="token_file names .*not a regular file"):
+        load_toml(clean, f'[[sources]]\nname = "n"\ntoken_file = "{clean / "fifo"}"')
 
 
 def test_the_sandbox_reads_no_source_that_was_configured(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
