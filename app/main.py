@@ -90,7 +90,7 @@ def create_app(
             observer=metrics,
             shared=shared,
             pseudonyms=pseudonyms,
-            mapping=[row for provider in providers.values() for row in provider.mapping],
+            mapping={name: provider.mapping for name, provider in providers.items()},
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -56,7 +56,8 @@ class FeedSettings(msgspec.Struct, frozen=True):
     clock: Callable[[], int] | None = None
     observer: Observer = msgspec.field(default_factory=NoObserver)
     shared: SharedState | None = None  #: totals, with the other replicas
-    mapping: Sequence[TypeMapping] = ()  #: of all providers, to name the nearest known value in warnings
+    #: Of each provider, to name the nearest known value in warnings.
+    mapping: Mapping[str, Sequence[TypeMapping]] = msgspec.field(default_factory=dict)
     pseudonyms: Pseudonyms | None = None  #: what stands for people where callers without `pii:read` must not see them
 
 
@@ -82,7 +83,7 @@ class Feed:
         page: Page
         if "total" not in plan.include:
             page = await builder.page(self._codec.seal)
-            page.warnings = self._warnings(plan)
+            page.warnings = self._warnings(plan, caller)
             return page
         given = asked.filters() if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
 
@@ -97,11 +98,13 @@ class Feed:
 
         calls: list[Coroutine[Any, Any, Any]] = [builder.page(self._codec.seal), total()]
         page, page.total = await gather_all(calls)
-        page.warnings = self._warnings(plan)
+        page.warnings = self._warnings(plan, caller)
         return page
 
-    def _warnings(self, plan: Plan) -> Sequence[Warned]:
-        return warnings_of(plan.query, [self.sources[name] for name in plan.active], self.settings.mapping)
+    def _warnings(self, plan: Plan, caller: Caller) -> Sequence[Warned]:
+        granted = [name for name in self.sources if caller.may_read(name)]
+        active = [self.sources[name] for name in plan.active]
+        return warnings_of(plan.query, active, granted, self.settings.mapping)
 
     def start(self, asked: EventQuery, caller: Caller, *, at: int | None = None) -> WalkStart:
         """The start of a walk with the query of a page; reads nothing. `at` (µs) starts it with the events of that
@@ -121,7 +124,7 @@ class Feed:
             plan.include,
             plan.partial,
             plan.active,
-            self._warnings(plan),
+            self._warnings(plan, caller),
         )
 
     def now(self) -> int:
@@ -134,7 +137,7 @@ class Feed:
         plan = self._plan(EventQuery.of(asked), caller, now)
         counter = self._counter(plan, caller, begun, now)
         totals = await counter.totals(asked.given(), fresh=fresh, exact=asked.exact, by=asked.by)
-        return msgspec.structs.replace(totals, warnings=self._warnings(plan))
+        return msgspec.structs.replace(totals, warnings=self._warnings(plan, caller))
 
     def _plan(self, asked: EventQuery, caller: Caller, now: int) -> Plan:
         if asked.cursor is not None:

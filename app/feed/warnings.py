@@ -13,27 +13,38 @@ from app.providers.base import Source, TypeMapping
 _NEAR = 0.6  #: of difflib's ratio
 
 #: Filters by a word, and what their values are called.
-_WORDS = {"type": "type", "category": "category", "provider_type": "provider type"}
+_WORDS = {"type": "type", "category": "category", "provider_type": "provider type", "source": "source"}
 
 
-def warnings_of(query: Query, sources: Sequence[Source], mapping: Iterable[TypeMapping]) -> list[Warned]:
-    """One for each value that no event of `sources` can have. `mapping`: the providers' rows, for the nearest value."""
-    known = _known(mapping)
+def warnings_of(
+    query: Query, sources: Sequence[Source], granted: Sequence[str], mapping: Mapping[str, Sequence[TypeMapping]]
+) -> list[Warned]:
+    """One for each value that no event of `sources` can have. `granted`: the names of the sources that the caller may
+    read; `mapping`: each provider's rows, for the nearest value."""
+    rows = [row for rows in mapping.values() for row in rows]
+    known = _known(rows)
     found = []
     for name in ("type", "category", "envelope_id"):
         for value in getattr(query, name):
-            if not _possible(sources, name, value):
+            if not _possible(sources, name, (value,)):
                 found.append(_warning(name, value, known.get(name, ())))
+    if (workspace := query.workspace_id) is not None and not _possible(sources, "workspace_id", workspace):
+        found.append(Warned("workspace_id", workspace, f"{workspace} is not a workspace id of these sources"))
     for name in ("type", "category"):
         for value in getattr(query, f"{name}_not"):
-            if not _possible(sources, name, value):
+            if not _possible(sources, name, (value,)):
                 found.append(_warning(f"{name}.not", value, known[name]))
+    anywhere = _patterns(rows)
+    here = _patterns(row for source in sources for row in mapping.get(source.provider, ()))
     for name in ("provider_type", "provider_type_not"):
         for value in getattr(query, name):
-            # The list is open: a new value of the provider is no mistake, one that is nearly a known one may be.
-            if value not in known["provider_type"] and (near := _nearest(value, known["provider_type"])) is not None:
-                message = f"{value} is not a known provider type; did you mean {near}?"
-                found.append(Warned(name.replace("_not", ".not"), value, message, near))
+            # The lists are open: a value without a row is read, and matches where a provider has added it.
+            if sources and not _is_mapped(value, here):
+                words = [value] if _is_mapped(value, anywhere) else known["provider_type"]
+                found.append(_warning(name.replace("_not", ".not"), value, words))
+    for value in query.source_not:
+        if value not in granted:
+            found.append(_warning("source.not", value, granted))
     for name, values in (("actor", [query.actor]), ("owner", [query.owner]), ("actor.not", query.actor_not)):
         for address in values:
             if address is not None and "@" not in address and not address.startswith(MARK):
@@ -42,9 +53,20 @@ def warnings_of(query: Query, sources: Sequence[Source], mapping: Iterable[TypeM
     return found
 
 
-def _possible(sources: Sequence[Source], name: str, value: str) -> bool:
-    query = Query.model_validate({name: (value,)})
+def _possible(sources: Sequence[Source], name: str, value: str | tuple[str, ...]) -> bool:
+    query = Query.model_validate({name: value})
     return any(source.streams(query) for source in sources)
+
+
+def _patterns(rows: Iterable[TypeMapping]) -> tuple[frozenset[str], frozenset[str]]:
+    """The provider types of the rows, and the ends of those with a `*` before them (`:delivered`), casefolded."""
+    types = {row.provider_type for row in rows}
+    return frozenset(types), frozenset(type_[1:].casefold() for type_ in types if type_.startswith("*"))
+
+
+def _is_mapped(value: str, patterns: tuple[frozenset[str], frozenset[str]]) -> bool:
+    exact, ends = patterns
+    return value in exact or any(len(value) > len(end) and value.casefold().endswith(end) for end in ends)
 
 
 def _warning(name: str, value: str, known: Sequence[str]) -> Warned:

@@ -71,7 +71,7 @@ async def test_a_duration_is_pinned_and_may_be_repeated_beside_the_cursor(applic
 @pytest.mark.parametrize(
     ("given", "nearest"),
     [("type=envelope.veiwed", "envelope.viewed"), ("type.not=envelope.veiwed", "envelope.viewed"),
-     ("category=envelop", "envelope")],
+     ("category=envelop", "envelope"), ("source.not=nort", "north")],
 )  # fmt: skip
 async def test_a_value_that_can_match_nothing_is_warned_of(application: FastAPI, given: str, nearest: str) -> None:
     async with opened(application) as client:

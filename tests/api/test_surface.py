@@ -111,7 +111,8 @@ async def test_sources_say_who_judges_each_filter(application: FastAPI) -> None:
     first = body["data"][0]
     assert (first["name"], first["provider"], first["settle"]) == ("north", "acme", 30)
     assert first["filters"]["since"] == "native"
-    assert first["filters"]["type"] == "gateway"
+    for name in ("type", "person", "type.not", "provider_type.not", "category.not", "actor.not"):
+        assert first["filters"][name] == "gateway"
     assert first["filters"]["workspace_id"] == "not_applicable"
     assert first["details"] == {"records": 30}
 

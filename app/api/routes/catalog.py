@@ -15,7 +15,7 @@ from app.api.rendering import json_response
 from app.api.routing import NoQuery, new_router
 from app.api.schemas import EventTypes, Me, Sources
 from app.domain.caller import Caller
-from app.domain.query import FILTERS
+from app.domain.query import FILTERS, OWN_FILTERS
 from app.domain.times import format_micros, format_seconds
 from app.feed import Feed
 from app.providers.base import Provider, Source
@@ -82,7 +82,10 @@ def _source_info(source: Source) -> dict[str, Any]:
     return {
         "name": source.name,
         "provider": source.provider,
-        "filters": {name: source.filters.get(name, "not_applicable") for name in JUDGED},
+        "filters": {
+            **{name: source.filters.get(name, "not_applicable") for name in JUDGED},
+            **{name.replace("_not", ".not"): source.filters.get(name, "gateway") for name in OWN_FILTERS},
+        },
         "settle": source.settle,
         "health": shown,
         "details": source.describe(),
