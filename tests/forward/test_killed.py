@@ -27,7 +27,7 @@ from tests.forward.receivers import SECRET, TOKEN, Accepted, Rsyslog, SplunkHand
 from tests.process import environment, serving
 from tests.worlds import World, served_world
 
-KILLS = int(os.environ.get("FORWARD_KILLS", "10"))
+KILLS = int(os.environ.get("FORWARD_KILLS", "20"))
 SINCE = "2020-01-01"
 
 

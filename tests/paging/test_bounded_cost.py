@@ -140,8 +140,7 @@ async def test_taktikal_loads_about_what_a_page_needs() -> None:
         found = await walk(feed, since=since, limits=1000)
         assert len(found.records) > 30_000
         assert one.taktikal.calls.records <= 3 * processes
-        # Behind a night without events, four widths are counted at the same time.
-        assert max(status.calls for page in found.pages for status in page.sources) <= 7
+        assert max(status.calls for page in found.pages for status in page.sources) <= 4
         assert one.calls() <= 3 * len(found.pages)
 
 

@@ -20,7 +20,7 @@ _CALLS_PER_BATCH = 3  #: a batch that has something to show is handed over rathe
 _GROWTH = 8  #: of windows over emptiness
 _STEPS = 4  #: widths between a window that held nothing and the rest, counted at the same time
 _REACH = 2000  #: records of a first page that show later ones how far to read
-_SHORT = 600 * SECOND  #: a window of this width is loaded, not counted
+_SHORT, _SMALL = 600 * SECOND, 128  #: a rest of so little time, or so few processes, is loaded, not counted
 
 
 def _ladder(first: int, last: int) -> list[int]:
@@ -166,8 +166,8 @@ class WindowReader:
         if fits or (self._sizer.knows_density and not self._measure):
             reach = self._facts.reach_of(self._ascending, want) if self._shared and not self._times else None
             return self._next(reach or self._sizer.width(target)), 4 * target
-        if rest <= _SHORT and self._crowded is None:
-            return self._next(rest), 4 * target
+        if self._crowded is None and (rest <= _SHORT or self._sizer.items(rest) <= _SMALL):
+            return self._next(rest), max(4 * target, _SMALL)
         return await self._count_widths(target, rest)
 
     async def _count_widths(self, target: int, rest: int) -> tuple[Window, int]:
