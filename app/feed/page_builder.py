@@ -7,8 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnauthorized
 from app.domain.position import Position, is_beyond, later_position
@@ -17,37 +15,18 @@ from app.domain.times import DAY, SECOND
 from app.feed.date_headers import DateHeaders
 from app.feed.model import Page, SourceStatus
 from app.feed.planner import Plan, state_of
-from app.feed.stream_ratios import StreamId, StreamRatios
+from app.feed.reading import Reading
+from app.feed.stream_ratios import StreamRatios
 from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
 from app.privacy.pseudonyms import Pseudonyms
-from app.providers.base import ENOUGH_BYTES, CallBudget, Join, Reader, ReadRequest, Source
+from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Source
 from app.providers.http.gather import gather_all
 from app.providers.observer import Observer
 
 _MAX_CALLS = 64  #: of one read without gateway filters
 _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that the gateway's filters throw away
-_SPARE = 10  #: records beyond a stream's likely share of a page: asking a second time costs more
-_UNKNOWN_SHARE = 100  #: records asked for at first where several streams share a page in unknown parts
-_MAX_WANT = 2000  #: records asked for at once where filters throw most of them away
-
-
-class _Reading(msgspec.Struct):
-    """A stream that is read on this page."""
-
-    stream: Stream
-    reader: Reader
-    source: Source
-    old: StreamState | None  #: as the page before left it; None on a walk's first page
-    was_read: bool = False
-    seen: int = 0
-    kept: int = 0
-    as_of: int | None = None
-
-    @property
-    def name(self) -> StreamId:
-        return self.stream.source, self.stream.name
 
 
 class PageBuilder:
@@ -90,10 +69,9 @@ class PageBuilder:
         self._merge = Merge(streams, ascending=plan.query.ascending, limit=plan.limit)
         self._by_stream = {id(reading.stream): reading for reading in self._readings}
         self._shares, self._clocks = shares, clocks
-        self._bytes = 0  #: of responses with records that this page may show
         self._usual = shares.of(frozenset(reading.name for reading in self._readings))
 
-    def _open(self, source: Source) -> list[_Reading]:
+    def _open(self, source: Source) -> list[Reading]:
         plan = self._plan
         until = plan.window.until
         readings = []
@@ -112,13 +90,13 @@ class PageBuilder:
                 self._join,
             )
             reader = source.reader(name, span, self._spent[source.name])
-            readings.append(_Reading(Stream(source.name, name, position), reader, source, state))
+            readings.append(Reading(Stream(source.name, name, position), reader, source, state))
         return readings
 
     async def page(self, seal: Callable[[CursorState], str]) -> Page:
         """Raises SourcesFailed."""
         while waiting := self._merge.advance():
-            if self._bytes >= ENOUGH_BYTES and self._merge.end_early():
+            if self._shown_bytes() >= ENOUGH_BYTES and self._merge.end_early():
                 break
             await gather_all(self._read(self._by_stream[id(stream)]) for stream in waiting)
             if self._plan.query.follow:
@@ -152,7 +130,7 @@ class PageBuilder:
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
-    async def _read(self, reading: _Reading) -> None:
+    async def _read(self, reading: Reading) -> None:
         stream, spent = reading.stream, self._spent[reading.source.name]
         left = _MAX_CALLS
         if self._filters:
@@ -166,7 +144,6 @@ class PageBuilder:
                 # read to its end.
                 left = self._scan
         first, reading.was_read = not reading.was_read, True
-        before = spent.bytes
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
                 batch = await reading.reader.read(self._want(reading, first), max(1, left))
@@ -185,7 +162,6 @@ class PageBuilder:
             kept = batch.records
             if self._filters:
                 kept = [record for record in kept if self._keeps[stream.source](record)]
-            self._bytes += (spent.bytes - before) * len(kept) // max(1, len(batch.records))
             reading.seen += len(batch.records)
             reading.kept += len(kept)
             if batch.as_of is not None:
@@ -199,27 +175,26 @@ class PageBuilder:
                 self._observer.on_bad_records(stream.source, batch.bad_records)
             self._merge.add(stream, kept, complete_until=batch.complete_until, ended=batch.ended)
 
+    def _shown_bytes(self) -> int:
+        """Bytes of the responses with records that this page may show, about."""
+        shown = 0
+        for name, spent in self._spent.items():
+            own = [reading for reading in self._readings if reading.source.name == name]
+            seen = sum(reading.seen for reading in own)
+            shown += spent.bytes * sum(reading.kept for reading in own) // max(1, seen)
+        return shown
+
     def _has_moved(self, stream: Stream) -> bool:
         """Whether a later page would begin further on in this stream."""
         return is_beyond(stream.frontier, stream.position, self._plan.query.ascending)
 
-    def _want(self, reading: _Reading, first: bool) -> int:
-        """How many records to ask for: those missing, and as many more as the filters are likely to throw away; at
-        first no more than the stream's likely share of the page, for what is left over is read again."""
+    def _want(self, reading: Reading, first: bool) -> int:
         missing = max(1, self._merge.missing)
         if first and len(self._readings) > 1:
-            if reading.old is not None and reading.old.share >= 0:
-                return min(missing, missing * reading.old.share * 9 // 8000 + _SPARE)
-            share = missing // len(self._readings)
-            if (usual := self._usual.get(reading.name)) is not None:
-                # In whole eighths: that equal questions be equal calls, which may be kept.
-                share = (usual // 125 + 1) * missing // 8
-            return min(missing, max(_UNKNOWN_SHARE, share))
-        if not self._filters or not reading.seen:
-            return missing
-        return min(_MAX_WANT, missing * (reading.seen + 1) // (reading.kept + 1))
+            return reading.share_of(missing, self._usual.get(reading.name), len(self._readings))
+        return reading.needed_for(missing) if self._filters else missing
 
-    def _refuse(self, reading: _Reading, error: SourceForbidden) -> None:
+    def _refuse(self, reading: Reading, error: SourceForbidden) -> None:
         """Continue without the stream; the cursor keeps its position."""
         stream, status = reading.stream, self._status[reading.source.name]
         stream.refused = stream.ended = True
@@ -233,7 +208,7 @@ class PageBuilder:
         if reason not in (status.reason or ""):
             status.reason = "; ".join(filter(None, (status.reason, reason)))
 
-    def _fail(self, reading: _Reading, error: SourceError) -> None:
+    def _fail(self, reading: Reading, error: SourceError) -> None:
         error.source = reading.source.name
         if not self._plan.partial:
             raise SourcesFailed([error])

@@ -1,0 +1,48 @@
+"""One stream that is read for a page, and how many records to ask it for."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.feed.stream_ratios import StreamId
+from app.paging.cursor import StreamState
+from app.paging.merge import Stream
+from app.providers.base import Reader, Source
+
+_SPARE = 10  #: records beyond a stream's likely share of a page: asking a second time costs more
+_UNKNOWN_SHARE = 100  #: records asked for at first where several streams share a page in unknown parts
+_MAX_WANT = 2000  #: records asked for at once where filters throw most of them away
+
+
+class Reading(msgspec.Struct):
+    """A stream with its reader, and the records that it gave so far: `seen`, and `kept` by the filters."""
+
+    stream: Stream
+    reader: Reader
+    source: Source
+    old: StreamState | None  #: as the page before left it; None on a walk's first page
+    was_read: bool = False
+    seen: int = 0
+    kept: int = 0
+    as_of: int | None = None
+
+    @property
+    def name(self) -> StreamId:
+        return self.stream.source, self.stream.name
+
+    def share_of(self, missing: int, usual: int | None, streams: int) -> int:
+        """Return the stream's likely share of the `missing` records, of as many `streams`; `usual` in thousandths. To
+        read more costs bytes twice: what a page has no room for is read again for the next one."""
+        if self.old is not None and self.old.share >= 0:
+            return min(missing, missing * self.old.share * 9 // 8000 + _SPARE)
+        share = missing // streams
+        if usual is not None:
+            # In eighths, rounded up: a share that is a little too small costs a call.
+            share = (usual // 125 + 1) * missing // 8
+        return min(missing, max(_UNKNOWN_SHARE, share))
+
+    def needed_for(self, missing: int) -> int:
+        """Return the records to read for the `missing` ones, by the part that the filters have kept so far."""
+        if not self.seen:
+            return missing
+        return min(_MAX_WANT, missing * (self.seen + 1) // (self.kept + 1))
