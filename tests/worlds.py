@@ -20,6 +20,7 @@ import sandbox.taktikal as taktikal_emulator
 from app.domain.caller import SCOPES, Caller
 from app.domain.parameters import read_query
 from app.domain.query import EventQuery
+from app.domain.times import format_micros
 from app.feed import Feed, FeedSettings, Page
 from app.providers.base import CommonSettings, Record
 from app.providers.subnoto import PROVIDER as SUBNOTO
@@ -130,6 +131,12 @@ def _served(emulator: Any) -> Iterator[str]:
         return
     with serve(emulator.app) as url:
         yield url
+
+
+def window(world: World, days: float = 30) -> dict[str, str]:
+    """The last `days` of a world, as parameters."""
+    until = world.clock()
+    return {"since": format_micros(micros(until - timedelta(days=days))), "until": format_micros(micros(until))}
 
 
 @asynccontextmanager

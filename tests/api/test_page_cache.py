@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.domain.times import SECOND, format_micros
+from app.domain.times import SECOND
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import scrape
 from tests.operations.replicas import replicas, settled
-from tests.worlds import World, micros, served_world
+from tests.worlds import World, served_world, window
 
 pytestmark = pytest.mark.anyio
 
@@ -25,11 +25,6 @@ DAY = 86_400 * SECOND
 def accounts() -> Iterator[World]:
     with served_world(TaktikalOptions(events=1200), SubnotoOptions(events=1500)) as found:
         yield found
-
-
-def window(one: World, days: float = 30) -> dict[str, str]:
-    now = micros(one.clock())
-    return {"since": format_micros(now - int(days * DAY)), "until": format_micros(now)}
 
 
 async def kept(*clients: httpx.AsyncClient) -> dict[str, Counter[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 
 from sandbox.launcher import start_sandbox
+from tests.listening import listening
 from tests.process import Running, run, serving
 
 SCOPES = ("events:read", "pii:read", "raw:read")
@@ -94,8 +94,6 @@ def sandbox_gateway(folder: Path) -> Iterator[Gateway]:
 
 
 class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
     def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -116,14 +114,9 @@ class Server(ThreadingHTTPServer):
 @contextmanager
 def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Server]:
     """A server whose every request is handled by `answer`."""
-    with Server(answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    server = Server(answer)
+    with listening(server):
+        yield server
 
 
 def send(request: BaseHTTPRequestHandler, status: int, body: bytes, length: int | None = None) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests import vocabulary
+from tests.contract.account import leaves
 from tests.worlds import World
 
 _PHONE_LIKE = re.compile(r"phone|ssn", re.IGNORECASE)
@@ -143,11 +144,4 @@ def _subnoto(one: World) -> Iterator[Fact]:
 
 
 def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield name, value
-    elif isinstance(value, dict):
-        for key, member in value.items():
-            yield from _strings(key, member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _strings(name, member)
+    return ((key, text) for key, text in leaves(value, name) if isinstance(text, str))

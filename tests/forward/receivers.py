@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook
 
+from tests.listening import listening
+
 SECRET = "whsec_" + "c2VjcmV0" * 4
 TOKEN = "0c0ffee0-1111-2222-3333-444455556666"
 
@@ -171,18 +173,11 @@ def receiving(
     accepted = Accepted()
     members = {"accepted": accepted, "acknowledges": acknowledges, "waiting": {}}
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (kind,), members))
-    server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a refused batch is retried, and then seen
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_address[1]}", accepted
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(server) as address:
+        yield address, accepted
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import structlog
@@ -19,6 +18,7 @@ from app.cli.client import Client
 from app.forward.opening import open_target, tls_context
 from app.forward.target import Temporary
 from app.providers.http.network import Network
+from tests.listening import listening
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy")
 SECRET = "whsec_" + "A" * 32
@@ -46,13 +46,8 @@ class Recorder(BaseHTTPRequestHandler):
 @contextmanager
 def recording() -> Iterator[tuple[str, list[str]]]:
     handler = type("Handler", (Recorder,), {"seen": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"127.0.0.1:{server.server_port}", handler.seen  # type: ignore[attr-defined]
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as address:
+        yield address, handler.seen  # type: ignore[attr-defined]
 
 
 @pytest.fixture

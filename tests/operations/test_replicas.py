@@ -12,14 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
-from app.domain.times import format_micros
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import labelled, parse
 from tests.operations.replicas import HEADERS, get_all, processes, replicas, settled
 from tests.valkey import IMPATIENT, Valkey, serving_valkey
 from tests.waiting import until
-from tests.worlds import World, micros, served_world
+from tests.worlds import World, micros, served_world, window
 
 pytestmark = pytest.mark.anyio
 
@@ -42,11 +41,6 @@ def empty(valkey: Valkey) -> Valkey:
 def world() -> Iterator[World]:
     with served_world(TaktikalOptions(events=600), SubnotoOptions(events=900)) as found:
         yield found
-
-
-def window(world: World, days: float = 30) -> dict[str, str]:
-    now = micros(world.clock())
-    return {"since": format_micros(now - int(days * DAY)), "until": format_micros(now)}
 
 
 # ---- totals ------------------------------------------------------------------------------------------------------
