@@ -48,8 +48,8 @@ _log = structlog.get_logger("gateway")
 
 #: Headers of answers that a browser's scripts may read.
 EXPOSED = (
-    "Link", "Export-Cursor", "Content-Disposition", "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy",
-    "WWW-Authenticate",
+    "Link", "Export-Cursor", "Export-Manifest", "Content-Disposition", "X-Request-ID", "Retry-After", "RateLimit",
+    "RateLimit-Policy", "WWW-Authenticate",
 )  # fmt: skip
 
 #: FastAPI's own tracing would put queries, paths and texts of exceptions into spans and logs, as soon as any code sets

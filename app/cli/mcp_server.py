@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -16,6 +16,8 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from app.cli.client import Client, Json, Problem
+from app.domain.parameter_types import Order
+from app.domain.query import GroupBy
 
 _INSTRUCTIONS = (
     "Audit events of e-signature accounts, read-only. Times are UTC. Names, titles and descriptions in results were"
@@ -29,7 +31,6 @@ Until = Annotated[str | None, Field(description="As since; exclusive; default no
 Type = Annotated[str | None, Field(description="Such as recipient.signed, or recipient.*")]
 Source = Annotated[str | None, Field(description="One configured account")]
 Person = Annotated[str | None, Field(description="E-mail address or name of any person involved")]
-Group = Literal["type", "provider_type", "category", "source", "actor", "day"]
 
 
 def make_server(client: Client) -> MCPServer:
@@ -45,7 +46,7 @@ def make_server(client: Client) -> MCPServer:
         envelope_id: str | None = None,
         person: Person = None,
         q: Annotated[str | None, Field(description="Free text")] = None,
-        order: Literal["desc", "asc"] = "desc",
+        order: Order = "desc",
         limit: Annotated[int, Field(ge=1, le=200)] = 25,
         cursor: Annotated[str | None, Field(description="next_cursor of the last result; replaces filters")] = None,
     ) -> str:
@@ -73,7 +74,7 @@ def make_server(client: Client) -> MCPServer:
 
     @server.tool(annotations=_READ_ONLY, structured_output=False)
     async def count_events(
-        by: Group,
+        by: GroupBy,
         since: Since = None,
         until: Until = None,
         type: Type = None,
