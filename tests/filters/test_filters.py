@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from app.domain.caller import Caller
-from tests.filters.facts import Fact
-from tests.filters.filtering import UNKNOWN_UUID, check
-from tests.worlds import World, ask, walk
+from app.domain.times import format_micros
+from tests.filters.facts import Fact, rows
+from tests.filters.filtering import DAY, UNKNOWN_UUID, check
+from tests.worlds import ANYONE, World, ask, micros, walk
 
 pytestmark = pytest.mark.anyio
 
@@ -245,3 +246,26 @@ async def test_q_without_pii_read_finds_only_what_the_caller_may_see(
 ) -> None:
     some = any(f.holds(text, pii=False) for f in known)
     await check(mixed, known, lambda f: f.holds(text, pii=False), NO_PII, some=some, q=text)
+
+
+@pytest.mark.parametrize("limit", [5, 60, 1000])
+@pytest.mark.parametrize("caller", [ANYONE, NO_PII], ids=["all", "masked"])
+async def test_owners_are_persons_whatever_the_pages(
+    mixed: World, known: list[Fact], limit: int, caller: Caller
+) -> None:
+    """Found here: of a trimmed log, the owner was known only where the window of a call held the `Created` entry."""
+    now = micros(mixed.clock())
+    owner = next(fact.owner for fact in reversed(known) if fact.owner)
+    expected = rows(known, now - 5 * DAY, now, lambda fact: fact.concerns(owner))
+    feed = mixed.gateway(TAKTIKAL_DATE_RANGE_MODE="activity", TAKTIKAL_LOG_MODE="trimmed")
+    found: list[Any] = []
+    asked: dict[str, Any] = {"person": owner.upper(), "since": format_micros(now - 5 * DAY)}
+    try:
+        while asked:
+            page = await ask(feed, caller, limit=limit, **asked)
+            found += page.records
+            asked = {"cursor": page.next_cursor} if page.next_cursor else {}
+    finally:
+        await feed.aclose()
+    assert [record.key[0] for record in found] == [row[0] for row in expected[::-1]]
+    assert any(fact.owner == owner and owner not in fact.addresses for fact in known)

@@ -101,6 +101,9 @@ class Filters(msgspec.Struct, frozen=True):
     def with_process(self, key: str) -> Filters:
         return Filters({**self.values, "ProcessKey": key})
 
+    def with_user(self, address: str) -> Filters:
+        return Filters({**self.values, "User": address})
+
 
 class TakeRefused(SourceFailed):
     """`take` is more than the provider lets anyone ask for at a time; how much that is, it does not document.

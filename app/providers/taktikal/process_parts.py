@@ -61,7 +61,7 @@ class ProcessParts:
 
     @cached_property
     def _owner(self) -> str | None:
-        return owner_of(self.process.entries)
+        return owner_of(self.process.entries) or self.process.owner
 
     @cached_property
     def _name(self) -> str | None:
@@ -195,6 +195,8 @@ class ProcessParts:
         """Each once."""
         found = [text for signee in self.process.signees.values() for text in (signee.name, signee.email) if text]
         found += (entry.created_by for entry in self.process.entries if entry.created_by and "@" in entry.created_by)
+        if self.process.owner:
+            found.append(self.process.owner)
         return tuple(dict.fromkeys(found))
 
     @cached_property

@@ -18,11 +18,13 @@ from collections.abc import Sequence
 import msgspec
 
 from app.domain.errors import SourceFailed
+from app.domain.text import fold
 from app.domain.times import SECOND
 from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.http.gather import gather_all
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TakeRefused, TaktikalClient
 from app.providers.taktikal.observations import Facts
+from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
 _MARGIN = 64  #: asked for beyond the count: processes may join meanwhile
@@ -125,6 +127,21 @@ class RangeLoader(msgspec.Struct):
             # The older first: a process that is updated meanwhile may move into the newer.
             return list(merge_processes([await self.everything(half) for half in halves]))
         return await self.page_through(within, total)
+
+    async def name_owner(self, processes: Sequence[Process], within: DateRange, address: str) -> None:
+        """Set the owner of the processes that the user of this e-mail address started, where the range does not hold
+        their `Created` entry. Raises SourceError."""
+        if "User" in self.filters.values or all(owner_of(one.entries) for one in processes):
+            return
+        users = msgspec.structs.replace(self, filters=self.filters.with_user(address))
+        started = await users.everything(within)
+        known = (owner_of(one.entries) for one in started)
+        if any(owner is not None and fold(owner) != fold(address) for owner in known):
+            return  # a server that does not know the filter returns all processes
+        keys = {one.key for one in started}
+        for process in processes:
+            if process.key in keys:
+                process.owner = address
 
     async def named(self, keys: Sequence[str], within: DateRange = WHOLE) -> list[Process]:
         """Return the processes that go by these keys, each with all of its log. Raises SourceError."""

@@ -156,7 +156,7 @@ class WindowReader:
                 return []
             found = await self._loader.page_through(within, found.total)
         self._measure, self._crowded = not found, None
-        return self._pass(window, found)
+        return await self._pass(window, found, within)
 
     async def _choose_window(self, target: int, want: int) -> tuple[Window, int]:
         """The next window, and how many processes to ask for. Windows are sized by what is known of the density,
@@ -237,7 +237,7 @@ class WindowReader:
             found = few
         # Where there is nothing for long, windows grow.
         self._stride = 1 if found else self._stride * _GROWTH
-        return self._pass(window, found)
+        return await self._pass(window, found, within)
 
     def _far_edge(self, window: Window) -> int:
         return window.end if self._ascending else window.start
@@ -245,7 +245,9 @@ class WindowReader:
     def _next(self, width: int) -> Window:
         return next_window(self._frontier, self._stop, width, ascending=self._ascending)
 
-    def _pass(self, window: Window, processes: Sequence[Process]) -> list[Record]:
+    async def _pass(self, window: Window, processes: Sequence[Process], within: DateRange) -> list[Record]:
+        if (person := self._span.query.person) is not None and "@" in person:
+            await self._loader.name_owner(processes, within, person)
         records = self._collector.records(processes, window)
         self._sizer.read(window.width - self._lead, len(processes), len(records))
         self._empty, self._lead = 0 if processes else window.width, 0

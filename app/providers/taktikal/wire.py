@@ -50,15 +50,17 @@ class RawBody:
 
 class Process:
     """One signing process: its own members (`body`), its log (`entries`) and its signees. `repaired`: the answer was
-    read leniently, so it may hold members that no document names.
+    read leniently, so it may hold members that no document names. `owner`: who started it, where the provider's `User`
+    filter showed that.
 
     Signees and secrets are made on first use: most processes of an answer have no event to show."""
 
     __slots__ = ("_delivered", "_index", "_others", "_secrets", "_sent_entries", "_signees", "body", "entries",
-                 "has_short_keys", "key", "repaired")  # fmt: skip
+                 "has_short_keys", "key", "owner", "repaired")  # fmt: skip
 
     def __init__(self, key: str, body: Body, delivered: RawBody, index: int, repaired: bool = False) -> None:
         self.key, self.body, self.repaired = key, body, repaired
+        self.owner: str | None = None
         self._delivered, self._index = delivered, index
         self._others: tuple[Process, ...] = ()
         self._sent_entries: list[dict[str, Any]] | None = None
