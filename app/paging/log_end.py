@@ -24,11 +24,13 @@ class LogEnd:
         self.end: int | None = None
         self.is_short = False  #: whether rows that a total promised did not come
         self.shown_by: int | None = None  #: the page that shows `end`, where totals contradict it
+        self.is_empty = False  #: whether whole pages were promised and none came
         self._size = page_size
         self._is_doubtful = False
         self._lengths: dict[int, int] = {}  # rows of each page
         self._agrees: set[int] = set()  # pages that end where their own total says
         self._gap = 1
+        self._is_repeated = False
 
     def note(self, page: int, rows: int, total: int | None, has_next: bool | None) -> None:
         """Take note of a response: how many rows the page held; `total` None where it was refused."""
@@ -49,6 +51,13 @@ class LogEnd:
             self.shown_by = page
         elif has_next is not None and rows and has_next != (total > before + rows):
             self._is_doubtful = True
+        if self._is_doubtful and (short := self._first_short()) is not None:
+            # Rows behind a page that is not full, which no walk can reach by reading on.
+            self.is_short |= any(rows for page, rows in self._lengths.items() if page > short)
+
+    def _first_short(self) -> int | None:
+        """The first page that was read and is not full."""
+        return min((page for page, rows in self._lengths.items() if rows < self._size), default=None)
 
     def look(self, *, needed: bool) -> int | None:
         """The page to read before the end is certain; None where it is, or is not `needed`. Raises OddPages."""
@@ -56,11 +65,14 @@ class LogEnd:
             return None
         size, lengths = self._size, self._lengths
         if not self._is_doubtful and not self.is_short:
-            # A last page that is full shows no end.
+            # A last page that is full shows no end: a total too low that grew meanwhile fits it by chance.
             whole, rest = divmod(self.end or 0, size)
-            return whole + 1 if not rest and whole + 1 not in lengths else None
+            page = whole + 1
+            while lengths.get(page) == size:
+                page += 1
+            return None if page in lengths or (rest and page == whole + 1) else page
         full = max((page for page, rows in lengths.items() if rows == size), default=0)
-        short = min((page for page, rows in lengths.items() if rows < size), default=None)
+        short = self._first_short()
         if short is None:
             page, self._gap = full + self._gap, 2 * self._gap
             return page
@@ -74,8 +86,10 @@ class LogEnd:
         if not later and short not in self._agrees:
             return short + 1
         found = (short - 1) * size + lengths[short]
-        if not found and (self.end or 0) >= size:
-            raise OddPages(size)  # whole pages were promised and none is shown
+        if not found and (self.end or 0) >= size and not self._is_repeated:
+            self._is_repeated = True  # whole pages were promised and none is shown: one odd answer shall not hide them
+            return 1
+        self.is_empty = not found and (self.end or 0) >= size
         self.end = found
         self.shown_by = short if short in self._agrees else short + 1
         self.is_short = self._is_doubtful = False

@@ -73,7 +73,7 @@ class PositionReader(Generic[R]):
         self._total, self._trusted = total, trusted
         anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
         self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor)
-        self._anchor, self.steadiness = anchor, self._log.steadiness
+        self._anchor, self.steadiness, self.ending = anchor, self._log.steadiness, self._log.ending
         self._left: list[int] = []  # pages to be read after those of the first round
         self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]
         self._now = now * self._log.sign

@@ -41,6 +41,9 @@ class Moving:
     only_once: bool = False
     off: int = 0
     cap: int | None = None
+    size: int = 50  #: rows of a response, at the most
+    growth: int = 0  #: rows that are put at the end with each `every`-th call
+    has_next: bool | None = None
     calls: int = 0
     removed: list[tuple[int, int]] = field(default_factory=list)
 
@@ -49,21 +52,30 @@ class Moving:
         for page in self.rng.sample(list(pages), len(pages)):
             spent.calls += 1
             self._move()
+            limit = min(limit, self.size)
             rows = self.rows[(page - 1) * limit : page * limit]
             total = max(0, len(self.rows) + self.off)
             logs = [{"eventType": "X", "timestamp": time / SECOND, "eventData": {"n": n}} for time, n in rows]
             body = {"logs": logs, "totalCount": total if self.cap is None else min(total, self.cap)}
+            if self.has_next:
+                follows = page + 1 if page * limit < len(self.rows) else None
+                body = {"logs": logs, "pagination": {"totalRecords": body["totalCount"], "nextPage": follows}}
             made[page] = decode_page(json.dumps(body).encode(), NOW)
         return Round([(page, made[page]) for page in pages], NOW)
 
+    def _append(self, count: int) -> None:
+        newest = self.rows[-1][1] + 1 if self.rows else 10**6
+        self.rows += [(NOW + n, n) for n in range(newest, newest + count)]
+
     def _move(self) -> None:
         self.calls += 1
-        if self.every and self.calls % self.every == 0 and not (self.only_once and self.removed):
+        if self.growth and self.calls % (self.every or 2) == 0:
+            self._append(self.growth)
+        if self.by and self.every and self.calls % self.every == 0 and not (self.only_once and self.removed):
             gone, self.rows = self.rows[: self.by], self.rows[self.by :]
             self.removed += gone
             if self.is_ring:
-                newest = self.rows[-1][1] + 1 if self.rows else 10**6
-                self.rows += [(NOW + n, n) for n in range(newest, newest + len(gone))]
+                self._append(len(gone))
 
 
 @st.composite
@@ -85,7 +97,10 @@ def logs(draw: st.DrawFn) -> tuple[Moving, set[int]]:
             draw(st.sampled_from([1, 3, 49, 50, 75, 400])),
         )
         moving.is_ring, moving.only_once = draw(st.booleans()), draw(st.booleans())
-    elif draw(st.booleans()):
+    if draw(st.booleans()):
+        moving.growth = draw(st.sampled_from([1, 1, 2, 20]))
+    moving.size, moving.has_next = draw(st.sampled_from([50, 50, 20])), draw(st.booleans())
+    if draw(st.booleans()):
         moving.off, moving.cap = draw(st.sampled_from([(1, None), (-1, None), (-50, None), (50, None), (0, 100)]))
     return moving, {at % count for at, _ in wrong if -count <= at < count}
 
@@ -134,7 +149,7 @@ def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
             before = list(moving.rows)
             got = asyncio.run(walk(moving, Query(order=order), since, until, limits, memories))
     except SourceFailed:
-        assert moving.every or moving.cap or abs(moving.off) > 1, "a total off by one fails no page"
+        assert moving.by or moving.cap or abs(moving.off) > 1, "a total off by one fails no page"
         return
     # Which of one moment a page ended at is not certain once some of that moment were removed.
     gone = {time for time, _ in moving.removed}
@@ -144,10 +159,10 @@ def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
     assert len(once) == len(set(once))
 
 
-@pytest.mark.parametrize("count", [0, 1, 50, 100])
+@pytest.mark.parametrize(("count", "off"), [(0, 1), (0, 50), (0, 1000), (1, 1), (1, 50), (50, 1), (100, 1), (100, 50)])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_total_that_is_one_too_high_fails_no_page(order: Any, count: int) -> None:
-    moving = Moving([(NOW - (count - n) * SECOND, n) for n in range(count)], random.Random(1), off=1)
+def test_a_total_that_is_too_high_fails_no_page(order: Any, count: int, off: int) -> None:
+    moving = Moving([(NOW - (count - n) * SECOND, n) for n in range(count)], random.Random(1), off=off)
 
     def memories() -> Any:
         return AccountObservations(lambda: NOW), TimeIndex()

@@ -138,6 +138,8 @@ class SubnotoReader:
 
     def _reason(self) -> str | None:
         """What a page may lack, and what to set."""
+        if self._walk.ending.is_empty:
+            return "the provider counts records that its lists do not contain"
         if self._skew <= self._setting:
             return None
         seconds = -(-self._skew // SECOND)

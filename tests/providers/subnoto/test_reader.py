@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from app.domain.errors import SourceFailed
 from app.domain.query import Query
 from app.domain.times import SECOND
 from app.providers.base import CallBudget, ReadRequest
@@ -191,12 +190,19 @@ async def test_a_hint_of_another_list_is_not_used() -> None:
     assert (await numbers(again))[0] == 150
 
 
-async def test_a_log_that_contradicts_itself_is_a_failure() -> None:
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_lists_without_the_records_that_totals_count_are_said(order: str) -> None:
     emulator = emulator_of(10)
-    body = b'{"logs": [], "totalCount": 90}'
-    emulator.faults.answer(200, body=body, times=20)
-    with pytest.raises(SourceFailed, match="contradicts"):
-        await reader(emulator).read(10, 10)
+    emulator.faults.answer(200, body=b'{"logs": [], "totalCount": 90}', times=20)
+    batch = await reader(emulator, order).read(10, 10)
+    assert (batch.records, batch.ended) == ([], True)
+    assert batch.reason == "the provider counts records that its lists do not contain"
+
+
+async def test_one_empty_answer_is_not_believed() -> None:
+    emulator = emulator_of(90)
+    emulator.faults.answer(200, body=b'{"logs": [], "totalCount": 90}')
+    assert await numbers(reader(emulator)) == list(range(90))
 
 
 async def test_bad_rows_keep_their_place_and_are_counted() -> None:
