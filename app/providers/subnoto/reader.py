@@ -14,11 +14,12 @@ from app.providers.subnoto.client import EventTypesRefused, LogQuery, PageRefuse
 from app.providers.subnoto.mapping import type_of
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.record import SubnotoRecord, number_ties
+from app.providers.subnoto.ties import restore_ranks, ties_at
 from app.providers.subnoto.time_index import TimeIndex
 from app.providers.subnoto.wire import LogRow
 
-#: Numbers of a hint: of event types, the skew, records tied with the position, and two or four of `PositionReader`.
-_HINT = 7
+#: Numbers of a hint: of event types, the skew, the two of `ties_at`, and two or four of `PositionReader`.
+_HINT = 8
 _RESTARTS = 4
 _MOVES = 16  #: of the log without any progress in between
 _STEADY = 2  #: moves after which as few pages as possible have to be of one state
@@ -50,11 +51,11 @@ class SubnotoReader:
         self._numbered: list[SubnotoRecord] = []
         self._near: list[int] | None = None  # the hint of a walk that follows up another
         hint = self._usable_hint(span.hint)
-        self._setting, self._tied = skew, hint[1] if hint else 0
+        self._setting, self._tied = skew, hint[1:3]
         self._skew = max(skew, hint[0] if hint else 0)
         start = first_time(span.position, self._ascending)
         marks = index.around(query, start, self._skew, ascending=self._ascending)
-        near = hint[2:] or index.near(query, start, now, self._skew, ascending=self._ascending)
+        near = hint[3:] or index.near(query, start, now, self._skew, ascending=self._ascending)
         self._walk = self._new_walk(start, near, marks)
 
     def _new_walk(
@@ -98,7 +99,7 @@ class SubnotoReader:
         rows, self._kept = [*self._kept, *taken.rows], []
         bad = sum(row.bad for _, row in rows)
         records = number_ties(self._source, self._query.category, rows, self._keeps)
-        self._restore_ranks(records, rows)
+        restore_ranks(records, self._span.position, self._tied, begins=any(not number for number, _ in rows))
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
         position = self._span.position
@@ -115,22 +116,6 @@ class SubnotoReader:
         """Pages to fetch in one round, judged by the sizes of those before."""
         page = self._spent.bytes // max(1, self._spent.calls) or self._observations.page_bytes
         return max(1, ENOUGH_BYTES // page)
-
-    def _restore_ranks(self, records: Sequence[SubnotoRecord], rows: Sequence[tuple[int, LogRow]]) -> None:
-        """Where the log begins with the microsecond of the position, the provider may have removed records tied with
-        it since: those that are left keep their ranks."""
-        position = self._span.position
-        if not self._tied or all(number for number, row in rows if row.time == position[0]):
-            return
-        left = [record for record in records if record.key[:4] == position[:4]]
-        removed = max(0, self._tied - len(left))
-        for record in left:
-            time, source, category, envelope, rank, place = record.key
-            record.key = time, source, category, envelope, rank + removed, place
-
-    def _ties_at(self, position: Position) -> int:
-        """How many records are tied with one at a position, those that were removed meanwhile included."""
-        return max((record.key[4] + 1 for record in self._numbered if record.key[:4] == position[:4]), default=0)
 
     def _keeps(self, event_type: str) -> bool:
         query = self._span.query
@@ -283,4 +268,6 @@ class SubnotoReader:
 
     def hint(self, position: Position) -> Hint:
         found = self._walk.hint_at(first_time(position, self._ascending)) or self._near
-        return None if found is None else [len(self._query.event_types), self._skew, self._ties_at(position), *found]
+        if found is None:
+            return None
+        return [len(self._query.event_types), self._skew, *ties_at(position, self._numbered), *found]
