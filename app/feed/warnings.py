@@ -15,6 +15,11 @@ _NEAR = 0.6  #: of difflib's ratio
 #: Filters by a word, and what their values are called.
 _WORDS = {"type": "type", "category": "category", "provider_type": "provider type", "source": "source"}
 
+#: Filters that may leave nothing together.
+_TOGETHER = (
+    "owner", "envelope_status", "category", "type", "provider_type", "envelope_id", "workspace_id", "category_not",
+)  # fmt: skip
+
 
 def warnings_of(
     query: Query, sources: Sequence[Source], granted: Sequence[str], mapping: Mapping[str, Sequence[TypeMapping]]
@@ -50,6 +55,16 @@ def warnings_of(
             if address is not None and "@" not in address and not address.startswith(MARK):
                 message = f"{address} is not an e-mail address; person finds names, too"
                 found.append(Warned(name, address, message))
+    if (recipient := query.recipient) is not None and "@" not in recipient and " " in recipient:
+        message = f"{recipient} is neither a recipient id nor an e-mail address; person finds names, too"
+        found.append(Warned("recipient", recipient, message))
+    if sources and not found and not any(source.streams(query) for source in sources):
+        # Each value is possible, but no event has all of them.
+        given = [name for name in _TOGETHER if getattr(query, name) not in (None, ())]
+        if given:
+            value, names = getattr(query, given[-1]), [name.replace("_not", ".not") for name in given]
+            shown = value if isinstance(value, str) else ", ".join(value)
+            found.append(Warned(names[-1], shown, f"no event of these sources passes {' and '.join(names)}"))
     return found
 
 

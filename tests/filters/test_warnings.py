@@ -20,7 +20,7 @@ class AnySource:
         self.name = self.provider = provider
 
     def streams(self, query: Query) -> list[str]:
-        return [] if query.workspace_id == "none" else ["all"]
+        return [] if query.workspace_id == "none" or query.category_not == ("all",) else ["all"]
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,15 @@ class AnySource:
         ("taktikal", {"provider_type": "SMS:QUEUED"}, "SMS:QUEUED is not a known provider type"),
         ("subnoto", {"source.not": "subnot"}, "subnot is not a known source; did you mean subnoto?"),
         ("subnoto", {"source.not": "taktikal"}, None),
+        ("subnoto", {"category.not": "all"}, "no event of these sources passes category.not"),
+        ("subnoto", {"recipient": "Anna Jones"}, "neither a recipient id nor an e-mail address; person finds names"),
+        ("subnoto", {"recipient": "rcp_1"}, None),
         ("subnoto", {"workspace_id": "none"}, "none is not a workspace id of these sources"),
     ],
 )
 def test_values_that_match_nothing(providers: str, given: dict[str, str], message: str | None) -> None:
     ((name, value),) = given.items()
-    query = Query.model_validate({name: value if name == "workspace_id" else (value,)})
+    query = Query.model_validate({name: value if name in ("workspace_id", "recipient") else (value,)})
     sources: Any = [AnySource(provider) for provider in providers.split()]
     found = warnings_of(query, sources, list(PROVIDERS), {one.name: one.mapping for one in PROVIDERS.values()})
     assert [(one.parameter, one.value) for one in found] == ([(name, value)] if message else [])

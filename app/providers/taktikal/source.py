@@ -91,7 +91,7 @@ class TaktikalSource:
         self._looking = asyncio.Lock()
 
     def streams(self, query: Query) -> Sequence[str]:
-        if query.category and CATEGORY not in query.category:
+        if (query.category and CATEGORY not in query.category) or CATEGORY in query.category_not:
             return ()
         possible = {row.type for row in MAPPING} | {"unknown"}
         if query.type and not any(matches_type(Query(type=query.type), type_, "") for type_ in possible):
