@@ -24,7 +24,7 @@ from app.providers.subnoto.observations import AccountObservations as SubnotoObs
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.time_index import TimeIndex
 from app.providers.taktikal.client import Filters, TaktikalClient
-from app.providers.taktikal.observations import Facts as TaktikalFacts
+from app.providers.taktikal.observations import AccountObservations as TaktikalFacts
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import WindowReader
 from app.providers.taktikal.record import records_of

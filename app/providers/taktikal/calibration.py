@@ -18,7 +18,7 @@ from app.domain.times import SECOND
 from app.providers.base import CallBudget
 from app.providers.http.gather import gather_all
 from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
-from app.providers.taktikal.observations import Facts, Selection
+from app.providers.taktikal.observations import AccountObservations, Selection
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
@@ -40,7 +40,7 @@ class CalibrationSample(msgspec.Struct, frozen=True):
     entries: int
 
 
-async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spent: CallBudget) -> None:
+async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObservations, spent: CallBudget) -> None:
     """Looks for evidence inside `within` and tells `facts` what it found. Five calls, ten at the most, unless the
     provider refuses to give so many at a time.
 
@@ -52,7 +52,7 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: Facts, spe
             facts.refuse(refused.take)
 
 
-async def _look(client: TaktikalClient, within: DateRange, facts: Facts, spent: CallBudget) -> None:
+async def _look(client: TaktikalClient, within: DateRange, facts: AccountObservations, spent: CallBudget) -> None:
     chosen = None
     width = within.end - within.start
     for take in map(facts.at_most, _SAMPLES):

@@ -26,7 +26,7 @@ _SPARE = 8  #: a first page reads an eighth more than it needs: to read on costs
 _YOUNG = 120 * SECOND  #: entries of this age are remembered, to see which come late
 
 
-class Facts:
+class AccountObservations:
     """`selects`: what a date range selects; `whole`: whether a returned process holds its whole log. None: not known,
     so the way that is right in either case is taken.
 

@@ -7,14 +7,16 @@ from app.domain.times import DAY
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
-from app.providers.taktikal.observations import Facts
+from app.providers.taktikal.observations import AccountObservations
 
 _DAYS = 150
 _TAKE = 1000
 _EVERYTHING = Filters()
 
 
-async def probe(client: TaktikalClient, facts: Facts, spent: CallBudget, now: int, max_age: int) -> list[ProbeResult]:
+async def probe(
+    client: TaktikalClient, facts: AccountObservations, spent: CallBudget, now: int, max_age: int
+) -> list[ProbeResult]:
     """About ten calls; up to a thousand processes are loaded to see how many come in one answer."""
     within = DateRange.around(now - max(_DAYS * DAY, max_age), now)
     try:
@@ -44,11 +46,11 @@ def within_days(within: DateRange) -> int:
     return (within.end - within.start) // DAY
 
 
-def _how(facts: Facts, name: str) -> str:
+def _how(facts: AccountObservations, name: str) -> str:
     return next((fact["how"] for fact in facts.describe() if fact["name"] == name), "")
 
 
-def _ranges(facts: Facts, max_age: int) -> ProbeResult:
+def _ranges(facts: AccountObservations, max_age: int) -> ProbeResult:
     how = _how(facts, "range_selects")
     if facts.selects == "activity":
         return ProbeResult("date range", "ok", f"selects by activity: {how}", "TAKTIKAL_DATE_RANGE_MODE=activity")
@@ -63,7 +65,7 @@ def _ranges(facts: Facts, max_age: int) -> ProbeResult:
     return ProbeResult("date range", "unknown", found, "TAKTIKAL_DATE_RANGE_MODE, if you know it")
 
 
-def _logs(facts: Facts) -> ProbeResult:
+def _logs(facts: AccountObservations) -> ProbeResult:
     if facts.whole is None:
         return ProbeResult("logs", "unknown", _how(facts, "logs"))
     if facts.whole:
@@ -73,7 +75,9 @@ def _logs(facts: Facts) -> ProbeResult:
     )
 
 
-async def _take(client: TaktikalClient, within: DateRange, facts: Facts, spent: CallBudget, total: int) -> ProbeResult:
+async def _take(
+    client: TaktikalClient, within: DateRange, facts: AccountObservations, spent: CallBudget, total: int
+) -> ProbeResult:
     asked = facts.at_most(min(_TAKE, total))
     if asked <= facts.honoured and facts.cap is None:
         return ProbeResult("Take", "ok", f"answers of {facts.honoured} came whole")

@@ -3,7 +3,7 @@
 Neither the order of an answer nor `Take` nor `/total` can be trusted: a server may cut answers off by count or by
 bytes, and a total may lag behind its list, be too high, too low or capped. An answer counts as complete only where
 
-- it is so much smaller than an answer seen before that it cannot have been cut off (`Facts.is_whole`), or
+- it is so much smaller than an answer seen before that it cannot have been cut off (`AccountObservations.is_whole`), or
 - a second look behind its last process (`Skip`) shows nothing.
 
 The faults are switches of the emulator. `tests/paging/test_exactly_once.py` reads through each of them, and
@@ -23,7 +23,7 @@ from app.domain.times import SECOND
 from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.http.gather import gather_all
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TakeRefused, TaktikalClient
-from app.providers.taktikal.observations import Facts
+from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
@@ -47,7 +47,7 @@ class RangeLoader(msgspec.Struct):
 
     client: TaktikalClient
     filters: Filters
-    facts: Facts
+    facts: AccountObservations
     spent: CallBudget
     observed: Observed = msgspec.field(default_factory=Observed)
     bad: int = 0

@@ -26,7 +26,7 @@ from app.providers.http.gather import gather_all
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import PARAMETERS, DateRange, Filters, Observed, TaktikalClient
 from app.providers.taktikal.mapping import MAPPING
-from app.providers.taktikal.observations import Facts
+from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.probe import probe
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import ProcessReader, WindowReader
@@ -79,7 +79,7 @@ class TaktikalSource:
         self._max_age = settings.max_envelope_age // timedelta(microseconds=1)
         self._clock = common.clock or now_micros
         keys = (settings.company_key.get_secret_value(), settings.api_key.get_secret_value())
-        self._facts = Facts(self._clock)
+        self._facts = AccountObservations(self._clock)
         self._facts.set(
             None if settings.date_range_mode == "auto" else settings.date_range_mode,
             None if settings.log_mode == "auto" else settings.log_mode == "whole",

@@ -10,7 +10,7 @@ import pytest
 from app.providers.base import CallBudget
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import DateRange, TaktikalClient
-from app.providers.taktikal.observations import Facts, Selection
+from app.providers.taktikal.observations import AccountObservations, Selection
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
@@ -19,9 +19,11 @@ WITHIN = DateRange.around(inside.NOW_MICROS - 60 * inside.DAY, inside.NOW_MICROS
 BASE = inside.NOW_MICROS - 20 * inside.DAY
 
 
-async def found_out(emulator: Emulator, selects: Selection | None = None, whole: bool | None = None) -> Facts:
+async def found_out(
+    emulator: Emulator, selects: Selection | None = None, whole: bool | None = None
+) -> AccountObservations:
     """`selects`, `whole`: what the operator set."""
-    facts = Facts(lambda: inside.NOW_MICROS)
+    facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set(selects, whole)
     await calibrate(TaktikalClient(inside.taktikal(emulator)), WITHIN, facts, CallBudget())
     assert emulator.calls.total <= 10
@@ -89,7 +91,7 @@ async def test_what_was_set_is_never_replaced_and_the_other_is_found(
 ) -> None:
     """Found here: trimmed logs were overruled; where ranges were set, logs were never looked for."""
     width = WITHIN.end - WITHIN.start
-    facts = Facts(lambda: inside.NOW_MICROS)
+    facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set(selects, whole)
     assert facts.wants_looking(width) == (selects is None or whole is None)
     emulator = Emulator(EmulatorOptions(events=300, days=30), clock=lambda: inside.NOW)

@@ -12,7 +12,7 @@ from app.domain.errors import SourceFailed
 from app.domain.times import SECOND
 from app.providers.base import CallBudget
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
-from app.providers.taktikal.observations import Facts
+from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.wire import ActivityPage, decode_activity
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
@@ -36,7 +36,7 @@ def company(count: int, **options: Any) -> Emulator:
 
 
 def loader(emulator: Emulator, selects: Any = "activity", whole: bool | None = None) -> RangeLoader:
-    facts = Facts(lambda: inside.NOW_MICROS)
+    facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set(selects, whole)
     return RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
 
@@ -84,7 +84,7 @@ async def test_an_answer_that_was_cut_off_is_not_believed() -> None:
 async def test_one_inconsistent_answer_teaches_nothing_and_two_only_for_minutes() -> None:
     """Found here: after one answer of one process, every page asked for one at a time until a restart."""
     emulator, now = company(30), inside.NOW_MICROS
-    facts = Facts(lambda: now)
+    facts = AccountObservations(lambda: now)
     facts.set("activity", True)
     found = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
     for most in (10_000, 1):

@@ -8,7 +8,7 @@ import pytest
 
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.taktikal.client import TaktikalClient
-from app.providers.taktikal.observations import Facts
+from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.probe import probe
 from sandbox.taktikal import Emulator, EmulatorOptions
 from tests.providers import inside
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 async def probed(**options: Any) -> dict[str, ProbeResult]:
     emulator = Emulator(EmulatorOptions(events=300, days=30, **options), clock=lambda: inside.NOW)
-    client, facts = TaktikalClient(inside.taktikal(emulator)), Facts(lambda: inside.NOW_MICROS)
+    client, facts = TaktikalClient(inside.taktikal(emulator)), AccountObservations(lambda: inside.NOW_MICROS)
     found = await probe(client, facts, CallBudget(), inside.NOW_MICROS, 120 * inside.DAY)
     return {one.topic: one for one in found}
 

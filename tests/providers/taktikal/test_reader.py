@@ -12,7 +12,7 @@ from app.domain.times import DAY, SECOND
 from app.providers.base import Batch, CallBudget, ReadRequest
 from app.providers.http.response import Response
 from app.providers.taktikal.client import Filters, TaktikalClient
-from app.providers.taktikal.observations import Facts
+from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import ProcessReader, WindowReader
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
@@ -29,7 +29,7 @@ def emulator_of(*moments: int, **options: Any) -> Emulator:
 
 
 def reader(emulator: Emulator, since: int, until: int, order: Any, selects: Any, hint: Any = None) -> WindowReader:
-    facts = Facts(lambda: inside.NOW_MICROS)
+    facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set(selects, None)
     loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
     span = ReadRequest(Query(order=order), since, until, (since,) if order == "asc" else (until,), hint)
@@ -143,7 +143,7 @@ async def test_unreadable_entries_are_counted_and_the_rest_is_read() -> None:
 async def test_one_process_by_its_key() -> None:
     emulator = emulator_of(BASE, BASE + 1, BASE + 2, key_dates="honoured", logs="trimmed")
     client = TaktikalClient(inside.taktikal(emulator))
-    loader = RangeLoader(client, Filters(), Facts(lambda: inside.NOW_MICROS), CallBudget())
+    loader = RangeLoader(client, Filters(), AccountObservations(lambda: inside.NOW_MICROS), CallBudget())
     span = ReadRequest(Query(), BASE, BASE + 2, (BASE + 2,))
     batch = await ProcessReader("s", span, loader, ["sp001"]).read(1, 1)
     assert [record.key[0] for record in batch.records] == [BASE + 1]
@@ -186,7 +186,7 @@ class FirstPages:
         emulator = Emulator(EmulatorOptions(events=8000), clock=lambda: inside.NOW)
         self.http = inside.taktikal(emulator)
         self.http._transport = self.transport = Rounds(emulator)
-        self.facts = Facts(lambda: inside.NOW_MICROS + 60 * DAY)
+        self.facts = AccountObservations(lambda: inside.NOW_MICROS + 60 * DAY)
         self.facts.set("activity", True)
 
     async def page(self, until: int, limit: int) -> int:
