@@ -38,7 +38,7 @@ class Settings(BaseModel):
     `docs/reference/configuration.md` lists the descriptions.
     """
 
-    # Names are checked by `load_configuration`, which knows the nearest one.
+    # Names are checked by `load_configuration`, which suggests the nearest one.
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     auth: Literal["on", "off"] = _setting("on", "`off` serves without authentication, on loopback only")

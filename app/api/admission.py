@@ -29,7 +29,7 @@ _ALWAYS = ("/health/live", "/health/ready", "/metrics")
 #: Calls that last are counted apart, so that none of them takes a page's place.
 _KINDS = {"/events/stream": "streams", "/events/export": "exports"}
 
-_UNWATCHED = 0.01  #: seconds that a request may take before anybody looks whether its caller is still there
+_UNWATCHED = 0.01  #: seconds that a request may take before its connection is watched
 OVERLOADED_WAIT = 1  #: seconds to suggest to a caller who was turned away
 SLOT_WAIT = 30  #: the same, where streams or exports must end first
 _LARGE = 200  #: events of a page from which on it waits for its turn
@@ -121,7 +121,7 @@ class LargePages:
 
     @asynccontextmanager
     async def turn(self, limit: int | None) -> AsyncIterator[None]:
-        """Hold a turn for a page of `limit` events; None: as many as its cursor says."""
+        """Hold a turn for a page of `limit` events; None: as many as its cursor has."""
         if limit is not None and limit <= _LARGE:
             yield
             return
@@ -153,7 +153,7 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
         await send(message)
 
     async def bodiless() -> Message:
-        # No call takes a body. The first message of a request says so; then there is only the disconnect to wait for.
+        # No call takes a body: the first message ends the request, and the next one is the disconnect.
         nonlocal begun
         if not begun:
             begun = True
@@ -164,7 +164,7 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
     async def watch() -> None:
         nonlocal hung_up
         while (await receive())["type"] != "http.disconnect":
-            pass  # a body that nobody asked for
+            pass  # an unexpected body
         gone.set()
         if not answered:
             hung_up = True

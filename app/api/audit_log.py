@@ -50,7 +50,7 @@ class AuditTrail:
         self._words = {name: frozenset(values) for name, values in (words or {}).items()}
 
     def record(self, scope: Scope, log: RequestLog, route: str) -> None:
-        """One line for this request, unless it was for what everybody may see."""
+        """One line for this request, unless its path is open to everyone."""
         if route in _OPEN or route == "unmatched":
             return
         line: dict[str, Any] = {

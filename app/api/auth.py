@@ -90,7 +90,7 @@ def require_raw(caller: Caller, *, by_cursor: bool = False) -> None:
 
 async def require_still(request: Request, scopes: Iterable[str], sources: Iterable[str]) -> None:
     """For an answer that may outlive the grants it began with. Raises CallerError once the key is good no more or lacks
-    one of these scopes or sources, IssuerUnavailable where nobody can say."""
+    one of these scopes or sources, IssuerUnavailable where a token cannot be verified."""
     authenticator: Authenticator = request.app.state.authenticator
     caller = await authenticator.identify(request)
     for scope in scopes:

@@ -1,9 +1,9 @@
 """Listeners to what comes, and the polling that they share.
 
 A **topic** is all that two listeners must have in common to be sent the same bytes. A **channel** polls one topic at
-the front of the feed, as long as somebody listens. A **listener** reads by itself until it has caught up, and is then
+the front of the feed, as long as it has listeners. A **listener** reads by itself until it has caught up, and is then
 handed each batch of its topic's channel; one that does not take them in time is let go of and catches up by itself
-again. So a slow listener costs itself time, and nobody any memory beyond `BUFFER` batches.
+again. So a slow listener delays itself alone, and takes no more memory than `BUFFER` batches.
 
 Nothing is lost or doubled: a batch comes with its place in the order, and a listener takes what lies beyond its own.
 """
@@ -38,7 +38,7 @@ class Topic(msgspec.Struct, frozen=True):
 
     @property
     def caller(self) -> Caller:
-        """Whoever may see just this."""
+        """A caller with exactly these grants, in whose name the channel reads."""
         scopes = {"events:read"} | ({"pii:read"} if self.private else set()) | ({"raw:read"} if self.raw else set())
         return Caller("stream", frozenset(scopes), frozenset(self.sources))
 
@@ -52,8 +52,8 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one page brought. `cursor` goes on behind all of it, and so beyond `position`; `forbidden` says by source
-    what its provider does not show, `bad_records` how many records cannot be read."""
+    """What one page brought. `cursor` goes on behind all of it, and so beyond `position`; `forbidden` contains
+    by source what its provider does not show, `bad_records` how many records cannot be read."""
 
     items: Sequence[Item]
     position: Position
@@ -131,7 +131,7 @@ class _Channel:
             try:
                 batch = await self._broadcaster.batch(self.topic, self.cursor)
             except Exception as error:
-                # An error that nobody expected is the listeners' to raise, each in its own request.
+                # An unexpected error, too, is raised by the listeners, each in its own request.
                 self._tell(error)
             else:
                 self.cursor, self.position = batch.cursor, max(self.position, batch.position)
@@ -153,7 +153,7 @@ class Listener:
     def __init__(self, broadcaster: EventBroadcaster, topic: Topic, start: WalkStart, *, live: bool) -> None:
         self._broadcaster, self._topic, self._live = broadcaster, topic, live
         self._position, self._cursor = start.position, start.cursor
-        self._forbidden: Mapping[str, str] = {}  # as it was told
+        self._forbidden: Mapping[str, str] = {}  # as last sent
         self._queue: asyncio.Queue[Message] = asyncio.Queue(BUFFER)
         self.left = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

@@ -202,9 +202,9 @@ class Export(msgspec.Struct, frozen=True):
 
 
 async def _stopped(task: asyncio.Task[Page] | None) -> None:
-    """Stops a page that nobody waits for any more, and the calls to providers with it."""
+    """Cancel a page that is not needed any more, and with it the calls to providers."""
     if task is not None:
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # It may have failed already; asyncio logs an exception that nobody has heard of.
+            task.exception()  # It may have failed already; asyncio logs an exception that is not retrieved.

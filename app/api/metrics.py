@@ -132,14 +132,14 @@ class Metrics(NoObserver):
 
 
 def _word(outcome: Outcome) -> str:
-    """A provider chooses its statuses: a hundred to the first class that is none, and no more."""
+    """A label for an outcome. A provider chooses its statuses: all but 100 to 599 share one label."""
     if outcome.isdigit():
         return outcome if len(outcome) == 3 and "100" <= outcome <= "599" else "other"
     return outcome if _WORD.match(outcome) else "other"
 
 
 def _forget_the_dead(directory: Path) -> None:
-    """Remove what worker processes left behind that are no more: their gauges would be added for ever."""
+    """Remove the files of worker processes that have ended: their gauges would be added for ever."""
     files: Iterable[Path] = directory.glob("gauge_live*.db")
     for file in files:
         found = _LIVE_FILE.match(file.name)

@@ -101,7 +101,7 @@ def problem_body(
     errors: Sequence[tuple[str, str]] = (),
     sources: Sequence[SourceError] = (),
 ) -> bytes:
-    """The one body of all errors, for whoever has no request to answer."""
+    """The body of all errors, also outside of a request."""
     status, title = PROBLEMS[code]
     body: dict[str, Any] = {
         "type": f"/problems/{code}",
@@ -148,7 +148,7 @@ async def _on_gateway_error(request: Request, error: Exception) -> Response:
         headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
         return problem_response(request, error.code, error.detail, headers=headers)
     if error.code not in PROBLEMS:
-        raise error  # a code without a row is a bug of ours, and answered as one
+        raise error  # a code without a row is a bug, and answered with a 500
     errors = error.errors if isinstance(error, CallerError) else ()
     return problem_response(request, error.code, error.detail, errors=errors)
 

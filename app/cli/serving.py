@@ -82,7 +82,7 @@ def serve_gateway(
         if workers > 1:
             # The workers read the environment for themselves: a secret that was made here must reach them all.
             os.environ["GATEWAY_CURSOR_SECRET"] = ",".join(first.settings.cursor_secrets)
-            # Where they count together: a scrape reaches any one of them, and must hear of all.
+            # Where they count together: a scrape reaches any one of them, and must show all.
             counters = stack.enter_context(TemporaryDirectory(prefix="audit-gateway-metrics-"))
             os.environ[MULTIPROCESS_VARIABLE] = counters
         configuration = configuration_from_environment()

@@ -153,7 +153,7 @@ def _named(event: Event) -> Iterator[dict[str, Any]]:
                 if _is_somebody(person):
                     yield person
     elif event.type == "envelope.completed":
-        return  # everybody's, even where the provider names the last one who signed
+        return  # of all recipients, even where the provider names the last one who signed
     elif event.recipient is not None:
         yield msgspec.structs.asdict(event.recipient)
     elif event.actor.kind == "recipient" and _is_somebody(actor := msgspec.structs.asdict(event.actor)):

@@ -1,7 +1,7 @@
-"""Merges streams that arrive in batches into one ordered page, and says where each stream stands afterwards.
+"""Merge streams that arrive in batches into one ordered page, and compute where each stream stands afterwards.
 
-The machine does no I/O: `advance` emits what is certain and names the streams it has to hear from before it can go
-on; whoever drives it reads those and hands the batches to `add`. An event is certain once no other stream can still
+The machine does no I/O: `advance` emits what is certain and names the streams that it needs before it can go on;
+the page builder reads those and passes the batches to `add`. An event is certain once no other stream can still
 bring one before it.
 """
 
@@ -28,7 +28,7 @@ class Stream(msgspec.Struct):
     buffer: deque[Record] = msgspec.field(default_factory=deque)
     complete_until: int | None = None
     ended: bool = False  #: nothing is left beyond the buffer
-    stopped: bool = False  #: it was told to go no further on this page
+    stopped: bool = False  #: the budget of this page is spent
     failed: bool = False  #: it gives nothing more on this page; what is in its buffer waits
     refused: bool = False  #: and so ended: the provider shows nothing of it to us
     last: Position | None = None  #: the last key emitted from it
@@ -92,7 +92,7 @@ class Merge:
 
     @property
     def missing(self) -> int:
-        """How many more records the page needs, counting the one that tells whether there is a next page."""
+        """How many more records the page needs, counting the one that shows whether there is a next page."""
         return self.limit + 1 - len(self.records)
 
     def advance(self) -> list[Stream]:

@@ -23,7 +23,7 @@ _LINK_NAME = re.compile(r"(?:ur[il]|href|link)s?\Z")
 #: Parts of a name that make a link personal, wherever it stands: `signingUrl`, `signee_link`, `invitationLinks`. The
 #: list is wide: a link that is taken out can be had from the provider, one that was shown cannot be taken back.
 _PERSONAL_PARTS = ("sign", "invit", "magic", "access", "attachment", "recipient")
-#: Where people sign on to a service, which is the same for everybody.
+#: Where people sign on to a service, which is the same for all of them.
 _SIGN_ON = re.compile(r"singlesign(?:on|out)|sign(?:on|out)\Z")
 #: Names under which a provider keeps people and files, whose members' `url` lets its holder sign or read.
 _HOLDERS = ("signee", "signer", "attachment", "recipient", "invit")

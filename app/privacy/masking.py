@@ -51,7 +51,7 @@ _PHONE_OR_ID = re.compile(
 #: A text without a `+` and without a match of these has none of the pattern above; they are faster.
 _DATED, _TRUNK = re.compile(r"-(?<=\d{6}-)\d{3}"), re.compile(r"00(?=[1-9])(?:[ ().-]{0,2}\d){7}")
 
-#: Any number that may be a phone or an id. What the group `other` matches is none: UUIDs, dates, program versions.
+#: Any number that may be a phone or an id. The group `other` matches what is neither: UUIDs, dates, program versions.
 _ANY_NUMBER = re.compile(
     r"(?P<other>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b\d{4}-[01]\d-[0-3]\d(?:[T ]\d\d:[\d:.]*)?"
     r"|\bGecko/\d+|\b[a-z]+/\d+(?:[._]\d+)+)"

@@ -1,4 +1,4 @@
-"""What a provider must offer, for whoever writes the next one.
+"""What a provider must offer, for authors of the next one.
 
 A provider is one module or package, `app/providers/<name>`, that exports `PROVIDER`, a `Provider`. The registry finds
 it; nothing else has to be edited. `tests/contract/` runs against it through its emulator. For a vendor whose API
@@ -6,8 +6,8 @@ selects records by time, `app.providers.kit` implements all of this; `docs/guide
 
 The seam, from the outside in:
 
-- A **source** is one configured account. It says which parameters it has a notion of (`filters`), and splits a query
-  into **streams** (`streams`): parts of the account that are read on their own, such as one per category.
+- A **source** is one configured account. It declares the parameters that it has a notion of (`filters`), and splits a
+  query into **streams** (`streams`): parts of the account that are read on their own, such as one per category.
 - A **reader** (`reader`) reads one stream in the gateway's order from a position on, batch by batch. Only the reader
   knows how its vendor pages. What it must guarantee is in `Batch`.
 - A **record** is one audit record as the vendor sent it, with its key in the gateway's order. It becomes an `Event`
@@ -55,10 +55,10 @@ __all__ = [
     "TypeMapping",
 ]
 
-#: Who judges a filter: the provider, the gateway, or nobody (then the filter excludes the source).
+#: Who judges a filter: the provider, the gateway, or neither (then the filter excludes the source).
 FilterSupport = Literal["native", "gateway", "not_applicable"]
 
-#: Small, msgpack-able, meaningless to everybody but the reader that made it.
+#: Small, msgpack-able, meaningless but to the reader that made it.
 Hint = list[int] | None
 
 #: What a source that joins data of other calls to its records has to do: nothing (`none`: they are only counted); what
@@ -127,7 +127,7 @@ class Reader(Protocol):
         """Something small that helps a later reader start at `position`; it need not be right."""
 
 
-#: How a total relates to the truth; `gte` 0 says nothing at all.
+#: How a total relates to the truth; `gte` 0 stands for an unknown total.
 Relation = Literal["eq", "gte", "estimate"]
 
 

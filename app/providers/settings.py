@@ -58,12 +58,12 @@ class SourceSettings(BaseModel):
 
     @classmethod
     def described(cls, names: Mapping[str, str]) -> Mapping[str, str]:
-        """What each setting is for, by the name that the operator knows."""
+        """The description of each setting, by its variable or its key in TOML."""
         return {name: cls.model_fields[field].description or "" for field, name in names.items()}
 
     @classmethod
     def needed(cls, names: Mapping[str, str]) -> Sequence[str]:
-        """The settings without a default, as the operator knows them."""
+        """The settings without a default, by the same names."""
         return [names[name] for name, field in cls.model_fields.items() if field.is_required()]
 
     @classmethod

@@ -61,8 +61,8 @@ nav a { color: #24568f; }
   display: none; }
 """
 
-# The document says that the paths hang at the root, which holds for who reads it by itself; behind a proxy that has the
-# gateway under a path, only the page knows where they do.
+# The document has the paths at the root, which is right for the file by itself. Behind a proxy that has the gateway
+# under a path, only the page has their place.
 _START = """const place = new URL("openapi.json", document.baseURI).href;
 
 function hung(answer) {
@@ -102,7 +102,7 @@ async def swagger_ui(request: Request) -> Response:
 
 @router.api_route("/docs/start.js", methods=READ)
 async def swagger_ui_start(request: Request) -> Response:
-    # Only the sandbox's key is ever filled in: everybody knows it, and it opens invented data.
+    # Only the sandbox's key is ever filled in: it is public, and opens invented data.
     key = SANDBOX_KEY if request.app.state.sandbox else ""
     return Response(
         _START % json.dumps(key),

@@ -169,7 +169,7 @@ async def _refusal(request: Request, topic: Topic) -> CallerError | None:
     except CallerError as error:
         return error
     except GatewayError:
-        pass  # Nobody can say just now.
+        pass  # Unknown at present: checked again soon.
     return None
 
 

@@ -23,7 +23,7 @@ def _from_table(name: str, table: Mapping[str, Any], common: CommonSettings) -> 
 
 
 def _source(name: str, settings: SubnotoSettings, common: CommonSettings) -> SubnotoSource:
-    # Not before there is an account: whoever has none of this vendor's does not wait for its adapter at the start.
+    # Imported only with an account: gateways without one start without waiting for the adapter.
     from app.providers.subnoto.source import SubnotoSource
 
     return SubnotoSource(name, settings, common)

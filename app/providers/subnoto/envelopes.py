@@ -40,7 +40,7 @@ _STATUSES = {
 
 
 class JoinedEnvelope(msgspec.Struct, frozen=True):
-    """What the envelope API knows of one envelope; nothing where it does not know the envelope."""
+    """One envelope as the envelope API has it; all None where it has no such envelope."""
 
     name: str | None = None
     status: str | None = None

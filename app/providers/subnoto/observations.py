@@ -51,7 +51,7 @@ class AccountObservations:
                     newest = time
                 elif newest - time > self._step_back:
                     self._step_back = newest - time
-            # Whoever sends ever new types shall not fill our memory.
+            # A server that sends ever new types must not fill the memory.
             new = {row.sent.event_type or "" for row in readable} - seen
             seen.update(islice(new, _MOST_TYPES - len(seen)))
             for name, value in (("total", page.shape), ("author", page.author), ("timestamp", page.unit)):
@@ -80,7 +80,7 @@ class AccountObservations:
 
     @property
     def page_size(self) -> int | None:
-        """Rows that a page really holds; None: as many as asked for, or nobody has looked for a while."""
+        """Rows that a page really holds; None: as many as asked for, or not observed lately."""
         if self._page_size is None or self._clock() - self._page_size[1] > _GOOD_FOR:
             return None
         return self._page_size[0]

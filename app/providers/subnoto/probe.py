@@ -1,4 +1,4 @@
-"""Tries a Subnoto account and says what it found."""
+"""Probe a Subnoto account: rights, shapes of answers, order of times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One record of Subnoto's log, and what tells it from every other."""
+"""One record of Subnoto's log, and its identity among all others."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from app.providers.settings import SourceSettings, header_safe
 #: Vendor's reference page: `envelope` and `team`; the newer API lists `user` and `dataroom`, which may not answer yet.
 CATEGORIES = ("envelope", "team", "user", "dataroom")
 
-#: Where each transport leads unless `base_url` says otherwise.
+#: Where each transport leads unless `base_url` is set.
 BASE_URLS = {"proxy": "http://localhost:8080", "tunnel": "https://enclave.subnoto.com"}
 
 VARIABLES = {

@@ -58,7 +58,7 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 class RawBody:
-    """The records of one page as delivered; read only where somebody asks for `raw`."""
+    """The records of one page as delivered; read only for `raw`."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -107,7 +107,7 @@ class LogPage(msgspec.Struct):
 
 
 class VendorError(msgspec.Struct):
-    """What an error answer says. `code` is one of the vendor's words, `request_id` what its support asks for."""
+    """An error answer. `code` is one of the vendor's words, `request_id` what its support asks for."""
 
     code: str | None
     request_id: str | None

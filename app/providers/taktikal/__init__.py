@@ -23,7 +23,7 @@ def _from_table(name: str, table: Mapping[str, Any], common: CommonSettings) -> 
 
 
 def _source(name: str, settings: TaktikalSettings, common: CommonSettings) -> TaktikalSource:
-    # Not before there is an account: whoever has none of this vendor's does not wait for its adapter at the start.
+    # Imported only with an account: gateways without one start without waiting for the adapter.
     from app.providers.taktikal.source import TaktikalSource
 
     return TaktikalSource(name, settings, common)

@@ -89,7 +89,7 @@ PARAMETERS = {
 }
 
 #: Filters, casefolded, of which a value may be refused because there is no such thing: it matches nothing, then. The
-#: vendor's list of flow types is open. Any other refused value says nothing of what there is.
+#: vendor's list of flow types is open. Any other refused value proves nothing.
 _OF_WHAT_IS_THERE = frozenset({"processkey", "flowtype", "flowkey"})
 
 
@@ -163,7 +163,7 @@ class TaktikalClient:
         paging: Mapping[str, str],
         observed: Observed | None,
     ) -> Response | None:
-        """The answer; None where the provider says that there is no such process or no such flow."""
+        """The answer; None where the provider has no such process or no such flow."""
         parameters = {**within.parameters(), **paging, **filters.values}
         answer = await self._http.call("GET", path, spent, params=parameters)
         if observed is not None:

@@ -49,7 +49,7 @@ _STATES = {
     "bounced": "failed",
 }
 
-#: Channels whose name says what the message was for rather than how it went; they go by e-mail (Mailgun).
+#: Channels that are named after the purpose of the message; they go by e-mail (Mailgun).
 _PURPOSES = {"confirmation": "confirmation", "salesperson": "sender_notice"}
 
 #: Types of messages whose description names the channel, and what those messages are for.

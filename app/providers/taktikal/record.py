@@ -1,4 +1,4 @@
-"""One entry of a signing process's log, and what tells it from every other."""
+"""One entry of a signing process's log, and its identity among all others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 class TaktikalRecord(msgspec.Struct, gc=False):
     """One entry. `index` counts in the log; `ticks` are of 100 ns; `identity` is the entry's id, or a digest of its
-    content; `ordinal` tells it from others of the same identity. `key` ends with its place among those of the same
+    content; `ordinal` counts those of the same identity. `key` ends with its place among those of the same
     process, microsecond and id."""
 
     key: Key

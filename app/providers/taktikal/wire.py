@@ -37,7 +37,7 @@ _DECODER = msgspec.json.Decoder(list[Body])
 
 
 class RawBody:
-    """An answer's items as plain JSON, spelled as delivered; read only where somebody asks for `raw`."""
+    """An answer's items as plain JSON, spelled as delivered; read only for `raw`."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
