@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from app.api import schemas
+from app.api import catalog_schemas, schemas
 from app.cli.main import openapi_text
 from app.domain import event as domain
 from app.domain.errors import InvalidCursor, ParameterError
@@ -231,12 +231,12 @@ ANSWERS = {
     "list_events": schemas.EventPage,
     "get_event": schemas.Event,
     "count_events": schemas.Totals,
-    "list_event_types": schemas.EventTypes,
-    "list_sources": schemas.Sources,
-    "get_me": schemas.Me,
+    "list_event_types": catalog_schemas.EventTypes,
+    "list_sources": catalog_schemas.Sources,
+    "get_me": catalog_schemas.Me,
     "get_envelope": schemas.EnvelopeStory,
-    "health_live": schemas.Health,
-    "health_ready": schemas.Health,
+    "health_live": catalog_schemas.Health,
+    "health_ready": catalog_schemas.Health,
 }
 
 
@@ -255,11 +255,11 @@ def test_every_example_of_an_answer_fits(document: dict[str, Any]) -> None:
 async def test_real_answers_fit_the_schemas(application: FastAPI) -> None:
     calls = {
         "/events?limit=3&include=raw": schemas.EventPage,
-        "/event-types": schemas.EventTypes,
+        "/event-types": catalog_schemas.EventTypes,
         "/envelopes/e3?source=north": schemas.EnvelopeStory,
-        "/sources": schemas.Sources,
-        "/me": schemas.Me,
-        "/health/live": schemas.Health,
+        "/sources": catalog_schemas.Sources,
+        "/me": catalog_schemas.Me,
+        "/health/live": catalog_schemas.Health,
         "/nowhere": schemas.Problem,
     }
     async with opened(application) as client:

@@ -10,10 +10,10 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from app.api.auth import Authenticator, requires
+from app.api.catalog_schemas import EventTypes, Me, Sources
 from app.api.openapi import answers
 from app.api.rendering import json_response
 from app.api.routing import NoQuery, new_router
-from app.api.schemas import EventTypes, Me, Sources
 from app.domain.caller import Caller
 from app.domain.query import FILTERS, OWN_FILTERS
 from app.domain.times import format_micros, format_seconds

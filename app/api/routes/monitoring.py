@@ -13,12 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from app.api.auth import requires
+from app.api.catalog_schemas import Health
 from app.api.metrics import MEDIA_TYPE, Metrics
 from app.api.openapi import answers, problems
 from app.api.problems import PROBLEMS, problem_response
 from app.api.rendering import json_response
 from app.api.routing import READ, NoQuery, new_router
-from app.api.schemas import Health
 from app.domain.caller import Caller
 
 router = new_router()
