@@ -123,7 +123,7 @@ class Export(msgspec.Struct, frozen=True):
                 await _stopped(ahead)
         end = self._ended(cursor, None if cursor is None else self._must_end(read) or DEADLINE)
         if self.deposit is not None and self.signing_key is not None:
-            await self.deposit(self._manifest(self.signing_key, None, not self.bad_records))
+            await self.deposit(self._manifest(self.signing_key, cursor, cursor is None and not self.bad_records))
         yield end, True
 
     def _must_end(self, read: int) -> str | None:
@@ -176,6 +176,8 @@ class Export(msgspec.Struct, frozen=True):
             if self.signing_key is not None:
                 line["manifest"] = self._manifest(self.signing_key, cursor, reason is None)
             return encode(line) + b"\n"
+        if reason == LIMIT:
+            reason = UNREADABLE if self.bad_records else None  # it has as many events as were asked for
         if reason is None or (reason == UNREADABLE and self.skips_unreadable):
             return b""
         self.log.code = self.log.code or reason

@@ -194,7 +194,11 @@ class ExportQuery(Filters, TimeRange):
         " send the same filters with the same `since`, or the `Export-Cursor` as `cursor`.",
     )
     limit: int | None = _parameter(
-        None, "Events in this answer, at most; default: all. The last line's `cursor` continues.", ge=1, le=1_000_000
+        None,
+        "Events in this answer, at most; default: all. The last line's `cursor` continues, or, where a format has none,"
+        " `after`.",
+        ge=1,
+        le=1_000_000,
     )
     bom: Flag = _parameter(
         False, "`true`: `csv` begins with a byte order mark, without which some spreadsheets garble letters."
