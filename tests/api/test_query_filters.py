@@ -12,8 +12,6 @@ from tests.api.conftest import opened
 
 pytestmark = pytest.mark.anyio
 
-BLANK, NOTHING = "\u00a0", "\u200b"
-
 
 async def ids(client: httpx.AsyncClient, **given: Any) -> list[str]:
     answer = await client.get("/events", params={"limit": 1000, **given})

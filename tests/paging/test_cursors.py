@@ -201,12 +201,15 @@ async def test_until_is_pinned_by_the_first_page() -> None:
         assert max(row[0] for row in found.rows) < begun
 
 
-async def test_a_cursor_with_fifty_envelopes_is_short_enough_to_be_sent(one: World, feed: Feed) -> None:
+async def test_cursors_are_short_with_fifty_envelopes_and_without(one: World, feed: Feed) -> None:
     everything = await walk(feed, limits=1000, since="2026-03-01")
     envelopes = sorted({row[3] for row in everything.rows if row[3]})[:50]
     found = await walk(feed, limits=60, since="2026-03-01", envelope_id=envelopes)
     assert len(found.records) == sum(row[3] in envelopes for row in everything.rows)
     assert max(len(page.next_cursor or "") for page in found.pages) < 6000
+    for order in ("asc", "desc"):
+        plain = await walk(feed, limits=60, since="2026-03-01", order=order)
+        assert 0 < max(len(page.next_cursor or "") for page in plain.pages) <= 400
 
 
 async def test_a_position_is_a_hint_and_found_anew_when_the_history_moved() -> None:
