@@ -36,19 +36,15 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
     kids: list[str] = []
     sha256, count, last = hashlib.sha256(), 0, None
     for number, line in enumerate(lines, start=1):
-        token = _token(line)
-        if token is None:
-            if _is_end(line):
-                raise Refusal(f"line {number}: this segment was not signed")
+        end = _end_of(line)
+        if end is None:
             sha256.update(line)
             count, last = count + 1, number
             continue
-        try:
-            payload, kid = verified_payload(token, keys)
-            manifest = msgspec.json.decode(payload, type=Manifest)
-        except (ValueError, msgspec.MsgspecError) as error:
-            raise Refusal(f"line {number}: the manifest is not valid: {error}") from None
-        _check(manifest, line, sha256.hexdigest(), count, number)
+        if not isinstance(token := end.get("manifest"), str):
+            raise Refusal(f"line {number}: this segment was not signed")
+        manifest, kid = _manifest(token, keys, f"line {number}: ")
+        _check(manifest, end, sha256.hexdigest(), count, number)
         before = manifests[-1] if manifests else None
         if manifest.resumed_from != (None if before is None else before.next):
             if before is None:
@@ -70,11 +66,7 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
 
 def verify_detached(chunks: Iterable[bytes], token: str, keys: Mapping[str, Any]) -> Verdict:
     """Verify the bytes of an export in another format than NDJSON against its manifest. Raises Refusal."""
-    try:
-        payload, kid = verified_payload(token.strip(), keys)
-        manifest = msgspec.json.decode(payload, type=Manifest)
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise Refusal(f"the manifest is not valid: {error}") from None
+    manifest, kid = _manifest(token.strip(), keys)
     if manifest.format == "ndjson":
         raise Refusal("the manifest belongs to an NDJSON export, which carries its own; leave --manifest out")
     sha256 = hashlib.sha256()
@@ -85,35 +77,32 @@ def verify_detached(chunks: Iterable[bytes], token: str, keys: Mapping[str, Any]
     return Verdict([manifest], [kid])
 
 
-def _check(manifest: Manifest, line: bytes, digest: str, count: int, number: int) -> None:
+def _manifest(token: str, keys: Mapping[str, Any], where: str = "") -> tuple[Manifest, str]:
+    """The manifest of a JWS, and the id of the key that signed it. Raises Refusal."""
+    try:
+        payload, kid = verified_payload(token, keys)
+        return msgspec.json.decode(payload, type=Manifest), kid
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise Refusal(f"{where}the manifest is not valid: {error}") from None
+
+
+def _check(manifest: Manifest, end: Mapping[str, Any], digest: str, count: int, number: int) -> None:
     if manifest.format != "ndjson":
         raise Refusal(f"line {number}: the manifest belongs to a file of the format {manifest.format}")
     if manifest.count != count:
         raise Refusal(f"line {number}: the manifest counts {manifest.count} events, the file has {count}")
     if manifest.sha256 != digest:
         raise Refusal(f"line {number}: the lines before it were changed (SHA-256 differs)")
-    end = msgspec.json.decode(line, type=dict[str, Any])
     if end.get("complete") != manifest.complete:
         raise Refusal(f"line {number}: the last line and its manifest differ in `complete`")
 
 
-def _token(line: bytes) -> str | None:
-    if b'"manifest"' not in line:
-        return None
-    try:
-        found = msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.MsgspecError:
-        return None
-    token = found.get("manifest")
-    return token if _is_end(line) and isinstance(token, str) else None
-
-
-def _is_end(line: bytes) -> bool:
-    """Whether a line is an export's last one: an event has an `id`, the last line has `complete`."""
+def _end_of(line: bytes) -> dict[str, Any] | None:
+    """The members of an export's last line; None for an event: it has an `id`, the last line has `complete`."""
     if not line.startswith((b'{"cursor"', b'{"complete"')):
-        return False
+        return None
     try:
         found = msgspec.json.decode(line, type=dict[str, Any])
     except msgspec.MsgspecError:
-        return False
-    return "complete" in found and "id" not in found
+        return None
+    return found if "complete" in found and "id" not in found else None
