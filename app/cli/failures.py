@@ -164,10 +164,11 @@ class Notices:
             if source["status"] in ("failed", "forbidden"):
                 self.add(f"source {name} {source['status']}: {reason}; its events are missing here")
             elif source["status"] == "ok" and reason:
-                if (found := _UNREADABLE.match(reason)) is not None:
-                    self.unreadable[name] += int(found[1])
-                else:
-                    self.add(f"source {name}: {reason}")
+                for part in reason.split("; "):
+                    if (found := _UNREADABLE.match(part)) is not None:
+                        self.unreadable[name] += int(found[1])
+                    else:
+                        self.add(f"source {name}: {part}")
 
     def end(self) -> int:
         """Print the counts of unreadable records; returns the exit code of a command that came to its end."""

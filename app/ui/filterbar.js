@@ -70,7 +70,7 @@ function Chip({ pair, pairs, onChange, wrong }) {
   `;
 }
 
-/** A combobox (WAI-ARIA): "sig", "type: sig", "-source: taktikal", an id, any text. */
+/** A combobox (WAI-ARIA): "sig", "type: sig", "-source: north", an id, any text. */
 function AddFilter({ pairs, onChange, vocabulary }) {
   const [text, setText] = useState("");
   const [open, setOpen] = useState(false);

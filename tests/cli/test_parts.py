@@ -51,12 +51,14 @@ def test_unreadable_records_and_values_without_match_are_printed_once(capsys: py
     notices = Notices()
     assert notices.end() == 0
     warning = {"parameter": "type.not", "message": "x is not a known type"}
-    for reason in ("2 records that cannot be read are left out", "1000 records that cannot be read are left out", None):
+    unread = "records that cannot be read are left out"
+    for reason in (f"2 {unread}", f"log: 1 page is short; 1000 {unread}", "log: 1 page is short", None):
         source = {"name": "a", "status": "ok", "reason": reason}
         notices.page(Page([], True, "c", {}, [source], [warning]))
     assert notices.end() == 3
     assert capsys.readouterr().err.splitlines() == [
         "audit-gateway: --type.not x is not a known type.",
+        "audit-gateway: source a: log: 1 page is short.",
         "audit-gateway: source a: 1,002 records that cannot be read are left out; the gateway's log has more.",
     ]
     notices.page(Page([], True, "c", {}, [{"name": "b", "status": "failed", "reason": "down"}]))
