@@ -11,7 +11,7 @@ from app.domain.query import Query
 from app.domain.times import DAY, SECOND
 from app.providers.base import Batch, CallBudget, ReadRequest
 from app.providers.http.response import Response
-from app.providers.taktikal.client import Filters, TaktikalClient
+from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import ProcessReader, WindowReader
@@ -141,7 +141,7 @@ async def test_unreadable_entries_are_counted_and_the_rest_is_read() -> None:
 
 
 async def test_one_process_by_its_key() -> None:
-    emulator = emulator_of(BASE, BASE + 1, BASE + 2, key_dates="honoured", logs="trimmed")
+    emulator = emulator_of(*range(BASE, BASE + 6), key_dates="honoured", logs="trimmed")
     client = TaktikalClient(inside.taktikal(emulator))
     loader = RangeLoader(client, Filters(), AccountObservations(lambda: inside.NOW_MICROS), CallBudget())
     span = ReadRequest(Query(), BASE, BASE + 2, (BASE + 2,))
@@ -149,7 +149,11 @@ async def test_one_process_by_its_key() -> None:
     assert [record.key[0] for record in batch.records] == [BASE + 1]
     assert batch.ended
     assert batch.as_of == inside.NOW_MICROS
-    assert emulator.calls.total == 2, "a second one, as long as no answer of two processes came"
+    assert emulator.calls.total == 2, "a second one, as long as no longer answer came"
+    await loader.everything(DateRange.around(BASE, BASE + DAY))
+    emulator.calls.reset()
+    assert len((await ProcessReader("s", span, loader, ["sp001"]).read(1, 1)).records) == 1
+    assert emulator.calls.total == 1
 
 
 class Rounds:
