@@ -40,7 +40,7 @@ class PositionReader(Generic[R]):
     rows with stop <= time <= start. `hint` is what `hint_at` gave an earlier walk of the same direction, or its first
     two numbers; `marks` are (number, time) of rows near the start, and `total` how many rows there were, when they were
     read some other time; `now` guides the first guess. None of them has to be right. Without `trusted`, that pages have
-    the size is to be seen first. Times in µs.
+    the size is to be seen first. `glances` are pages to read besides: rows with wrong times stood there. Times in µs.
 
     Use: fetch the pages `wanted`, `add` them, until none is; then, while `unconfirmed` names a page, fetch it again and
     `confirm` it; then `take`. LogMoved, from any of them: the rows' numbers changed; another walk from `complete_until`
@@ -63,6 +63,7 @@ class PositionReader(Generic[R]):
         marks: Sequence[tuple[int, int]] = (),
         total: int | None = None,
         trusted: bool = True,
+        glances: Sequence[int] = (),
         max_skew: int = DAY,
     ) -> None:
         self._ascending = ascending
@@ -74,7 +75,7 @@ class PositionReader(Generic[R]):
         anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
         self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor)
         self._anchor, self.steadiness, self.ending = anchor, self._log.steadiness, self._log.ending
-        self._left: list[int] = []  # pages to be read after those of the first round
+        self._left = list(glances)  # pages to be read after those of the first round
         self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]
         self._now = now * self._log.sign
         self._search = self._new_search()
@@ -94,8 +95,9 @@ class PositionReader(Generic[R]):
         if self._log.is_open:
             return self._first_pages(count, most)
         if self._left:
-            left, self._left = self._left, []
-            return left
+            left, self._left = [page for page in {*self._left} if not self.steadiness.has_read(page)], []
+            if left:
+                return left
         if look := self._look(needed=False):
             return look
         if self._begin is not None and self._is_astray(self._begin):
@@ -173,11 +175,11 @@ class PositionReader(Generic[R]):
         unseen = [] if self._trusted or 1 in pages else [1]
         if self._anchor is not None and self._ascending and len(pages) > 1:
             # The page that the cursor remembers comes last: it proves that none of the others is of a later state.
-            self._left = pages[:1]
+            self._left.append(pages[0])
             return (unseen + pages[1:])[:most]
         if self._anchor is None:
             # Alone, for others to be compared with it.
-            self._left = pages[:1] if unseen else []
+            self._left += pages[:1] if unseen else []
             return unseen or pages[:1]
         return (unseen + pages)[:most]
 

@@ -166,3 +166,20 @@ def test_a_total_that_is_too_high_fails_no_page(order: Any, count: int, off: int
 
     got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (7, 100), memories))
     assert sorted(got) == list(range(count))
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [7, 100])
+@pytest.mark.parametrize("count", [400, 401, 1230])
+def test_a_newest_row_of_a_wrong_time_is_found_once_it_was_seen(order: Any, limit: int, count: int) -> None:
+    """No search for its time comes by the end of the log."""
+    rows = [(NOW - (count - n) * 60 * SECOND, n) for n in range(count)]
+    wrong = rows[-1] = (NOW - 7200 * SECOND - SECOND, count - 1)
+    known = AccountObservations(lambda: NOW), TimeIndex()
+    moving = Moving(rows, random.Random(1))
+    asyncio.run(walk(moving, Query(order="desc"), NOW - 60 * 60 * SECOND, NOW, (100,), lambda: known))
+    since, until = NOW - 180 * 60 * SECOND, NOW - 100 * 60 * SECOND
+    got = asyncio.run(walk(moving, Query(order=order), since, until, (limit,), lambda: known))
+    inside = sorted(row for row in rows if since <= row[0] < until)
+    assert wrong in inside
+    assert got == [n for _, n in (inside if order == "asc" else reversed(inside))]

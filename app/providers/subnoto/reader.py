@@ -54,6 +54,8 @@ class SubnotoReader:
         self._setting, self._tied = skew, hint[1:3]
         self._skew = max(skew, hint[0] if hint else 0)
         start = first_time(span.position, self._ascending)
+        # A cursor remembers the skew that these rows show.
+        self._strays = [] if hint else index.strays(query, span.since, span.until)
         marks = index.around(query, start, self._skew, ascending=self._ascending)
         near = hint[3:] or index.near(query, start, now, self._skew, ascending=self._ascending)
         self._walk = self._new_walk(start, near, marks)
@@ -72,6 +74,7 @@ class SubnotoReader:
             marks=marks,
             total=self._index.total(self._query),
             trusted=self._observations.hands_out(self._size),
+            glances=sorted({at // self._size + 1 for number in self._strays for at in (max(0, number - 1), number)}),
         )
 
     def _usable_hint(self, hint: Hint) -> list[int]:
@@ -163,7 +166,8 @@ class SubnotoReader:
         self._observations.learn(self._query.category, [page for _, page in found.pages])
         for number, page in found.pages:
             offset = (number - 1) * self._size
-            self._observations.note_lag(self._index.learn(self._query, offset, page.rows, page.total, self._now))
+            late = self._index.learn(self._query, offset, page.rows, page.total, self._now, self._setting)
+            self._observations.note_lag(late)
         self._take(responses, again=again)
 
     def _take(self, responses: list[Response[LogRow]], *, again: bool = False) -> None:

@@ -22,6 +22,7 @@ _MOST_ROWS = 8192  #: known of one log
 _APART = 2 * PAGE_SIZE  #: rows at the most between two that are known, for what is between to be known as well
 _AROUND = 4  #: known rows on either side by which density is judged
 _MOST_SLACK = 10 * PAGE_SIZE
+_MOST_STRAYS = 4
 
 
 class _Log:
@@ -31,6 +32,7 @@ class _Log:
     def __init__(self) -> None:
         self.numbers, self.times = array("q"), array("q")
         self.total = self.seen = 0
+        self.strays: dict[int, int] = {}  #: number and time of rows much older than one before them, the last ones seen
 
     def add(self, number: int, time: int) -> None:
         at = bisect_left(self.numbers, number)
@@ -43,6 +45,23 @@ class _Log:
             at = 0
         self.numbers.insert(at, number)
         self.times.insert(at, time)
+
+    def note_strays(self, number: int, rows: Sequence[LogRow], skew: int) -> None:
+        """Note which of a page's rows, and of its known neighbours', are older than one before them by more than
+        `skew`."""
+        for at in [at for at in self.strays if number <= at < number + len(rows)]:
+            del self.strays[at]
+        times = [(at, row.time) for at, row in enumerate(rows, number) if row.time is not None and not row.bad]
+        first, last = bisect_left(self.numbers, number), bisect_left(self.numbers, number + len(rows))
+        near = slice(max(0, first - 1), first), slice(last, last + 1)
+        before, after = (list(zip(self.numbers[at], self.times[at], strict=True)) for at in near)
+        newest = 0
+        for at, time in [*before, *times, *after]:
+            if time < newest - skew:
+                self.strays[at] = time
+            newest = max(newest, time)
+        for at in list(self.strays)[:-_MOST_STRAYS]:
+            del self.strays[at]
 
     def rows_in(self, span: int, at: int) -> int:
         """About how many rows there are in `span` µs, by those around the `at`-th."""
@@ -62,7 +81,9 @@ class TimeIndex:
     def __init__(self) -> None:
         self._logs: LRUCache[LogQuery, _Log] = LRUCache(_MOST_LOGS)
 
-    def learn(self, query: LogQuery, number: int, rows: Sequence[LogRow], total: int, now: int) -> int:
+    def learn(
+        self, query: LogQuery, number: int, rows: Sequence[LogRow], total: int, now: int, skew: int | None = None
+    ) -> int:
         """A page that was read: its rows, of which `number` is the first one's, and how many the log has.
 
         Returns by how many µs one of them came late, at least: so old it was when the log was read last, without it."""
@@ -77,7 +98,14 @@ class TimeIndex:
             row = rows[place]
             if row.time is not None and not row.bad:
                 log.add(number + place, row.time)
+        if skew is not None:
+            log.note_strays(number, rows, skew)
         return max(0, late)
+
+    def strays(self, query: LogQuery, since: int, until: int) -> list[int]:
+        """Numbers of rows of [since, until) that stand far behind their times in the log, where no search comes by."""
+        log = self._logs.get(query)
+        return [] if log is None else [number for number, time in log.strays.items() if since <= time < until]
 
     def forget(self, query: LogQuery) -> None:
         """What is known of a log is wrong."""
