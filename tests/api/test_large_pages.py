@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,11 +12,14 @@ import pytest
 from app.api.admission import LargePages
 from app.api.rendering import MAX_PAGE
 from app.domain.event import Event
+from app.domain.query import Query
+from app.feed import Feed, FeedSettings
+from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, ReadRequest
 from sandbox.serving import serve
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import make_app, opened
-from tests.api.memory import MemoryRecord, MemorySource
+from tests.api.memory import MemoryReader, MemoryRecord, MemorySource, history
 from tests.providers.faulty import Rewritten
 from tests.worlds import ask, describe, world
 
@@ -82,6 +86,34 @@ async def test_large_records_are_read_a_few_at_a_time() -> None:
             assert sorted(found) == sorted(row[:5] for row in one.truth())
             assert len(pages) > 1
             assert all(page.records for page in pages)
+
+
+class TwoStreams(MemorySource):
+    """Even and odd numbers as two streams, whose concurrent responses are of three eighths of a page's bytes each."""
+
+    def streams(self, query: Query) -> Sequence[str]:
+        return ["0", "1"]
+
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
+        half = MemorySource(self.name, [record for record in self.records if record.number % 2 == int(stream)])
+        return LargeReader(half, span, spent)
+
+
+class LargeReader(MemoryReader):
+    async def read(self, want: int, max_calls: int) -> Batch:
+        batch = await super().read(want, max_calls)
+        await asyncio.sleep(0)
+        self.spent.bytes += ENOUGH_BYTES * 3 // 8
+        await asyncio.sleep(0)
+        return batch
+
+
+async def test_bytes_of_streams_that_are_read_concurrently_count_once() -> None:
+    feed = Feed([TwoStreams("north", history("north", 400))], FeedSettings(("s" * 32,)))
+    page = await ask(feed, since="2020-01-01", limit=300)
+    assert page.sources[0].calls == 4, "after two reads of each stream, not after one"
+    assert len(page.records) > 150
+    assert page.has_more
 
 
 def pad(answer: Any) -> Any:
