@@ -15,7 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.admission import EdgeMiddleware, LargePages, Slots
+from app.api.admission import AdmissionMiddleware, LargePages, Slots
 from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.audit_log import AuditTrail
 from app.api.auth import Authenticator
@@ -150,7 +150,7 @@ def create_app(
     # The last one added is the outermost: ids and the log line around everything, CORS headers on errors too.
     app.add_middleware(UnexpectedErrorMiddleware)
     most = {"pages": settings.max_in_flight, "exports": settings.max_in_flight, "streams": settings.stream_listeners}
-    app.add_middleware(EdgeMiddleware, most=most)
+    app.add_middleware(AdmissionMiddleware, most=most)
     if settings.cors_origins:
         app.add_middleware(
             CrossOrigin,

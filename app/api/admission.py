@@ -41,7 +41,7 @@ def kind_of(path: str) -> str:
     return "probes" if path in _ALWAYS else _KINDS.get(path, "pages")
 
 
-class EdgeMiddleware:
+class AdmissionMiddleware:
     """Turns away what is too large (414, 431) or too much (503); stops the work for a caller who hung up.
 
     `most`: how many requests of each kind may be under way in this process at a time.
