@@ -155,6 +155,10 @@ async def test_other_formats_have_a_manifest_beside_them(key_file: Path, tmp_pat
         foreign = await http.get(answer.headers["export-manifest"], headers={"X-API-Key": "plain"})
         assert foreign.status_code == (await http.get("/events/export/manifests/none")).status_code == 404
         assert "export-manifest" not in (await http.get("/events/export", params=WINDOW)).headers
+        part = await http.get("/events/export", params={**WINDOW, "format": form, "limit": 3})
+        of_part = await http.get(part.headers["export-manifest"])
+    with pytest.raises(Refusal, match="ended at its limit"):
+        verify_detached([part.content], of_part.text, keys)
     verdict = verify_detached([answer.content[:70], answer.content[70:]], manifest.text, keys)
     assert (verdict.count, verdict.manifests[0].format) == (EVENTS, form)
     bit = bytearray(answer.content)
