@@ -147,6 +147,7 @@ class PageBuilder:
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
                 batch = await reading.reader.read(self._want(reading, first), max(1, left))
+            reading.take(batch, follow=self._plan.query.follow)
         except TimeoutError:
             self._fail(reading, SourceTimeout("the provider did not answer within the request's deadline"))
         except SourceForbidden as error:
@@ -162,7 +163,6 @@ class PageBuilder:
             kept = batch.records
             if self._filters:
                 kept = [record for record in kept if self._keeps[stream.source](record)]
-            reading.seen += len(batch.records)
             reading.kept += len(kept)
             if batch.as_of is not None:
                 reading.as_of = batch.as_of if reading.as_of is None else min(reading.as_of, batch.as_of)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from app.domain.errors import SourceFailed
 from app.feed.stream_ratios import StreamId
 from app.paging.cursor import StreamState
 from app.paging.merge import Stream
-from app.providers.base import Reader, Source
+from app.providers.base import Batch, Reader, Source
 
 _SPARE = 10  #: records beyond a stream's likely share of a page: asking a second time costs more
 _UNKNOWN_SHARE = 100  #: records asked for at first where several streams share a page in unknown parts
@@ -25,10 +26,22 @@ class Reading(msgspec.Struct):
     seen: int = 0
     kept: int = 0
     as_of: int | None = None
+    bad_records: int = 0
+    any_readable: bool = False
 
     @property
     def name(self) -> StreamId:
         return self.stream.source, self.stream.name
+
+    def take(self, batch: Batch, *, follow: bool) -> None:
+        """Count the records of a batch. Raises SourceFailed if there are several on a walk's first page and none can be
+        read: the provider's format is an unknown one. A later page may have nothing else left to read, and a follower
+        nothing else that is new."""
+        self.seen += len(batch.records)
+        self.bad_records += batch.bad_records
+        self.any_readable = self.any_readable or batch.any_readable or self.seen > 0
+        if self.bad_records > 1 and not (self.any_readable or follow or self.old is not None):
+            raise SourceFailed(f"none of the {self.bad_records} records in the provider's answers can be read")
 
     def share_of(self, missing: int, usual: int | None, streams: int) -> int:
         """Return the stream's likely share of the `missing` records, of as many `streams`; `usual` in thousandths. To

@@ -76,7 +76,8 @@ class Batch(msgspec.Struct):
     moves or `ended` is true.
 
     `as_of` is the provider's own now, in µs, at the earliest answer that the batch rests on; None where it sent none.
-    `reason`: what the batch may lack and how to mend it; shown to the caller.
+    `reason`: what the batch may lack and how to mend it; shown to the caller. `bad_records` counts those that cannot be
+    read; `any_readable`: whether the reader has seen any other, also outside of the window.
     """
 
     records: list[Record]
@@ -85,6 +86,7 @@ class Batch(msgspec.Struct):
     as_of: int | None = None
     bad_records: int = 0
     reason: str | None = None
+    any_readable: bool = False  #: not needed where there are `records`
 
 
 #: Bytes of responses after which a reader returns what it has and a page ends: they take several times the memory.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.main import create_app
-from app.providers.base import CommonSettings
+from app.providers.base import CommonSettings, Provider
 from app.providers.registry import find_providers
 from app.settings import Settings
 from tests.worlds import SECRET, Clock, micros
@@ -90,13 +90,19 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(
-    env: Mapping[str, str], *, clock: Clock | None = None, deadline: float = 30.0, **common: Any
+    env: Mapping[str, str],
+    *,
+    clock: Clock | None = None,
+    deadline: float = 30.0,
+    other: Sequence[Provider] = (),
+    **common: Any,
 ) -> AsyncIterator[Gateway]:
-    """The whole application over the sources that `env` configures, with all that surrounds a request."""
+    """The whole application over the sources that `env` configures, with all that surrounds a request. `other`:
+    further providers."""
     timer = Timer()
     moved = clock or Clock()
     settings = CommonSettings(clock=lambda: micros(moved()), timer=timer, sleep=timer.sleep, **common)
-    providers = find_providers()
+    providers = find_providers() | {provider.name: provider for provider in other}
     found = [provider.from_environment(env, settings) for provider in providers.values()]
     app = create_app(
         Settings(auth="off", cursor_secret=SECRET, deadline=deadline),

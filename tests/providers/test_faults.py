@@ -20,6 +20,9 @@ from app.domain.times import format_micros, parse_rfc3339
 from sandbox.serving import serve
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.contract.account import providers_with_emulators, served_account
+from tests.contract.example.sandbox import make_sandbox as signbox_sandbox
+from tests.contract.example.signbox import PROVIDER as SIGNBOX
 from tests.providers.faulty import SINCE, UNTIL, Gateway, Handler, RawServer, Rewritten, answering, gateway, raw_server
 from tests.worlds import World, world
 
@@ -537,6 +540,25 @@ async def test_one_bad_record_is_counted_and_the_rest_delivered(value: bytes) ->
                 ]
                 page = (await spoilt.get(limit=1000)).json()
                 assert page["sources"][0]["reason"] == "1 records that cannot be read are left out"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "member"), [("taktikal", b'"createdAt"'), ("subnoto", b'"timestamp"'), ("signbox", b'"created_at"')]
+)
+async def test_records_of_which_none_can_be_read_are_a_failure(vendor: str, member: bytes) -> None:
+    """Signbox is on the kit. A follower has nothing but what is new, and goes on."""
+    provider, make_sandbox = {**providers_with_emulators(), "signbox": (SIGNBOX, signbox_sandbox)}[vendor]
+    with served_account(provider, make_sandbox, events=60, days=6) as account:
+        async with gateway(account.env, other=[provider]) as found:
+            assert (await found.get()).status_code == 200
+            account.tap.replacements = {member: b'"renamed"'}
+            for query in ({}, {"order": "asc", "limit": 7}, {"type": "envelope.completed"}):
+                assert await found.problem(**query) == (502, "source_failed", None)
+            assert (await found.get("/events/count", since=SINCE, until=UNTIL, exact="true")).status_code == 502
+            following = {"since": SINCE, "order": "asc", "follow": "true"}
+            followed = await found.client.get("/events", params=following)
+            assert (followed.status_code, followed.json()["data"]) == (200, [])
+            assert "cannot be read" in followed.json()["sources"][0]["reason"]
 
 
 async def test_odd_texts_are_delivered() -> None:

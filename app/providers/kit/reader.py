@@ -57,7 +57,7 @@ class TimeRangeReader:
         self._as_of: int | None = None
 
     async def read(self, want: int, max_calls: int) -> Batch:
-        bad, calls, records = 0, 0, list[TimeRangeRecord]()
+        bad, calls, records, any_readable = 0, 0, list[TimeRangeRecord](), False
         while not self._ended and len(records) < want and (calls < max_calls or not records):
             request = PageRequest(
                 self._since, self._until, self._ascending, self._token, self._envelope, self._span.query, self._spent
@@ -71,6 +71,7 @@ class TimeRangeReader:
             found, unreadable = self._source.records(page.items, self._ascending)
             bad += unreadable
             if found:
+                any_readable = True
                 self._edge = found[-1].key[0]
             # The provider may have got a record meanwhile, and repeat one at the start of the next page.
             fresh = self._held + [one for one in found if one.id not in self._seen and self._selects(one)]
@@ -79,7 +80,8 @@ class TimeRangeReader:
             records += fresh if self._ended else [one for one in fresh if one.key[0] != self._edge]
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
         ahead: list[Record] = [one for one in records if is_beyond(one.key, self._span.position, self._ascending)]
-        return Batch(ahead, self._edge if self._ascending else self._edge + 1, self._ended, self._as_of, bad)
+        complete_until = self._edge if self._ascending else self._edge + 1
+        return Batch(ahead, complete_until, self._ended, self._as_of, bad, any_readable=any_readable)
 
     def _selects(self, record: TimeRangeRecord) -> bool:
         wanted = self._span.query.envelope_id

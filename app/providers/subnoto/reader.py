@@ -47,6 +47,7 @@ class SubnotoReader:
         self._size = observations.rows_at_once
         self._restarts = self._moves = 0
         self._as_of: int | None = None
+        self._any_readable = False
         self._kept: list[tuple[int, LogRow]] = []  # of walks that were given up
         self._numbered: list[SubnotoRecord] = []
         self._near: list[int] | None = None  # the hint of a walk that follows up another
@@ -113,6 +114,7 @@ class SubnotoReader:
             as_of=self._as_of,
             bad_records=bad,
             reason=self._reason(),
+            any_readable=self._any_readable,
         )
 
     def _at_once(self) -> int:
@@ -165,6 +167,7 @@ class SubnotoReader:
         ]
         self._observations.learn(self._query.category, [page for _, page in found.pages])
         for number, page in found.pages:
+            self._any_readable = self._any_readable or not all(row.bad for row in page.rows)
             offset = (number - 1) * self._size
             late = self._index.learn(self._query, offset, page.rows, page.total, self._now, self._setting)
             self._observations.note_lag(late)

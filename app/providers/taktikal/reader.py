@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter, gt, lt
 
-from app.domain.errors import SourceFailed
 from app.domain.position import Position, first_time
 from app.domain.times import DAY, SECOND
 from app.paging.windows import Window, WindowSizer, next_window
@@ -38,10 +37,8 @@ class _Collector:
         self._source, self._position, self._loader = source, span.position, loader
         self._ascending = span.query.ascending
         self._is_beyond = gt if self._ascending else lt  # is_beyond, which would be called for each record
-        # On a walk's first page. Later ones must not fail for the unreadable record that is the last of its window.
-        self._may_fail = len(span.position) == 1 and not span.query.follow
         self._latest = loader.facts.latest
-        self._unreadable = 0
+        self._any_readable = False
 
     def records(self, processes: Iterable[Process], window: Window) -> list[Record]:
         is_beyond, position = self._is_beyond, self._position
@@ -49,20 +46,16 @@ class _Collector:
         for process in processes:
             records, bad = records_of(self._source, process, window.start, window.end, self._latest)
             self._loader.bad += bad
-            if bad < len(process.entries):
-                self._may_fail = False
+            self._any_readable = self._any_readable or bad < len(process.entries)
             found += [one for one in records if is_beyond(one.key, position)]
         found.sort(key=attrgetter("key"), reverse=not self._ascending)
         return found
 
-    def take_unreadable(self) -> int:
-        """Return the number of unreadable items and entries since the last call. Raises SourceFailed where there are
-        several and nothing else: the provider's format is another than is known."""
+    def batch(self, records: list[Record], complete_until: int, ended: bool) -> Batch:
+        """A batch with the number of unreadable items and entries since the last one."""
         bad, self._loader.bad = self._loader.bad, 0
-        self._unreadable += bad
-        if self._may_fail and self._unreadable > 1:
-            raise SourceFailed(f"none of the {self._unreadable} records in the provider's answers can be read")
-        return bad
+        as_of = self._loader.observed.as_of
+        return Batch(records, complete_until, ended, as_of, bad, any_readable=self._any_readable)
 
 
 class ProcessReader:
@@ -78,7 +71,7 @@ class ProcessReader:
         window = Window(self._span.since, self._span.until)
         records = self._collector.records(processes, window)
         complete_until = window.end if self._span.query.ascending else window.start
-        return Batch(records, complete_until, True, self._loader.observed.as_of, self._collector.take_unreadable())
+        return self._collector.batch(records, complete_until, True)
 
     def hint(self, position: Position) -> Hint:
         return None
@@ -133,8 +126,7 @@ class WindowReader:
                 records += await self._by_activity(want - len(records))
             else:
                 records += await self._by_age()
-        bad = self._collector.take_unreadable()
-        return Batch(records, self._frontier, self._ended, self._loader.observed.as_of, bad)
+        return self._collector.batch(records, self._frontier, self._ended)
 
     @property
     def _ended(self) -> bool:
