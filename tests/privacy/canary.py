@@ -9,10 +9,14 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
+from joserfc.jwk import OKPKey
 
 from app.api.api_keys import ApiKey, hash_of
 from app.api.metrics import Metrics
@@ -36,6 +40,10 @@ SECRETS = {
     "key": "agw_canary-key-of-all-scopes-1230984756",
     "plain key": "agw_canary-key-without-personal-data-5566",
 }
+#: The private key that signs: as a member of a JWK, and as the body of a PEM file.
+SIGNING_SEED = b"canary-signing-key-of-32-bytes-9"
+SIGNING_KEY = OKPKey.import_key(Ed25519PrivateKey.from_private_bytes(SIGNING_SEED))
+SIGNING_FORMS = [str(SIGNING_KEY.as_dict(private=True)["d"]), SIGNING_KEY.as_pem(private=True).decode().split("\n")[1]]
 KEY = "sic4n4ryk3y0081"  #: a signee key: with the process key it is the signing link
 LINKS = ["https://sign.canary.example/open/s3cretlink", "https://files.canary.example/f1le"]
 #: Phones, national ids and addresses, and how else they are written.
@@ -174,8 +182,10 @@ async def gateway(log: io.StringIO, pseudonymize: bool) -> AsyncIterator[tuple[C
     subnoto = SubnotoOptions(
         events=0, access_key=SECRETS["SUBNOTO_ACCESS_KEY"], secret_key=SECRETS["SUBNOTO_SECRET_KEY"]
     )
-    with served_world(taktikal, subnoto) as world:
+    with served_world(taktikal, subnoto) as world, NamedTemporaryFile(suffix=".pem") as signing_key:
         plant(world)
+        signing_key.write(SIGNING_KEY.as_pem(private=True))
+        signing_key.flush()
         keys = [
             ApiKey("everything", hash_of(SECRETS["key"]), frozenset(SCOPES)),
             ApiKey("plain", hash_of(SECRETS["plain key"]), frozenset(SCOPES) - {"pii:read"}),
@@ -184,6 +194,7 @@ async def gateway(log: io.StringIO, pseudonymize: bool) -> AsyncIterator[tuple[C
             api_keys="\n".join(key.line() for key in keys),
             cursor_secret=SECRETS["GATEWAY_CURSOR_SECRET"],
             identity_secret=SECRETS["GATEWAY_IDENTITY_SECRET"],
+            signing_key_file=Path(signing_key.name),
             pseudonymize=pseudonymize,
             totals_ttl=0,
             deadline=8,
@@ -210,4 +221,4 @@ def found_in(text: str, values: list[str]) -> list[str]:
 
 
 ALL_PRIVATE = [form for forms in PRIVATE.values() for form in forms]
-ALL_SECRETS = [*SECRETS.values(), KEY]
+ALL_SECRETS = [*SECRETS.values(), *SIGNING_FORMS, KEY]
