@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.caller import Caller
 from app.domain.errors import ParameterError, SourcesFailed
-from app.domain.event import Event
+from app.domain.event import Event, Recipient
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery
 from app.domain.times import format_micros
@@ -234,3 +234,14 @@ def test_an_answer_of_another_shape_is_read_as_far_as_it_goes() -> None:
         assert decode_envelope(body).name is None
     paused = decode_envelope(b'{"status": "Paused", "recipients": [{"email": "a@b.c"}, {"phone": "+354 555 0000"}]}')
     assert (paused.status, len(paused.recipients), paused.private) == ("paused", 2, ("+354 555 0000",))
+
+
+def test_a_recipient_is_completed_only_by_the_one_of_its_address() -> None:
+    joined = decode_envelope(
+        b'{"recipients": [{"email": "A@b.c", "phone": "1"}, {"email": "x@b.c"}, {"email": "x@b.c"}]}'
+    )
+    one, shared = Recipient("r", None, "a@b.c"), Recipient("s", None, "x@b.c")
+    assert joined.recipient(one, None) == Recipient("r", None, "a@b.c", "1")
+    assert joined.recipient(None, " a@B.c ") == Recipient(None, None, "A@b.c", "1")
+    assert joined.recipient(shared, None) is shared
+    assert joined.recipient(None, "x@b.c") is joined.recipient(None, None) is None
