@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ import structlog
 from app.forward.checkpoint import Checkpoint, CheckpointFile
 from app.forward.metrics import ForwardMetrics
 from app.forward.target import Item, Target, Temporary, TooLarge
+
+_UNREADABLE = re.compile(r"(\d+) records(?= that cannot be read)")
 
 T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]
@@ -42,6 +45,8 @@ class Page(Protocol):
     def next_cursor(self) -> str | None: ...
     @property
     def sources(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def warnings(self) -> Sequence[Mapping[str, Any]]: ...
 
 
 class Stopped(BaseException):
@@ -94,6 +99,7 @@ class Forwarder:
         self._fetch, self._render, self._target, self._file = fetch, render, target, file
         self._checkpoint, self._stopper, self._limit = checkpoint, Stopper(), limit
         self._shown, self._failure = shown, ""
+        self._gaps: list[str] = []  # of the last page
         self.metrics = ForwardMetrics(shown, lambda: _seconds(self._checkpoint.through))
 
     def run(self, query: Pairs) -> NoReturn:
@@ -108,6 +114,7 @@ class Forwarder:
             self._stopper.defer()
             for items in self._batches(page):
                 self._deliver(items)
+            self._note_gaps(page)
             self._advance(page)
             self._stopper.release()
             if not page.has_more:
@@ -162,6 +169,27 @@ class Forwarder:
                 result = call()
         self._failure = ""
         return result
+
+    def _note_gaps(self, page: Page) -> None:
+        """Count unreadable records, and log what the page leaves out where that is not as on the page before."""
+        gaps = []
+        for warning in page.warnings:
+            # Without the value, which may be a person's address.
+            near = f", the nearest known one is {warning['nearest']}" if warning.get("nearest") else ""
+            gaps.append(f"filter {warning['parameter']}: a value that matches nothing{near}")
+        for source in page.sources:
+            if source["status"] == "skipped":
+                continue
+            reason = source.get("reason") or ""
+            self.metrics.unreadable(sum(map(int, _UNREADABLE.findall(reason))))
+            if reason or source["status"] != "ok":
+                gaps.append(f"{source['name']}: {source['status']}, {_UNREADABLE.sub('records', reason)}".rstrip(", "))
+        if gaps != self._gaps:
+            self._gaps = gaps
+            if gaps:
+                log.warning("incomplete", gaps=gaps)
+            else:
+                log.info("complete_again")
 
     def _advance(self, page: Page) -> None:
         """Move the cursor behind the page. All of its events were accepted."""

@@ -20,14 +20,21 @@ class ForwardMetrics:
         events = Counter("gateway_forward_events", "Events that the receiver accepted.", ["target"], registry=registry)
         batches = Counter("gateway_forward_batches", "Batches accepted.", ["target"], registry=registry)
         failures = Counter("gateway_forward_failures", "Failed attempts.", ["target", "side"], registry=registry)
+        unreadable = Counter(
+            "gateway_forward_unreadable_records", "Records left out, unreadable.", ["target"], registry=registry
+        )
         lag = Gauge("gateway_forward_lag_seconds", _LAG, ["target"], registry=registry)
         lag.labels(target).set_function(lambda: max(0.0, time.time() - through()))
         self._events, self._batches = events.labels(target), batches.labels(target)
+        self._unreadable = unreadable.labels(target)
         self._failures = {side: failures.labels(target, side) for side in ("gateway", "receiver")}
 
     def accepted(self, events: int) -> None:
         self._events.inc(events)
         self._batches.inc()
+
+    def unreadable(self, records: int) -> None:
+        self._unreadable.inc(records)
 
     def failed(self, side: str) -> None:
         self._failures[side].inc()

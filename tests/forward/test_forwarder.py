@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import stamina
+import structlog
+import structlog.testing
 
 from app.cli.client import Page
 from app.domain.errors import ConfigurationError
@@ -136,6 +138,34 @@ def test_a_failed_source_holds_the_lag(tmp_path: Path) -> None:
     one.run([("partial", "true")])
     assert (one.stored.cursor, one.stored.through) == ("cursor-1", FRESH.through)
     assert module._seconds("2026-05-01") == module._seconds(FRESH.through) == 1777593600
+
+
+def test_what_a_page_leaves_out_is_logged_at_each_change_and_counted(tmp_path: Path) -> None:
+    def gap(after: int, status: str, reason: str | None) -> Page:
+        warning = {"parameter": "actor", "value": "jon", "message": "jon is no address", "nearest": None}
+        found = page(after, after=after, more=True, status=status)
+        found.sources[0]["reason"] = reason
+        return msgspec.structs.replace(found, warnings=[warning] if status == "forbidden" else ())
+
+    bad = "times run back; 3 records that cannot be read are left out"
+    pages = [
+        gap(1, "ok", None),
+        gap(2, "ok", bad),
+        gap(3, "ok", bad.replace("3", "12")),
+        gap(4, "forbidden", "team: 403"),
+        gap(5, "ok", None),
+    ]
+    one = World(tmp_path / "c", {f"cursor-{number}" if number else "": found for number, found in enumerate(pages)})
+    with structlog.testing.capture_logs() as lines:
+        made = one.run()
+    assert [(line["event"], line.get("gaps")) for line in lines[1:]] == [
+        ("incomplete", ["a: ok, times run back; records that cannot be read are left out"]),
+        ("incomplete", ["filter actor: a value that matches nothing", "a: forbidden, team: 403"]),
+        ("complete_again", None),
+    ]
+    assert (
+        made.metrics.registry.get_sample_value("gateway_forward_unreadable_records_total", {"target": "test://"}) == 15
+    )
 
 
 def test_the_gateway_is_waited_for_and_its_refusals_are_not(tmp_path: Path) -> None:
