@@ -72,6 +72,13 @@ def test_slow_headers_are_cut_off(ports: tuple[int, int], sent: bytes) -> None:
     assert answer == b"" or problem(answer)[0] == 408
 
 
+def test_half_a_request_behind_another_cuts_off_neither(ports: tuple[int, int]) -> None:
+    answer = rest(talk(ports[0], b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\nGET /now"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    behind = answer[answer.index(b"\r\n\r\n") :]
+    assert b"HTTP/1.1" not in behind or problem(behind[behind.index(b"HTTP/1.1") :])[0] == 408
+
+
 def test_a_slow_body_is_cut_off(ports: tuple[int, int]) -> None:
     connection = talk(ports[0], b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n")
     started = time.monotonic()
@@ -85,6 +92,11 @@ def test_a_slow_body_is_cut_off(ports: tuple[int, int]) -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", 431, "headers_too_large"),
         (b"GET /?" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "uri_too_long"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", 413, "content_too_large"),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"a\r\nxxxxxxxxxx\r\n" * 999,
+            413,
+            "content_too_large",
+        ),
         (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
         (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
     ],

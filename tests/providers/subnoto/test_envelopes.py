@@ -232,6 +232,9 @@ async def test_what_is_joined_is_as_private_as_what_the_log_has(one: World, feed
 def test_an_answer_of_another_shape_is_read_as_far_as_it_goes() -> None:
     for body in (b"{}", b"[]", b'{"title": 7, "owner": [], "recipients": {}}', b'{"recipients": [1, null]}'):
         assert decode_envelope(body).name is None
+    statuses = {"complete": "completed", "signing": "active", "approving": "active", "uploading": "draft",
+                "expired": "expired", "Other": "other"}  # fmt: skip
+    assert {sent: decode_envelope(b'{"status": "%s"}' % sent.encode()).status for sent in statuses} == statuses
     paused = decode_envelope(b'{"status": "Paused", "recipients": [{"email": "a@b.c"}, {"phone": "+354 555 0000"}]}')
     assert (paused.status, len(paused.recipients), paused.private) == ("paused", 2, ("+354 555 0000",))
 
