@@ -31,6 +31,11 @@ class LogEnd:
         self._agrees: set[int] = set()  # pages that end where their own total says
         self._gap = 1
         self._is_repeated = False
+        self._exceeds = False  # whether a list exceeded its total: a total that it fits shows nothing then
+
+    def doubt(self) -> None:
+        """Lists of this log exceeded their totals before: one that grew since may fit a list by chance."""
+        self._exceeds = self._is_doubtful = True
 
     def note(self, page: int, rows: int, total: int | None, has_next: bool | None) -> None:
         """Take note of a response: how many rows the page held; `total` None where it was refused."""
@@ -43,7 +48,7 @@ class LogEnd:
         if rows == expected and rows < self._size:
             self._agrees.add(page)
         if rows > expected:
-            self._is_doubtful = True
+            self.doubt()
             self.end = max(self.end or 0, before + rows)
         elif rows < expected:
             self._is_doubtful = self.is_short = True
@@ -83,7 +88,8 @@ class LogEnd:
         if not lengths[short] and short - full > 1:
             page, self._gap = max((full + short) // 2, short - self._gap), 2 * self._gap
             return page
-        if not later and short not in self._agrees:
+        is_shown = short in self._agrees and not self._exceeds
+        if not later and not is_shown:
             return short + 1
         found = (short - 1) * size + lengths[short]
         if not found and (self.end or 0) >= size and not self._is_repeated:
@@ -91,6 +97,6 @@ class LogEnd:
             return 1
         self.is_empty = not found and (self.end or 0) >= size
         self.end = found
-        self.shown_by = short if short in self._agrees else short + 1
+        self.shown_by = short if is_shown else short + 1
         self.is_short = self._is_doubtful = False
         return None

@@ -183,3 +183,19 @@ def test_a_newest_row_of_a_wrong_time_is_found_once_it_was_seen(order: Any, limi
     inside = sorted(row for row in rows if since <= row[0] < until)
     assert wrong in inside
     assert got == [n for _, n in (inside if order == "asc" else reversed(inside))]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize(
+    ("count", "growth", "size", "off"), [(49, 1, 20, -50), (50, 20, 20, -50), (1200, 1, 50, -1), (1500, 1, 20, -50)]
+)
+def test_a_total_that_is_too_low_and_grows_hides_nothing(
+    order: Any, count: int, growth: int, size: int, off: int
+) -> None:
+    """It comes to fit a full page by chance."""
+    known = AccountObservations(lambda: NOW), TimeIndex()
+    for seed in range(4):
+        rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
+        moving = Moving(rows, random.Random(seed), every=2 + seed, growth=growth, size=size, off=off)
+        got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (333,), lambda: known))
+        assert sorted(got) == list(range(count))

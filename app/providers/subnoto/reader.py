@@ -46,6 +46,7 @@ class SubnotoReader:
         self._ascending = span.query.ascending
         self._size = observations.rows_at_once
         self._restarts = self._moves = 0
+        self._exceeds = False  # whether lists were seen to exceed totals
         self._as_of: int | None = None
         self._any_readable = False
         self._kept: list[tuple[int, LogRow]] = []  # of walks that were given up
@@ -64,7 +65,7 @@ class SubnotoReader:
     def _new_walk(
         self, start: int, hint: list[int] | None = None, marks: Sequence[tuple[int, int]] = ()
     ) -> PositionReader[LogRow]:
-        return PositionReader(
+        walk: PositionReader[LogRow] = PositionReader(
             ascending=self._ascending,
             start=start,
             stop=self._span.until if self._ascending else self._span.since,
@@ -77,6 +78,9 @@ class SubnotoReader:
             trusted=self._observations.hands_out(self._size),
             glances=sorted({at // self._size + 1 for number in self._strays for at in (max(0, number - 1), number)}),
         )
+        if self._exceeds:
+            walk.ending.doubt()
+        return walk
 
     def _usable_hint(self, hint: Hint) -> list[int]:
         # A hint counts rows of the list that it was made from; with other event types, that is another list.
@@ -169,6 +173,8 @@ class SubnotoReader:
         for number, page in found.pages:
             self._any_readable = self._any_readable or not all(row.bad for row in page.rows)
             offset = (number - 1) * self._size
+            is_repeated = page.number is not None and page.number < number
+            self._exceeds |= bool(page.rows) and not is_repeated and offset + len(page.rows) > page.total
             late = self._index.learn(self._query, offset, page.rows, page.total, self._now, self._setting)
             self._observations.note_lag(late)
         self._take(responses, again=again)
