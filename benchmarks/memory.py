@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from benchmarks import serving
 from benchmarks.histories import history
 from benchmarks.load import load
-from benchmarks.pairs import Report
+from benchmarks.pairs import Report, Spread, Target
 
 _MB = 1_000_000
 _LARGE = 400_000  #: bytes
@@ -29,8 +29,9 @@ def measure(*, quick: bool) -> Report:
             gateway.forget_peak()
             with _watched(gateway) as waits:
                 load(gateway, [target], connections=in_flight, seconds=seconds)
-            peak, slowest = f"{gateway.peak() / _MB:.0f}", f"{1000 * max(waits):.0f}"
-            rows.append([f"{in_flight} pages of 1,000 at once", peak, slowest])
+            peak, slowest = gateway.peak() / _MB, f"{1000 * max(waits):.0f}"
+            rows.append([f"{in_flight} pages of 1,000 at once", f"{peak:.0f}", slowest])
+        report.targets.append(_at_most(f"MB at the peak of {in_flight} pages of 1,000 at once", 150, peak))
     for provider, settings in (("taktikal", serving.taktikal_settings), ("subnoto", serving.subnoto_settings)):
         large = history(provider, 2_000)
         first = f"/events?{urlencode(large.window | {'limit': '1000'})}"
@@ -38,9 +39,15 @@ def measure(*, quick: bool) -> Report:
             with _watched(gateway) as waits:
                 body = gateway.read(first)
             held = f"a page of 1,000 over records of 400 kB, {provider}: {len(body) / _MB:.0f} MB"
-            rows.append([held, f"{gateway.peak() / _MB:.0f}", f"{1000 * max(waits):.0f}"])
+            peak = gateway.peak() / _MB
+            rows.append([held, f"{peak:.0f}", f"{1000 * max(waits):.0f}"])
+            report.targets.append(_at_most(f"MB at the peak of {held}", 200, peak))
     report.table(["under way", "resident, MB, at its peak", "`/health/live`, ms, at the slowest"], rows, shown=True)
     return report
+
+
+def _at_most(what: str, bound: float, measured: float) -> Target:
+    return Target(what, bound, Spread(measured, measured, measured))
 
 
 @contextmanager
