@@ -63,6 +63,21 @@ async def test_a_page_may_be_asked_for_with_head_and_what_has_no_end_may_not(app
     assert not [path for path, item in application.openapi()["paths"].items() if "head" in item]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_health_probes_are_not_logged_unless_they_fail(
+    application: FastAPI, log: io.StringIO, method: str
+) -> None:
+    transport = httpx.ASGITransport(app=application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.example") as client:
+        assert (await client.request(method, "/health/ready")).status_code == 503
+    async with opened(application) as client:
+        for path in ("/health/live", "/health/ready", "/events?limit=1"):
+            assert (await client.request(method, path)).status_code == 200
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    logged = [(line["route"], line["status"]) for line in lines if line["event"] == "request"]
+    assert logged == [("/health/ready", 503), ("/events", 200)]
+
+
 async def test_not_ready_before_the_start(application: FastAPI) -> None:
     transport = httpx.ASGITransport(app=application)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway.example") as client:

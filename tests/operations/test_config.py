@@ -100,6 +100,8 @@ def test_names_are_in_capitals(clean: Path, monkeypatch: pytest.MonkeyPatch, whe
         ("GATEWAY_DEFAULT_WINDOW", "12:00:00", ": must be an ISO 8601 duration such as P30D or PT12H."),
         ("GATEWAY_CURSOR_SECRET", "too-short", "32 characters"),
         ("GATEWAY_CURSOR_SECRET", f"{SECRET},short", "32 characters"),
+        ("GATEWAY_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("GATEWAY_LOG_FORMAT", "xml", "'auto', 'json' or 'console'"),
         ("GATEWAY_CORS_ORIGINS", "example.com", "https://app.example.com"),
         ("GATEWAY_CORS_ORIGINS", "https://example.com/path", "without a path"),
         ("GATEWAY_REDIS_URL", "localhost:6379", "redis://localhost:6379/0"),
@@ -169,6 +171,47 @@ def test_sources_come_from_the_toml_file(clean: Path, monkeypatch: pytest.Monkey
         {"name": "north", "provider": "acme", "token": "from-variable", "settle": 5},
         {"name": "south", "provider": "acme", "token": "from-file"},
     )
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_files_and_values_as_editors_and_compose_leave_them(
+    clean: Path, monkeypatch: pytest.MonkeyPatch, mark: str, newline: str, quote: str
+) -> None:
+    """Byte order marks, Windows line ends, blanks and quotes are no part of a setting or a secret."""
+    quoted = f'{quote}a secret"s value{quote}'
+    for name, lines in {
+        "key": [quoted, ""],
+        ".env": [f"GATEWAY_SCAN={quote}7{quote}", "# a comment"],
+        "gateway.toml": [
+            "[gateway]", "settle = 3", "[[sources]]", 'name = "north"', 'a_env = "NORTH_KEY"', 'b_file = "key"',
+        ],
+    }.items():  # fmt: skip
+        (clean / name).write_bytes((mark + newline.join(lines)).encode())
+    monkeypatch.setenv("NORTH_KEY", f" {quoted} ")
+    monkeypatch.setenv("GATEWAY_RATE", f"{quote}9/hour{quote}{newline}")
+    found = load_configuration(Path("gateway.toml"))
+    assert found.tables == ({"name": "north", "a": 'a secret"s value', "b": 'a secret"s value'},)
+    assert (found.settings.scan, found.settings.settle, found.settings.rate) == (7, 3, "9/hour")
+
+
+@pytest.mark.parametrize("where", ["environment", "tables"])
+def test_one_account_configured_twice_is_warned_of(clean: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    table = '[[sources]]\nname = "{}"\nprovider = "taktikal"\ncompany_key = "c"\napi_key = "{}"\n'
+    tables = [table.format("north", "hunter2"), table.format("south", "another")]
+    if where == "environment":
+        monkeypatch.setenv("TAKTIKAL_COMPANY_KEY", "c")
+        monkeypatch.setenv("TAKTIKAL_API_KEY", "hunter2")
+        first, second = "TAKTIKAL_COMPANY_KEY and TAKTIKAL_API_KEY", "[[sources]] north"
+    else:
+        tables.append(table.format("again", "hunter2"))
+        first, second = "[[sources]] north", "[[sources]] again"
+    warnings = all_warnings(load_toml(clean, "".join(tables)), find_providers())
+    found = [warning for warning in warnings if "same account" in warning]
+    assert found == [
+        f"{first} and {second} configure the same account: each of its events comes twice; remove one of them"
+    ]
 
 
 def test_gateway_config_names_the_file(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:

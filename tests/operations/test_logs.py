@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from app.logs import configure_logging, describe_exception
+from app.logs import AUDIT, configure_logging, describe_exception
 from tests.logged import logged
 
 
@@ -57,20 +57,39 @@ def test_libraries_are_heard_from_warning_on(stream: io.StringIO) -> None:
     assert line["logger"] == "uvicorn.error"
 
 
-def test_a_terminal_gets_something_readable() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
-    terminal = Terminal()
-    configure_logging(terminal)
-    try:
-        structlog.get_logger().warning("configuration", problem="x")
-    finally:
-        structlog.reset_defaults()
-        logging.getLogger().handlers.clear()
-    assert not terminal.getvalue().startswith("{")
-    assert "configuration" in terminal.getvalue()
+
+@pytest.mark.parametrize("given", ["arguments", "variables"])
+@pytest.mark.parametrize(
+    ("stream", "form", "is_json"),
+    [(Terminal, None, False), (Terminal, "auto", False), (Terminal, "json", True), (Terminal, "console", False),
+     (io.StringIO, None, True), (io.StringIO, "auto", True), (io.StringIO, "console", False)],
+)  # fmt: skip
+def test_levels_and_forms(
+    monkeypatch: pytest.MonkeyPatch, given: str, stream: type[io.StringIO], form: str | None, is_json: bool
+) -> None:
+    """A terminal gets something readable, anything else JSON, where no form is set; audit records come at any level."""
+    levels, target = ("debug", "info", "warning", "error"), stream()
+    with logged():  # restores logging
+        for number, level in enumerate([None, *levels]):
+            if given == "arguments":
+                configure_logging(target, level=level, form=form)
+            else:
+                for name, value in (("GATEWAY_LOG_LEVEL", level), ("GATEWAY_LOG_FORMAT", form)):
+                    monkeypatch.setenv(name, value or "")
+                configure_logging(target)
+            for method in levels:
+                getattr(structlog.get_logger(), method)("line")
+            logging.getLogger(AUDIT).info("audited")
+            heard = target.getvalue().splitlines()
+            assert sum("line" in line for line in heard) == 3 if level is None else 5 - number
+            assert sum("audited" in line for line in heard) == 1
+            assert all(line.startswith("{") == is_json for line in heard)
+            target.seek(0)
+            target.truncate()
 
 
 def test_a_chain_that_was_cut_is_not_described() -> None:
