@@ -271,7 +271,7 @@ def test_a_shell_completes_values(cli_world: Served, tmp_path: Path) -> None:
         return run(env=settings, cwd=tmp_path).stdout.split()
 
     assert complete("events --type recipient.s") == ["recipient.signed"]
-    assert complete("count --source ") == ["subnoto", "taktikal"]
+    assert set(complete("count --source ")) >= {"subnoto", "taktikal"}
     assert {"ndjson", "csv"} <= set(complete("export x --format "))
 
 
