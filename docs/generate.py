@@ -27,6 +27,7 @@ from app.api.exports import ecs, ocsf
 from app.api.problems import PROBLEMS
 from app.api.routes.catalog import event_types
 from app.cli.main import cli
+from app.providers.http.network import VARIABLES
 from app.providers.registry import find_providers
 from app.settings import PREFIX, Settings
 
@@ -57,6 +58,10 @@ def provider_settings() -> str:
         rows = ((f"`{name}`", text) for name, text in provider.variables.items())
         parts.append(f"### {provider.title}\n\n" + table(("variable", "meaning"), rows))
     return "\n".join(parts)
+
+
+def network() -> str:
+    return table(("variable", "meaning"), ((f"`{name}`", text) for name, text in VARIABLES.items()))
 
 
 def _default(field: FieldInfo) -> str:
@@ -149,7 +154,7 @@ def _help(path: list[str], command: Any) -> Iterable[str]:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "settings": settings, "provider_settings": provider_settings, "types": types, "calls": calls,
+    "network": network, "settings": settings, "provider_settings": provider_settings, "types": types, "calls": calls,
     "parameters": parameters, "problems": problems,
     "ocsf_activities": ocsf_activities, "ecs_categories": ecs_categories, "ecs_types": ecs_types, "commands": commands,
 }  # fmt: skip

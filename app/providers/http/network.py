@@ -21,6 +21,18 @@ import httpx
 
 from app.domain.errors import ConfigurationError
 
+#: The variables that this module reads, for the reference. The proxies' names may be in lower case, which goes first.
+VARIABLES = {
+    "HTTP_PROXY": "proxy for `http://` addresses, as a URL; loopback is never reached through one",
+    "HTTPS_PROXY": "proxy for `https://` addresses, such as the vendors'",
+    "ALL_PROXY": "proxy where the scheme has none of its own",
+    "NO_PROXY": "exceptions, comma-separated: hosts with their subdomains, IP addresses and networks, with or without a"
+    " port; `*`",
+    "SSL_CERT_FILE": "file (PEM) of certificate authorities to trust instead of the system's",
+    "REQUESTS_CA_BUNDLE": "another such file; both are trusted",
+    "SSL_CERT_DIR": "folders of such files, separated by `:`; they are trusted as well",
+}
+
 _FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 _FOLDERS = "SSL_CERT_DIR"
 

@@ -18,7 +18,7 @@ from app.domain.errors import ConfigurationError, SourceUnavailable
 from app.providers.base import CallBudget, CommonSettings, ProbeResult
 from app.providers.http.client import ProviderHttp
 from app.providers.http.httpx_transport import HttpxTransport
-from app.providers.http.network import Network
+from app.providers.http.network import VARIABLES, Network
 from tests.api.conftest import log as captured_log
 from tests.providers.http.servers import OK, answering, server
 
@@ -124,6 +124,17 @@ async def test_calls_go_through_the_proxy_and_to_this_machine_directly() -> None
 
 
 # ---- certificate authorities -------------------------------------------------------------------------------------
+
+
+def test_the_reference_has_all_variables_and_no_others() -> None:
+    class Environment(dict[str, str]):
+        def get(self, name: str, *default: Any) -> Any:
+            asked.add(name)
+            return super().get(name, *default)
+
+    asked: set[str] = set()
+    Network(Environment({"": ""}))
+    assert {name.upper() for name in asked} == VARIABLES.keys()
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
