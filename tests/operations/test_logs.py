@@ -85,7 +85,7 @@ def test_levels_and_forms(
                 getattr(structlog.get_logger(), method)("line")
             logging.getLogger(AUDIT).info("audited")
             heard = target.getvalue().splitlines()
-            assert sum("line" in line for line in heard) == 3 if level is None else 5 - number
+            assert sum("line" in line for line in heard) == (3 if level is None else 5 - number)
             assert sum("audited" in line for line in heard) == 1
             assert all(line.startswith("{") == is_json for line in heard)
             target.seek(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from app.domain.times import format_micros
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import ANYONE, World, any_limit, ask, describe, micros, walk, world
+from tests.api.gateways import app_over, calling
+from tests.worlds import ANYONE, World, any_limit, ask, describe, micros, served_world, walk, world
 
 pytestmark = pytest.mark.anyio
 
@@ -159,6 +161,30 @@ async def test_subnoto_that_moves_or_errs(options: dict[str, Any], order: str) -
             after = set(one.truth())
             assert len(set(found.ids)) == len(found.ids)
             assert (before & after) - set(found.rows) == set()
+
+
+@pytest.mark.parametrize("kind", ["ahead", "future", "epoch", "old"])
+async def test_a_wrong_newest_row_spoils_no_page_count_or_export(kind: Any) -> None:
+    """In windows that begin before and behind it, on a cold and on a warm process. Rows older than the skew allows for
+    are named with the setting; rows that are no events make a count an estimate."""
+    options = SubnotoOptions(events=500, days=3, tie_burst=5, wrong_time=kind, wrong_time_at=-1)
+    with served_world(None, options) as one:
+        now = micros(one.clock())
+        for hours in ((1, 24), (24, 1)):
+            async with calling(app_over(one, totals_ttl=0)) as client:
+                for since in (now - number * DAY // 24 for number in hours):
+                    true = [format_micros(row[0]) for row in one.truth() if since <= row[0] < now]
+                    window = {"since": format_micros(since), "until": format_micros(now)}
+                    for more in ({}, {"exact": "true"}, {"by": "category"}):
+                        total = (await client.get("/events/count", params={**window, **more})).json()
+                        assert total["value"] == len(true)
+                        assert total["relation"] == ("estimate" if kind in ("future", "epoch") else "eq")
+                    page = (await client.get("/events", params={**window, "limit": 1000})).json()
+                    assert [event["occurred_at"] for event in page["data"]][::-1] == true
+                    assert ("set SUBNOTO_MAX_TIME_SKEW=" in (page["sources"][0]["reason"] or "")) == (kind == "old")
+                    export = await client.get("/events/export", params={**window, "unreadable": "skip"})
+                    lines = list(map(json.loads, export.text.splitlines()))
+                    assert [line["occurred_at"] for line in lines[:-1]] == true[::-1]
 
 
 async def test_both_together_while_both_grow() -> None:

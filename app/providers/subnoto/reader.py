@@ -259,6 +259,10 @@ class SubnotoReader:
             pass
         return self._walk.rank()
 
+    def has_strays_behind(self, rank: int) -> bool:
+        """Whether rows older than `span.since` are known behind that place in the log, which `rank` cannot count."""
+        return any(number >= rank for number in self._index.strays(self._query, 0, self._span.since))
+
     async def is_unmoved(self) -> bool:
         """Whether no record was removed since this reader's first response: one call."""
         page = self._walk.steadiness.first

@@ -154,8 +154,9 @@ class SubnotoSource:
         """Records between the positions of the window's two ends, of which few pages around the ends are read.
 
         `eq`: each of them is an event, as far as this process has read them; one that cannot be read, and that nobody
-        has come upon yet, is among them. `estimate`: some are known not to be readable, which makes no event. `gte`:
-        the key may not read everything, or, with 0, the provider does not apply all filters."""
+        has come upon yet, is among them. `estimate`: some are known not to be readable, which makes no event, or to
+        stand far behind their times. `gte`: the key may not read everything, or, with 0, the provider does not apply
+        all filters."""
         judged = (query.actor, query.recipient, query.q, query.owner, query.envelope_status)
         if any(value is not None for value in judged):
             return Total(0, "events", "gte")
@@ -190,7 +191,9 @@ class SubnotoSource:
             return Total(0, "events", "gte")
         answers = [end.as_of for end in ends if end.as_of is not None]
         # Judged by what these calls have shown, too.
-        is_exact = is_steady and self._observations.is_readable(stream.partition("/")[0], since, until)
+        is_whole = not any(end.has_strays_behind(rank) for end, rank in zip(ends, ranks, strict=True))
+        is_readable = self._observations.is_readable(stream.partition("/")[0], since, until)
+        is_exact = is_steady and is_whole and is_readable
         return Total(ranks[1] - ranks[0], "events", "eq" if is_exact else "estimate", min(answers, default=None))
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[SubnotoRecord]:
