@@ -1,7 +1,9 @@
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.open_failures import OPEN_FAILURES
 
@@ -15,6 +17,13 @@ os.environ.pop("SSL_CERT_DIR", None)
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_restored() -> Iterator[None]:
+    """A command that runs in this process sets a level of its own, which would hide lines from the tests after it."""
+    yield
+    structlog.reset_defaults()
 
 
 #: Files of few and long tests, which would otherwise be left for one worker at the end.
