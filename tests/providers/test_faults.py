@@ -553,10 +553,13 @@ async def test_one_bad_record_is_counted_and_the_rest_delivered(value: bytes) ->
 async def test_records_of_which_none_can_be_read_are_a_failure(vendor: str, member: bytes) -> None:
     """Signbox is on the kit. A follower has nothing but what is new, and goes on."""
     provider, make_sandbox = {**providers_with_emulators(), "signbox": (SIGNBOX, signbox_sandbox)}[vendor]
-    with served_account(provider, make_sandbox, events=60, days=6) as account:
+    with served_account(provider, make_sandbox, events=1_000, days=6) as account:
         async with gateway(account.env, other=[provider]) as found:
             assert (await found.get()).status_code == 200
+            usual = account.emulator.calls.total
             account.tap.replacements = {member: b'"renamed"'}
+            assert await found.problem() == (502, "source_failed", None)
+            assert account.emulator.calls.total <= 3 * usual, "the whole log is not read for it"
             for query in ({}, {"order": "asc", "limit": 7}, {"type": "envelope.completed"}):
                 assert await found.problem(**query) == (502, "source_failed", None)
             assert (await found.get("/events/count", since=SINCE, until=UNTIL, exact="true")).status_code == 502

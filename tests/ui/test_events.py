@@ -6,14 +6,20 @@ import csv
 import io
 import json
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 
-from tests.browser import needs_chromium, playwright
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.browser import needs_chromium, opened, playwright
+from tests.process import serving
 from tests.ui.conftest import MASKED, World, fragment, is_path, rows, scroll_to_the_end, wait_for_rows
+from tests.worlds import Clock, served_world
 
 pytestmark = needs_chromium
 expect = playwright.expect
@@ -238,6 +244,33 @@ def test_details_have_a_permanent_link_and_work_by_keyboard(world: World) -> Non
         page.goto(f"{world.url}/health/live")
         page.goto(link)
         panel.get_by_text(event["id"], exact=True).wait_for()
+
+
+def test_what_is_missing_is_named_and_a_team_event_has_its_target(browser: playwright.Browser, tmp_path: Path) -> None:
+    """One account permits team events alone, the other has records that cannot be read."""
+    now = Clock(datetime.now(UTC))
+    teams = SubnotoOptions(events=600, permissions=frozenset({"team"}))
+    with served_world(TaktikalOptions(events=0), teams, now) as sources:
+        assert sources.taktikal is not None
+        for status, at in (
+            ("Created", now() - timedelta(hours=1)),
+            ("Reminder", 72 * 10**15),
+            ("Reminder", 73 * 10**15),
+        ):
+            sources.taktikal.history.append("spunreadable", status, at=at)
+        with serving(cwd=tmp_path, env={"GATEWAY_AUTH": "off", **sources.env}) as gateway, opened(browser) as watched:
+            page = watched.page
+            page.goto(f"{gateway.url}/ui#last=90d")
+            wait_for_rows(page)
+            notice = page.locator(".notice.warning")
+            expect(notice.filter(has_text="subnoto")).to_contain_text("Some of its events are missing")
+            expect(notice.filter(has_text="taktikal")).to_contain_text("records that cannot be read are left out")
+            events = httpx.get(f"{gateway.url}/events?since=90d&category=team&limit=1000").json()["data"]
+            event = next(event for event in events if event["target"])
+            page.goto(f"{gateway.url}/ui#last=90d&event={event['id']}")
+            section = page.get_by_role("complementary").locator("section", has_text="Target")
+            expect(section).to_contain_text(event["target"]["email"])
+            watched.assert_quiet(gateway.url)
 
 
 def test_a_declined_envelope_is_no_success(world: World) -> None:

@@ -58,7 +58,8 @@ class TimeRangeReader:
 
     async def read(self, want: int, max_calls: int) -> Batch:
         bad, calls, records, any_readable = 0, 0, list[TimeRangeRecord](), False
-        while not self._ended and len(records) < want and (calls < max_calls or not records):
+        # A page of which nothing can be read ends the batch: on a walk's first page it is a failure.
+        while not (self._ended or len(records) >= want or bad > len(records)) and (calls < max_calls or not records):
             request = PageRequest(
                 self._since, self._until, self._ascending, self._token, self._envelope, self._span.query, self._spent
             )
