@@ -28,7 +28,7 @@ from app.api.page_cache import PageCache
 from app.api.problems import install_problems
 from app.api.rate_limits import Rates
 from app.api.rendering import encode
-from app.api.routes import catalog, docs, envelopes, events, export, monitoring, stream, ui
+from app.api.routes import catalog, envelopes, events, export, monitoring, pages, stream
 from app.api.routing import READ, add_routes
 from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
@@ -142,7 +142,7 @@ def create_app(
         make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
     )
     app.state.authenticator = authenticator
-    modules = (export, stream, events, envelopes, catalog, monitoring, docs, ui)
+    modules = (export, stream, events, envelopes, catalog, monitoring, pages)
     add_routes(app, [module.router for module in modules])
     app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)
     install_openapi(app, providers, problem_schemas())

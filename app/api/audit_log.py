@@ -26,7 +26,7 @@ _log = logging.getLogger(AUDIT)
 
 #: Paths that need no key and show no personal data.
 _OPEN = (
-    "/", "/health/live", "/health/ready", "/docs", "/docs/start.js", "/docs/{name}", "/openapi.json",
+    "/", "/health/live", "/health/ready", "/docs", "/docs/{name}", "/openapi.json",
     "/problems/{code}", "/ui", "/ui/setup.js", "/ui/{name:path}",
 )  # fmt: skip
 

@@ -1,0 +1,93 @@
+"""The two pages for people: `GET /ui`, the audit trail, and `GET /docs`, Swagger UI. `GET /` redirects to the latter.
+
+They consist of the files of `app/ui`, `app/api/swagger` and `fastapi-swagger`, as they are: no build step, nothing from
+other hosts. They call the same API with the same keys as every other client; these routes contain no data and need no
+key.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from app.api.api_keys import SANDBOX_KEY
+from app.api.routing import READ, new_router
+
+router = new_router(include_in_schema=False)
+
+#: Endings of the files that the pages consist of.
+_SERVED = (".js", ".css", ".svg", ".png")
+
+_UI = StaticFiles(directory=str(resources.files("app") / "ui"))
+_SWAGGER = StaticFiles(directory=Path(__file__).parents[1] / "swagger", packages=[("fastapi_swagger", "resources")])
+
+_HEADERS = {
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Accept-Ranges": "none",
+    "Cache-Control": "no-cache",  # asked again each time, and answered with 304 while it is the same
+}
+_POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
+#: Trusted types make the browser itself refuse to turn any text into HTML, whatever a script may try.
+_UI_POLICY = (
+    f"{_POLICY} frame-ancestors 'none'; style-src 'self'; img-src 'self'; frame-src blob:;"
+    " require-trusted-types-for 'script'; trusted-types 'none'"
+)
+_SWAGGER_POLICY = f"{_POLICY} frame-ancestors 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+
+
+@router.api_route("/", methods=READ)
+async def root() -> Response:
+    # Relative: it works under whatever path a proxy puts the gateway.
+    return RedirectResponse("docs", status_code=307)
+
+
+@router.api_route("/ui", methods=READ)
+async def trail_page(request: Request) -> Response:
+    return await _file(_UI, "index.html", request)
+
+
+@router.api_route("/ui/setup.js", methods=READ)
+async def trail_setup(request: Request) -> Response:
+    """The key of the sandbox, which is public and opens invented data. No other key is ever filled in."""
+    setup = {"knownKey": SANDBOX_KEY if request.app.state.sandbox else ""}
+    body = f"export const setup = {json.dumps(setup)};\n"
+    return Response(body, media_type="text/javascript; charset=utf-8", headers=_HEADERS)
+
+
+@router.api_route("/ui/{name:path}", methods=READ)
+async def trail_file(name: str, request: Request) -> Response:
+    return await _part(_UI, name, request)
+
+
+@router.api_route("/docs", methods=READ)
+async def swagger_page(request: Request) -> Response:
+    return await _file(_SWAGGER, "page.html", request)
+
+
+@router.api_route("/docs/{name}", methods=READ)
+async def swagger_file(name: str, request: Request) -> Response:
+    return await _part(_SWAGGER, name, request)
+
+
+async def _part(files: StaticFiles, name: str, request: Request) -> Response:
+    # Without the pages themselves: their addresses are relative to /ui and /docs, and lead nowhere from here.
+    if not name.endswith(_SERVED):
+        raise HTTPException(404)
+    return await _file(files, name, request)
+
+
+async def _file(files: StaticFiles, name: str, request: Request) -> Response:
+    """Raises HTTPException 404 where there is no such file."""
+    # The response looks for a range itself, and refuses one that is wrong in plain text; the files are small.
+    request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
+    response = await files.get_response(name, request.scope)
+    policy = _UI_POLICY if files is _UI else _SWAGGER_POLICY
+    response.headers.update({**_HEADERS, "Content-Security-Policy": policy})
+    return response
