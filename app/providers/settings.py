@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,7 +13,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from app.domain.errors import ConfigurationError
-from app.providers.base import CommonSettings
+from app.providers.base import CommonSettings, Provider, Source, TypeMapping
+
+_LIMITS = ("concurrency", "rate")
 
 
 class SourceSettings(BaseModel):
@@ -57,14 +59,28 @@ class SourceSettings(BaseModel):
         )
 
     @classmethod
-    def described(cls, names: Mapping[str, str]) -> Mapping[str, str]:
-        """The description of each setting, by its variable or its key in TOML."""
-        return {name: cls.model_fields[field].description or "" for field, name in names.items()}
+    def variables(cls, provider: str) -> dict[str, str]:
+        """The environment variable of each field that has a description: of `api_key` of `acme` it is ACME_API_KEY."""
+        fields = [name for name, field in cls.model_fields.items() if field.description]
+        fields.sort(key=_LIMITS.__contains__)  # those of the provider first
+        return {field: f"{provider.upper()}_{field.upper()}" for field in fields}
 
     @classmethod
-    def needed(cls, names: Mapping[str, str]) -> Sequence[str]:
-        """The settings without a default, by the same names."""
-        return [names[name] for name, field in cls.model_fields.items() if field.is_required()]
+    def needed(cls) -> list[str]:
+        """The fields without a default."""
+        return [name for name, field in cls.model_fields.items() if field.is_required()]
+
+    @classmethod
+    def from_environment(cls, provider: str, env: Mapping[str, str]) -> Self | None:
+        """None where no variable of a needed field is set. Raises ConfigurationError naming the variable."""
+        names = cls.variables(provider)
+        values = {field: env[name] for field, name in names.items() if env.get(name)}
+        return cls.read(values, names) if values.keys() & set(cls.needed()) else None
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """From a table of the TOML file. Raises ConfigurationError naming the key."""
+        return cls.read(table, {name: name for name in cls.model_fields})
 
     @classmethod
     def read(cls, values: Mapping[str, Any], names: Mapping[str, str]) -> Self:
@@ -75,6 +91,43 @@ class SourceSettings(BaseModel):
             return cls(**values)
         except ValidationError as error:
             raise ConfigurationError(f"{'; '.join(_fault(item, names) for item in error.errors())}.") from None
+
+
+Settings = TypeVar("Settings", bound=SourceSettings)
+
+
+def configured_provider(
+    name: str,
+    settings: type[Settings],
+    open_source: Callable[[str, Settings, CommonSettings], Source],
+    *,
+    title: str,
+    mapping: Sequence[TypeMapping],
+    mapping_version: str,
+    renamed: Mapping[str, str] | None = None,
+) -> Provider:
+    """The `PROVIDER` of a package: its variables and keys are the fields of `settings`, of which `open_source` makes a
+    source of a name."""
+
+    def from_environment(env: Mapping[str, str], common: CommonSettings) -> Source | None:
+        given = settings.from_environment(name, env)
+        return None if given is None else open_source(name, given, common)
+
+    def from_table(own: str, table: Mapping[str, Any], common: CommonSettings) -> Source:
+        return open_source(own, settings.from_table(table), common)
+
+    fields = settings.model_fields
+    return Provider(
+        name=name,
+        title=title,
+        mapping_version=mapping_version,
+        mapping=mapping,
+        variables={variable: fields[field].description or "" for field, variable in settings.variables(name).items()},
+        from_environment=from_environment,
+        from_table=from_table,
+        needed=[f"{name.upper()}_{field.upper()}" for field in settings.needed()],
+        renamed=renamed or {},
+    )
 
 
 def _fault(item: Any, names: Mapping[str, str]) -> str:
@@ -108,6 +161,13 @@ def header_safe(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text or not text.isascii() or not text.isprintable() or text != text.strip():
         raise ValueError("must be printable ASCII without spaces at its ends")
+    return value
+
+
+def without_colon(value: SecretStr) -> SecretStr:
+    """A key that is sent before its secret. Raises ValueError, without the value."""
+    if ":" in value.get_secret_value():
+        raise ValueError("must not contain a colon: it separates the key from its secret")
     return value
 
 

@@ -19,8 +19,8 @@ SUBNOTO_KEYS = {"SUBNOTO_ACCESS_KEY": "access", "SUBNOTO_SECRET_KEY": "key-of-ou
 
 
 def test_defaults() -> None:
-    taktikal = TaktikalSettings.from_environment(TAKTIKAL_KEYS)
-    subnoto = SubnotoSettings.from_environment(SUBNOTO_KEYS)
+    taktikal = TaktikalSettings.from_environment("taktikal", TAKTIKAL_KEYS)
+    subnoto = SubnotoSettings.from_environment("subnoto", SUBNOTO_KEYS)
     assert taktikal is not None
     assert subnoto is not None
     assert taktikal.base_url == "https://core.taktikal.com/api"
@@ -87,7 +87,7 @@ def test_an_age_without_its_unit_is_refused_with_the_form_that_is_meant(value: A
 def test_what_is_wrong_is_a_sentence_as_the_gateways_own_settings_have_it() -> None:
     with pytest.raises(ConfigurationError) as error:
         TaktikalSettings.from_environment(
-            {"TAKTIKAL_API_KEY": "a", "TAKTIKAL_LOG_MODE": "half", "TAKTIKAL_MAX_ENVELOPE_AGE": "PT1S"}
+            "taktikal", {"TAKTIKAL_API_KEY": "a", "TAKTIKAL_LOG_MODE": "half", "TAKTIKAL_MAX_ENVELOPE_AGE": "PT1S"}
         )
     assert error.value.detail == (
         "TAKTIKAL_COMPANY_KEY is missing; set it; TAKTIKAL_LOG_MODE: input should be 'auto', 'whole' or 'trimmed';"
@@ -121,8 +121,8 @@ def test_every_variable_has_a_line_of_help(provider: Any) -> None:
 
 def test_keys_are_not_shown() -> None:
     for settings in (
-        TaktikalSettings.from_environment(TAKTIKAL_KEYS),
-        SubnotoSettings.from_environment(SUBNOTO_KEYS),
+        TaktikalSettings.from_environment("taktikal", TAKTIKAL_KEYS),
+        SubnotoSettings.from_environment("subnoto", SUBNOTO_KEYS),
     ):
         assert "key-of-ours" not in repr(settings)
         assert "key-of-ours" not in str(settings)

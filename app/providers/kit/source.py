@@ -29,7 +29,7 @@ from app.providers.http.gather import gather_all
 from app.providers.http.lenient_json import MAX_KEY, UNUSABLE, read_json
 from app.providers.kit.reader import FetchedPage, PageRequest, TimeRangeReader
 from app.providers.kit.record import Locator, Row, TimeRangeRecord, leaves
-from app.providers.settings import SourceSettings
+from app.providers.settings import SourceSettings, configured_provider
 
 EARLIEST = parse_rfc3339("2000-01-01")  #: µs; an earlier time cannot be right
 _PROBED = 30 * DAY
@@ -180,28 +180,9 @@ def make_provider(
 ) -> Provider:
     """The `PROVIDER` of a module. Each field of the settings that has a description is also an environment variable:
     `api_key` of the provider `acme` is ACME_API_KEY. The fields without a default are needed."""
-    name, fields = source.provider, settings.model_fields
-    variables = {field: f"{name.upper()}_{field.upper()}" for field, info in fields.items() if info.description}
-    needed = settings.needed({field: f"{name.upper()}_{field.upper()}" for field in fields})
-
-    def from_environment(env: Mapping[str, str], common: CommonSettings) -> TimeRangeSource | None:
-        given = {field: env[variable] for field, variable in variables.items() if env.get(variable)}
-        if not any(env.get(variable) for variable in needed):
-            return None
-        return source(name, settings.read(given, variables), common)
-
-    def from_table(own: str, table: Mapping[str, Any], common: CommonSettings) -> TimeRangeSource:
-        return source(own, settings.read(table, {field: field for field in fields}), common)
-
-    return Provider(
-        name=name,
-        title=title,
-        mapping_version=mapping_version,
-        mapping=[TypeMapping(theirs, ours, source.category) for theirs, ours in source.types.items()],
-        variables={variable: fields[field].description or "" for field, variable in variables.items()},
-        from_environment=from_environment,
-        from_table=from_table,
-        needed=needed,
+    mapping = [TypeMapping(theirs, ours, source.category) for theirs, ours in source.types.items()]
+    return configured_provider(
+        source.provider, settings, source, title=title, mapping=mapping, mapping_version=mapping_version
     )
 
 

@@ -6,32 +6,19 @@ itself takes no plain JSON (vendor's page on API security); `tunnel` reaches it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from app.domain.hosts import is_loopback
-from app.providers.settings import SourceSettings, header_safe
+from app.providers.settings import SourceSettings, header_safe, without_colon
 
 #: Vendor's reference page: `envelope` and `team`; the newer API lists `user` and `dataroom`, which may not answer yet.
 CATEGORIES = ("envelope", "team", "user", "dataroom")
 
 #: Where each transport leads unless `base_url` is set.
 BASE_URLS = {"proxy": "http://localhost:8080", "tunnel": "https://enclave.subnoto.com"}
-
-VARIABLES = {
-    "base_url": "SUBNOTO_BASE_URL",
-    "access_key": "SUBNOTO_ACCESS_KEY",
-    "secret_key": "SUBNOTO_SECRET_KEY",
-    "transport": "SUBNOTO_TRANSPORT",
-    "categories": "SUBNOTO_CATEGORIES",
-    "max_time_skew": "SUBNOTO_MAX_TIME_SKEW",
-    "join_envelopes": "SUBNOTO_JOIN_ENVELOPES",
-    "concurrency": "SUBNOTO_CONCURRENCY",
-    "rate": "SUBNOTO_RATE",
-}
 
 #: Names of the last release, and what they are called now.
 RENAMED = {"SUBNOTO_SKEW": "SUBNOTO_MAX_TIME_SKEW"}
@@ -65,6 +52,7 @@ class SubnotoSettings(SourceSettings):
     )
 
     _keys_fit_headers = field_validator("access_key", "secret_key")(header_safe)
+    _ends_at_the_colon = field_validator("access_key")(without_colon)
 
     @model_validator(mode="before")
     @classmethod
@@ -92,26 +80,6 @@ class SubnotoSettings(SourceSettings):
         if not value or any(category not in CATEGORIES for category in value):
             raise ValueError(f"must be one or more of {', '.join(CATEGORIES)}, separated by commas")
         return tuple(dict.fromkeys(value))
-
-    @field_validator("access_key")
-    @classmethod
-    def _has_no_colon(cls, value: SecretStr) -> SecretStr:
-        if ":" in value.get_secret_value():
-            raise ValueError("must not contain a colon: it separates the key from its secret")
-        return value
-
-    @classmethod
-    def from_environment(cls, env: Mapping[str, str]) -> Self | None:
-        """None where neither key is set. Raises ConfigurationError naming the variable, also for one key alone."""
-        values = {field: env[name] for field, name in VARIABLES.items() if env.get(name)}
-        if "access_key" not in values and "secret_key" not in values:
-            return None
-        return cls.read(values, VARIABLES)
-
-    @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> Self:
-        """From a table of the TOML file. Raises ConfigurationError naming the key."""
-        return cls.read(table, {name: name for name in cls.model_fields})
 
 
 def sdk_encrypts(base_url: str) -> bool:

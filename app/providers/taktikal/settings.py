@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from app.providers.settings import SourceSettings, header_safe, iso_duration
-
-VARIABLES = {
-    "base_url": "TAKTIKAL_BASE_URL",
-    "company_key": "TAKTIKAL_COMPANY_KEY",
-    "api_key": "TAKTIKAL_API_KEY",
-    "date_range_mode": "TAKTIKAL_DATE_RANGE_MODE",
-    "log_mode": "TAKTIKAL_LOG_MODE",
-    "max_envelope_age": "TAKTIKAL_MAX_ENVELOPE_AGE",
-    "concurrency": "TAKTIKAL_CONCURRENCY",
-    "rate": "TAKTIKAL_RATE",
-}
+from app.providers.settings import SourceSettings, header_safe, iso_duration, without_colon
 
 #: Names of the last release, and what they are called now.
 RENAMED = {"TAKTIKAL_RANGE_SELECTS": "TAKTIKAL_DATE_RANGE_MODE", "TAKTIKAL_LOGS": "TAKTIKAL_LOG_MODE"}
@@ -46,13 +35,7 @@ class TaktikalSettings(SourceSettings):
     )
 
     _keys_fit_headers = field_validator("company_key", "api_key")(header_safe)
-
-    @field_validator("company_key")
-    @classmethod
-    def _has_no_colon(cls, value: SecretStr) -> SecretStr:
-        if ":" in value.get_secret_value():
-            raise ValueError("must not contain a colon: Basic authentication separates the two keys with one")
-        return value
+    _ends_at_the_colon = field_validator("company_key")(without_colon)
 
     @field_validator("max_envelope_age", mode="wrap")
     @classmethod
@@ -65,16 +48,3 @@ class TaktikalSettings(SourceSettings):
         if not timedelta(minutes=1) <= value <= timedelta(days=3660):
             raise ValueError("must be from PT1M to P3660D")
         return value
-
-    @classmethod
-    def from_environment(cls, env: Mapping[str, str]) -> Self | None:
-        """None unless a key is set. Raises ConfigurationError naming the variable."""
-        values = {field: env[name] for field, name in VARIABLES.items() if env.get(name)}
-        if "company_key" not in values and "api_key" not in values:
-            return None
-        return cls.read(values, VARIABLES)
-
-    @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> Self:
-        """From a table of the TOML file. Raises ConfigurationError naming the key."""
-        return cls.read(table, {name: name for name in cls.model_fields})

@@ -35,7 +35,7 @@ def test_a_source_says_otherwise_or_nothing() -> None:
 @pytest.mark.parametrize("vendor", SETTINGS)
 def test_from_the_environment(vendor: str) -> None:
     env = {**KEYS[vendor], f"{vendor.upper()}_CONCURRENCY": "4", f"{vendor.upper()}_RATE": "2.5"}
-    found = SETTINGS[vendor].from_environment(env)
+    found = SETTINGS[vendor].from_environment(vendor, env)
     assert found is not None
     assert (found.concurrency, found.rate) == (4, 2.5)
 
@@ -47,7 +47,7 @@ def test_from_the_environment(vendor: str) -> None:
 def test_a_wrong_one_is_named(vendor: str, name: str, value: str) -> None:
     variable = f"{vendor.upper()}_{name}"
     with pytest.raises(ConfigurationError, match=variable):
-        SETTINGS[vendor].from_environment({**KEYS[vendor], variable: value})
+        SETTINGS[vendor].from_environment(vendor, {**KEYS[vendor], variable: value})
 
 
 def test_from_the_file_and_for_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -314,7 +314,7 @@ def test_what_probe_says_of_the_tunnel() -> None:
 
 def test_the_default_is_the_vendors_enclave() -> None:
     keys = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "ab"}
-    found = SubnotoSettings.from_environment(keys | {"SUBNOTO_TRANSPORT": "tunnel"})
+    found = SubnotoSettings.from_environment("subnoto", keys | {"SUBNOTO_TRANSPORT": "tunnel"})
     assert found is not None
     assert found.base_url == "https://enclave.subnoto.com"
     assert sdk_encrypts(found.base_url)
