@@ -133,7 +133,7 @@ class EventCounter:
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
         # A cached total is shown with the time when it was counted.
-        return total if total.as_of is not None else msgspec.structs.replace(total, as_of=self._now)
+        return msgspec.structs.replace(total, as_of=self._now if budget.as_of is None else budget.as_of)
 
     async def _read(self, name: str, exact: bool, by: GroupBy | None, as_of: int) -> Groups:
         """Count by reading, newest first, within the budget of calls and time."""

@@ -164,10 +164,9 @@ class PageBuilder:
             if self._filters:
                 kept = [record for record in kept if self._keeps[stream.source](record)]
             reading.kept += len(kept)
-            if batch.as_of is not None:
-                reading.as_of = batch.as_of if reading.as_of is None else min(reading.as_of, batch.as_of)
-                if self._clocks.stands_still(stream.source, batch.as_of, self._now):
-                    self._note(stream.source, "its Date header stands still: newer events wait until it moves")
+            date = self._spent[stream.source].as_of
+            if date is not None and self._clocks.stands_still(stream.source, date, self._now):
+                self._note(stream.source, "its Date header stands still: newer events wait until it moves")
             if batch.reason is not None:
                 self._note(stream.source, f"{stream.name}: {batch.reason}")
             if batch.bad_records:
@@ -232,8 +231,8 @@ class PageBuilder:
 
     def _settled(self, name: str) -> int:
         """The time up to which a source is complete: by our clock or its own, whichever is behind, less settle."""
-        dates = [r.as_of for r in self._readings if r.source.name == name and r.as_of is not None]
-        return min([self._now, *dates]) - int(self._sources[name].settle * SECOND)
+        date = self._spent[name].as_of
+        return min(self._now, self._now if date is None else date) - int(self._sources[name].settle * SECOND)
 
     # ---- the page's cursor and sources -----------------------------------------------------------------------------
 

@@ -25,7 +25,6 @@ class Reading(msgspec.Struct):
     was_read: bool = False
     seen: int = 0
     kept: int = 0
-    as_of: int | None = None
     bad_records: int = 0
     any_readable: bool = False
 

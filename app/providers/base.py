@@ -75,7 +75,6 @@ class Batch(msgspec.Struct):
     left in the window at all (`complete_until` is then ignored). A batch may be empty as long as `complete_until`
     moves or `ended` is true.
 
-    `as_of` is the provider's own now, in µs, at the earliest answer that the batch rests on; None where it sent none.
     `reason`: what the batch may lack and how to mend it; shown to the caller. `bad_records` counts those that cannot be
     read; `any_readable`: whether the reader has seen any other, also outside of the window.
     """
@@ -83,7 +82,6 @@ class Batch(msgspec.Struct):
     records: list[Record]
     complete_until: int
     ended: bool
-    as_of: int | None = None
     bad_records: int = 0
     reason: str | None = None
     any_readable: bool = False  #: not needed where there are `records`
@@ -106,14 +104,15 @@ class ReadRequest(msgspec.Struct, frozen=True):
 
 
 class CallBudget(msgspec.Struct, eq=False):
-    """The time that a request has at one source, and what it has used: readers add to `calls` and `records`, the feed
-    and the log line read them. Its identity tells requests apart while they last."""
+    """The time that a request has at one source, and what it has used: `ProviderHttp` adds to `calls` and `bytes`,
+    readers to `records`. Its identity tells requests apart while they last."""
 
     deadline: float = float("inf")  #: on the clock of `time.monotonic`
     calls: int = 0  #: attempts made
     bytes: int = 0  #: of all responses
     records: int = 0  #: received
     joins: int = 10  #: calls left for what is joined to records
+    as_of: int | None = None  #: the provider's own now, in µs, at the earliest response; None where it sent none
 
 
 class Reader(Protocol):
@@ -134,8 +133,8 @@ Relation = Literal["eq", "gte", "estimate"]
 
 
 class Total(msgspec.Struct, frozen=True):
-    """A count that is cheaper than counting. `unit`: what the provider counts. `as_of`: its own now in µs, None where
-    it sent none."""
+    """A count that is cheaper than counting. `unit`: what the provider counts. `as_of`: when, in µs, set by the
+    gateway."""
 
     value: int
     unit: str

@@ -65,7 +65,7 @@ class FaultySource(_Wrapper):
 
     def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> Reader:
         span = msgspec.structs.replace(span, query=self._widened(span.query))
-        return FaultyReader(self._wrapped.reader(stream, span, spent), self._fault, span)
+        return FaultyReader(self._wrapped.reader(stream, span, spent), self._fault, span, spent)
 
     def _widened(self, query: Query) -> Query:
         return query.model_copy(update={"envelope_id": ()}) if self._fault == "envelope filter ignored" else query
@@ -82,9 +82,9 @@ class FaultySource(_Wrapper):
 
 
 class FaultyReader(_Wrapper):
-    def __init__(self, wrapped: Reader, fault: str, span: ReadRequest) -> None:
+    def __init__(self, wrapped: Reader, fault: str, span: ReadRequest, spent: CallBudget) -> None:
         super().__init__(wrapped, fault)
-        self._span = span
+        self._span, self._spent = span, spent
 
     async def read(self, want: int, max_calls: int) -> Batch:
         try:
@@ -96,11 +96,11 @@ class FaultyReader(_Wrapper):
         records: list[Record] = [FaultyRecord(record, self._fault) for record in batch.records]
         match self._fault:
             case "reader returns nothing":
-                return Batch([], batch.complete_until, ended=True, as_of=batch.as_of)
+                return Batch([], batch.complete_until, ended=True)
             case "unreadable records not counted":
                 return msgspec.structs.replace(batch, records=records, bad_records=0)
             case "no as_of":
-                return msgspec.structs.replace(batch, records=records, as_of=None)
+                self._spent.as_of = None
             case "ties split at page edges" if len(self._span.position) > 1:
                 # As if every page began with a new microsecond.
                 records = [record for record in records if record.key[0] != self._span.position[0]]

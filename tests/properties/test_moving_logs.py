@@ -18,11 +18,11 @@ from app.domain.errors import SourceFailed
 from app.domain.query import Query
 from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget, Hint, ReadRequest
-from app.providers.subnoto.client import LogQuery, Round
+from app.providers.subnoto.client import LogQuery
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.time_index import TimeIndex
-from app.providers.subnoto.wire import decode_page
+from app.providers.subnoto.wire import LogPage, decode_page
 
 NOW = 1_780_000_000 * SECOND
 WRONG = {"ahead": 600, "old": -7200, "days old": -3 * 86_400, "future": 2_290_000_000, "past": -1_780_000_000}
@@ -47,7 +47,9 @@ class Moving:
     calls: int = 0
     removed: list[tuple[int, int]] = field(default_factory=list)
 
-    async def list_logs(self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget) -> Round:
+    async def list_logs(
+        self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget
+    ) -> list[tuple[int, LogPage]]:
         made: dict[int, Any] = {}
         for page in self.rng.sample(list(pages), len(pages)):
             spent.calls += 1
@@ -61,7 +63,7 @@ class Moving:
                 follows = page + 1 if page * limit < len(self.rows) else None
                 body = {"logs": logs, "pagination": {"totalRecords": body["totalCount"], "nextPage": follows}}
             made[page] = decode_page(json.dumps(body).encode(), NOW)
-        return Round([(page, made[page]) for page in pages], NOW)
+        return [(page, made[page]) for page in pages]
 
     def _append(self, count: int) -> None:
         newest = self.rows[-1][1] + 1 if self.rows else 10**6

@@ -91,7 +91,7 @@ class ProviderHttp:
     ) -> Response:
         """Make one logical call; retried up to twice on failures that pass, within the deadline of `budget`.
 
-        Every attempt counts in `budget.calls`. Returns whatever status came last. Raises SourceTimeout,
+        Every attempt counts in `budget`. Returns whatever status came last. Raises SourceTimeout,
         SourceUnavailable or SourceFailed where no response came, it exceeded a bound, or the source takes no calls."""
         left = time_left(budget)
         if left <= 0:
@@ -183,6 +183,8 @@ class ProviderHttp:
             if response.retry_after:
                 await self._state.pause(response.retry_after, cause)
             raise RetryableFailure(outcome, response)
+        if response.date is not None:
+            budget.as_of = response.date if budget.as_of is None else min(budget.as_of, response.date)
         return response
 
     def _may_retry(self, made: int, failure: RetryableFailure, budget: CallBudget) -> bool | float:

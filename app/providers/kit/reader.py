@@ -37,7 +37,6 @@ class FetchedPage(msgspec.Struct, frozen=True):
     items: Sequence[Any]
     next: Any = None
     total: int | None = None
-    date: int | None = None
 
 
 class TimeRangeReader:
@@ -54,7 +53,6 @@ class TimeRangeReader:
         self._token: Any = None
         self._held: list[TimeRangeRecord] = []  #: of the microsecond `_edge`, which the next page may continue
         self._seen: set[str] = set()
-        self._as_of: int | None = None
 
     async def read(self, want: int, max_calls: int) -> Batch:
         bad, calls, records, any_readable = 0, 0, list[TimeRangeRecord](), False
@@ -66,8 +64,6 @@ class TimeRangeReader:
             page = await self._source.fetch(request)
             calls += 1
             self._spent.records += len(page.items)
-            if page.date is not None:
-                self._as_of = page.date if self._as_of is None else min(self._as_of, page.date)
             self._token, self._ended = page.next, page.next is None or not page.items
             found, unreadable = self._source.records(page.items, self._ascending)
             bad += unreadable
@@ -82,7 +78,7 @@ class TimeRangeReader:
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
         ahead: list[Record] = [one for one in records if is_beyond(one.key, self._span.position, self._ascending)]
         complete_until = self._edge if self._ascending else self._edge + 1
-        return Batch(ahead, complete_until, self._ended, self._as_of, bad, any_readable=any_readable)
+        return Batch(ahead, complete_until, self._ended, bad, any_readable=any_readable)
 
     def _selects(self, record: TimeRangeRecord) -> bool:
         wanted = self._span.query.envelope_id

@@ -35,13 +35,6 @@ EARLIEST = parse_rfc3339("2000-01-01")  #: µs; an earlier time cannot be right
 _PROBED = 30 * DAY
 
 
-class Response(msgspec.Struct, frozen=True):
-    """A successful response: its JSON, and the provider's now in µs."""
-
-    value: Any
-    date: int | None
-
-
 class TimeRangeSource(ABC):
     """One account. A subclass sets the class attributes and implements the four abstract methods.
 
@@ -75,12 +68,12 @@ class TimeRangeSource(ABC):
         """The event's fields that this provider sends: actor, envelope, recipient, description, ... The members of the
         body that no field shows become `data`."""
 
-    async def get(self, path: str, budget: CallBudget, params: Mapping[str, str]) -> Response:
+    async def get(self, path: str, budget: CallBudget, params: Mapping[str, str]) -> Any:
         """The JSON of a successful call. Raises SourceError for any other status and for what is not JSON."""
         response = await self._http.call("GET", path, budget, params=params)
         if not response.ok:
             raise error_for(response)
-        return Response(read_json(response.body).value, response.date)
+        return read_json(response.body).value
 
     def records(self, items: Iterable[Any], ascending: bool) -> tuple[list[TimeRangeRecord], int]:
         """The readable records, and the number of the others. Raises SourceFailed where they are not in time order."""
@@ -132,9 +125,8 @@ class TimeRangeSource(ABC):
         if any(page.total is None for page in pages):
             return Total(0, "events", "gte")
         unreadable = any(self.records(page.items, True)[1] for page in pages)
-        dates = [page.date for page in pages if page.date is not None]
         value = sum(page.total or 0 for page in pages)
-        return Total(value, "events", "estimate" if unreadable else "eq", min(dates, default=None))
+        return Total(value, "events", "estimate" if unreadable else "eq")
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[Record]:
         try:

@@ -72,31 +72,21 @@ class LogQuery(msgspec.Struct, frozen=True):
         return body
 
 
-class Round(msgspec.Struct):
-    """Pages that were fetched side by side. `as_of`: the provider's now at the earliest of the answers, in µs."""
-
-    pages: list[tuple[int, LogPage]] = msgspec.field(default_factory=list)
-    as_of: int | None = None
-
-
 class SubnotoClient:
     """Lists logs. Holds no state but the connections. `clock` gives µs since the epoch."""
 
     def __init__(self, http: ProviderHttp, clock: Callable[[], int] = now_micros) -> None:
         self._http, self._clock = http, clock
 
-    async def list_logs(self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget) -> Round:
-        """The pages (from 1) of `limit` rows each. Raises SourceError, EventTypesRefused, PageTooLarge, and PageRefused
-        where the first page may be had."""
+    async def list_logs(
+        self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget
+    ) -> list[tuple[int, LogPage]]:
+        """The pages, with their numbers (from 1), of `limit` rows each. Raises SourceError, EventTypesRefused,
+        PageTooLarge, and PageRefused where the first page may be had."""
         answers = await gather_all(self._page(query, page, limit, spent) for page in pages)
-        found = Round()
-        for page, (answer, date) in zip(pages, answers, strict=True):
-            found.pages.append((page, answer))
-            if date is not None:
-                found.as_of = date if found.as_of is None else min(found.as_of, date)
-        return found
+        return list(zip(pages, answers, strict=True))
 
-    async def _page(self, query: LogQuery, page: int, limit: int, spent: CallBudget) -> tuple[LogPage, int | None]:
+    async def _page(self, query: LogQuery, page: int, limit: int, spent: CallBudget) -> LogPage:
         try:
             answer = await self._http.call("POST", "public/logs/list", spent, json=query.body(page, limit))
         except ResponseTooLarge as large:
@@ -110,14 +100,14 @@ class SubnotoClient:
             try:
                 decoded = decode_page(answer.body, self._clock())
                 spent.records += len(decoded.rows)
-                return decoded, answer.date
+                return decoded
             except SourceFailed:
                 error = decode_error(answer.body)
                 if error.code is None:
                     raise  # not an error with a status of success
         error = error or decode_error(answer.body)
         if error.code in ABSENT:
-            return LogPage([], 0, ""), answer.date
+            return LogPage([], 0, "")
         if answer.status in _NO_SUCH_PAGE and page > 1:
             raise PageRefused(error_for(answer, code=error.code).detail, provider_request_id=error.request_id)
         if answer.status == 400 and query.event_types and error.code == "INVALID_REQUEST_FORMAT":

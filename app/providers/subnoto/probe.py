@@ -7,10 +7,11 @@ from typing import Any
 
 from app.domain.errors import SourceError, SourceForbidden
 from app.providers.base import CallBudget, ProbeResult
-from app.providers.subnoto.client import LogQuery, PageTooLarge, Round, SubnotoClient
+from app.providers.subnoto.client import LogQuery, PageTooLarge, SubnotoClient
 from app.providers.subnoto.envelopes import EnvelopeJoin
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.settings import BASE_URLS, SubnotoSettings
+from app.providers.subnoto.wire import LogPage
 
 _PAGES = 20  #: of the newest records, to see how far times run back
 
@@ -44,9 +45,9 @@ async def probe(
                 *findings,
                 ProbeResult.of_failure(error, "SUBNOTO_ACCESS_KEY, SUBNOTO_SECRET_KEY", "SUBNOTO_BASE_URL"),
             ]
-        facts.learn(category, [page for _, page in newest.pages])
+        facts.learn(category, [page for _, page in newest])
         findings.append(ProbeResult(category, "ok", f"readable; {total} records"))
-        rows = [row for _, page in newest.pages for row in page.rows if row.sent.envelope_uuid]
+        rows = [row for _, page in newest for row in page.rows if row.sent.envelope_uuid]
         if join is not None and rows:
             findings.append(await join.probe(rows[-1].sent, spent))
     return [*findings, *_learnt(facts, settings)]
@@ -54,12 +55,12 @@ async def probe(
 
 async def _newest(
     client: SubnotoClient, query: LogQuery, facts: AccountObservations, spent: CallBudget
-) -> tuple[int, Round]:
+) -> tuple[int, list[tuple[int, LogPage]]]:
     """The number of records, and the last pages. Raises SourceError."""
     while True:
         size = facts.rows_at_once
         try:
-            total = (await client.list_logs(query, [1], size, spent)).pages[0][1].total
+            total = (await client.list_logs(query, [1], size, spent))[0][1].total
             last = -(-total // size)
             return total, await client.list_logs(query, range(max(1, last - _PAGES), last + 1), size, spent)
         except PageTooLarge as error:

@@ -47,7 +47,6 @@ class SubnotoReader:
         self._size = observations.rows_at_once
         self._restarts = self._moves = 0
         self._exceeds = False  # whether lists were seen to exceed totals
-        self._as_of: int | None = None
         self._any_readable = False
         self._kept: list[tuple[int, LogRow]] = []  # of walks that were given up
         self._numbered: list[SubnotoRecord] = []
@@ -115,7 +114,6 @@ class SubnotoReader:
             [record for record in records if is_beyond(record.key, position, self._ascending)],
             complete_until=taken.complete_until,
             ended=taken.ended,
-            as_of=self._as_of,
             bad_records=bad,
             reason=self._reason(),
             any_readable=self._any_readable,
@@ -164,13 +162,9 @@ class SubnotoReader:
             self._query = LogQuery(self._query.category, self._query.envelope, self._query.workspace)
             self._restart()
             return
-        if found.as_of is not None:
-            self._as_of = found.as_of if self._as_of is None else min(self._as_of, found.as_of)
-        responses = [
-            Response(number, page.rows, page.total, page.has_next, page.number) for number, page in found.pages
-        ]
-        self._observations.learn(self._query.category, [page for _, page in found.pages])
-        for number, page in found.pages:
+        responses = [Response(number, page.rows, page.total, page.has_next, page.number) for number, page in found]
+        self._observations.learn(self._query.category, [page for _, page in found])
+        for number, page in found:
             self._any_readable = self._any_readable or not all(row.bad for row in page.rows)
             offset = (number - 1) * self._size
             is_repeated = page.number is not None and page.number < number
@@ -271,11 +265,6 @@ class SubnotoReader:
         moves = self._moves
         await self._fetch([page], again=True)
         return moves == self._moves == 0
-
-    @property
-    def as_of(self) -> int | None:
-        """The provider's now at the earliest answer, in µs."""
-        return self._as_of
 
     @property
     def filters_natively(self) -> bool:

@@ -167,10 +167,9 @@ class SubnotoSource:
         relations = {part.relation for part in counted}
         if "gte" in relations:
             return Total(0, "events", "gte")
-        answers = [part.as_of for part in counted if part.as_of is not None]
         # Where the key may not read everything, there may be more than it can count.
         relation: Relation = "estimate" if "estimate" in relations else "eq" if len(counted) == len(streams) else "gte"
-        return Total(sum(part.value for part in counted), "events", relation, min(answers, default=None))
+        return Total(sum(part.value for part in counted), "events", relation)
 
     async def _count(self, stream: str, query: Query, since: int, until: int, spent: CallBudget) -> Total | None:
         """One stream's part of a total; None where the key may not read it."""
@@ -189,12 +188,11 @@ class SubnotoSource:
         # Asked again: a server that turns the types down meanwhile has had the rest counted among events of all types.
         if by_type and not all(end.filters_natively for end in ends):
             return Total(0, "events", "gte")
-        answers = [end.as_of for end in ends if end.as_of is not None]
         # Judged by what these calls have shown, too.
         is_whole = not any(end.has_strays_behind(rank) for end, rank in zip(ends, ranks, strict=True))
         is_readable = self._observations.is_readable(stream.partition("/")[0], since, until)
         is_exact = is_steady and is_whole and is_readable
-        return Total(ranks[1] - ranks[0], "events", "eq" if is_exact else "estimate", min(answers, default=None))
+        return Total(ranks[1] - ranks[0], "events", "eq" if is_exact else "estimate")
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[SubnotoRecord]:
         found = read_locator(locator)

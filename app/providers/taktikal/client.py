@@ -68,16 +68,6 @@ def _text(micros: int) -> str:
     return f"{whole}.{micros % SECOND:06d}Z" if micros % SECOND else f"{whole}Z"
 
 
-class Observed(msgspec.Struct):
-    """What a request has seen of the provider's clock: the earliest `Date` in µs."""
-
-    as_of: int | None = None
-
-    def note(self, answer: Response) -> None:
-        if answer.date is not None:
-            self.as_of = answer.date if self.as_of is None else min(self.as_of, answer.date)
-
-
 #: The vendor's filters (vendor's page, "Query Parameters") and our parameters.
 PARAMETERS = {
     "User": "owner",
@@ -128,13 +118,12 @@ class TaktikalClient:
         *,
         take: int,
         skip: int = 0,
-        observed: Observed | None = None,
     ) -> ActivityPage:
         """At most `take` processes of those selected, in no order to rely on. Raises SourceError; TakeRefused where one
         of fewer may be taken."""
         paging = {"Take": str(take)} | ({"Skip": str(skip)} if skip else {})
         try:
-            answer = await self._call("signing/activity", within, filters, spent, paging, observed)
+            answer = await self._call("signing/activity", within, filters, spent, paging)
         except ResponseTooLarge as error:
             if take > 1:
                 raise TakeRefused(error.detail, take, by_size=True) from None
@@ -146,12 +135,10 @@ class TaktikalClient:
         spent.records += page.items
         return page
 
-    async def total(
-        self, within: DateRange, filters: Filters, spent: CallBudget, observed: Observed | None = None
-    ) -> int | None:
+    async def total(self, within: DateRange, filters: Filters, spent: CallBudget) -> int | None:
         """How many processes the range and the filters select; None where the provider does not say. Raises
         SourceError."""
-        answer = await self._call("signing/activity/total", within, filters, spent, {}, observed)
+        answer = await self._call("signing/activity/total", within, filters, spent, {})
         return 0 if answer is None else decode_total(answer.body)
 
     async def _call(
@@ -161,13 +148,10 @@ class TaktikalClient:
         filters: Filters,
         spent: CallBudget,
         paging: Mapping[str, str],
-        observed: Observed | None,
     ) -> Response | None:
         """The answer; None where the provider has no such process or no such flow."""
         parameters = {**within.parameters(), **paging, **filters.values}
         answer = await self._http.call("GET", path, spent, params=parameters)
-        if observed is not None:
-            observed.note(answer)
         if answer.ok and not is_error(answer.body):
             return answer
         error = decode_error(answer.body)

@@ -22,7 +22,7 @@ from app.domain.text import fold
 from app.domain.times import SECOND
 from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.http.gather import gather_all
-from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, Observed, TakeRefused, TaktikalClient
+from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, TakeRefused, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
@@ -49,7 +49,6 @@ class RangeLoader(msgspec.Struct):
     filters: Filters
     facts: AccountObservations
     spent: CallBudget
-    observed: Observed = msgspec.field(default_factory=Observed)
     bad: int = 0
 
     @property
@@ -60,7 +59,7 @@ class RangeLoader(msgspec.Struct):
     async def count(self, within: DateRange) -> int | None:
         """Return the provider's total of the range: a hint, never proof of emptiness. None where it sends none. Raises
         SourceError."""
-        return await self.client.total(within, self.filters, self.spent, self.observed)
+        return await self.client.total(within, self.filters, self.spent)
 
     async def count_up_to(self, within: DateRange, enough: int) -> int:
         """Return the total, or, where the provider sends none, the length of a list of `enough` at most. Raises
@@ -238,9 +237,7 @@ class RangeLoader(msgspec.Struct):
     async def _fetch(self, within: DateRange, take: int, skip: int = 0) -> ActivityPage:
         """Raises SourceError; TakeRefused once that is learnt."""
         try:
-            page = await self.client.activity(
-                within, self.filters, self.spent, take=take, skip=skip, observed=self.observed
-            )
+            page = await self.client.activity(within, self.filters, self.spent, take=take, skip=skip)
         except TakeRefused as error:
             if error.by_size:
                 await self._weigh(within, take)

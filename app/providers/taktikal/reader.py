@@ -54,8 +54,7 @@ class _Collector:
     def batch(self, records: list[Record], complete_until: int, ended: bool) -> Batch:
         """A batch with the number of unreadable items and entries since the last one."""
         bad, self._loader.bad = self._loader.bad, 0
-        as_of = self._loader.observed.as_of
-        return Batch(records, complete_until, ended, as_of, bad, any_readable=self._any_readable)
+        return Batch(records, complete_until, ended, bad, any_readable=self._any_readable)
 
 
 class ProcessReader:

@@ -24,7 +24,7 @@ from app.providers.base import (
 from app.providers.http.client import ProviderHttp
 from app.providers.http.gather import gather_all
 from app.providers.taktikal.calibration import calibrate
-from app.providers.taktikal.client import PARAMETERS, DateRange, Filters, Observed, TaktikalClient
+from app.providers.taktikal.client import PARAMETERS, DateRange, Filters, TaktikalClient
 from app.providers.taktikal.mapping import MAPPING
 from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.probe import probe
@@ -109,8 +109,8 @@ class TaktikalSource:
 
         return WindowReader(self.name, span, self._loader(filters, spent), prepare=prepare, max_age=self._max_age)
 
-    def _loader(self, filters: Filters, spent: CallBudget, observed: Observed | None = None) -> RangeLoader:
-        return RangeLoader(self._client, filters, self._facts, spent, observed or Observed())
+    def _loader(self, filters: Filters, spent: CallBudget) -> RangeLoader:
+        return RangeLoader(self._client, filters, self._facts, spent)
 
     def _native_filters(self, query: Query) -> Filters:
         """All but `envelope_id`, of which a call takes one."""
@@ -140,26 +140,26 @@ class TaktikalSource:
             return Total(0, "envelopes", "gte")
         if not self.streams(query):
             return Total(0, "envelopes", "eq")
-        loader = self._loader(self._native_filters(query), spent, Observed())
+        loader = self._loader(self._native_filters(query), spent)
         outside, inside = DateRange.around(since, until), DateRange.inside(since, until)
         if query.envelope_id:
             # Whether dates mean anything beside a key, the vendor does not say: no matter, where the window holds all.
             certain = self._facts.selects == "activity" and since <= 0 and until >= self._clock() - _LATELY
             counts = await gather_all(loader.count_of(keys, outside) for keys in _spellings(query))
             relation: Relation = "gte" if None in counts else "eq" if certain else "estimate"
-            return Total(sum(filter(None, counts)), "envelopes", relation, loader.observed.as_of)
+            return Total(sum(filter(None, counts)), "envelopes", relation)
         await self._find_out(DateRange.around(since - self._max_age, until), spent)
         if self._facts.selects != "activity":
             # A range that selects by creation counts the envelopes created in the window, not those with events in it.
             count = await loader.count(DateRange(since, until))
-            return Total(count or 0, "envelopes", "gte" if count is None else "estimate", loader.observed.as_of)
+            return Total(count or 0, "envelopes", "gte" if count is None else "estimate")
         most = await loader.count(outside)
         # The truth lies between the two. Not asked for side by side: where the first finds none, it is enough.
         least = await loader.count(inside) if most and inside else 0
         relation = "gte" if most is None or least != most else "eq"
         if self._facts.totals_contradicted and None not in (most, least):
             relation = "estimate"
-        return Total(least or 0, "envelopes", relation, loader.observed.as_of)
+        return Total(least or 0, "envelopes", relation)
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[TaktikalRecord]:
         found = read_locator(locator)

@@ -47,11 +47,10 @@ class SignboxSource(TimeRangeSource):
         }
         if request.envelope is not None:
             params["document_id"] = request.envelope
-        response = await self.get("v1/audit-events", request.budget, params)
-        match response.value:
+        match await self.get("v1/audit-events", request.budget, params):
             case {"items": list(items), "total": int(total)}:
                 following = offset + len(items)
-                return FetchedPage(items, following if following < total else None, total, response.date)
+                return FetchedPage(items, following if following < total else None, total)
         raise SourceFailed("the provider's response is not a page of audit events")
 
     def row(self, item: Any) -> Row:

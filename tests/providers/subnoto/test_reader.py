@@ -13,11 +13,11 @@ import pytest
 from app.domain.query import Query
 from app.domain.times import SECOND
 from app.providers.base import CallBudget, ReadRequest
-from app.providers.subnoto.client import LogQuery, PageRefused, Round, SubnotoClient
+from app.providers.subnoto.client import LogQuery, PageRefused, SubnotoClient
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.time_index import TimeIndex
-from app.providers.subnoto.wire import LogRow, decode_page
+from app.providers.subnoto.wire import LogPage, LogRow, decode_page
 from sandbox.subnoto import Emulator, EmulatorOptions, Record
 from tests.providers import inside
 from tests.providers.rows import row_of
@@ -302,7 +302,7 @@ async def test_a_page_that_stays_refused_is_an_error(order: str, monkeypatch: py
 
     async def list_logs(
         client: SubnotoClient, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget
-    ) -> Round:
+    ) -> list[tuple[int, LogPage]]:
         asked.append(max(pages))
         if max(pages) > 1:
             raise PageRefused("the provider answered 404")

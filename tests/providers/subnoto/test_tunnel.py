@@ -101,7 +101,7 @@ def wait_for_arrival(emulator: Emulator) -> None:
 
 async def event_types(http: ProviderHttp, category: str) -> list[str]:
     client, found = SubnotoClient(http), []
-    pages = (await client.list_logs(LogQuery(category), range(1, 15), 50, CallBudget())).pages
+    pages = await client.list_logs(LogQuery(category), range(1, 15), 50, CallBudget())
     for _, page in pages:
         found += [row.body["eventType"] for row in page.rows]
     return found

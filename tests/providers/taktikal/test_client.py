@@ -15,7 +15,7 @@ from app.domain.times import SECOND, parse_rfc3339
 from app.providers.base import CallBudget, CommonSettings
 from app.providers.http.client import ProviderHttp
 from app.providers.http.httpx_transport import HttpxTransport
-from app.providers.taktikal.client import WHOLE, DateRange, Filters, Observed, TaktikalClient
+from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
 from sandbox.taktikal import Emulator, EmulatorOptions
 from tests.providers import inside
 
@@ -53,12 +53,12 @@ async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: T
 
 
 async def test_calls_and_records_are_counted(emulator: Emulator, client: TaktikalClient) -> None:
-    spent, observed = CallBudget(), Observed()
-    page = await client.activity(WHOLE, Filters(), spent, take=7, observed=observed)
-    total = await client.total(WHOLE, Filters(), spent, observed)
+    spent = CallBudget()
+    page = await client.activity(WHOLE, Filters(), spent, take=7)
+    total = await client.total(WHOLE, Filters(), spent)
     assert (page.length, spent.records, spent.calls) == (7, 7, 2)
     assert total == emulator.history.size()[0]
-    assert observed.as_of == inside.NOW_MICROS
+    assert spent.as_of == inside.NOW_MICROS
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,10 @@ async def test_a_refused_value_that_names_nothing_is_a_failure(
 
 
 async def test_a_process_that_is_not_there_is_no_error(emulator: Emulator, client: TaktikalClient) -> None:
-    body, observed = b'{"ResponseStatus": {"ErrorCode": "NotFound"}}', Observed()
+    body, spent = b'{"ResponseStatus": {"ErrorCode": "NotFound"}}', CallBudget()
     emulator.faults.answer(404, body=body)
-    assert (
-        await client.activity(WHOLE, Filters().with_process("sp0"), CallBudget(), take=5, observed=observed)
-    ).length == 0
-    assert observed.as_of == inside.NOW_MICROS
+    assert (await client.activity(WHOLE, Filters().with_process("sp0"), spent, take=5)).length == 0
+    assert spent.as_of == inside.NOW_MICROS
     emulator.faults.answer(404, body=body)
     with pytest.raises(SourceFailed):
         await client.activity(WHOLE, Filters(), CallBudget(), take=5)

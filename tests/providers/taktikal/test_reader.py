@@ -143,12 +143,13 @@ async def test_unreadable_entries_are_counted_and_the_rest_is_read() -> None:
 async def test_one_process_by_its_key() -> None:
     emulator = emulator_of(*range(BASE, BASE + 6), key_dates="honoured", logs="trimmed")
     client = TaktikalClient(inside.taktikal(emulator))
-    loader = RangeLoader(client, Filters(), AccountObservations(lambda: inside.NOW_MICROS), CallBudget())
+    spent = CallBudget()
+    loader = RangeLoader(client, Filters(), AccountObservations(lambda: inside.NOW_MICROS), spent)
     span = ReadRequest(Query(), BASE, BASE + 2, (BASE + 2,))
     batch = await ProcessReader("s", span, loader, ["sp001"]).read(1, 1)
     assert [record.key[0] for record in batch.records] == [BASE + 1]
     assert batch.ended
-    assert batch.as_of == inside.NOW_MICROS
+    assert spent.as_of == inside.NOW_MICROS
     assert emulator.calls.total == 2, "a second one, as long as no longer answer came"
     await loader.everything(DateRange.around(BASE, BASE + DAY))
     emulator.calls.reset()
