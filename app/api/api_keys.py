@@ -15,20 +15,21 @@ GATEWAY_API_KEYS holds the same objects, one a line, or short forms separated by
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
-from app.api.background import BackgroundCall
 from app.domain.caller import RATE, SCOPES, Caller
 from app.domain.errors import ConfigurationError, Unauthenticated
 from app.domain.files import read_small
@@ -40,13 +41,12 @@ SANDBOX_KEY = "sandbox"  #: opens emulated data only; see `app.config.load_confi
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _REST = 1_000_000  #: µs that a keys' file must be unchanged before a key that is gone from it is refused
-_PATIENCE, _START_PATIENCE = 0.25, 10.0  #: seconds to wait for the keys file: in a call, at start
-_FIELDS = ("name", "hash", "scopes", "sources", "rate", "expires")
+_PATIENCE = 0.25  #: seconds that a call waits for the keys file
 
 _log = structlog.get_logger("gateway.keys")
 
 
-class ApiKey(msgspec.Struct, frozen=True):
+class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One key's grants. `expires` in µs since the epoch; `sources` None: all; `rate` as `600/minute`."""
 
     name: str
@@ -56,6 +56,20 @@ class ApiKey(msgspec.Struct, frozen=True):
     rate: str | None = None
     expires: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError with a sentence that names the field."""
+        if not _NAME.match(self.name):
+            raise ValueError("name must be 1 to 64 letters, digits, dots, dashes, underscores or @")
+        if not _HASH.match(self.hash):
+            raise ValueError("hash must be 64 lower-case hex digits, as `audit-gateway keys new` writes them")
+        for field, names in (("scopes", self.scopes), ("sources", self.sources)):
+            if names is not None and not names:
+                raise ValueError(f"{field} must be a list of at least one name")
+        if unknown := sorted(self.scopes - set(SCOPES)):
+            raise ValueError(f"scopes has {unknown[0]!r}, which is none; there are {', '.join(SCOPES)}")
+        if self.rate is not None and not RATE.match(self.rate):
+            raise ValueError("rate must be such as 600/minute (second, minute, hour or day)")
+
     @property
     def caller(self) -> Caller:
         return Caller(self.name, self.scopes, self.sources, self.rate, expires=self.expires)
@@ -63,13 +77,11 @@ class ApiKey(msgspec.Struct, frozen=True):
     def line(self) -> str:
         """The key as a line of the file, without the line end."""
         fields = {
-            "name": self.name,
-            "hash": self.hash,
-            "scopes": sorted(self.scopes),
-            "sources": None if self.sources is None else sorted(self.sources),
-            "rate": self.rate,
-            "expires": None if self.expires is None else format_seconds(self.expires),
+            name: sorted(value) if isinstance(value, frozenset) else value
+            for name, value in msgspec.structs.asdict(self).items()
         }
+        if self.expires is not None:
+            fields["expires"] = format_seconds(self.expires)
         return json.dumps(fields, separators=(",", ":"))
 
 
@@ -82,31 +94,14 @@ def hash_of(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def make_api_key(
-    name: Any, hash: Any, scopes: Any, sources: Any = None, rate: Any = None, expires: Any = None
-) -> ApiKey:
-    """An ApiKey of untrusted values. Raises ValueError with a sentence that names the field."""
-    if not isinstance(name, str) or not _NAME.match(name):
-        raise ValueError("name must be 1 to 64 letters, digits, dots, dashes, underscores or @")
-    if not isinstance(hash, str) or not _HASH.match(hash):
-        raise ValueError("hash must be 64 lower-case hex digits, as `audit-gateway keys new` writes them")
-    granted = _names("scopes", scopes)
-    if unknown := sorted(granted - set(SCOPES)):
-        raise ValueError(f"scopes has {unknown[0]!r}, which is none; there are {', '.join(SCOPES)}")
-    if rate is not None and not (isinstance(rate, str) and RATE.match(rate)):
-        raise ValueError("rate must be such as 600/minute (second, minute, hour or day)")
-    if expires is not None:
+def make_api_key(**fields: Any) -> ApiKey:
+    """An ApiKey of untrusted values; `expires` is text. Raises ValueError with a sentence that names the field."""
+    if fields.get("expires") is not None:
         try:
-            expires = parse_rfc3339(expires)
+            fields["expires"] = parse_rfc3339(fields["expires"])
         except (TypeError, ValueError):
             raise ValueError("expires must be a date-time with an offset, or a date, such as 2027-01-01") from None
-    return ApiKey(name, hash, granted, None if sources is None else _names("sources", sources), rate, expires)
-
-
-def _names(field: str, value: Any) -> frozenset[str]:
-    if not isinstance(value, (list, tuple, frozenset)) or not value or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"{field} must be a list of at least one name")
-    return frozenset(value)
+    return msgspec.convert(fields, ApiKey)
 
 
 def read_keys(text: str, where: str) -> list[ApiKey]:
@@ -129,11 +124,6 @@ def _from_json(entry: str) -> ApiKey:
         fields = json.loads(entry)
     except ValueError:
         raise ValueError("is no JSON object; write keys with `audit-gateway keys new`") from None
-    if unknown := sorted(set(fields) - set(_FIELDS)):
-        # Ignoring a grant's restriction, misspelt, would widen it.
-        raise ValueError(f"{unknown[0]!r} is no field of a key; there are {', '.join(_FIELDS)}")
-    if missing := [field for field in _FIELDS[:3] if field not in fields]:
-        raise ValueError(f"{missing[0]} is missing")
     return make_api_key(**fields)
 
 
@@ -142,78 +132,77 @@ def _from_short_form(entry: str) -> ApiKey:
     digest, _, scopes = rest.partition(":")
     if not scopes:
         raise ValueError("must be a JSON object or name:hash:scope+scope")
-    return make_api_key(name, digest, scopes.split("+"))
+    return make_api_key(name=name, hash=digest, scopes=scopes.split("+"))
 
 
 class Keyring:
-    """All keys there are. The file is read again when it changes: keys come and go without a restart."""
+    """All keys there are. The file is read again when it changes: keys come and go without a restart.
+
+    `pause`: seconds between two looks at the file, unless a key is unknown."""
 
     def __init__(
         self,
         keys: Iterable[ApiKey] = (),
         file: Path | None = None,
         clock: Callable[[], int] = now_micros,
+        pause: float = 0.5,
     ) -> None:
         """Raises ConfigurationError when the file cannot be read or holds a line that is wrong."""
-        self._fixed = tuple(keys)
-        self._file = file
-        self._clock = clock
+        self._fixed, self._file, self._clock, self._pause = tuple(keys), file, clock, pause
+        self._from_file = () if file is None else _read_file(file)
         self._seen: object = None  # the file's stamp as it was read last
-        self._complained: object = None  # and that of one that could not be read, once that is told
-        self._from_file: tuple[ApiKey, ...] = ()
-        self._reading = BackgroundCall(self._check)
+        self._problem = ""  # that was logged last
+        self._look: asyncio.Task[None] | None = None
+        self._next_look = float("-inf")
         self._hangs = False
-        if file is not None and not BackgroundCall(lambda: self._load(file)).run(_START_PATIENCE):
-            raise ConfigurationError(f"GATEWAY_API_KEYS_FILE: {file} does not answer: its file system hangs.")
 
-    @property
-    def keys(self) -> Sequence[ApiKey]:
-        return (*self._fixed, *self._from_file)
-
-    def caller(self, key: str) -> Caller:
+    async def caller(self, key: str) -> Caller:
         """Who holds `key`. Raises Unauthenticated for a key that is unknown or has expired."""
-        self._refresh()
-        digest = hash_of(key)
-        found: ApiKey | None = None
-        for candidate in self.keys:
-            # Every key is compared, in constant time each: how long it takes says nothing about which one
-            # matched.
-            if hmac.compare_digest(candidate.hash, digest):
-                found = candidate
+        found = self._find(key)
+        if self._file is not None and (found is None or time.monotonic() >= self._next_look):
+            await self._refresh()
+            found = self._find(key)
         if found is None:
             raise Unauthenticated("This API key is not known here; ask the gateway's operator for one.")
         if found.expires is not None and found.expires <= self._clock():
             raise Unauthenticated("This API key has expired; ask the gateway's operator for a new one.")
         return found.caller
 
-    def _load(self, file: Path) -> None:
-        self._seen, self._from_file = self._stamp(file), _read_file(file)
+    def _find(self, key: str) -> ApiKey | None:
+        digest, found = hash_of(key), None
+        for candidate in (*self._fixed, *self._from_file):
+            # Every key is compared, in constant time each: how long it takes says nothing about which one
+            # matched.
+            if hmac.compare_digest(candidate.hash, digest):
+                found = candidate
+        return found
 
-    def _refresh(self) -> None:
+    async def _refresh(self) -> None:
         """Look at the file on another thread: a file system that hangs delays one call, and the keys stay good."""
-        if self._file is None:
+        self._next_look = time.monotonic() + self._pause
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(asyncio.to_thread(self._read_again))
+        elif self._hangs:
             return
-        answered = self._reading.run(_PATIENCE)
-        if not answered and not self._hangs:
+        _, pending = await asyncio.wait([self._look], timeout=_PATIENCE)
+        if pending and not self._hangs:
             _log.error("keys_file_hangs", problem=f"{self._file} does not answer; the keys read before stay valid")
-        self._hangs = not answered
+        self._hangs = bool(pending)
 
-    def _check(self) -> None:
+    def _read_again(self) -> None:
         assert self._file is not None
-        stamp = self._stamp(self._file)
-        if stamp == self._seen:
-            return
         try:
+            if (stamp := _stamp(self._file)) == self._seen:
+                return
             found = _read_file(self._file)
         except ConfigurationError as error:
-            # An editor's half-written file must not lock everybody out; the keys stay as they were until it
-            # is right. Its stamp need not change for that: a mode is mended, a disk comes back.
-            if stamp != self._complained:
+            # An editor's half-written file must not lock everybody out; the keys stay as they were until it is right.
+            if error.detail != self._problem:
                 _log.error("keys_file_unreadable", problem=error.detail)
-            self._seen, self._complained = None, stamp
+            self._problem = error.detail
             return
-        self._seen, self._complained = stamp, None
-        if self._is_fresh(self._file):
+        self._seen, self._problem = stamp, ""
+        if 0 <= self._clock() - stamp[0] // 1000 < _REST:
             # It may be half of what is being written, cut off behind a line: new keys are good at once, but none is
             # taken away until the file has rested, so that it is read once more then.
             kept = {key.hash for key in found}
@@ -223,32 +212,30 @@ class Keyring:
             _log.info("keys_file_read", keys=len(found))
         self._from_file = found
 
-    def _is_fresh(self, file: Path) -> bool:
-        try:
-            age = self._clock() - os.stat(file).st_mtime_ns // 1000
-        except OSError:
-            return True
-        return 0 <= age < _REST
 
-    @staticmethod
-    def _stamp(file: Path) -> object:
-        try:
-            status = os.stat(file)
-        except OSError as error:
-            return error.errno
-        return status.st_mtime_ns, status.st_size, status.st_ino
+def _stamp(file: Path) -> tuple[int, int, int]:
+    """What changes with the file. Raises ConfigurationError."""
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _read_file(file: Path) -> tuple[ApiKey, ...]:
     try:
         text = read_small(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigurationError(
-            f"GATEWAY_API_KEYS_FILE: {file} cannot be read ({reason});"
-            f" make it with: audit-gateway keys new --name NAME --scopes events:read --file {file}"
-        ) from None
+        raise _unreadable(file, error) from None
     return tuple(read_keys(text, str(file)))
+
+
+def _unreadable(file: Path, error: OSError | UnicodeDecodeError) -> ConfigurationError:
+    reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+    return ConfigurationError(
+        f"GATEWAY_API_KEYS_FILE: {file} cannot be read ({reason});"
+        f" make it with: audit-gateway keys new --name NAME --scopes events:read --file {file}"
+    )
 
 
 def sandbox_key() -> ApiKey:

@@ -43,7 +43,7 @@ class Authenticator:
         presented = _presented_key(request)
         if self.tokens is not None and self.tokens.takes(presented):
             return await self.tokens.caller(presented)
-        return self.keyring.caller(presented)
+        return await self.keyring.caller(presented)
 
     async def aclose(self) -> None:
         if self.tokens is not None:

@@ -35,7 +35,12 @@ def make_key(
     key = new_key()
     try:
         record = make_api_key(
-            name, hash_of(key), _list(scopes), None if sources is None else _list(sources), rate, expires
+            name=name,
+            hash=hash_of(key),
+            scopes=_list(scopes),
+            sources=None if sources is None else _list(sources),
+            rate=rate,
+            expires=expires,
         )
     except ValueError as error:
         raise ConfigurationError(f"--{error}.") from None

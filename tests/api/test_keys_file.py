@@ -17,28 +17,30 @@ from app.domain.errors import ConfigurationError
 
 def keys_file(tmp_path: Path) -> Path:
     file = tmp_path / "keys.jsonl"
-    append_key(file, make_api_key("siem", hash_of("k"), ["events:read"]))
+    append_key(file, make_api_key(name="siem", hash=hash_of("k"), scopes=["events:read"]))
     return file
 
 
-def test_a_hung_file_system_keeps_the_last_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ring = Keyring(file=keys_file(tmp_path))
+@pytest.mark.anyio
+async def test_a_hung_file_system_keeps_the_last_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Keyring(file=keys_file(tmp_path), pause=0)
     answer, looks = threading.Event(), []
 
     def hang(file: Path) -> Any:
         looks.append(file)
         answer.wait(60)
-        return "stamp"
+        return 0, 0, 0
 
-    monkeypatch.setattr(Keyring, "_stamp", staticmethod(hang))
+    monkeypatch.setattr(api_keys, "_stamp", hang)
     with capture_logs() as logs:
-        assert [ring.caller("k").name for _ in range(50)] == ["siem"] * 50
+        assert [(await ring.caller("k")).name for _ in range(50)] == ["siem"] * 50
     assert len(looks) == 1, "one look hangs; no call adds another"
     assert [line["event"] for line in logs] == ["keys_file_hangs"]
     answer.set()
 
 
-def test_a_fifo_is_named_and_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.anyio
+async def test_a_fifo_is_named_and_never_opened(tmp_path: Path) -> None:
     file = keys_file(tmp_path)
     ring = Keyring(file=file)
     file.unlink()
@@ -46,12 +48,13 @@ def test_a_fifo_is_named_and_never_opened(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ConfigurationError, match="not a regular file"):
         Keyring(file=file)
     with capture_logs() as logs:
-        assert ring.caller("k").name == "siem"
+        assert (await ring.caller("k")).name == "siem"
     assert "not a regular file" in logs[0]["problem"]
 
 
-def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
     file = keys_file(tmp_path)
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"  \r\n"))
-    assert Keyring(file=file).caller("k").name == "siem"
+    assert (await Keyring(file=file).caller("k")).name == "siem"
     assert api_keys.read_keys(f"\ufeffa:{hash_of('k')}:events:read \r\n", "GATEWAY_API_KEYS")[0].name == "a"
