@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.cli.client import Client, Page, Pairs, Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printable, without_failed
-from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs, words
+from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import Lines, console, format_of, lines_of, write_bytes
 from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.walk import signed_walk, walk
@@ -28,7 +28,6 @@ def export(
         str | None,
         typer.Option(
             "--format",
-            autocompletion=words("ndjson", "csv", "ocsf", "cloudevents", "ecs"),
             help="Default: by FILE's suffix (.ndjson, .jsonl, .csv, .ocsf, .cloudevents, .ecs); else ndjson.",
         ),
     ] = None,

@@ -9,7 +9,6 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from app.cli.client import connected
 from app.cli.failures import USAGE, Failure, flag, reported
 from app.cli.relative_time import to_rfc3339
 from app.domain.parameters import parameter_names
@@ -20,30 +19,19 @@ from app.domain.times import now_micros
 #: (parameter, text) as the user wrote them.
 Filters: TypeAlias = tuple[tuple[str, str], ...]
 
-
-def words(*known: str) -> Callable[[str], list[str]]:
-    """Complete with these words. Other text is accepted, too: a newer gateway may know more than this command."""
-    return lambda incomplete: [word for word in known if word.startswith(incomplete)]
-
-
 Config = Annotated[Path | None, typer.Option(help="Read the sources of this TOML file directly; ignores GATEWAY_URL.")]
 Order = Annotated[
     str | None,
-    typer.Option(metavar="TEXT", autocompletion=words("asc", "desc"), help="desc (newest first, the default) or asc."),
+    typer.Option(metavar="TEXT", help="desc (newest first, the default) or asc."),
 ]
 Partial = Annotated[
     bool, typer.Option("--partial", help="Continue without a source that fails; the exit code is then 1.")
 ]
 Include = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="TEXT", autocompletion=words("raw"), help="raw: add each event's record as the provider delivered it."
-    ),
+    typer.Option(metavar="TEXT", help="raw: add each event's record as the provider delivered it."),
 ]
-By = Annotated[
-    str | None,
-    typer.Option(autocompletion=words(*choices(GroupBy)), help=f"Also count by {', '.join(choices(GroupBy))}."),
-]
+By = Annotated[str | None, typer.Option(help=f"Also count by {', '.join(choices(GroupBy))}.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 
 _TIME = "A duration back from now (7d, 12h, P7D), today, yesterday, a date or an RFC 3339 time; UTC."
@@ -93,7 +81,6 @@ def _option(field: str, parameter: str, repeats: bool) -> inspect.Parameter:
         *([flag(parameter), flag(f"not_{base}")] if base != parameter else [flag(parameter)]),
         help=_TIMES.get(parameter) or text.replace("`", ""),
         metavar="TIME" if field in _TIMES else "TEXT",
-        autocompletion=_completer(_VALUES.get(base, lambda: known)),
     )
     annotation: Any = Annotated[list[str] | None, option] if repeats else Annotated[str | None, option]
     return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -129,47 +116,3 @@ def query_pairs(
     pairs += [("partial", "true")] if partial else []
     pairs += [("follow", "true")] if follow else []
     return pairs + ([("include", "raw")] if include else [])
-
-
-# ---- completion ------------------------------------------------------------------------------------------------------
-
-
-def _providers() -> Mapping[str, Any]:
-    from app.config import read_environment
-    from app.providers.registry import find_providers, provider_paths
-
-    return find_providers(provider_paths(read_environment()))
-
-
-def _mapping() -> list[Any]:
-    return [row for provider in _providers().values() for row in provider.mapping]
-
-
-def _types() -> Iterable[str]:
-    types = {row.type for row in _mapping()}
-    return {"unknown"} | types | {f"{name.partition('.')[0]}.*" for name in types}
-
-
-def _sources() -> Iterable[str]:
-    with connected(None) as client:
-        return [str(source["name"]) for source in client.sources()]
-
-
-#: Values to complete, by the parameter without `.not`. Each may be slow, and may raise.
-_VALUES: dict[str, Callable[[], Iterable[str]]] = {
-    "source": _sources,
-    "provider": _providers,
-    "category": lambda: {row.category for row in _mapping()},
-    "type": _types,
-    "provider_type": lambda: {row.provider_type for row in _mapping()},
-}
-
-
-def _completer(values: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    def complete(incomplete: str) -> list[str]:
-        try:
-            return sorted(value for value in values() if value.startswith(incomplete))
-        except Exception:  # an error message would end up in the completed line
-            return []
-
-    return complete

@@ -260,21 +260,6 @@ def test_a_reader_that_has_seen_enough(cli_world: Served, tmp_path: Path, argume
     assert (process.returncode, errors) == (0, b"")
 
 
-def test_a_shell_completes_values(cli_world: Served, tmp_path: Path) -> None:
-    def complete(words: str) -> list[str]:
-        settings = {
-            **cli_world.over_http,
-            "_AUDIT_GATEWAY_COMPLETE": "complete_bash",
-            "COMP_WORDS": f"audit-gateway {words}",
-            "COMP_CWORD": str(len(words.split(" "))),
-        }
-        return run(env=settings, cwd=tmp_path).stdout.split()
-
-    assert complete("events --type recipient.s") == ["recipient.signed"]
-    assert set(complete("count --source ")) >= {"subnoto", "taktikal"}
-    assert {"ndjson", "csv"} <= set(complete("export x --format "))
-
-
 def test_one_event_and_a_wide_table(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
     event = cli_world.walk()[0]
     whole = call("event", event["id"], "--json", env=way, cwd=tmp_path)
