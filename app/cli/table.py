@@ -18,11 +18,7 @@ from app.cli.failures import printable
 
 _HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
 _WIDE = ("outcome", "provider type", "envelope id", "event id")
-#: Cells below which a column is not cut as long as another can be: kinds of events must stay readable.
-_FLOORS = (0, 8, 27, 10, 8, 8)
-_MOST = 60  #: cells of one column on a terminal
-_STYLES = ("cyan", "dim", "", "", "", "")
-_FAILURE = "red"
+_TIME = 8  #: cells of a time without its day
 
 
 def cells_of(event: Json, *, wide: bool = False) -> tuple[str, ...]:
@@ -52,74 +48,53 @@ def _first(part: Any, *names: str) -> str:
 
 
 class EventTable:
-    """Prints pages one under the other, in columns as wide as the first page needs. `width` in cells; None: no cell is
-    cut."""
+    """Prints pages one under the other. `width` of the terminal in cells; None: no cell is cut, and the columns are as
+    wide as the first page needs."""
 
     def __init__(self, console: Console, width: int | None, *, wide: bool = False) -> None:
-        self._console, self._width, self._wide = console, width, wide
-        self._headings = _HEADINGS + (_WIDE if wide else ())
-        self._styles = _STYLES + ("",) * (len(_WIDE) if wide else 0)
-        self._widths: list[int] | None = None
-        self._day = ""
+        self._console, self._wide, self._cuts = console, wide, width is not None
+        self._gap = 1 if self._cuts else 2
+        self._widths = None if width is None else column_widths(width)
+        self._headings = (*_HEADINGS, *_WIDE) if wide else _HEADINGS
+        self._day: str | None = None
 
     def add(self, events: Sequence[Json]) -> None:
         rows = [cells_of(event, wide=self._wide) for event in events]
         if not rows:
             return
         if self._widths is None:
-            self._widths = self._measure(rows)
-            headings = self._headings if self._width is None else ("time", *self._headings[1:])
-            self._print(self._line(headings, ["bold"] * len(headings)))
+            self._widths = [max(map(cell_len, column)) for column in zip(self._headings, *rows, strict=True)]
+        if self._day is None:
+            headings = ("time", *self._headings[1:]) if self._cuts else self._headings
+            self._print(headings, ["bold"] * len(headings))
         for event, row in zip(events, rows, strict=True):
-            if self._width is not None:
-                day, row = row[0][:10], (row[0][11:19], *row[1:])
+            day, self._day = self._day, row[0][:10]
+            if self._cuts:
                 if day != self._day:
-                    self._day = day
-                    self._print(Text(day, style="bold"))
+                    self._console.print(self._day, style="bold")
+                row = (row[0][11:19], *row[1:])
             failed = event["outcome"] == "failure"
-            self._print(self._line(row, [*self._styles[:2], _FAILURE if failed else "", *self._styles[3:]]))
+            self._print(row, ["cyan", "dim", "red" if failed else "", *[""] * (len(row) - 3)])
 
-    def _measure(self, rows: Sequence[tuple[str, ...]]) -> list[int]:
-        columns = list(zip(self._headings, *rows, strict=True))
-        natural = [max(map(cell_len, column)) for column in columns]
-        if self._width is None:
-            return natural
-        widths = [8, *(min(_MOST, width) for width in natural[1:])]
-        return shrink(widths, _FLOORS, self._width - (len(widths) - 1) * self._gap)
-
-    @property
-    def _gap(self) -> int:
-        return 2 if self._width is None or self._width >= 100 else 1
-
-    def _line(self, row: Sequence[str], styles: Sequence[str]) -> Text:
+    def _print(self, row: Sequence[str], styles: Sequence[str]) -> None:
         assert self._widths is not None
         line = Text()
-        for number, (cell, width, style) in enumerate(zip(row, self._widths, styles, strict=True)):
-            text = cell if self._width is None else cut(cell, width)
-            is_last = number == len(row) - 1
-            line.append(text, style=style or None)
-            if not is_last:
-                line.append(" " * (max(0, width - cell_len(text)) + self._gap))
-        if self._width is not None:
-            line.truncate(self._width)
-        return line
-
-    def _print(self, line: Text) -> None:
+        for cell, width, style in zip(row, self._widths, styles, strict=True):
+            text = cut(cell, width) if self._cuts else cell
+            line.append(text, style).append(" " * (width - cell_len(text) + self._gap))
+        line.rstrip()
         # Not wrapped and not cut by the console, which takes 80 columns for granted where there is no terminal.
         self._console.print(line, soft_wrap=True)
 
 
-def shrink(widths: Sequence[int], floors: Sequence[int], room: int) -> list[int]:
-    """`widths` made to fit in `room` by taking from the widest above its floor first; below the floors only where
-    there is no other way, and never below 1. The first is left as it is."""
-    widths = list(widths)
-    for lowest in (floors, [1] * len(floors)):
-        while sum(widths) > room:
-            number = max(range(1, len(widths)), key=lambda each: widths[each] - lowest[each])
-            if widths[number] <= lowest[number]:
-                break
-            widths[number] -= 1
-    return widths
+def column_widths(width: int) -> list[int]:
+    """The cells of the six columns on a terminal of this width, with a blank between two. From 60 on, the longest of
+    the common types fits."""
+    room = width - _TIME - 5
+    source, kind = max(8, room // 8), max(27, room // 4)
+    if room < source + kind + 12:
+        source = kind = room // 5
+    return [_TIME, source, kind, *[max(1, (room - source - kind) // 3)] * 3]
 
 
 def cut(text: str, width: int) -> str:

@@ -22,7 +22,7 @@ from app.cli.failures import Failure, Notices, printable, sentence
 from app.cli.flags import FILTERS
 from app.cli.output import format_of, json_line
 from app.cli.resumable import Checkpoint, ResumableFile
-from app.cli.table import cells_of, cut, shrink
+from app.cli.table import cells_of, column_widths, cut
 from app.cli.walk import POLL, Waiting, follow, walk
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery
@@ -167,18 +167,12 @@ def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> Non
 # ---- what is printed -------------------------------------------------------------------------------------------------
 
 
-@given(
-    st.lists(st.integers(1, 200), min_size=6, max_size=6), st.lists(st.integers(1, 30), min_size=6, max_size=6),
-    st.integers(0, 300),
-)  # fmt: skip
-def test_columns_are_shrunk_to_fit_and_no_further(widths: list[int], floors: list[int], room: int) -> None:
-    found = shrink(widths, floors, room)
-    assert all(1 <= new <= old for new, old in zip(found, widths, strict=True))
-    assert found[0] == widths[0]
-    if sum(widths) <= room:
-        assert found == widths
-    else:
-        assert sum(found) == max(room, widths[0] + 5)
+@given(st.integers(18, 400))
+def test_the_columns_fit_the_terminal(width: int) -> None:
+    widths = column_widths(width)
+    assert min(widths) >= 1
+    assert sum(widths) + 5 <= width
+    assert width < 60 or widths[2] >= 27
 
 
 @given(st.text(max_size=40), st.integers(1, 30))
