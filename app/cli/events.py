@@ -13,7 +13,6 @@ from app.cli.failures import USAGE, Failure, Notices, print_error, without_faile
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, lines_of, write_bytes
 from app.cli.table import EventTable
-from app.cli.walk import follow as follow_pages
 from app.cli.walk import walk
 
 DEFAULT_EVENTS = 50
@@ -59,7 +58,7 @@ def events(
     shown, more, notices = 0, False, Notices()
     with connected(config) as client:
         try:
-            for page in (follow_pages if follow else walk)(client, pairs, most=most):
+            for page in walk(client, pairs, most=most, follow=follow):
                 # Not before the first page has come: a call that is refused leaves nothing on standard output.
                 show = show or _printer(form, wide=wide)
                 notices.page(page)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -34,59 +36,63 @@ def walk(
     *,
     cursor: str | None = None,
     most: int | None = None,
+    follow: bool = False,
     waiting: Waiting | None = None,
 ) -> Iterator[Page]:
     """Page after page until none is left, or `most` (at least 1) events were read. A `cursor` replaces all of `pairs`
-    but `partial`.
+    but `partial`. `follow`: then wait for new events, for ever.
 
-    The first page is requested once; each further one up to six times, with growing pauses, if its failure is
-    temporary. With `partial`, a failure of only the sources that failed on the page before is not retried. Raises
-    Problem."""
+    The first page is requested once; each further one up to six times, or without limit if `follow`, with growing
+    pauses, if its failure is temporary. With `partial`, a failure of only the sources that failed on the page before is
+    not retried. Raises Problem."""
     waiting = waiting or Waiting()
     asked: Pairs = pairs if cursor is None else _after(cursor, pairs)
-    attempts, left = 1, most
+    attempts, left = 1.0, most
     failed: set[str] = set()
     while True:
-        page = _page(client, [*asked, _limit(left)], attempts, waiting, failed)
-        failed = {source["name"] for source in page.sources if source["status"] == "failed"}
+        limit = MAX_PAGE if left is None else min(left, MAX_PAGE)
+        page = _patient(partial(client.page, [*asked, ("limit", str(limit))]), attempts, waiting, failed)
         if left is not None:
             left -= len(page.events)
         yield page
-        if not page.has_more or page.next_cursor is None or left == 0:
+        if left == 0 or page.next_cursor is None or not (page.has_more or follow):
             return
-        asked, attempts = _after(page.next_cursor, pairs), _ATTEMPTS
+        asked = _after(page.next_cursor, pairs)
+        if follow:
+            attempts = math.inf
+            if not page.has_more:
+                waiting.sleep(POLL)
+        else:
+            attempts, failed = _ATTEMPTS, {one["name"] for one in page.sources if one["status"] == "failed"}
 
 
 def signed_walk(
     client: Client, pairs: Pairs, *, cursor: str | None = None, waiting: Waiting | None = None
 ) -> Iterator[tuple[Page, bytes]]:
-    """The signed segments of an export in NDJSON: events as a page, and the bytes of the segment. Retries as `walk`.
-    Raises Problem, and Failure where the gateway does not sign."""
+    """The signed segments of an export in NDJSON: events as a page, and the bytes of the segment. Each is requested up
+    to six times. Raises Problem, and Failure where the gateway does not sign."""
     waiting = waiting or Waiting()
-    attempts, stuck = 1, 0
     while True:
         asked = [*(pairs if cursor is None else [("cursor", cursor)]), ("limit", str(SEGMENT))]
-        data = _patient(lambda asked=asked: client.segment(asked), attempts, waiting)  # type: ignore[misc]
-        try:
-            *events, end = map(json.loads, data.splitlines())
-            following, reason = end["cursor"], end.get("reason")
-        except (ValueError, TypeError, KeyError):
-            raise Problem("no_answer", "The export ended without its last line; try again.") from None
-        if "manifest" not in end:
-            raise Failure("the gateway signs no exports: set GATEWAY_SIGNING_KEY_FILE for it", USAGE)
-        attempts = _ATTEMPTS
-        if following is not None and not events and reason not in ("deadline", "limit"):
-            # From the same cursor again: a segment that is left out would break the chain of manifests.
-            stuck += 1
-            if stuck == _ATTEMPTS:
-                raise Problem(str(reason), f"The gateway could not read on ({reason}).")
-            waiting.sleep(2.0**stuck)
-            continue
-        stuck = 0
-        yield Page(events, following is not None, following, {}, _states(end)), data
-        if following is None:
+        page, data = _patient(partial(_segment, client, asked), _ATTEMPTS, waiting)
+        yield page, data
+        if (cursor := page.next_cursor) is None:
             return
-        cursor = following
+
+
+def _segment(client: Client, asked: Pairs) -> tuple[Page, bytes]:
+    data = client.segment(asked)
+    try:
+        *events, end = map(json.loads, data.splitlines())
+        following, reason = end["cursor"], end.get("reason")
+    except (ValueError, TypeError, KeyError):
+        raise Problem("no_answer", "The export ended without its last line; try again.") from None
+    if "manifest" not in end:
+        raise Failure("the gateway signs no exports: set GATEWAY_SIGNING_KEY_FILE for it", USAGE)
+    if following is not None and not events and reason not in ("deadline", "limit"):
+        # From the same cursor again: a segment that is left out would break the chain of manifests.
+        raise Problem(str(reason), f"The gateway could not read on ({reason}).")
+    return Page(events, following is not None, following, {}, _states(end)), data
 
 
 def _states(end: Json) -> list[Json]:
@@ -97,38 +103,12 @@ def _states(end: Json) -> list[Json]:
     return [*states, *({"name": name, "status": "ok", "reason": reason} for name, reason in reasons.items())]
 
 
-def follow(client: Client, pairs: Pairs, *, most: int | None = None, waiting: Waiting | None = None) -> Iterator[Page]:
-    """Existing pages, then new ones, for ever or until `most` events were read. Temporary failures are retried without
-    limit, but for the first page. Raises Problem."""
-    waiting = waiting or Waiting()
-    asked, left = pairs, most
-    attempts: int | None = 1
-    while True:
-        page = _page(client, [*asked, _limit(left)], attempts, waiting)
-        if left is not None:
-            left -= len(page.events)
-        yield page
-        if left == 0 or page.next_cursor is None:
-            return
-        asked, attempts = _after(page.next_cursor, pairs), None
-        if not page.has_more:
-            waiting.sleep(POLL)
-
-
 def _after(cursor: str, pairs: Pairs) -> Pairs:
     return [("cursor", cursor), *(pair for pair in pairs if pair[0] == "partial")]
 
 
-def _limit(left: int | None) -> tuple[str, str]:
-    return "limit", str(MAX_PAGE if left is None else min(left, MAX_PAGE))
-
-
-def _page(client: Client, pairs: Pairs, attempts: int | None, waiting: Waiting, failed: Collection[str] = ()) -> Page:
-    return _patient(lambda: client.page(pairs), attempts, waiting, failed)
-
-
-def _patient(call: Callable[[], Found], attempts: int | None, waiting: Waiting, failed: Collection[str] = ()) -> Found:
-    """The result of `call`, within `attempts` (None: any number). Failures of only the `failed` sources are not
+def _patient(call: Callable[[], Found], attempts: float, waiting: Waiting, failed: Collection[str] = ()) -> Found:
+    """The result of `call`, within `attempts`. Failures of only the `failed` sources are not
     retried."""
     attempt, noticed = 0, ""
     while True:
@@ -136,7 +116,7 @@ def _patient(call: Callable[[], Found], attempts: int | None, waiting: Waiting, 
         try:
             return call()
         except Problem as problem:
-            if problem.code not in TRANSIENT or (attempts is not None and attempt >= attempts):
+            if problem.code not in TRANSIENT or attempt >= attempts:
                 raise
             if problem.sources and all(source.get("name") in failed for source in problem.sources):
                 raise

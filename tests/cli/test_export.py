@@ -232,7 +232,11 @@ def test_a_signed_export_verifies_as_one_file_however_often_it_is_resumed(
         refused = call(*export, env=env, cwd=tmp_path)
         assert (refused.returncode, "GATEWAY_SIGNING_KEY_FILE" in refused.stderr) == (2, True)
         return
-    segment, asked, walking_waits = walking.Client.segment, 0, walking.Waiting(sleep=lambda seconds: None)
+    segment, asked, walking_waits = (
+        walking.Client.segment,
+        0,
+        walking.Waiting(lambda seconds: None, lambda notice: None),
+    )
 
     def fails_often(client: walking.Client, pairs: walking.Pairs) -> bytes:
         nonlocal asked

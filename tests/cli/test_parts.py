@@ -23,7 +23,7 @@ from app.cli.flags import FILTERS
 from app.cli.output import format_of, json_line
 from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.table import cells_of, column_widths, cut
-from app.cli.walk import POLL, Waiting, follow, walk
+from app.cli.walk import POLL, Waiting, walk
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery
 
@@ -156,7 +156,7 @@ def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> Non
         *[down] * 20,
         page([3], "d", more=False),
     )
-    assert ids(follow(client, [("follow", "true")], most=3, waiting=client.waiting)) == [1, 2, 3]
+    assert ids(walk(client, [("follow", "true")], most=3, follow=True, waiting=client.waiting)) == [1, 2, 3]
     assert client.slept[:2] == [POLL, POLL]
     assert max(client.slept) <= 60
     assert len(client.slept) == 22
