@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.cli.client import Client, Page, Pairs, Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printable, without_failed
@@ -81,20 +81,19 @@ def export(
             else:
                 pages = walk(client, pairs, cursor=checkpoint.cursor)
                 pieces = ((page, lines.of(page.events)) for page in pages)
-            bar = _progress(client, pairs, checkpoint)
-            return _to_file(pieces, bar, lines.header, output, checkpoint, partial=partial)
+            return _to_file(pieces, lines.header, output, checkpoint, partial=partial)
 
 
 def _to_standard_output(client: Client, pairs: Pairs, lines: Lines, *, partial: bool) -> int:
     notices, events, pages = Notices(), 0, 0
     try:
-        with _progress(client, pairs, None) as bar:
+        with _progress() as show:
             for page in walk(client, pairs):
                 notices.page(page)
                 write_bytes((b"" if pages else lines.header) + lines.of(page.events))
                 pages += 1
                 events += len(page.events)
-                bar.show(events, page)
+                show(events, page)
     except Problem as problem:
         if not pages or not partial or not problem.sources:
             raise
@@ -130,7 +129,6 @@ def _start(file: ResumableFile, asked: str, *, force: bool, incremental: bool) -
 
 def _to_file(
     pieces: Iterator[tuple[Page, bytes]],
-    progress: AbstractContextManager[_Bar],
     header: bytes,
     file: ResumableFile,
     checkpoint: Checkpoint,
@@ -140,11 +138,10 @@ def _to_file(
     """Write pages, each with its bytes in the file's format. Returns the exit code."""
     notices, has_begun = Notices(), False
     try:
-        with progress as bar:
+        with _progress() as show:
             for page, data in pieces:
                 if not has_begun:
                     # Only now is it certain that the flags are right: until then, an existing file stays whole.
-                    checkpoint = msgspec.structs.replace(checkpoint, total=bar.total or checkpoint.total)
                     file.begin(checkpoint)
                     has_begun = True
                 if not checkpoint.length:
@@ -160,7 +157,7 @@ def _to_file(
                     file.finish(data)
                 else:
                     file.add(data, checkpoint)
-                bar.show(checkpoint.events, page)
+                show(checkpoint.events, page)
     except KeyboardInterrupt:
         if has_begun:
             print_error(f"stopped after {checkpoint.events:,} events; the same command resumes there")
@@ -188,46 +185,15 @@ def _to_file(
     return code
 
 
-class _Bar:
-    """A progress bar. `total` in events, None where it is unknown: the bar then only shows the day that was reached."""
-
-    def __init__(self, progress: Progress, total: int | None) -> None:
-        self.total, self._progress = total, progress
-        self._task = progress.add_task("exporting ", total=total)
-
-    def show(self, events: int, page: Page) -> None:
-        if page.events:
-            reached = printable(str(page.events[-1]["occurred_at"])[:10])
-            self._progress.update(self._task, description=reached)
-        # The history may have grown, or shrunk, since it was counted.
-        total = events if not page.has_more else None if self.total is None else max(self.total, events)
-        self._progress.update(self._task, completed=events, total=total)
-
-
 @contextmanager
-def _progress(client: Client, pairs: Pairs, checkpoint: Checkpoint | None) -> Iterator[_Bar]:
-    """A bar on standard error, shown where that is a terminal; with a total where the sources have one."""
-    is_shown = sys.stderr.isatty()
-    total = None
-    if is_shown:
-        is_resumed = checkpoint is not None and checkpoint.cursor is not None
-        total = checkpoint.total if checkpoint is not None and is_resumed else _total(client, pairs)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn() if total is None else TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console(stderr=True), disable=not is_shown) as progress:
-        yield _Bar(progress, total)
+def _progress() -> Iterator[Callable[[int, Page], None]]:
+    """Show the number of events and the day that was reached on standard error, where that is a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events {task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=None)
 
+        def show(events: int, page: Page) -> None:
+            reached = f"to {printable(str(page.events[-1]['occurred_at'])[:10])}" if page.events else None
+            progress.update(task, completed=events, description=reached)
 
-def _total(client: Client, pairs: Sequence[tuple[str, str]]) -> int | None:
-    """The number of events to come; None where the sources have no exact one."""
-    counted = [pair for pair in pairs if pair[0] not in ("order", "partial", "follow", "include")]
-    try:
-        totals = client.count(counted)
-    except Problem:
-        return None  # the first page fails with the same problem
-    value = totals["value"] if (totals["unit"], totals["relation"]) == ("events", "eq") else None
-    return int(value) if value else None
+        yield show

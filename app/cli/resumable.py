@@ -30,7 +30,6 @@ class Checkpoint(msgspec.Struct, frozen=True):
     cursor: str | None = None
     length: int = 0
     events: int = 0
-    total: int | None = None
     version: int = 0
 
 
