@@ -246,7 +246,7 @@ async def test_a_signature_is_judged_by_its_own_time_too(served: tuple[Emulator,
         async with httpx.AsyncClient() as client:
             answers.append(await client.post(url, content=BODY, headers=message.headers))
     assert [answer.status_code for answer in answers] == [200, 401]
-    assert answers[1].json()["error"]["message"] == "The signature is too old, or of a time to come"
+    assert answers[1].json()["error"]["message"].startswith("Invalid signature (Signature")
 
 
 async def test_a_secret_that_is_not_hexadecimal_signs_nothing() -> None:
