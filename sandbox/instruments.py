@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sandbox.faults import Faults
 
 Clock = Callable[[], datetime]
-LOG_LENGTH = 100_000  #: calls, 2 KB each
+LOG_LENGTH = 20_000  #: calls, 2 KB each: a sandbox may run for weeks without a reader of the log
 
 
 def utc_now() -> datetime:
@@ -50,7 +50,7 @@ class Call:
 
 
 class CallLog:
-    """The last calls in order of arrival, 100,000 unless `keep` sets another number, and counts over all of them.
+    """The last calls in order of arrival, and counts over all of them.
 
     `refused`: calls that the vendor's documents say are refused whatever the account holds. A gateway that
     follows the documents never makes one.
@@ -58,18 +58,12 @@ class CallLog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.calls: deque[Call] = deque(maxlen=LOG_LENGTH)
         self.reset()
-
-    def keep(self, length: int) -> None:
-        """Keep no more than the last `length` calls from now on."""
-        with self._lock:
-            self.calls = deque(self.calls, maxlen=length)
 
     def reset(self) -> None:
         """Forget everything (calls in flight are forgotten too)."""
         with self._lock:
-            self.calls = deque(maxlen=self.calls.maxlen)
+            self.calls: deque[Call] = deque(maxlen=LOG_LENGTH)
             self.refused: list[Call] = []
             self.total = 0
             self.records = 0
@@ -101,7 +95,10 @@ class CallLog:
 
 
 class Instrumented:
-    """An ASGI application with its instruments around it. Handlers find their `Call` through `call_of`."""
+    """An ASGI application with its instruments around it. Handlers find their `Call` through `call_of`.
+
+    `calls`: the requests and their answers. `faults`: what the next calls meet. `latency`: seconds that every answer
+    waits; may be set while serving."""
 
     def __init__(self, app: ASGIApp, clock: Clock) -> None:
         self._app = app
@@ -160,31 +157,6 @@ class Instrumented:
             await send(message)
 
         return dated
-
-
-class Emulated:
-    """What every emulator offers to tests. `app` is what to serve."""
-
-    app: Instrumented
-
-    @property
-    def calls(self) -> CallLog:
-        """The calls and their responses."""
-        return self.app.calls
-
-    @property
-    def faults(self) -> Faults:
-        """The faults that the next calls meet."""
-        return self.app.faults
-
-    @property
-    def latency(self) -> float:
-        """Seconds that every response waits; may be set while serving."""
-        return self.app.latency
-
-    @latency.setter
-    def latency(self, seconds: float) -> None:
-        self.app.latency = seconds
 
 
 def call_of(request: Request) -> Call:

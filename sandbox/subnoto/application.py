@@ -14,9 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from sandbox.identifiers import Identifiers, mix_text
-from sandbox.instruments import Clock, Emulated, Instrumented, call_of, to_milliseconds, utc_now
+from sandbox.instruments import Clock, Instrumented, call_of, to_milliseconds, utc_now
 
 from .auth import why_refused
 from .bodies import ListBody, VendorError, invalid, parse_list_body
@@ -28,8 +29,8 @@ from .records import Record
 from .tunnel import Tunnels, wrapped
 
 
-class Emulator(Emulated):
-    """A Subnoto team. `app` is what to serve; `history`, `calls`, `faults`, `latency` and `tunnels` are for tests.
+class Emulator(Instrumented):
+    """A Subnoto team: the application to serve. `history`, `calls`, `faults`, `latency` and `tunnels` are for tests.
 
     `records`: a history given whole, in order of insertion, in place of the generated one.
     """
@@ -57,9 +58,12 @@ class Emulator(Emulated):
             Route("/tunnel/session", self.tunnels.handshake, methods=["POST"]),
         ]
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
-        self._begun = self.clock()
         self._listed: Counter[str] = Counter()
-        self.app = Instrumented(Starlette(routes=routes, exception_handlers=handlers), self._date)
+        super().__init__(Starlette(routes=routes, exception_handlers=handlers), self._date)
+
+    @property
+    def app(self) -> ASGIApp:
+        return self
 
     def env(self, base_url: str) -> dict[str, str]:
         """The settings of a gateway's source that reads this team as if through the Encryption Proxy."""
@@ -71,8 +75,7 @@ class Emulator(Emulated):
         }
 
     def _date(self) -> datetime:
-        ahead = timedelta(seconds=self.options.date_ahead_seconds)
-        return (self._begun if self.options.date_frozen else self.clock()) + ahead
+        return self.clock() + timedelta(seconds=self.options.date_ahead_seconds)
 
     # -- endpoints ---------------------------------------------------------------------------------------
 

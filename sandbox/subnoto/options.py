@@ -23,13 +23,12 @@ class EmulatorOptions:
     direction of the sort, in `reverse` of it, or `shuffled` anew in every call; `newer_types`: whether the
     types that only the newer documents list occur and are accepted; `max_limit`: rows that it hands out at the
     most, whatever `limit` asks for; `beyond_the_end`: a page behind the last one is `empty`, the `last` one
-    again, or `refused`; `extra_categories`: whether `user` and `dataroom` answer LOG_CATEGORY_NOT_IMPLEMENTED, or
-    are no known values (`invalid`).
+    again, or `refused`.
 
     Defects: `wrong_time` of the record number `wrong_time_at` of each category (negative: from the newest): ten
     minutes `ahead`, in the `future` (2099), at the `epoch`, or two hours `old`; every `removed_every` calls for a
     category's list its `removed` oldest records go, and as many new ones come where it is a `ring`; totals that are
-    off by `total_offset`, or no more than `total_cap`; a `Date` header that is `date_ahead_seconds` ahead, or frozen.
+    off by `total_offset`, or no more than `total_cap`; a `Date` header that is `date_ahead_seconds` ahead.
     """
 
     seed: int = 1
@@ -53,7 +52,6 @@ class EmulatorOptions:
     newer_types: bool = True
     max_limit: int = 50
     beyond_the_end: Literal["empty", "last", "refused"] = "empty"
-    extra_categories: Literal["not_implemented", "invalid"] = "not_implemented"
 
     wrong_time: Literal["none", "ahead", "future", "epoch", "old"] = "none"
     wrong_time_at: int = -16
@@ -63,4 +61,3 @@ class EmulatorOptions:
     total_offset: int = 0
     total_cap: int | None = None
     date_ahead_seconds: float = 0.0
-    date_frozen: bool = False

@@ -1,7 +1,7 @@
 """One record, the log of one category, and its records in their two orders, whole or filtered."""
 
 from array import array
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -11,7 +11,6 @@ from .workflows import SYSTEM
 
 _BITS = 32  # a key of the time order is timestamp << 32 | sequence: ties lie in order of insertion
 _MASK = (1 << _BITS) - 1
-_BULK = 2000
 
 Ties = Literal["id", "reverse", "shuffled"]
 
@@ -51,12 +50,9 @@ class RecordIndex:
         fresh = list(sequences)
         self._by_id.extend(fresh)
         keys = [self._timestamp_of(sequence) << _BITS | sequence for sequence in fresh]
-        if len(keys) > _BULK:
+        if keys:
             self._by_time.extend(keys)
             self._by_time.sort()
-        else:
-            for key in keys:
-                insort(self._by_time, key)
 
     def page(self, *, by: str, descending: bool, skip: int, take: int, ties: Ties, shuffle: Random) -> list[int]:
         """The records at positions `skip` to `skip + take` of the order asked for."""

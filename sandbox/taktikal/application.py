@@ -14,8 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from sandbox.instruments import Clock, Emulated, Instrumented, call_of, utc_now
+from sandbox.instruments import Clock, Instrumented, call_of, utc_now
 
 from .history import History
 from .options import EmulatorOptions
@@ -28,8 +29,8 @@ from .ticks import TICKS_PER_SECOND, from_datetime
 BASE_PATH = "/api"
 
 
-class Emulator(Emulated):
-    """A Taktikal company. `app` is what to serve; `history`, `calls`, `faults` and `latency` are for tests.
+class Emulator(Instrumented):
+    """A Taktikal company: the application to serve. `history`, `calls`, `faults` and `latency` are for tests.
 
     `processes`: a history given whole, each process with its log in order of insertion, in place of the
     generated one.
@@ -61,7 +62,11 @@ class Emulator(Emulated):
         if self.options.types_metadata:
             routes.append(Route(f"{BASE_PATH}/types/metadata", self._types, methods=["GET"]))
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
-        self.app = Instrumented(Starlette(routes=routes, exception_handlers=handlers), self.clock)
+        super().__init__(Starlette(routes=routes, exception_handlers=handlers), self.clock)
+
+    @property
+    def app(self) -> ASGIApp:
+        return self
 
     def env(self, base_url: str) -> dict[str, str]:
         """The settings of a gateway's source that reads this company."""

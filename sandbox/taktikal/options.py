@@ -22,13 +22,10 @@ class EmulatorOptions:
     (`by_item`); `tied_entries`: whether entries of one tick come in another order in every call.
 
     Behaviour: `range_selects` processes with any entry in the range (`activity`), created in it, or whose newest
-    entry is in it (`last_update`); `logs`
-    come `whole` or `trimmed` to the range; `order` of the array by creation, `shuffled_stable` (no order, but
-    the same in every call) or `shuffled` (another in every call); `end_inclusive`; `date_only_end`: whether
-    `EndDate=2024-01-31` means its first instant or its whole day; `naive_offset_minutes`: the server's offset
-    from UTC for dates without one; `query_precision`: what the range's ends are cut down to;
-    `max_take`: the largest `Take`; a larger one is silently `cut`, or `refused`, by `take_beyond`; `max_bytes` of an
-    answer's items, of which at least one comes; `key_dates`:
+    entry is in it (`last_update`); `logs` come `whole` or `trimmed` to the range; `order` of the array by creation,
+    `shuffled_stable` (no order, but the same in every call) or `shuffled` (another in every call); `end_inclusive`;
+    `query_precision`: what the range's ends are cut down to; `max_take`: the largest `Take`; a larger one is silently
+    `cut`, or `refused`, by `take_beyond`; `max_bytes` of an answer's items, of which at least one comes; `key_dates`:
     whether dates are looked at beside a `ProcessKey`; `key_case`: whether a `ProcessKey` in another letter case, or
     with blanks behind it, is another (SQL Server's default collation ignores both).
 
@@ -61,8 +58,6 @@ class EmulatorOptions:
     logs: Literal["whole", "trimmed"] = "whole"
     order: Literal["newest", "oldest", "shuffled_stable", "shuffled"] = "newest"
     end_inclusive: bool = False
-    date_only_end: Literal["midnight", "whole_day"] = "midnight"
-    naive_offset_minutes: int = 0
     query_precision: Literal["ticks", "seconds", "minutes", "days"] = "ticks"
     max_take: int | None = None
     take_beyond: Literal["cut", "refused"] = "cut"

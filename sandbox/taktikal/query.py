@@ -61,16 +61,14 @@ _PRECISIONS = {
 def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> Query:
     """Read the parameters; empty ones count as absent. Raises VendorError 400 for the first fault."""
     given = {name.lower(): value for name, value in parameters if value != ""}
-    start, _ = _date(given, "StartDate", options)
-    end, bare = _date(given, "EndDate", options)
+    start = _date(given, "StartDate")
+    end = _date(given, "EndDate")
     if start >= end:
         raise _refused("LessThan", "'Start Date' must be less than 'End Date'.", "StartDate")
     precision = _PRECISIONS[options.query_precision]
     start -= start % precision
     end -= end % precision
-    if bare and options.date_only_end == "whole_day":
-        end += TICKS_PER_DAY
-    elif options.end_inclusive:
+    if options.end_inclusive:
         end += 1
     take = _integer(given, "Take", DEFAULT_TAKE)
     refuses = options.take_beyond == "refused" and "take" in given  # its own default it takes
@@ -95,16 +93,15 @@ def _refused(code: str, message: str, field: str) -> VendorError:
     return VendorError(400, code, message, field, refused=True)
 
 
-def _date(given: dict[str, str], name: str, options: EmulatorOptions) -> tuple[int, bool]:
+def _date(given: dict[str, str], name: str) -> int:
     text = given.get(name.lower())
     words = name.replace("Date", " Date")
     if text is None:
         raise _refused("NotEmpty", f"'{words}' must not be empty.", name)
     try:
-        ticks, bare = parse(text, options.naive_offset_minutes)
+        return parse(text)
     except (ValueError, OverflowError):
         raise _refused("SerializationException", f"'{text}' is not a valid value for {name}.", name) from None
-    return ticks, bare
 
 
 def _integer(given: dict[str, str], name: str, default: int) -> int:

@@ -1,12 +1,11 @@
 """Entries and processes in compact arrays, with the orders that queries need."""
 
 from array import array
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterator
 
 _BITS = 32
 _MASK = (1 << _BITS) - 1
-_BULK = 2000
 
 
 class Store:
@@ -51,13 +50,10 @@ class Store:
             (self._by_time, self._fresh_times),
             (self._by_creation, self._fresh_creations),
         ):
-            if len(fresh) > _BULK:
+            if fresh:
                 ordered.extend(fresh)
                 ordered.sort()
-            else:
-                for key in fresh:
-                    insort(ordered, key)
-            fresh.clear()
+                fresh.clear()
 
     def sequences(self, ordinal: int) -> list[int]:
         """A process's entries in order of insertion."""
@@ -80,10 +76,6 @@ class Store:
         first = bisect_left(self._by_creation, start << _BITS)
         last = bisect_left(self._by_creation, end << _BITS)
         return {key & _MASK for key in self._by_creation[first:last]}
-
-    def everything(self) -> set[int]:
-        """All processes."""
-        return {key & _MASK for key in self._by_creation}
 
     def newest_first(self, ordinals: set[int]) -> list[int]:
         """Ordinals by creation; younger first, and of equal ones the later inserted first."""

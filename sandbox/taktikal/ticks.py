@@ -35,21 +35,19 @@ def to_text_as(form: str, ticks: int) -> str:
     return to_text(ticks)
 
 
-def parse(text: str, naive_offset_minutes: int = 0) -> tuple[int, bool]:
-    """Read a query's date: ISO, with or without a time, an offset, and up to seven digits.
+def parse(text: str) -> int:
+    """The tick of a query's date: ISO, with or without a time, an offset (else UTC), and up to seven digits.
 
-    Gives the tick and whether it was a bare date. Raises ValueError for anything else. A `+` that arrived
-    unescaped is a space by now, as on any server: `2024-01-01T00:00:00 02:00` is refused.
+    Raises ValueError for anything else. A `+` that arrived unescaped is a space by now, as on any server:
+    `2024-01-01T00:00:00 02:00` is refused.
     """
     found = _DATE.fullmatch(text.strip())
     if found is None:
         raise ValueError(text)
-    bare = found["time"] is None
     moment = datetime.fromisoformat(f"{found['day']}T{found['time'] or '00:00'}").replace(tzinfo=UTC)
-    offset = found["offset"]
-    minutes = naive_offset_minutes
-    if offset is not None:
+    offset, minutes = found["offset"] or "Z", 0
+    if offset not in "Zz":
         digits = offset[1:].replace(":", "")
-        minutes = 0 if offset in "Zz" else int(f"{offset[0]}1") * (int(digits[:2]) * 60 + int(digits[2:]))
+        minutes = int(f"{offset[0]}1") * (int(digits[:2]) * 60 + int(digits[2:]))
     ticks = from_datetime(moment - timedelta(minutes=minutes))
-    return ticks + int((found["fraction"] or "").ljust(7, "0")), bare
+    return ticks + int((found["fraction"] or "").ljust(7, "0"))

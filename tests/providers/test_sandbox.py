@@ -1,12 +1,10 @@
 """The sandbox: emulators found, served and stopped; faults and latency as ordered; nothing left behind."""
 
 import logging
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -15,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
+from sandbox import launcher
 from sandbox.identifiers import Identifiers
-from sandbox.instruments import Call, CallLog, Instrumented, utc_now
+from sandbox.instruments import LOG_LENGTH, Call, CallLog, Instrumented, utc_now
 from sandbox.launcher import find_emulators, start_sandbox
 from sandbox.schedule import Schedule, is_twin, step_of, thread_of
 from sandbox.serving import serve
@@ -108,9 +107,6 @@ def test_serving_is_quiet_but_silences_no_one_else(caplog: pytest.LogCaptureFixt
     assert logging.getLogger("uvicorn.error").filters == filters
 
 
-# -- instruments -----------------------------------------------------------------------------------------
-
-
 # -- the schedule and identifiers ------------------------------------------------------------------------
 
 
@@ -176,21 +172,12 @@ def test_identifiers_lead_back_to_their_numbers() -> None:
 # -- the sandbox -----------------------------------------------------------------------------------------
 
 
-def test_a_sandbox_that_runs_for_weeks_forgets_calls_and_goes_on_counting() -> None:
-    def kept(log: CallLog) -> int:
-        for number in range(1500):
-            log.begin(Call("GET", "/hello", {}, None, {}, started=float(number)))
-        assert log.calls[-1].started == 1499
-        assert log.total == log.count("/hello") == 1500
-        return len(log.calls)
-
-    with start_sandbox(events=0) as sandbox:
-        for stand_in in sandbox.stand_ins.values():
-            assert isinstance(stand_in.app, Instrumented)
-            assert kept(stand_in.app.calls) == 1000
-            stand_in.app.calls.reset()
-            assert kept(stand_in.app.calls) == 1000
-    assert kept(CallLog()) == 1500
+def test_the_log_of_calls_is_bounded_and_the_counts_are_not() -> None:
+    log = CallLog()
+    for number in range(LOG_LENGTH + 5):
+        log.begin(Call("GET", "/hello", {}, None, {}, started=float(number)))
+    assert (len(log.calls), log.calls[-1].started) == (LOG_LENGTH, LOG_LENGTH + 4)
+    assert log.total == log.count("/hello") == LOG_LENGTH + 5
 
 
 def test_every_provider_takes_part_and_the_settings_lead_to_it() -> None:
@@ -206,55 +193,19 @@ def test_every_provider_takes_part_and_the_settings_lead_to_it() -> None:
     assert server_threads() == before
 
 
-THIRD = """
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
+def test_events_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
 
-made = []
+    class StandIn:
+        app = small_app()
 
-class StandIn:
-    def __init__(self, events):
-        self.app = Starlette(routes=[Route("/size", lambda request: JSONResponse(events))])
-    def env(self, base_url):
-        return {"THIRD_URL": base_url}
+        def __init__(self, *, events: int, seed: int, days: int, clock: object) -> None:
+            made.append((events, seed, days))
 
-def make_sandbox(*, events, seed, days, clock):
-    made.append((events, seed, days))
-    return StandIn(events)
-"""
+        def env(self, base_url: str) -> dict[str, str]:
+            return {}
 
-
-@pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    known = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - known:
-        if name.startswith("sandboxed_"):
-            del sys.modules[name]
-
-
-def write_package(folder: Path, name: str, emulator: str) -> None:
-    (folder / name).mkdir()
-    (folder / name / "__init__.py").write_text(emulator)
-
-
-def test_events_are_shared_out(packages: Path) -> None:
-    for name in ("sandboxed_a", "sandboxed_b", "sandboxed_c"):
-        write_package(packages, name, THIRD)
-    names = ["sandboxed_a", "sandboxed_b", "sandboxed_c"]
-    with start_sandbox(events=11, seed=3, days=7, packages=names):
-        made = [sys.modules[name].made for name in names]
-    assert made == [[(4, 3, 7)], [(4, 3, 7)], [(3, 3, 7)]]
-
-
-def test_a_broken_emulator_is_told(packages: Path) -> None:
-    write_package(packages, "sandboxed_mute", "")
-    write_package(packages, "sandboxed_odd", "def make_sandbox(**settings): return object()")
-    with pytest.raises(TypeError, match="exports no make_sandbox"):
-        find_emulators(["sandboxed_mute"])
-    with pytest.raises(TypeError, match="returned no app"), start_sandbox(packages=["sandboxed_odd"]):
-        pass
-    with pytest.raises(LookupError, match="no provider"), start_sandbox(packages=[]):
-        pass
+    three = {name: SimpleNamespace(make_sandbox=StandIn) for name in "abc"}
+    monkeypatch.setattr(launcher, "find_emulators", lambda: three)
+    with start_sandbox(events=11, seed=3, days=7):
+        assert made == [(4, 3, 7), (4, 3, 7), (3, 3, 7)]
