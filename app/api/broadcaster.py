@@ -1,9 +1,9 @@
-"""Listeners to what comes, and the polling that they share.
+"""Listeners to what comes, and the batches that they share.
 
-A **topic** is all that two listeners must have in common to be sent the same bytes. A **channel** polls one topic at
-the front of the feed, as long as it has listeners. A **listener** reads by itself until it has caught up, and is then
-handed each batch of its topic's channel; one that does not take them in time is let go of and catches up by itself
-again. So a slow listener delays itself alone, and takes no more memory than `BUFFER` batches.
+A **topic** is all that two listeners must have in common to be sent the same bytes. A **batch** is what one page
+brought. Batches are cached by where they begin, so that listeners of the same batches cost what one of them costs. The
+**front** is a topic's newest batch: a listener that has caught up goes on behind it, whichever cursor it began with. So
+a slow listener delays itself alone, and takes no memory.
 
 Nothing is lost or doubled: a batch comes with its place in the order, and a listener takes what lies beyond its own.
 """
@@ -11,10 +11,11 @@ Nothing is lost or doubled: a batch comes with its place in the order, and a lis
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import Context
 
 import msgspec
+from cachetools import LRUCache, TTLCache
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceFailed, SourcesFailed, SourceUnauthorized
@@ -25,7 +26,8 @@ from app.feed import Feed, Page, WalkStart
 from app.providers.http.single_flight import SingleFlight
 
 PAGE = 100  #: events of one batch
-BUFFER = 4  #: batches that wait for a listener
+_BATCHES = 64  #: that are cached
+_TOPICS = 1000  #: whose fronts are cached
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -52,15 +54,18 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one page brought. `cursor` goes on behind all of it, and so beyond `position`; `forbidden` contains
-    by source what its provider does not show, `bad_records` how many records cannot be read."""
+    """What one page brought, up to `position`, from where `cursor` goes on; or the `error` that kept it from coming.
+    `forbidden` contains by source what its provider does not show, `bad_records` how many records cannot be read;
+    `read_at` is a time of the monotonic clock."""
 
     items: Sequence[Item]
     position: Position
     cursor: str
-    has_more: bool
-    forbidden: Mapping[str, str]
+    has_more: bool = False
+    forbidden: Mapping[str, str] = {}
     bad_records: Mapping[str, int] = {}
+    error: Exception | None = None
+    read_at: float = msgspec.field(default_factory=time.monotonic)
 
 
 #: What a listener is handed: events, or what keeps them from coming.
@@ -75,169 +80,101 @@ class EventBroadcaster:
     def __init__(self, feed: Feed, render: Render, *, poll: float) -> None:
         self.poll = poll
         self._feed, self._render = feed, render
-        self._channels: dict[Topic, _Channel] = {}
+        self._batches: LRUCache[tuple[Topic, str], Batch] = LRUCache(_BATCHES)
+        self._fronts: TTLCache[Topic, Batch] = TTLCache(_TOPICS, 2 * poll)
         self._calls = SingleFlight[Batch]()
 
-    async def batch(self, topic: Topic, cursor: str) -> Batch:
-        """What lies beyond `cursor`; who asks for the same at once shares the calls. Raises GatewayError."""
-        return await self._calls.join((topic, cursor), lambda: self._read(topic, cursor))
+    def front(self, topic: Topic, position: Position) -> Batch | None:
+        """The newest batch of the topic, unless it ends beyond `position`."""
+        front = self._fronts.get(topic)
+        return None if front is None or front.position > position else front
 
-    async def _read(self, topic: Topic, cursor: str) -> Batch:
+    async def read(self, topic: Topic, position: Position, cursor: str) -> Batch:
+        """What lies beyond `position`, where `cursor` stands. Concurrent callers share the calls."""
+        held = self._batches.get((topic, cursor))
+        # One that leads nowhere yet is good until the next look.
+        if held is not None and (held.cursor != cursor or time.monotonic() < held.read_at + self.poll):
+            return held
+        return await self._calls.join((topic, cursor), lambda: self._read(topic, position, cursor))
+
+    async def _read(self, topic: Topic, position: Position, cursor: str) -> Batch:
         include: Include = frozenset(("raw",)) if topic.raw else frozenset()
-        page = await self._feed.page(
-            EventQuery(cursor=cursor, limit=PAGE, include=include, partial=False), topic.caller
-        )
-        forbidden = {status.name: status.reason or "" for status in page.sources if status.status == "forbidden"}
-        bad_records = {status.name: status.bad_records for status in page.sources if status.bad_records}
-        cursor = page.next_cursor or cursor
-        return Batch(self._render(page, topic), page.position, cursor, page.has_more, forbidden, bad_records)
-
-    def channel_for(self, topic: Topic, position: Position, cursor: str) -> _Channel | None:
-        """The channel that a listener at `position` can be handed the rest by, made where there is none; None while it
-        has come further than that."""
-        channel = self._channels.get(topic)
-        if channel is None:
-            channel = self._channels[topic] = _Channel(self, topic, position, cursor)
-        return channel if position >= channel.position else None
-
-    def close_channel(self, channel: _Channel) -> None:
-        if self._channels.get(channel.topic) is channel:
-            del self._channels[channel.topic]
-
-
-class _Channel:
-    """Polls one topic from `cursor` on; everything up to `position` has been handed out."""
-
-    def __init__(self, broadcaster: EventBroadcaster, topic: Topic, position: Position, cursor: str) -> None:
-        self.topic, self.position, self.cursor = topic, position, cursor
-        self._broadcaster = broadcaster
-        self._listeners: set[Listener] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    def join(self, listener: Listener) -> None:
-        self._listeners.add(listener)
-        if self._task is None:
-            # Not in the context of the request that came first: the task outlives it, and so would its trace grow.
-            self._task = asyncio.create_task(self._run(), context=Context())
-
-    def leave(self, listener: Listener) -> None:
-        self._listeners.discard(listener)
-        if not self._listeners and self._task is not None:
-            self._broadcaster.close_channel(self)
-            self._task.cancel()
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                batch = await self._broadcaster.batch(self.topic, self.cursor)
-            except Exception as error:
-                # An unexpected error, too, is raised by the listeners, each in its own request.
-                self._tell(error)
-            else:
-                self.cursor, self.position = batch.cursor, max(self.position, batch.position)
-                self._tell(batch)
-                if batch.has_more:
-                    continue
-            await asyncio.sleep(self._broadcaster.poll)
-
-    def _tell(self, news: Batch | Exception) -> None:
-        for listener in list(self._listeners):
-            if not listener.hand(news):
-                self._listeners.discard(listener)
-                listener.left.set()
+        query = EventQuery(cursor=cursor, limit=PAGE, include=include, partial=False)
+        try:
+            page = await self._feed.page(query, topic.caller)
+            batch = Batch(
+                self._render(page, topic),
+                max(position, page.position),
+                page.next_cursor or cursor,
+                page.has_more,
+                {status.name: status.reason or "" for status in page.sources if status.status == "forbidden"},
+                {status.name: status.bad_records for status in page.sources if status.bad_records},
+            )
+        except Exception as error:  # an unexpected one, too, is raised by the listeners, each in its own request
+            batch = Batch((), position, cursor, error=error)
+        self._batches[topic, cursor] = batch
+        front = self._fronts.get(topic)
+        if batch.error is None and (not batch.has_more if front is None else front.cursor == cursor):
+            self._fronts[topic] = batch
+        return batch
 
 
 class Listener:
-    """One listener, from `start` on; with `live`, that is the front of the feed. Used as a context manager."""
+    """One listener, from `start` on; with `live`, that is the front of the feed. Used as a context manager. `cursor` is
+    behind all that `next` has returned."""
 
     def __init__(self, broadcaster: EventBroadcaster, topic: Topic, start: WalkStart, *, live: bool) -> None:
-        self._broadcaster, self._topic, self._live = broadcaster, topic, live
-        self._position, self._cursor = start.position, start.cursor
+        self.cursor = start.cursor
+        self._broadcaster, self._topic, self._position = broadcaster, topic, start.position
         self._forbidden: Mapping[str, str] = {}  # as last sent
-        self._queue: asyncio.Queue[Message] = asyncio.Queue(BUFFER)
-        self.left = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._last = Batch((), start.position, start.cursor, has_more=True)
+        if live:
+            self._last = broadcaster.front(topic, start.position) or self._last
+        self._reading: asyncio.Task[Batch] | None = None
 
     async def __aenter__(self) -> Listener:
-        self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
 
-    async def next(self, seconds: float) -> Message | None:
-        """What comes next; None where nothing came for so long."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._queue.get()
-        except TimeoutError:
-            return None
+    async def next(self, seconds: float) -> list[Message]:
+        """What comes next; nothing where nothing came for so long."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        done, _ = await asyncio.wait([self._reading], timeout=seconds)
+        if not done:
+            return []
+        batch, self._reading = self._reading.result(), None
+        messages = self._messages(batch)
+        self._last = batch
+        if batch.position > self._position:
+            self._position, self.cursor = batch.position, batch.cursor
+        if not batch.has_more and batch.error is None:
+            self._last = self._broadcaster.front(self._topic, self._position) or batch
+        return messages
 
-    @property
-    def idle_cursor(self) -> str | None:
-        """A cursor behind all that was handed over; None while some of it is yet to be taken."""
-        return self._cursor if self._queue.empty() else None
-
-    async def _run(self) -> None:
-        while True:
-            channel = self._broadcaster.channel_for(self._topic, self._position, self._cursor) if self._live else None
-            if channel is None:
-                await self._catch_up()
-                continue
-            self.left.clear()
-            channel.join(self)
-            try:
-                await self.left.wait()
-            finally:
-                channel.leave(self)
-            # It did not take what came: it goes on by itself, and waits for itself alone.
-            self._live = False
-
-    async def _catch_up(self) -> None:
-        """One page of its own; with a pause where there was none to be had, or nothing new."""
-        begun, was_live = self._position, self._live
-        try:
-            batch = await self._broadcaster.batch(self._topic, self._cursor)
-        except Exception as error:
-            await self._queue.put(error)
-            await asyncio.sleep(self._broadcaster.poll)
-            return
-        for message in self._messages(batch):
-            await self._queue.put(message)
-        self._move(batch)
-        self._live = not batch.has_more
-        if was_live and self._live and self._position == begun:
-            # The channel has come further, by a provider's clock that is ahead of the one that answered here.
-            await asyncio.sleep(self._broadcaster.poll)
-
-    def hand(self, news: Batch | Exception) -> bool:
-        """Whether there was room for it."""
-        messages = [news] if isinstance(news, Exception) else self._messages(news)
-        if len(messages) > BUFFER - self._queue.qsize():
-            return False
-        for message in messages:
-            self._queue.put_nowait(message)
-        if isinstance(news, Batch):
-            self._move(news)
-        return True
+    async def _read(self) -> Batch:
+        """The batch behind the last one, not before the next look is due."""
+        if not self._last.has_more:
+            await asyncio.sleep(self._last.read_at + self._broadcaster.poll - time.monotonic())
+        return await self._broadcaster.read(self._topic, self._last.position, self._last.cursor)
 
     def _messages(self, batch: Batch) -> list[Message]:
         """The events that are new here; what of them cannot be read; and, once, what a provider does not show."""
+        if batch.error is not None:
+            return [batch.error]
         messages: list[Message] = []
         if items := [item for item in batch.items if item.position > self._position]:
             messages.append(items)
         if batch.forbidden and batch.forbidden != self._forbidden:
             messages.append(SourcesFailed([_refusal(name, reason) for name, reason in batch.forbidden.items()]))
+        self._forbidden = batch.forbidden
         if batch.bad_records and batch.position > self._position:
             messages.append(SourcesFailed([_unreadable(*item) for item in batch.bad_records.items()]))
         return messages
-
-    def _move(self, batch: Batch) -> None:
-        self._forbidden = batch.forbidden
-        if batch.position > self._position:
-            self._position, self._cursor = batch.position, batch.cursor
 
 
 def _unreadable(source: str, count: int) -> SourceFailed:

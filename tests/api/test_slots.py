@@ -107,7 +107,7 @@ async def test_a_caller_who_leaves_before_the_first_byte_holds_nothing(path: str
                 await call(app, path, send)
         assert left >= 12
         assert (app.state.stream_slots.taken, app.state.export_slots.taken) == (0, 0)
-        assert not app.state.broadcaster._channels
+        assert not app.state.broadcaster._calls._flights
 
 
 async def test_an_export_that_is_refused_holds_nothing() -> None:

@@ -150,12 +150,14 @@ async def _body(
                 yield _problem(request, refusal)
                 return
             silence = state.stream_heartbeat - (clock() - silent_since)
-            message = await listener.next(max(0.0, min(_LOOK, silence)))
             sent = b""
-            if message is not None:
-                sent, told = _told(request, log, message, told)
+            for message in await listener.next(max(0.0, min(_LOOK, silence))):
+                text, told = _told(request, log, message, told)
+                sent += text
             if not sent and clock() - silent_since >= state.stream_heartbeat:
-                sent = _heartbeat(listener.idle_cursor)
+                # An id without data moves a browser's Last-Event-ID on and is no event: who comes back after a quiet
+                # night does not make the gateway read all of it.
+                sent = b": heartbeat\nid: %b\n\n" % listener.cursor.encode()
             if sent:
                 yield sent
                 silent_since = clock()
@@ -189,9 +191,3 @@ def _problem(request: Request, error: GatewayError) -> bytes:
     request_id, path = request_log(request).request_id, request.url.path
     body = problem_body(code, error.detail, instance=path, request_id=request_id, sources=sources)
     return b"event: problem\ndata: %b\n\n" % body
-
-
-def _heartbeat(cursor: str | None) -> bytes:
-    # An id without data moves a browser's Last-Event-ID on and is no event: who comes back after a quiet night does not
-    # make the gateway read all of it.
-    return b": heartbeat\n\n" if cursor is None else b": heartbeat\nid: %b\n\n" % cursor.encode()
