@@ -7,6 +7,10 @@ import structlog
 
 from tests.open_failures import OPEN_FAILURES
 
+# The contract suite's modules are no tests, and others import them first; their assertions are to explain themselves.
+for part in ("account", "events", "planted", "sources", "suite"):
+    pytest.register_assert_rewrite(f"tests.contract.{part}")
+
 # Where a shell runs this in the background, SIGINT is ignored, and every child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
