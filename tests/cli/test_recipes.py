@@ -49,12 +49,12 @@ def test_the_settings_are_those_of_the_sandbox(cli_world: Served, tmp_path: Path
 
 
 def test_every_block_is_run_here() -> None:
-    assert [len(blocks(title)) for title in ("", "A trail", "Into DuckDB")] == [1, 4, 3]
+    assert [len(blocks(title)) for title in ("", "Append", "Load into DuckDB")] == [1, 4, 3]
     assert len(re.findall(r"^```\w+$", RECIPES.read_text(), flags=re.MULTILINE)) == 8
 
 
 def test_a_cron_job_that_appends(cli_world: Served, tmp_path: Path) -> None:
-    (_, collect), (kind, crontab), (_, rotate), (_, count) = blocks("A trail")
+    (_, collect), (kind, crontab), (_, rotate), (_, count) = blocks("Append")
     assert kind == "crontab"
     home, trail = tmp_path / "home", tmp_path / "trail"
     home.mkdir()
@@ -98,7 +98,7 @@ def test_a_cron_job_that_appends(cli_world: Served, tmp_path: Path) -> None:
 
 
 def test_into_duckdb_and_parquet(cli_world: Served, tmp_path: Path) -> None:
-    (_, export), (_, convert), (_, ask) = blocks("Into DuckDB")
+    (_, export), (_, convert), (_, ask) = blocks("Load into DuckDB")
     shell(export, cli_world.over_http, tmp_path)
     shell(convert, {}, tmp_path)
     told = shell(ask, {}, tmp_path)
