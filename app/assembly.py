@@ -22,7 +22,7 @@ from app.logs import configure_logging
 from app.main import create_app
 from app.providers.base import CommonSettings, Provider, Source
 from app.providers.http.network import Network
-from app.providers.observer import NoObserver, Observer
+from app.providers.observer import Observer
 from app.providers.registry import find_providers, make_sources, renamed_keys
 from app.providers.settings import outdated_names
 from app.providers.shared.redis import SharedState
@@ -124,7 +124,7 @@ def build_sources(
         settle=settings.settle,
         max_concurrency=settings.source_concurrency,
         max_rate=settings.source_rate,
-        observer=observer or NoObserver(),
+        observer=observer or Observer(),
         network=Network(configuration.environment),
         shared=shared,
     )

@@ -20,7 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from app.api.request_log import RequestLog
-from app.providers.observer import CircuitState, NoObserver, Outcome, Refusal
+from app.providers.observer import CircuitState, Observer, Outcome, Refusal
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -32,7 +32,7 @@ _LIVE_FILE = re.compile(r"gauge_live[a-z]*_(\d+)\.db\Z")
 _WORD = re.compile(r"[a-z0-9_]{1,32}\Z")
 
 
-class Metrics(NoObserver):
+class Metrics(Observer):
     """The counters of one application; an `app.providers.observer.Observer`, too."""
 
     def __init__(self) -> None:
@@ -120,8 +120,6 @@ class Metrics(NoObserver):
 
     def on_bad_records(self, source: str, count: int) -> None:
         self._bad_records.labels(source).inc(count)
-
-    # ---- app.providers.shared.redis.SharedObserver ----
 
     def on_shared_state(self, up: bool) -> None:
         # With a label, so that it is not there at all where nothing is shared.

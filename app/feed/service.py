@@ -37,7 +37,7 @@ from app.paging.event_id import decode_event_id, source_hash
 from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import CallBudget, Record, Source, TypeMapping
 from app.providers.http.gather import gather_all
-from app.providers.observer import NoObserver, Observer
+from app.providers.observer import Observer
 from app.providers.shared.redis import SharedState
 
 _PATIENCE = 0.7  #: of the deadline, to wait for a count of another replica, which reads for half of it
@@ -54,7 +54,7 @@ class FeedSettings(msgspec.Struct, frozen=True):
     default_window: int = 30 * 86_400 * 1_000_000
     totals_ttl: float = 30.0
     clock: Callable[[], int] | None = None
-    observer: Observer = msgspec.field(default_factory=NoObserver)
+    observer: Observer = msgspec.field(default_factory=Observer)
     shared: SharedState | None = None  #: totals, with the other replicas
     #: Of each provider, to name the nearest known value in warnings.
     mapping: Mapping[str, Sequence[TypeMapping]] = msgspec.field(default_factory=dict)

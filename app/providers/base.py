@@ -32,7 +32,7 @@ from app.domain.event import Record
 from app.domain.position import Position
 from app.domain.query import Query
 from app.providers.http.network import Network
-from app.providers.observer import CircuitState, NoObserver, Observer
+from app.providers.observer import CircuitState, Observer
 
 if TYPE_CHECKING:
     from app.providers.shared.redis import SharedState
@@ -259,6 +259,6 @@ class CommonSettings(msgspec.Struct, frozen=True):
     clock: Callable[[], int] | None = None  #: µs since the epoch; None: the system's
     timer: Callable[[], float] = time.monotonic  #: of circuits, pauses and budgets
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  #: waits out a pause
-    observer: Observer = msgspec.field(default_factory=NoObserver)
+    observer: Observer = msgspec.field(default_factory=Observer)
     network: Network = msgspec.field(default_factory=lambda: Network(os.environ))
     shared: SharedState | None = None  #: with the other replicas; None: this process is alone

@@ -1,12 +1,12 @@
-"""Interface of what watches the calls to the providers: metrics and logs.
+"""What watches the calls to the providers: metrics and logs.
 
-Pass an `Observer` down in `CommonSettings`. Its methods run in the event loop, in the middle of a call: they must be
+Pass a subclass of `Observer` down in `CommonSettings`. Its methods run in the event loop, in the middle of a call: they must be
 quick, and must not raise.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal
 
 #: `closed`: calls go through. `open`: none does. `half_open`: one trial call is under way or may be made.
 CircuitState = Literal["closed", "open", "half_open"]
@@ -20,8 +20,8 @@ Outcome = str
 Refusal = Literal["circuit_open", "pause", "deadline"]
 
 
-class Observer(Protocol):
-    """`source` is the configured name throughout: a small, fixed set."""
+class Observer:
+    """Ignores all of it. `source` is the configured name throughout: a small, fixed set."""
 
     def on_call(self, source: str, outcome: Outcome, seconds: float) -> None:
         """One attempt ended, `seconds` after it was sent (time in the queue not counted)."""
@@ -38,16 +38,9 @@ class Observer(Protocol):
     def on_bad_records(self, source: str, count: int) -> None:
         """A page met `count` (at least 1) records that could not be read."""
 
+    def on_shared_state(self, up: bool) -> None:
+        """The state that replicas share can be reached, or no longer."""
 
-class NoObserver:
-    """Watches nothing."""
-
-    def on_call(self, source: str, outcome: Outcome, seconds: float) -> None: ...
-
-    def on_retry(self, source: str, reason: Outcome) -> None: ...
-
-    def on_refused(self, source: str, reason: Refusal) -> None: ...
-
-    def on_circuit(self, source: str, state: CircuitState) -> None: ...
-
-    def on_bad_records(self, source: str, count: int) -> None: ...
+    def on_shared_error(self, reason: str) -> None:
+        """An operation on the shared state failed; `reason` is one of `timeout`, `connection`, `answer`; `still_down`:
+        it cannot be reached again yet."""

@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -33,6 +33,7 @@ from redis.exceptions import LockError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from app.domain.errors import ConfigurationError
+from app.providers.observer import Observer
 from app.providers.shared.value_cipher import ValueCipher
 
 T = TypeVar("T")
@@ -58,17 +59,6 @@ class CachedValue(msgspec.Struct, frozen=True):
     left: float
 
 
-class SharedObserver(Protocol):
-    """Notified of the shared state; see `app.providers.observer`."""
-
-    def on_shared_state(self, up: bool) -> None:
-        """It can be reached, or no longer."""
-
-    def on_shared_error(self, reason: str) -> None:
-        """An operation failed; `reason` is one of `timeout`, `connection`, `answer`; `still_down`: it cannot be reached
-        again yet."""
-
-
 class _Down(Exception):
     """The shared state cannot be reached now."""
 
@@ -80,9 +70,7 @@ class SharedState:
     gateways on one store share nothing of sources that have the same name and different settings. Raises
     ConfigurationError, naming GATEWAY_REDIS_URL, for a URL that redis-py does not understand."""
 
-    def __init__(
-        self, url: str, secret: str, observer: SharedObserver, accounts: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, url: str, secret: str, observer: Observer, accounts: Mapping[str, Any] | None = None) -> None:
         scheme, _, rest = url.partition("://")
         try:
             pool = BlockingConnectionPool.from_url(

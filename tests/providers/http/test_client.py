@@ -21,7 +21,7 @@ from app.providers.http.limiter import CallLimiter
 from app.providers.http.response import LONGEST_PAUSE, Response, http_date
 from app.providers.http.retry import RETRIED_STATUS
 from app.providers.http.transport import EXCEPTIONS, translate
-from app.providers.observer import NoObserver
+from app.providers.observer import Observer
 from tests.api.conftest import log as captured_log
 from tests.waiting import until
 
@@ -46,7 +46,7 @@ class Timer:
         await asyncio.sleep(0)
 
 
-class Watch(NoObserver):
+class Watch(Observer):
     """Records its notifications."""
 
     def __init__(self) -> None:
