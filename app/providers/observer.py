@@ -1,7 +1,7 @@
 """What watches the calls to the providers: metrics and logs.
 
-Pass a subclass of `Observer` down in `CommonSettings`. Its methods run in the event loop, in the middle of a call: they must be
-quick, and must not raise.
+Pass a subclass of `Observer` down in `CommonSettings`. Its methods run in the event loop, in the middle of a call: they
+must be quick, and must not raise.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
 
 from app.domain.times import SECOND
 from app.providers.observations import Observations
@@ -20,15 +19,14 @@ _PAGE_BYTES = 2 * 1024 * 1024  #: of a page whose rows are large
 _FIELD = "the answers to logs/list"
 
 
-class AccountObservations:
+class AccountObservations(Observations):
     """`clock` gives µs since the epoch."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self._short: tuple[int, int] | None = None  # rows of a page that was too short, and when
         self._page_size: tuple[int, int] | None = None
         self._large: tuple[int, int] | None = None  # rows of a page that fit into memory, and when that was seen
-        self.learnt = Observations(clock)
         self._seen: dict[str, set[str]] = {}
         self._refused: set[str] = set()
         self._unreadable: dict[str, tuple[float, float]] = {}  # per category, the times of the first and the last
@@ -56,12 +54,12 @@ class AccountObservations:
             seen.update(islice(new, _MOST_TYPES - len(seen)))
             for name, value in (("total", page.shape), ("author", page.author), ("timestamp", page.unit)):
                 if value:
-                    self.learnt.note(f"{name}_shape", value, _FIELD)
+                    self.note(f"{name}_shape", value, _FIELD)
         # The vendor's documents name no id of a record.
-        self.learnt.note("id_quality", "none: event ids are made of the content", "the vendor's documents")
-        self.learnt.note("largest_step_back_seconds", self._step_back / 1e6, "times of records in order of insertion")
+        self.note("id_quality", "none: event ids are made of the content", "the vendor's documents")
+        self.note("largest_step_back_seconds", self._step_back / 1e6, "times of records in order of insertion")
         if len(seen) != known:
-            self.learnt.note(f"event_types_seen_{category}", sorted(seen), _FIELD)
+            self.note(f"event_types_seen_{category}", sorted(seen), _FIELD)
 
     def _note_unreadable(self, category: str, times: Iterable[int | None]) -> None:
         first, last = self._unreadable.get(category, (math.inf, -math.inf))
@@ -71,7 +69,7 @@ class AccountObservations:
             last = max(last, math.inf if time is None else time)
         self._unreadable[category] = first, last
         how = "records that cannot be read; a count of the time in which they lie is an estimate"
-        self.learnt.note(f"unreadable_{category}", "seen", how)
+        self.note(f"unreadable_{category}", "seen", how)
 
     def is_readable(self, category: str, since: int, until: int) -> bool:
         """Whether no record that cannot be read was seen in [since, until) (µs), nor between two that were seen."""
@@ -107,9 +105,7 @@ class AccountObservations:
         """A record came so many µs late, at least."""
         if late > self._lag:
             self._lag = late
-            self.learnt.note(
-                "lag_seconds", round(late / 1e6, 1), "records that were not there when the log was read last"
-            )
+            self.note("lag_seconds", round(late / 1e6, 1), "records that were not there when the log was read last")
 
     def hands_out(self, rows: int) -> bool:
         """Whether a page of so many rows was seen. Of one that is shorter nobody can say where in the log it lies: the
@@ -122,19 +118,16 @@ class AccountObservations:
         now = self._clock()
         if self._short is not None and self._short[0] == rows and now - self._short[1] <= _GOOD_FOR:
             self._page_size = rows, now
-            self.learnt.note("page_size", rows, "pages shorter than was asked for, with more behind them")
+            self.note("page_size", rows, "pages shorter than was asked for, with more behind them")
         self._short = rows, now
         return self.page_size
 
     def refuse(self, event_types: Iterable[str]) -> None:
         """The server turned a call with these types down."""
         self._refused.update(event_types)
-        self.learnt.note("event_types_refused", sorted(self._refused), "an INVALID_REQUEST_FORMAT that named them")
+        self.note("event_types_refused", sorted(self._refused), "an INVALID_REQUEST_FORMAT that named them")
 
     def takes(self, category: str, event_type: str) -> bool:
         """Whether the server is known to take this type in `eventTypes`."""
         known = event_type in TUTORIAL.get(category, ()) or event_type in self._seen.get(category, ())
         return known and event_type not in self._refused
-
-    def describe(self) -> list[dict[str, Any]]:
-        return self.learnt.describe()

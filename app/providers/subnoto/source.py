@@ -81,7 +81,7 @@ class SubnotoSource:
             name=name,
             headers=None if self._tunnel else _bearer(settings),  # the tunnel signs instead
             transport=None if self._tunnel is None else HttpxTransport(self._tunnel, common),
-            on_answer=self._observations.learnt.note_clock,
+            on_answer=self._observations.note_clock,
         )
         self._client = SubnotoClient(self._http, self._clock)
         self._join = EnvelopeJoin(self._http, common.timer) if settings.join_envelopes else None

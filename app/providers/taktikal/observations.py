@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import UNSET
 
@@ -26,7 +26,7 @@ _SPARE = 8  #: a first page reads an eighth more than it needs: to read on costs
 _YOUNG = 120 * SECOND  #: entries of this age are remembered, to see which come late
 
 
-class AccountObservations:
+class AccountObservations(Observations):
     """`selects`: what a date range selects; `whole`: whether a returned process holds its whole log. None: not known,
     so the way that is right in either case is taken.
 
@@ -35,6 +35,7 @@ class AccountObservations:
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
+        super().__init__(clock)
         self.selects: Selection | None = None
         self.whole: bool | None = None
         self.honoured = 0
@@ -47,7 +48,6 @@ class AccountObservations:
         self._honoured_size = 0  # bytes of the largest answer seen: a server that cuts by bytes cuts at no less
         self._largest = 0  # bytes that a process took
         self._weight = 0  # bytes that a process took in the answers of late
-        self.learnt = Observations(clock)
         self._refused: int | None = None
         self._cut: tuple[int, int] | None = None  # the last answer that was cut off: its length, and when
         self._cuts_at: tuple[int, int] | None = None  # where the server cuts, and until when that is believed
@@ -60,7 +60,6 @@ class AccountObservations:
         self._lag = 0
         #: Of the last answer that reached the present: its Date, since when it held all, and its young entries.
         self._present: tuple[int, int, set[tuple[str, int]]] | None = None
-        self._clock = clock
 
     @property
     def latest(self) -> int:
@@ -86,22 +85,22 @@ class AccountObservations:
         self._looked_at, self._looked_into = self._clock(), width
         if "range_selects" not in self._given:
             self.selects = selects
-            self.learnt.note("range_selects", selects or "unknown", how)
+            self.note("range_selects", selects or "unknown", how)
         if "logs" not in self._given:
             if whole is not None:
                 self.whole = whole
-            self.learnt.note("logs", {True: "whole", False: "trimmed", None: "unknown"}[self.whole], how)
+            self.note("logs", {True: "whole", False: "trimmed", None: "unknown"}[self.whole], how)
 
     def set(self, selects: Selection | None, whole: bool | None) -> None:
         """What the operator's settings say; None where they leave it to be found out."""
         if selects is not None:
             self.selects = selects
             self._given.add("range_selects")
-            self.learnt.note("range_selects", selects, "set by the operator")
+            self.note("range_selects", selects, "set by the operator")
         if whole is not None:
             self.whole = whole
             self._given.add("logs")
-            self.learnt.note("logs", "whole" if whole else "trimmed", "set by the operator")
+            self.note("logs", "whole" if whole else "trimmed", "set by the operator")
 
     def note_reach(self, ascending: bool, reach: list[int]) -> None:
         """Take note of how far, in µs, the records of a first page lay from its beginning."""
@@ -122,7 +121,7 @@ class AccountObservations:
         self.weigh(page.size // max(1, page.length))
         if page.length > self.honoured:
             self.honoured = page.length
-            self.learnt.note("longest_answer", page.length, "the processes in one answer")
+            self.note("longest_answer", page.length, "the processes in one answer")
 
     def weigh(self, size: int) -> None:
         """Take note of the bytes of a process. Smaller ones are believed little by little."""
@@ -140,7 +139,7 @@ class AccountObservations:
         """A total was seen to differ from a list that was shown to end there."""
         self.totals_contradicted = True
         how = "a list was shown to end at a length that is not the total of the same range"
-        self.learnt.note("total_off_by", total - length, how)
+        self.note("total_off_by", total - length, how)
 
     def sample(self, page: ActivityPage) -> None:
         """Takes note of how precise times are and what ids are good for."""
@@ -157,10 +156,10 @@ class AccountObservations:
                 if entry.id is not UNSET and entry.id is not None:
                     self._ids_repeat |= owners.setdefault(str(entry.id), process.key) != process.key
         if self._time_digits >= 0:
-            self.learnt.note("time_digits", self._time_digits, "createdAt, without zeros at its end")
+            self.note("time_digits", self._time_digits, "createdAt, without zeros at its end")
             quality = "unique" if owners else "none: event ids are made of the content"
             quality = "unique in its envelope only" if self._ids_repeat else quality
-            self.learnt.note("id_quality", quality, "the ids of entries in one answer")
+            self.note("id_quality", quality, "the ids of entries in one answer")
 
     def reached(self, page: ActivityPage, start: int, end: int) -> None:
         """Takes note of entries that came late, where an answer, which holds all processes of a range in µs, reaches
@@ -181,7 +180,7 @@ class AccountObservations:
             if late > self._lag:
                 self._lag = late
                 how = "entries that were not there when the present was read last"
-                self.learnt.note("lag_seconds", round(late / 1e6, 1), how)
+                self.note("lag_seconds", round(late / 1e6, 1), how)
         self._present = page.date, since, young
 
     def cut(self, page: ActivityPage) -> None:
@@ -195,13 +194,13 @@ class AccountObservations:
         if self._cut is not None and (again or now - self._cut[1] <= _AGAIN):
             self._cuts_at = max(length, self._cut[0]), now + _AGAIN
             how = "two answers shorter than both Take and the total of the same range"
-            self.learnt.note("take_cap", self.cap, how)
+            self.note("take_cap", self.cap, how)
         self._cut = length, now
 
     def refuse(self, take: int) -> None:
         """More than one were asked for, and that was refused for being too many."""
         self._refused = take // 2 if self._refused is None else min(self._refused, take // 2)
-        self.learnt.note("take_cap", self.cap, f"half of {take}, which was refused as too large a Take")
+        self.note("take_cap", self.cap, f"half of {take}, which was refused as too large a Take")
 
     @property
     def cap(self) -> int | None:
@@ -215,6 +214,3 @@ class AccountObservations:
             take = min(take, max(1, _ANSWER // self._weight))
         cap = self.cap
         return take if cap is None else min(take, cap)
-
-    def describe(self) -> list[dict[str, Any]]:
-        return self.learnt.describe()

@@ -84,9 +84,7 @@ class TaktikalSource:
             None if settings.date_range_mode == "auto" else settings.date_range_mode,
             None if settings.log_mode == "auto" else settings.log_mode == "whole",
         )
-        self._http = ProviderHttp(
-            settings.base_url, common, name=name, auth=keys, on_answer=self._facts.learnt.note_clock
-        )
+        self._http = ProviderHttp(settings.base_url, common, name=name, auth=keys, on_answer=self._facts.note_clock)
         self._client = TaktikalClient(self._http)
         self._looking = asyncio.Lock()
 
