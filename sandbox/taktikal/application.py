@@ -22,7 +22,7 @@ from .history import History
 from .options import EmulatorOptions
 from .query import Query, VendorError, parse_query
 from .records import Entry, Process
-from .rendering import in_pascal_case, log_parts, render_process, types_metadata
+from .rendering import in_pascal_case, log_parts, render_process
 from .selection import Selector
 from .ticks import TICKS_PER_SECOND, from_datetime
 
@@ -59,8 +59,6 @@ class Emulator(Instrumented):
             routes.append(Route(f"{activity}/total", self._total, methods=["GET"]))
         else:
             routes += [Route(f"{activity}/company", self._activity), Route(f"{activity}/{{key}}", self._one_process)]
-        if self.options.types_metadata:
-            routes.append(Route(f"{BASE_PATH}/types/metadata", self._types, methods=["GET"]))
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
         super().__init__(Starlette(routes=routes, exception_handlers=handlers), self.clock)
 
@@ -129,10 +127,6 @@ class Emulator(Instrumented):
             raise VendorError(404, "NotFound", "Process not found")
         query = Query(0, 1 << 62, 1, 0, None, request.path_params["key"], None, None, None, "All")
         return self._json(self._render(min(ordinals), query)[0])
-
-    async def _types(self, request: Request) -> Response:
-        """ServiceStack's description of its own types (ServiceStack documentation, "Metadata")."""
-        return self._json(types_metadata(self.options))
 
     def _admit(self, request: Request) -> Query:
         """Check the credentials, then read the query."""

@@ -32,8 +32,7 @@ class EmulatorOptions:
     Totals: `total_lag_seconds` behind the list; `total_offset` added to every total that is not 0, which stays at
     least 0; `total_cap`: the largest.
 
-    Calls: `calls` of the current generation or the older one, which has no `/total`; `types_metadata`: whether
-    `/types/metadata` is served.
+    Calls: `calls` of the current generation or the older one, which has no `/total`.
     """
 
     seed: int = 1
@@ -70,4 +69,3 @@ class EmulatorOptions:
     total_cap: int | None = None
 
     calls: Literal["current", "older"] = "current"
-    types_metadata: bool = True

@@ -5,8 +5,7 @@ from random import Random
 from typing import Any
 
 from .options import EmulatorOptions
-from .query import STATUS_FILTERS
-from .records import FLOW_TYPES, Entry, Process
+from .records import Entry, Process
 from .ticks import to_text_as
 
 
@@ -67,34 +66,3 @@ def in_pascal_case(value: Any) -> Any:
 
 def _without_nulls(members: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
-
-
-def types_metadata(options: EmulatorOptions) -> dict[str, Any]:
-    """What `/types/metadata` describes of the activity log: request types, and enumerations with their values.
-
-    Source: ServiceStack's documentation, "Metadata"; names of FlowType and StatusFilter from the vendor's Swagger and
-    page.
-    """
-    current = options.calls == "current"
-    names = ["StartDate", "EndDate", "User", "FlowType", "FlowKey", "Take", "Skip"]
-    names += ["ProcessKey", "Search", "StatusFilter"] if current else []
-    properties: list[dict[str, Any]] = [
-        {"name": name, "type": "String", "isRequired": "Date" in name} for name in names
-    ]
-    if options.max_take is not None:
-        for one in properties:
-            if one["name"] == "Take":
-                one |= {"type": "Int32", "allowableMin": 1, "allowableMax": options.max_take}
-    request = {
-        "request": {"name": "GetSigningActivity", "properties": properties},
-        "routes": [{"path": "/signing/activity"}],
-    }
-    operations = [request]
-    if current:
-        operations.append(
-            {"request": {"name": "GetSigningActivityTotal"}, "routes": [{"path": "/signing/activity/total"}]}
-        )
-    enums = [{"name": "FlowType", "isEnum": True, "enumNames": list(FLOW_TYPES)}]
-    if current:
-        enums.append({"name": "StatusFilter", "isEnum": True, "enumNames": list(STATUS_FILTERS)})
-    return {"config": {}, "namespaces": [], "types": enums, "operations": operations}

@@ -15,7 +15,6 @@ from app.providers.http.client import ProviderHttp, Response, error_for
 from app.providers.http.lenient_json import read_json
 from app.providers.http.response import ResponseTooLarge
 from app.providers.taktikal.models import canonical, folded, objects
-from app.providers.taktikal.types_metadata import describe_types
 from app.providers.taktikal.wire import ActivityPage, decode_activity
 
 #: Vendor's page: `Take` "defaults to 10,000". Whether more is accepted is not documented.
@@ -178,15 +177,6 @@ class TaktikalClient:
             return answer.ok and isinstance(read_json(answer.body).value, list)
         except SourceError:
             return False
-
-    async def types(self, spent: CallBudget) -> str | None:
-        """What ServiceStack publishes of its types at `/types/metadata`, as a sentence; None where it is switched off
-        or unreadable. Never raises SourceError."""
-        try:
-            answer = await self._http.call("GET", "types/metadata", spent)
-            return describe_types(answer.body) if answer.ok else None
-        except SourceError:
-            return None
 
     async def aclose(self) -> None:
         await self._http.aclose()

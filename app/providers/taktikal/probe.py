@@ -29,8 +29,6 @@ async def probe(
         return [ProbeResult.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
     number = "an unknown number of" if total is None else total
     findings = [ProbeResult("credentials", "ok", f"accepted; {number} signing processes in {within_days(within)} days")]
-    if (types := await client.types(spent)) is not None:
-        findings.append(ProbeResult("types", "ok", types))
     try:
         if facts.selects is None or facts.whole is None:
             await calibrate(client, within, facts, spent)

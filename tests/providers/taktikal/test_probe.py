@@ -30,13 +30,6 @@ async def test_a_server_of_the_older_generation_is_named() -> None:
     assert "older generation" in found["server"].found
 
 
-async def test_published_types_are_read() -> None:
-    found = await probed(max_take=500)
-    assert "StatusFilter: All, Completed, Active, InActive" in found["types"].found
-    assert "Take: at most 500" in found["types"].found
-    assert "types" not in await probed(types_metadata=False)
-
-
 async def test_ranges_that_select_by_last_update_are_named() -> None:
     found = await probed(range_selects="last_update")
     assert "last update" in found["date range"].found
