@@ -18,7 +18,6 @@ from app.domain.position import Position, first_time
 from app.domain.query import Query
 from app.providers.base import CallBudget, CommonSettings, Hint, Reader, ReadRequest, Record
 from app.providers.http.client import ProviderHttp
-from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.observations import AccountObservations as SubnotoObservations
 from app.providers.subnoto.reader import SubnotoReader
@@ -34,6 +33,7 @@ from sandbox.subnoto import Record as SubnotoRow
 from sandbox.taktikal import Emulator as TaktikalEmulator
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from sandbox.taktikal import Entry, Process
+from tests.providers.http.httpx_transport import HttpxTransport
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -13,10 +13,10 @@ import msgspec
 from app.domain.times import to_micros
 from app.providers.base import CommonSettings
 from app.providers.http.client import ProviderHttp
-from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.http.response import Response
 from sandbox.taktikal.application import Emulator as TaktikalEmulator
 from sandbox.taktikal.query import VendorError, parse_query
+from tests.providers.http.httpx_transport import HttpxTransport
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NOW_MICROS = int(NOW.timestamp()) * 1_000_000

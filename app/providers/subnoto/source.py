@@ -23,7 +23,6 @@ from app.providers.base import (
 )
 from app.providers.http.client import ProviderHttp
 from app.providers.http.gather import gather_all
-from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.envelopes import EnvelopeJoin, JoiningReader
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, WEBHOOK_TYPES, type_of
@@ -80,7 +79,7 @@ class SubnotoSource:
             common,
             name=name,
             headers=None if self._tunnel else _bearer(settings),  # the tunnel signs instead
-            transport=None if self._tunnel is None else HttpxTransport(self._tunnel, common),
+            transport=self._tunnel,
             on_answer=self._observations.note_clock,
         )
         self._client = SubnotoClient(self._http, self._clock)

@@ -5,8 +5,8 @@ The SDK (`subnoto-api-client`, pinned to 2.16.1) signs every request (RFC 9421),
 attestation. What it does not do is done around it here:
 
 - Its transport reads `response.request`, which httpx 0.28 sets only later: it is set before (`_Wire`).
-- It reads encrypted answers whole, whatever their size: they are read before it, within our bound. What is decrypted
-  is never longer than what was encrypted.
+- It reads encrypted answers whole, whatever their size: all are read before it, within our bound (`_Wire`). What is
+  decrypted is never longer than what was encrypted.
 - After a handshake that failed or was broken off, its session manager can never be used again: it is reset.
 - It renews a lost session only where the answer that says so is encrypted, which it can hardly be; and it would then
   pull the session from under the other calls. Here a lost session is left with its lane: calls under way finish on it,
@@ -21,6 +21,7 @@ of a millisecond.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -30,11 +31,10 @@ from subnoto_api_client.types import SubnotoConfig, SubnotoError, is_tunnel_erro
 
 from app.domain.errors import SourceFailed
 from app.providers.base import CommonSettings
-from app.providers.http.httpx_transport import read_body
-from app.providers.http.response import word
+from app.providers.http.response import Response, decode_body, now_of, read_bounded, word
+from app.providers.http.transport import TRANSPORT_ERRORS, translate
 from app.providers.subnoto.settings import SubnotoSettings, sdk_encrypts
 
-_HANDSHAKE = "/tunnel/session"
 _ENCRYPTED = "x-subnoto-encrypted-response"
 _KEEPALIVE = 30.0  #: seconds
 _SHORT = 8192  #: bytes; an answer that says that the session is lost is no longer
@@ -55,21 +55,23 @@ class HandshakeRefused(Exception):
         self.response = response
 
 
-class Tunnel(httpx.AsyncBaseTransport):
-    """Sends what `ProviderHttp` sends, signed and (but to this machine) encrypted.
+class Tunnel:
+    """Implements `app.providers.http.transport.Transport`: sends requests signed and (but to this machine) encrypted.
 
-    A lost session is renewed once per request; that repetition is not counted as a call. Raises httpx's errors, and
-    SourceFailed where the enclave does not prove what it is or an answer cannot be decrypted. `attested=False` does
-    without the proof and is for tests: no setting leads to it."""
+    A lost session is renewed once per request; that repetition is not counted as a call. Raises SourceFailed, too,
+    where the enclave does not prove what it is or an answer cannot be decrypted. `attested=False` does without the
+    proof and is for tests: no setting leads to it."""
 
     def __init__(self, settings: SubnotoSettings, common: CommonSettings, *, attested: bool = True) -> None:
         self.encrypts = sdk_encrypts(settings.base_url)
         self._keys = (settings.access_key.get_secret_value(), settings.secret_key.get_secret_value())
         self._config = SubnotoConfig(*self._keys, settings.base_url, unattested=not attested)
         self._wire = _Wire(settings.base_url, common)
+        timeout = httpx.Timeout(common.read_timeout, connect=common.connect_timeout)
+        self._extensions = {"timeout": timeout.as_dict()}
         self._handshakes = httpx.AsyncClient(
             transport=self._wire,
-            timeout=httpx.Timeout(common.read_timeout, connect=common.connect_timeout),
+            timeout=timeout,
             headers={"accept-encoding": "identity"},
             trust_env=False,
         )
@@ -78,14 +80,26 @@ class Tunnel(httpx.AsyncBaseTransport):
         self._opened = 0
         self._attestation: str | None = None
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Response:
+        request = httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions)
+        try:
+            response = await self._send(request)
+            return Response(response.status_code, await response.aread(), response.headers, now_of(response.headers))
+        except TRANSPORT_ERRORS as error:
+            raise translate(error) from None
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         for _ in range(2):
             lane = self._lane = self._lane or self._new_lane()
             lane.users += 1
             try:
                 response = await lane.handle_async_request(request)
                 self._note(lane)
-                return await self._judged(response)
+                if self.encrypts and response.is_success and response.headers.get(_ENCRYPTED) != "true":
+                    raise SourceFailed("the enclave's answer did not come through the tunnel")
+                if response.status_code == 401 and _says_that_it_is_lost(await response.aread()):
+                    raise SessionLost
+                return response
             except SessionLost:
                 self._leave(lane)
             except HandshakeRefused as refused:
@@ -99,23 +113,6 @@ class Tunnel(httpx.AsyncBaseTransport):
                 if lane.users == 0 and lane is not self._lane:
                     lane.session_manager.destroy()
         raise httpx.NetworkError("the enclave forgets its sessions")
-
-    async def _judged(self, response: httpx.Response) -> httpx.Response:
-        """The answer as the SDK left it, to be read anew. Raises SessionLost, SourceFailed."""
-        if response.is_closed:  # decrypted
-            return _unread(response, response.content)
-        if self.encrypts and response.is_success:
-            await response.aclose()
-            raise SourceFailed("the enclave's answer did not come through the tunnel")
-        if response.status_code != 401:
-            return response
-        try:
-            body = await read_body(response, self._wire.most)
-        finally:
-            await response.aclose()
-        if _says_that_it_is_lost(body):
-            raise SessionLost
-        return _unread(response, body)
 
     def describe(self) -> dict[str, Any]:
         """For `GET /sources`. `attestation` is the SDK's word for the last one that was verified."""
@@ -159,18 +156,17 @@ class _Wire(httpx.AsyncHTTPTransport):
             proxy=common.network.proxy_for(base_url),
             limits=httpx.Limits(max_connections=common.max_concurrency, keepalive_expiry=_KEEPALIVE),
         )
-        self.most = common.max_answer_bytes
+        self._most = common.max_answer_bytes
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
-        response.request = request
-        if request.url.path != _HANDSHAKE and _ENCRYPTED not in response.headers:
-            return response
         try:
-            body = await read_body(response, self.most)
+            # httpx's own decoder inflates a gzip bomb in one chunk, however large.
+            body = decode_body(response.headers, await read_bounded(response.aiter_raw(), self._most), self._most)
         finally:
             await response.aclose()
-        return _unread(response, body)
+        headers = [(name, value) for name, value in response.headers.items() if name not in _OF_THE_BODY]
+        return httpx.Response(response.status_code, headers=headers, content=body, request=request)
 
 
 class _OnTheWire(httpx.AsyncHTTPTransport):
@@ -229,16 +225,8 @@ class _Sessions(SessionManager):  # type: ignore[misc]
 def _answer_to_handshake(response: httpx.Response) -> httpx.Response:
     """What a refused handshake means for the request that needed it: come back later, or a failure."""
     if response.status_code == 429 or response.status_code >= 500:
-        return _unread(response, response.content)
+        return response
     raise SourceFailed(f"the enclave answered the handshake with {response.status_code}")
-
-
-def _unread(response: httpx.Response, body: bytes) -> httpx.Response:
-    """The response with its body, decoded, to be read once more."""
-    headers = [(name, value) for name, value in response.headers.items() if name not in _OF_THE_BODY]
-    return httpx.Response(
-        response.status_code, headers=headers, stream=httpx.ByteStream(body), request=response.request
-    )
 
 
 def _says_that_it_is_lost(body: bytes) -> bool:

@@ -17,9 +17,9 @@ import trustme
 from app.domain.errors import ConfigurationError, SourceUnavailable
 from app.providers.base import CallBudget, CommonSettings, ProbeResult
 from app.providers.http.client import ProviderHttp
-from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.http.network import VARIABLES, Network
 from tests.api.conftest import log as captured_log
+from tests.providers.http.httpx_transport import HttpxTransport
 from tests.providers.http.servers import OK, answering, server
 
 pytestmark = pytest.mark.anyio

@@ -29,7 +29,6 @@ from app.domain.errors import (
 )
 from app.providers.base import CallBudget, CommonSettings
 from app.providers.http.client import ProviderHttp
-from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.http.response import Response
 from app.providers.subnoto import PROVIDER
 from app.providers.subnoto.client import LogQuery, SubnotoClient
@@ -81,7 +80,7 @@ async def tunneled(
     common = common or CommonSettings()
     chosen = settings(base_url, encrypted=encrypted, **keys)
     tunnel = Tunnel(chosen, common, attested=attested)
-    http = ProviderHttp(chosen.base_url, common, name="subnoto", transport=HttpxTransport(tunnel, common))
+    http = ProviderHttp(chosen.base_url, common, name="subnoto", transport=tunnel)
     try:
         yield tunnel, http
     finally:
@@ -294,7 +293,7 @@ async def test_a_source_is_made_in_one_thread_and_used_in_another(served: tuple[
         settings(served[1]).base_url,
         CommonSettings(),
         name="subnoto",
-        transport=HttpxTransport(tunnel, CommonSettings()),
+        transport=tunnel,
     )
     assert (await ask(http)).status == 200
     await http.aclose()

@@ -14,10 +14,10 @@ from app.domain.errors import SourceFailed, SourceUnauthorized, SourceUnavailabl
 from app.domain.times import SECOND, parse_rfc3339
 from app.providers.base import CallBudget, CommonSettings
 from app.providers.http.client import ProviderHttp
-from app.providers.http.httpx_transport import HttpxTransport
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
 from sandbox.taktikal import Emulator, EmulatorOptions
 from tests.providers import inside
+from tests.providers.http.httpx_transport import HttpxTransport
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""An httpx transport as a `Transport`: for a vendor's SDK that brings one, and for tests."""
+"""An httpx transport, such as httpx.MockTransport and httpx.ASGITransport, as a `Transport`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,13 @@ class HttpxTransport:
             request = httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions)
             response = await self._inner.handle_async_request(request)
             try:
-                body = await read_body(response, self._most)
+                raw = await read_bounded(response.aiter_raw(), self._most)
             finally:
                 await response.aclose()
+            body = decode_body(response.headers, raw, self._most)
         except TRANSPORT_ERRORS as error:
             raise translate(error) from None
         return Response(response.status_code, body, response.headers, now_of(response.headers))
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-
-async def read_body(response: httpx.Response, most: int) -> bytes:
-    """Return the decoded body, at most `most` bytes: httpx's own decoder inflates a gzip bomb in one chunk, however
-    large. Raises SourceFailed, TruncatedResponse and httpx's errors."""
-    return decode_body(response.headers, await read_bounded(response.aiter_raw(), most), most)
