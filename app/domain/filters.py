@@ -27,6 +27,13 @@ def matches_type(query: Query, type_: str, provider_type: str) -> bool:
     return not query.type or any(_covers(pattern, type_) for pattern in query.type)
 
 
+def may_hold(query: Query, category: str, types: Iterable[str]) -> bool:
+    """Whether events of one category, of these types or `unknown`, can match the filters by category and type."""
+    if (query.category and category not in query.category) or category in query.category_not:
+        return False
+    return not query.type or any(_covers(pattern, type_) for pattern in query.type for type_ in (*types, "unknown"))
+
+
 def _covers(pattern: str, type_: str) -> bool:
     # "recipient.*" takes what begins with "recipient.", so that "recipient.*" is not "recipients.added".
     return type_.startswith(pattern[:-1]) if pattern.endswith(".*") else type_ == pattern

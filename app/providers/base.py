@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
@@ -30,7 +30,7 @@ import msgspec
 from app.domain.errors import SourceError, SourceUnauthorized
 from app.domain.event import Record
 from app.domain.position import Position
-from app.domain.query import Query
+from app.domain.query import FILTERS, GATEWAY_FILTERS, Query
 from app.providers.http.network import Network
 from app.providers.observer import CircuitState, Observer
 
@@ -57,6 +57,15 @@ __all__ = [
 
 #: Who judges a filter: the provider, the gateway, or neither (then the filter excludes the source).
 FilterSupport = Literal["native", "gateway", "not_applicable"]
+
+
+def filters_of(native: Collection[str], gateway: Collection[str] = ()) -> Mapping[str, FilterSupport]:
+    """`Source.filters` of a provider that judges `native`. The gateway judges `gateway`, and the others that every
+    event has what it takes for; the rest is not applicable."""
+    own = {"since", "until", "category", "envelope_id", *GATEWAY_FILTERS, *gateway}
+    names = ("since", "until", *FILTERS)
+    return {n: "native" if n in native else "gateway" if n in own else "not_applicable" for n in names}
+
 
 #: Small, msgpack-able, meaningless but to the reader that made it.
 Hint = list[int] | None

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from app.domain.errors import SourceError, SourceFailed
-from app.domain.filters import matches_type
-from app.domain.query import FILTERS, GATEWAY_FILTERS, OWN_FILTERS, Query
+from app.domain.filters import may_hold
+from app.domain.query import GATEWAY_FILTERS, OWN_FILTERS, Query
 from app.domain.times import DAY, now_micros, parse_rfc3339, parse_vendor_ticks
 from app.providers.base import (
     CallBudget,
@@ -23,6 +23,7 @@ from app.providers.base import (
     SourceHealth,
     Total,
     TypeMapping,
+    filters_of,
 )
 from app.providers.http.client import ProviderHttp, error_for
 from app.providers.http.gather import gather_all
@@ -97,15 +98,10 @@ class TimeRangeSource(ABC):
 
     @property
     def filters(self) -> Mapping[str, FilterSupport]:
-        own = {"since", "until", "category", "envelope_id", *GATEWAY_FILTERS}
-        names = ("since", "until", *FILTERS)
-        return {n: "native" if n in self.native else "gateway" if n in own else "not_applicable" for n in names}
+        return filters_of(self.native)
 
     def streams(self, query: Query) -> Sequence[str]:
-        if (query.category and self.category not in query.category) or self.category in query.category_not:
-            return []
-        by_type = Query(type=query.type)
-        if not any(matches_type(by_type, known, "") for known in (*self.types.values(), "unknown")):
+        if not may_hold(query, self.category, self.types.values()):
             return []
         if "envelope_id" not in self.native:
             return [self.category]

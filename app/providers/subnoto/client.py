@@ -116,6 +116,3 @@ class SubnotoClient:
             detail = f"the provider answered {answer.status} ({error.code})"
             raise SourceForbidden(detail, provider_request_id=error.request_id)
         raise error_for(answer, code=error.code, request_id=error.request_id)
-
-    async def aclose(self) -> None:
-        await self._http.aclose()

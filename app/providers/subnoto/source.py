@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from app.domain.errors import ConfigurationError, SourceForbidden
@@ -13,13 +13,13 @@ from app.domain.times import SECOND, now_micros
 from app.providers.base import (
     CallBudget,
     CommonSettings,
-    FilterSupport,
     ProbeResult,
     Reader,
     ReadRequest,
     Relation,
     SourceHealth,
     Total,
+    filters_of,
 )
 from app.providers.http.client import ProviderHttp
 from app.providers.http.gather import gather_all
@@ -36,28 +36,11 @@ from app.providers.subnoto.time_index import TimeIndex
 if TYPE_CHECKING:
     from app.providers.subnoto.tunnel import Tunnel
 
-FILTERS: Mapping[str, FilterSupport] = {
-    "since": "gateway",
-    "until": "gateway",
-    "category": "native",
-    "type": "native",
-    "provider_type": "native",
-    "envelope_id": "native",
-    "workspace_id": "native",
-    "flow_id": "not_applicable",
-    "flow_type": "not_applicable",
-    "envelope_status": "not_applicable",
-    "owner": "not_applicable",
-    "actor": "gateway",
-    "recipient": "gateway",
-    "q": "gateway",
-}
+_NATIVE = ("category", "type", "provider_type", "envelope_id", "workspace_id")
 
 #: Vendor's reference page: envelope and workspace are 36-character UUIDs, of the envelope category only.
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _SCOPED = "envelope"
-#: With SUBNOTO_JOIN_ENVELOPES.
-_JOINED_FILTERS: Mapping[str, FilterSupport] = {"envelope_status": "gateway", "owner": "gateway"}
 
 
 class SubnotoSource:
@@ -67,7 +50,7 @@ class SubnotoSource:
 
     def __init__(self, name: str, settings: SubnotoSettings, common: CommonSettings) -> None:
         self.name = name
-        self.filters = {**FILTERS, **_JOINED_FILTERS} if settings.join_envelopes else FILTERS
+        self.filters = filters_of(_NATIVE, ("envelope_status", "owner") if settings.join_envelopes else ())
         common = settings.over(common)
         self.settle = common.settle
         self._settings = settings
@@ -235,7 +218,7 @@ class SubnotoSource:
         return self._http.health()
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._http.aclose()
 
 
 def _bearer(settings: SubnotoSettings) -> dict[str, str]:

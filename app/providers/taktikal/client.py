@@ -178,9 +178,6 @@ class TaktikalClient:
         except SourceError:
             return False
 
-    async def aclose(self) -> None:
-        await self._http.aclose()
-
 
 def decode_total(body: bytes) -> int | None:
     """`{"total": 1342}`: the number of processes. None for an empty object, in which ServiceStack has left out what is

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from app.domain.filters import matches_type
+from app.domain.filters import may_hold
 from app.domain.query import Query
 from app.domain.times import SECOND, now_micros
 from app.providers.base import (
     CallBudget,
     CommonSettings,
-    FilterSupport,
     ProbeResult,
     Reader,
     ReadRequest,
     Relation,
     SourceHealth,
     Total,
+    filters_of,
 )
 from app.providers.http.client import ProviderHttp
 from app.providers.http.gather import gather_all
@@ -33,22 +33,7 @@ from app.providers.taktikal.reader import ProcessReader, WindowReader
 from app.providers.taktikal.record import CATEGORY, TaktikalRecord, read_locator, records_of
 from app.providers.taktikal.settings import TaktikalSettings
 
-FILTERS: Mapping[str, FilterSupport] = {
-    "since": "native",
-    "until": "native",
-    "category": "gateway",
-    "type": "gateway",
-    "provider_type": "gateway",
-    "envelope_id": "native",
-    "workspace_id": "not_applicable",
-    "flow_id": "native",
-    "flow_type": "native",
-    "envelope_status": "native",
-    "owner": "native",
-    "actor": "gateway",
-    "recipient": "gateway",
-    "q": "native",
-}
+_NATIVE = ("since", "until", "envelope_id", "flow_id", "flow_type", "envelope_status", "owner", "q")
 
 #: A window up to the present ends a little in the past by the time that it is asked for; within a request's deadline.
 _LATELY = 60 * SECOND
@@ -72,7 +57,7 @@ class TaktikalSource:
 
     def __init__(self, name: str, settings: TaktikalSettings, common: CommonSettings) -> None:
         self.name = name
-        self.filters = FILTERS
+        self.filters = filters_of(_NATIVE)
         common = settings.over(common)
         self.settle = common.settle
         self._settings = settings
@@ -89,10 +74,7 @@ class TaktikalSource:
         self._looking = asyncio.Lock()
 
     def streams(self, query: Query) -> Sequence[str]:
-        if (query.category and CATEGORY not in query.category) or CATEGORY in query.category_not:
-            return ()
-        possible = {row.type for row in MAPPING} | {"unknown"}
-        if query.type and not any(matches_type(Query(type=query.type), type_, "") for type_ in possible):
+        if not may_hold(query, CATEGORY, (row.type for row in MAPPING)):
             return ()
         return [f"{CATEGORY}/{keys[0]}" for keys in _spellings(query)] or [CATEGORY]
 
@@ -183,4 +165,4 @@ class TaktikalSource:
         return self._http.health()
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._http.aclose()
