@@ -12,7 +12,6 @@ import msgspec
 from app.domain.memoize import memoize
 from app.privacy.person_fields import plain_number, private_members, words_of
 from app.privacy.replacer import (
-    ENCODED,
     MASK,
     MAX_TEXT,
     Span,
@@ -21,6 +20,7 @@ from app.privacy.replacer import (
     canonical,
     decoded,
     distinct,
+    may_be_encoded,
     plain_spelling,
     replaced,
     without_encoded,
@@ -112,7 +112,7 @@ class Mask:
         new.discard(None)
         if new:
             joined = _APART.join([text for text in new if not _is_uuid(text)])
-            suspect = len(joined) > MAX_TEXT or ENCODED.search(joined) or not self._whole.isdisjoint(new)
+            suspect = len(joined) > MAX_TEXT or may_be_encoded(joined) or not self._whole.isdisjoint(new)
             if suspect or not self._is_clean(plain_spelling(joined)):
                 return any(self.text(text) != text for text in new) or dirty
             self._remember({text: text for text in new if len(text) <= _MEMO_TEXT})
@@ -127,7 +127,7 @@ class Mask:
         except UnicodeEncodeError:
             return True
         # What stands between its texts in JSON joins no two into one that is private, but an escape may part one.
-        return len(text) > MAX_TEXT or ENCODED.search(text) is not None or not self._is_clean(plain_spelling(text))
+        return len(text) > MAX_TEXT or may_be_encoded(text) or not self._is_clean(plain_spelling(text))
 
     def text(self, text: str) -> str:
         """The text with `***` for each private value; `***` for a text longer than `MAX_TEXT`."""
@@ -151,7 +151,7 @@ class Mask:
         if _is_uuid(text):
             return text
         find = self._spans if of_person else self._known_spans
-        forms = (text, decoded(text)) if ENCODED.search(text) else (text,)
+        forms = (text, decoded(text)) if may_be_encoded(text) else (text,)
         hidden = any(end - start >= _ID for form in forms for start, end, _ in find(plain_spelling(form)))
         return MASK if hidden else text
 

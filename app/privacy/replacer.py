@@ -22,7 +22,6 @@ _MAX_PLACES = 65_536  #: places of one text that are looked at, the same
 _FEW = 32  #: texts that are tried one after another
 WITHIN = 6  #: characters of a word that is replaced within others; a shorter one must stand alone
 
-ENCODED = re.compile(r"[%&\\]")  #: a text without a match is not encoded
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _FOREIGN_DIGITS = re.compile(r"(?![0-9])\d")
 
@@ -134,6 +133,11 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
     return "".join((*parts, text[done:]))
 
 
+def may_be_encoded(text: str) -> bool:
+    """False for a text that is certainly not encoded; takes a hundredth of the time of a pattern's search."""
+    return "%" in text or "&" in text or "\\" in text
+
+
 def decoded(text: str) -> str:
     """The text without percent-encoding and escapes of HTML and of slashes in JSON, up to twice."""
     for _ in range(2):
@@ -147,7 +151,7 @@ def without_encoded(plain: str, holds: Callable[[str], bool]) -> str:
     def holds_encoded(text: str) -> bool:
         return holds(plain_spelling(decoded(text)))
 
-    if not ENCODED.search(plain) or not holds_encoded(plain):
+    if not may_be_encoded(plain) or not holds_encoded(plain):
         return plain
     plain = re.sub(r"\S+", lambda word: MASK if holds_encoded(word[0]) else word[0], plain)
     return MASK if holds_encoded(plain) else plain
