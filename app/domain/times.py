@@ -12,6 +12,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from app.domain.memoize import memoize
+
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 _MINUTE = 60 * SECOND
@@ -146,20 +148,21 @@ def parse_moment(value: int | str | timedelta | None) -> int | timedelta | None:
     return parse_rfc3339(value) if duration is None else duration
 
 
-def is_dot_net_utc(text: str) -> bool:
-    """Whether a time that can be read has the form in which .NET writes one in UTC, `2019-11-08T11:06:01.5600000Z`."""
-    return len(text) == 28 and text[4:20:3] == "--T::." and text[27] == "Z"
-
-
 def format_vendor_time(text: str, micros: int) -> str:
-    """`format_micros(micros)`, where `text` is what `parse_vendor_ticks` made them of: nearly always it holds it."""
-    return text[:26] + "Z" if is_dot_net_utc(text) else format_micros(micros)
+    """`format_micros(micros)`, where `text` is what `parse_vendor_ticks` made them of: nearly always it holds it, as
+    .NET writes a time in UTC, `2019-11-08T11:06:01.5600000Z`."""
+    if len(text) == 28 and text[4:20:3] == "--T::." and text[27] == "Z":
+        return f"{text[:26]}Z"
+    return format_micros(micros)
 
 
-@lru_cache(maxsize=4096)
-def _date_ticks(text: str) -> int | None:
-    """Of `2019-11-08T`; None for what has another form. Raises ValueError where there is no such day."""
-    return to_micros(datetime.fromisoformat(text[:10])) * 10 if _DATE.match(text[:10]) and text[10:] == "T" else None
+@memoize
+def _minute_ticks(text: str) -> int | None:
+    """Of `2019-11-08T11:06:`; None for what has another form. Raises ValueError where there is no such day."""
+    minute = _MINUTE_TICKS.get(text[11:])
+    if minute is None or not _DATE.match(text[:10]) or text[10] != "T":
+        return None
+    return to_micros(datetime.fromisoformat(text[:10])) * 10 + minute
 
 
 _ASP_NET = re.compile(r"/DATE\((-?\d{1,18})(?:[+-]\d{4})?\)/\Z", re.ASCII)
@@ -182,9 +185,9 @@ def parse_vendor_ticks(text: str) -> int:
     """
     if len(text) == 28 and text[19] == "." and text[27] == "Z":
         # As .NET writes it: nearly always. `datetime.fromisoformat` takes longer, and drops the seventh digit unread.
-        date, minute, seconds = _date_ticks(text[:11]), _MINUTE_TICKS.get(text[11:17]), text[17:19] + text[20:27]
-        if date is not None and minute is not None and seconds.isdecimal() and seconds.isascii() and seconds < "6":
-            return date + minute + int(seconds)
+        minute, seconds = _minute_ticks(text[:17]), text[17:19] + text[20:27]
+        if minute is not None and seconds.isdecimal() and seconds.isascii() and seconds < "6":
+            return minute + int(seconds)
     text = text.strip().upper()
     if (found := _ASP_NET.match(text)) is not None:
         return to_micros(to_datetime(int(found[1]) * 1000)) * 10

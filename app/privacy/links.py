@@ -106,17 +106,20 @@ def links_in(value: Any, kinds: frozenset[str] = PERSONAL, secret: bool = False)
 class Secrets:
     """Links, in whose place stands `***`, and signing keys with what stands in the place of each. Falsy without any."""
 
-    __slots__ = ("_keys", "_short_keys", "_words")
+    __slots__ = ("_keys", "_least", "_short_keys", "_words")
 
     def __init__(self, links: Iterable[str] = (), keys: Mapping[str, str] | None = None) -> None:
         keys = keys or {}
         self._short_keys = {key: shown for key, shown in keys.items() if len(key.strip()) < _SHORTEST_KEY}
-        words = dict.fromkeys((word for link in links for word in _words_of(link)), MASK)
-        words |= {canonical(key): shown for key, shown in keys.items() if key not in self._short_keys}
+        words = dict.fromkeys([word for link in links for word in _words_of(link)], MASK)
+        for key, shown in keys.items():
+            if key not in self._short_keys:
+                words[canonical(key)] = shown
         self._words = Words(words)
+        self._least = min(map(len, words), default=0)
         # The longest first: of two keys, one may contain the other.
-        long = [(key, shown) for key, shown in keys.items() if len(key) >= WITHIN]
-        self._keys = sorted(long, key=lambda pair: len(pair[0]), reverse=True)[:_MAX_KEYS]
+        long = [key for key in keys if len(key) >= WITHIN]
+        self._keys = [(key, keys[key]) for key in sorted(long, key=len, reverse=True)[:_MAX_KEYS]]
 
     def __bool__(self) -> bool:
         return bool(self._words or self._short_keys)
@@ -138,6 +141,16 @@ class Secrets:
             text = plain = replaced(plain, spans)
         shown = without_encoded(plain, lambda found: bool(self._words.spans(found)))
         return text if shown == plain else shown
+
+    def are_in(self, texts: Iterable[object]) -> bool:
+        """Whether `out_of_text` may change one of the texts, which are searched together; values of other kinds are
+        left out."""
+        if self._short_keys:
+            return True
+        # Only letters beyond ASCII become longer when they are folded.
+        long = [text for text in texts if isinstance(text, str) and (len(text) >= self._least or not text.isascii())]
+        joined = "\n".join(long)
+        return self.out_of_text(joined) != joined
 
     def out_of(self, value: Any) -> Any:
         """A copy of a JSON value without links and keys in its texts and names, at any depth."""

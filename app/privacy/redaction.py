@@ -54,7 +54,7 @@ class Redactor:
     def event(self, record: Record) -> Event:
         """The record's event."""
         event = record.event()
-        found = _judge(event.data)
+        found = _judge(event.data) if event.data else 0
         if self._raw:
             event.raw = record.raw()
             found |= _judge(event.raw)

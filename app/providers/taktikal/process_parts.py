@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.event import Actor, Envelope, Recipient
+from app.domain.memoize import memoize
 from app.paging.event_id import IdPrefix
 from app.privacy.masking import Mask
 from app.privacy.person_fields import private_leaves
@@ -21,9 +23,10 @@ from app.providers.taktikal.mapping import text_of
 from app.providers.taktikal.models import Entry, Signee, recipient_id
 from app.providers.taktikal.wire import Process, without_secrets
 
-_OWN_TEXTS = attrgetter(
+_ENTRY_TEXTS = attrgetter(
     "status", "created_by", "flow_key", "sequence_key", "user_agent", "file_name", "signature_location"
 )
+_SIGNEE_TEXTS = attrgetter("name", "email", "phone", "ssn", "signature_type")
 _BREAK = "\n\0\n"  #: between the descriptions of a log
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SHOWN = ("name", "email", "owner", "phone", "national_id", "signature_type", "status", "flow_id", "sequence_id")
@@ -40,82 +43,85 @@ def _folded(address: str | None) -> str | None:
 
 
 class ProcessParts:
-    """What the records of one process share; made on first use, for most processes of an answer have no event to show.
-    Each person and each envelope is made once, and must not be changed."""
+    """What the records of one process share. `prepared` makes it for the first event: most processes of an answer have
+    no event to show. Each person and each envelope is made once, and must not be changed.
+
+    `shown` takes links and signee keys out of a text; None where no text but descriptions can hold any. `hides`:
+    whether descriptions can."""
+
+    ids: IdPrefix
+    hides: bool
+    shown: Callable[[str], str] | None
 
     def __init__(self, source: str, process: Process) -> None:
-        self.source, self.process = source, process
-        self._actors: dict[tuple[str | UnsetType | None, str | UnsetType | None], Actor] = {}
-        self._envelopes: dict[tuple[str | UnsetType | None, ...], Envelope] = {}
+        self.source, self.process, self._is_ready = source, process, False
         self._recipients: dict[str, Recipient] = {}
 
-    @cached_property
-    def ids(self) -> IdPrefix:
+    def prepared(self) -> ProcessParts:
+        if self._is_ready:
+            return self
+        process, secrets = self.process, self.process.secrets
+        body, entries = process.body, process.entries
         # A locator without its last two members.
-        return IdPrefix(self.source, b"\x93" + msgspec.msgpack.encode(self.process.key))
-
-    @cached_property
-    def shown(self) -> Callable[[str], str] | None:
-        """Takes links and signee keys out of a text; None where no text but descriptions can hold any."""
-        return self.process.secrets.out_of_text if self.process.secrets and not self._is_clean() else None
-
-    @cached_property
-    def _owner(self) -> str | None:
-        return owner_of(self.process.entries) or self.process.owner
-
-    @cached_property
-    def _name(self) -> str | None:
-        body, entries = self.process.body, self.process.entries
-        return (
+        self.ids = IdPrefix(self.source, b"\x93" + msgspec.msgpack.encode(process.key))
+        self._named: dict[tuple[str | UnsetType | None, ...], tuple[Actor, Envelope, Recipient | None]] = {}
+        self._envelopes: dict[tuple[str | UnsetType | None, str | None], Envelope] = {}
+        self._owner = owner_of(entries) or process.owner
+        self._name = (
             body.activity_display_name
             or body.file_name
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
+        self.hides = bool(secrets)
+        self.shown = secrets.out_of_text if self.hides and self._repeats_secrets() else None
+        self._descriptions = self._search_descriptions() if self.hides else []
+        self._is_ready = True
+        return self
 
-    def _is_clean(self) -> bool:
-        """Whether none of the process's texts repeats a link or a signee key, descriptions aside: one search for all,
+    def _repeats_secrets(self) -> bool:
+        """Whether one of the process's texts repeats a link or a signee key, descriptions aside: one search for all,
         for a search of each takes most of an event's time."""
         process, body = self.process, self.process.body
         if process.has_short_keys:
-            return False  # those are hidden where they are the whole text
+            return True  # those are hidden where they are the whole text
         texts: set[object] = {self._name, body.status, body.file_name}
-        for signee in process.signees.values():
-            texts.update((signee.name, signee.email, signee.phone, signee.ssn, signee.signature_type))
-        for own in map(_OWN_TEXTS, process.entries):
-            texts.update(own)
+        texts.update(chain.from_iterable(map(_SIGNEE_TEXTS, process.signees.values())))
+        texts.update(chain.from_iterable(map(_ENTRY_TEXTS, process.entries)))
         texts.update(one.sequence_key for one in body.sequence_signees or ())
-        joined = "\n".join(text for text in texts if isinstance(text, str))
-        return process.secrets.out_of_text(joined) == joined
+        return process.secrets.are_in(texts)
 
-    def description(self, index: int) -> str | None:
-        """The description of an entry, by its place in the log, without links and signee keys."""
-        entries, secrets = self.process.entries, self.process.secrets
-        text = entries[index].description or None
-        if text is None or not secrets:
-            return text
-        found = self._descriptions
-        return found[index] if len(found) == len(entries) else secrets.out_of_text(text)
-
-    @cached_property
-    def _descriptions(self) -> list[str]:
+    def _search_descriptions(self) -> list[str]:
         """Those of the log, searched together; none where each must be searched by itself."""
-        joined = _BREAK.join(one.description or "" for one in self.process.entries)
+        entries = self.process.entries
+        joined = _BREAK.join([one.description or "" for one in entries])
         # Other letters and links: their neighbours would be changed with them.
         if not joined.isascii() or "/" in joined or self.process.has_short_keys:
             return []
-        return self.process.secrets.out_of_text(joined).split(_BREAK)
+        found = self.process.secrets.out_of_text(joined).split(_BREAK)
+        return found if len(found) == len(entries) else []
 
-    def actor(self, entry: Entry) -> Actor:
-        """`createdBy` is an e-mail address, or the name of a system (`Taktikal.Core`, `Mailgun`)."""
-        key = (entry.created_by, entry.signee_key)
-        found = self._actors.get(key)
+    def description(self, index: int) -> str:
+        """The description of an entry that has one, by its place in the log, without links and signee keys."""
+        if self._descriptions:
+            return self._descriptions[index]
+        return self.process.secrets.out_of_text(self.process.entries[index].description or "")
+
+    def named_by(self, entry: Entry) -> tuple[Actor, Envelope, Recipient | None]:
+        """The author, the envelope and the recipient of an entry."""
+        keys = (entry.created_by, entry.signee_key, entry.flow_key, entry.sequence_key)
+        found = self._named.get(keys)
         if found is None:
-            found = self._new_actor(entry.created_by or None, entry.signee_key or "")
-            self._actors[key] = found = found if self.shown is None else _shown(found, self.shown)
+            actor = self._actor(entry.created_by or None, entry.signee_key or "")
+            if self.shown is not None:
+                actor = _shown(actor, self.shown)
+            recipient = self.recipient(entry.signee_key) if entry.signee_key else None
+            self._named[keys] = found = actor, self._envelope(entry), recipient
         return found
 
-    def _new_actor(self, text: str | None, own: str) -> Actor:
-        """The entry's own signee (`own`) where the author has that signee's address; otherwise the only signee of the
+    def _actor(self, text: str | None, own: str) -> Actor:
+        """`createdBy` is an e-mail address, or the name of a system (`Taktikal.Core`, `Mailgun`).
+
+        The entry's own signee (`own`) where the author has that signee's address; otherwise the only signee of the
         process who has it (contract, section 2)."""
         address = address_of(text)
         if address is None:
@@ -127,22 +133,19 @@ class ProcessParts:
             return Actor("user", None, None, address)
         return Actor("recipient", recipient_id(self.process.key, key), signees[key].name or None, address)
 
-    def envelope(self, entry: Entry) -> Envelope:
+    def _envelope(self, entry: Entry) -> Envelope:
         """The process, with the flow and the sequence that the entry names."""
-        place = (entry.flow_key, entry.sequence_key or entry.signee_key, entry.sequence_key)
-        found = self._envelopes.get(place)
+        body = self.process.body
+        sequence = entry.sequence_key or None
+        if sequence is None and entry.signee_key and body.sequence_signees:
+            sequence = self.process.sequence_of(entry.signee_key)
+        found = self._envelopes.get((entry.flow_key, sequence))
         if found is None:
-            body = self.process.body
-            sequence = entry.sequence_key or (entry.signee_key and self.process.sequence_of(entry.signee_key))
-            found = Envelope(
-                self.process.key,
-                name=self._name,
-                status=body.status.casefold() if body.status else None,
-                owner=self._owner,
-                flow_id=entry.flow_key or None,
-                sequence_id=sequence or None,
+            status = body.status.casefold() if body.status else None
+            found = Envelope(self.process.key, self._name, status, self._owner, entry.flow_key or None, None, sequence)
+            self._envelopes[entry.flow_key, sequence] = found = (
+                found if self.shown is None else _shown(found, self.shown)
             )
-            self._envelopes[place] = found = found if self.shown is None else _shown(found, self.shown)
         return found
 
     def recipient(self, key: str) -> Recipient:
@@ -232,16 +235,20 @@ def owner_of(entries: Iterable[Entry]) -> str | None:
     return None
 
 
+@memoize
+def _signature_type(sent: str) -> str:
+    return _HUMP.sub("_", sent).lower()
+
+
 _NOBODY = Signee()
 
 
 def _recipient(id_: str, signee: Signee) -> Recipient:
-    signature = signee.signature_type or None
     return Recipient(
         id=id_,
         name=signee.name or None,
         email=(signee.email or "").strip() or None,
         phone=text_of(signee.phone),
         national_id=text_of(signee.ssn),
-        signature_type=_HUMP.sub("_", signature).lower() if signature else None,
+        signature_type=_signature_type(signee.signature_type) if signee.signature_type else None,
     )

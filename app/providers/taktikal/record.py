@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import defaultdict
-from functools import lru_cache
-from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -14,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from app.domain.event import Event, Recipient
 from app.domain.position import Key
-from app.domain.times import format_micros, format_vendor_time, parse_rfc3339, parse_vendor_ticks
+from app.domain.times import format_vendor_time, parse_rfc3339, parse_vendor_ticks
 from app.providers.http.lenient_json import MAX_KEY
 from app.providers.taktikal.mapping import delivery_of, meaning_of
 from app.providers.taktikal.models import Entry, recipient_id
@@ -24,7 +21,6 @@ from app.providers.taktikal.wire import Process, content_of, without_secrets
 CATEGORY = "envelope"
 _NO_ID = -1
 EARLIEST = parse_rfc3339("2000-01-01")  #: µs; an earlier time cannot be right (contract, section 5)
-_PLAIN_END = parse_rfc3339("2099-12-31T23:59:59.999999Z")
 _LAST = 1 << 63  #: µs after all times
 _INT64 = range(-(1 << 63), 1 << 63)
 
@@ -63,19 +59,18 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         return meaning_of(self.entry.status or "").type
 
     def event(self) -> Event:
-        entry, common = self.entry, self.common
-        shown = common.shown
-        status = entry.status or ""
-        if shown is not None:
-            status = shown(status)
-        meaning = meaning_of(status)
-        description = common.description(self.index)
+        entry, common = self.entry, self.common.prepared()
+        status, user_agent = entry.status or "", entry.user_agent or None
+        if (shown := common.shown) is not None:
+            status, user_agent = shown(status), user_agent and shown(user_agent)
+        meaning, description = meaning_of(status), entry.description or None
         delivery = meaning.delivery
-        if entry.description and meaning.purpose is not None:
-            delivery = delivery_of(entry.description, meaning.purpose)
-        user_agent = entry.user_agent or None
-        if shown is not None:
-            user_agent = user_agent and shown(user_agent)
+        if description is not None:
+            if meaning.purpose is not None:
+                delivery = delivery_of(description, meaning.purpose)
+            if common.hides:
+                description = common.description(self.index)
+        actor, envelope, recipient = common.named_by(entry)
         identity = entry.id
         # By position, in the order of the fields: by name it takes three times as long.
         return Event(
@@ -89,9 +84,9 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             None if identity is None or identity is UNSET else str(identity),
             format_vendor_time(entry.created_at or "", self.key[0]),
             description,
-            common.actor(entry),
-            common.envelope(entry),
-            common.recipient(entry.signee_key) if entry.signee_key else None,
+            actor,
+            envelope,
+            recipient,
             delivery,
             None,
             user_agent,
@@ -137,8 +132,8 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         return self.common.private_values
 
     def recipients(self) -> list[Recipient]:
-        keys = self.common.process.signees
-        return [found for key in keys if key and (found := self.common.recipient(key)) is not None]
+        common = self.common.prepared()
+        return [common.recipient(key) for key in common.process.signees if key]
 
     @property
     def names_all_recipients(self) -> bool:
@@ -149,90 +144,45 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         return recipient_id(self.common.process.key, own) if own and own.casefold() == key.casefold() else key
 
 
-#: Times that .NET writes in UTC, of this century, one behind the other: they compare as texts.
-_PLAIN_TIMES = re.compile(
-    r"(?:20\d\d-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
-    r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{7}Z)*",
-    re.ASCII,
-)
-
-
-_PLAIN_LENGTH = len("2019-11-08T11:06:01.5600000Z")
-
-
-def _is_plain(joined: str, times: int) -> bool:
-    return len(joined) == times * _PLAIN_LENGTH and _PLAIN_TIMES.fullmatch(joined) is not None
-
-
-@lru_cache(maxsize=256)
-def _as_texts(times: tuple[int, ...]) -> list[str]:
-    """Times in µs as .NET writes them, moved into the years 2000 to 2099, whose texts they are compared with."""
-    return [format_micros(min(max(time, EARLIEST), _PLAIN_END))[:-1] + "0Z" for time in times]
-
-
 def records_of(
     source: str, process: Process, since: int = EARLIEST, until: int = _LAST, latest: int = _LAST
 ) -> tuple[list[TaktikalRecord], int]:
     """The entries of a process that happened from `since` until before `until` (µs), in the order of its log; and how
     many of the whole log cannot be read. A time before 2000 or after `latest` cannot be one."""
-    entries = process.entries
-    try:
-        times: list[str] = [entry.created_at for entry in entries]  # type: ignore[misc]
-        plain = max(map(len, times), default=0) <= _PLAIN_LENGTH and _is_plain("".join(times), len(times))
-    except TypeError:
-        plain = False
-    read: list[tuple[int, int | bytes, int]] = []
+    key, common = process.key, ProcessParts(source, process)
+    records: list[TaktikalRecord] = []
     bad = 0
-    if plain:
-        first, end, last = _as_texts((since, until, latest))
-        for index, time in enumerate(times):
-            if time > last or len((entry := entries[index]).status or "") > MAX_KEY:
-                bad += 1
-            elif first <= time < end:
-                read.append((parse_vendor_ticks(time), _identity(entry), index))
-    else:
-        for index, entry in enumerate(entries):
-            ticks = ticks_of(entry.created_at)
-            if ticks is None or not EARLIEST <= ticks // 10 <= latest or len(entry.status or "") > MAX_KEY:
-                bad += 1
-            elif since <= ticks // 10 < until:
-                read.append((ticks, _identity(entry), index))
-    if not read:
-        return [], bad
-    key = process.key
-    common = ProcessParts(source, process)
-    shared = [(ticks // 10, identity if isinstance(identity, int) else _NO_ID) for ticks, identity, _ in read]
-    numbers = repeat((0, 0)) if len(set(shared)) == len(shared) else _numbers(read, shared, entries)
-    records = [
-        TaktikalRecord(
-            (micros, source, CATEGORY, key, sequence, place), entries[index], index, ticks, identity, ordinal, common,
-        )
-        for (ticks, identity, index), (micros, sequence), (place, ordinal) in zip(read, shared, numbers, strict=False)
-    ]  # fmt: skip
+    for index, entry in enumerate(process.entries):
+        ticks = ticks_of(entry.created_at)
+        if ticks is None or len(entry.status or "") > MAX_KEY or not EARLIEST <= (time := ticks // 10) <= latest:
+            bad += 1
+        elif since <= time < until:
+            identity = _identity(entry)
+            sequence = identity if type(identity) is int else _NO_ID
+            place = (time, source, CATEGORY, key, sequence, 0)
+            records.append(TaktikalRecord(place, entry, index, ticks, identity, 0, common))
+    if len({record.key for record in records}) < len(records):
+        _number_ties(records)
     return records, bad
 
 
-def _numbers(
-    read: list[tuple[int, int | bytes, int]], shared: list[tuple[int, int]], entries: list[Entry]
-) -> list[tuple[int, int]]:
-    """Place and ordinal of each (ticks, identity, index), of which places count those with the same in `shared`.
+def _number_ties(records: list[TaktikalRecord]) -> None:
+    """Give records of equal key their places, and those of equal identity their ordinals.
 
     Both are counted among entries of one microsecond only: a log that comes trimmed to a range holds all of those or
     none. Entries of one tick are counted by content, for a server may send them in another order in every call."""
-    numbers = [(0, 0)] * len(read)
-    tied: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for number, pair in enumerate(shared):
-        tied[pair].append(number)
+    tied: dict[Key, list[TaktikalRecord]] = defaultdict(list)
+    for record in records:
+        tied[record.key].append(record)
     for group in tied.values():
+        first = {record.ticks: number for number, record in reversed([*enumerate(group)])}
         if len(group) > 1:
-            places = {read[number][0]: number for number in reversed(group)}
-            group.sort(key=lambda number: (places[read[number][0]], content_of(entries[read[number][2]])))
-            ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
-            for place, number in enumerate(group):
-                twin = read[number][:2]
-                numbers[number] = place, ordinals[twin]
-                ordinals[twin] += 1
-    return numbers
+            group.sort(key=lambda record: (first[record.ticks], content_of(record.entry)))
+        ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
+        for place, record in enumerate(group):
+            twin = record.ticks, record.identity
+            record.key, record.ordinal = (*record.key[:5], place), ordinals[twin]
+            ordinals[twin] += 1
 
 
 def ticks_of(created_at: str | UnsetType | None) -> int | None:
@@ -245,10 +195,12 @@ def ticks_of(created_at: str | UnsetType | None) -> int | None:
 
 def _identity(entry: Entry) -> int | bytes:
     value = entry.id
+    if type(value) is int and value in _INT64:
+        return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value in _INT64:
-        return value
+        if value in _INT64:
+            return value
     return hashlib.blake2b(content_of(entry), digest_size=12).digest()
 
 

@@ -83,12 +83,13 @@ class Process:
     def secrets(self) -> Secrets:
         """Signing links, and signee keys with the recipient ids in their place: never shown, wherever repeated."""
         if self._secrets is None:
-            items = (*self._others, self)
             ids: dict[str, str] = {}
-            for item in items:
+            links: list[str] = []
+            for item in (*self._others, self):
                 ids |= item._recipient_ids()
-            self.has_short_keys = any(len(key) < _SHORT_KEY for key in ids)
-            self._secrets = Secrets((link for item in items for link in item._own_links()), ids)
+                links += item._own_links()
+            self.has_short_keys = min(map(len, ids), default=_SHORT_KEY) < _SHORT_KEY
+            self._secrets = Secrets(links, ids)
         return self._secrets
 
     def _own_links(self) -> Iterator[str]:
@@ -97,24 +98,28 @@ class Process:
                 yield from links_in({"url": one.url}, PERSONAL_AND_URLS)
             if one.signing_keys:
                 yield from links_in(one.signing_keys, ALL_LINKS)
-        yield from links_in(self.body.attachment_references or [], ALL_LINKS)
+        if self.body.attachment_references:
+            yield from links_in(self.body.attachment_references, ALL_LINKS)
         if self.repaired:
             yield from links_in(self.sent, PERSONAL_AND_URLS)
 
     def _recipient_ids(self) -> dict[str, str]:
         """The recipient id of each signee key in the process."""
-        body = self.body
-        keys = {(self.key, key) for key in self.signees}
-        keys.update((self.key, key) for key in {entry.signee_key for entry in self.entries} if key)
+        body, own = self.body, self.key
+        pairs: list[tuple[str, str]] = []
         for one in body.sequence_signees or ():
-            keys.add((one.process_key or self.key, one.signee_key or ""))
-            keys.update(_signee_keys(one.signing_keys or [], one.process_key or self.key))
-        keys.update(_signee_keys(body.attachment_references or [], self.key))
+            pairs.append((one.process_key or own, one.signee_key or ""))
+            pairs += _signee_keys(one.signing_keys or [], one.process_key or own)
+        if body.attachment_references:
+            pairs += _signee_keys(body.attachment_references, own)
         if self.repaired:
-            keys.update(_signee_keys(self.sent, self.key))
+            pairs += _signee_keys(self.sent, own)
+        processes = {key: process for process, key in pairs if process != own}
         # A key of this process has this process's id, also where a sequence names it beside another process.
-        ordered = sorted(keys, key=lambda pair: pair[0] == self.key)
-        return {key: recipient_id(process, key) for process, key in ordered if key}
+        processes |= {key: own for process, key in pairs if process == own}
+        processes |= dict.fromkeys(self.signees, own)
+        processes |= {key: own for entry in self.entries if (key := entry.signee_key)}
+        return {key: recipient_id(process, key) for key, process in processes.items() if key}
 
     def sequence_of(self, signee: str) -> str | None:
         """The key of the sequence in which a signee stands."""
