@@ -23,7 +23,7 @@ from app.api.broadcaster import EventBroadcaster
 from app.api.manifests import Manifests
 from app.api.metrics import Metrics
 from app.api.middleware import CrossOrigin, RequestMiddleware, UnexpectedErrorMiddleware
-from app.api.openapi import TITLE, install_openapi, problem_schemas
+from app.api.openapi import TITLE, install_openapi
 from app.api.page_cache import PageCache
 from app.api.problems import install_problems
 from app.api.rate_limits import Rates
@@ -145,7 +145,7 @@ def create_app(
     modules = (export, stream, events, envelopes, catalog, monitoring, pages)
     add_routes(app, [module.router for module in modules])
     app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)
-    install_openapi(app, providers, problem_schemas())
+    install_openapi(app, providers)
     install_problems(app)
     # The last one added is the outermost: ids and the log line around everything, CORS headers on errors too.
     app.add_middleware(UnexpectedErrorMiddleware)

@@ -19,7 +19,7 @@ from app.domain.event import Actor, Event, Recipient
 from app.domain.times import format_seconds
 from app.evidence.signing import SigningKey
 from app.feed.envelope_reader import EnvelopeEvents
-from app.feed.envelope_story import RecipientStory, tell_story
+from app.feed.envelope_story import EnvelopeRecipient, tell_story
 
 _MOMENTS = {
     "invited_at": "Invited", "delivered_at": "Message delivered", "opened_at": "Message opened",
@@ -73,7 +73,7 @@ def render_report(
             ("Sequence id", envelope.sequence_id),
             ("First event", f"{_utc(events[0].occurred_at)} UTC"),
             ("Last event", f"{_utc(events[-1].occurred_at)} UTC"),
-            ("Duration", _duration(story.durations["total"])),
+            ("Duration", _duration(story.durations.total)),
         ],
         recipients=[_recipient(person) for person in story.recipients],
         events=events,
@@ -106,7 +106,7 @@ def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[s
     return notices
 
 
-def _recipient(person: RecipientStory) -> dict[str, Any]:
+def _recipient(person: EnvelopeRecipient) -> dict[str, Any]:
     facts = [(label, getattr(person, name)) for name, label in _DETAILS.items()]
     facts.append(("State", person.state.replace("_", " ")))
     for name, label in _MOMENTS.items():
@@ -116,7 +116,7 @@ def _recipient(person: RecipientStory) -> dict[str, Any]:
         facts.append(
             (label, "; ".join(f"{_utc(one.occurred_at)} UTC ({one.channel or 'unknown'})" for one in messages))
         )
-    facts.append(("Invitation to signature", _duration(person.durations["invited_to_signed"])))
+    facts.append(("Invitation to signature", _duration(person.durations.invited_to_signed)))
     return {"name": person.name, "email": person.email, "id": person.id, "facts": facts}
 
 

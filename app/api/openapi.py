@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
@@ -78,6 +79,11 @@ _CODES = {
 }
 
 
+#: What operations answer with: filled in as their modules are imported.
+_SHAPES: set[type[msgspec.Struct]] = {Problem}
+_REFERENCE = "#/components/schemas/{name}"
+
+
 def problems(kind: str) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: the problems that it may answer with, one of them with an example."""
     statuses = sorted({PROBLEMS[code][0] for code in _CODES[kind]})
@@ -116,7 +122,7 @@ def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
     return {
         "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
         "headers": headers | {"X-Request-ID": _header("Names this call in the gateway's log.")},
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}},
     }
 
 
@@ -137,27 +143,36 @@ def answer_headers() -> dict[str, Any]:
     }
 
 
-def answers(kind: str, description: str) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: the good one, and the problems that it may answer with."""
-    return {200: {"description": description, "headers": answer_headers()}, **problems(kind)}
+def answers(
+    kind: str, description: str, shape: type[msgspec.Struct] | None = None, **more: Any
+) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: the good one, with a JSON body of `shape`, and the problems that it may answer with;
+    `more` are members of the good one."""
+    good = {"description": description, **more}
+    if "unauthenticated" in _CODES[kind]:
+        good.setdefault("headers", answer_headers())
+    if shape is not None:
+        _SHAPES.add(shape)
+        good["content"] = {"application/json": {"schema": {"$ref": _REFERENCE.format(name=shape.__name__)}}}
+    return {200: good, **problems(kind)}
 
 
 def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
 
 
-def install_openapi(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[str, Any]) -> None:
-    """Make `app.openapi()` give our document. `schemas` are added to its components under their names."""
+def install_openapi(app: FastAPI, providers: Mapping[str, Provider]) -> None:
+    """Make `app.openapi()` give our document."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, providers, schemas)
+            app.openapi_schema = _document(app, providers)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[str, Any]) -> dict[str, Any]:
+def _document(app: FastAPI, providers: Mapping[str, Provider]) -> dict[str, Any]:
     document = get_openapi(
         title=TITLE,
         version=version("audit-gateway"),
@@ -167,13 +182,12 @@ def _document(app: FastAPI, providers: Mapping[str, Provider], schemas: Mapping[
         tags=TAGS,
         servers=[{"url": "/"}],
     )
-    components = document.setdefault("components", {})
-    components["securitySchemes"] = SECURITY_SCHEMES
-    components.setdefault("schemas", {}).update(schemas)
+    _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REFERENCE)
+    document["components"] = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
     paths = document["paths"]
     document["paths"] = {"/events": paths.pop("/events"), **paths}
     document["security"] = [{"bearer": []}, {"apiKey": []}]
-    for schema in components["schemas"].values():
+    for schema in schemas.values():
         _simplify(schema)
     for item in document["paths"].values():
         for operation in item.values():
@@ -204,23 +218,16 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
 
 
 def _simplify(schema: dict[str, Any]) -> None:
-    """Say the same in the way that generators understand best: no titles that only repeat a field's name, and "or
-    null" as a list of types. Where `anyOf` says that, openapi-generator 7.26 takes all fields of one simple type for
-    the same model, and gives them all the description of the first."""
-    schema.pop("title", None)
-    for field in schema.get("properties", {}).values():
-        field.pop("title", None)
-        if [set(one) for one in field.get("anyOf", ())] in (
-            [{"type"}, {"type"}],
-            [{"type", "format"}, {"type"}],
-            [{"type", "items"}, {"type"}],
-        ):
+    """Say the same in the way that generators understand best: every field is there, and "or null" is a list of types.
+    Where `anyOf` says that, openapi-generator 7.26 takes all fields of one simple type for the same model, and gives
+    them all the description of the first."""
+    del schema["title"]
+    schema["required"] = list(schema["properties"])
+    for field in schema["properties"].values():
+        field.pop("default", None)
+        if field.get("type") == "object":
+            field.setdefault("additionalProperties", True)
+        if len(either := field.get("anyOf", ())) == 2 and "$ref" not in either[0]:
             one, null = field.pop("anyOf")
             field |= one
             field["type"] = [one["type"], null["type"]]
-
-
-def problem_schemas() -> dict[str, Any]:
-    """The schemas of a problem, which every route refers to and none returns."""
-    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
-    return {**schema.pop("$defs"), "Problem": schema}

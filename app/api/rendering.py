@@ -16,15 +16,15 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from app.api import schemas
 from app.domain.caller import Caller
 from app.domain.event import Event, Recipient, Record
 from app.domain.times import format_seconds
 from app.feed.envelope_reader import EnvelopeEvents
 from app.feed.envelope_story import tell_story
-from app.feed.model import Page, SourceStatus, Totals, Warned
+from app.feed.model import Page, SourceStatus, Totals
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor, visible_events
-from app.providers.base import Total
 
 MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger
 _FIRST = 4  #: events that are rendered first; then as many as fill a part
@@ -68,16 +68,10 @@ def _as_fit(events: Sequence[Event], most: int, at_least: int) -> tuple[list[Eve
 def _rest(page: Page) -> dict[str, Any]:
     """The members of a page's body beside its events."""
     return {
-        "page": {
-            "limit": page.limit,
-            "order": page.order,
-            "has_more": page.has_more,
-            "next_cursor": page.next_cursor,
-            "scanned_to": _time(page.scanned_to),
-        },
-        "window": {"since": _time(page.window.since), "until": _time(page.window.until)},
+        "page": schemas.PageInfo(page.limit, page.order, page.has_more, page.next_cursor, _time(page.scanned_to)),
+        "window": schemas.TimeWindow(format_seconds(page.window.since), _time(page.window.until)),
         "total": None if page.total is None else totals_body(page.total),
-        "warnings": [warning_body(warning) for warning in page.warnings],
+        "warnings": page.warnings,
         "sources": [_source(status) for status in page.sources],
     }
 
@@ -97,53 +91,45 @@ async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None,
     return parts if size >= _LARGE else [b"".join(parts)]
 
 
-def envelope_body(found: EnvelopeEvents, events: Sequence[Event], recipients: Sequence[Recipient]) -> dict[str, Any]:
+def envelope_body(
+    found: EnvelopeEvents, events: Sequence[Event], recipients: Sequence[Recipient]
+) -> schemas.EnvelopeStory:
     """The body of `GET /envelopes/{envelope_id}`. `events` and `recipients` are what the caller may see of the
     envelope's, and all that the story is told from."""
-    story = msgspec.structs.asdict(tell_story(events, recipients))
-    return {
-        "source": found.source,
-        "provider": found.provider,
-        **story,
-        "events": events,
-        "has_more": found.has_more,
-        "complete_through": _time(found.complete_through),
-        "sources": [_source(status) for status in found.sources],
-    }
+    return schemas.EnvelopeStory(
+        source=found.source,
+        provider=found.provider,
+        **msgspec.structs.asdict(tell_story(events, recipients)),
+        events=events,
+        has_more=found.has_more,
+        complete_through=_time(found.complete_through),
+        sources=[_source(status) for status in found.sources],
+    )
 
 
-def warning_body(warning: Warned) -> dict[str, Any]:
-    """One member of `warnings`."""
-    return msgspec.structs.asdict(warning)
-
-
-def totals_body(totals: Totals) -> dict[str, Any]:
+def totals_body(totals: Totals) -> schemas.Totals:
     """The body of `GET /events/count`, and the `total` of a page."""
     groups = totals.groups
-    return {
-        "value": totals.value,
-        "unit": totals.unit,
-        "relation": totals.relation,
-        "groups": None if groups is None else [{"key": key, "value": value} for key, value in groups],
-        "warnings": [warning_body(warning) for warning in totals.warnings],
-        "sources": [
-            {
-                "name": total.name,
-                "value": total.value,
-                "unit": total.unit,
-                "relation": total.relation,
-                "provider_total": None if total.own is None else _own_total(total.own),
-                "scanned_to": _time(total.scanned_to),
-                "as_of": _time(total.as_of),
-                "cached": total.cached,
-            }
+    return schemas.Totals(
+        totals.value,
+        totals.unit,
+        totals.relation,
+        None if groups is None else [schemas.Group(*group) for group in groups],
+        totals.warnings,
+        [
+            schemas.SourceTotal(
+                total.name,
+                total.value,
+                total.unit,
+                total.relation,
+                None if (own := total.own) is None else schemas.ProviderTotal(own.value, own.unit, own.relation),
+                _time(total.scanned_to),
+                format_seconds(total.as_of),
+                total.cached,
+            )
             for total in totals.sources
         ],
-    }
-
-
-def _own_total(own: Total) -> dict[str, Any]:
-    return {"value": own.value, "unit": own.unit, "relation": own.relation}
+    )
 
 
 def render_event(record: Record, caller: Caller, raw: bool, pseudonyms: Pseudonyms | None = None) -> bytes:
@@ -151,13 +137,13 @@ def render_event(record: Record, caller: Caller, raw: bool, pseudonyms: Pseudony
     return encode(Redactor(private=caller.may("pii:read"), raw=raw, pseudonyms=pseudonyms).event(record))
 
 
-def json_response(body: dict[str, Any] | bytes, *, cache: str = "no-store") -> Response:
+def json_response(body: dict[str, Any] | msgspec.Struct | bytes, *, cache: str = "no-store") -> Response:
     """A response of JSON, with this `Cache-Control`."""
     content = body if isinstance(body, bytes) else encode(body)
     return Response(content, media_type="application/json", headers={"Cache-Control": cache})
 
 
-def encode(body: dict[str, Any] | Sequence[Event] | Event) -> bytes:
+def encode(body: dict[str, Any] | Sequence[Event] | msgspec.Struct) -> bytes:
     """JSON of dictionaries, lists, scalars and structs, whatever a provider put into them."""
     try:
         return one_line(msgspec.json.encode(body))
@@ -193,16 +179,11 @@ def _time(micros: int | None) -> str | None:
     return None if micros is None else format_seconds(micros)
 
 
-def _source(status: SourceStatus) -> dict[str, Any]:
+def _source(status: SourceStatus) -> schemas.SourceStatus:
     reasons = [] if status.error is None else [f"{status.error.code}: {status.error.detail}"]
     if status.reason is not None:
         reasons.append(status.reason)
     if status.bad_records:
         reasons.append(f"{status.bad_records} records that cannot be read are left out")
-    return {
-        "name": status.name,
-        "provider": status.provider,
-        "status": status.status,
-        "reason": "; ".join(reasons) or None,
-        "complete_through": _time(status.complete_through),
-    }
+    reason = "; ".join(reasons) or None
+    return schemas.SourceStatus(status.name, status.provider, status.status, reason, _time(status.complete_through))

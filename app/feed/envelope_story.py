@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from app.domain.event import Envelope, Event, Recipient
+from app.domain.event import Envelope, Event, Recipient, Time, described
 from app.domain.times import SECOND, parse_rfc3339
 
 #: Types of events that end an envelope, and its status afterwards.
@@ -47,59 +47,80 @@ _MASK = "***"
 class Message(msgspec.Struct, frozen=True):
     """A reminder, or a message that did not arrive."""
 
-    event_id: str
-    occurred_at: str
-    channel: str | None
+    event_id: Annotated[str, described("The event's `id`.")]
+    occurred_at: Annotated[Time, described("When it happened.")]
+    channel: Annotated[str | None, described("How it was sent.", "sms", "email")]
 
 
-class RecipientStory(msgspec.Struct):
-    """What became of one recipient. Times as in events; None for what has not happened. Durations in seconds."""
+class RecipientDurations(msgspec.Struct, frozen=True):
+    """How long a recipient took, in seconds; null where either end has not happened."""
 
-    id: str | None = None
-    name: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    national_id: str | None = None
-    signature_type: str | None = None
-    state: str = "added"
-    invited_at: str | None = None
-    delivered_at: str | None = None
-    opened_at: str | None = None  #: the message, not the document
-    viewed_at: str | None = None
-    verified_at: str | None = None
-    signed_at: str | None = None
-    declined_at: str | None = None
-    failures: list[Message] = []
-    reminders: list[Message] = []
-    durations: dict[str, float | None] = {}
+    invited_to_viewed: Annotated[float | None, described("From the invitation to the first view.")] = None
+    invited_to_signed: Annotated[float | None, described("From the invitation to the signature.")] = None
+    viewed_to_signed: Annotated[float | None, described("From the first view to the signature.")] = None
 
 
-class EnvelopeStory(msgspec.Struct):
-    """`status`: how the envelope ended, or `in_progress`. `durations` in seconds; `total` is from the first event to
-    the end, or to the last event so far."""
+class EnvelopeRecipient(Recipient, gc=True):
+    """What became of one recipient. A time is that of the first such event; null for what has not happened."""
+
+    state: Annotated[
+        str,
+        described(
+            "How far the recipient came.",
+            "added",
+            "not_reached",
+            "invited",
+            "delivered",
+            "opened",
+            "viewed",
+            "verified",
+            "signed",
+            "declined",
+        ),
+    ] = "added"
+    invited_at: Annotated[Time | None, described("When the recipient was invited to sign.")] = None
+    delivered_at: Annotated[Time | None, described("When a message about signing was delivered.")] = None
+    opened_at: Annotated[Time | None, described("When a message about signing, not the document, was opened.")] = None
+    viewed_at: Annotated[Time | None, described("When the recipient viewed the envelope.")] = None
+    verified_at: Annotated[Time | None, described("When the recipient's identity was verified.")] = None
+    signed_at: Annotated[Time | None, described("When the recipient signed.")] = None
+    declined_at: Annotated[Time | None, described("When the recipient declined.")] = None
+    failures: Annotated[list[Message], described("Messages that did not arrive.")] = msgspec.field(default_factory=list)
+    reminders: Annotated[list[Message], described("Reminders that were sent.")] = msgspec.field(default_factory=list)
+    durations: Annotated[RecipientDurations, described("How long the recipient took, in seconds.")] = (
+        RecipientDurations()
+    )
+
+
+class EnvelopeDurations(msgspec.Struct, frozen=True):
+    """How long the envelope took, in seconds, from its first event on."""
+
+    total: Annotated[float, described("To its end, or to the last event so far.")]
+    to_first_signature: Annotated[float | None, described("To the first signature; null where there is none.")]
+    to_end: Annotated[float | None, described("To its end; null while it is in progress.")]
+
+
+class Story(msgspec.Struct, frozen=True):
+    """`status`: how the envelope ended, or `in_progress`."""
 
     envelope: Envelope
     status: str
-    recipients: list[RecipientStory]
-    durations: dict[str, float | None]
+    recipients: list[EnvelopeRecipient]
+    durations: EnvelopeDurations
 
 
-def tell_story(events: Sequence[Event], known: Sequence[Recipient] = ()) -> EnvelopeStory:
+def tell_story(events: Sequence[Event], known: Sequence[Recipient] = ()) -> Story:
     """The story of one envelope's events, oldest first, at least one. `known`: its recipients, whom events may not
     name."""
     recipients = _recipients(events, known)
     end = next((event for event in reversed(events) if event.type in ENDS), None)
     first, last = events[0].occurred_at, (end or events[-1]).occurred_at
     signed = next((event.occurred_at for event in events if event.type == "recipient.signed"), None)
-    return EnvelopeStory(
+    return Story(
         _envelope(events),
         ENDS[end.type] if end else IN_PROGRESS,
         recipients,
-        {
-            "total": _seconds(first, last),
-            "to_first_signature": _seconds(first, signed),
-            "to_end": _seconds(first, last) if end else None,
-        },
+        EnvelopeDurations(total := _seconds(first, last), _between(first, signed), total if end else None),
     )
 
 
@@ -113,9 +134,9 @@ def _envelope(events: Sequence[Event]) -> Envelope:
     return Envelope(**found)
 
 
-def _recipients(events: Sequence[Event], known: Sequence[Recipient]) -> list[RecipientStory]:
+def _recipients(events: Sequence[Event], known: Sequence[Recipient]) -> list[EnvelopeRecipient]:
     """In the order in which they are first named."""
-    people: list[RecipientStory] = []
+    people: list[EnvelopeRecipient] = []
     for event in events:
         for person in _named(event):
             _note(_entry(people, person), event)
@@ -124,19 +145,19 @@ def _recipients(events: Sequence[Event], known: Sequence[Recipient]) -> list[Rec
             _entry(people, person)
     for one in people:
         one.state = _state(one)
-        one.durations = {
-            "invited_to_viewed": _seconds(one.invited_at, one.viewed_at),
-            "invited_to_signed": _seconds(one.invited_at, one.signed_at),
-            "viewed_to_signed": _seconds(one.viewed_at, one.signed_at),
-        }
+        one.durations = RecipientDurations(
+            invited_to_viewed=_between(one.invited_at, one.viewed_at),
+            invited_to_signed=_between(one.invited_at, one.signed_at),
+            viewed_to_signed=_between(one.viewed_at, one.signed_at),
+        )
     return people
 
 
-def _entry(people: list[RecipientStory], person: dict[str, Any]) -> RecipientStory:
+def _entry(people: list[EnvelopeRecipient], person: dict[str, Any]) -> EnvelopeRecipient:
     """The person's entry, new where there is none, with the details given."""
     found = next((one for one in people if _is_same(one, person)), None)
     if found is None:
-        people.append(found := RecipientStory())
+        people.append(found := EnvelopeRecipient())
     for name in _DETAILS:
         if value := person.get(name):
             setattr(found, name, value)
@@ -164,7 +185,7 @@ def _is_somebody(person: dict[str, Any]) -> bool:
     return any(person.get(name) for name in ("id", "email", "name"))
 
 
-def _is_same(known: RecipientStory, person: dict[str, Any]) -> bool:
+def _is_same(known: EnvelopeRecipient, person: dict[str, Any]) -> bool:
     """By id where both have one: two recipients may share an address. Then by address, then by name; what is masked
     identifies nobody."""
     for name in ("id", "email", "name"):
@@ -174,7 +195,7 @@ def _is_same(known: RecipientStory, person: dict[str, Any]) -> bool:
     return False
 
 
-def _note(person: RecipientStory, event: Event) -> None:
+def _note(person: EnvelopeRecipient, event: Event) -> None:
     """The first time counts; a message after the signature is about something else."""
     delivery, moment = event.delivery, _MOMENTS.get(event.type)
     channel = delivery.channel if delivery else None
@@ -191,7 +212,7 @@ def _note(person: RecipientStory, event: Event) -> None:
         setattr(person, moment, event.occurred_at)
 
 
-def _state(person: RecipientStory) -> str:
+def _state(person: EnvelopeRecipient) -> str:
     if person.declined_at:
         return "declined"
     reached = [state for moment, state in _STATES.items() if getattr(person, moment)]
@@ -199,5 +220,9 @@ def _state(person: RecipientStory) -> str:
     return "not_reached" if person.failures and state in ("added", "invited") else state
 
 
-def _seconds(start: str | None, end: str | None) -> float | None:
-    return None if start is None or end is None else (parse_rfc3339(end) - parse_rfc3339(start)) / SECOND
+def _between(start: str | None, end: str | None) -> float | None:
+    return None if start is None or end is None else _seconds(start, end)
+
+
+def _seconds(start: str, end: str) -> float:
+    return (parse_rfc3339(end) - parse_rfc3339(start)) / SECOND

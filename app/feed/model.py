@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from app.domain.errors import SourceError
+from app.domain.event import described
 from app.domain.parameter_types import Include, Order
 from app.domain.position import Position
 from app.domain.query import Query, Window
@@ -16,13 +17,16 @@ from app.providers.base import Record, Relation, Total
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]
 
 
-class Warned(msgspec.Struct, frozen=True):
-    """A value that can match nothing. `nearest`: the known value that may be meant."""
+class ValueWarning(msgspec.Struct, frozen=True):
+    """A filter's value that can match nothing."""
 
-    parameter: str
-    value: str
-    message: str
-    nearest: str | None = None
+    parameter: Annotated[str, described("The parameter.", "type")]
+    value: Annotated[str, described("Its value.", "recipient.singed")]
+    message: Annotated[
+        str,
+        described("Why it matches nothing.", "recipient.singed is not a known type; did you mean recipient.signed?"),
+    ]
+    nearest: Annotated[str | None, described("The nearest known value.", "recipient.signed")] = None
 
 
 class SourceStatus(msgspec.Struct):
@@ -61,7 +65,7 @@ class Totals(msgspec.Struct, frozen=True):
     relation: Relation
     sources: list[SourceTotal]
     groups: Sequence[tuple[str, int]] | None = None
-    warnings: Sequence[Warned] = ()
+    warnings: Sequence[ValueWarning] = ()
 
 
 class Page(msgspec.Struct):
@@ -82,7 +86,7 @@ class Page(msgspec.Struct):
     position: Position
     cursor_after: Callable[[int], str]
     total: Totals | None = None
-    warnings: Sequence[Warned] = ()
+    warnings: Sequence[ValueWarning] = ()
 
     def cut_after(self, index: int) -> None:
         """End the page behind `records[index]`, which is not its last."""
@@ -101,4 +105,4 @@ class WalkStart(msgspec.Struct, frozen=True):
     include: Include
     partial: bool
     sources: tuple[str, ...]
-    warnings: Sequence[Warned] = ()
+    warnings: Sequence[ValueWarning] = ()

@@ -26,7 +26,7 @@ from app.domain.query import CountQuery, EventQuery
 from app.domain.times import now_micros
 from app.feed.counts import EventCounter
 from app.feed.date_headers import DateHeaders
-from app.feed.model import Page, Totals, WalkStart, Warned
+from app.feed.model import Page, Totals, ValueWarning, WalkStart
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan, begun_at, first_plan, next_plan, state_of
 from app.feed.stream_ratios import StreamRatios
@@ -101,7 +101,7 @@ class Feed:
         page.warnings = self._warnings(plan, caller)
         return page
 
-    def _warnings(self, plan: Plan, caller: Caller) -> Sequence[Warned]:
+    def _warnings(self, plan: Plan, caller: Caller) -> Sequence[ValueWarning]:
         granted = [name for name in self.sources if caller.may_read(name)]
         active = [self.sources[name] for name in plan.active]
         return warnings_of(plan.query, active, granted, self.settings.mapping)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from app.domain.query import Filters, Query
-from app.feed.model import Warned
+from app.feed.model import ValueWarning
 from app.privacy.pseudonyms import MARK
 from app.providers.base import Source, TypeMapping
 
@@ -23,7 +23,7 @@ _TOGETHER = (
 
 def warnings_of(
     query: Query, sources: Sequence[Source], granted: Sequence[str], mapping: Mapping[str, Sequence[TypeMapping]]
-) -> list[Warned]:
+) -> list[ValueWarning]:
     """One for each value that no event of `sources` can have. `granted`: the names of the sources that the caller may
     read; `mapping`: each provider's rows, for the nearest value."""
     if all(getattr(query, name) in (None, ()) for name in Filters.model_fields):
@@ -36,7 +36,7 @@ def warnings_of(
             if not _possible(sources, name, (value,)):
                 found.append(_warning(name, value, known.get(name, ())))
     if (workspace := query.workspace_id) is not None and not _possible(sources, "workspace_id", workspace):
-        found.append(Warned("workspace_id", workspace, f"{workspace} is not a workspace id of these sources"))
+        found.append(ValueWarning("workspace_id", workspace, f"{workspace} is not a workspace id of these sources"))
     for name in ("type", "category"):
         for value in getattr(query, f"{name}_not"):
             if not _possible(sources, name, (value,)):
@@ -56,17 +56,17 @@ def warnings_of(
         for address in values:
             if address is not None and "@" not in address and not address.startswith(MARK):
                 message = f"{address} is not an e-mail address; person finds names, too"
-                found.append(Warned(name, address, message))
+                found.append(ValueWarning(name, address, message))
     if (recipient := query.recipient) is not None and "@" not in recipient and " " in recipient:
         message = f"{recipient} is neither a recipient id nor an e-mail address; person finds names, too"
-        found.append(Warned("recipient", recipient, message))
+        found.append(ValueWarning("recipient", recipient, message))
     if sources and not found and not any(source.streams(query) for source in sources):
         # Each value is possible, but no event has all of them.
         given = [name for name in _TOGETHER if getattr(query, name) not in (None, ())]
         if given:
             value, names = getattr(query, given[-1]), [name.replace("_not", ".not") for name in given]
             shown = value if isinstance(value, str) else ", ".join(value)
-            found.append(Warned(names[-1], shown, f"no event of these sources passes {' and '.join(names)}"))
+            found.append(ValueWarning(names[-1], shown, f"no event of these sources passes {' and '.join(names)}"))
     return found
 
 
@@ -86,14 +86,14 @@ def _is_mapped(value: str, patterns: tuple[frozenset[str], frozenset[str]]) -> b
     return value in exact or any(len(value) > len(end) and value.casefold().endswith(end) for end in ends)
 
 
-def _warning(name: str, value: str, known: Sequence[str]) -> Warned:
+def _warning(name: str, value: str, known: Sequence[str]) -> ValueWarning:
     if name == "envelope_id":
-        return Warned(name, value, f"{value} is not an envelope id of these sources")
+        return ValueWarning(name, value, f"{value} is not an envelope id of these sources")
     what = _WORDS[name.removesuffix(".not")]
     if value in known:
-        return Warned(name, value, f"{value} does not occur in these sources")
+        return ValueWarning(name, value, f"{value} does not occur in these sources")
     near = _nearest(value, known)
-    return Warned(name, value, f"{value} is not a known {what}{f'; did you mean {near}?' if near else ''}", near)
+    return ValueWarning(name, value, f"{value} is not a known {what}{f'; did you mean {near}?' if near else ''}", near)
 
 
 def _known(mapping: Iterable[TypeMapping]) -> Mapping[str, Sequence[str]]:

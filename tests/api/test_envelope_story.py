@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
-from app.feed.envelope_story import tell_story
+from app.feed.envelope_story import EnvelopeDurations, RecipientDurations, tell_story
 
 ANNA, BO = Recipient("a", "Anna", "anna@example.com"), Recipient("b", "Bo", "bo@example.com")
 
@@ -52,17 +52,17 @@ def test_what_became_of_each_recipient() -> None:
     )
     assert story.envelope == Envelope("e1", "new.pdf", None, "o@example.com")
     assert story.status == "completed"
-    assert story.durations == {"total": 3720.0, "to_first_signature": 660.0, "to_end": 3720.0}
+    assert story.durations == EnvelopeDurations(3720.0, 660.0, 3720.0)
     anna, bo = story.recipients
     assert [anna.invited_at, anna.delivered_at, anna.opened_at, anna.viewed_at, anna.verified_at, anna.signed_at] == [
         at(minute) for minute in (2, 4, 6, 7, 10, 11)
     ]
-    assert anna.durations == {"invited_to_viewed": 300.0, "invited_to_signed": 540.0, "viewed_to_signed": 240.0}
+    assert anna.durations == RecipientDurations(300.0, 540.0, 240.0)
     assert (anna.state, anna.failures, anna.reminders) == ("signed", [], [])
     assert (bo.delivered_at, bo.opened_at, bo.viewed_at, bo.signed_at) == (None, None, None, at(62))
     assert [(one.event_id, one.occurred_at, one.channel) for one in bo.failures] == [("id5", at(5), "email")]
     assert [(one.event_id, one.channel) for one in bo.reminders] == [("id9", "sms")]
-    assert bo.durations["invited_to_viewed"] is None
+    assert bo.durations.invited_to_viewed is None
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_it_holds_for_any_events() -> None:
         before = msgspec.json.encode(events)
         story = tell_story(events)
         assert msgspec.json.encode(events) == before
-        assert story.durations["total"] == 60.0 * (len(events) - 1)
+        assert story.durations.total == 60.0 * (len(events) - 1)
         for person in (ANNA, BO):
             own = [one for one in events if one.recipient is person]
             found = [one for one in story.recipients if one.id == person.id]

@@ -7,7 +7,6 @@ import io
 import itertools
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from cloudevents.core.v1.event import CloudEvent
 from ocsf.v1_7_0.events import EntityManagement
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-from app.api import schemas
 from app.api.exports import FORMATS, ecs, ocsf
 from app.api.exports.csv import COLUMNS, neutral, to_row
+from app.api.schemas import EventPage
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
 from app.providers.registry import find_providers
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
@@ -28,6 +27,7 @@ from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import make_app, opened
 from tests.api.gateways import app_over, calling, events_of, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history
+from tests.api.shapes import assert_shape
 from tests.worlds import World, served_world
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "formats.md").read_text(encoding="utf-8")
@@ -80,33 +80,29 @@ async def exported(world: World, form: str, **query: str) -> list[dict[str, Any]
 # ---- NDJSON, which is what pages hold ------------------------------------------------------------------------------
 
 
-def dumped(value: Any) -> Any:
-    """A model's dump with its times as the gateway writes an event's."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    if isinstance(value, dict):
-        return {name: dumped(member) for name, member in value.items()}
-    return [dumped(member) for member in value] if isinstance(value, list) else value
-
-
-def test_the_encoder_writes_each_field_as_the_public_model_has_it() -> None:
+def test_the_encoder_writes_each_field_as_the_event_has_it() -> None:
     for event in events():
         written = json.loads(FORMATS["ndjson"].line(event))
-        # By Python's values: pydantic's own reader of JSON takes no half surrogates.
-        model = schemas.Event.model_validate(written)
-        found = dumped(model.model_dump())
-        assert list(found) == list(written)
-        assert found == written
+        assert list(written) == list(Event.__struct_fields__)
+        if is_utf8(written):
+            assert_shape(written, Event)
+
+
+def is_utf8(event: dict[str, Any]) -> bool:
+    """Not half a surrogate pair, which the validator does not take."""
+    try:
+        return bool(json.dumps(event, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("include", [{}, {"include": "raw"}], ids=["plain", "raw"])
-async def test_real_pages_are_field_by_field_what_the_public_models_say(world: World, include: dict[str, str]) -> None:
+async def test_real_pages_are_field_by_field_what_the_document_says(world: World, include: dict[str, str]) -> None:
     async with calling(app_over(world)) as client:
         answer = await client.get("/events", params={**window(world), "limit": "1000", **include})
-    page = schemas.EventPage.model_validate_json(answer.content, strict=True)
-    assert [dumped(event.model_dump()) for event in page.data] == answer.json()["data"]
-    assert len(page.data) == 1000
+    assert_shape(answer.json(), EventPage)
+    assert len(answer.json()["data"]) == 1000
 
 
 def test_several_lines_at_once_are_the_lines_one_by_one() -> None:

@@ -36,9 +36,8 @@ EnvelopeId = Annotated[str, Path(description="An envelope's `id`.")]
 
 @router.get(
     "/envelopes/{envelope_id}",
-    response_model=EnvelopeStory,
     summary="Read one envelope",
-    responses=answers("envelope", "The envelope."),
+    responses=answers("envelope", "The envelope.", EnvelopeStory),
 )
 async def get_envelope(
     request: Request,

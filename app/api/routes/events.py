@@ -14,14 +14,15 @@ from starlette.responses import Response
 
 from app.api.auth import require_raw, requires
 from app.api.metrics import Metrics
-from app.api.openapi import answer_headers, answers, problems
+from app.api.openapi import answer_headers, answers
 from app.api.page_cache import PageCache, RenderedPage
 from app.api.rendering import json_response, render_event, render_page, totals_body
 from app.api.request_log import note_sources, request_log
 from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
-from app.api.schemas import Event, EventPage, Totals
+from app.api.schemas import EventPage, Totals
 from app.api.streaming import Gzip, PartedResponse, accepts_gzip
 from app.domain.caller import Caller
+from app.domain.event import Event
 from app.domain.parameter_types import DEFAULT_LIMIT
 from app.domain.query import CountQuery, EventQuery, SingleEventQuery
 from app.feed import Feed
@@ -62,12 +63,8 @@ _PAGE_HEADERS: dict[str, Any] = {
 
 @router.get(
     "/events",
-    response_model=EventPage,
     summary="Read one page of events",
-    responses={
-        200: {"description": "A page.", "headers": _PAGE_HEADERS, "links": _LINKS},
-        **problems("events"),
-    },
+    responses=answers("events", "A page.", EventPage, headers=_PAGE_HEADERS, links=_LINKS),
 )
 @router.api_route("/events", methods=READ, include_in_schema=False)
 async def list_events(
@@ -132,9 +129,8 @@ async def _make_page(
 
 @router.get(
     "/events/count",
-    response_model=Totals,
     summary="Count events",
-    responses=answers("count", "The totals."),
+    responses=answers("count", "The totals.", Totals),
 )
 async def count_events(
     request: Request,
@@ -151,9 +147,8 @@ async def count_events(
 
 @router.get(
     "/events/{event_id}",
-    response_model=Event,
     summary="Read one event",
-    responses=answers("event", "The event."),
+    responses=answers("event", "The event.", Event),
 )
 async def get_event(
     request: Request,

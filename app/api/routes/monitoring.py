@@ -13,12 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from app.api.auth import requires
-from app.api.catalog_schemas import Health
 from app.api.metrics import MEDIA_TYPE, Metrics
-from app.api.openapi import answers, problems
+from app.api.openapi import answers
 from app.api.problems import PROBLEMS, problem_response
 from app.api.rendering import json_response
 from app.api.routing import READ, NoQuery, new_router
+from app.api.schemas import Health
 from app.domain.caller import Caller
 
 router = new_router()
@@ -41,23 +41,21 @@ operator, whose log has more.</p></body></html>
 @router.get(
     "/health/live",
     tags=["health"],
-    response_model=Health,
     summary="Is the process alive?",
-    responses={200: {"description": "It is."}, **problems("open")},
+    responses=answers("open", "It is.", Health),
     openapi_extra=_OPEN,
 )
 @router.api_route("/health/live", methods=READ, include_in_schema=False)
 async def health_live(request: Request) -> Response:
     """Answers as long as the process can answer at all."""
-    return json_response({"status": "ok"})
+    return json_response(Health("ok"))
 
 
 @router.get(
     "/health/ready",
     tags=["health"],
-    response_model=Health,
     summary="Can the process take calls?",
-    responses={200: {"description": "It can."}, **problems("ready")},
+    responses=answers("ready", "It can.", Health),
     openapi_extra=_OPEN,
 )
 @router.api_route("/health/ready", methods=READ, include_in_schema=False)
@@ -65,7 +63,7 @@ async def health_ready(request: Request) -> Response:
     """Answers 200 between the end of the start and the beginning of the stop."""
     if not request.app.state.ready:
         return problem_response(request, "not_ready", "The gateway is starting or stopping; try another replica.")
-    return json_response({"status": "ok"})
+    return json_response(Health("ok"))
 
 
 @router.get(

@@ -15,7 +15,7 @@ from app.api.auth import require_raw, require_still, requires
 from app.api.broadcaster import EventBroadcaster, Item, Listener, Message, Render, Topic
 from app.api.openapi import answer_headers, problems
 from app.api.problems import PROBLEMS, problem_body
-from app.api.rendering import encode, warning_body
+from app.api.rendering import encode
 from app.api.request_log import RequestLog, request_log
 from app.api.routing import new_router
 from app.api.streaming import ClosingStream
@@ -140,7 +140,7 @@ async def _body(
     state, log = request.app.state, request_log(request)
     clock = asyncio.get_running_loop().time
     # The first id: who loses the connection before any event came goes on from here, and not from a later now.
-    warnings = b"".join(b": warning %b\n" % encode(warning_body(warning)) for warning in start.warnings)
+    warnings = b"".join(b": warning %b\n" % encode(warning) for warning in start.warnings)
     yield warnings + b"retry: %d\nid: %b\n\n" % (_RETRY, start.cursor.encode())
     told: str | None = None
     async with Listener(broadcaster, topic, start, live=live) as listener:
