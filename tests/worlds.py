@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import sandbox.subnoto as subnoto_emulator
 import sandbox.taktikal as taktikal_emulator
 from app.domain.caller import SCOPES, Caller
+from app.domain.event import Event
 from app.domain.parameters import read_query
 from app.domain.query import EventQuery
 from app.domain.times import format_micros
@@ -153,9 +155,9 @@ async def world(
                 await feed.aclose()
 
 
-def describe(record: Record) -> tuple[Any, ...]:
-    """A delivered record, in the words of `World.truth`."""
-    event = record.event()
+def describe(record: Record, event: Event | None = None) -> tuple[Any, ...]:
+    """A delivered record, in the words of `World.truth`. `event`: of the record, where it is made already."""
+    event = event or record.event()
     time = record.key[0]
     envelope = event.envelope.id if event.envelope else ""
     if event.provider == "taktikal":
@@ -172,13 +174,17 @@ class Walk:
     records: list[Record] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
 
-    @property
+    @cached_property
+    def events(self) -> list[Event]:
+        return [record.event() for record in self.records]
+
+    @cached_property
     def rows(self) -> list[tuple[Any, ...]]:
-        return [describe(record) for record in self.records]
+        return list(map(describe, self.records, self.events))
 
     @property
     def ids(self) -> list[str]:
-        return [record.event().id for record in self.records]
+        return [event.id for event in self.events]
 
 
 async def ask(feed: Feed, caller: Caller = ANYONE, /, **parameters: Any) -> Page:
