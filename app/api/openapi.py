@@ -114,14 +114,14 @@ def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
     codes = [code for code in possible if PROBLEMS[code][0] == status]
     headers: dict[str, Any] = {}
     if status == 401:
-        headers = {"WWW-Authenticate": _header("How to authenticate.")}
+        headers = {"WWW-Authenticate": header("How to authenticate.")}
     elif status in (429, 503):
         headers = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     if status == 429:
         headers |= rate_headers()
     return {
         "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
-        "headers": headers | {"X-Request-ID": _header("Names this call in the gateway's log.")},
+        "headers": headers | {"X-Request-ID": header("Names this call in the gateway's log.")},
         "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}},
     }
 
@@ -129,16 +129,16 @@ def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
 def rate_headers() -> dict[str, Any]:
     """The headers that go with every answer to a caller whose key has a rate."""
     return {
-        "RateLimit-Policy": _header('The key\'s rate: `"key";q=600;w=60` is 600 calls in 60 seconds.'),
-        "RateLimit": _header('What is left of it: `"key";r=12;t=7` is 12 calls, and more in 7 seconds.'),
+        "RateLimit-Policy": header('The key\'s rate: `"key";q=600;w=60` is 600 calls in 60 seconds.'),
+        "RateLimit": header('What is left of it: `"key";r=12;t=7` is 12 calls, and more in 7 seconds.'),
     }
 
 
 def answer_headers() -> dict[str, Any]:
     """The headers of every good answer of a call that needs a key."""
     return {
-        "Cache-Control": _header("`no-store`."),
-        "X-Request-ID": _header("Names this call in the gateway's log."),
+        "Cache-Control": header("`no-store`."),
+        "X-Request-ID": header("Names this call in the gateway's log."),
         **rate_headers(),
     }
 
@@ -157,7 +157,8 @@ def answers(
     return {200: good, **problems(kind)}
 
 
-def _header(description: str) -> dict[str, Any]:
+def header(description: str) -> dict[str, Any]:
+    """A header of text in the `responses` of a route."""
     return {"description": description, "schema": {"type": "string"}}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from app.api import exports
 from app.api.api_keys import ApiKey, Keyring, hash_of
@@ -23,8 +24,7 @@ from app.api.request_log import RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import SourceTimeout
 from app.domain.event import Event
-from app.domain.query import EventQuery
-from app.feed import Feed
+from app.domain.query import EventQuery, ExportQuery
 from app.providers.base import Batch, CallBudget, ReadRequest
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
@@ -326,14 +326,10 @@ async def test_who_hangs_up_stops_the_calls_to_the_providers() -> None:
 async def test_a_page_that_fails_while_its_caller_hangs_up_is_no_error_of_ours(log: io.StringIO) -> None:
     source, caller = Breaking("north", 9 * PAGE // 4, page=2), Caller("all", frozenset({READ}))
     app = make_app([source])
-    feed: Feed = app.state.feed
-
-    async def recheck() -> None:
-        return None
-
+    scope = {"type": "http", "app": app, "headers": [(b"x-api-key", ALL.encode())]}
+    request = Request({**scope, "state": {"gateway_log": RequestLog("x")}})
     async with opened(app):
-        start, ndjson = feed.start(EventQuery(), caller), exports.FORMATS["ndjson"]
-        export = Export(feed, caller, start, ndjson, RequestLog("x"), recheck, must_end=lambda: None)
+        export = Export(request, caller, ExportQuery(), app.state.feed.start(EventQuery(), caller))
         body = export.body(await export.first(), gzip=False, header=b"")
         await anext(body)
         await until(lambda: source.failed)

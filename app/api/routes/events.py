@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from app.api.auth import require_raw, requires
 from app.api.metrics import Metrics
-from app.api.openapi import answer_headers, answers
+from app.api.openapi import answer_headers, answers, header
 from app.api.page_cache import PageCache, RenderedPage
 from app.api.rendering import json_response, render_event, render_page, totals_body
 from app.api.request_log import note_sources, request_log
@@ -50,13 +50,10 @@ _LINKS: dict[str, Any] = {
 }
 
 _PAGE_HEADERS: dict[str, Any] = {
-    "Link": {
-        "description": (
-            'The next page, with `rel="next"` (RFC 8288): a reference relative to the URL that was called, such as'
-            " `<?limit=100&cursor=…>`, so that it holds behind any proxy. Left out where too long for a header."
-        ),
-        "schema": {"type": "string"},
-    },
+    "Link": header(
+        'The next page, with `rel="next"` (RFC 8288): a reference relative to the URL that was called, such as'
+        " `<?limit=100&cursor=…>`, so that it holds behind any proxy. Left out where too long for a header."
+    ),
     **answer_headers(),
 }
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from app.api.auth import require_raw, require_still, requires
 from app.api.broadcaster import EventBroadcaster, Item, Listener, Message, Render, Topic
-from app.api.openapi import answer_headers, problems
+from app.api.openapi import answers
 from app.api.problems import PROBLEMS, problem_body
 from app.api.rendering import encode
 from app.api.request_log import RequestLog, request_log
@@ -61,20 +61,15 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
     "/events/stream",
     summary="Listen to events",
     response_class=Response,
-    responses={
-        200: {
-            "description": (
-                "Server-sent events, without end. A message's `data` is an Event, its `id` the cursor behind it. An"
-                " `event: problem` says that a source keeps events from coming, with a Problem as its `data`; they"
-                " follow when it is back. It comes once where a provider refuses a part of its account to us, too:"
-                " the rest comes on; and where records cannot be read and are left out."
-                " A comment comes after 15 seconds of silence (`GATEWAY_STREAM_HEARTBEAT`)."
-            ),
-            "headers": answer_headers(),
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        },
-        **problems("events"),
-    },
+    responses=answers(
+        "events",
+        "Server-sent events, without end. A message's `data` is an Event, its `id` the cursor behind it. An"
+        " `event: problem` says that a source keeps events from coming, with a Problem as its `data`; they"
+        " follow when it is back. It comes once where a provider refuses a part of its account to us, too:"
+        " the rest comes on; and where records cannot be read and are left out."
+        " A comment comes after 15 seconds of silence (`GATEWAY_STREAM_HEARTBEAT`).",
+        content={"text/event-stream": {"schema": {"type": "string"}}},
+    ),
     openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
 async def stream_events(
