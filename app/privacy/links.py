@@ -61,43 +61,38 @@ def link_kinds(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(_kind_of, names)) - {""}
 
 
-def has_links(value: Any, kinds: frozenset[str] = PERSONAL) -> bool:
-    """Whether `without_links` would leave anything out; faster."""
+def has_links(value: Any) -> bool:
+    """Whether a name in a JSON value may be a link's. Without one, `without_links` leaves nothing out."""
     if isinstance(value, dict):
-        found = link_kinds(tuple(value))
-        if found and not kinds.isdisjoint(found):
+        if link_kinds(tuple(value)) & ALL_LINKS:
             return True
-        for name, item in value.items():
-            if type(item) is not str and isinstance(item, (dict, list)):
-                inside = ALL_LINKS if found and _kind_of(name) == _HOLDER else kinds
-                if has_links(item, inside):
-                    return True
+        value = value.values()
+    elif not isinstance(value, list):
         return False
-    return isinstance(value, list) and any(has_links(item, kinds) for item in value)
+    return any([has_links(item) for item in value if isinstance(item, (dict, list))])
 
 
-def without_links(value: Any, kinds: frozenset[str] = PERSONAL) -> Any:
-    """A copy of `value` without the members that are personal links, or links of people and files, at any depth."""
+def without_links(value: Any, kinds: frozenset[str] = PERSONAL, links: list[str] | None = None) -> Any:
+    """A copy of `value` without the members that are personal links, or links of people and files, at any depth.
+
+    `links` receives the links in these members, which other texts may repeat; not texts that are too short for a link
+    or have no slash, such as `none`."""
     if isinstance(value, dict):
         kept = {}
         for name, item in value.items():
             if (kind := _kind_of(name)) not in kinds:
-                kept[name] = without_links(item, ALL_LINKS if kind == _HOLDER else kinds)
+                kept[name] = without_links(item, ALL_LINKS if kind == _HOLDER else kinds, links)
+            elif links is not None:
+                links += _links_in(item)
         return kept
-    return [without_links(item, kinds) for item in value] if isinstance(value, list) else value
+    return [without_links(item, kinds, links) for item in value] if isinstance(value, list) else value
 
 
-def links_in(value: Any, kinds: frozenset[str] = PERSONAL, secret: bool = False) -> Iterator[str]:
-    """The links in the members that `without_links` leaves out, which other texts may repeat; without texts that are
-    too short for a link or have no slash, such as `none`."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            kind = _kind_of(name)
-            yield from links_in(item, ALL_LINKS if kind == _HOLDER else kinds, secret or kind in kinds)
-    elif isinstance(value, list):
-        for item in value:
-            yield from links_in(item, kinds, secret)
-    elif secret and isinstance(value, str):
+def _links_in(value: Any) -> Iterator[str]:
+    if isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _links_in(item)
+    elif isinstance(value, str):
         for word in value.split():
             if "/" in word and len(link := word.rstrip(".,;:!?)>\"'")) >= _SHORTEST:
                 yield link

@@ -117,6 +117,18 @@ def private_names(names: tuple[str, ...]) -> tuple[frozenset[str], Labels]:
     return frozenset(filter(is_private_name, words)), tuple((name, siblings) for name, siblings in labels if siblings)
 
 
+def has_private_members(value: Any) -> bool:
+    """Whether a name in a JSON value is private, or may name a private member."""
+    if isinstance(value, dict):
+        private, labels = private_names(tuple(value))
+        if private or labels:
+            return True
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return False
+    return any([has_private_members(item) for item in value if isinstance(item, (dict, list, tuple))])
+
+
 def private_leaves(value: Any) -> list[str]:
     """The texts and numbers under private members at any depth, to be hidden elsewhere as well."""
     found: list[str] = []

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import astuple, replace
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
 from app.domain.filters import matches_text
-from app.domain.memoize import Memoized, memoize
-from app.privacy.links import ALL_LINKS, Secrets, has_links, link_kinds, links_in, without_links
+from app.domain.memoize import Memoized
+from app.privacy.links import Secrets, has_links, without_links
 from app.privacy.masking import Mask
-from app.privacy.person_fields import (
-    is_person_name,
-    is_private_name,
-    private_leaves,
-    private_names,
-)
+from app.privacy.person_fields import has_private_members, is_person_name, is_private_name, private_leaves
 from app.privacy.pseudonyms import PersonMask, Pseudonyms
 from app.privacy.replacer import MASK
 
@@ -30,7 +25,6 @@ from app.privacy.replacer import MASK
 _IDS = frozenset({"id", "sequence_id", "workspace_id"})
 #: Fields that are not a vendor's text.
 _OURS = frozenset({"kind", "purpose"})
-_LINKS, _PRIVATE = 1, 2
 _MAX_JUDGED = 1024  #: sets of texts whose judgement is remembered
 
 Part = TypeVar("Part", Actor, Envelope, Recipient, Delivery, Target)
@@ -54,17 +48,16 @@ class Redactor:
     def event(self, record: Record) -> Event:
         """The record's event."""
         event = record.event()
-        found = _judge(event.data) if event.data else 0
         if self._raw:
             event.raw = record.raw()
-            found |= _judge(event.raw)
-        if found & _LINKS and (has_links(event.data) or has_links(event.raw)):
+        if has_links(event.data) or has_links(event.raw):
             _take_links_out(event)
         if not self._private:
-            self._hide(event, record, bool(found & _PRIVATE))
+            self._hide(event, record)
         return event
 
-    def _hide(self, event: Event, record: Record, private: bool) -> None:
+    def _hide(self, event: Event, record: Record) -> None:
+        private = has_private_members(event.data) or has_private_members(event.raw)
         mask = self._mask_of(record, event, private)
         if private or mask.hides_in(event.data) or mask.hides_in(event.raw):
             event.data, event.raw = mask.values(event.data, event.raw)
@@ -130,26 +123,6 @@ def visible_events(
     return map(Redactor(private=private, raw=raw, pseudonyms=pseudonyms).event, records)
 
 
-def _judge(value: Any) -> int:
-    """What the names in a JSON value may stand for: _LINKS, _PRIVATE. A value without either is not looked at again."""
-    found = 0
-    if isinstance(value, dict):
-        found = _judge_names(tuple(value))
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return 0
-    for item in value:
-        if type(item) is not str and isinstance(item, (dict, list, tuple)):
-            found |= _judge(item)
-    return found
-
-
-@memoize
-def _judge_names(names: tuple[str, ...]) -> int:
-    private, labels = private_names(names)
-    return (_LINKS if link_kinds(names) & ALL_LINKS else 0) | (_PRIVATE if private or labels else 0)
-
-
 def _mask_fields(event: Event, mask: Mask) -> None:
     event.actor = _masked(event.actor, mask)
     event.envelope = event.envelope and _masked(event.envelope, mask, keep="id")
@@ -208,9 +181,9 @@ def _pseudonymize(event: Event, people: PersonMask) -> None:
 
 def _take_links_out(event: Event) -> None:
     """Takes the signing links out of `data` and `raw`, and out of all texts that repeat them."""
-    links = Secrets((*links_in(event.data), *links_in(event.raw)))
-    event.data, event.raw = without_links(event.data), without_links(event.raw)
-    if not links:
+    found: list[str] = []
+    event.data, event.raw = without_links(event.data, links=found), without_links(event.raw, links=found)
+    if not (links := Secrets(found)):
         return
     for name in ("provider_type", "description", "user_agent", "data", "raw"):
         setattr(event, name, links.out_of(getattr(event, name)))

@@ -13,7 +13,7 @@ from app.domain.event import Actor, Event, Recipient
 from app.domain.position import Key
 from app.domain.times import format_micros
 from app.paging.event_id import encode_event_id
-from app.privacy.links import Secrets, has_links, links_in, without_links
+from app.privacy.links import Secrets, has_links, without_links
 from app.privacy.person_fields import is_person_name, private_leaves
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ class TimeRangeRecord:
         self._source, self._row, self.id = source, row, row.id
         self.body: dict[str, Any] = dict(body)
         if has_links(body):
-            self.body = Secrets(links_in(body)).out_of(without_links(body))
+            links: list[str] = []
+            body = without_links(body, links=links)
+            self.body = Secrets(links).out_of(body)
         # By the id alone, so that nothing that is appended later changes a key.
         number = int(row.id) if row.id.isascii() and row.id.isdigit() and len(row.id) < 19 else -1
         place = 0 if number >= 0 else int.from_bytes(hashlib.blake2b(row.id.encode(), digest_size=7).digest())

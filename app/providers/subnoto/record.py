@@ -17,7 +17,7 @@ from app.domain.memoize import memoize
 from app.domain.position import Key
 from app.domain.times import format_micros
 from app.paging.event_id import IdPrefix
-from app.privacy.links import Secrets, has_links, links_in, without_links
+from app.privacy.links import Secrets, has_links, without_links
 from app.privacy.person_fields import is_private_name, private_members
 from app.providers.subnoto import mapping
 from app.providers.subnoto.envelopes import JoinedEnvelope
@@ -103,9 +103,10 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         own = (("envelopeUuid", sent.envelope_uuid), ("name", author.name), ("email", author.email))
         if has_links(data):
             # Who may not see a link may not find it out by asking for its parts either.
-            links = Secrets(links_in(data))
-            own = tuple((name, text and links.out_of_text(text)) for name, text in own)
-            data = links.out_of(without_links(data))
+            found: list[str] = []
+            data = without_links(data, links=found)
+            links = Secrets(found)
+            own, data = tuple((name, text and links.out_of_text(text)) for name, text in own), links.out_of(data)
         for name, text in own:
             if text is not None:
                 yield name, text

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, Secrets, links_in, without_links
+from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, Secrets, without_links
 from app.providers.http.lenient_json import MAX_KEY, read_json
 from app.providers.taktikal.models import (
     LISTS,
@@ -92,16 +92,18 @@ class Process:
             self._secrets = Secrets(links, ids)
         return self._secrets
 
-    def _own_links(self) -> Iterator[str]:
+    def _own_links(self) -> list[str]:
+        links: list[str] = []
         for one in self.body.sequence_signees or ():
             if one.url:
-                yield from links_in({"url": one.url}, PERSONAL_AND_URLS)
+                without_links({"url": one.url}, PERSONAL_AND_URLS, links)
             if one.signing_keys:
-                yield from links_in(one.signing_keys, ALL_LINKS)
+                without_links(one.signing_keys, ALL_LINKS, links)
         if self.body.attachment_references:
-            yield from links_in(self.body.attachment_references, ALL_LINKS)
+            without_links(self.body.attachment_references, ALL_LINKS, links)
         if self.repaired:
-            yield from links_in(self.sent, PERSONAL_AND_URLS)
+            without_links(self.sent, PERSONAL_AND_URLS, links)
+        return links
 
     def _recipient_ids(self) -> dict[str, str]:
         """The recipient id of each signee key in the process."""
