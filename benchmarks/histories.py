@@ -80,7 +80,7 @@ def _write_taktikal(folder: Path, events: int, days: int) -> int:
     keys: list[str] = []
 
     def rendered() -> Iterable[bytes]:
-        for place, ordinal in enumerate(log.store.newest_first(log.store.everything())):
+        for place, ordinal in enumerate(log.store.newest_first(set(range(log.size()[0])))):
             process = log.process(ordinal)
             keys.append(process.key)
             entries = [entry for _, entry in log.entries(ordinal, process)]

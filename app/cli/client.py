@@ -92,7 +92,7 @@ class Client:
 
     def page(self, pairs: Pairs) -> Page:
         """One page of `GET /events`."""
-        body = self.get("/events", pairs)
+        body = self._members("/events", pairs, "data", "page", "window", "sources")
         try:
             page = body["page"]
             state = bool(page["has_more"]), page["next_cursor"], body["window"]
@@ -106,24 +106,22 @@ class Client:
 
     def count(self, pairs: Pairs) -> Json:
         """The body of `GET /events/count`."""
-        body = self.get("/events/count", pairs)
-        if not isinstance(body, dict) or not isinstance(body.get("sources"), list):
-            raise self._not_a_gateway("its response is no count")
-        return body
+        return self._members("/events/count", pairs, "sources", "value")
 
     def event(self, event_id: str, pairs: Pairs) -> Json:
         """The body of `GET /events/{event_id}`."""
-        body = self.get(f"/events/{quote(event_id, safe='')}", pairs, has_id=True)
-        if not isinstance(body, dict) or "occurred_at" not in body:
-            raise self._not_a_gateway("its response is no event")
-        return body
+        return self._members(f"/events/{quote(event_id, safe='')}", pairs, "occurred_at", has_id=True)
 
     def sources(self) -> list[Json]:
         """The `data` of `GET /sources`."""
-        body = self.get("/sources", ())
-        if not isinstance(body, dict) or not isinstance(body.get("data"), list):
-            raise self._not_a_gateway("its response is no list of sources")
-        return list(body["data"])
+        return list(self._members("/sources", (), "data")["data"])
+
+    def _members(self, path: str, pairs: Pairs, *names: str, has_id: bool = False) -> Json:
+        """A body that has these members."""
+        body = self.get(path, pairs, has_id=has_id)
+        if not isinstance(body, dict) or not body.keys() >= {*names}:
+            raise self._not_a_gateway(f"its response has no {' and '.join(names)}")
+        return body
 
     def close(self) -> None:
         self._http.close()

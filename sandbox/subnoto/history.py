@@ -1,16 +1,14 @@
 """The emulated account's records: generated, appended, growing with the clock, forgotten by retention."""
 
-import heapq
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from itertools import count
 from typing import Any
 
+from sandbox.history import GrowingHistory
 from sandbox.identifiers import mix, mix_text
 from sandbox.instruments import Clock, to_milliseconds
-from sandbox.schedule import Schedule, step_of, thread_of
+from sandbox.schedule import step_of, thread_of
 
 from .event_types import CATEGORIES
 from .options import EmulatorOptions
@@ -18,31 +16,17 @@ from .records import Log, Record, RecordIndex
 from .workflows import SYSTEM, Account
 
 
-class History:
-    """Every method may be called while the server runs (from any thread); times come from the clock alone."""
+class History(GrowingHistory[Record]):
+    """The records of a team, as the server reads them and as tests change them."""
 
     def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
-        now = to_milliseconds(clock())
         self.account = Account(options.seed, options.newer_types, options.team_name)
-        self._clock = clock
         self._whole_seconds = options.unit == "seconds"
         self._skew = int(options.skew_seconds * 1000)
         self._salt = mix_text(options.seed, "skew")
-        self._lock = threading.RLock()
         self._logs = {category: Log() for category in CATEGORIES}
         self._appended: list[Record] = []
-        self._announced: list[tuple[int, int, Record]] = []
-        self._numbers = count()
-        self._schedule = Schedule(
-            seed=options.seed,
-            now=now,
-            days=options.days,
-            events=options.events,
-            plans=[[step.offset for step in workflow.steps] for workflow in self.account.workflows],
-            twins=options.twins,
-            burst=options.tie_burst,
-        )
-        self.catch_up()
+        super().__init__(options, clock, [[step.offset for step in one.steps] for one in self.account.workflows])
         if options.wrong_time != "none":
             for category in CATEGORIES:
                 self.misdate(options.wrong_time_at, options.wrong_time, category)
@@ -81,17 +65,9 @@ class History:
         )
         self.insert([record], visible_at=visible_at)
 
-    def insert(self, records: Iterable[Record], visible_at: datetime | None = None) -> None:
-        """Insert whole records in the order given, now or once the clock reaches `visible_at`."""
-        with self._lock:
-            due = to_milliseconds(self._clock() if visible_at is None else visible_at)
-            for record in records:
-                heapq.heappush(self._announced, (due, next(self._numbers), record))
-            self.catch_up()
-
     def delete_oldest(self, number: int, category: str = "envelope") -> int:
         """Retention: forget the `number` first inserted records of a category; returns how many went."""
-        with self._lock:
+        with self.lock:
             self.catch_up()
             log = self._logs[category]
             before = len(log.all)
@@ -101,7 +77,7 @@ class History:
 
     def misdate(self, index: int, kind: str, category: str = "envelope") -> None:
         """Give the record of that index among those of a category a wrong time: see `EmulatorOptions.wrong_time`."""
-        with self._lock:
+        with self.lock:
             log = self._logs[category]
             if not -len(log.all) <= index < len(log.all):
                 return
@@ -125,7 +101,7 @@ class History:
         the hidden id, ascending with insertion within a category.
         """
         for name in CATEGORIES if category is None else (category,):
-            with self._lock:
+            with self.lock:
                 self.catch_up()
                 sequences = list(self._logs[name].all.sequences)
             for sequence in sequences:
@@ -143,29 +119,11 @@ class History:
 
     def size(self, category: str | None = None) -> int:
         """How many records are visible now."""
-        with self._lock:
+        with self.lock:
             self.catch_up()
             return sum(len(log.all) for name, log in self._logs.items() if category in (None, name))
 
     # -- what the server reads ---------------------------------------------------------------------------
-
-    @property
-    def lock(self) -> threading.RLock:
-        """Hold it from `index` until its page is cut: records must not arrive in between."""
-        return self._lock
-
-    def catch_up(self) -> None:
-        """Let everything in whose time has come."""
-        with self._lock:
-            now = to_milliseconds(self._clock())
-            while self._announced and self._announced[0][0] <= now:
-                due, _, record = heapq.heappop(self._announced)
-                self._take(self._schedule.due(due))
-                self._appended.append(record)
-                log = self._logs[record.category]
-                self._put(log, -len(self._appended), record.timestamp)
-                log.all.add([len(log.codes) - 1])
-            self._take(self._schedule.due(now))
 
     def knows_workspace(self, uuid: str) -> bool:
         """Whether the team has (or had a record in) this workspace."""
@@ -219,7 +177,13 @@ class History:
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    def _take(self, due: list[tuple[int, int]]) -> None:
+    def _take_item(self, item: Record) -> None:
+        self._appended.append(item)
+        log = self._logs[item.category]
+        self._put(log, -len(self._appended), item.timestamp)
+        log.all.add([len(log.codes) - 1])
+
+    def _take_steps(self, due: list[tuple[int, int]]) -> None:
         if not due:
             return
         plans = [workflow.category for workflow in self.account.workflows]

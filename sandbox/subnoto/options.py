@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.history import HistoryOptions
+
 DEFAULT_SECRET = "5a" * 32  # the vendor's SDK reads the secret key as hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
-class EmulatorOptions:
+class EmulatorOptions(HistoryOptions):
     """How this account looks and behaves. The defaults are the vendor's present API, as its SDK expects it.
 
-    History: `seed`, `events` (exact number at creation), `days`, `twins` (share of records that come twice,
-    equal in every field), `tie_burst` (so many more envelopes created in one millisecond, daily at 10:00
-    UTC), `skew_seconds` (`timestamp` runs back against insertion by up to this).
+    History: `skew_seconds`: `timestamp` runs back against insertion by up to this.
 
     Key: `access_key`, `secret_key`, `permissions` (the categories it may read), `team_name`.
 
@@ -31,11 +31,6 @@ class EmulatorOptions:
     off by `total_offset`, or no more than `total_cap`; a `Date` header that is `date_ahead_seconds` ahead.
     """
 
-    seed: int = 1
-    events: int = 4000
-    days: float = 60
-    twins: float = 0.0
-    tie_burst: int = 0
     skew_seconds: float = 2.0
 
     access_key: str = "sandbox-access-key"

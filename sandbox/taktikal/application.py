@@ -49,8 +49,7 @@ class Emulator(Instrumented):
         self.history = History(self.options, self.clock)
         for process, entries in processes or []:
             self.history.add_process(process)
-            for entry in entries:
-                self.history.insert(entry)
+            self.history.insert(entries)
         self._selector = Selector(self.history, self.options)
         self._random = Random(self.options.seed)
         activity = f"{BASE_PATH}/signing/activity"

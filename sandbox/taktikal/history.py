@@ -1,16 +1,14 @@
 """The emulated company's signing processes: generated, appended, growing with the clock, forgotten."""
 
-import heapq
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from itertools import count
 from typing import Any
 
+from sandbox.history import GrowingHistory
 from sandbox.identifiers import mix, mix_text
-from sandbox.instruments import Clock, to_milliseconds
-from sandbox.schedule import Schedule, is_twin, step_of, thread_of
+from sandbox.instruments import Clock
+from sandbox.schedule import is_twin, step_of, thread_of
 
 from .account import Account
 from .options import EmulatorOptions
@@ -21,39 +19,26 @@ from .ticks import TICKS_PER_MILLISECOND, TICKS_PER_SECOND, from_datetime
 _ENDED = frozenset({"Canceled", "Cancelled", "Expired", "Declined", "Rejected"})
 
 
-class History:
-    """Every method may be called while the server runs (from any thread); times come from the clock alone."""
+class History(GrowingHistory[Entry]):
+    """The processes of a company, as the server reads them and as tests change them."""
 
     def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
         self.account = Account(options.seed)
         self.store = Store()
-        self._clock = clock
         self._options = options
-        self._lag = int(options.lag_seconds * 1000)
         self._salt = mix_text(options.seed, "ticks")
-        self._lock = threading.RLock()
         self._given: dict[str, Process] = {}
         self._appended: list[Entry] = []
-        self._announced: list[tuple[int, int, Entry]] = []
-        self._numbers = count()
         self._ordinals: dict[int | str, int] = {}
         self._references: list[int | str] = []  # by ordinal: a workflow's number, or the key of a given process
-        self._schedule = Schedule(
-            seed=options.seed,
-            now=to_milliseconds(clock()) - self._lag,
-            days=options.days,
-            events=options.events,
-            plans=[[step.offset for step in workflow.steps] for workflow in self.account.workflows],
-            twins=options.twins,
-            burst=options.tie_burst,
-        )
-        self.catch_up()
+        plans = [[step.offset for step in workflow.steps] for workflow in self.account.workflows]
+        super().__init__(options, clock, plans, int(options.lag_seconds * 1000))
 
     # -- hooks for tests ---------------------------------------------------------------------------------
 
     def add_process(self, process: Process) -> str:
         """Introduce a process, which shows from its first entry on; returns its key."""
-        with self._lock:
+        with self.lock:
             self._given[process.key] = process
             return process.key
 
@@ -77,18 +62,11 @@ class History:
         """
         moment = self._clock() if at is None else at
         ticks = from_datetime(moment) if isinstance(moment, datetime) else moment
-        self.insert(Entry(process_key, status, ticks, description, created_by, id, members), visible_at)
-
-    def insert(self, entry: Entry, visible_at: datetime | None = None) -> None:
-        """Add a whole entry now, or once the clock reaches `visible_at`."""
-        with self._lock:
-            due = to_milliseconds(self._clock() if visible_at is None else visible_at)
-            heapq.heappush(self._announced, (due, next(self._numbers), entry))
-            self.catch_up()
+        self.insert([Entry(process_key, status, ticks, description, created_by, id, members)], visible_at)
 
     def delete_oldest(self, number: int) -> int:
         """Retention: forget the `number` processes created first; returns how many went."""
-        with self._lock:
+        with self.lock:
             self.catch_up()
             return self.store.forget_oldest(number)
 
@@ -98,7 +76,7 @@ class History:
         Besides: `ticks` (100 ns since 1970), `sequence` (order of insertion in the company), `owner`,
         `flowType`, `processStatus`, `processFileName`. `id` is what the options show, or None.
         """
-        with self._lock:
+        with self.lock:
             self.catch_up()
             sequences = list(self.store.entries())
         logs: dict[int, dict[int, Entry]] = {}
@@ -125,29 +103,15 @@ class History:
 
     def size(self) -> tuple[int, int]:
         """How many processes and how many entries are visible now."""
-        with self._lock:
+        with self.lock:
             self.catch_up()
             return self.store.count()
 
     # -- what the server reads ---------------------------------------------------------------------------
 
-    @property
-    def lock(self) -> threading.RLock:
-        """Hold it while reading `store`: entries must not arrive in between."""
-        return self._lock
-
     def catch_up(self) -> None:
-        """Let everything in whose time has come."""
-        with self._lock:
-            now = to_milliseconds(self._clock())
-            while self._announced and self._announced[0][0] <= now:
-                due, _, entry = heapq.heappop(self._announced)
-                self._take(due)
-                self._appended.append(entry)
-                number = self.account.number_of(entry.process_key)
-                ordinal = self._ordinal(entry.process_key if number is None else number, entry.ticks)
-                self.store.add_entry(ordinal, -len(self._appended), entry.ticks)
-            self._take(now)
+        with self.lock:
+            super().catch_up()
             self.store.settle()
 
     def ordinal_of(self, process_key: str) -> int | None:
@@ -213,9 +177,15 @@ class History:
         workflow = self.account.workflows[self._schedule.plan_of(number)]
         return self.account.entry(number, workflow, workflow.steps[step_of(code)], process, self.store.ticks[sequence])
 
-    def _take(self, now: int) -> None:
+    def _take_item(self, item: Entry) -> None:
+        self._appended.append(item)
+        number = self.account.number_of(item.process_key)
+        ordinal = self._ordinal(item.process_key if number is None else number, item.ticks)
+        self.store.add_entry(ordinal, -len(self._appended), item.ticks)
+
+    def _take_steps(self, due: list[tuple[int, int]]) -> None:
         precision = self._options.created_precision
-        for moment, code in self._schedule.due(now - self._lag):
+        for moment, code in due:
             ticks = moment * TICKS_PER_MILLISECOND
             if precision == "seconds":
                 ticks -= ticks % TICKS_PER_SECOND

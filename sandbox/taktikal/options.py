@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.history import HistoryOptions
+
 
 @dataclass(frozen=True, slots=True)
-class EmulatorOptions:
+class EmulatorOptions(HistoryOptions):
     """How this company's account looks and behaves. The defaults are the likeliest reading of the documents.
 
-    History: `seed`, `events` (exact number of log entries at creation), `days`, `twins` (share of entries
-    that come twice, equal in every field), `tie_burst` (so many processes more created at one tick, daily at
-    10:00 UTC), `lag_seconds` (how long after its `createdAt` an entry can first be read).
+    History: `lag_seconds`: how long after its `createdAt` an entry can first be read.
 
     Key: `company_key`, `api_key`.
 
@@ -35,11 +35,6 @@ class EmulatorOptions:
     Calls: `calls` of the current generation or the older one, which has no `/total`.
     """
 
-    seed: int = 1
-    events: int = 4000
-    days: float = 60
-    twins: float = 0.0
-    tie_burst: int = 0
     lag_seconds: float = 1.0
 
     company_key: str = "sandbox-company"

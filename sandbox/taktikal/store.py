@@ -23,15 +23,14 @@ class Store:
         self.created = array("q")
         self._by_time: list[int] = []
         self._by_creation: list[int] = []
-        self._fresh_times: list[int] = []
-        self._fresh_creations: list[int] = []
+        self._is_sorted = True
 
     def add_process(self, created: int) -> int:
         """Add a process; gives its ordinal."""
         ordinal = len(self._last)
         self._last.append(-1)
         self.created.append(created)
-        self._fresh_creations.append(created << _BITS | ordinal)
+        self._by_creation.append(created << _BITS | ordinal)
         return ordinal
 
     def add_entry(self, ordinal: int, code: int, ticks: int) -> None:
@@ -42,18 +41,15 @@ class Store:
         self.owners.append(ordinal)
         self._previous.append(self._last[ordinal])
         self._last[ordinal] = sequence
-        self._fresh_times.append(ticks << _BITS | sequence)
+        self._by_time.append(ticks << _BITS | sequence)
+        self._is_sorted = False
 
     def settle(self) -> None:
         """Sort in what was added."""
-        for ordered, fresh in (
-            (self._by_time, self._fresh_times),
-            (self._by_creation, self._fresh_creations),
-        ):
-            if fresh:
-                ordered.extend(fresh)
-                ordered.sort()
-                fresh.clear()
+        if not self._is_sorted:
+            self._by_time.sort()
+            self._by_creation.sort()
+            self._is_sorted = True
 
     def sequences(self, ordinal: int) -> list[int]:
         """A process's entries in order of insertion."""

@@ -94,34 +94,12 @@ async def test_the_history_is_as_long_as_asked_and_lies_in_its_days() -> None:
     assert all(latest - 30 * DAY - 3600 * SECOND <= item["ticks"] <= latest for item in truth)
 
 
-@pytest.mark.parametrize("events", [0, 1, 2, 3, 7, 50])
-async def test_small_histories_are_exact_too(events: int) -> None:
-    assert emulator(events=events).history.size()[1] == events
-
-
 async def test_a_seed_and_a_moment_make_the_same_history_byte_for_byte() -> None:
     one, two, other = emulator(seed=3), emulator(seed=3), emulator(seed=4)
     first, second = await get(one, ALWAYS), await get(two, ALWAYS)
     assert len(first.content) > 10_000
     assert first.content == second.content
     assert first.content != (await get(other, ALWAYS)).content
-
-
-async def test_it_grows_as_it_would_have_been() -> None:
-    clock = Clock()
-    server = emulator(clock, events=3000)
-    facts = ("sequence", "id", "processKey", "status", "ticks", "description")
-    before = [[item[name] for name in facts] for item in server.history.truth()]
-    clock.advance(days=7)
-    after = [[item[name] for name in facts] for item in server.history.truth()]
-    assert after[: len(before)] == before
-    assert 3000 * 7 / 30 * 0.6 < len(after) - len(before) < 3000 * 7 / 30 * 1.5
-    stepwise_clock = Clock()
-    stepwise = emulator(stepwise_clock, events=3000)
-    for _ in range(7 * 24):
-        stepwise_clock.advance(hours=1)
-        await total(stepwise)
-    assert [[item[name] for name in facts] for item in stepwise.history.truth()] == after
 
 
 async def test_an_entry_can_be_read_a_lag_after_its_time() -> None:
@@ -131,60 +109,13 @@ async def test_an_entry_can_be_read_a_lag_after_its_time() -> None:
         assert lag <= (ticks - latest) / SECOND < lag + 3600
 
 
-async def test_processes_live_plausible_lives() -> None:
-    found = await processes(emulator(events=5000))
-    statuses = Counter(status for process in found for status in log(process))
-    assert set(statuses) > {
-        "Created",
-        "SigneeAdded",
-        "SignupSent",
-        "Started",
-        "SMS:DELIVERED",
-        "SMS:FAILED",
-        "SigneeSigned",
-        "Completed",
-        "Confirmation:delivered",
-        "SalesPerson:delivered",
-        "Reminder",
-        "Declined",
-        "Canceled",
-        "Expired",
-    }
-    assert all(log(process)[0] == "Created" for process in found)
-    ends = {status: [p for p in found if status in log(p)] for status in ("Completed", "Expired", "Canceled")}
-    assert {process["status"] for process in ends["Completed"]} == {"Completed"}
-    assert {process["status"] for process in ends["Expired"] + ends["Canceled"]} == {"InActive"}
-    assert {process["status"] for process in found} == {"Completed", "InActive", "Active"}
-    assert len({process["activityLog"][0]["createdBy"] for process in found}) == 4
-    assert len({process["activityLog"][0]["flowKey"] for process in found}) == 6
-
-
 async def test_the_shape_of_an_answer() -> None:
     found = await processes(emulator(events=5000))
-    assert all(
-        set(process)
-        == {
-            "processKey",
-            "status",
-            "activityDisplayName",
-            "fileName",
-            "activityLog",
-            "signees",
-            "sequenceSignees",
-            "attachmentReferences",
-        }
-        for process in found
-    )
+    lists = {"activityLog", "signees", "sequenceSignees", "attachmentReferences"}
+    assert all(set(process) == {"processKey", "status", "activityDisplayName", "fileName", *lists} for process in found)
+    assert {process["status"] for process in found} == {"Completed", "InActive", "Active"}
     always = {"id", "flowKey", "processKey", "status", "description", "createdAt", "createdBy"}
-    optional = {
-        "signeeKey",
-        "userAgent",
-        "fileName",
-        "requiresAuth",
-        "signInOrder",
-        "signatureLocation",
-        "sequenceKey",
-    }
+    optional = {"signeeKey", "userAgent", "fileName", "requiresAuth", "signInOrder", "signatureLocation", "sequenceKey"}
     seen: set[str] = set()
     for process in found:
         signees = {signee["signeeKey"] for signee in process["signees"]}
@@ -198,14 +129,11 @@ async def test_the_shape_of_an_answer() -> None:
     assert seen == always | optional
     sequential = [process for process in found if process["sequenceSignees"]]
     assert set(sequential[0]["sequenceSignees"][0]) == {"sequenceKey", "signeeKey", "url", "signingKeys"}
-    assert set(sequential[0]["sequenceSignees"][0]["signingKeys"][0]) == {"signeeKey", "processKey"}
     attached = [a for process in found for a in process["attachmentReferences"]]
     assert {"id", "fileName", "contentLength", "contentType", "url", "processKey"} <= set(attached[0])
     some = found[0]["signees"][0]
     assert {"processKey", "signeeKey", "ssn", "name", "address", "phone", "hasReminders"} <= set(some)
-    everyone = [signee for process in found for signee in process["signees"]]
-    assert any("email" not in signee for signee in everyone)
-    assert all(signee.get("email", "@example.is").endswith("@example.is") for signee in everyone)
+    assert any("email" not in signee for process in found for signee in process["signees"])
 
 
 async def test_sevenths_digits_differ_and_ties_happen() -> None:
