@@ -13,8 +13,8 @@ import typer
 from rich.table import Table
 
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
-from app.cli.failures import Failure, discard_output, print_error
-from app.cli.output import console
+from app.cli.failures import print_error
+from app.cli.output import console, write_bytes
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.files import check_regular, read_small
@@ -50,7 +50,7 @@ def make_key(
     try:
         _check_writable(file)
         # The key first, which is stored nowhere: a hash without a known key would look like a usable one.
-        _print_key(key)
+        write_bytes(f"{key}\n".encode())
         append_key(file, record)
     except OSError as error:
         raise ConfigurationError(f"--file: {file} cannot be written ({error.strerror}); no key was added.") from None
@@ -130,15 +130,6 @@ def _check_writable(file: Path) -> None:
             raise
         if not os.access(file.parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
-
-
-def _print_key(key: str) -> None:
-    """Raises Failure if standard output does not take the key."""
-    try:
-        print(key, flush=True)
-    except OSError as error:
-        discard_output()
-        raise Failure(f"standard output cannot be written ({error.strerror}); no key was made") from None
 
 
 def _names_in(file: Path) -> set[str]:

@@ -17,6 +17,7 @@ from app.cli.failures import FAILED, USAGE, Failure, discard_output, print_file_
 from app.cli.flags import Config, command
 from app.cli.forwarding import forward
 from app.cli.keys import list_keys, make_key, revoke_keys
+from app.cli.output import write_bytes
 from app.cli.reports import count, event, sources
 from app.cli.verifying import signing_key, verify
 from app.domain.errors import ConfigurationError
@@ -108,14 +109,7 @@ def openapi(
     """Print the OpenAPI document."""
     text = openapi_text()
     if output is None:
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:  # a long text leaves nothing in the buffer that would show whose error it is
-            discard_output()
-            raise Failure(f"standard output cannot be written ({error.strerror})") from None
+        write_bytes(text.encode())
         return
     try:
         output.write_text(text, encoding="utf-8")

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from app.cli.client import Json, Problem
-from app.cli.failures import USAGE, Failure
+from app.cli.client import Problem
+from app.cli.failures import USAGE, Failure, discard_output
+from app.forward.page import Json
 
 # Valid in JSON, but obeyed by terminals, line ends for some readers, or not UTF-8.
 _ODD = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -45,11 +46,18 @@ def json_line(value: Any) -> bytes:
 
 
 def write_bytes(data: bytes) -> None:
-    """Write to standard output at once; to a terminal without the control characters that it would obey."""
+    """Write to standard output at once; to a terminal without the control characters that it would obey. Raises Failure
+    where it cannot be written, and BrokenPipeError."""
     if sys.stdout.isatty():
         data = _OBEYED.sub("\N{MIDDLE DOT}", data.decode(errors="replace")).encode()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_output()
+        raise Failure(f"standard output cannot be written ({error.strerror})") from None
 
 
 class Lines(msgspec.Struct, frozen=True):
