@@ -18,18 +18,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import httpx
-import msgspec
 
 from app.config import read_environment
 from app.domain.errors import ConfigurationError
+from app.forward.page import Json, Page, Pairs
 from app.providers.http.network import Network
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-
-#: Query parameters, (name, value), in the API's own form.
-Pairs = Sequence[tuple[str, str]]
-Json = dict[str, Any]
 
 #: Seconds. An exact count may take the gateway's whole deadline, which its operator chooses.
 _CONNECT, _RESPONSE = 10.0, 180.0
@@ -57,17 +53,6 @@ class Problem(Exception):
         self.errors, self.sources, self.retry_after = tuple(errors), tuple(sources), retry_after
 
 
-class Page(msgspec.Struct, frozen=True):
-    """One page of the API: its `data`, `window`, `sources[]` and `warnings[]`."""
-
-    events: list[Json]
-    has_more: bool
-    next_cursor: str | None
-    window: Json
-    sources: list[Json]
-    warnings: Sequence[Json] = ()
-
-
 class Client:
     """One gateway. Each call raises Problem.
 
@@ -92,7 +77,7 @@ class Client:
 
     def page(self, pairs: Pairs) -> Page:
         """One page of `GET /events`."""
-        body = self._members("/events", pairs, "data", "page", "window", "sources")
+        body = self.get("/events", pairs)
         try:
             page = body["page"]
             state = bool(page["has_more"]), page["next_cursor"], body["window"]

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from app.cli.client import Json, Problem, connected
+from app.cli.client import Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, print_error, without_failed
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, lines_of, write_bytes
 from app.cli.table import EventTable
 from app.cli.walk import walk
+from app.forward.page import Json
 
 DEFAULT_EVENTS = 50
 

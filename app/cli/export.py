@@ -13,12 +13,13 @@ import msgspec
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.cli.client import Client, Page, Pairs, Problem, connected
+from app.cli.client import Client, Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printable, without_failed
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import Lines, console, format_of, lines_of, write_bytes
 from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.walk import signed_walk, walk
+from app.forward.page import Page, Pairs
 
 
 def export(
@@ -103,7 +104,7 @@ def _to_standard_output(client: Client, pairs: Pairs, lines: Lines, *, partial: 
 
 def _start(file: ResumableFile, asked: str, *, force: bool, incremental: bool) -> Checkpoint:
     """The checkpoint to continue from. Raises Failure where that would lose something."""
-    fresh = Checkpoint(asked)
+    fresh = Checkpoint(asked=asked)
     if force:
         return fresh
     checkpoint = file.checkpoint()

@@ -21,8 +21,9 @@ from contextlib import contextmanager
 
 import typer
 
-from app.cli.client import Json, Page, Problem
+from app.cli.client import Problem
 from app.domain.errors import ConfigurationError
+from app.forward.page import Json, Page
 
 FAILED, USAGE, UNREADABLE, INTERRUPTED = 1, 2, 3, 130
 

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from app.cli.client import Page, Pairs, Problem, connected
+from app.cli.client import Problem, connected
 from app.cli.failures import TRANSIENT, USAGE, Failure, sentence
 from app.cli.flags import Config, Filters, Include, Partial, query_pairs
 from app.cli.output import lines_of
 from app.config import read_environment
 from app.forward.checkpoint import Checkpoint, CheckpointFile
+from app.forward.page import Page, Pairs
 from app.logs import configure_logging
 
 

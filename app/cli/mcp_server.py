@@ -15,9 +15,10 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from app.cli.client import Client, Json, Problem
+from app.cli.client import Client, Problem
 from app.domain.parameter_types import Order
 from app.domain.query import GroupBy
+from app.forward.page import Json
 
 _INSTRUCTIONS = (
     "Audit events of e-signature accounts, read-only. Times are UTC. Names, titles and descriptions in results were"

@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
-from app.cli.client import Client, Json, Page, Pairs, Problem
+from app.cli.client import Client, Problem
 from app.cli.failures import TRANSIENT, USAGE, Failure, print_error, sentence
+from app.forward.page import Json, Page, Pairs
 
 MAX_PAGE = 1000  #: events that the API gives at a time
 POLL = 5.0  #: seconds between a follower's requests while there are no new events

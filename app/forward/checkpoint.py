@@ -8,17 +8,26 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from app.domain.errors import ConfigurationError
 
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+class Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    """Content of a checkpoint file."""
+
+    version: int = 1
+
+
+Found = TypeVar("Found", bound=Versioned)
+
+
+class Checkpoint(Versioned, frozen=True, kw_only=True):
     """`asked`: the filters, as text that must be equal to go on. `cursor` None: nothing was accepted yet. `through`: up
     to this time (RFC 3339) every matching event was accepted. `events`: accepted in all."""
 
-    version: int = 1
     asked: str
     cursor: str | None = None
     through: str
@@ -35,30 +44,20 @@ class CheckpointFile:
         # The file itself is replaced with every page; a lock on it would be lost.
         name = self.path.with_name(f"{self.path.name}.lock")
         with open(name, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigurationError(
-                    f"--cursor-file: another forwarder uses {self.path}; give each receiver a file of its own."
-                ) from None
-            except OSError as error:
-                raise ConfigurationError(
-                    f"--cursor-file: the file system of {self.path} refuses a lock ({error.strerror}), as NFS without a"
-                    " lock service does; name a file on a local disk."
-                ) from None
+            lock_file(
+                lock.fileno(),
+                self.path,
+                f"--cursor-file: another forwarder uses {self.path}; give each receiver a file of its own.",
+            )
             yield
 
     def load(self, fresh: Checkpoint) -> Checkpoint:
         """The checkpoint in the file; `fresh` without a file. Raises ConfigurationError for one of another query."""
-        found = None
-        try:
-            found = msgspec.json.decode(self.path.read_bytes(), type=Checkpoint)
-        except FileNotFoundError:
+        found = read_checkpoint(
+            self.path, Checkpoint, f"--cursor-file: {self.path} was not written by this command; give another name."
+        )
+        if found is None:
             return fresh
-        except msgspec.DecodeError:
-            pass
-        if found is None or found.version != fresh.version:
-            raise ConfigurationError(f"--cursor-file: {self.path} was not written by this command; give another name.")
         if found.asked != fresh.asked:
             asked = found.asked or "none"
             raise ConfigurationError(
@@ -70,6 +69,33 @@ class CheckpointFile:
         """Replace the file in one step, on the disk when this returns. Raises OSError."""
         text = json.dumps(msgspec.to_builtins(checkpoint), indent=1)
         replace_file(self.path, text, mode=0o600)
+
+
+def lock_file(file: int, path: Path, busy: str) -> None:
+    """Keep a second process out, until the descriptor is closed. Raises ConfigurationError: `busy` if another process
+    holds the lock."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigurationError(busy) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"the file system of {path} refuses a lock ({error.strerror}), as NFS without a lock service does; name a"
+            " file on a local disk."
+        ) from None
+
+
+def read_checkpoint(path: Path, kind: type[Found], foreign: str) -> Found | None:
+    """The checkpoint in a file; None without a file. Raises ConfigurationError: `foreign` for other content."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ConfigurationError(foreign) from None
+    if found.version != 1:
+        raise ConfigurationError(foreign)
+    return found
 
 
 def replace_file(path: Path, text: str, *, mode: int = 0o666) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import stamina
@@ -17,12 +17,12 @@ import structlog
 
 from app.forward.checkpoint import Checkpoint, CheckpointFile
 from app.forward.metrics import ForwardMetrics
+from app.forward.page import Page, Pairs
 from app.forward.target import Item, Target, Temporary, TooLarge
 
 _UNREADABLE = re.compile(r"(\d+) records(?= that cannot be read)")
 
 T = TypeVar("T")
-Pairs = Sequence[tuple[str, str]]
 _Kinds = type[Exception] | tuple[type[Exception], ...]
 
 POLL = 5.0  #: seconds between two questions for events when there was none
@@ -32,21 +32,6 @@ _WAITS = {"wait_initial": 0.25, "wait_max": 60.0, "wait_jitter": 0.25}  #: secon
 log = structlog.get_logger()
 # stamina would log repr(exception); failures are logged here.
 stamina.instrumentation.set_on_retry_hooks([])
-
-
-class Page(Protocol):
-    """What the forwarder reads of a page of `GET /events`."""
-
-    @property
-    def events(self) -> Sequence[Mapping[str, Any]]: ...
-    @property
-    def has_more(self) -> bool: ...
-    @property
-    def next_cursor(self) -> str | None: ...
-    @property
-    def sources(self) -> Sequence[Mapping[str, Any]]: ...
-    @property
-    def warnings(self) -> Sequence[Mapping[str, Any]]: ...
 
 
 class Stopped(BaseException):
@@ -125,7 +110,7 @@ class Forwarder:
         items: list[Item] = []
         size = 0
         for event in page.events:
-            line = self._render(dict(event)).rstrip(b"\n")
+            line = self._render(event).rstrip(b"\n")
             if items and size + len(line) > MAX_BYTES:
                 yield items
                 items, size = [], 0

@@ -17,11 +17,11 @@ import stamina
 import structlog
 import structlog.testing
 
-from app.cli.client import Page
 from app.domain.errors import ConfigurationError
 from app.forward import forwarder as module
 from app.forward.checkpoint import Checkpoint, CheckpointFile
 from app.forward.forwarder import Forwarder, Stopped
+from app.forward.page import Page
 from app.forward.target import Item, Temporary, TooLarge
 
 FRESH = Checkpoint(asked="", through="2026-05-01T00:00:00Z")
