@@ -56,20 +56,19 @@ def _kind_of(name: str) -> str:
 
 
 @memoize
-def link_kinds(names: tuple[str, ...]) -> frozenset[str]:
-    """The kinds of the members of an object with these names."""
-    return frozenset(map(_kind_of, names)) - {""}
+def _name_links(names: tuple[str, ...]) -> bool:
+    return not ALL_LINKS.isdisjoint(map(_kind_of, names))
 
 
 def has_links(value: Any) -> bool:
     """Whether a name in a JSON value may be a link's. Without one, `without_links` leaves nothing out."""
     if isinstance(value, dict):
-        if link_kinds(tuple(value)) & ALL_LINKS:
+        if _name_links(tuple(value)):
             return True
         value = value.values()
     elif not isinstance(value, list):
         return False
-    return any([has_links(item) for item in value if isinstance(item, (dict, list))])
+    return any(has_links(item) for item in value if isinstance(item, (dict, list)))
 
 
 def without_links(value: Any, kinds: frozenset[str] = PERSONAL, links: list[str] | None = None) -> Any:

@@ -126,7 +126,7 @@ def has_private_members(value: Any) -> bool:
         value = value.values()
     elif not isinstance(value, (list, tuple)):
         return False
-    return any([has_private_members(item) for item in value if isinstance(item, (dict, list, tuple))])
+    return any(has_private_members(item) for item in value if isinstance(item, (dict, list, tuple)))
 
 
 def private_leaves(value: Any) -> list[str]:
