@@ -1,7 +1,7 @@
-# Two stages: pip and the build backend stay in the first; the second holds Python, the environment and nothing else.
-# Nothing is compiled (deploy/install-runtime takes wheels only), so that no compiler is in either.
+# Two stages: pip and the build backend stay in the first; the second contains only Python and the environment.
+# deploy/install-runtime uses only wheels, so neither stage has a compiler.
 #
-# BASE can be pinned to what was tested, as it is when the image is built for production:
+# Pin BASE for production:
 #   docker build --build-arg BASE=python:3.11-slim@sha256:... .
 # EXTRAS adds optional parts, space-separated: otel (traces), subnoto-tunnel (the vendor's SDK in place of its proxy):
 #   docker build --build-arg EXTRAS="otel subnoto-tunnel" .
@@ -21,8 +21,8 @@ FROM ${BASE}
 RUN groupadd --system --gid 10001 gateway \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent gateway
 COPY --from=build /opt/gateway /opt/gateway
-# Nothing is written but what several workers share under /tmp: the root file system can be read-only.
-# The server, and the health check with it, listens on GATEWAY_PORT.
+# Only several workers write, to /tmp: the root file system can be read-only.
+# The server and the health check use GATEWAY_PORT.
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GATEWAY_HOST=0.0.0.0 GATEWAY_PORT=8000
 WORKDIR /opt/gateway
 USER 10001:10001

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Ask the gateway with curl and jq: all events that filters select, how many there are, or one event.
+# Query the gateway with curl and jq: all matching events, their number, or one event.
 #
 #   ./events.sh all since=2026-05-01 type=recipient.signed type=envelope.completed > events.ndjson
 #   ./events.sh count type=notification.failed

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Append new events to a file, one JSON object a line; run it from cron. The cursor is kept beside the file.
+# Append new events to a file, one JSON object a line; run it from cron. The cursor is in FILE.cursor.
 #
 #   ./follow.sh trail.ndjson since=2026-05-01      # the first run starts there; later runs resume
 set -eu
@@ -13,12 +13,12 @@ if [ -e "$trail.cursor" ]; then
 else
   set -- follow=true order=asc limit=200 "$@"
 fi
-# A run that was killed half-way through a line must not spoil the next one.
+# End an incomplete line of a killed run.
 [ ! -s "$trail" ] || [ -z "$(tail -c 1 "$trail")" ] || echo >>"$trail"
 while :; do
   page=$(get page /events "$@")
   printf '%s\n' "$page" | jq --compact-output '.data[]' >>"$trail"
-  # The cursor moves last, in one step: a run that is killed before repeats this page, and never misses one.
+  # The cursor moves last and atomically: after a kill, the next run repeats this page and misses none.
   printf '%s\n' "$page" | jq --raw-output .page.next_cursor >"$trail.cursor.new"
   mv "$trail.cursor.new" "$trail.cursor"
   [ "$(printf '%s\n' "$page" | jq .page.has_more)" = true ] || break

@@ -1,6 +1,6 @@
-# What both scripts need. `usage WORD` prints how a script is called and ends it. `get MEMBER PATH NAME=VALUE...` prints
-# the answer, which has that member where it is the gateway that answers, or says what is wrong and ends the script.
-# curl itself waits as long as Retry-After says, on 429 (too many calls) and 503 (a source that is down).
+# Functions of both scripts. `usage WORD` prints the usage and exits. `get MEMBER PATH NAME=VALUE...` prints the response,
+# which must have that member, or prints the error and exits. curl waits for Retry-After on 429 (too many calls) and 503
+# (a source is down).
 answer=$(mktemp)
 problem='select(has("code")) | "\(.status) \(.code): \(.detail)"'
 trap 'rm -f "$answer"' EXIT
@@ -26,12 +26,12 @@ get() {
     set -- "$@" --data-urlencode "$parameter"
     shift
   done
-  # The key goes to curl on its standard input: a process list shows arguments to everybody on the machine. The answer
-  # goes to a file: there, a second try replaces what came of the first.
+  # The key goes to curl on its standard input, because a process list shows arguments to all users. The response goes to
+  # a file, where a retry replaces an incomplete response.
   printf 'header = "Authorization: Bearer %s"\n' "$GATEWAY_KEY" |
     curl --config - --silent --get --retry 4 --fail-with-body --output "$answer" "$@" "$GATEWAY_URL$path" || {
-    # 401: no such key. 422: a parameter is wrong, and `detail` says which and why. jq is content with no input at all,
-    # so that an answer which never came must be looked for.
+    # 401: invalid key. 422: invalid parameter, explained in `detail`. jq accepts empty input, hence the check for a
+    # response.
     { [ -s "$answer" ] && jq --exit-status --raw-output "$problem" "$answer" >&2 2>/dev/null; } ||
       echo "no answer from $GATEWAY_URL" >&2
     exit 1
