@@ -53,7 +53,7 @@ def true_number(one: World, given: dict[str, str], **only: str) -> int:
 
 @pytest.mark.parametrize("skew", [0.0, 119.0])
 async def test_subnoto_counts_the_events_of_a_window_exactly(skew: float) -> None:
-    async with world(subnoto=SubnotoOptions(events=8000, skew_seconds=skew, tie_burst=30, twins=0.05)) as one:
+    async with world(subnoto=SubnotoOptions(events=2500, skew_seconds=skew, tie_burst=30, twins=0.05)) as one:
         feed = one.gateway()
         for days, length in ((60, 60), (31, 9.3), (12.345, 0.01), (5, 5), (400, 20)):
             given = window(one, days, length)
@@ -87,7 +87,7 @@ def with_events(one: World, since: int, until: int) -> int:
 
 @pytest.mark.parametrize("ends", ENDS)
 async def test_taktikal_counts_envelopes_with_events_in_the_window(ends: dict[str, Any]) -> None:
-    async with world(taktikal=TaktikalOptions(events=3000, **ends)) as one:
+    async with world(taktikal=TaktikalOptions(events=1000, **ends)) as one:
         feed = one.gateway()
         for days, length in ((20, 6.5), (9, 9), (31.00000123, 3.000000007)):
             given = window(one, days, length)
@@ -104,7 +104,7 @@ async def test_taktikals_count_is_exact_only_where_the_ends_of_the_window_make_n
     ends: dict[str, Any],
 ) -> None:
     """Found here: counts that were called exact, and wrong, where `EndDate` is inclusive or fractions are ignored."""
-    options = TaktikalOptions(events=600, days=60, created_precision="milliseconds", **ends)
+    options = TaktikalOptions(events=300, days=60, created_precision="milliseconds", **ends)
     async with world(taktikal=options) as one:
         feed = one.gateway()
         created: dict[str, int] = {}
@@ -196,7 +196,7 @@ async def test_groups_add_up_and_are_those_of_the_events(by: str) -> None:
 
 
 async def test_a_count_stops_at_its_budget_and_reads_on_where_it_is_to_be_exact() -> None:
-    async with world(subnoto=SubnotoOptions(events=6000)) as one:
+    async with world(subnoto=SubnotoOptions(events=3000)) as one:
         feed, given = one.gateway(scan=12), window(one, 60, 60)
         truth = true_number(one, given)
         some = await count(feed, **given, by="day")
@@ -209,7 +209,7 @@ async def test_a_count_stops_at_its_budget_and_reads_on_where_it_is_to_be_exact(
 
 
 async def test_exact_counts_events_one_by_one_where_nothing_is_cheaper() -> None:
-    async with world(taktikal=TaktikalOptions(events=2500), subnoto=SubnotoOptions(events=2500)) as one:
+    async with world(taktikal=TaktikalOptions(events=1200), subnoto=SubnotoOptions(events=1200)) as one:
         feed = one.gateway()
         given = window(one, 30, 25)
         totals = await count(feed, **given, exact=True)
@@ -322,7 +322,7 @@ async def test_the_cache_has_a_bound() -> None:
     async def find() -> Groups:
         return Groups(0, "eq", {}, 0)
 
-    for number in range(1_000):
+    for number in range(700):
         types = tuple(f"{number}-{other}".ljust(300, "x") for other in range(50))
         await cache.get(Groups, "subnoto", Query(provider_type=types), (), find, fresh=False)
     assert 100 < len(cache) < 600, "filters of 15 kB each, in 8 MiB"
