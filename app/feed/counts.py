@@ -5,27 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
 from app.domain.query import OWN_FILTERS, GroupBy, Query
 from app.domain.times import format_micros
+from app.feed.call import FeedCall
 from app.feed.model import Page, SourceTotal, Totals
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan
 from app.feed.totals import TotalsCache
 from app.feed.visibility import native_query
 from app.paging.cursor import CursorState
-from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_events
-from app.providers.base import CallBudget, Record, Relation, Source, Total
+from app.providers.base import CallBudget, Record, Relation, Total
 from app.providers.http.gather import gather_all
 
 _PAGE = 500  #: events read at a time
+_LEFT = 0.8  #: of the deadline, that an exact count reads: the page under way must still come
 
 
 class Groups(msgspec.Struct, frozen=True):
@@ -39,41 +39,23 @@ class Groups(msgspec.Struct, frozen=True):
 
 
 class EventCounter:
-    """The counts of one plan. `now` in µs; `half`, `end`: when reading stops, and when an exact count does, on the
-    clock of `time.monotonic`; `deadline`: when a provider's own total must have come."""
+    """The counts of one plan."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        sources: Mapping[str, Source],
-        caller: Caller,
-        *,
-        totals: TotalsCache,
-        pager: Callable[[Plan], PageBuilder],
-        pseudonyms: Pseudonyms | None,
-        now: int,
-        scan: int,
-        half: float,
-        end: float,
-        deadline: float,
-    ) -> None:
+    def __init__(self, plan: Plan, call: FeedCall, cache: TotalsCache) -> None:
         query = plan.query.model_copy(update={"order": "desc", "follow": False})
-        until = now if plan.window.until is None else plan.window.until
-        window = msgspec.structs.replace(plan.window, until=until)
+        self._until = call.now if plan.window.until is None else plan.window.until
         self._plan = msgspec.structs.replace(
             plan,
             query=query,
-            window=window,
+            window=msgspec.structs.replace(plan.window, until=self._until),
             limit=_PAGE,
             include=frozenset(),
             partial=False,
-            position=(until,),
+            position=(self._until,),
             states={},
         )
-        self._sources, self._caller, self._totals = sources, caller, totals
-        self._pager, self._pseudonyms = pager, pseudonyms
-        self._now, self._until, self._scan, self._half, self._end = now, until, scan, half, end
-        self._deadline = deadline
+        self._call, self._cache = call, cache
+        self._private, self._pseudonyms = call.caller.may("pii:read"), call.settings.pseudonyms
 
     async def totals(self, given: Mapping[str, Any], *, fresh: bool, exact: bool, by: GroupBy | None) -> Totals:
         """`given` are the filters as the caller wrote them. Raises SourcesFailed."""
@@ -97,16 +79,24 @@ class EventCounter:
         try:
             own, cached = await self._own(name, plain, times, fresh)
         except SourceForbidden:
-            return SourceTotal(name, 0, "events", "gte", self._now, False), {}
+            return SourceTotal(name, 0, "events", "gte", self._call.now, False), {}
         except SourceError as error:
             error.source = name
             raise SourcesFailed([error]) from None
         if own is not None and own.unit == "events" and own.relation == "eq" and by in (None, "source"):
-            as_of = self._now if own.as_of is None else own.as_of
+            as_of = self._call.now if own.as_of is None else own.as_of
             return SourceTotal(name, own.value, "events", "eq", as_of, cached, own), {}
-        others = times, self._span(times), self._plan.ago, exact, by, self._caller.may("pii:read"), not self._pseudonyms
-        as_of = self._now if own is None or own.as_of is None else own.as_of
-        found, cached = await self._totals.get(
+        others = (
+            times,
+            self._span(times),
+            self._plan.ago,
+            exact,
+            by,
+            self._private,
+            not self._pseudonyms,
+        )
+        as_of = self._call.now if own is None or own.as_of is None else own.as_of
+        found, cached = await self._cache.get(
             Groups, name, plain, others, lambda: self._read(name, exact, by, as_of), fresh=fresh
         )
         total = SourceTotal(name, found.count, "events", found.relation, found.as_of, cached, own, found.scanned_to)
@@ -114,11 +104,11 @@ class EventCounter:
 
     async def _own(self, name: str, plain: Query, times: tuple[Any, Any], fresh: bool) -> tuple[Total | None, bool]:
         """The provider's own total, None where it has none for these filters or the caller may not learn it."""
-        searches_hidden = native_query(plain, self._caller) != plain
+        searches_hidden = native_query(plain, self._call.caller) != plain
         if searches_hidden or any(getattr(plain, name) not in (None, ()) for name in OWN_FILTERS):
             return None, False
         others = times, self._span(times)
-        total, cached = await self._totals.get(Total, name, plain, others, lambda: self._ask(name, plain), fresh=fresh)
+        total, cached = await self._cache.get(Total, name, plain, others, lambda: self._ask(name, plain), fresh=fresh)
         return (None if total.value == 0 and total.relation == "gte" else total), cached
 
     def _span(self, times: tuple[Any, Any]) -> int:
@@ -126,19 +116,19 @@ class EventCounter:
         return self._until - self._plan.window.since if times[0] is None else 0
 
     async def _ask(self, name: str, plain: Query) -> Total:
-        budget = CallBudget(deadline=self._deadline)
+        budget = CallBudget(deadline=self._call.deadline)
         try:
-            async with asyncio.timeout(self._deadline - time.monotonic()):
-                total = await self._sources[name].total(plain, self._plan.window.since, self._until, budget)
+            async with asyncio.timeout(self._call.deadline - time.monotonic()):
+                total = await self._call.sources[name].total(plain, self._plan.window.since, self._until, budget)
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
         # A cached total is shown with the time when it was counted.
-        return msgspec.structs.replace(total, as_of=self._now if budget.as_of is None else budget.as_of)
+        return msgspec.structs.replace(total, as_of=self._call.now if budget.as_of is None else budget.as_of)
 
     async def _read(self, name: str, exact: bool, by: GroupBy | None, as_of: int) -> Groups:
         """Count by reading, newest first, within the budget of calls and time."""
         plan = msgspec.structs.replace(self._plan, active=(name,))
-        limit = self._end if exact else self._half
+        limit = self._call.begun + self._call.settings.deadline * _LEFT if exact else self._call.half_time
         groups: Counter[str] = Counter()
         count = calls = bad = 0
         scanned_to: int | None = None
@@ -151,7 +141,7 @@ class EventCounter:
 
         while True:
             try:
-                page = await self._pager(plan).page(keep)
+                page = await PageBuilder(plan, self._call, shown=False).page(keep)
             except SourcesFailed as failure:
                 if scanned_to is None or not isinstance(failure.errors[0], SourceTimeout):
                     raise
@@ -165,7 +155,7 @@ class EventCounter:
                 relation: Relation = "estimate" if bad else "gte" if refused else "eq"
                 return Groups(count, relation, groups, as_of)
             scanned_to = page.position[0]
-            if time.monotonic() >= limit or (not exact and calls + spent > self._scan):
+            if time.monotonic() >= limit or (not exact and calls + spent > self._call.settings.scan):
                 return Groups(count, "gte", groups, as_of, scanned_to)
             plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
 
@@ -179,7 +169,7 @@ class EventCounter:
             return (format_micros(record.key[0])[:10] for record in records)
         if by == "source":
             return ()
-        events = visible_events(records, private=self._caller.may("pii:read"), raw=False, pseudonyms=self._pseudonyms)
+        events = visible_events(records, private=self._private, raw=False, pseudonyms=self._pseudonyms)
         if by == "provider_type":
             return (event.provider_type for event in events)
         return (event.actor.email or event.actor.name or event.actor.kind for event in events)

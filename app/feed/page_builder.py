@@ -5,54 +5,33 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnauthorized
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import GATEWAY_FILTERS, JOINED_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
-from app.feed.date_headers import DateHeaders
+from app.feed.call import FeedCall
 from app.feed.model import Page, SourceStatus
 from app.feed.planner import Plan, state_of
 from app.feed.reading import Reading
-from app.feed.stream_ratios import StreamRatios
 from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
-from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Source
 from app.providers.http.gather import gather_all
-from app.providers.observer import Observer
 
 _MAX_CALLS = 64  #: of one read without gateway filters
 _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that the gateway's filters throw away
 
 
 class PageBuilder:
-    """One page of one plan. `now` in µs; `deadline` on the clock of `time.monotonic`; `shown`: whether the records are
-    shown, not only counted."""
+    """One page of one plan. `shown`: whether the records are shown, not only counted."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        sources: Mapping[str, Source],
-        caller: Caller,
-        *,
-        now: int,
-        deadline: float,
-        half_time: float,
-        scan: int,
-        observer: Observer,
-        shares: StreamRatios,
-        clocks: DateHeaders,
-        pseudonyms: Pseudonyms | None = None,
-        shown: bool = True,
-    ) -> None:
-        self._observer = observer
-        self._plan, self._sources, self._now = plan, sources, now
-        self._deadline, self._half_time, self._scan = deadline, half_time, scan
-        self._spent = {name: CallBudget(deadline=deadline) for name in plan.active}
+    def __init__(self, plan: Plan, call: FeedCall, *, shown: bool = True) -> None:
+        self._plan, self._call = plan, call
+        caller, sources, pseudonyms = call.caller, call.sources, call.settings.pseudonyms
+        self._spent = {name: CallBudget(deadline=call.deadline) for name in plan.active}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
         self._native = native_query(plan.query, caller)
         self._join: Join = "shown" if shown else "none"
@@ -68,8 +47,7 @@ class PageBuilder:
         streams = [reading.stream for reading in self._readings]
         self._merge = Merge(streams, ascending=plan.query.ascending, limit=plan.limit)
         self._by_stream = {id(reading.stream): reading for reading in self._readings}
-        self._shares, self._clocks = shares, clocks
-        self._usual = shares.of(frozenset(reading.name for reading in self._readings))
+        self._usual = call.ratios.of(frozenset(reading.name for reading in self._readings))
 
     def _open(self, source: Source) -> list[Reading]:
         plan = self._plan
@@ -84,7 +62,7 @@ class PageBuilder:
                 self._native,
                 plan.window.since,
                 # A follower reads what there is; what is too young to be certain is cut off by the ceiling.
-                self._now + DAY if until is None else until,
+                self._call.now + DAY if until is None else until,
                 position,
                 None if state is None else state.hint,
                 self._join,
@@ -104,7 +82,7 @@ class PageBuilder:
         self._check_failures()
         plan, merge = self._plan, self._merge
         given = Counter(id(stream) for stream in merge.origins)
-        self._shares.learn({reading.name: given[id(reading.stream)] for reading in self._readings})
+        self._call.ratios.learn({reading.name: given[id(reading.stream)] for reading in self._readings})
         boundary = merge.boundary() or plan.position
         stopped = (
             merge.has_more
@@ -134,18 +112,18 @@ class PageBuilder:
         stream, spent = reading.stream, self._spent[reading.source.name]
         left = _MAX_CALLS
         if self._filters:
-            left = self._scan - spent.calls
-            is_spent = left <= 0 or time.monotonic() >= self._half_time or spent.bytes >= _MOST_BYTES
+            left = self._call.settings.scan - spent.calls
+            is_spent = left <= 0 or time.monotonic() >= self._call.half_time or spent.bytes >= _MOST_BYTES
             if reading.was_read and (is_spent or (self._join == "judged" and spent.joins <= 0)):
                 if self._has_moved(stream):
                     stream.stopped = True
                     return
                 # A page that got nowhere would be followed by the same page: a tie run longer than the budget is
                 # read to its end.
-                left = self._scan
+                left = self._call.settings.scan
         first, reading.was_read = not reading.was_read, True
         try:
-            async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
+            async with asyncio.timeout(max(0.0, self._call.deadline - time.monotonic())):
                 batch = await reading.reader.read(self._want(reading, first), max(1, left))
             reading.take(batch, follow=self._plan.query.follow)
         except TimeoutError:
@@ -165,13 +143,13 @@ class PageBuilder:
                 kept = [record for record in kept if self._keeps[stream.source](record)]
             reading.kept += len(kept)
             date = self._spent[stream.source].as_of
-            if date is not None and self._clocks.stands_still(stream.source, date, self._now):
+            if date is not None and self._call.date_headers.stands_still(stream.source, date, self._call.now):
                 self._note(stream.source, "its Date header stands still: newer events wait until it moves")
             if batch.reason is not None:
                 self._note(stream.source, f"{stream.name}: {batch.reason}")
             if batch.bad_records:
                 self._status[stream.source].bad_records += batch.bad_records
-                self._observer.on_bad_records(stream.source, batch.bad_records)
+                self._call.settings.observer.on_bad_records(stream.source, batch.bad_records)
             self._merge.add(stream, kept, complete_until=batch.complete_until, ended=batch.ended)
 
     def _shown_bytes(self) -> int:
@@ -227,12 +205,14 @@ class PageBuilder:
     def _watermark(self) -> int:
         """The time before which every source is certain to have shown all that will come in time."""
         active = {reading.source.name for reading in self._readings if not reading.stream.failed}
-        return min((self._settled(name) for name in active), default=self._now)
+        return min((self._settled(name) for name in active), default=self._call.now)
 
     def _settled(self, name: str) -> int:
         """The time up to which a source is complete: by our clock or its own, whichever is behind, less settle."""
         date = self._spent[name].as_of
-        return min(self._now, self._now if date is None else date) - int(self._sources[name].settle * SECOND)
+        return min(self._call.now, self._call.now if date is None else date) - int(
+            self._call.sources[name].settle * SECOND
+        )
 
     # ---- the page's cursor and sources -----------------------------------------------------------------------------
 
@@ -282,5 +262,5 @@ class PageBuilder:
                 settled = self._settled(name)
                 status.complete_through = settled if until is None else min(until, settled)
         for name, reason in self._plan.skipped.items():
-            self._status[name] = SourceStatus(name, self._sources[name].provider, "skipped", reason)
-        return [self._status[name] for name in self._sources if name in self._status]
+            self._status[name] = SourceStatus(name, self._call.sources[name].provider, "skipped", reason)
+        return [self._status[name] for name in self._call.sources if name in self._status]

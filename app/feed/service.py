@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import now_micros
+from app.feed.call import FeedCall, FeedSettings
 from app.feed.counts import EventCounter
 from app.feed.date_headers import DateHeaders
 from app.feed.model import Page, Totals, ValueWarning, WalkStart
@@ -34,31 +34,10 @@ from app.feed.totals import TotalsCache
 from app.feed.warnings import warnings_of
 from app.paging.cursor import CursorCodec
 from app.paging.event_id import decode_event_id, source_hash
-from app.privacy.pseudonyms import Pseudonyms
-from app.providers.base import CallBudget, Record, Source, TypeMapping
+from app.providers.base import CallBudget, Record, Source
 from app.providers.http.gather import gather_all
-from app.providers.observer import Observer
-from app.providers.shared.redis import SharedState
 
 _PATIENCE = 0.7  #: of the deadline, to wait for a count of another replica, which reads for half of it
-_LEFT = 0.8  #: of the deadline, that an exact count reads: the page under way must still come
-
-
-class FeedSettings(msgspec.Struct, frozen=True):
-    """Seconds throughout; `scan` counts provider calls; `default_window` is in µs; `clock` gives µs since the
-    epoch."""
-
-    cursor_secrets: tuple[str, ...]
-    deadline: float = 30.0
-    scan: int = 40
-    default_window: int = 30 * 86_400 * 1_000_000
-    totals_ttl: float = 30.0
-    clock: Callable[[], int] | None = None
-    observer: Observer = msgspec.field(default_factory=Observer)
-    shared: SharedState | None = None  #: totals, with the other replicas
-    #: Of each provider, to name the nearest known value in warnings.
-    mapping: Mapping[str, Sequence[TypeMapping]] = msgspec.field(default_factory=dict)
-    pseudonyms: Pseudonyms | None = None  #: what stands for people where callers without `pii:read` must not see them
 
 
 class Feed:
@@ -69,7 +48,7 @@ class Feed:
         self.settings = settings
         self._codec = CursorCodec(settings.cursor_secrets)
         self._clock = settings.clock or now_micros
-        self._shares, self._clocks = StreamRatios(), DateHeaders()
+        self._ratios, self._date_headers = StreamRatios(), DateHeaders()
         self.totals_cache = TotalsCache(
             ttl=settings.totals_ttl, patience=settings.deadline * _PATIENCE, shared=settings.shared
         )
@@ -77,9 +56,9 @@ class Feed:
     async def page(self, asked: EventQuery, caller: Caller, *, fresh: bool = False, begun: float | None = None) -> Page:
         """One page; with `include=total`, its totals. `fresh` goes past cached totals. `begun`: when the request came,
         on the clock of `time.monotonic`. Raises CallerError and SourcesFailed."""
-        begun, now = time.monotonic() if begun is None else begun, self._clock()
-        plan = self._plan(asked, caller, now)
-        builder = self._pager(caller, begun, now)(plan)
+        call = self._call(caller, begun)
+        plan = self._plan(asked, caller, call.now)
+        builder = PageBuilder(plan, call)
         page: Page
         if "total" not in plan.include:
             page = await builder.page(self._codec.seal)
@@ -89,7 +68,8 @@ class Feed:
 
         async def total() -> Totals | None:
             try:
-                return await self._counter(plan, caller, begun, now).totals(given, fresh=fresh, exact=False, by=None)
+                counter = EventCounter(plan, call, self.totals_cache)
+                return await counter.totals(given, fresh=fresh, exact=False, by=None)
             except SourcesFailed:
                 # With `partial`, the page names the source that failed, and has no total.
                 if plan.partial:
@@ -133,9 +113,9 @@ class Feed:
 
     async def totals(self, asked: CountQuery, caller: Caller, *, fresh: bool = False) -> Totals:
         """How many events the filters select, per source, and by group. Raises CallerError and SourcesFailed."""
-        begun, now = time.monotonic(), self._clock()
-        plan = self._plan(EventQuery.of(asked), caller, now)
-        counter = self._counter(plan, caller, begun, now)
+        call = self._call(caller)
+        plan = self._plan(EventQuery.of(asked), caller, call.now)
+        counter = EventCounter(plan, call, self.totals_cache)
         totals = await counter.totals(asked.given(), fresh=fresh, exact=asked.exact, by=asked.by)
         return msgspec.structs.replace(totals, warnings=self._warnings(plan, caller))
 
@@ -150,37 +130,9 @@ class Feed:
             raise Forbidden(f"owner: {message}", [("owner", message)])
         return plan
 
-    def _pager(self, caller: Caller, begun: float, now: int, shown: bool = True) -> Callable[[Plan], PageBuilder]:
-        return partial(
-            PageBuilder,
-            sources=self.sources,
-            caller=caller,
-            now=now,
-            deadline=begun + self.settings.deadline,
-            half_time=begun + self.settings.deadline / 2,
-            scan=self.settings.scan,
-            observer=self.settings.observer,
-            shares=self._shares,
-            clocks=self._clocks,
-            pseudonyms=self.settings.pseudonyms,
-            shown=shown,
-        )
-
-    def _counter(self, plan: Plan, caller: Caller, begun: float, now: int) -> EventCounter:
-        deadline = self.settings.deadline
-        return EventCounter(
-            plan,
-            self.sources,
-            caller,
-            totals=self.totals_cache,
-            pager=self._pager(caller, begun, now, shown=False),
-            pseudonyms=self.settings.pseudonyms,
-            now=now,
-            scan=self.settings.scan,
-            half=begun + deadline / 2,
-            end=begun + deadline * _LEFT,
-            deadline=begun + deadline,
-        )
+    def _call(self, caller: Caller, begun: float | None = None) -> FeedCall:
+        begun = time.monotonic() if begun is None else begun
+        return FeedCall(caller, self._clock(), begun, self.sources, self.settings, self._ratios, self._date_headers)
 
     async def event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget] | None = None) -> Record:
         """The record behind an event id. `spent` receives the calls by source, also of a search without a result.
