@@ -83,11 +83,9 @@ def types() -> str:
     body = event_types(providers)
     names = list(providers)
     rows = []
-    for entry in body["data"]:
-        values = {
-            name: [row["provider_type"] for row in entry["mappings"] if row["provider"] == name] for name in names
-        }
-        rows.append((f"`{entry['type']}`", *(", ".join(f"`{value}`" for value in values[name]) for name in names)))
+    for entry in body.data:
+        values = {name: [row.provider_type for row in entry.mappings if row.provider == name] for name in names}
+        rows.append((f"`{entry.type}`", *(", ".join(f"`{value}`" for value in values[name]) for name in names)))
     return table(("type", *(provider.title for provider in providers.values())), rows)
 
 
