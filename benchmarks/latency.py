@@ -27,6 +27,8 @@ def measure(*, quick: bool) -> Report:
     with serving.mock(subnoto.folder, taktikal.folder) as mock, TemporaryDirectory(prefix="bench-") as folder:
         with serving.gateway(serving.subnoto_settings(mock.url)) as gateway:
             _large_page(report, gateway, mock, subnoto, rounds)
+        with serving.gateway(serving.taktikal_settings(mock.url)) as gateway:
+            _first_pages(report, gateway, mock, taktikal, rounds)
         with serving.gateway(KEYS, "--config", str(five_sources(mock.url, Path(folder)))) as gateway:
             _five(report, gateway, mock, taktikal, rounds)
     return report
@@ -64,6 +66,26 @@ def _large_page(report: Report, gateway: Server, mock: Server, account: History,
     report.targets += [
         Target(f"1,000 Subnoto events: {name}; in the time of one call", 3, found.ratio(name, "one call"))
         for name in calls
+    ]
+
+
+def _first_pages(report: Report, gateway: Server, mock: Server, account: History, rounds: int) -> None:
+    """First pages of Taktikal: each of a window that ends elsewhere, in the time of one call. The mock answers for days
+    after its history, too: they are empty."""
+    gateway.get(_until(account, 3))
+    busy = (_until(account, 4 + hours / 24) for hours in count(1))
+    empty = (_until(account, -days) for days in count(1))
+    targets: dict[str, tuple[float, Callable[[], str]]] = {
+        "first page": (1.5, lambda: next(busy)),
+        "first page, the newest day empty": (4, lambda: next(empty)),
+    }
+    mock.get(f"/-/latency?{CALL}")
+    contenders = {name: lambda target=target: _seconds(gateway, target()) for name, (_, target) in targets.items()}
+    found = paired({"one call": lambda: _seconds(mock, _SUBNOTO_CALL), **contenders}, rounds)
+    mock.get("/-/latency?0")
+    report.targets += [
+        Target(f"1,000 Taktikal events: {name}; in the time of one call", bound, found.ratio(name, "one call"))
+        for name, (bound, _) in targets.items()
     ]
 
 

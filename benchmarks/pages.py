@@ -40,7 +40,8 @@ def measure(*, quick: bool) -> Report:
     report = Report("A page of 100 events")
     account = history("taktikal", 2_000 if quick else 100_000)
     rounds, seconds = (1, 0.3) if quick else (5, 2.0)
-    with serving.mock(account.folder) as mock, serving.gateway(serving.taktikal_settings(mock.url)) as gateway:
+    secret = {"GATEWAY_CURSOR_SECRET": "one secret, since both gateways read the same cursors"}
+    with serving.mock(account.folder) as mock, serving.gateway(serving.taktikal_settings(mock.url) | secret) as gateway:
         cursors = walk(gateway, account, LIMIT, 10_000)
         starts = [_FOLLOW + cursor for cursor in cursors[:: max(1, len(cursors) // 64)]]
         mock.calls()
@@ -61,6 +62,14 @@ def measure(*, quick: bool) -> Report:
                     "stock": lambda n=in_flight: load(stock, upstream, connections=n, seconds=seconds),
                 }
                 _report(report, in_flight, *compare(contenders, rounds))
+        with serving.gateway(serving.taktikal_settings(mock.url) | secret, "--workers", "2") as two:
+            workers = {
+                "one": lambda: load(gateway, starts[:1], connections=32, seconds=seconds),
+                "two": lambda: load(two, starts[:1], connections=32, seconds=seconds),
+            }
+            found, _ = compare(workers, rounds)
+        what = "rate of pages of 100, 32 in flight: two workers, of one"
+        report.targets.append(Target(what, 1.75, found.ratio("two", "one"), at_least=True))
     return report
 
 
