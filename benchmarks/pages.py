@@ -40,7 +40,7 @@ def measure(*, quick: bool) -> Report:
     report = Report("A page of 100 events")
     account = history("taktikal", 2_000 if quick else 100_000)
     rounds, seconds = (1, 0.3) if quick else (5, 2.0)
-    secret = {"GATEWAY_CURSOR_SECRET": "one secret, since both gateways read the same cursors"}
+    secret = {"GATEWAY_CURSOR_SECRET": "shared-by-both-gateways-which-read-the-same-cursors"}
     with serving.mock(account.folder) as mock, serving.gateway(serving.taktikal_settings(mock.url) | secret) as gateway:
         cursors = walk(gateway, account, LIMIT, 10_000)
         starts = [_FOLLOW + cursor for cursor in cursors[:: max(1, len(cursors) // 64)]]
