@@ -1,9 +1,8 @@
 """Where in this account's log which times stand, as far as it was read lately.
 
-The log knows no dates, so a walk first has to find the place of its time, in several calls one after the other. Whoever
-asks for a time in a stretch that was read before, or for the end, as dashboards do, begins there at once; whoever asks
-for another begins to search between what is known on either side. It is a hint and nothing more: the walk checks it,
-and finds the place anew if the log has moved.
+The log has no dates, so a walk first searches the place of its time, in several calls one after the other. The search
+is short between rows that earlier walks have read; at the end, where dashboards read, a walk begins at once. Both are
+hints: the walk checks them, and finds the place anew if the log has moved.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from app.providers.subnoto.wire import LogRow
 
 _MOST_LOGS = 64
 _MOST_ROWS = 8192  #: known of one log
-_APART = 2 * PAGE_SIZE  #: rows at the most between two that are known, for what is between to be known as well
-_AROUND = 4  #: known rows on either side by which density is judged
+_FEW = 2 * PAGE_SIZE  #: rows that may have come since the log was read
+_AROUND = 4  #: known rows by which density is judged
 _MOST_SLACK = 10 * PAGE_SIZE
 _MOST_STRAYS = 4
 
@@ -63,16 +62,15 @@ class _Log:
         for at in list(self.strays)[:-_MOST_STRAYS]:
             del self.strays[at]
 
-    def rows_in(self, span: int, at: int) -> int:
-        """About how many rows there are in `span` µs, by those around the `at`-th."""
-        first, last = max(0, at - _AROUND), min(len(self.times) - 1, at + _AROUND)
-        rows, time = self.numbers[last] - self.numbers[first], self.times[last] - self.times[first]
+    def rows_in(self, span: int) -> int:
+        """About how many rows there are in `span` µs, by the last ones that are known."""
+        first = max(0, len(self.times) - 1 - _AROUND)
+        rows, time = self.numbers[-1] - self.numbers[first], self.times[-1] - self.times[first]
         return rows * span // time if time > 0 else _MOST_SLACK
 
     def ends_here(self, now: int) -> bool:
         """Whether its last rows are known, and few can have come since."""
-        last = len(self.numbers) - 1
-        return self.numbers[last] == self.total - 1 and self.rows_in(max(0, now - self.seen), last) <= _APART
+        return self.numbers[-1] == self.total - 1 and self.rows_in(max(0, now - self.seen)) <= _FEW
 
 
 class TimeIndex:
@@ -127,27 +125,10 @@ class TimeIndex:
         return list(zip(log.numbers[near], log.times[near], strict=True))
 
     def near(self, query: LogQuery, start: int, now: int, skew: int, *, ascending: bool) -> list[int] | None:
-        """A hint for a `PositionReader` from `start`; None where its place is not known to a page or two: to read at a
-        wrong one costs more calls than to search."""
+        """A hint for a `PositionReader` from `start`, where that is behind all rows and few came since: between known
+        rows, a search from `around` costs no more."""
         log = self._logs.get(query)
-        if log is None or not log.numbers:
-            return None
         edge = start - skew if ascending else start + skew
-        after = bisect_left(log.times, edge)
-        if after == len(log.numbers):
-            if not log.ends_here(now):
-                return None
-            behind, between = log.numbers[-1], 0
-        elif after == 0:
-            if not (ascending and log.numbers[0] == 0):
-                return None
-            behind, between = 0, 0
-        else:
-            first, last = log.numbers[after - 1], log.numbers[after]
-            begin, end = log.times[after - 1], log.times[after]
-            if last - first > _APART or begin >= end:
-                return None
-            behind = first if ascending else last
-            between = (last - first) * abs(edge - (begin if ascending else end)) // (end - begin)
-        # The rows between are read on the way, and a hint's slack counts twice.
-        return [behind, min(_MOST_SLACK, log.rows_in(skew, after) + 1 + (between + 1) // 2)]
+        if log is None or not log.times or edge <= log.times[-1] or not log.ends_here(now):
+            return None
+        return [log.numbers[-1], min(_MOST_SLACK, log.rows_in(skew) + 1)]

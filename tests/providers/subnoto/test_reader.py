@@ -332,27 +332,14 @@ def rows_at(*times: int) -> list[LogRow]:
     return [row_of({"eventType": "X", "timestamp": time // 1000}, time, False) for time in times]
 
 
-def test_a_place_is_known_between_rows_that_are_not_far_apart() -> None:
+def test_a_place_is_known_between_rows_that_were_read() -> None:
     places, query = TimeIndex(), LogQuery("envelope")
     step = SKEW // 10
     for page in (0, 1, 5):  # and none between 100 and 250
         places.learn(query, page * 50, rows_at(*(number * step for number in range(page * 50, page * 50 + 50))), 300, 0)
 
-    def near(number: int, *, ascending: bool = True) -> list[int] | None:
-        # `number` is that of the row at the edge; what is wanted begins a skew on.
-        edge = number * step + step // 2
-        return places.near(query, edge + (SKEW if ascending else -SKEW), 0, SKEW, ascending=ascending)
-
-    assert near(20) == [0, 21], "ten rows a skew and one, and half of the twenty between"
-    assert near(20, ascending=False) == [49, 25]
-    assert near(49) == [49, 11]
-    assert near(49, ascending=False) == [50, 11]
-    assert near(150) is near(150, ascending=False) is None
-    assert near(-1) == [0, 11], "the log begins here"
-    assert near(-1, ascending=False) is None
-    assert near(299) == near(299, ascending=False) == [299, 11]
-
     def around(number: int, *, ascending: bool = True) -> list[int]:
+        # `number` is that of the row at the edge; what is wanted begins a skew on.
         edge = number * step + step // 2 + (SKEW if ascending else -SKEW)
         return [number for number, _ in places.around(query, edge, SKEW, ascending=ascending)]
 
@@ -361,7 +348,6 @@ def test_a_place_is_known_between_rows_that_are_not_far_apart() -> None:
     assert (around(-1), around(299)) == ([0], [299])
     places.forget(query)
     assert around(150) == []
-    assert near(20) is None
 
 
 def test_a_record_that_was_not_there_when_its_log_was_read_is_known_to_be_late() -> None:
@@ -375,9 +361,9 @@ def test_a_record_that_was_not_there_when_its_log_was_read_is_known_to_be_late()
 def test_what_is_known_of_a_log_is_forgotten_when_it_turns_out_another() -> None:
     places, query = TimeIndex(), LogQuery("envelope")
     places.learn(query, 0, rows_at(*range(1000, 51_000, 1000)), 50, 0)
-    assert places.near(query, SKEW + 5_500, 0, SKEW, ascending=True) is not None
+    assert places.around(query, SKEW + 5_500, SKEW, ascending=True) == [(0, 1000), (49, 50_000)]
     places.learn(query, 49, rows_at(77_000), 50, 0)
-    assert places.near(query, SKEW + 5_500, 0, SKEW, ascending=True) is None
+    assert places.around(query, SKEW + 5_500, SKEW, ascending=True) == [(49, 77_000)]
 
 
 def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
