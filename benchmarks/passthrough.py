@@ -17,14 +17,7 @@ from app.providers.http.transport import AiohttpTransport
 
 def make_app(upstream: str) -> FastAPI:
     # The connections of the gateway, without what ProviderHttp does around its calls.
-    common = CommonSettings()
-    transport = AiohttpTransport(
-        common.network,
-        connections=common.max_concurrency,
-        connect_timeout=5.0,
-        read_timeout=20.0,
-        max_bytes=common.max_answer_bytes,
-    )
+    transport = AiohttpTransport(CommonSettings())
     headers = {"authorization": "Basic " + b64encode(b"company:key").decode(), "accept-encoding": "gzip"}
     app = FastAPI()
 

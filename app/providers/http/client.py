@@ -71,13 +71,7 @@ class ProviderHttp:
         take = None if shared is None or rate is None else shared.rate(name, rate)
         self._limiter = CallLimiter(common.max_concurrency, rate, take)
         self._retry_budget = RetryBudget()
-        self._transport: Transport = transport or AiohttpTransport(
-            common.network,
-            connections=common.max_concurrency,
-            connect_timeout=common.connect_timeout,
-            read_timeout=common.read_timeout,
-            max_bytes=common.max_answer_bytes,
-        )
+        self._transport: Transport = transport or AiohttpTransport(common)
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import LineTooLong
 from yarl import URL
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
-from app.providers.http.network import Network
+from app.providers.base import CommonSettings
 from app.providers.http.response import (
     LARGE_AT_ONCE,
     MAX_HEADERS,
@@ -153,16 +153,14 @@ _opened: ContextVar[list[bool] | None] = ContextVar("opened", default=None)
 
 
 class AiohttpTransport:
-    """Implements `Transport`. Timeouts in seconds, `max_bytes` of a decoded body, `connections` at a time."""
+    """Implements `Transport`, with the network, the timeouts and the bounds of `common`."""
 
-    def __init__(
-        self, network: Network, *, connections: int, connect_timeout: float, read_timeout: float, max_bytes: int
-    ) -> None:
-        self._network, self._connections, self._most = network, connections, max_bytes
-        self._timeout = aiohttp.ClientTimeout(sock_connect=connect_timeout, sock_read=read_timeout)
+    def __init__(self, common: CommonSettings) -> None:
+        self._network, self._connections, self._most = common.network, common.max_concurrency, common.max_answer_bytes
+        self._timeout = aiohttp.ClientTimeout(sock_connect=common.connect_timeout, sock_read=common.read_timeout)
         # Fewer than the read timeout: aiohttp 3.14.5 leaves the timer of a response running that came faster than it
         # was read (`ResponseHandler.resume_reading`), and the next call on the connection would end by it.
-        self._keepalive = min(30.0, read_timeout / 2)
+        self._keepalive = min(30.0, common.read_timeout / 2)
         self._session: aiohttp.ClientSession | None = None
         self._turn = asyncio.Semaphore(LARGE_AT_ONCE)
         self._proxies: dict[str, str | None] = {}

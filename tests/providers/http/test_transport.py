@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import uvloop
 
@@ -20,9 +21,8 @@ pytestmark = pytest.mark.anyio
 
 
 def make(network: Network | None = None, read: float = 5.0) -> AiohttpTransport:
-    return AiohttpTransport(
-        network or Network(), connections=4, connect_timeout=2, read_timeout=read, max_bytes=1_000_000
-    )
+    bounds = CommonSettings(max_concurrency=4, connect_timeout=2, read_timeout=read, max_answer_bytes=1_000_000)
+    return AiohttpTransport(msgspec.structs.replace(bounds, network=network or Network()))
 
 
 @pytest.fixture
