@@ -31,7 +31,7 @@ def may_hold(query: Query, category: str, types: Iterable[str]) -> bool:
     """Whether events of one category, of these types or `unknown`, can match the filters by category and type."""
     if (query.category and category not in query.category) or category in query.category_not:
         return False
-    return not query.type or any(_covers(pattern, type_) for pattern in query.type for type_ in (*types, "unknown"))
+    return not query.type or any(_covers(pattern, type_) for type_ in (*types, "unknown") for pattern in query.type)
 
 
 def _covers(pattern: str, type_: str) -> bool:
