@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,35 @@ class Fact:
 
     def holds(self, text: str, *, pii: bool = True) -> bool:
         return any(text.lower() in one.lower() for one in (self.texts if pii else self.seen))
+
+    def _is_of(self, pattern: str) -> bool:
+        return self.type.startswith(pattern[:-1]) if pattern.endswith("*") else self.type == pattern
+
+    def matches(self, given: Mapping[str, str | list[str]], *, pii: bool = True) -> bool:
+        """Whether a query with these filters has the event; other parameters are ignored."""
+        tests: dict[str, Callable[[str], bool]] = {
+            "type": self._is_of,
+            "provider_type": lambda value: self.provider_type == value,
+            "category": lambda value: self.category == value,
+            "source": lambda value: self.source == value,
+            "provider": lambda value: self.source == value,
+            "envelope_id": lambda value: self.envelope == value,
+            "workspace_id": lambda value: self.workspace == value,
+            "flow_id": lambda value: self.flow_id == value,
+            "flow_type": lambda value: self.flow_type == value,
+            "envelope_status": lambda value: self.status == value,
+            "owner": lambda value: self.owner == value,
+            "actor": lambda value: self.actor.lower() == value.lower(),
+            "recipient": lambda value: value.lower() in map(str.lower, self.recipients),
+            "person": self.concerns,
+            "q": lambda value: self.holds(value, pii=pii),
+        }
+        return all(
+            any(map(tests[parameter], [values] if isinstance(values, str) else values)) != bool(negated)
+            for name, values in given.items()
+            for parameter, _, negated in [name.partition(".")]
+            if parameter in tests
+        )
 
 
 def facts(one: World) -> list[Fact]:

@@ -128,27 +128,6 @@ def query_of(known: list[Fact], focus: str, rng: random.Random) -> Pairs:
     return [*found.items()]
 
 
-def matches(fact: Fact, pairs: Pairs, *, pii: bool) -> bool:
-    def covers(pattern: str) -> bool:
-        return fact.type.startswith(pattern[:-1]) if pattern.endswith("*") else fact.type == pattern
-
-    tests: dict[str, Callable[[str], bool]] = {
-        "type": covers,
-        "type.not": lambda value: not covers(value),
-        "provider_type": lambda value: fact.provider_type == value,
-        "provider_type.not": lambda value: fact.provider_type != value,
-        "category": lambda value: fact.category == value,
-        "category.not": lambda value: fact.category != value,
-        "source.not": lambda value: fact.source != value,
-        "actor": lambda value: fact.actor.lower() == value.lower(),
-        "actor.not": lambda value: fact.actor.lower() != value.lower(),
-        "recipient": lambda value: value.lower() in map(str.lower, fact.recipients),
-        "person": fact.concerns,
-        "q": lambda value: fact.holds(value, pii=pii),
-    }
-    return all(tests[name](value) for name, value in pairs if name in tests)
-
-
 def row_of(event: dict[str, Any]) -> tuple[str, ...]:
     envelope = (event["envelope"] or {}).get("id") or ""
     return event["occurred_at"], event["source"], event["category"], envelope, event["provider_type"]
@@ -173,7 +152,7 @@ def check(gateway: Gateway, pairs: Pairs, key: str, order: str, rng: random.Rand
     if since >= until or is_close:
         return
     known = [fact for fact in gateway.known if since <= fact.time < until]
-    expected = [fact for fact in known if matches(fact, pairs, pii=key == ALL)]
+    expected = [fact for fact in known if fact.matches(dict(pairs), pii=key == ALL)]
 
     gateway.sizes.append(len(expected))
     events = gateway.pages(key, [*pairs, ("order", order)], limit)

@@ -58,7 +58,7 @@ async def test_envelopes_whose_keys_differ_in_letter_case_alone_all_come(key_cas
         assert await count(feed, "spA", "spa", "spb", "spB") == (9, "eq")
 
 
-NAME, ADDRESS = "J\u00f3n \u00de\u00f3r \u00c5strand", "j\u00f3n.\u00e5strand@example.is"
+NAME, ADDRESS = "J\u00f3n \u00de\u00f3r Stra\u00dfe \u00c5strand", "j\u00f3n.stra\u00dfe.\u00e5strand@example.is"
 SPELLINGS = {
     "composed": lambda text: unicodedata.normalize("NFC", text),
     "decomposed": lambda text: unicodedata.normalize("NFD", text),
@@ -76,7 +76,7 @@ async def test_a_text_is_found_however_its_characters_are_written() -> None:
     async with world(taktikal=EmulatorOptions(events=0), subnoto=SubnotoOptions(events=0)) as one:
         assert one.taktikal is not None
         assert one.subnoto is not None
-        people = [(NAME, ADDRESS), ("J\u00f3n Por \u00c5strand", "jon.\u00e5strand@example.is")]
+        people = [(NAME, ADDRESS), ("J\u00f3n Por Stra\u00dfe \u00c5strand", "jon.stra\u00dfe.\u00e5strand@example.is")]
         for number, ((name, address), write) in enumerate(itertools.product(people, SPELLINGS.values())):
             name, address = write(name), write(address)
             at, key = one.clock() - timedelta(hours=1 + number), f"{number:03}"
