@@ -168,7 +168,7 @@ def create_app(
             ],
             expose_headers=[*EXPOSED],
         )
-    audit = None if local else AuditTrail(settings.pseudonyms, audited_words(sources, providers))
+    audit = None if local else AuditTrail(settings.pseudonyms, loggable_values(sources, providers))
     app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit, quiet=local)
     tracing = start_tracing(app, os.environ)
     return app
@@ -214,7 +214,7 @@ def make_tokens(settings: Settings) -> Tokens | None:
     return Tokens(rules, keys, settings.pseudonyms)
 
 
-def audited_words(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, set[str]]:
+def loggable_values(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, set[str]]:
     """Per parameter, the values that are words of the gateway or the vendors, not personal data."""
     rows = [row for provider in providers.values() for row in provider.mapping]
     types = {row.type for row in rows} | {"unknown"}

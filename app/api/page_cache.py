@@ -52,15 +52,15 @@ class PageCache:
         make: Callable[[], Coroutine[Any, Any, RenderedPage]],
         *,
         packed: bool,
-        fresh: bool,
+        no_cache: bool,
     ) -> tuple[RenderedPage, bool | None]:
         """The page of a query, and whether it was cached (None: not cacheable). `packed`: the caller accepts gzip.
-        `fresh` goes past the cache, as do pages behind a cursor. Raises what `make` raises."""
+        `no_cache` bypasses the cache, as do pages after a cursor. Raises what `make` raises."""
         is_first = not any(name == "cursor" for name, _ in pairs)
         if not self._ttl or not is_first or sum(len(name) + len(value) for name, value in pairs) > _LONGEST:
             return await make(), None
         key = (caller.scopes, caller.sources, packed, *sorted(pairs))
-        if not fresh and (page := self._pages.get(key)) is not None:
+        if not no_cache and (page := self._pages.get(key)) is not None:
             return page, True
         made = False
 
@@ -72,7 +72,7 @@ class PageCache:
                 self._pages[key] = page
             return page
 
-        if fresh:
+        if no_cache:
             return await make_and_keep(), None
         page = await self._flights.join(key, make_and_keep)
         return (page, not made) if made or page.cacheable else (await make(), False)

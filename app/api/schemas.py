@@ -196,7 +196,7 @@ class SourceInfo(msgspec.Struct, frozen=True):
     ]
     settle: Annotated[float, described("Seconds for which young events are held back from followers.")]
     health: Annotated[SourceHealth | None, described("How its calls fare; null for a source that makes none.")]
-    details: Annotated[Mapping[str, Any], described("Settings in force, and what was learnt of the account.")]
+    details: Annotated[Mapping[str, Any], described("Settings in force, and observations about the account.")]
 
 
 class Sources(msgspec.Struct, frozen=True):

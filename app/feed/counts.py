@@ -57,9 +57,9 @@ class EventCounter:
         self._call, self._cache = call, cache
         self._private, self._pseudonyms = call.caller.may("pii:read"), call.settings.pseudonyms
 
-    async def totals(self, given: Mapping[str, Any], *, fresh: bool, exact: bool, by: GroupBy | None) -> Totals:
+    async def totals(self, given: Mapping[str, Any], *, no_cache: bool, exact: bool, by: GroupBy | None) -> Totals:
         """`given` are the filters as the caller wrote them. Raises SourcesFailed."""
-        found = await gather_all(self._of(name, given, fresh, exact, by) for name in self._plan.active)
+        found = await gather_all(self._of(name, given, no_cache, exact, by) for name in self._plan.active)
         sources = [source for source, _ in found]
         groups: Counter[str] = Counter()
         for source, keys in found:
@@ -72,12 +72,12 @@ class EventCounter:
         )
 
     async def _of(
-        self, name: str, given: Mapping[str, Any], fresh: bool, exact: bool, by: GroupBy | None
+        self, name: str, given: Mapping[str, Any], no_cache: bool, exact: bool, by: GroupBy | None
     ) -> tuple[SourceTotal, Mapping[str, int]]:
         plain = self._plan.query.model_copy(update={"source": (), "source_not": (), "provider": ()})
         times = given.get("since"), given.get("until")
         try:
-            own, cached = await self._own(name, plain, times, fresh)
+            own, cached = await self._own(name, plain, times, no_cache)
         except SourceForbidden:
             return SourceTotal(name, 0, "events", "gte", self._call.now, False), {}
         except SourceError as error:
@@ -97,18 +97,20 @@ class EventCounter:
         )
         as_of = self._call.now if own is None or own.as_of is None else own.as_of
         found, cached = await self._cache.get(
-            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of), fresh=fresh
+            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of), no_cache=no_cache
         )
         total = SourceTotal(name, found.count, "events", found.relation, found.as_of, cached, own, found.scanned_to)
         return total, found.groups
 
-    async def _own(self, name: str, plain: Query, times: tuple[Any, Any], fresh: bool) -> tuple[Total | None, bool]:
+    async def _own(self, name: str, plain: Query, times: tuple[Any, Any], no_cache: bool) -> tuple[Total | None, bool]:
         """The provider's own total, None where it has none for these filters or the caller may not learn it."""
         searches_hidden = native_query(plain, self._call.caller) != plain
         if searches_hidden or any(getattr(plain, name) not in (None, ()) for name in OWN_FILTERS):
             return None, False
         others = times, self._span(times)
-        total, cached = await self._cache.get(Total, name, plain, others, lambda: self._ask(name, plain), fresh=fresh)
+        total, cached = await self._cache.get(
+            Total, name, plain, others, lambda: self._ask(name, plain), no_cache=no_cache
+        )
         return (None if total.value == 0 and total.relation == "gte" else total), cached
 
     def _span(self, times: tuple[Any, Any]) -> int:

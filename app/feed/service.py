@@ -53,9 +53,11 @@ class Feed:
             ttl=settings.totals_ttl, patience=settings.deadline * _PATIENCE, shared=settings.shared
         )
 
-    async def page(self, asked: EventQuery, caller: Caller, *, fresh: bool = False, begun: float | None = None) -> Page:
-        """One page; with `include=total`, its totals. `fresh` goes past cached totals. `begun`: when the request came,
-        on the clock of `time.monotonic`. Raises CallerError and SourcesFailed."""
+    async def page(
+        self, asked: EventQuery, caller: Caller, *, no_cache: bool = False, begun: float | None = None
+    ) -> Page:
+        """Return one page; with `include=total`, its totals. `no_cache` bypasses cached totals. `begun`: start of the
+        request, by `time.monotonic`. Raises CallerError and SourcesFailed."""
         call = self._call(caller, begun)
         plan = self._plan(asked, caller, call.now)
         builder = PageBuilder(plan, call)
@@ -69,7 +71,7 @@ class Feed:
         async def total() -> Totals | None:
             try:
                 counter = EventCounter(plan, call, self.totals_cache)
-                return await counter.totals(given, fresh=fresh, exact=False, by=None)
+                return await counter.totals(given, no_cache=no_cache, exact=False, by=None)
             except SourcesFailed:
                 # With `partial`, the page names the source that failed, and has no total.
                 if plan.partial:
@@ -111,12 +113,12 @@ class Feed:
         """µs since the epoch, on the clock that windows are cut by."""
         return self._clock()
 
-    async def totals(self, asked: CountQuery, caller: Caller, *, fresh: bool = False) -> Totals:
+    async def totals(self, asked: CountQuery, caller: Caller, *, no_cache: bool = False) -> Totals:
         """How many events the filters select, per source, and by group. Raises CallerError and SourcesFailed."""
         call = self._call(caller)
         plan = self._plan(EventQuery.of(asked), caller, call.now)
         counter = EventCounter(plan, call, self.totals_cache)
-        totals = await counter.totals(asked.given(), fresh=fresh, exact=asked.exact, by=asked.by)
+        totals = await counter.totals(asked.given(), no_cache=no_cache, exact=asked.exact, by=asked.by)
         return msgspec.structs.replace(totals, warnings=self._warnings(plan, caller))
 
     def _plan(self, asked: EventQuery, caller: Caller, now: int) -> Plan:

@@ -60,16 +60,16 @@ class TotalsCache:
         others: tuple[Any, ...],
         make: Callable[[], Coroutine[Any, Any, V]],
         *,
-        fresh: bool,
+        no_cache: bool,
     ) -> tuple[V, bool]:
-        """Return the value of `kind` for a source's `query` and `others`, and whether it was cached. `fresh` goes past
-        the cache. Raises what `make` raises."""
+        """Return the value of `kind` for a source's `query` and `others`, and whether it was cached. `no_cache`
+        bypasses the cache. Raises what `make` raises."""
         key = kind.__name__, source, msgspec.msgpack.encode((query.model_dump_json(exclude_defaults=True), others))
-        if not fresh and (cached := self._cached.get(key)) is not None:
+        if not no_cache and (cached := self._cached.get(key)) is not None:
             return cached.value, True  # type: ignore[return-value]  # `kind` is part of the key
 
         async def find() -> tuple[V, bool]:
-            if self._shared is None or fresh:
+            if self._shared is None or no_cache:
                 value = await make()
                 await self._put(key, value)
                 return value, False
@@ -82,8 +82,8 @@ class TotalsCache:
                 await self._put(key, value)
             return value, False
 
-        # A caller of a fresh value must not get one whose computation began earlier.
-        return await self._flights.join((key, fresh), find)
+        # With `no_cache`, join no computation that began earlier.
+        return await self._flights.join((key, no_cache), find)
 
     async def _put(self, key: tuple[str, str, bytes], value: msgspec.Struct) -> None:
         encoded = msgspec.msgpack.encode(value)

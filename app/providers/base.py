@@ -219,7 +219,7 @@ class Source(Protocol):
         Failures are findings, not exceptions."""
 
     def describe(self) -> dict[str, Any]:
-        """What is known of the account (settings in force and what was learnt), for `GET /sources`. No secrets."""
+        """What is known of the account (settings in force and observations), for `GET /sources`. No secrets."""
 
     def health(self) -> SourceHealth | None:
         """How its calls fare now; None where it makes none. `ProviderHttp.health` knows."""

@@ -60,8 +60,8 @@ export function objectOf({ recipient, target }) {
 
 /** The event as one sentence: texts and elements. */
 export function sentenceOf(event) {
-  const actor = theirs(actorOf(event));
-  const person = theirs(nameOf(event.recipient) ?? actorOf(event));
+  const actor = untrustedText(actorOf(event));
+  const person = untrustedText(nameOf(event.recipient) ?? actorOf(event));
   const how = event.delivery?.channel ? ` by ${channelOf(event.delivery.channel)}` : "";
   const known = {
     "envelope.created": [actor, " created the envelope."],
@@ -84,7 +84,7 @@ export function sentenceOf(event) {
   if (known) return known;
   if (event.type.startsWith("notification.")) return notification(event);
   const object = objectOf(event);
-  return [theirs(titleOf(event)), " by ", actor, object && [": ", theirs(object[0])], "."];
+  return [untrustedText(titleOf(event)), " by ", actor, object && [": ", untrustedText(object[0])], "."];
 }
 
 /** The reason that the provider gave, or null. */
@@ -103,9 +103,9 @@ function notification(event) {
   const what = purpose === "sender_notice" ? "notice to the sender" : (purpose ?? "message");
   const name = nameOf(event.recipient);
   const state = STATES[participle] ?? `is ${status ?? participle}`;
-  return [`The ${what}${channel ? ` (${channelOf(channel)})` : ""}`, name && [" to ", theirs(name)], ` ${state}.`];
+  return [`The ${what}${channel ? ` (${channelOf(channel)})` : ""}`, name && [" to ", untrustedText(name)], ` ${state}.`];
 }
 
-function theirs(text) {
+function untrustedText(text) {
   return html`<${Text} value=${text} />`;
 }

@@ -34,7 +34,7 @@ async def test_what_taktikals_ranges_select_is_found_out(selects: Any, logs: Any
         assert found["credentials"].state == "ok"
         assert f"by {selects}" in found["date range"].found
         assert logs in found["logs"].found
-        facts = {fact["name"]: fact for fact in feed.sources["taktikal"].describe()["learnt"]}
+        facts = {fact["name"]: fact for fact in feed.sources["taktikal"].describe()["observations"]}
         assert (facts["range_selects"]["value"], facts["logs"]["value"]) == (selects, logs)
         assert facts["range_selects"]["at"]
         assert facts["range_selects"]["how"]
@@ -105,7 +105,7 @@ async def test_what_was_learnt_has_when_and_how() -> None:
         source = feed.sources["subnoto"]
         one.clock.advance(seconds=-90)  # our clock is the emulator's: its Date will agree
         await findings(source)
-        facts = {fact["name"]: fact for fact in source.describe()["learnt"]}
+        facts = {fact["name"]: fact for fact in source.describe()["observations"]}
         assert abs(facts["clock_offset_seconds"]["value"]) <= 1
         assert all(fact["how"] and fact["at"] for fact in facts.values())
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def count(feed: Feed, *keys: str) -> tuple[Any, Any]:
-    totals = await feed.totals(read_query(CountQuery, [("envelope_id", key) for key in keys]), ANYONE, fresh=True)
+    totals = await feed.totals(read_query(CountQuery, [("envelope_id", key) for key in keys]), ANYONE, no_cache=True)
     return totals.value, totals.relation
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 def learnt(feed: Feed) -> dict[str, Any]:
-    return {fact["name"]: fact["value"] for fact in feed.sources["taktikal"].describe()["learnt"]}
+    return {fact["name"]: fact["value"] for fact in feed.sources["taktikal"].describe()["observations"]}
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,11 @@ DAY = 86_400_000_000
 
 
 async def count(
-    feed: Feed, caller: Caller = ANYONE, *, fresh: bool = False, exact: bool = False, **given: Any
+    feed: Feed, caller: Caller = ANYONE, *, no_cache: bool = False, exact: bool = False, **given: Any
 ) -> Totals:
     written = {**given, "exact": "true"} if exact else given
     asked = read_query(CountQuery, [(name, str(value)) for name, value in written.items()])
-    return await feed.totals(asked, caller, fresh=fresh)
+    return await feed.totals(asked, caller, no_cache=no_cache)
 
 
 def window(one: World, days: float, length: float) -> dict[str, str]:
@@ -293,7 +293,7 @@ async def test_many_callers_share_one_call_and_the_answer_is_kept_for_seconds() 
         assert one.calls() == alone
         assert all(totals.sources[0].cached for totals in gather_all)
         assert {totals.sources[0].as_of for totals in gather_all} == {first.sources[0].as_of}
-        assert (await count(feed, fresh=True)).sources[0].cached is False
+        assert (await count(feed, no_cache=True)).sources[0].cached is False
         again = one.calls() - alone
         assert 0 < again < alone, "it is asked again, from the places that were found"
 
@@ -324,7 +324,7 @@ async def test_the_cache_has_a_bound() -> None:
 
     for number in range(700):
         types = tuple(f"{number}-{other}".ljust(300, "x") for other in range(50))
-        await cache.get(Groups, "subnoto", Query(provider_type=types), (), find, fresh=False)
+        await cache.get(Groups, "subnoto", Query(provider_type=types), (), find, no_cache=False)
     assert 100 < len(cache) < 600, "filters of 15 kB each, in 8 MiB"
 
 

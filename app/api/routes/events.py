@@ -70,17 +70,17 @@ async def list_events(
     query: Annotated[EventQuery, Query()],
 ) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
-    pairs, fresh = pairs_of(request), wants_no_cache(request)
+    pairs, no_cache = pairs_of(request), wants_no_cache(request)
     packed = accepts_gzip(request.headers.get("accept-encoding", ""))
     pages: PageCache = request.app.state.page_cache
 
     async def make() -> RenderedPage:
         begun = time.monotonic()
         async with request.app.state.large_pages.turn(query.limit or (DEFAULT_LIMIT if query.cursor is None else None)):
-            page = await _make_page(request, query, pairs, caller, fresh, begun)
+            page = await _make_page(request, query, pairs, caller, no_cache, begun)
         return await asyncio.to_thread(_pack, page) if packed and len(page.parts[0]) >= _WORTH_PACKING else page
 
-    shown, cached = await pages.get(caller, pairs, make, packed=packed, fresh=fresh)
+    shown, cached = await pages.get(caller, pairs, make, packed=packed, no_cache=no_cache)
     if cached is not None:
         _note_cache(request, shown, cached)
     request_log(request).deliver(shown.delivered)
@@ -101,12 +101,12 @@ def _pack(page: RenderedPage) -> RenderedPage:
 
 
 async def _make_page(
-    request: Request, query: EventQuery, pairs: list[tuple[str, str]], caller: Caller, fresh: bool, begun: float
+    request: Request, query: EventQuery, pairs: list[tuple[str, str]], caller: Caller, no_cache: bool, begun: float
 ) -> RenderedPage:
     if query.include and "raw" in query.include:
         require_raw(caller)
     feed: Feed = request.app.state.feed
-    page = await feed.page(query, caller, fresh=fresh, begun=begun)
+    page = await feed.page(query, caller, no_cache=no_cache, begun=begun)
     if "raw" in page.include:
         require_raw(caller, by_cursor=query.include is None)
     note_sources(request_log(request), page.sources)
@@ -137,7 +137,7 @@ async def count_events(
     """How many events the filters select: exact where a provider's own total is, else counted by reading, within the
     budget of `GATEWAY_SCAN` calls a source and half the deadline."""
     feed: Feed = request.app.state.feed
-    totals = await feed.totals(query, caller, fresh=wants_no_cache(request))
+    totals = await feed.totals(query, caller, no_cache=wants_no_cache(request))
     _note_totals(request, totals)
     return json_response(totals_body(totals))
 

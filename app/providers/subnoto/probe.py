@@ -50,7 +50,7 @@ async def probe(
         rows = [row for _, page in newest for row in page.rows if row.sent.envelope_uuid]
         if join is not None and rows:
             findings.append(await join.probe(rows[-1].sent, spent))
-    return [*findings, *_learnt(facts, settings)]
+    return [*findings, *_observed(facts, settings)]
 
 
 async def _newest(
@@ -67,7 +67,7 @@ async def _newest(
             facts.too_large(size, error.bytes)
 
 
-def _learnt(facts: AccountObservations, settings: SubnotoSettings) -> list[ProbeResult]:
+def _observed(facts: AccountObservations, settings: SubnotoSettings) -> list[ProbeResult]:
     known = {fact["name"]: fact["value"] for fact in facts.describe()}
     shapes = [f"{name} {known[key]}" for name, key in _SHAPES if key in known]
     findings = [ProbeResult("shape", "ok" if shapes else "unknown", ", ".join(shapes) or "no record seen")]

@@ -211,7 +211,7 @@ class SubnotoSource:
             "joins_envelopes": self._join is not None,
             "skew_seconds": self._settings.max_time_skew,
             "settle_seconds": self.settle,
-            "learnt": self._observations.describe(),
+            "observations": self._observations.describe(),
         }
 
     def health(self) -> SourceHealth:

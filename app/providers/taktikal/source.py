@@ -158,7 +158,7 @@ class TaktikalSource:
             "logs": self._settings.log_mode,
             "max_envelope_age_days": self._max_age / 86_400e6,
             "settle_seconds": self.settle,
-            "learnt": self._facts.describe(),
+            "observations": self._facts.describe(),
         }
 
     def health(self) -> SourceHealth:

@@ -438,7 +438,7 @@ class SourceInfo(BaseModel):
     )
     details: dict[str, Any]
     """
-    Settings in force, and what was learnt of the account.
+    Settings in force, and observations about the account.
     """
     filters: dict[str, str] = Field(
         ...,
