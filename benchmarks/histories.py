@@ -100,12 +100,11 @@ def _write_subnoto(folder: Path, events: int, days: int) -> int:
     emulator = subnoto.Emulator(subnoto.EmulatorOptions(events=events, days=days), clock=lambda: NOW)
     count = 0
     for category in ("envelope", "team"):
-        index = emulator.history.index(category, None, None, frozenset())
-        sequences = list(index.sequences) if index is not None else []
+        rows = emulator.history.select(category, None, None, frozenset(), "id") or []
         # The emulator's own rendering: the generation that its options choose, the vendor's present one.
         render, record = emulator._render, emulator.history.record
-        _write_items(folder, category, (msgspec.json.encode(render(record(category, each))) for each in sequences))
-        count += len(sequences)
+        _write_items(folder, category, (msgspec.json.encode(render(record(row))) for row in rows))
+        count += len(rows)
     return count
 
 

@@ -1,11 +1,8 @@
-"""Identifiers that look random, follow from a seed, and can be turned back into a number without an index."""
-
-from uuid import UUID
+"""Identifiers that look random and follow from a seed."""
 
 _MASK_64 = (1 << 64) - 1
 _MASK_48 = (1 << 48) - 1
-_FACTOR = 0x5DEECE66D  # odd, hence invertible modulo 2^48
-_INVERSE = pow(_FACTOR, -1, 1 << 48)
+_FACTOR = 0x5DEECE66D  # odd: no two numbers have the same last digits
 
 
 def mix(value: int) -> int:
@@ -25,10 +22,7 @@ def mix_text(seed: int, text: str) -> int:
 
 
 class Identifiers:
-    """The identifiers of one kind of thing (`"envelope"`, ...): number <-> 32 hexadecimal digits or a UUID.
-
-    The last 12 digits carry the number through a bijection, so a million of them need no dictionary.
-    """
+    """The identifiers of one kind of thing (`"envelope"`, ...)."""
 
     def __init__(self, seed: int, kind: str) -> None:
         self._salt = mix_text(seed, kind)
@@ -44,15 +38,4 @@ class Identifiers:
         """A version 4 UUID in the usual 36 characters."""
         digits = self.hexadecimal(number)
         variant = "89ab"[int(digits[16], 16) & 3]
-        return str(UUID(f"{digits[:12]}4{digits[13:16]}{variant}{digits[17:]}"))
-
-    def number(self, text: str) -> int | None:
-        """The number behind `hexadecimal` or `uuid`, or None for any other text."""
-        digits = text.replace("-", "").lower()
-        try:
-            tail = int(digits[20:], 16)
-        except ValueError:
-            return None
-        number = ((tail - self._salt) * _INVERSE) & _MASK_48
-        ours = self.uuid(number) if "-" in text else self.hexadecimal(number)
-        return number if ours == text.lower() else None
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from random import Random
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from sandbox.identifiers import Identifiers, mix_text
+from sandbox.identifiers import Identifiers
 from sandbox.instruments import Clock, Instrumented, call_of, to_milliseconds, utc_now
 
 from .auth import why_refused
@@ -50,7 +49,6 @@ class Emulator(Instrumented):
         self.tunnels = Tunnels()
         self._request_ids = Identifiers(options.seed, "request")
         self._errors = 0
-        self._shuffle = Random(mix_text(options.seed, "ties"))
         routes = [
             Route("/public/logs/list", self._list_logs, methods=["POST"]),
             Route("/public/envelope/get", self._get_envelope, methods=["POST"]),
@@ -142,23 +140,16 @@ class Emulator(Instrumented):
         with self.history.lock:
             if body.workspace is not None and not self.history.knows_workspace(body.workspace):
                 raise VendorError(400, "WORKSPACE_NOT_FOUND", "There is no such workspace")
-            index = self.history.index(body.category, body.workspace, body.envelope, body.event_types)
-            if index is None:
+            rows = self.history.select(body.category, body.workspace, body.envelope, body.event_types, body.sort_by)
+            if rows is None:
                 raise VendorError(400, "ENVELOPE_NOT_FOUND", "There is no such envelope")
-            last = max(1, -(-len(index) // body.limit))
+            last = max(1, -(-len(rows) // body.limit))
             if body.page > last and self.options.beyond_the_end == "refused":
                 raise VendorError(400, "INVALID_REQUEST_FORMAT", "There is no such page")
-            if self.options.beyond_the_end == "last":
-                body = replace(body, page=min(body.page, last))
-            sequences = index.page(
-                by=body.sort_by,
-                descending=body.descending,
-                skip=(body.page - 1) * body.limit,
-                take=body.limit,
-                ties=self.options.ties,
-                shuffle=self._shuffle,
-            )
-            return [self.history.record(body.category, sequence) for sequence in sequences], len(index)
+            page = min(body.page, last) if self.options.beyond_the_end == "last" else body.page
+            shown = rows[::-1] if body.descending else rows
+            start = (page - 1) * body.limit
+            return [self.history.record(row) for row in shown[start : start + body.limit]], len(rows)
 
     # -- answers -----------------------------------------------------------------------------------------
 

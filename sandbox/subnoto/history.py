@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
+from random import Random
 from typing import Any
 
 from sandbox.history import GrowingHistory
@@ -12,8 +14,8 @@ from sandbox.schedule import step_of, thread_of
 
 from .event_types import CATEGORIES
 from .options import EmulatorOptions
-from .records import Log, Record, RecordIndex
-from .workflows import SYSTEM, Account
+from .records import Record, Row
+from .workflows import SYSTEM, Account, Step, Workflow
 
 
 class History(GrowingHistory[Record]):
@@ -24,7 +26,10 @@ class History(GrowingHistory[Record]):
         self._whole_seconds = options.unit == "seconds"
         self._skew = int(options.skew_seconds * 1000)
         self._salt = mix_text(options.seed, "skew")
-        self._logs = {category: Log() for category in CATEGORIES}
+        self._ties, self._shuffle = options.ties, Random(mix_text(options.seed, "ties"))
+        self._logs: dict[str, list[Row]] = {category: [] for category in CATEGORIES}
+        self._by_time: dict[str, list[Row]] = {}  # sorted copies of the logs, as long as they are the same
+        self._sequences = dict.fromkeys(CATEGORIES, 0)
         self._appended: list[Record] = []
         super().__init__(options, clock, [[step.offset for step in one.steps] for one in self.account.workflows])
         if options.wrong_time != "none":
@@ -70,29 +75,20 @@ class History(GrowingHistory[Record]):
         with self.lock:
             self.catch_up()
             log = self._logs[category]
-            before = len(log.all)
-            log.forgotten = min(len(log.codes), log.forgotten + number)
-            self._index_anew(log)
-            return before - len(log.all)
+            before = len(log)
+            del log[:number]
+            self._by_time.pop(category, None)
+            return before - len(log)
 
     def misdate(self, index: int, kind: str, category: str = "envelope") -> None:
         """Give the record of that index among those of a category a wrong time: see `EmulatorOptions.wrong_time`."""
         with self.lock:
             log = self._logs[category]
-            if not -len(log.all) <= index < len(log.all):
-                return
-            sequence = log.all.sequences[index]
-            right = log.timestamps[sequence]
-            wrong = {"ahead": right + 600_000, "future": 4_070_908_800_000, "epoch": 0, "old": right - 7_200_000}
-            log.timestamps[sequence] = wrong[kind]
-            self._index_anew(log)
-
-    def _index_anew(self, log: Log) -> None:
-        log.all = RecordIndex(log.timestamps.__getitem__)
-        log.all.add(range(log.forgotten, len(log.codes)))
-        log.filtered.clear()
-        log.by_envelope.clear()
-        log.indexed = log.forgotten
+            if -len(log) <= index < len(log):
+                right = log[index].timestamp
+                wrong = {"ahead": right + 600_000, "future": 4_070_908_800_000, "epoch": 0, "old": right - 7_200_000}
+                log[index] = log[index]._replace(timestamp=wrong[kind])
+                self._by_time.pop(category, None)
 
     def truth(self, category: str | None = None) -> Iterator[dict[str, Any]]:
         """Everything visible now, in order of insertion, one category after another, in plain dictionaries.
@@ -103,11 +99,11 @@ class History(GrowingHistory[Record]):
         for name in CATEGORIES if category is None else (category,):
             with self.lock:
                 self.catch_up()
-                sequences = list(self._logs[name].all.sequences)
-            for sequence in sequences:
-                record = self.record(name, sequence)
+                log = list(self._logs[name])
+            for row in log:
+                record = self.record(row)
                 yield {
-                    "sequence": sequence,
+                    "sequence": row.sequence,
                     "category": record.category,
                     "eventType": record.event_type,
                     "eventData": dict(record.event_data),
@@ -121,7 +117,7 @@ class History(GrowingHistory[Record]):
         """How many records are visible now."""
         with self.lock:
             self.catch_up()
-            return sum(len(log.all) for name, log in self._logs.items() if category in (None, name))
+            return sum(len(log) for name, log in self._logs.items() if category in (None, name))
 
     # -- what the server reads ---------------------------------------------------------------------------
 
@@ -129,99 +125,78 @@ class History(GrowingHistory[Record]):
         """Whether the team has (or had a record in) this workspace."""
         return uuid in self.account.workspaces or any(uuid == record.workspace_uuid for record in self._appended)
 
-    def index(
-        self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str]
-    ) -> RecordIndex | None:
-        """The visible records that match; None where no record of the envelope exists.
-
-        Built on first use, extended afterwards, so that asking again costs what has come since.
-        """
+    def select(
+        self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str], by: str
+    ) -> list[Row] | None:
+        """The visible records that match, ascending by `id` or `timestamp`; None where no record of the envelope
+        exists. Hold the lock."""
         self.catch_up()
-        log = self._logs[category]
-        if envelope is not None and not self._records_of(log, envelope):
-            return None
-        if workspace is None and envelope is None and not types:
-            return log.all
-        key = (workspace, envelope, types)
-        index = log.filtered.get(key)
-        if index is None:
-            if len(log.filtered) > 256:
-                log.filtered.clear()
-            index = log.filtered[key] = RecordIndex(log.timestamps.__getitem__)
-        pool = log.all.sequences if envelope is None else self._records_of(log, envelope)
-        fresh = pool[index.seen :]
-        index.seen = len(pool)
-        index.add(sequence for sequence in fresh if self._matches(log, sequence, workspace, types))
-        return index
+        rows = self._logs[category] if by == "id" else self._sorted(category)
+        if envelope is not None:
+            wanted = envelope.lower()
+            rows = [row for row in rows if row.envelope == wanted]
+            if not rows:
+                return None
+        if workspace is not None or types:
+            rows = [
+                row for row in rows if workspace in (None, row.workspace) and (not types or row.event_type in types)
+            ]
+        return rows
 
-    def record(self, category: str, sequence: int) -> Record:
-        """A record by its sequence number."""
-        log = self._logs[category]
-        code = log.codes[sequence]
-        timestamp = log.timestamps[sequence]
-        if code < 0:
-            return replace(self._appended[-1 - code], timestamp=timestamp)
-        number = thread_of(code)
-        workflow = self.account.workflows[self._schedule.plan_of(number)]
-        step = workflow.steps[step_of(code)]
-        envelope = category == "envelope"
+    def _sorted(self, category: str) -> list[Row]:
+        """The log by time. Records of one time come in the order that the options choose."""
+        rows = self._logs[category]
+        if self._ties == "shuffled":
+            return sorted(rows, key=lambda row: (row.timestamp, self._shuffle.random()))
+        found = self._by_time.get(category, [])
+        if len(found) != len(rows):
+            step = -1 if self._ties == "reverse" else 1
+            found = self._by_time[category] = sorted(rows[::step], key=attrgetter("timestamp"))
+        return found
+
+    def record(self, row: Row) -> Record:
+        """The whole record of a row."""
+        if row.code < 0:
+            return replace(self._appended[-1 - row.code], timestamp=row.timestamp)
+        number, workflow, step = self._step(row.code)
         return Record(
-            category=category,
+            category=workflow.category,
             event_type=step.event_type,
-            timestamp=timestamp,
+            timestamp=row.timestamp,
             event_data=self.account.event_data(number, workflow, step),
             author=self.account.author(number, step),
-            envelope_uuid=self.account.envelopes.uuid(number) if envelope else None,
-            workspace_uuid=self.account.workspace(number) if envelope else None,
+            envelope_uuid=row.envelope or None,
+            workspace_uuid=row.workspace,
         )
 
     # -- inside ------------------------------------------------------------------------------------------
 
+    def _step(self, code: int) -> tuple[int, Workflow, Step]:
+        number = thread_of(code)
+        workflow = self.account.workflows[self._schedule.plan_of(number)]
+        return number, workflow, workflow.steps[step_of(code)]
+
     def _take_item(self, item: Record) -> None:
         self._appended.append(item)
-        log = self._logs[item.category]
-        self._put(log, -len(self._appended), item.timestamp)
-        log.all.add([len(log.codes) - 1])
+        where = item.event_type, (item.envelope_uuid or "").lower(), item.workspace_uuid
+        self._add(item.category, item.timestamp, *where, -len(self._appended))
 
     def _take_steps(self, due: list[tuple[int, int]]) -> None:
-        if not due:
-            return
-        plans = [workflow.category for workflow in self.account.workflows]
-        before = {name: len(log.codes) for name, log in self._logs.items()}
         for moment, code in due:
             # The skew hangs on the moment alone, so that simultaneous records stay simultaneous.
             drawn = mix(self._salt ^ moment) if self._skew else 0
             skew = (drawn >> 1) % (self._skew + 1) if drawn & 1 else 0
-            self._put(self._logs[plans[self._schedule.plan_of(thread_of(code))]], code, moment - skew)
-        for name, log in self._logs.items():
-            log.all.add(range(before[name], len(log.codes)))
+            number, workflow, step = self._step(code)
+            envelope, workspace = "", None
+            if workflow.category == "envelope":
+                envelope, workspace = self.account.envelopes.uuid(number), self.account.workspace(number)
+            self._add(workflow.category, moment - skew, step.event_type, envelope, workspace, code)
 
-    def _put(self, log: Log, code: int, timestamp: int) -> None:
-        log.codes.append(code)
-        log.timestamps.append(timestamp // 1000 * 1000 if self._whole_seconds else timestamp)
-
-    def _envelope_key(self, log: Log, sequence: int) -> object:
-        code = log.codes[sequence]
-        if code >= 0:
-            return thread_of(code)
-        uuid = self._appended[-1 - code].envelope_uuid or ""
-        number = self.account.envelopes.number(uuid)
-        return uuid if number is None else number
-
-    def _records_of(self, log: Log, envelope: str) -> list[int]:
-        while log.indexed < len(log.codes):
-            log.by_envelope.setdefault(self._envelope_key(log, log.indexed), []).append(log.indexed)
-            log.indexed += 1
-        number = self.account.envelopes.number(envelope)
-        return log.by_envelope.get(envelope if number is None else number, [])
-
-    def _matches(self, log: Log, sequence: int, workspace: str | None, types: frozenset[str]) -> bool:
-        code = log.codes[sequence]
-        if code < 0:
-            record = self._appended[-1 - code]
-            return workspace in (None, record.workspace_uuid) and (not types or record.event_type in types)
-        number = thread_of(code)
-        if workspace is not None and self.account.workspace(number) != workspace:
-            return False
-        workflow = self.account.workflows[self._schedule.plan_of(number)]
-        return not types or workflow.steps[step_of(code)].event_type in types
+    def _add(
+        self, category: str, timestamp: int, event_type: str, envelope: str, workspace: str | None, code: int
+    ) -> None:
+        if self._whole_seconds:
+            timestamp -= timestamp % 1000
+        row = Row(timestamp, self._sequences[category], event_type, envelope, workspace, code)
+        self._sequences[category] += 1
+        self._logs[category].append(row)

@@ -60,11 +60,6 @@ class Account:
         """`sp` and 32 digits, as in the vendor's examples."""
         return "sp" + self._processes.hexadecimal(number)
 
-    def number_of(self, process_key: str) -> int | None:
-        """The number behind one of our keys; None for any other text. Keys are compared exactly."""
-        number = self._processes.number(process_key[2:])
-        return number if number is not None and self.process_key(number) == process_key else None
-
     def process(self, number: int, workflow: Workflow, created: int) -> Process:
         """A process without its log. `created`: the tick of its first entry."""
         drawn = mix(self._salt ^ number)

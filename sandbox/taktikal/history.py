@@ -116,8 +116,7 @@ class History(GrowingHistory[Entry]):
 
     def ordinal_of(self, process_key: str) -> int | None:
         """The ordinal of a visible process by its own key, or None."""
-        number = self.account.number_of(process_key)
-        ordinal = self._ordinals.get(process_key if number is None else number)
+        ordinal = self._ordinals.get(process_key)
         return ordinal if ordinal is not None and self.store.holds(ordinal) else None
 
     def ordinals_of(self, process_key: str) -> set[int]:
@@ -179,8 +178,7 @@ class History(GrowingHistory[Entry]):
 
     def _take_item(self, item: Entry) -> None:
         self._appended.append(item)
-        number = self.account.number_of(item.process_key)
-        ordinal = self._ordinal(item.process_key if number is None else number, item.ticks)
+        ordinal = self._ordinal(item.process_key, item.ticks)
         self.store.add_entry(ordinal, -len(self._appended), item.ticks)
 
     def _take_steps(self, due: list[tuple[int, int]]) -> None:
@@ -195,11 +193,14 @@ class History(GrowingHistory[Entry]):
             self.store.add_entry(self._ordinal(thread_of(code), ticks), code, ticks)
 
     def _ordinal(self, reference: int | str, ticks: int) -> int:
+        """The ordinal of a process, by its workflow's number or its key; a new one where it is the first entry."""
         ordinal = self._ordinals.get(reference)
         if ordinal is None:
             created: int | None = None
             if isinstance(reference, str):
                 created = self._given.setdefault(reference, Process(reference)).created
             ordinal = self._ordinals[reference] = self.store.add_process(ticks if created is None else created)
+            if isinstance(reference, int):
+                self._ordinals[self.account.process_key(reference)] = ordinal
             self._references.append(reference)
         return ordinal
