@@ -80,12 +80,12 @@ def _write_taktikal(folder: Path, events: int, days: int) -> int:
     keys: list[str] = []
 
     def rendered() -> Iterable[bytes]:
-        for place, ordinal in enumerate(log.store.newest_first(set(range(log.size()[0])))):
-            process = log.process(ordinal)
+        for place, one in enumerate(log.newest_first(log.logs())):
+            process = log.process(one)
             keys.append(process.key)
-            entries = [entry for _, entry in log.entries(ordinal, process)]
+            entries = [entry for _, entry in log.entries(one, process)]
             moments.extend((entry.ticks // 10, place) for entry in entries)
-            yield msgspec.json.encode(render_process(process, log.status(ordinal), entries, options))
+            yield msgspec.json.encode(render_process(process, log.status(one), entries, options))
 
     _write_items(folder, "taktikal", rendered())
     (folder / "taktikal.keys").write_text("\n".join(keys))

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from sandbox.instruments import Clock, Instrumented, call_of, utc_now
 
-from .history import History
+from .history import History, ProcessLog
 from .options import EmulatorOptions
 from .query import Query, VendorError, parse_query
 from .records import Entry, Process
@@ -83,13 +83,13 @@ class Emulator(Instrumented):
     def items(self, query: Query) -> list[dict[str, Any]]:
         """The array that answers a query."""
         with self.history.lock:
-            ordinals = self._selector.ordered(query)
+            logs = self._selector.ordered(query)
             if self.options.split_items == "by_item":
-                items = [item for ordinal in ordinals for item in self._render(ordinal, query)]
+                items = [item for log in logs for item in self._render(log, query)]
                 items = items[query.skip : query.skip + query.take]
             else:
-                ordinals = ordinals[query.skip : query.skip + query.take]
-                items = [item for ordinal in ordinals for item in self._render(ordinal, query)]
+                logs = logs[query.skip : query.skip + query.take]
+                items = [item for log in logs for item in self._render(log, query)]
         return items[: self._bytes_allow(items)]
 
     def _bytes_allow(self, items: list[dict[str, Any]]) -> int:
@@ -109,10 +109,10 @@ class Emulator(Instrumented):
             seen = from_datetime(self.clock()) - int(options.total_lag_seconds * TICKS_PER_SECOND)
             query = replace(query, end=min(query.end, seen))
         with self.history.lock:
-            ordinals = self._selector.select(query)
-            total = len(ordinals)
+            logs = self._selector.select(query)
+            total = len(logs)
             if options.split_items == "by_item":
-                total = sum(len(self._render(ordinal, query)) for ordinal in ordinals)
+                total = sum(len(self._render(log, query)) for log in logs)
         if total:
             total = max(0, total + options.total_offset)
         return total if options.total_cap is None else min(total, options.total_cap)
@@ -121,11 +121,11 @@ class Emulator(Instrumented):
         """The older generation's `/signing/activity/{ProcessKey}`."""
         self._authenticate(request)
         with self.history.lock:
-            ordinals = self.history.ordinals_of(request.path_params["key"])
-        if not ordinals:
+            logs = self.history.logs(request.path_params["key"])
+        if not logs:
             raise VendorError(404, "NotFound", "Process not found")
         query = Query(0, 1 << 62, 1, 0, None, request.path_params["key"], None, None, None, "All")
-        return self._json(self._render(min(ordinals), query)[0])
+        return self._json(self._render(logs[0], query)[0])
 
     def _admit(self, request: Request) -> Query:
         """Check the credentials, then read the query."""
@@ -140,13 +140,13 @@ class Emulator(Instrumented):
 
     # -- answers -----------------------------------------------------------------------------------------
 
-    def _render(self, ordinal: int, query: Query) -> list[dict[str, Any]]:
+    def _render(self, log: ProcessLog, query: Query) -> list[dict[str, Any]]:
         """The items as which a process comes."""
-        process = self.history.process(ordinal)
-        entries = [entry for _, entry in self.history.entries(ordinal, process)]
+        process = self.history.process(log)
+        entries = [entry for _, entry in self.history.entries(log, process)]
         if self.options.logs == "trimmed" and not self._selector.ignores_dates(query):
             entries = [entry for entry in entries if query.start <= entry.ticks < query.end]
-        status = self.history.status(ordinal)
+        status = self.history.status(log)
         parts = log_parts(entries, self.options, self._random)
         return [render_process(process, status, part, self.options) for part in parts]
 

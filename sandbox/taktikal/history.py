@@ -1,8 +1,9 @@
 """The emulated company's signing processes: generated, appended, growing with the clock, forgotten."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sandbox.history import GrowingHistory
@@ -13,10 +14,27 @@ from sandbox.schedule import is_twin, step_of, thread_of
 from .account import Account
 from .options import EmulatorOptions
 from .records import Entry, Process
-from .store import Store
 from .ticks import TICKS_PER_MILLISECOND, TICKS_PER_SECOND, from_datetime
 
 _ENDED = frozenset({"Canceled", "Cancelled", "Expired", "Declined", "Rejected"})
+
+
+@dataclass(slots=True, eq=False)
+class ProcessLog:
+    """A visible process. `number`: its workflow's, or None where a test gave it. `created` and `ticks` in ticks.
+
+    `rows`: sequence (order of insertion in the company), ticks, and code of each entry; the code is the schedule's, or
+    -1 - the place among inserted entries."""
+
+    ordinal: int
+    key: str
+    number: int | None
+    created: int
+    rows: list[tuple[int, int, int]] = field(default_factory=list)
+
+    @property
+    def ticks(self) -> list[int]:
+        return [ticks for _, ticks, _ in self.rows]
 
 
 class History(GrowingHistory[Entry]):
@@ -24,13 +42,13 @@ class History(GrowingHistory[Entry]):
 
     def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
         self.account = Account(options.seed)
-        self.store = Store()
         self._options = options
         self._salt = mix_text(options.seed, "ticks")
         self._given: dict[str, Process] = {}
         self._appended: list[Entry] = []
-        self._ordinals: dict[int | str, int] = {}
-        self._references: list[int | str] = []  # by ordinal: a workflow's number, or the key of a given process
+        self._logs: dict[str, ProcessLog] = {}
+        self._by_number: dict[int, ProcessLog] = {}
+        self._made = self._length = 0  # processes and entries that there ever were
         plans = [[step.offset for step in workflow.steps] for workflow in self.account.workflows]
         super().__init__(options, clock, plans, int(options.lag_seconds * 1000))
 
@@ -68,7 +86,10 @@ class History(GrowingHistory[Entry]):
         """Retention: forget the `number` processes created first; returns how many went."""
         with self.lock:
             self.catch_up()
-            return self.store.forget_oldest(number)
+            oldest = self.newest_first(self._logs.values())[::-1][:number]
+            for log in oldest:
+                del self._logs[log.key]
+            return len(oldest)
 
     def truth(self) -> Iterator[dict[str, Any]]:
         """Every entry visible now in order of insertion, in plain dictionaries of the vendor's member names.
@@ -78,14 +99,12 @@ class History(GrowingHistory[Entry]):
         """
         with self.lock:
             self.catch_up()
-            sequences = list(self.store.entries())
-        logs: dict[int, dict[int, Entry]] = {}
-        for sequence in sequences:
-            ordinal = self.store.owners[sequence]
-            process = self.process(ordinal)
-            if ordinal not in logs:
-                logs[ordinal] = dict(self.entries(ordinal, process))
-            entry = logs[ordinal][sequence]
+            logs = list(self._logs.values())
+        found = []
+        for log in logs:
+            process = self.process(log)
+            found += [(sequence, log, process, entry) for sequence, entry in self.entries(log, process)]
+        for sequence, log, process, entry in sorted(found, key=itemgetter(0)):
             yield {
                 **entry.members,
                 "sequence": sequence,
@@ -97,7 +116,7 @@ class History(GrowingHistory[Entry]):
                 "createdBy": entry.created_by,
                 "owner": process.started_by,
                 "flowType": process.flow_type,
-                "processStatus": self.status(ordinal),
+                "processStatus": self.status(log),
                 "processFileName": process.file_name,
             }
 
@@ -105,43 +124,39 @@ class History(GrowingHistory[Entry]):
         """How many processes and how many entries are visible now."""
         with self.lock:
             self.catch_up()
-            return self.store.count()
+            return len(self._logs), sum(len(log.rows) for log in self._logs.values())
 
     # -- what the server reads ---------------------------------------------------------------------------
 
-    def catch_up(self) -> None:
-        with self.lock:
-            super().catch_up()
-            self.store.settle()
-
-    def ordinal_of(self, process_key: str) -> int | None:
-        """The ordinal of a visible process by its own key, or None."""
-        ordinal = self._ordinals.get(process_key)
-        return ordinal if ordinal is not None and self.store.holds(ordinal) else None
-
-    def ordinals_of(self, process_key: str) -> set[int]:
-        """The ordinals of the visible processes that go by a key: one at the most where letter case counts."""
+    def logs(self, process_key: str | None = None) -> list[ProcessLog]:
+        """The visible processes; those that go by a key: one at the most where letter case counts."""
+        self.catch_up()
+        if process_key is None:
+            return list(self._logs.values())
         keys = [process_key]
         if self._options.key_case == "ignored":
             wanted = process_key.rstrip().lower()
             keys = [wanted, *(key for key in self._given if key.lower() == wanted)]
-        return {ordinal for key in keys if (ordinal := self.ordinal_of(key)) is not None}
+        return [self._logs[key] for key in dict.fromkeys(keys) if key in self._logs]
 
-    def process(self, ordinal: int) -> Process:
+    @staticmethod
+    def newest_first(logs: Iterable[ProcessLog]) -> list[ProcessLog]:
+        """Processes by creation; younger first, and of equal ones the later inserted first."""
+        return sorted(logs, key=lambda log: (log.created, log.ordinal), reverse=True)
+
+    def process(self, log: ProcessLog) -> Process:
         """A process without its log."""
-        reference = self._references[ordinal]
-        if isinstance(reference, str):
-            return self._given[reference]
-        workflow = self.account.workflows[self._schedule.plan_of(reference)]
-        return self.account.process(reference, workflow, self.store.created[ordinal])
+        if log.number is None:
+            return self._given[log.key]
+        workflow = self.account.workflows[self._schedule.plan_of(log.number)]
+        return self.account.process(log.number, workflow, log.created)
 
-    def entries(self, ordinal: int, process: Process) -> list[tuple[int, Entry]]:
+    def entries(self, log: ProcessLog, process: Process) -> list[tuple[int, Entry]]:
         """A process's whole log in order of insertion: `(sequence, entry)`, ids given out."""
         found = []
         place = 0
-        for sequence in self.store.sequences(ordinal):
-            code = self.store.codes[sequence]
-            entry = self._appended[-1 - code] if code < 0 else self._generated(code, sequence, process)
+        for sequence, ticks, code in log.rows:
+            entry = self._appended[-1 - code] if code < 0 else self._generated(code, ticks, process)
             twin = code >= 0 and is_twin(code)
             place += 0 if twin else 1
             if entry.id is None and self._options.entry_ids != "none":
@@ -151,14 +166,13 @@ class History(GrowingHistory[Entry]):
             found.append((sequence, entry))
         return found
 
-    def status(self, ordinal: int) -> str:
+    def status(self, log: ProcessLog) -> str:
         """The process's present status: Completed, Active or InActive by its entries, or as given."""
-        given = self._given.get(str(self._references[ordinal]))
+        given = self._given.get(log.key)
         if given is not None and given.status is not None:
             return given.status
         present = "Active"
-        for sequence in self.store.sequences(ordinal):
-            code = self.store.codes[sequence]
+        for _, _, code in log.rows:
             word = self._appended[-1 - code].status if code < 0 else self._step(code).status
             if word == "Completed":
                 return "Completed"
@@ -171,15 +185,18 @@ class History(GrowingHistory[Entry]):
     def _step(self, code: int) -> Any:
         return self.account.workflows[self._schedule.plan_of(thread_of(code))].steps[step_of(code)]
 
-    def _generated(self, code: int, sequence: int, process: Process) -> Entry:
+    def _generated(self, code: int, ticks: int, process: Process) -> Entry:
         number = thread_of(code)
         workflow = self.account.workflows[self._schedule.plan_of(number)]
-        return self.account.entry(number, workflow, workflow.steps[step_of(code)], process, self.store.ticks[sequence])
+        return self.account.entry(number, workflow, workflow.steps[step_of(code)], process, ticks)
 
     def _take_item(self, item: Entry) -> None:
         self._appended.append(item)
-        ordinal = self._ordinal(item.process_key, item.ticks)
-        self.store.add_entry(ordinal, -len(self._appended), item.ticks)
+        log = self._logs.get(item.process_key)
+        if log is None:
+            created = self._given.setdefault(item.process_key, Process(item.process_key)).created
+            log = self._begin(item.process_key, None, item.ticks if created is None else created)
+        self._add(log, item.ticks, -len(self._appended))
 
     def _take_steps(self, due: list[tuple[int, int]]) -> None:
         precision = self._options.created_precision
@@ -190,17 +207,17 @@ class History(GrowingHistory[Entry]):
             elif precision == "ticks":
                 # Simultaneous entries of one process differ in the seventh digit; those of a burst do not.
                 ticks += mix(self._salt ^ moment) % 1000 * 10 + step_of(code) % 10
-            self.store.add_entry(self._ordinal(thread_of(code), ticks), code, ticks)
+            number = thread_of(code)
+            log = self._by_number.get(number)
+            if log is None:
+                log = self._by_number[number] = self._begin(self.account.process_key(number), number, ticks)
+            self._add(log, ticks, code)
 
-    def _ordinal(self, reference: int | str, ticks: int) -> int:
-        """The ordinal of a process, by its workflow's number or its key; a new one where it is the first entry."""
-        ordinal = self._ordinals.get(reference)
-        if ordinal is None:
-            created: int | None = None
-            if isinstance(reference, str):
-                created = self._given.setdefault(reference, Process(reference)).created
-            ordinal = self._ordinals[reference] = self.store.add_process(ticks if created is None else created)
-            if isinstance(reference, int):
-                self._ordinals[self.account.process_key(reference)] = ordinal
-            self._references.append(reference)
-        return ordinal
+    def _begin(self, key: str, number: int | None, created: int) -> ProcessLog:
+        log = self._logs[key] = ProcessLog(self._made, key, number, created)
+        self._made += 1
+        return log
+
+    def _add(self, log: ProcessLog, ticks: int, code: int) -> None:
+        log.rows.append((self._length, ticks, code))
+        self._length += 1

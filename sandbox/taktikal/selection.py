@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sandbox.identifiers import mix
 
-from .history import History
+from .history import History, ProcessLog
 from .options import EmulatorOptions
 from .query import Query
 
@@ -28,22 +28,23 @@ class Selector:
         self._facts: dict[int, _Facts] = {}
         self._random = Random(options.seed)
 
-    def select(self, query: Query) -> set[int]:
-        """The ordinals of all processes that match, without `Take` and `Skip`. Hold the history's lock."""
-        self._history.catch_up()
-        found = self._in_range(query)
+    def select(self, query: Query) -> list[ProcessLog]:
+        """All processes that match, without `Take` and `Skip`. Hold the history's lock."""
+        logs = self._history.logs(query.process_key)
+        if not self.ignores_dates(query):
+            logs = [log for log in logs if self._in_range(log, query)]
         if query.user or query.flow_type or query.flow_key or query.search or query.status != "All":
-            found = {ordinal for ordinal in found if self._matches(ordinal, query)}
-        return found
+            logs = [log for log in logs if self._matches(log, query)]
+        return logs
 
-    def ordered(self, query: Query) -> list[int]:
-        """The ordinals of all processes that match, in the order that the options choose."""
-        ordered = self._history.store.newest_first(self.select(query))
+    def ordered(self, query: Query) -> list[ProcessLog]:
+        """All processes that match, in the order that the options choose."""
+        ordered = self._history.newest_first(self.select(query))
         order = self._options.order
         if order == "oldest":
             ordered.reverse()
         elif order == "shuffled_stable":
-            ordered.sort(key=mix)
+            ordered.sort(key=lambda log: mix(log.ordinal))
         elif order == "shuffled":
             self._random.shuffle(ordered)
         return ordered
@@ -52,31 +53,15 @@ class Selector:
         """Whether this server looks at the dates of this query at all."""
         return query.process_key is not None and self._options.key_dates == "ignored"
 
-    def _in_range(self, query: Query) -> set[int]:
-        store = self._history.store
-        if query.process_key is None:
-            if self._options.range_selects == "creation":
-                return store.created_between(query.start, query.end)
-            found = store.active(query.start, query.end)
-            if self._options.range_selects == "last_update":
-                found = {ordinal for ordinal in found if self._moments(ordinal)[0] < query.end}
-            return found
-        return {
-            ordinal
-            for ordinal in self._history.ordinals_of(query.process_key)
-            if self.ignores_dates(query) or any(query.start <= moment < query.end for moment in self._moments(ordinal))
-        }
-
-    def _moments(self, ordinal: int) -> list[int]:
-        """The ticks of which a range must hold one for a process to be selected."""
-        store = self._history.store
+    def _in_range(self, log: ProcessLog, query: Query) -> bool:
         if self._options.range_selects == "creation":
-            return [store.created[ordinal]]
-        moments = [store.ticks[sequence] for sequence in store.sequences(ordinal)]
-        return [max(moments)] if self._options.range_selects == "last_update" else moments
+            return query.start <= log.created < query.end
+        if self._options.range_selects == "last_update":
+            return query.start <= max(log.ticks) < query.end
+        return any(query.start <= ticks < query.end for _, ticks, _ in log.rows)
 
-    def _matches(self, ordinal: int, query: Query) -> bool:
-        facts = self._facts.get(ordinal) or self._remember(ordinal)
+    def _matches(self, log: ProcessLog, query: Query) -> bool:
+        facts = self._facts.get(log.ordinal) or self._remember(log)
         if query.user is not None and facts.user != query.user.lower():
             return False
         if query.flow_type is not None and facts.flow_type != query.flow_type:
@@ -85,13 +70,13 @@ class Selector:
             return False
         if query.search is not None and query.search.lower() not in facts.text:
             return False
-        return query.status == "All" or self._history.status(ordinal) == query.status
+        return query.status == "All" or self._history.status(log) == query.status
 
-    def _remember(self, ordinal: int) -> _Facts:
-        process = self._history.process(ordinal)
+    def _remember(self, log: ProcessLog) -> _Facts:
+        process = self._history.process(log)
         parts = [process.key, process.file_name]
         for signee in process.signees:
             parts += [signee.get(name) or "" for name in ("name", "email", "phone", "ssn")]
         facts = _Facts(process.started_by.lower(), process.flow_type, process.flow_key, "\n".join(parts).lower())
-        self._facts[ordinal] = facts
+        self._facts[log.ordinal] = facts
         return facts

@@ -98,9 +98,8 @@ def _taktikal(one: World) -> Iterator[Fact]:
     history = one.taktikal.history
     for place, entry in enumerate(history.truth()):
         key, time = entry["processKey"], entry["ticks"] // 10
-        ordinal = history.ordinal_of(key)
-        assert ordinal is not None
-        signees = {signee["signeeKey"]: signee for signee in history.process(ordinal).signees}
+        (log,) = (one for one in history.logs(key) if one.key == key)
+        signees = {signee["signeeKey"]: signee for signee in history.process(log).signees}
         signee = signees.get(entry.get("signeeKey") or "", {})
         ids = [entry.get("signeeKey") or "", signee.get("email") or ""]
         seen = [
