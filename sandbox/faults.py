@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-FaultKind = Literal["status", "hang", "cut", "html", "malformed"]
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing to go wrong. `path`: only for paths that end so; `seconds`: how long a `hang` lasts."""
 
-    kind: FaultKind
+    kind: Literal["status", "hang", "cut"]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -28,11 +26,6 @@ class Faults:
         self._queue: deque[Fault] = deque()
         self._lock = threading.Lock()
 
-    def add(self, fault: Fault, times: int = 1) -> None:
-        """Let the next `times` requests (for the fault's path) meet `fault`."""
-        with self._lock:
-            self._queue.extend([fault] * times)
-
     def answer(
         self,
         status: int,
@@ -42,26 +35,29 @@ class Faults:
         path: str = "",
     ) -> None:
         """Answer with a status (429, 503, ...) and headers (`Retry-After`) instead of handling the call."""
-        self.add(Fault("status", status, headers or {}, body=body, path=path), times)
+        self._add(Fault("status", status, headers or {}, body=body, path=path), times)
 
     def hang(self, seconds: float, times: int = 1, path: str = "") -> None:
         """Wait, then answer as usual."""
-        self.add(Fault("hang", seconds=seconds, path=path), times)
+        self._add(Fault("hang", seconds=seconds, path=path), times)
 
     def cut(self, times: int = 1, path: str = "") -> None:
         """Promise the whole body, send half, close the connection (only where served over a socket)."""
-        self.add(Fault("cut", path=path), times)
+        self._add(Fault("cut", path=path), times)
 
     def html(self, status: int = 200, times: int = 1, path: str = "") -> None:
         """Answer with a web page, as a proxy or a login wall does."""
         page = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
         headers = {"content-type": "text/html; charset=utf-8"}
-        self.add(Fault("html", status, headers, body=page, path=path), times)
+        self.answer(status, headers, times, page, path)
 
     def malformed(self, times: int = 1, path: str = "") -> None:
         """Answer 200 `application/json` with a text that is no JSON."""
-        headers = {"content-type": "application/json"}
-        self.add(Fault("malformed", 200, headers, body=b'[{"never": "closed', path=path), times)
+        self.answer(200, {"content-type": "application/json"}, times, b'[{"never": "closed', path)
+
+    def _add(self, fault: Fault, times: int) -> None:
+        with self._lock:
+            self._queue.extend([fault] * times)
 
     def clear(self) -> None:
         """Let nothing more go wrong."""

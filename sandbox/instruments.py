@@ -46,7 +46,6 @@ class Call:
     status: int = 0
     records: int = 0
     refused: str | None = None
-    fault: str | None = None
 
 
 class CallLog:
@@ -123,8 +122,6 @@ class Instrumented:
 
     async def _answer(self, scope: Scope, body: bytes, call: Call, send: Send) -> None:
         fault = self.faults.take(call.path)
-        if fault is not None:
-            call.fault = fault.kind
         dated = self._dated(send, call)
         if fault is not None and fault.kind == "hang":
             await asyncio.sleep(fault.seconds)

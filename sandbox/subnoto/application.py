@@ -83,7 +83,7 @@ class Emulator(Instrumented):
 
     async def _list_logs(self, request: Request) -> Response:
         body = parse_list_body(await self._admit(request), self.options)
-        body = replace(body, limit=min(body.limit, self.options.max_limit))
+        body = body.model_copy(update={"limit": min(body.limit, self.options.max_limit)})
         if body.category in EXTRA_CATEGORIES:
             raise VendorError(400, "LOG_CATEGORY_NOT_IMPLEMENTED", f"No logs of {body.category} yet")
         if body.category not in self.options.permissions:
@@ -138,16 +138,18 @@ class Emulator(Instrumented):
 
     def _find(self, body: ListBody) -> tuple[list[Record], int]:
         with self.history.lock:
-            if body.workspace is not None and not self.history.knows_workspace(body.workspace):
+            if body.workspace_uuid is not None and not self.history.knows_workspace(body.workspace_uuid):
                 raise VendorError(400, "WORKSPACE_NOT_FOUND", "There is no such workspace")
-            rows = self.history.select(body.category, body.workspace, body.envelope, body.event_types, body.sort_by)
+            rows = self.history.select(
+                body.category, body.workspace_uuid, body.envelope_uuid, frozenset(body.event_types), body.sort_by
+            )
             if rows is None:
                 raise VendorError(400, "ENVELOPE_NOT_FOUND", "There is no such envelope")
             last = max(1, -(-len(rows) // body.limit))
             if body.page > last and self.options.beyond_the_end == "refused":
                 raise VendorError(400, "INVALID_REQUEST_FORMAT", "There is no such page")
             page = min(body.page, last) if self.options.beyond_the_end == "last" else body.page
-            shown = rows[::-1] if body.descending else rows
+            shown = rows[::-1] if body.sort_order == "desc" else rows
             start = (page - 1) * body.limit
             return [self.history.record(row) for row in shown[start : start + body.limit]], len(rows)
 

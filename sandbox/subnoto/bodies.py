@@ -3,14 +3,15 @@
 Source: the SDK's `generated/models/post_public_logs_list_*` (2.16.1) and the notes in `providers/subnoto.md`.
 """
 
-from dataclasses import dataclass
-from typing import Any, cast
-from uuid import UUID
+from typing import Annotated, Any, Literal
 
-from .event_types import CATEGORIES, EXTRA_CATEGORIES, event_types
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+
+from .event_types import CATEGORIES, event_types
 from .options import EmulatorOptions
 
-LARGEST_LIMIT = 50
+Uuid = Annotated[str, Field(pattern=r"(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
 class VendorError(Exception):
@@ -50,77 +51,46 @@ class VendorError(Exception):
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ListBody:
+class ListBody(BaseModel):
     """A valid body, defaults filled in."""
 
-    category: str
-    workspace: str | None
-    envelope: str | None
-    event_types: frozenset[str]
-    page: int
-    limit: int
-    sort_by: str
-    descending: bool
+    model_config = ConfigDict(strict=True, alias_generator=to_camel)
+
+    category: Literal["envelope", "team", "user", "dataroom"]
+    workspace_uuid: Uuid | None = None
+    envelope_uuid: Uuid | None = None
+    event_types: list[str] = []
+    page: int = Field(1, ge=1)
+    limit: int = Field(50, ge=1, le=50)
+    sort_by: Literal["timestamp", "id"] = "timestamp"
+    sort_order: Literal["asc", "desc"] = "desc"
+
+    @field_validator("workspace_uuid", "envelope_uuid")
+    @classmethod
+    def _of_envelopes(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None or info.data.get("category") == "team":
+            raise ValueError("Only allowed for the envelope category, as a UUID")
+        return value
+
+    @field_validator("event_types")
+    @classmethod
+    def _of_the_category(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        category = info.data.get("category")
+        allowed = event_types(category, bool(info.context)) if category in CATEGORIES else ()
+        if unknown := [name for name in value if name not in allowed]:
+            raise ValueError(f"{unknown[0]!r} is no event type of this category")
+        return value
 
 
 def parse_list_body(body: Any, options: EmulatorOptions) -> ListBody:
     """Read a body. Raises VendorError INVALID_REQUEST_FORMAT with one detail per fault found."""
-    if not isinstance(body, dict):
-        raise invalid([("", "Expected object")])
-    faults: list[tuple[str, str]] = []
-    category = body.get("category")
-    if category not in CATEGORIES + EXTRA_CATEGORIES:
-        faults.append(("category", f"Expected one of {', '.join(CATEGORIES + EXTRA_CATEGORIES)}"))
-    for name in ("workspaceUuid", "envelopeUuid"):
-        if name not in body:
-            continue
-        if category == "team":
-            faults.append((name, "Only allowed for the envelope category"))
-        elif not _is_uuid(body[name]):
-            faults.append((name, "Expected a UUID of 36 characters"))
-    faults += _faults_of_types(body.get("eventTypes", []), category, options)
-    for name, largest in (("page", None), ("limit", LARGEST_LIMIT)):
-        value = body.get(name, 1)
-        if type(value) is not int or value < 1:
-            faults.append((name, "Expected an integer of at least 1"))
-        elif largest is not None and value > largest:
-            faults.append((name, f"Expected an integer of at most {largest}"))
-    for name, values in (("sortBy", ("timestamp", "id")), ("sortOrder", ("asc", "desc"))):
-        if body.get(name, values[0]) not in values:
-            faults.append((name, f"Expected one of {', '.join(values)}"))
-    if faults:
-        raise invalid(faults)
-    return ListBody(
-        category=cast(str, category),
-        workspace=body.get("workspaceUuid"),
-        envelope=body.get("envelopeUuid"),
-        event_types=frozenset(body.get("eventTypes", [])),
-        page=body.get("page", 1),
-        limit=body.get("limit", LARGEST_LIMIT),
-        sort_by=body.get("sortBy", "timestamp"),
-        descending=body.get("sortOrder", "desc") == "desc",
-    )
+    try:
+        return ListBody.model_validate(body, context=options.newer_types)
+    except ValidationError as error:
+        raise invalid([(str((*each["loc"], "")[0]), each["msg"]) for each in error.errors()]) from None
 
 
 def invalid(faults: list[tuple[str, str]]) -> VendorError:
     """INVALID_REQUEST_FORMAT naming each field at fault."""
     details = [{"path": [path] if path else [], "message": message} for path, message in faults]
     return VendorError(400, "INVALID_REQUEST_FORMAT", "The request is not valid", details, refused=True)
-
-
-def _faults_of_types(value: Any, category: Any, options: EmulatorOptions) -> list[tuple[str, str]]:
-    if not isinstance(value, list):
-        return [("eventTypes", "Expected an array")]
-    allowed = event_types(category, options.newer_types) if category in CATEGORIES else ()
-    return [("eventTypes", f"{name!r} is no event type of this category") for name in value if name not in allowed]
-
-
-def _is_uuid(value: Any) -> bool:
-    if not isinstance(value, str) or len(value) != 36:
-        return False
-    try:
-        UUID(value)
-    except ValueError:
-        return False
-    return True
