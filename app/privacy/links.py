@@ -11,6 +11,7 @@ from app.privacy.replacer import (
     MASK,
     WITHIN,
     Words,
+    any_object,
     canonical,
     decoded,
     map_texts,
@@ -56,19 +57,14 @@ def _kind_of(name: str) -> str:
 
 
 @memoize
-def _name_links(names: tuple[str, ...]) -> bool:
+def names_have_links(names: tuple[str, ...]) -> bool:
+    """Whether an object with these names may have links."""
     return not ALL_LINKS.isdisjoint(map(_kind_of, names))
 
 
 def has_links(value: Any) -> bool:
     """Whether a name in a JSON value may be a link's. Without one, `without_links` leaves nothing out."""
-    if isinstance(value, dict):
-        if _name_links(tuple(value)):
-            return True
-        value = value.values()
-    elif not isinstance(value, list):
-        return False
-    return any(has_links(item) for item in value if isinstance(item, (dict, list)))
+    return any_object(value, names_have_links)
 
 
 def without_links(value: Any, kinds: frozenset[str] = PERSONAL, links: list[str] | None = None) -> Any:

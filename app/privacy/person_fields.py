@@ -117,16 +117,10 @@ def private_names(names: tuple[str, ...]) -> tuple[frozenset[str], Labels]:
     return frozenset(filter(is_private_name, words)), tuple((name, siblings) for name, siblings in labels if siblings)
 
 
-def has_private_members(value: Any) -> bool:
-    """Whether a name in a JSON value is private, or may name a private member."""
-    if isinstance(value, dict):
-        private, labels = private_names(tuple(value))
-        if private or labels:
-            return True
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return False
-    return any(has_private_members(item) for item in value if isinstance(item, (dict, list, tuple)))
+@memoize
+def names_have_private(names: tuple[str, ...]) -> bool:
+    """Whether an object with these names has private members, or may name one."""
+    return any(private_names(names))
 
 
 def private_leaves(value: Any) -> list[str]:

@@ -14,12 +14,12 @@ from msgspec.structs import astuple, replace
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
 from app.domain.filters import matches_text
-from app.domain.memoize import Memoized
-from app.privacy.links import Secrets, has_links, without_links
+from app.domain.memoize import Memoized, memoize
+from app.privacy.links import Secrets, has_links, names_have_links, without_links
 from app.privacy.masking import Mask
-from app.privacy.person_fields import has_private_members, is_person_name, is_private_name, private_leaves
+from app.privacy.person_fields import is_person_name, is_private_name, names_have_private, private_leaves
 from app.privacy.pseudonyms import PersonMask, Pseudonyms
-from app.privacy.replacer import MASK
+from app.privacy.replacer import MASK, any_object
 
 #: Fields with ids; one that holds a private value is hidden whole.
 _IDS = frozenset({"id", "sequence_id", "workspace_id"})
@@ -50,14 +50,15 @@ class Redactor:
         event = record.event()
         if self._raw:
             event.raw = record.raw()
-        if has_links(event.data) or has_links(event.raw):
+        # Most records have names of neither kind, which one look shows.
+        is_suspect = any_object(event.data, _names_have_either) or any_object(event.raw, _names_have_either)
+        if is_suspect and (has_links(event.data) or has_links(event.raw)):
             _take_links_out(event)
         if not self._private:
-            self._hide(event, record)
+            self._hide(event, record, is_suspect)
         return event
 
-    def _hide(self, event: Event, record: Record) -> None:
-        private = has_private_members(event.data) or has_private_members(event.raw)
+    def _hide(self, event: Event, record: Record, private: bool) -> None:
         mask = self._mask_of(record, event, private)
         if private or mask.hides_in(event.data) or mask.hides_in(event.raw):
             event.data, event.raw = mask.values(event.data, event.raw)
@@ -114,6 +115,11 @@ class Redactor:
     def _mask_of(self, record: Record, event: Event, private: bool = True) -> Mask:
         leaves = private_leaves([event.data, event.raw]) if private else ()
         return self._masks[record.names_all_recipients].of(record.private_values(), leaves)
+
+
+@memoize
+def _names_have_either(names: tuple[str, ...]) -> bool:
+    return names_have_links(names) or names_have_private(names)
 
 
 def visible_events(
