@@ -16,8 +16,7 @@ from starlette.types import Scope
 
 from app.api.request_log import RequestLog
 from app.api.routing import parse_query
-from app.domain.parameters import parameter_names
-from app.domain.query import CountQuery, EventQuery, ExportQuery
+from app.domain.query import CountQuery, EventQuery, ExportQuery, choices
 from app.domain.times import format_micros, parse_moment
 from app.logs import AUDIT
 from app.privacy.pseudonyms import Pseudonyms
@@ -30,14 +29,13 @@ _OPEN = (
     "/problems/{code}", "/ui", "/ui/setup.js", "/ui/{name:path}",
 )  # fmt: skip
 
-#: Parameters whose every valid value is one of these words, or a number.
-_WORDS = (
-    "asc", "desc", "true", "false", "raw", "total", "completed", "active", "inactive", "ndjson", "csv", "ocsf",
-    "cloudevents", "ecs", "type", "provider_type", "category", "source", "actor", "day",
-)  # fmt: skip
-_PLAIN = ("order", "include", "partial", "follow", "exact", "envelope_status", "format", "by")
+#: Each parameter, and the words of those that may be nothing else.
+_CHOICES = {
+    field.alias or name: ("true", "false") if "bool" in str(field.annotation) else choices(field.annotation)
+    for model in (ExportQuery, CountQuery, EventQuery)
+    for name, field in model.model_fields.items()
+}
 _TIMES = ("since", "until")
-_NAMES = frozenset(name for model in (EventQuery, CountQuery, ExportQuery) for name in parameter_names(model))
 _MOST = 40  #: values in a line
 
 
@@ -79,7 +77,7 @@ class AuditTrail:
             return {"?": ["unreadable"]}
         shown: dict[str, list[str]] = {}
         for name, value in pairs[:_MOST]:
-            known = name in _NAMES
+            known = name in _CHOICES
             # The name, too, is the caller's own text where it is no parameter's.
             shown.setdefault(name if known else "?", []).append(self._shown(name, value) if known else "unknown")
         if len(pairs) > _MOST:
@@ -89,7 +87,7 @@ class AuditTrail:
     def _shown(self, name: str, value: str) -> str:
         if name == "cursor":
             return "given"
-        if value in self._words.get(name.removesuffix(".not"), ()) or (name in _PLAIN and value in _WORDS):
+        if value in self._words.get(name.removesuffix(".not"), ()) or value in _CHOICES[name]:
             return value
         if name == "limit" and value.isascii() and value.isdigit() and len(value) <= 4:
             return value

@@ -22,7 +22,6 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.jwk import KeySet as Jwks
 
-from app.api.tokens import Key
 from app.domain.errors import ConfigurationError, IssuerUnavailable
 from app.domain.files import read_small
 from app.domain.hosts import is_loopback
@@ -38,6 +37,8 @@ GAP_AFTER_FAILURE = 5.0  #: the same, after a fetch that failed
 _MIN_RSA = 2048  #: bits
 #: Members of a public key; those of a private key are left out, should an issuer ever show them.
 _PUBLIC = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
+
+Key = RSAKey | ECKey | OKPKey
 
 _log = structlog.get_logger("gateway.jwks")
 
@@ -72,7 +73,7 @@ def _key(entry: Any) -> Key | None:
             return None
     except (JoseError, ValueError, TypeError, KeyError, OverflowError):
         return None
-    return key if isinstance(key, RSAKey | ECKey | OKPKey) and key.get("use") in (None, "sig") else None
+    return key if isinstance(key, Key) and key.get("use") in (None, "sig") else None
 
 
 class KeysOfFile:
@@ -80,31 +81,27 @@ class KeysOfFile:
 
     def __init__(self, file: Path) -> None:
         """Raises ConfigurationError for a file that cannot be used."""
-        self._file, self._logged = file, ""
+        self._file, self._stamp, self._problem = file, (0, 0, 0), ""
         try:
-            self._stamp, self._keys = self._read()
+            self._read()
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"GATEWAY_JWT_JWKS: {file} cannot be used ({_reason(error)}).") from None
 
     async def find(self, kid: str | None, alg: str) -> Key | None:
         problem = ""
         try:
-            if self._stat() != self._stamp:
-                self._stamp, self._keys = self._read()
+            self._read()
         except (OSError, ValueError) as error:
             problem = _reason(error)
-            if problem != self._logged:  # once, not for each token
+            if problem != self._problem:  # once, not for each token
                 _log.error("jwks_file_unreadable", problem=problem)
-        self._logged = problem
+        self._problem = problem
         return self._keys.find(kid, alg)
 
-    def _read(self) -> tuple[object, KeySet]:
-        stamp = self._stat()
-        return stamp, KeySet(json.loads(read_small(self._file)))
-
-    def _stat(self) -> object:
+    def _read(self) -> None:
         status = self._file.stat()
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        if (stamp := (status.st_mtime_ns, status.st_size, status.st_ino)) != self._stamp:
+            self._keys, self._stamp = KeySet(json.loads(read_small(self._file))), stamp
 
     async def aclose(self) -> None:
         return None

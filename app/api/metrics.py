@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -138,18 +137,11 @@ def _word(outcome: Outcome) -> str:
 
 def _forget_the_dead(directory: Path) -> None:
     """Remove the files of worker processes that have ended: their gauges would be added for ever."""
-    files: Iterable[Path] = directory.glob("gauge_live*.db")
-    for file in files:
-        found = _LIVE_FILE.match(file.name)
-        if found is not None and not _is_alive(int(found[1])):
-            file.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    for file in directory.glob("gauge_live*.db"):
+        if (found := _LIVE_FILE.match(file.name)) is not None:
+            try:
+                os.kill(int(found[1]), 0)
+            except ProcessLookupError:
+                file.unlink(missing_ok=True)
+            except PermissionError:
+                pass  # alive, of another user

@@ -4,6 +4,7 @@ best.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.api import examples
-from app.api.problems import MEDIA_TYPE, PROBLEMS
+from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 from app.api.schemas import Problem
 from app.domain.parameter_types import DEFAULT_LIMIT, MAX_LIMIT
 from app.providers.base import Provider
@@ -95,17 +96,14 @@ def problems(kind: str) -> dict[int | str, dict[str, Any]]:
     return found
 
 
-def _example(code: str, detail: str, **more: Any) -> dict[str, Any]:
-    status, title = PROBLEMS[code]
-    return {
-        "type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "instance": "/events",
-        "code": code, "request_id": "8f14e45fceea167a5a36dedd4bea2543", "errors": [], "sources": [], **more,
-    }  # fmt: skip
+def _example(code: str, detail: str, *errors: tuple[str, str]) -> Any:
+    request_id = "8f14e45fceea167a5a36dedd4bea2543"
+    return json.loads(problem_body(code, detail, instance="/events", request_id=request_id, errors=errors))
 
 
 _UNKNOWN = "is not a parameter of this call; did you mean limit?"
 _EXAMPLES = {
-    422: _example("unknown_parameter", f"limits: {_UNKNOWN}", errors=[{"parameter": "limits", "message": _UNKNOWN}]),
+    422: _example("unknown_parameter", f"limits: {_UNKNOWN}", ("limits", _UNKNOWN)),
     500: _example("internal_error", "An unexpected error; the gateway's log has more under this request_id."),
 }
 

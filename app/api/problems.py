@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -17,6 +16,7 @@ from starlette.responses import Response
 
 from app.api.auth import CHALLENGE
 from app.api.request_log import request_log
+from app.api.schemas import Problem, ProblemParameter, ProblemSource
 from app.domain.errors import (
     CallerError,
     GatewayError,
@@ -103,28 +103,17 @@ def problem_body(
 ) -> bytes:
     """The body of all errors, also outside of a request."""
     status, title = PROBLEMS[code]
-    body: dict[str, Any] = {
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "instance": instance,
-        "code": code,
-        "request_id": request_id,
-        "errors": [{"parameter": name, "message": message} for name, message in errors],
-        "sources": [_source(error) for error in sources],
-    }
-    return msgspec.json.encode(body)
+    problem = Problem(
+        f"/problems/{code}", title, status, detail, instance, code, request_id,
+        [ProblemParameter(name, message) for name, message in errors],
+        [_source(error) for error in sources],
+    )  # fmt: skip
+    return msgspec.json.encode(problem)
 
 
-def _source(error: SourceError) -> dict[str, Any]:
-    return {
-        "name": error.source,
-        "code": error.code,
-        "detail": error.detail,
-        "provider_request_id": error.provider_request_id,
-        "retry_after": None if error.retry_after is None else round(error.retry_after, 1),
-    }
+def _source(error: SourceError) -> ProblemSource:
+    wait = None if error.retry_after is None else round(error.retry_after, 1)
+    return ProblemSource(error.source, error.code, error.detail, error.provider_request_id, wait)
 
 
 def _headers(status: int, sources: Sequence[SourceError]) -> dict[str, str]:

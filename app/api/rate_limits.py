@@ -12,8 +12,6 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
 from app.providers.shared.redis import SharedState
@@ -23,24 +21,6 @@ if TYPE_CHECKING:  # imported where a rate is counted: many gateways have none
     from limits.aio.storage import Storage
     from limits.aio.strategies import SlidingWindowCounterRateLimiter
     from limits.util import WindowStats
-
-
-class Quota(msgspec.Struct, frozen=True):
-    """How a caller stands after a call: `amount` calls in `window` seconds, `remaining` of them left; `reset`: whole
-    seconds until there are more."""
-
-    amount: int
-    window: int
-    remaining: int
-    reset: int
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
-        return [
-            (b"ratelimit-policy", f'"key";q={self.amount};w={self.window}'.encode()),
-            (b"ratelimit", f'"key";r={self.remaining};t={self.reset}'.encode()),
-        ]
 
 
 class Rates:
@@ -62,12 +42,12 @@ class Rates:
 
         return SlidingWindowCounterRateLimiter(self._storage or MemoryStorage())
 
-    async def count(self, caller: Caller) -> tuple[Quota | None, RateLimited | None]:
-        """Count one call: the caller's quota, None where it has no rate, and the error to raise where the call is one
-        too many."""
+    async def count(self, caller: Caller) -> tuple[list[tuple[bytes, bytes]], RateLimited | None]:
+        """Count one call. Returns the headers `RateLimit-Policy` and `RateLimit`, for a caller that has a rate
+        (draft-ietf-httpapi-ratelimit-headers-10), and the error to raise where the call is one too many."""
         rate = caller.rate or self.default
         if rate is None:
-            return None, None
+            return [], None
         # Rates come from the operator's settings: few, and checked when they were read.
         item = self._items.get(rate)
         if item is None:
@@ -77,12 +57,13 @@ class Rates:
         allowed, state = await self._hit(item, caller)
         # Rounded up past the moment itself: exactly then, the window still holds the old calls.
         reset = max(0, math.floor(state.reset_time - time.time())) + 1
-        quota = Quota(item.amount, item.get_expiry(), max(0, state.remaining) if allowed else 0, reset)
-        if allowed:
-            return quota, None
-        return quota, RateLimited(
-            f"{caller.name} may make {_in_words(rate)}; try again in {reset} s.", retry_after=reset
-        )
+        remaining = max(0, state.remaining) if allowed else 0
+        headers = [
+            (b"ratelimit-policy", f'"key";q={item.amount};w={item.get_expiry()}'.encode()),
+            (b"ratelimit", f'"key";r={remaining};t={reset}'.encode()),
+        ]
+        detail = f"{caller.name} may make {_in_words(rate)}; try again in {reset} s."
+        return headers, None if allowed else RateLimited(detail, retry_after=reset)
 
     async def _hit(self, item: RateLimitItem, caller: Caller) -> tuple[bool, WindowStats]:
         if self._shared is not None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from joserfc import jws, jwt
 from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
-from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from app.api.jwks import KeysOfFile, KeysOfUrl
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import Unauthenticated
 from app.privacy.pseudonyms import Pseudonyms
@@ -31,17 +31,6 @@ MAX_TOKEN = 16_384  #: characters
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\Z")
 _SUBJECT = re.compile(r"[A-Za-z0-9._@:|/+=-]{1,128}\Z")
 
-Key = RSAKey | ECKey | OKPKey
-
-
-class Keys(Protocol):
-    """The issuer's keys; see `app.api.jwks`."""
-
-    async def find(self, kid: str | None, alg: str) -> Key | None:
-        """Return the key for a token's header; None for no match, or for several. Raises IssuerUnavailable."""
-
-    async def aclose(self) -> None: ...
-
 
 class TokenRules(msgspec.Struct, frozen=True):
     """The claims of an accepted token. `sources_claim` None: tokens grant all sources."""
@@ -56,7 +45,11 @@ class Tokens:
     """Turn tokens into callers. `clock` gives seconds since the epoch."""
 
     def __init__(
-        self, rules: TokenRules, keys: Keys, pseudonyms: Pseudonyms, clock: Callable[[], float] = time.time
+        self,
+        rules: TokenRules,
+        keys: KeysOfFile | KeysOfUrl,
+        pseudonyms: Pseudonyms,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._rules, self._keys, self._pseudonyms, self._clock = rules, keys, pseudonyms, clock
 

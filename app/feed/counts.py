@@ -14,7 +14,7 @@ from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, Sourc
 from app.domain.query import OWN_FILTERS, GroupBy, Query
 from app.domain.times import format_micros
 from app.feed.call import FeedCall
-from app.feed.model import Page, SourceTotal, Totals
+from app.feed.model import SourceTotal, Totals
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan
 from app.feed.totals import TotalsCache
@@ -151,13 +151,17 @@ class EventCounter:
             count += len(page.records)
             if by is not None:
                 groups.update(self._keys(page.records, by))
-            spent, errors, forbidden = _cost(page)
-            calls, bad, refused = calls + spent, bad + errors, refused or forbidden
+            (status,) = (status for status in page.sources if status.name == name)
+            calls, bad, refused = (
+                calls + status.calls,
+                bad + status.bad_records,
+                refused or status.status == "forbidden",
+            )
             if not page.has_more:
                 relation: Relation = "estimate" if bad else "gte" if refused else "eq"
                 return Groups(count, relation, groups, as_of)
             scanned_to = page.position[0]
-            if time.monotonic() >= limit or (not exact and calls + spent > self._call.settings.scan):
+            if time.monotonic() >= limit or (not exact and calls + status.calls > self._call.settings.scan):
                 return Groups(count, "gte", groups, as_of, scanned_to)
             plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
 
@@ -175,13 +179,3 @@ class EventCounter:
         if by == "provider_type":
             return (event.provider_type for event in events)
         return (event.actor.email or event.actor.name or event.actor.kind for event in events)
-
-
-def _cost(page: Page) -> tuple[int, int, bool]:
-    """Calls, records that could not be read, and whether a part was refused."""
-    statuses = page.sources
-    return (
-        sum(status.calls for status in statuses),
-        sum(status.bad_records for status in statuses),
-        any(status.status == "forbidden" for status in statuses),
-    )

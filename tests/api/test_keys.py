@@ -56,9 +56,10 @@ def test_keys_are_long_and_all_different() -> None:
 
 def make_key(name: str, scopes: str, file: Path, **more: str) -> str:
     """The key that `audit-gateway keys new` prints."""
-    with redirect_stdout(io.StringIO()) as printed:
+    with redirect_stdout(io.TextIOWrapper(io.BytesIO())) as printed:
         commands.make_key(name, scopes, file, **more)
-    return printed.getvalue().rstrip("\n")
+        printed.seek(0)
+        return printed.read().rstrip("\n")
 
 
 def caller_of(ring: Keyring, key: str) -> Caller:
