@@ -1,11 +1,11 @@
-"""Stand-ins of the providers: serving them on loopback, and the parts that every emulator is built from.
+"""Emulators of the providers: serving them on loopback, and their shared parts.
 
 `launcher.start_sandbox` starts an emulator of each provider; `serving.serve` runs any ASGI application in a
-thread; `schedule` and `instruments` are what emulators share (deterministic growing histories; call log,
-faults, latency). This package names no vendor: the emulator of a provider is the package `sandbox.<provider>`.
+thread; emulators share `schedule` (deterministic growing histories) and `instruments` (call log, faults,
+latency). This package names no vendor: the emulator of a provider is the package `sandbox.<provider>`.
 """
 
 from pkgutil import extend_path
 
-# Emulators of providers outside of this repository: packages `sandbox/<provider>` in other directories of `sys.path`.
+# Emulators of providers outside this repository: packages `sandbox/<provider>` in other directories of `sys.path`.
 __path__ = extend_path(__path__, __name__)

@@ -1,4 +1,4 @@
-"""A history that grows with a clock: generated steps as they fall due, and items that tests insert among them."""
+"""A history that grows with a clock: generated steps when they are due, and items inserted by tests."""
 
 import heapq
 import threading
@@ -17,8 +17,8 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class HistoryOptions:
-    """`events`: exact number at creation, spread over `days`; `twins`: share of events that come twice, equal in every
-    field; `tie_burst`: so many workflows more start in one millisecond, daily at 10:00 UTC."""
+    """`events`: exact number at creation, spread over `days`; `twins`: share of events that occur twice, equal in every
+    field; `tie_burst`: number of additional workflows that start in one millisecond, daily at 10:00 UTC."""
 
     seed: int = 1
     events: int = 4000
@@ -28,12 +28,12 @@ class HistoryOptions:
 
 
 class GrowingHistory(ABC, Generic[Item]):
-    """Every method may be called while the server runs (from any thread); times come from the clock alone.
+    """All methods may be called from any thread while the server runs; all times come from the clock.
 
-    `plans`: see Schedule. `lag`: milliseconds after its time at which a generated step shows."""
+    `plans`: see Schedule. `lag`: milliseconds between the time of a generated step and its appearance."""
 
     def __init__(self, options: HistoryOptions, clock: Clock, plans: Sequence[Sequence[int]], lag: int = 0) -> None:
-        #: Hold it from the choice of what to read until it is read: nothing must arrive in between.
+        #: Hold it from the selection of records until they are read, so that none arrives in between.
         self.lock = threading.RLock()
         self._clock, self._lag = clock, lag
         self._announced: list[tuple[int, int, Item]] = []
@@ -50,7 +50,7 @@ class GrowingHistory(ABC, Generic[Item]):
         self.catch_up()
 
     def insert(self, items: Iterable[Item], visible_at: datetime | None = None) -> None:
-        """Insert items in the order given, now or once the clock reaches `visible_at`."""
+        """Insert items in this order, now or when the clock reaches `visible_at`."""
         with self.lock:
             due = to_milliseconds(self._clock() if visible_at is None else visible_at)
             for item in items:
@@ -58,7 +58,7 @@ class GrowingHistory(ABC, Generic[Item]):
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Let everything in whose time has come."""
+        """Add all steps and items that are due."""
         with self.lock:
             now = to_milliseconds(self._clock())
             while self._announced and self._announced[0][0] <= now:
@@ -69,7 +69,7 @@ class GrowingHistory(ABC, Generic[Item]):
 
     @abstractmethod
     def _take_steps(self, due: list[tuple[int, int]]) -> None:
-        """Add generated steps: milliseconds and codes, as the schedule gives them."""
+        """Add generated steps: milliseconds and codes from the schedule."""
 
     @abstractmethod
     def _take_item(self, item: Item) -> None:

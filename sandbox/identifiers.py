@@ -6,7 +6,7 @@ _FACTOR = 0x5DEECE66D  # odd: no two numbers have the same last digits
 
 
 def mix(value: int) -> int:
-    """Spread `value` over 64 bits (splitmix64): equal in, equal out; neighbours in, strangers out."""
+    """Hash `value` to 64 bits (splitmix64)."""
     value = (value + 0x9E3779B97F4A7C15) & _MASK_64
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK_64
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK_64

@@ -1,4 +1,4 @@
-"""What a test can see of an emulator while it runs: the call log; and the faults and latency around it."""
+"""Instruments of an emulator for tests: call log, faults and latency."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sandbox.faults import Faults
 
 Clock = Callable[[], datetime]
-LOG_LENGTH = 20_000  #: calls, 2 KB each: a sandbox may run for weeks without a reader of the log
+LOG_LENGTH = 20_000  #: calls of 2 KB each, because a sandbox may run for weeks
 
 
 def utc_now() -> datetime:
@@ -27,14 +27,14 @@ def utc_now() -> datetime:
 
 
 def to_milliseconds(moment: datetime) -> int:
-    """Whole milliseconds since 1970 (an aware datetime; rounded down, without a detour over floats)."""
+    """Whole milliseconds since 1970 (an aware datetime; rounded down, without floats)."""
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
 @dataclass(slots=True)
 class Call:
-    """One request as it arrived and was answered. `started` and `finished` are `time.monotonic()` seconds."""
+    """One request and its response. `started` and `finished` are `time.monotonic()` seconds."""
 
     method: str
     path: str
@@ -49,10 +49,9 @@ class Call:
 
 
 class CallLog:
-    """The last calls in order of arrival, and counts over all of them.
+    """The latest calls in order of arrival, and counts of all calls.
 
-    `refused`: calls that the vendor's documents say are refused whatever the account holds. A gateway that
-    follows the documents never makes one.
+    `refused`: calls that the vendor's documents declare invalid for any account. A correct gateway makes none.
     """
 
     def __init__(self) -> None:
@@ -60,7 +59,7 @@ class CallLog:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything (calls in flight are forgotten too)."""
+        """Remove all calls, including those in flight."""
         with self._lock:
             self.calls: deque[Call] = deque(maxlen=LOG_LENGTH)
             self.refused: list[Call] = []
@@ -71,11 +70,11 @@ class CallLog:
             self.by_path: dict[str, int] = {}
 
     def count(self, path_suffix: str = "") -> int:
-        """How many calls were made to paths that end so (default: to any)."""
+        """Return the number of calls to paths with this suffix (default: all)."""
         return sum(number for path, number in self.by_path.items() if path.endswith(path_suffix))
 
     def begin(self, call: Call) -> None:
-        """Note an arrival."""
+        """Record the arrival of a call."""
         with self._lock:
             self.calls.append(call)
             self.total += 1
@@ -84,7 +83,7 @@ class CallLog:
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
 
     def end(self, call: Call) -> None:
-        """Note that the answer is out (or the caller gone)."""
+        """Record the end of a call: response sent, or caller disconnected."""
         call.finished = time.monotonic()
         with self._lock:
             self.in_flight = max(0, self.in_flight - 1)
@@ -94,10 +93,10 @@ class CallLog:
 
 
 class Instrumented:
-    """An ASGI application with its instruments around it. Handlers find their `Call` through `call_of`.
+    """ASGI application wrapped in instruments. Handlers get their `Call` from `call_of`.
 
-    `calls`: the requests and their answers. `faults`: what the next calls meet. `latency`: seconds that every answer
-    waits; may be set while serving."""
+    `calls`: the requests and their responses. `faults`: for the next calls. `latency`: seconds before every response;
+    may be set while serving."""
 
     def __init__(self, app: ASGIApp, clock: Clock) -> None:
         self._app = app
@@ -107,7 +106,7 @@ class Instrumented:
         self.latency = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Log the call, wait out the latency, apply the next fault or hand on; set `Date` from the clock."""
+        """Log the call, wait for the latency, apply the next fault or the application; set `Date` from the clock."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -157,7 +156,7 @@ class Instrumented:
 
 
 def call_of(request: Request) -> Call:
-    """The log entry of the request being handled, to note `records` and `refused` in."""
+    """Return the current request's log entry, in which handlers set `records` and `refused`."""
     call = request.scope["emulator.call"]
     assert isinstance(call, Call)
     return call
@@ -190,7 +189,7 @@ async def _read_body(receive: Receive) -> bytes:
 def _cutting(send: Send) -> Send:
     async def cutting(message: Message) -> None:
         if message["type"] == "http.response.body":
-            # Half of what Content-Length promised, and never an end: the server then drops the connection.
+            # Half of the Content-Length without an end: the server then drops the connection.
             half = message.get("body", b"")[: len(message.get("body", b"")) // 2]
             message = {"type": "http.response.body", "body": half, "more_body": True}
         await send(message)

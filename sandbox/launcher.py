@@ -1,9 +1,9 @@
-"""The sandbox: an emulator of every provider on loopback, and the settings that lead a gateway there.
+"""The sandbox: an emulator of every provider on loopback, and the settings for a gateway.
 
     with start_sandbox(events=4000) as sandbox:
         os.environ.update(sandbox.env)
 
-A provider takes part by having a package `sandbox.<provider>` that exports
+A provider's emulator is a package `sandbox.<provider>` that exports
 
     make_sandbox(*, events: int, seed: int, days: int, clock: Clock | None) -> StandIn
 
@@ -26,7 +26,7 @@ PACKAGE = "sandbox"
 
 
 class StandIn(Protocol):
-    """What `make_sandbox` returns: an application to serve, and how to point a gateway at it."""
+    """Return value of `make_sandbox`: an application, and the settings of a source that reads it."""
 
     @property
     def app(self) -> ASGIApp: ...
@@ -36,7 +36,7 @@ class StandIn(Protocol):
 
 
 def find_emulators() -> dict[str, ModuleType]:
-    """Every package in this one that exports `make_sandbox`, by provider name."""
+    """Return all packages below this one that export `make_sandbox`, by provider name."""
     folder = importlib.import_module(PACKAGE)
     packages = [found.name for found in pkgutil.iter_modules(folder.__path__) if found.ispkg]
     return {name: importlib.import_module(f"{PACKAGE}.{name}") for name in packages}
@@ -44,7 +44,7 @@ def find_emulators() -> dict[str, ModuleType]:
 
 @dataclass
 class Sandbox:
-    """Running emulators. `env`: every setting that a gateway needs; `stand_ins`, `base_urls`: by provider."""
+    """Running emulators. `env`: all settings of a gateway; `stand_ins`, `base_urls`: by provider."""
 
     stand_ins: dict[str, StandIn] = field(default_factory=dict)
     base_urls: dict[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ def start_sandbox(
 ) -> Iterator[Sandbox]:
     """Run an emulator of each provider with `events` events in all, spread over the last `days` days.
 
-    The histories go on growing at the same density. If one emulator does not come up, none stays.
+    The histories keep growing at the same density. If one emulator fails to start, all are stopped.
     """
     emulators = find_emulators()
     share, rest = divmod(events, len(emulators))

@@ -1,4 +1,4 @@
-"""Invented people and documents for demonstration data. Addresses are reserved ones (RFC 2606)."""
+"""Invented people and documents for demonstration data, with reserved addresses (RFC 2606)."""
 
 FIRST_NAMES = (
     "Anna", "Birkir", "Camille", "Dagny", "Einar", "Freyja", "Gunnar", "Hildur", "Ingvar", "Jonas",

@@ -1,9 +1,8 @@
-"""When things happen in an emulated account: a deterministic stream of steps that has no end.
+"""Times of the events of an emulated account: an endless, deterministic stream of steps.
 
-An account's history is many *workflows* (an envelope from creation to completion, or a single team event), each
-after a *plan*: how many milliseconds after its start each of its steps falls. Workflows start by the hour in the
-rhythm of an office's week. The stream reaches `days` back from the creation time with exactly `events`
-steps, and goes on past it at the same density.
+An account's history consists of *workflows*: an envelope from creation to completion, or a single team event. Each
+follows a *plan*: the milliseconds from its start to each of its steps. Workflows start in the weekly rhythm of an
+office. Before the creation time, the stream has exactly `events` steps over `days`; it continues at the same density.
 """
 
 from array import array
@@ -23,30 +22,30 @@ _MORNING = (0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.8, 2.5, 4.0, 4.5, 4.0)
 _AFTERNOON = (2.5, 3.5, 4.5, 4.0, 3.0, 1.5, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2)
 _OFFICE_DAY = _MORNING + _AFTERNOON
 _DAY_WEIGHTS = (1.0, 1.15, 1.1, 1.05, 0.85, 0.12, 0.08)  # Monday to Sunday
-_BULK_HOUR = 10  # bursts fall on 10:00 UTC
+_BULK_HOUR = 10  # bursts start at 10:00 UTC
 
 
 def thread_of(code: int) -> int:
-    """The number of the workflow a code belongs to."""
+    """Return the number of a code's workflow."""
     return code >> 6
 
 
 def step_of(code: int) -> int:
-    """Which step of its workflow's plan a code is, from 0."""
+    """Return the index of a code's step in its workflow's plan."""
     return (code >> 1) & (MAX_STEPS - 1)
 
 
 def is_twin(code: int) -> bool:
-    """Whether a code repeats the one right before it, which it equals in everything but this bit."""
+    """Whether a code repeats the previous one, from which it differs only in this bit."""
     return bool(code & 1)
 
 
 class Schedule:
-    """Steps in the order in which they fall due. One step is `(milliseconds since 1970, code)`.
+    """Steps in order of time. One step is `(milliseconds since 1970, code)`.
 
-    `plans`: offsets in milliseconds, ascending, first 0, at most 32 per plan; each workflow takes one by its hash
-    and stretches it by a factor from 0.5 to 1.5 (equal offsets stay equal: ties). `twins`: the share of steps
-    that come twice. `burst`: so many workflows more start in one millisecond, every day at 10:00 UTC.
+    `plans`: offsets in milliseconds, ascending, first 0, at most 32 per plan; a workflow's hash selects one,
+    stretched by a factor from 0.5 to 1.5 (equal offsets stay equal: ties). `twins`: share of steps that occur twice.
+    `burst`: number of additional workflows that start in one millisecond, every day at 10:00 UTC.
     """
 
     def __init__(
@@ -72,11 +71,11 @@ class Schedule:
             self._fill(events, now)
 
     def plan_of(self, thread: int) -> int:
-        """Which plan (an index into `plans`) a workflow follows."""
+        """Return the index in `plans` of a workflow's plan."""
         return self._plan_numbers[thread]
 
     def due(self, now: int) -> list[tuple[int, int]]:
-        """The steps that have fallen due by `now` and were not handed out before, in order."""
+        """Return the steps due by `now` that were not returned before, in order."""
         self._generate_through(now)
         limit = (now + 1) << KEY_BITS
         if not self._pending or self._pending[0] >= limit:
@@ -86,10 +85,10 @@ class Schedule:
         del self._pending[:cut]
         return [(key >> KEY_BITS, key & _CODE_MASK) for key in taken]
 
-    # -- making the stream -------------------------------------------------------------------------------
+    # -- generation --------------------------------------------------------------------------------------
 
     def _start(self, rate: float) -> None:
-        """Begin anew with `rate` workflows in an hour of weight 1."""
+        """Restart with `rate` workflows in an hour of weight 1."""
         self._rate = rate
         self._carry = 0.0
         self._next_hour = self._first_hour
@@ -97,7 +96,7 @@ class Schedule:
         self._pending: list[int] = []
 
     def _fill(self, events: int, now: int) -> None:
-        """Find the density that gives `events` steps by `now`, then drop the few oldest workflows too many."""
+        """Find the density that gives `events` steps by `now`, then drop surplus oldest workflows."""
         mean_length = sum(map(len, self._plans)) / len(self._plans)
         in_bursts = self._burst * mean_length * (now // HOUR - self._first_hour) / 24
         rate = max(1.0, events - in_bursts) / self._steps_expected(now) * 1.005
@@ -112,7 +111,7 @@ class Schedule:
         self._drop_oldest(excess, now)
 
     def _steps_expected(self, now: int) -> float:
-        """How many steps a rate of one workflow in an hour of weight 1 would have put before `now`."""
+        """Return the number of steps before `now` at a rate of one workflow in an hour of weight 1."""
         expected = 0.0
         mean_length = sum(map(len, self._plans)) / len(self._plans)
         longest = max(plan[-1] for plan in self._plans)
@@ -126,7 +125,7 @@ class Schedule:
         return expected
 
     def _drop_oldest(self, excess: int, now: int) -> None:
-        """Remove exactly `excess` steps: whole workflows from the oldest on, and the last steps of one more."""
+        """Remove exactly `excess` steps: the oldest whole workflows, and the last steps of one more."""
         visible = bisect_right(self._pending, (now + 1) << KEY_BITS)
         steps_of = Counter((key & _CODE_MASK) >> 6 for key in islice(self._pending, visible))
         keep_from, keep_steps = 0, 0
@@ -146,7 +145,7 @@ class Schedule:
         self._pending = kept
 
     def _generate_through(self, now: int) -> None:
-        """Generate whole hours until nothing that falls before `now` can still be added."""
+        """Generate whole hours until no more steps before `now` can follow."""
         if self._next_hour * HOUR > now:
             return
         fresh: list[int] = []
@@ -186,6 +185,6 @@ class Schedule:
 
 
 def _weight(hour: int) -> float:
-    """How busy an hour (counted from 1970, UTC) is, against others."""
+    """Return the relative activity of an hour (counted from 1970, UTC)."""
     weekday = (hour // 24 + 3) % 7  # 1970-01-01 was a Thursday
     return _OFFICE_DAY[hour % 24] * _DAY_WEIGHTS[weekday]

@@ -1,4 +1,4 @@
-"""Serve an ASGI application on loopback from a thread of this process, and leave nothing behind.
+"""Serve an ASGI application on loopback from a thread of this process.
 
     with serve(application) as base_url:      # "http://127.0.0.1:54321"
         httpx.get(base_url + "/path")
@@ -24,13 +24,12 @@ _numbers = count(1)
 
 @contextmanager
 def serve(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
-    """Serve `app` while the block runs; gives its base URL, without a trailing slash.
+    """Serve `app` while the block runs; yields its base URL, without a trailing slash.
 
-    `port` 0 takes a free one. No `Date` header is added: what the application sends is what arrives. Requests that
-    still run at the end get a second, then they are cancelled. Raises OSError where the port is taken, RuntimeError
-    where the application does not come up in 30 s.
+    `port` 0 selects a free one. The server adds no `Date` header. At the end, running requests have one second before
+    they are cancelled. Raises OSError if the port is in use, RuntimeError if the application does not start in 30 s.
     """
-    # With the protocol named, asyncio switches Nagle's delay off for its connections: 40 ms a call.
+    # With an explicit protocol, asyncio disables Nagle's delay: 40 ms a call.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
@@ -49,7 +48,7 @@ def serve(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
         server = uvicorn.Server(config)
 
         def run() -> None:
-            with suppress(SystemExit):  # uvicorn's way to report that the application's start failed
+            with suppress(SystemExit):  # uvicorn raises it if the application's start fails
                 server.run(sockets=[listener])
 
         thread = threading.Thread(target=run, name=f"sandbox-server-{next(_numbers)}", daemon=True)
@@ -75,7 +74,7 @@ def _wait_until_up(server: uvicorn.Server, thread: threading.Thread) -> None:
 
 @contextmanager
 def _quiet(thread_name: str) -> Iterator[None]:
-    """Drop what one server thread logs and nothing else: the gateway's own uvicorn uses the same loggers."""
+    """Drop the log lines of one server thread; the gateway's own uvicorn uses the same loggers."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return record.threadName != thread_name

@@ -31,7 +31,7 @@ from .tunnel import Tunnels, wrapped
 class Emulator(Instrumented):
     """A Subnoto team: the application to serve. `history`, `calls`, `faults`, `latency` and `tunnels` are for tests.
 
-    `records`: a history given whole, in order of insertion, in place of the generated one.
+    `records`: a complete history in order of insertion, instead of the generated one.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Emulator(Instrumented):
         return self
 
     def env(self, base_url: str) -> dict[str, str]:
-        """The settings of a gateway's source that reads this team as if through the Encryption Proxy."""
+        """Return the settings of a source that reads this team like through the Encryption Proxy."""
         return {
             "SUBNOTO_BASE_URL": base_url,
             "SUBNOTO_ACCESS_KEY": self.options.access_key,
@@ -117,7 +117,7 @@ class Emulator(Instrumented):
         return wrapped(request, _json(envelope_of(uuid, records, to_milliseconds(self.clock()))))
 
     async def _admit(self, request: Request) -> Any:
-        """Check the credentials, then read the JSON body, out of the tunnel where it came through one."""
+        """Check the credentials and return the JSON body, decrypted if it came through the tunnel."""
         body = await request.body()
         refusal = why_refused(request, body, self.options.access_key, self.options.secret_key)
         if refusal is not None:
@@ -128,7 +128,7 @@ class Emulator(Instrumented):
             raise invalid([("", "The body is not valid JSON")]) from None
 
     def _retain(self, category: str) -> None:
-        """Remove the oldest records after so many calls; a ring takes in as many new ones."""
+        """Remove the oldest records after a number of calls; a ring adds as many new ones."""
         self._listed[category] += 1
         if self.options.removed_every and self._listed[category] % self.options.removed_every == 0:
             removed = self.history.delete_oldest(self.options.removed, category)
@@ -153,10 +153,10 @@ class Emulator(Instrumented):
             start = (page - 1) * body.limit
             return [self.history.record(row) for row in shown[start : start + body.limit]], len(rows)
 
-    # -- answers -----------------------------------------------------------------------------------------
+    # -- responses ---------------------------------------------------------------------------------------
 
     def _render(self, record: Record) -> dict[str, Any]:
-        """One record in the generation and unit that the options choose."""
+        """Return one record in the generation and unit of the options."""
         timestamp: float = record.timestamp
         if self.options.unit == "seconds":
             timestamp = record.timestamp // 1000
@@ -193,7 +193,7 @@ class Emulator(Instrumented):
 
 
 def make_sandbox(*, events: int, seed: int, days: float = 60, clock: Clock | None = None) -> Emulator:
-    """The emulator that `--sandbox` serves: the vendor's present API, a history of `events` records."""
+    """Return the emulator of `--sandbox`: the vendor's present API, a history of `events` records."""
     return Emulator(EmulatorOptions(seed=seed, events=events, days=days), clock=clock)
 
 

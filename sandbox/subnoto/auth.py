@@ -1,4 +1,4 @@
-"""The two ways in: `Authorization: Bearer ACCESS:SECRET`, and the SDK's signed requests.
+"""The two kinds of authentication: `Authorization: Bearer ACCESS:SECRET`, and the SDK's signed requests.
 
 Sources: the vendor's page on the Encryption Proxy (Bearer), and its SDK's `middleware/signature_utils.py`,
 which signs per RFC 9421 with HMAC-SHA256.
@@ -18,7 +18,7 @@ _FRESH_SECONDS = 300
 
 
 def why_refused(request: Request, body: bytes, access_key: str, secret_key: str) -> str | None:
-    """Why these credentials do not open the door, or None where they do."""
+    """Return why the credentials are refused, or None if they are accepted."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme:
         right = f"{access_key}:{secret_key}".encode()
@@ -30,7 +30,7 @@ def why_refused(request: Request, body: bytes, access_key: str, secret_key: str)
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
     if request.headers.get("content-digest") != f"sha-256=:{digest}:":
         return "Content-Digest does not match the body"
-    # Signatures are fresh by the real clock: the SDK signs with it, whatever clock the history runs on.
+    # Signatures expire by the real clock, with which the SDK signs, not by the clock of the history.
     milliseconds = request.headers.get("x-timestamp", "")
     if not milliseconds.isdigit() or abs(int(milliseconds) / 1000 - time.time()) > _FRESH_SECONDS:
         return "X-Timestamp is missing or too far from now"
@@ -38,7 +38,7 @@ def why_refused(request: Request, body: bytes, access_key: str, secret_key: str)
 
 
 def _why_signature_refused(request: Request, access_key: str, secret_key: str) -> str | None:
-    # A dependency of the vendor's SDK: who has no SDK signs nothing.
+    # A dependency of the vendor's SDK: without the SDK there are no signatures.
     from http_message_signatures.algorithms import HMAC_SHA256  # type: ignore[attr-defined]
     from http_message_signatures.exceptions import InvalidSignature
     from http_message_signatures.resolvers import HTTPSignatureKeyResolver

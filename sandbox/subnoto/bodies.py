@@ -15,7 +15,7 @@ Uuid = Annotated[str, Field(pattern=r"(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]
 
 
 class VendorError(Exception):
-    """An error answer. `refused`: the documents alone say that this request is refused."""
+    """Error response. `refused`: the documents declare this request invalid."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class VendorError(Exception):
         self.refused = refused
 
     def body(self, *, request_id: str, timestamp: str, path: str) -> dict[str, Any]:
-        """The vendor's error object."""
+        """Return the vendor's error object."""
         error: dict[str, Any] = {
             "code": self.code,
             "message": self.message,
@@ -52,7 +52,7 @@ class VendorError(Exception):
 
 
 class ListBody(BaseModel):
-    """A valid body, defaults filled in."""
+    """A valid body with its defaults."""
 
     model_config = ConfigDict(strict=True, alias_generator=to_camel)
 
@@ -83,7 +83,7 @@ class ListBody(BaseModel):
 
 
 def parse_list_body(body: Any, options: EmulatorOptions) -> ListBody:
-    """Read a body. Raises VendorError INVALID_REQUEST_FORMAT with one detail per fault found."""
+    """Parse a body. Raises VendorError INVALID_REQUEST_FORMAT with one detail per error."""
     try:
         return ListBody.model_validate(body, context=options.newer_types)
     except ValidationError as error:
@@ -91,6 +91,6 @@ def parse_list_body(body: Any, options: EmulatorOptions) -> ListBody:
 
 
 def invalid(faults: list[tuple[str, str]]) -> VendorError:
-    """INVALID_REQUEST_FORMAT naming each field at fault."""
+    """Return INVALID_REQUEST_FORMAT with each invalid field."""
     details = [{"path": [path] if path else [], "message": message} for path, message in faults]
     return VendorError(400, "INVALID_REQUEST_FORMAT", "The request is not valid", details, refused=True)

@@ -1,4 +1,4 @@
-"""The answer of `POST /public/envelope/get`, made from an envelope's log records.
+"""The response of `POST /public/envelope/get`, derived from an envelope's log records.
 
 Source of the shape: `subnoto-api-client` 2.16.1, `generated/models/post_public_envelope_get_response_200*.py`.
 """
@@ -11,11 +11,11 @@ from .records import Record
 _ENDS = {"ENVELOPE_COMPLETED": "complete", "ENVELOPE_DECLINED": "declined", "ENVELOPE_CANCELED": "canceled"}
 
 
-_EXPIRY = 30 * 86_400_000  #: milliseconds after it was sent
+_EXPIRY = 30 * 86_400_000  #: milliseconds after sending
 
 
 def envelope_of(uuid: str, records: Sequence[Record], now: int) -> dict[str, Any]:
-    """The envelope as its records, in order of insertion, leave it. At least one record; `now` in milliseconds."""
+    """Return the envelope's state after its records, at least one, in order of insertion. `now` in milliseconds."""
     types = [record.event_type for record in records]
     first = records[0]
     created = next((record for record in records if record.event_type == "ENVELOPE_CREATED"), first)

@@ -25,5 +25,5 @@ EXTRA_CATEGORIES = ("user", "dataroom")
 
 
 def event_types(category: str, newer_types: bool) -> tuple[str, ...]:
-    """The types a server of this generation knows in a category."""
+    """Return a category's types on a server of this generation."""
     return OLDER[category] + (NEWER[category] if newer_types else ())

@@ -1,4 +1,4 @@
-"""The emulated account's records: generated, appended, growing with the clock, forgotten by retention."""
+"""The emulated account's records: generated, appended, growing with the clock, deleted by retention."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ from .workflows import SYSTEM, Account, Step, Workflow
 
 
 class History(GrowingHistory[Record]):
-    """The records of a team, as the server reads them and as tests change them."""
+    """The records of a team: reads for the server, changes for tests."""
 
     def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
         self.account = Account(options.seed, options.newer_types, options.team_name)
@@ -50,10 +50,10 @@ class History(GrowingHistory[Record]):
         workspace_uuid: str | None = None,
         visible_at: datetime | None = None,
     ) -> None:
-        """Insert a record now (or once the clock reaches `visible_at`), as the youngest by `id`.
+        """Insert a record now (or when the clock reaches `visible_at`), as the newest by `id`.
 
-        `timestamp` (aware datetime or milliseconds; default now) may be older or younger. `author` needs
-        `id`, `uuid`, `email`, `name` (default: the system). An envelope record without identifiers gets
+        `timestamp` (aware datetime or milliseconds; default now) is independent of `id`. `author` needs `id`,
+        `uuid`, `email`, `name` (default: the system). An envelope record without identifiers gets
         envelope number 0 and the first workspace.
         """
         now = to_milliseconds(self._clock())
@@ -71,7 +71,7 @@ class History(GrowingHistory[Record]):
         self.insert([record], visible_at=visible_at)
 
     def delete_oldest(self, number: int, category: str = "envelope") -> int:
-        """Retention: forget the `number` first inserted records of a category; returns how many went."""
+        """Apply retention: delete the `number` first inserted records of a category; returns the number deleted."""
         with self.lock:
             self.catch_up()
             log = self._logs[category]
@@ -81,7 +81,7 @@ class History(GrowingHistory[Record]):
             return before - len(log)
 
     def misdate(self, index: int, kind: str, category: str = "envelope") -> None:
-        """Give the record of that index among those of a category a wrong time: see `EmulatorOptions.wrong_time`."""
+        """Set a wrong time on the record with this index in its category: see `EmulatorOptions.wrong_time`."""
         with self.lock:
             log = self._logs[category]
             if -len(log) <= index < len(log):
@@ -91,10 +91,10 @@ class History(GrowingHistory[Record]):
                 self._by_time.pop(category, None)
 
     def truth(self, category: str | None = None) -> Iterator[dict[str, Any]]:
-        """Everything visible now, in order of insertion, one category after another, in plain dictionaries.
+        """Yield all visible records as dictionaries, by category, in order of insertion.
 
-        `timestamp` in milliseconds, `author` with `id` and `uuid` whatever the options show, and `sequence`:
-        the hidden id, ascending with insertion within a category.
+        `timestamp` in milliseconds, `author` with `id` and `uuid` for any options, and `sequence`: the hidden id,
+        ascending with insertion within a category.
         """
         for name in CATEGORIES if category is None else (category,):
             with self.lock:
@@ -114,7 +114,7 @@ class History(GrowingHistory[Record]):
                 }
 
     def size(self, category: str | None = None) -> int:
-        """How many records are visible now."""
+        """Return the number of visible records."""
         with self.lock:
             self.catch_up()
             return sum(len(log) for name, log in self._logs.items() if category in (None, name))
@@ -122,7 +122,7 @@ class History(GrowingHistory[Record]):
     # -- what the server reads ---------------------------------------------------------------------------
 
     def knows_workspace(self, uuid: str) -> bool:
-        """Whether the team has (or had a record in) this workspace."""
+        """Whether the team has this workspace, or had a record in it."""
         return uuid in self.account.workspaces or any(uuid == record.workspace_uuid for record in self._appended)
 
     def select(
@@ -169,7 +169,7 @@ class History(GrowingHistory[Record]):
             workspace_uuid=row.workspace,
         )
 
-    # -- inside ------------------------------------------------------------------------------------------
+    # -- internals ---------------------------------------------------------------------------------------
 
     def _step(self, code: int) -> tuple[int, Workflow, Step]:
         number = thread_of(code)
@@ -183,7 +183,7 @@ class History(GrowingHistory[Record]):
 
     def _take_steps(self, due: list[tuple[int, int]]) -> None:
         for moment, code in due:
-            # The skew hangs on the moment alone, so that simultaneous records stay simultaneous.
+            # The skew depends only on the time, so that simultaneous records stay simultaneous.
             drawn = mix(self._salt ^ moment) if self._skew else 0
             skew = (drawn >> 1) % (self._skew + 1) if drawn & 1 else 0
             number, workflow, step = self._step(code)

@@ -1,9 +1,9 @@
-"""The server's end of an Oak session without attestation: what the vendor's SDK speaks inside its tunnel.
+"""The server's end of an Oak session without attestation, the protocol inside the vendor's tunnel.
 
 Sources: the Noise Protocol Framework, pattern NN; the messages of Project Oak (`proto/session/session.proto`); and the
-session module that the vendor's SDK brings along, against which all of this is tried. Where Oak differs from Noise (the
-public keys are mixed into the key as well, messages are padded to 32 bytes and carry their nonce), it says so below.
-An enclave would prove what it is in the first answer; nobody but the vendor's hardware can, so this one does not.
+session module of the vendor's SDK, against which this module is tested. Comments name Oak's differences from Noise:
+public keys are also mixed into the key, and messages are padded to 32 bytes and contain their nonce. Only the vendor's
+hardware can attest itself in the first response, so this server does not.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _PROTOCOL = b"Noise_NN_P256_AESGCM_SHA256"
 _CURVE = ec.SECP256R1()
 _PADDING = 32
 
-# Members of SessionRequest and SessionResponse, and of what is in them.
+# Members of SessionRequest, SessionResponse and their messages.
 _ATTEST, _HANDSHAKE, _ENCRYPTED = 1, 2, 3
 _NOISE = 1
 _PUBLIC_KEY, _PROOF = 1, 3
@@ -27,7 +27,7 @@ _CIPHERTEXT, _NONCE = 1, 3
 
 
 class BadMessage(Exception):
-    """What came is no message of this protocol, or not of this session."""
+    """Not a message of this protocol or session."""
 
 
 class OakSession:
@@ -41,11 +41,11 @@ class OakSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether the keys are agreed."""
+        """Whether the handshake is complete."""
         return self._incoming is not None
 
     def answer(self, message: bytes) -> bytes:
-        """The server's next message of the handshake. Raises BadMessage."""
+        """Return the server's next handshake message. Raises BadMessage."""
         members = _members(message)
         if not self._attested and _ATTEST in members:
             self._attested = True
@@ -72,7 +72,7 @@ class OakSession:
         return _member(_HANDSHAKE, _member(_NOISE, answer))
 
     def open(self, message: bytes) -> bytes:
-        """The text of one encrypted message. Raises BadMessage."""
+        """Decrypt one message. Raises BadMessage."""
         encrypted = _members(_members(message).get(_ENCRYPTED, b""))
         if self._incoming is None:
             raise BadMessage
@@ -80,11 +80,11 @@ class OakSession:
             padded = self._incoming.decrypt(encrypted.get(_NONCE, b""), encrypted.get(_CIPHERTEXT, b""), b"")
         except (InvalidTag, ValueError):
             raise BadMessage from None
-        # The last byte counts the zeros before it.
+        # The last byte is the number of zeros before it.
         return padded[: len(padded) - padded[-1] - 1]
 
     def seal(self, text: bytes) -> bytes:
-        """One encrypted message. The session must be open."""
+        """Encrypt one message. The session must be open."""
         assert self._outgoing is not None
         self._sealed += 1
         nonce = self._sealed.to_bytes(12, "big")
@@ -94,7 +94,7 @@ class OakSession:
 
 
 class _Handshake:
-    """Noise's symmetric state. Every key is used once at most, so that the nonce is always zero."""
+    """Noise's symmetric state. Each key is used at most once, so the nonce is always zero."""
 
     def __init__(self) -> None:
         self._hash = self._chain = _PROTOCOL.ljust(32, b"\0")
@@ -107,7 +107,7 @@ class _Handshake:
         self._chain, self._key = self._derive(secret)
 
     def mix_public_key(self, key: bytes) -> None:
-        # Noise mixes a public key into the hash alone.
+        # Noise mixes a public key only into the hash.
         self.mix_hash(key)
         self.mix_key(key)
 
@@ -124,7 +124,7 @@ class _Handshake:
         return proof
 
     def split(self) -> tuple[bytes, bytes]:
-        """The keys of the two directions: the client's first."""
+        """Return the keys of the two directions, the client's first."""
         return self._derive(b"")
 
     def _derive(self, secret: bytes) -> tuple[bytes, bytes]:
@@ -133,7 +133,7 @@ class _Handshake:
 
 
 def _member(number: int, content: bytes) -> bytes:
-    """A length-delimited field of protocol buffers; the messages here have no others."""
+    """Encode a length-delimited field of protocol buffers, the only kind in these messages."""
     return bytes([number << 3 | 2]) + _varint(len(content)) + content
 
 
@@ -146,7 +146,7 @@ def _varint(value: int) -> bytes:
 
 
 def _members(message: bytes) -> dict[int, bytes]:
-    """A message's length-delimited fields by number. Raises BadMessage."""
+    """Return a message's length-delimited fields by number. Raises BadMessage."""
     members: dict[int, bytes] = {}
     position = 0
     while position < len(message):

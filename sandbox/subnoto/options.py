@@ -1,34 +1,33 @@
-"""The switches of the Subnoto emulator: one for everything that the vendor's documents leave open."""
+"""The switches of the Subnoto emulator, one for each question that the vendor's documents leave open."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.history import HistoryOptions
 
-DEFAULT_SECRET = "5a" * 32  # the vendor's SDK reads the secret key as hexadecimal digits
+DEFAULT_SECRET = "5a" * 32  # the vendor's SDK expects hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
 class EmulatorOptions(HistoryOptions):
-    """How this account looks and behaves. The defaults are the vendor's present API, as its SDK expects it.
+    """Shape and behaviour of the account. The defaults are the vendor's present API, as its SDK expects it.
 
     History: `skew_seconds`: `timestamp` runs back against insertion by up to this.
 
-    Key: `access_key`, `secret_key`, `permissions` (the categories it may read), `team_name`.
+    Key: `access_key`, `secret_key`, `permissions` (readable categories), `team_name`.
 
     Shape: `totals` and `author` choose the generation (tutorial page: `totalCount`, `id`; reference page and
     SDK: `pagination`, `uuid`); `unit` of `timestamp`. `seconds` are whole, `float_seconds` have a fraction.
 
-    Behaviour: `ties`, how records of equal timestamp are ordered under `sortBy: timestamp`: by `id` in the
-    direction of the sort, in `reverse` of it, or `shuffled` anew in every call; `newer_types`: whether the
-    types that only the newer documents list occur and are accepted; `max_limit`: rows that it hands out at the
-    most, whatever `limit` asks for; `beyond_the_end`: a page behind the last one is `empty`, the `last` one
-    again, or `refused`.
+    Behaviour: `ties`, the order of records of equal timestamp under `sortBy: timestamp`: by `id` in the
+    direction of the sort, in `reverse`, or `shuffled` in every call; `newer_types`: whether types of only the
+    newer documents occur and are accepted; `max_limit`: largest number of rows for any `limit`;
+    `beyond_the_end`: a page after the last one is `empty`, the `last` one again, or `refused`.
 
     Defects: `wrong_time` of the record number `wrong_time_at` of each category (negative: from the newest): ten
     minutes `ahead`, in the `future` (2099), at the `epoch`, or two hours `old`; every `removed_every` calls for a
-    category's list its `removed` oldest records go, and as many new ones come where it is a `ring`; totals that are
-    off by `total_offset`, or no more than `total_cap`; a `Date` header that is `date_ahead_seconds` ahead.
+    category's list its `removed` oldest records are deleted, and in a `ring` as many new ones are added; totals with
+    an error of `total_offset`, or at most `total_cap`; a `Date` header `date_ahead_seconds` in the future.
     """
 
     skew_seconds: float = 2.0

@@ -9,7 +9,7 @@ from .workflows import SYSTEM
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One log record with everything any shape generation shows of it. `timestamp` in milliseconds."""
+    """One log record with the members of all shape generations. `timestamp` in milliseconds."""
 
     category: str
     event_type: str

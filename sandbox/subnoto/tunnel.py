@@ -1,8 +1,8 @@
 """The enclave's tunnel as the vendor's SDK uses it (2.16.1: `session.py`, `transport.py`).
 
-`POST /tunnel/session` takes the handshake's messages and names the session in `X-Session-Id`. A request that carries
-this header has an encrypted body, and so has its answer, marked `X-Subnoto-Encrypted-Response: true`. What the server
-answers where it knows no such session cannot be encrypted; the codes are those of the SDK's `types.py`.
+`POST /tunnel/session` accepts the handshake's messages and returns the session's `X-Session-Id`. A request with this
+header has an encrypted body, and so has its response, marked `X-Subnoto-Encrypted-Response: true`. Responses for an
+unknown session are not encrypted; their codes are those of the SDK's `types.py`.
 """
 
 from collections import OrderedDict
@@ -20,7 +20,7 @@ _MOST_SESSIONS = 1000
 
 
 class Tunnels:
-    """The sessions that clients have begun. `forget` does what a restart of the enclave does to them."""
+    """The sessions of all clients. `forget` drops them, like a restart of the enclave."""
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, OakSession] = OrderedDict()
@@ -30,7 +30,7 @@ class Tunnels:
         self._sessions.clear()
 
     async def handshake(self, request: Request) -> Response:
-        """One message of the handshake. Raises VendorError."""
+        """Answer one message of the handshake. Raises VendorError."""
         name = request.headers.get(SESSION_HEADER) or str(uuid4())
         session = self._sessions.setdefault(name, OakSession())
         while len(self._sessions) > _MOST_SESSIONS:
@@ -43,7 +43,7 @@ class Tunnels:
         return Response(answer, media_type=BINARY, headers={SESSION_HEADER: name})
 
     def unwrap(self, request: Request, body: bytes) -> bytes:
-        """The body as it was before encryption, if it was encrypted. Raises VendorError."""
+        """Return the body, decrypted if necessary. Raises VendorError."""
         name = request.headers.get(SESSION_HEADER)
         if name is None:
             return body
@@ -59,7 +59,7 @@ class Tunnels:
 
 
 def wrapped(request: Request, response: Response) -> Response:
-    """The answer, encrypted where the request was."""
+    """Return the response, encrypted if the request was."""
     session = getattr(request.state, "tunnel", None)
     if session is None:
         return response

@@ -1,4 +1,4 @@
-"""What happens to the emulated team's envelopes, and what its records say: all from the seed."""
+"""Workflows of the emulated team's envelopes and the content of its records, derived from the seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Workflow:
 
 
 def make_workflows(seed: int, newer_types: bool) -> list[Workflow]:
-    """256 plans: envelopes that complete (most), are declined, cancelled or forgotten; and team events."""
+    """Return 256 plans: envelopes that complete (most), are declined, cancelled or stay open; and team events."""
     random = Random(f"subnoto lives {seed}")
     team_types = event_types("team", newer_types)
     workflows = [Workflow("team", 0, (Step(0, team_types[n % len(team_types)]),)) for n in range(TEAM_PLANS)]
@@ -61,7 +61,7 @@ def _envelope_workflow(random: Random, newer_types: bool) -> Workflow:
     for recipient in range(ends_with):
         at = _sign(random, at, recipient, steps)
     if fate < 0.82:
-        # Often the service completes the envelope in the very millisecond of the last signature.
+        # Often the service completes the envelope in the same millisecond as the last signature.
         at += random.choice((0, 40, 350, 2 * SECOND))
         steps.append(Step(at, "ENVELOPE_COMPLETED"))
     elif fate < 0.89:
@@ -112,17 +112,17 @@ class Account:
         }
 
     def workspace(self, number: int) -> str:
-        """The workspace an envelope lies in; the second holds a quarter of them."""
+        """Return an envelope's workspace; the second contains a quarter of them."""
         return self.workspaces[1 if mix(self._salt + number) & 3 == 0 else 0]
 
     def author(self, number: int, step: Step) -> dict[str, Any]:
-        """Users create, send and cancel; what recipients and the service do is the system's."""
+        """Return the author: a user who creates, sends or cancels; the system for recipients and the service."""
         if step.recipient >= 0 or step.event_type in _BY_THE_SYSTEM:
             return SYSTEM
         return self.users[mix(self._salt ^ number) % USERS]
 
     def event_data(self, number: int, workflow: Workflow, step: Step) -> dict[str, Any]:
-        """A free object, different from type to type: nested objects, lists, numbers, booleans, nulls."""
+        """Return an object that varies by type: nested objects, lists, numbers, booleans, nulls."""
         if workflow.category == "team":
             return self._team_data(number, step.event_type)
         title = f"{_pick(DOCUMENT_KINDS, self._salt + number)} {1000 + number}"

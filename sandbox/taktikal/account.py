@@ -1,4 +1,4 @@
-"""The emulated company: who starts processes, who signs them, and what their entries say."""
+"""The emulated company: its users, signees and log entries."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ _OF_THE_USER = ("Created", "Started", "Canceled")
 
 
 class Account:
-    """Processes by number, made anew from the seed each time they are asked for."""
+    """Processes by number, generated from the seed at each call."""
 
     def __init__(self, seed: int) -> None:
         self.workflows = make_workflows(seed)
@@ -57,11 +57,11 @@ class Account:
         self.users = [f"{FIRST_NAMES[4 * n + 1]}.demo@company.example.is".lower() for n in range(USERS)]
 
     def process_key(self, number: int) -> str:
-        """`sp` and 32 digits, as in the vendor's examples."""
+        """Return `sp` and 32 digits, as in the vendor's examples."""
         return "sp" + self._processes.hexadecimal(number)
 
     def process(self, number: int, workflow: Workflow, created: int) -> Process:
-        """A process without its log. `created`: the tick of its first entry."""
+        """Return a process without its log. `created`: the tick of its first entry."""
         drawn = mix(self._salt ^ number)
         flow = drawn % FLOWS
         title = f"{DOCUMENT_KINDS[(drawn >> 16) % len(DOCUMENT_KINDS)]} {number}.pdf"
@@ -78,7 +78,7 @@ class Account:
         )
 
     def entry(self, number: int, workflow: Workflow, step: Step, process: Process, ticks: int) -> Entry:
-        """The entry that a step of a process's workflow leaves."""
+        """Return the log entry of one step of a process's workflow."""
         signee: dict[str, Any] = dict(process.signees[step.signee]) if step.signee >= 0 else {}
         members: dict[str, Any] = {"flowKey": process.flow_key, "signeeKey": signee.get("signeeKey")}
         if step.status in ("Created", "Started"):
@@ -116,7 +116,7 @@ class Account:
         return {
             "processKey": process_key,
             "signeeKey": "si" + self._signees.hexadecimal(4 * number + position),
-            "ssn": f"999999-{drawn % 10_000:04d}",  # no month has 99 days: not a real person's
+            "ssn": f"999999-{drawn % 10_000:04d}",  # no real person's: no month has 99 days
             "name": f"{first} {last}",
             "address": f"Sample Street {drawn % 90 + 1}",
             "postalCode": postal_code,
@@ -134,7 +134,7 @@ class Account:
         return "sq" + self._links.hexadecimal(number)
 
     def _sequence(self, number: int, workflow: Workflow, process_key: str) -> tuple[dict[str, Any], ...]:
-        """Sequence information with each signee's secret signing link."""
+        """Return sequence information with each signee's secret signing link."""
         keys = ["si" + self._signees.hexadecimal(4 * number + n) for n in range(workflow.signees)]
         return tuple(
             {

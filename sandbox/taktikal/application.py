@@ -32,8 +32,7 @@ BASE_PATH = "/api"
 class Emulator(Instrumented):
     """A Taktikal company: the application to serve. `history`, `calls`, `faults` and `latency` are for tests.
 
-    `processes`: a history given whole, each process with its log in order of insertion, in place of the
-    generated one.
+    `processes`: a complete history instead of the generated one: processes with their logs in order of insertion.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Emulator(Instrumented):
         return self
 
     def env(self, base_url: str) -> dict[str, str]:
-        """The settings of a gateway's source that reads this company."""
+        """Return the settings of a source that reads this company."""
         return {
             "TAKTIKAL_BASE_URL": base_url + BASE_PATH,
             "TAKTIKAL_COMPANY_KEY": self.options.company_key,
@@ -81,7 +80,7 @@ class Emulator(Instrumented):
         return self._json(items)
 
     def items(self, query: Query) -> list[dict[str, Any]]:
-        """The array that answers a query."""
+        """Return the response's array for a query."""
         with self.history.lock:
             logs = self._selector.ordered(query)
             if self.options.split_items == "by_item":
@@ -93,7 +92,7 @@ class Emulator(Instrumented):
         return items[: self._bytes_allow(items)]
 
     def _bytes_allow(self, items: list[dict[str, Any]]) -> int:
-        """How many of the items an answer may hold: at least one."""
+        """Return the number of items that fit into a response: at least one."""
         if self.options.max_bytes is None:
             return len(items)
         sizes = accumulate(len(msgspec.json.encode(item)) for item in items)
@@ -103,7 +102,7 @@ class Emulator(Instrumented):
         return self._json({"total": self.total(self._admit(request))})
 
     def total(self, query: Query) -> int:
-        """How many processes, or items, match a query; wrong where the options say so."""
+        """Return the number of processes or items that match a query, with the errors of the options."""
         options = self.options
         if options.total_lag_seconds:
             seen = from_datetime(self.clock()) - int(options.total_lag_seconds * TICKS_PER_SECOND)
@@ -128,7 +127,7 @@ class Emulator(Instrumented):
         return self._json(self._render(logs[0], query)[0])
 
     def _admit(self, request: Request) -> Query:
-        """Check the credentials, then read the query."""
+        """Check the credentials and parse the query."""
         self._authenticate(request)
         return parse_query(request.query_params.multi_items(), self.options)
 
@@ -138,10 +137,10 @@ class Emulator(Instrumented):
         if scheme.lower() != "basic" or not hmac.compare_digest(credentials.strip().encode(), right):
             raise VendorError(401, "NotAuthenticated", "Not authenticated")
 
-    # -- answers -----------------------------------------------------------------------------------------
+    # -- responses ---------------------------------------------------------------------------------------
 
     def _render(self, log: ProcessLog, query: Query) -> list[dict[str, Any]]:
-        """The items as which a process comes."""
+        """Return the items of a process."""
         process = self.history.process(log)
         entries = [entry for _, entry in self.history.entries(log, process)]
         if self.options.logs == "trimmed" and not self._selector.ignores_dates(query):
@@ -164,11 +163,11 @@ class Emulator(Instrumented):
         return response
 
     async def _unknown_path(self, request: Request, error: HTTPException) -> Response:
-        """In plain text: where ServiceStack has no route, it is not the API that answers."""
+        """Return plain text: without a ServiceStack route, another server component responds."""
         call_of(request).refused = "unknown path"
         return Response("Handler for Request not found (404)", 404, media_type="text/plain")
 
 
 def make_sandbox(*, events: int, seed: int, days: float = 60, clock: Clock | None = None) -> Emulator:
-    """The emulator that `--sandbox` serves: the likeliest behaviour, a history of `events` log entries."""
+    """Return the emulator of `--sandbox`: the likeliest behaviour, a history of `events` log entries."""
     return Emulator(EmulatorOptions(seed=seed, events=events, days=days), clock=clock)

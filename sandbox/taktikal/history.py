@@ -1,4 +1,4 @@
-"""The emulated company's signing processes: generated, appended, growing with the clock, forgotten."""
+"""The emulated company's signing processes: generated, appended, growing with the clock, deleted by retention."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -38,7 +38,7 @@ class ProcessLog:
 
 
 class History(GrowingHistory[Entry]):
-    """The processes of a company, as the server reads them and as tests change them."""
+    """The processes of a company: reads for the server, changes for tests."""
 
     def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
         self.account = Account(options.seed)
@@ -55,7 +55,7 @@ class History(GrowingHistory[Entry]):
     # -- hooks for tests ---------------------------------------------------------------------------------
 
     def add_process(self, process: Process) -> str:
-        """Introduce a process, which shows from its first entry on; returns its key."""
+        """Add a process, visible from its first entry; returns its key."""
         with self.lock:
             self._given[process.key] = process
             return process.key
@@ -72,18 +72,18 @@ class History(GrowingHistory[Entry]):
         visible_at: datetime | None = None,
         **members: Any,
     ) -> None:
-        """Add an entry to a process now, or once the clock reaches `visible_at`.
+        """Add an entry to a process now, or when the clock reaches `visible_at`.
 
-        `at` (aware datetime, or ticks since 1970; default now) is its `createdAt` and may be older or
-        younger. An unknown process is made with the defaults of `Process`. `members`: further ones by the
-        vendor's names (`signeeKey="si…"`).
+        `at` (aware datetime, or ticks since 1970; default now) is its `createdAt`. An unknown
+        process is created with the defaults of `Process`. `members`: further ones by the vendor's names
+        (`signeeKey="si…"`).
         """
         moment = self._clock() if at is None else at
         ticks = from_datetime(moment) if isinstance(moment, datetime) else moment
         self.insert([Entry(process_key, status, ticks, description, created_by, id, members)], visible_at)
 
     def delete_oldest(self, number: int) -> int:
-        """Retention: forget the `number` processes created first; returns how many went."""
+        """Apply retention: delete the `number` oldest processes; returns the number deleted."""
         with self.lock:
             self.catch_up()
             oldest = self.newest_first(self._logs.values())[::-1][:number]
@@ -92,10 +92,10 @@ class History(GrowingHistory[Entry]):
             return len(oldest)
 
     def truth(self) -> Iterator[dict[str, Any]]:
-        """Every entry visible now in order of insertion, in plain dictionaries of the vendor's member names.
+        """Yield every visible entry in order of insertion, as dictionaries with the vendor's member names.
 
-        Besides: `ticks` (100 ns since 1970), `sequence` (order of insertion in the company), `owner`,
-        `flowType`, `processStatus`, `processFileName`. `id` is what the options show, or None.
+        Also: `ticks` (100 ns since 1970), `sequence` (order of insertion in the company), `owner`,
+        `flowType`, `processStatus`, `processFileName`. `id` depends on the options, and may be None.
         """
         with self.lock:
             self.catch_up()
@@ -121,7 +121,7 @@ class History(GrowingHistory[Entry]):
             }
 
     def size(self) -> tuple[int, int]:
-        """How many processes and how many entries are visible now."""
+        """Return the numbers of visible processes and entries."""
         with self.lock:
             self.catch_up()
             return len(self._logs), sum(len(log.rows) for log in self._logs.values())
@@ -145,14 +145,14 @@ class History(GrowingHistory[Entry]):
         return sorted(logs, key=lambda log: (log.created, log.ordinal), reverse=True)
 
     def process(self, log: ProcessLog) -> Process:
-        """A process without its log."""
+        """Return a process without its log."""
         if log.number is None:
             return self._given[log.key]
         workflow = self.account.workflows[self._schedule.plan_of(log.number)]
         return self.account.process(log.number, workflow, log.created)
 
     def entries(self, log: ProcessLog, process: Process) -> list[tuple[int, Entry]]:
-        """A process's whole log in order of insertion: `(sequence, entry)`, ids given out."""
+        """Return a process's whole log in order of insertion: `(sequence, entry)`, with ids."""
         found = []
         place = 0
         for sequence, ticks, code in log.rows:
@@ -160,14 +160,14 @@ class History(GrowingHistory[Entry]):
             twin = code >= 0 and is_twin(code)
             place += 0 if twin else 1
             if entry.id is None and self._options.entry_ids != "none":
-                # A twin came right behind its original, and repeats its number too.
+                # A twin follows its original directly and repeats its number.
                 whole = sequence if twin else sequence + 1
                 entry = replace(entry, id=place if self._options.entry_ids == "per_process" else whole)
             found.append((sequence, entry))
         return found
 
     def status(self, log: ProcessLog) -> str:
-        """The process's present status: Completed, Active or InActive by its entries, or as given."""
+        """Return the process's present status: as set, or Completed, Active or InActive by its entries."""
         given = self._given.get(log.key)
         if given is not None and given.status is not None:
             return given.status
@@ -180,7 +180,7 @@ class History(GrowingHistory[Entry]):
                 present = "InActive"
         return present
 
-    # -- inside ------------------------------------------------------------------------------------------
+    # -- internals ---------------------------------------------------------------------------------------
 
     def _step(self, code: int) -> Any:
         return self.account.workflows[self._schedule.plan_of(thread_of(code))].steps[step_of(code)]

@@ -1,4 +1,4 @@
-"""The switches of the Taktikal emulator: one for everything that the vendor's documents leave open."""
+"""The switches of the Taktikal emulator, one for each question that the vendor's documents leave open."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,31 +8,31 @@ from sandbox.history import HistoryOptions
 
 @dataclass(frozen=True, slots=True)
 class EmulatorOptions(HistoryOptions):
-    """How this company's account looks and behaves. The defaults are the likeliest reading of the documents.
+    """Shape and behaviour of a company's account. The defaults are the likeliest reading of the documents.
 
-    History: `lag_seconds`: how long after its `createdAt` an entry can first be read.
+    History: `lag_seconds`: delay between an entry's `createdAt` and its visibility.
 
     Key: `company_key`, `api_key`.
 
     Shape: `generation` (`older`: entries without `id`, wrapper without `status` and `fileName`); `entry_ids`:
     counted in each process, in the whole company, or absent (`none`); `letter_case` of all names;
-    `created_precision` of stored times: ticks of 100 ns, whole milliseconds or seconds; `dates`: how `createdAt` is
-    written (`asp_net` has milliseconds, `rfc_1123` seconds); `split_items`: a process with more than one entry comes
-    as two items, each with half of its log, where `Take`, `Skip` and the total count processes (`by_process`) or items
-    (`by_item`); `tied_entries`: whether entries of one tick come in another order in every call.
+    `created_precision` of stored times: ticks of 100 ns, whole milliseconds or seconds; `dates`: format of
+    `createdAt` (`asp_net` has milliseconds, `rfc_1123` seconds); `split_items`: a process with more than one entry is
+    two items, each with half of its log, and `Take`, `Skip` and the total count processes (`by_process`) or items
+    (`by_item`); `tied_entries`: whether the order of entries of one tick changes with every call.
 
     Behaviour: `range_selects` processes with any entry in the range (`activity`), created in it, or whose newest
     entry is in it (`last_update`); `logs` come `whole` or `trimmed` to the range; `order` of the array by creation,
-    `shuffled_stable` (no order, but the same in every call) or `shuffled` (another in every call); `end_inclusive`;
-    `query_precision`: what the range's ends are cut down to; `max_take`: the largest `Take`; a larger one is silently
-    `cut`, or `refused`, by `take_beyond`; `max_bytes` of an answer's items, of which at least one comes; `key_dates`:
-    whether dates are looked at beside a `ProcessKey`; `key_case`: whether a `ProcessKey` in another letter case, or
-    with blanks behind it, is another (SQL Server's default collation ignores both).
+    `shuffled_stable` (random, but equal in every call) or `shuffled` (different in every call); `end_inclusive`;
+    `query_precision`: precision to which the range's ends are truncated; `max_take`: the largest `Take`; a larger one
+    is silently `cut`, or `refused` (`take_beyond`); `max_bytes` of a response's items, at least one item; `key_dates`:
+    whether dates apply together with a `ProcessKey`; `key_case`: whether a `ProcessKey` in another letter case, or
+    with trailing blanks, is different (SQL Server's default collation ignores both).
 
-    Totals: `total_lag_seconds` behind the list; `total_offset` added to every total that is not 0, which stays at
-    least 0; `total_cap`: the largest.
+    Totals: `total_lag_seconds` after the list; `total_offset` added to every total other than 0, with a minimum of 0;
+    `total_cap`: the largest.
 
-    Calls: `calls` of the current generation or the older one, which has no `/total`.
+    Calls: `calls` of the current generation, or of the older one without `/total`.
     """
 
     lag_seconds: float = 1.0

@@ -1,4 +1,4 @@
-"""The query of both calls: read as ServiceStack reads it, refused as it refuses.
+"""The query of both calls, parsed and refused like ServiceStack.
 
 Sources: the parameter table of the vendor's page; ServiceStack's documentation for names in any letter case
 and for `{"responseStatus": {...}}`.
@@ -16,7 +16,7 @@ STATUS_FILTERS = ("All", "Completed", "Active", "InActive")
 
 
 class VendorError(Exception):
-    """An error answer in ServiceStack's shape. `refused`: the documents say so of such a request."""
+    """Error response in ServiceStack's shape. `refused`: the documents declare such a request invalid."""
 
     def __init__(self, status: int, code: str, message: str, field: str | None = None, refused: bool = False) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class VendorError(Exception):
         self._field = field
 
     def body(self) -> dict[str, Any]:
-        """The error object."""
+        """Return the error object."""
         status: dict[str, Any] = {"errorCode": self._code, "message": self._message}
         if self._field is not None:
             status["errors"] = [{"errorCode": self._code, "fieldName": self._field, "message": self._message}]
@@ -36,7 +36,7 @@ class VendorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A valid query. `start` <= ticks < `end`: whether the end is inclusive is already worked in."""
+    """A valid query. `start` <= ticks < `end`, whether or not the vendor's end is inclusive."""
 
     start: int
     end: int
@@ -59,7 +59,7 @@ _PRECISIONS = {
 
 
 def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> Query:
-    """Read the parameters; empty ones count as absent. Raises VendorError 400 for the first fault."""
+    """Parse the parameters; empty ones count as absent. Raises VendorError 400 for the first error."""
     given = {name.lower(): value for name, value in parameters if value != ""}
     start = _date(given, "StartDate")
     end = _date(given, "EndDate")
@@ -71,7 +71,7 @@ def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> 
     if options.end_inclusive:
         end += 1
     take = _integer(given, "Take", DEFAULT_TAKE)
-    refuses = options.take_beyond == "refused" and "take" in given  # its own default it takes
+    refuses = options.take_beyond == "refused" and "take" in given  # the default is always accepted
     if refuses and options.max_take is not None and take > options.max_take:
         text = f"'Take' must be less than or equal to '{options.max_take}'."
         raise VendorError(400, "LessThanOrEqual", text, "Take")
@@ -118,6 +118,6 @@ def _one_of(given: dict[str, str], name: str, values: tuple[str, ...], default: 
     if text is None:
         return default
     for value in values:
-        if value.lower() == text.lower():  # .NET reads enums in any letter case
+        if value.lower() == text.lower():  # .NET parses enums in any letter case
             return value
     raise _refused("SerializationException", f"Requested value '{text}' was not found.", name)

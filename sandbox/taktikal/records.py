@@ -1,4 +1,4 @@
-"""A signing process and a log entry with everything that any shape generation shows of them."""
+"""A signing process and a log entry, with the members of all shape generations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ Members = Mapping[str, Any]
 class Process:
     """One signing process without its log.
 
-    The lists hold objects as the vendor names their members (camel case); `createdAt` and `updatedAt` in them
-    are texts. `status` None: what its entries say. `created` None: the tick of its first inserted entry.
+    The lists contain objects with the vendor's member names (camel case); `createdAt` and `updatedAt` in them are
+    texts. `status` None: derived from the entries. `created` None: the tick of the first inserted entry.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""The vendor's JSON: members in the page's order, absent where null, in the generation the options choose."""
+"""The vendor's JSON: members in the page's order, absent if null, in the generation of the options."""
 
 from collections.abc import Iterator
 from random import Random
@@ -10,7 +10,7 @@ from .ticks import to_text_as
 
 
 def log_parts(entries: list[Entry], options: EmulatorOptions, random: Random) -> Iterator[list[Entry]]:
-    """The logs of the items as which a process comes: one, or two where the options split it."""
+    """Yield the logs of a process's items: one, or two if the options split it."""
     if options.tied_entries == "shuffled":
         entries = sorted(entries, key=lambda entry: (entry.ticks, random.random()))
     half = (len(entries) + 1) // 2
@@ -22,7 +22,7 @@ def log_parts(entries: list[Entry], options: EmulatorOptions, random: Random) ->
 
 
 def render_process(process: Process, status: str, entries: list[Entry], options: EmulatorOptions) -> dict[str, Any]:
-    """One array item of `/signing/activity`."""
+    """Return one array item of `/signing/activity`."""
     current = options.generation == "current"
     return _without_nulls(
         {
@@ -56,7 +56,7 @@ def _render_entry(entry: Entry, options: EmulatorOptions) -> dict[str, Any]:
 
 
 def in_pascal_case(value: Any) -> Any:
-    """The same answer with every member's name beginning with a capital."""
+    """Return the value with capitalized member names."""
     if isinstance(value, dict):
         return {name[:1].upper() + name[1:]: in_pascal_case(member) for name, member in value.items()}
     if isinstance(value, list):

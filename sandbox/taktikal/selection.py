@@ -1,4 +1,4 @@
-"""Which processes a query selects, and in which order they come."""
+"""Selection and order of the processes of a query."""
 
 from random import Random
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from .query import Query
 
 
 class _Facts(NamedTuple):
-    """What filters look at. `text`: key, file name, and the signees' names, e-mails, phones and SSNs."""
+    """Values for filters. `text`: key, file name, and the signees' names, e-mails, phones and SSNs."""
 
     user: str
     flow_type: str
@@ -20,7 +20,7 @@ class _Facts(NamedTuple):
 
 
 class Selector:
-    """Runs queries on a history; remembers each process's facts, which never change."""
+    """Run queries on a history; caches each process's facts, which never change."""
 
     def __init__(self, history: History, options: EmulatorOptions) -> None:
         self._history = history
@@ -50,7 +50,7 @@ class Selector:
         return ordered
 
     def ignores_dates(self, query: Query) -> bool:
-        """Whether this server looks at the dates of this query at all."""
+        """Whether this server ignores the dates of this query."""
         return query.process_key is not None and self._options.key_dates == "ignored"
 
     def _in_range(self, log: ProcessLog, query: Query) -> bool:

@@ -15,19 +15,19 @@ _DATE = re.compile(
 
 
 def from_datetime(moment: datetime) -> int:
-    """The tick of an aware datetime."""
+    """Return the tick of an aware datetime."""
     delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * TICKS_PER_SECOND + delta.microseconds * 10
 
 
 def to_text(ticks: int) -> str:
-    """As the vendor sends it: `2019-11-08T11:03:49.0700000Z`."""
+    """Return the vendor's form: `2019-11-08T11:03:49.0700000Z`."""
     seconds, fraction = divmod(ticks, TICKS_PER_SECOND)
     return f"{(_EPOCH + timedelta(seconds=seconds)):%Y-%m-%dT%H:%M:%S}.{fraction:07d}Z"
 
 
 def to_text_as(form: str, ticks: int) -> str:
-    """A time as a server that is configured otherwise sends it: `iso`, `asp_net` or `rfc_1123`."""
+    """Return a time in one of a server's formats: `iso`, `asp_net` or `rfc_1123`."""
     if form == "asp_net":
         return f"/Date({ticks // TICKS_PER_MILLISECOND}+0000)/"
     if form == "rfc_1123":
@@ -36,10 +36,9 @@ def to_text_as(form: str, ticks: int) -> str:
 
 
 def parse(text: str) -> int:
-    """The tick of a query's date: ISO, with or without a time, an offset (else UTC), and up to seven digits.
+    """Return the tick of a query's date: ISO, with or without a time, an offset (else UTC), and up to seven digits.
 
-    Raises ValueError for anything else. A `+` that arrived unescaped is a space by now, as on any server:
-    `2024-01-01T00:00:00 02:00` is refused.
+    Raises ValueError for other text. An unescaped `+` has become a space, so `2024-01-01T00:00:00 02:00` is refused.
     """
     found = _DATE.fullmatch(text.strip())
     if found is None:

@@ -1,4 +1,4 @@
-"""What happens to the emulated company's signing processes. Everything follows from the seed."""
+"""Workflows of the emulated company's signing processes, derived from the seed."""
 
 from dataclasses import dataclass
 from random import Random
@@ -10,7 +10,7 @@ SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 class Step:
     """One log entry of a workflow: its offset in milliseconds, its status, its signee (-1: the process itself).
 
-    `detail` is what the description varies by: a delivery method or Mailgun's word.
+    `detail` varies the description: a delivery method or Mailgun's event.
     """
 
     offset: int
@@ -30,7 +30,7 @@ class Workflow:
 
 
 def make_workflows(seed: int) -> list[Workflow]:
-    """256 plans: most complete; others are declined, cancelled, expire, or are forgotten."""
+    """Return 256 plans: most complete; others are declined, cancelled, expire, or stay open."""
     random = Random(f"taktikal lives {seed}")
     return [_workflow(random) for _ in range(256)]
 
@@ -53,7 +53,7 @@ def _workflow(random: Random) -> Workflow:
 
 
 def _invite_all(random: Random, signees: int, steps: list[Step]) -> int:
-    """As in the vendor's example: added, invited and started within half a second of the creation."""
+    """Add the steps of the vendor's example: added, invited and started within half a second of the creation."""
     at = 0
     for signee in range(signees):
         at += random.randrange(20, 80)
