@@ -1,9 +1,9 @@
-"""Export manifests: what an export contains, signed, so that its file can be verified later.
+"""Signed export manifests, against which a file can be verified later.
 
-Each answer of `GET /events/export` is one *segment*. Its last line carries a manifest over every byte before that line.
-An export that continues with the cursor of an earlier last line is the next segment of the same file: `resumed_from`
-of its manifest equals `next` of the one before. Prevents a file from being changed, shortened or spliced unseen;
-`tests/evidence/test_verify.py` shows each.
+Each response of `GET /events/export` is one *segment*. Its last line contains a manifest over all bytes before that
+line. An export that continues with the cursor of a last line is the next segment of the same file: `resumed_from` of
+its manifest equals `next` of the previous one. Detects changed, shortened and spliced files
+(`tests/evidence/test_verify.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The signed content. Times are RFC 3339 in UTC; digests are SHA-256 in hexadecimal.
 
     `sha256`: of all bytes of the segment before its last line. `resumed_from`, `next`: digests of the cursor that the
-    segment continues from and of the one that it hands out; None at the export's beginning and end.
+    segment continues from and of its own cursor; None at the export's beginning and end.
     """
 
     version: int = VERSION
@@ -42,12 +42,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def digest_of(cursor: str | None) -> str | None:
-    """Return the digest that stands for a cursor in a manifest."""
+    """Return the digest of a cursor for a manifest."""
     return None if cursor is None else hashlib.sha256(cursor.encode()).hexdigest()
 
 
 class Segment:
-    """Count and digest of what one answer has sent so far."""
+    """Count and digest of the bytes sent so far in one response."""
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
@@ -56,7 +56,7 @@ class Segment:
         self.last_id: str | None = None
 
     def add(self, data: bytes, ids: list[str]) -> None:
-        """Record bytes as they are sent, before any compression, and the ids of the events in them."""
+        """Record sent bytes, before compression, and the ids of their events."""
         self._sha256.update(data)
         self.count += len(ids)
         if ids:

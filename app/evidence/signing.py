@@ -1,4 +1,4 @@
-"""The Ed25519 key that signs exports and reports (GATEWAY_SIGNING_KEY_FILE), and compact JWS made with it."""
+"""The Ed25519 key that signs exports and reports (GATEWAY_SIGNING_KEY_FILE), and its compact JWS."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def create_key_file(path: Path) -> SigningKey:
 
 
 def verified_payload(token: str, keys: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Return the payload of a compact JWS and the `kid` that signed it. Raises ValueError if no key of `keys` did."""
+    """Return the payload of a compact JWS and the signer's `kid`. Raises ValueError if no key of `keys` signed it."""
     try:
         signed = jws.extract_compact(token.encode("ascii"))
         kid = signed.headers().get("kid")

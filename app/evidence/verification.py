@@ -1,4 +1,4 @@
-"""Verify an exported file against its manifests: whole, unchanged, and by whose key."""
+"""Verify an exported file against its manifests: complete, unchanged, and the signing key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.evidence.signing import verified_payload
 
 
 class Refusal(Exception):
-    """The file is not what the gateway delivered. The text names the segment and what is wrong with it."""
+    """The file differs from the delivered export. The text names the segment and the difference."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ def verify_detached(chunks: Iterable[bytes], token: str, keys: Mapping[str, Any]
 
 
 def _manifest(token: str, keys: Mapping[str, Any], where: str = "") -> tuple[Manifest, str]:
-    """The manifest of a JWS, and the id of the key that signed it. Raises Refusal."""
+    """Return the manifest of a JWS and the signing key's id. Raises Refusal."""
     try:
         payload, kid = verified_payload(token, keys)
         return msgspec.json.decode(payload, type=Manifest), kid
@@ -100,7 +100,7 @@ def _check(manifest: Manifest, end: Mapping[str, Any], digest: str, count: int, 
 
 
 def _end_of(line: bytes) -> dict[str, Any] | None:
-    """The members of an export's last line; None for an event: it has an `id`, the last line has `complete`."""
+    """Return the members of an export's last line (with `complete`), or None for an event (with `id`)."""
     if not line.startswith((b'{"cursor"', b'{"complete"')):
         return None
     try:

@@ -1,5 +1,5 @@
 """Push events to one receiver: `audit-gateway forward`.
 
-`forwarder` moves pages to a `target`; the cursor in the `checkpoint` file moves only after the receiver accepted a
-page. Of the gateway the package needs only an error type: pages come from a function that the command passes in.
+`forwarder` moves pages to a `target`; the cursor in the `checkpoint` file moves only after the receiver has accepted a
+page. The command passes in the function that returns pages.
 """

@@ -1,4 +1,4 @@
-"""The file with a forwarder's cursor. A kill or a power cut leaves the old content or the new one."""
+"""The file with a forwarder's cursor. A kill or a power cut leaves the old or the new content."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Found = TypeVar("Found", bound=Versioned)
 
 
 class Checkpoint(Versioned, frozen=True, kw_only=True):
-    """`asked`: the filters, as text that must be equal to go on. `cursor` None: nothing was accepted yet. `through`: up
-    to this time (RFC 3339) every matching event was accepted. `events`: accepted in all."""
+    """`asked`: the filters, as text that must be equal to continue. `cursor` None: no page was accepted yet. `through`:
+    time (RFC 3339) up to which every matching event was accepted. `events`: number accepted."""
 
     asked: str
     cursor: str | None = None
@@ -40,8 +40,8 @@ class CheckpointFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second process out. Raises ConfigurationError, OSError."""
-        # The file itself is replaced with every page; a lock on it would be lost.
+        """Exclude other processes. Raises ConfigurationError, OSError."""
+        # A lock on the file itself would be lost when a page replaces it.
         name = self.path.with_name(f"{self.path.name}.lock")
         with open(name, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as lock:
             lock_file(
@@ -52,7 +52,7 @@ class CheckpointFile:
             yield
 
     def load(self, fresh: Checkpoint) -> Checkpoint:
-        """The checkpoint in the file; `fresh` without a file. Raises ConfigurationError for one of another query."""
+        """Return the file's checkpoint, or `fresh` without a file. Raises ConfigurationError for another query."""
         found = read_checkpoint(
             self.path, Checkpoint, f"--cursor-file: {self.path} was not written by this command; give another name."
         )
@@ -66,14 +66,14 @@ class CheckpointFile:
         return found
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the file in one step, on the disk when this returns. Raises OSError."""
+        """Replace the file atomically, and flush it to the disk. Raises OSError."""
         text = json.dumps(msgspec.to_builtins(checkpoint), indent=1)
         replace_file(self.path, text, mode=0o600)
 
 
 def lock_file(file: int, path: Path, busy: str) -> None:
-    """Keep a second process out, until the descriptor is closed. Raises ConfigurationError: `busy` if another process
-    holds the lock."""
+    """Exclude other processes until the descriptor is closed. Raises ConfigurationError, with the text `busy` if
+    another process holds the lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -86,7 +86,7 @@ def lock_file(file: int, path: Path, busy: str) -> None:
 
 
 def read_checkpoint(path: Path, kind: type[Found], foreign: str) -> Found | None:
-    """The checkpoint in a file; None without a file. Raises ConfigurationError: `foreign` for other content."""
+    """Return a file's checkpoint, or None without a file. Raises ConfigurationError (`foreign`) for other content."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
@@ -99,7 +99,7 @@ def read_checkpoint(path: Path, kind: type[Found], foreign: str) -> Found | None
 
 
 def replace_file(path: Path, text: str, *, mode: int = 0o666) -> None:
-    """Replace a text file in one step: a kill leaves the old content or the new. It is on the disk at return."""
+    """Replace a text file atomically, and flush it to the disk."""
     temporary = path.with_name(f"{path.name}.new")
     with open(temporary, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(text)
@@ -110,7 +110,7 @@ def replace_file(path: Path, text: str, *, mode: int = 0o666) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Write the folder of `path` to the disk: a new or removed name is on it only then. Raises OSError."""
+    """Flush the folder of `path` to the disk, which makes new and removed names durable. Raises OSError."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -1,4 +1,4 @@
-"""The loop: a page from the gateway, its events to the receiver, the cursor to the file; for ever."""
+"""Endless loop: a page from the gateway, its events to the receiver, the cursor to the file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNREADABLE = re.compile(r"(\d+) records(?= that cannot be read)")
 T = TypeVar("T")
 _Kinds = type[Exception] | tuple[type[Exception], ...]
 
-POLL = 5.0  #: seconds between two questions for events when there was none
+POLL = 5.0  #: seconds between two requests while there are no events
 MAX_BYTES = 524_288  #: of one batch; receivers commonly refuse bodies above 1 MB
 _WAITS = {"wait_initial": 0.25, "wait_max": 60.0, "wait_jitter": 0.25}  #: seconds between two attempts
 
@@ -39,8 +39,8 @@ class Stopped(BaseException):
 
 
 class Stopper:
-    """Turns SIGTERM and SIGINT into Stopped: at once where nothing is under way, else after the page that is. A second
-    signal always takes effect at once."""
+    """Turn SIGTERM and SIGINT into Stopped: immediately if idle, else after the current page. A second signal takes
+    effect immediately."""
 
     def __init__(self) -> None:
         self._busy = self._asked = False
@@ -65,9 +65,9 @@ class Stopper:
 
 
 class Forwarder:
-    """Moves pages to a target.
+    """Move pages to a target.
 
-    `fetch` returns one page for query parameters and raises Temporary for what may pass; every other exception ends
+    `fetch` returns one page for query parameters, and raises Temporary for a failure to retry; other exceptions end
     `run`. `render` returns an event's line in the chosen format. `query` are the parameters of the first page."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Forwarder:
         self.metrics = ForwardMetrics(shown, lambda: _seconds(self._checkpoint.through))
 
     def run(self, query: Pairs) -> NoReturn:
-        """Forward until a signal; in the main thread. Raises Stopped, Gone, and what `fetch` raises but Temporary."""
+        """Forward until a signal, in the main thread. Raises Stopped, Gone, and errors of `fetch` except Temporary."""
         self._stopper.install()
         log.info("forwarding", target=self._shown, through=self._checkpoint.through, events=self._checkpoint.events)
         kept = [pair for pair in query if pair[0] == "partial"]  # the cursor holds the rest
@@ -106,7 +106,7 @@ class Forwarder:
                 time.sleep(POLL)
 
     def _batches(self, page: Page) -> Iterator[list[Item]]:
-        """The page's events in batches of at most MAX_BYTES, unless one event alone is larger."""
+        """Yield the page's events in batches of at most MAX_BYTES; a larger event is a batch of its own."""
         items: list[Item] = []
         size = 0
         for event in page.events:
@@ -120,7 +120,7 @@ class Forwarder:
             yield items
 
     def _deliver(self, items: list[Item]) -> None:
-        """Send until the receiver accepted; by halves where it finds a batch too large."""
+        """Send until the receiver accepts; halve a batch that is too large."""
 
         def send() -> None:
             self._stopper.defer()
@@ -136,8 +136,8 @@ class Forwarder:
             self.metrics.accepted(len(items))
 
     def _patiently(self, side: str, call: Callable[[], T], final: _Kinds = ()) -> T:
-        """The result of `call`, made until it raises nothing of Temporary but `final`. Logs a failure once, until
-        something else happens; a signal ends the pause between two attempts."""
+        """Return the result of `call`, retried on Temporary except `final`. Logs a repeated failure once; a signal ends
+        the pause between two attempts."""
 
         def on_failure(error: Exception) -> bool | float:
             if not isinstance(error, Temporary) or isinstance(error, final):
@@ -156,7 +156,7 @@ class Forwarder:
         return result
 
     def _note_gaps(self, page: Page) -> None:
-        """Count unreadable records, and log what the page leaves out where that is not as on the page before."""
+        """Count unreadable records, and log the page's gaps if they differ from the previous page's."""
         gaps = []
         for warning in page.warnings:
             # Without the value, which may be a person's address.
@@ -177,7 +177,7 @@ class Forwarder:
                 log.info("complete_again")
 
     def _advance(self, page: Page) -> None:
-        """Move the cursor behind the page. All of its events were accepted."""
+        """Move the cursor to after the page, whose events were all accepted."""
         self._checkpoint = msgspec.structs.replace(
             self._checkpoint,
             cursor=page.next_cursor,
@@ -188,14 +188,14 @@ class Forwarder:
 
 
 def _seconds(text: str) -> float:
-    """Seconds since 1970 of a time or, in UTC, a date."""
+    """Return the seconds since 1970 of a time or a date (UTC)."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _through(page: Page) -> str | None:
-    """The time up to which every matching event is in this page or an earlier one; None where the page does not show
-    it: a source failed, or there is nothing in it."""
+    """Return the time up to which every matching event is in this page or an earlier one; None if unknown, because a
+    source failed or the page is empty."""
     if any(source["status"] == "failed" for source in page.sources):
         return None
     if page.has_more:

@@ -19,27 +19,27 @@ import httpx
 from app.domain.errors import ConfigurationError
 from app.forward.target import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Gone, Item, Temporary, TooLarge
 
-_MAX_ANSWER = 65_536  #: bytes read of a receiver's answer
+_MAX_ANSWER = 65_536  #: bytes read of a receiver's response
 _SECRET_PREFIX = "whsec_"
 MAKE_SECRET = 'make a signing key with: echo "whsec_$(openssl rand -base64 32)"'
-_ACK_FIRST, _ACK_LONGEST = 0.1, 5.0  #: seconds between two questions for an acknowledgement
+_ACK_FIRST, _ACK_LONGEST = 0.1, 5.0  #: seconds between two polls for an acknowledgement
 _ACK_TIMEOUT = 300.0  #: seconds until a batch without acknowledgement is sent again
 
 
 class Poster:
-    """POST to one receiver over one persistent connection. Redirects, which would get the secrets, are not followed."""
+    """POST to one receiver over one persistent connection, without redirects, which would receive the secrets."""
 
     def __init__(self, headers: Mapping[str, str], tls: ssl.SSLContext, proxy: str | None) -> None:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
         timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
-        # Uncompressed answers: a small compressed one could be large.
+        # Uncompressed responses, because a small compressed one could be large.
         plain = {**headers, "Accept-Encoding": "identity"}
         self._http = httpx.Client(
             headers=plain, verify=tls, limits=limits, timeout=timeout, proxy=proxy, trust_env=False
         )
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """The body of a 2xx answer. Raises Temporary, Gone."""
+        """Return the body of a 2xx response. Raises Temporary, Gone."""
         try:
             with self._http.stream("POST", url, content=body, headers=dict(headers)) as answer:
                 content = b""
@@ -66,7 +66,7 @@ class Webhook:
     """A receiver of CloudEvents or lines of JSON (https://www.standardwebhooks.com/).
 
     `secrets` are signing keys; every key signs, so that a key can be replaced without a gap.
-    `form`: media type of a batch, and what goes before, between and behind its events."""
+    `form`: media type of a batch, and the bytes before, between and after its events."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Webhook:
         before, between, behind = self._form
         body = before + between.join(item.line for item in items) + behind
         ids = "\n".join(str(item.event["id"]) for item in items)
-        # Equal for every attempt at one batch, whichever process makes it.
+        # Equal for every attempt at one batch, in any process.
         message = f"msg_{hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()}"
         moment = str(int(time.time()))
         signed = f"{message}.{moment}.".encode() + body
@@ -107,8 +107,8 @@ class Webhook:
 
 
 class Splunk:
-    """Splunk's HTTP Event Collector: `/services/collector/event`, and `/services/collector/ack` where the token has
-    indexer acknowledgement (the answer then contains `ackId`).
+    """Splunk's HTTP Event Collector: `/services/collector/event`, and `/services/collector/ack` if the token has
+    indexer acknowledgement (the response then contains `ackId`).
 
     Source: Splunk Enterprise, "Getting Data In", "HTTP Event Collector" and "About HTTP Event Collector Indexer
     Acknowledgment". `fields` are members of every event's envelope, such as `index`."""
@@ -137,7 +137,7 @@ class Splunk:
         return outer[:-1].encode() + b', "event": ' + item.line + b"}"
 
     def _await_acknowledgement(self, number: int) -> None:
-        """Ask until the batch is indexed. Raises Temporary, also where that takes longer than five minutes."""
+        """Poll until the batch is indexed. Raises Temporary, also after five minutes."""
         deadline, pause = time.monotonic() + _ACK_TIMEOUT, _ACK_FIRST
         question = json.dumps({"acks": [number]}).encode()
         while time.monotonic() < deadline:
@@ -160,8 +160,8 @@ class Splunk:
 
 
 def signing_keys(text: str) -> list[bytes]:
-    """The keys of FORWARD_SECRET: `whsec_` and base64 of 24 to 64 bytes; several separated by blanks.
-    Raises ConfigurationError, which does not quote them."""
+    """Return the keys of FORWARD_SECRET: `whsec_` and base64 of 24 to 64 bytes; several separated by blanks.
+    Raises ConfigurationError, without quoting them."""
     keys = []
     for word in text.split():
         try:
@@ -175,7 +175,7 @@ def signing_keys(text: str) -> list[bytes]:
 
 
 def _code_in(content: bytes) -> str:
-    """Splunk's numeric code in an error's body, which its manual explains; nothing else of the body is repeated."""
+    """Return the numeric code of Splunk's manual in an error's body, and nothing else of the body."""
     try:
         body = json.loads(content)
     except ValueError:

@@ -1,4 +1,4 @@
-"""From `--to URL` to the target. Secrets come from the environment: a URL is visible in the list of processes."""
+"""Open the target of `--to URL`. Secrets come from the environment, because process lists show a URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.providers.http.network import Network
 FORMATS = ("ndjson", "cloudevents", "ecs", "ocsf")
 _PORTS = {"syslog": 601, "syslog+tls": 6514, "splunk-hec": 8088, "splunk-hec+http": 8088}
 _SPLUNK_FIELDS = ("host", "index", "sourcetype")
-#: Media type of a batch, and what goes before, between and behind its events. CloudEvents have a batch form (HTTP
+#: Media type of a batch, and the bytes before, between and after its events. CloudEvents have a batch form (HTTP
 #: protocol binding 1.0.2, section 3.3).
 _LINES = ("application/x-ndjson", b"", b"\n", b"\n")
 _BATCHES = {"cloudevents": ("application/cloudevents-batch+json", b"[", b",", b"]")}
@@ -38,7 +38,7 @@ class Opened(NamedTuple):
 
 
 def open_target(url: str, form: str | None, environment: Mapping[str, str], tls: ssl.SSLContext) -> Opened:
-    """The receiver at `url`. Reads FORWARD_SECRET and FORWARD_TOKEN. Raises ConfigurationError."""
+    """Return the receiver at `url`. Reads FORWARD_SECRET and FORWARD_TOKEN. Raises ConfigurationError."""
     try:
         parts = urlsplit(url)
         scheme, host, port = parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
@@ -76,15 +76,15 @@ def open_target(url: str, form: str | None, environment: Mapping[str, str], tls:
 
 
 def tls_context(ca: Path | None, client_certificate: Path | None) -> ssl.SSLContext:
-    """TLS 1.2 or later with verified names. `ca`: PEM file instead of the system's authorities; `client_certificate`:
-    PEM file with certificate and key. Raises ConfigurationError."""
+    """Return a context with TLS 1.2 or later and verified names. `ca`: PEM file instead of the system's
+    authorities; `client_certificate`: PEM file with certificate and key. Raises ConfigurationError."""
     flag, path = "--ca", ca
     try:
         context = ssl.create_default_context(cafile=ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if client_certificate is not None:
             flag, path = "--client-cert", client_certificate
-            # The password: OpenSSL would else ask for it on the terminal.
+            # A password, because OpenSSL would prompt for it on the terminal.
             context.load_cert_chain(client_certificate, password="")
     except (OSError, ValueError) as error:
         name = type(error).__name__

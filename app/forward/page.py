@@ -1,4 +1,4 @@
-"""One page of `GET /events`, as a client of the API reads it."""
+"""One page of `GET /events` from a client's view."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Syslog receivers: RFC 5424 messages with octet counting over TCP (RFC 6587) or TLS (RFC 5425).
 
-Syslog has no acknowledgements. Each batch therefore has a connection of its own: the sender ends its side, and the
-receiver's orderly end shows that it has read every byte. A receiver that is killed with unread bytes resets the
+Syslog has no acknowledgements. Therefore each batch uses its own connection: the sender ends its side, and the
+receiver's clean close shows that it has read every byte. A receiver that is killed with unread bytes resets the
 connection, and the batch is sent again.
 """
 
@@ -75,5 +75,5 @@ class Syslog:
 
 
 def _word(text: object, most: int) -> str:
-    """A header field: printable ASCII without blanks, at most `most` characters, `-` for none."""
+    """Return a header field: printable ASCII without blanks, at most `most` characters, `-` if empty."""
     return _NOT_PRINTABLE.sub("_", str(text))[:most] or "-"

@@ -1,4 +1,4 @@
-"""What every receiver has in common: a batch in, an exception for each way to refuse it."""
+"""Interface of all receivers: deliver a batch, or raise an exception for each kind of refusal."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ CONNECT_TIMEOUT, ANSWER_TIMEOUT = 10.0, 30.0
 
 
 class Item(NamedTuple):
-    """One event: as the API shows it, and as one line of the chosen format without its line end."""
+    """One event: the API's object, and its line in the chosen format without the line end."""
 
     event: Mapping[str, Any]
     line: bytes
 
 
 class Temporary(Exception):
-    """A failure to retry. `retry_after` is in seconds, None where the other side named no time.
+    """A failure to retry. `retry_after` is in seconds, or None.
 
-    The text goes to the log: it contains no secret, no part of an event and no text of the other side."""
+    The text goes to the log: it contains no secret, no part of an event and no text of the receiver."""
 
     def __init__(self, text: str, *, retry_after: float | None = None) -> None:
         super().__init__(text)
@@ -27,17 +27,17 @@ class Temporary(Exception):
 
 
 class TooLarge(Temporary):
-    """The receiver refuses the batch for its size (HTTP 413)."""
+    """The receiver refuses the batch because of its size (HTTP 413)."""
 
 
 class Gone(Exception):
-    """The receiver wants no further batch (HTTP 410), which the Standard Webhooks scheme asks senders to honour."""
+    """The receiver accepts no more batches (HTTP 410; senders must stop by the Standard Webhooks scheme)."""
 
 
 class Target(Protocol):
     """One receiver."""
 
     def deliver(self, items: Sequence[Item]) -> None:
-        """Send a batch of at least one event; return once the receiver accepted all of it. Raises Temporary, Gone."""
+        """Send a batch of at least one event; return when the receiver has accepted it. Raises Temporary, Gone."""
 
     def close(self) -> None: ...
