@@ -1,7 +1,7 @@
-"""The commands' client of the API: of a gateway that runs elsewhere, or of one in this process.
+"""The commands' client of the API: of a running gateway, or of one in this process.
 
 The CLI queries the gateway at GATEWAY_URL with the key GATEWAY_KEY (both also from `.env`). If GATEWAY_URL is unset, or
-with `--config`, the application itself answers in this process, over the configured accounts and with every scope.
+with `--config`, the application runs in this process, over the configured accounts and with every scope.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _KEY = re.compile(r"[\x21-\x7e]+\Z")
 class Problem(Exception):
     """A call that failed. `code` is of contract section 7, or `unreachable`, `no_answer` or `not_a_gateway`.
 
-    `errors` are (parameter, message) pairs; `sources` are the problem's `sources[]`; `retry_after` is in seconds, None
-    where the gateway named no time."""
+    `errors` are (parameter, message) pairs; `sources` are the problem's `sources[]`; `retry_after` is in seconds, or
+    None."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Client:
             raise ConfigurationError("GATEWAY_KEY is no API key: it has a space or another character that no key has.")
         self._shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._has_key = key is not None
-        # Redirects are not followed: they would take the key to another server.
+        # No redirects, which would send the key to another server.
         self._http = httpx.Client(
             base_url=url,
             headers={"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key is not None else {})},
@@ -76,7 +76,7 @@ class Client:
         )
 
     def page(self, pairs: Pairs) -> Page:
-        """One page of `GET /events`."""
+        """Return one page of `GET /events`."""
         body = self.get("/events", pairs)
         try:
             page = body["page"]
@@ -86,23 +86,23 @@ class Client:
             raise self._not_a_gateway("its response is no page of events") from None
 
     def segment(self, pairs: Pairs) -> bytes:
-        """One answer of `GET /events/export` in NDJSON, with its last line."""
+        """Return one response of `GET /events/export` in NDJSON, with its last line."""
         return self._send("/events/export", pairs).content
 
     def count(self, pairs: Pairs) -> Json:
-        """The body of `GET /events/count`."""
+        """Return the body of `GET /events/count`."""
         return self._members("/events/count", pairs, "sources", "value")
 
     def event(self, event_id: str, pairs: Pairs) -> Json:
-        """The body of `GET /events/{event_id}`."""
+        """Return the body of `GET /events/{event_id}`."""
         return self._members(f"/events/{quote(event_id, safe='')}", pairs, "occurred_at", has_id=True)
 
     def sources(self) -> list[Json]:
-        """The `data` of `GET /sources`."""
+        """Return the `data` of `GET /sources`."""
         return list(self._members("/sources", (), "data")["data"])
 
     def _members(self, path: str, pairs: Pairs, *names: str, has_id: bool = False) -> Json:
-        """A body that has these members."""
+        """Return a body with these members."""
         body = self.get(path, pairs, has_id=has_id)
         if not isinstance(body, dict) or not body.keys() >= {*names}:
             raise self._not_a_gateway(f"its response has no {' and '.join(names)}")
@@ -112,7 +112,7 @@ class Client:
         self._http.close()
 
     def get(self, path: str, pairs: Pairs, *, has_id: bool = False) -> Any:
-        """The body of a 200 response. `has_id`: the path contains an id, which may be unknown."""
+        """Return the body of a 200 response. `has_id`: the path contains an id, which may be unknown."""
         try:
             return self._send(path, pairs, has_id=has_id).json()
         except ValueError:
@@ -185,7 +185,7 @@ class Client:
 def _parts(url: str) -> Any:
     try:
         parts = urlsplit(url)
-        _ = parts.port, httpx.URL(url)  # each raises for what it cannot read
+        _ = parts.port, httpx.URL(url)  # both raise for an invalid URL
         if parts.scheme in ("http", "https") and parts.hostname:
             return parts
     except (ValueError, httpx.InvalidURL):
@@ -198,7 +198,7 @@ def _objects(value: Any) -> list[Json]:
 
 
 class LocalTransport(httpx.BaseTransport):
-    """Calls an application in this process, which runs until `close`; one call at a time, from any thread."""
+    """Call an application in this process, which runs until `close`; one call at a time, from any thread."""
 
     def __init__(self, app: FastAPI) -> None:
         self._runner = asyncio.Runner()
@@ -227,7 +227,7 @@ class LocalTransport(httpx.BaseTransport):
 
 @contextmanager
 def connected(config: Path | None, *, signs: bool = False) -> Iterator[Client]:
-    """The client that the settings name, closed in the end. `config` is the value of `--config`; `signs`: exports are
+    """Yield the client for the settings, and close it. `config` is the value of `--config`; `signs`: exports are
     signed. Raises ConfigurationError."""
     url = None if config is not None else setting("GATEWAY_URL")
     client = _local_client(config, signs) if url is None else Client(url, setting("GATEWAY_KEY"))
@@ -249,7 +249,7 @@ def _local_client(config: Path | None, signs: bool) -> Client:
 
 
 def setting(name: str) -> str | None:
-    """A variable of the environment or of `.env`; None where it is absent or empty.
+    """Return a variable of the environment or of `.env`, or None if absent or empty.
 
-    Read apart from the server's settings: a client must not fail over those."""
+    Separate from the server's settings, whose errors must not stop a client."""
     return read_environment().get(name)

@@ -38,7 +38,7 @@ def events(
     include: Include = None,
     config: Config = None,
 ) -> int:
-    """Print events as a table, NDJSON or CSV; the newest first."""
+    """Print events as a table, NDJSON or CSV, newest first."""
     for clash, names in (
         (as_json and as_csv, "--json and --csv"),
         (every and limit, "--all and --limit"),
@@ -60,7 +60,7 @@ def events(
     with connected(config) as client:
         try:
             for page in walk(client, pairs, most=most, follow=follow):
-                # Not before the first page has come: a call that is refused leaves nothing on standard output.
+                # After the first page, so that a refused call leaves standard output empty.
                 show = show or _printer(form, wide=wide)
                 notices.page(page)
                 show(page.events)
@@ -75,7 +75,7 @@ def events(
         if more and shown:
             print_error(f"more than these {shown} events match; add --limit N or --all")
         elif not shown:
-            # With an envelope's id the search begins at the beginning.
+            # With an envelope's id the window begins at the beginning.
             has_window = "envelope_id" not in dict(filters)
             print_error("no event matches" + "; --since widens the period, which is 30 days by default" * has_window)
     return code

@@ -46,15 +46,15 @@ def export(
     include: Include = None,
     config: Config = None,
 ) -> int:
-    """Write all matching events to a file, the newest first.
+    """Write all matching events to a file, newest first.
 
     After Ctrl-C, a failure or a power cut, the same command resumes: FILE.cursor stores the position and is removed
-    when FILE is complete. No event is lost or doubled.
+    when FILE is complete. No event is lost or duplicated.
     """
     path = None if file == "-" else Path(file)
     form = form or format_of(path)
     if incremental:
-        # The API would name `follow`, which is no flag of this command.
+        # The API's error would name `follow`, which is not a flag of this command.
         if path is None:
             raise Failure("--incremental needs a file, beside which it stores its position", USAGE)
         if order == "desc":
@@ -64,7 +64,7 @@ def export(
     if signed and (path is None or form != "ndjson" or incremental or partial):
         raise Failure("--signed needs a file in NDJSON, without --incremental and --partial", USAGE)
     order = order or ("asc" if incremental else "desc")
-    # The flags that decide what is in the file, as the user wrote them: `7d` stays the first run's day.
+    # The flags for the file's content as the user wrote them: `7d` stays relative to the first run.
     asked = [word for name, text in sorted(filters) for word in (flag(name), text)]
     asked += [word for name in include or () for word in ("--include", name)]
     asked += ["--format", form, "--order", order] + ["--incremental"] * incremental
@@ -103,7 +103,7 @@ def _to_standard_output(client: Client, pairs: Pairs, lines: Lines, *, partial: 
 
 
 def _start(file: ResumableFile, asked: str, *, force: bool, incremental: bool) -> Checkpoint:
-    """The checkpoint to continue from. Raises Failure where that would lose something."""
+    """Return the checkpoint to continue from. Raises Failure if events would be lost."""
     fresh = Checkpoint(asked=asked)
     if force:
         return fresh
@@ -121,7 +121,7 @@ def _start(file: ResumableFile, asked: str, *, force: bool, incremental: bool) -
     if checkpoint.cursor is None:
         return fresh
     if incremental and not file.size:
-        # Moved away or emptied between two runs, as logs are rotated: what comes goes into a new file.
+        # Moved away or emptied between two runs by a log rotation: continue in a new file.
         return msgspec.structs.replace(checkpoint, length=0)
     if file.size < checkpoint.length:
         raise Failure(f"{file.path} is shorter than its checkpoint; restore it, or start over with --force", USAGE)
@@ -136,13 +136,13 @@ def _to_file(
     *,
     partial: bool,
 ) -> int:
-    """Write pages, each with its bytes in the file's format. Returns the exit code."""
+    """Write pages in the file's format. Returns the exit code."""
     notices, has_begun = Notices(), False
     try:
         with _progress() as show:
             for page, data in pieces:
                 if not has_begun:
-                    # Only now is it certain that the flags are right: until then, an existing file stays whole.
+                    # The flags have proved valid: until now, an existing file was left unchanged.
                     file.begin(checkpoint)
                     has_begun = True
                 if not checkpoint.length:
@@ -188,7 +188,7 @@ def _to_file(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, Page], None]]:
-    """Show the number of events and the day that was reached on standard error, where that is a terminal."""
+    """Show the number of events and the day reached on standard error, if it is a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events {task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("", total=None)

@@ -3,9 +3,9 @@
 Exit codes, the same for every command:
 
 0    success; for `serve` and `forward` also a stop by SIGINT or SIGTERM
-1    a failure while running, such as a source that does not answer; with --partial, events of a source are missing
-2    a wrong flag, argument or setting
-3    the command came to its end, and records that cannot be read were left out
+1    a failure while running, such as a failing source; with --partial, events of a source are missing
+2    an invalid flag, argument or setting
+3    the command finished, but unreadable records were left out
 130  Ctrl-C
 """
 
@@ -48,7 +48,7 @@ _REMEDIES = {
     "internal_error": "see the gateway's log",
 }
 
-#: Codes that a second try may do away with.
+#: Codes for which a retry may help.
 TRANSIENT = frozenset(
     ("rate_limited", "overloaded", "not_ready", "source_unavailable", "source_timeout", "source_failed",
      "unreachable", "no_answer", "internal_error")
@@ -56,7 +56,7 @@ TRANSIENT = frozenset(
 
 
 class Failure(Exception):
-    """Something that a command found wrong by itself. `code` is the exit code."""
+    """An error found by a command. `code` is the exit code."""
 
     def __init__(self, sentence: str, code: int = FAILED) -> None:
         super().__init__(sentence)
@@ -64,17 +64,17 @@ class Failure(Exception):
 
 
 def flag(parameter: str) -> str:
-    """The command-line flag of an API parameter."""
+    """Return the command-line flag of an API parameter."""
     return f"--{parameter.replace('_', '-')}"
 
 
 def printable(text: str) -> str:
-    """`text` on one line and free of what a terminal would obey: control and bidirectional characters."""
+    """Return `text` on one line, without control and bidirectional characters."""
     return "".join(character if character.isprintable() else "\N{MIDDLE DOT}" for character in text)
 
 
 def sentence(problem: Problem, *, partial_helps: bool = False) -> str:
-    """The problem and its remedy. `partial_helps`: the command has a flag `--partial`, and it was not given."""
+    """Return the problem and its remedy. `partial_helps`: the command has an unused flag `--partial`."""
     if problem.errors:
         return "; ".join(f"{flag(name)} {message}" for name, message in problem.errors)
     what = "; ".join(map(_source, problem.sources)) or problem.detail
@@ -87,7 +87,7 @@ def sentence(problem: Problem, *, partial_helps: bool = False) -> str:
 
 
 def without_failed(problem: Problem, how: str = "or export to a file, which can be resumed") -> Failure:
-    """How a walk with `partial` ends of which only sources that fail have more. `how`: to get that, too."""
+    """Return the failure of a `partial` walk in which only failing sources have more events. `how`: the remedy."""
     return Failure(f"no other source has more: {sentence(problem)}, {how}")
 
 
@@ -102,15 +102,15 @@ def _ended(text: str) -> str:
 
 
 def print_error(text: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     print(f"audit-gateway: {_ended(printable(text))}", file=sys.stderr, flush=True)
 
 
 def print_file_error(error: OSError) -> None:
-    """One line on standard error that names the file, or standard output if that cannot be written.
+    """Print one line on standard error that names the file, or standard output if it cannot be written.
 
-    An OSError without a file may come from a socket or another file: what standard output still holds shows whether it
-    is the one that fails.
+    An OSError without a file may come from a socket or another file; flushing standard output shows whether it is the
+    failing one.
     """
     if error.filename is not None:
         return print_error(f"{error.filename} cannot be read or written ({error.strerror})")
@@ -121,7 +121,7 @@ def print_file_error(error: OSError) -> None:
 
 
 def output_fails() -> bool:
-    """Whether standard output refuses what is still to be written."""
+    """Whether flushing standard output fails."""
     try:
         print(end="", flush=True)
     except OSError:
@@ -130,15 +130,14 @@ def output_fails() -> bool:
 
 
 def discard_output() -> None:
-    """What is still to be written to standard output goes nowhere: the interpreter flushes it once more when it ends,
-    and would complain."""
+    """Discard unwritten standard output, which the interpreter would flush at exit, with a traceback."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Notices:
-    """What a walk leaves out, printed once each: values that match nothing, missing sources, unreadable records.
+    """Print a walk's gaps, each once: values that match nothing, missing sources, unreadable records.
 
-    `failed`: a source failed; `unreadable`: records by source that cannot be read.
+    `failed`: a source failed; `unreadable`: number of unreadable records by source.
     """
 
     def __init__(self) -> None:
@@ -152,12 +151,12 @@ class Notices:
             print_error(text)
 
     def values(self, warnings: Sequence[Json]) -> None:
-        """The API's `warnings[]`."""
+        """Print the API's `warnings[]`."""
         for warning in warnings:
             self.add(f"{flag(str(warning.get('parameter')))} {warning.get('message')}")
 
     def page(self, page: Page) -> None:
-        """The page's warnings and the state of its sources."""
+        """Print the page's warnings and the state of its sources."""
         self.values(page.warnings)
         for source in page.sources:
             name, reason = source["name"], source.get("reason")
@@ -172,7 +171,7 @@ class Notices:
                         self.add(f"source {name}: {part}")
 
     def end(self) -> int:
-        """Print the counts of unreadable records; returns the exit code of a command that came to its end."""
+        """Print the counts of unreadable records; returns the exit code of a finished command."""
         for name, number in sorted(self.unreadable.items()):
             self.add(f"source {name}: {number:,} records that cannot be read are left out; the gateway's log has more")
         self.unreadable.clear()
@@ -181,9 +180,9 @@ class Notices:
 
 @contextmanager
 def reported(*, broken_pipe: int = 0, partial_helps: bool = False) -> Iterator[None]:
-    """Turn what a command raises into a line on standard error and typer.Exit.
+    """Turn a command's exceptions into a line on standard error and typer.Exit.
 
-    `broken_pipe` is the exit code where the reader of standard output has gone; `partial_helps`: see `sentence`."""
+    `broken_pipe` is the exit code if the reader of standard output has closed it; `partial_helps`: see `sentence`."""
     try:
         if sys.stdout is None:
             raise Failure("standard output is closed; send it to a file or a pipe")
@@ -197,7 +196,7 @@ def reported(*, broken_pipe: int = 0, partial_helps: bool = False) -> Iterator[N
         print_error(failure.sentence)
         raise typer.Exit(failure.code) from None
     except ConfigurationError as error:
-        print(f"audit-gateway: {error.detail}", file=sys.stderr)  # as it is: it may end with a command to copy
+        print(f"audit-gateway: {error.detail}", file=sys.stderr)  # unchanged: it may end with a command to copy
         raise typer.Exit(USAGE) from None
     except BrokenPipeError:
         discard_output()

@@ -16,7 +16,7 @@ from app.domain.query import EventQuery, GroupBy, TimeRange, choices
 from app.domain.query import Filters as FilterParameters
 from app.domain.times import now_micros
 
-#: (parameter, text) as the user wrote them.
+#: (parameter, text) in the user's spelling.
 Filters: TypeAlias = tuple[tuple[str, str], ...]
 
 Config = Annotated[Path | None, typer.Option(help="Read the sources of this TOML file directly; ignores GATEWAY_URL.")]
@@ -48,7 +48,7 @@ FILTERS = {
 
 
 def command(function: Callable[..., int | None], *, broken_pipe: int = 0) -> Callable[..., None]:
-    """A typer command that ends with the exit code of `function` and reports its errors.
+    """Return a typer command that exits with the code of `function` and reports its errors.
 
     If `function` takes `filters`, the command has a flag for each filter. `broken_pipe`: see `reported`."""
     signature = inspect.signature(function, eval_str=True)
@@ -100,8 +100,8 @@ def query_pairs(
     follow: bool = False,
     include: Collection[str] | None = None,
 ) -> list[tuple[str, str]]:
-    """A command's query as the API takes it. Raises Failure for a time that cannot be read, or an `include` that no
-    command's output has."""
+    """Return a command's query in the API's form. Raises Failure for an invalid time, or an `include` that no command
+    prints."""
     now, pairs = now_micros(), []
     for name, text in filters:
         if name in ("since", "until"):

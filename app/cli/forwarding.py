@@ -38,9 +38,9 @@ def forward(
     include: Include = None,
     config: Config = None,
 ) -> None:
-    """Push events to a receiver as they come, from now (or --since) on, at least once each, for ever.
+    """Push events to a receiver as they happen, from now (or --since) on, at least once each, without end.
 
-    The cursor file moves only after the receiver accepted; the same command continues there. FORWARD_SECRET signs
+    The cursor file moves only after the receiver accepts; the same command continues there. FORWARD_SECRET signs
     webhooks (whsec_..., several separated by blanks); FORWARD_TOKEN is the bearer or HEC token. Both also from .env.
     """
     from app.forward.forwarder import Forwarder, Stopped

@@ -31,7 +31,7 @@ def make_key(
     rate: Annotated[str | None, typer.Option(help="Calls, such as 600/minute.")] = None,
     expires: Annotated[str | None, typer.Option(help="Expiry, such as 2027-01-01.")] = None,
 ) -> None:
-    """Make an API key. Its hash goes to the file; the key, once, is the only line on standard output."""
+    """Create an API key. Its hash goes to the file; standard output is only the key, shown once."""
     key = new_key()
     try:
         record = make_api_key(
@@ -49,7 +49,7 @@ def make_key(
     is_second = name in _names_in(file)
     try:
         _check_writable(file)
-        # The key first, which is stored nowhere: a hash without a known key would look like a usable one.
+        # Print the key first, because it is not stored: a hash of an unprinted key would look usable.
         write_bytes(f"{key}\n".encode())
         append_key(file, record)
     except OSError as error:
@@ -121,7 +121,7 @@ def _read(file: Path) -> str:
 
 
 def _check_writable(file: Path) -> None:
-    """Raises OSError where `file` can be neither written nor made. Changes nothing."""
+    """Raises OSError if `file` can be neither written nor created. Changes nothing."""
     try:
         check_regular(file)
         os.close(os.open(file, os.O_RDWR))
@@ -133,7 +133,7 @@ def _check_writable(file: Path) -> None:
 
 
 def _names_in(file: Path) -> set[str]:
-    """The names in a keys file; none if it cannot be read, which the gateway reports when it starts."""
+    """Return the names in a keys file; empty if unreadable, which the gateway reports at start."""
     try:
         return {key.name for key in read_keys(read_small(file).decode("utf-8-sig"), str(file))}
     except (OSError, UnicodeDecodeError, ConfigurationError):

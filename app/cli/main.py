@@ -1,4 +1,4 @@
-"""The command `audit-gateway`. Commands that run a server import it when they run: `--help` must not wait for it."""
+"""The command `audit-gateway`. Commands import the server only when they need it, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ EPILOG = (
 cli = typer.Typer(
     name="audit-gateway",
     no_args_is_help=True,
-    rich_markup_mode=None,  # boxes leave too few columns for the texts
-    pretty_exceptions_enable=False,  # they print local variables, and so secrets
-    # --envelope_id, as the API has it, is --envelope-id too.
+    rich_markup_mode=None,  # boxes leave too few columns for text
+    pretty_exceptions_enable=False,  # they print local variables, including secrets
+    # Accept the API's --envelope_id as --envelope-id.
     context_settings={
         "help_option_names": ["-h", "--help"],
         "token_normalize_func": lambda token: token.replace("_", "-"),
@@ -63,8 +63,8 @@ def options(
     ] = False,
 ) -> None:
     """One feed of audit events over several e-signature accounts."""
-    # Standard output is for events. Commands report failures themselves: a warning of an opened circuit would repeat
-    # them. Commands that run for long (serve, forward, mcp) configure their own level.
+    # Standard output is for events. Commands report failures, which a warning of an open circuit would repeat. Commands
+    # that run for long (serve, forward, mcp) configure their own level.
     configure_logging(level=os.environ.get("GATEWAY_LOG_LEVEL") or "error")
 
 
@@ -80,7 +80,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Number of processes.")] = 1,
     config: ConfigFile = None,
 ) -> int:
-    """Serve the HTTP API over the sources that the environment and the configuration file name."""
+    """Serve the HTTP API over the sources of the environment and the configuration file."""
     from app.cli.serving import serve_gateway
 
     return serve_gateway(
@@ -118,11 +118,11 @@ def openapi(
 
 
 def openapi_text() -> str:
-    """The OpenAPI document as indented JSON with sorted keys and a line end: one text for one code."""
+    """Return the OpenAPI document as indented JSON with sorted keys and a line end, equal for equal code."""
     from app.main import create_app
     from app.settings import Settings
 
-    # Built without settings from anywhere: none but GATEWAY_PROVIDERS_PATH changes the document.
+    # Built without settings: only GATEWAY_PROVIDERS_PATH changes the document.
     app = create_app(Settings.model_construct(auth="off"), [])
     return json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -133,7 +133,7 @@ def probe(
         float, typer.Option(min=0, max=600, help="Seconds to wait for new events, to measure their lag.")
     ] = 20.0,
 ) -> int:
-    """Try each source's credentials and permissions, and find out what the providers' documents leave open."""
+    """Check each source's credentials and permissions, and measure what the providers' documents leave open."""
     from app.cli.probe import probe_sources
 
     return probe_sources(config, wait)
@@ -163,13 +163,13 @@ _register()
 
 
 def main() -> None:
-    """Run the command line. Standard output that cannot be written is one line on standard error, and exit code 1."""
+    """Run the command line. A failing standard output prints one line on standard error, with exit code 1."""
     try:
         try:
             cli()
         finally:
             if sys.stdout is not None:
-                sys.stdout.flush()  # the interpreter would, and end with a traceback where it cannot
+                sys.stdout.flush()  # the interpreter would do so, and fail with a traceback
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:

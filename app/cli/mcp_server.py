@@ -1,7 +1,7 @@
 """A Model Context Protocol server on standard input and output: four read-only tools over the gateway's API.
 
-Each call is one request of the caller's key, with its grants, like any other. Results are short lines of text, so that
-a page fits a model's context; a cursor continues them.
+Each call is one request with the caller's key and its grants. Results are short lines of text, so that a page fits into
+a model's context; a cursor continues them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Person = Annotated[str | None, Field(description="E-mail address or name of any 
 
 
 def make_server(client: Client) -> MCPServer:
-    """The server over a client of the gateway; its `run_stdio_async` serves until standard input ends."""
+    """Return the server for a client of the gateway; its `run_stdio_async` serves until standard input ends."""
     server = MCPServer("audit-gateway", instructions=_INSTRUCTIONS, log_level="WARNING")
 
     @server.tool(annotations=_READ_ONLY, structured_output=False)
@@ -93,7 +93,7 @@ def make_server(client: Client) -> MCPServer:
 
 
 async def _get(client: Client, path: str, parameters: dict[str, Any]) -> Json:
-    """The body of a 200 response. Raises ToolError with the API's own explanation."""
+    """Return the body of a 200 response. Raises ToolError with the API's explanation."""
     pairs = [(name, str(value)) for name, value in parameters.items() if value is not None]
     try:
         body = await asyncio.to_thread(client.get, path, pairs, has_id=True)
@@ -123,7 +123,7 @@ def _person(person: Json) -> str:
 
 
 def _notes(body: Json) -> list[str]:
-    """What is missing from a result, and which filter can match nothing."""
+    """Return notes on missing sources and on filters that can match nothing."""
     notes = [
         f"note: {source['name']} {source['status']}: {source.get('reason')}"
         for source in body.get("sources") or []
@@ -137,7 +137,7 @@ def _notes(body: Json) -> list[str]:
 
 
 def _plain(text: object) -> str:
-    """On one line, without characters that change how others are shown."""
+    """Return the text on one line, without characters that change the display of others."""
     return "".join(character if character.isprintable() else " " for character in str(text))
 
 

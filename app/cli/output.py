@@ -1,4 +1,4 @@
-"""Standard output: what it accepts, and events in the formats of `GET /events/export`."""
+"""Standard output: encoding, and events in the formats of `GET /events/export`."""
 
 from __future__ import annotations
 
@@ -17,37 +17,36 @@ from app.cli.client import Problem
 from app.cli.failures import USAGE, Failure, discard_output
 from app.forward.page import Json
 
-# Valid in JSON, but obeyed by terminals, line ends for some readers, or not UTF-8.
+# Valid in JSON, but terminal controls, line ends for some readers, or not UTF-8.
 _ODD = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # All controls but tab and line ends.
 _OBEYED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class _Console(Console):
-    """Leave the exit code to `app.cli.failures.reported` when the reader of the output has gone: rich would exit with
-    1."""
+    """Leave the exit code to `app.cli.failures.reported` for a closed pipe; rich would exit with 1."""
 
     def on_broken_pipe(self) -> None:
         raise  # the BrokenPipeError, which rich is handling when it calls this
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Colour only on a terminal, and not with NO_COLOR. Markup in texts has no effect."""
+    """Return a console with colour only on a terminal and without NO_COLOR. Markup in texts has no effect."""
     stream: Any = sys.stderr if stderr else sys.stdout
-    stream.reconfigure(errors="replace")  # a terminal that lacks a letter must not end the command
+    stream.reconfigure(errors="replace")  # a letter outside the terminal's encoding must not end the command
     system: Any = None if os.environ.get("NO_COLOR") else "auto"
     return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, color_system=system)
 
 
 def json_line(value: Any) -> bytes:
-    """One line of JSON in UTF-8, with its line end."""
+    """Return one line of JSON in UTF-8, with its line end."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 
 def write_bytes(data: bytes) -> None:
-    """Write to standard output at once; to a terminal without the control characters that it would obey. Raises Failure
-    where it cannot be written, and BrokenPipeError."""
+    """Write to standard output immediately; to a terminal without control characters. Raises Failure if it cannot be
+    written, and BrokenPipeError."""
     if sys.stdout.isatty():
         data = _OBEYED.sub("\N{MIDDLE DOT}", data.decode(errors="replace")).encode()
     try:
@@ -67,14 +66,14 @@ class Lines(msgspec.Struct, frozen=True):
     line: Callable[[Json], bytes]
 
     def of(self, events: Sequence[Json]) -> bytes:
-        """The events' bytes, with the last line's end. Raises Problem for an object that is no event."""
+        """Return the events' bytes, with the last line's end. Raises Problem for an object that is not an event."""
         return b"".join(map(self.line, events))
 
 
 def lines_of(name: str) -> Lines:
-    """The format of this name. Raises Failure, naming the known formats."""
+    """Return the format of this name. Raises Failure with the known formats."""
     if name == "ndjson":
-        # As the gateway sent it: a newer one may have members that this program does not have.
+        # Unchanged: a newer gateway may send members that this program does not have.
         return Lines(b"", json_line)
     from app.api.exports import FORMATS
     from app.domain.event import Event
@@ -87,7 +86,7 @@ def lines_of(name: str) -> Lines:
         try:
             return known.line(msgspec.convert(event, Event))
         except msgspec.ValidationError as error:
-            # A path and two types, no value: such as "Expected `str`, got `int` - at `$.type`".
+            # A path and two types without a value, such as "Expected `str`, got `int` - at `$.type`".
             raise Problem("not_a_gateway", f"The gateway sent an event that cannot be read ({error})") from None
 
     return Lines(known.header, line)
@@ -99,8 +98,8 @@ _SUFFIXES = {"": "ndjson", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv
 
 
 def format_of(path: Path | None) -> str:
-    """The format that a file's suffix names, such as `.csv`, `.ecs` or `.ecs.ndjson`; NDJSON for standard output and
-    for a name without a suffix. Raises Failure for another suffix.
+    """Return the format of a file's suffix, such as `.csv`, `.ecs` or `.ecs.ndjson`; NDJSON for standard output and for
+    a name without a suffix. Raises Failure for another suffix.
     """
     if path is None:
         return "ndjson"

@@ -1,4 +1,4 @@
-"""`audit-gateway probe`: tries every configured source and reports what was found and what to set."""
+"""`audit-gateway probe`: check every configured source, and report results and settings to use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPERATOR = Caller("probe", frozenset(SCOPES))
 
 
 def probe_sources(config: Path | None, wait: float) -> int:
-    """Prints the report; returns 0, or 1 where a source cannot be read. Raises ConfigurationError."""
+    """Print the report; returns 0, or 1 if a source cannot be read. Raises ConfigurationError."""
     configuration = load_configuration(config)
     sources = build_sources(configuration, find_providers(configuration.provider_paths))
     reports = asyncio.run(_probe(sources, configuration.settings.cursor_secrets, wait))
@@ -41,7 +41,7 @@ def probe_sources(config: Path | None, wait: float) -> int:
             state = f"[{_STYLES[finding.state]}]{finding.state}[/]"
             table.add_row(finding.topic, state, finding.found)
         console.print(table)
-        # Lines for a `.env`, whole however narrow the terminal.
+        # Lines for a `.env`, not wrapped at the terminal's width.
         for line in filter(None, map(_advice, findings)):
             console.print(line, soft_wrap=True, markup=False, highlight=False)
         console.print()
@@ -76,10 +76,10 @@ async def measure_lag(
     clock: Callable[[], int] = now_micros,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> list[ProbeResult]:
-    """Looks twice, `wait` seconds apart: a record that is there the second time and is older than the first look came
-    at least that much late. `clock` gives µs since the epoch."""
+    """Read twice, `wait` seconds apart: a new record in the second read whose time is before the first read was late by
+    at least the difference. `clock` returns µs since the epoch."""
     now = clock()
-    # The newest: a busy account has more than one page of this time, and what is new would be on none of the first.
+    # The newest, because a busy account has more than one page of this time.
     asked = EventQuery(source=(source.name,), since=now - _RECENT, order="desc", limit=1000)
     try:
         first = await feed.page(asked, _OPERATOR)

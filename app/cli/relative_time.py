@@ -1,4 +1,4 @@
-"""Times as a person writes them in a terminal, converted to RFC 3339.
+"""Convert relative times of the terminal to RFC 3339.
 
 The API's durations (`7d`, `12h`, `P7D`), and `now`, `today` and `yesterday`, all in UTC. An RFC 3339 date-time or a
 date stays as it is.
@@ -14,7 +14,7 @@ _REMEDY = "write 7d, 2h, 30m, today, yesterday, a date such as 2026-05-01, or a 
 
 
 def to_rfc3339(text: str, now: int) -> str:
-    """The API's text for `text`. `now` in µs since the epoch. Raises ValueError with the remedy."""
+    """Return `text` in the API's form. `now` in µs since the epoch. Raises ValueError with the remedy."""
     plain = text.strip().lower()
     if plain == "now":
         return format_seconds(now)

@@ -1,4 +1,4 @@
-"""`audit-gateway count`, `event` and `sources`: one answer of the API as text or JSON."""
+"""`audit-gateway count`, `event` and `sources`: one response of the API as text or JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def count(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Count events, per source and in all; with --by, also per value of a field."""
+    """Count events by source and in total; with --by, also by values of a field."""
     pairs = query_pairs(filters)
     pairs += ([("by", by)] if by else []) + ([("exact", "true")] if exact else [])
     with connected(config) as client:
@@ -66,7 +66,7 @@ def event(
 
 
 def sources(as_json: Json = False, config: Config = None) -> None:
-    """List the sources: the filters of each, its health, and what the gateway observed of it."""
+    """List the sources with their filters, health and observations."""
     with connected(config) as client:
         found = client.sources()
     if as_json:
@@ -78,7 +78,7 @@ def sources(as_json: Json = False, config: Config = None) -> None:
 
 
 def _print_members(value: dict[str, Any], indent: str = "") -> None:
-    """Print an object's members, each on its line, and those of objects in it indented."""
+    """Print an object's members, one a line, with nested members indented."""
     for name, item in value.items():
         if isinstance(item, dict) and item:
             console().print(printable(f"{indent}{name}:"), soft_wrap=True)
@@ -98,7 +98,7 @@ def _value(value: Any) -> str:
 def _print_counts(rows: Iterable[tuple[str, str]]) -> None:
     """Print labels with counts such as `at least 12 events`, the numbers right-aligned."""
     parts = [(printable(label), *printable(text).rpartition(" ")) for label, text in rows]
-    # Without a unit, as of a group, the text is the number.
+    # Without a unit, as for a group, the text is the number.
     cells = [(label, number or unit, unit if number else "") for label, number, _, unit in parts]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for label, number, unit in cells:

@@ -1,8 +1,8 @@
-"""A file that grows piece by piece and can be resumed after any end, including a `kill -9` and a power cut.
+"""A file that is written in pieces and can be resumed after any interruption, including `kill -9` and a power cut.
 
-Beside FILE lies FILE.cursor, the *checkpoint*: how long FILE was when everything up to the checkpoint's cursor was on
-the disk. A piece is flushed to the disk first; then the checkpoint is replaced, in one step. Bytes beyond the
-checkpoint's length are a piece without a checkpoint: they are cut off, and read again.
+FILE.cursor is the *checkpoint*: a cursor, and the length of FILE with everything up to this cursor. Each piece is
+flushed to the disk before the checkpoint is replaced atomically. Bytes after the checkpoint's length belong to a piece
+without a checkpoint: they are truncated and read again.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from app.forward.checkpoint import Versioned, lock_file, read_checkpoint, replac
 
 
 class Checkpoint(Versioned, frozen=True, kw_only=True):
-    """`cursor` None: nothing was written yet. `length` in bytes; `asked` is the export's query, as text that must be
-    equal for it to be resumed."""
+    """`cursor` None: empty file. `length` in bytes; `asked` is the export's query, as text that must be equal to
+    resume."""
 
     asked: str
     cursor: str | None = None
@@ -52,7 +52,7 @@ class ResumableFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A file that was created here and never begun is no export.
+        # A file that was created here without content is not an export.
         if self._made and not self._begun:
             self.path.unlink(missing_ok=True)
         self._file.close()
@@ -62,13 +62,12 @@ class ResumableFile:
         return os.fstat(self._file.fileno()).st_size
 
     def checkpoint(self) -> Checkpoint | None:
-        """The checkpoint of an export that is not finished. Raises ConfigurationError for one that cannot be read."""
+        """Return the checkpoint of an unfinished export. Raises ConfigurationError for an invalid one."""
         foreign = f"{self.checkpoint_path} was not written by an export; remove it, or start over with --force."
         return read_checkpoint(self.checkpoint_path, Checkpoint, foreign)
 
     def begin(self, checkpoint: Checkpoint) -> None:
-        """Empty the file, or cut it to the checkpoint's length. The checkpoint goes first: the rest then counts as
-        unwritten."""
+        """Write the checkpoint, then truncate the file to its length."""
         self._begun = True
         self._save(checkpoint)
         os.ftruncate(self._file.fileno(), checkpoint.length)

@@ -57,11 +57,11 @@ def serve_gateway(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # What was left by another `serve` would make this one a sandbox without emulators.
+    # Inherited from another `serve`, it would make this one a sandbox without emulators.
     os.environ.pop(SANDBOX_VARIABLE, None)
     if config is not None:
         os.environ["GATEWAY_CONFIG"] = str(config)
-    Network(read_environment())  # names a variable that cannot be used, in a sandbox, too, before anything listens
+    Network(read_environment())  # raises for an invalid variable before the server listens, also in a sandbox
     first = load_configuration(sandbox_environment={} if sandbox else None)
     os.environ["GATEWAY_LOG_LEVEL"], os.environ["GATEWAY_LOG_FORMAT"] = (
         first.settings.log_level,
@@ -80,9 +80,9 @@ def serve_gateway(
             running = stack.enter_context(start_sandbox(events=sandbox_events))
             os.environ[SANDBOX_VARIABLE] = json.dumps(running.env)
         if workers > 1:
-            # The workers read the environment for themselves: a secret that was made here must reach them all.
+            # The workers read the environment, and all need the same generated secret.
             os.environ["GATEWAY_CURSOR_SECRET"] = ",".join(first.settings.cursor_secrets)
-            # Where they count together: a scrape reaches any one of them, and must show all.
+            # Shared counters: a scrape reaches one worker and must show all.
             counters = stack.enter_context(TemporaryDirectory(prefix="audit-gateway-metrics-"))
             os.environ[MULTIPROCESS_VARIABLE] = counters
         configuration = configuration_from_environment()
@@ -99,8 +99,8 @@ def serve_gateway(
 
 
 def _key_of_this_run(configuration: Configuration, host: str) -> str | None:
-    """The key to show: the sandbox's, or one made for this run where none was configured and only this machine can
-    call. None where callers have keys of their own, or need none. Raises ConfigurationError for keys that are wrong.
+    """Return the key to print: the sandbox's, or a temporary one on loopback without configured keys. None if keys are
+    configured or not needed. Raises ConfigurationError for invalid keys.
     """
     settings = configuration.settings
     if settings.auth == "off":
@@ -122,12 +122,12 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A bound socket, not listening yet. Raises ConfigurationError naming the remedy."""
+    """Return a bound socket that does not listen yet. Raises ConfigurationError with the remedy."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (socket.gaierror, UnicodeError):  # the latter where a label has more than 63 characters
+    except (socket.gaierror, UnicodeError):  # the latter for a label of more than 63 characters
         raise ConfigurationError(f"--host: {host} is no address of this machine; try 127.0.0.1.") from None
-    # With the protocol named, asyncio switches Nagle's delay off for the connections.
+    # With an explicit protocol, asyncio disables Nagle's delay.
     listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -183,9 +183,9 @@ def _serve_alone(listener: socket.socket, config: uvicorn.Config, greeting: str)
 class _Workers(Multiprocess):
     """uvicorn's supervisor with three differences that `tests/operations/test_graceful_shutdown.py` shows.
 
-    The listener is closed when the workers stop: while this process holds it, new callers wait in a queue that no
-    process serves. A second SIGTERM or SIGINT reaches the workers at once. SIGHUP changes nothing, as in a server of
-    one process: the API keys are read again without a signal, and logs go to standard error.
+    The listener is closed when the workers stop, because new callers would wait in a queue that no process serves. A
+    second SIGTERM or SIGINT reaches the workers immediately. SIGHUP has no effect, as in a server of one process: API
+    keys are read again without a signal, and logs go to standard error.
     """
 
     def terminate_all(self) -> None:
@@ -197,13 +197,13 @@ class _Workers(Multiprocess):
         while alive := [process for process in self.processes if process.process.is_alive()]:
             if self.signal_queue:
                 for process in alive:
-                    # Again in each round: a signal that arrives right behind the first one is merged with it.
+                    # In each round, because a signal directly after the first one is merged with it.
                     process.process.terminate()
             alive[0].process.join(0.1)
 
 
 def _serve_with_workers(listener: socket.socket, config: uvicorn.Config, greeting: str) -> int:
-    # Listening already here: callers wait in the queue for the first worker instead of being refused.
+    # Listen here already, so that callers wait for the first worker instead of being refused.
     listener.listen(2048)
     print(greeting, flush=True)
     os.environ[PARENT_VARIABLE] = str(os.getpid())

@@ -1,7 +1,7 @@
 """Events as a table that fits the terminal.
 
-On a terminal each day has a heading and each event one line, cut to the terminal's width. Elsewhere, where `grep` and
-`awk` read it, nothing is cut, and each line has the whole time.
+On a terminal each day has a heading and each event one line, cut to the terminal's width. For other output, such as a
+pipe, lines are not cut and contain the whole time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from app.forward.page import Json
 
 _HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
 _WIDE = ("outcome", "provider type", "envelope id", "event id")
-_TIME = 8  #: cells of a time without its day
+_TIME = 8  #: cells of a time without the day
 
 
 def cells_of(event: Json, *, wide: bool = False) -> tuple[str, ...]:
-    """The event's cells: time, source, type, envelope, actor, recipient; with `wide`, also those of `_WIDE`."""
+    """Return the event's cells: time, source, type, envelope, actor, recipient; with `wide`, also those of `_WIDE`."""
     time = str(event["occurred_at"]).replace("T", " ")
     kind = str(event["type"])
     if kind == "unknown":
@@ -42,14 +42,14 @@ def cells_of(event: Json, *, wide: bool = False) -> tuple[str, ...]:
 
 
 def _first(part: Any, *names: str) -> str:
-    """The first of these members that is there."""
+    """Return the first of these members that is present."""
     found = (part.get(name) for name in names) if isinstance(part, dict) else ()
     return next((str(value) for value in found if value), "-")
 
 
 class EventTable:
-    """Prints pages one under the other. `width` of the terminal in cells; None: no cell is cut, and the columns are as
-    wide as the first page needs."""
+    """Print pages as one table. `width` of the terminal in cells; None: no cell is cut, and the first page determines
+    the columns' widths."""
 
     def __init__(self, console: Console, width: int | None, *, wide: bool = False) -> None:
         self._console, self._wide, self._cuts = console, wide, width is not None
@@ -83,13 +83,13 @@ class EventTable:
             text = cut(cell, width) if self._cuts else cell
             line.append(text, style).append(" " * (width - cell_len(text) + self._gap))
         line.rstrip()
-        # Not wrapped and not cut by the console, which takes 80 columns for granted where there is no terminal.
+        # Not wrapped or cut by the console, which assumes 80 columns without a terminal.
         self._console.print(line, soft_wrap=True)
 
 
 def column_widths(width: int) -> list[int]:
-    """The cells of the six columns on a terminal of this width, with a blank between two. From 60 on, the longest of
-    the common types fits."""
+    """Return the widths of the six columns on a terminal of this width, with a blank between two. From 60 on, the
+    longest common type fits."""
     room = width - _TIME - 5
     source, kind = max(8, room // 8), max(27, room // 4)
     if room < source + kind + 12:
@@ -98,5 +98,5 @@ def column_widths(width: int) -> list[int]:
 
 
 def cut(text: str, width: int) -> str:
-    """`text` in at most `width` cells, with an ellipsis where something is missing."""
+    """Return `text` in at most `width` cells, with an ellipsis if it is cut."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"

@@ -24,9 +24,9 @@ def verify(
         typer.Option(metavar="FILE", help="The manifest of an export in another format than NDJSON."),
     ] = None,
 ) -> None:
-    """Verify that an exported file is whole and unchanged, and print whose key signed it.
+    """Verify that an exported file is complete and unchanged, and print the signing key.
 
-    Exit code 0: verified. 1: the file is not what the gateway delivered. 2: wrong arguments.
+    Exit code 0: verified. 1: the file differs from the delivered export. 2: invalid arguments.
     """
     from app.evidence.verification import Refusal, verify_detached
     from app.evidence.verification import verify as verified

@@ -15,17 +15,17 @@ from app.cli.client import Client, Problem
 from app.cli.failures import TRANSIENT, USAGE, Failure, print_error, sentence
 from app.forward.page import Json, Page, Pairs
 
-MAX_PAGE = 1000  #: events that the API gives at a time
+MAX_PAGE = 1000  #: events in one page of the API
 POLL = 5.0  #: seconds between a follower's requests while there are no new events
-_ATTEMPTS = 6  #: of one page, before a walk gives up: about a minute in all
-SEGMENT = 5000  #: events of one signed segment, which is held in memory
+_ATTEMPTS = 6  #: for one page: about a minute in total
+SEGMENT = 5000  #: events of one signed segment, held in memory
 _LONGEST = 60.0  #: seconds to wait between two attempts
 
 Found = TypeVar("Found")
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """How to wait; tests replace it. `sleep` takes seconds; `notice` receives the reason."""
+    """Functions for waiting, replaced by tests. `sleep` takes seconds; `notice` receives the reason."""
 
     sleep: Callable[[float], None] = time.sleep
     notice: Callable[[str], None] = print_error
@@ -40,12 +40,12 @@ def walk(
     follow: bool = False,
     waiting: Waiting | None = None,
 ) -> Iterator[Page]:
-    """Page after page until none is left, or `most` (at least 1) events were read. A `cursor` replaces all of `pairs`
-    but `partial`. `follow`: then wait for new events, for ever.
+    """Yield pages until none is left, or `most` (at least 1) events were read. A `cursor` replaces all of `pairs`
+    except `partial`. `follow`: then wait for new events, without end.
 
-    The first page is requested once; each further one up to six times, or without limit if `follow`, with growing
-    pauses, if its failure is temporary. With `partial`, a failure of only the sources that failed on the page before is
-    not retried. Raises Problem."""
+    The first page is requested once. For temporary failures, later ones are requested up to six times, or without limit
+    if `follow`, with growing pauses. With `partial`, a failure of only those sources that failed on the previous page
+    is not retried. Raises Problem."""
     waiting = waiting or Waiting()
     asked: Pairs = pairs if cursor is None else _after(cursor, pairs)
     attempts, left = 1.0, most
@@ -70,8 +70,8 @@ def walk(
 def signed_walk(
     client: Client, pairs: Pairs, *, cursor: str | None = None, waiting: Waiting | None = None
 ) -> Iterator[tuple[Page, bytes]]:
-    """The signed segments of an export in NDJSON: events as a page, and the bytes of the segment. Each is requested up
-    to six times. Raises Problem, and Failure where the gateway does not sign."""
+    """Yield the signed segments of an NDJSON export: events as a page, and the segment's bytes. Each is requested up to
+    six times. Raises Problem, and Failure if the gateway does not sign."""
     waiting = waiting or Waiting()
     while True:
         asked = [*(pairs if cursor is None else [("cursor", cursor)]), ("limit", str(SEGMENT))]
@@ -91,13 +91,13 @@ def _segment(client: Client, asked: Pairs) -> tuple[Page, bytes]:
     if "manifest" not in end:
         raise Failure("the gateway signs no exports: set GATEWAY_SIGNING_KEY_FILE for it", USAGE)
     if following is not None and not events and reason not in ("deadline", "limit"):
-        # From the same cursor again: a segment that is left out would break the chain of manifests.
+        # From the same cursor: a missing segment would break the chain of manifests.
         raise Problem(str(reason), f"The gateway could not read on ({reason}).")
     return Page(events, following is not None, following, {}, _states(end)), data
 
 
 def _states(end: Json) -> list[Json]:
-    """What an export's last line has of its sources, as a page has it."""
+    """Return the sources of an export's last line in the form of a page."""
     refused, unread = end.get("forbidden") or {}, end.get("bad_records") or {}
     states = [{"name": name, "status": "forbidden", "reason": reason} for name, reason in refused.items()]
     reasons = {name: f"{number} records that cannot be read" for name, number in unread.items()}
@@ -109,8 +109,7 @@ def _after(cursor: str, pairs: Pairs) -> Pairs:
 
 
 def _patient(call: Callable[[], Found], attempts: float, waiting: Waiting, failed: Collection[str] = ()) -> Found:
-    """The result of `call`, within `attempts`. Failures of only the `failed` sources are not
-    retried."""
+    """Return the result of `call`, within `attempts`. Failures of only the `failed` sources are not retried."""
     attempt, noticed = 0, ""
     while True:
         attempt += 1
