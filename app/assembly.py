@@ -6,11 +6,10 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO, cast
 
-import msgspec
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -38,23 +37,16 @@ _LOCAL_SECRET = "cursors of the engine in the terminal's own process"
 _ALLOCATIONS = 10_000  #: net allocations of containers that start a collection of the youngest generation
 
 
-class Gateway(msgspec.Struct, frozen=True):
-    """An application, and the sources that it closes when it stops."""
-
-    app: FastAPI
-    sources: Sequence[Source]
-
-
 class NoSource(ConfigurationError):
     """No source is configured."""
 
 
-def assemble(configuration: Configuration, providers: Mapping[str, Provider]) -> Gateway:
-    """The gateway of a configuration. Raises ConfigurationError."""
+def assemble(configuration: Configuration, providers: Mapping[str, Provider]) -> FastAPI:
+    """The application of a configuration. Raises ConfigurationError."""
     metrics = Metrics()
     shared = make_shared(configuration, providers, metrics)
     sources = build_sources(configuration, providers, metrics, shared)
-    app = create_app(
+    return create_app(
         configuration.settings,
         sources,
         providers=providers,
@@ -62,7 +54,6 @@ def assemble(configuration: Configuration, providers: Mapping[str, Provider]) ->
         metrics=metrics,
         shared=shared,
     )
-    return Gateway(app, sources)
 
 
 def create_app_from_environment() -> FastAPI:
@@ -71,9 +62,9 @@ def create_app_from_environment() -> FastAPI:
     """
     configure_logging(cast(TextIO, QueuedStream(sys.stderr)))
     configuration = configuration_from_environment()
-    gateway = assemble(configuration, find_providers(configuration.provider_paths))
+    app = assemble(configuration, find_providers(configuration.provider_paths))
     tune_gc()
-    return gateway.app
+    return app
 
 
 def tune_gc() -> None:

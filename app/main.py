@@ -136,8 +136,8 @@ def create_app(
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
     app.state.broadcaster = EventBroadcaster(feed, stream.renderer(pseudonyms), poll=settings.stream_poll)
-    app.state.stream_slots = Slots("streams", each=settings.key_streams, most=settings.stream_listeners)
-    app.state.export_slots = Slots("exports", each=settings.key_exports, most=settings.max_in_flight)
+    app.state.stream_slots = Slots("streams", settings.key_streams)
+    app.state.export_slots = Slots("exports", settings.key_exports)
     authenticator = Authenticator(
         make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
     )

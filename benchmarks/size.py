@@ -51,7 +51,7 @@ async def warm_page() -> tuple[int, int]:
             entered.add(code)
 
     with start_sandbox() as sandbox:
-        app = assemble(load_configuration(None, env_file=None, sandbox_environment=sandbox.env), find_providers()).app
+        app = assemble(load_configuration(None, env_file=None, sandbox_environment=sandbox.env), find_providers())
         transport = httpx.ASGITransport(app)
         headers = {"Authorization": "Bearer sandbox"}
         async with (

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.problems import problem_response
 from app.api.request_log import request_log
 from app.domain.caller import Caller
-from app.domain.errors import Overloaded, RateLimited
+from app.domain.errors import RateLimited
 
 MAX_URL = 32_768  #: bytes of path and query, into which the longest cursor goes
 MAX_HEADERS = 32_768  #: bytes of all header names and values
@@ -80,35 +80,27 @@ class AdmissionMiddleware:
 
 
 class Slots:
-    """Streams or exports (`what`) that are open in this process: `most` in all, `each` per key."""
+    """Streams or exports (`what`) that are open in this process, `each` per key. The middleware bounds them in all."""
 
-    def __init__(self, what: str, *, each: int, most: int) -> None:
-        self._what, self._each, self._most = what, each, most
-        self._taken = Counter[str]()
+    def __init__(self, what: str, each: int) -> None:
+        self._what, self._each = what, each
+        self.taken = Counter[str]()
 
     @contextmanager
     def take(self, caller: Caller) -> Iterator[None]:
-        """Hold one slot. Raises RateLimited for a key that holds its share, Overloaded where all slots are taken."""
-        if self._taken[caller.name] >= self._each:
+        """Hold one slot. Raises RateLimited for a key that holds its share."""
+        if self.taken[caller.name] >= self._each:
             detail = (
                 f"This key has {self._each} {self._what} open, as many as one key may"
                 f" (GATEWAY_KEY_{self._what.upper()}); end one of them."
             )
             raise RateLimited(detail, retry_after=SLOT_WAIT)
-        if self._taken.total() >= self._most:
-            detail = f"As many {self._what} are open as there may be ({self._most}); try again later."
-            raise Overloaded(detail, retry_after=SLOT_WAIT)
-        self._taken[caller.name] += 1
+        self.taken[caller.name] += 1
         try:
             yield
         finally:
-            self._taken[caller.name] -= 1
-            if not self._taken[caller.name]:
-                del self._taken[caller.name]  # names of tokens come and go
-
-    @property
-    def taken(self) -> int:
-        return self._taken.total()
+            self.taken[caller.name] -= 1
+            self.taken += Counter()  # without noughts: names of tokens come and go
 
 
 class LargePages:

@@ -86,14 +86,15 @@ def serve_gateway(
             counters = stack.enter_context(TemporaryDirectory(prefix="audit-gateway-metrics-"))
             os.environ[MULTIPROCESS_VARIABLE] = counters
         configuration = configuration_from_environment()
-        gateway = assemble(configuration, providers)
+        app = assemble(configuration, providers)
+        sources = list(app.state.feed.sources.values())
         for warning in all_warnings(first, providers):
             _log.warning("configuration", problem=warning)
-        greeting = _greeting(listener, configuration, gateway.sources, key)
+        greeting = _greeting(listener, configuration, sources, key)
         tune_gc()
         if workers == 1:
-            return _serve_alone(listener, _uvicorn_config(gateway.app, configuration.settings), greeting)
-        asyncio.run(_close(gateway.sources))
+            return _serve_alone(listener, _uvicorn_config(app, configuration.settings), greeting)
+        asyncio.run(_close(sources))
         factory = "app.assembly:create_app_from_environment"
         return _serve_with_workers(listener, _uvicorn_config(factory, configuration.settings, workers), greeting)
 

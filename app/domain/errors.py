@@ -3,13 +3,12 @@
     GatewayError
     ├── CallerError                 the request is at fault
     │   ├── ParameterError          invalid_parameter · unknown_parameter · filter_not_applicable · invalid_window
+    │   │   └── CursorMismatch      cursor_mismatch
     │   ├── InvalidCursor           invalid_cursor
-    │   ├── CursorMismatch          cursor_mismatch
     │   ├── NotFound                not_found
     │   ├── Unauthenticated         unauthenticated
     │   ├── Forbidden               forbidden
     │   └── RateLimited             rate_limited
-    │       └── Overloaded          overloaded
     ├── IssuerUnavailable           a token cannot be verified: its issuer's keys are unavailable
     ├── SourceError                 one source could not answer
     │   ├── SourceFailed            source_failed: bad status, malformed or oversized answer
@@ -48,16 +47,17 @@ class ConfigurationError(GatewayError):
 class CallerError(GatewayError):
     """The request is at fault; `errors` are (parameter, message) pairs, if parameters are."""
 
-    errors: tuple[tuple[str, str], ...] = ()
+    def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
 
 
 class ParameterError(CallerError):
     """One or more parameters are wrong; `errors` are (parameter, message) pairs."""
 
     def __init__(self, code: str, errors: Sequence[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{name}: {message}" for name, message in errors))
+        super().__init__("; ".join(f"{name}: {message}" for name, message in errors), errors)
         self.code = code
-        self.errors = tuple(errors)
 
 
 class InvalidCursor(CallerError):
@@ -66,18 +66,14 @@ class InvalidCursor(CallerError):
     code = "invalid_cursor"
 
     def __init__(self, detail: str, parameter: str = "cursor") -> None:
-        super().__init__(detail)
-        self.errors = ((parameter, detail),)
+        super().__init__(detail, [(parameter, detail)])
 
 
-class CursorMismatch(CallerError):
+class CursorMismatch(ParameterError):
     """A filter beside the cursor differs from the one sealed in it."""
 
-    code = "cursor_mismatch"
-
     def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{name}: {message}" for name, message in errors))
-        self.errors = tuple(errors)
+        super().__init__("cursor_mismatch", errors)
 
 
 class NotFound(CallerError):
@@ -97,10 +93,6 @@ class Forbidden(CallerError):
 
     code = "forbidden"
 
-    def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = ()) -> None:
-        super().__init__(detail)
-        self.errors = tuple(errors)
-
 
 class RateLimited(CallerError):
     """The caller has used up its rate; `retry_after` in seconds."""
@@ -110,12 +102,6 @@ class RateLimited(CallerError):
     def __init__(self, detail: str, *, retry_after: float) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
-
-
-class Overloaded(RateLimited):
-    """The gateway has no room for this call; `retry_after` in seconds."""
-
-    code = "overloaded"
 
 
 class IssuerUnavailable(GatewayError):

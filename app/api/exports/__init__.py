@@ -6,6 +6,7 @@ The mappings are described field by field in `docs/reference/formats.md`; a test
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -48,16 +49,8 @@ def _ndjson_lines(events: Sequence[Event]) -> bytes:
         return b"".join(map(_ndjson, events))
 
 
-def _cloudevents(event: Event) -> bytes:
-    return encode(cloudevents.to_cloudevent(event)) + b"\n"
-
-
-def _ocsf(event: Event) -> bytes:
-    return encode(ocsf.to_ocsf(event)) + b"\n"
-
-
-def _ecs(event: Event) -> bytes:
-    return encode(ecs.to_ecs(event)) + b"\n"
+def _line_of(convert: Callable[[Event], dict[str, Any]]) -> Callable[[Event], bytes]:
+    return lambda event: encode(convert(event)) + b"\n"
 
 
 _NDJSON = "application/x-ndjson"
@@ -67,8 +60,8 @@ FORMATS: Mapping[str, Format] = {
     for found in (
         Format("ndjson", _NDJSON, "ndjson", _ndjson, tells_its_end=True, gather_all=_ndjson_lines),
         Format("csv", "text/csv; charset=utf-8", "csv", csv.to_row, csv.HEADER),
-        Format("ocsf", _NDJSON, "ocsf.ndjson", _ocsf),
-        Format("cloudevents", _NDJSON, "cloudevents.ndjson", _cloudevents),
-        Format("ecs", _NDJSON, "ecs.ndjson", _ecs),
+        Format("ocsf", _NDJSON, "ocsf.ndjson", _line_of(ocsf.to_ocsf)),
+        Format("cloudevents", _NDJSON, "cloudevents.ndjson", _line_of(cloudevents.to_cloudevent)),
+        Format("ecs", _NDJSON, "ecs.ndjson", _line_of(ecs.to_ecs)),
     )
 }
