@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,16 +18,8 @@ from app.domain.event import Actor, Event, Recipient
 from app.domain.times import format_seconds
 from app.evidence.signing import SigningKey
 from app.feed.envelope_reader import EnvelopeEvents
-from app.feed.envelope_story import EnvelopeRecipient, tell_story
+from app.feed.envelope_story import tell_story
 
-_MOMENTS = {
-    "invited_at": "Invited", "delivered_at": "Message delivered", "opened_at": "Message opened",
-    "viewed_at": "Viewed", "verified_at": "Identity verified", "signed_at": "Signed", "declined_at": "Declined",
-}  # fmt: skip
-_DETAILS = {
-    "id": "Recipient id", "name": "Name", "email": "E-mail", "phone": "Phone", "national_id": "National id",
-    "signature_type": "Signature type",
-}  # fmt: skip
 _MASKED = (
     "Masked: the caller's key lacks pii:read. Phone numbers, national ids, addresses and what repeats them are"
     " shown as ***."
@@ -60,32 +51,16 @@ def render_report(
     claims = {"sha256": sha256, "count": len(events), "filters": filters, "as_of": retrieved}
     masked = not caller.may("pii:read")
     page = _ENVIRONMENT.get_template("envelope_report.html").render(
-        envelope=envelope,
+        story=story,
         notices=_notices(found, masked, pseudonymized),
-        facts=[
-            ("Status", story.status.replace("_", " ")),
-            ("Status at the provider", envelope.status),
-            ("Envelope id", envelope.id),
-            ("Name", envelope.name),
-            ("Owner", envelope.owner),
-            ("Flow id", envelope.flow_id),
-            ("Workspace id", envelope.workspace_id),
-            ("Sequence id", envelope.sequence_id),
-            ("First event", f"{_utc(events[0].occurred_at)} UTC"),
-            ("Last event", f"{_utc(events[-1].occurred_at)} UTC"),
-            ("Duration", _duration(story.durations.total)),
-        ],
-        recipients=[_recipient(person) for person in story.recipients],
         events=events,
-        origin=[
-            ("Retrieved", f"{_utc(retrieved)} UTC"),
-            ("By", f"{caller.name} ({caller.kind})"),
-            ("From", f"source {found.source}, provider {found.provider}"),
-            ("Filters", ", ".join(f"{name}={value}" for name, value in filters.items() if value)),
-            ("Complete through", None if found.complete_through is None else format_seconds(found.complete_through)),
-            ("Visible to the caller", _MASKED if masked else "Everything that the provider sent, unmasked."),
-            ("Made by", f"audit-gateway {version('audit-gateway')}"),
-        ],
+        found=found,
+        caller=caller,
+        retrieved=retrieved,
+        filters=filters,
+        complete_through=None if found.complete_through is None else format_seconds(found.complete_through),
+        visible=_MASKED if masked else "Everything that the provider sent, unmasked.",
+        version=version("audit-gateway"),
         sha256=sha256,
         signature=None if signing_key is None else signing_key.sign(msgspec.json.encode(claims)),
         ndjson=lines.decode(),
@@ -104,20 +79,6 @@ def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[s
     if found.has_more:
         notices.append("Incomplete: the envelope has more events than one report holds.")
     return notices
-
-
-def _recipient(person: EnvelopeRecipient) -> dict[str, Any]:
-    facts = [(label, getattr(person, name)) for name, label in _DETAILS.items()]
-    facts.append(("State", person.state.replace("_", " ")))
-    for name, label in _MOMENTS.items():
-        if moment := getattr(person, name):
-            facts.append((label, f"{_utc(moment)} UTC"))
-    for label, messages in (("Failed messages", person.failures), ("Reminders", person.reminders)):
-        facts.append(
-            (label, "; ".join(f"{_utc(one.occurred_at)} UTC ({one.channel or 'unknown'})" for one in messages))
-        )
-    facts.append(("Invitation to signature", _duration(person.durations.invited_to_signed)))
-    return {"name": person.name, "email": person.email, "id": person.id, "facts": facts}
 
 
 def _utc(time: str) -> str:
@@ -147,10 +108,13 @@ def _css_string(text: str) -> Markup:
     return Markup(f'"{"".join(plain)}"')
 
 
-_ENVIRONMENT = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
 _ENVIRONMENT.filters |= {
     "utc": _utc,
     "person": _person,
+    "duration": _duration,
     "css_string": _css_string,
     "json": lambda value: json.dumps(value, ensure_ascii=False),
 }
