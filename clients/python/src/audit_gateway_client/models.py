@@ -227,7 +227,7 @@ class PageInfo(BaseModel):
     """
     next_cursor: str | None = Field(
         ...,
-        examples=['Am_LhugJGcFUkL7hSOGD1q3lEFGAIB2sBQn0xrkIuhi9WVLrp1gS6QGarPpV1Gb_L1E756cI_GzNPTbJC_eh4QD4DMA2HHgtw3k-q8dH-GtVkayubdjFuR2W1al1wkk6jPcwhG2Fre9wPg6dLtZY6p62m3Q6td9HY84sqUgAp515jHYVa23T5RW1wEfO-qxwgRANMMTu3-Usi5c7Db5s1dpZKFDIirYcMUvFnIfvRXeoPF6-0z_X9GK-9k3Ek7IRwf_2CqbugpvZKnMefOGHZGZZ_NSHZxcYG0bSjJZNw5CDgmUUSEhUNM2y'],
+        examples=['Ao8U338iDMYVOn-CtxLRv2P7E5s1xwWVrSDfNLwr7rmGEMhkfDEVmOEC9V0vGyiEasMZL0QN73XcKvxaXTH-xZcQuF-xfVpjRaimH31Tp6_heRRphiUtQRctlmzWNn6s8OupD4lxeySFdsdwSd4IHzLfaHFy8kd1O_-RjBH7QULx8JF3SwA63kT9rtRTOhULYxzxZf79E-kxEeMJe3vvWVlezwfnwMlbfCXxC1EIYUQDvcgeqmeAY6lu-aMRF7vxGsu-AZgLS_BofC8yUvsUrpwwg49YM4a-MS-VyyhymFdO3FTvBY35L4gAJMCjc1Ku0nWNWJK8vvJfHVfenPprqA6vybM'],
     )
     """
     Pass it as `cursor` for the next page; null when nothing is left.
