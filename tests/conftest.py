@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from tests.open_failures import OPEN_FAILURES
-
 # The contract suite's modules are no tests, and others import them first; their assertions are to explain themselves.
 for part in ("account", "events", "planted", "sources", "suite"):
     pytest.register_assert_rewrite(f"tests.contract.{part}")
@@ -37,7 +35,3 @@ FIRST = ("tests/providers/test_guide", "tests/forward/test_killed", "tests/opera
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
-    for item in items:
-        for name, reason in OPEN_FAILURES.items():
-            if item.nodeid.startswith(name):
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))

@@ -58,7 +58,8 @@ def change_characters(rng: random.Random, text: str) -> str:
 
 
 def cut(rng: random.Random, text: str) -> str:
-    return text[: rng.randrange(len(text))] if rng.random() < 0.5 else text[rng.randrange(1, len(text)) :]
+    place = rng.randrange(1, len(text))
+    return rng.choice((text[:place], text[place:], text[: place - 1] + text[place:]))
 
 
 def lengthen(rng: random.Random, text: str) -> str:

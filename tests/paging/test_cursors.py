@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,6 +82,7 @@ CHANGES: list[dict[str, Any]] = [
     {"recipient": "x@example.com"},
     {"q": "x"},
     {"order": "desc"},
+    {"follow": True},
 ]
 
 
@@ -93,13 +93,6 @@ async def test_a_filter_that_differs_is_named(feed: Feed, change: dict[str, Any]
         await ask(feed, cursor=first.next_cursor, **change)
     assert [name for name, _ in error.value.errors] == list(change)
     assert error.value.code == "cursor_mismatch"
-
-
-async def test_follow_beside_a_cursor_that_does_not_follow_differs(feed: Feed) -> None:
-    first = await ask(feed, limit=5, **FULL)
-    with pytest.raises(CursorMismatch) as error:
-        await ask(feed, cursor=first.next_cursor, follow=True)
-    assert [name for name, _ in error.value.errors] == ["follow"]
 
 
 async def test_several_that_differ_are_all_named(feed: Feed) -> None:
@@ -129,29 +122,6 @@ async def test_the_same_cursor_gives_the_same_page_on_every_replica(one: World, 
     await other.aclose()
     for same in (pages, after):
         assert len({tuple(r.event().id for r in page.records) for page in same}) == 1
-
-
-async def test_a_tampered_cursor_is_refused(feed: Feed) -> None:
-    cursor = (await ask(feed, limit=5)).next_cursor
-    assert cursor is not None
-    rng = random.Random(1)
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    for _ in range(300):
-        place = rng.randrange(len(cursor))
-        changed = cursor[:place] + rng.choice(alphabet.replace(cursor[place], "")) + cursor[place + 1 :]
-        with pytest.raises(InvalidCursor):
-            await ask(feed, cursor=changed)
-    for changed in (
-        cursor[:-1],
-        cursor + "A",
-        cursor + "=",
-        " " + cursor,
-        cursor + "\n",
-        cursor.swapcase(),
-        "x" * 40,
-    ):
-        with pytest.raises(InvalidCursor):
-            await ask(feed, cursor=changed)
 
 
 async def test_a_cursor_of_another_secret_is_refused_and_rotation_keeps_old_ones(one: World) -> None:

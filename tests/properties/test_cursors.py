@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import random
 
 import pytest
 from hypothesis import given
@@ -78,31 +77,6 @@ def example_state(size: int = 1) -> CursorState:
     streams = {f"envelope/{n:040d}": StreamState([n, "s", "envelope", f"e{n}", n, 0], [1, n, 2]) for n in range(size)}
     query = Query(type=("recipient.*",), envelope_id=tuple(f"{n:040d}" for n in range(size)))
     return CursorState(query, 1, 2, 100, ("raw",), False, [12345678], {"taktikal": streams, "subnoto": {}})
-
-
-@pytest.mark.parametrize("size", [1, 50], ids=["plain", "compressed"])
-def test_of_ten_thousand_changed_cursors_none_is_accepted(size: int) -> None:
-    cursor = SEALER.seal(example_state(size))
-    rng = random.Random(2)
-    for number in range(10_000):
-        kind = number % 5
-        place = rng.randrange(len(cursor))
-        if kind == 0:
-            changed = cursor[:place] + rng.choice(ALPHABET.replace(cursor[place], "")) + cursor[place + 1 :]
-        elif kind == 1:
-            changed = cursor[:place] + cursor[place + 1 :]
-        elif kind == 2:
-            changed = cursor[:place] + rng.choice(ALPHABET) + cursor[place:]
-        elif kind == 3:
-            raw = bytearray(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-            raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
-            changed = base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode()
-        else:
-            changed = cursor[: rng.randrange(len(cursor))]
-        if changed == cursor:
-            continue
-        with pytest.raises(InvalidCursor):
-            SEALER.open(changed)
 
 
 def test_only_the_spelling_that_was_handed_out_is_good() -> None:

@@ -193,12 +193,6 @@ def test_pages_smaller_than_asked_for_are_noticed() -> None:
     assert odd.value.page_size == 20
 
 
-@given(readings(), SEEDS, st.lists(STEPS, min_size=1, max_size=4))
-def test_the_walks_two_directions_agree(reading: Reading, seed: int, growth: list[list[tuple[int, int]]]) -> None:
-    other = Reading(reading.log, not reading.ascending, reading.since, reading.until, reading.now)
-    assert reading.walk(random.Random(seed)) == other.walk(random.Random(seed + 1))[::-1]
-
-
 @given(logs(), SEEDS)
 def test_rank_counts_the_rows_before_a_time(log: Log, seed: int) -> None:
     rng = random.Random(seed)

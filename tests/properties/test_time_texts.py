@@ -44,6 +44,7 @@ OFFSETS = st.one_of(
 
 
 @given(moments(), FRACTIONS, OFFSETS, st.sampled_from("Tt "))
+@example(("1969-12-31T23:59:59", -1), "9999999", ("Z", 0), "T")
 def test_rfc_3339(moment: tuple[str, int], fraction: str, offset: tuple[str, int], separator: str) -> None:
     text, seconds = moment
     dotted = f".{fraction}" if fraction else ""
@@ -55,16 +56,18 @@ def test_rfc_3339(moment: tuple[str, int], fraction: str, offset: tuple[str, int
 def test_a_date_is_midnight_utc(moment: tuple[str, int]) -> None:
     text, seconds = moment
     assert parse_rfc3339(text[:10]) == (seconds - seconds % 86_400) * 1_000_000
+    assert parse_vendor_ticks(text[:10]) == (seconds - seconds % 86_400) * 10_000_000
 
 
 @given(moments(), FRACTIONS, st.one_of(OFFSETS, st.just(("", 0))))
 @example(("2019-11-08T11:03:49", 1_573_211_029), "0700000", ("Z", 0))
 @example(("2019-11-08T11:03:49", 1_573_211_029), "0000001", ("", 0))
+@example(("1969-12-31T23:59:59", -1), "9999999", ("Z", 0))
 def test_vendor_ticks(moment: tuple[str, int], fraction: str, offset: tuple[str, int]) -> None:
     """Seven digits kept, more dropped; a time without offset is UTC."""
     text, seconds = moment
     dotted = f".{fraction}" if fraction else ""
-    found = parse_vendor_ticks(text + dotted + offset[0])
+    found = parse_vendor_ticks(f" {text}{dotted}{offset[0]} ")
     assert found == (seconds - offset[1]) * 10_000_000 + int((fraction + "0000000")[:7])
 
 
@@ -123,6 +126,12 @@ def test_any_other_text_is_a_value_error(text: str) -> None:
         except ValueError:
             continue
         assert isinstance(found, int)
+
+
+@pytest.mark.parametrize("text", ["", ".", "x", "2019-11-08T11:03:49.07x", "2019-11-08T25:00:00Z", "2019-11-31"])
+def test_no_vendor_time(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever `fromisoformat` says
+        parse_vendor_ticks(text)
 
 
 @given(moments(), st.sampled_from(["", "+2:00", "+02", "+0200", "Zulu", " Z", "+24:00", "+02:60", "\n", "Z\n"]))

@@ -22,7 +22,6 @@ NEEDED = (
     "sandbox",
     "tests/contract",
     "tests/conftest.py",
-    "tests/open_failures.py",
     "tests/__init__.py",
     "clients",
     "docs",
