@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from sandbox.subnoto import Emulator, EmulatorOptions, Record
+from tests.worlds import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -26,20 +27,9 @@ OLDER_ENVELOPE_TYPES = {
 }
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **duration: float) -> None:
-        self.now += timedelta(**duration)
-
-
 def emulator(clock: Clock | None = None, records: list[Record] | None = None, **options: Any) -> Emulator:
     chosen = EmulatorOptions(**{"events": 600, "days": 30, **options})
-    return Emulator(chosen, clock=clock or Clock(), records=records)
+    return Emulator(chosen, clock=clock or Clock(NOW), records=records)
 
 
 async def post(
@@ -146,7 +136,7 @@ async def test_filters() -> None:
 
 
 async def test_indexes_grow_with_the_history() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     server = emulator(clock, events=0)
     envelope = "22222222-2222-4222-8222-222222222222"
     for number in range(3):
@@ -337,7 +327,7 @@ async def test_unknown_envelopes_and_workspaces_are_told_apart_and_are_no_fault_
 
 
 async def test_an_envelope_that_is_not_yet_created_is_unknown() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     server, still_earlier = emulator(clock), emulator()
     known = {item["envelopeUuid"] for item in server.history.truth("envelope")}
     clock.advance(days=5)
@@ -387,7 +377,7 @@ async def test_unknown_paths_answer_in_the_vendors_shape() -> None:
 
 
 async def test_records_can_be_appended_late_and_announced() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     server = emulator(clock, records=[record("old", 1000), record("young", 9000)])
     server.history.append("ENVELOPE_SENT", timestamp=5000, event_data={"name": "late"})
     soon = NOW + timedelta(minutes=1)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
+from tests.worlds import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -20,23 +21,12 @@ DAY = 86_400 * SECOND
 MAY = 1_777_593_600 * SECOND  # 2026-05-01T00:00:00Z
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **duration: float) -> None:
-        self.now += timedelta(**duration)
-
-
 Given = list[tuple[Process, list[Entry]]]
 
 
 def emulator(clock: Clock | None = None, processes: Given | None = None, **options: Any) -> Emulator:
     chosen = EmulatorOptions(**{"events": 600, "days": 30, **options})
-    return Emulator(chosen, clock=clock or Clock(), processes=processes)
+    return Emulator(chosen, clock=clock or Clock(NOW), processes=processes)
 
 
 async def get(
@@ -437,7 +427,7 @@ async def test_unknown_paths_answer_as_servicestack_does() -> None:
 
 
 async def test_entries_can_be_appended_late_and_announced() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     server = emulator(clock, processes=[given("p", MAY)])
     server.history.append("p", "Started", at=MAY - 5, signeeKey="s", id=77)
     server.history.append("new", "Created", visible_at=NOW + timedelta(minutes=1))
