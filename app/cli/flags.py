@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from app.cli.failures import USAGE, Failure, flag, reported
-from app.cli.relative_time import to_rfc3339
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery, GroupBy, TimeRange, choices
 from app.domain.query import Filters as FilterParameters
-from app.domain.times import now_micros
+from app.domain.times import DAY, format_micros, format_seconds, now_micros, parse_duration, parse_rfc3339
 
 #: (parameter, text) in the user's spelling.
 Filters: TypeAlias = tuple[tuple[str, str], ...]
 
 Config = Annotated[Path | None, typer.Option(help="Read the sources of this TOML file directly; ignores GATEWAY_URL.")]
-Order = Annotated[
-    str | None,
-    typer.Option(metavar="TEXT", help="desc (newest first, the default) or asc."),
-]
+Order = Annotated[str | None, typer.Option(metavar="TEXT", help="desc (newest first, the default) or asc.")]
 Partial = Annotated[
     bool, typer.Option("--partial", help="Continue without a source that fails; the exit code is then 1.")
 ]
@@ -39,6 +36,8 @@ _TIMES = {
     "since": f"Only events at or after this time. {_TIME} Default: 30 days ago.",
     "until": f"Only events before this time. {_TIME} Default: now.",
 }
+
+_REMEDY = "write 7d, 2h, 30m, today, yesterday, a date such as 2026-05-01, or a time such as 2026-05-01T12:00:00Z"
 
 #: The API's name of each filter, by the model's field.
 FILTERS = {
@@ -116,3 +115,20 @@ def query_pairs(
     pairs += [("partial", "true")] if partial else []
     pairs += [("follow", "true")] if follow else []
     return pairs + ([("include", "raw")] if include else [])
+
+
+def to_rfc3339(text: str, now: int) -> str:
+    """The API's text for a time: an RFC 3339 time or a date as it is; `now`, `today`, `yesterday` and the API's
+    durations back from `now` (µs since the epoch), all in UTC. Raises ValueError with the remedy."""
+    plain = text.strip().lower()
+    if plain == "now":
+        return format_seconds(now)
+    if plain in ("today", "yesterday"):
+        return format_micros(now - (DAY if plain == "yesterday" else 0))[:10]
+    try:
+        if (duration := parse_duration(text)) is not None:
+            return format_seconds(now - duration // timedelta(microseconds=1))
+        parse_rfc3339(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; {_REMEDY}") from None
+    return text
