@@ -118,8 +118,8 @@ def query_pairs(
 
 
 def to_rfc3339(text: str, now: int) -> str:
-    """The API's text for a time: an RFC 3339 time or a date as it is; `now`, `today`, `yesterday` and the API's
-    durations back from `now` (µs since the epoch), all in UTC. Raises ValueError with the remedy."""
+    """Return a time in the API's form, in UTC: an RFC 3339 time or a date as it is; `now`, `today`, `yesterday` and the
+    API's durations back from `now` (µs since the epoch) converted. Raises ValueError with the remedy."""
     plain = text.strip().lower()
     if plain == "now":
         return format_seconds(now)

@@ -56,7 +56,7 @@ class Emulator(Instrumented):
         if self.options.calls == "current":
             routes.append(Route(f"{activity}/total", self._total, methods=["GET"]))
         else:
-            routes += [Route(f"{activity}/company", self._activity), Route(f"{activity}/{{key}}", self._one_process)]
+            routes.append(Route(f"{activity}/company", self._activity))
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
         super().__init__(Starlette(routes=routes, exception_handlers=handlers), self.clock)
 
@@ -116,26 +116,13 @@ class Emulator(Instrumented):
             total = max(0, total + options.total_offset)
         return total if options.total_cap is None else min(total, options.total_cap)
 
-    async def _one_process(self, request: Request) -> Response:
-        """The older generation's `/signing/activity/{ProcessKey}`."""
-        self._authenticate(request)
-        with self.history.lock:
-            logs = self.history.logs(request.path_params["key"])
-        if not logs:
-            raise VendorError(404, "NotFound", "Process not found")
-        query = Query(0, 1 << 62, 1, 0, None, request.path_params["key"], None, None, None, "All")
-        return self._json(self._render(logs[0], query)[0])
-
     def _admit(self, request: Request) -> Query:
         """Check the credentials and parse the query."""
-        self._authenticate(request)
-        return parse_query(request.query_params.multi_items(), self.options)
-
-    def _authenticate(self, request: Request) -> None:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         right = base64.b64encode(f"{self.options.company_key}:{self.options.api_key}".encode())
         if scheme.lower() != "basic" or not hmac.compare_digest(credentials.strip().encode(), right):
             raise VendorError(401, "NotAuthenticated", "Not authenticated")
+        return parse_query(request.query_params.multi_items(), self.options)
 
     # -- responses ---------------------------------------------------------------------------------------
 
