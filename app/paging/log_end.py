@@ -31,11 +31,16 @@ class LogEnd:
         self._agrees: set[int] = set()  # pages that end where their own total says
         self._gap = 1
         self._is_repeated = False
+        self._is_settled = False
         self._exceeds = False  # whether a list exceeded its total: a total that it fits shows nothing then
 
     def doubt(self) -> None:
         """Lists of this log exceeded their totals before: one that grew since may fit a list by chance."""
         self._exceeds = self._is_doubtful = True
+
+    def settle(self, end: int) -> None:
+        """It needs no look: more is read than the page that shows it."""
+        self.end, self._is_settled = end, True
 
     def note(self, page: int, rows: int, total: int | None, has_next: bool | None) -> None:
         """Take note of a response: how many rows the page held; `total` None where it was refused."""
@@ -66,7 +71,7 @@ class LogEnd:
 
     def look(self, *, needed: bool) -> int | None:
         """The page to read before the end is certain; None where it is, or is not `needed`. Raises OddPages."""
-        if not needed and not self.is_short:
+        if self._is_settled or (not needed and not self.is_short):
             return None
         size, lengths = self._size, self._lengths
         if not self._is_doubtful and not self.is_short:

@@ -13,6 +13,7 @@ from itertools import accumulate
 from operator import sub
 from typing import Generic
 
+from app.paging.chain import Chain
 from app.paging.log_end import LogEnd, LogMoved, OddPages
 from app.paging.row_order import wrong_rows
 from app.paging.rows import R, Response
@@ -39,6 +40,7 @@ class PositionLog(Generic[R]):
         self.steadiness: Steadiness[R] = Steadiness(page_size, anchor, ascending=ascending)
         self._ascending, self._max_skew = ascending, max_skew
         self._xs: list[int] | None = None
+        self._is_chain = False
 
     # ---- what came -----------------------------------------------------------------------------------------------
 
@@ -47,16 +49,27 @@ class PositionLog(Generic[R]):
         if self.is_open:
             totals = [response.total for response in responses if response.total is not None]
             self.ending.end = min(totals, default=None)
+        is_shorter = False
         for response in responses:
             rows = self._own_rows(response)
             self.ending.note(response.page, len(rows), response.total, response.has_next)
             start = (response.page - 1) * self.size
             if len(rows) < min(self.size, self.total - start) and not self.ending.is_short:
-                raise LogMoved  # it is shorter than it was
+                is_shorter = True
             for number, row in enumerate(rows, start):
                 if number < self.total:
                     self.rows.setdefault(number, row)
         self.steadiness.add(responses)
+        self._xs = None
+        self._check_order()
+        if is_shorter:
+            raise LogMoved
+
+    def adopt(self, chain: Chain[R]) -> None:
+        """Take over a chain instead."""
+        end = chain.begin + len(chain.rows)
+        self.ending.settle(end if chain.has_end else max(chain.total, end + 1))
+        self.rows, self._is_chain = dict(enumerate(chain.rows, chain.begin)), True
         self._xs = None
         self._check_order()
 
@@ -168,7 +181,7 @@ class PositionLog(Generic[R]):
                 pages.append(page)
             x = edge
         # Descending, alone where the page behind it was not read: see `Steadiness`.
-        is_led = self._ascending or not pages or self.steadiness.has_read(pages[0] + 1)
+        is_led = self._ascending or not pages or self._is_chain or self.steadiness.has_read(pages[0] + 1)
         return pages if is_led else pages[:1]
 
     def density(self, x: int, skew: int) -> int:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Generic
 
 from app.domain.times import DAY
+from app.paging.chain import Chain
 from app.paging.held_rows import HeldRows
 from app.paging.log_end import LogMoved, OddPages
 from app.paging.position_log import PositionLog
@@ -214,6 +215,25 @@ class PositionReader(Generic[R]):
         self._log.add(responses)
         # Pages that were asked for too early count as guesses: so a first page of a hundred keeps its bound.
         self._take_over(min(len(responses), _MOST_COST) if self._is_ahead else 1, again=total != self._log.total)
+
+    def adopt(self, chain: Chain[R]) -> None:
+        """Take a chain of pages in place of rounds; nothing of it is unconfirmed. What `wanted` names then is to be
+        read as a chain, too."""
+        self._log.adopt(chain)
+        self._left.clear()
+        self._take_over(1, again=False)
+
+    def chain(self, time: int) -> Chain[R] | None:
+        """A chain of the pages from which a walk that starts at `time` gets as far as this one; None where this one has
+        read nothing."""
+        behind = self._log.hint(time * self._log.sign - self._skew, self._skew)
+        if behind is None:
+            return None
+        before = max(self._log.number(behind[0]) - self._log.support, self._log.first)
+        edges = [self._log.page_at(before), self._log.page_at(before if self._begin is None else self._next - 1)]
+        if self._begin is not None and self._needs_the_end():
+            edges.append(self._log.page_of(self._log.total) + 1)
+        return Chain(self._log.size, min(edges), max(edges))
 
     def unconfirmed(self) -> int | None:
         """The page to read again (`confirm`) before rows are handed out; None where it is certain that all that were

@@ -201,3 +201,20 @@ def test_a_total_that_is_too_low_and_grows_hides_nothing(
         moving = Moving(rows, random.Random(seed), every=2 + seed, growth=growth, size=size, off=off)
         got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (333,), lambda: known))
         assert sorted(got) == list(range(count))
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [30, 1000])
+@pytest.mark.parametrize("is_ring", [True, False])
+@pytest.mark.parametrize(("every", "by", "size"), [(1, 1, 50), (7, 40, 50), (7, 5, 20)])
+def test_a_log_that_moves_all_the_time_is_read(
+    order: Any, limit: int, is_ring: bool, every: int, by: int, size: int
+) -> None:
+    """No page fails, though all rows that one page has to be certain of never are of one state."""
+    rows = [(NOW - (700 - n) * SECOND // 2 - n % 7 * 9 * SECOND, n) for n in range(700)]
+    moving = Moving(rows, random.Random(limit), every=every, by=by, is_ring=is_ring, size=size)
+    known = AccountObservations(lambda: NOW), TimeIndex()
+    got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (limit,), lambda: known))
+    stays = {n for _, n in rows} - {n for _, n in moving.removed}
+    assert stays <= set(got)
+    assert len(got) == len(set(got))

@@ -8,6 +8,7 @@ from app.domain.errors import SourceFailed
 from app.domain.filters import matches_type
 from app.domain.position import Position, first_time, is_beyond
 from app.domain.times import SECOND
+from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
 from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, Hint, ReadRequest
 from app.providers.subnoto.client import EventTypesRefused, LogQuery, PageRefused, PageTooLarge, SubnotoClient
@@ -22,7 +23,6 @@ from app.providers.subnoto.wire import LogRow
 _HINT = 8
 _RESTARTS = 4
 _MOVES = 16  #: of the log without any progress in between
-_STEADY = 2  #: moves after which as few pages as possible have to be of one state
 
 
 class SubnotoReader:
@@ -48,7 +48,7 @@ class SubnotoReader:
         self._restarts = self._moves = 0
         self._exceeds = False  # whether lists were seen to exceed totals
         self._any_readable = False
-        self._kept: list[tuple[int, LogRow]] = []  # of walks that were given up
+        self._chain: Chain[LogRow] | None = None  # while the log moves
         self._numbered: list[SubnotoRecord] = []
         self._near: list[int] | None = None  # the hint of a walk that follows up another
         hint = self._usable_hint(span.hint)
@@ -94,19 +94,13 @@ class SubnotoReader:
             left = ahead - self._spent.calls if self._walk.is_reading else max_calls
             if self._walk.is_reading and self._spent.bytes >= enough:
                 left = 0
-            if len(self._kept) >= want:
-                break
-            is_moving = self._moves >= _STEADY
-            if await self._advance(1 if is_moving else want - len(self._kept), left):
-                continue
-            if not is_moving or left <= 0 or not self._keep():
+            if not await self._advance(want, left):
                 break
         self._skew = self._walk.skew
         taken = self._walk.take()
-        rows, self._kept = [*self._kept, *taken.rows], []
-        bad = sum(row.bad for _, row in rows)
-        records = number_ties(self._source, self._query.category, rows, self._keeps)
-        restore_ranks(records, self._span.position, self._tied, begins=any(not number for number, _ in rows))
+        bad = sum(row.bad for _, row in taken.rows)
+        records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
+        restore_ranks(records, self._span.position, self._tied, begins=any(not number for number, _ in taken.rows))
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
         position = self._span.position
@@ -145,11 +139,11 @@ class SubnotoReader:
             found = await self._client.list_logs(self._query, pages, self._size, self._spent)
         except PageTooLarge as large:
             self._size = self._observations.too_large(self._size, large.bytes)
-            self._walk = self._new_walk(self._goes_on_at())
+            self._walk, self._chain = self._new_walk(self._goes_on_at()), None
             return
         except PageRefused:
             # Beyond the end, for which the vendor documents no answer.
-            if len(pages) == 1 and self._walk.looks_behind(pages[0]):
+            if len(pages) == 1 and (self._chain is not None or self._walk.looks_behind(pages[0])):
                 self._take([Response(pages[0], [], None)])
                 return
             if self._restarts:
@@ -176,7 +170,9 @@ class SubnotoReader:
     def _take(self, responses: list[Response[LogRow]], *, again: bool = False) -> None:
         """Hand responses to the walk; begin another where they do not fit together."""
         try:
-            if again:
+            if self._chain is not None:
+                self._chain.add(responses[0])
+            elif again:
                 self._walk.confirm(responses[0])
             else:
                 self._walk.add(responses)
@@ -197,31 +193,41 @@ class SubnotoReader:
         self._restarts += 1
         if self._restarts > _RESTARTS:
             raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
-        self._walk = self._new_walk(self._goes_on_at())
+        self._walk, self._chain = self._new_walk(self._goes_on_at()), None
 
     def _go_on(self) -> None:
         """Rows have other numbers than before: read on from about the same place."""
         self._moves += 1
-        self._follow_up()
-
-    def _follow_up(self) -> None:
         if self._moves > _MOVES:
             raise SourceFailed("the provider removes records faster than they can be read")
         start = self._goes_on_at()
-        found = self._walk.hint_at(start)
+        chain = self._walk.chain(start) if self._moves > 1 and self._chain is None else None
         # Rows have been moving towards lower numbers: a little before where they were.
-        hint = None if found is None else [max(0, found[0] - (self._size // 4 if self._moves > 1 else 0)), found[1]]
-        self._near = hint
-        self._walk = self._new_walk(start, hint)
+        found = self._walk.hint_at(start)
+        self._near = self._near if found is None else [max(0, found[0] - self._size // 4), found[1]]
+        self._follow(chain)
 
-    def _keep(self) -> bool:
-        """Keep the rows that are certain and begin another walk behind them; whether there were any, and more."""
-        taken = self._walk.take()
-        self._kept += taken.rows
-        if taken.ended or not taken.rows:
+    def _follow(self, chain: Chain[LogRow] | None) -> None:
+        """Go on with another walk, over a chain where there is one."""
+        self._walk, self._chain = self._new_walk(self._goes_on_at(), self._near), chain
+
+    async def _link(self, chain: Chain[LogRow], want: int, most: int) -> bool:
+        """Advance a walk over a chain: read the next page of the chain, or find out which others are needed."""
+        page = chain.page
+        if page is not None:
+            await self._fetch([page])
+            if self._chain is chain and chain.page is None:
+                self._walk.adopt(chain)
+            return True
+        pages = self._walk.wanted(want, most) if most > 0 else []
+        if not pages:
+            self._moves = 1
             return False
-        self._moves = _STEADY
-        self._follow_up()
+        self._skew = self._walk.skew  # rows of different states of the log would show a larger one
+        if (reaching := chain.reaching(pages)) is None:
+            self._go_on()
+        else:
+            self._follow(reaching)
         return True
 
     def _goes_on_at(self) -> int:
@@ -230,6 +236,8 @@ class SubnotoReader:
 
     async def _advance(self, want: int, most: int, *, confirm: bool = True) -> bool:
         """Make one round of calls; whether there was one to make."""
+        if self._chain is not None:
+            return await self._link(self._chain, want, most)
         try:
             if pages := self._walk.wanted(want, min(most, self._at_once())) if most > 0 else self._walk.last_look():
                 await self._fetch(pages)

@@ -1,0 +1,151 @@
+"""Pages of a log whose old records are removed while it is read, joined by their content.
+
+Removing records moves the rows behind them to lower numbers. Of two neighbouring pages of which the one with higher
+numbers was read first, none between them is missing: the page read later may only repeat rows of the other. A **chain**
+is a stretch of the log read page by page from high numbers to low ones, each page after the one behind it. It is
+complete however much was removed meanwhile.
+
+A page that repeats rows shows by how many the numbers fell. One that repeats none adjoins the chain, or more than the
+whole chain was removed at once: where its first page stands at the end decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Generic
+
+from app.paging.log_end import LogMoved
+from app.paging.rows import R, Response
+
+_FAR = 4  #: pages
+
+
+class Chain(Generic[R]):
+    """The rows from page `last` down to page `first`, as they stand when the last of the pages is read.
+
+    Use: while `page` names one, fetch it alone and `add` it. `rows` then are consecutive, the first one's number is
+    `begin`, and the log ends behind them where `has_end`. `extend` asks for lower pages, too."""
+
+    def __init__(self, page_size: int, first: int, last: int) -> None:
+        self.rows: list[R] = []
+        self.begin = 0
+        self.has_end = False
+        self.total = 0  #: the log's, as a response claimed last
+        self._size, self._first, self._last = page_size, first, last
+        self._below: list[R] = []  # another chain, to join where they meet
+        self._newest = 0  # rows of the page that was read first
+        self._is_certain = True
+        self._left = 2 * (last - first) + 16  # pages, at the most: a log may grow faster than it is read
+
+    def reaching(self, pages: Sequence[int]) -> Chain[R] | None:
+        """A chain that goes on to these pages; this one where they lie below it. None where they are far above."""
+        low, high = self.begin // self._size + 1, (self.begin + len(self.rows)) // self._size + 1
+        if max(pages) >= high:
+            chain: Chain[R] = Chain(self._size, self._first, max(pages))
+            chain._below = self.rows
+            return chain if min(pages) <= high + _FAR else None
+        if max(pages) >= low - _FAR:
+            self._left += 2 * (low - min(pages)) + 2
+        # A guess at a page far below: what is looked for stands a little lower than it did.
+        self._first = min(pages) if max(pages) >= low - _FAR else max(1, low - 1)
+        return self
+
+    @property
+    def page(self) -> int | None:
+        """The page to read next; None where the chain is complete."""
+        if not self.rows and not self.has_end:
+            return self._last
+        if self.begin > (self._first - 1) * self._size:
+            return (self.begin - 1) // self._size + 1
+        return None if self._is_certain else self._proof
+
+    @property
+    def _proof(self) -> int:
+        """The page at which the lowest row of the page that was read first stands now."""
+        return (self.begin + len(self.rows) - self._newest) // self._size + 1
+
+    def add(self, response: Response[R]) -> None:
+        """Take the page that `page` named. Raises LogMoved where it does not show how it follows the others."""
+        self._left -= 1
+        if self._left < 0:
+            raise LogMoved
+        is_repeated = response.number is not None and response.number < response.page
+        rows = () if is_repeated else response.rows
+        self.total = self.total if response.total is None else response.total
+        start = (response.page - 1) * self._size
+        if not self.rows:
+            self._begin(start, rows)
+        elif self.begin > (self._first - 1) * self._size:
+            self._join(start, rows)
+        else:
+            at = self._place(rows)
+            moved = None if at is None else self.begin + at - start
+            if moved is None or not 0 <= moved < 2 * self._size:
+                raise LogMoved
+            self.begin -= moved
+            self._is_certain = True
+        self._meet()
+        if self.begin < 0:  # removed since it was read
+            del self.rows[: -self.begin]
+            self.begin = 0
+
+    def _begin(self, start: int, rows: Sequence[R]) -> None:
+        if rows and len(rows) < self._size and not self.has_end:
+            self._last += 1  # it may be cut short: an empty page shows the end
+            return
+        self.has_end |= not rows
+        self.rows, self.begin, self._newest = list(rows), start, len(rows)
+
+    def _join(self, start: int, rows: Sequence[R]) -> None:
+        at = self._place(rows)
+        if at is None:
+            if len(rows) < self._size:
+                raise LogMoved
+            at, self._is_certain = -len(rows), False
+        elif at + len(rows) < len(self.rows) and len(rows) < self._size:
+            raise LogMoved  # it ends where the chain goes on
+        if at < 0:
+            self.rows[:0] = rows[:-at]
+        self.begin = start - max(0, at)
+
+    def _meet(self) -> None:
+        """Join the chain below where this one has come to it."""
+        for at, row in enumerate(self.rows if self._below else ()):
+            common = self.rows[: at + 1]
+            if row.same_as(self._below[-1]) and not _are_equal(common) and _same(common, self._below[-at - 1 :]):
+                self.rows[: at + 1] = self._below
+                self.begin -= len(self._below) - at - 1
+                self._below = []
+                return
+
+    def _place(self, rows: Sequence[R]) -> int | None:
+        """The index in the chain at which these rows stand, below zero where they begin before it; None where they hold
+        no row of it. Raises LogMoved."""
+        if not rows:
+            return None
+        ends = {0, len(rows) - 1}
+        found = {at - end for end in ends for at, row in enumerate(self.rows) if row.same_as(rows[end])}
+        found |= {-at for at, row in enumerate(rows) if row.same_as(self.rows[0])}
+        fits = [at for at in found if self._fits(rows, at)]
+        if not found:
+            return None
+        if len(fits) != 1:
+            raise LogMoved
+        if _are_equal(rows[max(0, -fits[0]) : len(self.rows) - fits[0]]):
+            # Perhaps the same row, perhaps an equal one beside it, as are others here.
+            self._is_certain = False
+            if any(row.same_as(other) for near in (rows, self.rows) for row, other in pairwise(near)):
+                raise LogMoved
+        return fits[0]
+
+    def _fits(self, rows: Sequence[R], at: int) -> bool:
+        return _same(rows[max(0, -at) :], self.rows[max(0, at) : at + len(rows)])
+
+
+def _are_equal(rows: Sequence[R]) -> bool:
+    return all(row.same_as(rows[0]) for row in rows)
+
+
+def _same(rows: Sequence[R], others: Sequence[R]) -> bool:
+    return all(row.same_as(other) for row, other in zip(rows, others, strict=False))

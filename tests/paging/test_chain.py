@@ -1,0 +1,56 @@
+"""Chains of pages over logs that lose their oldest rows, or any, between two calls."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.paging.chain import Chain
+from app.paging.log_end import LogMoved
+from app.paging.rows import Response
+from tests.properties.logs import Row
+
+SIZE = 10
+
+
+@given(
+    st.integers(0, 1 << 16),
+    st.sampled_from([0, 0, 5]),
+    st.sampled_from([0, 0, 1, 2, 5]),
+    st.sampled_from([1, 2, 3, 10, 25, 200]),
+    st.sampled_from([5, 25, 200, 300]),
+)
+def test_a_chain_is_a_stretch_of_the_log_or_an_error(seed: int, twins: int, growth: int, most: int, count: int) -> None:
+    """Rows may have equal content (`twins`). Any call may come after `most` rows were removed, or fewer."""
+    rng = random.Random(seed)
+    rows: list[Row] = []
+
+    def append(number: int) -> None:
+        for _ in range(number):
+            value = rows[-1].number + (rng.randrange(twins + 1) == 0) if rows else 1
+            rows.append(Row(value, value))
+
+    def read(chain: Chain[Row]) -> None:
+        while (page := chain.page) is not None:
+            if rng.randrange(3) == 0:
+                del rows[: rng.randrange(most + 1)]
+            append(rng.randrange(growth + 1))
+            chain.add(Response(page, rows[(page - 1) * SIZE : page * SIZE], len(rows)))
+        stretch = rows[chain.begin : chain.begin + len(chain.rows)]
+        assert [row.number for row in stretch] == [row.number for row in chain.rows]
+
+    append(count)
+    first = rng.randrange(1, max(count // SIZE // 2, 2))
+    chain: Chain[Row] = Chain(SIZE, first, first + rng.randrange(4))
+    try:
+        read(chain)
+        for _ in range(2):
+            low, high = chain.begin // SIZE, (chain.begin + len(chain.rows)) // SIZE + 1
+            reaching = chain.reaching([max(1, rng.choice([low, low - 1, high, high + 1]))])
+            assert reaching is not None
+            chain = reaching
+            read(chain)
+    except LogMoved:
+        assert most > 1 or twins or count < 200
