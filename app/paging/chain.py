@@ -25,7 +25,7 @@ class Chain(Generic[R]):
     """The rows from page `last` down to page `first`, as they stand when the last of the pages is read.
 
     Use: while `page` names one, fetch it alone and `add` it. `rows` then are consecutive, the first one's number is
-    `begin`, and the log ends behind them where `has_end`. `extend` asks for lower pages, too."""
+    `begin`, and the log ends behind them where `has_end`. `reaching` goes on to other pages."""
 
     def __init__(self, page_size: int, first: int, last: int) -> None:
         self.rows: list[R] = []

@@ -184,6 +184,18 @@ class PositionLog(Generic[R]):
         is_led = self._ascending or not pages or self._is_chain or self.steadiness.has_read(pages[0] + 1)
         return pages if is_led else pages[:1]
 
+    def chain(self, edge: int, last: int | None, *, is_to_end: bool) -> Chain[R] | None:
+        """A chain of the pages from the last row below `edge` (a v) to row `last`, or to the log's end. None where
+        nothing was read."""
+        behind = self.hint(edge, 0)
+        if behind is None:
+            return None
+        before = max(self.number(behind[0]) - self.support, self.first)
+        edges = [self.page_at(before), self.page_at(before if last is None else last)]
+        if is_to_end:
+            edges.append(self.page_of(self.total) + 1)
+        return Chain(self.size, min(edges), max(edges))
+
     def density(self, x: int, skew: int) -> int:
         """About how many rows one skew holds, judged by those before row `x`; a page at the most."""
         near = range(x - 1, x - 1 - self.size, -1)

@@ -70,7 +70,7 @@ class PositionReader(Generic[R]):
         self._ascending = ascending
         self._start = start if ascending else -start
         self._stop = stop if ascending else -stop + 1
-        self._skew = skew
+        self.skew = skew  #: allowed for: the given one, or the largest step back that was seen
         self._hint = [max(0, number) for number in hint] if hint and len(hint) in (2, 4) else None
         self._total, self._trusted = total, trusted
         anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
@@ -81,8 +81,7 @@ class PositionReader(Generic[R]):
         self._now = now * self._log.sign
         self._search = self._new_search()
         self._begin: int | None = None  # where reading on began; None while that place is looked for
-        self._is_ahead = False  # whether rows were asked for before the place was found
-        self._takes_stale = False  # whether stale pages (see `Steadiness.stale`) are read, too, as more is wanted
+        self._is_ahead = False  # whether rows were asked for before that
         self._next = 0  # the first x not read yet
         self._held: HeldRows[R] = HeldRows(self._start, self._stop, self._log.support)
 
@@ -113,21 +112,17 @@ class PositionReader(Generic[R]):
         ready = self._held.ready(self._sure())
         if self._is_over() or ready >= count - count // 10:
             return []
-        if not self._takes_stale and self._next < self._log.end and self._log.knows(self._next):
-            self._takes_stale = True
-            self._read_on()
-            return self.wanted(count, most)
         # To be certain of the rows still missing, those within one skew after them have to be read, too; and to come to
         # the first, those before it.
         unsure = (
             len(self._held) - ready
             if self._held
-            else self._log.density(self._next, self._skew) + max(0, self._search.guess() - self._next)
+            else self._log.density(self._next, self.skew) + max(0, self._search.guess() - self._next)
         )
         return self._log.following(self._next, count - ready + unsure, most)
 
     def _new_search(self) -> Search[R]:
-        return Search(self._log, edge=self._start - self._skew, now=self._now, marks=self._marks)
+        return Search(self._log, edge=self._start - self.skew, now=self._now, marks=self._marks)
 
     def last_look(self) -> list[int]:
         """The page without which nothing can be handed out, for a caller that asks `wanted` for no more."""
@@ -158,7 +153,7 @@ class PositionReader(Generic[R]):
             spare = count // (_SPARE * self._log.size) * self._log.size
             begin = self._search.between(probe - spare)
             return self._log.following(
-                begin, probe - begin + before + count + self._log.density(self._next, self._skew) + spare, most
+                begin, probe - begin + before + count + self._log.density(self._next, self.skew) + spare, most
             )
         return self._search.pages(probe, most)
 
@@ -198,7 +193,7 @@ class PositionReader(Generic[R]):
         """Whether reading began too far behind: two pages on, nothing wanted is in sight."""
         return (
             self._next - begin > 2 * self._log.size
-            and self._held.peak < self._start - self._skew
+            and self._held.peak < self._start - self.skew
             and self._next < self._log.end
         )
 
@@ -217,8 +212,7 @@ class PositionReader(Generic[R]):
         self._take_over(min(len(responses), _MOST_COST) if self._is_ahead else 1, again=total != self._log.total)
 
     def adopt(self, chain: Chain[R]) -> None:
-        """Take a chain of pages in place of rounds; nothing of it is unconfirmed. What `wanted` names then is to be
-        read as a chain, too."""
+        """Take a chain in place of rounds: nothing is unconfirmed. Read as a chain what `wanted` names then, too."""
         self._log.adopt(chain)
         self._left.clear()
         self._take_over(1, again=False)
@@ -226,14 +220,8 @@ class PositionReader(Generic[R]):
     def chain(self, time: int) -> Chain[R] | None:
         """A chain of the pages from which a walk that starts at `time` gets as far as this one; None where this one has
         read nothing."""
-        behind = self._log.hint(time * self._log.sign - self._skew, self._skew)
-        if behind is None:
-            return None
-        before = max(self._log.number(behind[0]) - self._log.support, self._log.first)
-        edges = [self._log.page_at(before), self._log.page_at(before if self._begin is None else self._next - 1)]
-        if self._begin is not None and self._needs_the_end():
-            edges.append(self._log.page_of(self._log.total) + 1)
-        return Chain(self._log.size, min(edges), max(edges))
+        edge, is_to_end = time * self._log.sign - self.skew, self.is_reading and self._needs_the_end()
+        return self._log.chain(edge, self._next - 1 if self.is_reading else None, is_to_end=is_to_end)
 
     def unconfirmed(self) -> int | None:
         """The page to read again (`confirm`) before rows are handed out; None where it is certain that all that were
@@ -250,9 +238,9 @@ class PositionReader(Generic[R]):
         self.steadiness.confirm(response)
 
     def _take_over(self, cost: int, *, again: bool) -> None:
-        if self._log.step_back > self._skew:
+        if self._log.step_back > self.skew:
             # Times run back further than was allowed for: look for the place once more, with what is known now.
-            self._skew = self._log.step_back
+            self.skew = self._log.step_back
             again = True
         if again and self._begin is not None:
             self._begin = None
@@ -266,19 +254,11 @@ class PositionReader(Generic[R]):
         else:
             self._read_on()
 
-    @property
-    def skew(self) -> int:
-        """The skew allowed for, in µs: the given one, or the largest step back that was seen."""
-        return self._skew
-
     def _read_on(self) -> None:
         """Takes over the rows that follow without a gap what has been read."""
         assert self._begin is not None
         end = self._log.end
-        stale = set() if self._takes_stale else self._log.steadiness.stale(self._log.page_at(self._begin))
         while self._next < end and self._log.knows(self._next):
-            if stale and self._log.page_at(self._next) in stale:
-                break
             x, row = self._next, self._log.row(self._next)
             self._next += 1
             self._held.add(x, row, self._log.value_at(x))
@@ -302,7 +282,7 @@ class PositionReader(Generic[R]):
             return self._held.given
         if self._next >= self._log.end:
             return self._stop
-        return min(self._stop, self._held.peak - self._skew)
+        return min(self._stop, self._held.peak - self.skew)
 
     def _is_over(self) -> bool:
         return self._begin is not None and self._sure() >= self._stop
@@ -317,4 +297,4 @@ class PositionReader(Generic[R]):
     def hint_at(self, time: int) -> list[int] | None:
         """For a walk that starts at `time`: the number of a row behind it, about how many rows one skew holds there,
         and how many rows of that page are known, with their digest. None where this walk has read nothing."""
-        return self._log.hint(time * self._log.sign - self._skew, self._skew)
+        return self._log.hint(time * self._log.sign - self.skew, self.skew)

@@ -76,19 +76,6 @@ class Steadiness(Generic[R]):
         """Whether a page was read."""
         return page in self._pages
 
-    def stale(self, begin: int) -> set[int]:
-        """Descending from the page `begin`: pages that were read before it, which only `confirm` makes certain."""
-        if self._ascending or begin not in self._pages or (begin == self.first and self._since == 0):
-            return set()
-        read = self._pages[begin].round
-        while (begin := begin + 1) in self._pages:
-            read = min(read, self._pages[begin].round)
-        return {
-            page
-            for page, known in self._pages.items()
-            if page < begin and known.round < read and not self._is_sure(page)
-        }
-
     def page_to_confirm(self, first: int, last: int) -> int | None:
         """The page to read again (`confirm`) before rows of the pages `first` to `last` are handed out; None where they
         are of one state already. Raises LogMoved where no page can prove it."""

@@ -109,7 +109,7 @@ BUGS = (
     Bug(
         "the skew is forgotten when rows are handed out",
         "app/paging/position_reader.py",
-        "        return min(self._stop, self._held.peak - self._skew)",
+        "        return min(self._stop, self._held.peak - self.skew)",
         "        return min(self._stop, self._held.peak)",
         "tests/properties/test_positions.py::test_growth_between_pages",
     ),
