@@ -1,7 +1,6 @@
-"""What a request must pass before any of our own work begins: bounds on its size and on how many there are.
+"""Admission of requests before any work: bounds on their size and number.
 
-A caller who hangs up is noticed here, too: the handler is cancelled, and with it every call to a provider that it
-waits for.
+Also detects a caller's disconnect, and cancels the handler with its calls to providers.
 """
 
 from __future__ import annotations
@@ -20,31 +19,31 @@ from app.api.request_log import request_log
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
 
-MAX_URL = 32_768  #: bytes of path and query, into which the longest cursor goes
+MAX_URL = 32_768  #: bytes of path and query; the longest cursor fits
 MAX_HEADERS = 32_768  #: bytes of all header names and values
 
-#: What an orchestrator and a monitor ask must be answered however many others wait. None of them calls a provider.
+#: Calls of orchestrators and monitors, answered under any load. None of them calls a provider.
 _ALWAYS = ("/health/live", "/health/ready", "/metrics")
 
-#: Calls that last are counted apart, so that none of them takes a page's place.
+#: Long calls are counted separately, so that they do not displace pages.
 _KINDS = {"/events/stream": "streams", "/events/export": "exports"}
 
 _UNWATCHED = 0.01  #: seconds that a request may take before its connection is watched
-OVERLOADED_WAIT = 1  #: seconds to suggest to a caller who was turned away
-SLOT_WAIT = 30  #: the same, where streams or exports must end first
-_LARGE = 200  #: events of a page from which on it waits for its turn
-_LARGE_AT_ONCE = 3  #: such pages
+OVERLOADED_WAIT = 1  #: seconds of Retry-After for a refused caller
+SLOT_WAIT = 30  #: the same, if streams or exports must end first
+_LARGE = 200  #: events of a page that waits for its turn
+_LARGE_AT_ONCE = 3  #: such pages at once
 
 
 def kind_of(path: str) -> str:
-    """What a request is counted as: `pages`, `streams`, `exports`, or `probes`, which are always answered."""
+    """Return the kind of a request: `pages`, `streams`, `exports`, or `probes`, which are always answered."""
     return "probes" if path in _ALWAYS else _KINDS.get(path, "pages")
 
 
 class AdmissionMiddleware:
-    """Turns away what is too large (414, 431) or too much (503); stops the work for a caller who hung up.
+    """Refuse requests that are too large (414, 431) or too many (503); cancel the work for a disconnected caller.
 
-    `most`: how many requests of each kind may be under way in this process at a time.
+    `most`: largest number of concurrent requests of each kind in this process.
     """
 
     def __init__(self, app: ASGIApp, most: Mapping[str, int]) -> None:
@@ -104,8 +103,8 @@ class Slots:
 
 
 class LargePages:
-    """Pages of many events: few at a time, for each holds memory and the processor. Where none has ended for `patience`
-    seconds, the others go on, so that a provider that hangs does not hold up the pages of another."""
+    """Limit for pages of many events, because each uses much memory and processor time. If none has ended for
+    `patience` seconds, the others continue, so that one provider that hangs does not delay the pages of another."""
 
     def __init__(self, patience: float = 2.0) -> None:
         self._turns, self._patience = asyncio.Semaphore(_LARGE_AT_ONCE), patience
@@ -113,7 +112,7 @@ class LargePages:
 
     @asynccontextmanager
     async def turn(self, limit: int | None) -> AsyncIterator[None]:
-        """Hold a turn for a page of `limit` events; None: as many as its cursor has."""
+        """Hold a turn for a page of `limit` events; None: the limit of its cursor."""
         if limit is not None and limit <= _LARGE:
             yield
             return
@@ -131,7 +130,7 @@ class LargePages:
 
 
 async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run `app`, and cancel it when the caller goes away before the answer is complete."""
+    """Run `app`, and cancel it if the caller disconnects before the response is complete."""
     task = asyncio.current_task()
     assert task is not None
     gone = asyncio.Event()
@@ -140,7 +139,7 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
 
     async def watching(message: Message) -> None:
         nonlocal answered
-        # Before it is sent: a server may report the end of an answer as a disconnect, at once.
+        # Before sending, because a server may report the end of a response immediately as a disconnect.
         answered = message["type"] == "http.response.body" and not message.get("more_body", False)
         await send(message)
 
@@ -166,7 +165,7 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
         nonlocal watcher
         watcher = asyncio.create_task(watch())
 
-    # Most answers that need no provider are there before that, and a task costs as much as a few lines of log.
+    # Most responses without a provider are complete before that; a task costs as much as a few log lines.
     timer = asyncio.get_running_loop().call_later(_UNWATCHED, begin_to_watch)
     try:
         await app(scope, bodiless, watching)

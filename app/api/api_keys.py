@@ -1,15 +1,15 @@
-"""API keys: how they are made, kept and looked up.
+"""API keys: creation, storage and lookup.
 
 A key is `agw_` and 43 URL-safe characters: 256 random bits. Such a key cannot be guessed from its hash,
-however fast the hash is, so plain SHA-256 is the right one; slow hashes are for passwords that people choose,
-and would let a caller burn our CPU with wrong keys.
+however fast the hash is, so SHA-256 suffices. Slow hashes are for passwords, and would allow callers to exhaust the
+processor with wrong keys.
 
 The file holds one JSON object a line:
 
     {"name":"reporting","hash":"<64 hex digits>","scopes":["events:read"],"sources":null,"rate":null,
      "expires":null}
 
-GATEWAY_API_KEYS holds the same objects, one a line, or short forms separated by commas or line ends:
+GATEWAY_API_KEYS contains the same objects, one a line, or short forms separated by commas or line ends:
 `name:hash:scope+scope`, such as `reporting:9f86…:events:read+pii:read`.
 """
 
@@ -40,8 +40,8 @@ SANDBOX_KEY = "sandbox"  #: opens emulated data only; see `app.config.load_confi
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
-_REST = 1_000_000  #: µs that a keys' file must be unchanged before a key that is gone from it is refused
-_PATIENCE = 0.25  #: seconds that a call waits for the keys file
+_REST = 1_000_000  #: µs without a change of the keys file before a removed key is refused
+_PATIENCE = 0.25  #: seconds for which a call waits for the keys file
 
 _log = structlog.get_logger("gateway.keys")
 
@@ -75,7 +75,7 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Caller(self.name, self.scopes, self.sources, self.rate, expires=self.expires)
 
     def line(self) -> str:
-        """The key as a line of the file, without the line end."""
+        """Return the key as a line of the file, without the line end."""
         fields = {
             name: sorted(value) if isinstance(value, frozenset) else value
             for name, value in msgspec.structs.asdict(self).items()
@@ -86,7 +86,7 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def new_key() -> str:
-    """A fresh key. It is shown once and kept nowhere."""
+    """Return a new key, which is shown once and not stored."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
@@ -95,7 +95,8 @@ def hash_of(key: str) -> str:
 
 
 def make_api_key(**fields: Any) -> ApiKey:
-    """An ApiKey of untrusted values; `expires` is text. Raises ValueError with a sentence that names the field."""
+    """Return an ApiKey of unchecked values; `expires` is text. Raises ValueError with a sentence that names the
+    field."""
     if fields.get("expires") is not None:
         try:
             fields["expires"] = parse_rfc3339(fields["expires"])
@@ -105,7 +106,7 @@ def make_api_key(**fields: Any) -> ApiKey:
 
 
 def read_keys(text: str, where: str) -> list[ApiKey]:
-    """The keys of a file's or variable's text. Raises ConfigurationError naming `where` and the line."""
+    """Parse the keys in a file's or variable's text. Raises ConfigurationError with `where` and the line."""
     keys: list[ApiKey] = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         line = line.strip()
@@ -136,9 +137,9 @@ def _from_short_form(entry: str) -> ApiKey:
 
 
 class Keyring:
-    """All keys there are. The file is read again when it changes: keys come and go without a restart.
+    """All keys. The file is read again when it changes, so that keys change without a restart.
 
-    `pause`: seconds between two looks at the file, unless a key is unknown."""
+    `pause`: seconds between two checks of the file, unless a key is unknown."""
 
     def __init__(
         self,
@@ -147,17 +148,17 @@ class Keyring:
         clock: Callable[[], int] = now_micros,
         pause: float = 0.5,
     ) -> None:
-        """Raises ConfigurationError when the file cannot be read or holds a line that is wrong."""
+        """Raises ConfigurationError if the file cannot be read or contains an invalid line."""
         self._fixed, self._file, self._clock, self._pause = tuple(keys), file, clock, pause
         self._from_file = () if file is None else _read_file(file)
-        self._seen: object = None  # the file's stamp as it was read last
-        self._problem = ""  # that was logged last
+        self._seen: object = None  # the file's stamp at the last read
+        self._problem = ""  # logged last
         self._look: asyncio.Task[None] | None = None
         self._next_look = float("-inf")
         self._hangs = False
 
     async def caller(self, key: str) -> Caller:
-        """Who holds `key`. Raises Unauthenticated for a key that is unknown or has expired."""
+        """Return the caller of `key`. Raises Unauthenticated for an unknown or expired key."""
         found = self._find(key)
         if self._file is not None and (found is None or time.monotonic() >= self._next_look):
             await self._refresh()
@@ -171,14 +172,13 @@ class Keyring:
     def _find(self, key: str) -> ApiKey | None:
         digest, found = hash_of(key), None
         for candidate in (*self._fixed, *self._from_file):
-            # Every key is compared, in constant time each: how long it takes says nothing about which one
-            # matched.
+            # Compare with every key in constant time, so that the duration does not depend on the matching key.
             if hmac.compare_digest(candidate.hash, digest):
                 found = candidate
         return found
 
     async def _refresh(self) -> None:
-        """Look at the file on another thread: a file system that hangs delays one call, and the keys stay good."""
+        """Check the file on another thread: a hung file system delays one call, and the keys stay valid."""
         self._next_look = time.monotonic() + self._pause
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(asyncio.to_thread(self._read_again))
@@ -196,15 +196,15 @@ class Keyring:
                 return
             found = _read_file(self._file)
         except ConfigurationError as error:
-            # An editor's half-written file must not lock everybody out; the keys stay as they were until it is right.
+            # A partly written file must not lock all callers out: keep the old keys until it is valid.
             if error.detail != self._problem:
                 _log.error("keys_file_unreadable", problem=error.detail)
             self._problem = error.detail
             return
         self._seen, self._problem = stamp, ""
         if 0 <= self._clock() - stamp[0] // 1000 < _REST:
-            # It may be half of what is being written, cut off behind a line: new keys are good at once, but none is
-            # taken away until the file has rested, so that it is read once more then.
+            # The file may be partly written: new keys are valid immediately, but removed keys only after it has been
+            # unchanged for a while and was read again.
             kept = {key.hash for key in found}
             found = (*found, *(key for key in self._from_file if key.hash not in kept))
             self._seen = None
@@ -214,7 +214,7 @@ class Keyring:
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:
-    """What changes with the file. Raises ConfigurationError."""
+    """Return a value that changes with the file. Raises ConfigurationError."""
     try:
         status = file.stat()
     except OSError as error:
@@ -243,9 +243,8 @@ def sandbox_key() -> ApiKey:
 
 
 def append_key(file: Path, key: ApiKey) -> None:
-    """Add `key` to the file; where there is none it is made, for its owner only. Raises OSError."""
-    # One write of one line in append mode: two operators at a time cannot mix theirs, nor can a reader see
-    # half of it.
+    """Append `key` to the file, which is created for its owner only. Raises OSError."""
+    # One write of one line in append mode: concurrent writers do not mix lines, and readers see whole lines.
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as stream:
         size = stream.seek(0, os.SEEK_END)

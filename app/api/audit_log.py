@@ -1,9 +1,8 @@
 """The audit trail of the audit gateway: one line for each access, on the logger `gateway.audit`.
 
-A line contains the caller, the filters, the number of events sent, and the outcome. It is the standard library's
-logger, so that it can be given a handler of its own. No line holds a personal value: a filter's own text appears only
-where it is one of a fixed vocabulary; any other becomes a keyed hash, which shows that two queries were equal
-without showing their values.
+A line contains the caller, the filters, the number of events sent, and the outcome. The standard library's logger
+accepts separate handlers. No line contains personal values: filter values from a fixed vocabulary are logged, others as
+keyed hashes, which show that two queries were equal without their values.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from app.privacy.pseudonyms import Pseudonyms
 
 _log = logging.getLogger(AUDIT)
 
-#: Paths that need no key and show no personal data.
+#: Paths without keys and personal data.
 _OPEN = (
     "/", "/health/live", "/health/ready", "/docs", "/docs/{name}", "/openapi.json",
     "/problems/{code}", "/ui", "/ui/setup.js", "/ui/{name:path}",
 )  # fmt: skip
 
-#: Each parameter, and the words of those that may be nothing else.
+#: Each parameter, with its values if it is an enum.
 _CHOICES = {
     field.alias or name: ("true", "false") if "bool" in str(field.annotation) else choices(field.annotation)
     for model in (ExportQuery, CountQuery, EventQuery)
@@ -40,15 +39,15 @@ _MOST = 40  #: values in a line
 
 
 class AuditTrail:
-    """Writes the lines. `words`: per parameter, the values that the operator's settings and the mapping tables hold,
-    which are logged as they are."""
+    """Write the lines. `words`: by parameter, the values of the operator's settings and the mapping tables, which are
+    logged unchanged."""
 
     def __init__(self, pseudonyms: Pseudonyms, words: Mapping[str, Collection[str]] | None = None) -> None:
         self._pseudonyms = pseudonyms
         self._words = {name: frozenset(values) for name, values in (words or {}).items()}
 
     def record(self, scope: Scope, log: RequestLog, route: str) -> None:
-        """One line for this request, unless its path is open to everyone."""
+        """Log one line for this request, unless its path is public."""
         if route in _OPEN or route == "unmatched":
             return
         line: dict[str, Any] = {
@@ -66,11 +65,11 @@ class AuditTrail:
             if name in (found := scope.get("path_params") or {}):
                 line[name] = self._pseudonyms.of(str(found[name]))
         if _log.isEnabledFor(logging.INFO):
-            # `_log.info` would look for the line of code that called it, which is always this one.
+            # `_log.info` would search for the calling line of code, which is always this one.
             _log.handle(_log.makeRecord(AUDIT, logging.INFO, "", 0, "access", (), None, extra={"audit": line}))
 
     def filters(self, scope: Scope) -> dict[str, list[str]]:
-        """The query's parameters by name, each value as it may be logged."""
+        """Return the query's parameters by name, with loggable values."""
         try:
             pairs = parse_query(scope)
         except ValueError:
@@ -78,7 +77,7 @@ class AuditTrail:
         shown: dict[str, list[str]] = {}
         for name, value in pairs[:_MOST]:
             known = name in _CHOICES
-            # The name, too, is the caller's own text where it is no parameter's.
+            # An unknown name is the caller's text, too.
             shown.setdefault(name if known else "?", []).append(self._shown(name, value) if known else "unknown")
         if len(pairs) > _MOST:
             shown["?"] = [*shown.get("?", []), f"{len(pairs) - _MOST} more"]

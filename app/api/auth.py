@@ -1,4 +1,4 @@
-"""Who is calling, and whether they may."""
+"""Authentication and authorization of callers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.domain.hosts import is_loopback
 if TYPE_CHECKING:
     from app.api.tokens import Tokens
 
-#: Of IPv4 or IPv6, which no name looks like.
+#: IPv4 or IPv6 addresses, in no case host names.
 _ADDRESS = re.compile(r"[\d.]+\Z|[\da-f.]*:[\da-f:.]*\Z")
 
 CHALLENGE = 'Bearer realm="audit-gateway"'
@@ -27,8 +27,8 @@ _EVERYBODY = Caller("anonymous", frozenset(SCOPES), kind="none")
 
 
 class Authenticator:
-    """Turns a request into its Caller. Without a `keyring`, authentication is off and every caller may do
-    everything. With `tokens`, a JWT is good as well.
+    """Return the Caller of a request. Without a `keyring`, authentication is off and every caller has all scopes. With
+    `tokens`, JWTs are accepted, too.
     """
 
     def __init__(self, keyring: Keyring | None, rates: Rates | None = None, tokens: Tokens | None = None) -> None:
@@ -37,8 +37,8 @@ class Authenticator:
         self.tokens = tokens
 
     async def identify(self, request: Request) -> Caller:
-        """Raises Unauthenticated, IssuerUnavailable; with authentication off, Forbidden for a request that did not
-        come over loopback.
+        """Raises Unauthenticated, IssuerUnavailable; with authentication off, Forbidden for a request from
+        outside loopback.
         """
         if self.keyring is None:
             _require_local(request)
@@ -54,8 +54,8 @@ class Authenticator:
 
 
 def requires(scope: str | None) -> Callable[[Request], Awaitable[Caller]]:
-    """A dependency that gives the Caller, or raises Unauthenticated, RateLimited, or Forbidden naming the missing
-    scope. None: any caller will do."""
+    """Return a dependency that returns the Caller, or raises Unauthenticated, RateLimited, or Forbidden with the
+    missing scope. `scope` None: any caller."""
 
     async def authorize(request: Request) -> Caller:
         authenticator: Authenticator = request.app.state.authenticator
@@ -74,13 +74,13 @@ def requires(scope: str | None) -> Callable[[Request], Awaitable[Caller]]:
 
 
 def require_scope(caller: Caller, scope: str) -> None:
-    """Raises Forbidden naming the scope that the caller's key lacks."""
+    """Raises Forbidden with the scope that the caller's key lacks."""
     if not caller.may(scope):
         raise Forbidden(f"This call needs the scope {scope}, which {caller.name} does not have.")
 
 
 def require_raw(caller: Caller, *, by_cursor: bool = False) -> None:
-    """The same for `include=raw`, or for a cursor that holds it and grants nothing."""
+    """Raises Forbidden without the scope for `include=raw`, in the query or in a cursor, which grants nothing."""
     try:
         require_scope(caller, "raw:read")
     except Forbidden as error:
@@ -91,8 +91,8 @@ def require_raw(caller: Caller, *, by_cursor: bool = False) -> None:
 
 
 async def require_still(request: Request, scopes: Iterable[str], sources: Iterable[str]) -> None:
-    """For an answer that may outlive the grants it began with. Raises CallerError once the key is good no more or lacks
-    one of these scopes or sources, IssuerUnavailable where a token cannot be verified."""
+    """Check again during a long response. Raises CallerError if the key is no longer valid or lacks one of these scopes
+    or sources, IssuerUnavailable if a token cannot be verified."""
     authenticator: Authenticator = request.app.state.authenticator
     caller = await authenticator.identify(request)
     for scope in scopes:
@@ -102,7 +102,7 @@ async def require_still(request: Request, scopes: Iterable[str], sources: Iterab
 
 
 def require_loopback(host: str) -> None:
-    """Raises ConfigurationError unless `host`, which a server is to listen on, is this machine alone."""
+    """Raises ConfigurationError unless the listening address `host` is loopback."""
     if not is_loopback(host):
         raise ConfigurationError(
             f"GATEWAY_AUTH=off is refused on {host}: without authentication only loopback is allowed."
@@ -120,9 +120,8 @@ def _presented_key(request: Request) -> str:
 
 
 def _require_local(request: Request) -> None:
-    # The server was checked to listen on loopback when it started. Two ways around that are shut here: an
-    # application that another server runs, and a web page elsewhere whose name its owner points at 127.0.0.1
-    # (DNS rebinding). Such a name has a dot in it; `localhost` and the names of test clients have none.
+    # `serve` has checked that it listens on loopback. This also refuses requests if another server runs the
+    # application, and web pages that use DNS rebinding: their host names contain a dot, `localhost` does not.
     server = request.scope.get("server")
     address = server[0] if server else None
     if address is not None and _ADDRESS.match(address) and not is_loopback(address):

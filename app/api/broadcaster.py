@@ -1,11 +1,12 @@
-"""Listeners to what comes, and the batches that they share.
+"""Listeners to new events, and their shared batches.
 
-A **topic** is all that two listeners must have in common to be sent the same bytes. A **batch** is what one page
-brought. Batches are cached by where they begin, so that listeners of the same batches cost what one of them costs. The
-**front** is a topic's newest batch: a listener that has caught up goes on behind it, whichever cursor it began with. So
-a slow listener delays itself alone, and takes no memory.
+A **topic** is the set of parameters and grants for which two listeners receive equal bytes. A **batch** is the result
+of one page. Batches are cached by their beginning, so that several listeners cost as much as one. The **front** is a
+topic's newest batch: a listener that has caught up continues after it, with any initial cursor. A slow listener delays
+only itself and takes no memory.
 
-Nothing is lost or doubled: a batch comes with its place in the order, and a listener takes what lies beyond its own.
+No event is lost or duplicated: a batch contains its position in the order, and a listener takes the events after its
+own.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from app.feed import Feed, Page, WalkStart
 from app.providers.http.single_flight import SingleFlight
 
 PAGE = 100  #: events of one batch
-_BATCHES = 64  #: that are cached
-_TOPICS = 1000  #: whose fronts are cached
+_BATCHES = 64  #: cached
+_TOPICS = 1000  #: with cached fronts
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """What listeners share: the filters, the sources, and what they may see."""
+    """Filters, sources and visibility that listeners share."""
 
     query: Query
     sources: tuple[str, ...]
@@ -40,13 +41,13 @@ class Topic(msgspec.Struct, frozen=True):
 
     @property
     def caller(self) -> Caller:
-        """A caller with exactly these grants, in whose name the channel reads."""
+        """Return a caller with exactly these grants, for reading."""
         scopes = {"events:read"} | ({"pii:read"} if self.private else set()) | ({"raw:read"} if self.raw else set())
         return Caller("stream", frozenset(scopes), frozenset(self.sources))
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One event as it is sent, and its place. `source` is counted."""
+    """One event as sent, and its position. `source` is counted."""
 
     position: Position
     source: str
@@ -54,9 +55,8 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one page brought, up to `position`, from where `cursor` goes on; or the `error` that kept it from coming.
-    `forbidden` contains by source what its provider does not show, `bad_records` how many records cannot be read;
-    `read_at` is a time of the monotonic clock."""
+    """Result of one page up to `position`, where `cursor` continues, or its `error`. By source, `forbidden` contains
+    the refused parts and `bad_records` the number of unreadable records; `read_at` is a time of the monotonic clock."""
 
     items: Sequence[Item]
     position: Position
@@ -68,14 +68,14 @@ class Batch(msgspec.Struct, frozen=True):
     read_at: float = msgspec.field(default_factory=time.monotonic)
 
 
-#: What a listener is handed: events, or what keeps them from coming.
+#: For listeners: events, or a problem that delays them.
 Message = Sequence[Item] | Exception
 
 Render = Callable[[Page, Topic], Sequence[Item]]
 
 
 class EventBroadcaster:
-    """All topics. `poll`: seconds between two looks at what has come."""
+    """All topics. `poll`: seconds between two reads."""
 
     def __init__(self, feed: Feed, render: Render, *, poll: float) -> None:
         self.poll = poll
@@ -85,14 +85,14 @@ class EventBroadcaster:
         self._calls = SingleFlight[Batch]()
 
     def front(self, topic: Topic, position: Position) -> Batch | None:
-        """The newest batch of the topic, unless it ends beyond `position`."""
+        """Return the newest batch of the topic, unless it ends after `position`."""
         front = self._fronts.get(topic)
         return None if front is None or front.position > position else front
 
     async def read(self, topic: Topic, position: Position, cursor: str) -> Batch:
-        """What lies beyond `position`, where `cursor` stands. Concurrent callers share the calls."""
+        """Return the batch after `position`, the position of `cursor`. Concurrent callers share the calls."""
         held = self._batches.get((topic, cursor))
-        # One that leads nowhere yet is good until the next look.
+        # A batch without events is valid until the next read.
         if held is not None and (held.cursor != cursor or time.monotonic() < held.read_at + self.poll):
             return held
         return await self._calls.join((topic, cursor), lambda: self._read(topic, position, cursor))
@@ -110,7 +110,7 @@ class EventBroadcaster:
                 {status.name: status.reason or "" for status in page.sources if status.status == "forbidden"},
                 {status.name: status.bad_records for status in page.sources if status.bad_records},
             )
-        except Exception as error:  # an unexpected one, too, is raised by the listeners, each in its own request
+        except Exception as error:  # each listener raises it in its own request, unexpected ones too
             batch = Batch((), position, cursor, error=error)
         self._batches[topic, cursor] = batch
         front = self._fronts.get(topic)
@@ -120,8 +120,8 @@ class EventBroadcaster:
 
 
 class Listener:
-    """One listener, from `start` on; with `live`, that is the front of the feed. Used as a context manager. `cursor` is
-    behind all that `next` has returned."""
+    """One listener from `start` on; with `live`, from the front of the feed. Context manager. `cursor` is after all
+    events that `next` has returned."""
 
     def __init__(self, broadcaster: EventBroadcaster, topic: Topic, start: WalkStart, *, live: bool) -> None:
         self.cursor = start.cursor
@@ -141,7 +141,7 @@ class Listener:
             await asyncio.wait([self._reading])
 
     async def next(self, seconds: float) -> list[Message]:
-        """What comes next; nothing where nothing came for so long."""
+        """Return the next messages, or an empty list after `seconds` without any."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
         done, _ = await asyncio.wait([self._reading], timeout=seconds)
@@ -157,13 +157,13 @@ class Listener:
         return messages
 
     async def _read(self) -> Batch:
-        """The batch behind the last one, not before the next look is due."""
+        """Return the batch after the last one, not before the next read is due."""
         if not self._last.has_more:
             await asyncio.sleep(self._last.read_at + self._broadcaster.poll - time.monotonic())
         return await self._broadcaster.read(self._topic, self._last.position, self._last.cursor)
 
     def _messages(self, batch: Batch) -> list[Message]:
-        """The events that are new here; what of them cannot be read; and, once, what a provider does not show."""
+        """Return the events that are new for this listener, unreadable records and, once, refused parts."""
         if batch.error is not None:
             return [batch.error]
         messages: list[Message] = []

@@ -1,4 +1,4 @@
-"""The report of one envelope: a self-contained HTML page for A4, with every event and what proves their content."""
+"""The report of one envelope: a self-contained HTML page for A4, with every event and their digest."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def render_report(
     pseudonymized: bool,
     signing_key: SigningKey | None,
 ) -> bytes:
-    """The page, in UTF-8. `events` and `recipients` are what the caller may see; `retrieved_at` in µs."""
+    """Return the page in UTF-8. `events` and `recipients` are masked for the caller; `retrieved_at` in µs."""
     story = tell_story(events, recipients)
     envelope = story.envelope
     lines = FORMATS["ndjson"].lines(events)
@@ -69,7 +69,7 @@ def render_report(
 
 
 def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[str]:
-    """What the report does not show."""
+    """Return notes on masked and missing content."""
     notices = [_MASKED + (_PSEUDONYMS if pseudonymized else "")] if masked else []
     for status in found.sources:
         if status.name == found.source and status.bad_records:
@@ -103,7 +103,7 @@ def _person(person: Actor | Recipient) -> str:
 
 
 def _css_string(text: str) -> Markup:
-    """A CSS string in which nothing but letters and digits of ASCII stands for itself: no HTML to escape."""
+    """Return a CSS string with everything but ASCII letters and digits escaped, so without HTML."""
     plain = (char if char.isascii() and char.isalnum() else f"\\{ord(char):x} " for char in text)
     return Markup(f'"{"".join(plain)}"')
 

@@ -1,7 +1,7 @@
-"""Put examples into the OpenAPI document: answers of the sandbox, recorded in `examples.json`.
+"""Add examples to the OpenAPI document: responses of the sandbox, recorded in `examples.json`.
 
-`python -m tests.clients.recording` records them anew, and a test compares. They hold no personal data: the sandbox's
-people are invented.
+`python -m tests.clients.recording` records them again, and a test compares. They contain no personal data, because
+the sandbox's people are invented.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RECORDED = Path(__file__).with_name("examples.json")
 
 _REFERENCE = "#/components/schemas/"
 
-#: Parameters, and where in an event stands what they ask for.
+#: Parameters, and the event fields with their values.
 _ASKED_FOR = {
     "source": ("source",),
     "envelope_id": ("envelope", "id"),
@@ -36,15 +36,15 @@ _ASKED_FOR = {
 
 @cache
 def recorded() -> Json:
-    """Answers by operation id."""
+    """Return responses by operation id."""
     found: Json = json.loads(RECORDED.read_text(encoding="utf-8"))
     return found | {"get_event": found["list_events"]["data"][0]}
 
 
 def add_examples(document: Json, providers: Mapping[str, Provider]) -> None:
-    """Give answers, fields and parameters their examples, and the vendors' names where only `providers` has them.
+    """Add examples to responses, fields and parameters, with vendors' names from `providers`.
 
-    FastAPI would strip an example of its nulls, so this comes after it.
+    Runs after FastAPI, which would remove nulls from examples.
     """
     schemas = document["components"]["schemas"]
     vendors = {"provider": list(providers), "provider_type": _provider_types(providers, "recipient.signed")}
@@ -64,7 +64,7 @@ def add_examples(document: Json, providers: Mapping[str, Provider]) -> None:
 
 
 def _learn(schema: Json, value: Any, schemas: Json) -> None:
-    """Give every field that has no examples yet the first that occurs in `value`, which `schema` describes."""
+    """Add an example from `value`, which `schema` describes, to every field without examples."""
     schema = _resolved(schema, schemas)
     if isinstance(value, list):
         for member in value:
@@ -79,7 +79,7 @@ def _learn(schema: Json, value: Any, schemas: Json) -> None:
 
 
 def _resolved(schema: Json, schemas: Json) -> Json:
-    """What a reference, perhaps one that may be null, leads to."""
+    """Return the schema of a reference, which may be nullable."""
     for one in (schema, *schema.get("anyOf", ())):
         if "$ref" in one:
             found: Json = schemas[one["$ref"].removeprefix(_REFERENCE)]
@@ -88,7 +88,7 @@ def _resolved(schema: Json, schemas: Json) -> Json:
 
 
 def _asked_for(parameter: str) -> Sequence[str]:
-    """The values that the recorded events have for a parameter."""
+    """Return the values of the recorded events for a parameter."""
     found: list[str] = []
     for event in recorded()["list_events"]["data"] if parameter in _ASKED_FOR else ():
         value = event
@@ -100,5 +100,5 @@ def _asked_for(parameter: str) -> Sequence[str]:
 
 
 def _provider_types(providers: Mapping[str, Provider], type_: str) -> Sequence[str]:
-    """The vendors' own values that become `type_`."""
+    """Return the vendors' values that map to `type_`."""
     return [row.provider_type for provider in providers.values() for row in provider.mapping if row.type == type_]

@@ -1,6 +1,6 @@
-"""An export under way: pages of the feed, one read ahead of the one that is being sent, as lines of a format.
+"""A running export: pages of the feed as lines of a format, with one page read ahead.
 
-Two pages are held at the most, however long the export is: no page is asked for before the last but one is sent.
+At most two pages are in memory, for an export of any length.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from app.feed import Page, WalkStart
 from app.privacy.redaction import visible_events
 
 PAGE = 2000  #: events
-_CHUNK = 100  #: events rendered at a time: other requests have their turn in between
+_CHUNK = 100  #: events rendered at a time, so that other requests are served in between
 
-#: Reasons of an export that ended early, beside the codes of problems.
+#: Reasons of an early end, in addition to the codes of problems.
 DEADLINE, STOPPING, LIMIT = "deadline", "stopping", "limit"
 
-#: The end was reached, and records on the way could not be understood: `bad_records` counts them.
+#: The export is complete except for unreadable records, which `bad_records` counts.
 UNREADABLE = "unreadable_records"
 
 
 class Export:
-    """An export of what `query` asks for, to a caller whose walk begins at `start`."""
+    """An export of `query` for a caller whose walk begins at `start`."""
 
     def __init__(self, request: Request, caller: Caller, query: ExportQuery, start: WalkStart) -> None:
         state = request.app.state
@@ -49,20 +49,20 @@ class Export:
         self._request, self._caller, self._query, self._start = request, caller, query, start
         self._state, self._log = state, request_log(request)
         self._ends_at = time.monotonic() + state.export_deadline
-        # What is shown is decided by what the key granted at the beginning: all of that must last.
+        # The grants at the beginning determine the visible values, so the key must keep all of them.
         self._scopes = caller.scopes & {"events:read", "pii:read"}
         self._scopes |= {"raw:read"} if "raw" in start.include else set()
         self._segment = Segment()
-        self._forbidden: dict[str, str] = {}  # by source, what its provider does not let us read
+        self._forbidden: dict[str, str] = {}  # by source, the parts that its provider refuses
         self._bad_records = Counter[str]()  # by source
-        #: Of the manifest of a whole export, in a format that has no place for it.
+        #: Id of the manifest of a whole export in a format without a place for it.
         self.manifest_id: str | None = None
         if state.signing_key is not None and not self.form.tells_its_end and query.after is None:
             self.manifest_id = Manifests.new_id()
 
     async def first(self, at: int | None = None) -> Page:
-        """The first page; with `after`, an event's id, what is left of it behind that event, which happened `at` (µs)
-        and is among the first. Raises CallerError, SourcesFailed."""
+        """Return the first page; with `after`, an event's id, its rest after that event, which happened `at` (µs) and
+        is among the first. Raises CallerError, SourcesFailed."""
         page, after = await self._page(self._start.cursor), self._query.after
         while after is not None:
             ids = [record.event().id for record in page.records]
@@ -76,11 +76,11 @@ class Export:
         return page
 
     async def body(self, page: Page, *, gzip: bool, header: bytes) -> AsyncGenerator[bytes]:
-        """The answer's body, from its first page on, behind the format's `header`: none where rows are appended.
-        Raises InterruptedAnswer where it ends early in a format that cannot say so."""
+        """Yield the response's body from its first page on, after the format's `header`, which is empty for appended
+        rows. Raises InterruptedAnswer for an early end in a format without a last line."""
         packer = Gzip() if gzip else None
         all_parts = self._parts(page, header)
-        del page  # for as long as the export takes
+        del page  # release the memory during the export
         async with aclosing(all_parts) as parts:
             async for part, whole in parts:
                 sent = part if packer is None else packer.add(part) + (packer.flush() if whole else b"")
@@ -90,7 +90,7 @@ class Export:
             yield packer.end()
 
     async def _parts(self, page: Page, header: bytes) -> AsyncGenerator[tuple[bytes, bool]]:
-        """Bytes, and whether they are the last of a page."""
+        """Yield bytes, and whether they are the last of a page."""
         if header:
             self._segment.add(header, [])
             yield header, True
@@ -98,7 +98,7 @@ class Export:
         while True:
             cursor = page.next_cursor
             ahead = self._read_ahead(page, read)
-            # Of the page only what is still to be sent is kept: not the reading of it, nor what was sent.
+            # Keep only the unsent rest of the page.
             records = page.records
             del page
             try:
@@ -121,13 +121,13 @@ class Export:
         yield end, True
 
     def _must_end(self, read: int) -> str | None:
-        """The reason to read no further page, if there is one."""
+        """Return the reason to stop reading, if any."""
         if self._query.limit is not None and read >= self._query.limit:
             return LIMIT
         return DEADLINE if time.monotonic() >= self._ends_at else None if self._state.ready else STOPPING
 
     def _read_ahead(self, page: Page, read: int) -> asyncio.Task[Page] | None:
-        """The next page, being read; None where there is none, or it is not to be read."""
+        """Return the task that reads the next page; None if there is none, or the export must end."""
         if page.next_cursor is None or self._must_end(read) is not None:
             return None
         return asyncio.create_task(self._page(page.next_cursor, read))
@@ -148,8 +148,7 @@ class Export:
         return page
 
     def _rendered(self, records: list[Record]) -> Iterator[tuple[bytes, bool]]:
-        """A page's lines as this caller may see them, some at a time, and whether they are its last. Takes the records
-        out of the list."""
+        """Yield a page's masked lines in parts, and whether a part is the last. Removes the records from the list."""
         private, raw = self._caller.may("pii:read"), "raw" in self._start.include
         records.reverse()
         given = (records.pop() for _ in range(len(records)))
@@ -163,7 +162,7 @@ class Export:
             yield lines, not records
 
     def _ended(self, cursor: str | None, reason: str | None) -> bytes:
-        """The last line; nothing for a format that has none and is complete."""
+        """Return the last line; empty for a complete export in a format without one."""
         if cursor is None and self._bad_records:
             reason = reason or UNREADABLE
         if self.form.tells_its_end:
@@ -174,7 +173,7 @@ class Export:
                 line["manifest"] = self._manifest(cursor, reason is None)
             return encode(line) + b"\n"
         if reason == LIMIT:
-            reason = UNREADABLE if self._bad_records else None  # it has as many events as were asked for
+            reason = UNREADABLE if self._bad_records else None  # the requested number of events
         if reason is None or (reason == UNREADABLE and self._query.unreadable == "skip"):
             return b""
         self._log.code = self._log.code or reason
@@ -209,9 +208,9 @@ class Export:
 
 
 async def _stopped(task: asyncio.Task[Page] | None) -> None:
-    """Cancel a page that is not needed any more, and with it the calls to providers."""
+    """Cancel the read of an unneeded page with its calls to providers."""
     if task is not None:
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # It may have failed already; asyncio logs an exception that is not retrieved.
+            task.exception()  # asyncio logs exceptions that are not retrieved.

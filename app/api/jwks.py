@@ -1,8 +1,7 @@
 """The public keys of a token issuer (JWKS, RFC 7517), from a file or a URL.
 
-joserfc reads keys, but fetches none. What is added here keeps a made-up key id from causing a call to the issuer each
-time, and an issuer that is slow, broken or unavailable from refusing callers whose keys are known:
-`tests/api/test_jwks.py`.
+joserfc parses keys but does not fetch them. This module prevents that invented key ids cause calls to the issuer, and
+that a slow, broken or unavailable issuer locks out callers with known keys (`tests/api/test_jwks.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ MAX_AGE = 600.0  #: seconds after which the keys are fetched again
 GAP = 30.0  #: seconds, at least, from the end of one fetch to the next
 GAP_AFTER_FAILURE = 5.0  #: the same, after a fetch that failed
 _MIN_RSA = 2048  #: bits
-#: Members of a public key; those of a private key are left out, should an issuer ever show them.
+#: Members of a public key; members of a private key are dropped.
 _PUBLIC = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
 
 Key = RSAKey | ECKey | OKPKey
@@ -47,7 +46,7 @@ class KeySet:
     """The keys of one JWKS document that may sign tokens."""
 
     def __init__(self, document: Any) -> None:
-        """Raises ValueError, with a sentence that quotes nothing, for any other document."""
+        """Raises ValueError, without quotes, for any other document."""
         listed = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(listed, list):
             raise ValueError("it is no JSON object with a list of keys")
@@ -64,10 +63,10 @@ class KeySet:
 
 
 def _key(entry: Any) -> Key | None:
-    """None for a key that must not verify tokens: a secret (oct) above all, which every reader could sign with."""
+    """Return None for a key that must not verify tokens, such as a secret (oct), with which every reader could sign."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about weak keys, which are left out below
+            warnings.simplefilter("ignore")  # about weak keys, which are dropped below
             key = JWKRegistry.import_key({name: entry[name] for name in _PUBLIC if name in entry})
         if isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA:
             return None
@@ -77,10 +76,10 @@ def _key(entry: Any) -> Key | None:
 
 
 class KeysOfFile:
-    """A JWKS file, read again when it changes; while it cannot be read, the keys stay."""
+    """A JWKS file, read again when it changes. An unreadable file leaves the keys unchanged."""
 
     def __init__(self, file: Path) -> None:
-        """Raises ConfigurationError for a file that cannot be used."""
+        """Raises ConfigurationError for an invalid file."""
         self._file, self._stamp, self._problem = file, (0, 0, 0), ""
         try:
             self._read()
@@ -118,7 +117,7 @@ class KeysOfUrl:
         transport: httpx.AsyncBaseTransport | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises ConfigurationError for a URL that others on the network could answer for."""
+        """Raises ConfigurationError for a URL that others on the network could intercept."""
         parts = urlsplit(url)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise ConfigurationError("GATEWAY_JWT_JWKS: must be an https URL (http only on this machine) or a file.")
@@ -136,7 +135,7 @@ class KeysOfUrl:
         if self._keys is None or (found is None and kid is not None):
             self._fetch_if_due()
             if self._fetching is not None:
-                # Not the task itself: a caller who hangs up must not cancel it for the others.
+                # Shielded: a disconnecting caller must not cancel the task for the others.
                 await asyncio.wait([self._fetching])
             if self._keys is None:
                 raise IssuerUnavailable("The issuer's keys cannot be had at present; API keys still work.")
@@ -175,7 +174,7 @@ class KeysOfUrl:
 
 
 def _reason(error: Exception) -> str:
-    """The reason without a library's own sentence, which may quote the document."""
+    """Return the reason without a library's text, which may quote the document."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError | UnicodeDecodeError):

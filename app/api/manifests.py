@@ -1,7 +1,7 @@
-"""Manifests of exports whose format has no place for one, kept for an hour after the export.
+"""Manifests of exports in formats without a place for one, stored for an hour after the export.
 
-Contract section 9 asks for a trailer; uvicorn sends none, and many clients drop them. So the response has a header with
-the path of the manifest, which exists once the export has ended.
+uvicorn sends no HTTP trailer, and many clients drop them. So a response header contains the path of the manifest, which
+exists after the end of the export.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What the gateway counts of itself, for Prometheus.
+"""The gateway's Prometheus metrics.
 
-Labels are route templates, HTTP methods, statuses, source names and the words of `app.providers.observer`: sets that no
-caller and no provider can enlarge. With several worker processes (PROMETHEUS_MULTIPROC_DIR, which `serve --workers`
-sets) any of them answers for all.
+Labels are route templates, HTTP methods, statuses, source names and the words of `app.providers.observer`: sets that
+neither callers nor providers can enlarge. With several worker processes (PROMETHEUS_MULTIPROC_DIR, set by
+`serve --workers`) each returns the metrics of all.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Metrics(Observer):
         self._shared_errors = counter("shared_state_errors", text, "reason")
 
     def exposition(self) -> bytes:
-        """All of them, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         directory = os.environ.get(MULTIPROCESS_VARIABLE)
         if not directory:
             return generate_latest(self._registry)
@@ -87,7 +87,7 @@ class Metrics(Observer):
         self._under_way.labels(kind).inc()
 
     def end_request(self, kind: str, method: str, route: str, status: int, seconds: float, log: RequestLog) -> None:
-        """`status` 0: there was no answer."""
+        """Count a request. `status` 0: no response."""
         self._under_way.labels(kind).dec()
         known = method if method in _METHODS else "OTHER"
         self._requests.labels(known, route, str(status) if status else "hung_up").inc()
@@ -98,7 +98,7 @@ class Metrics(Observer):
             self._totals.labels(source, "hit" if cached else "miss").inc()
 
     def on_page_cache(self, source: str, hit: bool) -> None:
-        """A first page was answered from the page cache, or made for it. Never called where it is off."""
+        """Count a first page from the page cache (`hit`) or for it. Not called if the cache is off."""
         self._page_cache.labels(source, "hit" if hit else "miss").inc()
 
     # ---- app.providers.observer.Observer -------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class Metrics(Observer):
         self._bad_records.labels(source).inc(count)
 
     def on_shared_state(self, up: bool) -> None:
-        # With a label, so that it is not there at all where nothing is shared.
+        # With a label, so that it is absent without shared state.
         self._shared_up.labels("redis").set(up)
 
     def on_shared_error(self, reason: str) -> None:
@@ -129,14 +129,14 @@ class Metrics(Observer):
 
 
 def _word(outcome: Outcome) -> str:
-    """A label for an outcome. A provider chooses its statuses: all but 100 to 599 share one label."""
+    """Return the label of an outcome. Statuses of a provider outside 100 to 599 share one label."""
     if outcome.isdigit():
         return outcome if len(outcome) == 3 and "100" <= outcome <= "599" else "other"
     return outcome if _WORD.match(outcome) else "other"
 
 
 def _forget_the_dead(directory: Path) -> None:
-    """Remove the files of worker processes that have ended: their gauges would be added for ever."""
+    """Remove the files of ended worker processes, whose gauges would otherwise still be added."""
     for file in directory.glob("gauge_live*.db"):
         if (found := _LIVE_FILE.match(file.name)) is not None:
             try:

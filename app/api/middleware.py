@@ -1,4 +1,4 @@
-"""Around every request: an id, one log line, and a response even where the code failed.
+"""Request id, log line and error response of every request.
 
 Plain ASGI rather than Starlette's BaseHTTPMiddleware, which costs a task per request and hides a client's disconnect.
 """
@@ -29,7 +29,7 @@ _log = structlog.get_logger("gateway.request")
 
 
 class RequestMiddleware:
-    """Accept or create the request id and send it back; write the log line and the audit line; count."""
+    """Accept or create the request id and return it; write the log line and the audit line; count."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class RequestMiddleware:
             await self.app(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
-            # The route's template, for a path is the caller's own text.
+            # The route's template, because a path is the caller's text.
             route = getattr(scope.get("route"), "path", None) or UNMATCHED
             self.metrics.end_request(kind, scope["method"], route, log.status, seconds, log)
             if self.audit is not None:
@@ -85,9 +85,9 @@ class RequestMiddleware:
 
 
 class UnexpectedErrorMiddleware:
-    """Answer an unexpected exception with a 500, and log where it arose.
+    """Answer an unexpected exception with a 500, and log its location.
 
-    Both leave out the exception's text: it may quote a secret or personal data.
+    Neither contains the exception's text, which may quote a secret or personal data.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -100,22 +100,21 @@ class UnexpectedErrorMiddleware:
         try:
             await self.app(scope, receive, send)
         except InterruptedAnswer:
-            raise  # cut off on purpose, and logged
+            raise  # an intended interruption, already logged
         except Exception as error:
             request = Request(scope)
             log: RequestLog = scope["state"]["gateway_log"]
             log.code = "internal_error"
             _log.error("unexpected_error", request_id=log.request_id, **describe_exception(error))
             if log.status:
-                # Too late for another response: make the server cut the connection, so that no client takes half for
-                # whole.
+                # Too late for another response: the server cuts the connection, so that the client notices.
                 raise InterruptedAnswer("the answer was cut off by an error") from None
             detail = "An unexpected error; the gateway's log has more under this request_id."
             await problem_response(request, "internal_error", detail)(scope, receive, send)
 
 
 class CrossOrigin(CORSMiddleware):
-    """Starlette's CORS, with a problem in place of its plain text where it refuses a preflight."""
+    """Starlette's CORS, with a problem instead of plain text for a refused preflight."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
@@ -123,7 +122,7 @@ class CrossOrigin(CORSMiddleware):
             if "origin" in headers and "access-control-request-method" in headers:
                 response = self.preflight_response(headers)
                 if response.status_code >= 400:
-                    # Starlette's text names the origin, method or headers at fault.
+                    # Starlette's text names the refused origin, method or headers.
                     detail = f"{bytes(response.body).decode()}; scripts may send GET from GATEWAY_CORS_ORIGINS."
                     kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
                     response = problem_response(Request(scope), "bad_request", detail, headers=kept)
@@ -133,7 +132,7 @@ class CrossOrigin(CORSMiddleware):
 
 
 class InterruptedAnswer(Exception):
-    """A response that has begun cannot be completed."""
+    """A started response cannot be completed."""
 
 
 def _request_id(scope: Scope) -> str:

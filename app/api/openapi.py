@@ -1,6 +1,4 @@
-"""The OpenAPI document: what FastAPI derives from the routes, put into the form that client generators read
-best.
-"""
+"""The OpenAPI document: FastAPI's, in a form that client generators handle best."""
 
 from __future__ import annotations
 
@@ -68,7 +66,7 @@ _READING = (
 )  # fmt: skip
 _FILTERED = (*_READING, "filter_not_applicable", "invalid_window")
 
-#: What each kind of operation may answer with, in the codes of `PROBLEMS`.
+#: Problems of each kind of operation, by codes of `PROBLEMS`.
 _CODES = {
     "events": (*_FILTERED, "invalid_cursor", "cursor_mismatch"),
     "count": _FILTERED,
@@ -80,13 +78,13 @@ _CODES = {
 }
 
 
-#: What operations answer with: filled in as their modules are imported.
+#: Shapes of responses, added when the routes' modules are imported.
 _SHAPES: set[type[msgspec.Struct]] = {Problem}
 _REFERENCE = "#/components/schemas/{name}"
 
 
 def problems(kind: str) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: the problems that it may answer with, one of them with an example."""
+    """Return the `responses` of a route with its problems, one of them with an example."""
     statuses = sorted({PROBLEMS[code][0] for code in _CODES[kind]})
     found: dict[int | str, dict[str, Any]] = {
         status: _problem(status, [code for code in PROBLEMS if code in _CODES[kind]]) for status in statuses
@@ -125,7 +123,7 @@ def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
 
 
 def rate_headers() -> dict[str, Any]:
-    """The headers that go with every answer to a caller whose key has a rate."""
+    """Return the headers of every response to a caller whose key has a rate."""
     return {
         "RateLimit-Policy": header('The key\'s rate: `"key";q=600;w=60` is 600 calls in 60 seconds.'),
         "RateLimit": header('What is left of it: `"key";r=12;t=7` is 12 calls, and more in 7 seconds.'),
@@ -133,7 +131,7 @@ def rate_headers() -> dict[str, Any]:
 
 
 def answer_headers() -> dict[str, Any]:
-    """The headers of every good answer of a call that needs a key."""
+    """Return the headers of every successful response of a call that needs a key."""
     return {
         "Cache-Control": header("`no-store`."),
         "X-Request-ID": header("Names this call in the gateway's log."),
@@ -144,8 +142,8 @@ def answer_headers() -> dict[str, Any]:
 def answers(
     kind: str, description: str, shape: type[msgspec.Struct] | None = None, **more: Any
 ) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: the good one, with a JSON body of `shape`, and the problems that it may answer with;
-    `more` are members of the good one."""
+    """Return the `responses` of a route: success with a JSON body of `shape`, and its problems; `more` are members of
+    the successful one."""
     good = {"description": description, **more}
     if "unauthenticated" in _CODES[kind]:
         good.setdefault("headers", answer_headers())
@@ -156,12 +154,12 @@ def answers(
 
 
 def header(description: str) -> dict[str, Any]:
-    """A header of text in the `responses` of a route."""
+    """Return a text header for the `responses` of a route."""
     return {"description": description, "schema": {"type": "string"}}
 
 
 def install_openapi(app: FastAPI, providers: Mapping[str, Provider]) -> None:
-    """Make `app.openapi()` give our document."""
+    """Make `app.openapi()` return this document."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -197,12 +195,12 @@ def _document(app: FastAPI, providers: Mapping[str, Provider]) -> dict[str, Any]
     return document
 
 
-#: Parameters whose default may be sent along with a cursor: any other might contradict the filters sealed in it.
+#: Parameters whose default may accompany a cursor; others might contradict its filters.
 _DEFAULTS = ("format", "exact")
 
 
 def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
-    """A parameter without what generators take amiss: null, titles, constants; and with its style spelled out."""
+    """Return a parameter with an explicit style, and without null, titles and constants, which confuse generators."""
     schema = parameter["schema"]
     for one in schema.pop("anyOf", ()):
         schema |= one if one != {"type": "null"} else {}
@@ -217,9 +215,8 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
 
 
 def _simplify(schema: dict[str, Any]) -> None:
-    """Say the same in the way that generators understand best: every field is there, and "or null" is a list of types.
-    Where `anyOf` says that, openapi-generator 7.26 takes all fields of one simple type for the same model, and gives
-    them all the description of the first."""
+    """Simplify for generators: every field is required, and "or null" is a list of types. With `anyOf`,
+    openapi-generator 7.26 uses one model, with the first description, for all fields of a simple type."""
     del schema["title"]
     schema["required"] = list(schema["properties"])
     for field in schema["properties"].values():

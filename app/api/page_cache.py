@@ -1,7 +1,7 @@
-"""First pages as they were rendered, cached for seconds (GATEWAY_PAGE_CACHE_TTL), in this process.
+"""Cache of rendered first pages for seconds (GATEWAY_PAGE_CACHE_TTL), in this process.
 
-What callers may see differs, so a page is cached for callers with equal grants alone. A page is consistent by itself:
-its cursor continues where it ends, whenever it was made, so no event is lost or doubled behind a cached page.
+A page is cached only for callers with equal grants. Its cursor continues at its end, so no event is lost or duplicated
+after a cached page.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from app.domain.caller import Caller
 from app.providers.http.single_flight import SingleFlight
 
 _MOST = 32 * 1024 * 1024  #: bytes of cached pages
-_OVERHEAD = 1024  #: bytes of a page beside its body, about
-_LONGEST = 2048  #: characters of a query whose page is cached: longer queries would fill the memory with themselves
+_OVERHEAD = 1024  #: approximate bytes of a page in addition to its body
+_LONGEST = 2048  #: characters of a query whose page is cached, because the query is stored, too
 
 
 class RenderedPage(msgspec.Struct, frozen=True):
-    """A page's answer. `parts` of its body, `packed` with gzip or not; `next_query`: the next page's, as it is written
-    in a URL; `sources` were read for this one, and `delivered` counts its events by source. `cacheable`: every source
-    answered, and no total is in it."""
+    """A rendered page. `parts` of its body, `packed` with gzip or not; `next_query`: the next page's query in a URL;
+    `sources` that were read, `delivered` events by source. `cacheable`: no source failed and there is no total."""
 
     parts: Sequence[bytes]
     next_query: str | None
@@ -54,8 +53,8 @@ class PageCache:
         packed: bool,
         no_cache: bool,
     ) -> tuple[RenderedPage, bool | None]:
-        """The page of a query, and whether it was cached (None: not cacheable). `packed`: the caller accepts gzip.
-        `no_cache` bypasses the cache, as do pages after a cursor. Raises what `make` raises."""
+        """Return the page of a query, and whether it was cached (None: not cacheable). `packed`: the caller accepts
+        gzip. `no_cache` bypasses the cache, as do pages after a cursor. Raises what `make` raises."""
         is_first = not any(name == "cursor" for name, _ in pairs)
         if not self._ttl or not is_first or sum(len(name) + len(value) for name, value in pairs) > _LONGEST:
             return await make(), None

@@ -1,6 +1,4 @@
-"""Errors as answers: the one table from the gateway's codes to HTTP, and the one body (RFC 9457) for all of
-them.
-"""
+"""Error responses: the table from the gateway's codes to HTTP statuses, and their body (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ from app.domain.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 
-#: code -> (HTTP status, title). The codes of contract section 7, and those of HTTP itself.
+#: code -> (HTTP status, title).
 PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid_cursor": (400, "The cursor is invalid or was changed"),
     "cursor_mismatch": (400, "A filter differs from the one in the cursor"),
@@ -54,14 +52,14 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "source_timeout": (504, "A source timed out"),
 }
 
-#: Seconds to suggest where a provider named none.
+#: Seconds of Retry-After if the provider sent none.
 DEFAULT_RETRY_AFTER = 5
 
 _CODE_OF_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
 def install_problems(app: FastAPI) -> None:
-    """Make every error of `app` a problem. Unexpected ones are `app.api.middleware`'s."""
+    """Make every expected error of `app` a problem; `app.api.middleware` handles unexpected ones."""
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -76,7 +74,7 @@ def problem_response(
     sources: Sequence[SourceError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer for `code`. `errors` are (parameter, message) pairs."""
+    """Return the response for `code`. `errors` are (parameter, message) pairs."""
     status = PROBLEMS[code][0]
     log = request_log(request)
     log.code = code
@@ -101,7 +99,7 @@ def problem_body(
     errors: Sequence[tuple[str, str]] = (),
     sources: Sequence[SourceError] = (),
 ) -> bytes:
-    """The body of all errors, also outside of a request."""
+    """Return the body of an error, also outside a request."""
     status, title = PROBLEMS[code]
     problem = Problem(
         f"/problems/{code}", title, status, detail, instance, code, request_id,
@@ -120,8 +118,7 @@ def _headers(status: int, sources: Sequence[SourceError]) -> dict[str, str]:
     if status == 401:
         return {"WWW-Authenticate": CHALLENGE}
     if status in (429, 503):
-        # The caller needs all of them back: the longest wait counts. Whole seconds, rounded up, as HTTP has
-        # them.
+        # The caller needs all of them, so the longest wait counts, in whole seconds, rounded up.
         waits = [error.retry_after for error in sources if error.retry_after is not None]
         return {"Retry-After": str(max(1, math.ceil(max(waits, default=DEFAULT_RETRY_AFTER))))}
     return {}
@@ -137,13 +134,13 @@ async def _on_gateway_error(request: Request, error: Exception) -> Response:
         headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
         return problem_response(request, error.code, error.detail, headers=headers)
     if error.code not in PROBLEMS:
-        raise error  # a code without a row is a bug, and answered with a 500
+        raise error  # a code without a row is a bug: 500
     errors = error.errors if isinstance(error, CallerError) else ()
     return problem_response(request, error.code, error.detail, errors=errors)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    # Raised by the framework alone: no such path, no such method, a malformed request.
+    # Raised only by the framework: unknown path, unsupported method, malformed request.
     assert isinstance(error, HTTPException)
     code = _CODE_OF_STATUS.get(error.status_code)
     if code is None:
@@ -158,7 +155,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # Only the places and the rules: a message may quote what was sent.
+    # Only locations and rules, because a message may quote the input.
     errors = [(str(entry["loc"][-1]), f"is not valid ({entry['type']})") for entry in error.errors()]
     detail = "; ".join(f"{name}: {message}" for name, message in errors)
     return problem_response(request, "invalid_parameter", detail, errors=errors)

@@ -1,8 +1,7 @@
-"""How often each caller may call: a sliding window per key, and the draft RateLimit headers that tell of it.
+"""Rate limits of callers: a sliding window per key, and the draft RateLimit headers.
 
-The window slides over two counters, so that a caller cannot double its rate around a full minute, and what is kept
-of a caller is two numbers whatever its rate is. A refused call does not count. Replicas count together; where one
-cannot hear of the others, it counts by itself.
+The window slides over two counters per caller, so that a caller cannot double its rate around a full minute. Refused
+calls do not count. Replicas count together; a replica without shared state counts separately.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from app.domain.caller import Caller
 from app.domain.errors import RateLimited
 from app.providers.shared.redis import SharedState
 
-if TYPE_CHECKING:  # imported where a rate is counted: many gateways have none
+if TYPE_CHECKING:  # imported when a rate is counted; many gateways have none
     from limits import RateLimitItem
     from limits.aio.storage import Storage
     from limits.aio.strategies import SlidingWindowCounterRateLimiter
@@ -24,8 +23,8 @@ if TYPE_CHECKING:  # imported where a rate is counted: many gateways have none
 
 
 class Rates:
-    """Counts calls in `shared`, or else in `storage`, by default this process's memory. `default`, such as
-    `600/minute`, is the rate of callers that have none of their own."""
+    """Count calls in `shared`, else in `storage`, by default this process's memory. `default`, such as `600/minute`, is
+    the rate of callers without their own."""
 
     def __init__(
         self, storage: Storage | None = None, default: str | None = None, shared: SharedState | None = None
@@ -43,19 +42,19 @@ class Rates:
         return SlidingWindowCounterRateLimiter(self._storage or MemoryStorage())
 
     async def count(self, caller: Caller) -> tuple[list[tuple[bytes, bytes]], RateLimited | None]:
-        """Count one call. Returns the headers `RateLimit-Policy` and `RateLimit`, for a caller that has a rate
-        (draft-ietf-httpapi-ratelimit-headers-10), and the error to raise where the call is one too many."""
+        """Count one call. Returns the headers `RateLimit-Policy` and `RateLimit`, for a caller with a rate
+        (draft-ietf-httpapi-ratelimit-headers-10), and the error to raise for a call above it."""
         rate = caller.rate or self.default
         if rate is None:
             return [], None
-        # Rates come from the operator's settings: few, and checked when they were read.
+        # Few rates, validated when the settings were read.
         item = self._items.get(rate)
         if item is None:
             from limits import parse
 
             item = self._items[rate] = parse(rate)
         allowed, state = await self._hit(item, caller)
-        # Rounded up past the moment itself: exactly then, the window still holds the old calls.
+        # Rounded up past the time itself, at which the window still contains the old calls.
         reset = max(0, math.floor(state.reset_time - time.time())) + 1
         remaining = max(0, state.remaining) if allowed else 0
         headers = [

@@ -1,6 +1,4 @@
-"""Pages and events as JSON bytes: straight from structs, because response models would cost more than the
-rest.
-"""
+"""Pages and events as JSON bytes, directly from structs, because response models would cost more than the rest."""
 
 from __future__ import annotations
 
@@ -27,14 +25,14 @@ from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor, visible_events
 
 MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger
-_FIRST = 4  #: events that are rendered first; then as many as fill a part
-_PART = 32 * 1024  #: bytes rendered before another request has its turn: 2 ms, or one event
-_LARGE = 1024 * 1024  #: bytes from which on pages are rendered one at a time: each takes memory three times
+_FIRST = 4  #: events rendered first; then as many as fill a part
+_PART = 32 * 1024  #: bytes rendered before other requests are served: 2 ms, or one event
+_LARGE = 1024 * 1024  #: bytes above which pages are rendered one at a time, because each takes three times its memory
 
 
 def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
-    """The body of `GET /events`, some events at a time, with what `caller` may not see masked; `pseudonyms` where that
-    includes people. Cuts a page of more than MAX_PAGE bytes, which then has the cursor of its last event."""
+    """Yield the body of `GET /events` in parts, masked for `caller`; `pseudonyms` if people are masked, too. Cuts a
+    page of more than MAX_PAGE bytes, which then has the cursor of its last event."""
     private, raw = caller.may("pii:read"), "raw" in page.include
     events = visible_events(page.records, private=private, raw=raw, pseudonyms=pseudonyms)
     total, done, size, count, before = len(page.records), 0, 0, _FIRST, b'{"data":['
@@ -54,7 +52,7 @@ def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None)
 
 
 def _as_fit(events: Sequence[Event], most: int, at_least: int) -> tuple[list[Event], bytes]:
-    """The first events that fit into `most` bytes."""
+    """Return the first events that fit into `most` bytes."""
     encoded: list[bytes] = []
     for event in events:
         one = encode(event)
@@ -66,7 +64,7 @@ def _as_fit(events: Sequence[Event], most: int, at_least: int) -> tuple[list[Eve
 
 
 def _rest(page: Page) -> dict[str, Any]:
-    """The members of a page's body beside its events."""
+    """Return the members of a page's body except its events."""
     return {
         "page": schemas.PageInfo(page.limit, page.order, page.has_more, page.next_cursor, _time(page.scanned_to)),
         "window": schemas.TimeWindow(format_seconds(page.window.since), _time(page.window.until)),
@@ -77,8 +75,8 @@ def _rest(page: Page) -> dict[str, Any]:
 
 
 async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None, turn: asyncio.Lock) -> list[bytes]:
-    """The body of `GET /events`: one part of a small page, several of a large one. Other requests are served between
-    parts. Large pages are rendered sequentially: they take `turn`."""
+    """Return the body of `GET /events` in one or, for a large page, several parts, between which other requests are
+    served. Large pages are rendered sequentially, under `turn`."""
     parts, size = [], 0
     async with AsyncExitStack() as held:
         for part in page_parts(page, caller, pseudonyms):
@@ -94,8 +92,8 @@ async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None,
 def envelope_body(
     found: EnvelopeEvents, events: Sequence[Event], recipients: Sequence[Recipient]
 ) -> schemas.EnvelopeStory:
-    """The body of `GET /envelopes/{envelope_id}`. `events` and `recipients` are what the caller may see of the
-    envelope's, and all that the story is told from."""
+    """Return the body of `GET /envelopes/{envelope_id}`, derived only from `events` and `recipients`, which are masked
+    for the caller."""
     return schemas.EnvelopeStory(
         source=found.source,
         provider=found.provider,
@@ -108,7 +106,7 @@ def envelope_body(
 
 
 def totals_body(totals: Totals) -> schemas.Totals:
-    """The body of `GET /events/count`, and the `total` of a page."""
+    """Return the body of `GET /events/count`, and the `total` of a page."""
     groups = totals.groups
     return schemas.Totals(
         totals.value,
@@ -133,34 +131,33 @@ def totals_body(totals: Totals) -> schemas.Totals:
 
 
 def render_event(record: Record, caller: Caller, raw: bool, pseudonyms: Pseudonyms | None = None) -> bytes:
-    """The body of `GET /events/{event_id}`."""
+    """Return the body of `GET /events/{event_id}`."""
     return encode(Redactor(private=caller.may("pii:read"), raw=raw, pseudonyms=pseudonyms).event(record))
 
 
 def json_response(body: dict[str, Any] | msgspec.Struct | bytes, *, cache: str = "no-store") -> Response:
-    """A response of JSON, with this `Cache-Control`."""
+    """Return a JSON response with this `Cache-Control`."""
     content = body if isinstance(body, bytes) else encode(body)
     return Response(content, media_type="application/json", headers={"Cache-Control": cache})
 
 
 def encode(body: dict[str, Any] | Sequence[Event] | msgspec.Struct) -> bytes:
-    """JSON of dictionaries, lists, scalars and structs, whatever a provider put into them."""
+    """Encode dictionaries, lists, scalars and structs with any content of a provider."""
     try:
         return one_line(msgspec.json.encode(body))
     except UnicodeEncodeError:
-        # Half a surrogate pair, which is valid in JSON when escaped but has no UTF-8: the fast encoder
-        # refuses it.
+        # Half a surrogate pair: valid in JSON when escaped, but the fast encoder refuses it.
         return json.dumps(_plain(msgspec.to_builtins(body, str_keys=True)), separators=(",", ":")).encode()
 
 
-#: Line and paragraph separators of Unicode, which JSON allows raw and many line readers split at.
+#: Unicode's line and paragraph separators, which JSON allows unescaped and line readers split at.
 _SEPARATORS = {each.encode(): b"\\u%04x" % ord(each) for each in ("\u2028", "\u2029", "\x85")}
-#: The same as patterns of one byte and what follows it: a single byte is searched three times as fast as two.
+#: The same as patterns of one byte and its successors, because searching for one byte is three times as fast.
 _SEPARATOR_PATTERNS = [re.compile(rb"\xe2(?=\x80[\xa8\xa9])"), re.compile(rb"\xc2(?=\x85)")]
 
 
 def one_line(encoded: bytes) -> bytes:
-    """JSON with U+2028, U+2029 and U+0085 escaped."""
+    """Return JSON with U+2028, U+2029 and U+0085 escaped."""
     if not encoded.isascii() and any(pattern.search(encoded) for pattern in _SEPARATOR_PATTERNS):
         for raw, escaped in _SEPARATORS.items():
             encoded = encoded.replace(raw, escaped)

@@ -1,7 +1,7 @@
-"""How calls are added to the application: FastAPI's routes, whose parameters and queries are read here.
+"""Routes of the application: FastAPI's, with parameters and queries parsed here.
 
-FastAPI reads the signatures for the OpenAPI document. At a request, its solving of dependencies would take longer than
-all of this, drop a repeated parameter, and answer in another form: `read_query` reads the same models strictly.
+FastAPI reads the signatures for the OpenAPI document. At a request, its dependency resolution would be slower, drop
+repeated parameters and return other errors; `read_query` parses the same models strictly.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from app.domain.errors import ParameterError
 from app.domain.parameters import read_query
 from app.domain.query import NoParameters
 
-#: The methods of a resource with an end. Elsewhere (streams), HEAD would wait for ever.
+#: Methods of finite resources. HEAD on a stream would never end.
 READ = ["GET", "HEAD"]
 
 MAX_PAIRS = 1000
 
-#: Characters of a query or a cursor that goes into a header: proxies and clients refuse headers of 8 kB.
+#: Characters of a query or cursor in a header, because proxies and clients refuse headers of 8 kB.
 LONGEST_HEADER = 4096
 
-_SHORT = 2048  #: bytes of a query that is remembered
+_SHORT = 2048  #: bytes of a cached query
 
 #: Of a call without query parameters.
 NoQuery: TypeAlias = Annotated[NoParameters, Query()]
@@ -40,13 +40,13 @@ _Resolve = Callable[[Request], Awaitable[Any]]
 
 
 def new_router(**settings: Any) -> APIRouter:
-    """A router whose routes can be added to an application as they are."""
+    """Return a router whose routes can be added to an application unchanged."""
     return APIRouter(route_class=_Route, generate_unique_id_function=lambda route: route.name, **settings)
 
 
 def add_routes(app: FastAPI, routers: Iterable[APIRouter]) -> None:
-    """`app.include_router` would make every route a second time, at the first request, and look for a request's route
-    in two steps."""
+    """Add routes directly. `app.include_router` would create every route twice, and find a request's route in two
+    steps."""
     for router in routers:
         app.router.routes.extend(router.routes)
 
@@ -56,7 +56,7 @@ class _Route(APIRoute):
         endpoint, resolvers = self.endpoint, _resolvers(self.endpoint)
 
         async def handle(request: Request) -> Response:
-            # In the order of the signature: who is calling comes before what they ask.
+            # In the order of the signature: authentication before the query.
             response: Response = await endpoint(**{name: await find(request) for name, find in resolvers.items()})
             return response
 
@@ -93,11 +93,11 @@ async def _request(request: Request) -> Request:
     return request
 
 
-# ---- queries: read strictly, because a parameter that is silently dropped would widen the answer ----
+# ---- queries, parsed strictly, because a silently dropped parameter would widen the response ----
 
 
 def pairs_of(request: Request) -> list[tuple[str, str]]:
-    """The query's (name, value) pairs as they were written, blank values included. Raises ParameterError."""
+    """Return the query's unchanged (name, value) pairs, blank values included. Raises ParameterError."""
     try:
         return parse_query(request.scope)
     except UnicodeError:
@@ -108,14 +108,14 @@ def pairs_of(request: Request) -> list[tuple[str, str]]:
 
 
 def wants_no_cache(request: Request) -> bool:
-    """Whether the caller asks to go past our caches: `Cache-Control: no-cache`."""
+    """Whether the request has `Cache-Control: no-cache`."""
     directives = request.headers.get("cache-control", "").lower().split(",")
     return any(directive.strip() in ("no-cache", "no-store", "max-age=0") for directive in directives)
 
 
 def parse_query(scope: Scope) -> list[tuple[str, str]]:
-    """The same of a request's scope. Raises UnicodeError for what is no percent-encoded UTF-8, ValueError for too many
-    pairs."""
+    """Return the pairs of a request's scope. Raises UnicodeError for invalid percent-encoded UTF-8, ValueError for too
+    many pairs."""
     query: bytes = scope["query_string"]
     return list(_read_again(query) if len(query) <= _SHORT else _read(query))
 
@@ -124,5 +124,5 @@ def _read(query: bytes) -> Sequence[tuple[str, str]]:
     return tuple(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS))
 
 
-# The handler reads a query, and then the audit trail does; and callers ask the same again.
+# The handler and the audit trail parse the same query, and callers repeat queries.
 _read_again = lru_cache(maxsize=256)(_read)

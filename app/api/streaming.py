@@ -1,4 +1,4 @@
-"""Responses that are made while they are sent, and their compression."""
+"""Streamed responses and their compression."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 _GZIP = 16 + zlib.MAX_WBITS
-_LEVEL = 5  #: half the time of zlib's own default for a few hundredths more
+_LEVEL = 5  #: half the time of zlib's default, for a few per cent more bytes
 
 
 class ClosingStream(StreamingResponse):
     """Starlette's response without its second task: `app.api.admission` stops the work when the client disconnects.
 
-    However the response ends, its generator is closed, with the calls that it makes, and `held` is released."""
+    At any end of the response, its generator is closed with its calls, and `held` is released."""
 
     def __init__(
         self, body: AsyncGenerator[bytes], *, media_type: str, headers: Mapping[str, str], held: ExitStack
@@ -31,7 +31,7 @@ class ClosingStream(StreamingResponse):
 
 
 class PartedResponse(Response):
-    """A body in parts, none of which is copied: a large page in one piece would be held three times on its way out."""
+    """A body in parts without copies; a large page in one piece would be in memory three times."""
 
     def __init__(self, parts: Sequence[bytes], *, media_type: str, headers: Mapping[str, str]) -> None:
         self._parts = parts
@@ -45,26 +45,26 @@ class PartedResponse(Response):
 
 
 class Gzip:
-    """One gzip stream. `flush` after each part: the client then has all of it, whatever the buffers' sizes."""
+    """One gzip stream. `flush` after each part, so that the client receives all of it."""
 
     def __init__(self) -> None:
         self._stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
 
     def add(self, data: bytes) -> bytes:
-        """What is to be sent of `data` now; may be empty."""
+        """Compress `data`; returns the bytes available now, possibly empty."""
         return self._stream.compress(data)
 
     def flush(self) -> bytes:
-        """The rest of what was added."""
+        """Return the rest of the added data."""
         return self._stream.flush(zlib.Z_SYNC_FLUSH)
 
     def end(self) -> bytes:
-        """The end of the stream, without which it counts as cut off."""
+        """Return the end of the stream, without which it is truncated."""
         return self._stream.flush(zlib.Z_FINISH)
 
 
 def accepts_gzip(header: str) -> bool:
-    """Whether a caller's Accept-Encoding names gzip (or any) and does not refuse it with `q=0`."""
+    """Whether Accept-Encoding contains gzip or `*`, without `q=0`."""
     weights: dict[str, float] = {}
     for part in header.lower().split(","):
         name, _, parameter = part.partition(";")

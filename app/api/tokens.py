@@ -1,7 +1,7 @@
-"""JWT bearer tokens of one OIDC issuer, accepted beside API keys.
+"""JWT bearer tokens of one OIDC issuer, in addition to API keys.
 
-Only signatures of asymmetric keys count, and only of keys in the issuer's key set: a token's own `alg` and `kid` choose
-among those and never add to them. The reason of a refusal quotes nothing of the token.
+Only signatures by asymmetric keys of the issuer's key set are accepted; a token's `alg` and `kid` select among them.
+The reason of a refusal quotes nothing of the token.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.domain.caller import SCOPES, Caller
 from app.domain.errors import Unauthenticated
 from app.privacy.pseudonyms import Pseudonyms
 
-#: Never `none`, and never an HS: its key would be the public key, which everyone can read.
+#: Neither `none` nor HS, whose key would be the public key.
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
 )  # fmt: skip
@@ -42,7 +42,7 @@ class TokenRules(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """Turn tokens into callers. `clock` gives seconds since the epoch."""
+    """Verify tokens and return their callers. `clock` returns seconds since the epoch."""
 
     def __init__(
         self,
@@ -54,11 +54,11 @@ class Tokens:
         self._rules, self._keys, self._pseudonyms, self._clock = rules, keys, pseudonyms, clock
 
     def takes(self, presented: str) -> bool:
-        """Whether this has the form of a JWT; no API key has a dot in it."""
+        """Whether this has the form of a JWT; API keys contain no dot."""
         return _FORM.match(presented) is not None
 
     async def caller(self, token: str) -> Caller:
-        """Return the caller whom the token names. Raises Unauthenticated, IssuerUnavailable."""
+        """Return the token's caller. Raises Unauthenticated, IssuerUnavailable."""
         rules, header = self._rules, _header(token)
         alg, kid = header.get("alg"), header.get("kid")
         if alg not in ALGORITHMS:
@@ -93,7 +93,7 @@ class Tokens:
         name = subject if _SUBJECT.match(subject) else self._pseudonyms.of(subject)
         scopes = _words(claims.get(rules.scopes_claim)) & set(SCOPES)
         sources = None if rules.sources_claim is None else _words(claims.get(rules.sources_claim))
-        # No API key's name has a colon, so that a subject cannot use up a key's rate.
+        # Names of API keys contain no colon, so that a subject cannot use up a key's rate.
         expires = int(claims["exp"]) * 1_000_000
         return Caller(f"jwt:{name}", frozenset(scopes), sources, kind="token", expires=expires)
 
@@ -114,7 +114,7 @@ def _header(token: str) -> dict[str, Any]:
 
 
 def _words(value: Any) -> frozenset[str]:
-    """The words of a claim, a text with spaces between (RFC 8693, section 4.2) or a list; none of any other value."""
+    """Return the words of a claim, separated by spaces (RFC 8693, section 4.2) or a list; empty for other values."""
     if isinstance(value, str):
         return frozenset(value.split())
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""What an event becomes in each format of `GET /events/export`. Pure: one event in, one line out.
+"""Formats of `GET /events/export`: pure functions from an event to a line.
 
-The mappings are described field by field in `docs/reference/formats.md`; a test holds the two together.
+`docs/reference/formats.md` describes the mappings field by field; a test compares the two.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from app.domain.event import Event
 
 
 class Format(msgspec.Struct, frozen=True):
-    """One format. `line` gives the bytes of one event, its end of line included, `gather_all` those of several where
-    that is quicker than one by one; `header` goes before the first.
+    """One format. `line` returns the bytes of one event with its line end, `gather_all` those of several if that is
+    faster; `header` goes before the first.
 
-    `tells_its_end`: the last line is our own and says whether all of it came. A format of somebody else has no place
-    for that, so an answer that ends early is cut off instead."""
+    `tells_its_end`: the last line contains the export's state. Standard formats have no place for it, so an incomplete
+    response is cut instead."""
 
     name: str
     media_type: str
@@ -31,7 +31,7 @@ class Format(msgspec.Struct, frozen=True):
     gather_all: Callable[[Sequence[Event]], bytes] | None = None
 
     def lines(self, events: Sequence[Event]) -> bytes:
-        """Of several events."""
+        """Return the lines of several events."""
         return b"".join(map(self.line, events)) if self.gather_all is None else self.gather_all(events)
 
 

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 in structured JSON: the event whole in `data`, what brokers route by around it."""
+"""CloudEvents 1.0 in structured JSON: the whole event in `data`, and attributes for routing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from app.domain.event import Event
 
 SPEC_VERSION = "1.0"
 
-#: Extension attributes: lower case letters, as the specification wants them, and only where there is a value.
+#: Extension attributes in lower case, as specified, and only with a value.
 _EXTENSIONS = {"provider": "provider", "category": "category", "outcome": "outcome"}
 
 
 def to_cloudevent(event: Event) -> dict[str, Any]:
-    """The event as a CloudEvent; `source` and `id` together are unique, as for the gateway's own events."""
+    """Return the event as a CloudEvent; `source` and `id` together are unique."""
     found: dict[str, Any] = {
         "specversion": SPEC_VERSION,
         "id": event.id,

@@ -1,4 +1,4 @@
-"""Elastic Common Schema 8: what it has a field for there, everything else under `audit_gateway`."""
+"""Elastic Common Schema 8; values without an ECS field are under `audit_gateway`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ VERSION = "8.17.0"
 
 _FILE, _IAM, _CONFIGURATION, _EMAIL = "file", "iam", "configuration", "email"
 
-#: The first half of a type, and `event.category`, with the `event.type` that goes along with it. Envelopes are
-#: documents, and recipients are named in them.
+#: First half of a type -> `event.category`, and its additional `event.type`. Envelopes and recipients count as files.
 CATEGORIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "envelope": (_FILE, ()),
     "recipient": (_FILE, ()),
@@ -28,7 +27,7 @@ CATEGORIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "sso_config": (_CONFIGURATION, ()),
 }
 
-#: The second half, and `event.type`. Any other is `info`.
+#: Second half -> `event.type`. Any other is `info`.
 TYPES: dict[str, str] = {
     "created": "creation",
     "added": "change",
@@ -47,7 +46,7 @@ TYPES: dict[str, str] = {
     "joined": "creation",
 }
 
-#: What ECS expects beside each category; a type that it does not is `info`, which all of them take.
+#: Types that ECS allows for each category; other types become `info`, which all categories allow.
 _EXPECTED = {
     _FILE: {"access", "change", "creation", "deletion", "info"},
     _IAM: {"change", "creation", "deletion", "info"},
@@ -57,7 +56,7 @@ _EXPECTED = {
 
 
 def to_ecs(event: Event) -> dict[str, Any]:
-    """The event as a document of ECS, nested as Elasticsearch stores it."""
+    """Return the event as a nested ECS document."""
     found: dict[str, Any] = {
         "@timestamp": event.occurred_at,
         "ecs": {"version": VERSION},
@@ -78,7 +77,7 @@ def to_ecs(event: Event) -> dict[str, Any]:
 
 
 def categories_of(type_: str) -> tuple[list[str], list[str]]:
-    """`event.category` and `event.type` of one of our types; nothing of the first for one that ECS has none for."""
+    """Return `event.category`, possibly empty, and `event.type` of an event type."""
     subject, _, verb = type_.partition(".")
     if subject not in CATEGORIES:
         return [], ["info"]
@@ -126,7 +125,7 @@ def _own(event: Event) -> dict[str, Any]:
         "recipient": event.recipient,
         "delivery": event.delivery,
         "target": event.target,
-        # One flattened text: the members differ from event to event, and each would become a field of the index.
+        # One JSON text, because the members vary and each would become a field of the index.
         "data": encode(event.data).decode() if event.data else None,
     }
     return {name: part for name, part in parts.items() if part is not None}

@@ -1,4 +1,4 @@
-"""OCSF 1.7: Entity Management (class 3004), for what is done to envelopes, members, keys and settings."""
+"""OCSF 1.7: Entity Management (class 3004), for actions on envelopes, members, keys and settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CATEGORY_UID = 3
 
 _OTHER = 99
 
-#: The second half of a type, and OCSF's activity. Any other is Other, with the type as its name.
+#: Second half of a type -> OCSF's activity. Any other is Other, with the type as its name.
 ACTIVITIES: dict[str, tuple[int, str]] = {
     "created": (1, "Create"),
     "added": (1, "Create"),
@@ -36,7 +36,7 @@ _STATUS: dict[str | None, tuple[int, str, int, str]] = {
 
 
 def to_ocsf(event: Event) -> dict[str, Any]:
-    """The event as a member of OCSF's class 3004. What OCSF has no place for is in `unmapped`."""
+    """Return the event in OCSF's class 3004. Values without an OCSF attribute are in `unmapped`."""
     activity_id, activity = activity_of(event)
     status_id, status, severity_id, severity = _STATUS.get(event.outcome, _STATUS[None])
     type_uid = CLASS_UID * 100 + activity_id
@@ -68,7 +68,7 @@ def to_ocsf(event: Event) -> dict[str, Any]:
 
 
 def activity_of(event: Event) -> tuple[int, str]:
-    """OCSF's activity_id and its name; for what has none, Other and the words that the log itself has for it."""
+    """Return OCSF's activity_id and name, or Other and the type."""
     if event.type == "unknown":
         return _OTHER, event.provider_type or event.type
     return ACTIVITIES.get(event.type.rpartition(".")[2], (_OTHER, event.type))
@@ -108,7 +108,7 @@ def _user(actor: Actor, name: str) -> dict[str, Any]:
 
 
 def _entity(event: Event) -> dict[str, Any]:
-    """What it was done to: the envelope; a team event's target; where there is neither, what the type names."""
+    """Return the object of the action: the envelope, else a team event's target, else the type's first half."""
     envelope = event.envelope
     if envelope is None and (target := event.target) is not None:
         entity = {"name": target.name or target.email or target.kind, "type_id": _OTHER, "type": target.kind}

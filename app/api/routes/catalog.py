@@ -1,4 +1,4 @@
-"""`GET /sources`, `GET /event-types` and `GET /me`: what a caller can read, and with which words."""
+"""`GET /sources`, `GET /event-types` and `GET /me`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from app.providers.base import Provider, Source
 
 router = new_router()
 
-#: The parameters that sources differ in; the others are the gateway's own, and work everywhere.
+#: Parameters that depend on the source; the gateway applies all others.
 JUDGED = ("since", "until", *FILTERS)
 
 
@@ -44,12 +44,12 @@ JUDGED = ("since", "until", *FILTERS)
 async def list_event_types(
     request: Request, caller: Annotated[Caller, Depends(requires("events:read"))], _: NoQuery
 ) -> Response:
-    """Every type there is, with the providers' values that become it. Any other value becomes `unknown`."""
+    """All event types, with the providers' values that map to them. Any other value becomes `unknown`."""
     return json_response(event_types(request.app.state.providers))
 
 
 def event_types(providers: Mapping[str, Provider]) -> EventTypes:
-    """The body, sorted by type; within one, in the order of the providers' tables."""
+    """Return the body, sorted by type, then in the order of the providers' tables."""
     by_type: dict[str, list[TypeMapping]] = {}
     for provider in providers.values():
         for row in provider.mapping:
@@ -69,7 +69,7 @@ def event_types(providers: Mapping[str, Provider]) -> EventTypes:
 async def list_sources(
     request: Request, caller: Annotated[Caller, Depends(requires("sources:read"))], _: NoQuery
 ) -> Response:
-    """The configured accounts: which filters each has a notion of, and what is known of it."""
+    """The configured accounts with their filters, settings, health and observations."""
     feed: Feed = request.app.state.feed
     readable = [source for source in feed.sources.values() if caller.may_read(source.name)]
     return json_response(Sources([_source_info(source) for source in readable]))
@@ -100,7 +100,7 @@ def _source_info(source: Source) -> SourceInfo:
     responses=answers("guarded", "The caller.", Me),
 )
 async def get_me(request: Request, caller: Annotated[Caller, Depends(requires(None))], _: NoQuery) -> Response:
-    """The caller's name, scopes, sources, rate and expiry. Any valid key or token will do, whatever its scopes."""
+    """The caller's name, scopes, sources, rate and expiry. Needs any valid key or token."""
     feed: Feed = request.app.state.feed
     authenticator: Authenticator = request.app.state.authenticator
     return json_response(

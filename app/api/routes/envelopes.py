@@ -23,7 +23,7 @@ from app.privacy.redaction import Redactor
 
 router = new_router(tags=["envelopes"])
 
-#: The page needs nothing but its own style.
+#: The page needs only its own style.
 _REPORT_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox",
@@ -45,7 +45,7 @@ async def get_envelope(
     caller: Annotated[Caller, Depends(requires("events:read"))],
     query: Annotated[EnvelopeQuery, Query()],
 ) -> Response:
-    """What became of one envelope and of each of its recipients, with all its events from the first on."""
+    """One envelope with the progress of each recipient, and all its events from the first on."""
     return json_response(envelope_body(*await _read(request, envelope_id, query, caller)))
 
 
@@ -61,8 +61,8 @@ async def get_envelope_report(
     caller: Annotated[Caller, Depends(requires("events:read"))],
     query: Annotated[EnvelopeQuery, Query()],
 ) -> Response:
-    """The same as a page to print and to keep: every event, who retrieved them when and by which filters, what is
-    masked or unreadable, the SHA-256 of the events as NDJSON, and a signature where a signing key is set."""
+    """The envelope as a page to print and archive: every event, caller, time and filters of the retrieval, masked and
+    unreadable content, the SHA-256 of the events as NDJSON, and a signature if a signing key is set."""
     found, events, recipients = await _read(request, envelope_id, query, caller)
     state = request.app.state
     page = render_report(
@@ -80,7 +80,7 @@ async def get_envelope_report(
 async def _read(
     request: Request, envelope_id: str, query: EnvelopeQuery, caller: Caller
 ) -> tuple[EnvelopeEvents, list[Event], list[Recipient]]:
-    """The envelope, and what the caller may see of its events and recipients."""
+    """Return the envelope, and its events and recipients masked for the caller."""
     pairs = [("envelope_id", envelope_id)]
     if query.source is not None:
         pairs.append(("source", query.source))

@@ -31,10 +31,10 @@ from app.providers.base import CallBudget
 
 router = new_router(tags=["events"])
 
-#: Parameters that a cursor does not have to agree with, and that the next page is likely to want again.
+#: Parameters that may differ from a cursor's and that the next page probably needs again.
 _KEPT = ("limit", "include", "partial")
 
-_WORTH_PACKING = 1024  #: bytes of an answer that is packed where the caller accepts it
+_WORTH_PACKING = 1024  #: bytes above which a response is compressed if the caller accepts gzip
 
 _LINKS: dict[str, Any] = {
     "NextPage": {
@@ -85,8 +85,8 @@ async def list_events(
         _note_cache(request, shown, cached)
     request_log(request).deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
-    # Relative: behind a proxy the gateway has neither the scheme nor the host nor the prefix, and an `http` URL would
-    # have the key sent in clear. If the link is too long, `next_cursor` has the cursor.
+    # Relative: behind a proxy the gateway knows neither scheme, host nor prefix, and an `http` URL would expose the
+    # key. If the link is too long, `next_cursor` has the cursor.
     if shown.next_query is not None and len(shown.next_query) <= LONGEST_HEADER:
         headers["Link"] = f'<?{shown.next_query}>; rel="next"'
     headers["Vary"] = "Accept-Encoding"
@@ -119,7 +119,7 @@ async def _make_page(
         None if page.next_cursor is None else _next_query(pairs, page.next_cursor),
         [status.name for status in page.sources if status.status == "ok"],
         Counter(record.key[1] for record in page.records),
-        # A total is cached by itself, for a time of its own.
+        # Totals have a cache of their own.
         page.total is None and all(status.status in ("ok", "skipped") for status in page.sources),
     )
 
@@ -134,8 +134,8 @@ async def count_events(
     caller: Annotated[Caller, Depends(requires("events:read"))],
     query: Annotated[CountQuery, Query()],
 ) -> Response:
-    """How many events the filters select: exact where a provider's own total is, else counted by reading, within the
-    budget of `GATEWAY_SCAN` calls a source and half the deadline."""
+    """The number of matching events: from a provider's own total if that is exact, else counted by reading, within
+    `GATEWAY_SCAN` calls a source and half the deadline."""
     feed: Feed = request.app.state.feed
     totals = await feed.totals(query, caller, no_cache=wants_no_cache(request))
     _note_totals(request, totals)
@@ -153,7 +153,7 @@ async def get_event(
     caller: Annotated[Caller, Depends(requires("events:read"))],
     query: Annotated[SingleEventQuery, Query()],
 ) -> Response:
-    """One event, found again from its id alone."""
+    """One event, found from its id alone."""
     raw = bool(query.include)
     if raw:
         require_raw(caller)

@@ -70,16 +70,16 @@ async def export_events(
     caller: Annotated[Caller, Depends(requires("events:read"))],
     query: Annotated[ExportQuery, Query()],
 ) -> Response:
-    """Everything that the filters select, as one answer that is sent while it is read: any number of events.
+    """All matching events in one streamed response of any length.
 
-    The filters and the order are those of `GET /events`. An export that was cut goes on without loss or double: send
-    `cursor` from its last line; or, where the connection broke before that, the same call with `after`, the id of the
-    last event that came whole."""
+    The filters and the order are those of `GET /events`. To resume a cut export without loss or duplicates, send
+    `cursor` from its last line. If the connection broke before that, repeat the call with `after`, the id of the last
+    complete event."""
     if query.after is not None and query.cursor is None and not {"since", "envelope_id"} & query.model_fields_set:
         message = "needs the Export-Cursor or the since of the export that it goes on with: the default since moves"
         raise ParameterError("invalid_parameter", [("after", message)])
     if request.scope["http_version"] == "1.0" and not FORMATS[query.format].tells_its_end:
-        # Its answers end with the connection, so that a cut one looks complete.
+        # Its responses end with the connection, so a cut one looks complete.
         raise ParameterError("invalid_parameter", [("format", "needs HTTP/1.1; with HTTP/1.0 only ndjson")])
     with ExitStack() as held:
         held.enter_context(request.app.state.export_slots.take(caller))
@@ -87,7 +87,7 @@ async def export_events(
 
 
 async def _begin(request: Request, caller: Caller, query: ExportQuery, held: ExitStack) -> Response:
-    """The answer, its first page read, which holds what `held` did."""
+    """Return the response after reading its first page; it takes over `held`."""
     feed: Feed = request.app.state.feed
     at = None if query.after is None else await _time_of(feed, query.after, caller)
     start = feed.start(EventQuery.of(query, limit=None), caller, at=at)
@@ -119,7 +119,7 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, held: Exi
 async def get_manifest(
     request: Request, manifest_id: str, caller: Annotated[Caller, Depends(requires("events:read"))]
 ) -> Response:
-    """The manifest of an export that this caller made."""
+    """The manifest of one of the caller's exports."""
     manifest = await request.app.state.manifests.get(manifest_id, caller)
     if manifest is None:
         raise NotFound("there is no such manifest: the export has not ended whole, or ended more than an hour ago")
@@ -127,7 +127,7 @@ async def get_manifest(
 
 
 async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:
-    """When that event happened, in µs. Raises ParameterError, SourcesFailed."""
+    """Return the time of an event in µs. Raises ParameterError, SourcesFailed."""
     try:
         return (await feed.event(event_id, caller)).key[0]
     except NotFound:

@@ -1,6 +1,6 @@
 """`GET /health/live`, `GET /health/ready`, `GET /metrics`, `GET /.well-known/jwks.json` and `GET /problems/{code}`.
 
-The health calls call no provider: that is not this process's health. They answer HEAD, too, which many monitors send.
+The health calls call no provider, whose health is separate. They accept HEAD, which many monitors send.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ operator, whose log has more.</p></body></html>
 """
 
 
-# Each health call has two routes: the lower one, which is the first, answers, and lists both methods in `Allow`; the
-# upper one is what the OpenAPI document shows, where HEAD would be an operation and a function of every client.
+# Each health call has two routes. The lower one is the first, answers, and lists both methods in `Allow`. The upper one
+# is for the OpenAPI document, where HEAD would become a function of every client.
 
 
 @router.get(
@@ -47,7 +47,7 @@ operator, whose log has more.</p></body></html>
 )
 @router.api_route("/health/live", methods=READ, include_in_schema=False)
 async def health_live(request: Request) -> Response:
-    """Answers as long as the process can answer at all."""
+    """200 while the process responds at all."""
     return json_response(Health("ok"))
 
 
@@ -60,7 +60,7 @@ async def health_live(request: Request) -> Response:
 )
 @router.api_route("/health/ready", methods=READ, include_in_schema=False)
 async def health_ready(request: Request) -> Response:
-    """Answers 200 between the end of the start and the beginning of the stop."""
+    """200 from the end of the start to the beginning of the shutdown."""
     if not request.app.state.ready:
         return problem_response(request, "not_ready", "The gateway is starting or stopping; try another replica.")
     return json_response(Health("ok"))
@@ -90,7 +90,7 @@ async def get_jwks(request: Request, _: NoQuery) -> Response:
 
 @router.api_route("/problems/{code}", methods=READ, include_in_schema=False)
 async def problem_type(code: Annotated[str, Path()]) -> Response:
-    """The page behind the `type` of a problem."""
+    """The page of a problem's `type`."""
     if code not in PROBLEMS:
         raise HTTPException(404)
     status, title = PROBLEMS[code]

@@ -1,8 +1,7 @@
-"""The two pages for people: `GET /ui`, the audit trail, and `GET /docs`, Swagger UI. `GET /` redirects to the latter.
+"""The web pages: `GET /ui`, the audit trail, and `GET /docs`, Swagger UI. `GET /` redirects to the latter.
 
-They consist of the files of `app/ui`, `app/api/swagger` and `fastapi-swagger`, as they are: no build step, nothing from
-other hosts. They call the same API with the same keys as every other client; these routes contain no data and need no
-key.
+They are the unchanged files of `app/ui`, `app/api/swagger` and `fastapi-swagger`, without a build step and other hosts.
+They call the API like any other client; these routes contain no data and need no key.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from app.api.routing import READ, new_router
 
 router = new_router(include_in_schema=False)
 
-#: Endings of the files that the pages consist of.
+#: Suffixes of the pages' files.
 _SERVED = (".js", ".css", ".svg", ".png")
 
 _UI = StaticFiles(directory=str(resources.files("app") / "ui"))
@@ -31,10 +30,10 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Accept-Ranges": "none",
-    "Cache-Control": "no-cache",  # asked again each time, and answered with 304 while it is the same
+    "Cache-Control": "no-cache",  # revalidated each time, with a 304 if unchanged
 }
 _POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
-#: Trusted types make the browser itself refuse to turn any text into HTML, whatever a script may try.
+#: With trusted types the browser refuses to turn any text into HTML.
 _UI_POLICY = (
     f"{_POLICY} frame-ancestors 'none'; style-src 'self'; img-src 'self'; frame-src blob:;"
     " require-trusted-types-for 'script'; trusted-types 'none'"
@@ -44,7 +43,7 @@ _SWAGGER_POLICY = f"{_POLICY} frame-ancestors 'none'; style-src 'self' 'unsafe-i
 
 @router.api_route("/", methods=READ)
 async def root() -> Response:
-    # Relative: it works under whatever path a proxy puts the gateway.
+    # Relative, so that it works under any path of a proxy.
     return RedirectResponse("docs", status_code=307)
 
 
@@ -55,7 +54,7 @@ async def trail_page(request: Request) -> Response:
 
 @router.api_route("/ui/setup.js", methods=READ)
 async def trail_setup(request: Request) -> Response:
-    """The key of the sandbox, which is public and opens invented data. No other key is ever filled in."""
+    """The public key of the sandbox for invented data. No other key is ever filled in."""
     setup = {"knownKey": SANDBOX_KEY if request.app.state.sandbox else ""}
     body = f"export const setup = {json.dumps(setup)};\n"
     return Response(body, media_type="text/javascript; charset=utf-8", headers=_HEADERS)
@@ -77,15 +76,15 @@ async def swagger_file(name: str, request: Request) -> Response:
 
 
 async def _part(files: StaticFiles, name: str, request: Request) -> Response:
-    # Without the pages themselves: their addresses are relative to /ui and /docs, and lead nowhere from here.
+    # Not the pages themselves, whose links are relative to /ui and /docs.
     if not name.endswith(_SERVED):
         raise HTTPException(404)
     return await _file(files, name, request)
 
 
 async def _file(files: StaticFiles, name: str, request: Request) -> Response:
-    """Raises HTTPException 404 where there is no such file."""
-    # The response looks for a range itself, and refuses one that is wrong in plain text; the files are small.
+    """Return a file. Raises HTTPException 404 if it does not exist."""
+    # The response would refuse an invalid range in plain text; the files are small.
     request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
     response = await files.get_response(name, request.scope)
     policy = _UI_POLICY if files is _UI else _SWAGGER_POLICY

@@ -1,4 +1,4 @@
-"""`GET /events/stream`: server-sent events (WHATWG HTML, section 9.2), made of the pages that a follower reads."""
+"""`GET /events/stream`: server-sent events (WHATWG HTML, section 9.2), from a follower's pages."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from app.privacy.redaction import visible_events
 
 router = new_router(tags=["events"])
 
-_LOOK = 1.0  #: seconds after which a listener sees that the gateway stops, or that its key is good no more
-_RETRY = 3000  #: milliseconds that a browser waits before it connects again
+_LOOK = 1.0  #: seconds after which a listener detects a shutdown or a revoked key
+_RETRY = 3000  #: milliseconds before a browser reconnects
 
-#: Fixed for a stream: it is ascending, from now on, without end.
+#: Fixed for a stream: ascending, from now on, without end.
 _FIXED = ("until", "order", "limit", "partial", "follow")
 
 _LAST_EVENT_ID: dict[str, Any] = {
@@ -44,7 +44,7 @@ _LAST_EVENT_ID: dict[str, Any] = {
 
 
 def renderer(pseudonyms: Pseudonyms | None) -> Render:
-    """What makes a page's events into what listeners are sent; each with the cursor that goes on right behind it."""
+    """Return a function that renders a page's events for listeners, each with the cursor after it."""
 
     def render(page: Page, topic: Topic) -> Sequence[Item]:
         events = visible_events(page.records, private=topic.private, raw=topic.raw, pseudonyms=pseudonyms)
@@ -77,12 +77,12 @@ async def stream_events(
     caller: Annotated[Caller, Depends(requires("events:read"))],
     query: Annotated[StreamQuery, Query()],
 ) -> Response:
-    """What happens from now on, as it happens: each event once, in order, as soon as no earlier one can come.
+    """New events as they happen: each once, in order, as soon as no earlier one can arrive.
 
-    Do not execute this in Swagger UI, which shows a response at its end, and a stream has no end: use `curl -N`.
+    Do not execute this in Swagger UI, which shows a response only at its end, while a stream has no end: use `curl -N`.
 
-    A connection that breaks goes on where it was: send the last `id` that came as `Last-Event-ID` (browsers do) or as
-    `cursor`. The key goes in a header, as everywhere; it is never taken from the URL, which ends up in logs."""
+    To resume a broken connection, send the last received `id` as `Last-Event-ID` (browsers do) or as `cursor`. Send the
+    key in a header; a key in the URL, which logs contain, is not accepted."""
     feed: Feed = request.app.state.feed
     broadcaster: EventBroadcaster = request.app.state.broadcaster
     asked, live = _read(request, query, feed.now())
@@ -94,20 +94,20 @@ async def stream_events(
     held.enter_context(request.app.state.stream_slots.take(caller))
     topic = Topic(start.query, start.sources, raw, caller.may("pii:read"))
     body = _body(request, broadcaster, topic, start, live)
-    # The second is for reverse proxies that would rather wait until they have a lot.
+    # The second is for reverse proxies that buffer.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return ClosingStream(body, media_type="text/event-stream", headers=headers, held=held)
 
 
 def _read(request: Request, query: StreamQuery, now: int) -> tuple[EventQuery, bool]:
-    """The call, and whether it begins now."""
+    """Return the query, and whether it begins now."""
     changes: dict[str, Any] = {"order": "asc", "follow": True}
     if last := request.headers.get("last-event-id"):
         changes["cursor"] = last
     asked = EventQuery.of(query, **changes)
     live = asked.cursor is None and asked.since is None
     if asked.cursor is not None:
-        # A browser connects again with the URL it has; where to begin is in the cursor by then.
+        # A browser reconnects with its original URL; the cursor contains the position.
         asked = EventQuery(**asked.given(without=["since"]))
     elif live:
         asked = EventQuery.of(asked, since=now - 1)
@@ -115,8 +115,8 @@ def _read(request: Request, query: StreamQuery, now: int) -> tuple[EventQuery, b
 
 
 def _start(request: Request, feed: Feed, asked: EventQuery, caller: Caller) -> WalkStart:
-    """Where it begins. A cursor's faults are told of whatever it came in as, and not of `order` and `follow`, which are
-    ours to set here. Raises CallerError."""
+    """Return the start of the walk. Errors name the parameter or header of the cursor, not `order` and `follow`, which
+    are set here. Raises CallerError."""
     came_in = "Last-Event-ID" if request.headers.get("last-event-id") else "cursor"
     try:
         return feed.start(asked, caller)
@@ -134,7 +134,7 @@ async def _body(
 ) -> AsyncGenerator[bytes]:
     state, log = request.app.state, request_log(request)
     clock = asyncio.get_running_loop().time
-    # The first id: who loses the connection before any event came goes on from here, and not from a later now.
+    # The first id: a client that reconnects before any event continues here, not at a later time.
     warnings = b"".join(b": warning %b\n" % encode(warning) for warning in start.warnings)
     yield warnings + b"retry: %d\nid: %b\n\n" % (_RETRY, start.cursor.encode())
     told: str | None = None
@@ -150,8 +150,8 @@ async def _body(
                 text, told = _told(request, log, message, told)
                 sent += text
             if not sent and clock() - silent_since >= state.stream_heartbeat:
-                # An id without data moves a browser's Last-Event-ID on and is no event: who comes back after a quiet
-                # night does not make the gateway read all of it.
+                # An id without data advances a browser's Last-Event-ID, so that a reconnection after a quiet night
+                # does not read all of it.
                 sent = b": heartbeat\nid: %b\n\n" % listener.cursor.encode()
             if sent:
                 yield sent
@@ -160,7 +160,7 @@ async def _body(
 
 
 async def _refusal(request: Request, topic: Topic) -> CallerError | None:
-    """Why the caller may not listen on."""
+    """Return why the caller may not continue, or None."""
     try:
         await require_still(request, topic.caller.scopes, topic.sources)
     except CallerError as error:
@@ -171,7 +171,7 @@ async def _refusal(request: Request, topic: Topic) -> CallerError | None:
 
 
 def _told(request: Request, log: RequestLog, message: Message, told: str | None) -> tuple[bytes, str | None]:
-    """What is sent of a message, and the code of the problem that the listener has heard of since."""
+    """Return the bytes of a message, and the code of the last problem sent to the listener."""
     if isinstance(message, GatewayError):
         return (b"" if message.code == told else _problem(request, message)), message.code
     if isinstance(message, Exception):
