@@ -83,6 +83,10 @@ def _print_members(value: dict[str, Any], indent: str = "") -> None:
         if isinstance(item, dict) and item:
             console().print(printable(f"{indent}{name}:"), soft_wrap=True)
             _print_members(item, f"{indent}  ")
+        elif isinstance(item, list) and any(isinstance(one, dict) for one in item):
+            console().print(printable(f"{indent}{name}:"), soft_wrap=True)
+            for one in item:
+                console().print(printable(f"{indent}  - {_value(one)}"), soft_wrap=True)
         else:
             console().print(printable(f"{indent}{name}: {_value(item)}"), soft_wrap=True)
 

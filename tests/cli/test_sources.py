@@ -25,3 +25,8 @@ def test_every_source_with_what_it_filters(cli_world: Served, way: dict[str, str
         for name, support in source["filters"].items():
             assert f"    {name}: {support}\n" in block
         assert "  health:\n    circuit: " in block
+
+
+def test_each_observation_has_a_line(cli_world: Served, tmp_path: Path) -> None:
+    cli_world.get("/events")
+    assert "    observations:\n      - name=" in call("sources", env=cli_world.over_http, cwd=tmp_path).stdout
