@@ -130,7 +130,7 @@ def _subnoto_records(pages: Any) -> list[Record]:
     records: list[Record] = []
     for category in ("envelope", "team"):
         rows = [row for named, page in pages if named == category for row in page.rows]
-        records += number_ties("subnoto", category, list(enumerate(rows)), lambda _: True)
+        records += number_ties("subnoto", category, list(enumerate(rows)))
     records.sort(key=lambda record: record.key, reverse=True)
     return records
 

@@ -106,7 +106,7 @@ async def fail(canary: Canary, client: httpx.AsyncClient, who: str) -> None:
     emulators = [each for each in (canary.world.taktikal, canary.world.subnoto) if each is not None]
     for status in (400, 401, 403, 404, 422, 500):
         for emulator in emulators:
-            emulator.faults.answer(status, {"x-request-id": NAMES[1].encode().hex()}, times=4, body=text.encode())
+            emulator.faults.answer(status, {"x-request-id": NAMES[1].encode().hex()}, times=8, body=text.encode())
             await canary.ask(client, who, "/events", params={"partial": "true", "include": "total"})
             await canary.ask(client, who, "/events/count")
             await canary.listen(who, since="2000-01-01")

@@ -6,8 +6,10 @@ page and SDK `subnoto-api-client` 2.16.1 (`NEWER`). The list is open: a type wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from app.domain.event import Actor, Envelope, Recipient, Target
@@ -98,6 +100,19 @@ def type_of(event_type: str) -> str:
     return TYPES.get(event_type, "unknown")
 
 
+class Meaning(msgspec.Struct, frozen=True):
+    """What an event type stands for. `has_target`: whether it is about an object of the team."""
+
+    type: str
+    outcome: str | None
+    has_target: bool
+
+
+@memoize
+def meaning_of(event_type: str) -> Meaning:
+    return Meaning(type_of(event_type), outcome_of(event_type), CATEGORY_OF.get(event_type) == "team")
+
+
 def outcome_of(event_type: str) -> str | None:
     if event_type not in TYPES:
         return None
@@ -108,7 +123,10 @@ def author_id(author: Author | None) -> str | None:
     """`uuid` (reference page) or `id` (tutorial), as text."""
     if author is None:
         return None
-    value = author.id if author.uuid is None or author.uuid is UNSET else author.uuid
+    value = author.uuid
+    if type(value) is str:
+        return value
+    value = author.id if value is None or value is UNSET else value
     return None if value is None or value is UNSET else str(value)
 
 
@@ -126,11 +144,11 @@ def actor_of(author: Author | None, recipient: Recipient | None = None, event_ty
     if author is None:
         return Actor("system")
     identity, name, email = author_id(author), author.name or None, author.email or None
-    named = recipient is not None and recipient.email is not None
-    if recipient is not None and recipient.email and email and fold(recipient.email.strip()) == fold(email.strip()):
+    address = None if recipient is None else recipient.email
+    if recipient is not None and address and email and fold(address.strip()) == fold(email.strip()):
         return Actor("recipient", recipient.id, name or recipient.name, email)
     if identity is None or identity in _SYSTEM:
-        signer = email is not None and "@" in email and not named and TYPES.get(event_type) in _BY_SIGNERS
+        signer = email is not None and "@" in email and address is None and TYPES.get(event_type) in _BY_SIGNERS
         return Actor("recipient" if signer else "system", None, name, email)
     return Actor("user", identity, name, email)
 
@@ -138,31 +156,40 @@ def actor_of(author: Author | None, recipient: Recipient | None = None, event_ty
 def envelope_of(sent: Sent, data: dict[str, Any]) -> Envelope | None:
     if not sent.envelope_uuid:
         return None
+    name = _title(data) if _may_have_title(tuple(data)) else None
+    return Envelope(sent.envelope_uuid, name, None, None, None, sent.workspace_uuid or None)
+
+
+@memoize
+def _may_have_title(names: tuple[str, ...]) -> bool:
+    return not {"envelopeTitle", "envelopeName", "envelope", "title"}.isdisjoint(names)
+
+
+def _title(data: dict[str, Any]) -> str | None:
     get = data.get
     name = _text(get("envelopeTitle")) or _text(get("envelopeName"))
     if name is None and isinstance(inner := get("envelope"), dict):
         name = _text(inner.get("title")) or _text(inner.get("name"))
-    name = name or _text(get("title"))
-    return Envelope(sent.envelope_uuid, name, None, None, None, sent.workspace_uuid or None)
+    return name or _text(get("title"))
 
 
 def recipient_of(data: dict[str, Any]) -> Recipient | None:
     """The recipient or the decliner named in `eventData`; several `recipients` stay in `data` alone."""
-    objects = _objects_of(tuple(data))
-    for name in _RECIPIENTS:
-        if name in objects and (found := _described(data, name, objects[name])):
-            get = found.get
-            recipient = Recipient(
-                get("uuid") or get("id"),
-                _name_in(found),
-                get("email"),
-                get("phone") or get("phonenumber"),
-                get("nationalid") or get("ssn"),
-                get("signaturetype"),
-            )
-            if recipient != _NOBODY:
-                return recipient
+    for name, members in _recipients_in(tuple(data)):
+        get = _described(data, name, members).get
+        id_, full_name, email = get("uuid") or get("id"), get("name") or _name_in(get), get("email")
+        phone, national_id = get("phone") or get("phonenumber"), get("nationalid") or get("ssn")
+        signature_type = get("signaturetype")
+        if id_ or full_name or email or phone or national_id or signature_type:
+            return Recipient(id_, full_name, email, phone, national_id, signature_type)
     return None
+
+
+@memoize
+def _recipients_in(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The objects of `_objects_of` that are recipients."""
+    objects = _objects_of(names)
+    return tuple((name, objects[name]) for name in _RECIPIENTS if name in objects)
 
 
 def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
@@ -174,8 +201,9 @@ def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
     objects = _objects_of(tuple(data))
     for kind in sorted(_TARGETS, key=lambda one: one != own):
         name = _TARGETS[kind]
-        if name in objects and (found := _described(data, name, objects[name])):
-            names = found.get("uuid") or found.get("id"), _name_in(found), found.get("email")
+        if name in objects:
+            get = _described(data, name, objects[name]).get
+            names = get("uuid") or get("id"), get("name") or _name_in(get), get("email")
             if any(names):
                 return Target(kind, *names)
     return None
@@ -209,14 +237,10 @@ def _described(data: dict[str, Any], name: str, members: tuple[str, ...]) -> dic
     return found
 
 
-def _name_in(found: dict[str, str]) -> str | None:
-    if name := found.get("name"):
-        return name
-    parts = filter(None, (found.get("firstname"), found.get("lastname")))
-    return found.get("fullname") or found.get("title") or " ".join(parts) or None
-
-
-_NOBODY = Recipient()
+def _name_in(get: Callable[[str], str | None]) -> str | None:
+    """The name of what `_described` found, where it has no `name`."""
+    parts = filter(None, (get("firstname"), get("lastname")))
+    return get("fullname") or get("title") or " ".join(parts) or None
 
 
 @memoize
