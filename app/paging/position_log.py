@@ -93,11 +93,8 @@ class PositionLog(Generic[R]):
     def _check_order(self) -> None:
         """Note by how much the rows that were read contradict the order of time; those that do by more than `max_skew`
         become bad."""
-        timed = [
-            (number, time)
-            for number in sorted(self.rows)
-            if (time := self.rows[number].time) is not None and not self.rows[number].bad
-        ]
+        rows = sorted(self.rows.items())
+        timed = [(number, row.time) for number, row in rows if row.time is not None and not row.bad]
         times = [time for _, time in timed]
         self.step_back = _step_back(times)
         if self.step_back <= self._max_skew:
@@ -208,15 +205,16 @@ class PositionLog(Generic[R]):
     def hint(self, edge: int, skew: int) -> list[int] | None:
         """The number of the last row that was read below `edge` (a v), about how many rows one `skew` holds there, and
         how many rows of that page are known, with their digest. None where nothing was read."""
-        known = [(x, v) for x in self.xs() if (v := self.value_at(x)) is not None]
+        rows = ((x, self.rows[self.number(x)]) for x in self.xs())
+        known = [(x, row.time * self.sign) for x, row in rows if row.time is not None and not row.bad]
         if not known:
             return None
-        below = [x for x, v in known if v < edge]
-        behind = self.number(max(filter(self.is_supported, below), default=max(below, default=known[0][0])))
+        below = [x for x, v in known if v < edge] or [known[0][0]]
+        behind = self.number(next(filter(self.is_supported, reversed(below)), below[-1]))
         slack = sum(edge <= v < edge + skew for _, v in known)
         start = behind // self.size * self.size
-        rows = [row for number in range(start, start + self.size) if (row := self.rows.get(number)) is not None]
-        return [behind, slack, len(rows), digest_of(rows)]
+        page = [row for number in range(start, start + self.size) if (row := self.rows.get(number)) is not None]
+        return [behind, slack, len(page), digest_of(page)]
 
 
 def _step_back(times: Sequence[int]) -> int:

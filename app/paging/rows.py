@@ -18,8 +18,8 @@ class Timed(Protocol):
     def same_as(self, other: Any) -> bool:
         """Whether both hold equal records."""
 
-    def digest(self) -> int:
-        """32 bits of the record's content."""
+    def content(self) -> Any:
+        """The record, as JSON can hold it."""
 
 
 R = TypeVar("R", bound=Timed)

@@ -33,7 +33,7 @@ class Anchor(msgspec.Struct, frozen=True):
 
 def digest_of(rows: Sequence[R]) -> int:
     """32 bits of the content of rows and their order."""
-    return crc32(b"".join(row.digest().to_bytes(4, "big") for row in rows))
+    return crc32(msgspec.json.encode([row.content() for row in rows], order="sorted"))
 
 
 class _Page(msgspec.Struct, Generic[R], frozen=True):

@@ -24,7 +24,7 @@ class Row:
     def same_as(self, other: Any) -> bool:
         return bool(self.number == other.number)
 
-    def digest(self) -> int:
+    def content(self) -> int:
         return self.number
 
 

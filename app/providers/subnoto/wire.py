@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from typing import Any
-from zlib import crc32
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -54,7 +53,6 @@ class _Answer(msgspec.Struct, gc=False):
 
 
 _DECODER = msgspec.json.Decoder(_Answer)
-_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 class RawBody:
@@ -83,9 +81,9 @@ class LogRow(msgspec.Struct, gc=False):
         """Whether both rows hold equal records."""
         return self.sent == other.sent
 
-    def digest(self) -> int:
-        """32 bits of the record's content."""
-        return crc32(_encode_sorted(self.sent))
+    def content(self) -> Sent:
+        """What the gateway reads of the record."""
+        return self.sent
 
     @property
     def body(self) -> dict[str, Any]:
