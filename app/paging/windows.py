@@ -10,7 +10,7 @@ An *item* is what the provider counts and sends (it may bear several events, in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, inf
+from math import ceil
 
 import msgspec
 
@@ -42,9 +42,8 @@ class WindowSizer:
         self._micros_per_item: float | None = None
         self._events_per_item = _EVENTS_PER_ITEM
         self._width = 0
-        self._seen = 0.0  # µs an item, before windows that were empty
         if hint and len(hint) == 2 and hint[0] > 0 and hint[1] > 0:
-            self._micros_per_item = self._seen = float(hint[0])
+            self._micros_per_item = float(hint[0])
             self._events_per_item = max(0.05, hint[1] / 1000)
 
     @property
@@ -63,20 +62,16 @@ class WindowSizer:
             wished = min(wished, float(self._width * _GROWTH))
         return max(SECOND, int(min(wished, 1e17)) // SECOND * SECOND)
 
-    def items(self, width: int) -> float:
-        """Return how many items `width` µs hold, as dense as the last that were seen; infinity where none was."""
-        return width / self._seen if self._seen else inf
-
     def counted(self, width: int, items: int) -> None:
         """`items` lie in a window of `width` µs; nothing is known of their events."""
         if items:
-            self._micros_per_item = self._seen = width / items
+            self._micros_per_item = width / items
 
     def read(self, width: int, items: int, events: int) -> None:
         """A window of `width` µs was read: it held `items` items, which bore `events` events inside it."""
         self._width = max(width, SECOND)
         if items:
-            self._micros_per_item = self._seen = width / items
+            self._micros_per_item = width / items
             # One window is a small sample: do not believe all of it.
             self._events_per_item = max(0.05, (self._events_per_item + 3 * events / items) / 4)
         elif self._micros_per_item is not None:

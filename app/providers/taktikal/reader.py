@@ -19,7 +19,7 @@ _CALLS_PER_BATCH = 3  #: a batch that has something to show is handed over rathe
 _GROWTH = 8  #: of windows over emptiness
 _STEPS = 4  #: widths between a window that held nothing and the rest, counted at the same time
 _REACH = 2000  #: records of a first page that show later ones how far to read
-_SHORT, _SMALL = 600 * SECOND, 128  #: a rest of so little time, or so few processes, is loaded, not counted
+_SHORT = 600 * SECOND  #: a rest of so little time is loaded, not counted
 
 
 def _ladder(first: int, last: int) -> list[int]:
@@ -105,7 +105,6 @@ class WindowReader:
         self._measure = False  # whether to count before loading: what is known of the density was not so
         self._empty = 0  # width of the last window, if it held nothing
         self._counts_none = False  # whether the next window counted nothing
-        self._lead = 0  # width of the empty part of the next window, as far as counts show it
         self._stride = 1  # of wide windows, in usual ones
         start = first_time(span.position, self._ascending)
         self._frontier = self._begin = start if self._ascending else start + 1
@@ -138,7 +137,6 @@ class WindowReader:
         within = DateRange.around(window.start, window.end)
         found = await self._loader.attempt(within, take)
         if isinstance(found, TooMany):
-            self._lead = 0
             if self._counts_none:
                 self._facts.contradicted(0, found.total)
             if window.width > SECOND and not found.few:
@@ -157,8 +155,8 @@ class WindowReader:
         if fits or (self._sizer.knows_density and not self._measure):
             reach = self._facts.reach_of(self._ascending, want) if self._shared and not self._times else None
             return self._next(reach or self._sizer.width(target)), 4 * target
-        if self._crowded is None and (rest <= _SHORT or self._sizer.items(rest) <= _SMALL):
-            return self._next(rest), max(4 * target, _SMALL)
+        if self._crowded is None and rest <= _SHORT:
+            return self._next(rest), 4 * target
         return await self._count_widths(target, rest)
 
     async def _count_widths(self, target: int, rest: int) -> tuple[Window, int]:
@@ -195,10 +193,8 @@ class WindowReader:
                 # Probably spread evenly: load a part of it, which shows whether it is. Not where a window was cut off:
                 # the part may be that window again, and again.
                 chosen += (high - chosen) * (target - held) // (items - held)
-                self._lead = empty
                 return self._next(chosen), 4 * target
             if held:
-                self._lead = empty
                 return self._next(chosen), 2 * target
             if items:
                 widths = [empty + (high - empty) // 3, empty + (high - empty) * 2 // 3]
@@ -240,8 +236,8 @@ class WindowReader:
         if (person := self._span.query.person) is not None and "@" in person:
             await self._loader.name_owner(processes, within, person)
         records = self._collector.records(processes, window)
-        self._sizer.read(window.width - self._lead, len(processes), len(records))
-        self._empty, self._lead = 0 if processes else window.width, 0
+        self._sizer.read(window.width, len(processes), len(records))
+        self._empty = 0 if processes else window.width
         if self._shared and records and len(self._times) < _REACH and self._facts.selects == "activity":
             self._facts.density = self._sizer.hint()
             self._times += [record.key[0] for record in records]
