@@ -82,7 +82,9 @@ class RangeLoader(msgspec.Struct):
             self.facts.contradicted(total, page.length)
         if not self.filters.values:
             self.facts.reached(page, within.start, within.end)
-        return self._keep(page)
+        self.facts.answered(page)
+        self.bad += page.unreadable.total()
+        return page.processes
 
     async def _lacking(self, page: ActivityPage, take: int, within: DateRange) -> int:
         """Return how many processes an answer seems to lack; 0 for a complete one. A total is no proof: it may be low
@@ -251,14 +253,6 @@ class RangeLoader(msgspec.Struct):
         """Find out how large processes are, where `take` of them were too large."""
         page = await self.client.activity(within, self.filters, self.spent, take=1)
         self.facts.weigh(max(page.size, 2 * ENOUGH_BYTES // take))
-
-    def _keep(self, *pages: ActivityPage) -> list[Process]:
-        unreadable: Counter[str] = Counter()
-        for page in pages:
-            self.facts.answered(page)
-            unreadable |= page.unreadable
-        self.bad += unreadable.total()
-        return list(merge_processes(page.processes for page in pages))
 
 
 def _keys(page: ActivityPage) -> set[str]:
