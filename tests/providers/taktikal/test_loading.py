@@ -58,6 +58,17 @@ async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects:
     assert emulator.calls.refused == []
 
 
+@pytest.mark.parametrize("split", ["by_process", "by_item"])
+async def test_what_take_counts_is_found_out_once(split: Any) -> None:
+    emulator = company(200, split_items=split)
+    found = loader(emulator)
+    for calls in (4, 3):  # the first time with one process alone
+        emulator.calls.reset()
+        assert len(await found.everything(WHOLE)) == 200
+        assert emulator.calls.total == calls
+    assert found.facts.counts_items == (split == "by_item")
+
+
 @pytest.mark.parametrize("body", [b"{}", b"null", b""])
 @pytest.mark.parametrize("cap", [None, 1, 9, 10, 11])
 @pytest.mark.parametrize("selects", ["activity", None])
