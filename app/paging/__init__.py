@@ -1,1 +1,1 @@
-"""Ordering, merging, paging: pure, without clock or I/O, so that tests drive it through thousands of histories."""
+"""Ordering, merging and paging: pure, without clock or I/O, so that tests run thousands of histories."""

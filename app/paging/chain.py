@@ -1,12 +1,11 @@
 """Pages of a log whose old records are removed while it is read, joined by their content.
 
-Removing records moves the rows behind them to lower numbers. Of two neighbouring pages of which the one with higher
-numbers was read first, none between them is missing: the page read later may only repeat rows of the other. A **chain**
-is a stretch of the log read page by page from high numbers to low ones, each page after the one behind it. It is
-complete however much was removed meanwhile.
+Removing records moves later rows to lower numbers. If the page with higher numbers is read first, no row between two
+neighbouring pages is missing: the second page can only repeat rows of the first. A **chain** is a part of the log that
+is read page by page from high numbers to low ones. It is complete for any number of concurrent removals.
 
-A page that repeats rows shows by how many the numbers fell. One that repeats none adjoins the chain, or more than the
-whole chain was removed at once: where its first page stands at the end decides.
+Repeated rows of a page show by how much the numbers fell. A page without repeated rows adjoins the chain, unless more
+than the whole chain was removed at once, which a final read of the chain's first page detects.
 """
 
 from __future__ import annotations
@@ -22,24 +21,25 @@ _FAR = 4  #: pages
 
 
 class Chain(Generic[R]):
-    """The rows from page `last` down to page `first`, as they stand when the last of the pages is read.
+    """The rows from page `last` down to page `first`, with their numbers at the last read.
 
-    Use: while `page` names one, fetch it alone and `add` it. `rows` then are consecutive, the first one's number is
-    `begin`, and the log ends behind them where `has_end`. `reaching` goes on to other pages."""
+    Use: while `page` is not None, fetch this page alone and `add` it. `rows` are then consecutive from number `begin`,
+    and the log ends after them if `has_end`. `reaching` continues to other pages."""
 
     def __init__(self, page_size: int, first: int, last: int) -> None:
         self.rows: list[R] = []
         self.begin = 0
         self.has_end = False
-        self.total = 0  #: the log's, as a response claimed last
+        self.total = 0  #: the log's, by the latest response
         self._size, self._first, self._last = page_size, first, last
-        self._below: list[R] = []  # another chain, to join where they meet
-        self._newest = 0  # rows of the page that was read first
+        self._below: list[R] = []  # another chain to join
+        self._newest = 0  # rows of the first page read
         self._is_certain = True
-        self._left = 2 * (last - first) + 16  # pages, at the most: a log may grow faster than it is read
+        self._left = 2 * (last - first) + 16  # pages, because a log may grow faster than it is read
 
     def reaching(self, pages: Sequence[int]) -> Chain[R] | None:
-        """A chain that goes on to these pages; this one where they lie below it. None where they are far above."""
+        """Return a chain that continues to these pages, or this one if they are below it. None if they are far
+        above."""
         low, high = self.begin // self._size + 1, (self.begin + len(self.rows)) // self._size + 1
         if max(pages) >= high:
             chain: Chain[R] = Chain(self._size, self._first, max(pages))
@@ -53,7 +53,7 @@ class Chain(Generic[R]):
 
     @property
     def page(self) -> int | None:
-        """The page to read next; None where the chain is complete."""
+        """Return the page to read next; None if the chain is complete."""
         if not self.rows and not self.has_end:
             return self._last
         if self.begin > (self._first - 1) * self._size:
@@ -62,11 +62,11 @@ class Chain(Generic[R]):
 
     @property
     def _proof(self) -> int:
-        """The page at which the lowest row of the page that was read first stands now."""
+        """Return the present page of the lowest row of the first page read."""
         return (self.begin + len(self.rows) - self._newest) // self._size + 1
 
     def add(self, response: Response[R]) -> None:
-        """Take the page that `page` named. Raises LogMoved where it does not show how it follows the others."""
+        """Add the requested page. Raises LogMoved if its relation to the others is unclear."""
         self._left -= 1
         if self._left < 0:
             raise LogMoved
@@ -110,7 +110,7 @@ class Chain(Generic[R]):
         self.begin = start - max(0, at)
 
     def _meet(self) -> None:
-        """Join the chain below where this one has come to it."""
+        """Join the chain below, when this one has reached it."""
         for at, row in enumerate(self.rows if self._below else ()):
             common = self.rows[: at + 1]
             if row.same_as(self._below[-1]) and not _are_equal(common) and _same(common, self._below[-at - 1 :]):
@@ -120,8 +120,8 @@ class Chain(Generic[R]):
                 return
 
     def _place(self, rows: Sequence[R]) -> int | None:
-        """The index in the chain at which these rows stand, below zero where they begin before it; None where they hold
-        no row of it. Raises LogMoved."""
+        """Return the index of these rows in the chain, negative if they begin before it; None if they contain no row of
+        it. Raises LogMoved."""
         if not rows:
             return None
         ends = {0, len(rows) - 1}

@@ -1,7 +1,6 @@
-"""AES-GCM-SIV, which a repeated nonce does not break, under keys made of the operator's secret.
+"""AES-GCM-SIV, which tolerates repeated nonces, with keys derived from the operator's secret.
 
-A module by itself, imported where something is sealed: its library takes a while to load, and a process has answers to
-give before.
+A separate module, imported on first use, because its library is slow to load.
 """
 
 from __future__ import annotations
@@ -15,19 +14,18 @@ NONCE = 12  #: bytes
 
 
 class Cipher:
-    """Made of a secret of any length; those of different purposes have nothing to do with each other. `mac_key`: 32
-    bytes for whoever wants digests besides."""
+    """Cipher from a secret of any length, independent for each purpose. `mac_key`: 32 bytes for digests."""
 
     def __init__(self, secret: str, purpose: bytes) -> None:
         material = HKDF(SHA256(), 64, salt=None, info=purpose).derive(secret.encode("utf-8", "surrogatepass"))
         self._aes, self.mac_key = AESGCMSIV(material[:32]), material[32:]
 
     def encrypt(self, nonce: bytes, plain: bytes, beside: bytes) -> bytes:
-        """What opens again with the same `nonce` and the same bytes `beside` it only."""
+        """Encrypt `plain`; decryption needs the same `nonce` and associated data `beside`."""
         return self._aes.encrypt(nonce, plain, beside)
 
     def decrypt(self, nonce: bytes, sealed: bytes, beside: bytes) -> bytes | None:
-        """None for whatever `encrypt` did not write so."""
+        """Return the plaintext, or None if `encrypt` did not create this ciphertext."""
         try:
             return self._aes.decrypt(nonce, sealed, beside)
         except (InvalidTag, ValueError):

@@ -1,9 +1,8 @@
-"""Cursors: the whole state of a walk, sealed.
+"""Cursors: the whole state of a walk, encrypted.
 
-A cursor holds the filters, the window, the sources and where each stream stands, so that any replica with the secret
-goes on where another stopped. AES-GCM-SIV keeps it from being read or changed. The nonce is derived from the
-plaintext, which makes sealing deterministic: the same page gives the same cursor on every replica, and equal
-plaintexts are all that equal cursors give away.
+A cursor contains the filters, the window, the sources and the position of each stream, so that any replica with the
+secret can continue. AES-GCM-SIV prevents reading and changing it. The nonce is derived from the plaintext, so sealing
+is deterministic: equal pages have equal cursors on every replica, and cursors reveal only whether plaintexts are equal.
 """
 
 from __future__ import annotations
@@ -34,9 +33,8 @@ _START_OVER = "start over without a cursor"
 
 
 class StreamState(msgspec.Struct, array_like=True, omit_defaults=True):
-    """Where one stream stands. `position` None: at the walk's common position. `done`: nothing of it is left. `share`:
-    of a thousand records of the last page, how many were its own; -1 where that is not known. `refused`: the provider
-    has not let us read it."""
+    """State of one stream. `position` None: the walk's common position. `done`: no records left. `share`: its part of
+    the last page's records, in thousandths; -1 if unknown. `refused`: the provider refused access."""
 
     position: list[Any] | None = None
     hint: list[int] | None = None
@@ -46,8 +44,7 @@ class StreamState(msgspec.Struct, array_like=True, omit_defaults=True):
 
 
 class CursorState(msgspec.Struct, array_like=True, omit_defaults=True):
-    """All that a page needs to know of the pages before it. Times in µs. `ago`: the durations that `since` and `until`
-    were written as."""
+    """State of a walk for its next page. Times in µs. `ago`: the original durations of `since` and `until`."""
 
     query: Query
     since: int
@@ -61,7 +58,7 @@ class CursorState(msgspec.Struct, array_like=True, omit_defaults=True):
 
 
 class CursorCodec:
-    """Seals and opens cursors. The first secret seals, all of them open."""
+    """Seal and open cursors. The first secret encrypts, all decrypt."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets:
@@ -75,7 +72,7 @@ class CursorCodec:
         return [Cipher(secret, b"audit-gateway cursor") for secret in self._secrets]
 
     def seal(self, state: CursorState) -> str:
-        """URL-safe text, the same for the same state and secret."""
+        """Return URL-safe text, equal for equal state and secret."""
         plain = msgspec.msgpack.encode(state, enc_hook=_filters)
         plain = b"z" + zlib.compress(plain, 6) if len(plain) > _COMPRESS_FROM else b"p" + plain
         cipher = self._ciphers[0]
@@ -84,12 +81,12 @@ class CursorCodec:
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
     def open(self, text: str) -> CursorState:
-        """Raises InvalidCursor for anything that `seal` did not write with one of the secrets."""
+        """Return the state. Raises InvalidCursor for text that `seal` did not create with one of the secrets."""
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             raise _not_ours() from None
-        # base64 has several spellings of the same bytes; only the one that was handed out is good.
+        # base64 has several encodings of the same bytes; accept only the canonical one.
         if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != text:
             raise _not_ours()
         if raw[:1] != bytes((FORMAT,)):

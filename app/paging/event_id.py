@@ -1,9 +1,9 @@
-"""Event ids: opaque text that says where to find its record again, so that nothing has to be stored.
+"""Event ids: opaque text from which the record can be found, so that nothing has to be stored.
 
 Layout before base64url: version, a hash of the source's name (8 bytes), the ordinal among records of equal identity
-(LEB128), and the **locator**: bytes of the provider's own making that hold the record's identity, or a digest of it
-beside enough to find it. No secret, caller, query or position goes in, so an id is the same on every replica and in
-every answer.
+(LEB128), and the **locator**: bytes from the provider's adapter with the record's identity, or a digest of it and
+enough to find it. An id contains no secret, caller, query or position, so it is the same on every replica and in every
+response.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 
 _VERSION = 1
 _HASH = 8
-MAX_ID = 2048  #: characters; a longer id is none of ours: a provider's key of 256 characters may be 1,024 bytes
+MAX_ID = 2048  #: characters; a provider's key of 256 characters may be 1,024 bytes
 
 
 class EventId(msgspec.Struct, frozen=True):
@@ -28,17 +28,17 @@ class EventId(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=1024)
 def source_hash(name: str) -> bytes:
-    """The eight bytes that stand for a source in ids."""
+    """Return the eight bytes of a source in ids."""
     return hashlib.blake2b(name.encode(), digest_size=_HASH, person=b"source").digest()
 
 
 def encode_event_id(source: str, ordinal: int, locator: bytes) -> str:
-    """The id of the `ordinal`-th record (from 0) of this identity."""
+    """Return the id of the `ordinal`-th record (from 0) of this identity."""
     return _base64url(_prefix(source, ordinal) + locator)
 
 
 class IdPrefix:
-    """Ids of one source whose locators begin with the same bytes, `head`: what they share is encoded once."""
+    """Ids of one source whose locators begin with `head`, which is encoded once."""
 
     __slots__ = ("_head", "_rest", "_source", "_text")
 
@@ -49,14 +49,15 @@ class IdPrefix:
         self._text, self._rest = _base64url(raw[:whole]), raw[whole:]
 
     def of(self, ordinal: int, tail: bytes) -> str:
-        """`encode_event_id` of the locator `head + tail`."""
+        """Return `encode_event_id` of the locator `head + tail`."""
         if ordinal:
             return encode_event_id(self._source, ordinal, self._head + tail)
         return self._text + _base64url(self._rest + tail)
 
 
 def decode_event_id(text: str) -> EventId:
-    """Raises ValueError for anything that `encode_event_id` does not write, other spellings of the same bytes too."""
+    """Raises ValueError for text that `encode_event_id` does not create, including other encodings of the same
+    bytes."""
     if not text or len(text) > MAX_ID:
         raise ValueError("not an event id")
     try:
@@ -77,7 +78,7 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def _base64url(raw: bytes) -> str:
-    # `base64.urlsafe_b64encode` takes twice as long, and there is one id for each event.
+    # `base64.urlsafe_b64encode` takes twice as long, once for each event.
     return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
@@ -92,7 +93,7 @@ def pack_uint(number: int) -> bytes:
 
 
 def unpack_uint(raw: bytes) -> tuple[int, bytes]:
-    """The number at the start of `raw`, and the rest. Raises ValueError where there is none of at most ten bytes."""
+    """Return the number at the start of `raw`, at most ten bytes, and the rest. Raises ValueError."""
     number = 0
     for index, byte in enumerate(raw[:10]):
         number |= (byte & 0x7F) << (7 * index)

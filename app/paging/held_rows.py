@@ -1,4 +1,4 @@
-"""Rows that a walk has read and not handed out yet."""
+"""Rows that a walk has read but not returned yet."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from app.paging.rows import R
 
 
 class HeldRows(Generic[R]):
-    """Rows with `given` <= v < `stop`, by v and then by x (see `PositionLog`). Everything below `given` was handed out.
+    """Rows with `given` <= v < `stop`, by v and then by x (see `PositionLog`). Everything below `given` was returned.
 
-    `peak` is the largest v read but for the last `support` rows: a wrong time among those would count as proof that
+    `peak` is the largest v read, without the last `support` rows: a wrong time among those would falsely prove that
     nothing earlier follows."""
 
     def __init__(self, given: int, stop: int, support: int) -> None:
@@ -26,14 +26,14 @@ class HeldRows(Generic[R]):
         return len(self._rows)
 
     def clear(self) -> None:
-        """Forget what was not handed out."""
+        """Drop the rows that were not returned."""
         self.peak = NEVER
         self._last.clear()
         self._rows.clear()
 
     def add(self, x: int, row: R, v: int | None) -> None:
-        """Take the row that follows; `v` None where it has no time of its own: it is counted where its neighbours are.
-        Call `sort` after the last one."""
+        """Add the next row; `v` None if it has no valid time: it counts at the time of its neighbours. Call `sort`
+        after the last one."""
         if v is None:
             v = self._last[-1] if self._last else max(self.peak, self.given)
         else:
@@ -44,16 +44,16 @@ class HeldRows(Generic[R]):
             self._rows.append((v, x, row))
 
     def sort(self) -> None:
-        """Put rows in order."""
-        # No x is held twice, so that rows themselves are never compared.
+        """Sort the rows."""
+        # Each x is unique, so that rows themselves are never compared.
         self._rows.sort()
 
     def ready(self, sure: int) -> int:
-        """How many rows lie below `sure`."""
+        """Return the number of rows below `sure`."""
         return bisect_left(self._rows, sure, key=lambda held: held[0])
 
     def take(self, sure: int) -> list[tuple[int, R]]:
-        """Hand out the rows below `sure` as (x, row)."""
+        """Remove and return the rows below `sure` as (x, row)."""
         ready = self.ready(sure)
         rows = [(x, row) for _, x, row in self._rows[:ready]]
         del self._rows[:ready]

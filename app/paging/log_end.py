@@ -1,15 +1,14 @@
-"""Where a log ends, by its totals and by its lists. They may contradict each other: then an end counts once two
-responses show it."""
+"""The end of a log, from its totals and its lists. If they contradict each other, two responses must show an end."""
 
 from __future__ import annotations
 
 
 class LogMoved(Exception):
-    """Rows have other numbers than they had when this walk began: start over."""
+    """The rows' numbers have changed during the walk: start over."""
 
 
 class OddPages(Exception):
-    """The pages do not fit together: start over, with pages of `page_size`."""
+    """The pages are inconsistent: start over, with pages of `page_size`."""
 
     def __init__(self, page_size: int) -> None:
         super().__init__(page_size)
@@ -17,33 +16,32 @@ class OddPages(Exception):
 
 
 class LogEnd:
-    """`end`: the number after the last row; None before the first response. A total that the lists contradict gives way
-    to them."""
+    """`end`: the number after the last row; None before the first response. Lists take precedence over totals."""
 
     def __init__(self, page_size: int) -> None:
         self.end: int | None = None
-        self.is_short = False  #: whether rows that a total promised did not come
-        self.shown_by: int | None = None  #: the page that shows `end`, where totals contradict it
-        self.is_empty = False  #: whether whole pages were promised and none came
+        self.is_short = False  #: whether rows within the total are missing
+        self.shown_by: int | None = None  #: the page that shows `end`, if totals contradict it
+        self.is_empty = False  #: whether the total promises whole pages but the log is empty
         self._size = page_size
         self._is_doubtful = False
         self._lengths: dict[int, int] = {}  # rows of each page
-        self._agrees: set[int] = set()  # pages that end where their own total says
+        self._agrees: set[int] = set()  # pages that end at their own total
         self._gap = 1
         self._is_repeated = False
         self._is_settled = False
-        self._exceeds = False  # whether a list exceeded its total: a total that it fits shows nothing then
+        self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
 
     def doubt(self) -> None:
-        """Lists of this log exceeded their totals before: one that grew since may fit a list by chance."""
+        """Distrust totals, because lists of this log exceeded theirs before."""
         self._exceeds = self._is_doubtful = True
 
     def settle(self, end: int) -> None:
-        """It needs no look: more is read than the page that shows it."""
+        """Set the end without a further read, because more than the page that shows it was read."""
         self.end, self._is_settled = end, True
 
     def note(self, page: int, rows: int, total: int | None, has_next: bool | None) -> None:
-        """Take note of a response: how many rows the page held; `total` None where it was refused."""
+        """Record a response: the number of the page's rows; `total` None if the page was refused."""
         before = (page - 1) * self._size
         self._lengths[page] = max(rows, self._lengths.get(page, 0))
         if total is None:
@@ -62,15 +60,15 @@ class LogEnd:
         elif has_next is not None and rows and has_next != (total > before + rows):
             self._is_doubtful = True
         if self._is_doubtful and (short := self._first_short()) is not None:
-            # Rows behind a page that is not full, which no walk can reach by reading on.
+            # Rows after a page that is not full, which no walk can reach by continuing.
             self.is_short |= any(rows for page, rows in self._lengths.items() if page > short)
 
     def _first_short(self) -> int | None:
-        """The first page that was read and is not full."""
+        """Return the first page read that is not full."""
         return min((page for page, rows in self._lengths.items() if rows < self._size), default=None)
 
     def look(self, *, needed: bool) -> int | None:
-        """The page to read before the end is certain; None where it is, or is not `needed`. Raises OddPages."""
+        """Return the page to read before the end is certain; None if it is, or is not `needed`. Raises OddPages."""
         if self._is_settled or (not needed and not self.is_short):
             return None
         size, lengths = self._size, self._lengths

@@ -1,8 +1,7 @@
-"""Merge streams that arrive in batches into one ordered page, and compute where each stream stands afterwards.
+"""Merge streams that arrive in batches into one ordered page, and compute each stream's next position.
 
-The machine does no I/O: `advance` emits what is certain and names the streams that it needs before it can go on;
-the page builder reads those and passes the batches to `add`. An event is certain once no other stream can still
-bring one before it.
+Without I/O: `advance` emits certain records and returns the streams to read before more are certain; the page builder
+reads those and passes the batches to `add`. An event is certain when no other stream can contain an earlier one.
 """
 
 from __future__ import annotations
@@ -19,55 +18,53 @@ from app.domain.position import Position, earlier_position, is_beyond, later_pos
 
 
 class Stream(msgspec.Struct):
-    """One stream in a merge. `position`: where it stood when the page began; `complete_until`: see
-    `Batch.complete_until`."""
+    """One stream in a merge. `position`: at the page's beginning; `complete_until`: see `Batch.complete_until`."""
 
     source: str
     name: str
     position: Position
     buffer: deque[Record] = msgspec.field(default_factory=deque)
     complete_until: int | None = None
-    ended: bool = False  #: nothing is left beyond the buffer
+    ended: bool = False  #: no records after the buffer
     stopped: bool = False  #: the budget of this page is spent
-    failed: bool = False  #: it gives nothing more on this page; what is in its buffer waits
-    refused: bool = False  #: and so ended: the provider shows nothing of it to us
+    failed: bool = False  #: no more records on this page; its buffer waits
+    refused: bool = False  #: and so ended: the provider refuses access
     last: Position | None = None  #: the last key emitted from it
 
     @property
     def frontier(self) -> Position:
-        """How far the stream is known."""
+        """Return the position up to which the stream is known."""
         return self.position if self.complete_until is None else (self.complete_until,)
 
 
 class Merge:
-    """A page in the making: at most `limit` records, in order."""
+    """A page under construction: at most `limit` records, in order."""
 
     def __init__(self, streams: Sequence[Stream], *, ascending: bool, limit: int) -> None:
         self.streams = list(streams)
         self.limit = limit
         self.records: list[Record] = []
-        self.origins: list[Stream] = []  #: of each record, the stream that brought it
+        self.origins: list[Stream] = []  #: the stream of each record
         self.has_more = False
         self._ascending = ascending
         self._ceiling: int | None = None
 
     def add(self, stream: Stream, records: Sequence[Record], *, complete_until: int, ended: bool) -> None:
-        """Takes a batch; its records are in order and beyond all that the stream brought before."""
+        """Add a batch, whose records are in order and after all earlier ones of the stream."""
         stream.buffer.extend(records)
         stream.ended = ended
         if stream.complete_until is None or is_beyond((complete_until,), (stream.complete_until,), self._ascending):
             stream.complete_until = complete_until
 
     def fail(self, source: str) -> None:
-        """A stream of `source` failed: all of the source waits for a later page, for its order holds over the pages,
-        and its other streams might show what comes behind."""
+        """Let all streams of a failed source wait for a later page, so that the source's order holds over the pages."""
         for stream in self.streams:
             if stream.source == source:
                 stream.failed = True
 
     def end_early(self) -> bool:
-        """End the page before what is still to be read, and one record before its last, which shows that there is more.
-        False where that would leave none."""
+        """End the page now, without its last record, which shows that there are more. False if no record would be
+        left."""
         if len(self.records) < 2:
             return False
         self._take_back(1)
@@ -75,15 +72,15 @@ class Merge:
         return True
 
     def set_ceiling(self, time: int) -> None:
-        """Ascending only: records at or after `time` wait for a later page (`follow`). It may fall while a page is
-        made, where a provider's clocks disagree: what was emitted beyond it is taken back."""
+        """Ascending only: records at or after `time` wait for a later page (`follow`). It may decrease during
+        a page if a provider's clocks differ; records emitted beyond it are taken back."""
         self._ceiling = time
         beyond = takewhile(lambda record: not self._below_ceiling(record.key), reversed(self.records))
         if count := len(list(beyond)):
             self._take_back(count)
 
     def _take_back(self, count: int) -> None:
-        """The last `count` records wait for a later page."""
+        """Let the last `count` records wait for a later page."""
         for _ in range(count):
             self.origins.pop().buffer.appendleft(self.records.pop())
         last = {id(origin): record.key for record, origin in zip(self.records, self.origins, strict=True)}
@@ -92,11 +89,12 @@ class Merge:
 
     @property
     def missing(self) -> int:
-        """How many more records the page needs, counting the one that shows whether there is a next page."""
+        """Return the number of records that the page still needs, including the one that shows whether there are
+        more."""
         return self.limit + 1 - len(self.records)
 
     def advance(self) -> list[Stream]:
-        """Emits what is certain. Returns the streams to read before more is; empty when the page is finished."""
+        """Emit certain records. Returns the streams to read before more are certain; empty if the page is finished."""
         while True:
             candidate = self._best()
             if candidate is None or not self._below_ceiling(candidate.buffer[0].key):
@@ -119,7 +117,7 @@ class Merge:
             self._emit(candidate)
 
     def _emit(self, stream: Stream) -> None:
-        """Takes over the stream's first record, which is certain, and those behind it that need no other look."""
+        """Emit the stream's first record, which is certain, and those after it that need no comparison."""
         edges: list[Position] = [] if self._ceiling is None else [(self._ceiling,)]
         for other in self.streams:
             if other is not stream and not other.failed and (other.buffer or not other.ended):
@@ -144,14 +142,14 @@ class Merge:
         return self._ceiling is None or key < (self._ceiling,)
 
     def _waiting(self) -> list[Stream]:
-        """The streams to read before the page can end where it cannot go on."""
+        """Return the streams to read before the page can end early."""
         return [s for s in self.streams if self._can_give(s) and self._is_open(s)]
 
     def _can_give(self, stream: Stream) -> bool:
         return not (stream.buffer or stream.ended or stream.stopped or stream.failed)
 
     def _is_open(self, stream: Stream) -> bool:
-        """Whether reading on could bring something that this page may still show."""
+        """Whether a further read could return records of this page."""
         if stream.complete_until is None:
             return True
         edges = [s.frontier for s in self.streams if s.stopped]
@@ -160,7 +158,7 @@ class Merge:
         return all(is_beyond(edge, stream.frontier, self._ascending) for edge in edges)
 
     def _blocks(self, stream: Stream, key: Position) -> bool:
-        """Whether the stream may still bring a record that comes before `key`."""
+        """Whether the stream may still contain a record before `key`."""
         if stream.buffer or stream.ended or stream.failed:
             return False
         if stream.complete_until is None:
@@ -169,8 +167,8 @@ class Merge:
         return not (key < edge if self._ascending else key > edge)
 
     def boundary(self) -> Position | None:
-        """Where the page ends: every stream that did not fail is delivered up to here. None where nothing says so:
-        no record, and no stream that was stopped."""
+        """Return the end of the page, up to which every stream that did not fail is delivered. None without a record or
+        a stopped stream."""
         if len(self.records) == self.limit:
             return self.records[-1].key
         edges = [s.frontier for s in self.streams if s.stopped]
@@ -181,22 +179,22 @@ class Merge:
         return self.records[-1].key if self.records else None
 
     def resume(self, stream: Stream, boundary: Position) -> Position:
-        """From where a later page has to read this stream. Never behind where this page began."""
-        # The others went on without a stream that failed: only what it gave itself is behind it.
+        """Return the position at which a later page reads this stream, not before the beginning of this page."""
+        # Other streams continued without a failed stream, so only its own records count.
         edge = (stream.last or stream.position) if stream.failed or stream.refused else boundary
         if stream.buffer:
             edge = later_position(edge, self._before(stream.buffer[0].key), self._ascending)
         elif not stream.ended and stream.complete_until is not None:
             edge = later_position(edge, (stream.complete_until,), self._ascending)
         if self._ceiling is not None:
-            # What lies at or after the ceiling is not settled yet: another record may still arrive before it.
+            # Records at or after the ceiling have not settled: others may still arrive before them.
             edge = earlier_position(edge, (self._ceiling,), self._ascending)
         return later_position(edge, stream.position, self._ascending)
 
     def finished(self, stream: Stream) -> bool:
-        """Whether nothing of the stream is left for later pages."""
+        """Whether no records of the stream are left for later pages."""
         return stream.ended and not stream.refused and not stream.buffer and self._ceiling is None
 
     def _before(self, key: Position) -> Position:
-        """The furthest bare time that still leaves `key` ahead."""
+        """Return the latest bare time, in reading direction, before `key`."""
         return (key[0],) if self._ascending else (key[0] + 1,)

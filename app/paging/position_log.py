@@ -1,4 +1,4 @@
-"""What has been read so far of a log that has positions but no dates, seen in the direction of reading.
+"""The rows read so far of a log with positions but without dates, in the direction of reading.
 
 Reading downwards is reading upwards with numbers and times mirrored: row number `i` of time `t` is seen as `x = i` and
 `v = t` when ascending, as `x = -1 - i` and `v = -t` when descending. Code that uses this view has one direction only:
@@ -27,14 +27,14 @@ NEVER = -(1 << 62)  #: a v before all others
 
 
 class PositionLog(Generic[R]):
-    """The rows that one walk has read. The log ends for it where it ended at the first response: rows that arrive later
-    belong to the next walk."""
+    """The rows that one walk has read. The log ends at its end in the first response: later rows belong to the next
+    walk."""
 
     def __init__(self, ascending: bool, page_size: int, max_skew: int, anchor: Anchor | None) -> None:
         self.sign = 1 if ascending else -1
         self.size = page_size
-        self.support = min(SUPPORT, (page_size - 1) // 2)  #: see SUPPORT; less where pages hold a few rows
-        self.step_back = 0  #: µs by which a row is older than an earlier one, at the most
+        self.support = min(SUPPORT, (page_size - 1) // 2)  #: see SUPPORT; less for pages of few rows
+        self.step_back = 0  #: largest µs by which a row is older than an earlier one
         self.ending = LogEnd(page_size)
         self.rows: dict[int, R] = {}  #: by number
         self.steadiness: Steadiness[R] = Steadiness(page_size, anchor, ascending=ascending)
@@ -42,10 +42,10 @@ class PositionLog(Generic[R]):
         self._xs: list[int] | None = None
         self._is_chain = False
 
-    # ---- what came -----------------------------------------------------------------------------------------------
+    # ---- additions -----------------------------------------------------------------------------------------------
 
     def add(self, responses: Sequence[Response[R]]) -> None:
-        """Take over one round of responses. Raises OddPages, LogMoved."""
+        """Add one round of responses. Raises OddPages, LogMoved."""
         if self.is_open:
             totals = [response.total for response in responses if response.total is not None]
             self.ending.end = min(totals, default=None)
@@ -66,7 +66,7 @@ class PositionLog(Generic[R]):
             raise LogMoved
 
     def adopt(self, chain: Chain[R]) -> None:
-        """Take over a chain instead."""
+        """Replace the rows by a chain's."""
         end = chain.begin + len(chain.rows)
         self.ending.settle(end if chain.has_end else max(chain.total, end + 1))
         self.rows, self._is_chain = dict(enumerate(chain.rows, chain.begin)), True
@@ -74,7 +74,7 @@ class PositionLog(Generic[R]):
         self._check_order()
 
     def _own_rows(self, response: Response[R]) -> Sequence[R]:
-        """The rows of a response; none where a server repeats its last page for one beyond the end. Raises OddPages."""
+        """Return the rows of a response; empty if a server repeats its last page after the end. Raises OddPages."""
         rows = response.rows
         if len(rows) > self.size:
             raise OddPages(len(rows))
@@ -91,8 +91,7 @@ class PositionLog(Generic[R]):
         return rows
 
     def _check_order(self) -> None:
-        """Note by how much the rows that were read contradict the order of time; those that do by more than `max_skew`
-        become bad."""
+        """Measure by how much the rows contradict the order of time; those beyond `max_skew` become bad."""
         rows = sorted(self.rows.items())
         timed = [(number, row.time) for number, row in rows if row.time is not None and not row.bad]
         times = [time for _, time in timed]
@@ -110,42 +109,42 @@ class PositionLog(Generic[R]):
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing was read yet."""
+        """Whether no response was added yet."""
         return self.ending.end is None
 
     @property
     def total(self) -> int:
-        """The number after the last row."""
+        """Return the number after the last row."""
         return self.ending.end or 0
 
     @property
     def first(self) -> int:
-        """The x of the first row."""
+        """Return the x of the first row."""
         return 0 if self._ascending else -self.total
 
     @property
     def end(self) -> int:
-        """The x after the last row."""
+        """Return the x after the last row."""
         return self.total if self._ascending else 0
 
     def number(self, x: int) -> int:
-        """The number of row x; and the x of the row of a number."""
+        """Return the number of row x; also the x of a number."""
         return x if self._ascending else -1 - x
 
     def page_of(self, number: int) -> int:
-        """The page that holds the row of this number."""
+        """Return the page of the row with this number."""
         return max(0, number) // self.size + 1
 
     def page_at(self, x: int) -> int:
-        """The page that holds row x."""
+        """Return the page of row x."""
         return self.page_of(self.number(x))
 
     def page_edge(self, page: int) -> int:
-        """The x that follows the page."""
+        """Return the x after the page."""
         return page * self.size if self._ascending else -((page - 1) * self.size)
 
     def xs(self) -> list[int]:
-        """The x of each row that was read, growing."""
+        """Return the x of each row read, ascending."""
         if self._xs is None:
             self._xs = sorted(map(self.number, self.rows))
         return self._xs
@@ -155,20 +154,20 @@ class PositionLog(Generic[R]):
         return self.number(x) in self.rows
 
     def row(self, x: int) -> R:
-        """Row x, which was read."""
+        """Return row x, which must have been read."""
         return self.rows[self.number(x)]
 
     def value_at(self, x: int) -> int | None:
-        """The v of row x where it was read and has a time of its own."""
+        """Return the v of row x, or None if it was not read or has no valid time."""
         row = self.rows.get(self.number(x))
         return None if row is None or row.bad or row.time is None else row.time * self.sign
 
     def is_supported(self, x: int) -> bool:
-        """Whether enough rows before row `x` were read, or it is the first: see SUPPORT."""
+        """Whether enough rows before row `x` were read, or it is the first (see SUPPORT)."""
         return all(at < self.first or self.knows(at) for at in range(x - self.support, x))
 
     def following(self, x: int, rows: int, most: int) -> list[int]:
-        """The unread pages from row `x` on, as many as the next `rows` rows fill: one at least, unless the log ends."""
+        """Return the unread pages of the next `rows` rows from `x` on: at least one, unless the log ends."""
         pages: list[int] = []
         while x < self.end and (rows > 0 or not pages) and len(pages) < most:
             page = self.page_at(x)
@@ -182,8 +181,8 @@ class PositionLog(Generic[R]):
         return pages if is_led else pages[:1]
 
     def chain(self, edge: int, last: int | None, *, is_to_end: bool) -> Chain[R] | None:
-        """A chain of the pages from the last row below `edge` (a v) to row `last`, or to the log's end. None where
-        nothing was read."""
+        """Return a chain of the pages from the last row below `edge` (a v) to row `last`, or to the log's end. None if
+        no row was read."""
         behind = self.hint(edge, 0)
         if behind is None:
             return None
@@ -194,7 +193,7 @@ class PositionLog(Generic[R]):
         return Chain(self.size, min(edges), max(edges))
 
     def density(self, x: int, skew: int) -> int:
-        """About how many rows one skew holds, judged by those before row `x`; a page at the most."""
+        """Return the approximate number of rows in one skew, from the rows before row `x`; at most a page."""
         near = range(x - 1, x - 1 - self.size, -1)
         times = [v for at in near if (v := self.value_at(at)) is not None]
         if len(times) < 2:
@@ -203,8 +202,8 @@ class PositionLog(Generic[R]):
         return min(self.size, len(times) * skew // span) if span else self.size
 
     def hint(self, edge: int, skew: int) -> list[int] | None:
-        """The number of the last row that was read below `edge` (a v), about how many rows one `skew` holds there, and
-        how many rows of that page are known, with their digest. None where nothing was read."""
+        """Return the number of the last row read below `edge` (a v), the approximate number of rows in one `skew`
+        there, and the number of known rows of that page with their digest. None if no row was read."""
         rows = ((x, self.rows[self.number(x)]) for x in self.xs())
         known = [(x, row.time * self.sign) for x, row in rows if row.time is not None and not row.bad]
         if not known:
@@ -218,5 +217,5 @@ class PositionLog(Generic[R]):
 
 
 def _step_back(times: Sequence[int]) -> int:
-    """By how much a time is earlier than one before it, at the most."""
+    """Return the largest difference by which a time is before an earlier one."""
     return max(map(sub, accumulate(times, max), times), default=0)

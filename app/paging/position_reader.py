@@ -1,16 +1,16 @@
-"""Reads a log that has positions but no dates, in time order, with few calls.
+"""Read a log with positions but without dates in time order, with few calls.
 
-The log: records numbered 0, 1, 2, ... in order of insertion, handed out in pages of a fixed size; new ones are put at
-the end. Its times follow the numbers but for a known **skew**: a record is never older than an earlier one by more than
-`skew`. `PositionReader` finds the place of a time with O(log n) pages (`app.paging.position_search`) and then reads on
-from there, handing records out only when no unread one can precede them.
+The log: records numbered 0, 1, 2, ... in order of insertion, in pages of a fixed size; new ones are added at the end.
+Times follow the numbers except for a known **skew**: a record is never older than an earlier one by more than `skew`.
+`PositionReader` finds a time with O(log n) pages (`app.paging.position_search`), then reads on and returns records only
+when no unread one can precede them.
 
-Everything rests on two consequences of the skew, so that a remembered position needs no trust: a record at `t - skew`
-or before proves that nothing wanted lies *behind* it, and one at `t + skew` or after that nothing lies *ahead*.
+Two consequences of the skew verify any remembered position: a record at `t - skew` or before proves that no wanted
+record is *before* it, and one at `t + skew` or after that none is *after* it.
 
 Both directions are one algorithm over mirrored numbers `x` and times `v` (`app.paging.position_log`).
 
-No I/O: `wanted` names the pages to fetch, `add` takes them.
+No I/O: `wanted` returns the pages to fetch, `add` accepts them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SPARE = 12  #: for so many pages wanted, one more on either side: what is missi
 
 
 class PositionReader(Generic[R]):
-    """One walk, in one direction, from the time `start` (in it) to the time `stop`.
+    """One walk, in one direction, from the time `start` (inclusive) to the time `stop`.
 
     Ascending: rows with start <= time < stop. Descending, `start` is the newest time wanted and `stop` the oldest:
     rows with stop <= time <= start. `hint` is what `hint_at` gave an earlier walk of the same direction, or its first
@@ -47,8 +47,8 @@ class PositionReader(Generic[R]):
     `confirm` it; then `take`. LogMoved, from any of them: the rows' numbers changed; another walk from `complete_until`
     goes on, with the first two numbers of a hint.
 
-    Guarantee: each row that was there at the first answer comes once, in order; what it costs to find the place is
-    bounded (see `Search`).
+    Guarantee: each row that existed at the first response is returned once, in order; the cost of the search is bounded
+    (see `Search`).
     """
 
     def __init__(
@@ -76,22 +76,22 @@ class PositionReader(Generic[R]):
         anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
         self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor)
         self._anchor, self.steadiness, self.ending = anchor, self._log.steadiness, self._log.ending
-        self._left = list(glances)  # pages to be read after those of the first round
+        self._left = list(glances)  # pages to read after those of the first round
         self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]
         self._now = now * self._log.sign
         self._search = self._new_search()
-        self._begin: int | None = None  # where reading on began; None while that place is looked for
-        self._is_ahead = False  # whether rows were asked for before that
-        self._next = 0  # the first x not read yet
+        self._begin: int | None = None  # start of sequential reading; None during the search
+        self._is_ahead = False  # whether rows were requested before that
+        self._next = 0  # the first unread x
         self._held: HeldRows[R] = HeldRows(self._start, self._stop, self._log.support)
 
-    # ---- what to fetch -------------------------------------------------------------------------------------------
+    # ---- requests ------------------------------------------------------------------------------------------------
 
     def wanted(self, count: int, most: int) -> list[int]:
-        """Pages (from 1) to fetch so that `take` can hand out about `count` rows, a tenth more or fewer; at most `most`
-        (at least 1).
+        """Return the pages (from 1) to fetch so that `take` can return about `count` rows, a tenth more or fewer; at
+        most `most` (at least 1).
 
-        Empty: `take` has what there is. Ask again after each round of `add`."""
+        Empty: `take` has all rows. Call again after each round of `add`."""
         if self._log.is_open:
             return self._first_pages(count, most)
         if self._left:
@@ -125,7 +125,7 @@ class PositionReader(Generic[R]):
         return Search(self._log, edge=self._start - self.skew, now=self._now, marks=self._marks)
 
     def last_look(self) -> list[int]:
-        """The page without which nothing can be handed out, for a caller that asks `wanted` for no more."""
+        """Return the page without which no row can be returned, for a caller that stops calling `wanted`."""
         return [] if self._begin is None else self._look(needed=self._needs_the_end())
 
     def _look(self, *, needed: bool) -> list[int]:
@@ -136,11 +136,11 @@ class PositionReader(Generic[R]):
         return [] if page is None else [page]
 
     def looks_behind(self, page: int) -> bool:
-        """Whether a page lies beyond where the log is taken to end."""
+        """Whether a page is after the assumed end of the log."""
         return not self._log.is_open and (page - 1) * self._log.size >= self._log.total
 
     def _needs_the_end(self) -> bool:
-        """Whether what is handed out rests on where the log ends."""
+        """Whether the returned rows depend on the end of the log."""
         return self._next >= self._log.end if self._ascending else self._begin == self._log.first
 
     def _looked_for(self, count: int, most: int) -> list[int]:
@@ -180,7 +180,7 @@ class PositionReader(Generic[R]):
         return (unseen + pages)[:most]
 
     def _begin_reading(self) -> bool:
-        """Whether the place to begin is found. What was fetched from there on is read at once."""
+        """Whether the start is found. Rows fetched after it are read immediately."""
         self._begin = self._search.begin()
         if self._begin is None:
             return False
@@ -190,7 +190,7 @@ class PositionReader(Generic[R]):
         return True
 
     def _is_astray(self, begin: int) -> bool:
-        """Whether reading began too far behind: two pages on, nothing wanted is in sight."""
+        """Whether reading began too far before the wanted rows: none within two pages."""
         return (
             self._next - begin > 2 * self._log.size
             and self._held.peak < self._start - self.skew
@@ -199,13 +199,13 @@ class PositionReader(Generic[R]):
 
     @property
     def is_reading(self) -> bool:
-        """Whether the place to begin is found, and pages are now read one after the other."""
+        """Whether the start is found, and pages are read sequentially."""
         return self._begin is not None
 
-    # ---- what came -----------------------------------------------------------------------------------------------
+    # ---- additions -----------------------------------------------------------------------------------------------
 
     def add(self, responses: Sequence[Response[R]]) -> None:
-        """One round of pages as the provider sent them. Raises OddPages, LogMoved."""
+        """Add one round of pages as the provider sent them. Raises OddPages, LogMoved."""
         total = None if self._log.is_open else self._log.total
         self._log.add(responses)
         # Pages that were asked for too early count as guesses: so a first page of a hundred keeps its bound.
@@ -239,7 +239,7 @@ class PositionReader(Generic[R]):
 
     def _take_over(self, cost: int, *, again: bool) -> None:
         if self._log.step_back > self.skew:
-            # Times run back further than was allowed for: look for the place once more, with what is known now.
+            # Times run back by more than the skew: search again with the larger one.
             self.skew = self._log.step_back
             again = True
         if again and self._begin is not None:
@@ -255,7 +255,7 @@ class PositionReader(Generic[R]):
             self._read_on()
 
     def _read_on(self) -> None:
-        """Takes over the rows that follow without a gap what has been read."""
+        """Take over the rows that follow the read ones without a gap."""
         assert self._begin is not None
         end = self._log.end
         while self._next < end and self._log.knows(self._next):
@@ -264,20 +264,20 @@ class PositionReader(Generic[R]):
             self._held.add(x, row, self._log.value_at(x))
         self._held.sort()
 
-    # ---- what can be handed out ----------------------------------------------------------------------------------
+    # ---- results -------------------------------------------------------------------------------------------------
 
     def take(self) -> Rows[R]:
-        """The rows that are certain by now, in reading order of their times and, where equal, of their numbers."""
+        """Return the certain rows, in reading order of their times and, if equal, of their numbers."""
         rows = self._held.take(self._sure())
         return Rows([(self._log.number(x), row) for x, row in rows], self.complete_until, self._is_over())
 
     @property
     def complete_until(self) -> int:
-        """How far rows have been handed out; see `Batch.complete_until`."""
+        """Return the time up to which rows were returned; see `Batch.complete_until`."""
         return self._held.given if self._ascending else -self._held.given + 1
 
     def _sure(self) -> int:
-        """The v below which no unread row can lie."""
+        """Return the v below which no row is unread."""
         if self._begin is None:
             return self._held.given
         if self._next >= self._log.end:
@@ -288,8 +288,8 @@ class PositionReader(Generic[R]):
         return self._begin is not None and self._sure() >= self._stop
 
     def rank(self) -> int:
-        """How many rows are older than the time this walk started at, whether or not they can be read; ascending only,
-        once `wanted` asks for nothing more."""
+        """Return the number of rows, including unreadable ones, before the walk's start; ascending only, after `wanted`
+        is empty."""
         assert self._begin is not None
         read = map(self._log.row, range(self._begin, min(self._next, self._log.end)))
         return self._begin + sum(row.time is None or row.time < self._start for row in read)

@@ -1,8 +1,7 @@
-"""Finds the row at which to begin reading a log that has positions but no dates, with O(log n) pages.
+"""Find the row at which to begin reading a log with positions but without dates, with O(log n) pages.
 
-The place is kept between two bounds: a row known to lie behind it, and the first known one after that which does not.
-The next page to look at is guessed by interpolation, corrected where guesses creep, and taken from the middle whenever
-guessing gains too little.
+Two bounds enclose the place: a row known to be before it, and the first known one after that which is not. The next
+page is a guess by interpolation, corrected if guesses creep, and the middle if guesses gain too little.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Search(Generic[R]):
         self._same_side = 0  # how many guesses in a row moved only the low (+) or only the high (-) bound
 
     def first(self) -> int:
-        """The page to look at before anything is known, not even how long the log is: whichever it is, it tells."""
+        """Return the first page to read, without any knowledge of the log; any page shows its length."""
         behind = max((mark for mark in self._marks if mark[1] < self._edge), default=None)
         ahead = min((mark for mark in self._marks if mark[1] >= self._edge), default=None)
         if behind is None or ahead is None or behind[0] >= ahead[0]:
@@ -45,7 +44,7 @@ class Search(Generic[R]):
         return self._log.page_at(max(behind[0] + 1, _between(behind, ahead, self._edge) - self._log.size // 2))
 
     def narrow(self, cost: int = 1) -> None:
-        """Moves the bounds by all pages that have come; they cost as much as `cost` guesses."""
+        """Move the bounds by all added pages, which cost as much as `cost` guesses."""
         log, low, high = self._log, self._low, self._high
         self._low = self._high = log.first - 1
         ahead: list[int] = []
@@ -63,13 +62,13 @@ class Search(Generic[R]):
         self._probes += cost
 
     def begin(self) -> int | None:
-        """The x to read on from, or None where that is not known well enough. All the rows before it lie behind."""
+        """Return the x to read on from, or None if not known precisely enough. All rows before it are too early."""
         first, last = self._low + 1, self._high - 1
         unread = {self._log.page_at(x) for x in self._unread(first, last, 2)}
         return first if len(unread) <= 1 or self._may_begin_on_a_guess() else None
 
     def _unread(self, first: int, last: int, most: int) -> Iterator[int]:
-        """The first row from `first` to `last` that was not read, and the first of each later page, at most `most`."""
+        """Yield the first unread row from `first` to `last`, and the first of each later page, at most `most`."""
         x = first
         while x <= last and most > 0:
             if self._log.knows(x):
@@ -80,13 +79,12 @@ class Search(Generic[R]):
             x = self._log.page_edge(self._log.page_at(x))
 
     def _may_begin_on_a_guess(self) -> bool:
-        # It may cost two pages in vain, so such guesses have to pay as well.
+        # It may cost two useless pages, so such guesses have to pay as well.
         return self._probes + 2 <= self._allowed() and 0 <= self.guess() - self._low <= self._log.size
 
     def pages(self, probe: int, most: int) -> list[int]:
-        """The pages to look at next, at most `most`: that of row `probe`. A guess that takes the log to end now is not
-        made alone: the last page, fetched beside it, says when it really ends, for an account that has been silent for
-        months."""
+        """Return the pages to read next, at most `most`: that of row `probe`. A guess that assumes a log up to now is
+        fetched together with the last page, which shows the real end of an account that has been silent for months."""
         (low, _), (high, _) = self._bracket()
         page, last = self._log.page_at(probe), self._log.page_of(self._log.total - 1)
         is_open = low < self._log.number(self._log.total - 1) < high
@@ -97,7 +95,7 @@ class Search(Generic[R]):
         )
 
     def probe(self) -> int:
-        """The row to look at next, strictly between the bounds."""
+        """Return the row to read next, strictly between the bounds."""
         low, high, size, guess = self._low, self._high, self._log.size, self.guess()
         if guess < low or self._probes > self._allowed():
             guess = (low + high) // 2
@@ -113,8 +111,7 @@ class Search(Generic[R]):
         return self.between(guess)
 
     def between(self, x: int) -> int:
-        """`x`, or an unread row near it that is strictly between the bounds: pages that say nothing are stepped
-        over."""
+        """Return `x`, or an unread row near it that is strictly between the bounds, without uninformative pages."""
         x = min(self._high - 1, max(self._low + 1, x))
         if not self._log.knows(x):
             return x
@@ -126,20 +123,20 @@ class Search(Generic[R]):
         return x if x > self._low else self._low + 1 if ahead is None else ahead
 
     def reach(self) -> float:
-        """How many rows the guess is away from the nearest one that was read; infinite where nothing can be said."""
+        """Return the rows between the guess and the nearest row read; infinite if unknown."""
         guess = self.guess()
         known = [x for x in (self._low, self._high) if self._log.value_at(x) is not None]
         return min((abs(guess - x) for x in known), default=inf) if guess >= self._low else inf
 
     def guess(self) -> int:
-        """Where the place is, by interpolation between what is known; before the low bound where nobody can say."""
+        """Return the place by interpolation between known rows; before the low bound if unknown."""
         behind, ahead = self._bracket()
         if NEVER in (behind[1], ahead[1]) or ahead[1] <= behind[1]:
             return self._low - 1
         return _between(behind, ahead, self._edge)
 
     def _bracket(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(x, v) of the bounds, or of marks between them."""
+        """Return (x, v) of the bounds, or of marks between them."""
         low, high, ascending = self._low, self._high, self._log.sign > 0
         low_v, high_v = self._log.value_at(low), self._log.value_at(high)
         behind = low, low_v if low_v is not None else NEVER if ascending else self._now

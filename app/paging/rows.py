@@ -1,4 +1,4 @@
-"""Rows of a log that has positions but no dates, and the pages in which a provider sends them."""
+"""Rows of a log with positions but without dates, and the provider's pages of them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import msgspec
 
 
 class Timed(Protocol):
-    """A row of the log. `time`: µs since the epoch, that of a neighbour where the row is `bad`; None where no row of
-    its page has one. A `bad` row keeps its place and is never used to find another."""
+    """A row of the log. `time`: µs since the epoch; for a `bad` row a neighbour's; None if no row of its page has
+    one. A `bad` row keeps its place and is never used to find another."""
 
     time: int | None
     bad: bool
 
     def same_as(self, other: Any) -> bool:
-        """Whether both hold equal records."""
+        """Whether both contain equal records."""
 
     def content(self) -> Any:
         """The record, as JSON can hold it."""
@@ -26,8 +26,8 @@ R = TypeVar("R", bound=Timed)
 
 
 class Response(msgspec.Struct, Generic[R], frozen=True):
-    """One page as the provider sent it. `total`: None where it was refused. `has_next`: whether it claims another one
-    behind it; `number`: which page it claims to be."""
+    """One page as the provider sent it. `total`: None if it was refused. `has_next`: whether another page follows by
+    its own statement; `number`: its own page number."""
 
     page: int
     rows: Sequence[R]
@@ -37,8 +37,7 @@ class Response(msgspec.Struct, Generic[R], frozen=True):
 
 
 class Rows(msgspec.Struct, Generic[R], frozen=True):
-    """What `take` hands out: (number, row) in time order, complete up to `complete_until` (see
-    `Batch.complete_until`)."""
+    """Result of `take`: (number, row) in time order, complete up to `complete_until` (see `Batch.complete_until`)."""
 
     rows: list[tuple[int, R]]
     complete_until: int
