@@ -23,9 +23,11 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def _logging_is_restored() -> Iterator[None]:
-    """A command that runs in this process sets a level of its own, which would hide lines from the tests after it."""
+    """A command that runs in this process sets a level of its own, which would hide lines from the tests after it. What
+    a fixture of the module has set stays for all of its tests."""
+    before = structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 #: Files of few and long tests, which would otherwise be left for one worker at the end.
