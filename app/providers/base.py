@@ -1,20 +1,20 @@
-"""What a provider must offer, for authors of the next one.
+"""Interfaces of a provider.
 
 A provider is one module or package, `app/providers/<name>`, that exports `PROVIDER`, a `Provider`. The registry finds
 it; nothing else has to be edited. `tests/contract/` runs against it through its emulator. For a vendor whose API
 selects records by time, `app.providers.kit` implements all of this; `docs/guides/adding-a-provider.md` shows how.
 
-The seam, from the outside in:
+The interfaces, from the outside in:
 
-- A **source** is one configured account. It declares the parameters that it has a notion of (`filters`), and splits a
-  query into **streams** (`streams`): parts of the account that are read on their own, such as one per category.
-- A **reader** (`reader`) reads one stream in the gateway's order from a position on, batch by batch. Only the reader
-  knows how its vendor pages. What it must guarantee is in `Batch`.
+- A **source** is one configured account. It declares its parameters (`filters`), and splits a query into **streams**
+  (`streams`): separately read parts of the account, such as one per category.
+- A **reader** (`reader`) reads one stream in the gateway's order from a position on, in batches. It encapsulates the
+  vendor's paging. `Batch` defines its guarantees.
 - A **record** is one audit record as the vendor sent it, with its key in the gateway's order. It becomes an `Event`
-  only when it is really needed.
+  only when needed.
 
-A source holds nothing that a page depends on: what it learns about its account (`describe`) makes later pages cheaper,
-never different.
+Pages do not depend on a source's state: observations of its account (`describe`) make later pages cheaper, never
+different.
 """
 
 from __future__ import annotations
@@ -55,37 +55,37 @@ __all__ = [
     "TypeMapping",
 ]
 
-#: Who judges a filter: the provider, the gateway, or neither (then the filter excludes the source).
+#: Who applies a filter: the provider, the gateway, or neither (then the filter excludes the source).
 FilterSupport = Literal["native", "gateway", "not_applicable"]
 
 
 def filters_of(native: Collection[str], gateway: Collection[str] = ()) -> Mapping[str, FilterSupport]:
-    """`Source.filters` of a provider that judges `native`. The gateway judges `gateway`, and the others that every
-    event has what it takes for; the rest is not applicable."""
+    """Return `Source.filters` of a provider that applies `native`. The gateway applies `gateway`, and filters on fields
+    of every event; all others are not applicable."""
     own = {"since", "until", "category", "envelope_id", *GATEWAY_FILTERS, *gateway}
     names = ("since", "until", *FILTERS)
     return {n: "native" if n in native else "gateway" if n in own else "not_applicable" for n in names}
 
 
-#: Small, msgpack-able, meaningless but to the reader that made it.
+#: Small, serializable by msgpack, opaque to everything but its reader.
 Hint = list[int] | None
 
-#: What a source that joins data of other calls to its records has to do: nothing (`none`: they are only counted); what
-#: few calls yield (`shown`); or all records that it gives, because filters are judged by it (`judged`).
+#: Extent of a source's joins with data of other calls: none, for counts (`none`); as far as few calls suffice
+#: (`shown`); or for all records, because filters depend on them (`judged`).
 Join = Literal["none", "shown", "judged"]
 
 
 class Batch(msgspec.Struct):
-    """What one `Reader.read` found.
+    """Result of one `Reader.read`.
 
     `records` are in reading direction, all of them beyond the position the reader started from and inside the window,
     none of them in an earlier batch of this reader. `complete_until` is a time in µs: ascending, every record
-    *before* it has now been delivered by this reader; descending, every record *at or after* it. `ended`: nothing is
-    left in the window at all (`complete_until` is then ignored). A batch may be empty as long as `complete_until`
+    *before* it has now been delivered by this reader; descending, every record *at or after* it. `ended`: no
+    records are left in the window (`complete_until` is then ignored). A batch may be empty as long as `complete_until`
     moves or `ended` is true.
 
-    `reason`: what the batch may lack and how to mend it; shown to the caller. `bad_records` counts those that cannot be
-    read; `any_readable`: whether the reader has seen any other, also outside of the window.
+    `reason`, for the caller: possible gaps of the batch and their remedy. `bad_records`: number of unreadable records;
+    `any_readable`: whether the reader has seen any other, also outside the window.
     """
 
     records: list[Record]
@@ -93,16 +93,16 @@ class Batch(msgspec.Struct):
     ended: bool
     bad_records: int = 0
     reason: str | None = None
-    any_readable: bool = False  #: not needed where there are `records`
+    any_readable: bool = False  #: not needed with `records`
 
 
-#: Bytes of responses after which a reader returns what it has and a page ends: they take several times the memory.
+#: Bytes of responses after which a reader returns and a page ends, because they take several times the memory.
 ENOUGH_BYTES = 8 * 1024 * 1024
 
 
 class ReadRequest(msgspec.Struct, frozen=True):
-    """What a reader is to read: everything beyond `position` (never None: a window's bound to begin with), inside
-    [`since`, `until`) in µs, in the query's order. `hint` is what an earlier reader of the same stream gave."""
+    """Range of a reader: everything after `position` (never None; initially a window's bound), inside [`since`,
+    `until`) in µs, in the query's order. `hint` is from an earlier reader of the same stream."""
 
     query: Query
     since: int
@@ -113,37 +113,36 @@ class ReadRequest(msgspec.Struct, frozen=True):
 
 
 class CallBudget(msgspec.Struct, eq=False):
-    """The time that a request has at one source, and what it has used: `ProviderHttp` adds to `calls` and `bytes`,
-    readers to `records`. Its identity tells requests apart while they last."""
+    """A request's time and usage at one source: `ProviderHttp` adds to `calls` and `bytes`, readers to `records`. Its
+    identity distinguishes concurrent requests."""
 
     deadline: float = float("inf")  #: on the clock of `time.monotonic`
     calls: int = 0  #: attempts made
     bytes: int = 0  #: of all responses
     records: int = 0  #: received
-    joins: int = 10  #: calls left for what is joined to records
-    as_of: int | None = None  #: the provider's own now, in µs, at the earliest response; None where it sent none
+    joins: int = 10  #: calls left for joins
+    as_of: int | None = None  #: the provider's clock, in µs, at the earliest response; None if it sent none
 
 
 class Reader(Protocol):
-    """Reads one stream, in order, once. Not to be used by two tasks at a time."""
+    """Read one stream, in order, once. Not for concurrent tasks."""
 
     async def read(self, want: int, max_calls: int) -> Batch:
-        """The next batch: about `want` records, more or fewer as the vendor's pages fall.
+        """Return the next batch: about `want` records (at least 1), depending on the vendor's pages.
 
-        `want` is at least 1. `max_calls` (at least 1) bounds the provider's calls; a reader may go over it by the calls
-        without which it would have nothing to show. Raises SourceError."""
+        `max_calls` (at least 1) bounds the provider's calls; a reader may exceed it by the calls without which it
+        could return no record. Raises SourceError."""
 
     def hint(self, position: Position) -> Hint:
-        """Something small that helps a later reader start at `position`; it need not be right."""
+        """Return a small hint for a later reader at `position`; it need not be right."""
 
 
-#: How a total relates to the truth; `gte` 0 stands for an unknown total.
+#: Whether a total is exact; `gte` 0 is an unknown total.
 Relation = Literal["eq", "gte", "estimate"]
 
 
 class Total(msgspec.Struct, frozen=True):
-    """A count that is cheaper than counting. `unit`: what the provider counts. `as_of`: when, in µs, set by the
-    gateway."""
+    """A provider's total. `unit`: the counted objects. `as_of`: time in µs, set by the gateway."""
 
     value: int
     unit: str
@@ -152,7 +151,7 @@ class Total(msgspec.Struct, frozen=True):
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """One line of a probe's report. `state`: `ok`, `warning` (works, but look at it), `failed` or `unknown`. `advice`:
+    """One line of a probe's report. `state`: `ok`, `warning` (works, needs attention), `failed` or `unknown`. `advice`:
     the setting to change, and to what."""
 
     topic: str
@@ -162,18 +161,17 @@ class ProbeResult(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_failure(cls, error: SourceError, keys: str, address: str) -> ProbeResult:
-        """Of an account that could not be tried at all. `keys`, `address`: the settings that may be to blame."""
+        """Return the result for an account that could not be probed. `keys`, `address`: the settings to check."""
         if isinstance(error, SourceUnauthorized):
             return cls("credentials", "failed", error.detail, keys)
         return cls("connection", "failed", error.detail, f"try again; if it stays so: {address}")
 
 
 class SourceHealth(msgspec.Struct, frozen=True):
-    """How the calls to one source fare, in this process. Times in µs since the epoch.
+    """State of the calls to one source, in this process. Times in µs since the epoch.
 
-    `circuit`: `closed` (calls go through), `open` (none does, until `retry_at`) or `half_open` (one at a time, to see),
-    so since `since`. `paused_until`: the provider asked to be left alone until then. `waiting`: calls whose turn has
-    not come."""
+    `circuit`: `closed` (calls pass), `open` (no calls until `retry_at`) or `half_open` (one trial call at a time),
+    since `since`. `paused_until`: end of the provider's pause. `waiting`: queued calls."""
 
     circuit: CircuitState
     since: int
@@ -195,34 +193,34 @@ class Source(Protocol):
 
     @property
     def settle(self) -> float:
-        """Seconds for which young events are held back from followers."""
+        """Seconds by which young events are delayed for followers."""
 
     @property
     def filters(self) -> Mapping[str, FilterSupport]:
-        """Per query parameter: who judges it. A parameter that is missing here is `not_applicable`."""
+        """By query parameter: who applies it. A missing parameter is `not_applicable`."""
 
     def streams(self, query: Query) -> Sequence[str]:
-        """The names of the streams that can hold matches, in a fixed order; none where no value can match."""
+        """Return the names of the streams that can contain matches, in a fixed order; empty if no value can match."""
 
     def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> Reader:
-        """A reader of one stream. Does no I/O."""
+        """Return a reader of one stream. Does no I/O."""
 
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
-        """How many there are in [`since`, `until`) (µs) of what the provider's own filters select. `gte` 0 where the
-        query has a filter that the provider does not know. Raises SourceError."""
+        """Return the number of matches in [`since`, `until`) (µs) by the provider's own filters. `gte` 0 if the query
+        has a filter that the provider does not apply. Raises SourceError."""
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[Record]:
-        """The records that `locator`, the provider's part of an event id, may mean. Raises SourceError."""
+        """Return the records that match `locator`, the provider's part of an event id. Raises SourceError."""
 
     async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
-        """Tries credentials and permissions, and finds out what the provider's documents leave open. Reads only.
-        Failures are findings, not exceptions."""
+        """Check credentials and permissions, and measure what the provider's documents leave open. Read-only. Failures
+        are results, not exceptions."""
 
     def describe(self) -> dict[str, Any]:
-        """What is known of the account (settings in force and observations), for `GET /sources`. No secrets."""
+        """Return the account's settings and observations for `GET /sources`, without secrets."""
 
     def health(self) -> SourceHealth | None:
-        """How its calls fare now; None where it makes none. `ProviderHttp.health` knows."""
+        """Return the state of its calls (`ProviderHttp.health`), or None if it makes none."""
 
     async def aclose(self) -> None: ...
 
@@ -236,13 +234,12 @@ class TypeMapping(msgspec.Struct, frozen=True):
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """A vendor: what the registry needs to know.
+    """A vendor, for the registry.
 
-    `from_environment(env, common)` gives the source that environment variables alone configure, or None;
-    `from_table(name, table, common)` the one that a `[[sources]]` table of the TOML file describes. Both raise
-    ConfigurationError naming the variable or key. `variables` maps each environment variable to one line of help;
-    `needed` are those without which there is no source, where not all are. `renamed` maps a variable's name of the last
-    release to its current one.
+    `from_environment(env, common)` returns the source of the environment variables, or None;
+    `from_table(name, table, common)` that of a `[[sources]]` table of the TOML file. Both raise ConfigurationError with
+    the variable or key. `variables` maps each environment variable to one line of help; `needed` are the required
+    ones, if not all are. `renamed` maps a variable's name in the last release to its current one.
     """
 
     name: str
@@ -257,17 +254,17 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 class CommonSettings(msgspec.Struct, frozen=True):
-    """Settings of the gateway that every source shares unless its own say otherwise. Seconds throughout."""
+    """Settings of the gateway for all sources, unless a source overrides them. All times in seconds."""
 
     settle: float = 30.0
     connect_timeout: float = 5.0
     read_timeout: float = 20.0
     max_answer_bytes: int = 32 * 1024 * 1024
-    max_concurrency: int = 32  #: calls to one source at a time, of this process
+    max_concurrency: int = 32  #: concurrent calls to one source, in this process
     max_rate: float | None = None  #: calls to one source a second, of all replicas together; None: any number
     clock: Callable[[], int] | None = None  #: µs since the epoch; None: the system's
     timer: Callable[[], float] = time.monotonic  #: of circuits, pauses and budgets
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  #: waits out a pause
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  #: waits for the end of a pause
     observer: Observer = msgspec.field(default_factory=Observer)
     network: Network = msgspec.field(default_factory=lambda: Network(os.environ))
-    shared: SharedState | None = None  #: with the other replicas; None: this process is alone
+    shared: SharedState | None = None  #: of the replicas; None: not shared

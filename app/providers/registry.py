@@ -1,7 +1,6 @@
 """Find the providers: every module or folder under `app/providers/` and GATEWAY_PROVIDERS_PATH that exports PROVIDER.
 
-A module that cannot be imported stops the start: a provider that silently is missing would make answers silently
-incomplete.
+A module that cannot be imported stops the start, because a missing provider would make responses silently incomplete.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from app.domain.errors import ConfigurationError
 from app.providers.base import CommonSettings, Provider, Source
 from app.providers.settings import rename
 
-#: Modules of `app.providers` itself that are no provider.
+#: Modules of `app.providers` that are not providers.
 _INFRASTRUCTURE = frozenset({"base", "http", "kit", "observations", "observer", "registry", "settings", "shared"})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
@@ -27,9 +26,9 @@ _SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
 def find_providers(extra_paths: Sequence[Path | str] = ()) -> dict[str, Provider]:
-    """All providers by name, sorted. `extra_paths` are directories with more provider folders in them.
+    """Return all providers by name, sorted. `extra_paths` are directories with more provider folders.
 
-    Raises ConfigurationError naming the folder and what is wrong with it.
+    Raises ConfigurationError with the folder and the error.
     """
     for extra in map(str, extra_paths):
         if not Path(extra).is_dir():
@@ -39,7 +38,7 @@ def find_providers(extra_paths: Sequence[Path | str] = ()) -> dict[str, Provider
     importlib.invalidate_caches()
     found: dict[str, Provider] = {}
     folders: dict[str, str] = {}
-    # Path by path: asked for all of them at once, pkgutil hides the second of two folders of one name.
+    # Path by path, because for several paths pkgutil hides the second of two folders of one name.
     for path in app.providers.__path__:
         for module in pkgutil.iter_modules([path]):
             if path == app.providers.__path__[0] and module.name in _INFRASTRUCTURE:
@@ -81,9 +80,9 @@ def make_sources(
     tables: Sequence[Mapping[str, Any]],
     common: CommonSettings,
 ) -> list[Source]:
-    """The configured sources, sorted by name: those of the environment and one for each `[[sources]]` table.
+    """Return the configured sources, sorted by name: those of the environment and one for each `[[sources]]` table.
 
-    Raises ConfigurationError for a table that is wrong and for two sources of one name.
+    Raises ConfigurationError for an invalid table and for two sources of one name.
     """
     sources: list[Source] = []
     for provider in providers.values():
@@ -117,11 +116,11 @@ def _from_table(
 
 
 def renamed_keys(provider: Provider) -> dict[str, str]:
-    """The same of the keys of a `[[sources]]` table: the variables' names without the provider's."""
+    """Return the renamed keys of a `[[sources]]` table: the variables' names without the provider's."""
     prefix = f"{provider.name.upper()}_"
     return {old.removeprefix(prefix).lower(): new.removeprefix(prefix).lower() for old, new in provider.renamed.items()}
 
 
 def provider_paths(environment: Mapping[str, str]) -> list[Path]:
-    """Directories beside our own that hold provider folders, from GATEWAY_PROVIDERS_PATH."""
+    """Return the directories with more provider folders, from GATEWAY_PROVIDERS_PATH."""
     return [Path(part) for part in environment.get("GATEWAY_PROVIDERS_PATH", "").split(os.pathsep) if part]

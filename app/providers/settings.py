@@ -1,4 +1,4 @@
-"""What the providers' settings have in common: reading them, and saying which one is wrong."""
+"""Base of the providers' settings: parsing, and errors that name the setting."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     base_url: str
-    # None: the gateway's own setting.
-    #: Seconds that `follow` holds events back.
+    # None: the gateway's setting applies.
+    #: Seconds by which `follow` delays events.
     settle: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
     concurrency: int | None = Field(
         None, ge=1, le=1000, description="calls at a time; default GATEWAY_SOURCE_CONCURRENCY"
@@ -39,7 +39,7 @@ class SourceSettings(BaseModel):
     def _is_http_url(cls, value: str) -> str:
         try:
             parts = urlsplit(value)
-            _ = parts.port, httpx.URL(value)  # each raises for what it cannot read, and quotes it
+            _ = parts.port, httpx.URL(value)  # both raise for an invalid URL, and quote it
             is_url = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
         except (ValueError, httpx.InvalidURL):
             is_url = False
@@ -50,7 +50,7 @@ class SourceSettings(BaseModel):
         return value.rstrip("/")
 
     def over(self, common: CommonSettings) -> CommonSettings:
-        """`common`, with what this source sets for itself."""
+        """Return `common` with this source's own settings."""
         return msgspec.structs.replace(
             common,
             settle=common.settle if self.settle is None else self.settle,
@@ -60,33 +60,34 @@ class SourceSettings(BaseModel):
 
     @classmethod
     def variables(cls, provider: str) -> dict[str, str]:
-        """The environment variable of each field that has a description: of `api_key` of `acme` it is ACME_API_KEY."""
+        """Return the environment variable of each field with a description: ACME_API_KEY for `api_key` of `acme`."""
         fields = [name for name, field in cls.model_fields.items() if field.description]
-        fields.sort(key=_LIMITS.__contains__)  # those of the provider first
+        fields.sort(key=_LIMITS.__contains__)  # the provider's own first
         return {field: f"{provider.upper()}_{field.upper()}" for field in fields}
 
     @classmethod
     def needed(cls) -> list[str]:
-        """The fields without a default."""
+        """Return the fields without a default."""
         return [name for name, field in cls.model_fields.items() if field.is_required()]
 
     @classmethod
     def from_environment(cls, provider: str, env: Mapping[str, str]) -> Self | None:
-        """None where no variable of a needed field is set. Raises ConfigurationError naming the variable."""
+        """Return the settings, or None if no variable of a needed field is set. Raises ConfigurationError with the
+        variable."""
         names = cls.variables(provider)
         values = {field: env[name] for field, name in names.items() if env.get(name)}
         return cls.read(values, names) if values.keys() & set(cls.needed()) else None
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Self:
-        """From a table of the TOML file. Raises ConfigurationError naming the key."""
+        """Return the settings of a TOML table. Raises ConfigurationError with the key."""
         return cls.read(table, {name: name for name in cls.model_fields})
 
     @classmethod
     def read(cls, values: Mapping[str, Any], names: Mapping[str, str]) -> Self:
-        """The settings that `values` hold. `names` maps a field to what the operator knows it by.
+        """Return the settings in `values`. `names` maps a field to the operator's name of it.
 
-        Raises ConfigurationError naming each setting at fault."""
+        Raises ConfigurationError with each invalid setting."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -106,8 +107,8 @@ def configured_provider(
     mapping_version: str,
     renamed: Mapping[str, str] | None = None,
 ) -> Provider:
-    """The `PROVIDER` of a package: its variables and keys are the fields of `settings`, of which `open_source` makes a
-    source of a name."""
+    """Return the `PROVIDER` of a package: its variables and keys are the fields of `settings`, from which `open_source`
+    creates a named source."""
 
     def from_environment(env: Mapping[str, str], common: CommonSettings) -> Source | None:
         given = settings.from_environment(name, env)
@@ -141,15 +142,14 @@ def _fault(item: Any, names: Mapping[str, str]) -> str:
 
 
 def remedy(item: Any) -> str:
-    """What one of pydantic's errors says, to follow upon the setting's name: without a capital, without a full stop."""
+    """Return the text of one of pydantic's errors, to follow the setting's name: no capital, no full stop."""
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{message[0].lower()}{message[1:]}"
 
 
 def iso_duration(value: Any, parse: Callable[[Any], timedelta], example: str) -> timedelta:
-    """`value` where it is an ISO 8601 duration; pydantic's own `parse` knows other forms. Raises ValueError with
-    `example`."""
-    # A bare number would be taken for seconds, and "30" is more likely meant as days: insist on the unit.
+    """Return an ISO 8601 duration; pydantic's `parse` accepts other forms. Raises ValueError with `example`."""
+    # A bare number would be parsed as seconds, but "30" probably means days: require the unit.
     if isinstance(value, timedelta) or (isinstance(value, str) and value.strip().startswith("P")):
         with suppress(ValidationError):
             return parse(value)
@@ -157,7 +157,7 @@ def iso_duration(value: Any, parse: Callable[[Any], timedelta], example: str) ->
 
 
 def header_safe(value: SecretStr) -> SecretStr:
-    """A key that fits into a header: printable ASCII, not empty. Raises ValueError, without the value."""
+    """Check that a key fits into a header: printable ASCII, not empty. Raises ValueError, without the value."""
     text = value.get_secret_value()
     if not text or not text.isascii() or not text.isprintable() or text != text.strip():
         raise ValueError("must be printable ASCII without spaces at its ends")
@@ -165,20 +165,20 @@ def header_safe(value: SecretStr) -> SecretStr:
 
 
 def without_colon(value: SecretStr) -> SecretStr:
-    """A key that is sent before its secret. Raises ValueError, without the value."""
+    """Check a key that precedes its secret and a colon. Raises ValueError, without the value."""
     if ":" in value.get_secret_value():
         raise ValueError("must not contain a colon: it separates the key from its secret")
     return value
 
 
 def rename(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """`values` under their current names: each old name's value goes to its new name unless that is set, too."""
+    """Return `values` under their current names: an old name's value moves to its new name unless that is set, too."""
     old = {new: values[name] for name, new in renamed.items() if name in values}
     return old | {name: value for name, value in values.items() if name not in renamed}
 
 
 def outdated_names(values: Mapping[str, Any], renamed: Mapping[str, str], removed: Collection[str] = ()) -> list[str]:
-    """One sentence for each name among `values` that was renamed or removed in this release."""
+    """Return one sentence for each name in `values` that was renamed or removed in this release."""
     old = [
         f"{name} is now {new}; the old name works in this release only"
         for name, new in renamed.items()

@@ -1,7 +1,7 @@
 """Circuit breaker: stops calls to a provider that fails, and makes one trial call at a time to see if it is back.
 
-A state machine of our own, pure: times are seconds on any monotonic clock, passed in. The libraries (purgatory,
-circuitbreaker, aiobreaker, hyx) let every waiting call through at once when the time is up, and none doubles the time.
+A pure state machine with times in seconds of any monotonic clock as arguments. The libraries (purgatory,
+circuitbreaker, aiobreaker, hyx) allow all waiting calls at once when the time is up, and none doubles the time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from app.providers.observer import CircuitState
 
 
 class CallPermit(msgspec.Struct, frozen=True):
-    """Permission for one call; `Circuit.settle` takes it back, once."""
+    """Permission for one call, to pass to `Circuit.settle` once."""
 
     era: int
     trial: bool
@@ -25,7 +25,7 @@ class Circuit:
     def __init__(self, *, threshold: int = 5, first: float = 30.0, most: float = 300.0) -> None:
         self._threshold, self._first, self._most = threshold, first, most
         self.state: CircuitState = "closed"
-        self.failures = 0  #: in a row
+        self.failures = 0  #: consecutive
         self._duration = first
         self._until = 0.0
         self._trying = False
@@ -47,7 +47,7 @@ class Circuit:
         return max(0.0, self._until - now) if self.state == "open" else 0.0
 
     def settle(self, permit: CallPermit, now: float, ok: bool | None) -> None:
-        """Record the result of a call. None: unknown, such as when the caller hung up."""
+        """Record the result of a call. None: unknown, for example if the caller disconnected."""
         if permit.era != self._era:
             return
         if permit.trial:

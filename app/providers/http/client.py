@@ -1,8 +1,8 @@
-"""The one way out: every call to a provider goes through `ProviderHttp`.
+"""HTTP client for all calls to providers.
 
-It bounds what a provider can do to the gateway (time, size, redirects), retries what is worth retrying (all calls only
-read), and raises the gateway's errors alone. Retries are set up after a first failure, so that a call that succeeds
-does not pay for them.
+`ProviderHttp` bounds time, size and redirects of responses, retries temporary failures (all calls only read), and
+raises only the gateway's errors. Retries are set up after a first failure, so that successful calls do not pay for
+them.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from app.providers.http.transport import AiohttpTransport, Transport
 __all__ = ["ProviderHttp", "Response", "error_for"]
 
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "audit-gateway"}
-_ENOUGH_TIME = 2.0  #: seconds; a provider that had less before the deadline has not failed
-_ENOUGH_TO_RETRY = 0.5  #: seconds of the deadline without which a retry is not worth it
+_ENOUGH_TIME = 2.0  #: seconds; with less time before the deadline, a provider has not failed
+_ENOUGH_TO_RETRY = 0.5  #: least seconds of the deadline for a retry
 
 _log = structlog.get_logger("gateway")
 
@@ -58,7 +58,7 @@ class ProviderHttp:
     ) -> None:
         self._name, self._observer, self._on_answer = name, common.observer, on_answer
         self._base = base_url.rstrip("/") + "/"
-        self._urls: dict[str, str] = {}  # by path, of which an adapter has few
+        self._urls: dict[str, str] = {}  # by path; an adapter has few
         url = URL(self._base)
         self._host = url.authority
         self._headers = {**_HEADERS, **(headers or {})}
@@ -77,16 +77,16 @@ class ProviderHttp:
         await self._transport.aclose()
 
     def health(self) -> SourceHealth:
-        """Return how the calls fare now: the source's own `health`."""
+        """Return the state of the source's calls."""
         return self._state.health(in_flight=self._limiter.in_flight, waiting=self._limiter.waiting)
 
     async def call(
         self, method: str, path: str, budget: CallBudget, *, params: Mapping[str, str] | None = None, json: Any = None
     ) -> Response:
-        """Make one logical call; retried up to twice on failures that pass, within the deadline of `budget`.
+        """Make one logical call, with up to two retries of temporary failures, within the deadline of `budget`.
 
-        Every attempt counts in `budget`. Returns whatever status came last. Raises SourceTimeout,
-        SourceUnavailable or SourceFailed where no response came, it exceeded a bound, or the source takes no calls."""
+        Every attempt counts in `budget`. Returns the last response, with any status. Raises SourceTimeout,
+        SourceUnavailable or SourceFailed without a response, above a bound, or if the source accepts no calls."""
         left = time_left(budget)
         if left <= 0:
             self._observer.on_refused(self._name, "deadline")
@@ -128,20 +128,21 @@ class ProviderHttp:
         except RetryableFailure:
             pass
         except SourceUnavailable:
-            pass  # the source closed between two attempts: what the provider answered itself is more precise
+            pass  # the source closed between two attempts; the provider's own response is more precise
         if isinstance(last.found, Response):
             return last.found
         _log.warning("source_call_failed", source=self._name, host=self._host, cause=last.found.detail)
         raise last.found
 
     async def _attempt(self, request: _Request, budget: CallBudget) -> Response:
-        """One attempt. Raises RetryableFailure, SourceFailed, and SourceUnavailable where the source takes no calls."""
+        """Make one attempt. Raises RetryableFailure, SourceFailed, and SourceUnavailable if the source accepts no
+        calls."""
         permit = None
         while permit is None:
             await self._state.wait_until_open(budget)
             await self._limiter.enter(id(budget))
             try:
-                # While it waited, the provider may have failed or asked for a pause.
+                # During the wait, the provider may have failed or demanded a pause.
                 permit = await self._state.enter(budget)
             finally:
                 if permit is None:
@@ -154,14 +155,14 @@ class ProviderHttp:
             outcome, ok = str(response.status), response.status < 500
             cause = f"the provider answered {outcome}"
         except SourceFailed:
-            # It answers, if badly: no reason to suspend calls.
+            # An unusable response is no reason to suspend calls.
             outcome, ok = "unusable", True
             raise
         except SourceError as error:
             outcome, ok, cause = "timeout" if isinstance(error, SourceTimeout) else "connection", False, error.detail
             raise RetryableFailure(outcome, error) from None
         except asyncio.CancelledError:
-            # Cut off by the deadline (not by a caller that hung up), a provider that had enough time has failed.
+            # At the deadline (not at a disconnect), a provider that had enough time has failed.
             if time_left(budget) <= 0:
                 outcome, cause = "timeout", "the provider did not answer within the request's deadline"
                 ok = False if time.monotonic() - begun >= _ENOUGH_TIME else None
@@ -182,13 +183,13 @@ class ProviderHttp:
         return response
 
     def _may_retry(self, made: int, failure: RetryableFailure, budget: CallBudget) -> bool | float:
-        """Whether a call that failed `made` times is worth another attempt: False, True (after the usual back-off), or
-        the seconds to wait."""
+        """Return whether to retry a call that failed `made` times: False, True (after the usual back-off), or the
+        seconds to wait."""
         left, pause = time_left(budget), self._state.pause_left()
         if made >= ATTEMPTS or left <= _ENOUGH_TO_RETRY or pause >= left / 2 or not self._state.is_closed:
             return False
         if not self._retry_budget.take(self._timer()):
             return False
         self._observer.on_retry(self._name, failure.reason)
-        # `SourceState` waits for the end of a pause, for every call.
+        # `SourceState` waits for the end of a pause.
         return 0.0 if pause > 0 else True

@@ -1,4 +1,4 @@
-"""Calls side by side."""
+"""Run concurrent calls."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Runs all of them at once; the results in the order given.
+    """Run the calls concurrently; returns the results in the given order.
 
-    The first one that fails stops the others, and its own exception is raised, not a group around it."""
+    The first failure cancels the others, and is raised itself, not in a group."""
     waiting = list(calls)
     if len(waiting) == 1:
         return [await waiting[0]]

@@ -1,8 +1,8 @@
-"""Read JSON from outside: an unusable value costs its record, never the whole response.
+"""Parse untrusted JSON: an unusable value costs its record, never the whole response.
 
-A response that is otherwise good may hold one record with half a surrogate pair, a raw control character, an unknown
-escape, NaN, a number of thousands of digits, or thousands of nested arrays. That record stays in the vendor's log: an
-error would make every page that contains it fail for ever. `tests/providers/test_lenient_json.py` has one case each.
+A valid response may contain one record with half a surrogate pair, a raw control character, an unknown escape, NaN, a
+number of thousands of digits, or thousands of nested arrays. As the record stays in the vendor's log, an error would
+make every page that contains it fail permanently (`tests/providers/test_lenient_json.py`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import msgspec
 
 from app.domain.errors import SourceFailed
 
-MAX_DEPTH = 64  #: of arrays and objects within each other, in a whole answer
-MAX_DIGITS = 4300  #: sign included; what Python still turns into text and back, and msgspec reads
-MAX_KEY = 256  #: characters of an id or a type: they go into cursors, ids and caches
+MAX_DEPTH = 64  #: levels of arrays and objects in a response
+MAX_DIGITS = 4300  #: sign included; the limit of Python's conversion and msgspec
+MAX_KEY = 256  #: characters of an id or a type, which cursors, ids and caches contain
 
-#: Stands where a value was that cannot be handed on.
+#: Replacement of an unusable value.
 UNUSABLE: Final = object()
 
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -28,13 +28,13 @@ _ESCAPE = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})?')
 
 
 class LenientJson(msgspec.Struct):
-    """A decoded answer. `suspect`: UNUSABLE may be somewhere in it."""
+    """A decoded response. `suspect`: it may contain UNUSABLE."""
 
     value: Any
     suspect: bool
 
     def usable(self, value: Any) -> bool:
-        """Whether a part of the answer is free of UNUSABLE."""
+        """Whether a part of the response contains no UNUSABLE."""
         return not self.suspect or _usable(value)
 
 
@@ -50,14 +50,14 @@ def read_json(body: bytes) -> LenientJson:
 
 
 def is_shallow(body: bytes) -> bool:
-    """Whether the body is certainly no deeper than MAX_DEPTH. Quick: removes pairs of brackets from the inside out."""
+    """Whether the body is certainly no deeper than MAX_DEPTH. Fast: removes pairs of brackets from the inside out."""
     brackets = body.translate(None, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         if not brackets:
             return True
         shorter = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if len(shorter) == len(brackets):
-            return False  # brackets inside of texts: only a scan can decide
+            return False  # brackets inside texts need a scan
         brackets = shorter
     return not brackets
 
@@ -80,7 +80,7 @@ def _loads(text: str) -> Any:
 
 
 def _without_deep_values(body: bytes) -> bytes:
-    """A copy with NaN, which is read as UNUSABLE, for every array and object deeper than MAX_DEPTH."""
+    """Return a copy with NaN, which becomes UNUSABLE, for every array and object deeper than MAX_DEPTH."""
     parts, depth, copied = [], 0, 0
     for token in _STRING_OR_BRACKET.finditer(body):
         bracket = token[0]
@@ -110,7 +110,7 @@ def _number(text: str) -> Any:
 
 
 def _without_half_pairs(value: Any) -> Any:
-    """A copy in which half surrogate pairs are U+FFFD."""
+    """Return a copy with U+FFFD for half surrogate pairs."""
     if isinstance(value, str):
         return value if value.isascii() else _text(value)
     if isinstance(value, dict):

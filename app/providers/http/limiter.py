@@ -1,4 +1,4 @@
-"""Bounds the calls to one source in number and in rate, fairly between requests."""
+"""Limit number and rate of calls to one source, fairly between requests."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from aiolimiter import AsyncLimiter
 
 
 class CallLimiter:
-    """At most `concurrency` calls at a time and `rate` calls a second (None: no bound).
+    """At most `concurrency` concurrent calls and `rate` calls a second (None: no bound).
 
     Round-robin queue between requests, so that a request with 32 calls cannot starve the others: of each request, one
     call at a time waits for the head of the queue. Only the head waits for the semaphore and the rate.
 
-    `take_shared` awaits the rate that all replicas keep together."""
+    `take_shared` waits for the shared rate of all replicas."""
 
     def __init__(
         self, concurrency: int, rate: float | None, take_shared: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         self._slots = asyncio.Semaphore(concurrency)
-        # A bucket of one second's calls; of one call where that is less.
+        # A bucket of one second's calls, at least one call.
         self._rate = None if rate is None else AsyncLimiter(max(1.0, rate), max(1.0, rate) / rate)
         self._take_shared = take_shared
         self._head = asyncio.Lock()
@@ -30,7 +30,7 @@ class CallLimiter:
         self.waiting = 0
 
     async def enter(self, request: int) -> None:
-        """Wait for the turn of one call of `request`, any number that identifies requests; `leave` must follow."""
+        """Wait for one call of `request`, an identifying number; `leave` must follow."""
         turn = self._turns.setdefault(request, asyncio.Lock())
         self.waiting += 1
         try:
@@ -38,7 +38,7 @@ class CallLimiter:
                 await self._slots.acquire()
                 try:
                     if self._rate is not None:
-                        # Beside other replicas, too: the process keeps to its own rate when the shared state fails.
+                        # Also with replicas: the process keeps its own rate if the shared state fails.
                         await self._rate.acquire()
                         if self._take_shared is not None:
                             await self._take_shared()

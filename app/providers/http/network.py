@@ -1,7 +1,6 @@
 """Proxies and certificate authorities, from the variables that curl, OpenSSL and requests read.
 
-A variable that cannot be used is refused at start, by name; the value of a proxy's, which may hold a password, is not
-shown.
+An invalid variable is an error at start with its name, but without a proxy's value, which may contain a password.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class NoProxyRule:
                 raise ValueError("neither a host nor a network")
 
     def matches(self, host: str, port: int | None) -> bool:
-        """Whether a host, in lower case and without brackets, is reached without a proxy."""
+        """Whether calls to a host, in lower case and without brackets, use no proxy."""
         if self.port is not None and self.port != port:
             return False
         if self.network is not None:
@@ -74,7 +73,7 @@ class NoProxyRule:
 
 
 class Network:
-    """The environment's proxies and certificate authorities. Raises ConfigurationError naming the variable."""
+    """The environment's proxies and certificate authorities. Raises ConfigurationError with the variable."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         environment = environment or {}
@@ -83,7 +82,7 @@ class Network:
         self._authorities = tuple((file, file.stat().st_mtime_ns) for file in _authorities(environment))
 
     def proxy_for(self, url: str) -> str | None:
-        """Return the proxy's URL; None for a direct connection, always so on this machine's own addresses."""
+        """Return the proxy's URL; None for a direct connection, which loopback always uses."""
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
@@ -92,18 +91,18 @@ class Network:
         return self._proxies.get(parts.scheme)
 
     def client_options(self, url: str) -> dict[str, Any]:
-        """Return keyword arguments of an httpx client that calls `url` alone."""
+        """Return keyword arguments of an httpx client for `url` only."""
         return {"trust_env": False, "proxy": self.proxy_for(url), "verify": self.ssl_context()}
 
     def ssl_context(self) -> ssl.SSLContext:
-        """Return the context for all TLS connections: the authorities that a variable names, or else those of certifi
-        and of the system."""
+        """Return the context for all TLS connections, with the variables' authorities, else certifi's and the
+        system's."""
         return _context(self._authorities)
 
 
 @lru_cache(maxsize=8)
 def _context(authorities: tuple[tuple[Path, int], ...]) -> ssl.SSLContext:
-    """One context for all sources of a process: certificates take 50 ms to read, a folder of them half a second."""
+    """Return one context for all sources: reading certificates takes 50 ms, a folder of them half a second."""
     if not authorities:
         context = httpx.create_ssl_context(trust_env=False)
         context.load_default_certs()
@@ -156,7 +155,7 @@ def _proxy_url(variable: str, text: str) -> str:
     try:
         parts: SplitResult | None = urlsplit(text)
         good = parts is not None and parts.hostname and parts.port != 0 and not parts.path.strip("/")
-    except ValueError:  # its text quotes the value
+    except ValueError:  # its text contains the value
         parts, good = None, False
     if parts is not None and parts.scheme.startswith("socks"):
         raise ConfigurationError(
@@ -184,7 +183,7 @@ def _no_proxy(environment: Mapping[str, str]) -> list[NoProxyRule]:
 
 
 def _authorities(environment: Mapping[str, str]) -> Sequence[Path]:
-    """Files of certificate authorities, each checked to hold at least one."""
+    """Return the files of certificate authorities, each with at least one."""
     files: list[Path] = []
     for name in _FILES:
         if text := environment.get(name):
@@ -216,8 +215,8 @@ def _check_file(variable: str, file: Path) -> Path:
 
 
 def _certificates(file: Path) -> int:
-    """How many certificates OpenSSL finds in a file; 0 for what is not PEM. Raises OSError."""
-    with file.open("rb"):  # OpenSSL's own message for a file that cannot be read is no help
+    """Return the number of certificates in a file; 0 if not PEM. Raises OSError."""
+    with file.open("rb"):  # OpenSSL's message for an unreadable file is not helpful
         pass
     return _count(file, file.stat().st_mtime_ns)
 

@@ -1,4 +1,4 @@
-"""A provider's response: its body, decoded within a bound, its times, and what a failing status means."""
+"""A provider's response: bounded decoding of the body, times, and errors of failing statuses."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from app.domain.errors import (
 )
 from app.domain.times import now_micros, to_micros
 
-LONGEST_PAUSE = 3600.0  #: seconds; a provider that asks for more is tried once an hour
-LARGE = 2 * 1024 * 1024  #: bytes of a body from which on it is read in turn
-LARGE_AT_ONCE = 2  #: such bodies of one source
+LONGEST_PAUSE = 3600.0  #: seconds; a provider with longer pauses is called once an hour
+LARGE = 2 * 1024 * 1024  #: bytes above which bodies are read in turn
+LARGE_AT_ONCE = 2  #: such bodies at once, by source
 MAX_HEADERS = 64 * 1024  #: bytes of all response headers
 
 _LATEST = to_micros(datetime(9999, 1, 1, tzinfo=UTC))  #: sums with a `Date` must be representable, too
@@ -31,8 +31,8 @@ _GZIP = b"\x1f\x8b"
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A whole response. `headers`: names in any letter case. `date`: the provider's own now in µs; None where it sent
-    no valid `Date`."""
+    """A whole response. `headers`: names in any letter case. `date`: the provider's clock in µs; None without a
+    valid `Date`."""
 
     status: int
     body: bytes
@@ -48,7 +48,7 @@ class Response(msgspec.Struct, frozen=True):
         """Seconds to wait, at most LONGEST_PAUSE, from either form of `Retry-After` (RFC 9110, section 10.2.3), and
         from a unix time in seconds or milliseconds, which some servers send."""
         text = self.headers.get("retry-after", "").strip()
-        # By the provider's own clock, where it sends it: it may differ from ours by more than the wait.
+        # By the provider's clock, if sent, which may differ from this machine's by more than the wait.
         now = self.date if self.date is not None else now_micros()
         if text.isascii() and text.isdigit():
             seconds = float(text[:20])
@@ -67,7 +67,7 @@ class TruncatedResponse(Exception):
 
 
 class ResponseTooLarge(SourceFailed):
-    """The response exceeds the bound; one of fewer records may be had."""
+    """The response exceeds the bound; one with fewer records may not."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"the provider's response is larger than {most} bytes")
@@ -75,8 +75,8 @@ class ResponseTooLarge(SourceFailed):
 
 
 async def read_bounded(chunks: AsyncIterator[bytes], most: int, turn: asyncio.Semaphore | None = None) -> bytes:
-    """Return the raw body; beyond LARGE bytes it takes a `turn`, so that concurrent calls do not hold a large body
-    each. Raises ResponseTooLarge beyond `most` bytes."""
+    """Return the raw body. Above LARGE bytes it waits for `turn`, which bounds the memory of concurrent calls. Raises
+    ResponseTooLarge above `most` bytes."""
     body = bytearray()
     async with AsyncExitStack() as held:
         async for chunk in chunks:
@@ -91,8 +91,8 @@ async def read_bounded(chunks: AsyncIterator[bytes], most: int, turn: asyncio.Se
 def decode_body(headers: Mapping[str, str], raw: bytes, most: int) -> bytes:
     """Return the body without its content encoding, at most `most` bytes.
 
-    The first bytes decide, not the header: proxies and frameworks send `Content-Encoding: utf-8` beside plain text, or
-    leave out `gzip`. Raises SourceFailed, and TruncatedResponse for gzip without its end."""
+    The first bytes decide, not the header: proxies and frameworks send `Content-Encoding: utf-8` with plain text, or
+    omit `gzip`. Raises SourceFailed, and TruncatedResponse for gzip without its end."""
     if raw.startswith(_GZIP):
         return _gunzip(raw, most)
     encoding = headers.get("content-encoding", "identity").strip().lower()
@@ -118,7 +118,7 @@ def _gunzip(raw: bytes, most: int) -> bytes:
         raise SourceFailed("the provider's response has a broken content encoding") from None
     if len(body) > most or inflater.unconsumed_tail:
         raise ResponseTooLarge(most)
-    if inflater.unused_data:  # a second member would be left out
+    if inflater.unused_data:  # a second gzip member would be lost
         raise SourceFailed("the provider's response has a broken content encoding")
     if not inflater.eof:
         raise TruncatedResponse
@@ -126,14 +126,14 @@ def _gunzip(raw: bytes, most: int) -> bytes:
 
 
 def error_for(response: Response, *, code: str | None = None, request_id: str | None = None) -> SourceError:
-    """Return the error for a response whose status is not a success. `code` is the vendor's own error code: a word,
-    never a sentence, for a vendor's sentences may quote what we sent."""
+    """Return the error for a response whose status is not a success. `code` is the vendor's error code: a word,
+    never a sentence, which may quote the request."""
     status = response.status
     detail = f"the provider answered {status}" + (f" ({word(code)})" if code else "")
     if code is None and (300 <= status < 400 or status == 403 or (status == 401 and _is_html(response))):
         return SourceFailed(_not_the_api(response), provider_request_id=request_id)
     if status in (401, 403):
-        # That a 403 is about one part of an account is for the adapter to detect, by the vendor's code.
+        # The adapter detects a 403 for one part of an account by the vendor's code.
         return SourceUnauthorized(
             f"{detail}: it refuses the credentials of this source", provider_request_id=request_id
         )
@@ -145,7 +145,7 @@ def error_for(response: Response, *, code: str | None = None, request_id: str | 
 
 
 def _not_the_api(response: Response) -> str:
-    """A sentence for what stands between the gateway and the provider's API."""
+    """Return a sentence for a response that is not from the provider's API."""
     media_type = "/".join(map(word, response.headers.get("content-type", "").partition(";")[0].split("/")))
     server = word(response.headers.get("server", ""))
     seen = ", ".join(part for part in (media_type, f"server {server}" if server else "") if part)
@@ -181,6 +181,6 @@ def http_date(text: str) -> int | None:
 
 
 def now_of(headers: Mapping[str, str]) -> int | None:
-    """Return the provider's own now, in µs; None where it sent none, or one outside the years 1970 to 9998."""
+    """Return the provider's clock, in µs; None if not sent or outside the years 1970 to 9998."""
     found = http_date(headers.get("date", ""))
     return found if found is not None and 0 <= found < _LATEST else None

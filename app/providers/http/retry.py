@@ -14,7 +14,7 @@ from app.providers.observer import Outcome
 
 ATTEMPTS = 3
 
-#: Statuses of overload and of gateways on the way (520 to 524: Cloudflare; 529: overloaded), which pass.
+#: Temporary statuses of overload and of intermediaries (520 to 524: Cloudflare; 529: overloaded).
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 # stamina logs every retry with repr(exception) by default; the source's failures are logged by the client.
@@ -22,7 +22,7 @@ stamina.instrumentation.set_on_retry_hooks([])
 
 
 class RetryableFailure(Exception):
-    """A response or a failure that may be worth another attempt. `reason`: as for the observer."""
+    """A response or failure that may be retried. `reason`: as for the observer."""
 
     def __init__(self, reason: Outcome, found: Response | SourceError) -> None:
         self.reason, self.found = reason, found
@@ -37,10 +37,9 @@ def attempts(worth_repeating: Callable[[Exception], bool | float]) -> AsyncItera
 
 class RetryBudget:
     """Over any `window` seconds, at most `reserve` retries plus `ratio` of the calls made (Finagle's rule, with a
-    smaller reserve: a source gets tens of calls a second, not thousands). It keeps a provider that is down from getting
-    three times the load.
+    smaller reserve for tens of calls a second). Prevents a triple load on a provider that is down.
 
-    Pure: `now` is in seconds on any monotonic clock."""
+    Pure: `now` is in seconds of any monotonic clock."""
 
     def __init__(self, *, ratio: float = 0.2, reserve: int = 20, window: float = 10.0) -> None:
         self._ratio, self._reserve, self._window = ratio, reserve, window

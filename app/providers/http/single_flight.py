@@ -17,14 +17,14 @@ class _Flight(msgspec.Struct, Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """Computations under way in this process, by key."""
+    """Running computations of this process, by key."""
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, _Flight[T]] = {}
 
     async def join(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the result of `make`, called only where no computation of `key` is under way. It goes on as long as
-        any caller waits for it. Raises what it raises."""
+        """Return the result of `make`, called only if no computation of `key` is running. It runs as long as any caller
+        waits for it. Raises its exceptions."""
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = _Flight(asyncio.create_task(make()))
@@ -43,5 +43,5 @@ class SingleFlight(Generic[T]):
         if flight is not None and flight.task is task:
             del self._flights[key]
         if task.done() and not task.cancelled():
-            # Its callers may be gone when it fails; an exception that is not retrieved is logged, with its text.
+            # Without callers, asyncio would log a failure with its text.
             task.exception()

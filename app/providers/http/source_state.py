@@ -1,6 +1,6 @@
-"""Whether one source takes calls now: its circuit, and the pause that its provider asked for with `Retry-After`.
+"""Circuit and pause state of one source; the pause comes from `Retry-After`.
 
-A circuit is this process's own; a pause holds for all replicas. The log records when either begins and ends.
+A circuit belongs to this process; a pause holds for all replicas. The log records their beginnings and ends.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from app.providers.http.response import LONGEST_PAUSE
 from app.providers.observer import CircuitState
 
 SAFETY = 0.05  #: seconds of the deadline left for rendering the answer
-_JITTER = 0.1  #: of a pause: those who waited for it do not all come back at the same time
-_TRIAL_UNDER_WAY = 1.0  #: seconds after which to come back while another request makes the trial call
+_JITTER = 0.1  #: of a pause, so that waiting calls do not all return at once
+_TRIAL_UNDER_WAY = 1.0  #: seconds to retry after, while another request makes the trial call
 
 _log = structlog.get_logger("gateway")
 
 
 def time_left(budget: CallBudget) -> float:
-    """Return the seconds that a request still has for the provider."""
+    """Return the seconds left of a request for the provider."""
     return budget.deadline - time.monotonic() - SAFETY
 
 
@@ -44,7 +44,7 @@ class SourceState:
         self._cause = ""  #: of the last failure
         self._paused_until = 0.0
         self._pause_logged = False
-        self._trial: tuple[int, asyncio.Event] | None = None  #: the request that makes it, and when it is settled
+        self._trial: tuple[int, asyncio.Event] | None = None  #: its request, and the event of its result
         self._pause_key = "" if common.shared is None else common.shared.key("pause", name)
         self._observer.on_circuit(name, "closed")
 
@@ -53,11 +53,11 @@ class SourceState:
         return self._circuit.state == "closed"
 
     def pause_left(self) -> float:
-        """Return the seconds of the pause that are left."""
+        """Return the remaining seconds of the pause."""
         return max(0.0, self._paused_until - self._timer())
 
     async def wait_until_open(self, budget: CallBudget) -> None:
-        """Return when a call may be made. Raises SourceUnavailable where that takes too long."""
+        """Wait until a call is allowed. Raises SourceUnavailable if that takes too long."""
         while True:
             if (wait := self._circuit.wait(self._timer())) > 0:
                 self._observer.on_refused(self._name, "circuit_open")
@@ -66,8 +66,8 @@ class SourceState:
                     retry_after=wait,
                 )
             if self._trial is not None:
-                # Calls of the request that makes the trial call wait for its result: failing them would end the request
-                # and the trial with it. All other requests are refused at once.
+                # Calls of the request with the trial call wait for its result, because failing them would end the
+                # request and the trial. All other requests are refused immediately.
                 request, done = self._trial
                 if request != id(budget):
                     self._observer.on_refused(self._name, "circuit_open")
@@ -84,7 +84,7 @@ class SourceState:
                 return
 
     async def enter(self, budget: CallBudget) -> CallPermit | None:
-        """Return permission for one call, for `settle` to take back; None where the source takes none now."""
+        """Return permission for one call, to pass to `settle`; None if the source accepts no calls."""
         if self._shared is not None:
             self._pause(await self._shared.time_left(self._pause_key), "another replica")
         if self.pause_left() > 0:
@@ -109,7 +109,7 @@ class SourceState:
             self._trial = None
 
     async def pause(self, seconds: float, cause: str) -> None:
-        """Suspend all calls of the source, in all replicas, for as long as its provider asks."""
+        """Suspend all calls of the source, in all replicas."""
         self._pause(min(seconds, LONGEST_PAUSE), cause)
         if self._shared is not None:
             await self._shared.hold(self._pause_key, min(seconds, LONGEST_PAUSE))
@@ -124,7 +124,7 @@ class SourceState:
                 )
 
     def health(self, *, in_flight: int, waiting: int) -> SourceHealth:
-        """Return how the source fares now, with so many calls under way and waiting."""
+        """Return the source's state, with these numbers of running and waiting calls."""
         now, pause, wait = self._clock(), self.pause_left(), self._circuit.wait(self._timer())
         return SourceHealth(
             circuit=self._circuit.state,

@@ -1,4 +1,4 @@
-"""How requests are sent: aiohttp's connections behind a small interface, and one table of what their failures mean.
+"""Transport of requests: aiohttp's connections behind a small interface, and one table of errors.
 
 httpx's own transport searches all of its connections on each call and costs twice the processor time, four times with
 32 calls in flight (docs/performance.md).
@@ -32,8 +32,8 @@ from app.providers.http.response import (
 
 _TOO_MANY_HEADERS = "the provider's response headers are larger than 64 kB: look for a proxy that adds cookies"
 
-#: The exceptions of aiohttp, httpx and the standard library, most special first, and what they mean. A test checks that
-#: it is complete.
+#: Exceptions of aiohttp, httpx and the standard library, most specific first, and their errors. A test checks that it
+#: is complete.
 EXCEPTIONS: Sequence[tuple[tuple[type[BaseException], ...], type[SourceError], str]] = (
     (
         (aiohttp.ClientProxyConnectionError,),
@@ -104,7 +104,7 @@ EXCEPTIONS: Sequence[tuple[tuple[type[BaseException], ...], type[SourceError], s
     ((aiohttp.ClientError, httpx.HTTPError), SourceFailed, "the call to the provider failed"),
 )
 
-#: What `except` clauses around a transport name.
+#: Exceptions to catch from a transport.
 TRANSPORT_ERRORS = (aiohttp.ClientError, httpx.HTTPError, httpx.InvalidURL, TruncatedResponse, OSError, ssl.SSLError)
 
 #: OpenSSL's verify codes (openssl-verify(1)) with a sentence of their own.
@@ -117,8 +117,8 @@ _CERTIFICATE = {
 
 
 def translate(error: BaseException) -> SourceError:
-    """Return the gateway's error for a transport's. The first row of EXCEPTIONS that fits the error or one of its
-    causes decides. Raises TypeError for what is not a transport's error."""
+    """Return the gateway's error for a transport's, by the first row of EXCEPTIONS that matches the error or one of its
+    causes. Raises TypeError for any other error."""
     causes = list(_causes(error))
     verify_code = next((code for cause in causes if (code := getattr(cause, "verify_code", 0))), 0)
     for kinds, ours, detail in EXCEPTIONS:
@@ -130,30 +130,30 @@ def translate(error: BaseException) -> SourceError:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while isinstance(error, BaseException):
         yield error
-        if isinstance(error, BaseExceptionGroup):  # of the attempts to connect, one an address
+        if isinstance(error, BaseExceptionGroup):  # of attempts to connect, one for each address
             error = error.exceptions[0]
         else:
             own = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error.__cause__
-            # httpcore cuts the chain off, and holds the original error as its argument.
+            # httpcore breaks the chain, with the original error as its argument.
             error = own or next((held for held in error.args if isinstance(held, BaseException)), None)
 
 
 class Transport(Protocol):
-    """Sends one request: what a vendor with a way of its own implements."""
+    """Interface for sending a request, for vendors with their own transport."""
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Response:
-        """Return the whole response; redirects are not followed. `url` is encoded. Raises SourceUnavailable and
-        SourceTimeout for what may pass, SourceFailed for what stays."""
+        """Return the whole response, without following redirects. `url` is encoded. Raises SourceUnavailable and
+        SourceTimeout for temporary failures, SourceFailed for permanent ones."""
 
     async def aclose(self) -> None: ...
 
 
-#: Whether the request under way opened a connection.
+#: Whether the current request opened a connection.
 _opened: ContextVar[list[bool] | None] = ContextVar("opened", default=None)
 
 
 class AiohttpTransport:
-    """Implements `Transport`, with the network, the timeouts and the bounds of `common`."""
+    """`Transport` with the network, the timeouts and the bounds of `common`."""
 
     def __init__(self, common: CommonSettings) -> None:
         self._network, self._connections, self._most = common.network, common.max_concurrency, common.max_answer_bytes
@@ -171,7 +171,7 @@ class AiohttpTransport:
             try:
                 raw = await read_bounded(response.content.iter_any(), self._most, self._turn)
             finally:
-                # A connection whose response was read to its end is kept; any other is closed.
+                # Only a connection with a completely read response is reused.
                 response.release() if response.content.at_eof() else response.close()
             if sum(len(name) + len(value) for name, value in response.raw_headers) > MAX_HEADERS:
                 raise SourceFailed(_TOO_MANY_HEADERS)
@@ -197,7 +197,7 @@ class AiohttpTransport:
                 )  # fmt: skip
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # The server closed an idle connection just as it was reused: normal for keep-alive (RFC 9112, section
-                # 9.3.1), and all our calls only read. Each such connection is gone then, so that this ends.
+                # 9.3.1), and all calls only read. Each such connection is then closed, so that this ends.
                 if opened or isinstance(error, (aiohttp.ClientConnectorError, TimeoutError)):
                     raise
 

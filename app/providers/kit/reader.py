@@ -1,4 +1,4 @@
-"""Reads the pages of a provider on the kit in the gateway's order."""
+"""Read the pages of a provider on the kit in the gateway's order."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 
 class PageRequest(msgspec.Struct, frozen=True):
-    """What one call selects: [`since`, `until`) in µs, in time order. `token`: `next` of the page before, None
-    at first. `envelope`: the one envelope to select, where `native` has `envelope_id`. `query` has the
-    caller's filters."""
+    """Selection of one call: [`since`, `until`) in µs, in time order. `token`: `next` of the previous page, None at
+    first. `envelope`: the only envelope to select, if `native` has `envelope_id`. `query` has the caller's filters."""
 
     since: int
     until: int
@@ -32,7 +31,7 @@ class PageRequest(msgspec.Struct, frozen=True):
 
 class FetchedPage(msgspec.Struct, frozen=True):
     """One response. `items`: its records as sent. `next`: the token of the following page, None after the last one.
-    `total`: how many records the call selects on all pages; None where the provider does not count."""
+    `total`: number of records on all pages; None if the provider does not count."""
 
     items: Sequence[Any]
     next: Any = None
@@ -40,7 +39,7 @@ class FetchedPage(msgspec.Struct, frozen=True):
 
 
 class TimeRangeReader:
-    """Reads pages, and returns the records of whole microseconds only, so that a page's edge never splits a tie."""
+    """Read pages, and return records of whole microseconds only, so that a page's edge never splits a tie."""
 
     def __init__(self, source: TimeRangeSource, span: ReadRequest, spent: CallBudget, envelope: str | None) -> None:
         self._source, self._span, self._spent, self._envelope = source, span, spent, envelope
@@ -56,7 +55,7 @@ class TimeRangeReader:
 
     async def read(self, want: int, max_calls: int) -> Batch:
         bad, calls, records, any_readable = 0, 0, list[TimeRangeRecord](), False
-        # A page of which nothing can be read ends the batch: on a walk's first page it is a failure.
+        # A page without readable records ends the batch; on a walk's first page it is a failure.
         while not (self._ended or len(records) >= want or bad > len(records)) and (calls < max_calls or not records):
             request = PageRequest(
                 self._since, self._until, self._ascending, self._token, self._envelope, self._span.query, self._spent
@@ -70,7 +69,7 @@ class TimeRangeReader:
             if found:
                 any_readable = True
                 self._edge = found[-1].key[0]
-            # The provider may have got a record meanwhile, and repeat one at the start of the next page.
+            # A record may have been added, so that the next page repeats one at its start.
             fresh = self._held + [one for one in found if one.id not in self._seen and self._selects(one)]
             self._seen.update(one.id for one in found)
             self._held = [] if self._ended else [one for one in fresh if one.key[0] == self._edge]

@@ -1,4 +1,4 @@
-"""One record of a provider on the kit, and what makes it an event."""
+"""One record of a provider on the kit, and its event."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Locator(msgspec.Struct, array_like=True):
 
 
 class TimeRangeRecord:
-    """One record. `body` is the record as sent, less its signing links, which other texts in it may repeat."""
+    """One record. `body` is the record as sent, without its signing links and their repetitions in texts."""
 
     names_all_recipients = False
 
@@ -46,7 +46,7 @@ class TimeRangeRecord:
             links: list[str] = []
             body = without_links(body, links=links)
             self.body = Secrets(links).out_of(body)
-        # By the id alone, so that nothing that is appended later changes a key.
+        # Only by the id, so that later records do not change a key.
         number = int(row.id) if row.id.isascii() and row.id.isdigit() and len(row.id) < 19 else -1
         place = 0 if number >= 0 else int.from_bytes(hashlib.blake2b(row.id.encode(), digest_size=7).digest())
         self.key: Key = (time, source.name, source.category, row.envelope, number, place)
@@ -55,7 +55,7 @@ class TimeRangeRecord:
 
     @cached_property
     def _fields(self) -> dict[str, Any]:
-        """The event's fields but for `data`, which is what of the body is in none of them."""
+        """Return the event's fields except `data`, which contains the rest of the body."""
         row, source = self._row, self._source
         fields: dict[str, Any] = dict.fromkeys(Event.__struct_fields__) | {
             "source": source.name, "provider": source.provider, "category": source.category, "type": self.type,
@@ -97,7 +97,7 @@ class TimeRangeRecord:
 
 
 def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The name and the value of each text, number and flag, at any depth."""
+    """Yield the name and the value of each text, number and flag, at any depth."""
     if isinstance(value, Mapping):
         for member, item in value.items():
             yield from leaves(member, item)
@@ -109,7 +109,7 @@ def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _without(value: Any, shown: set[Any]) -> Any:
-    """A copy without the members whose value is one of `shown`; None where nothing is left."""
+    """Return a copy without members whose value is in `shown`; None if it is empty."""
     if isinstance(value, dict):
         return {name: rest for name, item in value.items() if (rest := _without(item, shown)) is not None} or None
     if isinstance(value, list):

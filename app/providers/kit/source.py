@@ -1,4 +1,4 @@
-"""One account of a provider on the kit, and what the registry needs to know of it."""
+"""One account of a provider on the kit, and its `PROVIDER` for the registry."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ from app.providers.kit.reader import FetchedPage, PageRequest, TimeRangeReader
 from app.providers.kit.record import Locator, Row, TimeRangeRecord, leaves
 from app.providers.settings import SourceSettings, configured_provider
 
-EARLIEST = parse_rfc3339("2000-01-01")  #: µs; an earlier time cannot be right
+EARLIEST = parse_rfc3339("2000-01-01")  #: µs; earlier times are invalid
 _PROBED = 30 * DAY
 
 
 class TimeRangeSource(ABC):
     """One account. A subclass sets the class attributes and implements the four abstract methods.
 
-    `types`: the gateway's type of each of the provider's. `native`: the filters that `fetch` hands to the provider."""
+    `types`: the gateway's type for each of the provider's. `native`: the filters that `fetch` passes to the
+    provider."""
 
     provider: ClassVar[str]
     types: ClassVar[Mapping[str, str]]
@@ -54,30 +55,30 @@ class TimeRangeSource(ABC):
 
     @abstractmethod
     def headers(self, settings: Any) -> dict[str, str]:
-        """The headers of every call: the credentials."""
+        """Return the headers of every call: the credentials."""
 
     @abstractmethod
     async def fetch(self, request: PageRequest) -> FetchedPage:
-        """One page in time order; records outside of the times are left out by the caller. Raises SourceError."""
+        """Return one page in time order; the caller drops records outside the times. Raises SourceError."""
 
     @abstractmethod
     def row(self, item: Any) -> Row:
-        """What identifies a record. Raises ValueError, TypeError or LookupError for one that cannot be read."""
+        """Return the identity of a record. Raises ValueError, TypeError or LookupError for an unreadable one."""
 
     @abstractmethod
     def normalize(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The event's fields that this provider sends: actor, envelope, recipient, description, ... The members of the
-        body that no field shows become `data`."""
+        """Return the event's fields from the body: actor, envelope, recipient, description, ... All other members
+        become `data`."""
 
     async def get(self, path: str, budget: CallBudget, params: Mapping[str, str]) -> Any:
-        """The JSON of a successful call. Raises SourceError for any other status and for what is not JSON."""
+        """Return the JSON of a successful call. Raises SourceError for other statuses and invalid JSON."""
         response = await self._http.call("GET", path, budget, params=params)
         if not response.ok:
             raise error_for(response)
         return read_json(response.body).value
 
     def records(self, items: Iterable[Any], ascending: bool) -> tuple[list[TimeRangeRecord], int]:
-        """The readable records, and the number of the others. Raises SourceFailed where they are not in time order."""
+        """Return the readable records, and the number of others. Raises SourceFailed if they are not in time order."""
         found: list[TimeRangeRecord] = []
         unreadable, latest = 0, self._clock() + DAY
         for item in items:
@@ -166,8 +167,8 @@ class TimeRangeSource(ABC):
 def make_provider(
     source: type[TimeRangeSource], settings: type[SourceSettings], *, title: str, mapping_version: str
 ) -> Provider:
-    """The `PROVIDER` of a module. Each field of the settings that has a description is also an environment variable:
-    `api_key` of the provider `acme` is ACME_API_KEY. The fields without a default are needed."""
+    """Return the `PROVIDER` of a module. Each field of the settings with a description is also an environment variable:
+    ACME_API_KEY for `api_key` of the provider `acme`. Fields without a default are required."""
     mapping = [TypeMapping(theirs, ours, source.category) for theirs, ours in source.types.items()]
     return configured_provider(
         source.provider, settings, source, title=title, mapping=mapping, mapping_version=mapping_version

@@ -1,11 +1,11 @@
-"""What the replicas of one gateway share, in Redis or Valkey (6.2 or newer): totals, pauses and rates.
+"""Shared state of replicas in Redis or Valkey (6.2 or newer): totals, pauses and rates.
 
-A value's name is a keyed digest and its content is encrypted, so that a store that others can read or write shows no
-personal datum and can forge nothing.
+Names are keyed digests and contents are encrypted, so that access to the store reveals no personal data and forges no
+values.
 
-Redis may be slow, down, empty or full of foreign values at any time: the process then goes on alone. An operation that
-fails suspends all operations until a background task, which tries once a second, gets an answer: requests pay for one
-failure, not for an outage.
+Redis may be slow, down, empty or full of foreign values at any time; the process then continues alone. A failed
+operation suspends all operations until a background task, which retries once a second, succeeds. So requests pay for
+one failure, not for an outage.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ from app.providers.shared.value_cipher import ValueCipher
 
 T = TypeVar("T")
 
-#: Begins every key. The number is the version of the values: another one shares nothing with this.
+#: Prefix of every key, with the version of the values; different versions share nothing.
 PREFIX = "audit-gateway:2"
 
-_TIMEOUT = 0.1  #: seconds to connect, and for an answer; the URL's `socket_timeout` takes precedence
-_CONNECTIONS = 16  #: of one process: an operation takes a fraction of a millisecond
+_TIMEOUT = 0.1  #: seconds to connect, and for a response; the URL's `socket_timeout` takes precedence
+_CONNECTIONS = 16  #: of one process, because an operation takes a fraction of a millisecond
 _POOL_WAIT = 0.5  #: seconds to wait for one of them
-_RECONNECT = 1.0  #: seconds between two attempts to reach it again
+_RECONNECT = 1.0  #: seconds between two attempts to reconnect
 _QUIET = 60.0  #: seconds between two warnings
-_LEASE = 3.0  #: seconds after which another replica computes a value whose replica died; renewed in thirds
-_POLL = 0.05  #: seconds between two looks at a lock
+_LEASE = 3.0  #: seconds after which another replica computes the value of a dead one; renewed in thirds
+_POLL = 0.05  #: seconds between two polls of a lock
 
 _log = structlog.get_logger("gateway")
 
 
 class CachedValue(msgspec.Struct, frozen=True):
-    """A value, and the seconds for which it is still cached."""
+    """A value, and its remaining seconds in the cache."""
 
     value: bytes
     left: float
 
 
 class _Down(Exception):
-    """The shared state cannot be reached now."""
+    """The shared state is unreachable."""
 
 
 class SharedState:
@@ -68,7 +68,7 @@ class SharedState:
 
     `url` as redis-py reads it, also with `valkey` for `redis`. `accounts`: by source, its settings, keys included; two
     gateways on one store share nothing of sources that have the same name and different settings. Raises
-    ConfigurationError, naming GATEWAY_REDIS_URL, for a URL that redis-py does not understand."""
+    ConfigurationError, naming GATEWAY_REDIS_URL, for an invalid URL."""
 
     def __init__(self, url: str, secret: str, observer: Observer, accounts: Mapping[str, Any] | None = None) -> None:
         scheme, _, rest = url.partition("://")
@@ -108,7 +108,7 @@ class SharedState:
     # ---- values --------------------------------------------------------------------------------------------------
 
     async def get(self, key: str) -> CachedValue | None:
-        """Return the value that `put` stored; None where it is missing, foreign or out of reach."""
+        """Return the value stored by `put`; None if it is missing, foreign or unreachable."""
 
         async def read() -> Any:
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -124,7 +124,7 @@ class SharedState:
         return None if value is None else CachedValue(value, left / 1000)
 
     async def put(self, key: str, value: bytes, seconds: float) -> None:
-        """Cache a value, encrypted, for so long."""
+        """Cache a value, encrypted, for `seconds`."""
         with suppress(_Down):
             sealed = self._cipher.seal(key, value)
             await self._run(lambda: self._redis.set(key, sealed, px=max(1, round(seconds * 1000))), key)
@@ -144,7 +144,7 @@ class SharedState:
             acquired = False
         renewal = asyncio.create_task(self._renew(lock)) if acquired else None
         try:
-            yield await self.get(key)  # another replica may have put it there meanwhile
+            yield await self.get(key)  # another replica may have stored it
         finally:
             if renewal is not None:
                 renewal.cancel()
@@ -165,15 +165,15 @@ class SharedState:
             await self.put(key, b"", seconds)
 
     async def time_left(self, key: str) -> float:
-        """Return the seconds of the pause under `key` that are left."""
+        """Return the remaining seconds of the pause under `key`."""
         held = await self.get(key)
         return 0.0 if held is None else held.left
 
     # ---- rates ---------------------------------------------------------------------------------------------------
 
     async def count(self, item: RateLimitItem, caller: str) -> tuple[bool, WindowStats] | None:
-        """Count one call of a caller against a rate: whether it is allowed, and the window then; None where the shared
-        state is out of reach."""
+        """Count one call of a caller against a rate. Returns whether it is allowed, and the window; None if the shared
+        state is unreachable."""
         name = f"{self._deployment}:caller:{self._cipher.digest('caller', caller)}"
 
         async def hit() -> tuple[bool, WindowStats]:
@@ -185,9 +185,9 @@ class SharedState:
         return None
 
     def rate(self, source: str, rate: float) -> Callable[[], Awaitable[None]]:
-        """Return what waits until one more call of a source fits into the `rate` (calls a second) that all replicas
-        keep together."""
-        # limits counts whole calls in whole seconds: ten seconds where one would lose a good part of the rate.
+        """Return a function that waits until one more call of a source fits into the replicas' common `rate` (calls a
+        second)."""
+        # limits counts whole calls in whole seconds; use ten seconds for low rates.
         seconds = 1 if rate >= 10 or rate.is_integer() else max(10, math.ceil(1 / rate))
         item = RateLimitItemPerSecond(max(1, math.floor(rate * seconds)), seconds)
         name = self.key("rate", source)
@@ -202,7 +202,7 @@ class SharedState:
     # ---- up and down ---------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Find out whether it can be reached."""
+        """Check whether Redis is reachable."""
         with suppress(_Down):
             await self._run(self._try)
             self._observer.on_shared_state(True)
@@ -223,7 +223,7 @@ class SharedState:
         except ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 self._fall("answer", error)
-            else:  # a foreign value under our name
+            else:  # a foreign value under this name
                 with suppress(RedisError, OSError):
                     await self._redis.delete(*keys)
         except (RedisTimeout, TimeoutError) as error:
@@ -242,7 +242,7 @@ class SharedState:
         self._observer.on_shared_state(False)
         if time.monotonic() - self._warned >= _QUIET:
             self._warned = time.monotonic()
-            # Never the error's own text: it may quote the URL.
+            # Without the error's text, which may quote the URL.
             _log.warning("shared_state_down", reason=reason, error=type(error).__name__)
         self._reconnecting = asyncio.create_task(self._reconnect())
 
@@ -250,7 +250,7 @@ class SharedState:
         while not self._up:
             await asyncio.sleep(_RECONNECT)
             try:
-                # Connections that were open when it went down would fail once each.
+                # Connections from before the outage would each fail once.
                 await self._pool.disconnect(inuse_connections=False)
                 await self._try()
             except Exception:
@@ -261,11 +261,11 @@ class SharedState:
             _log.info("shared_state_up")
 
     async def _try(self) -> None:
-        # A write: a server that only reads, is loading or full is of no use.
+        # A write, because a read-only, loading or full server is useless.
         await self._redis.set(f"{PREFIX}:up", b"", px=1000)
 
 
 async def _while_held(operation: Callable[[], Awaitable[Any]]) -> None:
-    """Run an operation on a lock, which changes nothing where the lease has run out."""
+    """Run an operation on a lock, without effect if the lease has expired."""
     with suppress(LockError):
         await operation()
