@@ -187,45 +187,31 @@ def _authorities(environment: Mapping[str, str]) -> Sequence[Path]:
     files: list[Path] = []
     for name in _FILES:
         if text := environment.get(name):
-            files.append(_check_file(name, Path(text)))
-    if text := environment.get(_FOLDERS):
-        for folder in map(Path, text.split(os.pathsep)):
-            if not folder.is_dir():
+            if not _certificates(Path(text)):
                 raise ConfigurationError(
-                    f"{_FOLDERS}: {folder} is not a folder; name a folder of PEM files, or unset it."
+                    f"{name}: {text} is not a file with certificates in PEM that can be read; name one, or unset it."
                 )
-            found = [file for file in sorted(folder.iterdir()) if file.is_file() and _certificates(file)]
-            if not found:
-                raise ConfigurationError(f"{_FOLDERS}: {folder} holds no certificate in PEM; add one, or unset it.")
-            files += found
+            files.append(Path(text))
+    for text in filter(None, environment.get(_FOLDERS, "").split(os.pathsep)):
+        found = [file for file in sorted(Path(text).glob("*")) if _certificates(file)]
+        if not found:
+            raise ConfigurationError(
+                f"{_FOLDERS}: {text} is not a folder of files with certificates in PEM; name one, or unset it."
+            )
+        files += found
     return files
 
 
-def _check_file(variable: str, file: Path) -> Path:
-    try:
-        if file.is_dir():
-            raise ConfigurationError(f"{variable}: {file} is a folder; name a file, or set {_FOLDERS} instead.")
-        if not file.stat().st_size:
-            raise ConfigurationError(f"{variable}: {file} is empty; put the authorities' certificates there in PEM.")
-        if not _certificates(file):
-            raise ConfigurationError(f"{variable}: {file} holds no certificate in PEM; convert it, or name another.")
-    except OSError as error:
-        raise ConfigurationError(f"{variable}: {file} cannot be read ({error.strerror}); set or unset it.") from None
-    return file
-
-
 def _certificates(file: Path) -> int:
-    """Return the number of certificates in a file; 0 if not PEM. Raises OSError."""
-    with file.open("rb"):  # OpenSSL's message for an unreadable file is not helpful
-        pass
-    return _count(file, file.stat().st_mtime_ns)
+    """Return the number of certificates in a file; 0 if it is not PEM or cannot be read."""
+    try:
+        return _count(file, file.stat().st_mtime_ns)
+    except OSError:  # ssl.SSLError is one
+        return 0
 
 
 @lru_cache(maxsize=1024)
 def _count(file: Path, _modified: int) -> int:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        context.load_verify_locations(cafile=str(file))
-    except ssl.SSLError:
-        return 0
+    context.load_verify_locations(cafile=str(file))
     return context.cert_store_stats()["x509"]
