@@ -125,10 +125,8 @@ class ProviderHttp:
                     if made == 1:
                         raise first  # so that the first retry waits, too
                     return await self._attempt(request, budget)
-        except RetryableFailure:
-            pass
-        except SourceUnavailable:
-            pass  # the source closed between two attempts; the provider's own response is more precise
+        except (RetryableFailure, SourceUnavailable):
+            pass  # if the source closed between two attempts, the provider's own response is more precise
         if isinstance(last.found, Response):
             return last.found
         _log.warning("source_call_failed", source=self._name, host=self._host, cause=last.found.detail)

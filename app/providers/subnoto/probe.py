@@ -31,20 +31,12 @@ async def probe(
             total, newest = await _newest(client, query, facts, spent)
         except SourceForbidden as error:
             right = "Read Team" if category == "team" else "Read Envelope"
-            findings.append(
-                ProbeResult(
-                    category,
-                    "warning",
-                    f"not readable: {error.detail}",
-                    f"give the key {right}, or leave {category} out of SUBNOTO_CATEGORIES",
-                )
-            )
+            advice = f"give the key {right}, or leave {category} out of SUBNOTO_CATEGORIES"
+            findings.append(ProbeResult(category, "warning", f"not readable: {error.detail}", advice))
             continue
         except SourceError as error:
-            return [
-                *findings,
-                ProbeResult.of_failure(error, "SUBNOTO_ACCESS_KEY, SUBNOTO_SECRET_KEY", "SUBNOTO_BASE_URL"),
-            ]
+            keys = "SUBNOTO_ACCESS_KEY, SUBNOTO_SECRET_KEY"
+            return [*findings, ProbeResult.of_failure(error, keys, "SUBNOTO_BASE_URL")]
         facts.learn(category, [page for _, page in newest])
         findings.append(ProbeResult(category, "ok", f"readable; {total} records"))
         rows = [row for _, page in newest for row in page.rows if row.sent.envelope_uuid]

@@ -27,8 +27,8 @@ async def probe(
             advice = "TAKTIKAL_BASE_URL of a current server, such as https://core.taktikal.com/api"
             return [ProbeResult("server", "failed", found, advice)]
         return [ProbeResult.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
-    number = "an unknown number of" if total is None else total
-    findings = [ProbeResult("credentials", "ok", f"accepted; {number} signing processes in {within_days(within)} days")]
+    number, days = "an unknown number of" if total is None else total, (within.end - within.start) // DAY
+    findings = [ProbeResult("credentials", "ok", f"accepted; {number} signing processes in {days} days")]
     try:
         if facts.selects is None or facts.whole is None:
             await calibrate(client, within, facts, spent)
@@ -40,10 +40,6 @@ async def probe(
     return findings
 
 
-def within_days(within: DateRange) -> int:
-    return (within.end - within.start) // DAY
-
-
 def _how(facts: AccountObservations, name: str) -> str:
     return next((fact["how"] for fact in facts.describe() if fact["name"] == name), "")
 
@@ -52,12 +48,9 @@ def _ranges(facts: AccountObservations, max_age: int) -> ProbeResult:
     how = _how(facts, "range_selects")
     if facts.selects == "activity":
         return ProbeResult("date range", "ok", f"selects by activity: {how}", "TAKTIKAL_DATE_RANGE_MODE=activity")
-    if facts.selects == "creation":
-        days = max_age // DAY
-        found = f"selects by creation: {how}; a page costs the processes of {days} days"
-        return ProbeResult("date range", "warning", found, "TAKTIKAL_MAX_ENVELOPE_AGE: the age an envelope can have")
-    if facts.selects == "last_update":
-        found = f"selects by last update: {how}; a page costs what was updated in {max_age // DAY} days"
+    if facts.selects is not None:
+        costs = {"creation": "the processes of", "last_update": "what was updated in"}[facts.selects]
+        found = f"selects by {facts.selects.replace('_', ' ')}: {how}; a page costs {costs} {max_age // DAY} days"
         return ProbeResult("date range", "warning", found, "TAKTIKAL_MAX_ENVELOPE_AGE: the age an envelope can have")
     found = f"not found out: {how}; the safe, slower way is taken"
     return ProbeResult("date range", "unknown", found, "TAKTIKAL_DATE_RANGE_MODE, if you know it")
@@ -68,9 +61,8 @@ def _logs(facts: AccountObservations) -> ProbeResult:
         return ProbeResult("logs", "unknown", _how(facts, "logs"))
     if facts.whole:
         return ProbeResult("logs", "ok", "come whole", "TAKTIKAL_LOG_MODE=whole")
-    return ProbeResult(
-        "logs", "ok", "come trimmed to the range: envelope.owner is often null", "TAKTIKAL_LOG_MODE=trimmed"
-    )
+    found = "come trimmed to the range: envelope.owner is often null"
+    return ProbeResult("logs", "ok", found, "TAKTIKAL_LOG_MODE=trimmed")
 
 
 async def _take(
@@ -89,7 +81,6 @@ async def _take(
         facts.cut(page)
         return ProbeResult("Take", "warning", f"answers are cut off at {page.length}: windows are made smaller")
     if facts.cap is not None:
-        return ProbeResult(
-            "Take", "warning", f"more than {facts.cap} at a time cannot be had: windows are made smaller"
-        )
+        found = f"more than {facts.cap} at a time cannot be had: windows are made smaller"
+        return ProbeResult("Take", "warning", found)
     return ProbeResult("Take", "ok", f"answers of {page.length} come whole")
