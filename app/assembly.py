@@ -61,7 +61,8 @@ def create_app_from_environment() -> FastAPI:
     ConfigurationError.
     """
     configure_logging(cast(TextIO, QueuedStream(sys.stderr)))
-    configuration = configuration_from_environment()
+    sandbox = os.environ.get(SANDBOX_VARIABLE)
+    configuration = load_configuration(sandbox_environment=json.loads(sandbox) if sandbox else None)
     app = assemble(configuration, find_providers(configuration.provider_paths))
     tune_gc()
     return app
@@ -75,12 +76,6 @@ def tune_gc() -> None:
     """
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)
-
-
-def configuration_from_environment(config_file: Path | None = None) -> Configuration:
-    """The configuration, in which `serve --sandbox` may have left the emulators' variables."""
-    sandbox = os.environ.get(SANDBOX_VARIABLE)
-    return load_configuration(config_file, sandbox_environment=json.loads(sandbox) if sandbox else None)
 
 
 def local_app(config_file: Path | None, *, signs: bool = False) -> FastAPI:

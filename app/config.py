@@ -185,20 +185,16 @@ def _with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> d
             stem = key
         elif not isinstance(value, str):
             raise ConfigurationError(f"{where}: {key} must be text, the name of a variable or the path of a file.")
-        elif kind == "env":
-            value = _from_variable(where, key, value, environment)
-        else:
+        elif kind == "file":
             value = _from_file(where, key, value)
+        elif value not in environment:
+            raise ConfigurationError(f"{where}: {key} names the variable {value}, which is not set; set it.")
+        else:
+            value = environment[value]
         if stem in plain:
             raise ConfigurationError(f"{where}: {stem} is given twice; keep one of {stem}, {stem}_env, {stem}_file.")
         plain[stem] = value
     return plain
-
-
-def _from_variable(where: str, key: str, variable: str, environment: Mapping[str, str]) -> str:
-    if variable not in environment:
-        raise ConfigurationError(f"{where}: {key} names the variable {variable}, which is not set; set it.")
-    return environment[variable]
 
 
 def _from_file(where: str, key: str, path: str) -> str:

@@ -51,11 +51,14 @@ def graceful_shutdown(begin: Callable[[], None], seconds: float) -> Iterator[Non
     loop = asyncio.get_running_loop()
     told = False
 
+    def stop(number: int, frame: FrameType | None) -> None:
+        begin()
+        server.handle_exit(number, frame)
+
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal told
         if told or seconds <= 0:
-            begin()
-            server.handle_exit(number, frame)
+            stop(number, frame)
             return
         told = True
         loop.call_soon_threadsafe(start, number)
@@ -64,14 +67,10 @@ def graceful_shutdown(begin: Callable[[], None], seconds: float) -> Iterator[Non
         begin()
         loop.call_later(seconds, server.handle_exit, number, None)
 
-    def on_interrupt(number: int, frame: FrameType | None) -> None:
-        begin()
-        server.handle_exit(number, frame)
-
     interrupt = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGTERM, on_signal)
     if getattr(interrupt, "__self__", None) is server:
-        signal.signal(signal.SIGINT, on_interrupt)
+        signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:

@@ -34,6 +34,7 @@ from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
 from app.evidence.signing import SigningKey
 from app.feed import Feed, FeedSettings
+from app.feed.warnings import known_values
 from app.graceful_shutdown import graceful_shutdown, stop_with_parent
 from app.providers.base import Provider, Source
 from app.providers.http.network import Network
@@ -214,14 +215,7 @@ def make_tokens(settings: Settings) -> Tokens | None:
     return Tokens(rules, keys, settings.pseudonyms)
 
 
-def loggable_values(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, set[str]]:
+def loggable_values(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, Sequence[str]]:
     """Per parameter, the values that are words of the gateway or the vendors, not personal data."""
     rows = [row for provider in providers.values() for row in provider.mapping]
-    types = {row.type for row in rows} | {"unknown"}
-    return {
-        "source": {source.name for source in sources},
-        "provider": set(providers),
-        "category": {row.category for row in rows},
-        "type": types | {f"{type_.partition('.')[0]}.*" for type_ in types},
-        "provider_type": {row.provider_type for row in rows},
-    }
+    return {"source": [source.name for source in sources], "provider": [*providers], **known_values(rows)}

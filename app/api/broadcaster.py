@@ -170,20 +170,11 @@ class Listener:
         if items := [item for item in batch.items if item.position > self._position]:
             messages.append(items)
         if batch.forbidden and batch.forbidden != self._forbidden:
-            messages.append(SourcesFailed([_refusal(name, reason) for name, reason in batch.forbidden.items()]))
+            refusals = [SourceUnauthorized(reason, source=name) for name, reason in batch.forbidden.items()]
+            messages.append(SourcesFailed(refusals))
         self._forbidden = batch.forbidden
         if batch.bad_records and batch.position > self._position:
-            messages.append(SourcesFailed([_unreadable(*item) for item in batch.bad_records.items()]))
+            left_out = "records that cannot be read are left out"
+            counts = [SourceFailed(f"{count} {left_out}", source=name) for name, count in batch.bad_records.items()]
+            messages.append(SourcesFailed(counts))
         return messages
-
-
-def _unreadable(source: str, count: int) -> SourceFailed:
-    error = SourceFailed(f"{count} records that cannot be read are left out")
-    error.source = source
-    return error
-
-
-def _refusal(source: str, reason: str) -> SourceUnauthorized:
-    error = SourceUnauthorized(reason)
-    error.source = source
-    return error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -20,7 +21,7 @@ from app.api.manifests import Manifests
 from app.api.middleware import InterruptedAnswer
 from app.api.rendering import encode
 from app.api.request_log import request_log
-from app.api.streaming import Gzip
+from app.api.streaming import gzip_packer
 from app.domain.caller import Caller
 from app.domain.errors import GatewayError, ParameterError
 from app.domain.event import Record
@@ -78,16 +79,18 @@ class Export:
     async def body(self, page: Page, *, gzip: bool, header: bytes) -> AsyncGenerator[bytes]:
         """Yield the response's body from its first page on, after the format's `header`, which is empty for appended
         rows. Raises InterruptedAnswer for an early end in a format without a last line."""
-        packer = Gzip() if gzip else None
+        packer = gzip_packer() if gzip else None
         all_parts = self._parts(page, header)
         del page  # release the memory during the export
         async with aclosing(all_parts) as parts:
             async for part, whole in parts:
-                sent = part if packer is None else packer.add(part) + (packer.flush() if whole else b"")
+                sent = part if packer is None else packer.compress(part)
+                if packer is not None and whole:
+                    sent += packer.flush(zlib.Z_SYNC_FLUSH)
                 if sent:
                     yield sent
         if packer is not None:
-            yield packer.end()
+            yield packer.flush()
 
     async def _parts(self, page: Page, header: bytes) -> AsyncGenerator[tuple[bytes, bool]]:
         """Yield bytes, and whether they are the last of a page."""
@@ -133,7 +136,7 @@ class Export:
         return asyncio.create_task(self._page(page.next_cursor, read))
 
     async def _page(self, cursor: str, read: int = 0) -> Page:
-        await require_still(self._request, self._scopes, self._start.sources)
+        await require_still(self._request, self._scopes, self._start.active)
         limit = PAGE if self._query.limit is None else min(PAGE, self._query.limit - read)
         asked = EventQuery(cursor=cursor, limit=limit, include=self._start.include - {"total"}, partial=False)
         page: Page = await self._state.feed.page(asked, self._caller)
@@ -187,7 +190,7 @@ class Export:
                 "status": "forbidden" if name in self._forbidden else "ok",
                 "bad_records": self._bad_records.get(name, 0),
             }
-            for name in self._start.sources
+            for name in self._start.active
         ]
         filters = self._start.query.given(without=("order", "follow"))
         return self._segment.sign(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -55,7 +54,12 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 #: Seconds of Retry-After if the provider sent none.
 DEFAULT_RETRY_AFTER = 5
 
-_CODE_OF_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+#: What the framework itself raises, and what to say of it.
+_FRAMEWORK = {
+    400: ("bad_request", "Bad Request."),
+    404: ("not_found", "There is no such path; /openapi.json lists those there are."),
+    405: ("method_not_allowed", "{method} is not offered here; see the Allow header."),
+}
 
 
 def install_problems(app: FastAPI) -> None:
@@ -126,31 +130,21 @@ def _headers(status: int, sources: Sequence[SourceError]) -> dict[str, str]:
 
 async def _on_gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
-    if isinstance(error, SourcesFailed):
-        return problem_response(request, error.code, error.detail, sources=error.errors)
-    if isinstance(error, SourceError):
-        return problem_response(request, error.code, error.detail, sources=[error])
-    if isinstance(error, RateLimited):
-        headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
-        return problem_response(request, error.code, error.detail, headers=headers)
     if error.code not in PROBLEMS:
         raise error  # a code without a row is a bug: 500
     errors = error.errors if isinstance(error, CallerError) else ()
-    return problem_response(request, error.code, error.detail, errors=errors)
+    sources = error.errors if isinstance(error, SourcesFailed) else [error] if isinstance(error, SourceError) else ()
+    headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))} if isinstance(error, RateLimited) else None
+    return problem_response(request, error.code, error.detail, errors=errors, sources=sources, headers=headers)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     # Raised only by the framework: unknown path, unsupported method, malformed request.
     assert isinstance(error, HTTPException)
-    code = _CODE_OF_STATUS.get(error.status_code)
-    if code is None:
+    if error.status_code not in _FRAMEWORK:
         raise error
-    details = {
-        "not_found": "There is no such path; /openapi.json lists those there are.",
-        "method_not_allowed": f"{request.method} is not offered here; see the Allow header.",
-        "bad_request": f"{HTTPStatus.BAD_REQUEST.phrase}.",
-    }
-    return problem_response(request, code, details[code], headers=error.headers)
+    code, detail = _FRAMEWORK[error.status_code]
+    return problem_response(request, code, detail.format(method=request.method), headers=error.headers)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

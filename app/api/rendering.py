@@ -16,13 +16,13 @@ from starlette.responses import Response
 
 from app.api import schemas
 from app.domain.caller import Caller
-from app.domain.event import Event, Recipient, Record
+from app.domain.event import Event, Recipient
 from app.domain.times import format_seconds
 from app.feed.envelope_reader import EnvelopeEvents
 from app.feed.envelope_story import tell_story
 from app.feed.model import Page, SourceStatus, Totals
 from app.privacy.pseudonyms import Pseudonyms
-from app.privacy.redaction import Redactor, visible_events
+from app.privacy.redaction import visible_events
 
 MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger
 _FIRST = 4  #: events rendered first; then as many as fill a part
@@ -130,15 +130,9 @@ def totals_body(totals: Totals) -> schemas.Totals:
     )
 
 
-def render_event(record: Record, caller: Caller, raw: bool, pseudonyms: Pseudonyms | None = None) -> bytes:
-    """Return the body of `GET /events/{event_id}`."""
-    return encode(Redactor(private=caller.may("pii:read"), raw=raw, pseudonyms=pseudonyms).event(record))
-
-
-def json_response(body: dict[str, Any] | msgspec.Struct | bytes, *, cache: str = "no-store") -> Response:
+def json_response(body: dict[str, Any] | msgspec.Struct, *, cache: str = "no-store") -> Response:
     """Return a JSON response with this `Cache-Control`."""
-    content = body if isinstance(body, bytes) else encode(body)
-    return Response(content, media_type="application/json", headers={"Cache-Control": cache})
+    return Response(encode(body), media_type="application/json", headers={"Cache-Control": cache})
 
 
 def encode(body: dict[str, Any] | Sequence[Event] | msgspec.Struct) -> bytes:

@@ -44,23 +44,10 @@ class PartedResponse(Response):
             await send({"type": "http.response.body", "body": part, "more_body": left > 0})
 
 
-class Gzip:
-    """One gzip stream. `flush` after each part, so that the client receives all of it."""
-
-    def __init__(self) -> None:
-        self._stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-
-    def add(self, data: bytes) -> bytes:
-        """Compress `data`; returns the bytes available now, possibly empty."""
-        return self._stream.compress(data)
-
-    def flush(self) -> bytes:
-        """Return the rest of the added data."""
-        return self._stream.flush(zlib.Z_SYNC_FLUSH)
-
-    def end(self) -> bytes:
-        """Return the end of the stream, without which it is truncated."""
-        return self._stream.flush(zlib.Z_FINISH)
+def gzip_packer() -> zlib._Compress:
+    """Return a new gzip stream. `flush(zlib.Z_SYNC_FLUSH)` returns the rest of the added data, `flush()` the end of the
+    stream, without which it is truncated."""
+    return zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
 
 
 def accepts_gzip(header: str) -> bool:

@@ -17,9 +17,11 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TextIO, cast
 
+import msgspec
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
@@ -30,7 +32,6 @@ from app.assembly import (
     SANDBOX_VARIABLE,
     all_warnings,
     assemble,
-    configuration_from_environment,
     tune_gc,
 )
 from app.config import Configuration, Settings, load_configuration, read_environment
@@ -62,16 +63,18 @@ def serve_gateway(
     if config is not None:
         os.environ["GATEWAY_CONFIG"] = str(config)
     Network(read_environment())  # raises for an invalid variable before the server listens, also in a sandbox
-    first = load_configuration(sandbox_environment={} if sandbox else None)
-    os.environ["GATEWAY_LOG_LEVEL"], os.environ["GATEWAY_LOG_FORMAT"] = (
-        first.settings.log_level,
-        first.settings.log_format,
-    )
+    configuration = load_configuration(sandbox_environment={} if sandbox else None)
+    settings = configuration.settings
+    os.environ["GATEWAY_LOG_LEVEL"], os.environ["GATEWAY_LOG_FORMAT"] = settings.log_level, settings.log_format
     configure_logging(log)  # with the levels of the TOML file and .env; the workers read the environment
-    if first.settings.auth == "off":
+    if settings.auth == "off":
         require_loopback(host)
-    key = _key_of_this_run(first, host)
-    providers = find_providers(first.provider_paths)
+    key = _key_of_this_run(configuration, host)
+    if key is not None and not sandbox:
+        settings = settings.model_copy(update={"api_keys": SecretStr(os.environ["GATEWAY_API_KEYS"])})
+        configuration = msgspec.structs.replace(configuration, settings=settings)
+    providers = find_providers(configuration.provider_paths)
+    warnings = all_warnings(configuration, providers)
     with ExitStack() as stack:
         listener = stack.enter_context(_bind(host, port))
         if sandbox:
@@ -79,24 +82,24 @@ def serve_gateway(
 
             running = stack.enter_context(start_sandbox(events=sandbox_events))
             os.environ[SANDBOX_VARIABLE] = json.dumps(running.env)
+            configuration = msgspec.structs.replace(configuration, environment=running.env)
         if workers > 1:
             # The workers read the environment, and all need the same generated secret.
-            os.environ["GATEWAY_CURSOR_SECRET"] = ",".join(first.settings.cursor_secrets)
+            os.environ["GATEWAY_CURSOR_SECRET"] = ",".join(settings.cursor_secrets)
             # Shared counters: a scrape reaches one worker and must show all.
             counters = stack.enter_context(TemporaryDirectory(prefix="audit-gateway-metrics-"))
             os.environ[MULTIPROCESS_VARIABLE] = counters
-        configuration = configuration_from_environment()
         app = assemble(configuration, providers)
         sources = list(app.state.feed.sources.values())
-        for warning in all_warnings(first, providers):
+        for warning in warnings:
             _log.warning("configuration", problem=warning)
         greeting = _greeting(listener, configuration, sources, key)
         tune_gc()
         if workers == 1:
-            return _serve_alone(listener, _uvicorn_config(app, configuration.settings), greeting)
+            return _serve_alone(listener, _uvicorn_config(app, settings), greeting)
         asyncio.run(_close(sources))
         factory = "app.assembly:create_app_from_environment"
-        return _serve_with_workers(listener, _uvicorn_config(factory, configuration.settings, workers), greeting)
+        return _serve_with_workers(listener, _uvicorn_config(factory, settings, workers), greeting)
 
 
 def _key_of_this_run(configuration: Configuration, host: str) -> str | None:

@@ -120,10 +120,15 @@ class SourceError(GatewayError):
     code = "source_failed"
 
     def __init__(
-        self, detail: str, *, retry_after: float | None = None, provider_request_id: str | None = None
+        self,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        provider_request_id: str | None = None,
+        source: str | None = None,
     ) -> None:
         super().__init__(detail)
-        self.source: str | None = None
+        self.source = source
         self.retry_after = retry_after
         self.provider_request_id = provider_request_id
 

@@ -1,7 +1,8 @@
 """Drives the sources concurrently through the engine: pages of events, one event by its id."""
 
 from app.feed.call import FeedSettings
-from app.feed.model import Page, SourceStatus, WalkStart
+from app.feed.model import Page, SourceStatus
+from app.feed.planner import WalkStart
 from app.feed.service import Feed
 
 __all__ = ["Feed", "FeedSettings", "Page", "SourceStatus", "WalkStart"]

@@ -11,7 +11,7 @@ from app.domain.errors import SourceError
 from app.domain.event import described
 from app.domain.parameter_types import Include, Order
 from app.domain.position import Position
-from app.domain.query import Query, Window
+from app.domain.query import Window
 from app.providers.base import Record, Relation, Total
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]
@@ -93,16 +93,3 @@ class Page(msgspec.Struct):
         self.next_cursor, self.has_more, self.scanned_to = self.cursor_after(index), True, None
         self.position = self.records[index].key
         del self.records[index + 1 :]
-
-
-class WalkStart(msgspec.Struct, frozen=True):
-    """Where a walk begins, before anything is read: `cursor` holds all of it. `sources` are those that are read."""
-
-    cursor: str
-    position: Position
-    query: Query
-    window: Window
-    include: Include
-    partial: bool
-    sources: tuple[str, ...]
-    warnings: Sequence[ValueWarning] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,6 +13,7 @@ from app.domain.parameter_types import DEFAULT_LIMIT, Include
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import FILTERS, EventQuery, Query, Window
 from app.domain.times import format_seconds, to_micros
+from app.feed.model import ValueWarning
 from app.paging.cursor import CursorState, StreamState
 from app.providers.base import Source
 
@@ -38,6 +39,13 @@ class Plan(msgspec.Struct, frozen=True):
     position: Position
     states: Mapping[str, Mapping[str, StreamState]]
     ago: tuple[int | None, int | None] = (None, None)
+
+
+class WalkStart(Plan, frozen=True, kw_only=True):
+    """Where a walk begins, before anything is read: `cursor` holds all of it."""
+
+    cursor: str
+    warnings: Sequence[ValueWarning]
 
 
 def first_plan(

@@ -26,9 +26,9 @@ from app.domain.times import now_micros
 from app.feed.call import FeedCall, FeedSettings
 from app.feed.counts import EventCounter
 from app.feed.date_headers import DateHeaders
-from app.feed.model import Page, Totals, ValueWarning, WalkStart
+from app.feed.model import Page, Totals, ValueWarning
 from app.feed.page_builder import PageBuilder
-from app.feed.planner import Plan, begun_at, first_plan, next_plan, state_of
+from app.feed.planner import Plan, WalkStart, begun_at, first_plan, next_plan, state_of
 from app.feed.stream_ratios import StreamRatios
 from app.feed.totals import TotalsCache
 from app.feed.warnings import warnings_of
@@ -98,16 +98,8 @@ class Feed:
             plan = begun_at(plan, at)
         states = {name: plan.states.get(name, {}) for name in plan.active}
         cursor = self._codec.seal(state_of(plan, plan.position, states))
-        return WalkStart(
-            cursor,
-            plan.position,
-            plan.query,
-            plan.window,
-            plan.include,
-            plan.partial,
-            plan.active,
-            self._warnings(plan, caller),
-        )
+        warnings = self._warnings(plan, caller)
+        return WalkStart(**msgspec.structs.asdict(plan), cursor=cursor, warnings=warnings)
 
     def now(self) -> int:
         """µs since the epoch, on the clock that windows are cut by."""

@@ -29,18 +29,14 @@ def warnings_of(
     if all(getattr(query, name) in (None, ()) for name in Filters.model_fields):
         return []  # the tables below take 60 µs, a part of each warm page
     rows = [row for rows in mapping.values() for row in rows]
-    known = _known(rows)
+    known = known_values(rows)
     found = []
-    for name in ("type", "category", "envelope_id"):
+    for name in ("type", "category", "envelope_id", "type_not", "category_not"):
         for value in getattr(query, name):
-            if not _possible(sources, name, (value,)):
-                found.append(_warning(name, value, known.get(name, ())))
+            if not _possible(sources, plain := name.removesuffix("_not"), (value,)):
+                found.append(_warning(name.replace("_not", ".not"), value, known.get(plain, ())))
     if (workspace := query.workspace_id) is not None and not _possible(sources, "workspace_id", workspace):
         found.append(ValueWarning("workspace_id", workspace, f"{workspace} is not a workspace id of these sources"))
-    for name in ("type", "category"):
-        for value in getattr(query, f"{name}_not"):
-            if not _possible(sources, name, (value,)):
-                found.append(_warning(f"{name}.not", value, known[name]))
     anywhere = _patterns(rows)
     here = _patterns(row for source in sources for row in mapping.get(source.provider, ()))
     for name in ("provider_type", "provider_type_not"):
@@ -96,8 +92,8 @@ def _warning(name: str, value: str, known: Sequence[str]) -> ValueWarning:
     return ValueWarning(name, value, f"{value} is not a known {what}{f'; did you mean {near}?' if near else ''}", near)
 
 
-def _known(mapping: Iterable[TypeMapping]) -> Mapping[str, Sequence[str]]:
-    rows = list(mapping)
+def known_values(rows: Sequence[TypeMapping]) -> dict[str, Sequence[str]]:
+    """The values of each parameter that a provider's rows have."""
     types = {row.type for row in rows} | {"unknown"}
     return {
         "type": sorted(types | {f"{type_.partition('.')[0]}.*" for type_ in types if "." in type_}),

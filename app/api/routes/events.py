@@ -16,17 +16,18 @@ from app.api.auth import require_raw, requires
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, answers, header
 from app.api.page_cache import PageCache, RenderedPage
-from app.api.rendering import json_response, render_event, render_page, totals_body
+from app.api.rendering import json_response, render_page, totals_body
 from app.api.request_log import note_sources, request_log
 from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
 from app.api.schemas import EventPage, Totals
-from app.api.streaming import Gzip, PartedResponse, accepts_gzip
+from app.api.streaming import PartedResponse, accepts_gzip, gzip_packer
 from app.domain.caller import Caller
 from app.domain.event import Event
 from app.domain.parameter_types import DEFAULT_LIMIT
 from app.domain.query import CountQuery, EventQuery, SingleEventQuery
 from app.feed import Feed
 from app.feed.model import Totals as TotalsOf
+from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget
 
 router = new_router(tags=["events"])
@@ -96,8 +97,10 @@ async def list_events(
 
 
 def _pack(page: RenderedPage) -> RenderedPage:
-    packer = Gzip()
-    return msgspec.structs.replace(page, parts=[b"".join(map(packer.add, page.parts)) + packer.end()], packed=True)
+    packer = gzip_packer()
+    return msgspec.structs.replace(
+        page, parts=[b"".join(map(packer.compress, page.parts)) + packer.flush()], packed=True
+    )
 
 
 async def _make_page(
@@ -164,7 +167,8 @@ async def get_event(
     finally:
         log.sources = {name: {"calls": cost.calls, "records": cost.records} for name, cost in spent.items()}
     log.deliver({record.key[1]: 1})
-    return json_response(render_event(record, caller, raw, request.app.state.pseudonyms))
+    redactor = Redactor(private=caller.may("pii:read"), raw=raw, pseudonyms=request.app.state.pseudonyms)
+    return json_response(redactor.event(record))
 
 
 def _note_cache(request: Request, shown: RenderedPage, cached: bool) -> None:

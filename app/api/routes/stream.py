@@ -92,7 +92,7 @@ async def stream_events(
         require_raw(caller, by_cursor=asked.include is None)
     held = ExitStack()
     held.enter_context(request.app.state.stream_slots.take(caller))
-    topic = Topic(start.query, start.sources, raw, caller.may("pii:read"))
+    topic = Topic(start.query, start.active, raw, caller.may("pii:read"))
     body = _body(request, broadcaster, topic, start, live)
     # The second is for reverse proxies that buffer.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
