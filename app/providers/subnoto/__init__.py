@@ -9,7 +9,7 @@ from app.providers.subnoto.settings import RENAMED, SubnotoSettings
 
 
 def _open_source(name: str, settings: SubnotoSettings, common: CommonSettings) -> Source:
-    # Imported only with an account: gateways without one start without waiting for the adapter.
+    # Imported only with an account, so that other gateways start faster.
     from app.providers.subnoto.source import SubnotoSource
 
     return SubnotoSource(name, settings, common)

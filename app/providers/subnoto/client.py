@@ -1,4 +1,4 @@
-"""Subnoto's calls. One method a call; errors become the gateway's."""
+"""Subnoto's API calls, one method each, with the gateway's errors."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ PAGE_SIZE = 50
 
 MAX_PAGE = 4 * 1024 * 1024  #: bytes of a page of several rows
 
-#: Answers that mean "there is no such thing here", not "the call is wrong".
+#: Error codes for an unknown object, as opposed to an invalid call.
 ABSENT = frozenset({"ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"})
 
 _NO_SUCH_PAGE = (400, 404, 416, 422)
 
-#: Answers that refuse a part of the account to this key, and say nothing against the key itself.
+#: Error codes for a part of the account that this valid key may not read.
 REFUSED = frozenset({"AUTHORIZATION_ERROR", "FEATURE_NOT_IN_CURRENT_PLAN", "LOG_CATEGORY_NOT_IMPLEMENTED"})
 
 
 class EventTypesRefused(Exception):
-    """The server does not take one of the event types that the call named."""
+    """The server refuses one of the call's event types."""
 
 
 class PageRefused(SourceFailed):
-    """The server does not give a page that is not the first. It may lie beyond the log's end, for which the vendor
-    documents no answer."""
+    """The server refuses a page after the first. It may be beyond the log's end, for which the vendor documents no
+    response."""
 
 
 class PageTooLarge(SourceFailed):
-    """A page has so many `bytes` that only pages of fewer rows are kept in memory."""
+    """A page of so many `bytes` exceeds the memory; fewer rows are needed."""
 
     def __init__(self, size: int) -> None:
         super().__init__("the provider's page is too large")
@@ -47,7 +47,7 @@ class PageTooLarge(SourceFailed):
 
 
 class LogQuery(msgspec.Struct, frozen=True):
-    """What of the log to list; every combination here is one that the vendor's documents allow."""
+    """Parameters of a list call, in combinations that the vendor's documents allow."""
 
     category: str
     envelope: str | None = None
@@ -55,7 +55,7 @@ class LogQuery(msgspec.Struct, frozen=True):
     event_types: tuple[str, ...] = ()
 
     def body(self, page: int, limit: int) -> dict[str, Any]:
-        # `id` is insertion order and the only strict one: ties of `timestamp` may come in any order on each call.
+        # `id` is insertion order and the only strict one: the order of ties of `timestamp` may change with each call.
         body: dict[str, Any] = {
             "category": self.category,
             "page": page,
@@ -73,7 +73,7 @@ class LogQuery(msgspec.Struct, frozen=True):
 
 
 class SubnotoClient:
-    """Lists logs. Holds no state but the connections. `clock` gives µs since the epoch."""
+    """Client of the log API, without state except connections. `clock` returns µs since the epoch."""
 
     def __init__(self, http: ProviderHttp, clock: Callable[[], int] = now_micros) -> None:
         self._http, self._clock = http, clock
@@ -81,8 +81,8 @@ class SubnotoClient:
     async def list_logs(
         self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget
     ) -> list[tuple[int, LogPage]]:
-        """The pages, with their numbers (from 1), of `limit` rows each. Raises SourceError, EventTypesRefused,
-        PageTooLarge, and PageRefused where the first page may be had."""
+        """Return pages by number (from 1), of `limit` rows each. Raises SourceError, EventTypesRefused, PageTooLarge,
+        and PageRefused for pages after the first."""
         answers = await gather_all(self._page(query, page, limit, spent) for page in pages)
         return list(zip(pages, answers, strict=True))
 

@@ -1,7 +1,7 @@
 """Join envelopes to log records: name, status, owner and recipients, which the log lacks, from `public/envelope/get`.
 
 Source of the shape: `subnoto-api-client` 2.16.1, `generated/models/post_public_envelope_get_response_200*.py`. Only
-with SUBNOTO_JOIN_ENVELOPES. A page spends at most `CallBudget.joins` calls on it, beyond those of the log.
+with SUBNOTO_JOIN_ENVELOPES. A page makes at most `CallBudget.joins` of these calls.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MOST = 10_000  #: envelopes in the cache
 _GOOD_FOR = 60  #: seconds
 
-#: The vendor's statuses and the gateway's. Any other is passed on as it is.
+#: The vendor's statuses and the gateway's. Others are unchanged.
 _STATUSES = {
     "complete": "completed", "signing": "active", "approving": "active", "draft": "draft", "uploading": "draft",
     "declined": "declined", "canceled": "canceled", "expired": "expired",
@@ -40,7 +40,7 @@ _STATUSES = {
 
 
 class JoinedEnvelope(msgspec.Struct, frozen=True):
-    """One envelope as the envelope API has it; all None where it has no such envelope."""
+    """One envelope of the envelope API; all None if it does not exist there."""
 
     name: str | None = None
     status: str | None = None
@@ -50,14 +50,14 @@ class JoinedEnvelope(msgspec.Struct, frozen=True):
     private: tuple[str, ...] = ()  #: phones and addresses of the recipients
 
     def complete(self, envelope: Envelope) -> Envelope:
-        """The envelope with what the log lacks."""
+        """Return the envelope with the values that the log lacks."""
         return msgspec.structs.replace(
             envelope, name=self.name or envelope.name, status=self.status, owner=self.owner or envelope.owner
         )
 
     def recipient(self, named: Recipient | None, address: str | None) -> Recipient | None:
-        """The recipient that the log names, with what it lacks; where it names none, the one recipient that has the
-        author's `address`. A recipient whose address others share stays as it is."""
+        """Return the log's recipient with its missing values; without one, the only recipient with the author's
+        `address`. A recipient with a shared address is unchanged."""
         email = named.email if named is not None else address
         known = [one for one in self.recipients if email and fold(one.email or "") == fold(email.strip())]
         if len(known) != 1:
@@ -76,7 +76,7 @@ class JoinedEnvelope(msgspec.Struct, frozen=True):
 
 
 def decode_envelope(body: bytes) -> JoinedEnvelope:
-    """Read an answer, member by member. Raises SourceFailed where it is no JSON."""
+    """Decode a response, member by member. Raises SourceFailed for invalid JSON."""
     sent = read_json(body).value
     if not isinstance(sent, dict):
         return JoinedEnvelope()
@@ -108,7 +108,7 @@ _Key = tuple[str, str | None]  #: UUIDs of envelope and workspace
 
 
 class EnvelopeJoin:
-    """Reads envelopes of one account and keeps them for a minute. `timer` is a monotonic clock in seconds."""
+    """Read envelopes of one account and cache them for a minute. `timer` is a monotonic clock in seconds."""
 
     def __init__(self, http: ProviderHttp, timer: Callable[[], float]) -> None:
         self._http = http
@@ -116,8 +116,8 @@ class EnvelopeJoin:
         self._refusal: TTLCache[None, SourceForbidden] = TTLCache(1, _GOOD_FOR, timer)
 
     async def join(self, records: Sequence[SubnotoRecord], likely: int, spent: CallBudget) -> str | None:
-        """Join for display what the cache holds, and what the calls left yield for the first `likely` records. Return
-        the reason why others stay without. Raises no SourceError; takes at most half of the time left."""
+        """Join cached envelopes and, with the remaining calls, those of the first `likely` records, for display.
+        Returns the reason for missing ones. Raises no SourceError; takes at most half of the remaining time."""
         found, missing = self._known(records)
         wanted = {_key(record.row.sent) for record in records[:likely]}
         reads = [key for key in missing if key in wanted]
@@ -138,8 +138,8 @@ class EnvelopeJoin:
         return reason
 
     async def join_all(self, records: Sequence[SubnotoRecord], spent: CallBudget) -> int:
-        """Join every record, as far as the calls left suffice. Return how many of them, at least those of the first
-        moment: a page that got nowhere would be followed by the same page. Raises SourceError."""
+        """Join the records as far as the remaining calls suffice. Returns their number, at least those of the first
+        timestamp, so that every page makes progress. Raises SourceError."""
         found, missing = self._known(records)
         first = {_key(record.row.sent) for record in records if record.key[0] == records[0].key[0]}
         reads = missing[: max(spent.joins, len(first.intersection(missing)))]
@@ -154,7 +154,7 @@ class EnvelopeJoin:
         return len(records)
 
     async def probe(self, sent: Sent, spent: CallBudget) -> ProbeResult:
-        """Try the envelope of one record."""
+        """Read the envelope of one record."""
         try:
             await self._read([_key(sent)], spent)
         except SourceError as error:
@@ -163,19 +163,19 @@ class EnvelopeJoin:
         return ProbeResult("envelopes", "ok", "readable: names, statuses, owners and recipients are joined")
 
     def _known(self, records: Iterable[SubnotoRecord]) -> tuple[dict[_Key, JoinedEnvelope], list[_Key]]:
-        """What the cache holds, and the other envelopes in the order of the records."""
+        """Return the cached envelopes, and the keys of the others in the order of the records."""
         keys = dict.fromkeys(key for record in records if (key := _key(record.row.sent))[0])
         found = {key: known for key in keys if (known := self._kept.get(key)) is not None}
         return found, [key for key in keys if key not in found]
 
     async def _read(self, keys: Sequence[_Key], spent: CallBudget) -> dict[_Key, JoinedEnvelope]:
-        """Raises SourceError; SourceForbidden where the key may not read envelopes."""
+        """Read envelopes. Raises SourceError; SourceForbidden if the key may not read envelopes."""
         if keys and (refusal := self._refusal.get(None)) is not None:
             raise SourceForbidden(refusal.detail, provider_request_id=refusal.provider_request_id)
         return dict(zip(keys, await gather_all(self._get(key, spent) for key in keys), strict=True))
 
     async def _get(self, key: _Key, spent: CallBudget) -> JoinedEnvelope:
-        # Without a workspace the vendor looks in the team's default one.
+        # Without a workspace, the vendor uses the team's default one.
         names = {"envelopeUuid": key[0]} | ({} if key[1] is None else {"workspaceUuid": key[1]})
         answer = await self._http.call("POST", "public/envelope/get", spent, json=names)
         if answer.ok:
@@ -199,8 +199,7 @@ def _key(sent: Sent) -> _Key:
 
 
 class JoiningReader:
-    """A reader whose records have their envelope joined. Where filters are judged by it, a batch ends with the last
-    record that has one."""
+    """A reader with joined envelopes. If filters depend on them, a batch ends at the last joined record."""
 
     def __init__(self, reader: Reader, join: EnvelopeJoin, request: ReadRequest, spent: CallBudget) -> None:
         self._reader, self._join, self._request, self._spent = reader, join, request, spent
@@ -218,7 +217,7 @@ class JoiningReader:
         except SourceForbidden as error:
             query = self._request.query
             if query.owner is not None or query.envelope_status is not None:
-                raise  # nothing else could judge these
+                raise  # these filters need the envelopes
             return _because(batch, f"filters do not see owners and recipients of envelopes: {error.detail}")
         if end == len(records):
             return batch

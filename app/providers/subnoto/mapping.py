@@ -1,4 +1,4 @@
-"""Subnoto's event types, and its records as events. Pure.
+"""Map Subnoto's event types and records to events. Pure.
 
 Source of the types: the vendor's tutorial "Get activity logs for envelopes and team" (`TUTORIAL`), and its reference
 page and SDK `subnoto-api-client` 2.16.1 (`NEWER`). The list is open: a type without a row is `unknown`.
@@ -67,7 +67,7 @@ _NEWER_TEAM = {
 #: The webhooks' name of DOCUMENT_SIGNED: no document shows it in a log.
 WEBHOOK_TYPES = frozenset({"ENVELOPE_SIGNED"})
 
-#: Types that every server generation takes in `eventTypes`, per category.
+#: Types that every server generation accepts in `eventTypes`, by category.
 TUTORIAL: dict[str, frozenset[str]] = {"envelope": frozenset(_ENVELOPE), "team": frozenset(_TEAM)}
 
 TYPES: dict[str, str] = {**_ENVELOPE, **_TEAM, **_NEWER_ENVELOPE, **_NEWER_TEAM}
@@ -78,12 +78,12 @@ MAPPING: tuple[TypeMapping, ...] = tuple(
     for provider_type, type_ in table.items()
 )
 
-#: The category that a mapped type belongs to; the provider refuses it with any other.
+#: The category of a mapped type; the provider refuses other combinations.
 CATEGORY_OF: dict[str, str] = {row.provider_type: row.category for row in MAPPING}
 
-#: What only a recipient does.
+#: Actions of recipients only.
 _BY_SIGNERS = frozenset({"recipient.signed", "recipient.identity_verified", "envelope.declined"})
-#: Kinds of targets, and the members of `eventData` that name one.
+#: Kinds of targets, and their members of `eventData`.
 _TARGETS = {
     "member": "member", "invitation": "invitation", "api_key": "apiKey", "webhook": "webhook",
     "sso_config": "ssoConfig", "agent_registration": "agentRegistration", "oauth_grant": "oauthGrant",
@@ -101,7 +101,7 @@ def type_of(event_type: str) -> str:
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """What an event type stands for. `has_target`: whether it is about an object of the team."""
+    """Mapping of an event type. `has_target`: whether it concerns an object of the team."""
 
     type: str
     outcome: str | None
@@ -120,7 +120,7 @@ def outcome_of(event_type: str) -> str | None:
 
 
 def author_id(author: Author | None) -> str | None:
-    """`uuid` (reference page) or `id` (tutorial), as text."""
+    """Return `uuid` (reference page) or `id` (tutorial), as text."""
     if author is None:
         return None
     value = author.uuid
@@ -131,7 +131,7 @@ def author_id(author: Author | None) -> str | None:
 
 
 def signer_address(author: Author | None, event_type: str) -> str | None:
-    """The e-mail address of an author who acts as one of the envelope's recipients, if he is one."""
+    """Return the e-mail address of an author who acts as a recipient, else None."""
     if author is None or not author.email:
         return None
     is_user = author_id(author) not in (None, *_SYSTEM)
@@ -139,8 +139,8 @@ def signer_address(author: Author | None, event_type: str) -> str | None:
 
 
 def actor_of(author: Author | None, recipient: Recipient | None = None, event_type: str = "") -> Actor:
-    """The recipient, where the author has the e-mail address of the one that `eventData` names. The nil UUID and the id
-    0 are the system (vendor's reference page and tutorial), or, with an address, the signer of a signer's event."""
+    """Return the actor: the recipient of `eventData` if the author has the same e-mail address. The nil UUID and the id
+    0 are the system (vendor's reference page and tutorial) or, with an address, the signer of a signer's event."""
     if author is None:
         return Actor("system")
     identity, name, email = author_id(author), author.name or None, author.email or None
@@ -174,7 +174,7 @@ def _title(data: dict[str, Any]) -> str | None:
 
 
 def recipient_of(data: dict[str, Any]) -> Recipient | None:
-    """The recipient or the decliner named in `eventData`; several `recipients` stay in `data` alone."""
+    """Return the recipient or decliner of `eventData`; several `recipients` remain only in `data`."""
     for name, members in _recipients_in(tuple(data)):
         get = _described(data, name, members).get
         id_, full_name, email = get("uuid") or get("id"), get("name") or _name_in(get), get("email")
@@ -187,14 +187,14 @@ def recipient_of(data: dict[str, Any]) -> Recipient | None:
 
 @memoize
 def _recipients_in(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The objects of `_objects_of` that are recipients."""
+    """Return the objects of `_objects_of` that are recipients."""
     objects = _objects_of(names)
     return tuple((name, objects[name]) for name in _RECIPIENTS if name in objects)
 
 
 def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
-    """The object of a team event, named in `eventData` by `member`, `invitation`, `apiKey`, `webhook`, ...; of several
-    the one that the event's type is about."""
+    """Return the object of a team event, from `member`, `invitation`, `apiKey`, `webhook`, ... of `eventData`; of
+    several, the one of the event's type."""
     if CATEGORY_OF.get(event_type) != "team":
         return None
     own = TYPES[event_type].partition(".")[0]
@@ -211,22 +211,22 @@ def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
 
 @memoize
 def _objects_of(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """The objects that members of these names describe, each with the members whose names begin with its name. Only
-    names matter, so this is judged once for all `eventData` of one shape."""
+    """Return the objects that members of these names describe, each with the members whose names begin with its name.
+    Computed once for all `eventData` of one shape, because only names matter."""
     beginning = {one: tuple(name for name in names if name.startswith(one)) for one in _OBJECTS}
     return {one: found for one, found in beginning.items() if found}
 
 
 def _described(data: dict[str, Any], name: str, members: tuple[str, ...]) -> dict[str, str]:
-    """What `eventData` has of one object: members of `name`, and members that begin with it, such as `memberEmail`. The
-    vendor documents neither."""
+    """Return the values of one object in `eventData`: members of `name`, and members that begin with it, such as
+    `memberEmail`. The vendor documents neither."""
     found: dict[str, str] = {}
     for key in members:
         if key != name and _says(data[key]):
             found[_plain(key.removeprefix(name))] = str(data[key])
     inner = data.get(name)
     if isinstance(inner, dict):
-        # The object goes before a member beside it.
+        # The object takes precedence over a sibling member.
         for key, value in inner.items():
             if type(value) is str and value:
                 found[_plain(key)] = value
@@ -238,7 +238,7 @@ def _described(data: dict[str, Any], name: str, members: tuple[str, ...]) -> dic
 
 
 def _name_in(get: Callable[[str], str | None]) -> str | None:
-    """The name of what `_described` found, where it has no `name`."""
+    """Return the name in a result of `_described` without `name`."""
     parts = filter(None, (get("firstname"), get("lastname")))
     return get("fullname") or get("title") or " ".join(parts) or None
 

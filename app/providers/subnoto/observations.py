@@ -1,5 +1,5 @@
-"""What is learnt of one Subnoto account from its own answers: it makes later calls cheaper, never different, and keeps
-a count from being called exact that is known not to be."""
+"""Observations of one Subnoto account from its responses: they make later calls cheaper, never different, and prevent
+that an inexact count is returned as exact."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from app.providers.subnoto.client import PAGE_SIZE
 from app.providers.subnoto.mapping import TUTORIAL
 from app.providers.subnoto.wire import LogPage
 
-_MOST_TYPES = 500  #: remembered of one category
-_GOOD_FOR = 600 * SECOND  #: for which small pages are remembered
-_PAGE_BYTES = 2 * 1024 * 1024  #: of a page whose rows are large
+_MOST_TYPES = 500  #: remembered by category
+_GOOD_FOR = 600 * SECOND  #: duration of the memory of small pages
+_PAGE_BYTES = 2 * 1024 * 1024  #: of a page with large rows
 _FIELD = "the answers to logs/list"
 
 
 class AccountObservations(Observations):
-    """`clock` gives µs since the epoch."""
+    """`clock` returns µs since the epoch."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         super().__init__(clock)
-        self._short: tuple[int, int] | None = None  # rows of a page that was too short, and when
+        self._short: tuple[int, int] | None = None  # rows of a page that was too short, and its time
         self._page_size: tuple[int, int] | None = None
-        self._large: tuple[int, int] | None = None  # rows of a page that fit into memory, and when that was seen
+        self._large: tuple[int, int] | None = (
+            None  # rows of a page that fit into memory, and the time of the observation
+        )
         self._seen: dict[str, set[str]] = {}
         self._refused: set[str] = set()
         self._unreadable: dict[str, tuple[float, float]] = {}  # per category, the times of the first and the last
@@ -35,7 +37,7 @@ class AccountObservations(Observations):
         self._lag = 0
 
     def learn(self, category: str, pages: Iterable[LogPage]) -> None:
-        """Takes note of what pages of consecutive records show."""
+        """Record observations from pages of consecutive records."""
         seen = self._seen.setdefault(category, set())
         known = len(seen)
         for page in pages:
@@ -49,13 +51,13 @@ class AccountObservations(Observations):
                     newest = time
                 elif newest - time > self._step_back:
                     self._step_back = newest - time
-            # A server that sends ever new types must not fill the memory.
+            # A server that always sends new types must not fill the memory.
             new = {row.sent.event_type or "" for row in readable} - seen
             seen.update(islice(new, _MOST_TYPES - len(seen)))
             for name, value in (("total", page.shape), ("author", page.author), ("timestamp", page.unit)):
                 if value:
                     self.note(f"{name}_shape", value, _FIELD)
-        # The vendor's documents name no id of a record.
+        # The vendor's documents contain no record id.
         self.note("id_quality", "none: event ids are made of the content", "the vendor's documents")
         self.note("largest_step_back_seconds", self._step_back / 1e6, "times of records in order of insertion")
         if len(seen) != known:
@@ -64,7 +66,7 @@ class AccountObservations(Observations):
     def _note_unreadable(self, category: str, times: Iterable[int | None]) -> None:
         first, last = self._unreadable.get(category, (math.inf, -math.inf))
         for time in times:
-            # Without a time it may stand anywhere.
+            # Without a time it may be anywhere.
             first = min(first, -math.inf if time is None else time)
             last = max(last, math.inf if time is None else time)
         self._unreadable[category] = first, last
@@ -72,20 +74,20 @@ class AccountObservations(Observations):
         self.note(f"unreadable_{category}", "seen", how)
 
     def is_readable(self, category: str, since: int, until: int) -> bool:
-        """Whether no record that cannot be read was seen in [since, until) (µs), nor between two that were seen."""
+        """Whether no unreadable record was seen in [since, until) (µs), nor between two seen ones."""
         first, last = self._unreadable.get(category, (math.inf, -math.inf))
         return until <= first or last < since
 
     @property
     def page_size(self) -> int | None:
-        """Rows that a page really holds; None: as many as asked for, or not observed lately."""
+        """Return the real number of rows of a page; None: as requested, or not observed lately."""
         if self._page_size is None or self._clock() - self._page_size[1] > _GOOD_FOR:
             return None
         return self._page_size[0]
 
     @property
     def rows_at_once(self) -> int:
-        """Rows to ask for: fewer where pages were seen to be large."""
+        """Return the number of rows to request: fewer if pages were large."""
         most = self.page_size or PAGE_SIZE
         if self._large is None or self._clock() - self._large[1] > _GOOD_FOR:
             return most
@@ -93,28 +95,28 @@ class AccountObservations(Observations):
 
     @property
     def page_bytes(self) -> int:
-        """Bytes of a page, about, as far as is known."""
+        """Return the approximate bytes of a page."""
         return _PAGE_BYTES if self.rows_at_once < (self.page_size or PAGE_SIZE) else 1
 
     def too_large(self, rows: int, size: int) -> int:
-        """A page of so many rows had `size` bytes, at least: how many to ask for."""
+        """Record a page of `rows` with at least `size` bytes; returns the rows to request."""
         self._large = max(1, rows * _PAGE_BYTES // size), self._clock()
         return self._large[0]
 
     def note_lag(self, late: int) -> None:
-        """A record came so many µs late, at least."""
+        """Record that a record was at least `late` µs late."""
         if late > self._lag:
             self._lag = late
             self.note("lag_seconds", round(late / 1e6, 1), "records that were not there when the log was read last")
 
     def hands_out(self, rows: int) -> bool:
-        """Whether a page of so many rows was seen. Of one that is shorter nobody can say where in the log it lies: the
-        server may count in smaller pages than it was asked for."""
+        """Whether a page of so many rows was seen. The place of a shorter one in the log is unknown, because the server
+        may count in smaller pages than requested."""
         return self._longest >= rows
 
     def shrink_pages(self, rows: int) -> int | None:
-        """A page held only so many rows although more follow: what `page_size` is then. One such answer may be a
-        mistake, and pages of a few rows cost many calls: it is believed when it comes twice."""
+        """Record a page of `rows` before others; returns the new `page_size`. It needs two such responses, because one
+        may be an error, and pages of a few rows cost many calls."""
         now = self._clock()
         if self._short is not None and self._short[0] == rows and now - self._short[1] <= _GOOD_FOR:
             self._page_size = rows, now
@@ -123,11 +125,11 @@ class AccountObservations(Observations):
         return self.page_size
 
     def refuse(self, event_types: Iterable[str]) -> None:
-        """The server turned a call with these types down."""
+        """Record that the server refused a call with these types."""
         self._refused.update(event_types)
         self.note("event_types_refused", sorted(self._refused), "an INVALID_REQUEST_FORMAT that named them")
 
     def takes(self, category: str, event_type: str) -> bool:
-        """Whether the server is known to take this type in `eventTypes`."""
+        """Whether the server is known to accept this type in `eventTypes`."""
         known = event_type in TUTORIAL.get(category, ()) or event_type in self._seen.get(category, ())
         return known and event_type not in self._refused

@@ -1,4 +1,4 @@
-"""Probe a Subnoto account: rights, shapes of answers, order of times."""
+"""Probe a Subnoto account: permissions, shapes of responses, order of times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.settings import BASE_URLS, SubnotoSettings
 from app.providers.subnoto.wire import LogPage
 
-_PAGES = 20  #: of the newest records, to see how far times run back
+_PAGES = 20  #: of the newest records, to measure how far times run back
 
 
 async def probe(
@@ -23,7 +23,7 @@ async def probe(
     spent: CallBudget,
     join: EnvelopeJoin | None,
 ) -> list[ProbeResult]:
-    """One call a category, and up to twenty more; one for an envelope where they are joined."""
+    """Probe with one call a category, up to twenty more, and one for an envelope if they are joined."""
     findings: list[ProbeResult] = []
     for category in settings.categories:
         query = LogQuery(category)
@@ -48,7 +48,7 @@ async def probe(
 async def _newest(
     client: SubnotoClient, query: LogQuery, facts: AccountObservations, spent: CallBudget
 ) -> tuple[int, list[tuple[int, LogPage]]]:
-    """The number of records, and the last pages. Raises SourceError."""
+    """Return the number of records, and the last pages. Raises SourceError."""
     while True:
         size = facts.rows_at_once
         try:
@@ -73,7 +73,7 @@ def _observed(facts: AccountObservations, settings: SubnotoSettings) -> list[Pro
 
 
 def tunnel_finding(tunnel: Mapping[str, Any]) -> ProbeResult:
-    """How the calls of the probe went out, by the tunnel's own description."""
+    """Return a result on the transport of the probe's calls, from the tunnel's description."""
     if not tunnel["encrypted"]:
         found = "requests are signed, not encrypted: the vendor's SDK leaves that out towards this machine"
         return ProbeResult("tunnel", "warning", found, f"SUBNOTO_BASE_URL={BASE_URLS['tunnel']}")

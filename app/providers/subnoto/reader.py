@@ -1,4 +1,4 @@
-"""Reads one part of Subnoto's log in the gateway's order, by positions: see `app.paging.position_reader`."""
+"""Read one part of Subnoto's log in the gateway's order, by positions (see `app.paging.position_reader`)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from app.providers.subnoto.ties import restore_ranks, ties_at
 from app.providers.subnoto.time_index import TimeIndex
 from app.providers.subnoto.wire import LogRow
 
-#: Numbers of a hint: of event types, the skew, the two of `ties_at`, and two or four of `PositionReader`.
+#: Numbers of a hint: event types, skew, two of `ties_at`, and two or four of `PositionReader`.
 _HINT = 8
 _RESTARTS = 4
-_MOVES = 16  #: of the log without any progress in between
+_MOVES = 16  #: moves of the log without progress
 
 
 class SubnotoReader:
@@ -46,16 +46,16 @@ class SubnotoReader:
         self._ascending = span.query.ascending
         self._size = observations.rows_at_once
         self._restarts = self._moves = 0
-        self._exceeds = False  # whether lists were seen to exceed totals
+        self._exceeds = False  # whether lists have exceeded totals
         self._any_readable = False
-        self._chain: Chain[LogRow] | None = None  # while the log moves
+        self._chain: Chain[LogRow] | None = None  # during moves of the log
         self._numbered: list[SubnotoRecord] = []
-        self._near: list[int] | None = None  # the hint of a walk that follows up another
+        self._near: list[int] | None = None  # the hint of a walk that continues another
         hint = self._usable_hint(span.hint)
         self._setting, self._tied = skew, hint[1:3]
         self._skew = max(skew, hint[0] if hint else 0)
         start = first_time(span.position, self._ascending)
-        # A cursor remembers the skew that these rows show.
+        # A cursor contains the skew of these rows.
         self._strays = [] if hint else index.strays(query, span.since, span.until)
         marks = index.around(query, start, self._skew, ascending=self._ascending)
         near = hint[3:] or index.near(query, start, now, self._skew, ascending=self._ascending)
@@ -82,7 +82,7 @@ class SubnotoReader:
         return walk
 
     def _usable_hint(self, hint: Hint) -> list[int]:
-        # A hint counts rows of the list that it was made from; with other event types, that is another list.
+        # A hint counts rows of its own list; other event types are another list.
         if hint is None or len(hint) not in (_HINT - 2, _HINT) or hint[0] != len(self._query.event_types):
             return []
         return [max(0, number) for number in hint[1:]]
@@ -90,7 +90,7 @@ class SubnotoReader:
     async def read(self, want: int, max_calls: int) -> Batch:
         ahead, enough = self._spent.calls + max_calls, self._spent.bytes + ENOUGH_BYTES
         while True:
-            # The search for the place to begin is not cut short: without it, there is nothing to show.
+            # The search for the start is not shortened, because no records can be returned without it.
             left = ahead - self._spent.calls if self._walk.is_reading else max_calls
             if self._walk.is_reading and self._spent.bytes >= enough:
                 left = 0
@@ -114,7 +114,7 @@ class SubnotoReader:
         )
 
     def _at_once(self) -> int:
-        """Pages to fetch in one round, judged by the sizes of those before."""
+        """Return the number of pages to fetch in one round, from earlier sizes."""
         page = self._spent.bytes // max(1, self._spent.calls) or self._observations.page_bytes
         return max(1, ENOUGH_BYTES // page)
 
@@ -123,7 +123,7 @@ class SubnotoReader:
         return not (query.type or query.provider_type) or matches_type(query, type_of(event_type), event_type)
 
     def _reason(self) -> str | None:
-        """What a page may lack, and what to set."""
+        """Return possible gaps of a page, and the setting to change."""
         if self._walk.ending.is_empty:
             return "the provider counts records that its lists do not contain"
         if self._skew <= self._setting:
@@ -142,7 +142,7 @@ class SubnotoReader:
             self._walk, self._chain = self._new_walk(self._goes_on_at()), None
             return
         except PageRefused:
-            # Beyond the end, for which the vendor documents no answer.
+            # Beyond the end, for which the vendor documents no response.
             if len(pages) == 1 and (self._chain is not None or self._walk.looks_behind(pages[0])):
                 self._take([Response(pages[0], [], None)])
                 return
@@ -168,7 +168,7 @@ class SubnotoReader:
         self._take(responses, again=again)
 
     def _take(self, responses: list[Response[LogRow]], *, again: bool = False) -> None:
-        """Hand responses to the walk; begin another where they do not fit together."""
+        """Pass responses to the walk; begin another if they are inconsistent."""
         try:
             if self._chain is not None:
                 self._chain.add(responses[0])
@@ -196,23 +196,23 @@ class SubnotoReader:
         self._walk, self._chain = self._new_walk(self._goes_on_at()), None
 
     def _go_on(self) -> None:
-        """Rows have other numbers than before: read on from about the same place."""
+        """The rows' numbers have changed: continue from about the same place."""
         self._moves += 1
         if self._moves > _MOVES:
             raise SourceFailed("the provider removes records faster than they can be read")
         start = self._goes_on_at()
         chain = self._walk.chain(start) if self._moves > 1 and self._chain is None else None
-        # Rows have been moving towards lower numbers: a little before where they were.
+        # Rows move towards lower numbers, so begin a little before their last place.
         found = self._walk.hint_at(start)
         self._near = self._near if found is None else [max(0, found[0] - self._size // 4), found[1]]
         self._follow(chain)
 
     def _follow(self, chain: Chain[LogRow] | None) -> None:
-        """Go on with another walk, over a chain where there is one."""
+        """Continue with another walk, over a chain if there is one."""
         self._walk, self._chain = self._new_walk(self._goes_on_at(), self._near), chain
 
     async def _link(self, chain: Chain[LogRow], want: int, most: int) -> bool:
-        """Advance a walk over a chain: read the next page of the chain, or find out which others are needed."""
+        """Advance a walk over a chain: read its next page, or find the others that are needed."""
         page = chain.page
         if page is not None:
             await self._fetch([page])
@@ -223,7 +223,7 @@ class SubnotoReader:
         if not pages:
             self._moves = 1
             return False
-        self._skew = self._walk.skew  # rows of different states of the log would show a larger one
+        self._skew = self._walk.skew  # rows of different states of the log would have a larger one
         if (reaching := chain.reaching(pages)) is None:
             self._go_on()
         else:
@@ -235,7 +235,7 @@ class SubnotoReader:
         return complete_until if self._ascending else complete_until - 1
 
     async def _advance(self, want: int, most: int, *, confirm: bool = True) -> bool:
-        """Make one round of calls; whether there was one to make."""
+        """Make one round of calls; returns whether one was needed."""
         if self._chain is not None:
             return await self._link(self._chain, want, most)
         try:
@@ -244,7 +244,7 @@ class SubnotoReader:
                 return True
             page = self._walk.unconfirmed() if confirm else None
         except OddPages as odd:
-            # A page that is not full may be the end, or cut short.
+            # A page that is not full may be the end, or truncated.
             self._resize(odd.page_size)
             return True
         except LogMoved:
@@ -255,18 +255,18 @@ class SubnotoReader:
         return page is not None
 
     async def rank(self) -> int:
-        """How many records of the stream are older than `span.since`, unreadable ones too: O(log n) calls. Ascending
-        only. Of all types where, then, it no longer `filters_natively`."""
+        """Return the number of the stream's records before `span.since`, including unreadable ones, in O(log n) calls.
+        Ascending only. Counts all types if it no longer `filters_natively`."""
         while await self._advance(1, 16, confirm=False):
             pass
         return self._walk.rank()
 
     def has_strays_behind(self, rank: int) -> bool:
-        """Whether rows older than `span.since` are known behind that place in the log, which `rank` cannot count."""
+        """Whether rows before `span.since` are known after this place in the log, which `rank` cannot count."""
         return any(number >= rank for number in self._index.strays(self._query, 0, self._span.since))
 
     async def is_unmoved(self) -> bool:
-        """Whether no record was removed since this reader's first response: one call."""
+        """Check by one call that no record was removed since this reader's first response."""
         page = self._walk.steadiness.first
         if page is None:
             return True
@@ -276,8 +276,7 @@ class SubnotoReader:
 
     @property
     def filters_natively(self) -> bool:
-        """Whether the provider applies the query's type filters itself, as far as is known: no longer, once it has
-        turned them down."""
+        """Whether the provider applies the query's type filters, which it may have refused."""
         return bool(self._query.event_types)
 
     def hint(self, position: Position) -> Hint:

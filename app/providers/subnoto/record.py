@@ -1,4 +1,4 @@
-"""One record of Subnoto's log, and its identity among all others."""
+"""One record of Subnoto's log, and its identity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from app.providers.subnoto.wire import Author, LogRow, Sent
 
 
 class Locator(msgspec.Struct, array_like=True):
-    """The provider's part of an event id: enough to find the record again, and a digest of its identity.
+    """The provider's part of an event id: enough to find the record, and a digest of its identity.
 
     `envelope` is packed: `u` and sixteen bytes for a UUID in its canonical spelling, `t` and UTF-8 for any other."""
 
@@ -38,13 +38,13 @@ class Locator(msgspec.Struct, array_like=True):
 
 class SubnotoRecord(msgspec.Struct, gc=False):
     """A record. `key` ends with its rank among those of the same microsecond, category and envelope; `ordinal` counts
-    those equal to it. `joined`: its envelope, with SUBNOTO_JOIN_ENVELOPES."""
+    equal records. `joined`: its envelope, with SUBNOTO_JOIN_ENVELOPES."""
 
     key: Key
     row: LogRow
     ordinal: int
     joined: JoinedEnvelope | None = None
-    named: Recipient | UnsetType | None = UNSET  #: what `eventData` names as recipient, once that was looked for
+    named: Recipient | UnsetType | None = UNSET  #: the recipient in `eventData`, once computed
 
     @property
     def provider_type(self) -> str:
@@ -63,7 +63,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         if self.joined is not None and envelope is not None:
             envelope = self.joined.complete(envelope)
         packed = None if sent.envelope_uuid is None else _pack(sent.envelope_uuid)
-        # By position, in the order of the fields: by name it takes three times as long.
+        # By position, because names take three times as long.
         return Event(
             _ids_of(source).of(self.ordinal, _encode((category, time, packed, _digest(sent, category, time)))),
             source,
@@ -99,13 +99,13 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         return self.row.body
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Contract, section 3: envelope id, author's name and e-mail, and every string in `eventData`."""
+        """Yield the texts for `q`: envelope id, author's name and e-mail, and every string in `eventData`."""
         sent = self.row.sent
         author, data = sent.author or _NOBODY, sent.event_data
         own: tuple[tuple[str, str | None], ...]
         own = (("envelopeUuid", sent.envelope_uuid), ("name", author.name), ("email", author.email))
         if has_links(data):
-            # Who may not see a link may not find it out by asking for its parts either.
+            # Callers who may not see a link must not find it by its parts.
             found: list[str] = []
             data = without_links(data, links=found)
             links = Secrets(found)
@@ -137,7 +137,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
 
     @property
     def names_all_recipients(self) -> bool:
-        """False: a record names at most its own recipient."""
+        """Return False: a record contains at most its own recipient."""
         return False
 
     def recipient_id(self, key: str) -> str:
@@ -158,7 +158,7 @@ def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, dict):
         hidden = private_members(value)
         for member_name, member in value.items():
-            # Below a private member everything is private, however deep.
+            # Everything below a private member is private.
             inside = member_name not in hidden or is_private_name(member_name)
             yield from _strings(name if is_private_name(name) else member_name if inside else "address", member)
     elif isinstance(value, list):
@@ -170,7 +170,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def read_locator(raw: bytes) -> tuple[str, int, str | None] | None:
-    """Category, time in µs and envelope; None for bytes that `locator` does not write."""
+    """Return category, time in µs and envelope; None for bytes that `locator` does not create."""
     try:
         found = msgspec.msgpack.decode(raw, type=Locator)
         return found.category, found.time, None if found.envelope is None else _unpack(found.envelope)
@@ -207,17 +207,17 @@ def _digest(sent: Sent, category: str, time: int) -> bytes:
     return hashlib.blake2b(_encode_sorted(identity), digest_size=12).digest()
 
 
-# Sorted members: the same object in another order is the same record.
+# Sorted members: equal objects in another order are the same record.
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def number_ties(
     source: str, category: str, rows: Sequence[tuple[int, LogRow]], keep: Callable[[str], bool] | None = None
 ) -> list[SubnotoRecord]:
-    """The records of (number, row) pairs, where all rows of a microsecond are there or none.
+    """Return the records of (number, row) pairs, which contain all rows of a microsecond or none.
 
-    Rows whose type `keep` refuses go first, as if the provider had left them out: so a rank does not depend on
-    whether the provider or the gateway filters by type. Bad rows are left out as well. Any order in, any order out.
+    Rows whose type `keep` refuses are dropped first, so that a rank does not depend on whether the provider or the
+    gateway filters by type. Bad rows are dropped as well. Input and output are unordered.
     """
     numbers: list[int] = []
     records: list[SubnotoRecord] = []
@@ -237,7 +237,7 @@ def number_ties(
 
 
 def _number(group: Sequence[SubnotoRecord]) -> None:
-    """Rank the records of one microsecond within their envelopes, and count those that are equal."""
+    """Rank the records of one microsecond within their envelopes, and count equal ones."""
     ranks: dict[str, int] = defaultdict(int)
     twins: dict[bytes, int] = defaultdict(int)
     for record in group:

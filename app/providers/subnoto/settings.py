@@ -1,7 +1,7 @@
 """Settings of a Subnoto source.
 
-`proxy` is the Encryption Proxy that the customer runs: plain HTTP, `Authorization: Bearer ACCESS:SECRET`. The enclave
-itself takes no plain JSON (vendor's page on API security); `tunnel` reaches it through the vendor's SDK.
+`proxy` is the customer's Encryption Proxy: plain HTTP, `Authorization: Bearer ACCESS:SECRET`. The enclave
+accepts no plain JSON (vendor's page on API security); `tunnel` reaches it through the vendor's SDK.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from app.providers.settings import SourceSettings, header_safe, without_colon
 #: Vendor's reference page: `envelope` and `team`; the newer API lists `user` and `dataroom`, which may not answer yet.
 CATEGORIES = ("envelope", "team", "user", "dataroom")
 
-#: Where each transport leads unless `base_url` is set.
+#: Default of `base_url` by transport.
 BASE_URLS = {"proxy": "http://localhost:8080", "tunnel": "https://enclave.subnoto.com"}
 
-#: Names of the last release, and what they are called now.
+#: Names of the last release -> current names.
 RENAMED = {"SUBNOTO_SKEW": "SUBNOTO_MAX_TIME_SKEW"}
 
 
@@ -57,7 +57,7 @@ class SubnotoSettings(SourceSettings):
     @model_validator(mode="before")
     @classmethod
     def _base_url_of_transport(cls, values: dict[str, Any]) -> dict[str, Any]:
-        # An unknown transport is refused by its own field.
+        # The field refuses an unknown transport.
         default = BASE_URLS.get(str(values.get("transport", "proxy")), BASE_URLS["proxy"])
         return {"base_url": default, **values}
 
@@ -83,20 +83,20 @@ class SubnotoSettings(SourceSettings):
 
 
 def sdk_encrypts(base_url: str) -> bool:
-    """Whether the vendor's SDK encrypts what it sends there: not where the host has one of these names *in* it."""
+    """Whether the vendor's SDK encrypts requests to this URL: not if the host *contains* one of these names."""
     host = urlsplit(base_url).hostname or ""
     return "localhost" not in host and "127.0.0.1" not in host
 
 
 def _check_tunnel(base_url: str, secret_key: SecretStr) -> None:
-    """Raises ValueError where the SDK would fail, or send in the clear."""
+    """Raises ValueError if the SDK would fail, or send unencrypted."""
     try:
         bytes.fromhex(secret_key.get_secret_value())
     except ValueError:
         raise ValueError("tunnel signs with the secret key, which must then be hexadecimal digits") from None
     parts = urlsplit(base_url)
     if parts.path:
-        # The SDK knows its own paths, and encrypts none but them.
+        # The SDK encrypts only its own paths.
         raise ValueError("tunnel needs a base URL without a path, such as https://enclave.subnoto.com")
     local = is_loopback(parts.hostname or "")
     if not local and not sdk_encrypts(base_url):

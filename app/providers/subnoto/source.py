@@ -1,4 +1,4 @@
-"""One Subnoto account: which parts of it a query touches, and who judges which filter."""
+"""One Subnoto account: its streams for a query, and who applies which filter."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SCOPED = "envelope"
 
 
 class SubnotoSource:
-    """Implements `app.providers.base.Source`. Raises ConfigurationError where the transport lacks its library."""
+    """Implements `app.providers.base.Source`. Raises ConfigurationError if the transport's library is missing."""
 
     provider = "subnoto"
 
@@ -61,7 +61,7 @@ class SubnotoSource:
             settings.base_url,
             common,
             name=name,
-            headers=None if self._tunnel else _bearer(settings),  # the tunnel signs instead
+            headers=None if self._tunnel else _bearer(settings),  # the tunnel signs
             transport=self._tunnel,
             on_answer=self._observations.note_clock,
         )
@@ -81,7 +81,7 @@ class SubnotoSource:
                 if not query.envelope_id and query.workspace_id is None:
                     names.append(category)
             elif query.workspace_id is None or _UUID.match(query.workspace_id):
-                # One envelope may be written in two ways; read as two streams, its events would come twice.
+                # Two spellings of one envelope as two streams would return its events twice.
                 wanted = dict.fromkeys(envelope.lower() for envelope in query.envelope_id if _UUID.match(envelope))
                 envelopes = [f"{category}/{envelope}" for envelope in wanted]
                 names.extend(envelopes if query.envelope_id else [category])
@@ -115,7 +115,7 @@ class SubnotoSource:
         )
 
     def _event_types(self, category: str, query: Query) -> tuple[str, ...] | None:
-        """The provider's types that can match, in this category; None where others than the mapped ones can."""
+        """Return the provider's types that can match in this category; None if unmapped ones can match."""
         if not query.type and not query.provider_type:
             return None
         if not query.provider_type and matches_type(query, "unknown", ""):
@@ -133,12 +133,11 @@ class SubnotoSource:
         )
 
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
-        """Records between the positions of the window's two ends, of which few pages around the ends are read.
+        """Count the records between the positions of the window's ends, by reading a few pages around each end.
 
-        `eq`: each of them is an event, as far as this process has read them; one that cannot be read, and that nobody
-        has come upon yet, is among them. `estimate`: some are known not to be readable, which makes no event, or to
-        stand far behind their times. `gte`: the key may not read everything, or, with 0, the provider does not apply
-        all filters."""
+        `eq`: all are events, as far as this process has read them; undiscovered unreadable records count, too.
+        `estimate`: some are known to be unreadable, or far after their times. `gte`: the key may not read everything
+        or, with 0, the provider does not apply all filters."""
         judged = (query.actor, query.recipient, query.q, query.owner, query.envelope_status)
         if any(value is not None for value in judged):
             return Total(0, "events", "gte")
@@ -149,15 +148,15 @@ class SubnotoSource:
         relations = {part.relation for part in counted}
         if "gte" in relations:
             return Total(0, "events", "gte")
-        # Where the key may not read everything, there may be more than it can count.
+        # If the key may not read everything, there may be more records.
         relation: Relation = "estimate" if "estimate" in relations else "eq" if len(counted) == len(streams) else "gte"
         return Total(sum(part.value for part in counted), "events", relation)
 
     async def _count(self, stream: str, query: Query, since: int, until: int, spent: CallBudget) -> Total | None:
-        """One stream's part of a total; None where the key may not read it."""
+        """Return one stream's part of a total; None if the key may not read it."""
         by_type, ends, ranks = bool(query.type or query.provider_type), [], []
         try:
-            # One after the other: the second begins with what the first has read.
+            # Sequentially, because the second uses the pages of the first.
             for edge in (since, until):
                 end = self._log_reader(stream, ReadRequest(query, edge, edge + 1, (edge,)), spent)
                 if by_type and not end.filters_natively:
@@ -167,10 +166,10 @@ class SubnotoSource:
             is_steady = await ends[0].is_unmoved()
         except SourceForbidden:
             return None
-        # Asked again: a server that turns the types down meanwhile has had the rest counted among events of all types.
+        # Check again: if the server has refused the types meanwhile, the rest was counted with all types.
         if by_type and not all(end.filters_natively for end in ends):
             return Total(0, "events", "gte")
-        # Judged by what these calls have shown, too.
+        # After these calls, whose observations count, too.
         is_whole = not any(end.has_strays_behind(rank) for end, rank in zip(ends, ranks, strict=True))
         is_readable = self._observations.is_readable(stream.partition("/")[0], since, until)
         is_exact = is_steady and is_whole and is_readable
@@ -184,13 +183,13 @@ class SubnotoSource:
         if category not in self._settings.categories:
             return []
         if envelope is not None and (category != _SCOPED or not _UUID.match(envelope)):
-            # The provider would refuse to look for it; the whole category has it, too.
+            # The provider would refuse this filter; the whole category contains the record, too.
             envelope = None
         span = ReadRequest(Query(order="asc"), moment, moment + 1, (moment,))
         reader = self._read(LogQuery(category, envelope), span, spent)
         records: list[SubnotoRecord] = []
         while True:
-            # One: what else is of that microsecond lies among the rows that are read to be certain of it.
+            # One: the others of its microsecond are among the rows read for certainty.
             batch = await reader.read(want=1, max_calls=100)
             records.extend(cast(list[SubnotoRecord], batch.records))
             if batch.ended:
@@ -227,7 +226,7 @@ def _bearer(settings: SubnotoSettings) -> dict[str, str]:
 
 
 def _open_tunnel(settings: SubnotoSettings, common: CommonSettings) -> Tunnel:
-    # Only here: the SDK is an optional extra, and takes most of a second to import.
+    # Imported here: the SDK is an optional extra, and takes most of a second to import.
     try:
         from app.providers.subnoto.tunnel import Tunnel
     except ImportError:

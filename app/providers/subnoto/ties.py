@@ -1,7 +1,7 @@
-"""Ranks of records of one microsecond, category and envelope, after the provider removed some of them.
+"""Ranks of records of one microsecond, category and envelope, after the provider has removed some of them.
 
-A rank counts from the first record that is left: without correction, a page that ended within such a tie would be
-followed by one that repeats its records.
+A rank counts from the first remaining record. Without correction, a page that ended within such a tie would be followed
+by one that repeats its records.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from app.domain.position import Position
 from app.paging.steadiness import digest_of
 from app.providers.subnoto.record import SubnotoRecord
 
-_MOST = 8  #: records whose content is remembered; several, for twins
+_MOST = 8  #: records with a remembered digest; several, because of twins
 
 
 def ties_at(position: Position, records: Sequence[SubnotoRecord]) -> list[int]:
-    """For a cursor: how many records are remembered of those tied with the one at a position, itself and newer ones,
-    and a digest of their content."""
+    """Return, for a cursor, the number and a digest of the records tied with the one at a position, from it on."""
     if len(position) == 1:
         return [0, 0]
     tied = [record for record in _tied_with(position, records) if record.key[4] >= position[4]][:_MOST]
@@ -27,11 +26,11 @@ def ties_at(position: Position, records: Sequence[SubnotoRecord]) -> list[int]:
 def restore_ranks(
     records: Sequence[SubnotoRecord], position: Position, remembered: Sequence[int], *, begins: bool
 ) -> None:
-    """Give the records tied with the one at a position the ranks that they had when its page was read. `remembered` is
-    what `ties_at` gave then; `begins`: whether the first row of the log is among those read.
+    """Restore the ranks that the records tied with the one at a position had when its page was read. `remembered` is
+    the result of `ties_at`; `begins`: whether the first row of the log was read.
 
-    Where the remembered ones stand now shows how many were removed. How many are left shows nothing, for new ones may
-    have come."""
+    The present place of the remembered records shows how many were removed. Their number does not, because new ones
+    may have been added."""
     if len(position) == 1 or not remembered or not remembered[0]:
         return
     tied, (known, digest), rank = _tied_with(position, records), remembered, position[4]
@@ -40,14 +39,14 @@ def restore_ranks(
             removed = rank - begin
             break
     else:
-        # Removed itself, and with it all that are older: what is left is newer.
+        # Removed with all older ones: the remaining records are newer.
         removed = rank + 1 if begins else 0
     for record in tied if removed else ():
         record.key = *record.key[:4], record.key[4] + removed, record.key[5]
 
 
 def _tied_with(position: Position, records: Sequence[SubnotoRecord]) -> list[SubnotoRecord]:
-    """By rank."""
+    """Return the tied records by rank."""
     tied = [record for record in records if record.key[:4] == position[:4]]
     return sorted(tied, key=lambda record: record.key[4])
 

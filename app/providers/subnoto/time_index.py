@@ -1,8 +1,8 @@
-"""Where in this account's log which times stand, as far as it was read lately.
+"""Index of recently read positions and times of an account's log.
 
-The log has no dates, so a walk first searches the place of its time, in several calls one after the other. The search
-is short between rows that earlier walks have read; at the end, where dashboards read, a walk begins at once. Both are
-hints: the walk checks them, and finds the place anew if the log has moved.
+The log has no dates, so a walk first searches its start in several sequential calls. The search is short between rows
+that earlier walks have read; at the end, where dashboards read, a walk begins immediately. Both are hints: the walk
+checks them, and searches again if the log has moved.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from app.providers.subnoto.client import PAGE_SIZE, LogQuery
 from app.providers.subnoto.wire import LogRow
 
 _MOST_LOGS = 64
-_MOST_ROWS = 8192  #: known of one log
-_FEW = 2 * PAGE_SIZE  #: rows that may have come since the log was read
-_AROUND = 4  #: known rows by which density is judged
+_MOST_ROWS = 8192  #: known rows of one log
+_FEW = 2 * PAGE_SIZE  #: rows that may have been added since the log was read
+_AROUND = 4  #: known rows for the density
 _MOST_SLACK = 10 * PAGE_SIZE
 _MOST_STRAYS = 4
 
 
 class _Log:
-    """Rows of one log, the first and the last of each page: their numbers, growing, and their times in µs. `total`:
-    rows when it was read last, at the time `seen`."""
+    """The first and the last row of each page of one log: ascending numbers, and times in µs. `total`: rows at the last
+    read, at the time `seen`."""
 
     def __init__(self) -> None:
         self.numbers, self.times = array("q"), array("q")
         self.total = self.seen = 0
-        self.strays: dict[int, int] = {}  #: number and time of rows much older than one before them, the last ones seen
+        self.strays: dict[int, int] = {}  #: number and time of the latest rows much older than an earlier one
 
     def add(self, number: int, time: int) -> None:
         at = bisect_left(self.numbers, number)
@@ -39,15 +39,14 @@ class _Log:
         if known and self.times[at] == time:
             return
         if known or len(self.numbers) >= _MOST_ROWS:
-            # A row does not change, nor its number: a known one of another time is of another log.
+            # Rows and their numbers do not change: a known one of another time is of another log.
             del self.numbers[:], self.times[:]
             at = 0
         self.numbers.insert(at, number)
         self.times.insert(at, time)
 
     def note_strays(self, number: int, rows: Sequence[LogRow], skew: int) -> None:
-        """Note which of a page's rows, and of its known neighbours', are older than one before them by more than
-        `skew`."""
+        """Record the rows of a page and its known neighbours that are older than an earlier one by more than `skew`."""
         for at in [at for at in self.strays if number <= at < number + len(rows)]:
             del self.strays[at]
         times = [(at, row.time) for at, row in enumerate(rows, number) if row.time is not None and not row.bad]
@@ -63,18 +62,18 @@ class _Log:
             del self.strays[at]
 
     def rows_in(self, span: int) -> int:
-        """About how many rows there are in `span` µs, by the last ones that are known."""
+        """Return the approximate number of rows in `span` µs, from the last known ones."""
         first = max(0, len(self.times) - 1 - _AROUND)
         rows, time = self.numbers[-1] - self.numbers[first], self.times[-1] - self.times[first]
         return rows * span // time if time > 0 else _MOST_SLACK
 
     def ends_here(self, now: int) -> bool:
-        """Whether its last rows are known, and few can have come since."""
+        """Whether its last rows are known, and few may have been added since."""
         return self.numbers[-1] == self.total - 1 and self.rows_in(max(0, now - self.seen)) <= _FEW
 
 
 class TimeIndex:
-    """Of one account, in this process. Times and `skew` in µs."""
+    """Index of one account, in this process. Times and `skew` in µs."""
 
     def __init__(self) -> None:
         self._logs: LRUCache[LogQuery, _Log] = LRUCache(_MOST_LOGS)
@@ -82,16 +81,16 @@ class TimeIndex:
     def learn(
         self, query: LogQuery, number: int, rows: Sequence[LogRow], total: int, now: int, skew: int | None = None
     ) -> int:
-        """A page that was read: its rows, of which `number` is the first one's, and how many the log has.
+        """Add a page: its rows, the `number` of the first one, and the log's total.
 
-        Returns by how many µs one of them came late, at least: so old it was when the log was read last, without it."""
-        # Beyond the end some may repeat what is before it.
+        Returns the least lateness of a row in µs: its age when the log was last read without it."""
+        # Servers may repeat rows beyond the end.
         rows = rows[: max(0, total - number)]
         log = self._logs.setdefault(query, _Log())
         new = rows[max(0, log.total - number) :] if log.seen else ()
         late = max((log.seen - row.time for row in new if row.time is not None), default=0)
         log.total, log.seen = total, now
-        # An envelope's log is too short to be of use; what cannot be read has no time of its own.
+        # An envelope's log is too short; unreadable rows have no time.
         for place in (0, len(rows) - 1) if rows and query.envelope is None else ():
             row = rows[place]
             if row.time is not None and not row.bad:
@@ -101,22 +100,23 @@ class TimeIndex:
         return max(0, late)
 
     def strays(self, query: LogQuery, since: int, until: int) -> list[int]:
-        """Numbers of rows of [since, until) that stand far behind their times in the log, where no search comes by."""
+        """Return the numbers of rows of [since, until) that are far after their times in the log, which no search
+        finds."""
         log = self._logs.get(query)
         return [] if log is None else [number for number, time in log.strays.items() if since <= time < until]
 
     def forget(self, query: LogQuery) -> None:
-        """What is known of a log is wrong."""
+        """Drop a log's rows, which have proved wrong."""
         self._logs.pop(query, None)
 
     def total(self, query: LogQuery) -> int | None:
-        """How many rows a log had when it was read last."""
+        """Return the number of rows of a log at its last read."""
         log = self._logs.get(query)
         return None if log is None else log.total
 
     def around(self, query: LogQuery, start: int, skew: int, *, ascending: bool) -> list[tuple[int, int]]:
-        """(number, time) of the last row known before the place of a walk from `start`, and of the first after it; of
-        fewer where it lies at an end of what is known."""
+        """Return (number, time) of the last known row before a walk's `start`, and of the first after it; fewer at an
+        end of the known rows."""
         log = self._logs.get(query)
         if log is None:
             return []
@@ -125,8 +125,8 @@ class TimeIndex:
         return list(zip(log.numbers[near], log.times[near], strict=True))
 
     def near(self, query: LogQuery, start: int, now: int, skew: int, *, ascending: bool) -> list[int] | None:
-        """A hint for a `PositionReader` from `start`, where that is behind all rows and few came since: between known
-        rows, a search from `around` costs no more."""
+        """Return a hint for a `PositionReader` from `start`, if that is after all rows and few were added since.
+        Between known rows, a search from `around` costs no more."""
         log = self._logs.get(query)
         edge = start - skew if ascending else start + skew
         if log is None or not log.times or edge <= log.times[-1] or not log.ends_here(now):

@@ -1,21 +1,19 @@
-"""The way into Subnoto's enclave without a proxy: the vendor's SDK as a transport under `ProviderHttp`.
+"""Access to Subnoto's enclave without a proxy: the vendor's SDK as a transport of `ProviderHttp`.
 
 The SDK (`subnoto-api-client`, pinned to 2.16.1) signs every request (RFC 9421), and towards anything but
 `localhost` and `127.0.0.1` it encrypts them, too, in an Oak session that it begins by verifying the enclave's
-attestation. What it does not do is done around it here:
+attestation. This module adds what it lacks:
 
 - Its transport reads `response.request`, which httpx 0.28 sets only later: it is set before (`_Wire`).
-- It reads encrypted answers whole, whatever their size: all are read before it, within our bound (`_Wire`). What is
-  decrypted is never longer than what was encrypted.
-- After a handshake that failed or was broken off, its session manager can never be used again: it is reset.
-- It renews a lost session only where the answer that says so is encrypted, which it can hardly be; and it would then
-  pull the session from under the other calls. Here a lost session is left with its lane: calls under way finish on it,
-  new ones begin another (`Tunnel`).
-- It takes a plain answer to an encrypted question. Only errors may be plain here.
+- It reads encrypted responses of any size whole: all are read before it, within the gateway's bound (`_Wire`). The
+  decrypted text is never longer than the encrypted one.
+- After a failed or interrupted handshake, its session manager cannot be used again: it is reset.
+- It renews a lost session only if the response about it is encrypted, which is hardly possible, and would interrupt the
+  other calls. Here a lost session stays with its lane: running calls finish on it, new ones begin another (`Tunnel`).
+- It accepts a plain response to an encrypted request. Here only errors may be plain.
 
-The sessions' native objects belong to the thread that made them (they panic elsewhere, even when they are freed), so
-that their work cannot leave the event loop. It is small: they do no I/O of their own, and decrypt a page in a fraction
-of a millisecond.
+The sessions' native objects belong to the thread that created them (they panic elsewhere, even when freed), so their
+work cannot leave the event loop. It is small: they do no I/O, and decrypt a page in a fraction of a millisecond.
 """
 
 from __future__ import annotations
@@ -37,18 +35,18 @@ from app.providers.subnoto.settings import SubnotoSettings, sdk_encrypts
 
 _ENCRYPTED = "x-subnoto-encrypted-response"
 _KEEPALIVE = 30.0  #: seconds
-_SHORT = 8192  #: bytes; an answer that says that the session is lost is no longer
+_SHORT = 8192  #: bytes; responses about a lost session are shorter
 
-#: Headers that speak of a body that is no longer there.
+#: Headers about the replaced body.
 _OF_THE_BODY = frozenset({"content-length", "content-encoding", "transfer-encoding"})
 
 
 class SessionLost(Exception):
-    """The enclave knows no such session (any more)."""
+    """The enclave has no such session, or dropped it."""
 
 
 class HandshakeRefused(Exception):
-    """The enclave answered the handshake with a status that is no success."""
+    """The enclave refused the handshake."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response.status_code)
@@ -58,9 +56,9 @@ class HandshakeRefused(Exception):
 class Tunnel:
     """Implements `app.providers.http.transport.Transport`: sends requests signed and (but to this machine) encrypted.
 
-    A lost session is renewed once per request; that repetition is not counted as a call. Raises SourceFailed, too,
-    where the enclave does not prove what it is or an answer cannot be decrypted. `attested=False` does without the
-    proof and is for tests: no setting leads to it."""
+    A lost session is renewed once per request; the repetition is not counted as a call. Also raises SourceFailed if the
+    attestation fails or a response cannot be decrypted. `attested=False` disables the attestation for tests; no setting
+    does."""
 
     def __init__(self, settings: SubnotoSettings, common: CommonSettings, *, attested: bool = True) -> None:
         self.encrypts = sdk_encrypts(settings.base_url)
@@ -75,7 +73,7 @@ class Tunnel:
             headers={"accept-encoding": "identity"},
             trust_env=False,
         )
-        # Made by the first call: a session belongs to the thread that made it, and the settings are read in any.
+        # Created by the first call, because a session belongs to its thread, and settings are read in any thread.
         self._lane: _Lane | None = None
         self._opened = 0
         self._attestation: str | None = None
@@ -105,7 +103,7 @@ class Tunnel:
             except HandshakeRefused as refused:
                 return _answer_to_handshake(refused.response)
             except SubnotoError:
-                # Its text may quote the answer.
+                # Its text may quote the response.
                 self._leave(lane)
                 raise SourceFailed("the enclave's answer cannot be decrypted, or its handshake does not end") from None
             finally:
@@ -115,7 +113,7 @@ class Tunnel:
         raise httpx.NetworkError("the enclave forgets its sessions")
 
     def describe(self) -> dict[str, Any]:
-        """For `GET /sources`. `attestation` is the SDK's word for the last one that was verified."""
+        """Describe the session for `GET /sources`. `attestation` is the SDK's result of the last one."""
         is_open = self._lane is not None and self._lane.session_manager.get_session_id() is not None
         return {
             "encrypted": self.encrypts,
@@ -134,7 +132,7 @@ class Tunnel:
         return _Lane(_Sessions(self._config, self._handshakes), *self._keys, self._wire)
 
     def _leave(self, lane: _Lane) -> None:
-        # Of many calls that lose one session, the first begins the next.
+        # Of many calls that lose one session, the first begins a new one.
         if self._lane is lane:
             self._lane = None
 
@@ -148,7 +146,7 @@ class Tunnel:
 
 
 class _Wire(httpx.AsyncHTTPTransport):
-    """What really goes out: under the SDK, for all sessions."""
+    """The real transport under the SDK, for all sessions."""
 
     def __init__(self, base_url: str, common: CommonSettings) -> None:
         super().__init__(
@@ -161,7 +159,7 @@ class _Wire(httpx.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
         try:
-            # httpx's own decoder inflates a gzip bomb in one chunk, however large.
+            # httpx's decoder inflates a gzip bomb in one chunk of any size.
             body = decode_body(response.headers, await read_bounded(response.aiter_raw(), self._most), self._most)
         finally:
             await response.aclose()
@@ -170,7 +168,7 @@ class _Wire(httpx.AsyncHTTPTransport):
 
 
 class _OnTheWire(httpx.AsyncHTTPTransport):
-    """Stands where the SDK's transport expects httpx's, and has no connections of its own."""
+    """Replaces httpx's transport in the SDK's, without connections of its own."""
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
@@ -179,10 +177,10 @@ class _OnTheWire(httpx.AsyncHTTPTransport):
         return await self._wire.handle_async_request(request)
 
 
-# mypy sees nothing of the SDK, which has no types: its classes are Any.
+# The SDK has no types: its classes are Any for mypy.
 class _Lane(TunnelTransport, _OnTheWire):  # type: ignore[misc]
-    """The SDK's transport with one session. `users`: calls under way on it. When the last one has left a lane that is
-    no longer in use, its session is destroyed: the garbage collector might do it in another thread."""
+    """The SDK's transport with one session. `users`: its running calls. After the last call on an unused lane, its
+    session is destroyed, because the garbage collector might do so in another thread."""
 
     def __init__(self, sessions: _Sessions, access_key: str, secret_key: str, wire: _Wire) -> None:
         TunnelTransport.__init__(self, sessions, access_key, secret_key, wire)
@@ -190,7 +188,7 @@ class _Lane(TunnelTransport, _OnTheWire):  # type: ignore[misc]
 
 
 class _Sessions(SessionManager):  # type: ignore[misc]
-    """The SDK's session manager, mended. `fresh`: a session was begun since somebody looked."""
+    """The SDK's session manager, corrected. `fresh`: a session was begun since the last check."""
 
     def __init__(self, config: SubnotoConfig, http_client: httpx.AsyncClient) -> None:
         super().__init__(config, http_client)
@@ -200,7 +198,7 @@ class _Sessions(SessionManager):  # type: ignore[misc]
         try:
             await super()._handshake()
         except BaseException:
-            # Cancelled too: a handshake that was begun cannot be taken up again.
+            # Also if cancelled: an interrupted handshake cannot be resumed.
             self.invalidate_session()
             raise
         self.fresh = True
@@ -223,7 +221,7 @@ class _Sessions(SessionManager):  # type: ignore[misc]
 
 
 def _answer_to_handshake(response: httpx.Response) -> httpx.Response:
-    """What a refused handshake means for the request that needed it: come back later, or a failure."""
+    """Return the response for a request whose handshake was refused: retry later, or a failure."""
     if response.status_code == 429 or response.status_code >= 500:
         return response
     raise SourceFailed(f"the enclave answered the handshake with {response.status_code}")

@@ -1,10 +1,10 @@
-"""Subnoto's answers as they come over the wire, in both generations that its documents show.
+"""Subnoto's wire format, in both generations of its documents.
 
 | | tutorial | reference page and SDK |
 | --- | --- | --- |
 | total | `totalCount` | `pagination.totalRecords` |
 | author | `{id, email, name}` | `{uuid, email, name}` |
-| timestamp | "unix timestamp": seconds or milliseconds, told apart by magnitude | |
+| timestamp | "unix timestamp": seconds or milliseconds, distinguished by magnitude | |
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Scalar = str | int | float | bool | None
 
 
 class Author(msgspec.Struct, gc=False):
-    """Who did it. Which of `uuid` and `id` was sent depends on the generation."""
+    """The author of a record, with `uuid` or `id`, depending on the generation."""
 
     uuid: _Scalar | UnsetType = UNSET
     id: _Scalar | UnsetType = UNSET
@@ -34,7 +34,7 @@ class Author(msgspec.Struct, gc=False):
 
 
 class Sent(msgspec.Struct, rename="camel", gc=False):
-    """What the gateway reads of one record; the rest is left to `raw`."""
+    """The members of a record that the gateway reads; `raw` has the rest."""
 
     event_type: _Text = None
     timestamp: _Scalar = None
@@ -45,7 +45,7 @@ class Sent(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Answer(msgspec.Struct, gc=False):
-    """A page, as far as it is what the documents show; read anew and item by item where it is not."""
+    """A page in the documented shape; any other is decoded item by item."""
 
     logs: list[Sent]
     pagination: Any = None
@@ -56,7 +56,7 @@ _DECODER = msgspec.json.Decoder(_Answer)
 
 
 class RawBody:
-    """The records of one page as delivered; read only for `raw`."""
+    """The records of one page as delivered, decoded only for `raw`."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -68,8 +68,8 @@ class RawBody:
 
 
 class LogRow(msgspec.Struct, gc=False):
-    """One record of the log, the `index`-th of its page. `time` in µs; `bad` where it cannot be read: it keeps its
-    place, and is counted. Where it has no time, it has its neighbours'; None where none of its page has one."""
+    """One record of the log, the `index`-th of its page. `time` in µs; `bad` if it is unreadable: it keeps its
+    place, and is counted. Without a time, it has its neighbours'; None if no row of its page has one."""
 
     sent: Sent
     time: int | None
@@ -78,16 +78,16 @@ class LogRow(msgspec.Struct, gc=False):
     index: int
 
     def same_as(self, other: LogRow) -> bool:
-        """Whether both rows hold equal records."""
+        """Whether both rows contain equal records."""
         return self.sent == other.sent
 
     def content(self) -> Sent:
-        """What the gateway reads of the record."""
+        """Return the record's members that the gateway reads."""
         return self.sent
 
     @property
     def body(self) -> dict[str, Any]:
-        """The record as delivered."""
+        """Return the record as delivered."""
         body: dict[str, Any] = self.delivered.logs[self.index]
         return body
 
@@ -97,23 +97,23 @@ class LogPage(msgspec.Struct):
 
     rows: list[LogRow]
     total: int
-    shape: str  #: which generation's total it carried
-    author: str = ""  #: which of an author's members names it
+    shape: str  #: the generation of its total
+    author: str = ""  #: the author's id member
     unit: str = ""  #: of `timestamp`
-    has_next: bool | None = None  #: whether another page follows, by `pagination.nextPage`; None where not sent
+    has_next: bool | None = None  #: whether another page follows, by `pagination.nextPage`; None if not sent
     number: int | None = None  #: of the page, by `pagination.currentPage`
 
 
 class VendorError(msgspec.Struct):
-    """An error answer. `code` is one of the vendor's words, `request_id` what its support asks for."""
+    """An error response. `code` is the vendor's, `request_id` is for its support."""
 
     code: str | None
     request_id: str | None
 
 
-#: Vendor's product is younger than this: an earlier time is a defect.
+#: The vendor's product is newer: an earlier time is a defect.
 EARLIEST = 946_684_800 * SECOND
-#: How far in our future a time may lie.
+#: Largest distance of a time into the future.
 _AHEAD = DAY
 
 
@@ -122,7 +122,7 @@ def decode_page(body: bytes, now: int | None = None) -> LogPage:
 
     Raises SourceFailed for any other body that is not a page of logs.
 
-    A record whose time is before 2000 or later than a day from now cannot be read."""
+    A record whose time is before 2000 or later than a day from now is unreadable."""
     now = now_micros() if now is None else now
     if body.strip() in (b"", b"null"):
         return LogPage([], 0, "")
@@ -130,7 +130,7 @@ def decode_page(body: bytes, now: int | None = None) -> LogPage:
         answer = _DECODER.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return _decode_leniently(body, now)
-    # `eventData` may hold anything: no deeper than others can bear.
+    # `eventData` may contain anything, up to a depth that other readers accept.
     if not is_shallow(body):
         return _decode_leniently(body, now)
     return _page(answer, RawBody(body), None, now)
@@ -168,7 +168,7 @@ def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None, now: i
             or (sent.workspace_uuid is not None and len(sent.workspace_uuid) > MAX_KEY)
             or (usable is not None and not usable[index])
         )
-        # A record without a readable time stands where its neighbours stand.
+        # A record without a readable time has its neighbours' place.
         time = time if moment is None else moment
         rows.append(LogRow(sent, time, bad, delivered, index))
     for row, following in zip(reversed(rows[:-1]), reversed(rows), strict=False):
@@ -183,8 +183,7 @@ def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None, now: i
 
 
 def sent_of(item: dict[str, Any]) -> Sent:
-    """What the gateway reads of a record that may hold anything: what is of another kind than documented is not
-    there."""
+    """Return the members that the gateway reads of any record, without those of an undocumented kind."""
     author = item.get("author")
     return Sent(
         _text(item.get("eventType")),
@@ -222,7 +221,7 @@ def _total(answer: _Answer) -> tuple[int, str]:
 
 
 def _pagination(sent: Any) -> tuple[bool | None, int | None]:
-    """Whether another page follows, and the number of this one."""
+    """Return whether another page follows, and the number of this one."""
     if not isinstance(sent, dict):
         return None, None
     number = sent.get("currentPage")
@@ -235,9 +234,10 @@ def _is_count(value: Any) -> bool:
 
 
 def _time(value: Any) -> int | None:
-    """µs of a "unix timestamp". Seconds until the year 5138 stay below 10^11, milliseconds since 1973 above it."""
+    """Return the µs of a "unix timestamp". Seconds until the year 5138 stay below 10^11, milliseconds since 1973 above
+    it."""
     if isinstance(value, str):
-        # Numbers first: `fromisoformat` takes 1712011501234 for a day in 1712.
+        # Numbers first, because `fromisoformat` parses 1712011501234 as a day in 1712.
         try:
             value = int(value) if value.isascii() and value.isdigit() else float(value)
         except ValueError:
@@ -249,13 +249,13 @@ def _time(value: Any) -> int | None:
         return None
     for bound, per_unit in ((10**11, SECOND), (10**14, 1000), (10**17, 1)):
         if value < bound:
-            # A float of seconds holds its digits only as the nearest double: round to what was written.
+            # A float of seconds is only the nearest double: round to the written digits.
             return value * per_unit if isinstance(value, int) else int(round(value * per_unit, 3))
     return None
 
 
 def decode_error(body: bytes) -> VendorError:
-    """Never raises: an error answer may be anything."""
+    """Decode an error response of any content, without exceptions."""
     try:
         answer = read_json(body).value
     except SourceFailed:
