@@ -1,13 +1,12 @@
-"""Find out what a date range selects, and whether logs come trimmed, from the account's own answers.
+"""Determine what a date range selects, and whether logs are trimmed, from the account's own responses.
 
-The recipe is that of the vendor notes: take a process whose entries lie in disjoint ranges, and ask for it in the range
-of its first entry, of its last, and of one in the middle where it has one. Found in all, ranges select by activity; in
-the first alone, by creation; in the last alone, by last update. All of its entries present, logs come whole. Along with
-it the control: a range right behind its last entry must not return it; otherwise the server ignores dates beside a key,
-and the same is asked without the key, or does not take them by the second, and nothing is learnt.
+Take a process with entries in disjoint ranges, and request it in the range of its first entry, of its last, and of one
+in the middle, if any. If all return it, ranges select by activity; if only the first does, by creation; if only the
+last does, by last update. If all entries are present, logs are whole. As a control, a range directly after the last
+entry must not return it. Otherwise the server ignores dates with a key, and the calls are repeated without the key, or
+its dates are coarser than a second, and the result is unknown.
 
-Concluding "activity" where it is not so would lose events, so it needs positive proof; everything else leaves the
-safe way in force.
+A wrong conclusion "activity" would lose events, so it needs positive proof; all other results keep the safe method.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from app.providers.taktikal.observations import AccountObservations, Selection
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
-#: Not fewer at first: an answer of so many shows that later ones of fewer were not cut off.
+#: Fewest at first, because such a response shows that later ones of fewer were not truncated.
 _SAMPLES = (50, 200)
-_GAP = 2 * SECOND  #: between entries and ranges: those are asked for in whole seconds
+_GAP = 2 * SECOND  #: between entries and ranges, which have whole seconds
 _NO_FILTERS = Filters()
 
 
 class CalibrationSample(msgspec.Struct, frozen=True):
     """A process with entries in disjoint ranges. Times in µs. It was created from `first` to `created`; `middle` is
-    None where no entry lies apart from those and the last."""
+    None without an entry apart from those and the last."""
 
     process: Process
     first: int
@@ -41,10 +40,10 @@ class CalibrationSample(msgspec.Struct, frozen=True):
 
 
 async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObservations, spent: CallBudget) -> None:
-    """Looks for evidence inside `within` and tells `facts` what it found. Five calls, ten at the most, unless the
-    provider refuses to give so many at a time.
+    """Search for evidence inside `within` and record it in `facts`. Five to ten calls, unless the provider refuses so
+    many processes at a time.
 
-    Raises SourceError where the provider does not answer."""
+    Raises SourceError without a response of the provider."""
     while True:
         try:
             return await _look(client, within, facts, spent)
@@ -66,7 +65,7 @@ async def _look(client: TaktikalClient, within: DateRange, facts: AccountObserva
         return
     verdict = await _ask(client, chosen, spent, _NO_FILTERS.with_process(chosen.process.key), facts.at_most(10))
     if verdict is None:
-        # Dates beside a process key are ignored; without one they cannot be.
+        # Dates with a process key are ignored; without one they cannot be.
         verdict = await _ask(client, chosen, spent, _NO_FILTERS, facts.at_most(200))
     facts.found(*(verdict or (None, None)), width, _EVIDENCE[verdict[0] if verdict else "ignored"])
 
@@ -83,7 +82,7 @@ _EVIDENCE: dict[str | None, str] = {
 async def _ask(
     client: TaktikalClient, chosen: CalibrationSample, spent: CallBudget, filters: Filters, take: int
 ) -> tuple[Selection | None, bool | None] | None:
-    """What ranges select and whether logs come whole; None where dates were ignored, so that nothing is learnt."""
+    """Return what ranges select and whether logs are whole; None if dates were ignored, so that both are unknown."""
     key, behind = chosen.process.key, chosen.last + _GAP
     spans = [(chosen.first, chosen.created), (chosen.last, chosen.last), (behind, behind)]
     if chosen.middle is not None:
@@ -98,7 +97,7 @@ async def _ask(
     full = [page.length >= take for page in pages]
     whole = max((len(one.entries) for one in (at_first, at_last) if one is not None), default=0) >= chosen.entries
     if at_first is not None and at_last is not None:
-        # Both and not the middle: processes created or last updated in the range. The safe way reads those.
+        # Both and not the middle: processes created or last updated in the range, which the safe method reads.
         return (None if None in at_middle else "activity"), whole
     if at_first is not None and not full[1]:
         return "creation", whole
@@ -108,7 +107,7 @@ async def _ask(
 
 
 def _pick(sample: ActivityPage, latest: int) -> CalibrationSample | None:
-    """The process whose entries lie furthest apart; one with an entry in the middle first."""
+    """Return the process with the largest distance of entries, preferably with one in the middle."""
     found = [one for process in sample.processes if (one := _sample_of(process, latest)) is not None]
     return max(found, key=lambda one: (one.middle is not None, one.last - one.first), default=None)
 
@@ -119,7 +118,7 @@ def _sample_of(process: Process, latest: int) -> CalibrationSample | None:
         return None
     times = sorted(record.key[0] for record in records)
     first, last = times[0], times[-1]
-    # What a creation is, is not documented: the first entry, or that with this status.
+    # The vendor does not define the creation: the first entry, or that with this status.
     created = max([first, *(one.key[0] for one in records if one.provider_type.casefold() == "created")])
     if last // SECOND * SECOND - created < _GAP:
         return None

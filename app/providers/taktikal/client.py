@@ -1,4 +1,4 @@
-"""Taktikal's two calls, with every parameter of the vendor's page. Errors become the gateway's."""
+"""Taktikal's two API calls, with every parameter of the vendor's page and the gateway's errors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MAX_TAKE = 10_000
 
 
 class DateRange(msgspec.Struct, frozen=True):
-    """A range to ask for, in µs.
+    """A requested range, in µs.
 
-    It is not documented whether `EndDate` is inclusive, nor whether fractions are honoured, so a range made of a window
-    as it is may select too much or too little by what lies at its ends. Events are read by the range `around` a window,
-    and the answer is cut to it; a count cannot be cut, and is certain where the range `inside` has the same."""
+    The vendor does not document whether `EndDate` is inclusive, nor whether fractions count, so a window's own range
+    may select too much or too little at its ends. Events are read in the range `around` a window and cut to it. A count
+    cannot be cut; it is exact if the range `inside` has the same."""
 
     start: int
     end: int
@@ -37,14 +37,14 @@ class DateRange(msgspec.Struct, frozen=True):
 
     @classmethod
     def around(cls, start: int, end: int) -> DateRange:
-        """Covers [start, end), however its ends are read."""
+        """Return a range that covers [start, end) for any meaning of its ends."""
         first = max(start // SECOND * SECOND, _EARLIEST)
         return cls(first, max(-(-end // SECOND) * SECOND, first + SECOND))
 
     @classmethod
     def inside(cls, start: int, end: int) -> DateRange | None:
-        """Selects nothing outside of [start, end), however its ends are read; None where that leaves less than a
-        second, which some way of reading them would leave empty."""
+        """Return a range within [start, end) for any meaning of its ends; None for less than a second, which may be
+        empty."""
         first, last = max(-(-start // SECOND) * SECOND, _EARLIEST), min(end - _ROUNDING, _LATEST)
         return cls(first, last) if last - first >= SECOND else None
 
@@ -67,7 +67,7 @@ def _text(micros: int) -> str:
     return f"{whole}.{micros % SECOND:06d}Z" if micros % SECOND else f"{whole}Z"
 
 
-#: The vendor's filters (vendor's page, "Query Parameters") and our parameters.
+#: The vendor's filters (vendor's page, "Query Parameters") and the gateway's parameters.
 PARAMETERS = {
     "User": "owner",
     "ProcessKey": "envelope_id",
@@ -77,8 +77,8 @@ PARAMETERS = {
     "StatusFilter": "envelope_status",
 }
 
-#: Filters, casefolded, of which a value may be refused because there is no such thing: it matches nothing, then. The
-#: vendor's list of flow types is open. Any other refused value proves nothing.
+#: Filters, casefolded, whose refused value does not exist and so matches nothing. The vendor's list of flow types is
+#: open. Refused values of other filters prove nothing.
 _OF_WHAT_IS_THERE = frozenset({"processkey", "flowtype", "flowkey"})
 
 
@@ -95,8 +95,7 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 class TakeRefused(SourceFailed):
-    """`take` is more than the provider lets anyone ask for at a time; how much that is, it does not document.
-    `by_size`: the response was larger than the gateway takes."""
+    """`take` exceeds the provider's undocumented limit. `by_size`: the response exceeded the gateway's bound."""
 
     def __init__(self, detail: str, take: int, *, by_size: bool = False) -> None:
         super().__init__(detail)
@@ -104,7 +103,7 @@ class TakeRefused(SourceFailed):
 
 
 class TaktikalClient:
-    """Holds no state but the connections."""
+    """Client without state except connections."""
 
     def __init__(self, http: ProviderHttp) -> None:
         self._http = http
@@ -118,8 +117,8 @@ class TaktikalClient:
         take: int,
         skip: int = 0,
     ) -> ActivityPage:
-        """At most `take` processes of those selected, in no order to rely on. Raises SourceError; TakeRefused where one
-        of fewer may be taken."""
+        """Return at most `take` of the selected processes, in no reliable order. Raises SourceError; TakeRefused if
+        fewer may be accepted."""
         paging = {"Take": str(take)} | ({"Skip": str(skip)} if skip else {})
         try:
             answer = await self._call("signing/activity", within, filters, spent, paging)
@@ -135,8 +134,7 @@ class TaktikalClient:
         return page
 
     async def total(self, within: DateRange, filters: Filters, spent: CallBudget) -> int | None:
-        """How many processes the range and the filters select; None where the provider does not say. Raises
-        SourceError."""
+        """Return the number of selected processes; None if the provider sends none. Raises SourceError."""
         answer = await self._call("signing/activity/total", within, filters, spent, {})
         return 0 if answer is None else decode_total(answer.body)
 
@@ -148,13 +146,13 @@ class TaktikalClient:
         spent: CallBudget,
         paging: Mapping[str, str],
     ) -> Response | None:
-        """The answer; None where the provider has no such process or no such flow."""
+        """Return the response; None if the provider has no such process or flow."""
         parameters = {**within.parameters(), **paging, **filters.values}
         answer = await self._http.call("GET", path, spent, params=parameters)
         if answer.ok and not is_error(answer.body):
             return answer
         error = decode_error(answer.body)
-        # Without a code it is not the API that answers, but whatever else lies at a wrong base URL.
+        # Without a code, the response is not from the API, but from another server at a wrong base URL.
         if answer.status == 404 and error.code is not None and "ProcessKey" in filters.values:
             return None
         refused = [name for name in filters.values if name.casefold() in error.fields]
@@ -180,8 +178,8 @@ class TaktikalClient:
 
 
 def decode_total(body: bytes) -> int | None:
-    """`{"total": 1342}`: the number of processes. None for an empty object, in which ServiceStack has left out what is
-    null or a default, and for an empty body. Raises SourceFailed."""
+    """`{"total": 1342}`: the number of processes. None for an empty object, in which ServiceStack omits nulls and
+    defaults, and for an empty body. Raises SourceFailed."""
     answer = read_json(body).value if body.strip() else None
     if answer is None or answer == {}:
         return None
@@ -195,15 +193,15 @@ _TAKE = re.compile(r"\btake\b", re.IGNORECASE)
 
 
 class VendorError(msgspec.Struct):
-    """`code`: ServiceStack's errorCode; `fields`: the parameters that its errors name, casefolded; where there are
-    none, as of an exception that was thrown, `take` if its message has that word."""
+    """`code`: ServiceStack's errorCode; `fields`: the parameters of its errors, casefolded; without any, as for a
+    thrown exception, `take` if its message contains that word."""
 
     code: str | None
     fields: frozenset[str]
 
 
 def decode_error(body: bytes) -> VendorError:
-    """Never raises: an error answer may be anything."""
+    """Decode an error response of any content, without exceptions."""
     try:
         answer = folded(read_json(body).value)
     except SourceFailed:
@@ -219,5 +217,5 @@ def decode_error(body: bytes) -> VendorError:
 
 
 def is_error(body: bytes) -> bool:
-    """Whether a body, which may come with a status of success, is an error with a code."""
+    """Whether a body, possibly with a status of success, is an error with a code."""
     return body.lstrip()[:1] == b"{" and decode_error(body).code is not None

@@ -49,10 +49,10 @@ _STATES = {
     "bounced": "failed",
 }
 
-#: Channels that are named after the purpose of the message; they go by e-mail (Mailgun).
+#: Channels named after the message's purpose; they use e-mail (Mailgun).
 _PURPOSES = {"confirmation": "confirmation", "salesperson": "sender_notice"}
 
-#: Types of messages whose description names the channel, and what those messages are for.
+#: Types of messages whose description contains the channel, and their purposes.
 _MESSAGES = {"recipient.invited": "invitation", "recipient.reminded": "reminder"}
 
 MAPPING: tuple[TypeMapping, ...] = (
@@ -65,7 +65,7 @@ _DELIVERY_METHOD = re.compile(r"delivery method\s*:\s*(\w+)")
 
 
 class StatusMapping(msgspec.Struct, frozen=True):
-    """What a status maps to. `purpose`: of the message whose channel only the description names; None for others."""
+    """Mapping of a status. `purpose`: of a message whose channel is only in the description; None for others."""
 
     type: str
     outcome: str | None
@@ -90,7 +90,7 @@ def meaning_of(status: str) -> StatusMapping:
 
 
 def delivery_of(description: str, purpose: str) -> Delivery | None:
-    """Return the delivery of a message whose description has the words "Delivery method : Sms"."""
+    """Return the delivery of a message whose description contains "Delivery method : Sms"."""
     lowered = description.lower()
     start = lowered.find("delivery method")
     channel = _channel_of(lowered[start:]) if start >= 0 else None

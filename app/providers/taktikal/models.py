@@ -1,5 +1,5 @@
-"""The objects of Taktikal's answers as structs, into which an answer that is spelled as the documents spell it is
-decoded straight, and any other (other letter case, other members, other shapes) is filled item by item."""
+"""The objects of Taktikal's responses as structs. Responses in the documented spelling are decoded directly; others
+(other letter case, members or shapes) are converted item by item."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from msgspec import UNSET, UnsetType
 from app.domain.errors import SourceFailed
 from app.providers.http.lenient_json import MAX_KEY, LenientJson
 
-#: What a member of the documents may hold. Anything else, and anything deeper, takes the lenient way.
+#: Types of documented members. Other and deeper values are decoded leniently.
 _Text = str | UnsetType | None
 _Scalar = str | int | float | bool | UnsetType | None
 
 
 class Entry(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
-    """One entry of a process's log. UNSET is what was not sent; `others` are members that no document names."""
+    """One entry of a process's log. UNSET: not sent; `others`: undocumented members."""
 
     id: _Scalar = UNSET
     flow_key: _Text = UNSET
@@ -81,13 +81,13 @@ class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False)
     attachment_references: list[dict[str, _Scalar]] | None = None
 
 
-#: Members of a process that are lists of others, casefolded.
+#: Members of a process that are lists of objects, casefolded.
 LISTS = frozenset({"activitylog", "signees", "sequencesignees", "attachmentreferences"})
 
 
 def body_of(sent: dict[str, Any]) -> Body:
-    """An item that was read leniently, in the structs that the quick way makes. Members of the process, the signees
-    and the sequences that no document names are left to `raw`; those of an entry are its `others`."""
+    """Convert a leniently decoded item to structs. Undocumented members of the process, the signees and the sequences
+    are only in `raw`; those of an entry are its `others`."""
     members = canonical(sent)
     body = _filled(Body, {name: value for name, value in members.items() if name.casefold() not in LISTS})
     body.activity_log = [_entry(one) for one in objects(members.get("activityLog"))]
@@ -111,7 +111,7 @@ def _entry(sent: dict[str, Any]) -> Entry:
 
 _Struct = TypeVar("_Struct", Entry, Signee, SequenceSignee, Body)
 
-#: Per struct, the documents' names of its fields; and which of them hold nothing but text.
+#: By struct, the documented names of its fields; and its text fields.
 _FIELDS = {
     kind: {field.encode_name: field for field in msgspec.structs.fields(kind) if field.name != "others"}
     for kind in (Entry, Signee, SequenceSignee, Body)
@@ -127,7 +127,7 @@ def _filled(kind: type[_Struct], members: Mapping[str, Any]) -> _Struct:
     return kind(**values)
 
 
-#: Every member that the documents name, of whatever object.
+#: Every documented member of all objects.
 _NAMES = (
     "activityDisplayName", "activityLog", "address", "attachmentReferences", "city", "createdAt", "createdBy",
     "description", "email", "fileName", "flowKey", "hasReminders", "id", "name", "phone", "postalCode", "processKey",
@@ -139,7 +139,7 @@ _KNOWN = frozenset(_NAMES)
 
 
 def canonical(sent: Any) -> dict[str, Any]:
-    """The members of an object under the documents' own spelling; empty for what is no object."""
+    """Return an object's members in the documented spelling; empty for other values."""
     members: dict[str, Any] = sent if isinstance(sent, dict) else {}
     if _KNOWN.issuperset(members):
         return members
@@ -147,18 +147,18 @@ def canonical(sent: Any) -> dict[str, Any]:
 
 
 def folded(value: Any) -> dict[str, Any]:
-    """The members of an object under casefolded names; empty for what is no object."""
+    """Return an object's members under casefolded names; empty for other values."""
     return {name.casefold(): member for name, member in value.items()} if isinstance(value, dict) else {}
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """The objects in a list; none where it is no list."""
+    """Return the objects in a list; empty for other values."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def read_items(found: LenientJson) -> list[dict[str, Any] | None]:
-    """The processes of an answer, with what cannot be used of their logs emptied, so that it is counted; None where an
-    item is no process. Raises SourceFailed where the answer is no array."""
+    """Return a response's processes, with unusable log entries emptied, so that they are counted; None for an item that
+    is not a process. Raises SourceFailed if the response is not an array."""
     if not isinstance(found.value, list):
         raise SourceFailed("the provider's answer is not an array of signing processes")
     return [_usable(found, item) for item in found.value]
@@ -181,16 +181,16 @@ def _usable(found: LenientJson, sent: Any) -> dict[str, Any] | None:
 
 
 PREFIX = "rcp_"
-_PERSON = b"audit.recipient"  #: separates these digests from others of the same texts
+_PERSON = b"audit.recipient"  #: distinguishes these digests from others of the same texts
 
 
 @lru_cache(maxsize=4096)
 def recipient_id(process_key: str, signee_key: str) -> str:
-    """The id of a recipient, in the place of the vendor's signee key: a signing link is
-    `{base}/s/{processKey}/{signeeKey}`, and the signed PDF lies at `/{processKey}/{signeeKey}.pdf` (vendor's pages), so
-    the signee key lets its holder sign and read, and no caller receives it.
+    """Return the id of a recipient, which replaces the vendor's signee key. A signing link is
+    `{base}/s/{processKey}/{signeeKey}`, and the signed PDF is `/{processKey}/{signeeKey}.pdf` (vendor's pages), so
+    the signee key allows signing and reading, and no caller receives it.
 
     `rcp_` and 32 hexadecimal digits: BLAKE2b with a digest of 16 bytes, no key and the person `audit.recipient`, of
-    the process key, a NUL byte and the signee key in UTF-8. The owner of a signee key computes the same."""
+    the process key, a NUL byte and the signee key in UTF-8. An owner of a signee key can compute the same."""
     text = f"{process_key}\0{signee_key}".encode(errors="surrogatepass")
     return PREFIX + hashlib.blake2b(text, digest_size=16, person=_PERSON).hexdigest()

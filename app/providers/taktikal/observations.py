@@ -1,4 +1,4 @@
-"""What is learnt of one Taktikal account from its own answers: it makes later calls cheaper, never different."""
+"""Observations of one Taktikal account from its responses, which make later calls cheaper, never different."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from app.providers.taktikal.wire import ActivityPage
 #: What a date range selects: processes with any entry in it, created in it, or whose newest entry is in it.
 Selection = Literal["activity", "creation", "last_update"]
 
-_AGAIN = 600 * SECOND  #: after which what may have been an accident is tried again
+_AGAIN = 600 * SECOND  #: after which a possibly accidental observation is repeated
 
-_HEAVY = 32 * 1024  #: bytes of a process from which on answers are kept small
-_ANSWER = 12 * 1024 * 1024  #: bytes of such an answer
+_HEAVY = 32 * 1024  #: bytes of a process above which responses are kept small
+_ANSWER = 12 * 1024 * 1024  #: bytes of such a response
 
-_SAMPLES = 100  #: answers
-_SAMPLE = 4  #: processes at either end of an answer, and entries at the end of each, that are looked at
-_SPARE = 8  #: a first page reads an eighth more than it needs: to read on costs a call
-_YOUNG = 120 * SECOND  #: entries of this age are remembered, to see which come late
+_SAMPLES = 100  #: responses
+_SAMPLE = 4  #: sampled processes at either end of a response, and entries at the end of each
+_SPARE = 8  #: a first page reads an eighth more than needed, because another read costs a call
+_YOUNG = 120 * SECOND  #: entries up to this age are remembered, to detect late ones
 
 
 class AccountObservations(Observations):
-    """`selects`: what a date range selects; `whole`: whether a returned process holds its whole log. None: not known,
-    so the way that is right in either case is taken.
+    """`selects`: what a date range selects; `whole`: whether a returned process contains its whole log. None: unknown,
+    so a method that is right in either case is used.
 
-    `honoured`: the longest answer seen, so a server that cuts answers off by count cuts at no less.
-    `totals_contradicted`: `/total` was seen to disagree with its list. `clock` gives µs since the epoch.
+    `honoured`: the longest response seen; a limit by count is not below it. `totals_contradicted`: `/total` has
+    differed from its list. `clock` returns µs since the epoch.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
@@ -40,17 +40,19 @@ class AccountObservations(Observations):
         self.whole: bool | None = None
         self.honoured = 0
         self._honoured_items = 0
-        #: Whether `Take` and `Skip` count the items as which processes come, where one comes as several.
+        #: Whether `Take` and `Skip` count items, if a process has several.
         self.counts_items: bool | None = None
         self.totals_contradicted = False
-        self.density: list[int] | None = None  #: a sizer's hint from the last first page that had no filters
-        self._reach: dict[bool, list[int]] = {}  # per order, how far from its beginning such a page had so many records
-        self._honoured_size = 0  # bytes of the largest answer seen: a server that cuts by bytes cuts at no less
-        self._largest = 0  # bytes that a process took
-        self._weight = 0  # bytes that a process took in the answers of late
+        self.density: list[int] | None = None  #: a sizer's hint from the last first page without filters
+        self._reach: dict[
+            bool, list[int]
+        ] = {}  # by order, distances from the beginning of such a page by number of records
+        self._honoured_size = 0  # bytes of the largest response seen; a limit by bytes is not below it
+        self._largest = 0  # largest bytes of a process
+        self._weight = 0  # bytes of a process in recent responses
         self._refused: int | None = None
-        self._cut: tuple[int, int] | None = None  # the last answer that was cut off: its length, and when
-        self._cuts_at: tuple[int, int] | None = None  # where the server cuts, and until when that is believed
+        self._cut: tuple[int, int] | None = None  # the last truncated response: its length and time
+        self._cuts_at: tuple[int, int] | None = None  # the server's limit, and the end of its validity
         self._given: set[str] = set()
         self._looked_at: int | None = None
         self._looked_into = 0
@@ -58,30 +60,30 @@ class AccountObservations(Observations):
         self._time_digits = -1
         self._ids_repeat = False
         self._lag = 0
-        #: Of the last answer that reached the present: its Date, since when it held all, and its young entries.
+        #: The last response up to the present: its Date, the start of its completeness, and its young entries.
         self._present: tuple[int, int, set[tuple[str, int]]] | None = None
 
     @property
     def latest(self) -> int:
-        """The latest time, in µs, that a record can have: a day from now (contract, section 5)."""
+        """Return the latest valid time of a record, in µs: a day from now."""
         return self._clock() + DAY
 
     @property
     def splittable(self) -> bool:
-        """Whether a range may be read in parts. A log that comes trimmed to the range asked for, of a process that is
-        selected by its creation alone, is whole only if one range holds both its creation and its entries."""
+        """Whether a range may be read in parts. If logs are trimmed and ranges select by creation, a log is complete
+        only in a range with both the creation and the entries."""
         return self.selects == "activity" or self.whole is True
 
     def wants_looking(self, width: int) -> bool:
-        """Whether to look for what ranges select, and for whether logs come whole where that matters: never found, and
-        not looked for lately in a range of `width` µs."""
+        """Whether to determine what ranges select and, if it matters, whether logs are whole: unknown, and not
+        attempted lately in a range of `width` µs."""
         if self.selects == "activity" or (self.selects is not None and self.whole is not None):
             return False
         return self._looked_at is None or width > self._looked_into or self._clock() - self._looked_at > _AGAIN
 
     def found(self, selects: Selection | None, whole: bool | None, width: int, how: str) -> None:
-        """What was found in a range of `width` µs; None where the evidence says nothing. It never replaces what the
-        operator set."""
+        """Record the result for a range of `width` µs; None if inconclusive. It never replaces the operator's
+        settings."""
         self._looked_at, self._looked_into = self._clock(), width
         if "range_selects" not in self._given:
             self.selects = selects
@@ -92,7 +94,7 @@ class AccountObservations(Observations):
             self.note("logs", {True: "whole", False: "trimmed", None: "unknown"}[self.whole], how)
 
     def set(self, selects: Selection | None, whole: bool | None) -> None:
-        """What the operator's settings say; None where they leave it to be found out."""
+        """Record the operator's settings; None for automatic detection."""
         if selects is not None:
             self.selects = selects
             self._given.add("range_selects")
@@ -103,19 +105,19 @@ class AccountObservations(Observations):
             self.note("logs", "whole" if whole else "trimmed", "set by the operator")
 
     def note_reach(self, ascending: bool, reach: list[int]) -> None:
-        """Take note of how far, in µs, the records of a first page lay from its beginning."""
+        """Record the distances, in µs, of a first page's records from its beginning."""
         longer = self._reach.get(ascending, [])[len(reach) :]
         self._reach[ascending] = reach + [one for one in longer if one > reach[-1]]
 
     def reach_of(self, ascending: bool, events: int) -> int | None:
-        """Return how far such a page is likely to reach for `events` records; None where none read so many."""
+        """Return the likely extent of such a page for `events` records; None if no page had so many."""
         reach, place = self._reach.get(ascending, []), events + events // _SPARE
         return reach[place] + 1 if place < len(reach) else None
 
     def answered(self, page: ActivityPage) -> None:
-        """Take note of how much an answer held."""
+        """Record the size of a response."""
         self._largest = max(self._largest, page.largest)
-        if page.items > 1:  # one comes, however large
+        if page.items > 1:  # a single item is returned at any size
             self._honoured_size = max(self._honoured_size, page.size)
         self._honoured_items = max(self._honoured_items, page.items)
         self.weigh(page.size // max(1, page.length))
@@ -124,27 +126,27 @@ class AccountObservations(Observations):
             self.note("longest_answer", page.length, "the processes in one answer")
 
     def weigh(self, size: int) -> None:
-        """Take note of the bytes of a process. Smaller ones are believed little by little."""
+        """Record the bytes of a process; the estimate decreases slowly."""
         self._weight = max(size, self._weight * 9 // 10)
 
     def is_whole(self, page: ActivityPage) -> bool:
-        """Whether an answer to a larger `Take` cannot have been cut off: it is shorter than one seen before, and so
-        much smaller that one more process of twice the largest size seen would have fitted in."""
+        """Whether a response to a larger `Take` cannot be truncated: it is shorter than an earlier one, and another
+        process of twice the largest size would have fitted."""
         if page.length >= self.honoured or page.items >= self._honoured_items or page.null:
             return False
         self._largest = max(self._largest, page.largest)
         return page.length == 0 or page.size + 2 * self._largest <= self._honoured_size
 
     def contradicted(self, total: int, length: int) -> None:
-        """A total was seen to differ from a list that was shown to end there."""
+        """Record that a total differed from a list with a proven end."""
         self.totals_contradicted = True
         how = "a list was shown to end at a length that is not the total of the same range"
         self.note("total_off_by", total - length, how)
 
     def sample(self, page: ActivityPage) -> None:
-        """Takes note of how precise times are and what ids are good for."""
+        """Record the precision of times and the quality of ids."""
         if self._sampled >= _SAMPLES or (self._ids_repeat and self._time_digits == 7):
-            return  # there is no more to learn
+            return  # all is known
         self._sampled += 1
         owners: dict[str, str] = {}
         for process in (*page.processes[:_SAMPLE], *page.processes[-_SAMPLE:]):
@@ -162,8 +164,8 @@ class AccountObservations(Observations):
             self.note("id_quality", quality, "the ids of entries in one answer")
 
     def reached(self, page: ActivityPage, start: int, end: int) -> None:
-        """Takes note of entries that came late, where an answer, which holds all processes of a range in µs, reaches
-        the present, and with them all entries since `start`."""
+        """Record late entries, if a response with all processes of a range in µs reaches the present, and so contains
+        all entries since `start`."""
         if page.date is None or end < page.date or self.selects != "activity":
             return
         since = max(start, page.date - _YOUNG)
@@ -184,8 +186,8 @@ class AccountObservations(Observations):
         self._present = page.date, since, young
 
     def cut(self, page: ActivityPage) -> None:
-        """An answer was cut off, below what was asked for. One alone may be inconsistent, and would make every page
-        cost a hundred calls: two within _AGAIN are believed, and only for as long; then one more of the same length."""
+        """Record a truncated response. A single one may be an error, and its limit would make every page cost a hundred
+        calls: it needs two within _AGAIN, is valid for as long, and is then renewed by one of the same length."""
         now, length = self._clock(), page.length
         self.honoured = min(self.honoured, length)
         self._honoured_items = min(self._honoured_items, page.items)
@@ -198,18 +200,18 @@ class AccountObservations(Observations):
         self._cut = length, now
 
     def refuse(self, take: int) -> None:
-        """More than one were asked for, and that was refused for being too many."""
+        """Record that a `take` above one was refused as too many."""
         self._refused = take // 2 if self._refused is None else min(self._refused, take // 2)
         self.note("take_cap", self.cap, f"half of {take}, which was refused as too large a Take")
 
     @property
     def cap(self) -> int | None:
-        """Where the provider is seen to cut answers off, or half of what it refused to give; None where it is not."""
+        """Return the observed limit of responses, or half of the refused `take`; None without a limit."""
         cut = None if self._cuts_at is None or self._clock() > self._cuts_at[1] else self._cuts_at[0]
         return min((cap for cap in (cut, self._refused) if cap is not None), default=None)
 
     def at_most(self, take: int) -> int:
-        """As many, or as the provider is known to give at a time, or as fit into memory."""
+        """Return `take`, limited by the provider's observed limit and by memory."""
         if self._weight > _HEAVY:
             take = min(take, max(1, _ANSWER // self._weight))
         cap = self.cap

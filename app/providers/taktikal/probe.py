@@ -1,4 +1,4 @@
-"""Tries a Taktikal account and says what it found."""
+"""Probe a Taktikal account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVERYTHING = Filters()
 async def probe(
     client: TaktikalClient, facts: AccountObservations, spent: CallBudget, now: int, max_age: int
 ) -> list[ProbeResult]:
-    """About ten calls; up to a thousand processes are loaded to see how many come in one answer."""
+    """Probe with about ten calls, which load up to a thousand processes to measure the largest response."""
     within = DateRange.around(now - max(_DAYS * DAY, max_age), now)
     try:
         total = await client.total(within, _EVERYTHING, spent)

@@ -1,4 +1,4 @@
-"""What the events of one signing process share: its people, its envelope, and what may be shown of its texts. Pure."""
+"""Parts that the events of one signing process share: people, envelope and texts without secrets. Pure."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _SHOWN = ("name", "email", "owner", "phone", "national_id", "signature_type", "s
 
 
 def address_of(text: object) -> str | None:
-    """Return an e-mail address without blanks around it; None for what is no address."""
+    """Return an e-mail address without blanks around it; None for other text."""
     return text.strip() if isinstance(text, str) and "@" in text else None
 
 
 def _folded(address: str | None) -> str | None:
-    """The form in which two spellings of one address are equal."""
+    """Return a form that is equal for all spellings of an address."""
     return None if address is None else unicodedata.normalize("NFC", address).casefold()
 
 
 class ProcessParts:
-    """What the records of one process share. `prepared` makes it for the first event: most processes of an answer have
-    no event to show. Each person and each envelope is made once, and must not be changed.
+    """Shared parts of the records of one process. `prepared` creates it for the first event, because most processes of
+    a response have none. Each person and each envelope is created once, and must not be changed.
 
-    `shown` takes links and signee keys out of a text; None where no text but descriptions can hold any. `hides`:
-    whether descriptions can."""
+    `shown` removes links and signee keys from a text; None if only descriptions can contain any. `hides`: whether
+    descriptions can."""
 
     ids: IdPrefix
     hides: bool
@@ -79,11 +79,11 @@ class ProcessParts:
         return self
 
     def _repeats_secrets(self) -> bool:
-        """Whether one of the process's texts repeats a link or a signee key, descriptions aside: one search for all,
-        for a search of each takes most of an event's time."""
+        """Whether one of the process's texts, except descriptions, repeats a link or a signee key. One search for all
+        texts, because separate searches take most of an event's time."""
         process, body = self.process, self.process.body
         if process.has_short_keys:
-            return True  # those are hidden where they are the whole text
+            return True  # those are hidden if they are the whole text
         texts: set[object] = {self._name, body.status, body.file_name}
         texts.update(chain.from_iterable(map(_SIGNEE_TEXTS, process.signees.values())))
         texts.update(chain.from_iterable(map(_ENTRY_TEXTS, process.entries)))
@@ -91,7 +91,7 @@ class ProcessParts:
         return process.secrets.are_in(texts)
 
     def _search_descriptions(self) -> list[str]:
-        """Those of the log, searched together; none where each must be searched by itself."""
+        """Return the log's descriptions, searched together; empty if each must be searched separately."""
         entries = self.process.entries
         joined = _BREAK.join([one.description or "" for one in entries])
         # Other letters and links: their neighbours would be changed with them.
@@ -101,13 +101,13 @@ class ProcessParts:
         return found if len(found) == len(entries) else []
 
     def description(self, index: int) -> str:
-        """The description of an entry that has one, by its place in the log, without links and signee keys."""
+        """Return an entry's description, by its place in the log, without links and signee keys."""
         if self._descriptions:
             return self._descriptions[index]
         return self.process.secrets.out_of_text(self.process.entries[index].description or "")
 
     def named_by(self, entry: Entry) -> tuple[Actor, Envelope, Recipient | None]:
-        """The author, the envelope and the recipient of an entry."""
+        """Return the author, the envelope and the recipient of an entry."""
         keys = (entry.created_by, entry.signee_key, entry.flow_key, entry.sequence_key)
         found = self._named.get(keys)
         if found is None:
@@ -121,8 +121,8 @@ class ProcessParts:
     def _actor(self, text: str | None, own: str) -> Actor:
         """`createdBy` is an e-mail address, or the name of a system (`Taktikal.Core`, `Mailgun`).
 
-        The entry's own signee (`own`) where the author has that signee's address; otherwise the only signee of the
-        process who has it (contract, section 2)."""
+        Returns the entry's own signee (`own`) if the author has that signee's address; otherwise the only signee of the
+        process with it."""
         address = address_of(text)
         if address is None:
             return Actor("system", None, text)
@@ -134,7 +134,7 @@ class ProcessParts:
         return Actor("recipient", recipient_id(self.process.key, key), signees[key].name or None, address)
 
     def _envelope(self, entry: Entry) -> Envelope:
-        """The process, with the flow and the sequence that the entry names."""
+        """Return the process, with the entry's flow and sequence."""
         body = self.process.body
         sequence = entry.sequence_key or None
         if sequence is None and entry.signee_key and body.sequence_signees:
@@ -149,7 +149,7 @@ class ProcessParts:
         return found
 
     def recipient(self, key: str) -> Recipient:
-        """The signee of this key, joined from the process."""
+        """Return the process's signee with this key."""
         found = self._recipients.get(key)
         if found is None:
             signee = self.process.signees.get(key) or _NOBODY
@@ -159,7 +159,8 @@ class ProcessParts:
 
     @cached_property
     def private_values(self) -> tuple[str, ...]:
-        """Those of the signees, and what stands under private names in any entry: so the records share one tuple."""
+        """Return the signees' private values and those under private names in any entry, as one tuple for all
+        records."""
         found = [
             str(value)
             for signee in self.process.signees.values()
@@ -169,7 +170,7 @@ class ProcessParts:
         for entry in self.process.entries:
             if entry.others is not UNSET:
                 found += private_leaves(entry.others)
-        # A key that is a phone or an id could be found out from its digest.
+        # A key that is a phone or an id could be guessed from its digest.
         mask = Mask(found)
         keys = [key for key in self.process.signees if mask.identifier(key) == MASK]
         return tuple(dict.fromkeys([*found, *(recipient_id(self.process.key, key) for key in keys)]))
@@ -220,7 +221,7 @@ _Part = TypeVar("_Part", Actor, Envelope, Recipient)
 
 
 def _shown(part: _Part, shown: Callable[[str], str]) -> _Part:
-    """A new part of an event with its texts as they may be shown; its id and kind stay what they are."""
+    """Return a copy of an event's part with `shown` texts; its id and kind are unchanged."""
     for name in _SHOWN:
         if text := getattr(part, name, None):
             setattr(part, name, shown(text))

@@ -1,10 +1,10 @@
-"""Load everything that a date range selects, or report that it is too much for one answer.
+"""Load everything that a date range selects, or report that it is too much for one response.
 
-Neither the order of an answer nor `Take` nor `/total` can be trusted: a server may cut answers off by count or by
-bytes, and a total may lag behind its list, be too high, too low or capped. An answer counts as complete only where
+The order of a response, `Take` and `/total` are unreliable: a server may truncate responses by count or by bytes, and a
+total may lag behind its list, be too high, too low or capped. A response is complete only if
 
-- it is so much smaller than an answer seen before that it cannot have been cut off (`AccountObservations.is_whole`), or
-- a second look behind its last process (`Skip`) shows nothing.
+- it is so much smaller than an earlier one that it cannot be truncated (`AccountObservations.is_whole`), or
+- a second call after its last process (`Skip`) returns none.
 
 The faults are switches of the emulator. `tests/paging/test_exactly_once.py` reads through each of them, and
 `tests/properties/test_taktikal_faults.py` through several at a time.
@@ -27,23 +27,23 @@ from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
-_MARGIN = 64  #: asked for beyond the count: processes may join meanwhile
-_JOINED = 16  #: as many may join between two calls; an answer that lacks more was cut off
-_FEW = 4  #: answers
+_MARGIN = 64  #: requested in addition to the count, because processes may be added
+_JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
+_FEW = 4  #: responses
 _PASSES = 48
-_QUIET = 12  #: passes to the end of a list that brought nothing new, after which it holds nothing else
+_QUIET = 12  #: passes to the end of a list without new items, after which it is complete
 
 
 class TooMany(msgspec.Struct, frozen=True):
-    """The range selects more than one answer holds; about `total` of them. `few`: so few answers hold them that paging
-    through them costs less than narrower ranges."""
+    """The range selects more than one response contains: about `total`. `few`: paging through them costs less than
+    narrower ranges."""
 
     total: int
     few: bool = False
 
 
 class RangeLoader(msgspec.Struct):
-    """Loads ranges for one request. `bad` counts unreadable items."""
+    """Load ranges for one request. `bad` counts unreadable items."""
 
     client: TaktikalClient
     filters: Filters
@@ -53,22 +53,22 @@ class RangeLoader(msgspec.Struct):
 
     @property
     def most(self) -> int:
-        """The most processes that one answer can be hoped to hold."""
+        """Return the largest expected number of processes in one response."""
         return self.facts.at_most(MAX_TAKE)
 
     async def count(self, within: DateRange) -> int | None:
-        """Return the provider's total of the range: a hint, never proof of emptiness. None where it sends none. Raises
+        """Return the provider's total of the range: a hint, never proof of emptiness. None if it sends none. Raises
         SourceError."""
         return await self.client.total(within, self.filters, self.spent)
 
     async def count_up_to(self, within: DateRange, enough: int) -> int:
-        """Return the total, or, where the provider sends none, the length of a list of `enough` at most. Raises
+        """Return the total or, if the provider sends none, the length of a list of at most `enough`. Raises
         SourceError."""
         total = await self.count(within)
         return (await self._take(within, enough))[0].length if total is None else total
 
     async def attempt(self, within: DateRange, take: int, total: int | None = None) -> list[Process] | TooMany:
-        """Return the processes of one answer if it is complete. `total`: as counted before. Raises SourceError."""
+        """Return the processes of one response if it is complete. `total`: an earlier count. Raises SourceError."""
         page, take = await self._take(within, take + _MARGIN)
         lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within)
         if lacking:
@@ -87,8 +87,8 @@ class RangeLoader(msgspec.Struct):
         return page.processes
 
     async def _lacking(self, page: ActivityPage, take: int, within: DateRange) -> int:
-        """Return how many processes an answer seems to lack; 0 for a complete one. A total is no proof: it may be low
-        by as much as the answer was cut."""
+        """Return the number of processes that a response seems to lack; 0 if complete. A total is no proof, because it
+        may be low by as much as the response is truncated."""
         if page.length < take or take == self.most:
             if max(page.length, page.items) < take and self.facts.is_whole(page):
                 return 0
@@ -102,8 +102,8 @@ class RangeLoader(msgspec.Struct):
         return max(behind.length, (await self.count(within) or 0) - page.length)
 
     async def _places(self, page: ActivityPage, within: DateRange) -> int:
-        """Return how far `Skip` must go to pass an answer: whether it counts processes, or the items as which some
-        come, is seen where one that came as several is asked for alone, with a `Take` of 1."""
+        """Return the `Skip` after a response. Whether it counts processes or items is determined by requesting one
+        process of several items with a `Take` of 1."""
         if page.split is not None and self.facts.counts_items is None:
             alone, take = await self._one(page.split)._take(within, 1)
             if alone.items:
@@ -111,7 +111,7 @@ class RangeLoader(msgspec.Struct):
         return page.items if self.facts.counts_items else page.length
 
     async def everything(self, within: DateRange) -> list[Process]:
-        """Return all that the range selects, in as many answers as it takes. Raises SourceError."""
+        """Return all that the range selects, in several responses if needed. Raises SourceError."""
         total = await self.count(within)
         if total is None or total <= self.most:
             found = await self.attempt(within, self.most if total is None else total, total)
@@ -125,12 +125,12 @@ class RangeLoader(msgspec.Struct):
             halves = DateRange(within.start, middle), DateRange(middle, within.end)
             if self.facts.selects in ("activity", "creation"):
                 return list(merge_processes(await gather_all(self.everything(half) for half in halves)))
-            # The older first: a process that is updated meanwhile may move into the newer.
+            # The older first, because an updated process may move into the newer.
             return list(merge_processes([await self.everything(half) for half in halves]))
         return await self.page_through(within, total)
 
     async def name_owner(self, processes: Sequence[Process], within: DateRange, address: str) -> None:
-        """Set the owner of the processes that the user of this e-mail address started, where the range does not hold
+        """Set the owner of the processes that the user with this e-mail address started, if the range does not contain
         their `Created` entry. Raises SourceError."""
         if "User" in self.filters.values or all(owner_of(one.entries) for one in processes):
             return
@@ -138,14 +138,14 @@ class RangeLoader(msgspec.Struct):
         started = await users.everything(within)
         known = (owner_of(one.entries) for one in started)
         if any(owner is not None and fold(owner) != fold(address) for owner in known):
-            return  # a server that does not know the filter returns all processes
+            return  # a server without this filter returns all processes
         keys = {one.key for one in started}
         for process in processes:
             if process.key in keys:
                 process.owner = address
 
     async def named(self, keys: Sequence[str], within: DateRange = WHOLE) -> list[Process]:
-        """Return the processes that go by these keys, each with all of its log. Raises SourceError."""
+        """Return the processes with these keys, each with its whole log. Raises SourceError."""
         ones = [self._one(key) for key in keys]
         found = await gather_all(one._whole(within) for one in ones)
         self.bad += max((one.bad for one in ones), default=0)
@@ -156,8 +156,8 @@ class RangeLoader(msgspec.Struct):
         return await self.page_through(within, found.total) if isinstance(found, TooMany) else found
 
     async def count_of(self, keys: Sequence[str], within: DateRange) -> int | None:
-        """Return how many processes that go by these keys the range selects; None where the provider does not say.
-        Raises SourceError."""
+        """Return the number of processes with these keys in the range; None if the provider sends none. Raises
+        SourceError."""
         if len(keys) == 1:
             return await self._one(keys[0]).count(within)
         return len(await self.named(keys, within))
@@ -166,11 +166,10 @@ class RangeLoader(msgspec.Struct):
         return msgspec.structs.replace(self, filters=self.filters.with_process(key))
 
     async def page_through(self, within: DateRange, total: int) -> list[Process]:
-        """Page after page up to the list's end, until as many different processes came as it was seen to hold.
+        """Read all pages of a list, until as many different processes were returned as it contains.
 
-        Where the order holds still one pass is enough. Where it does not, each pass brings some of those that are
-        missing, and unreadable items come on several pages, too: equal ones count as often as they are on one page.
-        Raises SourceError."""
+        With a stable order, one pass suffices. Otherwise each pass returns some of the missing ones, and unreadable
+        items are on several pages: equal ones count as often as on one page. Raises SourceError."""
         found: dict[str, Process] = {}
         unreadable: Counter[str] = Counter()
         quiet, same, known, before = 0, 0, 0, list[set[str]]()
@@ -189,7 +188,7 @@ class RangeLoader(msgspec.Struct):
             quiet, known = quiet + 1 if held == known else 0, held
             order = [_keys(page) for page in pages]
             same, before = same + 1 if order == before else 0, order
-            # The end may count items, of which a process has several, and equal ones that cannot be read are as one.
+            # The end may count items, of which a process may have several, and equal unreadable ones count once.
             exact = len(found) + bad >= end and (end >= total or quiet)
             if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
                 self.bad += bad
@@ -201,11 +200,11 @@ class RangeLoader(msgspec.Struct):
         )
 
     async def _pass(self, within: DateRange, total: int) -> tuple[list[ActivityPage], int | None]:
-        """The pages of one pass, and where the list was seen to end; None where it goes on without anything new."""
+        """Return the pages of one pass, and the list's end; None if it continues without new items."""
         pages: list[ActivityPage] = []
 
         async def fill(skip: int, stop: int) -> int:
-            """Fetch from `skip` up to `stop`, in several answers where the server cuts them off."""
+            """Fetch from `skip` up to `stop`, in several responses if the server truncates them."""
             while skip < stop:
                 page = await self._fetch(within, min(self.most, stop - skip), skip)
                 if page.length == 0:
@@ -228,16 +227,16 @@ class RangeLoader(msgspec.Struct):
         return pages, None
 
     async def _take(self, within: DateRange, most: int, skip: int = 0) -> tuple[ActivityPage, int]:
-        """Up to `most` behind the first `skip`, and how many were asked for: no more than the provider accepts."""
+        """Return up to `most` after the first `skip`, and the number requested, which the provider accepts."""
         while True:
             take = max(1, min(most, self.most))
             try:
                 return await self._fetch(within, take, skip), take
             except TakeRefused:
-                continue  # which has made `self.most` less
+                continue  # which has decreased `self.most`
 
     async def _fetch(self, within: DateRange, take: int, skip: int = 0) -> ActivityPage:
-        """Raises SourceError; TakeRefused once that is learnt."""
+        """Fetch one response. Raises SourceError; TakeRefused after recording the refusal."""
         try:
             page = await self.client.activity(within, self.filters, self.spent, take=take, skip=skip)
         except TakeRefused as error:
@@ -250,7 +249,7 @@ class RangeLoader(msgspec.Struct):
         return page
 
     async def _weigh(self, within: DateRange, take: int) -> None:
-        """Find out how large processes are, where `take` of them were too large."""
+        """Measure the size of processes, after `take` of them were too large."""
         page = await self.client.activity(within, self.filters, self.spent, take=1)
         self.facts.weigh(max(page.size, 2 * ENOUGH_BYTES // take))
 

@@ -1,4 +1,4 @@
-"""Reads Taktikal's log in the gateway's order: by time windows, or process by process where those are named."""
+"""Read Taktikal's log in the gateway's order: by time windows, or by process if the query has keys."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import Process
 
-_CALLS_PER_BATCH = 3  #: a batch that has something to show is handed over rather than filled up beyond these calls
-_GROWTH = 8  #: of windows over emptiness
-_STEPS = 4  #: widths between a window that held nothing and the rest, counted at the same time
-_REACH = 2000  #: records of a first page that show later ones how far to read
-_SHORT = 600 * SECOND  #: a rest of so little time is loaded, not counted
+_CALLS_PER_BATCH = 3  #: calls after which a batch with records is returned
+_GROWTH = 8  #: of windows without items
+_STEPS = 4  #: widths between an empty window and the rest, counted concurrently
+_REACH = 2000  #: records of a first page that determine the extent of later ones
+_SHORT = 600 * SECOND  #: a shorter rest is loaded, not counted
 
 
 def _ladder(first: int, last: int) -> list[int]:
-    """Widths from beyond `first` to `last`, each larger than the one before by the same factor."""
+    """Return widths from above `first` to `last`, with a constant factor."""
     first = max(first, SECOND)
     steps = min(_STEPS, int(last / first).bit_length() - 1)
     factor = (last / first) ** (1 / (steps + 1)) if last > first else 1
@@ -31,12 +31,12 @@ def _ladder(first: int, last: int) -> list[int]:
 
 
 class _Collector:
-    """Turns processes into the records of a window, in reading order."""
+    """Convert processes to the records of a window, in reading order."""
 
     def __init__(self, source: str, span: ReadRequest, loader: RangeLoader) -> None:
         self._source, self._position, self._loader = source, span.position, loader
         self._ascending = span.query.ascending
-        self._is_beyond = gt if self._ascending else lt  # is_beyond, which would be called for each record
+        self._is_beyond = gt if self._ascending else lt  # instead of is_beyond, for each record
         self._latest = loader.facts.latest
         self._any_readable = False
 
@@ -52,14 +52,14 @@ class _Collector:
         return found
 
     def batch(self, records: list[Record], complete_until: int, ended: bool) -> Batch:
-        """A batch with the number of unreadable items and entries since the last one."""
+        """Return a batch with the number of unreadable items and entries since the last one."""
         bad, self._loader.bad = self._loader.bad, 0
         return Batch(records, complete_until, ended, bad, any_readable=self._any_readable)
 
 
 class ProcessReader:
-    """All events of one process, by each key that it may go by: a call for each, and beside a key dates need no
-    trust. Two processes, where the server tells the keys apart."""
+    """Read all events of one process by each spelling of its key, with a call for each; with a key, dates need no
+    trust. If the server distinguishes the spellings, they are two processes."""
 
     def __init__(self, source: str, span: ReadRequest, loader: RangeLoader, keys: Sequence[str]) -> None:
         self._span, self._loader, self._keys = span, loader, keys
@@ -77,11 +77,10 @@ class ProcessReader:
 
 
 class WindowReader:
-    """Time window after time window. `prepare` finds out what ranges select, where that is not known yet;
-    `max_age` in µs bounds how long after its creation a process may have events, where ranges do not select by
-    activity.
+    """Read time windows sequentially. `prepare` determines what ranges select, if unknown. If ranges do not select by
+    activity, `max_age` in µs is the longest time between a process's creation and its events.
 
-    A window is passed by what a list of it holds. Totals only size windows: they may lag behind, or be wrong."""
+    A window is complete by its list. Totals, which may lag or be wrong, only determine widths."""
 
     def __init__(
         self,
@@ -96,15 +95,15 @@ class WindowReader:
         self._ascending = span.query.ascending
         self._collector = _Collector(source, span, loader)
         self._facts = loader.facts
-        # What other queries select is no secret's business: only unfiltered pages share what they saw of the density,
-        # and only first ones, for the newest part of a log may be sparser than the rest.
+        # Only unfiltered first pages share the density: filters may reveal secrets, and the newest part of a log may
+        # be sparser than the rest.
         self._shared = not loader.filters.values and len(span.position) == 1
         self._sizer = WindowSizer(span.hint or (self._facts.density if self._shared else None))
-        self._times: list[int] = []  # of the records so far, where others may learn from them
-        self._crowded: tuple[int, int] | None = None  # far edge of a window that held too many, and how many
-        self._measure = False  # whether to count before loading: what is known of the density was not so
-        self._empty = 0  # width of the last window, if it held nothing
-        self._counts_none = False  # whether the next window counted nothing
+        self._times: list[int] = []  # of the records so far, for later pages
+        self._crowded: tuple[int, int] | None = None  # far edge of a window with too many items, and their number
+        self._measure = False  # whether to count before loading, because the known density was wrong
+        self._empty = 0  # width of the last window, if it was empty
+        self._counts_none = False  # whether the next window's count is zero
         self._stride = 1  # of wide windows, in usual ones
         start = first_time(span.position, self._ascending)
         self._frontier = self._begin = start if self._ascending else start + 1
@@ -131,7 +130,7 @@ class WindowReader:
         return self._frontier >= self._stop if self._ascending else self._frontier <= self._stop
 
     async def _by_activity(self, want: int) -> list[Record]:
-        """The records of the next window; none, too, where the window turned out too large and is to be cut."""
+        """Return the records of the next window; empty, too, if the window is too large and must be divided."""
         target = self._sizer.target(want, self._loader.most * 4 // 5)
         window, take = await self._choose_window(target, want)
         within = DateRange.around(window.start, window.end)
@@ -148,8 +147,8 @@ class WindowReader:
         return await self._pass(window, found, within)
 
     async def _choose_window(self, target: int, want: int) -> tuple[Window, int]:
-        """The next window, and how many processes to ask for. Windows are sized by what is known of the density,
-        otherwise by counting."""
+        """Return the next window, and the number of processes to request. The known density or a count determines the
+        width."""
         rest, self._counts_none = abs(self._stop - self._frontier), False
         fits = self._sizer.knows_density and self._crowded is None and self._sizer.width(target) >= rest
         if fits or (self._sizer.knows_density and not self._measure):
@@ -160,10 +159,10 @@ class WindowReader:
         return await self._count_widths(target, rest)
 
     async def _count_widths(self, target: int, rest: int) -> tuple[Window, int]:
-        """A window that counts some processes, at most about twice `target`.
+        """Return a window with a count of at most about twice `target`.
 
-        Windows of several widths, all from the frontier on, are counted at the same time. Between `empty`, a width
-        that counts none, and `high`, one that counts too many, each round leaves a third."""
+        Windows of several widths, all from the frontier on, are counted concurrently. Each round reduces the range
+        between `empty`, a width without items, and `high`, one with too many, to a third."""
         empty, high, items = 0, rest, 0
         fits = min(2 * target, max(1, self._loader.most - 1))
         widths = _ladder(self._empty, rest) if self._sizer.knows_density else [rest]
@@ -181,7 +180,7 @@ class WindowReader:
                 return (self._next(empty), 2 * target) if empty else (self._next(high), max(items, 2 * target))
             ranges = (DateRange.around(w.start, w.end) for w in windows.values())
             counts = await gather_all(self._loader.count_up_to(within, fits + 1) for within in ranges)
-            chosen, held = empty, 0  # the widest that does not count too many, and how many it counts
+            chosen, held = empty, 0  # the widest without too many, and its count
             for window, count in zip(windows.values(), counts, strict=True):
                 if count > fits:
                     high, items = window.width, count
@@ -204,12 +203,12 @@ class WindowReader:
                 widths = _ladder(empty, rest)
 
     async def _by_age(self) -> list[Record]:
-        """The records of the next window, wherever in the `max_age` before it their processes were created, and in the
-        `max_age` behind it last updated. Right whatever ranges select."""
+        """Return the records of the next window, for processes created up to `max_age` before it or last updated up to
+        `max_age` after it. Right for any meaning of ranges."""
         selects = self._facts.selects
         usual = max(DAY, self._max_age // 4)
         window = self._next(usual * self._stride)
-        # Ranges may be taken by the day, or in another zone, as long as none is seen to be taken by the second.
+        # Ranges may be by the day or in another time zone, unless they are known to be by the second.
         spare = DAY if selects is None else 0
         before = 0 if selects == "last_update" else self._max_age
         after = 0 if selects == "creation" else self._max_age
@@ -222,7 +221,7 @@ class WindowReader:
                 self._stride //= _GROWTH
                 return []
             found = few
-        # Where there is nothing for long, windows grow.
+        # Windows grow over long empty times.
         self._stride = 1 if found else self._stride * _GROWTH
         return await self._pass(window, found, within)
 

@@ -1,4 +1,4 @@
-"""One entry of a signing process's log, and its identity among all others."""
+"""One entry of a signing process's log, and its identity."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from app.providers.taktikal.wire import Process, content_of, without_secrets
 
 CATEGORY = "envelope"
 _NO_ID = -1
-EARLIEST = parse_rfc3339("2000-01-01")  #: µs; an earlier time cannot be right (contract, section 5)
+EARLIEST = parse_rfc3339("2000-01-01")  #: µs; earlier times are invalid
 _LAST = 1 << 63  #: µs after all times
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
 class Locator(msgspec.Struct, array_like=True):
-    """The provider's part of an event id: process key, `createdAt` in ticks of 100 ns, and the entry's id, or a
-    digest of its content where it has none (contract, section 2)."""
+    """The provider's part of an event id: process key, `createdAt` in ticks of 100 ns, and the entry's id, else a
+    digest of its content."""
 
     process: str
     ticks: int
@@ -38,7 +38,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 class TaktikalRecord(msgspec.Struct, gc=False):
-    """One entry. `index` counts in the log; `ticks` are of 100 ns; `identity` is the entry's id, or a digest of its
+    """One entry. `index` counts in the log; `ticks` are of 100 ns; `identity` is the entry's id, else a digest of its
     content; `ordinal` counts those of the same identity. `key` ends with its place among those of the same
     process, microsecond and id."""
 
@@ -72,7 +72,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
                 description = common.description(self.index)
         actor, envelope, recipient = common.named_by(entry)
         identity = entry.id
-        # By position, in the order of the fields: by name it takes three times as long.
+        # By position, because names take three times as long.
         return Event(
             common.ids.of(self.ordinal, _pack((self.ticks, self.identity))[1:]),
             common.source,
@@ -94,7 +94,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         )
 
     def _data(self) -> dict[str, Any]:
-        """What has no place in the event, under the names of the documents."""
+        """Return the values without a field in the event, under the documented names."""
         entry = self.entry
         data: dict[str, Any] = {}
         if entry.file_name is not UNSET:
@@ -113,7 +113,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         return cleaned
 
     def raw(self) -> dict[str, Any]:
-        """`{"entry", "signee", "process"}` as delivered, the process without its lists; never a signing link."""
+        """Return `{"entry", "signee", "process"}` as delivered, without the process's lists and signing links."""
         common = self.common
         return {
             "entry": without_secrets(common.process.sent_entries[self.index], common.process.secrets),
@@ -122,7 +122,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         }
 
     def texts(self) -> tuple[tuple[str, str], ...]:
-        """What the provider's `Search` looks at (vendor's page, "Query Parameters")."""
+        """Return the texts of the provider's `Search` (vendor's page, "Query Parameters")."""
         return self.common.texts
 
     def person_values(self) -> tuple[str, ...]:
@@ -147,8 +147,8 @@ class TaktikalRecord(msgspec.Struct, gc=False):
 def records_of(
     source: str, process: Process, since: int = EARLIEST, until: int = _LAST, latest: int = _LAST
 ) -> tuple[list[TaktikalRecord], int]:
-    """The entries of a process that happened from `since` until before `until` (µs), in the order of its log; and how
-    many of the whole log cannot be read. A time before 2000 or after `latest` cannot be one."""
+    """Return a process's entries from `since` until before `until` (µs), in the order of its log, and the number of
+    unreadable entries of the whole log. A time before 2000 or after `latest` is unreadable."""
     key, common = process.key, ProcessParts(source, process)
     records: list[TaktikalRecord] = []
     bad = 0
@@ -169,8 +169,8 @@ def records_of(
 def _number_ties(records: list[TaktikalRecord]) -> None:
     """Give records of equal key their places, and those of equal identity their ordinals.
 
-    Both are counted among entries of one microsecond only: a log that comes trimmed to a range holds all of those or
-    none. Entries of one tick are counted by content, for a server may send them in another order in every call."""
+    Both are counted only among entries of one microsecond, of which a trimmed log contains all or none. Entries of one
+    tick are ordered by content, because a server may change their order with every call."""
     tied: dict[Key, list[TaktikalRecord]] = defaultdict(list)
     for record in records:
         tied[record.key].append(record)
@@ -186,7 +186,7 @@ def _number_ties(records: list[TaktikalRecord]) -> None:
 
 
 def ticks_of(created_at: str | UnsetType | None) -> int | None:
-    """A `createdAt` in ticks of 100 ns; None where it is no time."""
+    """Return a `createdAt` in ticks of 100 ns; None if it is not a time."""
     try:
         return parse_vendor_ticks(created_at) if created_at else None
     except (ValueError, OverflowError):
@@ -205,7 +205,7 @@ def _identity(entry: Entry) -> int | bytes:
 
 
 def read_locator(raw: bytes) -> Locator | None:
-    """None for bytes that are no locator."""
+    """Return the locator, or None for other bytes."""
     try:
         return msgspec.msgpack.decode(raw, type=Locator)
     except msgspec.MsgspecError:

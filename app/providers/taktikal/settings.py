@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from app.providers.settings import SourceSettings, header_safe, iso_duration, without_colon
 
-#: Names of the last release, and what they are called now.
+#: Names of the last release -> current names.
 RENAMED = {"TAKTIKAL_RANGE_SELECTS": "TAKTIKAL_DATE_RANGE_MODE", "TAKTIKAL_LOGS": "TAKTIKAL_LOG_MODE"}
 
 

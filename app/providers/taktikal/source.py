@@ -1,4 +1,4 @@
-"""One Taktikal account: which parts of it a query touches, and who judges which filter."""
+"""One Taktikal account: its streams for a query, and who applies which filter."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from app.providers.taktikal.settings import TaktikalSettings
 
 _NATIVE = ("since", "until", "envelope_id", "flow_id", "flow_type", "envelope_status", "owner", "q")
 
-#: A window up to the present ends a little in the past by the time that it is asked for; within a request's deadline.
+#: A window up to the present ends a little in the past when it is requested, within a request's deadline.
 _LATELY = 60 * SECOND
 
 _STATUS = {"completed": "Completed", "active": "Active", "inactive": "InActive"}
 
 
 def _spellings(query: Query) -> list[list[str]]:
-    """The envelopes asked for, those together that one process may go by: whether a server tells keys apart by letter
-    case or blanks at the ends is not documented. Read on their own, one process's events would come twice."""
+    """Group the requested keys by possible process. The vendor does not document whether letter case and blanks at the
+    ends matter; separate reads would return a process's events twice."""
     found: dict[str, list[str]] = {}
     for key in query.envelope_id:
         found.setdefault(key.strip().casefold(), []).append(key)
@@ -93,7 +93,7 @@ class TaktikalSource:
         return RangeLoader(self._client, filters, self._facts, spent)
 
     def _native_filters(self, query: Query) -> Filters:
-        """All but `envelope_id`, of which a call takes one."""
+        """Return all filters except `envelope_id`, of which a call takes one."""
         given = ((theirs, getattr(query, ours)) for theirs, ours in PARAMETERS.items() if ours != "envelope_id")
         values = {name: value for name, value in given if value is not None}
         if "StatusFilter" in values:
@@ -101,7 +101,7 @@ class TaktikalSource:
         return Filters(values)
 
     async def _find_out(self, within: DateRange, spent: CallBudget) -> None:
-        """What date ranges select, unless it is known or was looked for lately; one request at a time."""
+        """Determine what date ranges select, unless known or attempted lately; one request at a time."""
         width = within.end - within.start
         if not self._facts.wants_looking(width):
             return
@@ -110,11 +110,11 @@ class TaktikalSource:
                 await calibrate(self._client, within, self._facts, spent)
 
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
-        """Envelopes, by the provider's own count.
+        """Return the provider's own count of envelopes.
 
-        `eq`: those with events in the window, for which it is asked twice, with keys once for each. `gte`: those with
-        events further inside, where it makes a difference how it reads the ends of a range; 0 where it does not know
-        all filters, or the provider sends no total. `estimate`: what its ranges select is something else, or not known.
+        `eq`: envelopes with events in the window, by two calls, with keys one for each. `gte`: envelopes with events
+        further inside, if the meaning of a range's ends makes a difference; 0 if the provider does not apply all
+        filters, or sends no total. `estimate`: ranges do not select by activity, or their meaning is unknown.
         """
         if query.type or query.provider_type or query.actor is not None or query.recipient is not None:
             return Total(0, "envelopes", "gte")
@@ -123,7 +123,7 @@ class TaktikalSource:
         loader = self._loader(self._native_filters(query), spent)
         outside, inside = DateRange.around(since, until), DateRange.inside(since, until)
         if query.envelope_id:
-            # Whether dates mean anything beside a key, the vendor does not say: no matter, where the window holds all.
+            # The vendor does not document dates with a key; irrelevant if the window contains all.
             certain = self._facts.selects == "activity" and since <= 0 and until >= self._clock() - _LATELY
             counts = await gather_all(loader.count_of(keys, outside) for keys in _spellings(query))
             relation: Relation = "gte" if None in counts else "eq" if certain else "estimate"
@@ -134,7 +134,7 @@ class TaktikalSource:
             count = await loader.count(DateRange(since, until))
             return Total(count or 0, "envelopes", "gte" if count is None else "estimate")
         most = await loader.count(outside)
-        # The truth lies between the two. Not asked for side by side: where the first finds none, it is enough.
+        # The truth is between the two. Sequential calls, because the first suffices if it finds none.
         least = await loader.count(inside) if most and inside else 0
         relation = "gte" if most is None or least != most else "eq"
         if self._facts.totals_contradicted and None not in (most, least):

@@ -1,11 +1,10 @@
-"""Taktikal's answers as they come over the wire.
+"""Taktikal's wire format.
 
-The server is ServiceStack: members that are null are left out, names may come in another letter case, errors are
+The server is ServiceStack: null members are omitted, names may have another letter case, errors are
 `{"responseStatus": {...}}`. The older generation's entry has no `id`, its wrapper no `status` and no `fileName`.
 
-An answer that is spelled as the documents spell it is decoded straight into the structs of
-`app.providers.taktikal.models`. Any other (a member that the documents do not name, another letter case, another shape)
-is read as plain JSON, item by item, and put into the same structs.
+Responses in the documented spelling are decoded directly into the structs of `app.providers.taktikal.models`. Others
+(undocumented members, another letter case or shape) are parsed as JSON and converted item by item.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ from app.providers.taktikal.models import (
     recipient_id,
 )
 
-_SHORT_KEY = 12  #: characters of a signee key that may be found as a part of other words
+_SHORT_KEY = 12  #: characters of a signee key that may occur within other words
 _DECODER = msgspec.json.Decoder(list[Body])
 
 
 class RawBody:
-    """An answer's items as plain JSON, spelled as delivered; read only for `raw`."""
+    """A response's items as delivered JSON, parsed only for `raw`."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -49,11 +48,11 @@ class RawBody:
 
 
 class Process:
-    """One signing process: its own members (`body`), its log (`entries`) and its signees. `repaired`: the answer was
-    read leniently, so it may hold members that no document names. `owner`: who started it, where the provider's `User`
-    filter showed that.
+    """One signing process: its own members (`body`), its log (`entries`) and its signees. `repaired`: the response
+    was parsed leniently, so it may contain undocumented members. `owner`: the user who started it, if the provider's
+    `User` filter selected it.
 
-    Signees and secrets are made on first use: most processes of an answer have no event to show."""
+    Signees and secrets are computed on first use, because most processes of a response have no event to return."""
 
     __slots__ = ("_delivered", "_index", "_others", "_secrets", "_sent_entries", "_signees", "body", "entries",
                  "has_short_keys", "key", "owner", "repaired")  # fmt: skip
@@ -70,7 +69,7 @@ class Process:
 
     @property
     def signees(self) -> dict[str, Signee]:
-        """The signees by key; of several with one key the last."""
+        """Return the signees by key; of several with one key, the last."""
         if self._signees is None:
             self._signees = {key: signee for other in self._others for key, signee in other.signees.items()} | {
                 signee.signee_key: signee
@@ -81,7 +80,7 @@ class Process:
 
     @property
     def secrets(self) -> Secrets:
-        """Signing links, and signee keys with the recipient ids in their place: never shown, wherever repeated."""
+        """Return signing links, and signee keys with their replacing recipient ids, which are removed everywhere."""
         if self._secrets is None:
             ids: dict[str, str] = {}
             links: list[str] = []
@@ -106,7 +105,7 @@ class Process:
         return links
 
     def _recipient_ids(self) -> dict[str, str]:
-        """The recipient id of each signee key in the process."""
+        """Return the recipient id of each signee key in the process."""
         body, own = self.body, self.key
         pairs: list[tuple[str, str]] = []
         for one in body.sequence_signees or ():
@@ -117,44 +116,44 @@ class Process:
         if self.repaired:
             pairs += _signee_keys(self.sent, own)
         processes = {key: process for process, key in pairs if process != own}
-        # A key of this process has this process's id, also where a sequence names it beside another process.
+        # A key of this process has this process's id, also if a sequence lists it with another process.
         processes |= {key: own for process, key in pairs if process == own}
         processes |= dict.fromkeys(self.signees, own)
         processes |= {key: own for entry in self.entries if (key := entry.signee_key)}
         return {key: recipient_id(process, key) for key, process in processes.items() if key}
 
     def sequence_of(self, signee: str) -> str | None:
-        """The key of the sequence in which a signee stands."""
+        """Return the key of a signee's sequence."""
         sequences = self.body.sequence_signees or ()
         return next((one.sequence_key for one in sequences if one.signee_key == signee and one.sequence_key), None)
 
     @property
     def sent(self) -> dict[str, Any]:
-        """The process as delivered."""
+        """Return the process as delivered."""
         sent: dict[str, Any] = self._delivered.items[self._index]
         return sent
 
     @property
     def sent_entries(self) -> list[dict[str, Any]]:
-        """The entries as delivered, in the order of `entries`."""
+        """Return the entries as delivered, in the order of `entries`."""
         if self._sent_entries is None:
             self._sent_entries = objects(_member(self.sent, "activitylog"))
         return self._sent_entries
 
     def sent_signee(self, key: object) -> dict[str, Any] | None:
-        """A signee as delivered; of several with one key the last."""
+        """Return a signee as delivered; of several with one key, the last."""
         items = (self, *reversed(self._others))
         signees = (one for item in items for one in reversed(objects(_member(item.sent, "signees"))))
         return next((one for one in signees if _member(one, "signeekey") == key), None) if key else None
 
     def sent_without_lists(self) -> dict[str, Any]:
-        """The process's own members as delivered."""
+        """Return the process's own members as delivered."""
         return {name: value for name, value in self.sent.items() if name.casefold() not in LISTS}
 
     def united_with(self, other: Process, halves: bool = False) -> Process:
-        """The process with the entries and signees of both items. An entry that both hold is one; one that either
-        holds twice is a twin, and stays two. `halves`: the items are of one answer, so that twins may be the last of
-        one and the first of the other."""
+        """Return the process with the entries and signees of both items. An entry in both is one; two in either item
+        are twins, and stay two. `halves`: the items are of one response, so that twins may be the last of one and the
+        first of the other."""
         mine, theirs = Counter(map(content_of, self.entries)), Counter(map(content_of, other.entries))
         shared = mine & theirs
         if halves and len(shared) == 1 and min(len(self.entries), len(other.entries)) > 1:
@@ -176,7 +175,7 @@ class Process:
 
 
 def content_of(entry: Entry) -> bytes:
-    """The entry's members in a canonical form: equal for equal entries, whatever the order of their members."""
+    """Return the entry's members in a canonical form, equal for equal entries with any order of members."""
     return msgspec.json.encode(entry, order="sorted")
 
 
@@ -185,7 +184,7 @@ def _member(sent: Mapping[str, Any], folded_name: str) -> Any:
 
 
 def _signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
-    """(process key, signee key) of each member `signeeKey` at any depth."""
+    """Yield (process key, signee key) of each member `signeeKey` at any depth."""
     if isinstance(value, dict):
         own = _member(value, "processkey")
         process = own if isinstance(own, str) and own else process
@@ -201,11 +200,10 @@ def _signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
 
 
 class ActivityPage(msgspec.Struct):
-    """One answer of `signing/activity`. `unreadable`: how often each item that is no process is in it, by its key, or
-    by its text where it has none. `length`: its processes, each once, and its unreadable items; `items`: of the array;
-    `split`: the key of a process that came as several.
-    `size`: bytes of its body. `null`: a null response, which stands for no process if the total is 0, too. `date`: its
-    `Date` in µs."""
+    """One response of `signing/activity`. `unreadable`: number of each item that is not a process, by its key, else its
+    text. `length`: its processes, each once, and its unreadable items; `items`: of the array; `split`: the key of a
+    process with several items. `size`: bytes of its body. `null`: a null response, which means no process if the total
+    is 0, too. `date`: its `Date` in µs."""
 
     processes: list[Process]
     unreadable: Counter[str]
@@ -218,14 +216,14 @@ class ActivityPage(msgspec.Struct):
 
     @property
     def largest(self) -> int:
-        """About how many bytes its largest process takes, judged by the share of its entries and signees."""
+        """Return the approximate bytes of its largest process, by the share of its entries and signees."""
         weights = [len(one.entries) + len(one.body.signees or ()) + 1 for one in self.processes]
         return self.size * max(weights) // sum(weights) if weights else self.size
 
 
 def decode_activity(body: bytes) -> ActivityPage:
-    """Return the answer's processes, each once: one that comes as several items is united. An empty body and `null`,
-    as which ServiceStack sends a null response, hold none. Raises SourceFailed for what is not an array."""
+    """Return the response's processes, with several items of one process united. An empty body and `null`,
+    ServiceStack's null response, contain none. Raises SourceFailed for other JSON than an array."""
     if body.strip() in (b"", b"null"):
         return ActivityPage([], Counter(), null=True)
     items: Sequence[Body | None]
@@ -248,7 +246,7 @@ def decode_activity(body: bytes) -> ActivityPage:
 
 
 def _decode_leniently(body: bytes) -> tuple[list[Body | None], RawBody, list[Any]]:
-    """The items, what is delivered of those that can be used, and all as sent."""
+    """Return the items, the delivered form of the usable ones, and all as sent."""
     found = read_json(body)
     delivered = RawBody(b"")
     delivered.items = read_items(found)
@@ -261,12 +259,12 @@ def _mark(sent: Any) -> str:
 
 
 def without_secrets(value: Any, secrets: Secrets) -> Any:
-    """A copy of a part of a process without its links and signee keys."""
+    """Return a copy of a part of a process without its links and signee keys."""
     return secrets.out_of(without_links(value, PERSONAL_AND_URLS))
 
 
 def merge_processes(batches: Iterable[Iterable[Process]], halves: bool = False) -> Iterator[Process]:
-    """Each process once, with all entries that came of it in any answer. `halves`: all are of one answer."""
+    """Yield each process once, with all entries of all responses. `halves`: all are of one response."""
     found: dict[str, Process] = {}
     for batch in batches:
         for process in batch:
