@@ -29,7 +29,12 @@ def test_each_planted_break_is_found_and_nothing_else(tmp_path: Path) -> None:
     document = shortened(json.loads(DOCUMENT.read_text(encoding="utf-8")))
     before = tmp_path / "before.json"
     before.write_text(json.dumps(document), encoding="utf-8")
-    changes = PLANTED | HARMLESS
+
+    def harmless(changed: Json) -> None:
+        for change in HARMLESS.values():
+            change(changed)
+
+    changes = {**PLANTED, "harmless": harmless}
     after = []
     for name, change in changes.items():
         changed = copy.deepcopy(document)
@@ -38,7 +43,7 @@ def test_each_planted_break_is_found_and_nothing_else(tmp_path: Path) -> None:
         after[-1].write_text(json.dumps(changed), encoding="utf-8")
     found = dict(zip(changes, breaking_changes(before, *after), strict=True))
     assert [name for name in PLANTED if not found[name]] == []
-    assert {name: found[name] for name in HARMLESS if found[name]} == {}
+    assert found["harmless"] == []
 
 
 def shortened(document: Json) -> Json:

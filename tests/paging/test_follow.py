@@ -63,8 +63,8 @@ def late(one: World, rng: random.Random) -> None:
 async def test_a_follower_ends_with_exactly_the_truth(seed: int, options: dict[str, Any]) -> None:
     rng = random.Random(seed)
     async with world(
-        taktikal=TaktikalOptions(**{"events": 2000, "days": 10, "seed": seed, "twins": 0.02, **options}),
-        subnoto=SubnotoOptions(events=2000, days=10, seed=seed, twins=0.02, skew_seconds=20, ties="shuffled"),
+        taktikal=TaktikalOptions(**{"events": 1000, "days": 10, "seed": seed, "twins": 0.02, **options}),
+        subnoto=SubnotoOptions(events=1000, days=10, seed=seed, twins=0.02, skew_seconds=20, ties="shuffled"),
     ) as one:
         since = micros(one.clock()) - 600 * SECOND
         cursor: str | None = None
@@ -111,8 +111,8 @@ async def test_a_follower_ends_with_exactly_the_truth(seed: int, options: dict[s
 async def test_every_event_once_and_in_order_when_no_page_is_asked_for_twice() -> None:
     rng = random.Random(9)
     async with world(
-        taktikal=TaktikalOptions(events=6000, days=10),
-        subnoto=SubnotoOptions(events=6000, days=10, skew_seconds=25),
+        taktikal=TaktikalOptions(events=3000, days=5),
+        subnoto=SubnotoOptions(events=3000, days=5, skew_seconds=25),
     ) as one:
         since = micros(one.clock())
         feed = one.gateway()
@@ -136,9 +136,7 @@ async def test_every_event_once_and_in_order_when_no_page_is_asked_for_twice() -
 
 async def test_following_through_an_outage_with_partial() -> None:
     rng = random.Random(3)
-    async with world(
-        taktikal=TaktikalOptions(events=6000, days=10), subnoto=SubnotoOptions(events=6000, days=10)
-    ) as one:
+    async with world(taktikal=TaktikalOptions(events=3000, days=5), subnoto=SubnotoOptions(events=3000, days=5)) as one:
         since = micros(one.clock())
         feed, got = one.gateway(), []
         cursor = (await ask(feed, order="asc", follow=True, since=format_micros(since - 1), partial=True)).next_cursor

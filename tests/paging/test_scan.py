@@ -82,8 +82,8 @@ def _fields(record: Record) -> dict[str, Any]:
 @pytest.mark.parametrize("selects", ["activity", "creation"])
 async def test_both_providers(order: str, selects: Any) -> None:
     async with world(
-        taktikal=TaktikalOptions(events=2500, days=60, range_selects=selects),
-        subnoto=SubnotoOptions(events=2000, days=60),
+        taktikal=TaktikalOptions(events=1500, days=60, range_selects=selects),
+        subnoto=SubnotoOptions(events=1200, days=60),
     ) as one:
         hide_needles(one, 9)
         # Appended in an order that is none: the older ones last. Only a small skew may be assumed of a real log.
