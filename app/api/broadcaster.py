@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 
 import msgspec
 from cachetools import LRUCache, TTLCache
@@ -143,7 +144,8 @@ class Listener:
     async def next(self, seconds: float) -> list[Message]:
         """Return the next messages, or an empty list after `seconds` without any."""
         if self._reading is None:
-            self._reading = asyncio.create_task(self._read())
+            # Not in the context of a request: other listeners share the read, and its trace would never end.
+            self._reading = asyncio.create_task(self._read(), context=Context())
         done, _ = await asyncio.wait([self._reading], timeout=seconds)
         if not done:
             return []
