@@ -94,13 +94,6 @@ def test_its_folder_may_be_named_in_dotenv(command: str, tmp_path: Path) -> None
     assert "GATEWAY_PROVIDERS_PATH: /nonexistent is no directory" in ended.stderr
 
 
-def test_a_shell_completes_what_it_has(settings: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(f"GATEWAY_PROVIDERS_PATH={settings['GATEWAY_PROVIDERS_PATH']}\n")
-    words = "audit-gateway events --provider a"
-    asked = {"_AUDIT_GATEWAY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "3"}
-    assert run(cwd=tmp_path, env=asked).stdout.split() == ["acme"]
-
-
 def test_a_broken_one_stops_the_start(settings: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "providers" / "acme" / "__init__.py").write_text("PROVIDER = None\n")
     ended = run("serve", "--port", "0", env=settings, cwd=tmp_path)
