@@ -138,8 +138,8 @@ class Canary:
             self.tokens.add(found)
         return answer
 
-    async def listen(self, who: str, messages: int = 1, **params: Any) -> int:
-        """The status of a stream, to which `who` listens until so many messages have come, or two heartbeats.
+    async def listen(self, who: str, messages: int = 1, heartbeats: int = 2, **params: Any) -> int:
+        """The status of a stream, to which `who` listens until so many messages have come, or so many heartbeats.
 
         httpx's own way to an application waits for the end of an answer, which a stream does not have."""
         headers = {"Authorization": f"Bearer {SECRETS[who]}"} if who in SECRETS else {}
@@ -162,7 +162,7 @@ class Canary:
             nonlocal text
             start.update(message if message["type"] == "http.response.start" else {})
             text += message.get("body", b"").decode()
-            if text.count("data: ") >= messages or text.count(": heartbeat") >= 2:
+            if text.count("data: ") >= messages or text.count(": heartbeat") >= heartbeats:
                 enough.set()
 
         async with asyncio.timeout(30):

@@ -109,7 +109,7 @@ async def fail(canary: Canary, client: httpx.AsyncClient, who: str) -> None:
             emulator.faults.answer(status, {"x-request-id": NAMES[1].encode().hex()}, times=8, body=text.encode())
             await canary.ask(client, who, "/events", params={"partial": "true", "include": "total"})
             await canary.ask(client, who, "/events/count")
-            await canary.listen(who, since="2000-01-01")
+            await canary.listen(who, heartbeats=100, since="2000-01-01")  # on a busy machine
             emulator.faults.clear()
     for emulator in emulators:
         for fault in (emulator.faults.html, emulator.faults.malformed):
