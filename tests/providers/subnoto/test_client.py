@@ -26,9 +26,9 @@ def emulator() -> Emulator:
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[SubnotoClient]:
-    found = SubnotoClient(inside.subnoto(emulator))
-    yield found
-    await found.aclose()
+    http = inside.subnoto(emulator)
+    yield SubnotoClient(http)
+    await http.aclose()
 
 
 def error(code: str) -> bytes:

@@ -29,9 +29,9 @@ def emulator() -> Emulator:
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[TaktikalClient]:
-    found = TaktikalClient(inside.taktikal(emulator))
-    yield found
-    await found.aclose()
+    http = inside.taktikal(emulator)
+    yield TaktikalClient(http)
+    await http.aclose()
 
 
 async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: TaktikalClient) -> None:
