@@ -55,7 +55,7 @@ def measure(*, quick: bool) -> Report:
             peak = gateway.peak() / _MB
             rows.append([held, f"{peak:.0f}", *_shown(waits)])
             report.targets.append(_at_most(f"MB at the peak of {held}", 200, peak))
-    header = ["under way", "resident, MB, at its peak", "`/health/live`, ms, 99th percentile", "at the slowest"]
+    header = ["concurrent work", "peak resident memory, MB", "`/health/live`, ms, 99th percentile", "at the slowest"]
     report.table(header, rows, shown=True)
     return report
 

@@ -73,7 +73,7 @@ class TimeRange(Parameters):
     )
     until: Moment = _parameter(
         None,
-        f"Only events before this time. {_TIME} Default: now. All pages keep the first page's.",
+        f"Only events before this time. {_TIME} Default: now. The first page pins it.",
         examples=["2026-06-01T00:00:00Z", "2026-06-01", "12h"],
     )
 
@@ -87,9 +87,7 @@ class Filters(Parameters):
     type: Types = _parameter(
         (), f"Only these types: exact, or a prefix ending in `.*`. `GET /event-types` lists them. {_OR}"
     )
-    provider_type: Texts = _parameter(
-        (), f"Only these values of the provider's own status or event type, exactly. {_OR}"
-    )
+    provider_type: Texts = _parameter((), f"Only these values of the provider's status or event type, exactly. {_OR}")
     envelope_id: EnvelopeIds = _parameter((), f"Only the events of these envelopes. {_OR}")
     workspace_id: Id | None = _parameter(None, "Only events of this workspace.")
     flow_id: Id | None = _parameter(None, "Only events of envelopes made from this flow (template).")
@@ -108,14 +106,12 @@ class Filters(Parameters):
     )
     q: Text | None = _parameter(
         None,
-        "Free text, in any letter case: as the provider searches its own records, or, where it cannot, in what the"
-        " gateway shows of them. `GET /sources` lists which.",
+        "Free text, in any letter case: by the provider's own search or, without one, in the visible texts of the"
+        " event. `GET /sources` lists which.",
         examples=["lease"],
     )
     type_not: TypesNot = _parameter((), f"Not these types; values as in `type`. {_NOT}", alias="type.not")
-    provider_type_not: Texts = _parameter(
-        (), f"Not these values of the provider's own. {_NOT}", alias="provider_type.not"
-    )
+    provider_type_not: Texts = _parameter((), f"Not these values of the provider. {_NOT}", alias="provider_type.not")
     category_not: CategoriesNot = _parameter((), f"Not these parts of the accounts. {_NOT}", alias="category.not")
     source_not: Words = _parameter((), f"Not these sources. {_NOT}", alias="source.not")
     actor_not: Addresses = _parameter((), f"Not what these people (e-mail addresses) did. {_NOT}", alias="actor.not")
@@ -127,8 +123,8 @@ class Query(Filters):
     order: Order = _parameter("desc", _ORDER)
     follow: Flag = _parameter(
         False,
-        "`true`, with `order=asc` and without `until`: `next_cursor` is always there, and asking again later continues"
-        " with what has come since. Default: `false`.",
+        "`true`, with `order=asc` and without `until`: `next_cursor` is always present, and later requests return the"
+        " new events. Default: `false`.",
     )
 
     @property
@@ -146,8 +142,8 @@ class EventQuery(Query, TimeRange):
     )
     cursor: Cursor = _parameter(
         None,
-        "The `next_cursor` of an earlier page: continues right behind it. Filters may then be left out; one that"
-        " differs from the cursor's is an error.",
+        "The `next_cursor` of an earlier page: continues after it. Filters are then optional; one that differs from"
+        " the cursor's is an error.",
     )
     include: Includes = _parameter(
         None, f"{_RAW} `total`: how many events there are. May be repeated: each value is included."
@@ -190,8 +186,8 @@ class ExportQuery(Filters, TimeRange):
     include: Raw = _parameter(None, _RAW)
     after: Annotated[str | None, WithJsonSchema({"type": "string", "minLength": 1})] = _parameter(
         None,
-        "The `id` of the last event that came whole, where a connection broke: continues right behind it. Beside it,"
-        " send the same filters with the same `since`, or the `Export-Cursor` as `cursor`.",
+        "The `id` of the last complete event of a broken response: continues after it. Also send the same filters"
+        " with the same `since`, or the `Export-Cursor` as `cursor`.",
     )
     limit: int | None = _parameter(
         None,
@@ -216,7 +212,7 @@ class StreamQuery(Filters):
     since: Moment = _parameter(
         None, f"Begin with the events at or after this time. {_TIME} Default: now. Ignored on resuming."
     )
-    cursor: Cursor = _parameter(None, "The `id` of an earlier message: continues right behind it.")
+    cursor: Cursor = _parameter(None, "The `id` of an earlier message: continues after it.")
     include: Raw = _parameter(None, _RAW)
 
 

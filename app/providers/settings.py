@@ -28,10 +28,10 @@ class SourceSettings(BaseModel):
     #: Seconds by which `follow` delays events.
     settle: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
     concurrency: int | None = Field(
-        None, ge=1, le=1000, description="calls at a time; default GATEWAY_SOURCE_CONCURRENCY"
+        None, ge=1, le=1000, description="concurrent calls; default GATEWAY_SOURCE_CONCURRENCY"
     )
     rate: float | None = Field(
-        None, ge=0.01, le=100_000, allow_inf_nan=False, description="calls a second; default GATEWAY_SOURCE_RATE"
+        None, ge=0.01, le=100_000, allow_inf_nan=False, description="calls per second; default GATEWAY_SOURCE_RATE"
     )
 
     @field_validator("base_url")

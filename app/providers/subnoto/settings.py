@@ -30,7 +30,7 @@ class SubnotoSettings(SourceSettings):
         description="the Encryption Proxy, default http://localhost:8080; or the tunnel's enclave",
     )
     access_key: SecretStr = Field(description="access key of a team API key (Settings > API keys); adds a source")
-    secret_key: SecretStr = Field(description="the secret that belongs to it")
+    secret_key: SecretStr = Field(description="the secret of the access key")
     transport: Literal["proxy", "tunnel"] = Field(
         "proxy",
         description="proxy (default), or tunnel: the vendor's SDK, no proxy needed",

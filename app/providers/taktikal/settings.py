@@ -19,14 +19,14 @@ class TaktikalSettings(SourceSettings):
     company_key: SecretStr = Field(
         description="company key of the API credentials; with TAKTIKAL_API_KEY it adds a source",
     )
-    api_key: SecretStr = Field(description="the API key that belongs to it")
+    api_key: SecretStr = Field(description="the API key of the credentials")
     date_range_mode: Literal["auto", "activity", "creation", "last_update"] = Field(
         "auto",
-        description="what StartDate and EndDate select: auto (found out, default), activity, creation or last_update",
+        description="what StartDate and EndDate select: auto (detected, default), activity, creation or last_update",
     )
     log_mode: Literal["auto", "whole", "trimmed"] = Field(
         "auto",
-        description="whether logs come whole or trimmed to the range: auto (found out, default), whole or trimmed",
+        description="whether logs are whole or trimmed to the range: auto (detected, default), whole or trimmed",
     )
     max_envelope_age: timedelta = Field(
         timedelta(days=120),
