@@ -9,8 +9,6 @@ Two consequences of the skew verify any remembered position: a record at `t - sk
 record is *before* it, and one at `t + skew` or after that none is *after* it.
 
 Both directions are one algorithm over mirrored numbers `x` and times `v` (`app.paging.position_log`).
-
-No I/O: `wanted` returns the pages to fetch, `add` accepts them.
 """
 
 from __future__ import annotations
@@ -85,19 +83,24 @@ class PositionReader(Generic[R]):
         self._next = 0  # the first unread x
         self._held: HeldRows[R] = HeldRows(self._start, self._stop, self._log.support)
 
-    # ---- requests ------------------------------------------------------------------------------------------------
-
     def wanted(self, count: int, most: int) -> list[int]:
         """Return the pages (from 1) to fetch so that `take` can return about `count` rows, a tenth more or fewer; at
         most `most` (at least 1).
 
         Empty: `take` has all rows. Call again after each round of `add`."""
+        pages = self._wanted(count, most)
+        if self._hint is None and self._total is None and not self._log.is_open and (len(pages) < most or not pages):
+            # The last two rows show the end of a silent log, and a wrong time that no search finds.
+            last = {self._log.page_of(self._log.total - 1), self._log.page_of(self._log.total - 2)}
+            pages += [page for page in last.difference(pages) if not self.steadiness.has_read(page)]
+        return pages
+
+    def _wanted(self, count: int, most: int) -> list[int]:
         if self._log.is_open:
             return self._first_pages(count, most)
-        if self._left:
-            left, self._left = [page for page in {*self._left} if not self.steadiness.has_read(page)], []
-            if left:
-                return left
+        left, self._left = [page for page in {*self._left} if not self.steadiness.has_read(page)], []
+        if left:
+            return left
         if look := self._look(needed=False):
             return look
         if self._begin is not None and self._is_astray(self._begin):
@@ -108,7 +111,7 @@ class PositionReader(Generic[R]):
         if look := self.last_look():
             return look
         if self._begin is None:
-            return self.wanted(count, most)  # the log ends elsewhere
+            return self._wanted(count, most)  # the log ends elsewhere
         ready = self._held.ready(self._sure())
         if self._is_over() or ready >= count - count // 10:
             return []
@@ -155,7 +158,7 @@ class PositionReader(Generic[R]):
             return self._log.following(
                 begin, probe - begin + before + count + self._log.density(self._next, self.skew) + spare, most
             )
-        return self._search.pages(probe, most)
+        return [self._log.page_at(probe)]
 
     def _first_pages(self, count: int, most: int) -> list[int]:
         if self._hint is None:
@@ -202,8 +205,6 @@ class PositionReader(Generic[R]):
         """Whether the start is found, and pages are read sequentially."""
         return self._begin is not None
 
-    # ---- additions -----------------------------------------------------------------------------------------------
-
     def add(self, responses: Sequence[Response[R]]) -> None:
         """Add one round of pages as the provider sent them. Raises OddPages, LogMoved."""
         total = None if self._log.is_open else self._log.total
@@ -213,6 +214,7 @@ class PositionReader(Generic[R]):
 
     def adopt(self, chain: Chain[R]) -> None:
         """Take a chain in place of rounds: nothing is unconfirmed. Read as a chain what `wanted` names then, too."""
+        self._hint = [0, 0]
         self._log.adopt(chain)
         self._left.clear()
         self._take_over(1, again=False)
@@ -263,8 +265,6 @@ class PositionReader(Generic[R]):
             self._next += 1
             self._held.add(x, row, self._log.value_at(x))
         self._held.sort()
-
-    # ---- results -------------------------------------------------------------------------------------------------
 
     def take(self) -> Rows[R]:
         """Return the certain rows, in reading order of their times and, if equal, of their numbers."""

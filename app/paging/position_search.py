@@ -19,13 +19,12 @@ class Search(Generic[R]):
     and `now` are mirrored times (see `PositionLog`); `now` guides the first guess and need not be right. Nor need
     `marks` be, (x, v) of rows as they were read some other time.
 
-    Use: fetch `first`; then, while `begin` gives None, the `pages` of `probe`; after each, add them to `log`, then
+    Use: fetch `first`; then, while `begin` gives None, the page of `probe`; after each, add them to `log`, then
     `narrow`.
 
     Guarantee, on any history: until the first row wanted is certain, a walk without a hint asks for at most
     2·log2(pages of the log) + 6 pages besides those with rows from one skew before `edge` to one skew after that row,
-    which have to be read anyway. Where it may ask for two at a time it is one more, the last page of the log; one
-    more, too, where `marks` lead beyond the end. None is asked for twice.
+    which have to be read anyway; one more where `marks` lead beyond the end. None is asked for twice.
     """
 
     def __init__(self, log: PositionLog[R], *, edge: int, now: int, marks: Sequence[tuple[int, int]] = ()) -> None:
@@ -81,18 +80,6 @@ class Search(Generic[R]):
     def _may_begin_on_a_guess(self) -> bool:
         # It may cost two useless pages, so such guesses have to pay as well.
         return self._probes + 2 <= self._allowed() and 0 <= self.guess() - self._low <= self._log.size
-
-    def pages(self, probe: int, most: int) -> list[int]:
-        """Return the pages to read next, at most `most`: that of row `probe`. A guess that assumes a log up to now is
-        fetched together with the last page, which shows the real end of an account that has been silent for months."""
-        (low, _), (high, _) = self._bracket()
-        page, last = self._log.page_at(probe), self._log.page_of(self._log.total - 1)
-        is_open = low < self._log.number(self._log.total - 1) < high
-        return (
-            [page, last]
-            if is_open and most > 1 and last != page and not self._log.knows(self._log.number(self._log.total - 1))
-            else [page]
-        )
 
     def probe(self) -> int:
         """Return the row to read next, strictly between the bounds."""

@@ -171,20 +171,25 @@ def test_a_total_that_is_too_high_fails_no_page(order: Any, count: int, off: int
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("limit", [7, 100])
-@pytest.mark.parametrize("count", [400, 401, 1230])
-def test_a_newest_row_of_a_wrong_time_is_found_once_it_was_seen(order: Any, limit: int, count: int) -> None:
-    """No search for its time comes by the end of the log."""
+@pytest.mark.parametrize("limit", [7, 100, 1000])
+@pytest.mark.parametrize("count", [49, 400, 401])
+@pytest.mark.parametrize(("since", "until"), [(60, 0), (180, 100), (600, 115)])
+def test_a_newest_row_of_a_wrong_time_is_in_its_window(
+    order: Any, limit: int, count: int, since: int, until: int
+) -> None:
+    """No search for its time comes by the end of the log; cold, and warm once it was seen."""
     rows = [(NOW - (count - n) * 60 * SECOND, n) for n in range(count)]
-    wrong = rows[-1] = (NOW - 7200 * SECOND - SECOND, count - 1)
-    known = AccountObservations(lambda: NOW), TimeIndex()
-    moving = Moving(rows, random.Random(1))
-    asyncio.run(walk(moving, Query(order="desc"), NOW - 60 * 60 * SECOND, NOW, (100,), lambda: known))
-    since, until = NOW - 180 * 60 * SECOND, NOW - 100 * 60 * SECOND
-    got = asyncio.run(walk(moving, Query(order=order), since, until, (limit,), lambda: known))
-    inside = sorted(row for row in rows if since <= row[0] < until)
-    assert wrong in inside
-    assert got == [n for _, n in (inside if order == "asc" else reversed(inside))]
+    rows[-1] = (NOW - 7201 * SECOND, count - 1)
+    moving, known = Moving(rows, random.Random(1)), (AccountObservations(lambda: NOW), TimeIndex())
+    begin, end = NOW - since * 60 * SECOND, NOW - until * 60 * SECOND
+    inside = [n for _, n in sorted(row for row in rows if begin <= row[0] < end)]
+
+    def anew() -> Any:
+        return AccountObservations(lambda: NOW), TimeIndex()
+
+    for memories in (anew, lambda: known, lambda: known):
+        got = asyncio.run(walk(moving, Query(order=order), begin, end, (limit,), memories))
+        assert got == (inside if order == "asc" else inside[::-1])
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

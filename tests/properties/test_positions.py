@@ -90,8 +90,8 @@ def test_what_retention_leaves_comes_once(reading: Reading, seed: int, forget: l
 def test_the_first_page_costs_at_most_twice_a_binary_search(
     log: Log, ascending: bool, seed: int, marks: list[tuple[int, int]]
 ) -> None:
-    """2·log2(n/size) + 4 pages, plus those that hold the rows within one skew of the edge, and one on either side; with
-    two pages at a time, one more; and one more with marks, however wrong."""
+    """2·log2(n/size) + 4 pages, plus those that hold the rows within one skew of the edge, and one on either side; the
+    log's last page; and one more with marks, however wrong."""
     assume(log.rows)
     rng = random.Random(seed)
     times = [row.time for row in log.rows]
@@ -132,7 +132,7 @@ def check_bound(
     # Of several, as many again are asked for at once as are not certain yet.
     read = len(near) if count == 1 else 2 * len(near) + 2
     pages = max(1.0, len(log.rows) / log.page_size)
-    assert len(asked) <= 2 * log2(pages) + 4 + read + 2 + (most > 1) + bool(marks)
+    assert len(asked) <= 2 * log2(pages) + 4 + read + 2 + 1 + bool(marks)  # one: the last page
 
 
 @given(HISTORY, st.integers(3, 60), st.booleans(), SEEDS)
