@@ -264,7 +264,7 @@ def test_what_is_missing_is_named_and_a_team_event_has_its_target(browser: playw
             wait_for_rows(page)
             notice = page.locator(".notice.warning")
             expect(notice.filter(has_text="subnoto")).to_contain_text("Some of its events are missing")
-            expect(notice.filter(has_text="taktikal")).to_contain_text("records that cannot be read are left out")
+            expect(notice.filter(has_text="taktikal")).to_contain_text("2 records that cannot be read are left out")
             events = httpx.get(f"{gateway.url}/events?since=90d&category=team&limit=1000").json()["data"]
             event = next(event for event in events if event["target"])
             page.goto(f"{gateway.url}/ui#last=90d&event={event['id']}")

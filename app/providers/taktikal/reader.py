@@ -39,13 +39,16 @@ class _Collector:
         self._is_beyond = gt if self._ascending else lt  # instead of is_beyond, for each record
         self._latest = loader.facts.latest
         self._any_readable = False
+        self._bad: dict[str, int] = {}  # unreadable entries by process, which several windows may contain
 
     def records(self, processes: Iterable[Process], window: Window) -> list[Record]:
         is_beyond, position = self._is_beyond, self._position
         found: list[Record] = []
         for process in processes:
             records, bad = records_of(self._source, process, window.start, window.end, self._latest)
-            self._loader.bad += bad
+            if bad > (known := self._bad.get(process.key, 0)):
+                self._loader.bad += bad - known
+                self._bad[process.key] = bad
             self._any_readable = self._any_readable or bad < len(process.entries)
             found += [one for one in records if is_beyond(one.key, position)]
         found.sort(key=attrgetter("key"), reverse=not self._ascending)
