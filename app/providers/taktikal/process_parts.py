@@ -46,15 +46,18 @@ class ProcessParts:
     """Shared parts of the records of one process. `prepared` creates it for the first event, because most processes of
     a response have none. Each person and each envelope is created once, and must not be changed.
 
-    `shown` removes links and signee keys from a text; None if only descriptions can contain any. `hides`: whether
-    descriptions can."""
+    `entries`: those of the records. `hide` removes links and signee keys from a text. `hides`: whether descriptions can
+    contain any; `descriptions` maps some to the text to show. `shown` is `hide`; None if no other text contains any."""
 
     ids: IdPrefix
     hides: bool
+    hide: Callable[[str], str]
+    descriptions: dict[str, str]
     shown: Callable[[str], str] | None
 
     def __init__(self, source: str, process: Process) -> None:
         self.source, self.process, self._is_ready = source, process, False
+        self.entries: list[Entry] = []
         self._recipients: dict[str, Recipient] = {}
 
     def prepared(self) -> ProcessParts:
@@ -72,9 +75,9 @@ class ProcessParts:
             or body.file_name
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
-        self.hides = bool(secrets)
-        self.shown = secrets.out_of_text if self.hides and self._repeats_secrets() else None
-        self._descriptions = self._search_descriptions() if self.hides else []
+        self.hides, self.hide = bool(secrets), secrets.out_of_text
+        self.shown = self.hide if self.hides and self._repeats_secrets() else None
+        self.descriptions = self._search_descriptions() if self.hides else {}
         self._is_ready = True
         return self
 
@@ -86,25 +89,19 @@ class ProcessParts:
             return True  # those are hidden if they are the whole text
         texts: set[object] = {self._name, body.status, body.file_name}
         texts.update(chain.from_iterable(map(_SIGNEE_TEXTS, process.signees.values())))
-        texts.update(chain.from_iterable(map(_ENTRY_TEXTS, process.entries)))
+        texts.update(chain.from_iterable(map(_ENTRY_TEXTS, self.entries)))
         texts.update(one.sequence_key for one in body.sequence_signees or ())
         return process.secrets.are_in(texts)
 
-    def _search_descriptions(self) -> list[str]:
-        """Return the log's descriptions, searched together; empty if each must be searched separately."""
-        entries = self.process.entries
-        joined = _BREAK.join([one.description or "" for one in entries])
+    def _search_descriptions(self) -> dict[str, str]:
+        """Return the records' descriptions, searched together; empty if each must be searched separately."""
+        found = [text for entry in self.entries if (text := entry.description)]
+        joined = _BREAK.join(found)
         # Other letters and links: their neighbours would be changed with them.
         if not joined.isascii() or "/" in joined or self.process.has_short_keys:
-            return []
-        found = self.process.secrets.out_of_text(joined).split(_BREAK)
-        return found if len(found) == len(entries) else []
-
-    def description(self, index: int) -> str:
-        """Return an entry's description, by its place in the log, without links and signee keys."""
-        if self._descriptions:
-            return self._descriptions[index]
-        return self.process.secrets.out_of_text(self.process.entries[index].description or "")
+            return {}
+        shown = self.hide(joined).split(_BREAK)
+        return dict(zip(found, shown, strict=True)) if len(found) == len(shown) else {}
 
     def named_by(self, entry: Entry) -> tuple[Actor, Envelope, Recipient | None]:
         """Return the author, the envelope and the recipient of an entry."""

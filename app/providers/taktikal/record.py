@@ -69,7 +69,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             if meaning.purpose is not None:
                 delivery = delivery_of(description, meaning.purpose)
             if common.hides:
-                description = common.description(self.index)
+                description = common.descriptions.get(description) or common.hide(description)
         actor, envelope, recipient = common.named_by(entry)
         identity = entry.id
         # By position, because names take three times as long.
@@ -161,6 +161,7 @@ def records_of(
             sequence = identity if type(identity) is int else _NO_ID
             place = (time, source, CATEGORY, key, sequence, 0)
             records.append(TaktikalRecord(place, entry, index, ticks, identity, 0, common))
+            common.entries.append(entry)
     if len({record.key for record in records}) < len(records):
         _number_ties(records)
     return records, bad
