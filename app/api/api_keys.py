@@ -22,10 +22,12 @@ import json
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -153,7 +155,7 @@ class Keyring:
         self._from_file = () if file is None else _read_file(file)
         self._seen: object = None  # the file's stamp at the last read
         self._problem = ""  # logged last
-        self._look: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[Literal[True]] | None = None
         self._next_look = float("-inf")
         self._hangs = False
 
@@ -181,7 +183,7 @@ class Keyring:
         """Check the file on another thread: a hung file system delays one call, and the keys stay valid."""
         self._next_look = time.monotonic() + self._pause
         if self._look is None or self._look.done():
-            self._look = asyncio.create_task(asyncio.to_thread(self._read_again))
+            self._look = _on_a_daemon_thread(self._read_again)
         elif self._hangs:
             return
         _, pending = await asyncio.wait([self._look], timeout=_PATIENCE)
@@ -211,6 +213,22 @@ class Keyring:
         if found != self._from_file:
             _log.info("keys_file_read", keys=len(found))
         self._from_file = found
+
+
+def _on_a_daemon_thread(work: Callable[[], None]) -> asyncio.Task[Literal[True]]:
+    """Run `work` beside the event loop. The end of the process does not wait for it, as it would for asyncio's own
+    threads: a file system that hangs must not hold up a graceful shutdown."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=run, name="keys-file", daemon=True).start()
+    return asyncio.create_task(done.wait())
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:
