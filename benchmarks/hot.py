@@ -22,7 +22,7 @@ def measure(*, quick: bool) -> Report:
     env = {"GATEWAY_TOTALS_TTL": "3600", "GATEWAY_PAGE_CACHE_TTL": "60"}
     with serving.mock(account.folder) as mock, serving.gateway(serving.taktikal_settings(mock.url) | env) as gateway:
         page = f"/events?{urlencode(account.window | {'limit': '100'})}"
-        total = f"/events/count?{urlencode(account.window)}"
+        total = f"/events/count?{urlencode(account.window | {'exact': 'true'})}"
         counted = gateway.get(total)["sources"][0]
         assert counted["relation"] == "eq"
         mock.calls()
