@@ -188,7 +188,7 @@ def _memory(report: Report, few: int, many: int) -> None:
             taken = one.exported()
             peaks.append(one.peaks["gateway, export"][0])
             rows.append([f"{events:,}", f"{days}", f"{peaks[-1] / 1e6:,.0f}", f"{events / taken:,.0f}"])
-    report.table(["events exported", "days that they span", "peak memory, MB", "events/s"], rows, shown=True)
+    report.table(["events exported", "days that they span", "peak memory, MB", "events/s"], rows)
     growth = peaks[1] / peaks[0]
     what = f"peak memory of an export of {many:,} events, of one of {few:,} of as many a day"
     report.targets.append(Target(what, 1.1, Spread(growth, growth, growth)))

@@ -91,7 +91,6 @@ def _report(report: Report, in_flight: int, rates: Rounds, costs: Rounds) -> Non
             ]
             for name, label in names.items()
         ],
-        shown=in_flight > 1,
     )
     of_same, of_stock = rates.ratio("gateway", "same stack"), rates.ratio("gateway", "stock")
     what = f"rate of pages of 100, {in_flight} in flight"
