@@ -35,6 +35,7 @@ class Chain(Generic[R]):
         self._below: list[R] = []  # another chain to join
         self._newest = 0  # rows of the first page read
         self._is_certain = True
+        self._above = 0  # rows above the lowest join that no repeated row shows; 0 for none
         self._left = 2 * (last - first) + 16  # pages, because a log may grow faster than it is read
 
     def reaching(self, pages: Sequence[int]) -> Chain[R] | None:
@@ -79,12 +80,7 @@ class Chain(Generic[R]):
         elif self.begin > (self._first - 1) * self._size:
             self._join(start, rows)
         else:
-            at = self._place(rows)
-            moved = None if at is None else self.begin + at - start
-            if moved is None or not 0 <= moved < 2 * self._size:
-                raise LogMoved
-            self.begin -= moved
-            self._is_certain = True
+            self._prove(start, rows)
         self._meet()
         if self.begin < 0:  # removed since it was read
             del self.rows[: -self.begin]
@@ -102,12 +98,26 @@ class Chain(Generic[R]):
         if at is None:
             if len(rows) < self._size:
                 raise LogMoved
-            at, self._is_certain = -len(rows), False
+            at, self._is_certain, self._above = -len(rows), False, len(self.rows)
         elif at + len(rows) < len(self.rows) and len(rows) < self._size:
             raise LogMoved  # it ends where the chain goes on
+        elif at >= len(self.rows) - self._above:
+            raise LogMoved  # the rows below that join may stand elsewhere: the final read could not tell
         if at < 0:
             self.rows[:0] = rows[:-at]
         self.begin = start - max(0, at)
+
+    def _prove(self, start: int, rows: Sequence[R]) -> None:
+        """Compare the rows of the first page read with their expected numbers: after a jump over the whole chain, they
+        are lower by its length and a page at least."""
+        at = self._place(rows)
+        if at is None or at + len(rows) <= len(self.rows) - self._newest:
+            raise LogMoved
+        moved = self.begin + at - start
+        if not 0 <= moved < self._size + self._newest:
+            raise LogMoved
+        self.begin -= moved
+        self._is_certain, self._above = True, 0
 
     def _meet(self) -> None:
         """Join the chain below, when this one has reached it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.paging.chain import Chain
@@ -22,6 +22,8 @@ SIZE = 10
     st.sampled_from([1, 2, 3, 10, 25, 200]),
     st.sampled_from([5, 25, 200, 300]),
 )
+@example(58753, 0, 0, 25, 300)  # a jump over the first page, which a later page repeats
+@example(28926, 0, 0, 200, 200)  # a jump over it, and the log ends before it
 def test_a_chain_is_a_stretch_of_the_log_or_an_error(seed: int, twins: int, growth: int, most: int, count: int) -> None:
     """Rows may have equal content (`twins`). Any call may come after `most` rows were removed, or fewer."""
     rng = random.Random(seed)
