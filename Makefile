@@ -111,7 +111,7 @@ bench-calls: setup ## write the calls at the vendors in docs/performance.md anew
 	$(BIN)/python -m benchmarks.calls --write docs/performance.md
 
 fuzz: setup ## the property campaigns with a large budget (FUZZ_EXAMPLES=5000)
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties tests/attack tests/paging/test_service_machine.py tests/paging/test_exactly_once.py --timeout 0
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest tests/properties tests/attack tests/paging/test_chain.py tests/paging/test_service_machine.py tests/paging/test_exactly_once.py --timeout 0
 
 UI := app/ui/vendor
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, Phase, settings
 
 # The contract suite's modules are no tests, and others import them first; their assertions are to explain themselves.
 for part in ("account", "events", "planted", "sources", "suite"):
@@ -14,6 +15,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Every gateway reads the certificates that it names: a whole system's take half a second.
 os.environ.pop("SSL_CERT_DIR", None)
+
+
+# Budgets of the property tests: small and derandomized, so that `make test` says the same twice; large with
+# FUZZ_EXAMPLES=N (`make fuzz`).
+_CALM = {
+    "deadline": None,
+    "print_blob": True,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+
+settings.register_profile("small", derandomize=True, max_examples=60, database=None, **_CALM)
+if number := os.environ.get("FUZZ_EXAMPLES"):
+    # A failure prints its blob (`@reproduce_failure`); the shrunk example is in the output.
+    settings.register_profile("fuzz", derandomize=False, max_examples=int(number), phases=tuple(Phase), **_CALM)
+settings.load_profile("fuzz" if number else "small")
+if os.environ.get("FUZZ_PLAIN"):
+    # Only whether there is a failure is of interest: no time is spent on shrinking (`tests/paging/planted_bugs.py`).
+    settings.register_profile("plain", settings.default, phases=(Phase.explicit, Phase.generate))
+    settings.load_profile("plain")
 
 
 @pytest.fixture
