@@ -6,12 +6,14 @@ is read page by page from high numbers to low ones. It is complete for any numbe
 
 Repeated rows of a page show by how much the numbers fell. A page without repeated rows adjoins the chain, unless more
 than the whole chain was removed at once, which a final read of the chain's first page detects.
+
+If all repeated rows are equal, they may be other rows of equal content. Then a page of fewer rows, which contains the
+chain's first row in its middle, takes the place of that page.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Generic
 
 from app.paging.log_end import LogMoved
@@ -23,14 +25,15 @@ _FAR = 4  #: pages
 class Chain(Generic[R]):
     """The rows from page `last` down to page `first`, with their numbers at the last read.
 
-    Use: while `page` is not None, fetch this page alone and `add` it. `rows` are then consecutive from number `begin`,
-    and the log ends after them if `has_end`. `reaching` continues to other pages."""
+    Use: while `page` is not None, fetch this page, of `size` rows, alone and `add` it. `rows` are then consecutive from
+    number `begin`, and the log ends after them if `has_end`. `reaching` continues to other pages."""
 
     def __init__(self, page_size: int, first: int, last: int) -> None:
         self.rows: list[R] = []
         self.begin = 0
         self.has_end = False
         self.total = 0  #: the log's, by the latest response
+        self.size = page_size
         self._size, self._first, self._last = page_size, first, last
         self._below: list[R] = []  # another chain to join
         self._newest = 0  # rows of the first page read
@@ -57,9 +60,18 @@ class Chain(Generic[R]):
         """Return the page to read next; None if the chain is complete."""
         if not self.rows and not self.has_end:
             return self._last
-        if self.begin > (self._first - 1) * self._size:
-            return (self.begin - 1) // self._size + 1
+        if self._is_joining:
+            return (self.begin if self._is_crossing else self.begin - 1) // self.size + 1
         return None if self._is_certain else self._proof
+
+    @property
+    def _is_joining(self) -> bool:
+        return self.begin > (self._first - 1) * self._size
+
+    @property
+    def _is_crossing(self) -> bool:
+        """Whether the next page is the one with the chain's first row in its middle."""
+        return self.size < self._size
 
     @property
     def _proof(self) -> int:
@@ -74,10 +86,10 @@ class Chain(Generic[R]):
         is_repeated = response.number is not None and response.number < response.page
         rows = () if is_repeated else response.rows
         self.total = self.total if response.total is None else response.total
-        start = (response.page - 1) * self._size
+        start = (response.page - 1) * self.size
         if not self.rows:
             self._begin(start, rows)
-        elif self.begin > (self._first - 1) * self._size:
+        elif self._is_joining:
             self._join(start, rows)
         else:
             self._prove(start, rows)
@@ -94,24 +106,36 @@ class Chain(Generic[R]):
         self.rows, self.begin, self._newest = list(rows), start, len(rows)
 
     def _join(self, start: int, rows: Sequence[R]) -> None:
-        at = self._place(rows)
+        at, size, is_crossing = self._place(rows), self.size, self._is_crossing
+        self.size = self._size
         if at is None:
-            if len(rows) < self._size:
+            if len(rows) < size:
                 raise LogMoved
             at, self._is_certain, self._above = -len(rows), False, len(self.rows)
-        elif at + len(rows) < len(self.rows) and len(rows) < self._size:
+        elif at + len(rows) < len(self.rows) and len(rows) < size:
             raise LogMoved  # it ends where the chain goes on
         elif at >= len(self.rows) - self._above:
             raise LogMoved  # the rows below that join may stand elsewhere: the final read could not tell
+        elif self._is_ambiguous(rows, at):
+            if is_crossing:
+                raise LogMoved
+            self.size = max(range(size // 2 + 1, size + 1), key=self._distance)
+            if not self._distance(self.size):
+                raise LogMoved
+            return
         if at < 0:
             self.rows[:0] = rows[:-at]
         self.begin = start - max(0, at)
+
+    def _distance(self, size: int) -> int:
+        """Return the distance of the chain's first row from the nearest edge of the pages of this size."""
+        return min(self.begin % size, -self.begin % size)
 
     def _prove(self, start: int, rows: Sequence[R]) -> None:
         """Compare the rows of the first page read with their expected numbers: after a jump over the whole chain, they
         are lower by its length and a page at least."""
         at = self._place(rows)
-        if at is None or at + len(rows) <= len(self.rows) - self._newest:
+        if at is None or at + len(rows) <= len(self.rows) - self._newest or self._is_ambiguous(rows, at):
             raise LogMoved
         moved = self.begin + at - start
         if not 0 <= moved < self._size + self._newest:
@@ -142,12 +166,11 @@ class Chain(Generic[R]):
             return None
         if len(fits) != 1:
             raise LogMoved
-        if _are_equal(rows[max(0, -fits[0]) : len(self.rows) - fits[0]]):
-            # Perhaps the same row, perhaps an equal one beside it, as are others here.
-            self._is_certain = False
-            if any(row.same_as(other) for near in (rows, self.rows) for row, other in pairwise(near)):
-                raise LogMoved
         return fits[0]
+
+    def _is_ambiguous(self, rows: Sequence[R], at: int) -> bool:
+        """Whether all common rows of the chain and these, which begin at `at`, are equal."""
+        return _are_equal(rows[max(0, -at) : len(self.rows) - at])
 
     def _fits(self, rows: Sequence[R], at: int) -> bool:
         return _same(rows[max(0, -at) :], self.rows[max(0, at) : at + len(rows)])

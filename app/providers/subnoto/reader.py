@@ -135,8 +135,9 @@ class SubnotoReader:
         )
 
     async def _fetch(self, pages: list[int], *, again: bool = False) -> None:
+        size = self._size if self._chain is None else self._chain.size
         try:
-            found = await self._client.list_logs(self._query, pages, self._size, self._spent)
+            found = await self._client.list_logs(self._query, pages, size, self._spent)
         except PageTooLarge as large:
             self._size = self._observations.too_large(self._size, large.bytes)
             self._walk, self._chain = self._new_walk(self._goes_on_at()), None
@@ -160,7 +161,7 @@ class SubnotoReader:
         self._observations.learn(self._query.category, [page for _, page in found])
         for number, page in found:
             self._any_readable = self._any_readable or not all(row.bad for row in page.rows)
-            offset = (number - 1) * self._size
+            offset = (number - 1) * size
             is_repeated = page.number is not None and page.number < number
             self._exceeds |= bool(page.rows) and not is_repeated and offset + len(page.rows) > page.total
             late = self._index.learn(self._query, offset, page.rows, page.total, self._now, self._setting)
