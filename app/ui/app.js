@@ -92,9 +92,10 @@ function Views({ say }) {
     setRoute(next);
     setEvents(next);
   };
-  const pin = (pairs) => {
+  const pin = (pairs, turn) => {
     if (readAddress().envelope) return;
     setEvents((now) => {
+      if (now.turn !== turn) return now; // other filters were chosen before this answer came
       const kept = has(now.pairs, "last") || has(now.pairs, "since") ? pairs : [["last", "30d"], ...pairs];
       history.replaceState({ live: now.live }, "", fragmentOf(kept, now.event));
       return { ...now, pairs: kept };

@@ -16,7 +16,7 @@ const NEAR = "800px"; // of the end of the list, where the next page is read
 
 /**
  * `route`: {pairs, event, unknown, live, turn}; `live`: the period ends now, not where an address pinned it; `turn` grows
- * with each new query. `go(pairs)`: show other filters; `pin(pairs)`: put them into the address; `openEvent(id)`.
+ * with each new query. `go(pairs)`: show other filters; `pin(pairs, turn)`: put those of a query into the address; `openEvent(id)`.
  */
 export function EventsView({ route, go, pin, openEvent, say, hidden }) {
   const { session, times } = usePage();
@@ -30,7 +30,7 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
   useEffect(() => () => feed.stop(), []);
   useEffect(() => {
     feed.load(route.pairs, route.reload && feed.events.length > 0).then(() => {
-      if (feed.pairs === route.pairs && feed.window && !feed.problem) pin(pinned(route.pairs, feed.window));
+      if (feed.pairs === route.pairs && feed.window && !feed.problem) pin(pinned(route.pairs, feed.window), route.turn);
     });
   }, [route.turn]);
   useEffect(() => {
@@ -64,7 +64,7 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
   const link = () => new URL(`ui${fragmentOf(pinned(pairs, feed.window))}`, BASE).href;
   const share = () => copy(link(), say, "The link is copied. It shows the same period to everybody.");
   const again = () => go(pairs, true);
-  const actions = problem && remedies(feed, again, session, () => pin(pinned(pairs, feed.window)));
+  const actions = problem && remedies(feed, again, session, () => pin(pinned(pairs, feed.window), route.turn));
   return html`
     <div class="view events-view ${route.event ? "with-panel" : ""}" hidden=${hidden}>
       <div class="main" ref=${list}>
