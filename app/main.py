@@ -6,8 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
@@ -30,6 +28,7 @@ from app.api.rate_limits import Rates
 from app.api.rendering import encode
 from app.api.routes import catalog, envelopes, events, export, monitoring, pages, stream
 from app.api.routing import READ, add_routes
+from app.api.tokens import IssuerKeys, Tokens
 from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
 from app.evidence.signing import SigningKey
@@ -41,9 +40,6 @@ from app.providers.http.network import Network
 from app.providers.registry import find_providers, provider_paths
 from app.providers.shared.redis import SharedState
 from app.tracing import start_tracing
-
-if TYPE_CHECKING:
-    from app.api.tokens import Tokens
 
 _log = structlog.get_logger("gateway")
 
@@ -206,13 +202,14 @@ def make_tokens(settings: Settings) -> Tokens | None:
         raise ConfigurationError(
             "GATEWAY_JWT_ISSUER, GATEWAY_JWT_AUDIENCE and GATEWAY_JWT_JWKS go together: set all three, or none."
         )
-    # Only here: most gateways know API keys alone, and would start later for it.
-    from app.api.jwks import KeysOfFile, KeysOfUrl
-    from app.api.tokens import TokenRules, Tokens
-
-    rules = TokenRules(issuer, audience, settings.jwt_scopes_claim, settings.jwt_sources_claim)
-    keys = KeysOfUrl(jwks, network=Network(read_environment())) if "://" in jwks else KeysOfFile(Path(jwks))
-    return Tokens(rules, keys, settings.pseudonyms)
+    return Tokens(
+        issuer,
+        audience,
+        IssuerKeys(jwks, network=Network(read_environment())),
+        settings.pseudonyms,
+        scopes_claim=settings.jwt_scopes_claim,
+        sources_claim=settings.jwt_sources_claim,
+    )
 
 
 def loggable_values(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, Sequence[str]]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING
 
 from fastapi import Request
 
 from app.api.api_keys import Keyring
 from app.api.rate_limits import Rates
 from app.api.request_log import request_log
+from app.api.tokens import Tokens
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
 from app.domain.hosts import is_loopback
-
-if TYPE_CHECKING:
-    from app.api.tokens import Tokens
 
 #: IPv4 or IPv6 addresses, in no case host names.
 _ADDRESS = re.compile(r"[\d.]+\Z|[\da-f.]*:[\da-f:.]*\Z")

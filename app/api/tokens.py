@@ -6,19 +6,29 @@ The reason of a refusal quotes nothing of the token.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import time
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import msgspec
+import httpx
+import structlog
 from joserfc import jws, jwt
 from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
+from joserfc.jwk import ECKey, JWKRegistry, KeySet, OKPKey, RSAKey
 
-from app.api.jwks import KeysOfFile, KeysOfUrl
 from app.domain.caller import SCOPES, Caller
-from app.domain.errors import Unauthenticated
+from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
+from app.domain.files import read_small
+from app.domain.hosts import is_loopback
 from app.privacy.pseudonyms import Pseudonyms
+from app.providers.http.network import Network
+from app.providers.http.response import read_bounded
 
 #: Neither `none` nor HS, whose key would be the public key.
 ALGORITHMS = (
@@ -27,31 +37,158 @@ ALGORITHMS = (
 
 LEEWAY = 30  #: seconds by which clocks may differ
 MAX_TOKEN = 16_384  #: characters
-
+MAX_BYTES = 1024 * 1024  #: of a key set
+TIMEOUT = 5.0  #: seconds for the whole key set
+MAX_AGE = 600.0  #: seconds after which the keys are read again
+GAP = 30.0  #: seconds, at least, from the end of one read to the next
+GAP_AFTER_FAILURE = 5.0  #: the same, after a read that failed
+_MIN_RSA = 2048  #: bits
+#: Members of a public key; members of a private key are dropped.
+_PUBLIC = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\Z")
 _SUBJECT = re.compile(r"[A-Za-z0-9._@:|/+=-]{1,128}\Z")
 
+Key = RSAKey | ECKey | OKPKey
 
-class TokenRules(msgspec.Struct, frozen=True):
-    """The claims of an accepted token. `sources_claim` None: tokens grant all sources."""
-
-    issuer: str
-    audience: str
-    scopes_claim: str = "scope"
-    sources_claim: str | None = None
+_log = structlog.get_logger("gateway.tokens")
 
 
-class Tokens:
-    """Verify tokens and return their callers. `clock` returns seconds since the epoch."""
+class IssuerKeys:
+    """The issuer's public keys (JWKS, RFC 7517), from an https URL or a file.
+
+    They are read again after MAX_AGE, and for an unknown key id, but not more often than every GAP seconds, because
+    anyone can invent key ids. The old keys stay valid meanwhile: an issuer that is slow or unavailable locks out no
+    caller whose key is known."""
 
     def __init__(
         self,
-        rules: TokenRules,
-        keys: KeysOfFile | KeysOfUrl,
-        pseudonyms: Pseudonyms,
-        clock: Callable[[], float] = time.time,
+        location: str,
+        *,
+        network: Network | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._rules, self._keys, self._pseudonyms, self._clock = rules, keys, pseudonyms, clock
+        """Raises ConfigurationError for an invalid file, and a URL that others on the network could intercept."""
+        self._location, self._timer = location, timer
+        self._keys: list[Key] = []
+        self._reading: asyncio.Task[None] | None = None
+        self._stale_at = self._next_read = float("-inf")
+        self._client: httpx.AsyncClient | None = None
+        if "://" in location:
+            parts = urlsplit(location)
+            if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+                raise ConfigurationError(
+                    "GATEWAY_JWT_JWKS: must be an https URL (http only on this machine) or a file."
+                )
+            options = (network or Network()).client_options(location)
+            self._client = httpx.AsyncClient(transport=transport, timeout=TIMEOUT, follow_redirects=False, **options)
+            return
+        try:
+            self._keys = public_keys(read_small(Path(location)))
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"GATEWAY_JWT_JWKS: {location} cannot be used ({_reason(error)}).") from None
+
+    async def find(self, kid: str | None, alg: str) -> Key | None:
+        """Return the one key for a token; None for no such key, or for several, as a token without a `kid` may have.
+        Waits, at most TIMEOUT, only if the key is unknown. Raises IssuerUnavailable without any keys."""
+        key = self._match(kid, alg)
+        is_unknown, now = not self._keys or (key is None and kid is not None), self._timer()
+        is_idle = self._reading is None or self._reading.done()
+        if is_idle and now >= self._next_read and (is_unknown or now > self._stale_at):
+            self._reading = asyncio.create_task(self._read())
+        if is_unknown and self._reading is not None:
+            # The task continues for the others if this caller disconnects.
+            await asyncio.wait([self._reading])
+            key = self._match(kid, alg)
+        if not self._keys:
+            raise IssuerUnavailable("The issuer's keys are unavailable at present; API keys still work.")
+        return key
+
+    def _match(self, kid: str | None, alg: str) -> Key | None:
+        types = KeySet.algorithm_keys[alg]
+        named = [key for key in self._keys if key.key_type in types and kid in (None, key.get("kid"))]
+        matches = [key for key in named if key.get("alg") in (None, alg)]
+        return matches[0] if len(matches) == 1 else None
+
+    async def _read(self) -> None:
+        gap = GAP_AFTER_FAILURE
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                self._keys = public_keys(await self._content())
+            gap, self._stale_at = GAP, self._timer() + MAX_AGE
+        except Exception as error:  # the old keys stay
+            _log.error("jwks_unavailable", problem=_reason(error))
+        finally:
+            self._next_read = self._timer() + gap
+
+    async def _content(self) -> bytes:
+        if self._client is None:
+            return await asyncio.to_thread(read_small, Path(self._location))
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        async with self._client.stream("GET", self._location, headers=headers) as response:
+            if response.status_code != 200:
+                raise ValueError(f"status {response.status_code}")
+            return await read_bounded(response.aiter_raw(), MAX_BYTES)
+
+    async def aclose(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def public_keys(content: bytes) -> list[Key]:
+    """Return the keys of a JWKS that may verify tokens, at least one. Raises ValueError, without quotes."""
+    document = json.loads(content)
+    listed = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(listed, list):
+        raise ValueError("it is no JSON object with a list of keys")
+    keys = [key for entry in listed if (key := _public_key(entry)) is not None]
+    if not keys:
+        raise ValueError("it holds no public RSA, EC or OKP key for signatures")
+    return keys
+
+
+def _public_key(entry: Any) -> Key | None:
+    """Return None for a key that must not verify tokens, such as a secret (oct), with which every reader could sign."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about weak keys, which are dropped below
+            key = JWKRegistry.import_key({name: entry[name] for name in _PUBLIC if name in entry})
+        if isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA:
+            return None
+    except (JoseError, ValueError, TypeError, KeyError, OverflowError):
+        return None
+    return key if isinstance(key, Key) and key.get("use") in (None, "sig") else None
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason without a library's text, which may quote the document."""
+    return str(error) if type(error) is ValueError else type(error).__name__
+
+
+class Tokens:
+    """Verify tokens for an `audience` and return their callers. `sources_claim` None: tokens grant all sources."""
+
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        keys: IssuerKeys,
+        pseudonyms: Pseudonyms,
+        *,
+        scopes_claim: str = "scope",
+        sources_claim: str | None = None,
+    ) -> None:
+        self._keys, self._pseudonyms = keys, pseudonyms
+        self._scopes_claim, self._sources_claim = scopes_claim, sources_claim
+        self._claims: dict[str, Any] = {
+            "iss": {"essential": True, "value": issuer},
+            "aud": {"essential": True, "value": audience},
+            "exp": {"essential": True},
+            "sub": {"essential": True},
+        }
 
     def takes(self, presented: str) -> bool:
         """Whether this has the form of a JWT; API keys contain no dot."""
@@ -59,26 +196,18 @@ class Tokens:
 
     async def caller(self, token: str) -> Caller:
         """Return the token's caller. Raises Unauthenticated, IssuerUnavailable."""
-        rules, header = self._rules, _header(token)
+        header = _header(token)
         alg, kid = header.get("alg"), header.get("kid")
         if alg not in ALGORITHMS:
             raise _refused("is not signed by an algorithm that is accepted here")
         if kid is not None and not isinstance(kid, str):
-            raise _refused("names its key in no way that is known here")
+            raise _refused("has an invalid key id")
         key = await self._keys.find(kid, alg)
         if key is None:
             raise _refused("is signed with a key that the issuer does not list")
-        registry = jwt.JWTClaimsRegistry(
-            now=int(self._clock()),
-            leeway=LEEWAY,
-            iss={"essential": True, "value": rules.issuer},
-            aud={"essential": True, "value": rules.audience},
-            exp={"essential": True},
-            sub={"essential": True},
-        )
         try:
             claims = jwt.decode(token, key, algorithms=[alg]).claims
-            registry.validate(claims)
+            jwt.JWTClaimsRegistry(leeway=LEEWAY, **self._claims).validate(claims)
         except ExpiredTokenError:
             raise _refused("has expired") from None
         except ClaimError as error:
@@ -89,10 +218,10 @@ class Tokens:
         return self._caller(claims)
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
-        rules, subject = self._rules, claims["sub"]  # a text, by the registry
+        subject = claims["sub"]  # a text, by the registry
         name = subject if _SUBJECT.match(subject) else self._pseudonyms.of(subject)
-        scopes = _words(claims.get(rules.scopes_claim)) & set(SCOPES)
-        sources = None if rules.sources_claim is None else _words(claims.get(rules.sources_claim))
+        scopes = _words(claims.get(self._scopes_claim)) & set(SCOPES)
+        sources = None if self._sources_claim is None else _words(claims.get(self._sources_claim))
         # Names of API keys contain no colon, so that a subject cannot use up a key's rate.
         expires = int(claims["exp"]) * 1_000_000
         return Caller(f"jwt:{name}", frozenset(scopes), sources, kind="token", expires=expires)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import httpx
 import pytest
 from joserfc.jwk import OctKey, RSAKey
 
-from app.api import jwks
-from app.api.jwks import KeySet, KeysOfFile, KeysOfUrl
-from app.api.tokens import TokenRules, Tokens
+from app.api import tokens
+from app.api.tokens import IssuerKeys, Tokens
 from app.domain.errors import IssuerUnavailable, Unauthenticated
 from app.privacy.pseudonyms import Pseudonyms
 from tests.api.issuer import AUDIENCE, EC, ISSUER, RSA, forged, key_file, key_set, signed
@@ -31,8 +29,8 @@ class Issuer:
         self.body: Any = body
         self.status, self.asked, self.now = 200, 0, 1000.0
         self.hangs, self.stopped, self.takes = False, 0, 0.0
-        self.keys = KeysOfUrl(f"{ISSUER}/jwks", transport=httpx.MockTransport(self.answer), timer=lambda: self.now)
-        self.tokens = Tokens(TokenRules(ISSUER, AUDIENCE), self.keys, Pseudonyms("x" * 32))
+        self.keys = IssuerKeys(f"{ISSUER}/jwks", transport=httpx.MockTransport(self.answer), timer=lambda: self.now)
+        self.tokens = Tokens(ISSUER, AUDIENCE, self.keys, Pseudonyms("x" * 32))
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
@@ -55,7 +53,7 @@ async def test_the_keys_are_kept_and_asked_for_again_when_they_are_old() -> None
     for _ in range(20):
         assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
     assert issuer.asked == 1
-    issuer.now += jwks.MAX_AGE + 1
+    issuer.now += tokens.MAX_AGE + 1
     issuer.body = key_set(RSA, EC)
     await issuer.tokens.caller(signed())
     await until(lambda: issuer.asked == 2)
@@ -68,8 +66,8 @@ async def test_an_issuer_that_hangs_holds_up_nobody_whose_key_is_held() -> None:
     issuer = Issuer(key_set(RSA))
     await issuer.tokens.caller(signed())
     issuer.hangs = True
-    issuer.now += jwks.MAX_AGE + 1
-    async with asyncio.timeout(jwks.TIMEOUT / 2):
+    issuer.now += tokens.MAX_AGE + 1
+    async with asyncio.timeout(tokens.TIMEOUT / 2):
         for _ in range(20):
             await issuer.tokens.caller(signed())
             await asyncio.sleep(0)
@@ -79,11 +77,11 @@ async def test_an_issuer_that_hangs_holds_up_nobody_whose_key_is_held() -> None:
 
 
 async def test_made_up_names_wait_for_an_issuer_that_hangs_together_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jwks, "TIMEOUT", 0.1)
+    monkeypatch.setattr(tokens, "TIMEOUT", 0.1)
     issuer = Issuer(key_set(RSA))
     await issuer.tokens.caller(signed())
     issuer.hangs = True
-    issuer.now += jwks.GAP + 1
+    issuer.now += tokens.GAP + 1
 
     async def make_up(number: int) -> None:
         with pytest.raises(Unauthenticated):
@@ -97,7 +95,7 @@ async def test_made_up_names_wait_for_an_issuer_that_hangs_together_and_once(mon
 
 async def test_an_issuer_that_fails_slowly_is_left_alone_from_then_on() -> None:
     issuer = Issuer(httpx.ReadTimeout("slow"))
-    issuer.takes = jwks.GAP_AFTER_FAILURE + 1
+    issuer.takes = tokens.GAP_AFTER_FAILURE + 1
     for _ in range(5):
         with pytest.raises(IssuerUnavailable):
             await issuer.tokens.caller(signed())
@@ -105,7 +103,7 @@ async def test_an_issuer_that_fails_slowly_is_left_alone_from_then_on() -> None:
 
 
 async def test_who_hangs_up_does_not_stop_the_asking_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jwks, "TIMEOUT", 0.1)
+    monkeypatch.setattr(tokens, "TIMEOUT", 0.1)
     issuer = Issuer(key_set(RSA))
     issuer.hangs = True
     first = asyncio.create_task(issuer.tokens.caller(signed()))
@@ -125,7 +123,7 @@ async def test_a_key_that_is_new_is_found_and_made_up_names_do_not_hammer_the_is
         with pytest.raises(Unauthenticated):
             await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
     assert issuer.asked == 1, "so shortly after the last time"
-    issuer.now += jwks.GAP + 1
+    issuer.now += tokens.GAP + 1
     assert (await issuer.tokens.caller(signed(EC, "ES256"))).name == "jwt:client-7"
     assert issuer.asked == 2
     for number in range(50):
@@ -147,7 +145,7 @@ async def test_a_key_that_is_new_is_found_and_made_up_names_do_not_hammer_the_is
         (200, {"keys": []}),
         (200, {"keys": [None, 1, {"kty": ["RSA"]}, {"kty": "RSA"}, {"kty": "RSA", "n": "!", "e": "?"}]}),
         (200, {"keys": [OctKey.generate_key(256, {"kid": "rsa"}).as_dict(private=True)]}),
-        (200, b" " * (jwks.MAX_BYTES + 1)),
+        (200, b" " * (tokens.MAX_BYTES + 1)),
         (200, httpx.ConnectError("hunter2")),
         (200, httpx.ReadTimeout("hunter2")),
     ],
@@ -159,11 +157,11 @@ async def test_an_issuer_that_fails_is_told_of_and_the_old_keys_stay(log: io.Str
         with pytest.raises(IssuerUnavailable):
             await issuer.tokens.caller(signed())
     assert issuer.asked == 1
-    issuer.now += jwks.GAP_AFTER_FAILURE + 1
+    issuer.now += tokens.GAP_AFTER_FAILURE + 1
     issuer.status, issuer.body = 200, key_set(RSA)
     await issuer.tokens.caller(signed())
     issuer.status, issuer.body = status, body
-    issuer.now += jwks.MAX_AGE + 1
+    issuer.now += tokens.MAX_AGE + 1
     assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
     await until(lambda: issuer.asked == 3)
     assert "jwks_unavailable" in log.getvalue()
@@ -171,49 +169,45 @@ async def test_an_issuer_that_fails_is_told_of_and_the_old_keys_stay(log: io.Str
     await issuer.tokens.aclose()
 
 
-def test_weak_keys_and_keys_for_other_uses_sign_nothing() -> None:
+async def found(document: dict[str, Any], kid: str | None, alg: str) -> bool:
+    issuer = Issuer(document)
+    try:
+        return await issuer.keys.find(kid, alg) is not None
+    finally:
+        await issuer.keys.aclose()
+
+
+async def test_weak_keys_and_keys_for_other_uses_sign_nothing() -> None:
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         weak = RSAKey.generate_key(1024, {"kid": "weak"})
     encryption = RSAKey.generate_key(2048, {"kid": "enc", "use": "enc"})
-    found = KeySet(key_set(RSA, weak, encryption))
-    assert found.find("rsa", "RS256") is not None
-    assert found.find("weak", "RS256") is None
-    assert found.find("enc", "RS256") is None
-    assert found.find(None, "RS256") is not None, "there is only one that it can be"
-    assert KeySet(key_set(RSA, RSAKey.generate_key(2048))).find(None, "RS256") is None
-    assert found.find("rsa", "ES256") is None
+    keys = key_set(RSA, weak, encryption)
+    assert await found(keys, "rsa", "RS256")
+    assert not await found(keys, "weak", "RS256")
+    assert not await found(keys, "enc", "RS256")
+    assert await found(keys, None, "RS256"), "there is only one that it can be"
+    assert not await found(key_set(RSA, RSAKey.generate_key(2048)), None, "RS256")
+    assert not await found(keys, "rsa", "ES256")
 
 
-async def test_a_file_that_is_half_written_is_told_of_once(tmp_path: Path, log: io.StringIO) -> None:
-    """And not with every call that comes meanwhile; but again, when it breaks again."""
-    file = key_file(tmp_path)
-    keys = KeysOfFile(file)
-    whole = file.read_text()
-    for round_ in (1, 2):
-        file.write_text(whole[: len(whole) // 2])
-        for _ in range(5):
-            assert await keys.find("rsa", "RS256") is not None
-        assert log.getvalue().count("jwks_file_unreadable") == round_
-        file.write_text(whole)
-        assert await keys.find("rsa", "RS256") is not None
-
-
-async def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    file = key_file(tmp_path)
-    keys = KeysOfFile(file)
-
-    def write(text: str, stamp: int) -> None:
-        file.write_text(text)
-        os.utime(file, ns=(0, stamp))
-
+async def test_a_file_is_read_again_for_an_unknown_key_and_by_age(tmp_path: Path, log: io.StringIO) -> None:
+    file, now = key_file(tmp_path), 1000.0
+    keys = IssuerKeys(str(file), timer=lambda: now)
     assert await keys.find("rsa", "RS256") is not None
-    write("{half", 1)
-    assert await keys.find("rsa", "RS256") is not None
-    write(json.dumps(key_set(EC)), 2)
+    file.write_text("{half")
+    assert await keys.find("new", "RS256") is None
+    assert log.getvalue().count("jwks_unavailable") == 1
+    assert await keys.find("rsa", "RS256") is not None, "the old keys stay"
+    file.write_text(json.dumps(key_set(EC, RSAKey.generate_key(2048, {"kid": "new"}))))
+    assert await keys.find("new", "RS256") is None, "so shortly after the last time"
+    now += tokens.GAP_AFTER_FAILURE
+    assert await keys.find("new", "RS256") is not None
     assert await keys.find("rsa", "RS256") is None
+    file.unlink()
+    now += tokens.MAX_AGE + 1
     assert await keys.find("ec", "ES256") is not None
-    os.unlink(file)
-    assert await keys.find("ec", "ES256") is not None
+    await until(lambda: log.getvalue().count("jwks_unavailable") == 2)
+    await keys.aclose()

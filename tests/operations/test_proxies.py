@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from app.api.jwks import KeysOfUrl
+from app.api.tokens import IssuerKeys
 from app.cli.client import Client
 from app.forward.opening import open_target, tls_context
 from app.forward.target import Temporary
@@ -95,8 +95,8 @@ def test_a_receiver_elsewhere(proxied: list[str]) -> None:
 @pytest.mark.anyio
 async def test_an_issuer_on_this_machine(proxied: list[str]) -> None:
     with recording() as (address, seen), structlog.testing.capture_logs():
-        keys = KeysOfUrl(f"http://{address}/jwks", network=Network(os.environ))
-        await keys._refresh()
+        keys = IssuerKeys(f"http://{address}/jwks", network=Network(os.environ))
+        await keys._read()
         await keys.aclose()
     assert (len(seen), proxied) == (1, [])
 
