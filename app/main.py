@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -145,6 +146,7 @@ def create_app(
     install_openapi(app, providers)
     install_problems(app)
     # The last one added is the outermost: ids and the log line around everything, CORS headers on errors too.
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(UnexpectedErrorMiddleware)
     most = {"pages": settings.max_in_flight, "exports": settings.max_in_flight, "streams": settings.stream_listeners}
     app.add_middleware(AdmissionMiddleware, most=most)

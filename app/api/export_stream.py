@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
 from itertools import islice
 
 from fastapi import Request
@@ -21,7 +19,6 @@ from app.api.manifests import Manifests
 from app.api.middleware import InterruptedAnswer
 from app.api.rendering import encode
 from app.api.request_log import request_log
-from app.api.streaming import gzip_packer
 from app.domain.caller import Caller
 from app.domain.errors import GatewayError, ParameterError
 from app.domain.event import Record
@@ -76,27 +73,12 @@ class Export:
             page = await self._page(page.next_cursor)
         return page
 
-    async def body(self, page: Page, *, gzip: bool, header: bytes) -> AsyncGenerator[bytes]:
+    async def body(self, page: Page, *, header: bytes) -> AsyncGenerator[bytes]:
         """Yield the response's body from its first page on, after the format's `header`, which is empty for appended
         rows. Raises InterruptedAnswer for an early end in a format without a last line."""
-        packer = gzip_packer() if gzip else None
-        all_parts = self._parts(page, header)
-        del page  # release the memory during the export
-        async with aclosing(all_parts) as parts:
-            async for part, whole in parts:
-                sent = part if packer is None else packer.compress(part)
-                if packer is not None and whole:
-                    sent += packer.flush(zlib.Z_SYNC_FLUSH)
-                if sent:
-                    yield sent
-        if packer is not None:
-            yield packer.flush()
-
-    async def _parts(self, page: Page, header: bytes) -> AsyncGenerator[tuple[bytes, bool]]:
-        """Yield bytes, and whether they are the last of a page."""
         if header:
             self._segment.add(header, [])
-            yield header, True
+            yield header
         read = len(page.records)
         while True:
             cursor = page.next_cursor
@@ -105,15 +87,15 @@ class Export:
             records = page.records
             del page
             try:
-                for lines, last in self._rendered(records):
-                    yield lines, last
+                for lines in self._rendered(records):
+                    yield lines
                 if ahead is None:
                     break
                 page = await ahead
                 read += len(page.records)
             except GatewayError as error:
                 self._log.code = error.code
-                yield self._ended(cursor, error.code), True
+                yield self._ended(cursor, error.code)
                 return
             finally:
                 await _stopped(ahead)
@@ -121,7 +103,8 @@ class Export:
         if self.manifest_id is not None:
             manifest = self._manifest(cursor, cursor is None and not self._bad_records)
             await self._state.manifests.put(self.manifest_id, self._caller, manifest)
-        yield end, True
+        if end:
+            yield end
 
     def _must_end(self, read: int) -> str | None:
         """Return the reason to stop reading, if any."""
@@ -150,8 +133,8 @@ class Export:
             noted["records"] += status.records
         return page
 
-    def _rendered(self, records: list[Record]) -> Iterator[tuple[bytes, bool]]:
-        """Yield a page's masked lines in parts, and whether a part is the last. Removes the records from the list."""
+    def _rendered(self, records: list[Record]) -> Iterator[bytes]:
+        """Yield a page's masked lines in parts. Removes the records from the list."""
         private, raw = self._caller.may("pii:read"), "raw" in self._start.include
         records.reverse()
         given = (records.pop() for _ in range(len(records)))
@@ -162,7 +145,7 @@ class Export:
             lines = self.form.lines(shown)
             self._segment.add(lines, [event.id for event in shown])
             self._log.deliver(counts)
-            yield lines, not records
+            yield lines
 
     def _ended(self, cursor: str | None, reason: str | None) -> bytes:
         """Return the last line; empty for a complete export in a format without one."""

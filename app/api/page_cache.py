@@ -21,15 +21,14 @@ _LONGEST = 2048  #: characters of a query whose page is cached, because the quer
 
 
 class RenderedPage(msgspec.Struct, frozen=True):
-    """A rendered page. `parts` of its body, `packed` with gzip or not; `next_query`: the next page's query in a URL;
-    `sources` that were read, `delivered` events by source. `cacheable`: no source failed and there is no total."""
+    """A rendered page. `parts` of its body; `next_query`: the next page's query in a URL; `sources` that were read,
+    `delivered` events by source. `cacheable`: no source failed and there is no total."""
 
     parts: Sequence[bytes]
     next_query: str | None
     sources: Sequence[str]
     delivered: Mapping[str, int]
     cacheable: bool
-    packed: bool = False
 
     @property
     def size(self) -> int:
@@ -50,15 +49,14 @@ class PageCache:
         pairs: Sequence[tuple[str, str]],
         make: Callable[[], Coroutine[Any, Any, RenderedPage]],
         *,
-        packed: bool,
         no_cache: bool,
     ) -> tuple[RenderedPage, bool | None]:
-        """Return the page of a query, and whether it was cached (None: not cacheable). `packed`: the caller accepts
-        gzip. `no_cache` bypasses the cache, as do pages after a cursor. Raises what `make` raises."""
+        """Return the page of a query, and whether it was cached (None: not cacheable). `no_cache`
+        bypasses the cache, as do pages after a cursor. Raises what `make` raises."""
         is_first = not any(name == "cursor" for name, _ in pairs)
         if not self._ttl or not is_first or sum(len(name) + len(value) for name, value in pairs) > _LONGEST:
             return await make(), None
-        key = (caller.scopes, caller.sources, packed, *sorted(pairs))
+        key = (caller.scopes, caller.sources, *sorted(pairs))
         if not no_cache and (page := self._pages.get(key)) is not None:
             return page, True
         made = False

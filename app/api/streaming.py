@@ -1,16 +1,12 @@
-"""Streamed responses and their compression."""
+"""Streamed responses."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
-
-_GZIP = 16 + zlib.MAX_WBITS
-_LEVEL = 5  #: half the time of zlib's default, for a few per cent more bytes
 
 
 class ClosingStream(StreamingResponse):
@@ -42,22 +38,3 @@ class PartedResponse(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         for left, part in zip(reversed(range(len(self._parts))), self._parts, strict=True):
             await send({"type": "http.response.body", "body": part, "more_body": left > 0})
-
-
-def gzip_packer() -> zlib._Compress:
-    """Return a new gzip stream. `flush(zlib.Z_SYNC_FLUSH)` returns the rest of the added data, `flush()` the end of the
-    stream, without which it is truncated."""
-    return zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-
-
-def accepts_gzip(header: str) -> bool:
-    """Whether Accept-Encoding contains gzip or `*`, without `q=0`."""
-    weights: dict[str, float] = {}
-    for part in header.lower().split(","):
-        name, _, parameter = part.partition(";")
-        key, _, value = parameter.strip().partition("=")
-        try:
-            weights[name.strip()] = float(value) if key.strip() == "q" else 1.0
-        except ValueError:
-            weights[name.strip()] = 0.0
-    return weights.get("gzip", weights.get("*", 0.0)) > 0

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-import msgspec
 from fastapi import Depends, Path, Query, Request
 from starlette.responses import Response
 
@@ -20,7 +18,7 @@ from app.api.rendering import json_response, render_page, totals_body
 from app.api.request_log import note_sources, request_log
 from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
 from app.api.schemas import EventPage, Totals
-from app.api.streaming import PartedResponse, accepts_gzip, gzip_packer
+from app.api.streaming import PartedResponse
 from app.domain.caller import Caller
 from app.domain.event import Event
 from app.domain.parameter_types import DEFAULT_LIMIT
@@ -34,8 +32,6 @@ router = new_router(tags=["events"])
 
 #: Parameters that may differ from a cursor's and that the next page probably needs again.
 _KEPT = ("limit", "include", "partial")
-
-_WORTH_PACKING = 1024  #: bytes above which a response is compressed if the caller accepts gzip
 
 _LINKS: dict[str, Any] = {
     "NextPage": {
@@ -72,16 +68,14 @@ async def list_events(
 ) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
     pairs, no_cache = pairs_of(request), wants_no_cache(request)
-    packed = accepts_gzip(request.headers.get("accept-encoding", ""))
     pages: PageCache = request.app.state.page_cache
 
     async def make() -> RenderedPage:
         begun = time.monotonic()
         async with request.app.state.large_pages.turn(query.limit or (DEFAULT_LIMIT if query.cursor is None else None)):
-            page = await _make_page(request, query, pairs, caller, no_cache, begun)
-        return await asyncio.to_thread(_pack, page) if packed and len(page.parts[0]) >= _WORTH_PACKING else page
+            return await _make_page(request, query, pairs, caller, no_cache, begun)
 
-    shown, cached = await pages.get(caller, pairs, make, packed=packed, no_cache=no_cache)
+    shown, cached = await pages.get(caller, pairs, make, no_cache=no_cache)
     if cached is not None:
         _note_cache(request, shown, cached)
     request_log(request).deliver(shown.delivered)
@@ -90,17 +84,7 @@ async def list_events(
     # key. If the link is too long, `next_cursor` has the cursor.
     if shown.next_query is not None and len(shown.next_query) <= LONGEST_HEADER:
         headers["Link"] = f'<?{shown.next_query}>; rel="next"'
-    headers["Vary"] = "Accept-Encoding"
-    if shown.packed:
-        headers["Content-Encoding"] = "gzip"
     return PartedResponse(shown.parts, media_type="application/json", headers=headers)
-
-
-def _pack(page: RenderedPage) -> RenderedPage:
-    packer = gzip_packer()
-    return msgspec.structs.replace(
-        page, parts=[b"".join(map(packer.compress, page.parts)) + packer.flush()], packed=True
-    )
 
 
 async def _make_page(

@@ -15,7 +15,7 @@ from app.api.exports import FORMATS, Format
 from app.api.manifests import PATH
 from app.api.openapi import answer_headers, answers, header
 from app.api.routing import LONGEST_HEADER, new_router
-from app.api.streaming import ClosingStream, accepts_gzip
+from app.api.streaming import ClosingStream
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
 from app.domain.query import EventQuery, ExportQuery
@@ -97,21 +97,17 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, held: Exi
         require_raw(caller, by_cursor=query.include is None)
     export = Export(request, caller, query, start)
     page, form = await export.first(at), export.form
-    gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{_file_name(start, form)}"',
-        "Vary": "Accept-Encoding",
         "X-Accel-Buffering": "no",
     }
     if len(start.cursor) <= LONGEST_HEADER:
         headers["Export-Cursor"] = start.cursor
     if export.manifest_id is not None:
         headers["Export-Manifest"] = f"{request.scope.get('root_path', '')}{PATH}{export.manifest_id}"
-    if gzip:
-        headers["Content-Encoding"] = "gzip"
     first = (BOM_UTF8 if query.bom and form.name == "csv" else b"") + form.header
-    body = export.body(page, gzip=gzip, header=first if query.after is None else b"")
+    body = export.body(page, header=first if query.after is None else b"")
     return ClosingStream(body, media_type=form.media_type, headers=headers, held=held.pop_all())
 
 
