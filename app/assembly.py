@@ -16,8 +16,7 @@ from pydantic import SecretStr
 from app.api.metrics import Metrics
 from app.config import Configuration, load_configuration, unknown_variables
 from app.domain.errors import ConfigurationError
-from app.log_queue import QueuedStream
-from app.logs import configure_logging
+from app.logs import QueuedStream, configure_logging
 from app.main import create_app
 from app.providers.base import CommonSettings, Provider, Source
 from app.providers.http.network import Network

@@ -17,15 +17,14 @@ from starlette.responses import Response
 from app.api.admission import AdmissionMiddleware, LargePages, Slots
 from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.audit_log import AuditTrail
-from app.api.auth import Authenticator
+from app.api.auth import Authenticator, Rates
 from app.api.broadcaster import EventBroadcaster
-from app.api.manifests import Manifests
+from app.api.export_stream import Manifests
 from app.api.metrics import Metrics
 from app.api.middleware import CrossOrigin, RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi
 from app.api.page_cache import PageCache
 from app.api.problems import install_problems
-from app.api.rate_limits import Rates
 from app.api.rendering import encode
 from app.api.routes import catalog, envelopes, events, export, monitoring, pages, stream
 from app.api.routing import READ, add_routes

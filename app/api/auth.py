@@ -1,19 +1,25 @@
-"""Authentication and authorization of callers."""
+"""Authentication, authorization and rates of callers."""
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 
 from fastapi import Request
+from limits import parse
+from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from app.api.api_keys import Keyring
-from app.api.rate_limits import Rates
 from app.api.request_log import request_log
 from app.api.tokens import Tokens
 from app.domain.caller import SCOPES, Caller
-from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
-from app.domain.hosts import is_loopback
+from app.domain.errors import ConfigurationError, Forbidden, RateLimited, Unauthenticated
+from app.providers.http.network import is_loopback
+from app.providers.shared.redis import SharedState
 
 #: IPv4 or IPv6 addresses, in no case host names.
 _ADDRESS = re.compile(r"[\d.]+\Z|[\da-f.]*:[\da-f:.]*\Z")
@@ -126,3 +132,39 @@ def _require_local(request: Request) -> None:
     name = request.url.hostname or ""
     if "." in name and not is_loopback(name) and not name.endswith(".localhost"):
         raise Forbidden("GATEWAY_AUTH is off, and the Host header names another machine; use 127.0.0.1.")
+
+
+class Rates:
+    """Count calls in `shared`, else in `storage`, by default this process's memory. `default`, such as `600/minute`, is
+    the rate of callers without their own."""
+
+    def __init__(
+        self, storage: Storage | None = None, default: str | None = None, shared: SharedState | None = None
+    ) -> None:
+        self.default = default
+        self._shared, self._limiter = shared, SlidingWindowCounterRateLimiter(storage or MemoryStorage())
+
+    async def count(self, caller: Caller) -> tuple[list[tuple[bytes, bytes]], RateLimited | None]:
+        """Count one call. Returns the headers `RateLimit-Policy` and `RateLimit`, for a caller with a rate
+        (draft-ietf-httpapi-ratelimit-headers-10), and the error to raise for a call above it."""
+        rate = caller.rate or self.default
+        if rate is None:
+            return [], None
+        item = _parsed(rate)
+        counted = None if self._shared is None else await self._shared.count(item, caller.name)
+        if counted is None:
+            is_allowed = await self._limiter.hit(item, caller.name)
+            counted = is_allowed, await self._limiter.get_window_stats(item, caller.name)
+        allowed, state = counted
+        # Rounded up past the time itself, at which the window still contains the old calls.
+        reset = max(0, math.floor(state.reset_time - time.time())) + 1
+        remaining = max(0, state.remaining) if allowed else 0
+        headers = [
+            (b"ratelimit-policy", f'"key";q={item.amount};w={item.get_expiry()}'.encode()),
+            (b"ratelimit", f'"key";r={remaining};t={reset}'.encode()),
+        ]
+        detail = f"{caller.name} has a rate of {rate}; try again in {reset} s."
+        return headers, None if allowed else RateLimited(detail, retry_after=reset)
+
+
+_parsed = lru_cache(maxsize=64)(parse)  # few rates, validated when the settings were read

@@ -6,16 +6,17 @@ At most two pages are in memory, for an export of any length.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from itertools import islice
 
+from cachetools import TTLCache
 from fastapi import Request
 
 from app.api.auth import require_still
 from app.api.exports import FORMATS
-from app.api.manifests import Manifests
 from app.api.middleware import InterruptedAnswer
 from app.api.rendering import encode
 from app.api.request_log import request_log
@@ -27,9 +28,14 @@ from app.domain.times import format_seconds, now_micros
 from app.evidence.manifest import Segment, digest_of
 from app.feed import Page, WalkStart
 from app.privacy.redaction import visible_events
+from app.providers.shared.redis import SharedState
 
+MANIFEST_PATH = "/events/export/manifests/"
 PAGE = 2000  #: events
 _CHUNK = 100  #: events rendered at a time, so that other requests are served in between
+
+_HOUR = 3600
+_MANIFESTS = 1000  #: in this process
 
 #: Reasons of an early end, in addition to the codes of problems.
 DEADLINE, STOPPING, LIMIT = "deadline", "stopping", "limit"
@@ -56,7 +62,7 @@ class Export:
         #: Id of the manifest of a whole export in a format without a place for it.
         self.manifest_id: str | None = None
         if state.signing_key is not None and not self.form.tells_its_end and query.after is None:
-            self.manifest_id = Manifests.new_id()
+            self.manifest_id = secrets.token_urlsafe(16)
 
     async def first(self, at: int | None = None) -> Page:
         """Return the first page; with `after`, an event's id, its rest after that event, which happened `at` (µs) and
@@ -200,3 +206,25 @@ async def _stopped(task: asyncio.Task[Page] | None) -> None:
         await asyncio.wait([task])
         if not task.cancelled():
             task.exception()  # asyncio logs exceptions that are not retrieved.
+
+
+class Manifests:
+    """Manifests of exports in formats without a place for one, for an hour after the export; with `shared`, in all
+    replicas. uvicorn sends no HTTP trailer, and many clients drop them: a response header contains the path of the
+    manifest, a random id that only the same caller can use."""
+
+    def __init__(self, shared: SharedState | None) -> None:
+        self._shared = shared
+        self._kept: TTLCache[tuple[str, str], str] = TTLCache(_MANIFESTS, _HOUR)
+
+    async def put(self, manifest_id: str, caller: Caller, manifest: str) -> None:
+        self._kept[manifest_id, caller.name] = manifest
+        if self._shared is not None:
+            await self._shared.put(self._shared.key("manifest", manifest_id, caller.name), manifest.encode(), _HOUR)
+
+    async def get(self, manifest_id: str, caller: Caller) -> str | None:
+        known = self._kept.get((manifest_id, caller.name))
+        if known is None and self._shared is not None:
+            held = await self._shared.get(self._shared.key("manifest", manifest_id, caller.name))
+            known = None if held is None else held.value.decode()
+        return known

@@ -6,13 +6,14 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, aclosing
 from itertools import islice
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.api import schemas
 from app.domain.caller import Caller
@@ -178,3 +179,34 @@ def _source(status: SourceStatus) -> schemas.SourceStatus:
         reasons.append(f"{status.bad_records} records that cannot be read are left out")
     reason = "; ".join(reasons) or None
     return schemas.SourceStatus(status.name, status.provider, status.status, reason, _time(status.complete_through))
+
+
+class ClosingStream(StreamingResponse):
+    """Starlette's response without its second task: `app.api.admission` stops the work when the client disconnects.
+
+    At any end of the response, its generator is closed with its calls, and `held` is released."""
+
+    def __init__(
+        self, body: AsyncGenerator[bytes], *, media_type: str, headers: Mapping[str, str], held: ExitStack
+    ) -> None:
+        super().__init__(body, media_type=media_type, headers=headers)
+        self._body, self._held = body, held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            async with aclosing(self._body):
+                await self.stream_response(send)
+
+
+class PartedResponse(Response):
+    """A body in parts without copies; a large page in one piece would be in memory three times."""
+
+    def __init__(self, parts: Sequence[bytes], *, media_type: str, headers: Mapping[str, str]) -> None:
+        self._parts = parts
+        length = {"Content-Length": str(sum(map(len, parts)))}
+        super().__init__(media_type=media_type, headers={**headers, **length})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for left, part in zip(reversed(range(len(self._parts))), self._parts, strict=True):
+            await send({"type": "http.response.body", "body": part, "more_body": left > 0})

@@ -25,9 +25,8 @@ from joserfc.jwk import ECKey, JWKRegistry, KeySet, OKPKey, RSAKey
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
 from app.domain.files import read_small
-from app.domain.hosts import is_loopback
 from app.privacy.pseudonyms import Pseudonyms
-from app.providers.http.network import Network
+from app.providers.http.network import Network, is_loopback
 from app.providers.http.response import read_bounded
 
 #: Neither `none` nor HS, whose key would be the public key.

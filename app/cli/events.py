@@ -14,7 +14,7 @@ from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, lines_of, write_bytes
 from app.cli.table import EventTable
 from app.cli.walk import walk
-from app.forward.page import Json
+from app.forward.target import Json
 
 DEFAULT_EVENTS = 50
 

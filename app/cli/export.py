@@ -19,7 +19,7 @@ from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import Lines, console, format_of, lines_of, write_bytes
 from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.walk import signed_walk, walk
-from app.forward.page import Page, Pairs
+from app.forward.target import Page, Pairs
 
 
 def export(

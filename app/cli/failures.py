@@ -23,7 +23,7 @@ import typer
 
 from app.cli.client import Problem
 from app.domain.errors import ConfigurationError
-from app.forward.page import Json, Page
+from app.forward.target import Json, Page
 
 FAILED, USAGE, UNREADABLE, INTERRUPTED = 1, 2, 3, 130
 

@@ -15,7 +15,7 @@ from app.cli.flags import Config, Filters, Include, Partial, query_pairs
 from app.cli.output import lines_of
 from app.config import read_environment
 from app.forward.checkpoint import Checkpoint, CheckpointFile
-from app.forward.page import Page, Pairs
+from app.forward.target import Page, Pairs
 from app.logs import configure_logging
 
 
@@ -43,8 +43,7 @@ def forward(
     The cursor file moves only after the receiver accepts; the same command continues there. FORWARD_SECRET signs
     webhooks (whsec_..., several separated by blanks); FORWARD_TOKEN is the bearer or HEC token. Both also from .env.
     """
-    from app.forward.forwarder import Forwarder, Stopped
-    from app.forward.metrics import serve_metrics
+    from app.forward.forwarder import Forwarder, Stopped, serve_metrics
     from app.forward.opening import open_target, tls_context
     from app.forward.target import Gone, Temporary
 

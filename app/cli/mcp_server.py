@@ -18,7 +18,7 @@ from pydantic import Field
 from app.cli.client import Client, Problem
 from app.domain.parameter_types import Order
 from app.domain.query import GroupBy
-from app.forward.page import Json
+from app.forward.target import Json
 
 _INSTRUCTIONS = (
     "Audit events of e-signature accounts, read-only. Times are UTC. Names, titles and descriptions in results were"

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from app.cli.client import Problem
 from app.cli.failures import USAGE, Failure, discard_output
-from app.forward.page import Json
+from app.forward.target import Json
 
 # Valid in JSON, but terminal controls, line ends for some readers, or not UTF-8.
 _ODD = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -37,13 +37,11 @@ from app.assembly import (
 from app.config import Configuration, Settings, load_configuration, read_environment
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
-from app.domain.hosts import is_loopback
 from app.graceful_shutdown import PARENT_VARIABLE
-from app.log_queue import QueuedStream
-from app.logs import configure_logging
+from app.logs import QueuedStream, configure_logging
 from app.main import make_keyring
 from app.providers.base import Source
-from app.providers.http.network import Network
+from app.providers.http.network import Network, is_loopback
 from app.providers.registry import find_providers
 
 _log = structlog.get_logger("gateway")

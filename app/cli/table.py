@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from app.cli.failures import printable
-from app.forward.page import Json
+from app.forward.target import Json
 
 _HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
 _WIDE = ("outcome", "provider type", "envelope id", "event id")

@@ -28,8 +28,8 @@ def verify(
 
     Exit code 0: verified. 1: the file differs from the delivered export. 2: invalid arguments.
     """
-    from app.evidence.verification import Refusal, verify_detached
-    from app.evidence.verification import verify as verified
+    from app.evidence.manifest import Refusal, verify_detached
+    from app.evidence.manifest import verify as verified
 
     keys = _keys(jwks)
     try:

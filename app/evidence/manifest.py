@@ -1,4 +1,4 @@
-"""Signed export manifests, against which a file can be verified later.
+"""Signed export manifests, and the verification of a file against them.
 
 Each response of `GET /events/export` is one *segment*. Its last line contains a manifest over all bytes before that
 line. An export that continues with the cursor of a last line is the next segment of the same file: `resumed_from` of
@@ -9,11 +9,12 @@ its manifest equals `next` of the previous one. Detects changed, shortened and s
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from app.evidence.signing import SigningKey
+from app.evidence.signing import SigningKey, verified_payload
 
 VERSION = 1
 
@@ -73,3 +74,101 @@ class Segment:
             **rest,
         )
         return key.sign(msgspec.json.encode(manifest))
+
+
+class Refusal(Exception):
+    """The file differs from the delivered export. The text names the segment and the difference."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A verified file: its segments' manifests in order, and the keys that signed them."""
+
+    manifests: list[Manifest]
+    kids: list[str]
+
+    @property
+    def count(self) -> int:
+        return sum(manifest.count for manifest in self.manifests)
+
+
+def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
+    """Verify the lines of an NDJSON export, line ends included, against a JWKS. Raises Refusal.
+
+    Reads in constant memory. A file of several segments (an export that was resumed) is verified as one file.
+    """
+    manifests: list[Manifest] = []
+    kids: list[str] = []
+    sha256, count, last = hashlib.sha256(), 0, None
+    for number, line in enumerate(lines, start=1):
+        end = _end_of(line)
+        if end is None:
+            sha256.update(line)
+            count, last = count + 1, number
+            continue
+        if not isinstance(token := end.get("manifest"), str):
+            raise Refusal(f"line {number}: this segment was not signed")
+        manifest, kid = _manifest(token, keys, f"line {number}: ")
+        _check(manifest, end, sha256.hexdigest(), count, number)
+        before = manifests[-1] if manifests else None
+        if manifest.resumed_from != (None if before is None else before.next):
+            if before is None:
+                raise Refusal(f"line {number}: the export began earlier; its first part is missing")
+            raise Refusal(f"line {number}: this segment does not continue the one before it")
+        manifests.append(manifest)
+        kids.append(kid)
+        sha256, count, last = hashlib.sha256(), 0, None
+    if last is not None:
+        raise Refusal(
+            f"{count} lines up to line {last} have no manifest behind them: the file was cut, added to or never signed"
+        )
+    if not manifests:
+        raise Refusal("the file is empty")
+    if manifests[-1].next is not None:
+        raise Refusal("the export is not complete: its last manifest hands out a cursor; resume it")
+    return Verdict(manifests, list(dict.fromkeys(kids)))
+
+
+def verify_detached(chunks: Iterable[bytes], token: str, keys: Mapping[str, Any]) -> Verdict:
+    """Verify the bytes of an export in another format than NDJSON against its manifest. Raises Refusal."""
+    manifest, kid = _manifest(token.strip(), keys)
+    if manifest.format == "ndjson":
+        raise Refusal("the manifest belongs to an NDJSON export, which carries its own; leave --manifest out")
+    sha256 = hashlib.sha256()
+    for chunk in chunks:
+        sha256.update(chunk)
+    if manifest.sha256 != sha256.hexdigest():
+        raise Refusal("the file was changed, or the manifest belongs to another export (SHA-256 differs)")
+    if manifest.next is not None:
+        raise Refusal("the export is not complete: it ended at its limit")
+    return Verdict([manifest], [kid])
+
+
+def _manifest(token: str, keys: Mapping[str, Any], where: str = "") -> tuple[Manifest, str]:
+    """Return the manifest of a JWS and the signing key's id. Raises Refusal."""
+    try:
+        payload, kid = verified_payload(token, keys)
+        return msgspec.json.decode(payload, type=Manifest), kid
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise Refusal(f"{where}the manifest is not valid: {error}") from None
+
+
+def _check(manifest: Manifest, end: Mapping[str, Any], digest: str, count: int, number: int) -> None:
+    if manifest.format != "ndjson":
+        raise Refusal(f"line {number}: the manifest belongs to a file of the format {manifest.format}")
+    if manifest.count != count:
+        raise Refusal(f"line {number}: the manifest counts {manifest.count} events, the file has {count}")
+    if manifest.sha256 != digest:
+        raise Refusal(f"line {number}: the lines before it were changed (SHA-256 differs)")
+    if end.get("complete") != manifest.complete:
+        raise Refusal(f"line {number}: the last line and its manifest differ in `complete`")
+
+
+def _end_of(line: bytes) -> dict[str, Any] | None:
+    """Return the members of an export's last line (with `complete`), or None for an event (with `id`)."""
+    if not line.startswith((b'{"cursor"', b'{"complete"')):
+        return None
+    try:
+        found = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+    return found if "complete" in found and "id" not in found else None

@@ -1,18 +1,63 @@
-"""One call of the feed, as its parts need it."""
+"""One call of the feed: settings, caller, time, and observations that earlier calls left."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from cachetools import LRUCache
 
 from app.domain.caller import Caller
-from app.feed.date_headers import DateHeaders
-from app.feed.stream_ratios import StreamRatios
+from app.domain.times import SECOND
 from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import Source, TypeMapping
 from app.providers.observer import Observer
 from app.providers.shared.redis import SharedState
+
+_MOST = 256  #: sets of streams
+_MOST_STREAMS = 16  #: of one set: more are those of single envelopes, which hardly come together again
+_MEMORY = 2000  #: records after which older ones count half
+_PATIENCE = 60 * SECOND  #: how long one `Date` may stay the same while our clock runs
+
+StreamId = tuple[str, str]  #: source, stream
+
+
+class StreamRatios:
+    """How streams shared the pages of late, in thousandths, so that a first page asks each for its likely part: what is
+    missing costs another round of calls, and what is left over is read again."""
+
+    def __init__(self) -> None:
+        self._given: LRUCache[frozenset[StreamId], Mapping[StreamId, int]] = LRUCache(_MOST)
+
+    def learn(self, given: Mapping[StreamId, int]) -> None:
+        """How many records each of the streams of a page gave."""
+        if len(given) > _MOST_STREAMS or not any(given.values()):
+            return
+        before = self._given.get(streams := frozenset(given), {})
+        fade = 2 if sum(before.values()) > _MEMORY else 1
+        self._given[streams] = {stream: before.get(stream, 0) // fade + count for stream, count in given.items()}
+
+    def of(self, streams: frozenset[StreamId]) -> dict[StreamId, int]:
+        """By stream; empty where these were not read together lately."""
+        given = self._given.get(streams, {})
+        shown = sum(given.values())
+        return {stream: 1000 * count // shown for stream, count in given.items()}
+
+
+class DateHeaders:
+    """Detect a provider whose `Date` stands still, behind which followers would wait. Holds the last `Date` of each
+    source, and when this process first received it. Times in µs."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def stands_still(self, source: str, date: int, now: int) -> bool:
+        """Record a `Date` received at `now`. Return whether it has not moved for longer than a minute."""
+        known, since = self._seen.get(source, (date, now))
+        if date // SECOND != known // SECOND:
+            known, since = date, now
+        self._seen[source] = known, since
+        return now - since > _PATIENCE
 
 
 class FeedSettings(msgspec.Struct, frozen=True):

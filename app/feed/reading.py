@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from app.domain.errors import SourceFailed
-from app.feed.stream_ratios import StreamId
+from app.feed.call import StreamId
 from app.paging.cursor import StreamState
 from app.paging.merge import Stream
 from app.providers.base import Batch, Reader, Source

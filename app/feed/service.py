@@ -23,13 +23,11 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import now_micros
-from app.feed.call import FeedCall, FeedSettings
+from app.feed.call import DateHeaders, FeedCall, FeedSettings, StreamRatios
 from app.feed.counts import EventCounter
-from app.feed.date_headers import DateHeaders
 from app.feed.model import Page, Totals, ValueWarning
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan, WalkStart, begun_at, first_plan, next_plan, state_of
-from app.feed.stream_ratios import StreamRatios
 from app.feed.totals import TotalsCache
 from app.feed.warnings import warnings_of
 from app.paging.cursor import CursorCodec

@@ -9,11 +9,10 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from app.domain.errors import ConfigurationError
-from app.domain.hosts import is_loopback
 from app.forward.http import MAKE_SECRET, Splunk, Webhook, signing_keys
 from app.forward.syslog import Syslog
 from app.forward.target import Target
-from app.providers.http.network import Network
+from app.providers.http.network import Network, is_loopback
 
 #: Formats with one JSON object a line.
 FORMATS = ("ndjson", "cloudevents", "ecs", "ocsf")

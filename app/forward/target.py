@@ -1,9 +1,27 @@
-"""Interface of all receivers: deliver a batch, or raise an exception for each kind of refusal."""
+"""The two ends of a forwarder: a page of `GET /events`, and the interface of all receivers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+#: Query parameters, (name, value), in the API's own form.
+Pairs = Sequence[tuple[str, str]]
+Json = dict[str, Any]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page from a client's view: `data`, `window`, `sources[]` and `warnings[]`."""
+
+    events: list[Json]
+    has_more: bool
+    next_cursor: str | None
+    window: Json
+    sources: list[Json]
+    warnings: Sequence[Json] = ()
+
 
 #: Seconds for a connection, and for each read and write after it.
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 10.0, 30.0

@@ -27,8 +27,8 @@ from app.api.auth import Authenticator, require_loopback
 from app.cli import keys as commands
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
-from app.domain.hosts import is_loopback
 from app.domain.times import parse_rfc3339
+from app.providers.http.network import is_loopback
 from tests.logged import logged
 
 KEY = "agw_" + "k" * 43

@@ -28,7 +28,7 @@ from app.domain.errors import ConfigurationError
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery
 from app.domain.times import parse_rfc3339
-from app.forward.page import Page, Pairs
+from app.forward.target import Page, Pairs
 
 
 def test_the_flags_are_the_apis_filters() -> None:

@@ -21,8 +21,7 @@ from app.domain.errors import ConfigurationError
 from app.forward import forwarder as module
 from app.forward.checkpoint import Checkpoint, CheckpointFile
 from app.forward.forwarder import Forwarder, Stopped
-from app.forward.page import Page
-from app.forward.target import Item, Temporary, TooLarge
+from app.forward.target import Item, Page, Temporary, TooLarge
 
 FRESH = Checkpoint(asked="", through="2026-05-01T00:00:00Z")
 

@@ -17,7 +17,7 @@ from prometheus_client import generate_latest
 from app.api.metrics import Metrics
 from app.config import OTHER_VARIABLES, Settings, load_configuration
 from app.domain.errors import SourceUnauthorized
-from app.forward.metrics import ForwardMetrics
+from app.forward.forwarder import ForwardMetrics
 from app.main import create_app
 from app.providers.base import CommonSettings
 from app.providers.http.response import Response, error_for

@@ -14,11 +14,10 @@ from app.api.auth import require_raw, requires
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, answers, header
 from app.api.page_cache import PageCache, RenderedPage
-from app.api.rendering import json_response, render_page, totals_body
+from app.api.rendering import PartedResponse, json_response, render_page, totals_body
 from app.api.request_log import note_sources, request_log
 from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
 from app.api.schemas import EventPage, Totals
-from app.api.streaming import PartedResponse
 from app.domain.caller import Caller
 from app.domain.event import Event
 from app.domain.parameter_types import DEFAULT_LIMIT

@@ -10,12 +10,11 @@ from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import require_raw, requires
-from app.api.export_stream import Export
+from app.api.export_stream import MANIFEST_PATH, Export
 from app.api.exports import FORMATS, Format
-from app.api.manifests import PATH
 from app.api.openapi import answer_headers, answers, header
+from app.api.rendering import ClosingStream
 from app.api.routing import LONGEST_HEADER, new_router
-from app.api.streaming import ClosingStream
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
 from app.domain.query import EventQuery, ExportQuery
@@ -105,13 +104,13 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, held: Exi
     if len(start.cursor) <= LONGEST_HEADER:
         headers["Export-Cursor"] = start.cursor
     if export.manifest_id is not None:
-        headers["Export-Manifest"] = f"{request.scope.get('root_path', '')}{PATH}{export.manifest_id}"
+        headers["Export-Manifest"] = f"{request.scope.get('root_path', '')}{MANIFEST_PATH}{export.manifest_id}"
     first = (BOM_UTF8 if query.bom and form.name == "csv" else b"") + form.header
     body = export.body(page, header=first if query.after is None else b"")
     return ClosingStream(body, media_type=form.media_type, headers=headers, held=held.pop_all())
 
 
-@router.get(f"{PATH}{{manifest_id}}", include_in_schema=False)
+@router.get(f"{MANIFEST_PATH}{{manifest_id}}", include_in_schema=False)
 async def get_manifest(
     request: Request, manifest_id: str, caller: Annotated[Caller, Depends(requires("events:read"))]
 ) -> Response:

@@ -15,10 +15,9 @@ from app.api.auth import require_raw, require_still, requires
 from app.api.broadcaster import EventBroadcaster, Item, Listener, Message, Render, Topic
 from app.api.openapi import answers
 from app.api.problems import PROBLEMS, problem_body
-from app.api.rendering import encode
+from app.api.rendering import ClosingStream, encode
 from app.api.request_log import RequestLog, request_log
 from app.api.routing import new_router
-from app.api.streaming import ClosingStream
 from app.domain.caller import Caller
 from app.domain.errors import CallerError, CursorMismatch, GatewayError, InvalidCursor, SourcesFailed
 from app.domain.query import EventQuery, StreamQuery

@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -215,3 +216,13 @@ def _count(file: Path, _modified: int) -> int:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=str(file))
     return context.cert_store_stats()["x509"]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address (IPv6 with or without brackets), is one that only this machine reaches."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from app.domain.hosts import is_loopback
+from app.providers.http.network import is_loopback
 from app.providers.settings import SourceSettings, header_safe, without_colon
 
 #: Vendor's reference page: `envelope` and `team`; the newer API lists `user` and `dataroom`, which may not answer yet.
