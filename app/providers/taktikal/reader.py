@@ -100,8 +100,8 @@ class WindowReader:
         self._facts = loader.facts
         # Only unfiltered first pages share the density: filters may reveal secrets, and the newest part of a log may
         # be sparser than the rest.
-        self._shared = not loader.filters.values and len(span.position) == 1
-        self._sizer = WindowSizer(span.hint or (self._facts.density if self._shared else None))
+        self._shared = not loader.filters.values and len(span.position) == 1 and span.hint is None
+        self._sizer = WindowSizer(self._facts.density if self._shared else span.hint)
         self._times: list[int] = []  # of the records so far, for later pages
         self._crowded: tuple[int, int] | None = None  # far edge of a window with too many items, and their number
         self._measure = False  # whether to count before loading, because the known density was wrong
