@@ -9,8 +9,7 @@ The file holds one JSON object a line:
     {"name":"reporting","hash":"<64 hex digits>","scopes":["events:read"],"sources":null,"rate":null,
      "expires":null}
 
-GATEWAY_API_KEYS contains the same objects, one a line, or short forms separated by commas or line ends:
-`name:hash:scope+scope`, such as `reporting:9f86…:events:read+pii:read`.
+GATEWAY_API_KEYS contains the same lines.
 """
 
 from __future__ import annotations
@@ -114,28 +113,19 @@ def read_keys(text: str, where: str) -> list[ApiKey]:
         line = line.strip()
         if not line or line.startswith("#"):
             continue
-        for entry in [line] if line.startswith("{") else line.split(","):
-            try:
-                keys.append(_from_json(entry) if entry.startswith("{") else _from_short_form(entry.strip()))
-            except ValueError as error:
-                raise ConfigurationError(f"{where}, line {number}: {error}.") from None
+        try:
+            keys.append(_from_json(line))
+        except ValueError as error:
+            raise ConfigurationError(f"{where}, line {number}: {error}.") from None
     return keys
 
 
-def _from_json(entry: str) -> ApiKey:
+def _from_json(line: str) -> ApiKey:
     try:
-        fields = json.loads(entry)
-    except ValueError:
+        fields = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.MsgspecError:
         raise ValueError("is no JSON object; write keys with `audit-gateway keys new`") from None
     return make_api_key(**fields)
-
-
-def _from_short_form(entry: str) -> ApiKey:
-    name, _, rest = entry.partition(":")
-    digest, _, scopes = rest.partition(":")
-    if not scopes:
-        raise ValueError("must be a JSON object or name:hash:scope+scope")
-    return make_api_key(name=name, hash=digest, scopes=scopes.split("+"))
 
 
 class Keyring:

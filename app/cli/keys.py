@@ -92,15 +92,11 @@ def revoke_keys(
 ) -> None:
     """Remove a caller's keys from a file; a running gateway reads the change without a restart."""
     text = _read(file)
-    kept, removed = [], 0
-    for line in text.splitlines():
-        entries = [line] if line.lstrip().startswith(("{", "#")) else line.split(",")
-        left = [entry for entry in entries if all(key.name != name for key in read_keys(entry, str(file)))]
-        removed += len(entries) - len(left)
-        kept += [",".join(left)] if left else []
-    if not removed:
-        names = ", ".join(sorted({key.name for key in read_keys(text, str(file))})) or "none"
-        raise ConfigurationError(f"{file} has no key of the name {name}; it has {names}.")
+    names = [key.name for key in read_keys(text, str(file))]
+    if not (removed := names.count(name)):
+        others = ", ".join(sorted({*names})) or "none"
+        raise ConfigurationError(f"{file} has no key of the name {name}; it has {others}.")
+    kept = [line for line in text.splitlines() if all(key.name != name for key in read_keys(line, str(file)))]
     new = file.with_name(f"{file.name}.new")
     new.touch(mode=0o600)
     new.chmod(stat.S_IMODE(file.stat().st_mode))
