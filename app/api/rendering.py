@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, aclosing
+from contextlib import ExitStack, aclosing
 from itertools import islice
 from typing import Any
 
@@ -21,14 +21,14 @@ from app.domain.event import Event, Recipient
 from app.domain.times import format_seconds
 from app.feed.envelope_reader import EnvelopeEvents
 from app.feed.envelope_story import tell_story
-from app.feed.model import Page, SourceStatus, Totals
+from app.feed.model import Page, SourceStatus
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_events
 
 MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger
 _FIRST = 4  #: events rendered first; then as many as fill a part
 _PART = 32 * 1024  #: bytes rendered before other requests are served: 2 ms, or one event
-_LARGE = 1024 * 1024  #: bytes above which pages are rendered one at a time, because each takes three times its memory
+_LARGE = 1024 * 1024  #: bytes above which a page is not joined, because that takes its memory twice
 
 
 def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
@@ -69,25 +69,20 @@ def _rest(page: Page) -> dict[str, Any]:
     return {
         "page": schemas.PageInfo(page.limit, page.order, page.has_more, page.next_cursor, _time(page.scanned_to)),
         "window": schemas.TimeWindow(format_seconds(page.window.since), _time(page.window.until)),
-        "total": None if page.total is None else totals_body(page.total),
+        "total": page.total,
         "warnings": page.warnings,
         "sources": [_source(status) for status in page.sources],
     }
 
 
-async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None, turn: asyncio.Lock) -> list[bytes]:
-    """Return the body of `GET /events` in one or, for a large page, several parts, between which other requests are
-    served. Large pages are rendered sequentially, under `turn`."""
-    parts, size = [], 0
-    async with AsyncExitStack() as held:
-        for part in page_parts(page, caller, pseudonyms):
-            parts.append(part)
-            if size < _LARGE <= size + len(part):
-                await held.enter_async_context(turn)
-            size += len(part)
-            if len(part) >= _PART:
-                await asyncio.sleep(0)
-    return parts if size >= _LARGE else [b"".join(parts)]
+async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None) -> list[bytes]:
+    """Return the body of `GET /events` in one or, for a large page, several parts. Serves other requests in between."""
+    parts = []
+    for part in page_parts(page, caller, pseudonyms):
+        parts.append(part)
+        if len(part) >= _PART:
+            await asyncio.sleep(0)
+    return parts if sum(map(len, parts)) >= _LARGE else [b"".join(parts)]
 
 
 def envelope_body(
@@ -103,31 +98,6 @@ def envelope_body(
         has_more=found.has_more,
         complete_through=_time(found.complete_through),
         sources=[_source(status) for status in found.sources],
-    )
-
-
-def totals_body(totals: Totals) -> schemas.Totals:
-    """Return the body of `GET /events/count`, and the `total` of a page."""
-    groups = totals.groups
-    return schemas.Totals(
-        totals.value,
-        totals.unit,
-        totals.relation,
-        None if groups is None else [schemas.Group(*group) for group in groups],
-        totals.warnings,
-        [
-            schemas.SourceTotal(
-                total.name,
-                total.value,
-                total.unit,
-                total.relation,
-                None if (own := total.own) is None else schemas.ProviderTotal(own.value, own.unit, own.relation),
-                _time(total.scanned_to),
-                format_seconds(total.as_of),
-                total.cached,
-            )
-            for total in totals.sources
-        ],
     )
 
 

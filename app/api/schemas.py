@@ -11,10 +11,7 @@ import msgspec
 
 from app.domain.event import Envelope, Event, Time, described
 from app.feed.envelope_story import ENDS, IN_PROGRESS, EnvelopeDurations, EnvelopeRecipient
-from app.feed.model import ValueWarning
-
-_RELATIONS = ("eq", "gte", "estimate")
-_RELATION = described("How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`.", *_RELATIONS)
+from app.feed.model import Totals, ValueWarning
 
 
 class PageInfo(msgspec.Struct, frozen=True):
@@ -55,45 +52,6 @@ class SourceStatus(msgspec.Struct, frozen=True):
     complete_through: Annotated[
         Time | None, described("The answer is complete up to this time; null for a failed or skipped source.")
     ]
-
-
-class ProviderTotal(msgspec.Struct, frozen=True):
-    """What the provider itself counts, which may be something else."""
-
-    value: Annotated[int, described("The provider's count.")]
-    unit: Annotated[str, described("What it counts.", "events", "envelopes")]
-    relation: Annotated[str, _RELATION]
-
-
-class SourceTotal(msgspec.Struct, frozen=True):
-    """How many events one source has."""
-
-    name: Annotated[str, described("The source's name.")]
-    value: Annotated[int, described("The count.")]
-    unit: Annotated[str, described("What is counted.", "events")]
-    relation: Annotated[str, _RELATION]
-    provider_total: Annotated[ProviderTotal | None, described("Null where the provider has none for these filters.")]
-    scanned_to: Annotated[Time | None, described("How far back the count came, where it stopped at its budget.")]
-    as_of: Annotated[Time, described("When it was true.")]
-    cached: Annotated[bool, described("Whether it was counted for an earlier call.")]
-
-
-class Group(msgspec.Struct, frozen=True):
-    """One value of the field that is counted by."""
-
-    key: Annotated[str, described("The value.", "recipient.signed")]
-    value: Annotated[int, described("How many events have it.", 12)]
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """How many events there are, in all and per source."""
-
-    value: Annotated[int, described("The sum.")]
-    unit: Annotated[str, described("What is counted.", "events")]
-    relation: Annotated[str, described("The weakest relation of all sources: `eq`, `gte` or `estimate`.", *_RELATIONS)]
-    groups: Annotated[list[Group] | None, described("With `by`: the largest first, days in order; null without.")]
-    warnings: Annotated[Sequence[ValueWarning], described("Values of filters that can match nothing.")]
-    sources: Annotated[list[SourceTotal], described("Each source's own.")]
 
 
 class EventPage(msgspec.Struct, frozen=True):

@@ -12,9 +12,9 @@ import msgspec
 
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
 from app.domain.query import OWN_FILTERS, GroupBy, Query
-from app.domain.times import format_micros
+from app.domain.times import format_micros, format_seconds
 from app.feed.call import FeedCall
-from app.feed.model import SourceTotal, Totals
+from app.feed.model import Group, ProviderTotal, SourceTotal, Totals
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan
 from app.feed.totals import TotalsCache
@@ -67,9 +67,8 @@ class EventCounter:
         relations = {source.relation for source in sources}
         relation: Relation = "estimate" if "estimate" in relations else "gte" if "gte" in relations else "eq"
         ordered = sorted(groups.items(), key=lambda group: group[0] if by == "day" else (-group[1], group[0]))
-        return Totals(
-            sum(source.value for source in sources), "events", relation, sources, None if by is None else ordered
-        )
+        value, shown = sum(source.value for source in sources), [Group(*group) for group in ordered]
+        return Totals(value, "events", relation, None if by is None else shown, (), sources)
 
     async def _of(
         self, name: str, given: Mapping[str, Any], no_cache: bool, exact: bool, by: GroupBy | None
@@ -79,13 +78,14 @@ class EventCounter:
         try:
             own, cached = await self._own(name, plain, times, no_cache)
         except SourceForbidden:
-            return SourceTotal(name, 0, "events", "gte", self._call.now, False), {}
+            return SourceTotal(name, 0, "events", "gte", None, None, format_seconds(self._call.now), False), {}
         except SourceError as error:
             error.source = name
             raise SourcesFailed([error]) from None
-        if own is not None and own.unit == "events" and own.relation == "eq" and by in (None, "source"):
-            as_of = self._call.now if own.as_of is None else own.as_of
-            return SourceTotal(name, own.value, "events", "eq", as_of, cached, own), {}
+        as_of = self._call.now if own is None or own.as_of is None else own.as_of
+        total = None if own is None else ProviderTotal(own.value, own.unit, own.relation)
+        if total is not None and total.unit == "events" and total.relation == "eq" and by in (None, "source"):
+            return SourceTotal(name, total.value, "events", "eq", total, None, format_seconds(as_of), cached), {}
         others = (
             times,
             self._span(times),
@@ -95,12 +95,12 @@ class EventCounter:
             self._private,
             not self._pseudonyms,
         )
-        as_of = self._call.now if own is None or own.as_of is None else own.as_of
         found, cached = await self._cache.get(
             Groups, name, plain, others, lambda: self._read(name, exact, by, as_of), no_cache=no_cache
         )
-        total = SourceTotal(name, found.count, "events", found.relation, found.as_of, cached, own, found.scanned_to)
-        return total, found.groups
+        end = None if found.scanned_to is None else format_seconds(found.scanned_to)
+        at = format_seconds(found.as_of)
+        return SourceTotal(name, found.count, "events", found.relation, total, end, at, cached), found.groups
 
     async def _own(self, name: str, plain: Query, times: tuple[Any, Any], no_cache: bool) -> tuple[Total | None, bool]:
         """The provider's own total, None where it has none for these filters or the caller may not learn it."""

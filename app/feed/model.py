@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from app.domain.errors import SourceError
-from app.domain.event import described
+from app.domain.event import Time, described
 from app.domain.parameter_types import Include, Order
 from app.domain.position import Position
 from app.domain.query import Window
-from app.providers.base import Record, Relation, Total
+from app.providers.base import Record
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]
 
@@ -43,29 +43,47 @@ class SourceStatus(msgspec.Struct):
     error: SourceError | None = None
 
 
-class SourceTotal(msgspec.Struct, frozen=True):
-    """How many events one source has. `as_of` in µs; `cached`: it was counted for an earlier call; `own`: the total of
-    the provider itself; `scanned_to`: how far back (µs) a count by reading came that did not reach the end."""
+_RELATIONS = ("eq", "gte", "estimate")
+_RELATION = described("Whether the count is exact: `eq`, `gte` (a lower bound) or `estimate`.", *_RELATIONS)
 
-    name: str
-    value: int
-    unit: str
-    relation: Relation
-    as_of: int
-    cached: bool
-    own: Total | None = None
-    scanned_to: int | None = None
+
+class ProviderTotal(msgspec.Struct, frozen=True):
+    """What the provider itself counts, which may be something else."""
+
+    value: Annotated[int, described("The provider's count.")]
+    unit: Annotated[str, described("What it counts.", "events", "envelopes")]
+    relation: Annotated[str, _RELATION]
+
+
+class SourceTotal(msgspec.Struct, frozen=True):
+    """How many events one source has."""
+
+    name: Annotated[str, described("The source's name.")]
+    value: Annotated[int, described("The count.")]
+    unit: Annotated[str, described("What is counted.", "events")]
+    relation: Annotated[str, _RELATION]
+    provider_total: Annotated[ProviderTotal | None, described("Null where the provider has none for these filters.")]
+    scanned_to: Annotated[Time | None, described("How far back the count came, where it stopped at its budget.")]
+    as_of: Annotated[Time, described("When it was true.")]
+    cached: Annotated[bool, described("Whether it was counted for an earlier call.")]
+
+
+class Group(msgspec.Struct, frozen=True):
+    """One value of the field that is counted by."""
+
+    key: Annotated[str, described("The value.", "recipient.signed")]
+    value: Annotated[int, described("How many events have it.", 12)]
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """The counts of all sources that the filters do not exclude, their sum, and (key, count) groups where asked."""
+    """How many events there are, in all and per source."""
 
-    value: int
-    unit: str
-    relation: Relation
-    sources: list[SourceTotal]
-    groups: Sequence[tuple[str, int]] | None = None
-    warnings: Sequence[ValueWarning] = ()
+    value: Annotated[int, described("The sum.")]
+    unit: Annotated[str, described("What is counted.", "events")]
+    relation: Annotated[str, described("The weakest relation of all sources: `eq`, `gte` or `estimate`.", *_RELATIONS)]
+    groups: Annotated[list[Group] | None, described("With `by`: the largest first, days in order; null without.")]
+    warnings: Annotated[Sequence[ValueWarning], described("Values of filters that can match nothing.")]
+    sources: Annotated[list[SourceTotal], described("Each source's own.")]
 
 
 class Page(msgspec.Struct):

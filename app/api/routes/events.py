@@ -14,16 +14,16 @@ from app.api.auth import require_raw, requires
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, answers, header
 from app.api.page_cache import PageCache, RenderedPage
-from app.api.rendering import PartedResponse, json_response, render_page, totals_body
+from app.api.rendering import PartedResponse, json_response, render_page
 from app.api.request_log import note_sources, request_log
 from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
-from app.api.schemas import EventPage, Totals
+from app.api.schemas import EventPage
 from app.domain.caller import Caller
 from app.domain.event import Event
 from app.domain.parameter_types import DEFAULT_LIMIT
 from app.domain.query import CountQuery, EventQuery, SingleEventQuery
 from app.feed import Feed
-from app.feed.model import Totals as TotalsOf
+from app.feed.model import Totals
 from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget
 
@@ -98,8 +98,7 @@ async def _make_page(
     note_sources(request_log(request), page.sources)
     if page.total is not None:
         _note_totals(request, page.total)
-    state = request.app.state
-    parts = await render_page(page, caller, state.pseudonyms, state.rendering)
+    parts = await render_page(page, caller, request.app.state.pseudonyms)
     return RenderedPage(
         parts,
         None if page.next_cursor is None else _next_query(pairs, page.next_cursor),
@@ -125,7 +124,7 @@ async def count_events(
     feed: Feed = request.app.state.feed
     totals = await feed.totals(query, caller, no_cache=wants_no_cache(request))
     _note_totals(request, totals)
-    return json_response(totals_body(totals))
+    return json_response(totals)
 
 
 @router.get(
@@ -162,7 +161,7 @@ def _note_cache(request: Request, shown: RenderedPage, cached: bool) -> None:
             request_log(request).sources[source] = {"calls": 0, "records": 0}
 
 
-def _note_totals(request: Request, totals: TotalsOf) -> None:
+def _note_totals(request: Request, totals: Totals) -> None:
     log = request_log(request)
     log.totals = [(total.name, total.cached) for total in totals.sources]
     for name, cached in log.totals:
