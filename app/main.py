@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +22,7 @@ from app.api.auth import Authenticator, Rates
 from app.api.broadcaster import EventBroadcaster
 from app.api.export_stream import Manifests
 from app.api.metrics import Metrics
-from app.api.middleware import CrossOrigin, RequestMiddleware, UnexpectedErrorMiddleware
+from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi
 from app.api.page_cache import PageCache
 from app.api.problems import install_problems
@@ -126,7 +127,6 @@ def create_app(
     app.state.metrics = metrics
     app.state.pseudonyms = pseudonyms
     app.state.page_cache = PageCache(settings.page_cache_ttl)
-    app.state.rendering = asyncio.Lock()
     app.state.large_pages = LargePages()
     app.state.manifests = Manifests(shared)
     app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
@@ -151,7 +151,7 @@ def create_app(
     app.add_middleware(AdmissionMiddleware, most=most)
     if settings.cors_origins:
         app.add_middleware(
-            CrossOrigin,
+            CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET"],
             allow_headers=[

@@ -9,8 +9,6 @@ import re
 import time
 
 import structlog
-from starlette.datastructures import Headers
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -111,24 +109,6 @@ class UnexpectedErrorMiddleware:
                 raise InterruptedAnswer("the answer was cut off by an error") from None
             detail = "An unexpected error; the gateway's log has more under this request_id."
             await problem_response(request, "internal_error", detail)(scope, receive, send)
-
-
-class CrossOrigin(CORSMiddleware):
-    """Starlette's CORS, with a problem instead of plain text for a refused preflight."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "OPTIONS":
-            headers = Headers(scope=scope)
-            if "origin" in headers and "access-control-request-method" in headers:
-                response = self.preflight_response(headers)
-                if response.status_code >= 400:
-                    # Starlette's text names the refused origin, method or headers.
-                    detail = f"{bytes(response.body).decode()}; scripts may send GET from GATEWAY_CORS_ORIGINS."
-                    kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
-                    response = problem_response(Request(scope), "bad_request", detail, headers=kept)
-                await response(scope, receive, send)
-                return
-        await super().__call__(scope, receive, send)
 
 
 class InterruptedAnswer(Exception):

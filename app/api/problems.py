@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -66,7 +65,6 @@ def install_problems(app: FastAPI) -> None:
     """Make every expected error of `app` a problem; `app.api.middleware` handles unexpected ones."""
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
 
 
 def problem_response(
@@ -145,11 +143,3 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         raise error
     code, detail = _FRAMEWORK[error.status_code]
     return problem_response(request, code, detail.format(method=request.method), headers=error.headers)
-
-
-async def _on_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    # Only locations and rules, because a message may quote the input.
-    errors = [(str(entry["loc"][-1]), f"is not valid ({entry['type']})") for entry in error.errors()]
-    detail = "; ".join(f"{name}: {message}" for name, message in errors)
-    return problem_response(request, "invalid_parameter", detail, errors=errors)

@@ -171,19 +171,13 @@ async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource])
         ),
     ],
 )
-async def test_a_preflight_that_is_refused_is_a_problem(
-    sources: list[MemorySource], asked: dict[str, str], says: str
-) -> None:
+async def test_a_preflight_for_others_is_refused(sources: list[MemorySource], asked: dict[str, str], says: str) -> None:
     async with opened(make_app(sources, cors_origins=("https://app.example.com",)), None) as client:
         refused = await client.options("/events", headers=asked)
-    assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
-    assert refused.json()["code"] == "bad_request"
-    assert f"CORS {says};" in refused.json()["detail"]
-    assert refused.json()["request_id"] == refused.headers["x-request-id"]
-    assert refused.headers["content-length"] == str(len(refused.content))
+    assert (refused.status_code, refused.text) == (400, f"Disallowed CORS {says}")
+    assert refused.headers["x-request-id"]
     allowed = refused.headers.get("access-control-allow-origin")
     assert allowed == (None if says == "origin" else "https://app.example.com")
-    assert "Origin" in refused.headers["vary"]
 
 
 async def test_no_browser_at_all_by_default(application: FastAPI) -> None:
