@@ -7,8 +7,9 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 from limits import parse
 from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
@@ -74,6 +75,10 @@ def requires(scope: str | None) -> Callable[[Request], Awaitable[Caller]]:
         return caller
 
     return authorize
+
+
+#: The caller of a route that needs the scope `events:read`.
+EventReader = Annotated[Caller, Depends(requires("events:read"))]
 
 
 def require_scope(caller: Caller, scope: str) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from app.api.auth import Authenticator, requires
+from app.api.auth import Authenticator, EventReader, requires
 from app.api.openapi import answers
 from app.api.rendering import json_response
 from app.api.routing import NoQuery, new_router
@@ -41,9 +41,7 @@ JUDGED = ("since", "until", *FILTERS)
     summary="List the event types",
     responses=answers("guarded", "All types.", EventTypes),
 )
-async def list_event_types(
-    request: Request, caller: Annotated[Caller, Depends(requires("events:read"))], _: NoQuery
-) -> Response:
+async def list_event_types(request: Request, caller: EventReader, _: NoQuery) -> Response:
     """All event types, with the providers' values that map to them. Any other value becomes `unknown`."""
     return json_response(event_types(request.app.state.providers))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
-from app.api.auth import requires
+from app.api.auth import EventReader
 from app.api.envelope_report import render_report
 from app.api.openapi import answers
 from app.api.rendering import envelope_body, json_response
@@ -40,10 +40,7 @@ EnvelopeId = Annotated[str, Path(description="An envelope's `id`.")]
     responses=answers("envelope", "The envelope.", EnvelopeStory),
 )
 async def get_envelope(
-    request: Request,
-    envelope_id: EnvelopeId,
-    caller: Annotated[Caller, Depends(requires("events:read"))],
-    query: Annotated[EnvelopeQuery, Query()],
+    request: Request, envelope_id: EnvelopeId, caller: EventReader, query: Annotated[EnvelopeQuery, Query()]
 ) -> Response:
     """One envelope with the progress of each recipient, and all its events from the first on."""
     return json_response(envelope_body(*await _read(request, envelope_id, query, caller)))
@@ -56,10 +53,7 @@ async def get_envelope(
     responses=answers("envelope", "The report, a self-contained page in HTML for A4."),
 )
 async def get_envelope_report(
-    request: Request,
-    envelope_id: EnvelopeId,
-    caller: Annotated[Caller, Depends(requires("events:read"))],
-    query: Annotated[EnvelopeQuery, Query()],
+    request: Request, envelope_id: EnvelopeId, caller: EventReader, query: Annotated[EnvelopeQuery, Query()]
 ) -> Response:
     """The envelope as a page to print and archive: every event, caller, time and filters of the retrieval, masked and
     unreadable content, the SHA-256 of the events as NDJSON, and a signature if a signing key is set."""

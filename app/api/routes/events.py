@@ -7,10 +7,10 @@ from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
-from app.api.auth import require_raw, requires
+from app.api.auth import EventReader, require_raw
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, answers, header
 from app.api.page_cache import PageCache, RenderedPage
@@ -60,11 +60,7 @@ _PAGE_HEADERS: dict[str, Any] = {
     responses=answers("events", "A page.", EventPage, headers=_PAGE_HEADERS, links=_LINKS),
 )
 @router.api_route("/events", methods=READ, include_in_schema=False)
-async def list_events(
-    request: Request,
-    caller: Annotated[Caller, Depends(requires("events:read"))],
-    query: Annotated[EventQuery, Query()],
-) -> Response:
+async def list_events(request: Request, caller: EventReader, query: Annotated[EventQuery, Query()]) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
     pairs, no_cache = pairs_of(request), wants_no_cache(request)
     pages: PageCache = request.app.state.page_cache
@@ -114,11 +110,7 @@ async def _make_page(
     summary="Count events",
     responses=answers("count", "The totals.", Totals),
 )
-async def count_events(
-    request: Request,
-    caller: Annotated[Caller, Depends(requires("events:read"))],
-    query: Annotated[CountQuery, Query()],
-) -> Response:
+async def count_events(request: Request, caller: EventReader, query: Annotated[CountQuery, Query()]) -> Response:
     """The number of matching events: from a provider's own total if that is exact, else counted by reading, within
     `GATEWAY_SCAN` calls a source and half the deadline."""
     feed: Feed = request.app.state.feed
@@ -135,7 +127,7 @@ async def count_events(
 async def get_event(
     request: Request,
     event_id: Annotated[str, Path(description="An event's `id`.")],
-    caller: Annotated[Caller, Depends(requires("events:read"))],
+    caller: EventReader,
     query: Annotated[SingleEventQuery, Query()],
 ) -> Response:
     """One event, found from its id alone."""

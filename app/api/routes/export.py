@@ -6,10 +6,10 @@ from codecs import BOM_UTF8
 from contextlib import ExitStack
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
-from app.api.auth import require_raw, requires
+from app.api.auth import EventReader, require_raw
 from app.api.export_stream import MANIFEST_PATH, Export
 from app.api.exports import FORMATS, Format
 from app.api.openapi import answer_headers, answers, header
@@ -64,11 +64,7 @@ _LINKS: dict[str, Any] = {
         content={media: {"schema": {"type": "string"}} for media in ("application/x-ndjson", "text/csv")},
     ),
 )
-async def export_events(
-    request: Request,
-    caller: Annotated[Caller, Depends(requires("events:read"))],
-    query: Annotated[ExportQuery, Query()],
-) -> Response:
+async def export_events(request: Request, caller: EventReader, query: Annotated[ExportQuery, Query()]) -> Response:
     """All matching events in one streamed response of any length.
 
     The filters and the order are those of `GET /events`. To resume a cut export without loss or duplicates, send
@@ -111,9 +107,7 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, held: Exi
 
 
 @router.get(f"{MANIFEST_PATH}{{manifest_id}}", include_in_schema=False)
-async def get_manifest(
-    request: Request, manifest_id: str, caller: Annotated[Caller, Depends(requires("events:read"))]
-) -> Response:
+async def get_manifest(request: Request, manifest_id: str, caller: EventReader) -> Response:
     """The manifest of one of the caller's exports."""
     manifest = await request.app.state.manifests.get(manifest_id, caller)
     if manifest is None:

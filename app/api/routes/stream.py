@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
-from app.api.auth import require_raw, require_still, requires
+from app.api.auth import EventReader, require_raw, require_still
 from app.api.broadcaster import EventBroadcaster, Item, Listener, Message, Render, Topic
 from app.api.openapi import answers
 from app.api.problems import PROBLEMS, problem_body
@@ -71,11 +71,7 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
     ),
     openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
-async def stream_events(
-    request: Request,
-    caller: Annotated[Caller, Depends(requires("events:read"))],
-    query: Annotated[StreamQuery, Query()],
-) -> Response:
+async def stream_events(request: Request, caller: EventReader, query: Annotated[StreamQuery, Query()]) -> Response:
     """New events as they happen: each once, in order, as soon as no earlier one can arrive.
 
     Do not execute this in Swagger UI, which shows a response only at its end, while a stream has no end: use `curl -N`.
