@@ -175,16 +175,19 @@ def _in_word(letter: str) -> bool:
 
 def any_object(value: Any, judge: Callable[[tuple[str, ...]], bool]) -> bool:
     """Whether `judge` is true of the names of an object in a JSON value, at any depth."""
-    if isinstance(value, dict):
+    if type(value) is dict:
         if judge(tuple(value)):
             return True
         value = value.values()
-    elif not isinstance(value, (list, tuple)):
+    elif type(value) not in _CONTAINERS:
         return False
-    for item in value:  # a third of the time of any()
-        if type(item) is not str and isinstance(item, (dict, list, tuple)) and any_object(item, judge):
+    for item in value:  # noqa: SIM110 - `any` takes three times as long
+        if type(item) in _CONTAINERS and any_object(item, judge):
             return True
     return False
+
+
+_CONTAINERS = frozenset({dict, list, tuple})
 
 
 def map_texts(value: Any, text: Callable[[str], str]) -> Any:

@@ -90,6 +90,12 @@ _TARGETS = {
     "oauth_token": "oauthToken",
 }  # fmt: skip
 _RECIPIENTS = ("recipient", "decliner")
+_TITLES = frozenset({"envelopeTitle", "envelopeName", "envelope", "title"})
+#: Plain names of the members that describe a person or another object.
+_DESCRIBING = frozenset([
+    "uuid", "id", "name", "fullname", "firstname", "lastname", "title", "email", "phone", "phonenumber", "nationalid",
+    "ssn", "signaturetype",
+])  # fmt: skip
 _OBJECTS = (*_RECIPIENTS, *_TARGETS.values())
 _FAILURES = frozenset({"OAUTH_GRANT_DENIED"})
 #: Ids of the provider itself.
@@ -145,7 +151,9 @@ def actor_of(author: Author | None, recipient: Recipient | None = None, event_ty
         return Actor("system")
     identity, name, email = author_id(author), author.name or None, author.email or None
     address = None if recipient is None else recipient.email
-    if recipient is not None and address and email and fold(address.strip()) == fold(email.strip()):
+    # Nearly always spelled the same.
+    is_same = address == email or (address and email and fold(address.strip()) == fold(email.strip()))
+    if recipient is not None and email and is_same:
         return Actor("recipient", recipient.id, name or recipient.name, email)
     if identity is None or identity in _SYSTEM:
         signer = email is not None and "@" in email and address is None and TYPES.get(event_type) in _BY_SIGNERS
@@ -153,16 +161,31 @@ def actor_of(author: Author | None, recipient: Recipient | None = None, event_ty
     return Actor("user", identity, name, email)
 
 
-def envelope_of(sent: Sent, data: dict[str, Any]) -> Envelope | None:
-    if not sent.envelope_uuid:
-        return None
-    name = _title(data) if _may_have_title(tuple(data)) else None
-    return Envelope(sent.envelope_uuid, name, None, None, None, sent.workspace_uuid or None)
+class _Shape(msgspec.Struct, frozen=True):
+    """What the names in an `eventData` mean, computed once for all of one shape.
+
+    `objects`: by the name of an object of `_OBJECTS`, its members: those of that name, and those that begin with it,
+    such as `memberEmail`. The vendor documents neither. `recipients`: the same for recipients, in their order.
+    `has_title`: whether an envelope's title may be among them."""
+
+    objects: dict[str, tuple[str, ...]]
+    recipients: tuple[tuple[str, tuple[str, ...]], ...]
+    has_title: bool
 
 
 @memoize
-def _may_have_title(names: tuple[str, ...]) -> bool:
-    return not {"envelopeTitle", "envelopeName", "envelope", "title"}.isdisjoint(names)
+def _shape_of(names: tuple[str, ...]) -> _Shape:
+    beginning = {one: tuple(name for name in names if name.startswith(one)) for one in _OBJECTS}
+    objects = {one: found for one, found in beginning.items() if found}
+    recipients = tuple((name, objects[name]) for name in _RECIPIENTS if name in objects)
+    return _Shape(objects, recipients, not _TITLES.isdisjoint(names))
+
+
+def envelope_of(sent: Sent, data: dict[str, Any]) -> Envelope | None:
+    if not sent.envelope_uuid:
+        return None
+    name = _title(data) if _shape_of(tuple(data)).has_title else None
+    return Envelope(sent.envelope_uuid, name, None, None, None, sent.workspace_uuid or None)
 
 
 def _title(data: dict[str, Any]) -> str | None:
@@ -175,21 +198,15 @@ def _title(data: dict[str, Any]) -> str | None:
 
 def recipient_of(data: dict[str, Any]) -> Recipient | None:
     """Return the recipient or decliner of `eventData`; several `recipients` remain only in `data`."""
-    for name, members in _recipients_in(tuple(data)):
-        get = _described(data, name, members).get
-        id_, full_name, email = get("uuid") or get("id"), get("name") or _name_in(get), get("email")
-        phone, national_id = get("phone") or get("phonenumber"), get("nationalid") or get("ssn")
-        signature_type = get("signaturetype")
-        if id_ or full_name or email or phone or national_id or signature_type:
-            return Recipient(id_, full_name, email, phone, national_id, signature_type)
+    for name, members in _shape_of(tuple(data)).recipients:
+        if found := _described(data, name, members):
+            get = found.get
+            id_, full_name, email = get("uuid") or get("id"), get("name") or _name_in(get), get("email")
+            phone, national_id = get("phone") or get("phonenumber"), get("nationalid") or get("ssn")
+            signature_type = get("signaturetype")
+            if id_ or full_name or email or phone or national_id or signature_type:
+                return Recipient(id_, full_name, email, phone, national_id, signature_type)
     return None
-
-
-@memoize
-def _recipients_in(names: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return the objects of `_objects_of` that are recipients."""
-    objects = _objects_of(names)
-    return tuple((name, objects[name]) for name in _RECIPIENTS if name in objects)
 
 
 def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
@@ -197,8 +214,7 @@ def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
     several, the one of the event's type."""
     if CATEGORY_OF.get(event_type) != "team":
         return None
-    own = TYPES[event_type].partition(".")[0]
-    objects = _objects_of(tuple(data))
+    own, objects = TYPES[event_type].partition(".")[0], _shape_of(tuple(data)).objects
     for kind in sorted(_TARGETS, key=lambda one: one != own):
         name = _TARGETS[kind]
         if name in objects:
@@ -209,17 +225,8 @@ def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
     return None
 
 
-@memoize
-def _objects_of(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Return the objects that members of these names describe, each with the members whose names begin with its name.
-    Computed once for all `eventData` of one shape, because only names matter."""
-    beginning = {one: tuple(name for name in names if name.startswith(one)) for one in _OBJECTS}
-    return {one: found for one, found in beginning.items() if found}
-
-
 def _described(data: dict[str, Any], name: str, members: tuple[str, ...]) -> dict[str, str]:
-    """Return the values of one object in `eventData`: members of `name`, and members that begin with it, such as
-    `memberEmail`. The vendor documents neither."""
+    """Return the values of one object in `eventData`, by the plain names of `_DESCRIBING`."""
     found: dict[str, str] = {}
     for key in members:
         if key != name and _says(data[key]):
@@ -227,14 +234,22 @@ def _described(data: dict[str, Any], name: str, members: tuple[str, ...]) -> dic
     inner = data.get(name)
     if isinstance(inner, dict):
         # The object takes precedence over a sibling member.
-        for key, value in inner.items():
+        for key, plain in _describing(tuple(inner)):
+            value = inner[key]
             if type(value) is str and value:
-                found[_plain(key)] = value
+                found[plain] = value
             elif _says(value):
-                found[_plain(key)] = str(value)
+                found[plain] = str(value)
     elif isinstance(inner, str) and "@" in inner:
         found.setdefault("email", inner)
     return found
+
+
+@memoize
+def _describing(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return those of an object's names that describe it, each with its plain name."""
+    plain = ((name, _plain(name)) for name in names)
+    return tuple(pair for pair in plain if pair[1] in _DESCRIBING)
 
 
 def _name_in(get: Callable[[str], str | None]) -> str | None:
