@@ -15,11 +15,11 @@ class Actor(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    email: str | None = Field(..., examples=['anna@team.example.com'])
+    email: str | None
     """
     The actor's e-mail address.
     """
-    id: str | None = Field(..., examples=['cbd6f05c-e325-4b77-bc71-4eef58c5eacc'])
+    id: str | None
     """
     The provider's id of the actor.
     """
@@ -27,7 +27,7 @@ class Actor(BaseModel):
     """
     What kind of actor it was.
     """
-    name: str | None = Field(..., examples=['Taktikal.Core'])
+    name: str | None
     """
     The actor's name; for a system, what the provider calls it.
     """
@@ -65,25 +65,23 @@ class Envelope(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    flow_id: str | None = Field(..., examples=['2aaf201363f6'])
+    flow_id: str | None
     """
     Id of the flow (template) that it was made from.
     """
-    id: str = Field(..., examples=['sp3c475f6d619b34cf3e9097169e430f4f'])
+    id: str
     """
     The provider's id of the envelope.
     """
-    name: str | None = Field(..., examples=['purchase-order-129.pdf'])
+    name: str | None
     """
     The envelope's or file's name.
     """
-    owner: str | None = Field(..., examples=['freyja.demo@company.example.is'])
+    owner: str | None
     """
     E-mail address of the user who started it; null where it was not sent.
     """
-    sequence_id: str | None = Field(
-        ..., examples=['sq61a8292f0714e938c1236131f7076765']
-    )
+    sequence_id: str | None
     """
     Id of the signing sequence that it is part of.
     """
@@ -91,9 +89,7 @@ class Envelope(BaseModel):
     """
     The provider's status of the envelope.
     """
-    workspace_id: str | None = Field(
-        ..., examples=['bc1f8644-bacc-41d4-aab6-a19fdc20be20']
-    )
+    workspace_id: str | None
     """
     Id of the workspace that it is in.
     """
@@ -217,18 +213,15 @@ class PageInfo(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    has_more: bool = Field(..., examples=[True])
+    has_more: bool
     """
     Whether anything is left beyond this page.
     """
-    limit: int = Field(..., examples=[3])
+    limit: int
     """
     The page's limit.
     """
-    next_cursor: str | None = Field(
-        ...,
-        examples=['Ao8U338iDMYVOn-CtxLRv2P7E5s1xwWVrSDfNLwr7rmGEMhkfDEVmOEC9V0vGyiEasMZL0QN73XcKvxaXTH-xZcQuF-xfVpjRaimH31Tp6_heRRphiUtQRctlmzWNn6s8OupD4lxeySFdsdwSd4IHzLfaHFy8kd1O_-RjBH7QULx8JF3SwA63kT9rtRTOhULYxzxZf79E-kxEeMJe3vvWVlezwfnwMlbfCXxC1EIYUQDvcgeqmeAY6lu-aMRF7vxGsu-AZgLS_BofC8yUvsUrpwwg49YM4a-MS-VyyhymFdO3FTvBY35L4gAJMCjc1Ku0nWNWJK8vvJfHVfenPprqA6vybM'],
-    )
+    next_cursor: str | None
     """
     Pass it as `cursor` for the next page; null when nothing is left.
     """
@@ -322,13 +315,13 @@ class ProviderTotal(BaseModel):
     )
     relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
     """
-    How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`.
+    Whether the count is exact: `eq`, `gte` (a lower bound) or `estimate`.
     """
     unit: str = Field(..., examples=['events', 'envelopes'])
     """
     What it counts.
     """
-    value: int = Field(..., examples=[617])
+    value: int
     """
     The provider's count.
     """
@@ -342,27 +335,27 @@ class Recipient(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    email: str | None = Field(..., examples=['salka.testdottir97@example.is'])
+    email: str | None
     """
     The recipient's e-mail address.
     """
-    id: str | None = Field(..., examples=['rcp_36246f3294dfb0d055bcf83dc5006de5'])
+    id: str | None
     """
     The provider's id of the recipient, or `rcp_` and a digest where that id is a secret.
     """
-    name: str | None = Field(..., examples=['Salka Testdottir'])
+    name: str | None
     """
     The recipient's name.
     """
-    national_id: str | None = Field(..., examples=['999999-9797'])
+    national_id: str | None
     """
     National id number; `***` without the scope `pii:read`.
     """
-    phone: str | None = Field(..., examples=['5559797'])
+    phone: str | None
     """
     Phone number; `***` without the scope `pii:read`.
     """
-    signature_type: str | None = Field(..., examples=['simple'])
+    signature_type: str | None
     """
     How the recipient signs.
     """
@@ -402,11 +395,11 @@ class SourceHealth(BaseModel):
     """
     `closed` (it is asked), `open` (it failed and is left alone) or `half_open` (one call at a time).
     """
-    consecutive_failures: int = Field(..., examples=[0])
+    consecutive_failures: int
     """
     Calls that failed, since the last that did not.
     """
-    in_flight: int = Field(..., examples=[0])
+    in_flight: int
     """
     Calls under way.
     """
@@ -418,11 +411,11 @@ class SourceHealth(BaseModel):
     """
     While the circuit is open: when the source is asked again.
     """
-    since: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00.000000Z'])
+    since: AwareDatetime
     """
     Since when the circuit is in this state.
     """
-    waiting: int = Field(..., examples=[0])
+    waiting: int
     """
     Calls that wait for their turn.
     """
@@ -451,15 +444,15 @@ class SourceInfo(BaseModel):
     """
     How its calls fare; null for a source that makes none.
     """
-    name: str = Field(..., examples=['subnoto'])
+    name: str
     """
     Its name, as in the parameter `source`.
     """
-    provider: str = Field(..., examples=['subnoto', 'taktikal'])
+    provider: str
     """
     Its vendor.
     """
-    settle: float = Field(..., examples=[30.0])
+    settle: float
     """
     Seconds for which young events are held back from followers.
     """
@@ -473,17 +466,15 @@ class SourceStatus(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    complete_through: AwareDatetime | None = Field(
-        ..., examples=['2026-05-19T18:20:00Z']
-    )
+    complete_through: AwareDatetime | None
     """
     The answer is complete up to this time; null for a failed or skipped source.
     """
-    name: str = Field(..., examples=['subnoto'])
+    name: str
     """
     The source's name.
     """
-    provider: str = Field(..., examples=['subnoto', 'taktikal'])
+    provider: str
     """
     Its vendor.
     """
@@ -505,15 +496,15 @@ class SourceTotal(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    as_of: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00Z'])
+    as_of: AwareDatetime
     """
     When it was true.
     """
-    cached: bool = Field(..., examples=[False])
+    cached: bool
     """
     Whether it was counted for an earlier call.
     """
-    name: str = Field(..., examples=['subnoto'])
+    name: str
     """
     The source's name.
     """
@@ -523,7 +514,7 @@ class SourceTotal(BaseModel):
     """
     relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
     """
-    How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`.
+    Whether the count is exact: `eq`, `gte` (a lower bound) or `estimate`.
     """
     scanned_to: AwareDatetime | None
     """
@@ -533,7 +524,7 @@ class SourceTotal(BaseModel):
     """
     What is counted.
     """
-    value: int = Field(..., examples=[617])
+    value: int
     """
     The count.
     """
@@ -589,11 +580,11 @@ class TimeWindow(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    since: AwareDatetime = Field(..., examples=['2026-05-01T00:00:00Z'])
+    since: AwareDatetime
     """
     Its beginning: events at this very time are part of it.
     """
-    until: AwareDatetime | None = Field(..., examples=['2026-05-19T18:20:00Z'])
+    until: AwareDatetime | None
     """
     Its end: events at this very time are no part of it. The first page pins it; null while following.
     """
@@ -611,14 +602,11 @@ class TypeMapping(BaseModel):
     """
     The part of an account that it occurs in.
     """
-    provider: str = Field(..., examples=['subnoto', 'taktikal'])
+    provider: str
     """
     The vendor.
     """
-    provider_type: str = Field(
-        ...,
-        examples=['DOCUMENT_SIGNED', 'ENVELOPE_SIGNED', 'SigneeSigned', 'SignedDocument'],
-    )
+    provider_type: str
     """
     The vendor's own value.
     """
@@ -758,10 +746,7 @@ class Event(BaseModel):
     """
     Only for notifications.
     """
-    description: str | None = Field(
-        ...,
-        examples=['Signee signed. ProcessKey: sp3c475f6d619b34cf3e9097169e430f4f. Signee key: rcp_36246f3294dfb0d055bcf83dc5006de5'],
-    )
+    description: str | None
     """
     The provider's own text.
     """
@@ -769,14 +754,11 @@ class Event(BaseModel):
     """
     Null for what concerns no envelope.
     """
-    id: str = Field(
-        ...,
-        examples=['Abo1Z1HNoPz5AJPZInNwM2M0NzVmNmQ2MTliMzRjZjNlOTA5NzE2OWU0MzBmNGbPAD813S7imbQN'],
-    )
+    id: str
     """
     Opaque and unique; the same for the same record in every query and on every replica.
     """
-    occurred_at: AwareDatetime = Field(..., examples=['2026-05-19T18:19:22.341829Z'])
+    occurred_at: AwareDatetime
     """
     When it happened, in UTC with six digits.
     """
@@ -784,18 +766,15 @@ class Event(BaseModel):
     """
     `failure` for a failed delivery or a denied grant; null where the type is `unknown`.
     """
-    provider: str = Field(..., examples=['subnoto', 'taktikal'])
+    provider: str
     """
     The vendor of that account.
     """
-    provider_id: str | None = Field(..., examples=['13'])
+    provider_id: str | None
     """
     The provider's own id of the record, where it has one.
     """
-    provider_type: str = Field(
-        ...,
-        examples=['DOCUMENT_SIGNED', 'ENVELOPE_SIGNED', 'SigneeSigned', 'SignedDocument'],
-    )
+    provider_type: str
     """
     The provider's own status or event type, as it was sent; private values in it are masked.
     """
@@ -807,7 +786,7 @@ class Event(BaseModel):
     """
     Null for what concerns no recipient.
     """
-    source: str = Field(..., examples=['taktikal'])
+    source: str
     """
     The name of the configured account that it comes from.
     """
@@ -821,10 +800,7 @@ class Event(BaseModel):
     """
     What happened, as `object.past_participle`; `unknown` where there is no mapping.
     """
-    user_agent: str | None = Field(
-        ...,
-        examples=['Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148'],
-    )
+    user_agent: str | None
     """
     The actor's browser or program.
     """
@@ -936,7 +912,7 @@ class Totals(BaseModel):
     """
     What is counted.
     """
-    value: int = Field(..., examples=[1347])
+    value: int
     """
     The sum.
     """
@@ -974,7 +950,7 @@ class EnvelopeStory(BaseModel):
     """
     Whether it has more events than one answer holds (10,000).
     """
-    provider: str = Field(..., examples=['subnoto', 'taktikal'])
+    provider: str
     """
     The vendor of that source.
     """
