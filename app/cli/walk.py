@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from time import sleep
 from typing import TypeVar
-
-import msgspec
 
 from app.cli.client import Client, Problem
 from app.cli.failures import TRANSIENT, USAGE, Failure, print_error, sentence
@@ -24,13 +22,6 @@ _LONGEST = 60.0  #: seconds to wait between two attempts
 Found = TypeVar("Found")
 
 
-class Waiting(msgspec.Struct, frozen=True):
-    """Functions for waiting, replaced by tests. `sleep` takes seconds; `notice` receives the reason."""
-
-    sleep: Callable[[float], None] = time.sleep
-    notice: Callable[[str], None] = print_error
-
-
 def walk(
     client: Client,
     pairs: Pairs,
@@ -38,7 +29,6 @@ def walk(
     cursor: str | None = None,
     most: int | None = None,
     follow: bool = False,
-    waiting: Waiting | None = None,
 ) -> Iterator[Page]:
     """Yield pages until none is left, or `most` (at least 1) events were read. A `cursor` replaces all of `pairs`
     except `partial`. `follow`: then wait for new events, without end.
@@ -46,13 +36,12 @@ def walk(
     The first page is requested once. For temporary failures, later ones are requested up to six times, or without limit
     if `follow`, with growing pauses. With `partial`, a failure of only those sources that failed on the previous page
     is not retried. Raises Problem."""
-    waiting = waiting or Waiting()
     asked: Pairs = pairs if cursor is None else _after(cursor, pairs)
     attempts, left = 1.0, most
     failed: set[str] = set()
     while True:
         limit = MAX_PAGE if left is None else min(left, MAX_PAGE)
-        page = _patient(partial(client.page, [*asked, ("limit", str(limit))]), attempts, waiting, failed)
+        page = _patient(partial(client.page, [*asked, ("limit", str(limit))]), attempts, failed)
         if left is not None:
             left -= len(page.events)
         yield page
@@ -62,20 +51,17 @@ def walk(
         if follow:
             attempts = math.inf
             if not page.has_more:
-                waiting.sleep(POLL)
+                sleep(POLL)
         else:
             attempts, failed = _ATTEMPTS, {one["name"] for one in page.sources if one["status"] == "failed"}
 
 
-def signed_walk(
-    client: Client, pairs: Pairs, *, cursor: str | None = None, waiting: Waiting | None = None
-) -> Iterator[tuple[Page, bytes]]:
+def signed_walk(client: Client, pairs: Pairs, *, cursor: str | None = None) -> Iterator[tuple[Page, bytes]]:
     """Yield the signed segments of an NDJSON export: events as a page, and the segment's bytes. Each is requested up to
     six times. Raises Problem, and Failure if the gateway does not sign."""
-    waiting = waiting or Waiting()
     while True:
         asked = [*(pairs if cursor is None else [("cursor", cursor)]), ("limit", str(SEGMENT))]
-        page, data = _patient(partial(_segment, client, asked), _ATTEMPTS, waiting)
+        page, data = _patient(partial(_segment, client, asked), _ATTEMPTS)
         yield page, data
         if (cursor := page.next_cursor) is None:
             return
@@ -108,7 +94,7 @@ def _after(cursor: str, pairs: Pairs) -> Pairs:
     return [("cursor", cursor), *(pair for pair in pairs if pair[0] == "partial")]
 
 
-def _patient(call: Callable[[], Found], attempts: float, waiting: Waiting, failed: Collection[str] = ()) -> Found:
+def _patient(call: Callable[[], Found], attempts: float, failed: Collection[str] = ()) -> Found:
     """Return the result of `call`, within `attempts`. Failures of only the `failed` sources are not retried."""
     attempt, noticed = 0, ""
     while True:
@@ -123,6 +109,6 @@ def _patient(call: Callable[[], Found], attempts: float, waiting: Waiting, faile
             pause = min(_LONGEST, max(problem.retry_after or 0.0, 2.0 ** min(attempt - 1, 6)))
             notice = f"{sentence(problem)}; waiting to try again"
             if notice != noticed:
-                waiting.notice(notice)
+                print_error(notice)
                 noticed = notice
-        waiting.sleep(pause)
+        sleep(pause)

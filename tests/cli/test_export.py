@@ -232,11 +232,7 @@ def test_a_signed_export_verifies_as_one_file_however_often_it_is_resumed(
         refused = call(*export, env=env, cwd=tmp_path)
         assert (refused.returncode, "GATEWAY_SIGNING_KEY_FILE" in refused.stderr) == (2, True)
         return
-    segment, asked, walking_waits = (
-        walking.Client.segment,
-        0,
-        walking.Waiting(lambda seconds: None, lambda notice: None),
-    )
+    segment, asked = walking.Client.segment, 0
 
     def fails_often(client: walking.Client, pairs: walking.Pairs) -> bytes:
         nonlocal asked
@@ -251,7 +247,8 @@ def test_a_signed_export_verifies_as_one_file_however_often_it_is_resumed(
 
     monkeypatch.setattr(walking.Client, "segment", fails_often)
     monkeypatch.setattr(walking, "SEGMENT", 400)
-    monkeypatch.setattr(walking, "Waiting", lambda: walking_waits)
+    monkeypatch.setattr(walking, "sleep", lambda seconds: None)
+    monkeypatch.setattr(walking, "print_error", lambda notice: None)
     ended = [call(*export, env=env, cwd=tmp_path)]
     while ended[-1].returncode == 130:
         ended.append(call(*export, env=env, cwd=tmp_path))

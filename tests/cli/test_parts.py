@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from app.cli import client as client_module
+from app.cli import walk as walking
 from app.cli.client import Client, Problem
 from app.cli.failures import Failure, Notices, printable, sentence
 from app.cli.flags import FILTERS, to_rfc3339
 from app.cli.output import format_of, json_line
 from app.cli.resumable import Checkpoint, ResumableFile
 from app.cli.table import cells_of, column_widths, cut
-from app.cli.walk import POLL, Waiting, walk
+from app.cli.walk import POLL, walk
 from app.domain.errors import ConfigurationError
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery
@@ -110,18 +111,24 @@ def page(numbers: Sequence[int], cursor: str | None, *, more: bool = True) -> Pa
     return Page([{"id": number} for number in numbers], more, cursor, {}, [])
 
 
+SLEPT: list[float] = []
+NOTICES: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walking, "sleep", SLEPT.append)
+    monkeypatch.setattr(walking, "print_error", NOTICES.append)
+
+
 class Scripted:
-    """Answer with the given pages and problems, and record the queries and the waits."""
+    """Answer with the given pages and problems, and record the queries."""
 
     def __init__(self, *answers: Page | Problem) -> None:
+        SLEPT.clear()
+        NOTICES.clear()
         self.answers = list(answers)
         self.asked: list[Pairs] = []
-        self.slept: list[float] = []
-        self.notices: list[str] = []
-
-    @property
-    def waiting(self) -> Waiting:
-        return Waiting(self.slept.append, self.notices.append)
 
     def page(self, pairs: Pairs) -> Page:
         self.asked.append(list(pairs))
@@ -137,18 +144,18 @@ def ids(pages: Iterator[Page]) -> list[int]:
 
 def test_a_walk_goes_on_by_cursor_alone_and_through_empty_pages() -> None:
     client = Scripted(page([1, 2], "a"), page([], "b"), page([3], None, more=False))
-    assert ids(walk(client, [("type", "x"), ("partial", "true")], waiting=client.waiting)) == [1, 2, 3]
+    assert ids(walk(client, [("type", "x"), ("partial", "true")])) == [1, 2, 3]
     assert client.asked == [
         [("type", "x"), ("partial", "true"), ("limit", "1000")],
         [("cursor", "a"), ("partial", "true"), ("limit", "1000")],
         [("cursor", "b"), ("partial", "true"), ("limit", "1000")],
     ]
-    assert client.slept == []
+    assert SLEPT == []
 
 
 def test_a_walk_asks_for_no_more_than_is_wanted() -> None:
     client = Scripted(page(range(1000), "a"), page(range(1000, 1200), "b"), page([0] * 3, "c"))
-    assert len(ids(walk(client, [], most=1203, waiting=client.waiting))) == 1203
+    assert len(ids(walk(client, [], most=1203))) == 1203
     assert [dict(pairs)["limit"] for pairs in client.asked] == ["1000", "203", "3"]
 
 
@@ -156,17 +163,17 @@ def test_what_passes_is_waited_out_but_not_on_the_first_page() -> None:
     busy = Problem("rate_limited", "too many", retry_after=7.0)
     client = Scripted(busy)
     with pytest.raises(Problem):
-        ids(walk(client, [], waiting=client.waiting))
+        ids(walk(client, []))
     client = Scripted(page([1], "a"), busy, Problem("unreachable", "gone"), page([2], None, more=False))
-    assert ids(walk(client, [], waiting=client.waiting)) == [1, 2]
-    assert client.slept == [7.0, 2.0]
-    assert len(client.notices) == 2
+    assert ids(walk(client, [])) == [1, 2]
+    assert SLEPT == [7.0, 2.0]
+    assert len(NOTICES) == 2
     client = Scripted(page([1], "a"), *[busy] * 6)
     with pytest.raises(Problem):
-        ids(walk(client, [], waiting=client.waiting))
+        ids(walk(client, []))
     client = Scripted(page([1], "a"), Problem("invalid_cursor", "no"))
     with pytest.raises(Problem, match="no"):
-        ids(walk(client, [], waiting=client.waiting))
+        ids(walk(client, []))
 
 
 def test_a_source_that_has_failed_is_not_waited_for_when_the_others_have_no_more() -> None:
@@ -176,13 +183,13 @@ def test_a_source_that_has_failed_is_not_waited_for_when_the_others_have_no_more
     down = Problem("source_unavailable", "down", sources=[{"name": "a"}], retry_after=30.0)
     client = Scripted(with_failed("a"), down)
     with pytest.raises(Problem, match="down"):
-        ids(walk(client, [("partial", "true")], waiting=client.waiting))
-    assert (client.slept, client.notices) == ([], [])
+        ids(walk(client, [("partial", "true")]))
+    assert (SLEPT, NOTICES) == ([], [])
     # One that fails only now may be back in a moment.
     for before in ([], ["b"]):
         client = Scripted(with_failed(*before), down, page([2], None, more=False))
-        assert ids(walk(client, [("partial", "true")], waiting=client.waiting)) == [1, 2]
-        assert client.slept == [30.0]
+        assert ids(walk(client, [("partial", "true")])) == [1, 2]
+        assert SLEPT == [30.0]
 
 
 def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> None:
@@ -194,11 +201,11 @@ def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> Non
         *[down] * 20,
         page([3], "d", more=False),
     )
-    assert ids(walk(client, [("follow", "true")], most=3, follow=True, waiting=client.waiting)) == [1, 2, 3]
-    assert client.slept[:2] == [POLL, POLL]
-    assert max(client.slept) <= 60
-    assert len(client.slept) == 22
-    assert len(client.notices) == 1, "the same complaint is made once"
+    assert ids(walk(client, [("follow", "true")], most=3, follow=True)) == [1, 2, 3]
+    assert SLEPT[:2] == [POLL, POLL]
+    assert max(SLEPT) <= 60
+    assert len(SLEPT) == 22
+    assert len(NOTICES) == 1, "the same complaint is made once"
     assert [dict(pairs).get("cursor") for pairs in client.asked[:4]] == [None, "a", "b", "c"]
 
 
