@@ -17,17 +17,17 @@ from starlette.responses import Response
 
 from app.api.admission import AdmissionMiddleware, LargePages, Slots
 from app.api.api_keys import Keyring, read_keys, sandbox_key
-from app.api.audit_log import AuditTrail
 from app.api.auth import Authenticator, Rates
 from app.api.broadcaster import EventBroadcaster
 from app.api.export_stream import Manifests
 from app.api.metrics import Metrics
 from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi
-from app.api.page_cache import PageCache
 from app.api.problems import install_problems
 from app.api.rendering import encode
+from app.api.request_log import AuditTrail
 from app.api.routes import catalog, envelopes, events, export, monitoring, pages, stream
+from app.api.routes.events import PageCache
 from app.api.routing import READ, add_routes
 from app.api.tokens import IssuerKeys, Tokens
 from app.config import Settings, read_environment

@@ -25,7 +25,7 @@ from app.domain.parameter_types import Include
 from app.domain.position import Position
 from app.domain.query import EventQuery, Query
 from app.feed import Feed, Page, WalkStart
-from app.providers.http.single_flight import SingleFlight
+from app.providers.http.concurrency import SingleFlight
 
 PAGE = 100  #: events of one batch
 _BATCHES = 64  #: cached

@@ -17,8 +17,7 @@ from app.domain.caller import Caller
 from app.domain.event import Actor, Event, Recipient
 from app.domain.times import format_seconds
 from app.evidence.signing import SigningKey
-from app.feed.envelope_reader import EnvelopeEvents
-from app.feed.envelope_story import tell_story
+from app.feed.envelopes import EnvelopeEvents, tell_story
 
 _MASKED = (
     "Masked: the caller's key lacks pii:read. Phone numbers, national ids, addresses and what repeats them are"

@@ -13,10 +13,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.admission import kind_of
-from app.api.audit_log import AuditTrail
 from app.api.metrics import Metrics
 from app.api.problems import problem_response
-from app.api.request_log import RequestLog, new_request_id
+from app.api.request_log import AuditTrail, RequestLog, new_request_id
 from app.logs import describe_exception
 
 UNMATCHED = "unmatched"  #: the route of an unknown path

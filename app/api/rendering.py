@@ -19,8 +19,7 @@ from app.api import schemas
 from app.domain.caller import Caller
 from app.domain.event import Event, Recipient
 from app.domain.times import format_seconds
-from app.feed.envelope_reader import EnvelopeEvents
-from app.feed.envelope_story import tell_story
+from app.feed.envelopes import EnvelopeEvents, tell_story
 from app.feed.model import Page, SourceStatus
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import visible_events

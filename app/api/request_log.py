@@ -1,15 +1,27 @@
-"""Facts about one request for its response and log line."""
+"""Facts about one request, for its response and log line, and the audit trail: one line for each access.
+
+A line of the audit trail, on the logger `gateway.audit`, contains the caller, the filters, the number of events sent,
+and the outcome. The standard library's logger accepts separate handlers. No line contains personal values: filter
+values from a fixed vocabulary are logged, others as keyed hashes, which show that two queries were equal.
+"""
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
+from starlette.types import Scope
 
+from app.api.routing import parse_query
+from app.domain.query import CountQuery, EventQuery, ExportQuery, choices
+from app.domain.times import format_micros, parse_moment
 from app.feed import SourceStatus
+from app.logs import AUDIT
+from app.privacy.pseudonyms import Pseudonyms
 
 
 class RequestLog(msgspec.Struct):
@@ -54,3 +66,89 @@ def note_sources(log: RequestLog, statuses: Iterable[SourceStatus]) -> None:
         if status.error is not None:
             noted["error"] = status.error.code
         log.sources[status.name] = noted
+
+
+_log = logging.getLogger(AUDIT)
+
+#: Paths without keys and personal data.
+_OPEN = (
+    "/", "/health/live", "/health/ready", "/docs", "/docs/{name}", "/openapi.json",
+    "/problems/{code}", "/ui", "/ui/setup.js", "/ui/{name:path}",
+)  # fmt: skip
+
+#: Each parameter, with its values if it is an enum.
+_CHOICES = {
+    field.alias or name: ("true", "false") if "bool" in str(field.annotation) else choices(field.annotation)
+    for model in (ExportQuery, CountQuery, EventQuery)
+    for name, field in model.model_fields.items()
+}
+_TIMES = ("since", "until")
+_MOST = 40  #: values in a line
+
+
+class AuditTrail:
+    """Write the lines. `words`: by parameter, the values of the operator's settings and the mapping tables, which are
+    logged unchanged."""
+
+    def __init__(self, pseudonyms: Pseudonyms, words: Mapping[str, Collection[str]] | None = None) -> None:
+        self._pseudonyms = pseudonyms
+        self._words = {name: frozenset(values) for name, values in (words or {}).items()}
+
+    def record(self, scope: Scope, log: RequestLog, route: str) -> None:
+        """Log one line for this request, unless its path is public."""
+        if route in _OPEN or route == "unmatched":
+            return
+        line: dict[str, Any] = {
+            "request_id": log.request_id,
+            "caller": log.caller,
+            "route": route,
+            "filters": self.filters(scope),
+            "events": log.events or 0,
+            "outcome": _outcome(log.status),
+            "status": log.status,
+            "code": log.code,
+            "sources": sorted(log.sources),
+        }
+        for name in ("event_id", "envelope_id"):
+            if name in (found := scope.get("path_params") or {}):
+                line[name] = self._pseudonyms.of(str(found[name]))
+        if _log.isEnabledFor(logging.INFO):
+            # `_log.info` would search for the calling line of code, which is always this one.
+            _log.handle(_log.makeRecord(AUDIT, logging.INFO, "", 0, "access", (), None, extra={"audit": line}))
+
+    def filters(self, scope: Scope) -> dict[str, list[str]]:
+        """Return the query's parameters by name, with loggable values."""
+        try:
+            pairs = parse_query(scope)
+        except ValueError:
+            return {"?": ["unreadable"]}
+        shown: dict[str, list[str]] = {}
+        for name, value in pairs[:_MOST]:
+            known = name in _CHOICES
+            # An unknown name is the caller's text, too.
+            shown.setdefault(name if known else "?", []).append(self._shown(name, value) if known else "unknown")
+        if len(pairs) > _MOST:
+            shown["?"] = [*shown.get("?", []), f"{len(pairs) - _MOST} more"]
+        return shown
+
+    def _shown(self, name: str, value: str) -> str:
+        if name == "cursor":
+            return "given"
+        if value in self._words.get(name.removesuffix(".not"), ()) or value in _CHOICES[name]:
+            return value
+        if name == "limit" and value.isascii() and value.isdigit() and len(value) <= 4:
+            return value
+        if name in _TIMES:
+            try:
+                return format_micros(time) if isinstance(time := parse_moment(value), int) else value
+            except ValueError:
+                return "invalid"
+        return self._pseudonyms.of(value)
+
+
+def _outcome(status: int) -> str:
+    if status == 0:
+        return "hung_up"
+    if status < 400:
+        return "allowed"
+    return "denied" if status in (401, 403, 429) else "failed" if status >= 500 else "refused"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from app.domain.event import Envelope, Event, Time, described
-from app.feed.envelope_story import ENDS, IN_PROGRESS, EnvelopeDurations, EnvelopeRecipient
+from app.feed.envelopes import ENDS, IN_PROGRESS, EnvelopeDurations, EnvelopeRecipient
 from app.feed.model import Totals, ValueWarning
 
 

@@ -1,20 +1,112 @@
-"""`audit-gateway events`."""
+"""`audit-gateway events`, by default as a table that fits the terminal.
+
+On a terminal each day has a heading and each event one line, cut to the terminal's width. For other output, such as a
+pipe, lines are not cut and contain the whole time.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
 
 from app.cli.client import Problem, connected
-from app.cli.failures import USAGE, Failure, Notices, print_error, without_failed
+from app.cli.failures import USAGE, Failure, Notices, print_error, printable, without_failed
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, lines_of, write_bytes
-from app.cli.table import EventTable
 from app.cli.walk import walk
 from app.forward.target import Json
+
+_HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
+_WIDE = ("outcome", "provider type", "envelope id", "event id")
+_TIME = 8  #: cells of a time without the day
+
+
+def cells_of(event: Json, *, wide: bool = False) -> tuple[str, ...]:
+    """Return the event's cells: time, source, type, envelope, actor, recipient; with `wide`, also those of `_WIDE`."""
+    time = str(event["occurred_at"]).replace("T", " ")
+    kind = str(event["type"])
+    if kind == "unknown":
+        kind = f"unknown ({event['provider_type']})"
+    cells: tuple[Any, ...] = (
+        f"{time[:19]}Z",
+        event["source"],
+        kind,
+        _first(event["envelope"], "name", "id"),
+        _first(event["actor"], "name", "email", "id", "kind"),
+        _first(event["recipient"], "name", "email", "id"),
+    )
+    if wide:
+        more = (event["outcome"] or "-", event["provider_type"], _first(event["envelope"], "id"), event["id"])
+        cells = (*cells, *more)
+    return tuple(printable(str(cell)) for cell in cells)
+
+
+def _first(part: Any, *names: str) -> str:
+    """Return the first of these members that is present."""
+    found = (part.get(name) for name in names) if isinstance(part, dict) else ()
+    return next((str(value) for value in found if value), "-")
+
+
+class EventTable:
+    """Print pages as one table. `width` of the terminal in cells; None: no cell is cut, and the first page determines
+    the columns' widths."""
+
+    def __init__(self, console: Console, width: int | None, *, wide: bool = False) -> None:
+        self._console, self._wide, self._cuts = console, wide, width is not None
+        self._gap = 1 if self._cuts else 2
+        self._widths = None if width is None else column_widths(width)
+        self._headings = (*_HEADINGS, *_WIDE) if wide else _HEADINGS
+        self._day: str | None = None
+
+    def add(self, events: Sequence[Json]) -> None:
+        rows = [cells_of(event, wide=self._wide) for event in events]
+        if not rows:
+            return
+        if self._widths is None:
+            self._widths = [max(map(cell_len, column)) for column in zip(self._headings, *rows, strict=True)]
+        if self._day is None:
+            headings = ("time", *self._headings[1:]) if self._cuts else self._headings
+            self._print(headings, ["bold"] * len(headings))
+        for event, row in zip(events, rows, strict=True):
+            day, self._day = self._day, row[0][:10]
+            if self._cuts:
+                if day != self._day:
+                    self._console.print(self._day, style="bold")
+                row = (row[0][11:19], *row[1:])
+            failed = event["outcome"] == "failure"
+            self._print(row, ["cyan", "dim", "red" if failed else "", *[""] * (len(row) - 3)])
+
+    def _print(self, row: Sequence[str], styles: Sequence[str]) -> None:
+        assert self._widths is not None
+        line = Text()
+        for cell, width, style in zip(row, self._widths, styles, strict=True):
+            text = cut(cell, width) if self._cuts else cell
+            line.append(text, style).append(" " * (width - cell_len(text) + self._gap))
+        line.rstrip()
+        # Not wrapped or cut by the console, which assumes 80 columns without a terminal.
+        self._console.print(line, soft_wrap=True)
+
+
+def column_widths(width: int) -> list[int]:
+    """Return the widths of the six columns on a terminal of this width, with a blank between two. From 60 on, the
+    longest common type fits."""
+    room = width - _TIME - 5
+    source, kind = max(8, room // 8), max(27, room // 4)
+    if room < source + kind + 12:
+        source = kind = room // 5
+    return [_TIME, source, kind, *[max(1, (room - source - kind) // 3)] * 3]
+
+
+def cut(text: str, width: int) -> str:
+    """Return `text` in at most `width` cells, with an ellipsis if it is cut."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
+
 
 DEFAULT_EVENTS = 50
 

@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from app.domain.memoize import memoize
+from app.domain.text import memoize
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND

@@ -22,7 +22,7 @@ from app.feed.visibility import native_query
 from app.paging.cursor import CursorState
 from app.privacy.redaction import visible_events
 from app.providers.base import CallBudget, Record, Relation, Total
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 
 _PAGE = 500  #: events read at a time
 _LEFT = 0.8  #: of the deadline, that an exact count reads: the page under way must still come

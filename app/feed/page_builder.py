@@ -19,7 +19,7 @@ from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
 from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Source
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 
 _MAX_CALLS = 64  #: of one read without gateway filters
 _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that the gateway's filters throw away

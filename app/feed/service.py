@@ -33,7 +33,7 @@ from app.feed.warnings import warnings_of
 from app.paging.cursor import CursorCodec
 from app.paging.event_id import decode_event_id, source_hash
 from app.providers.base import CallBudget, Record, Source
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 
 _PATIENCE = 0.7  #: of the deadline, to wait for a count of another replica, which reads for half of it
 

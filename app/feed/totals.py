@@ -10,7 +10,7 @@ import msgspec
 from cachetools import TLRUCache
 
 from app.domain.query import Query
-from app.providers.http.single_flight import SingleFlight
+from app.providers.http.concurrency import SingleFlight
 from app.providers.shared.redis import SharedState
 
 _MOST = 8 * 1024 * 1024  #: bytes of cached values, about; the oldest go first

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from app.domain.memoize import memoize
+from app.domain.text import memoize
 from app.privacy.replacer import (
     MASK,
     WITHIN,

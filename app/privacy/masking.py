@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.memoize import memoize
+from app.domain.text import memoize
 from app.privacy.person_fields import plain_number, private_members, words_of
 from app.privacy.replacer import (
     MASK,

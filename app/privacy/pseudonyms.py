@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from app.domain.memoize import memoize
+from app.domain.text import memoize
 from app.privacy.person_fields import is_person_name
 from app.privacy.replacer import MASK, MAX_TEXT, Span, Words, canonical, distinct, plain_spelling, replaced
 

@@ -14,7 +14,7 @@ from msgspec.structs import astuple, replace
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
 from app.domain.filters import matches_text
-from app.domain.memoize import Memoized, memoize
+from app.domain.text import Memoized, memoize
 from app.privacy.links import Secrets, has_links, names_have_links, without_links
 from app.privacy.masking import Mask
 from app.privacy.person_fields import is_person_name, is_private_name, names_have_private, private_leaves

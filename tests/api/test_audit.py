@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from app.api.audit_log import AuditTrail
+from app.api.request_log import AuditTrail
 from app.domain.errors import SourceFailed
 from app.logs import AUDIT
 from app.privacy.pseudonyms import Pseudonyms

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
-from app.feed.envelope_story import EnvelopeDurations, RecipientDurations, tell_story
+from app.feed.envelopes import EnvelopeDurations, RecipientDurations, tell_story
 
 ANNA, BO = Recipient("a", "Anna", "anna@example.com"), Recipient("b", "Bo", "bo@example.com")
 

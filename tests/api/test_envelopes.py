@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from app.api.schemas import EnvelopeStory
 from app.domain.errors import SourceUnavailable
-from app.feed import envelope_reader
+from app.feed import envelopes
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import opened
@@ -111,7 +111,7 @@ async def test_a_long_envelope_is_read_in_pages_up_to_a_limit(
         body = (await client.get("/envelopes/e7")).json()
         assert (len(body["events"]), body["has_more"]) == (2500, False)
         assert body["sources"][0]["reason"] == "104 records that cannot be read are left out"
-        monkeypatch.setattr(envelope_reader, "MOST_PAGES", 2)
+        monkeypatch.setattr(envelopes, "MOST_PAGES", 2)
         body = (await client.get("/envelopes/e7")).json()
         assert (len(body["events"]), body["has_more"]) == (2000, True)
         assert body["complete_through"] == "2026-05-02T09:19:00Z"

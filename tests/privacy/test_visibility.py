@@ -7,8 +7,8 @@ from typing import Any, ClassVar, cast
 
 from app.domain.caller import Caller
 from app.domain.event import Record
-from app.domain.memoize import Memoized
 from app.domain.query import Query
+from app.domain.text import Memoized
 from app.feed.visibility import filter_for
 from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import Source

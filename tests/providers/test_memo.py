@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.memoize import LONGEST, memoize
+from app.domain.text import LONGEST, memoize
 from app.privacy.person_fields import is_person_name, is_private_name
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor

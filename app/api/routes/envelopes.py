@@ -18,7 +18,7 @@ from app.domain.caller import Caller
 from app.domain.event import Event, Recipient
 from app.domain.parameters import read_query
 from app.domain.query import EnvelopeQuery, EventQuery
-from app.feed.envelope_reader import EnvelopeEvents, read_envelope
+from app.feed.envelopes import EnvelopeEvents, read_envelope
 from app.privacy.redaction import Redactor
 
 router = new_router(tags=["envelopes"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
+import msgspec
+from cachetools import TTLCache
 from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import EventReader, require_raw
 from app.api.metrics import Metrics
 from app.api.openapi import answer_headers, answers, header
-from app.api.page_cache import PageCache, RenderedPage
 from app.api.rendering import PartedResponse, json_response, render_page
 from app.api.request_log import note_sources, request_log
 from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
@@ -26,6 +28,69 @@ from app.feed import Feed
 from app.feed.model import Totals
 from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget
+from app.providers.http.concurrency import SingleFlight
+
+_MOST = 32 * 1024 * 1024  #: bytes of cached pages
+_OVERHEAD = 1024  #: approximate bytes of a page in addition to its body
+_LONGEST = 2048  #: characters of a query whose page is cached, because the query is stored, too
+
+
+class RenderedPage(msgspec.Struct, frozen=True):
+    """A rendered page. `parts` of its body; `next_query`: the next page's query in a URL; `sources` that were read,
+    `delivered` events by source. `cacheable`: no source failed and there is no total."""
+
+    parts: Sequence[bytes]
+    next_query: str | None
+    sources: Sequence[str]
+    delivered: Mapping[str, int]
+    cacheable: bool
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.parts)) + len(self.next_query or "") + _OVERHEAD
+
+
+class PageCache:
+    """Rendered first pages for `ttl` seconds (GATEWAY_PAGE_CACHE_TTL; 0: none), in this process, for callers with equal
+    grants. The cursor of a page continues at its end, so no event is lost or duplicated after a cached page. Concurrent
+    callers of one page share one computation."""
+
+    def __init__(self, ttl: float) -> None:
+        self._pages: TTLCache[Hashable, RenderedPage] = TTLCache(_MOST, ttl, getsizeof=lambda page: page.size)
+        self._flights: SingleFlight[RenderedPage] = SingleFlight()
+        self._ttl = ttl
+
+    async def get(
+        self,
+        caller: Caller,
+        pairs: Sequence[tuple[str, str]],
+        make: Callable[[], Coroutine[Any, Any, RenderedPage]],
+        *,
+        no_cache: bool,
+    ) -> tuple[RenderedPage, bool | None]:
+        """Return the page of a query, and whether it was cached (None: not cacheable). `no_cache`
+        bypasses the cache, as do pages after a cursor. Raises what `make` raises."""
+        is_first = not any(name == "cursor" for name, _ in pairs)
+        if not self._ttl or not is_first or sum(len(name) + len(value) for name, value in pairs) > _LONGEST:
+            return await make(), None
+        key = (caller.scopes, caller.sources, *sorted(pairs))
+        if not no_cache and (page := self._pages.get(key)) is not None:
+            return page, True
+        made = False
+
+        async def make_and_keep() -> RenderedPage:
+            nonlocal made
+            made = True
+            page = await make()
+            if page.cacheable and page.size <= _MOST:
+                self._pages[key] = page
+            return page
+
+        if no_cache:
+            return await make_and_keep(), None
+        page = await self._flights.join(key, make_and_keep)
+        return (page, not made) if made or page.cacheable else (await make(), False)
+
 
 router = new_router(tags=["events"])
 

@@ -26,7 +26,7 @@ from app.providers.base import (
     filters_of,
 )
 from app.providers.http.client import ProviderHttp, error_for
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 from app.providers.http.lenient_json import MAX_KEY, UNUSABLE, read_json
 from app.providers.kit.reader import FetchedPage, PageRequest, TimeRangeReader
 from app.providers.kit.record import Locator, Row, TimeRangeRecord, leaves

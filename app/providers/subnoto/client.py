@@ -11,7 +11,7 @@ from app.domain.errors import SourceFailed, SourceForbidden
 from app.domain.times import now_micros
 from app.providers.base import CallBudget
 from app.providers.http.client import ProviderHttp, error_for
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 from app.providers.http.response import ResponseTooLarge
 from app.providers.subnoto.wire import LogPage, decode_error, decode_page
 

@@ -13,8 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from app.domain.event import Actor, Envelope, Recipient, Target
-from app.domain.memoize import memoize
-from app.domain.text import fold
+from app.domain.text import fold, memoize
 from app.providers.base import TypeMapping
 from app.providers.subnoto.wire import Author, Sent
 

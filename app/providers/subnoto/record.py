@@ -14,8 +14,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.event import Event, Recipient
-from app.domain.memoize import memoize
 from app.domain.position import Key
+from app.domain.text import memoize
 from app.domain.times import format_micros
 from app.paging.event_id import IdPrefix
 from app.privacy.links import Secrets, has_links, without_links

@@ -22,7 +22,7 @@ from app.providers.base import (
     filters_of,
 )
 from app.providers.http.client import ProviderHttp
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.envelopes import EnvelopeJoin, JoiningReader
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, WEBHOOK_TYPES, type_of

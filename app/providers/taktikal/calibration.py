@@ -15,7 +15,7 @@ import msgspec
 
 from app.domain.times import SECOND
 from app.providers.base import CallBudget
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations, Selection
 from app.providers.taktikal.record import records_of

@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from app.domain.event import Delivery
-from app.domain.memoize import memoize
+from app.domain.text import memoize
 from app.providers.base import TypeMapping
 
 MAPPING_VERSION = "2026-11-28"

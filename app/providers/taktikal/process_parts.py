@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.event import Actor, Envelope, Recipient
-from app.domain.memoize import memoize
+from app.domain.text import memoize
 from app.paging.event_id import IdPrefix
 from app.privacy.masking import Mask
 from app.privacy.person_fields import private_leaves

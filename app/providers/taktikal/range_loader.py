@@ -21,7 +21,7 @@ from app.domain.errors import SourceFailed
 from app.domain.text import fold
 from app.domain.times import SECOND
 from app.providers.base import ENOUGH_BYTES, CallBudget
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, TakeRefused, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.process_parts import owner_of

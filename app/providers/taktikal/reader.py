@@ -9,7 +9,7 @@ from app.domain.position import Position, first_time
 from app.domain.times import DAY, SECOND
 from app.paging.windows import Window, WindowSizer, next_window
 from app.providers.base import ENOUGH_BYTES, Batch, Hint, ReadRequest, Record
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.record import records_of

@@ -22,7 +22,7 @@ from app.providers.base import (
     filters_of,
 )
 from app.providers.http.client import ProviderHttp
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import PARAMETERS, DateRange, Filters, TaktikalClient
 from app.providers.taktikal.mapping import MAPPING

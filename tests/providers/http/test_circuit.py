@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.providers.http.circuit_breaker import CallPermit, Circuit
 from app.providers.http.retry import RetryBudget
+from app.providers.http.source_state import CallPermit, Circuit
 
 
 def fail(circuit: Circuit, now: float, times: int = 1) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.providers.http.gather import gather_all
+from app.providers.http.concurrency import gather_all
 
 pytestmark = pytest.mark.anyio
 
