@@ -15,11 +15,11 @@ class Actor(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    email: str | None
+    email: str | None = Field(..., examples=['anna@team.example.com'])
     """
     The actor's e-mail address.
     """
-    id: str | None
+    id: str | None = Field(..., examples=['cbd6f05c-e325-4b77-bc71-4eef58c5eacc'])
     """
     The provider's id of the actor.
     """
@@ -27,7 +27,7 @@ class Actor(BaseModel):
     """
     What kind of actor it was.
     """
-    name: str | None
+    name: str | None = Field(..., examples=['Taktikal.Core'])
     """
     The actor's name; for a system, what the provider calls it.
     """
@@ -65,23 +65,25 @@ class Envelope(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    flow_id: str | None
+    flow_id: str | None = Field(..., examples=['2aaf201363f6'])
     """
     Id of the flow (template) that it was made from.
     """
-    id: str
+    id: str = Field(..., examples=['sp3c475f6d619b34cf3e9097169e430f4f'])
     """
     The provider's id of the envelope.
     """
-    name: str | None
+    name: str | None = Field(..., examples=['purchase-order-129.pdf'])
     """
     The envelope's or file's name.
     """
-    owner: str | None
+    owner: str | None = Field(..., examples=['freyja.demo@company.example.is'])
     """
     E-mail address of the user who started it; null where it was not sent.
     """
-    sequence_id: str | None
+    sequence_id: str | None = Field(
+        ..., examples=['sq61a8292f0714e938c1236131f7076765']
+    )
     """
     Id of the signing sequence that it is part of.
     """
@@ -89,7 +91,9 @@ class Envelope(BaseModel):
     """
     The provider's status of the envelope.
     """
-    workspace_id: str | None
+    workspace_id: str | None = Field(
+        ..., examples=['bc1f8644-bacc-41d4-aab6-a19fdc20be20']
+    )
     """
     Id of the workspace that it is in.
     """
@@ -213,15 +217,18 @@ class PageInfo(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    has_more: bool
+    has_more: bool = Field(..., examples=[True])
     """
     Whether anything is left beyond this page.
     """
-    limit: int
+    limit: int = Field(..., examples=[3])
     """
     The page's limit.
     """
-    next_cursor: str | None
+    next_cursor: str | None = Field(
+        ...,
+        examples=['Ao8U338iDMYVOn-CtxLRv2P7E5s1xwWVrSDfNLwr7rmGEMhkfDEVmOEC9V0vGyiEasMZL0QN73XcKvxaXTH-xZcQuF-xfVpjRaimH31Tp6_heRRphiUtQRctlmzWNn6s8OupD4lxeySFdsdwSd4IHzLfaHFy8kd1O_-RjBH7QULx8JF3SwA63kT9rtRTOhULYxzxZf79E-kxEeMJe3vvWVlezwfnwMlbfCXxC1EIYUQDvcgeqmeAY6lu-aMRF7vxGsu-AZgLS_BofC8yUvsUrpwwg49YM4a-MS-VyyhymFdO3FTvBY35L4gAJMCjc1Ku0nWNWJK8vvJfHVfenPprqA6vybM'],
+    )
     """
     Pass it as `cursor` for the next page; null when nothing is left.
     """
@@ -315,13 +322,13 @@ class ProviderTotal(BaseModel):
     )
     relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
     """
-    Whether the count is exact: `eq`, `gte` (a lower bound) or `estimate`.
+    How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`.
     """
     unit: str = Field(..., examples=['events', 'envelopes'])
     """
     What it counts.
     """
-    value: int
+    value: int = Field(..., examples=[617])
     """
     The provider's count.
     """
@@ -335,27 +342,27 @@ class Recipient(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    email: str | None
+    email: str | None = Field(..., examples=['salka.testdottir97@example.is'])
     """
     The recipient's e-mail address.
     """
-    id: str | None
+    id: str | None = Field(..., examples=['rcp_36246f3294dfb0d055bcf83dc5006de5'])
     """
     The provider's id of the recipient, or `rcp_` and a digest where that id is a secret.
     """
-    name: str | None
+    name: str | None = Field(..., examples=['Salka Testdottir'])
     """
     The recipient's name.
     """
-    national_id: str | None
+    national_id: str | None = Field(..., examples=['999999-9797'])
     """
     National id number; `***` without the scope `pii:read`.
     """
-    phone: str | None
+    phone: str | None = Field(..., examples=['5559797'])
     """
     Phone number; `***` without the scope `pii:read`.
     """
-    signature_type: str | None
+    signature_type: str | None = Field(..., examples=['simple'])
     """
     How the recipient signs.
     """
@@ -395,11 +402,11 @@ class SourceHealth(BaseModel):
     """
     `closed` (it is asked), `open` (it failed and is left alone) or `half_open` (one call at a time).
     """
-    consecutive_failures: int
+    consecutive_failures: int = Field(..., examples=[0])
     """
     Calls that failed, since the last that did not.
     """
-    in_flight: int
+    in_flight: int = Field(..., examples=[0])
     """
     Calls under way.
     """
@@ -411,11 +418,11 @@ class SourceHealth(BaseModel):
     """
     While the circuit is open: when the source is asked again.
     """
-    since: AwareDatetime
+    since: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00.000000Z'])
     """
     Since when the circuit is in this state.
     """
-    waiting: int
+    waiting: int = Field(..., examples=[0])
     """
     Calls that wait for their turn.
     """
@@ -444,15 +451,15 @@ class SourceInfo(BaseModel):
     """
     How its calls fare; null for a source that makes none.
     """
-    name: str
+    name: str = Field(..., examples=['subnoto'])
     """
     Its name, as in the parameter `source`.
     """
-    provider: str
+    provider: str = Field(..., examples=['subnoto', 'taktikal'])
     """
     Its vendor.
     """
-    settle: float
+    settle: float = Field(..., examples=[30.0])
     """
     Seconds for which young events are held back from followers.
     """
@@ -466,15 +473,17 @@ class SourceStatus(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    complete_through: AwareDatetime | None
+    complete_through: AwareDatetime | None = Field(
+        ..., examples=['2026-05-19T18:20:00Z']
+    )
     """
     The answer is complete up to this time; null for a failed or skipped source.
     """
-    name: str
+    name: str = Field(..., examples=['subnoto'])
     """
     The source's name.
     """
-    provider: str
+    provider: str = Field(..., examples=['subnoto', 'taktikal'])
     """
     Its vendor.
     """
@@ -496,15 +505,15 @@ class SourceTotal(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    as_of: AwareDatetime
+    as_of: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00Z'])
     """
     When it was true.
     """
-    cached: bool
+    cached: bool = Field(..., examples=[False])
     """
     Whether it was counted for an earlier call.
     """
-    name: str
+    name: str = Field(..., examples=['subnoto'])
     """
     The source's name.
     """
@@ -514,7 +523,7 @@ class SourceTotal(BaseModel):
     """
     relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
     """
-    Whether the count is exact: `eq`, `gte` (a lower bound) or `estimate`.
+    How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`.
     """
     scanned_to: AwareDatetime | None
     """
@@ -524,7 +533,7 @@ class SourceTotal(BaseModel):
     """
     What is counted.
     """
-    value: int
+    value: int = Field(..., examples=[617])
     """
     The count.
     """
@@ -580,11 +589,11 @@ class TimeWindow(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    since: AwareDatetime
+    since: AwareDatetime = Field(..., examples=['2026-05-01T00:00:00Z'])
     """
     Its beginning: events at this very time are part of it.
     """
-    until: AwareDatetime | None
+    until: AwareDatetime | None = Field(..., examples=['2026-05-19T18:20:00Z'])
     """
     Its end: events at this very time are no part of it. The first page pins it; null while following.
     """
@@ -602,11 +611,14 @@ class TypeMapping(BaseModel):
     """
     The part of an account that it occurs in.
     """
-    provider: str
+    provider: str = Field(..., examples=['subnoto', 'taktikal'])
     """
     The vendor.
     """
-    provider_type: str
+    provider_type: str = Field(
+        ...,
+        examples=['DOCUMENT_SIGNED', 'ENVELOPE_SIGNED', 'SigneeSigned', 'SignedDocument'],
+    )
     """
     The vendor's own value.
     """
@@ -746,7 +758,10 @@ class Event(BaseModel):
     """
     Only for notifications.
     """
-    description: str | None
+    description: str | None = Field(
+        ...,
+        examples=['Signee signed. ProcessKey: sp3c475f6d619b34cf3e9097169e430f4f. Signee key: rcp_36246f3294dfb0d055bcf83dc5006de5'],
+    )
     """
     The provider's own text.
     """
@@ -754,11 +769,14 @@ class Event(BaseModel):
     """
     Null for what concerns no envelope.
     """
-    id: str
+    id: str = Field(
+        ...,
+        examples=['Abo1Z1HNoPz5AJPZInNwM2M0NzVmNmQ2MTliMzRjZjNlOTA5NzE2OWU0MzBmNGbPAD813S7imbQN'],
+    )
     """
     Opaque and unique; the same for the same record in every query and on every replica.
     """
-    occurred_at: AwareDatetime
+    occurred_at: AwareDatetime = Field(..., examples=['2026-05-19T18:19:22.341829Z'])
     """
     When it happened, in UTC with six digits.
     """
@@ -766,15 +784,18 @@ class Event(BaseModel):
     """
     `failure` for a failed delivery or a denied grant; null where the type is `unknown`.
     """
-    provider: str
+    provider: str = Field(..., examples=['subnoto', 'taktikal'])
     """
     The vendor of that account.
     """
-    provider_id: str | None
+    provider_id: str | None = Field(..., examples=['13'])
     """
     The provider's own id of the record, where it has one.
     """
-    provider_type: str
+    provider_type: str = Field(
+        ...,
+        examples=['DOCUMENT_SIGNED', 'ENVELOPE_SIGNED', 'SigneeSigned', 'SignedDocument'],
+    )
     """
     The provider's own status or event type, as it was sent; private values in it are masked.
     """
@@ -786,7 +807,7 @@ class Event(BaseModel):
     """
     Null for what concerns no recipient.
     """
-    source: str
+    source: str = Field(..., examples=['taktikal'])
     """
     The name of the configured account that it comes from.
     """
@@ -800,7 +821,10 @@ class Event(BaseModel):
     """
     What happened, as `object.past_participle`; `unknown` where there is no mapping.
     """
-    user_agent: str | None
+    user_agent: str | None = Field(
+        ...,
+        examples=['Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148'],
+    )
     """
     The actor's browser or program.
     """
@@ -912,7 +936,7 @@ class Totals(BaseModel):
     """
     What is counted.
     """
-    value: int
+    value: int = Field(..., examples=[1347])
     """
     The sum.
     """
@@ -950,7 +974,7 @@ class EnvelopeStory(BaseModel):
     """
     Whether it has more events than one answer holds (10,000).
     """
-    provider: str
+    provider: str = Field(..., examples=['subnoto', 'taktikal'])
     """
     The vendor of that source.
     """
