@@ -12,35 +12,36 @@ import msgspec
 from app.domain.event import Envelope, Event, Time, described
 from app.feed.envelopes import ENDS, IN_PROGRESS, EnvelopeDurations, EnvelopeRecipient
 from app.feed.model import Totals, ValueWarning
+from app.providers.base import SourceHealth
 
 
 class PageInfo(msgspec.Struct, frozen=True):
-    """Where this page stands."""
+    """Position of this page in the walk."""
 
     limit: Annotated[int, described("The page's limit.")]
     order: Annotated[str, described("`desc` (newest first) or `asc`.", "desc", "asc")]
-    has_more: Annotated[bool, described("Whether anything is left beyond this page.")]
-    next_cursor: Annotated[str | None, described("Pass it as `cursor` for the next page; null when nothing is left.")]
+    has_more: Annotated[bool, described("Whether more events follow.")]
+    next_cursor: Annotated[str | None, described("The `cursor` of the next page; null if no events follow.")]
     scanned_to: Annotated[
-        Time | None, described("How far the search came, where the gateway filters and stopped short of a full page.")
+        Time | None, described("Time that the search reached, if it stopped before the page was full.")
     ]
 
 
 class TimeWindow(msgspec.Struct, frozen=True):
-    """The time window that is read."""
+    """The time window of the walk."""
 
-    since: Annotated[Time, described("Its beginning: events at this very time are part of it.")]
+    since: Annotated[Time, described("Its beginning, inclusive.")]
     until: Annotated[
         Time | None,
-        described("Its end: events at this very time are no part of it. The first page pins it; null while following."),
+        described("Its end, exclusive, fixed by the first page; null while following."),
     ]
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
-    """How one source fared in this call."""
+    """State of one source in this call."""
 
     name: Annotated[str, described("The source's name.")]
-    provider: Annotated[str, described("Its vendor.")]
+    provider: Annotated[str, described("The vendor.")]
     status: Annotated[
         str,
         described(
@@ -48,112 +49,92 @@ class SourceStatus(msgspec.Struct, frozen=True):
             *("ok", "skipped", "forbidden", "failed"),
         ),
     ]
-    reason: Annotated[str | None, described("Why it is not `ok`.")]
+    reason: Annotated[str | None, described("The cause of any other status, and notes.")]
     complete_through: Annotated[
-        Time | None, described("The answer is complete up to this time; null for a failed or skipped source.")
+        Time | None, described("The response is complete up to this time; null for a failed or skipped source.")
     ]
 
 
 class EventPage(msgspec.Struct, frozen=True):
     """One page of events of all sources, in one order."""
 
-    data: Annotated[
-        Sequence[Event], described("The events. Few or none do not mean that nothing follows: `has_more` does.")
-    ]
-    page: Annotated[PageInfo, described("Where this page stands, and how to go on.")]
-    window: Annotated[TimeWindow, described("The time window that is read; the same on every page of a walk.")]
+    data: Annotated[Sequence[Event], described("The events; possibly none although `has_more` is true.")]
+    page: Annotated[PageInfo, described("Position of this page in the walk.")]
+    window: Annotated[TimeWindow, described("The time window, equal on every page of a walk.")]
     total: Annotated[
         Totals | None,
-        described("How many there are; null without `include=total`, and where with `partial` a source failed."),
+        described("The count; null without `include=total`, and if a source failed with `partial`."),
     ]
     warnings: Annotated[Sequence[ValueWarning], described("Values of filters that can match nothing.")]
-    sources: Annotated[list[SourceStatus], described("How each source fared.")]
+    sources: Annotated[list[SourceStatus], described("State of each source.")]
 
 
 class EnvelopeStory(msgspec.Struct, frozen=True):
     """One envelope: its recipients, what became of each, and all its events."""
 
-    source: Annotated[str, described("The source that it is in.")]
+    source: Annotated[str, described("Its source.")]
     provider: Annotated[str, described("The vendor of that source.")]
-    envelope: Annotated[Envelope, described("The envelope, as it is at present.")]
+    envelope: Annotated[Envelope, described("The envelope at present.")]
     status: Annotated[
         str,
         described(
-            "How it ended according to its events; `in_progress` until then.",
+            "Its end according to the events, or `in_progress`.",
             *(IN_PROGRESS, *dict.fromkeys(ENDS.values())),
         ),
     ]
-    recipients: Annotated[list[EnvelopeRecipient], described("In the order in which the events name them.")]
-    durations: Annotated[EnvelopeDurations, described("How long it took, in seconds.")]
+    recipients: Annotated[list[EnvelopeRecipient], described("In the order of their first events.")]
+    durations: Annotated[EnvelopeDurations, described("Durations in seconds.")]
     events: Annotated[Sequence[Event], described("Its events, oldest first.")]
-    has_more: Annotated[bool, described("Whether it has more events than one answer holds (10,000).")]
-    complete_through: Annotated[Time | None, described("Up to this time no event is missing.")]
-    sources: Annotated[list[SourceStatus], described("How each source fared that was searched for it.")]
+    has_more: Annotated[bool, described("Whether it has more than 10,000 events.")]
+    complete_through: Annotated[Time | None, described("Time up to which no event is missing.")]
+    sources: Annotated[list[SourceStatus], described("State of each source that was searched.")]
 
 
 class TypeMapping(msgspec.Struct, frozen=True):
-    """One value of a provider that becomes this type."""
+    """One value of a provider that is mapped to this type."""
 
     provider: Annotated[str, described("The vendor.")]
     provider_type: Annotated[str, described("The vendor's own value.")]
-    category: Annotated[str, described("The part of an account that it occurs in.", "envelope", "team")]
+    category: Annotated[str, described("Its category.", "envelope", "team")]
 
 
 class EventType(msgspec.Struct, frozen=True):
-    """One type, and where it comes from."""
+    """One type, and the values mapped to it."""
 
-    type: Annotated[str, described("The type, as events carry it.")]
-    mappings: Annotated[list[TypeMapping], described("The providers' values that become it.")]
+    type: Annotated[str, described("The type.")]
+    mappings: Annotated[list[TypeMapping], described("The providers' values.")]
 
 
 class ProviderInfo(msgspec.Struct, frozen=True):
-    """A vendor that the gateway can read."""
+    """A supported vendor."""
 
-    name: Annotated[str, described("As in `provider`.")]
-    title: Annotated[str, described("As the vendor writes it.")]
-    mapping_version: Annotated[str, described("Changes whenever this provider's mapping does.", "1")]
+    name: Annotated[str, described("Its name in `provider`.")]
+    title: Annotated[str, described("The vendor's own spelling.")]
+    mapping_version: Annotated[str, described("Changes with the mapping.", "1")]
 
 
 class EventTypes(msgspec.Struct, frozen=True):
-    """All types that there are. The list is open: more may come."""
+    """All types. The list is open: types may be added."""
 
     data: Annotated[list[EventType], described("The types, sorted.")]
-    providers: Annotated[list[ProviderInfo], described("The vendors, and the version of each one's mapping.")]
-
-
-class SourceHealth(msgspec.Struct, frozen=True):
-    """How the calls to a source fare, as this process of the gateway sees it."""
-
-    circuit: Annotated[
-        str,
-        described(
-            "`closed` (it is asked), `open` (it failed and is left alone) or `half_open` (one call at a time).",
-            *("closed", "open", "half_open"),
-        ),
-    ]
-    since: Annotated[Time, described("Since when the circuit is in this state.")]
-    consecutive_failures: Annotated[int, described("Calls that failed, since the last that did not.")]
-    retry_at: Annotated[Time | None, described("While the circuit is open: when the source is asked again.")]
-    paused_until: Annotated[Time | None, described("Until when the provider asked to be left alone.")]
-    in_flight: Annotated[int, described("Calls under way.")]
-    waiting: Annotated[int, described("Calls that wait for their turn.")]
+    providers: Annotated[list[ProviderInfo], described("The vendors with the versions of their mappings.")]
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
     """One configured account."""
 
-    name: Annotated[str, described("Its name, as in the parameter `source`.")]
-    provider: Annotated[str, described("Its vendor.")]
+    name: Annotated[str, described("Its name in the parameter `source`.")]
+    provider: Annotated[str, described("The vendor.")]
     filters: Annotated[
         Mapping[str, str],
         described(
-            "Who judges each parameter: `native` (the provider), `gateway`, or `not_applicable` (this source"
-            " is left out of an answer that filters by it).",
+            "Who applies each parameter: `native` (the provider), `gateway`, or `not_applicable` (a response"
+            " filtered by it omits this source).",
             {"since": "native", "type": "gateway", "workspace_id": "not_applicable"},
         ),
     ]
-    settle: Annotated[float, described("Seconds for which young events are held back from followers.")]
-    health: Annotated[SourceHealth | None, described("How its calls fare; null for a source that makes none.")]
+    settle: Annotated[float, described("Seconds by which new events are delayed for followers.")]
+    health: Annotated[SourceHealth | None, described("State of its calls; null for a source without calls.")]
     details: Annotated[Mapping[str, Any], described("Settings in force, and observations about the account.")]
 
 
@@ -167,11 +148,11 @@ class Me(msgspec.Struct, frozen=True):
     """The caller and its grants."""
 
     name: Annotated[str, described("The key's name, or a token's subject.", "reporting")]
-    kind: Annotated[str, described("How the caller is known.", "key", "token", "none")]
-    scopes: Annotated[list[str], described("What it may do.", ["events:read", "pii:read"])]
-    sources: Annotated[list[str], described("The configured sources that it may read.")]
-    rate: Annotated[str | None, described("How often it may call; null without a limit.", "600/minute")]
-    expires: Annotated[Time | None, described("Until when it is valid; null without an end.")]
+    kind: Annotated[str, described("Kind of authentication.", "key", "token", "none")]
+    scopes: Annotated[list[str], described("Its scopes.", ["events:read", "pii:read"])]
+    sources: Annotated[list[str], described("The sources that it may read.")]
+    rate: Annotated[str | None, described("Its rate limit; null without one.", "600/minute")]
+    expires: Annotated[Time | None, described("Its expiry; null without one.")]
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -184,30 +165,28 @@ class ProblemParameter(msgspec.Struct, frozen=True):
     """One parameter at fault."""
 
     parameter: Annotated[str, described("Its name.")]
-    message: Annotated[str, described("What is wrong with it and what to do.")]
+    message: Annotated[str, described("The fault and the remedy.")]
 
 
 class ProblemSource(msgspec.Struct, frozen=True):
-    """One source that could not answer."""
+    """One failed source."""
 
     name: Annotated[str | None, described("The source's name.")]
-    code: Annotated[str, described("What went wrong there.")]
-    detail: Annotated[str, described("The same in words.")]
-    provider_request_id: Annotated[str | None, described("The provider's id of the failed call, for its support.")]
-    retry_after: Annotated[
-        float | None, described("Seconds after which to try again: named by the provider, or until it is asked again.")
-    ]
+    code: Annotated[str, described("The kind of failure.")]
+    detail: Annotated[str, described("The failure in words.")]
+    provider_request_id: Annotated[str | None, described("The provider's id of the failed call.")]
+    retry_after: Annotated[float | None, described("Seconds to wait before a retry.")]
 
 
 class Problem(msgspec.Struct, frozen=True):
     """An error (RFC 9457)."""
 
-    type: Annotated[str, described("A stable URI reference of the kind of error.")]
+    type: Annotated[str, described("Stable URI reference of the kind of error.")]
     title: Annotated[str, described("The kind of error in words.")]
     status: Annotated[int, described("The HTTP status.")]
-    detail: Annotated[str, described("What happened in this case, and the remedy.")]
+    detail: Annotated[str, described("This case, and the remedy.")]
     instance: Annotated[str, described("The path that was called.")]
-    code: Annotated[str, described("The kind of error as a stable word.")]
-    request_id: Annotated[str, described("Names this call in the gateway's log.")]
+    code: Annotated[str, described("Stable word for the kind of error.")]
+    request_id: Annotated[str, described("Id of this call in the gateway's log.")]
     errors: Annotated[list[ProblemParameter], described("The parameters at fault, if any.")]
     sources: Annotated[list[ProblemSource], described("The sources that failed, if any.")]

@@ -1,24 +1,5 @@
 """Every error the gateway raises on purpose, free of HTTP; `app.api.problems` gives each its status.
 
-    GatewayError
-    ├── CallerError                 the request is at fault
-    │   ├── ParameterError          invalid_parameter · unknown_parameter · filter_not_applicable · invalid_window
-    │   │   └── CursorMismatch      cursor_mismatch
-    │   ├── InvalidCursor           invalid_cursor
-    │   ├── NotFound                not_found
-    │   ├── Unauthenticated         unauthenticated
-    │   ├── Forbidden               forbidden
-    │   └── RateLimited             rate_limited
-    ├── IssuerUnavailable           a token cannot be verified: its issuer's keys are unavailable
-    ├── SourceError                 one source could not answer
-    │   ├── SourceFailed            source_failed: bad status, malformed or oversized answer
-    │   ├── SourceUnauthorized      source_unauthorized: the provider refuses our credentials
-    │   ├── SourceForbidden         (internal: becomes `sources[].status = forbidden`)
-    │   ├── SourceUnavailable       source_unavailable: 429, 503, circuit open
-    │   └── SourceTimeout           source_timeout
-    ├── SourcesFailed               the call failed because of one or more of the above
-    └── ConfigurationError          a setting is wrong; raised before anything listens
-
 Messages never hold a secret or a personal datum: they name parameters, sources, codes and statuses, and of a
 provider's own text only what is known to be a code.
 """
@@ -144,7 +125,9 @@ class SourceUnauthorized(SourceError):
 
 
 class SourceForbidden(SourceError):
-    """The provider refuses this part of the account to our credentials; other parts may still answer."""
+    """The provider refuses this part of the account to our credentials; other parts may still answer.
+
+    Internal: it becomes `sources[].status = forbidden`."""
 
     code = "source_forbidden"
 

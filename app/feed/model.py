@@ -1,4 +1,4 @@
-"""What goes into the feed and what comes out of it: plain values, no HTTP."""
+"""Pages, states of sources and totals: plain values, no HTTP."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ValueWarning(msgspec.Struct, frozen=True):
 
 
 class SourceStatus(msgspec.Struct):
-    """How one source fared. `complete_through` in µs; `calls` and `records` are what this request cost there."""
+    """State of one source. `complete_through` in µs; `calls` and `records` of this request."""
 
     name: str
     provider: str
@@ -48,49 +48,49 @@ _RELATION = described("Whether the count is exact: `eq`, `gte` (a lower bound) o
 
 
 class ProviderTotal(msgspec.Struct, frozen=True):
-    """What the provider itself counts, which may be something else."""
+    """The provider's own count, possibly of other units."""
 
     value: Annotated[int, described("The provider's count.")]
-    unit: Annotated[str, described("What it counts.", "events", "envelopes")]
+    unit: Annotated[str, described("The counted unit.", "events", "envelopes")]
     relation: Annotated[str, _RELATION]
 
 
 class SourceTotal(msgspec.Struct, frozen=True):
-    """How many events one source has."""
+    """Count of one source."""
 
     name: Annotated[str, described("The source's name.")]
     value: Annotated[int, described("The count.")]
-    unit: Annotated[str, described("What is counted.", "events")]
+    unit: Annotated[str, described("The counted unit.", "events")]
     relation: Annotated[str, _RELATION]
-    provider_total: Annotated[ProviderTotal | None, described("Null where the provider has none for these filters.")]
-    scanned_to: Annotated[Time | None, described("How far back the count came, where it stopped at its budget.")]
-    as_of: Annotated[Time, described("When it was true.")]
-    cached: Annotated[bool, described("Whether it was counted for an earlier call.")]
+    provider_total: Annotated[ProviderTotal | None, described("Null if the provider has none for these filters.")]
+    scanned_to: Annotated[Time | None, described("Time that the count reached, if it stopped at its budget.")]
+    as_of: Annotated[Time, described("Time of the count.")]
+    cached: Annotated[bool, described("Whether the count was cached.")]
 
 
 class Group(msgspec.Struct, frozen=True):
-    """One value of the field that is counted by."""
+    """Count of one value of the field `by`."""
 
-    key: Annotated[str, described("The value.", "recipient.signed")]
-    value: Annotated[int, described("How many events have it.", 12)]
+    key: Annotated[str, described("The field's value.", "recipient.signed")]
+    value: Annotated[int, described("Number of events.", 12)]
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """How many events there are, in all and per source."""
+    """Counts of events, in total and by source."""
 
     value: Annotated[int, described("The sum.")]
-    unit: Annotated[str, described("What is counted.", "events")]
+    unit: Annotated[str, described("The counted unit.", "events")]
     relation: Annotated[str, described("The weakest relation of all sources: `eq`, `gte` or `estimate`.", *_RELATIONS)]
-    groups: Annotated[list[Group] | None, described("With `by`: the largest first, days in order; null without.")]
+    groups: Annotated[list[Group] | None, described("With `by`: the largest first, days in order; else null.")]
     warnings: Annotated[Sequence[ValueWarning], described("Values of filters that can match nothing.")]
-    sources: Annotated[list[SourceTotal], described("Each source's own.")]
+    sources: Annotated[list[SourceTotal], described("The counts of the sources.")]
 
 
 class Page(msgspec.Struct):
     """One page of events, still as records: rendering decides what the caller may see.
 
-    `position`: every source that did not fail is delivered up to here. `cursor_after(index)` seals a cursor that goes
-    on right behind `records[index]`, as if the page had ended there."""
+    `position`: every source that did not fail is delivered up to here. `cursor_after(index)` seals a cursor that
+    continues after `records[index]`, as if the page ended there."""
 
     records: list[Record]
     limit: int
@@ -107,7 +107,7 @@ class Page(msgspec.Struct):
     warnings: Sequence[ValueWarning] = ()
 
     def cut_after(self, index: int) -> None:
-        """End the page behind `records[index]`, which is not its last."""
+        """End the page after `records[index]`, which is not its last."""
         self.next_cursor, self.has_more, self.scanned_to = self.cursor_after(index), True, None
         self.position = self.records[index].key
         del self.records[index + 1 :]

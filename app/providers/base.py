@@ -23,16 +23,16 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import msgspec
 
 from app.domain.errors import SourceError, SourceUnauthorized
-from app.domain.event import Record
+from app.domain.event import Record, Time, described
 from app.domain.position import Position
 from app.domain.query import FILTERS, GATEWAY_FILTERS, Query
 from app.providers.http.network import Network
-from app.providers.observer import CircuitState, Observer
+from app.providers.observer import Observer
 
 if TYPE_CHECKING:
     from app.providers.shared.redis import SharedState
@@ -168,18 +168,21 @@ class ProbeResult(msgspec.Struct, frozen=True):
 
 
 class SourceHealth(msgspec.Struct, frozen=True):
-    """State of the calls to one source, in this process. Times in µs since the epoch.
+    """State of the calls to a source, in this process of the gateway."""
 
-    `circuit`: `closed` (calls pass), `open` (no calls until `retry_at`) or `half_open` (one trial call at a time),
-    since `since`. `paused_until`: end of the provider's pause. `waiting`: queued calls."""
-
-    circuit: CircuitState
-    since: int
-    consecutive_failures: int = 0
-    retry_at: int | None = None
-    paused_until: int | None = None
-    in_flight: int = 0
-    waiting: int = 0
+    circuit: Annotated[
+        str,
+        described(
+            "`closed` (calls pass), `open` (no calls until `retry_at`) or `half_open` (one trial call at a time).",
+            *("closed", "open", "half_open"),
+        ),
+    ]
+    since: Annotated[Time, described("When the circuit entered this state.")]
+    consecutive_failures: Annotated[int, described("Failed calls since the last successful one.")]
+    retry_at: Annotated[Time | None, described("While the circuit is open: time of the next call.")]
+    paused_until: Annotated[Time | None, described("End of a pause that the provider demanded.")]
+    in_flight: Annotated[int, described("Running calls.")]
+    waiting: Annotated[int, described("Queued calls.")]
 
 
 class Source(Protocol):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import Depends, Request
 from starlette.responses import Response
 
@@ -18,14 +17,13 @@ from app.api.schemas import (
     EventTypes,
     Me,
     ProviderInfo,
-    SourceHealth,
     SourceInfo,
     Sources,
     TypeMapping,
 )
 from app.domain.caller import Caller
 from app.domain.query import FILTERS, OWN_FILTERS
-from app.domain.times import format_micros, format_seconds
+from app.domain.times import format_seconds
 from app.feed import Feed
 from app.providers.base import Provider, Source
 
@@ -74,11 +72,6 @@ async def list_sources(
 
 
 def _source_info(source: Source) -> SourceInfo:
-    health = source.health()
-    shown: dict[str, Any] = {} if health is None else msgspec.structs.asdict(health)
-    for name in ("since", "retry_at", "paused_until"):
-        if shown.get(name) is not None:
-            shown[name] = format_micros(shown[name])
     filters = {name: source.filters.get(name, "not_applicable") for name in JUDGED}
     filters |= {name.replace("_not", ".not"): source.filters.get(name, "gateway") for name in OWN_FILTERS}
     return SourceInfo(
@@ -86,7 +79,7 @@ def _source_info(source: Source) -> SourceInfo:
         source.provider,
         filters,
         source.settle,
-        SourceHealth(**shown) if shown else None,
+        source.health(),
         source.describe(),
     )
 

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from app.domain.errors import SourceUnavailable
-from app.domain.times import SECOND, now_micros
+from app.domain.times import SECOND, format_micros, now_micros
 from app.providers.base import CallBudget, CommonSettings, SourceHealth
 from app.providers.http.response import LONGEST_PAUSE
 from app.providers.observer import CircuitState
@@ -189,10 +189,10 @@ class SourceState:
         now, pause, wait = self._clock(), self.pause_left(), self._circuit.wait(self._timer())
         return SourceHealth(
             circuit=self._circuit.state,
-            since=self._since,
+            since=format_micros(self._since),
             consecutive_failures=self._circuit.failures,
-            retry_at=now + int(wait * SECOND) if self._circuit.state == "open" else None,
-            paused_until=now + int(pause * SECOND) if pause > 0 else None,
+            retry_at=format_micros(now + int(wait * SECOND)) if self._circuit.state == "open" else None,
+            paused_until=format_micros(now + int(pause * SECOND)) if pause > 0 else None,
             in_flight=in_flight,
             waiting=waiting,
         )

@@ -123,7 +123,7 @@ class EnvelopeDurations(BaseModel):
 
 class Group(BaseModel):
     """
-    One value of the field that is counted by.
+    Count of one value of the field `by`.
     """
 
     model_config = ConfigDict(
@@ -131,11 +131,11 @@ class Group(BaseModel):
     )
     key: str = Field(..., examples=['recipient.signed'])
     """
-    The value.
+    The field's value.
     """
     value: int = Field(..., examples=[12])
     """
-    How many events have it.
+    Number of events.
     """
 
 
@@ -163,11 +163,11 @@ class Me(BaseModel):
     )
     expires: AwareDatetime | None
     """
-    Until when it is valid; null without an end.
+    Its expiry; null without one.
     """
     kind: str = Field(..., examples=['key', 'token', 'none'])
     """
-    How the caller is known.
+    Kind of authentication.
     """
     name: str = Field(..., examples=['reporting'])
     """
@@ -175,15 +175,15 @@ class Me(BaseModel):
     """
     rate: str | None = Field(..., examples=['600/minute'])
     """
-    How often it may call; null without a limit.
+    Its rate limit; null without one.
     """
     scopes: list[str] = Field(..., examples=[['events:read', 'pii:read']])
     """
-    What it may do.
+    Its scopes.
     """
     sources: list[str]
     """
-    The configured sources that it may read.
+    The sources that it may read.
     """
 
 
@@ -211,7 +211,7 @@ class Message(BaseModel):
 
 class PageInfo(BaseModel):
     """
-    Where this page stands.
+    Position of this page in the walk.
     """
 
     model_config = ConfigDict(
@@ -219,7 +219,7 @@ class PageInfo(BaseModel):
     )
     has_more: bool = Field(..., examples=[True])
     """
-    Whether anything is left beyond this page.
+    Whether more events follow.
     """
     limit: int = Field(..., examples=[3])
     """
@@ -230,7 +230,7 @@ class PageInfo(BaseModel):
         examples=['Ao8U338iDMYVOn-CtxLRv2P7E5s1xwWVrSDfNLwr7rmGEMhkfDEVmOEC9V0vGyiEasMZL0QN73XcKvxaXTH-xZcQuF-xfVpjRaimH31Tp6_heRRphiUtQRctlmzWNn6s8OupD4lxeySFdsdwSd4IHzLfaHFy8kd1O_-RjBH7QULx8JF3SwA63kT9rtRTOhULYxzxZf79E-kxEeMJe3vvWVlezwfnwMlbfCXxC1EIYUQDvcgeqmeAY6lu-aMRF7vxGsu-AZgLS_BofC8yUvsUrpwwg49YM4a-MS-VyyhymFdO3FTvBY35L4gAJMCjc1Ku0nWNWJK8vvJfHVfenPprqA6vybM'],
     )
     """
-    Pass it as `cursor` for the next page; null when nothing is left.
+    The `cursor` of the next page; null if no events follow.
     """
     order: str = Field(..., examples=['desc', 'asc'])
     """
@@ -238,7 +238,7 @@ class PageInfo(BaseModel):
     """
     scanned_to: AwareDatetime | None
     """
-    How far the search came, where the gateway filters and stopped short of a full page.
+    Time that the search reached, if it stopped before the page was full.
     """
 
 
@@ -252,7 +252,7 @@ class ProblemParameter(BaseModel):
     )
     message: str
     """
-    What is wrong with it and what to do.
+    The fault and the remedy.
     """
     parameter: str
     """
@@ -262,7 +262,7 @@ class ProblemParameter(BaseModel):
 
 class ProblemSource(BaseModel):
     """
-    One source that could not answer.
+    One failed source.
     """
 
     model_config = ConfigDict(
@@ -270,11 +270,11 @@ class ProblemSource(BaseModel):
     )
     code: str
     """
-    What went wrong there.
+    The kind of failure.
     """
     detail: str
     """
-    The same in words.
+    The failure in words.
     """
     name: str | None
     """
@@ -282,17 +282,17 @@ class ProblemSource(BaseModel):
     """
     provider_request_id: str | None
     """
-    The provider's id of the failed call, for its support.
+    The provider's id of the failed call.
     """
     retry_after: float | None
     """
-    Seconds after which to try again: named by the provider, or until it is asked again.
+    Seconds to wait before a retry.
     """
 
 
 class ProviderInfo(BaseModel):
     """
-    A vendor that the gateway can read.
+    A supported vendor.
     """
 
     model_config = ConfigDict(
@@ -300,21 +300,21 @@ class ProviderInfo(BaseModel):
     )
     mapping_version: str = Field(..., examples=['1'])
     """
-    Changes whenever this provider's mapping does.
+    Changes with the mapping.
     """
     name: str
     """
-    As in `provider`.
+    Its name in `provider`.
     """
     title: str
     """
-    As the vendor writes it.
+    The vendor's own spelling.
     """
 
 
 class ProviderTotal(BaseModel):
     """
-    What the provider itself counts, which may be something else.
+    The provider's own count, possibly of other units.
     """
 
     model_config = ConfigDict(
@@ -322,11 +322,11 @@ class ProviderTotal(BaseModel):
     )
     relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
     """
-    How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`.
+    Whether the count is exact: `eq`, `gte` (a lower bound) or `estimate`.
     """
     unit: str = Field(..., examples=['events', 'envelopes'])
     """
-    What it counts.
+    The counted unit.
     """
     value: int = Field(..., examples=[617])
     """
@@ -392,7 +392,7 @@ class RecipientDurations(BaseModel):
 
 class SourceHealth(BaseModel):
     """
-    How the calls to a source fare, as this process of the gateway sees it.
+    State of the calls to a source, in this process of the gateway.
     """
 
     model_config = ConfigDict(
@@ -400,31 +400,31 @@ class SourceHealth(BaseModel):
     )
     circuit: str = Field(..., examples=['closed', 'open', 'half_open'])
     """
-    `closed` (it is asked), `open` (it failed and is left alone) or `half_open` (one call at a time).
+    `closed` (calls pass), `open` (no calls until `retry_at`) or `half_open` (one trial call at a time).
     """
     consecutive_failures: int = Field(..., examples=[0])
     """
-    Calls that failed, since the last that did not.
+    Failed calls since the last successful one.
     """
     in_flight: int = Field(..., examples=[0])
     """
-    Calls under way.
+    Running calls.
     """
     paused_until: AwareDatetime | None
     """
-    Until when the provider asked to be left alone.
+    End of a pause that the provider demanded.
     """
     retry_at: AwareDatetime | None
     """
-    While the circuit is open: when the source is asked again.
+    While the circuit is open: time of the next call.
     """
     since: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00.000000Z'])
     """
-    Since when the circuit is in this state.
+    When the circuit entered this state.
     """
     waiting: int = Field(..., examples=[0])
     """
-    Calls that wait for their turn.
+    Queued calls.
     """
 
 
@@ -445,29 +445,29 @@ class SourceInfo(BaseModel):
         examples=[{'since': 'native', 'type': 'gateway', 'workspace_id': 'not_applicable'}],
     )
     """
-    Who judges each parameter: `native` (the provider), `gateway`, or `not_applicable` (this source is left out of an answer that filters by it).
+    Who applies each parameter: `native` (the provider), `gateway`, or `not_applicable` (a response filtered by it omits this source).
     """
     health: SourceHealth | None
     """
-    How its calls fare; null for a source that makes none.
+    State of its calls; null for a source without calls.
     """
     name: str = Field(..., examples=['subnoto'])
     """
-    Its name, as in the parameter `source`.
+    Its name in the parameter `source`.
     """
     provider: str = Field(..., examples=['subnoto', 'taktikal'])
     """
-    Its vendor.
+    The vendor.
     """
     settle: float = Field(..., examples=[30.0])
     """
-    Seconds for which young events are held back from followers.
+    Seconds by which new events are delayed for followers.
     """
 
 
 class SourceStatus(BaseModel):
     """
-    How one source fared in this call.
+    State of one source in this call.
     """
 
     model_config = ConfigDict(
@@ -477,7 +477,7 @@ class SourceStatus(BaseModel):
         ..., examples=['2026-05-19T18:20:00Z']
     )
     """
-    The answer is complete up to this time; null for a failed or skipped source.
+    The response is complete up to this time; null for a failed or skipped source.
     """
     name: str = Field(..., examples=['subnoto'])
     """
@@ -485,11 +485,11 @@ class SourceStatus(BaseModel):
     """
     provider: str = Field(..., examples=['subnoto', 'taktikal'])
     """
-    Its vendor.
+    The vendor.
     """
     reason: str | None
     """
-    Why it is not `ok`.
+    The cause of any other status, and notes.
     """
     status: str = Field(..., examples=['ok', 'skipped', 'forbidden', 'failed'])
     """
@@ -499,7 +499,7 @@ class SourceStatus(BaseModel):
 
 class SourceTotal(BaseModel):
     """
-    How many events one source has.
+    Count of one source.
     """
 
     model_config = ConfigDict(
@@ -507,11 +507,11 @@ class SourceTotal(BaseModel):
     )
     as_of: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00Z'])
     """
-    When it was true.
+    Time of the count.
     """
     cached: bool = Field(..., examples=[False])
     """
-    Whether it was counted for an earlier call.
+    Whether the count was cached.
     """
     name: str = Field(..., examples=['subnoto'])
     """
@@ -519,19 +519,19 @@ class SourceTotal(BaseModel):
     """
     provider_total: ProviderTotal | None
     """
-    Null where the provider has none for these filters.
+    Null if the provider has none for these filters.
     """
     relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
     """
-    How it relates to the truth: `eq`, `gte` (a lower bound) or `estimate`.
+    Whether the count is exact: `eq`, `gte` (a lower bound) or `estimate`.
     """
     scanned_to: AwareDatetime | None
     """
-    How far back the count came, where it stopped at its budget.
+    Time that the count reached, if it stopped at its budget.
     """
     unit: str = Field(..., examples=['events'])
     """
-    What is counted.
+    The counted unit.
     """
     value: int = Field(..., examples=[617])
     """
@@ -583,7 +583,7 @@ class Target(BaseModel):
 
 class TimeWindow(BaseModel):
     """
-    The time window that is read.
+    The time window of the walk.
     """
 
     model_config = ConfigDict(
@@ -591,17 +591,17 @@ class TimeWindow(BaseModel):
     )
     since: AwareDatetime = Field(..., examples=['2026-05-01T00:00:00Z'])
     """
-    Its beginning: events at this very time are part of it.
+    Its beginning, inclusive.
     """
     until: AwareDatetime | None = Field(..., examples=['2026-05-19T18:20:00Z'])
     """
-    Its end: events at this very time are no part of it. The first page pins it; null while following.
+    Its end, exclusive, fixed by the first page; null while following.
     """
 
 
 class TypeMapping(BaseModel):
     """
-    One value of a provider that becomes this type.
+    One value of a provider that is mapped to this type.
     """
 
     model_config = ConfigDict(
@@ -609,7 +609,7 @@ class TypeMapping(BaseModel):
     )
     category: str = Field(..., examples=['envelope', 'team'])
     """
-    The part of an account that it occurs in.
+    Its category.
     """
     provider: str = Field(..., examples=['subnoto', 'taktikal'])
     """
@@ -832,7 +832,7 @@ class Event(BaseModel):
 
 class EventType(BaseModel):
     """
-    One type, and where it comes from.
+    One type, and the values mapped to it.
     """
 
     model_config = ConfigDict(
@@ -840,17 +840,17 @@ class EventType(BaseModel):
     )
     mappings: list[TypeMapping]
     """
-    The providers' values that become it.
+    The providers' values.
     """
     type: str
     """
-    The type, as events carry it.
+    The type.
     """
 
 
 class EventTypes(BaseModel):
     """
-    All types that there are. The list is open: more may come.
+    All types. The list is open: types may be added.
     """
 
     model_config = ConfigDict(
@@ -862,7 +862,7 @@ class EventTypes(BaseModel):
     """
     providers: list[ProviderInfo]
     """
-    The vendors, and the version of each one's mapping.
+    The vendors with the versions of their mappings.
     """
 
 
@@ -876,11 +876,11 @@ class Problem(BaseModel):
     )
     code: str
     """
-    The kind of error as a stable word.
+    Stable word for the kind of error.
     """
     detail: str
     """
-    What happened in this case, and the remedy.
+    This case, and the remedy.
     """
     errors: list[ProblemParameter]
     """
@@ -892,7 +892,7 @@ class Problem(BaseModel):
     """
     request_id: str
     """
-    Names this call in the gateway's log.
+    Id of this call in the gateway's log.
     """
     sources: list[ProblemSource]
     """
@@ -908,13 +908,13 @@ class Problem(BaseModel):
     """
     type: str
     """
-    A stable URI reference of the kind of error.
+    Stable URI reference of the kind of error.
     """
 
 
 class Totals(BaseModel):
     """
-    How many events there are, in all and per source.
+    Counts of events, in total and by source.
     """
 
     model_config = ConfigDict(
@@ -922,7 +922,7 @@ class Totals(BaseModel):
     )
     groups: list[Group] | None
     """
-    With `by`: the largest first, days in order; null without.
+    With `by`: the largest first, days in order; else null.
     """
     relation: str = Field(..., examples=['eq', 'gte', 'estimate'])
     """
@@ -930,11 +930,11 @@ class Totals(BaseModel):
     """
     sources: list[SourceTotal]
     """
-    Each source's own.
+    The counts of the sources.
     """
     unit: str = Field(..., examples=['events'])
     """
-    What is counted.
+    The counted unit.
     """
     value: int = Field(..., examples=[1347])
     """
@@ -956,15 +956,15 @@ class EnvelopeStory(BaseModel):
     )
     complete_through: AwareDatetime | None
     """
-    Up to this time no event is missing.
+    Time up to which no event is missing.
     """
     durations: EnvelopeDurations
     """
-    How long it took, in seconds.
+    Durations in seconds.
     """
     envelope: Envelope
     """
-    The envelope, as it is at present.
+    The envelope at present.
     """
     events: list[Event]
     """
@@ -972,7 +972,7 @@ class EnvelopeStory(BaseModel):
     """
     has_more: bool
     """
-    Whether it has more events than one answer holds (10,000).
+    Whether it has more than 10,000 events.
     """
     provider: str = Field(..., examples=['subnoto', 'taktikal'])
     """
@@ -980,21 +980,21 @@ class EnvelopeStory(BaseModel):
     """
     recipients: list[EnvelopeRecipient]
     """
-    In the order in which the events name them.
+    In the order of their first events.
     """
     source: str
     """
-    The source that it is in.
+    Its source.
     """
     sources: list[SourceStatus]
     """
-    How each source fared that was searched for it.
+    State of each source that was searched.
     """
     status: str = Field(
         ..., examples=['in_progress', 'completed', 'declined', 'canceled', 'expired']
     )
     """
-    How it ended according to its events; `in_progress` until then.
+    Its end according to the events, or `in_progress`.
     """
 
 
@@ -1008,19 +1008,19 @@ class EventPage(BaseModel):
     )
     data: list[Event]
     """
-    The events. Few or none do not mean that nothing follows: `has_more` does.
+    The events; possibly none although `has_more` is true.
     """
     page: PageInfo
     """
-    Where this page stands, and how to go on.
+    Position of this page in the walk.
     """
     sources: list[SourceStatus]
     """
-    How each source fared.
+    State of each source.
     """
     total: Totals | None
     """
-    How many there are; null without `include=total`, and where with `partial` a source failed.
+    The count; null without `include=total`, and if a source failed with `partial`.
     """
     warnings: list[ValueWarning]
     """
@@ -1028,5 +1028,5 @@ class EventPage(BaseModel):
     """
     window: TimeWindow
     """
-    The time window that is read; the same on every page of a walk.
+    The time window, equal on every page of a walk.
     """
