@@ -49,18 +49,18 @@ def graceful_shutdown(begin: Callable[[], None], seconds: float) -> Iterator[Non
         yield
         return
     loop = asyncio.get_running_loop()
-    told = False
+    is_stopping = False
 
     def stop(number: int, frame: FrameType | None) -> None:
         begin()
         server.handle_exit(number, frame)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal told
-        if told or seconds <= 0:
+        nonlocal is_stopping
+        if is_stopping or seconds <= 0:
             stop(number, frame)
             return
-        told = True
+        is_stopping = True
         loop.call_soon_threadsafe(start, number)
 
     def start(number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,6 +26,7 @@ RENAMED = {
 REMOVED = ("GATEWAY_HEAD_TIMEOUT",)
 
 MIN_SECRET = 32  #: characters
+_ORIGIN = re.compile(r"https?://[^\s/?#@,]+\Z")
 
 
 def _setting(default: Any, description: str, **bounds: Any) -> Any:
@@ -150,7 +152,7 @@ class Settings(BaseModel):
     def _origins(cls, value: Any) -> Any:
         origins = _split(value) if isinstance(value, str) else value
         for origin in origins if isinstance(origins, (list, tuple)) else ():
-            if origin != "*" and not _is_origin(origin):
+            if origin != "*" and not _ORIGIN.match(str(origin)):
                 raise ValueError("must be origins such as https://app.example.com, comma-separated, without a path")
         return origins
 
@@ -183,10 +185,3 @@ class Settings(BaseModel):
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _is_origin(origin: object) -> bool:
-    if not isinstance(origin, str):
-        return False
-    parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == origin

@@ -16,17 +16,17 @@ Position = tuple[int] | Key
 
 
 def is_beyond(key: Position, position: Position, ascending: bool) -> bool:
-    """Whether `key` still lies ahead for a reader that has passed `position`."""
+    """Whether `key` is after `position` in the reading direction."""
     return key > position if ascending else key < position
 
 
 def later_position(one: Position, other: Position, ascending: bool) -> Position:
-    """Whichever of two positions is further along the reading direction."""
+    """Return the later of two positions in the reading direction."""
     return max(one, other) if ascending else min(one, other)
 
 
 def earlier_position(one: Position, other: Position, ascending: bool) -> Position:
-    """Whichever of two positions is less far along the reading direction."""
+    """Return the earlier of two positions in the reading direction."""
     return min(one, other) if ascending else max(one, other)
 
 

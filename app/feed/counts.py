@@ -25,7 +25,7 @@ from app.providers.base import CallBudget, Record, Relation, Total
 from app.providers.http.concurrency import gather_all
 
 _PAGE = 500  #: events read at a time
-_LEFT = 0.8  #: of the deadline, that an exact count reads: the page under way must still come
+_LEFT = 0.8  #: part of the deadline for an exact count, so that the last page completes
 
 
 class Groups(msgspec.Struct, frozen=True):
@@ -103,7 +103,8 @@ class EventCounter:
         return SourceTotal(name, found.count, "events", found.relation, total, end, at, cached), found.groups
 
     async def _own(self, name: str, plain: Query, times: tuple[Any, Any], no_cache: bool) -> tuple[Total | None, bool]:
-        """The provider's own total, None where it has none for these filters or the caller may not learn it."""
+        """Return the provider's own total; None if it has none for these filters, or if the total would reveal hidden
+        values."""
         searches_hidden = native_query(plain, self._call.caller) != plain
         if searches_hidden or any(getattr(plain, name) not in (None, ()) for name in OWN_FILTERS):
             return None, False
@@ -166,7 +167,7 @@ class EventCounter:
             plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
 
     def _keys(self, records: Sequence[Record], by: GroupBy) -> Iterable[str]:
-        """What each record is counted under, as this caller sees it."""
+        """Return the group of each record, as visible to this caller."""
         if by == "type":
             return (record.type for record in records)
         if by == "category":

@@ -59,7 +59,7 @@ async def read_envelope(feed: Feed, query: EventQuery, caller: Caller) -> Envelo
 
 
 def _merged(pages: Sequence[Page]) -> list[SourceStatus]:
-    """The last page's statuses, with what all of them cost and could not read (twice, at a page's edge)."""
+    """Return the last page's statuses with the sums of calls, records and unreadable records of all pages."""
     statuses = pages[-1].sources
     for page in pages[:-1]:
         for status, earlier in zip(statuses, page.sources, strict=True):
@@ -184,7 +184,7 @@ def tell_story(events: Sequence[Event], known: Sequence[Recipient] = ()) -> Stor
 
 
 def _envelope(events: Sequence[Event]) -> Envelope:
-    """An event may lack what another has; the later value is the newer one."""
+    """Return the envelope with the latest value of each field, because an event may lack some."""
     found: dict[str, Any] = {"id": ""}
     for event in events:
         for name, value in msgspec.structs.asdict(event.envelope).items() if event.envelope else ():
@@ -245,8 +245,8 @@ def _is_somebody(person: dict[str, Any]) -> bool:
 
 
 def _is_same(known: EnvelopeRecipient, person: dict[str, Any]) -> bool:
-    """By id where both have one: two recipients may share an address. Then by address, then by name; what is masked
-    identifies nobody."""
+    """Compare by id if both have one, because two recipients may share an address; then by address, then by name.
+    Masked values identify no recipient."""
     for name in ("id", "email", "name"):
         ours, theirs = getattr(known, name), person.get(name)
         if ours and theirs and _MASK not in ours + theirs:

@@ -118,8 +118,8 @@ class PageBuilder:
                 if self._has_moved(stream):
                     stream.stopped = True
                     return
-                # A page that got nowhere would be followed by the same page: a tie run longer than the budget is
-                # read to its end.
+                # A page without progress would be followed by the same page: a tie run longer than the budget is read
+                # to its end.
                 left = self._call.settings.scan
         first, reading.was_read = not reading.was_read, True
         try:
@@ -132,8 +132,8 @@ class PageBuilder:
             if first and (reading.old is None or reading.old.refused):
                 self._refuse(reading, error)
             else:
-                # It could be read before: going on without it would leave out what others are now passed by.
-                detail = f"{error.detail}: it no longer lets us read {stream.name}"
+                # Continuing without a stream that was readable before would lose its events.
+                detail = f"{error.detail}: {stream.name} was readable before"
                 self._fail(reading, SourceUnauthorized(detail, provider_request_id=error.provider_request_id))
         except SourceError as error:
             self._fail(reading, error)
@@ -162,7 +162,7 @@ class PageBuilder:
         return shown
 
     def _has_moved(self, stream: Stream) -> bool:
-        """Whether a later page would begin further on in this stream."""
+        """Whether a later page would begin at a later position of this stream."""
         return is_beyond(stream.frontier, stream.position, self._plan.query.ascending)
 
     def _want(self, reading: Reading, first: bool) -> int:
@@ -194,7 +194,7 @@ class PageBuilder:
         status.status, status.error = "failed", error
 
     def _check_failures(self) -> None:
-        """With `partial`, too, a page on which every source failed is an error: the caller's cursor stays valid."""
+        """Raise if every source failed, also with `partial`: the caller's cursor stays valid."""
         failing = {reading.stream.source for reading in self._readings if reading.stream.failed}
         failed = [name for name in self._plan.active if name in failing]
         has_nothing = all(r.stream.failed or r.stream.refused or self._merge.finished(r.stream) for r in self._readings)
@@ -203,12 +203,12 @@ class PageBuilder:
             raise SourcesFailed(errors, all_failed=True)
 
     def _watermark(self) -> int:
-        """The time before which every source is certain to have shown all that will come in time."""
+        """Return the time up to which every source is complete."""
         active = {reading.source.name for reading in self._readings if not reading.stream.failed}
         return min((self._settled(name) for name in active), default=self._call.now)
 
     def _settled(self, name: str) -> int:
-        """The time up to which a source is complete: by our clock or its own, whichever is behind, less settle."""
+        """Return the time up to which a source is complete: the earlier of our clock and its own, less settle."""
         date = self._spent[name].as_of
         return min(self._call.now, self._call.now if date is None else date) - int(
             self._call.sources[name].settle * SECOND
@@ -217,8 +217,8 @@ class PageBuilder:
     # ---- the page's cursor and sources -----------------------------------------------------------------------------
 
     def _state(self, boundary: Position, cut: int | None = None) -> CursorState:
-        """Where the walk stands behind this page; with `cut`, behind the record of that index, as if it were the last:
-        then `boundary` is its key."""
+        """Return the walk's state after this page; with `cut`, after the record of that index, whose key is `boundary`,
+        as if it were the last."""
         plan, merge = self._plan, self._merge
         end = len(merge.records) if cut is None else cut + 1
         given = Counter(id(stream) for stream in merge.origins[:end])
@@ -244,13 +244,13 @@ class PageBuilder:
         return state_of(plan, boundary, states)
 
     def _before_the_end(self, stream: Stream, boundary: Position, end: int) -> Position:
-        """From where to read a stream that has records behind the first `end` of the page."""
-        edge = boundary
+        """Return the position to resume a stream that has records after the first `end` of the page."""
+        position = boundary
         if stream.failed:
-            # The others went on without it: only what it gave itself is behind it.
+            # The others continued without it: it resumes after its own last record.
             pairs = zip(self._merge.records[:end], self._merge.origins[:end], strict=True)
-            edge = [stream.position, *(record.key for record, origin in pairs if origin is stream)][-1]
-        return later_position(edge, stream.position, self._plan.query.ascending)
+            position = [stream.position, *(record.key for record, origin in pairs if origin is stream)][-1]
+        return later_position(position, stream.position, self._plan.query.ascending)
 
     def _statuses(self) -> list[SourceStatus]:
         until = self._plan.window.until

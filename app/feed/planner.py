@@ -42,7 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class WalkStart(Plan, frozen=True, kw_only=True):
-    """Where a walk begins, before anything is read: `cursor` holds all of it."""
+    """Start of a walk, before any read: `cursor` contains all of it."""
 
     cursor: str
     warnings: Sequence[ValueWarning]
@@ -51,7 +51,7 @@ class WalkStart(Plan, frozen=True, kw_only=True):
 def first_plan(
     asked: EventQuery, caller: Caller, sources: Mapping[str, Source], *, now: int, default_window: int
 ) -> Plan:
-    """The plan of a first page. Raises ParameterError, Forbidden."""
+    """Return the plan of a first page. Raises ParameterError, Forbidden."""
     query = Query(**{name: value for name, value in asked.filters().items() if name not in ("since", "until")})
     window = _window(asked, query, now, default_window)
     chosen = _choose(query, caller, sources)
@@ -76,7 +76,7 @@ def first_plan(
 
 
 def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], state: CursorState) -> Plan:
-    """The plan that a cursor holds. Raises CursorMismatch, InvalidCursor, Forbidden."""
+    """Return the plan in a cursor. Raises CursorMismatch, InvalidCursor, Forbidden."""
     _check_match(asked, state)
     for name in state.sources:
         if name not in sources:
@@ -100,26 +100,26 @@ def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], 
 
 
 def begun_at(plan: Plan, time: int) -> Plan:
-    """The plan, beginning with the events of the microsecond `time`, or where it stands if that is further on. Only
-    for a plan whose sources all stand at one place."""
+    """Return the plan, beginning with the events of the microsecond `time`, or at its position if that is later in the
+    order. Only for a plan whose sources have one position."""
     ascending = plan.query.ascending
     # Descending, events of `time` itself are before the next microsecond.
-    edge: Position = (time,) if ascending else (time + 1,)
+    start: Position = (time,) if ascending else (time + 1,)
     states = {
-        name: {stream: _not_behind(state, edge, ascending) for stream, state in streams.items()}
+        name: {stream: _from(state, start, ascending) for stream, state in streams.items()}
         for name, streams in plan.states.items()
     }
-    return msgspec.structs.replace(plan, position=later_position(plan.position, edge, ascending), states=states)
+    return msgspec.structs.replace(plan, position=later_position(plan.position, start, ascending), states=states)
 
 
-def _not_behind(state: StreamState, edge: Position, ascending: bool) -> StreamState:
-    if state.position is None or is_beyond(tuple(state.position), edge, ascending):
+def _from(state: StreamState, start: Position, ascending: bool) -> StreamState:
+    if state.position is None or is_beyond(tuple(state.position), start, ascending):
         return state
     return msgspec.structs.replace(state, position=None)
 
 
 def state_of(plan: Plan, position: Position, states: Mapping[str, Mapping[str, StreamState]]) -> CursorState:
-    """What a cursor holds of a walk of `plan` that stands at `position`. `states` has every active source."""
+    """Return the content of a cursor at `position` of a walk of `plan`. `states` has every active source."""
     return CursorState(
         query=plan.query,
         since=plan.window.since,
@@ -158,7 +158,7 @@ def _choose(query: Query, caller: Caller, sources: Mapping[str, Source]) -> list
     granted = [name for name in sources if caller.may_read(name)]
     there_are = f"there are {', '.join(granted) or 'none'}"
     for name in query.source:
-        # Before anything else: whether there is one that the key does not grant is not for its holder to find out.
+        # Before anything else, because the caller must not learn whether an ungranted source exists.
         if not caller.may_read(name):
             message = f"this key does not grant a source of the name {name!r}; {there_are}"
             raise Forbidden(message, [("source", message)])
@@ -205,7 +205,7 @@ def _split(query: Query, chosen: Iterable[str], sources: Mapping[str, Source]) -
 
 
 def _foreign(query: Query, source: Source) -> list[str]:
-    """The parameters given of which the provider has no notion."""
+    """Return the given parameters that do not apply to the provider."""
     given = (name for name in FILTERS if getattr(query, name) not in (None, ()))
     return [name for name in given if source.filters.get(name, "not_applicable") == "not_applicable"]
 

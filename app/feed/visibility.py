@@ -27,7 +27,7 @@ _VENDORS = ("owner", "flow_id", "envelope_status")
 
 
 def native_query(query: Query, caller: Caller) -> Query:
-    """The query that may be passed on to a provider for this caller; `filter_for` judges what it leaves out."""
+    """Return the query to send to a provider for this caller; `filter_for` applies the omitted filters."""
     if caller.may("pii:read"):
         return query
     left_out: dict[str, Any] = {name: empty for name, empty in _SEARCHES.items() if getattr(query, name, None)}
@@ -42,8 +42,8 @@ def native_query(query: Query, caller: Caller) -> Query:
 
 
 def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudonyms | None) -> Callable[[Record], bool]:
-    """Whether a record of this source passes the filters. `pseudonyms`: what callers without `pii:read` see for people
-    and filter by."""
+    """Return a function that applies the filters to a record of this source. `pseudonyms`: shown for people to callers
+    without `pii:read`, who filter by them."""
     sees_all = caller.may("pii:read")
     redactor = Redactor(private=sees_all, pseudonyms=pseudonyms)
     native = native_query(query, caller)

@@ -93,7 +93,7 @@ def _warning(name: str, value: str, known: Sequence[str]) -> ValueWarning:
 
 
 def known_values(rows: Sequence[TypeMapping]) -> dict[str, Sequence[str]]:
-    """The values of each parameter that a provider's rows have."""
+    """Return the values of each parameter in the providers' rows."""
     types = {row.type for row in rows} | {"unknown"}
     return {
         "type": sorted(types | {f"{type_.partition('.')[0]}.*" for type_ in types if "." in type_}),

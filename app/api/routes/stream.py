@@ -132,7 +132,7 @@ async def _body(
     # The first id: a client that reconnects before any event continues here, not at a later time.
     warnings = b"".join(b": warning %b\n" % encode(warning) for warning in start.warnings)
     yield warnings + b"retry: %d\nid: %b\n\n" % (_RETRY, start.cursor.encode())
-    told: str | None = None
+    last_problem: str | None = None
     async with Listener(broadcaster, topic, start, live=live) as listener:
         silent_since = clock()
         while state.ready:
@@ -142,7 +142,7 @@ async def _body(
             silence = state.stream_heartbeat - (clock() - silent_since)
             sent = b""
             for message in await listener.next(max(0.0, min(_LOOK, silence))):
-                text, told = _told(request, log, message, told)
+                text, last_problem = _frames(request, log, message, last_problem)
                 sent += text
             if not sent and clock() - silent_since >= state.stream_heartbeat:
                 # An id without data advances a browser's Last-Event-ID, so that a reconnection after a quiet night
@@ -165,10 +165,11 @@ async def _refusal(request: Request, topic: Topic) -> CallerError | None:
     return None
 
 
-def _told(request: Request, log: RequestLog, message: Message, told: str | None) -> tuple[bytes, str | None]:
-    """Return the bytes of a message, and the code of the last problem sent to the listener."""
+def _frames(request: Request, log: RequestLog, message: Message, last: str | None) -> tuple[bytes, str | None]:
+    """Return the bytes of a message, empty for a repeated problem, and the problem's code. `last`: that of the message
+    before."""
     if isinstance(message, GatewayError):
-        return (b"" if message.code == told else _problem(request, message)), message.code
+        return (b"" if message.code == last else _problem(request, message)), message.code
     if isinstance(message, Exception):
         raise message
     log.deliver(Counter(item.source for item in message))
