@@ -109,7 +109,7 @@ class EventBroadcaster:
                 page.next_cursor or cursor,
                 page.has_more,
                 {status.name: status.reason or "" for status in page.sources if status.status == "forbidden"},
-                {status.name: status.bad_records for status in page.sources if status.bad_records},
+                {status.name: status.bad_records.total() for status in page.sources if status.bad_records},
             )
         except Exception as error:  # each listener raises it in its own request, unexpected ones too
             batch = Batch((), position, cursor, error=error)

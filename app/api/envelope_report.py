@@ -72,7 +72,9 @@ def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[s
     notices = [_MASKED + (_PSEUDONYMS if pseudonymized else "")] if masked else []
     for status in found.sources:
         if status.name == found.source and status.bad_records:
-            notices.append(f"Unreadable: {status.bad_records} records of {status.name} that have no valid content.")
+            notices.append(
+                f"Unreadable: {status.bad_records.total()} records of {status.name} that have no valid content."
+            )
         if status.name == found.source and status.status == "forbidden":
             notices.append(f"Incomplete: {status.name} refuses a part: {status.reason}")
     if found.has_more:

@@ -32,6 +32,7 @@ from app.providers.shared.redis import SharedState
 
 MANIFEST_PATH = "/events/export/manifests/"
 PAGE = 2000  #: events
+_MOST_KNOWN = 10_000  #: unreadable records of a source, so that the memory is constant
 _CHUNK = 100  #: events rendered at a time, so that other requests are served in between
 
 _HOUR = 3600
@@ -58,7 +59,7 @@ class Export:
         self._scopes |= {"raw:read"} if "raw" in start.include else set()
         self._segment = Segment()
         self._forbidden: dict[str, str] = {}  # by source, the parts that its provider refuses
-        self._bad_records = Counter[str]()  # by source
+        self._bad_records: dict[str, Counter[str]] = {}  # by source
         #: Id of the manifest of a whole export in a format without a place for it.
         self.manifest_id: str | None = None
         if state.signing_key is not None and not self.form.tells_its_end and query.after is None:
@@ -133,11 +134,19 @@ class Export:
             if status.status == "forbidden":
                 self._forbidden[status.name] = status.reason or ""
             if status.bad_records:
-                self._bad_records[status.name] += status.bad_records
+                self._note_unreadable(status.name, status.bad_records)
             noted = self._log.sources.setdefault(status.name, {"calls": 0, "records": 0})
             noted["calls"] += status.calls
             noted["records"] += status.records
         return page
+
+    def _note_unreadable(self, name: str, records: Counter[str]) -> None:
+        """Count the unreadable records of a page, which the page before may have read, too."""
+        known = self._bad_records.setdefault(name, Counter())
+        if len(known) < _MOST_KNOWN:
+            known |= records
+        else:
+            known[""] += records.total()
 
     def _rendered(self, records: list[Record]) -> Iterator[bytes]:
         """Yield a page's masked lines in parts. Removes the records from the list."""
@@ -158,8 +167,9 @@ class Export:
         if cursor is None and self._bad_records:
             reason = reason or UNREADABLE
         if self.form.tells_its_end:
+            bad = {name: records.total() for name, records in self._bad_records.items()}
             line: dict[str, object] = {"cursor": cursor, "complete": reason is None}
-            optional = {"reason": reason, "forbidden": self._forbidden, "bad_records": dict(self._bad_records)}
+            optional = {"reason": reason, "forbidden": self._forbidden, "bad_records": bad}
             line |= {name: value for name, value in optional.items() if value}
             if self._state.signing_key is not None:
                 line["manifest"] = self._manifest(cursor, reason is None)
@@ -177,7 +187,7 @@ class Export:
             {
                 "name": name,
                 "status": "forbidden" if name in self._forbidden else "ok",
-                "bad_records": self._bad_records.get(name, 0),
+                "bad_records": self._bad_records.get(name, Counter()).total(),
             }
             for name in self._start.active
         ]

@@ -145,7 +145,7 @@ def _source(status: SourceStatus) -> schemas.SourceStatus:
     if status.reason is not None:
         reasons.append(status.reason)
     if status.bad_records:
-        reasons.append(f"{status.bad_records} records that cannot be read are left out")
+        reasons.append(f"{status.bad_records.total()} records that cannot be read are left out")
     reason = "; ".join(reasons) or None
     return schemas.SourceStatus(status.name, status.provider, status.status, reason, _time(status.complete_through))
 

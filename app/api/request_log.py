@@ -62,7 +62,7 @@ def note_sources(log: RequestLog, statuses: Iterable[SourceStatus]) -> None:
     for status in statuses:
         noted: dict[str, Any] = {"calls": status.calls, "records": status.records}
         if status.bad_records:
-            noted["bad_records"] = status.bad_records
+            noted["bad_records"] = status.bad_records.total()
         if status.error is not None:
             noted["error"] = status.error.code
         log.sources[status.name] = noted

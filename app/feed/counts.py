@@ -155,7 +155,7 @@ class EventCounter:
             (status,) = (status for status in page.sources if status.name == name)
             calls, bad, refused = (
                 calls + status.calls,
-                bad + status.bad_records,
+                bad + status.bad_records.total(),
                 refused or status.status == "forbidden",
             )
             if not page.has_more:

@@ -59,13 +59,13 @@ async def read_envelope(feed: Feed, query: EventQuery, caller: Caller) -> Envelo
 
 
 def _merged(pages: Sequence[Page]) -> list[SourceStatus]:
-    """Return the last page's statuses with the sums of calls, records and unreadable records of all pages."""
+    """Return the last page's statuses with the calls, records and unreadable records of all pages."""
     statuses = pages[-1].sources
     for page in pages[:-1]:
         for status, earlier in zip(statuses, page.sources, strict=True):
             status.calls += earlier.calls
             status.records += earlier.records
-            status.bad_records += earlier.bad_records
+            status.bad_records |= earlier.bad_records
     return statuses
 
 

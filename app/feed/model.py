@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
@@ -39,7 +40,7 @@ class SourceStatus(msgspec.Struct):
     complete_through: int | None = None
     calls: int = 0
     records: int = 0
-    bad_records: int = 0
+    bad_records: Counter[str] = msgspec.field(default_factory=Counter)
     error: SourceError | None = None
 
 

@@ -147,9 +147,9 @@ class PageBuilder:
                 self._note(stream.source, "its Date header stands still: newer events wait until it moves")
             if batch.reason is not None:
                 self._note(stream.source, f"{stream.name}: {batch.reason}")
-            if batch.bad_records:
-                self._status[stream.source].bad_records += batch.bad_records
-                self._call.settings.observer.on_bad_records(stream.source, batch.bad_records)
+            if bad := batch.bad_records - self._status[stream.source].bad_records:
+                self._status[stream.source].bad_records |= bad
+                self._call.settings.observer.on_bad_records(stream.source, bad.total())
             self._merge.add(stream, kept, complete_until=batch.complete_until, ended=batch.ended)
 
     def _shown_bytes(self) -> int:

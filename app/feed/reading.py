@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from app.domain.errors import SourceFailed
@@ -25,7 +27,7 @@ class Reading(msgspec.Struct):
     was_read: bool = False
     seen: int = 0
     kept: int = 0
-    bad_records: int = 0
+    bad_records: Counter[str] = msgspec.field(default_factory=Counter)
     any_readable: bool = False
 
     @property
@@ -37,10 +39,11 @@ class Reading(msgspec.Struct):
         read: the provider's format is an unknown one. A later page may have nothing else left to read, and a follower
         nothing else that is new."""
         self.seen += len(batch.records)
-        self.bad_records += batch.bad_records
+        self.bad_records |= batch.bad_records
         self.any_readable = self.any_readable or batch.any_readable or self.seen > 0
-        if self.bad_records > 1 and not (self.any_readable or follow or self.old is not None):
-            raise SourceFailed(f"none of the {self.bad_records} records in the provider's answers can be read")
+        bad = self.bad_records.total()
+        if bad > 1 and not (self.any_readable or follow or self.old is not None):
+            raise SourceFailed(f"none of the {bad} records in the provider's answers can be read")
 
     def share_of(self, missing: int, usual: int | None, streams: int) -> int:
         """Return the stream's likely share of the `missing` records, of as many `streams`; `usual` in thousandths. To

@@ -7,7 +7,6 @@ when no unread one can precede them.
 
 Two consequences of the skew verify any remembered position: a record at `t - skew` or before proves that no wanted
 record is *before* it, and one at `t + skew` or after that none is *after* it.
-
 Both directions are one algorithm over mirrored numbers `x` and times `v` (`app.paging.position_log`).
 """
 
@@ -287,12 +286,13 @@ class PositionReader(Generic[R]):
     def _is_over(self) -> bool:
         return self._begin is not None and self._sure() >= self._stop
 
-    def rank(self) -> int:
-        """Return the number of rows, including unreadable ones, before the walk's start; ascending only, after `wanted`
-        is empty."""
+    def rank(self, end: int | None = None) -> int:
+        """Return the number of rows before the walk's start and before number `end`, including unreadable ones.
+        Ascending only, after `wanted` is empty."""
         assert self._begin is not None
-        read = map(self._log.row, range(self._begin, min(self._next, self._log.end)))
-        return self._begin + sum(row.time is None or row.time < self._start for row in read)
+        stop = self._log.end if end is None else min(end, self._log.end)
+        read = map(self._log.row, range(self._begin, min(self._next, stop)))
+        return min(self._begin, stop) + sum(row.time is None or row.time < self._start for row in read)
 
     def hint_at(self, time: int) -> list[int] | None:
         """For a walk that starts at `time`: the number of a row behind it, about how many rows one skew holds there,

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
@@ -84,14 +85,15 @@ class Batch(msgspec.Struct):
     records are left in the window (`complete_until` is then ignored). A batch may be empty as long as `complete_until`
     moves or `ended` is true.
 
-    `reason`, for the caller: possible gaps of the batch and their remedy. `bad_records`: number of unreadable records;
-    `any_readable`: whether the reader has seen any other, also outside the window.
+    `reason`, for the caller: possible gaps of the batch and their remedy. `bad_records`: number of unreadable
+    records by any text that is the same in each read, so that a walk counts each once; they may be those of earlier
+    batches, too. `any_readable`: whether the reader has seen any other, also outside the window.
     """
 
     records: list[Record]
     complete_until: int
     ended: bool
-    bad_records: int = 0
+    bad_records: Counter[str] = msgspec.field(default_factory=Counter)
     reason: str | None = None
     any_readable: bool = False  #: not needed with `records`
 

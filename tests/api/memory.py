@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -142,7 +143,7 @@ class MemoryReader:
             list(taken),
             complete_until=upcoming if self.ascending else upcoming + 1,
             ended=not self.rest,
-            bad_records=self.source.bad_records,
+            bad_records=Counter({"one": self.source.bad_records}),
         )
 
     def hint(self, position: Position) -> Hint:

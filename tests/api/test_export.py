@@ -486,7 +486,7 @@ async def test_no_more_than_two_pages_are_held_however_long_it_is(size: int) -> 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_records_that_cannot_be_read_are_reported_in_every_format(form: str) -> None:
-    source = MemorySource("north", history("north", 9))
+    source = MemorySource("north", history("north", 2100))  # pages that contain the same unreadable records
     source.bad_records = 2
     with served(make_app([source])) as port, httpx.Client(headers={"X-API-Key": ALL}) as client:
         url = f"http://127.0.0.1:{port}/events/export?format={form}"

@@ -196,7 +196,7 @@ async def read_stream(
             assert keys[0] > got[-1].key if up else keys[0] < got[-1].key, "nothing of an earlier batch"
         got += batch.records
         if bad is not None:
-            bad.append(batch.bad_records)
+            bad.append(batch.bad_records.total())
         if batch.ended:
             return got
         assert (

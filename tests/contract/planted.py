@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -98,7 +99,7 @@ class FaultyReader(_Wrapper):
             case "reader returns nothing":
                 return Batch([], batch.complete_until, ended=True)
             case "unreadable records not counted":
-                return msgspec.structs.replace(batch, records=records, bad_records=0)
+                return msgspec.structs.replace(batch, records=records, bad_records=Counter())
             case "no as_of":
                 self._spent.as_of = None
             case "ties split at page edges" if len(self._span.position) > 1:

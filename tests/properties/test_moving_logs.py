@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from app.domain.errors import SourceFailed
 from app.domain.query import Query
 from app.domain.times import DAY, SECOND
-from app.providers.base import CallBudget, Hint, ReadRequest
+from app.providers.base import CallBudget, CommonSettings, Hint, ReadRequest
 from app.providers.subnoto.client import LogQuery
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.reader import SubnotoReader
+from app.providers.subnoto.settings import SubnotoSettings
+from app.providers.subnoto.source import SubnotoSource
 from app.providers.subnoto.time_index import TimeIndex
 from app.providers.subnoto.wire import LogPage, decode_page
 
@@ -206,6 +208,18 @@ def test_a_total_that_is_too_low_and_grows_hides_nothing(
         moving = Moving(rows, random.Random(seed), every=2 + seed, growth=growth, size=size, off=off)
         got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (333,), lambda: known))
         assert sorted(got) == list(range(count))
+
+
+@pytest.mark.parametrize("off", [0, 1, 50])
+@pytest.mark.parametrize("count", [3, 49, 400])
+def test_a_count_has_no_record_that_is_new_and_before_its_window(count: int, off: int) -> None:
+    settings = SubnotoSettings.model_validate({"base_url": "http://log.example", "access_key": "a", "secret_key": "b"})
+    source = SubnotoSource("s", settings, CommonSettings(clock=lambda: NOW))
+    rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
+    source._client = Moving(rows, random.Random(1), growth=2, off=off)  # type: ignore[assignment]
+    since = NOW + SECOND  # the new ones are a few µs after NOW
+    total = asyncio.run(source.total(Query(category=("envelope",)), since, since + SECOND, CallBudget()))
+    assert (total.value, total.relation) == (0, "eq")
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +55,11 @@ class TimeRangeReader:
         self._seen: set[str] = set()
 
     async def read(self, want: int, max_calls: int) -> Batch:
-        bad, calls, records, any_readable = 0, 0, list[TimeRangeRecord](), False
+        bad, calls, records, any_readable = Counter[str](), 0, list[TimeRangeRecord](), False
         # A page without readable records ends the batch; on a walk's first page it is a failure.
-        while not (self._ended or len(records) >= want or bad > len(records)) and (calls < max_calls or not records):
+        while not (self._ended or len(records) >= want or bad.total() > len(records)) and (
+            calls < max_calls or not records
+        ):
             request = PageRequest(
                 self._since, self._until, self._ascending, self._token, self._envelope, self._span.query, self._spent
             )

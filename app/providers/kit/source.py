@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
+from zlib import crc32
 
 import msgspec
 
@@ -77,10 +79,10 @@ class TimeRangeSource(ABC):
             raise error_for(response)
         return read_json(response.body).value
 
-    def records(self, items: Iterable[Any], ascending: bool) -> tuple[list[TimeRangeRecord], int]:
-        """Return the readable records, and the number of others. Raises SourceFailed if they are not in time order."""
+    def records(self, items: Iterable[Any], ascending: bool) -> tuple[list[TimeRangeRecord], Counter[str]]:
+        """Return the readable records, and others by a digest. Raises SourceFailed if they are not in time order."""
         found: list[TimeRangeRecord] = []
-        unreadable, latest = 0, self._clock() + DAY
+        unreadable, latest = Counter[str](), self._clock() + DAY
         for item in items:
             try:
                 row = self.row(item)
@@ -91,7 +93,7 @@ class TimeRangeSource(ABC):
             if usable and EARLIEST <= time <= latest:
                 found.append(TimeRangeRecord(self, row, time, item))
             else:
-                unreadable += 1
+                unreadable[f"{crc32(repr(item).encode(errors='surrogatepass')):x}"] += 1
         times = [record.key[0] for record in found]
         if times != sorted(times, reverse=not ascending):
             raise SourceFailed("the provider's response is not in the order of time that was asked for")

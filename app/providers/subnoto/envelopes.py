@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -222,7 +223,7 @@ class JoiningReader:
         if end == len(records):
             return batch
         time_left_out = records[end].key[0]
-        self._held = msgspec.structs.replace(batch, records=records[end:], bad_records=0, reason=None)
+        self._held = msgspec.structs.replace(batch, records=records[end:], bad_records=Counter(), reason=None)
         edge = time_left_out if self._request.query.ascending else time_left_out + 1
         return msgspec.structs.replace(batch, records=records[:end], complete_until=edge, ended=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from app.domain.errors import SourceFailed
@@ -98,7 +99,9 @@ class SubnotoReader:
                 break
         self._skew = self._walk.skew
         taken = self._walk.take()
-        bad = sum(row.bad for _, row in taken.rows)
+        bad = Counter(
+            f"{self._query.category} {self._query.envelope} {number}" for number, row in taken.rows if row.bad
+        )
         records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
         restore_ranks(records, self._span.position, self._tied, begins=any(not number for number, _ in taken.rows))
         self._numbered += records
@@ -255,12 +258,18 @@ class SubnotoReader:
             await self._fetch([page], again=True)
         return page is not None
 
-    async def rank(self) -> int:
-        """Return the number of the stream's records before `span.since`, including unreadable ones, in O(log n) calls.
-        Ascending only. Counts all types if it no longer `filters_natively`."""
+    async def rank(self, end: int | None = None) -> int:
+        """Return the number of the stream's records before `span.since`, including unreadable ones, in O(log n) calls;
+        only of those before place `end` in the log. Ascending only. Counts all types if it no longer
+        `filters_natively`."""
         while await self._advance(1, 16, confirm=False):
             pass
-        return self._walk.rank()
+        return self._walk.rank(end)
+
+    @property
+    def end(self) -> int | None:
+        """Return the place after the log's last record; None before the first response."""
+        return self._walk.ending.end
 
     def has_strays_behind(self, rank: int) -> bool:
         """Whether rows before `span.since` are known after this place in the log, which `rank` cannot count."""

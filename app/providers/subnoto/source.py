@@ -162,7 +162,8 @@ class SubnotoSource:
                 if by_type and not end.filters_natively:
                     return Total(0, "events", "gte")
                 ends.append(end)
-                ranks.append(await end.rank())
+                # Without records that have arrived since the first, which may be before both ends.
+                ranks.append(await end.rank(ends[0].end if ranks else None))
             is_steady = await ends[0].is_unmoved()
         except SourceForbidden:
             return None

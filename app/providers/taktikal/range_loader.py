@@ -43,13 +43,14 @@ class TooMany(msgspec.Struct, frozen=True):
 
 
 class RangeLoader(msgspec.Struct):
-    """Load ranges for one request. `bad` counts unreadable items."""
+    """Load ranges for one request. `unreadable`: items by their marks, and entries by their process; those of
+    its copies, too."""
 
     client: TaktikalClient
     filters: Filters
     facts: AccountObservations
     spent: CallBudget
-    bad: int = 0
+    unreadable: Counter[str] = msgspec.field(default_factory=Counter)
 
     @property
     def most(self) -> int:
@@ -83,7 +84,7 @@ class RangeLoader(msgspec.Struct):
         if not self.filters.values:
             self.facts.reached(page, within.start, within.end)
         self.facts.answered(page)
-        self.bad += page.unreadable.total()
+        self.unreadable |= page.unreadable
         return page.processes
 
     async def _lacking(self, page: ActivityPage, take: int, within: DateRange) -> int:
@@ -146,9 +147,7 @@ class RangeLoader(msgspec.Struct):
 
     async def named(self, keys: Sequence[str], within: DateRange = WHOLE) -> list[Process]:
         """Return the processes with these keys, each with its whole log. Raises SourceError."""
-        ones = [self._one(key) for key in keys]
-        found = await gather_all(one._whole(within) for one in ones)
-        self.bad += max((one.bad for one in ones), default=0)
+        found = await gather_all(self._one(key)._whole(within) for key in keys)
         return list(merge_processes(found))
 
     async def _whole(self, within: DateRange) -> list[Process]:
@@ -181,17 +180,17 @@ class RangeLoader(msgspec.Struct):
             found = {one.key: one for one in merge_processes([found.values(), *(page.processes for page in pages)])}
             for page in pages:
                 unreadable |= page.unreadable
-            bad = sum(times for mark, times in unreadable.items() if mark not in found)
+            bad = Counter({mark: times for mark, times in unreadable.items() if mark not in found})
             if end is None:
                 continue
-            held = bad + sum(len(one.entries) + 1 for one in found.values())
+            held = bad.total() + sum(len(one.entries) + 1 for one in found.values())
             quiet, known = quiet + 1 if held == known else 0, held
             order = [_keys(page) for page in pages]
             same, before = same + 1 if order == before else 0, order
             # The end may count items, of which a process may have several, and equal unreadable ones count once.
-            exact = len(found) + bad >= end and (end >= total or quiet)
+            exact = len(found) + bad.total() >= end and (end >= total or quiet)
             if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
-                self.bad += bad
+                self.unreadable |= bad
                 return list(found.values())
             total = end
         raise SourceFailed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter, gt, lt
 
@@ -39,25 +40,22 @@ class _Collector:
         self._is_beyond = gt if self._ascending else lt  # instead of is_beyond, for each record
         self._latest = loader.facts.latest
         self._any_readable = False
-        self._bad: dict[str, int] = {}  # unreadable entries by process, which several windows may contain
 
     def records(self, processes: Iterable[Process], window: Window) -> list[Record]:
         is_beyond, position = self._is_beyond, self._position
         found: list[Record] = []
         for process in processes:
             records, bad = records_of(self._source, process, window.start, window.end, self._latest)
-            if bad > (known := self._bad.get(process.key, 0)):
-                self._loader.bad += bad - known
-                self._bad[process.key] = bad
+            if bad:
+                self._loader.unreadable |= Counter({f"entries of {process.key}": bad})
             self._any_readable = self._any_readable or bad < len(process.entries)
             found += [one for one in records if is_beyond(one.key, position)]
         found.sort(key=attrgetter("key"), reverse=not self._ascending)
         return found
 
     def batch(self, records: list[Record], complete_until: int, ended: bool) -> Batch:
-        """Return a batch with the number of unreadable items and entries since the last one."""
-        bad, self._loader.bad = self._loader.bad, 0
-        return Batch(records, complete_until, ended, bad, any_readable=self._any_readable)
+        """Return a batch with the unreadable items and entries so far."""
+        return Batch(records, complete_until, ended, self._loader.unreadable, any_readable=self._any_readable)
 
 
 class ProcessReader:
