@@ -19,7 +19,7 @@ from app.domain.times import DAY
 from app.paging.chain import Chain
 from app.paging.held_rows import HeldRows
 from app.paging.log_end import LogMoved, OddPages
-from app.paging.position_log import PositionLog
+from app.paging.position_log import NEVER, PositionLog
 from app.paging.position_search import Search
 from app.paging.rows import R, Response, Rows
 from app.paging.steadiness import Anchor
@@ -286,13 +286,13 @@ class PositionReader(Generic[R]):
     def _is_over(self) -> bool:
         return self._begin is not None and self._sure() >= self._stop
 
-    def rank(self, end: int | None = None) -> int:
-        """Return the number of rows before the walk's start and before number `end`, including unreadable ones.
-        Ascending only, after `wanted` is empty."""
+    def rank(self, end: int = 0, since: int = NEVER) -> int:
+        """Return the number of rows before the walk's start, including unreadable ones, but without those that are
+        before `since` and, as rows of the log, not before number `end`. Ascending only, after `wanted` is empty."""
         assert self._begin is not None
-        stop = self._log.end if end is None else min(end, self._log.end)
-        read = map(self._log.row, range(self._begin, min(self._next, stop)))
-        return min(self._begin, stop) + sum(row.time is None or row.time < self._start for row in read)
+        read = ((number, self._log.row(number).time) for number in range(self._begin, min(self._next, self._log.end)))
+        before = (time is None or (since if number >= end else NEVER) <= time < self._start for number, time in read)
+        return self._begin + sum(before)
 
     def hint_at(self, time: int) -> list[int] | None:
         """For a walk that starts at `time`: the number of a row behind it, about how many rows one skew holds there,

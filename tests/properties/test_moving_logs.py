@@ -210,7 +210,7 @@ def test_a_total_that_is_too_low_and_grows_hides_nothing(
         assert sorted(got) == list(range(count))
 
 
-@pytest.mark.parametrize("off", [0, 1, 50])
+@pytest.mark.parametrize("off", [0, 1, 50, -1, -50])
 @pytest.mark.parametrize("count", [3, 49, 400])
 def test_a_count_has_no_record_that_is_new_and_before_its_window(count: int, off: int) -> None:
     settings = SubnotoSettings.model_validate({"base_url": "http://log.example", "access_key": "a", "secret_key": "b"})
@@ -220,6 +220,8 @@ def test_a_count_has_no_record_that_is_new_and_before_its_window(count: int, off
     since = NOW + SECOND  # the new ones are a few µs after NOW
     total = asyncio.run(source.total(Query(category=("envelope",)), since, since + SECOND, CallBudget()))
     assert (total.value, total.relation) == (0, "eq")
+    whole = asyncio.run(source.total(Query(category=("envelope",)), 0, NOW, CallBudget()))
+    assert (whole.value, whole.relation) == (count, "eq")
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

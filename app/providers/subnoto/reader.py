@@ -258,18 +258,13 @@ class SubnotoReader:
             await self._fetch([page], again=True)
         return page is not None
 
-    async def rank(self, end: int | None = None) -> int:
-        """Return the number of the stream's records before `span.since`, including unreadable ones, in O(log n) calls;
-        only of those before place `end` in the log. Ascending only. Counts all types if it no longer
-        `filters_natively`."""
+    async def rank(self, first: SubnotoReader | None = None) -> int:
+        """Return the number of the stream's records before `span.since`, including unreadable ones, in O(log n) calls.
+        Does not count those that have arrived since `first` read, and are before its `span.since`. Ascending only.
+        Counts all types if it no longer `filters_natively`."""
         while await self._advance(1, 16, confirm=False):
             pass
-        return self._walk.rank(end)
-
-    @property
-    def end(self) -> int | None:
-        """Return the place after the log's last record; None before the first response."""
-        return self._walk.ending.end
+        return self._walk.rank() if first is None else self._walk.rank(first._walk.ending.end or 0, first._span.since)
 
     def has_strays_behind(self, rank: int) -> bool:
         """Whether rows before `span.since` are known after this place in the log, which `rank` cannot count."""

@@ -154,7 +154,7 @@ class SubnotoSource:
 
     async def _count(self, stream: str, query: Query, since: int, until: int, spent: CallBudget) -> Total | None:
         """Return one stream's part of a total; None if the key may not read it."""
-        by_type, ends, ranks = bool(query.type or query.provider_type), [], []
+        by_type, ends, ranks = bool(query.type or query.provider_type), list[SubnotoReader](), list[int]()
         try:
             # Sequentially, because the second uses the pages of the first.
             for edge in (since, until):
@@ -162,8 +162,7 @@ class SubnotoSource:
                 if by_type and not end.filters_natively:
                     return Total(0, "events", "gte")
                 ends.append(end)
-                # Without records that have arrived since the first, which may be before both ends.
-                ranks.append(await end.rank(ends[0].end if ranks else None))
+                ranks.append(await end.rank(ends[0] if ranks else None))
             is_steady = await ends[0].is_unmoved()
         except SourceForbidden:
             return None
