@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.forkserver import INTERPRETER, Forked
+
 COMMAND = str(Path(sys.executable).with_name("audit-gateway"))
 START = 60  #: seconds that a server may take to come up on a busy machine
 
@@ -24,24 +26,20 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment without any setting of the machine that runs the tests."""
     prefixes = ("GATEWAY_", "TAKTIKAL_", "SUBNOTO_", "ACME_", "_AUDIT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    return (
-        kept
-        | {"GATEWAY_SHUTDOWN_GRACE": "0", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::DeprecationWarning:app"}
-        | dict(extra or {})
-    )
+    return kept | {"GATEWAY_SHUTDOWN_GRACE": "0", **INTERPRETER} | dict(extra or {})
 
 
 def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    return subprocess.run(
-        [COMMAND, *arguments],
-        env=environment(env),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=START,
-        check=False,
-    )
+    with start(*arguments, env=env, cwd=cwd, text=True) as process:
+        out, errors = process.communicate(timeout=START)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, errors)
+
+
+def start(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path, **options: Any) -> subprocess.Popen[Any]:
+    """The command, begun; its output and errors are piped unless the options of `Popen` say otherwise."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return Forked([COMMAND, *arguments], env=environment(env), cwd=cwd, **{**pipes, **options})
 
 
 @dataclass
@@ -78,11 +76,12 @@ def serving(
     command: Sequence[str] = (COMMAND,),
 ) -> Iterator[Running]:
     """`audit-gateway serve` with these arguments, on a free port, until the block ends. `command` stands in for
-    `audit-gateway`."""
+    `audit-gateway`, in which case, or with `--workers`, it is no fork of a process that has imported it."""
     errors = cwd / "stderr.log"
+    kind = Forked if tuple(command) == (COMMAND,) and "--workers" not in arguments else subprocess.Popen
     with (
         errors.open("wb") as stderr,
-        subprocess.Popen(
+        kind(
             [*command, "serve", "--port", str(port), *arguments],
             env=environment(env),
             cwd=cwd,

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from rich.cells import cell_len
 
 from app.api.exports.csv import neutral
 from tests.cli.served import Served, call, on_a_terminal, without_colours
-from tests.process import COMMAND, environment, run
+from tests.process import run, start
 
 
 def test_all_of_it_as_ndjson_is_the_apis_own_answer(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
@@ -230,10 +229,7 @@ def test_follow_shows_what_there_is_and_waits_until_ctrl_c(way: dict[str, str], 
     events = [json.loads(line) for line in ended.stdout.splitlines()]
     assert (ended.returncode, len(events)) == (0, 7)
     assert [event["occurred_at"] for event in events] == sorted(event["occurred_at"] for event in events)
-    process = subprocess.Popen(
-        [COMMAND, "events", "--follow", "--since", "2d"],
-        env=environment(way), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = start("events", "--follow", "--since", "2d", env=way, cwd=tmp_path)
     assert process.stdout is not None
     assert b"time (UTC)" in process.stdout.readline()
     assert b"Z " in process.stdout.readline(), "events come out as they come, not when a buffer is full"
@@ -248,10 +244,7 @@ EVER = ("events", "--all", "--since", "60d")
 @pytest.mark.parametrize("arguments", [EVER, (*EVER, "--json"), (*EVER, "--csv"), ("sources",), ("count",)])
 def test_a_reader_that_has_seen_enough(cli_world: Served, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
-    process = subprocess.Popen(
-        [COMMAND, *arguments],
-        env=environment(cli_world.over_http), cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = start(*arguments, env=cli_world.over_http, cwd=tmp_path, stdout=writing)
     os.close(writing)
     if arguments[0] == "events":
         os.read(reading, 100)

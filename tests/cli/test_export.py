@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,19 +19,13 @@ from app.api.exports import FORMATS
 from app.cli import walk as walking
 from sandbox.launcher import start_sandbox
 from tests.cli.served import DAYS, Served, call, on_a_terminal, without_colours
-from tests.process import COMMAND, environment
+from tests.process import start
 
 SINCE = ("--since", "2000-01-01")
 
 
 def ids_in(path: Path) -> list[str]:
     return [json.loads(line)["id"] for line in path.read_text().splitlines()]
-
-
-def start(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [COMMAND, "export", *arguments], env=environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
 
 
 def events_in_mark(path: Path) -> int:
@@ -80,7 +73,7 @@ def test_kill_9_again_and_again_and_yet_exactly_the_truth(
     command = ("all.ndjson", *SINCE, "--until", cli_world.until)
     kills = 0
     for after in (0, 1000) if "GATEWAY_URL" in way else (0,):
-        code, _ = kill_in_the_middle(start(*command, env=way, cwd=tmp_path), path, after, signal.SIGKILL)
+        code, _ = kill_in_the_middle(start("export", *command, env=way, cwd=tmp_path), path, after, signal.SIGKILL)
         kills += code == -signal.SIGKILL
         # What a kill between the two writes would leave.
         with path.open("ab") as file:
@@ -97,7 +90,7 @@ def test_ctrl_c_then_the_same_command_and_no_other(cli_world: Served, tmp_path: 
     way = cli_world.over_http
     path = tmp_path / "all.csv"
     command = ("all.csv", *SINCE, "--until", cli_world.until)
-    code, errors = kill_in_the_middle(start(*command, env=way, cwd=tmp_path), path, 0, signal.SIGINT)
+    code, errors = kill_in_the_middle(start("export", *command, env=way, cwd=tmp_path), path, 0, signal.SIGINT)
     assert code == 130
     assert re.match(rb"audit-gateway: stopped after [\d,]+ events; the same command resumes there\.\n\Z", errors)
     for others in ((*command, "--type", "recipient.*"), (*command, "--format", "ecs"), (*command, "--order", "asc")):
@@ -114,7 +107,7 @@ def test_ctrl_c_then_the_same_command_and_no_other(cli_world: Served, tmp_path: 
 def test_a_gateway_that_is_away_in_between(cli_world: Served, tmp_path: Path) -> None:
     path = tmp_path / "all.ndjson"
     command = ("all.ndjson", *SINCE, "--until", cli_world.until)
-    kill_in_the_middle(start(*command, env=cli_world.over_http, cwd=tmp_path), path, 0, signal.SIGINT)
+    kill_in_the_middle(start("export", *command, env=cli_world.over_http, cwd=tmp_path), path, 0, signal.SIGINT)
     before = (path.read_bytes(), (tmp_path / "all.ndjson.cursor").read_bytes())
     away = call("export", *command, env={"GATEWAY_URL": "http://127.0.0.1:9"}, cwd=tmp_path)
     assert away.returncode == 1

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.cli.served import call
-from tests.process import COMMAND, environment, run, serving
+from tests.process import environment, run, serving, start
 
 SANDBOX = {"Authorization": "Bearer sandbox"}
 NEW_KEY = ("keys", "new", "--scopes", "events:read", "--file", "keys.jsonl")
@@ -67,14 +67,8 @@ def test_every_event_of_the_sandbox_once_over_workers_in_turn(tmp_path: Path) ->
 
 
 def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [COMMAND, "serve", "--sandbox", "--sandbox-events", "400000", "--port", "0"],
-        env=environment(),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    time.sleep(1.5)
+    process = start("serve", "--sandbox", "--sandbox-events", "400000", "--port", "0", cwd=tmp_path)
+    time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=30)
     assert process.returncode in (0, -signal.SIGTERM), "the latter before Python has set up its handlers"
@@ -174,7 +168,7 @@ def test_make_serve_is_the_sandbox_only_without_any_setting_of_an_account(
     ],
 )
 def test_half_an_account_is_named(tmp_path: Path, variable: str, missing: str) -> None:
-    ended = call("serve", env={variable: "x"}, cwd=tmp_path)
+    ended = call("serve", "--port", "0", env={variable: "x"}, cwd=tmp_path)
     assert (ended.returncode, missing in ended.stderr) == (2, True), ended.stderr
 
 
