@@ -31,7 +31,7 @@ MODULES = (
     "sandbox.taktikal",
 )
 INTERPRETER = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::DeprecationWarning:app"}
-_BECOME_REAPER = 36  #: PR_SET_CHILD_SUBREAPER of prctl(2)
+_SET_CHILD_SUBREAPER = 36  #: of prctl(2)
 _LOCK = threading.Lock()
 
 
@@ -57,15 +57,21 @@ class Forked(subprocess.Popen[Any]):
 def _ask(order: dict[str, Any], streams: list[int]) -> int:
     with _LOCK:
         server = _server()
+        # The command's parent, a child of the server, ends at once: meanwhile this makes its child one of this process.
+        _set_reaper(True)
         socket.send_fds(server, [json.dumps(order).encode()], streams)
-        return int(server.recv(64))
+        pid = int(server.recv(64))
+        _set_reaper(False)
+        return pid
+
+
+def _set_reaper(on: bool) -> None:
+    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, int(on))
 
 
 @cache
 def _server() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    # The command's parent, a child of the server, ends at once: this makes the command a child of this process.
-    ctypes.CDLL(None).prctl(_BECOME_REAPER, 1)
     process = subprocess.Popen(
         [sys.executable, "-m", __name__],
         env={**os.environ, **INTERPRETER},

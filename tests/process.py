@@ -76,9 +76,10 @@ def serving(
     command: Sequence[str] = (COMMAND,),
 ) -> Iterator[Running]:
     """`audit-gateway serve` with these arguments, on a free port, until the block ends. `command` stands in for
-    `audit-gateway`, in which case, or with `--workers`, it is no fork of a process that has imported it."""
+    `audit-gateway`, in which case, or with several workers, it is no fork of a process that has imported it."""
     errors = cwd / "stderr.log"
-    kind = Forked if tuple(command) == (COMMAND,) and "--workers" not in arguments else subprocess.Popen
+    is_one = "--workers" not in arguments or arguments[arguments.index("--workers") + 1] == "1"
+    kind = Forked if tuple(command) == (COMMAND,) and is_one else subprocess.Popen
     with (
         errors.open("wb") as stderr,
         kind(

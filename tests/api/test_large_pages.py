@@ -25,8 +25,6 @@ from tests.worlds import ask, describe, world
 
 pytestmark = pytest.mark.anyio
 
-EVENTS = 60
-
 
 class LargeRecord(MemoryRecord):
     """`size`: bytes of its description."""
@@ -42,10 +40,9 @@ class LargeRecord(MemoryRecord):
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("size", [300_000, 1_000_000, MAX_PAGE // 2, MAX_PAGE + 1])
-@pytest.mark.parametrize("packed", ["gzip", "identity"])
-async def test_a_page_ends_where_its_bytes_do_and_the_walk_loses_nothing(size: int, order: str, packed: str) -> None:
-    count = EVENTS if size < MAX_PAGE // 2 else 3
+@pytest.mark.parametrize(("size", "count"), [(300_000, 60), (1_000_000, 20), (MAX_PAGE // 2, 3), (MAX_PAGE + 1, 3)])
+async def test_a_page_ends_where_its_bytes_do_and_the_walk_loses_nothing(size: int, count: int, order: str) -> None:
+    packed = {"asc": "gzip", "desc": "identity"}[order]
     source = MemorySource("north", [LargeRecord(number, size) for number in range(count)])
     ids: list[str] = []
     async with opened(make_app([source])) as client:

@@ -4,6 +4,7 @@ as its manual, and a real rsyslog. Each keeps what it accepted, and can be made 
 from __future__ import annotations
 
 import json
+import random
 import socket
 import ssl
 import subprocess
@@ -12,7 +13,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -225,8 +226,9 @@ class Rsyslog:
         pem, key = self.folder / "receiver.pem", self.folder / "receiver.key"
         if not pem.exists():
             certificate(self.folder)
-        if not self.port:
-            with socket.create_server(("127.0.0.1", 0)) as free:
+        while not self.port:
+            # Not one that the system may give to a client while rsyslogd is stopped.
+            with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20_000, 32_000))) as free:
                 self.port = free.getsockname()[1]
         settings = {"folder": self.folder, "pem": pem, "key": key, "port": self.port, "tls": ""}
         if self.driver is not None:

@@ -3,13 +3,11 @@ and what arrives twice has the same id. `FORWARD_KILLS=200` (as in `make soak`) 
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,73 +22,32 @@ import pytest
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.forward.receivers import SECRET, TOKEN, Accepted, Rsyslog, SplunkHandler, WebhookHandler, receiving
-from tests.process import environment, serving
+from tests.process import serving, start
 from tests.worlds import World, served_world
 
 KILLS = int(os.environ.get("FORWARD_KILLS", "20"))
 SINCE = "2020-01-01"
 
 
-_NURSERY = """
-import json, os, sys
-import httpx
-import app.api.exports, app.cli.client, app.cli.main, app.forward.forwarder, app.forward.opening
-for line in sys.stdin:
-    order = json.loads(line)
-    if "wait" in order:
-        print(os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1]), flush=True)
-        continue
-    pid = os.fork()
-    if pid == 0:
-        os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-        sys.argv = order["command"]
-        app.cli.main.main()
-        os._exit(0)
-    print(pid, flush=True)
-"""
-
-
-class Nursery:
-    """A process that has imported the command and forks for each run of it, so that a start costs no import."""
-
-    def __init__(self, env: dict[str, str], cwd: Path) -> None:
-        pipe: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _NURSERY], env=environment(env), cwd=cwd, start_new_session=True, **pipe
-        )
-        self.lock = threading.Lock()
-
-    def tell(self, **order: Any) -> int:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with self.lock:
-            print(json.dumps(order), file=self.process.stdin, flush=True)
-            return int(self.process.stdout.readline())
-
-    def __enter__(self) -> Nursery:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)  # and what it forked
-        self.process.communicate()
-
-
 class Killed(threading.Thread):
     """One forwarder, killed `kills` times, each time after some `trouble`, and then left alone until `stop`."""
 
+    process: subprocess.Popen[bytes]
+
     def __init__(
-        self, name: str, url: str, kills: int, trouble: Callable[[], None], nursery: Nursery, cwd: Path
+        self, name: str, url: str, kills: int, trouble: Callable[[], None], env: dict[str, str], cwd: Path
     ) -> None:
         super().__init__(name=name)
-        self.command = ["audit-gateway", "forward", "--to", url, "--cursor-file", str(cwd / f"{name}.json")]
+        self.command = ["forward", "--to", url, "--cursor-file", str(cwd / f"{name}.json")]
         self.command += ["--since", SINCE, "--batch", "40", "--ca", str(cwd / "receiver.pem")]
-        self.kills, self.trouble, self.nursery, self.log = kills, trouble, nursery, cwd / f"{name}.log"
-        self.pid = self.begun = 0
+        self.kills, self.trouble, self.env, self.cwd, self.log = kills, trouble, env, cwd, cwd / f"{name}.log"
+        self.begun = 0
 
     def begin(self) -> None:
-        self.pid = self.nursery.tell(command=self.command, log=str(self.log))
+        with self.log.open("ab") as log:
+            self.process = start(*self.command, env=self.env, cwd=self.cwd, stdout=subprocess.DEVNULL, stderr=log)
         self.begun += 1
-        while not self.log.exists() or self.log.read_text().count('"event":"forwarding"') < self.begun:
+        while self.log.read_text().count('"event":"forwarding"') < self.begun:
             time.sleep(0.02)
 
     def run(self) -> None:
@@ -103,8 +60,8 @@ class Killed(threading.Thread):
         self.begin()
 
     def stop(self, number: int) -> int:
-        os.kill(self.pid, number)
-        return self.nursery.tell(wait=self.pid)
+        self.process.send_signal(number)
+        return self.process.wait()
 
 
 def grow(one: World, rng: random.Random) -> None:
@@ -149,7 +106,9 @@ def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
         )
         hook, hooked = stack.enter_context(receiving(WebhookHandler))
         splunk, indexed = stack.enter_context(receiving(SplunkHandler, acknowledges=1))
-        rsyslog = Rsyslog(tmp_path, "ossl")
+        # rsyslog 8.2302 with its ossl driver closes a file twice when a client dies in its handshake, and then writes
+        # lines of its log into the socket of the next client: of 500 kills three put events out of order.
+        rsyslog = Rsyslog(tmp_path, "gtls")
         rsyslog.start()
         stack.callback(rsyslog.stop)
 
@@ -162,16 +121,16 @@ def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
                 rsyslog.start()
 
         env = {"GATEWAY_URL": gateway.url, "FORWARD_SECRET": SECRET, "FORWARD_TOKEN": TOKEN}
-        nursery = stack.enter_context(Nursery(env, tmp_path))
         each = max(1, KILLS // 3)
         forwarders = [
-            Killed("webhook", f"http://{hook}/in", KILLS - 2 * each, lambda: trouble(hooked), nursery, tmp_path),
-            Killed("splunk", f"splunk-hec+http://{splunk}", each, lambda: trouble(indexed), nursery, tmp_path),
-            Killed("rsyslog", f"syslog+tls://127.0.0.1:{rsyslog.port}", each, restart, nursery, tmp_path),
+            Killed("webhook", f"http://{hook}/in", KILLS - 2 * each, lambda: trouble(hooked), env, tmp_path),
+            Killed("splunk", f"splunk-hec+http://{splunk}", each, lambda: trouble(indexed), env, tmp_path),
+            Killed("rsyslog", f"syslog+tls://127.0.0.1:{rsyslog.port}", each, restart, env, tmp_path),
         ]
         hooked.faults.append("lost")
         for forwarder in forwarders:
             forwarder.start()
+            stack.callback(lambda killed=forwarder: killed.process.kill())
         while any(forwarder.is_alive() for forwarder in forwarders):
             grow(one, rng)
             time.sleep(0.25)
