@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from app.domain.errors import ConfigurationError
-from app.domain.files import read_small
+from app.domain.files import read_text
 from app.providers.registry import provider_paths
 from app.providers.settings import outdated_names, remedy, rename
 from app.settings import PREFIX, REMOVED, RENAMED, Settings
@@ -154,15 +155,10 @@ def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool)
 
 
 def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    import tomllib
-
     try:
-        document = tomllib.loads(read_small(path).decode("utf-8-sig"))
-    except OSError as error:
-        raise ConfigurationError(f"GATEWAY_CONFIG / --config: {path} cannot be read ({error.strerror}).") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        place = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8"
-        raise ConfigurationError(f"{path} is no TOML file: {place}.") from None
+        document = tomllib.loads(read_text(path, "GATEWAY_CONFIG / --config"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is no TOML file: {error}.") from None
     _check_names(document, ("gateway", "sources"), f"{path}")
     gateway, tables = document.get("gateway", {}), document.get("sources", [])
     if not isinstance(gateway, dict):
@@ -186,7 +182,9 @@ def _with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> d
         elif not isinstance(value, str):
             raise ConfigurationError(f"{where}: {key} must be text, the name of a variable or the path of a file.")
         elif kind == "file":
-            value = _from_file(where, key, value)
+            file = Path(value)
+            if not (value := unquoted(read_text(file, f"{where}: {key}"))):
+                raise ConfigurationError(f"{where}: {key} names {file}, which is empty.")
         elif value not in environment:
             raise ConfigurationError(f"{where}: {key} names the variable {value}, which is not set; set it.")
         else:
@@ -195,17 +193,6 @@ def _with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> d
             raise ConfigurationError(f"{where}: {stem} is given twice; keep one of {stem}, {stem}_env, {stem}_file.")
         plain[stem] = value
     return plain
-
-
-def _from_file(where: str, key: str, path: str) -> str:
-    try:
-        text = unquoted(read_small(Path(path)).decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigurationError(f"{where}: {key} names {path}, which cannot be read ({reason}).") from None
-    if not text:
-        raise ConfigurationError(f"{where}: {key} names {path}, which is empty.")
-    return text
 
 
 def _check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:

@@ -33,7 +33,7 @@ import structlog
 
 from app.domain.caller import RATE, SCOPES, Caller
 from app.domain.errors import ConfigurationError, Unauthenticated
-from app.domain.files import read_small
+from app.domain.files import read_text
 from app.domain.times import format_seconds, now_micros, parse_rfc3339
 
 PREFIX = "agw_"
@@ -187,11 +187,12 @@ class Keyring:
             if (stamp := _stamp(self._file)) == self._seen:
                 return
             found = _read_file(self._file)
-        except ConfigurationError as error:
+        except (ConfigurationError, OSError) as error:
             # A partly written file must not lock all callers out: keep the old keys until it is valid.
-            if error.detail != self._problem:
-                _log.error("keys_file_unreadable", problem=error.detail)
-            self._problem = error.detail
+            problem = error.detail if isinstance(error, ConfigurationError) else f"{self._file}: {error.strerror}"
+            if problem != self._problem:
+                _log.error("keys_file_unreadable", problem=problem)
+            self._problem = problem
             return
         self._seen, self._problem = stamp, ""
         if 0 <= self._clock() - stamp[0] // 1000 < _REST:
@@ -222,28 +223,14 @@ def _on_a_daemon_thread(work: Callable[[], None]) -> asyncio.Task[Literal[True]]
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:
-    """Return a value that changes with the file. Raises ConfigurationError."""
-    try:
-        status = file.stat()
-    except OSError as error:
-        raise _unreadable(file, error) from None
+    """Return a value that changes with the file. Raises OSError."""
+    status = file.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _read_file(file: Path) -> tuple[ApiKey, ...]:
-    try:
-        text = read_small(file).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(file, error) from None
-    return tuple(read_keys(text, str(file)))
-
-
-def _unreadable(file: Path, error: OSError | UnicodeDecodeError) -> ConfigurationError:
-    reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-    return ConfigurationError(
-        f"GATEWAY_API_KEYS_FILE: {file} cannot be read ({reason});"
-        f" make it with: audit-gateway keys new --name NAME --scopes events:read --file {file}"
-    )
+    remedy = f"; make it with: audit-gateway keys new --name NAME --scopes events:read --file {file}"
+    return tuple(read_keys(read_text(file, "GATEWAY_API_KEYS_FILE", remedy), str(file)))
 
 
 def sandbox_key() -> ApiKey:

@@ -20,8 +20,9 @@ from app.cli.failures import USAGE, Failure, print_error
 from app.cli.output import console, write_bytes
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
-from app.domain.files import check_regular, read_small
+from app.domain.files import check_regular, read_text
 from app.domain.times import format_seconds, now_micros
+from app.forward.checkpoint import replace_file
 
 KeysFile = Annotated[Path, typer.Option(help="The keys file.")]
 
@@ -74,7 +75,7 @@ def list_keys(
     ] = False,
 ) -> None:
     """List the keys of a file with their grants. The keys themselves are not stored."""
-    keys = read_keys(_read(file), str(file))
+    keys = read_keys(read_text(file, "--file"), str(file))
     if as_json:
         for key in keys:
             print(key.line())
@@ -94,29 +95,17 @@ def revoke_keys(
     name: Annotated[str, typer.Option(help="The key's name; all keys of this name are removed.")], file: KeysFile
 ) -> None:
     """Remove a caller's keys from a file; a running gateway reads the change without a restart."""
-    text = _read(file)
+    text = read_text(file, "--file")
     names = [key.name for key in read_keys(text, str(file))]
     if not (removed := names.count(name)):
         others = ", ".join(sorted({*names})) or "none"
         raise ConfigurationError(f"{file} has no key of the name {name}; it has {others}.")
     kept = [line for line in text.splitlines() if all(key.name != name for key in read_keys(line, str(file)))]
-    new = file.with_name(f"{file.name}.new")
-    new.touch(mode=0o600)
-    new.chmod(stat.S_IMODE(file.stat().st_mode))
-    new.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    new.replace(file)
+    replace_file(file, "".join(f"{line}\n" for line in kept), mode=stat.S_IMODE(file.stat().st_mode))
     print(
         f"Revoked {removed} key{'s' * (removed > 1)} of {name}; a running gateway refuses it within 2 s.",
         file=sys.stderr,
     )
-
-
-def _read(file: Path) -> str:
-    try:
-        return read_small(file).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigurationError(f"--file: {file} cannot be read ({reason}).") from None
 
 
 def _check_writable(file: Path) -> None:
@@ -134,8 +123,8 @@ def _check_writable(file: Path) -> None:
 def _names_in(file: Path) -> set[str]:
     """Return the names in a keys file; empty if unreadable, which the gateway reports at start."""
     try:
-        return {key.name for key in read_keys(read_small(file).decode("utf-8-sig"), str(file))}
-    except (OSError, UnicodeDecodeError, ConfigurationError):
+        return {key.name for key in read_keys(read_text(file, "--file"), str(file))}
+    except ConfigurationError:
         return set()
 
 

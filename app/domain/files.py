@@ -6,6 +6,8 @@ import errno
 import stat
 from pathlib import Path
 
+from app.domain.errors import ConfigurationError
+
 #: Bytes; more is no configuration, key or secret.
 _MOST = 10_000_000
 
@@ -24,3 +26,13 @@ def read_small(file: Path) -> bytes:
     if len(content) > _MOST:
         raise OSError(errno.EFBIG, f"more than {_MOST // 1_000_000} MB")
     return content
+
+
+def read_text(file: Path, name: str, remedy: str = ".") -> str:
+    """Return the text of such a file, without a byte order mark. Raises ConfigurationError with `name`, the setting
+    that names the file, and the remedy."""
+    try:
+        return read_small(file).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(f"{name}: {file} cannot be read ({reason}){remedy}") from None

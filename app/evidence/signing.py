@@ -16,7 +16,7 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import KeySet, OKPKey
 
 from app.domain.errors import ConfigurationError
-from app.domain.files import read_small
+from app.domain.files import read_text
 
 #: RFC 9864 names the algorithm Ed25519; `EdDSA` is what the contract and older verifiers expect.
 ALGORITHM = "EdDSA"
@@ -34,10 +34,7 @@ class SigningKey:
         """Read a PEM file. Raises ConfigurationError naming GATEWAY_SIGNING_KEY_FILE."""
         remedy = "make one with: audit-gateway keys signing --file signing.pem"
         try:
-            key = OKPKey.import_key(read_small(path))
-        except OSError as error:
-            detail = f"GATEWAY_SIGNING_KEY_FILE: {path} cannot be read ({error.strerror}); {remedy}."
-            raise ConfigurationError(detail) from None
+            key = OKPKey.import_key(read_text(path, "GATEWAY_SIGNING_KEY_FILE", f"; {remedy}."))
         except (ValueError, TypeError, JoseError):
             key = None
         if key is None or not key.is_private or key.curve_name != "Ed25519":

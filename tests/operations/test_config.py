@@ -235,7 +235,7 @@ def test_gateway_config_names_the_file(clean: Path, monkeypatch: pytest.MonkeyPa
         ("sources = 1", "[[sources]]"),
         ("[gateway\n", "no TOML file"),
         ('[[sources]]\nname = "n"\ntoken_env = "NOT_SET"', "token_env names the variable NOT_SET"),
-        ('[[sources]]\nname = "n"\ntoken_file = "/not/there"', "token_file names /not/there"),
+        ('[[sources]]\nname = "n"\ntoken_file = "/not/there"', "token_file: /not/there cannot be read"),
         ('[[sources]]\nname = "n"\ntoken = "x"\ntoken_file = "/etc/hostname"', "token is given twice"),
         ('[[sources]]\nname = "n"\ntoken_env = 5', "token_env must be text"),
     ],
