@@ -57,4 +57,5 @@ async def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
     file = keys_file(tmp_path)
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"  \r\n"))
     assert (await Keyring(file=file).caller("k")).name == "siem"
-    assert api_keys.read_keys(f"\ufeffa:{hash_of('k')}:events:read \r\n", "GATEWAY_API_KEYS")[0].name == "a"
+    line = make_api_key(name="a", hash=hash_of("k"), scopes=["events:read"]).line()
+    assert api_keys.read_keys(f"\ufeff{line} \r\n", "GATEWAY_API_KEYS")[0].name == "a"

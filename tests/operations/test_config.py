@@ -251,7 +251,7 @@ def test_a_configuration_file_that_cannot_be_read(clean: Path) -> None:
     for name, reason in (("absent.toml", "No such file"), ("fifo", "not a regular file"), ("", "not a regular file")):
         with pytest.raises(ConfigurationError, match=f"GATEWAY_CONFIG / --config: .*{reason}"):
             load_configuration(clean / name)
-    with pytest.raises(ConfigurationError, match=r"token_file names .*not a regular file"):
+    with pytest.raises(ConfigurationError, match=r"token_file: .*not a regular file"):
         load_toml(clean, f'[[sources]]\nname = "n"\ntoken_file = "{clean / "fifo"}"')
 
 
