@@ -49,12 +49,7 @@ def configure_logging(stream: TextIO | None = None, *, level: str | None = None,
     level = level or os.environ.get("GATEWAY_LOG_LEVEL") or "info"
     form = form or os.environ.get("GATEWAY_LOG_FORMAT") or "auto"
     readable = form == "console" or (form == "auto" and stream.isatty())
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        time_stamp,
-        trace_fields,
-        bare_exceptions,
-    ]
+    shared: list[Processor] = [structlog.stdlib.add_log_level, time_stamp, trace_fields, bare_exceptions]
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(colors=stream.isatty())
         if readable

@@ -24,7 +24,7 @@ from app.api.metrics import Metrics
 from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
-from app.api.rendering import encode
+from app.api.rendering import json_response
 from app.api.request_log import AuditTrail
 from app.api.routes import catalog, envelopes, events, export, monitoring, pages, stream
 from app.api.routes.events import PageCache
@@ -48,6 +48,12 @@ _log = structlog.get_logger("gateway")
 EXPOSED = (
     "Link", "Export-Cursor", "Export-Manifest", "Content-Disposition", "X-Request-ID", "Retry-After", "RateLimit",
     "RateLimit-Policy", "WWW-Authenticate",
+)  # fmt: skip
+
+#: Headers that a browser's scripts may send.
+ALLOWED = (
+    "Authorization", "X-API-Key", "X-Request-ID", "Cache-Control", "Last-Event-ID", "traceparent", "tracestate",
+    "baggage",
 )  # fmt: skip
 
 #: FastAPI's own tracing would put queries, paths and texts of exceptions into spans and logs, as soon as any code sets
@@ -154,17 +160,8 @@ def create_app(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET"],
-            allow_headers=[
-                "Authorization",
-                "X-API-Key",
-                "X-Request-ID",
-                "Cache-Control",
-                "Last-Event-ID",
-                "traceparent",
-                "tracestate",
-                "baggage",
-            ],
-            expose_headers=[*EXPOSED],
+            allow_headers=ALLOWED,
+            expose_headers=EXPOSED,
         )
     audit = None if local else AuditTrail(settings.pseudonyms, loggable_values(sources, providers))
     app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit, quiet=local)
@@ -174,7 +171,7 @@ def create_app(
 
 async def openapi_document(request: Request) -> Response:
     """`GET /openapi.json`."""
-    return Response(encode(request.app.openapi()), media_type="application/json", headers={"Cache-Control": "no-cache"})
+    return json_response(request.app.openapi(), cache="no-cache")
 
 
 def make_keyring(settings: Settings, sandbox: bool) -> Keyring | None:

@@ -13,13 +13,7 @@ from starlette.responses import Response
 from app.api.auth import CHALLENGE
 from app.api.request_log import request_log
 from app.api.schemas import Problem, ProblemParameter, ProblemSource
-from app.domain.errors import (
-    CallerError,
-    GatewayError,
-    RateLimited,
-    SourceError,
-    SourcesFailed,
-)
+from app.domain.errors import CallerError, GatewayError, RateLimited, SourceError, SourcesFailed
 
 MEDIA_TYPE = "application/problem+json"
 

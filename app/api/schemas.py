@@ -31,10 +31,7 @@ class TimeWindow(msgspec.Struct, frozen=True):
     """The time window of the walk."""
 
     since: Annotated[Time, described("Its beginning, inclusive.")]
-    until: Annotated[
-        Time | None,
-        described("Its end, exclusive, fixed by the first page; null while following."),
-    ]
+    until: Annotated[Time | None, described("Its end, exclusive, fixed by the first page; null while following.")]
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
@@ -62,8 +59,7 @@ class EventPage(msgspec.Struct, frozen=True):
     page: Annotated[PageInfo, described("Position of this page in the walk.")]
     window: Annotated[TimeWindow, described("The time window, equal on every page of a walk.")]
     total: Annotated[
-        Totals | None,
-        described("The count; null without `include=total`, and if a source failed with `partial`."),
+        Totals | None, described("The count; null without `include=total`, and if a source failed with `partial`.")
     ]
     warnings: Annotated[Sequence[ValueWarning], described("Values of filters that can match nothing.")]
     sources: Annotated[list[SourceStatus], described("State of each source.")]
@@ -77,10 +73,7 @@ class EnvelopeStory(msgspec.Struct, frozen=True):
     envelope: Annotated[Envelope, described("The envelope at present.")]
     status: Annotated[
         str,
-        described(
-            "Its end according to the events, or `in_progress`.",
-            *(IN_PROGRESS, *dict.fromkeys(ENDS.values())),
-        ),
+        described("Its end according to the events, or `in_progress`.", *(IN_PROGRESS, *dict.fromkeys(ENDS.values()))),
     ]
     recipients: Annotated[list[EnvelopeRecipient], described("In the order of their first events.")]
     durations: Annotated[EnvelopeDurations, described("Durations in seconds.")]

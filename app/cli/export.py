@@ -117,12 +117,10 @@ def export(
     ] = None,
     order: Order = None,
     incremental: Annotated[
-        bool,
-        typer.Option("--incremental", help="Append the events since the last run, oldest first; for cron."),
+        bool, typer.Option("--incremental", help="Append the events since the last run, oldest first; for cron.")
     ] = False,
     signed: Annotated[
-        bool,
-        typer.Option("--signed", help="Write the gateway's manifests with the events, for audit-gateway verify."),
+        bool, typer.Option("--signed", help="Write the gateway's manifests with the events, for audit-gateway verify.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Start over and overwrite FILE.")] = False,
     partial: Partial = False,
@@ -212,12 +210,7 @@ def _start(file: ResumableFile, asked: str, *, force: bool, incremental: bool) -
 
 
 def _to_file(
-    pieces: Iterator[tuple[Page, bytes]],
-    header: bytes,
-    file: ResumableFile,
-    checkpoint: Checkpoint,
-    *,
-    partial: bool,
+    pieces: Iterator[tuple[Page, bytes]], header: bytes, file: ResumableFile, checkpoint: Checkpoint, *, partial: bool
 ) -> int:
     """Write pages in the file's format. Returns the exit code."""
     notices, has_begun = Notices(), False

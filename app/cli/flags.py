@@ -25,8 +25,7 @@ Partial = Annotated[
     bool, typer.Option("--partial", help="Continue without a source that fails; the exit code is then 1.")
 ]
 Include = Annotated[
-    list[str] | None,
-    typer.Option(metavar="TEXT", help="raw: add each event's record as the provider delivered it."),
+    list[str] | None, typer.Option(metavar="TEXT", help="raw: add each event's record as the provider delivered it.")
 ]
 By = Annotated[str | None, typer.Option(help=f"Also count by {', '.join(choices(GroupBy))}.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]

@@ -21,14 +21,10 @@ from app.logs import configure_logging
 
 def forward(
     filters: Filters,
-    to: Annotated[
-        str,
-        typer.Option(help="The receiver: https://, splunk-hec://, syslog:// or syslog+tls://."),
-    ],
+    to: Annotated[str, typer.Option(help="The receiver: https://, splunk-hec://, syslog:// or syslog+tls://.")],
     cursor_file: Annotated[Path, typer.Option(help="Keeps the place; one file for each receiver.")],
     form: Annotated[
-        str | None,
-        typer.Option("--format", help="cloudevents (default for https), ndjson (others), ecs, ocsf."),
+        str | None, typer.Option("--format", help="cloudevents (default for https), ndjson (others), ecs, ocsf.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in one batch, at most.")] = 500,
     ca: Annotated[Path | None, typer.Option(help="Authorities (PEM) in place of the system's.")] = None,

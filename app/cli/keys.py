@@ -139,8 +139,7 @@ def verify(
         typer.Option(metavar="URL|FILE", help="The trusted keys. Default: GATEWAY_URL's /.well-known/jwks.json."),
     ] = None,
     manifest: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The manifest of an export in another format than NDJSON."),
+        Path | None, typer.Option(metavar="FILE", help="The manifest of an export in another format than NDJSON.")
     ] = None,
 ) -> None:
     """Verify that an exported file is complete and unchanged, and print the signing key.

@@ -28,12 +28,7 @@ from uvicorn.supervisors import Multiprocess
 from app.api.api_keys import SANDBOX_KEY, ApiKey, hash_of, new_key
 from app.api.auth import require_loopback
 from app.api.metrics import MULTIPROCESS_VARIABLE
-from app.assembly import (
-    SANDBOX_VARIABLE,
-    all_warnings,
-    assemble,
-    tune_gc,
-)
+from app.assembly import SANDBOX_VARIABLE, all_warnings, assemble, tune_gc
 from app.config import Configuration, Settings, load_configuration, read_environment
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError

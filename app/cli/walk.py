@@ -23,12 +23,7 @@ Found = TypeVar("Found")
 
 
 def walk(
-    client: Client,
-    pairs: Pairs,
-    *,
-    cursor: str | None = None,
-    most: int | None = None,
-    follow: bool = False,
+    client: Client, pairs: Pairs, *, cursor: str | None = None, most: int | None = None, follow: bool = False
 ) -> Iterator[Page]:
     """Yield pages until none is left, or `most` (at least 1) events were read. A `cursor` replaces all of `pairs`
     except `partial`. `follow`: then wait for new events, without end.

@@ -67,11 +67,7 @@ class Segment:
     def sign(self, key: SigningKey, **rest: Any) -> str:
         """Return the manifest as a compact JWS. `rest` are the manifest's other members."""
         manifest = Manifest(
-            count=self.count,
-            first_id=self.first_id,
-            last_id=self.last_id,
-            sha256=self._sha256.hexdigest(),
-            **rest,
+            count=self.count, first_id=self.first_id, last_id=self.last_id, sha256=self._sha256.hexdigest(), **rest
         )
         return key.sign(msgspec.json.encode(manifest))
 

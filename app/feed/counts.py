@@ -86,15 +86,7 @@ class EventCounter:
         total = None if own is None else ProviderTotal(own.value, own.unit, own.relation)
         if total is not None and total.unit == "events" and total.relation == "eq" and by in (None, "source"):
             return SourceTotal(name, total.value, "events", "eq", total, None, format_seconds(as_of), cached), {}
-        others = (
-            times,
-            self._span(times),
-            self._plan.ago,
-            exact,
-            by,
-            self._private,
-            not self._pseudonyms,
-        )
+        others = (times, self._span(times), self._plan.ago, exact, by, self._private, not self._pseudonyms)
         found, cached = await self._cache.get(
             Groups, name, plain, others, lambda: self._read(name, exact, by, as_of), no_cache=no_cache
         )

@@ -12,15 +12,7 @@ from app.api.auth import Authenticator, EventReader, requires
 from app.api.openapi import answers
 from app.api.rendering import json_response
 from app.api.routing import NoQuery, new_router
-from app.api.schemas import (
-    EventType,
-    EventTypes,
-    Me,
-    ProviderInfo,
-    SourceInfo,
-    Sources,
-    TypeMapping,
-)
+from app.api.schemas import EventType, EventTypes, Me, ProviderInfo, SourceInfo, Sources, TypeMapping
 from app.domain.caller import Caller
 from app.domain.query import FILTERS, OWN_FILTERS
 from app.domain.times import format_seconds
@@ -74,21 +66,11 @@ async def list_sources(
 def _source_info(source: Source) -> SourceInfo:
     filters = {name: source.filters.get(name, "not_applicable") for name in JUDGED}
     filters |= {name.replace("_not", ".not"): source.filters.get(name, "gateway") for name in OWN_FILTERS}
-    return SourceInfo(
-        source.name,
-        source.provider,
-        filters,
-        source.settle,
-        source.health(),
-        source.describe(),
-    )
+    return SourceInfo(source.name, source.provider, filters, source.settle, source.health(), source.describe())
 
 
 @router.get(
-    "/me",
-    tags=["monitoring"],
-    summary="Show the caller's own grants",
-    responses=answers("guarded", "The caller.", Me),
+    "/me", tags=["monitoring"], summary="Show the caller's own grants", responses=answers("guarded", "The caller.", Me)
 )
 async def get_me(request: Request, caller: Annotated[Caller, Depends(requires(None))], _: NoQuery) -> Response:
     """The caller's name, scopes, sources, rate and expiry. Needs any valid key or token."""

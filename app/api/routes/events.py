@@ -170,11 +170,7 @@ async def _make_page(
     )
 
 
-@router.get(
-    "/events/count",
-    summary="Count events",
-    responses=answers("count", "The totals.", Totals),
-)
+@router.get("/events/count", summary="Count events", responses=answers("count", "The totals.", Totals))
 async def count_events(request: Request, caller: EventReader, query: Annotated[CountQuery, Query()]) -> Response:
     """The number of matching events: from a provider's own total if that is exact, else counted by reading, within
     `GATEWAY_SCAN` calls a source and half the deadline."""
@@ -184,11 +180,7 @@ async def count_events(request: Request, caller: EventReader, query: Annotated[C
     return json_response(totals)
 
 
-@router.get(
-    "/events/{event_id}",
-    summary="Read one event",
-    responses=answers("event", "The event.", Event),
-)
+@router.get("/events/{event_id}", summary="Read one event", responses=answers("event", "The event.", Event))
 async def get_event(
     request: Request,
     event_id: Annotated[str, Path(description="An event's `id`.")],

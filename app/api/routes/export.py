@@ -42,7 +42,7 @@ _LINKS: dict[str, Any] = {
         "operationId": "export_events",
         "description": "The same export with the same window; with `after`, what a cut has left of it.",
         "parameters": {"cursor": "$response.header.Export-Cursor"},
-    },
+    }
 }
 
 

@@ -11,13 +11,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from app.domain.errors import (
-    SourceError,
-    SourceFailed,
-    SourceTimeout,
-    SourceUnauthorized,
-    SourceUnavailable,
-)
+from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnauthorized, SourceUnavailable
 from app.domain.times import now_micros, to_micros
 
 LONGEST_PAUSE = 3600.0  #: seconds; a provider with longer pauses is called once an hour

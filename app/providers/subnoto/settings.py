@@ -26,18 +26,15 @@ RENAMED = {"SUBNOTO_SKEW": "SUBNOTO_MAX_TIME_SKEW"}
 
 class SubnotoSettings(SourceSettings):
     base_url: str = Field(
-        BASE_URLS["proxy"],
-        description="the Encryption Proxy, default http://localhost:8080; or the tunnel's enclave",
+        BASE_URLS["proxy"], description="the Encryption Proxy, default http://localhost:8080; or the tunnel's enclave"
     )
     access_key: SecretStr = Field(description="access key of a team API key (Settings > API keys); adds a source")
     secret_key: SecretStr = Field(description="the secret of the access key")
     transport: Literal["proxy", "tunnel"] = Field(
-        "proxy",
-        description="proxy (default), or tunnel: the vendor's SDK, no proxy needed",
+        "proxy", description="proxy (default), or tunnel: the vendor's SDK, no proxy needed"
     )
     categories: tuple[str, ...] = Field(
-        ("envelope", "team"),
-        description="log categories to read, comma-separated; default envelope,team",
+        ("envelope", "team"), description="log categories to read, comma-separated; default envelope,team"
     )
     max_time_skew: float = Field(
         120.0,
@@ -47,8 +44,7 @@ class SubnotoSettings(SourceSettings):
         description="seconds by which timestamps may run back against insertion; default 120",
     )
     join_envelopes: bool = Field(
-        False,
-        description="true: read names, statuses, owners and recipients of envelopes; default false",
+        False, description="true: read names, statuses, owners and recipients of envelopes; default false"
     )
 
     _keys_fit_headers = field_validator("access_key", "secret_key")(header_safe)

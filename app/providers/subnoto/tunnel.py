@@ -68,10 +68,7 @@ class Tunnel:
         timeout = httpx.Timeout(common.read_timeout, connect=common.connect_timeout)
         self._extensions = {"timeout": timeout.as_dict()}
         self._handshakes = httpx.AsyncClient(
-            transport=self._wire,
-            timeout=timeout,
-            headers={"accept-encoding": "identity"},
-            trust_env=False,
+            transport=self._wire, timeout=timeout, headers={"accept-encoding": "identity"}, trust_env=False
         )
         # Created by the first call, because a session belongs to its thread, and settings are read in any thread.
         self._lane: _Lane | None = None

@@ -109,13 +109,7 @@ class TaktikalClient:
         self._http = http
 
     async def activity(
-        self,
-        within: DateRange,
-        filters: Filters,
-        spent: CallBudget,
-        *,
-        take: int,
-        skip: int = 0,
+        self, within: DateRange, filters: Filters, spent: CallBudget, *, take: int, skip: int = 0
     ) -> ActivityPage:
         """Return at most `take` of the selected processes, in no reliable order. Raises SourceError; TakeRefused if
         fewer may be accepted."""
@@ -139,12 +133,7 @@ class TaktikalClient:
         return 0 if answer is None else decode_total(answer.body)
 
     async def _call(
-        self,
-        path: str,
-        within: DateRange,
-        filters: Filters,
-        spent: CallBudget,
-        paging: Mapping[str, str],
+        self, path: str, within: DateRange, filters: Filters, spent: CallBudget, paging: Mapping[str, str]
     ) -> Response | None:
         """Return the response; None if the provider has no such process or flow."""
         parameters = {**within.parameters(), **paging, **filters.values}

@@ -17,7 +17,7 @@ RENAMED = {"TAKTIKAL_RANGE_SELECTS": "TAKTIKAL_DATE_RANGE_MODE", "TAKTIKAL_LOGS"
 class TaktikalSettings(SourceSettings):
     base_url: str = Field("https://core.taktikal.com/api", description="default https://core.taktikal.com/api")
     company_key: SecretStr = Field(
-        description="company key of the API credentials; with TAKTIKAL_API_KEY it adds a source",
+        description="company key of the API credentials; with TAKTIKAL_API_KEY it adds a source"
     )
     api_key: SecretStr = Field(description="the API key of the credentials")
     date_range_mode: Literal["auto", "activity", "creation", "last_update"] = Field(
@@ -25,8 +25,7 @@ class TaktikalSettings(SourceSettings):
         description="what StartDate and EndDate select: auto (detected, default), activity, creation or last_update",
     )
     log_mode: Literal["auto", "whole", "trimmed"] = Field(
-        "auto",
-        description="whether logs are whole or trimmed to the range: auto (detected, default), whole or trimmed",
+        "auto", description="whether logs are whole or trimmed to the range: auto (detected, default), whole or trimmed"
     )
     max_envelope_age: timedelta = Field(
         timedelta(days=120),
