@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -28,16 +28,14 @@ from app.privacy.replacer import (
 
 MAX_TEXTS = 524_288  #: characters of the texts of one record's `data` and `raw`; the texts behind are hidden whole
 _OVERHEAD = 64  #: characters that a text counts for beyond its own
-_MEMO_TEXT, _MEMO_TEXTS = 256, 4096  #: characters of a text that is remembered; number of those texts
-_MANY = MAX_TEXTS // (_MEMO_TEXT + _OVERHEAD)  #: texts that may be more than `MAX_TEXTS` characters together
 _NUMBER = 6  #: digits of a number that is searched for whatever its separators
 _ID = 6  #: characters of an id that may be private
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _GAP = re.compile(r"[\W_]{0,3}")  #: between two digits of one number
 _NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
-#: Between texts that are judged together: nothing that is hidden reaches across.
-_APART = " x "
+_APART = " x "  #: between texts that are searched together: nothing that is hidden reaches across
+_MAX_CLEAN = 1024  #: texts that are remembered
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _SOME_NUMBER = re.compile(r"\d(?:[\W_]{0,3}\d){5}")
@@ -60,6 +58,9 @@ _ANY_NUMBER = re.compile(
 )
 #: Matches wherever the second half of the pattern above does; faster, because it begins with an ASCII digit.
 _ANY_DIGITS = re.compile(r"[0-9](?<![0-9A-Za-z][0-9])(?:[ ().\xa0_/-]{0,3}[0-9]){6,14}+(?![0-9A-Za-z])")
+#: Much faster than that: without `_BETWEEN`, a number that matches has seven digits in a row.
+_BETWEEN = b" ().\xa0_/-"
+_RUNS = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
 #: Words of members whose numbers are no phones.
 _MEASURES = frozenset([
     "at", "time", "timestamp", "date", "expires", "duration", "seconds", "ms", "size", "length", "bytes", "count",
@@ -84,9 +85,10 @@ class Mask:
         self._heads: dict[str, set[str]] = {}
         words = {word: MASK for value in self._whole if not self._add_number(value) and (word := canonical(value))}
         self._words, self._numbers = Words(words), TextIndex(dict(zip(self._heads, self._heads, strict=True)))
-        #: Judged texts of at most `_MEMO_TEXT` characters, as they are shown, and those of them that are shown masked.
-        self._memo: dict[str, str] = {}
-        self._dirty: set[str] = set()
+        #: Texts without anything to hide.
+        self._clean: set[str] = set()
+        #: The text with `***` for each private value; `***` for a text longer than `MAX_TEXT`.
+        self.text = memoize(self._masked)
         #: The names of an object's members as they are shown: the same for all objects of one shape.
         self._names = memoize(lambda names: distinct([self.text(name) for name in names]))
         self._left = 0
@@ -102,48 +104,35 @@ class Mask:
         self._heads.setdefault(digits[optional:], set()).add(digits[:optional])
         return True
 
-    def hides(self, texts: Collection[str | None]) -> bool:
-        """Whether any of the texts may hold something private; quick where none does, as nearly always. Texts that were
-        judged before are not read again, and all new ones are searched together."""
-        if len(texts) > _MANY:
+    def hides(self, texts: Iterable[str | None]) -> bool:
+        """Whether any of the texts may hold something private; quick where none does, as nearly always: those that were
+        read before are not read again, and all new ones are searched together."""
+        new = {text for text in texts if text and text not in self._clean and not _is_uuid(text)}
+        if not new:
+            return False
+        if not self._whole.isdisjoint(new) or not self._is_clean(_APART.join(new)):
             return True
-        dirty = not self._dirty.isdisjoint(texts)
-        new: set[Any] = set(texts).difference(self._memo)
-        new.discard(None)
-        if new:
-            joined = _APART.join([text for text in new if not _is_uuid(text)])
-            suspect = len(joined) > MAX_TEXT or may_be_encoded(joined) or not self._whole.isdisjoint(new)
-            if suspect or not self._is_clean(plain_spelling(joined)):
-                return any(self.text(text) != text for text in new) or dirty
-            self._remember({text: text for text in new if len(text) <= _MEMO_TEXT})
-        return dirty
+        if len(self._clean) >= _MAX_CLEAN:
+            self._clean.clear()
+        self._clean |= new
+        return False
 
     def hides_in(self, value: Any) -> bool:
-        """Whether a JSON value whose members' names are not private may hold something private: `values` decides."""
-        if not value:
-            return False
+        """Whether a JSON value without private members may hold something private. What stands between its texts in
+        JSON joins no two into one that is private, but an escape may part one."""
         try:
-            text = _encode(value).decode()
+            return not self._is_clean(_encode(value).decode())
         except UnicodeEncodeError:
             return True
-        # What stands between its texts in JSON joins no two into one that is private, but an escape may part one.
-        return len(text) > MAX_TEXT or may_be_encoded(text) or not self._is_clean(plain_spelling(text))
 
-    def text(self, text: str) -> str:
-        """The text with `***` for each private value; `***` for a text longer than `MAX_TEXT`."""
-        shown = self._memo.get(text)
-        if shown is None:
-            shown = self._masked(text)
-            if len(text) <= _MEMO_TEXT:
-                self._remember({text: shown})
-                if shown != text:
-                    self._dirty.add(text)
-        return shown
-
-    def _remember(self, shown: dict[str, str]) -> None:
-        if len(self._memo) >= _MEMO_TEXTS:
-            self._memo, self._dirty = {}, set()
-        self._memo |= shown
+    def _is_clean(self, text: str) -> bool:
+        """Whether a text certainly has nothing to hide, except as a whole."""
+        if len(text) > MAX_TEXT or may_be_encoded(text):
+            return False
+        plain = plain_spelling(text)
+        if self._any_number and _has_long_number(plain):
+            return False
+        return not (self._known_spans(plain) or _has_phone(plain))
 
     def identifier(self, text: str, *, of_person: bool = True) -> str:
         """An id; `***` where it contains a private value of six characters or more, or is a number that any person's id
@@ -162,16 +151,17 @@ class Mask:
         return [self._value(value, "") for value in values]
 
     def _value(self, value: Any, name: str) -> Any:
-        if type(value) is str:
+        kind = type(value)
+        if kind is str:
             self._left -= len(value) + _OVERHEAD
             return self.text(value) if self._left >= 0 else MASK
-        if isinstance(value, dict):
+        if kind is dict:
             hidden = private_members(value)
             items = [_whole(item) if name in hidden else self._value(item, name) for name, item in value.items()]
             return dict(zip(self._names(tuple(value)), items, strict=True))
-        if isinstance(value, (list, tuple)):
+        if kind is list or kind is tuple:
             return [self._value(item, name) for item in value]
-        if value is None or isinstance(value, bool) or not self._hides_number(value, name):
+        if value is None or kind is bool or not self._hides_number(value, name):
             return value
         return MASK
 
@@ -201,17 +191,11 @@ class Mask:
     def _spans(self, plain: str) -> list[Span]:
         """The places of all that is hidden in a text of plain spelling."""
         spans = self._known_spans(plain)
-        if self._any_number and _ANY_DIGITS.search(plain):
+        if self._any_number and _has_long_number(plain):
             spans += [Span(*match.span()) for match in _ANY_NUMBER.finditer(plain) if match["other"] is None]
-        if _may_have_phone(plain):
+        if _has_phone(plain):
             spans += [Span(*match.span()) for match in _PHONE_OR_ID.finditer(plain)]
         return spans
-
-    def _is_clean(self, plain: str) -> bool:
-        """Whether a text of plain spelling certainly has nothing to hide; quick."""
-        if self._any_number and _ANY_DIGITS.search(plain):
-            return False
-        return not (self._known_spans(plain) or (_may_have_phone(plain) and _PHONE_OR_ID.search(plain)))
 
     def _known_spans(self, text: str) -> list[Span]:
         spans = self._words.spans(text)
@@ -235,8 +219,15 @@ class Mask:
         return spans
 
 
-def _may_have_phone(plain: str) -> bool:
-    return "+" in plain or _DATED.search(plain) is not None or ("00" in plain and _TRUNK.search(plain) is not None)
+def _has_phone(plain: str) -> bool:
+    may_have = "+" in plain or _DATED.search(plain) or ("00" in plain and _TRUNK.search(plain))
+    return bool(may_have) and _PHONE_OR_ID.search(plain) is not None
+
+
+def _has_long_number(plain: str) -> bool:
+    """Whether `_ANY_NUMBER` may match."""
+    runs = plain.encode(errors="replace").translate(_RUNS, _BETWEEN)
+    return b"0000000" in runs and _ANY_DIGITS.search(plain) is not None
 
 
 def may_be_hidden(text: str) -> bool:

@@ -6,11 +6,12 @@ same redacted event, so that no answer depends on hidden text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
 from app.domain.filters import matches_text
@@ -21,13 +22,29 @@ from app.privacy.person_fields import is_person_name, is_private_name, names_hav
 from app.privacy.pseudonyms import PersonMask, Pseudonyms
 from app.privacy.replacer import MASK, any_object
 
-#: Fields with ids; one that holds a private value is hidden whole.
-_IDS = frozenset({"id", "sequence_id", "workspace_id"})
-#: Fields that are not a vendor's text.
-_OURS = frozenset({"kind", "purpose"})
+_ID, _TEXT, _NAME, _PERSON = "id", "text", "name", "person"
+#: The vendor's texts in the parts of an event. The kind of an actor and a target, the purpose of a delivery and the id
+#: of an envelope are never hidden.
+_FIELDS: dict[type[Any], dict[str, str]] = {
+    Actor: {"id": _ID, "name": _NAME, "email": _PERSON},
+    Envelope: {
+        "name": _TEXT, "status": _TEXT, "owner": _PERSON, "flow_id": _TEXT, "workspace_id": _ID, "sequence_id": _ID,
+    },
+    Recipient: {
+        "id": _ID, "name": _NAME, "email": _PERSON, "phone": _TEXT, "national_id": _TEXT, "signature_type": _TEXT,
+    },
+    Delivery: {"channel": _TEXT, "status": _TEXT},
+    Target: {"id": _ID, "name": _NAME, "email": _PERSON},
+}  # fmt: skip
+_PARTS = ("actor", "envelope", "recipient", "delivery", "target")
+_TEXTS_OF = {part.__name__.lower(): attrgetter(*fields) for part, fields in _FIELDS.items()}
+_OWN_TEXTS = ("provider_type", "description", "user_agent")
+_PEOPLE = frozenset({"user", "recipient", "member", "invitation"})  #: kinds of actors and targets with a person's name
 _MAX_JUDGED = 1024  #: sets of texts whose judgement is remembered
 
 Part = TypeVar("Part", Actor, Envelope, Recipient, Delivery, Target)
+#: By kind of field, the text that is shown for a text.
+Rules = Mapping[str, Callable[[str], str | None]]
 
 
 class Redactor:
@@ -58,31 +75,28 @@ class Redactor:
             self._hide(event, record, is_suspect)
         return event
 
-    def _hide(self, event: Event, record: Record, private: bool) -> None:
-        mask = self._mask_of(record, event, private)
-        if private or mask.hides_in(event.data) or mask.hides_in(event.raw):
-            event.data, event.raw = mask.values(event.data, event.raw)
+    def _hide(self, event: Event, record: Record, is_suspect: bool) -> None:
+        mask = self._mask_of(record, event, is_suspect)
         event.recipient = event.recipient and _without_numbers(event.recipient)
-        # Without what is ours: an actor's and a target's kind, and the envelope's id.
-        texts = [event.provider_type, event.provider_id, event.description, event.user_agent, *astuple(event.actor)[1:]]
-        for part in (event.envelope, event.target):
-            texts += astuple(part)[1:] if part is not None else ()
-        for whole in (event.recipient, event.delivery):
-            texts += astuple(whole) if whole is not None else ()
-        if mask.hides(texts):
-            _mask_fields(event, mask)
+        if is_suspect or mask.hides_in([event.data, event.raw]):
+            event.data, event.raw = mask.values(event.data, event.raw)
+        if mask.hides(_texts_of(event)):
+            event.provider_id = event.provider_id and mask.identifier(event.provider_id, of_person=False)
+            _rewrite(event, _rules_of(mask))
         if self._people is not None:
-            _pseudonymize(event, self._people.of(record.person_values()))
+            people = self._people.of(record.person_values())
+            _rewrite(event, _rules_of(people))
+            event.data, event.raw = people.value(event.data), people.value(event.raw)
 
     def recipients(self, record: Record) -> list[Recipient]:
         """All recipients of the record's envelope, as the caller may see them."""
-        mask, found = None if self._private else self._mask_of(record, record.event()), []
-        for recipient in record.recipients():
-            if mask is not None:
-                recipient = _masked(_without_numbers(recipient), mask)
-                if self._people is not None:
-                    recipient = _pseudonym_of(recipient, self._people.of(record.person_values()))
-            found.append(recipient)
+        found = list(record.recipients())
+        if found and not self._private:
+            rules = [_rules_of(self._mask_of(record, record.event()))]
+            if self._people is not None:
+                rules.append(_rules_of(self._people.of(record.person_values())))
+            for rule in rules:
+                found = [_rewritten(_without_numbers(recipient), rule) for recipient in found]
         return found
 
     def has_text(self, record: Record, wanted: str) -> bool:
@@ -129,16 +143,37 @@ def visible_events(
     return map(Redactor(private=private, raw=raw, pseudonyms=pseudonyms).event, records)
 
 
-def _mask_fields(event: Event, mask: Mask) -> None:
-    event.actor = _masked(event.actor, mask)
-    event.envelope = event.envelope and _masked(event.envelope, mask, keep="id")
-    event.recipient = event.recipient and _masked(event.recipient, mask)
-    event.delivery = event.delivery and _masked(event.delivery, mask)
-    event.target = event.target and _masked(event.target, mask)
-    event.provider_type = mask.text(event.provider_type)
-    event.provider_id = event.provider_id and mask.identifier(event.provider_id, of_person=False)
-    event.description = event.description and mask.text(event.description)
-    event.user_agent = event.user_agent and mask.text(event.user_agent)
+def _rules_of(mask: Mask | PersonMask) -> Rules:
+    if isinstance(mask, Mask):
+        return {_ID: mask.identifier, _TEXT: mask.text, _NAME: mask.text, _PERSON: mask.text}
+    return {_ID: mask.text, _TEXT: mask.text, _NAME: mask.person, _PERSON: mask.person}
+
+
+def _texts_of(event: Event) -> Iterator[str | None]:
+    yield from (event.provider_id, event.provider_type, event.description, event.user_agent)
+    for part, texts in _TEXTS_OF.items():
+        if (found := getattr(event, part)) is not None:
+            yield from texts(found)
+
+
+def _rewrite(event: Event, rules: Rules) -> None:
+    for name in _OWN_TEXTS:
+        if text := getattr(event, name):
+            setattr(event, name, rules[_TEXT](text))
+    for name in _PARTS:
+        if (part := getattr(event, name)) is not None:
+            setattr(event, name, _rewritten(part, rules))
+
+
+def _rewritten(part: Part, rules: Rules) -> Part:
+    """The part of an event itself, which others may share, or a changed copy."""
+    if isinstance(part, Actor | Target) and part.kind not in _PEOPLE:
+        rules = {**rules, _NAME: rules[_TEXT]}
+    changes = {}
+    for name, kind in _FIELDS[type(part)].items():
+        if (text := getattr(part, name)) and (shown := rules[kind](text)) != text:
+            changes[name] = shown
+    return replace(part, **changes) if changes else part
 
 
 def _without_numbers(one: Recipient) -> Recipient:
@@ -147,53 +182,10 @@ def _without_numbers(one: Recipient) -> Recipient:
     return replace(one, phone=one.phone and MASK, national_id=one.national_id and MASK)
 
 
-def _pseudonym_of(recipient: Recipient, people: PersonMask) -> Recipient:
-    key, name, email = recipient.id, people.person(recipient.name), people.person(recipient.email)
-    return replace(recipient, id=key and people.text(key), name=name, email=email)
-
-
-def _masked(part: Part, mask: Mask, keep: str = "") -> Part:
-    """The part of an event itself, which others may share, or a masked copy."""
-    changes = {}
-    for name in part.__struct_fields__:
-        text = getattr(part, name)
-        if text and name not in _OURS and name != keep:
-            shown = mask.identifier(text) if name in _IDS else mask.text(text)
-            if shown != text:
-                changes[name] = shown
-    return replace(part, **changes) if changes else part
-
-
-def _pseudonymize(event: Event, people: PersonMask) -> None:
-    def person(text: str | None) -> str | None:
-        return people.person(text)
-
-    def words(text: str | None) -> str | None:
-        return text and people.text(text)
-
-    actor, envelope, recipient, target = event.actor, event.envelope, event.recipient, event.target
-    # A system's name is not a person's.
-    name = words(actor.name) if actor.kind == "system" else person(actor.name)
-    event.actor = replace(actor, id=words(actor.id), name=name, email=person(actor.email))
-    if envelope is not None:
-        event.envelope = replace(envelope, name=words(envelope.name), owner=person(envelope.owner))
-    event.recipient = recipient and _pseudonym_of(recipient, people)
-    if target is not None:
-        name = person(target.name) if target.kind in ("member", "invitation") else words(target.name)
-        event.target = replace(target, id=words(target.id), name=name, email=person(target.email))
-    event.description, event.user_agent = words(event.description), words(event.user_agent)
-    event.data, event.raw = people.value(event.data), people.value(event.raw)
-
-
 def _take_links_out(event: Event) -> None:
     """Takes the signing links out of `data` and `raw`, and out of all texts that repeat them."""
     found: list[str] = []
     event.data, event.raw = without_links(event.data, links=found), without_links(event.raw, links=found)
-    if not (links := Secrets(found)):
-        return
-    for name in ("provider_type", "description", "user_agent", "data", "raw"):
-        setattr(event, name, links.out_of(getattr(event, name)))
-    for name in ("actor", "envelope", "recipient", "delivery", "target"):
-        if (part := getattr(event, name)) is not None:
-            texts = {field: getattr(part, field) for field in part.__struct_fields__ if field not in ("id", "kind")}
-            setattr(event, name, replace(part, **{field: links.out_of(text) for field, text in texts.items()}))
+    if links := Secrets(found):
+        _rewrite(event, dict.fromkeys((_ID, _TEXT, _NAME, _PERSON), links.out_of_text))
+        event.data, event.raw = links.out_of(event.data), links.out_of(event.raw)
