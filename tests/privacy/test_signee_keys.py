@@ -48,8 +48,11 @@ def test_no_text_has_a_key(text: str, private: bool) -> None:
     for entry in (
         dict.fromkeys(("description", "userAgent", "fileName", "createdBy", "flowKey", "sequenceKey", "status"), text),
         {"note": [{"deep": text, text: 1}], "other": text},
+        {"fileName": [text], "signatureLocation": {"at": [text]}},
     ):
         signees = [{"signeeKey": KEY, "name": text, "email": f"{text}@x.is", "note": text}]
+        if "signatureLocation" in entry:
+            signees.append({"signeeKey": "siFourth003", "phone": [text]})
         found = record(entry, fileName=text, activityDisplayName=text, signees=signees)
         answer = shown(found, private)
         assert KEY not in answer

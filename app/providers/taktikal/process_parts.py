@@ -88,8 +88,11 @@ class ProcessParts:
         if process.has_short_keys:
             return True  # those are hidden if they are the whole text
         texts: set[object] = {self._name, body.status, body.file_name}
-        texts.update(chain.from_iterable(map(_SIGNEE_TEXTS, process.signees.values())))
-        texts.update(chain.from_iterable(map(_ENTRY_TEXTS, self.entries)))
+        try:
+            texts.update(chain.from_iterable(map(_SIGNEE_TEXTS, process.signees.values())))
+            texts.update(chain.from_iterable(map(_ENTRY_TEXTS, self.entries)))
+        except TypeError:
+            return True  # an undocumented list or object may contain one at any depth
         texts.update(one.sequence_key for one in body.sequence_signees or ())
         return process.secrets.are_in(texts)
 
