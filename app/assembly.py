@@ -1,4 +1,4 @@
-"""From a configuration to a gateway that can be served: providers, sources, what they share, and the application."""
+"""Assemble a gateway from a configuration: providers, sources, shared state and the application."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class NoSource(ConfigurationError):
 
 
 def assemble(configuration: Configuration, providers: Mapping[str, Provider]) -> FastAPI:
-    """The application of a configuration. Raises ConfigurationError."""
+    """Return the application of a configuration. Raises ConfigurationError."""
     metrics = Metrics()
     shared = make_shared(configuration, providers, metrics)
     sources = build_sources(configuration, providers, metrics, shared)
@@ -56,9 +56,7 @@ def assemble(configuration: Configuration, providers: Mapping[str, Provider]) ->
 
 
 def create_app_from_environment() -> FastAPI:
-    """The application as the environment configures it: what each worker process runs. Raises
-    ConfigurationError.
-    """
+    """Return the application for the environment, in a worker process. Raises ConfigurationError."""
     configure_logging(cast(TextIO, QueuedStream(sys.stderr)))
     sandbox = os.environ.get(SANDBOX_VARIABLE)
     configuration = load_configuration(sandbox_environment=json.loads(sandbox) if sandbox else None)
@@ -78,8 +76,8 @@ def tune_gc() -> None:
 
 
 def local_app(config_file: Path | None, *, signs: bool = False) -> FastAPI:
-    """A gateway for this process alone: without an API key, with every scope; `signs`: with the signing key. Raises
-    ConfigurationError, NoSource."""
+    """Return an application for this process alone: without an API key, with every scope; `signs`: with the signing
+    key. Raises ConfigurationError, NoSource."""
     configuration = load_configuration(config_file)
     settings = configuration.settings
     changes: dict[str, object] = dict.fromkeys(("rate", "redis_url", "jwt_issuer", "jwt_audience", "jwt_jwks"))
@@ -102,8 +100,8 @@ def build_sources(
     observer: Observer | None = None,
     shared: SharedState | None = None,
 ) -> list[Source]:
-    """The configured sources, which know of other replicas by `shared`. Raises ConfigurationError; NoSource where there
-    are none."""
+    """Return the configured sources; `shared` is their state in common with other replicas. Raises ConfigurationError,
+    NoSource."""
     settings = configuration.settings
     common = CommonSettings(
         settle=settings.settle,
@@ -129,7 +127,7 @@ def build_sources(
 def make_shared(
     configuration: Configuration, providers: Mapping[str, Provider], metrics: Metrics
 ) -> SharedState | None:
-    """What is shared with the other replicas; None without GATEWAY_REDIS_URL. Raises ConfigurationError."""
+    """Return the state shared with the other replicas; None without GATEWAY_REDIS_URL. Raises ConfigurationError."""
     settings, environment = configuration.settings, configuration.environment
     if settings.redis_url is None:
         return None
@@ -143,7 +141,7 @@ def make_shared(
 
 
 def _accounts_twice(name: str, provider: Provider, configuration: Configuration) -> list[str]:
-    """A warning for each pair of sources with equal credentials: their events come twice."""
+    """Return a warning for each pair of sources with equal credentials, whose events are duplicated."""
     keys = {variable: variable.removeprefix(f"{name.upper()}_").lower() for variable in provider.needed}
     accounts = [(f"[[sources]] {table.get('name')}", table) for table in configuration.tables]
     accounts = [account for account in accounts if account[1].get("provider") == name]
@@ -159,7 +157,7 @@ def _accounts_twice(name: str, provider: Provider, configuration: Configuration)
 
 
 def all_warnings(configuration: Configuration, providers: Mapping[str, Provider]) -> list[str]:
-    """What was configured and will not have the effect that one may hope for."""
+    """Return a sentence for each setting without the expected effect."""
     warnings = list(configuration.warnings)
     for name, provider in providers.items():
         known = [*provider.variables, *provider.renamed]

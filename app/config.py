@@ -28,7 +28,7 @@ __all__ = ["Configuration", "Settings", "load_configuration", "read_environment"
 
 
 def _key(variable: str) -> str:
-    """What a variable's setting is called in the TOML file."""
+    """Return the setting's key in the TOML file."""
     return variable.removeprefix(PREFIX).lower()
 
 
@@ -48,9 +48,9 @@ OTHER_VARIABLES = (
 class Configuration(msgspec.Struct, frozen=True):
     """Everything that was configured.
 
-    `tables` are the `[[sources]]` of the TOML file with their secrets filled in; `environment` is what
-    providers look for their variables in; `provider_paths` are directories with more provider folders.
-    `sandbox`: the sources are emulators, and the key `sandbox` opens everything.
+    `tables` are the `[[sources]]` of the TOML file with their secrets; `environment` contains the providers' variables;
+    `provider_paths` are directories with more provider folders. `sandbox`: the sources are emulators, and the key
+    `sandbox` grants everything.
     """
 
     settings: Settings
@@ -72,8 +72,8 @@ def load_configuration(
 ) -> Configuration:
     """Read and check all settings. Raises ConfigurationError.
 
-    `config_file` goes before GATEWAY_CONFIG. With `sandbox_environment` (the variables that point at the
-    emulators) the sources are those and no others: a public key must never open a real account.
+    `config_file` overrides GATEWAY_CONFIG. With `sandbox_environment` (the variables of the emulators) there are no
+    other sources, because a public key must never open a real account.
     """
     found = read_environment(env_file)
     environment = rename(found, RENAMED)
@@ -96,11 +96,8 @@ def load_configuration(
 
 
 def read_environment(env_file: Path | None = Path(".env")) -> dict[str, str]:
-    """The environment's variables, and those of `env_file` that are not among them. Names are case-sensitive.
-
-    An empty variable, which compose files make, is one that is not set. Raises ConfigurationError where the file is
-    there and cannot be read.
-    """
+    """Return the environment's variables, and those of `env_file` that it lacks. Names are case-sensitive. An empty
+    variable, as compose files create, counts as unset. Raises ConfigurationError for an unreadable file."""
     written: Mapping[str, str | None] = {}
     if env_file is not None and env_file.is_file():
         try:
@@ -112,13 +109,13 @@ def read_environment(env_file: Path | None = Path(".env")) -> dict[str, str]:
 
 
 def unquoted(text: str) -> str:
-    """`text` without blanks, line ends and one pair of quotes around it, which `docker --env-file` and files leave."""
+    """Return `text` without surrounding blanks, line ends and one pair of quotes, as `docker --env-file` keeps them."""
     text = text.strip()
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def unknown_variables(environment: Mapping[str, str], prefix: str, known: Iterable[str]) -> list[str]:
-    """One sentence for each variable with `prefix` that is not `known`, naming the nearest one that is."""
+    """Return a sentence for each variable with `prefix` that is not `known`, with the nearest known one."""
     known = sorted(known)
     found = sorted(name for name in environment if name.upper().startswith(prefix) and name not in known)
     return [f"{name} is not a setting and is ignored{_nearest(name.upper(), known)}" for name in found]
@@ -170,9 +167,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """The table with each `KEY_env = "VARIABLE"` and `KEY_file = "/path"` replaced by `KEY` and what it
-    points at.
-    """
+    """Return the table with `KEY` and its value in place of `KEY_env = "VARIABLE"` and `KEY_file = "/path"`."""
     where = f"[[sources]] {table.get('name', '?')}"
     plain: dict[str, Any] = {}
     for key, value in table.items():

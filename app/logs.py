@@ -1,7 +1,7 @@
-"""Logging: JSON lines on standard error, or something readable where that is a terminal.
+"""Logging: JSON lines on standard error, or readable lines on a terminal.
 
-No log line ever holds an exception's own text: libraries quote URLs, bodies and settings in theirs. What is
-kept of an exception is its type and the places it passed through.
+No log line contains an exception's own text, because libraries quote URLs, bodies and settings in theirs. Its type and
+frames are logged.
 
 Servers write through `QueuedStream`: a stalled log reader (a full pipe behind standard error) does not stop the event
 loop (`tests/operations/test_stalled_log.py`). The standard library's QueueHandler blocks or raises on a full queue and
@@ -31,7 +31,7 @@ from app.domain.times import format_micros, now_micros
 _MAX_FRAMES = 40
 _HTTP_LOGGERS = ("httpx", "httpcore", "h2", "hpack")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-AUDIT = "gateway.audit"  #: the logger of the audit trail, heard from INFO on
+AUDIT = "gateway.audit"  #: the logger of the audit trail, from INFO on
 
 #: Return `trace_id` and `span_id` of the request that is being answered, for its log lines; `app.tracing` adds one.
 TRACE_SOURCES: list[Callable[[], Mapping[str, str] | None]] = []
@@ -43,7 +43,7 @@ def configure_logging(stream: TextIO | None = None, *, level: str | None = None,
     `level` (GATEWAY_LOG_LEVEL, default `info`) bounds the gateway's own lines; `form` (GATEWAY_LOG_FORMAT) is `json`,
     `console` or `auto`: console on a terminal, else JSON.
 
-    Foreign libraries are heard from WARNING on: some (httpx) put whole URLs, and so query values, into INFO.
+    Libraries log from WARNING on, because some (httpx) put whole URLs, and so query values, into INFO.
     """
     stream = stream or sys.stderr
     level = level or os.environ.get("GATEWAY_LOG_LEVEL") or "info"
@@ -68,8 +68,8 @@ def configure_logging(stream: TextIO | None = None, *, level: str | None = None,
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Lines of the standard library's records. There is a record of the audit trail for each request: it goes straight
-    through the processors, without the copies that are made of records which others may have written anything into."""
+    """Format the standard library's records. Records of the audit trail, one a request, pass through the processors
+    without the copies that records of libraries need."""
 
     def __init__(self, processors: Sequence[Processor]) -> None:
         *shared, renderer = self._chain = processors
@@ -88,7 +88,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def _to_json(event: EventDict, **settings: Any) -> str:
-    """A line's text in plain ASCII: nothing that a terminal would act on, and no line end of any kind."""
+    """Return a line in plain ASCII, without terminal controls and line ends of any kind."""
     try:
         line = msgspec.json.encode(event)
         if line.isascii():
@@ -99,8 +99,8 @@ def _to_json(event: EventDict, **settings: Any) -> str:
 
 
 def foreign_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: of another library's message, what cannot quote anybody. HTTP clients put URLs, and so
-    what was searched for, into theirs; asyncio puts exceptions' texts behind the first line."""
+    """A structlog processor: remove quotes from another library's message. HTTP clients put URLs with searched values
+    into theirs; asyncio puts exceptions' texts after the first line."""
     name, text = str(event.get("logger", "")), str(event.get("event", ""))
     if name.partition(".")[0] in _HTTP_LOGGERS:
         text = text.partition(" ")[0]
@@ -109,20 +109,20 @@ def foreign_text(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def time_stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: when it was. structlog's own goes through `datetime`, twice a request."""
+    """A structlog processor: add the time. structlog's own goes through `datetime`, twice a request."""
     event["timestamp"] = format_micros(now_micros())
     return event
 
 
 def trace_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: which trace the line belongs to."""
+    """A structlog processor: add the ids of the trace."""
     for source in TRACE_SOURCES:
         event.update(source() or {})
     return event
 
 
 def bare_exceptions(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: `exc_info` becomes the exception's type and places, without its text."""
+    """A structlog processor: replace `exc_info` by the exception's type and frames, without its text."""
     info: Any = event.pop("exc_info", None)
     if info is True:
         info = sys.exc_info()

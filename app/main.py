@@ -44,7 +44,7 @@ from app.tracing import start_tracing
 
 _log = structlog.get_logger("gateway")
 
-#: Headers of answers that a browser's scripts may read.
+#: Response headers that a browser's scripts may read.
 EXPOSED = (
     "Link", "Export-Cursor", "Export-Manifest", "Content-Disposition", "X-Request-ID", "Retry-After", "RateLimit",
     "RateLimit-Policy", "WWW-Authenticate",
@@ -73,8 +73,8 @@ def create_app(
     shared: SharedState | None = None,
     local: bool = False,
 ) -> FastAPI:
-    """The application over `sources`, which it closes when it stops. `providers` None: all that there are;
-    `metrics`: the sources' observer, if they have one; `shared`: what they share with other replicas.
+    """Return the application over `sources`, which it closes at its end. `providers` None: all; `metrics`: the sources'
+    observer; `shared`: state in common with other replicas.
 
     `sandbox`: the key `sandbox` opens everything; only ever with emulators as sources. `local`: the application answers
     its own process alone, and writes neither log lines nor an audit trail of requests. Does no I/O but reading the API
@@ -175,7 +175,7 @@ async def openapi_document(request: Request) -> Response:
 
 
 def make_keyring(settings: Settings, sandbox: bool) -> Keyring | None:
-    """The keys that open the gateway; None with GATEWAY_AUTH=off. Raises ConfigurationError."""
+    """Return the API keys; None with GATEWAY_AUTH=off. Raises ConfigurationError."""
     if settings.auth == "off":
         return None
     keys = []
@@ -192,7 +192,7 @@ def make_keyring(settings: Settings, sandbox: bool) -> Keyring | None:
 
 
 def make_tokens(settings: Settings) -> Tokens | None:
-    """What judges JWT bearer tokens; None where no issuer is set. Raises ConfigurationError."""
+    """Return the verifier of JWT bearer tokens; None without an issuer. Raises ConfigurationError."""
     issuer, audience, jwks = given = settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks
     if not any(given):
         return None
@@ -211,6 +211,6 @@ def make_tokens(settings: Settings) -> Tokens | None:
 
 
 def loggable_values(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, Sequence[str]]:
-    """Per parameter, the values that are words of the gateway or the vendors, not personal data."""
+    """Return the loggable values of each parameter: words of the gateway or the vendors, no personal data."""
     rows = [row for provider in providers.values() for row in provider.mapping]
     return {"source": [source.name for source in sources], "provider": [*providers], **known_values(rows)}

@@ -48,7 +48,7 @@ def tracing_warnings(environment: Mapping[str, str]) -> list[str]:
 
 
 def start_tracing(app: FastAPI, environment: Mapping[str, str]) -> Tracing | None:
-    """Trace the application and its calls; None where no collector is named, traces are off or cannot be sent."""
+    """Trace the application and its calls; None if no collector is set, or traces are off or cannot be sent."""
     if _wanted(environment) is None or tracing_warnings(environment):
         return None
     try:

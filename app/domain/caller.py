@@ -1,4 +1,4 @@
-"""Who is asking, and what they may see."""
+"""Callers and their grants."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-#: Every scope there is, and what it grants (contract, section 8).
+#: Every scope, and its grant (contract, section 8).
 SCOPES = {
     "events:read": "events, with names and e-mail addresses (pseudonyms where GATEWAY_PSEUDONYMIZE is set)",
     "pii:read": "national ids, phone numbers, addresses and descriptions, which are *** without it",
@@ -16,7 +16,7 @@ SCOPES = {
 }
 
 
-#: What a caller's rate looks like: 600/minute.
+#: A caller's rate, such as 600/minute.
 RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour|day)\Z")
 
 

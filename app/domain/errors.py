@@ -1,7 +1,7 @@
-"""Every error the gateway raises on purpose, free of HTTP; `app.api.problems` gives each its status.
+"""The gateway's intended errors, independent of HTTP; `app.api.problems` has their statuses.
 
-Messages never hold a secret or a personal datum: they name parameters, sources, codes and statuses, and of a
-provider's own text only what is known to be a code.
+Messages contain no secret and no personal datum: they name parameters, sources, codes and statuses, and of a provider's
+own text only known codes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ParameterError(CallerError):
 
 
 class InvalidCursor(CallerError):
-    """The cursor is foreign, was changed, or is of a format or source that no longer exists. `parameter`: its name."""
+    """The cursor is foreign, changed, or of a removed format or source. `parameter`: its name."""
 
     code = "invalid_cursor"
 
@@ -64,13 +64,13 @@ class NotFound(CallerError):
 
 
 class Unauthenticated(CallerError):
-    """No key, or none that is known."""
+    """No key, or an unknown one."""
 
     code = "unauthenticated"
 
 
 class Forbidden(CallerError):
-    """The key is good but does not grant this; `errors` where a parameter asks for it."""
+    """The key is valid but does not grant this; `errors` if a parameter requests it."""
 
     code = "forbidden"
 
@@ -92,7 +92,7 @@ class IssuerUnavailable(GatewayError):
 
 
 class SourceError(GatewayError):
-    """One source could not answer.
+    """One source failed.
 
     `retry_after` is in seconds. `provider_request_id` is the vendor's own id of the failed call, which its support
     asks for. The feed fills in `source`.
@@ -133,7 +133,7 @@ class SourceForbidden(SourceError):
 
 
 class SourceUnavailable(SourceError):
-    """The provider asks us to come back later, or cannot be reached."""
+    """The provider demands a pause, or cannot be reached."""
 
     code = "source_unavailable"
 

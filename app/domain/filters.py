@@ -1,4 +1,4 @@
-"""The filters that the gateway itself judges, exactly as contract section 3 words them."""
+"""The filters that the gateway itself applies (contract, section 3)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.domain.event import Event
 from app.domain.query import Query
 from app.domain.text import fold
 
-#: What `envelope_status` covers, by the values that events show.
+#: Statuses of envelopes that each value of `envelope_status` covers.
 _STATUSES = {
     "completed": ("completed",),
     "active": ("active", "draft"),
@@ -17,7 +17,7 @@ _STATUSES = {
 
 
 def matches_type(query: Query, type_: str, provider_type: str) -> bool:
-    """Whether the query's filters by type let an event through."""
+    """Whether an event matches the query's filters by type."""
     if query.provider_type and provider_type not in query.provider_type:
         return False
     if query.provider_type_not and provider_type in query.provider_type_not:
@@ -40,9 +40,9 @@ def _covers(pattern: str, type_: str) -> bool:
 
 
 def event_filter(query: Query) -> Callable[[Event, Callable[[str], str]], bool] | None:
-    """A test for `actor`, `recipient`, `person`, `actor.not`, `owner`, `flow_id` and `envelope_status`; None where the
-    query has none of them. It takes the event as the caller sees it, and a function from a provider's own key of a
-    recipient to the recipient id."""
+    """Return a test for `actor`, `recipient`, `person`, `actor.not`, `owner`, `flow_id` and `envelope_status`; None if
+    the query has none of them. Its arguments are the event as visible to the caller, and a function from a provider's
+    own key of a recipient to the recipient id."""
     actor, recipient, person, owner, flow = (
         value and fold(value) for value in (query.actor, query.recipient, query.person, query.owner, query.flow_id)
     )
