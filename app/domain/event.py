@@ -1,4 +1,4 @@
-"""The one event schema that every provider's records are mapped into (contract, section 2).
+"""The event schema that all providers' records are mapped to (contract, section 2).
 
 `msgspec` structs, because a page is thousands of them: they are built and encoded several times faster than models
 that validate. Nothing untrusted is decoded into them. The OpenAPI document is made from them (`app.api.schemas`).
@@ -18,7 +18,7 @@ from app.domain.position import Key
 
 
 def described(description: str, *examples: Any) -> msgspec.Meta:
-    """What the OpenAPI document shows of a field."""
+    """Return a field's description and examples for the OpenAPI document."""
     return msgspec.Meta(description=description, examples=list(examples) or None)
 
 
@@ -26,30 +26,30 @@ Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
 class Actor(msgspec.Struct, gc=False):
-    """Who did it."""
+    """The person or system that acted."""
 
-    kind: Annotated[str, described("What kind of actor it was.", "user", "recipient", "system")]
+    kind: Annotated[str, described("Kind of the actor.", "user", "recipient", "system")]
     id: Annotated[str | None, described("The provider's id of the actor.")] = None
-    name: Annotated[str | None, described("The actor's name; for a system, what the provider calls it.")] = None
+    name: Annotated[str | None, described("The actor's name, or the system's.")] = None
     email: Annotated[str | None, described("The actor's e-mail address.")] = None
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """The envelope (signing process) that the event belongs to, as it is at present."""
+    """The envelope (signing process) of the event, at present."""
 
     id: Annotated[str, described("The provider's id of the envelope.")]
     name: Annotated[str | None, described("The envelope's or file's name.")] = None
     status: Annotated[str | None, described("The provider's status of the envelope.", "completed", "active")] = None
     owner: Annotated[
-        str | None, described("E-mail address of the user who started it; null where it was not sent.")
+        str | None, described("E-mail address of the user who started it; null if the provider did not send it.")
     ] = None
-    flow_id: Annotated[str | None, described("Id of the flow (template) that it was made from.")] = None
-    workspace_id: Annotated[str | None, described("Id of the workspace that it is in.")] = None
-    sequence_id: Annotated[str | None, described("Id of the signing sequence that it is part of.")] = None
+    flow_id: Annotated[str | None, described("Id of its flow (template).")] = None
+    workspace_id: Annotated[str | None, described("Id of its workspace.")] = None
+    sequence_id: Annotated[str | None, described("Id of its signing sequence.")] = None
 
 
 class Recipient(msgspec.Struct, gc=False):
-    """The person the event is about."""
+    """The recipient that the event concerns."""
 
     id: Annotated[
         str | None, described("The provider's id of the recipient, or `rcp_` and a digest where that id is a secret.")
@@ -58,21 +58,21 @@ class Recipient(msgspec.Struct, gc=False):
     email: Annotated[str | None, described("The recipient's e-mail address.")] = None
     phone: Annotated[str | None, described("Phone number; `***` without the scope `pii:read`.")] = None
     national_id: Annotated[str | None, described("National id number; `***` without the scope `pii:read`.")] = None
-    signature_type: Annotated[str | None, described("How the recipient signs.")] = None
+    signature_type: Annotated[str | None, described("Type of signature.")] = None
 
 
 class Delivery(msgspec.Struct, gc=False):
-    """What became of a notification."""
+    """Delivery of a notification."""
 
-    channel: Annotated[str | None, described("How it was sent.", "sms", "email")] = None
-    status: Annotated[str | None, described("How far it came.", "sent", "delivered", "opened", "failed")] = None
-    purpose: Annotated[str | None, described("What it was for.", "invitation", "confirmation", "sender_notice")] = None
+    channel: Annotated[str | None, described("The channel.", "sms", "email")] = None
+    status: Annotated[str | None, described("State of the delivery.", "sent", "delivered", "opened", "failed")] = None
+    purpose: Annotated[str | None, described("Its purpose.", "invitation", "confirmation", "sender_notice")] = None
 
 
 class Target(msgspec.Struct, gc=False):
-    """The object of a team event, as far as the provider names it."""
+    """The object of a team event, as named by the provider."""
 
-    kind: Annotated[str, described("What it is.", "member", "invitation", "api_key", "webhook", "sso_config")]
+    kind: Annotated[str, described("Kind of the object.", "member", "invitation", "api_key", "webhook", "sso_config")]
     id: Annotated[str | None, described("The provider's id.")] = None
     name: Annotated[str | None, described("A person's name or an object's title.")] = None
     email: Annotated[str | None, described("A member's or an invited person's e-mail address.")] = None
@@ -84,18 +84,18 @@ class Event(msgspec.Struct, gc=False):
     id: Annotated[
         str, described("Opaque and unique; the same for the same record in every query and on every replica.")
     ]
-    source: Annotated[str, described("The name of the configured account that it comes from.")]
+    source: Annotated[str, described("Name of the configured account.")]
     provider: Annotated[str, described("The vendor of that account.")]
     type: Annotated[
         str,
         described(
-            "What happened, as `object.past_participle`; `unknown` where there is no mapping.",
+            "Type of the event, as `object.past_participle`; `unknown` without a mapping.",
             "recipient.signed",
             "envelope.completed",
             "unknown",
         ),
     ]
-    category: Annotated[str, described("The part of the account that it concerns.", "envelope", "team")]
+    category: Annotated[str, described("Part of the account.", "envelope", "team")]
     outcome: Annotated[
         str | None,
         described(
@@ -105,16 +105,16 @@ class Event(msgspec.Struct, gc=False):
     provider_type: Annotated[
         str, described("The provider's own status or event type, as it was sent; private values in it are masked.")
     ]
-    provider_id: Annotated[str | None, described("The provider's own id of the record, where it has one.")]
-    occurred_at: Annotated[Time, described("When it happened, in UTC with six digits.")]
+    provider_id: Annotated[str | None, described("The provider's own id of the record, if any.")]
+    occurred_at: Annotated[Time, described("Time of the event, in UTC with six digits.")]
     description: Annotated[str | None, described("The provider's own text.")]
-    actor: Annotated[Actor, described("Who did it: a person, or a system.")]
-    envelope: Annotated[Envelope | None, described("Null for what concerns no envelope.")]
-    recipient: Annotated[Recipient | None, described("Null for what concerns no recipient.")]
+    actor: Annotated[Actor, described("The person or system that acted.")]
+    envelope: Annotated[Envelope | None, described("The envelope, if any.")]
+    recipient: Annotated[Recipient | None, described("The recipient, if any.")]
     delivery: Annotated[Delivery | None, described("Only for notifications.")]
     target: Annotated[Target | None, described("Only for team events.")]
     user_agent: Annotated[str | None, described("The actor's browser or program.")]
-    data: Annotated[dict[str, Any], described("What the provider sent beyond the other fields.")]
+    data: Annotated[dict[str, Any], described("What the provider sent in addition to the other fields.")]
     raw: Annotated[Any, described("The record as delivered; null without `include=raw`.")] = None
 
 
@@ -123,43 +123,43 @@ class Record(Protocol):
 
     @property
     def key(self) -> Key:
-        """Its place in the gateway's order; see `app.domain.position`."""
+        """Its position in the gateway's order; see `app.domain.position`."""
 
     @property
     def provider_type(self) -> str:
-        """The provider's own status or event type, untouched."""
+        """The provider's own status or event type, unchanged."""
 
     @property
     def type(self) -> str:
-        """The gateway's type, `unknown` where the mapping has none."""
+        """The gateway's type, or `unknown`."""
 
     def event(self) -> Event:
-        """The normalized event, `raw` left None, before any masking. A new object on each call, because masking
-        changes it; its parts and its data may be shared, and are copied before a change."""
+        """Return the normalized event, unmasked and without `raw`. A new object on each call, because masking changes
+        it; its parts and its data may be shared, and are copied before a change."""
 
     def raw(self) -> Any:
-        """The record as delivered, less what is never handed out (signing links)."""
+        """Return the record as delivered, without signing links."""
 
     def texts(self) -> Iterable[tuple[str, str]]:
-        """(name, text) pairs that `q` is looked for in, where the gateway judges `q`; never a signing link. `name` is
-        what the provider calls the text, so that a caller who may not see phones is not answered by one. Records that
-        share their texts, such as those of one envelope, give the same tuple: it is judged once for all of them. So
-        with `person_values` and `private_values`."""
+        """Return the (name, text) pairs to search for `q` in the gateway, without signing links. `name` is the
+        provider's name of the text, because a search must not match hidden texts such as phones. Records that share
+        their texts, such as those of one envelope, return the same tuple, which is searched once for all of them.
+        Likewise `person_values` and `private_values`."""
 
     def person_values(self) -> Iterable[str]:
-        """Names and e-mail addresses of the people who may be mentioned anywhere in the event or its raw record: what
-        pseudonyms are put for where GATEWAY_PSEUDONYMIZE is set."""
+        """Return names and e-mail addresses of all people in the event or its raw record, which
+        GATEWAY_PSEUDONYMIZE replaces."""
 
     def private_values(self) -> Iterable[str]:
-        """Values that a caller without `pii:read` must not see anywhere in the event: ids, phones, addresses."""
+        """Return the values hidden from callers without `pii:read`: ids, phones, addresses."""
 
     def recipients(self) -> Sequence[Recipient]:
-        """All recipients of the record's envelope, before any masking; empty where the provider did not send them."""
+        """Return all recipients of the record's envelope, unmasked; empty if the provider did not send them."""
 
     @property
     def names_all_recipients(self) -> bool:
-        """Whether `private_values` has those of all recipients of the envelope. Where it has not, every number that may
-        be a phone or a national id is hidden from callers without `pii:read`."""
+        """Whether `private_values` covers all recipients of the envelope. If not, every number that may be a phone or a
+        national id is hidden from callers without `pii:read`."""
 
     def recipient_id(self, key: str) -> str:
-        """The recipient id in events for the provider's own key of a recipient; the key itself where they are one."""
+        """Return the recipient id in events for the provider's own key of a recipient, possibly the key itself."""

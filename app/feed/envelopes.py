@@ -20,8 +20,8 @@ MOST_PAGES = 10  #: of MAX_LIMIT events
 
 
 class EnvelopeEvents(msgspec.Struct, frozen=True):
-    """`source` is where the envelope is; `sources` is how each source fared, over all pages. `complete_through` in µs:
-    up to then no event is missing; `has_more`: the envelope has more than MOST_PAGES pages of events."""
+    """`source` has the envelope; `sources` are the states of all sources, over all pages. `complete_through` in µs: no
+    earlier event is missing; `has_more`: the envelope has more than MOST_PAGES pages of events."""
 
     source: str
     provider: str
@@ -33,8 +33,8 @@ class EnvelopeEvents(msgspec.Struct, frozen=True):
 
 
 async def read_envelope(feed: Feed, query: EventQuery, caller: Caller) -> EnvelopeEvents:
-    """The events of the one envelope that `query` selects. Raises CallerError, SourcesFailed; NotFound where no source
-    has the envelope; ParameterError where several have."""
+    """Return the events of the one envelope that `query` selects. Raises CallerError, SourcesFailed; NotFound if no
+    source has the envelope; ParameterError if several have."""
     asked = EventQuery.of(query, order="asc", limit=MAX_LIMIT)
     page = await feed.page(asked, caller)
     pages = [page]
@@ -104,15 +104,15 @@ _MASK = "***"
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A reminder, or a message that did not arrive."""
+    """A reminder, or an undelivered message."""
 
     event_id: Annotated[str, described("The event's `id`.")]
-    occurred_at: Annotated[Time, described("When it happened.")]
-    channel: Annotated[str | None, described("How it was sent.", "sms", "email")]
+    occurred_at: Annotated[Time, described("Time of the event.")]
+    channel: Annotated[str | None, described("The channel.", "sms", "email")]
 
 
 class RecipientDurations(msgspec.Struct, frozen=True):
-    """How long a recipient took, in seconds; null where either end has not happened."""
+    """Durations of one recipient in seconds; null until both events have happened."""
 
     invited_to_viewed: Annotated[float | None, described("From the invitation to the first view.")] = None
     invited_to_signed: Annotated[float | None, described("From the invitation to the signature.")] = None
@@ -120,12 +120,12 @@ class RecipientDurations(msgspec.Struct, frozen=True):
 
 
 class EnvelopeRecipient(Recipient, gc=True):
-    """What became of one recipient. A time is that of the first such event; null for what has not happened."""
+    """Progress of one recipient. Times are of the first such event, or null."""
 
     state: Annotated[
         str,
         described(
-            "How far the recipient came.",
+            "State of the recipient.",
             "added",
             "not_reached",
             "invited",
@@ -144,15 +144,13 @@ class EnvelopeRecipient(Recipient, gc=True):
     verified_at: Annotated[Time | None, described("When the recipient's identity was verified.")] = None
     signed_at: Annotated[Time | None, described("When the recipient signed.")] = None
     declined_at: Annotated[Time | None, described("When the recipient declined.")] = None
-    failures: Annotated[list[Message], described("Messages that did not arrive.")] = msgspec.field(default_factory=list)
-    reminders: Annotated[list[Message], described("Reminders that were sent.")] = msgspec.field(default_factory=list)
-    durations: Annotated[RecipientDurations, described("How long the recipient took, in seconds.")] = (
-        RecipientDurations()
-    )
+    failures: Annotated[list[Message], described("Undelivered messages.")] = msgspec.field(default_factory=list)
+    reminders: Annotated[list[Message], described("Sent reminders.")] = msgspec.field(default_factory=list)
+    durations: Annotated[RecipientDurations, described("Durations in seconds.")] = RecipientDurations()
 
 
 class EnvelopeDurations(msgspec.Struct, frozen=True):
-    """How long the envelope took, in seconds, from its first event on."""
+    """Durations of the envelope in seconds, from its first event."""
 
     total: Annotated[float, described("To its end, or to the last event so far.")]
     to_first_signature: Annotated[float | None, described("To the first signature; null where there is none.")]
@@ -160,7 +158,7 @@ class EnvelopeDurations(msgspec.Struct, frozen=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """`status`: how the envelope ended, or `in_progress`."""
+    """`status`: the end of the envelope, or `in_progress`."""
 
     envelope: Envelope
     status: str
@@ -169,8 +167,8 @@ class Story(msgspec.Struct, frozen=True):
 
 
 def tell_story(events: Sequence[Event], known: Sequence[Recipient] = ()) -> Story:
-    """The story of one envelope's events, oldest first, at least one. `known`: its recipients, whom events may not
-    name."""
+    """Return the story of one envelope's events, oldest first, at least one. `known`: its recipients, also those that
+    no event names."""
     recipients = _recipients(events, known)
     end = next((event for event in reversed(events) if event.type in ENDS), None)
     first, last = events[0].occurred_at, (end or events[-1]).occurred_at
@@ -194,7 +192,7 @@ def _envelope(events: Sequence[Event]) -> Envelope:
 
 
 def _recipients(events: Sequence[Event], known: Sequence[Recipient]) -> list[EnvelopeRecipient]:
-    """In the order in which they are first named."""
+    """Return the recipients in the order of their first events."""
     people: list[EnvelopeRecipient] = []
     for event in events:
         for person in _named(event):
@@ -213,7 +211,7 @@ def _recipients(events: Sequence[Event], known: Sequence[Recipient]) -> list[Env
 
 
 def _entry(people: list[EnvelopeRecipient], person: dict[str, Any]) -> EnvelopeRecipient:
-    """The person's entry, new where there is none, with the details given."""
+    """Return the person's entry, which may be new, with the given details."""
     found = next((one for one in people if _is_same(one, person)), None)
     if found is None:
         people.append(found := EnvelopeRecipient())
@@ -224,7 +222,7 @@ def _entry(people: list[EnvelopeRecipient], person: dict[str, Any]) -> EnvelopeR
 
 
 def _named(event: Event) -> Iterator[dict[str, Any]]:
-    """The recipients that an event is about."""
+    """Yield the recipients that an event concerns."""
     if event.type == "envelope.sent":  # may name all of them at once, and then nothing invites them one by one
         listed = event.data.get("recipients")
         for one in listed if isinstance(listed, list) else ():
@@ -255,7 +253,7 @@ def _is_same(known: EnvelopeRecipient, person: dict[str, Any]) -> bool:
 
 
 def _note(person: EnvelopeRecipient, event: Event) -> None:
-    """The first time counts; a message after the signature is about something else."""
+    """Record the first time of each kind. Messages after the signature have other purposes."""
     delivery, moment = event.delivery, _MOMENTS.get(event.type)
     channel = delivery.channel if delivery else None
     is_other = person.signed_at is not None or (delivery is not None and delivery.purpose in _OTHER_PURPOSES)

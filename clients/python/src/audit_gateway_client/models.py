@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 class Actor(BaseModel):
     """
-    Who did it.
+    The person or system that acted.
     """
 
     model_config = ConfigDict(
@@ -25,17 +25,17 @@ class Actor(BaseModel):
     """
     kind: str = Field(..., examples=['user', 'recipient', 'system'])
     """
-    What kind of actor it was.
+    Kind of the actor.
     """
     name: str | None = Field(..., examples=['Taktikal.Core'])
     """
-    The actor's name; for a system, what the provider calls it.
+    The actor's name, or the system's.
     """
 
 
 class Delivery(BaseModel):
     """
-    What became of a notification.
+    Delivery of a notification.
     """
 
     model_config = ConfigDict(
@@ -43,23 +43,23 @@ class Delivery(BaseModel):
     )
     channel: str | None = Field(..., examples=['sms', 'email'])
     """
-    How it was sent.
+    The channel.
     """
     purpose: str | None = Field(
         ..., examples=['invitation', 'confirmation', 'sender_notice']
     )
     """
-    What it was for.
+    Its purpose.
     """
     status: str | None = Field(..., examples=['sent', 'delivered', 'opened', 'failed'])
     """
-    How far it came.
+    State of the delivery.
     """
 
 
 class Envelope(BaseModel):
     """
-    The envelope (signing process) that the event belongs to, as it is at present.
+    The envelope (signing process) of the event, at present.
     """
 
     model_config = ConfigDict(
@@ -67,7 +67,7 @@ class Envelope(BaseModel):
     )
     flow_id: str | None = Field(..., examples=['2aaf201363f6'])
     """
-    Id of the flow (template) that it was made from.
+    Id of its flow (template).
     """
     id: str = Field(..., examples=['sp3c475f6d619b34cf3e9097169e430f4f'])
     """
@@ -79,13 +79,13 @@ class Envelope(BaseModel):
     """
     owner: str | None = Field(..., examples=['freyja.demo@company.example.is'])
     """
-    E-mail address of the user who started it; null where it was not sent.
+    E-mail address of the user who started it; null if the provider did not send it.
     """
     sequence_id: str | None = Field(
         ..., examples=['sq61a8292f0714e938c1236131f7076765']
     )
     """
-    Id of the signing sequence that it is part of.
+    Id of its signing sequence.
     """
     status: str | None = Field(..., examples=['completed', 'active'])
     """
@@ -95,13 +95,13 @@ class Envelope(BaseModel):
         ..., examples=['bc1f8644-bacc-41d4-aab6-a19fdc20be20']
     )
     """
-    Id of the workspace that it is in.
+    Id of its workspace.
     """
 
 
 class EnvelopeDurations(BaseModel):
     """
-    How long the envelope took, in seconds, from its first event on.
+    Durations of the envelope in seconds, from its first event.
     """
 
     model_config = ConfigDict(
@@ -189,7 +189,7 @@ class Me(BaseModel):
 
 class Message(BaseModel):
     """
-    A reminder, or a message that did not arrive.
+    A reminder, or an undelivered message.
     """
 
     model_config = ConfigDict(
@@ -197,7 +197,7 @@ class Message(BaseModel):
     )
     channel: str | None = Field(..., examples=['sms', 'email'])
     """
-    How it was sent.
+    The channel.
     """
     event_id: str
     """
@@ -205,7 +205,7 @@ class Message(BaseModel):
     """
     occurred_at: AwareDatetime
     """
-    When it happened.
+    Time of the event.
     """
 
 
@@ -336,7 +336,7 @@ class ProviderTotal(BaseModel):
 
 class Recipient(BaseModel):
     """
-    The person the event is about.
+    The recipient that the event concerns.
     """
 
     model_config = ConfigDict(
@@ -364,13 +364,13 @@ class Recipient(BaseModel):
     """
     signature_type: str | None = Field(..., examples=['simple'])
     """
-    How the recipient signs.
+    Type of signature.
     """
 
 
 class RecipientDurations(BaseModel):
     """
-    How long a recipient took, in seconds; null where either end has not happened.
+    Durations of one recipient in seconds; null until both events have happened.
     """
 
     model_config = ConfigDict(
@@ -555,7 +555,7 @@ class Sources(BaseModel):
 
 class Target(BaseModel):
     """
-    The object of a team event, as far as the provider names it.
+    The object of a team event, as named by the provider.
     """
 
     model_config = ConfigDict(
@@ -573,7 +573,7 @@ class Target(BaseModel):
         ..., examples=['member', 'invitation', 'api_key', 'webhook', 'sso_config']
     )
     """
-    What it is.
+    Kind of the object.
     """
     name: str | None
     """
@@ -655,7 +655,7 @@ class ValueWarning(BaseModel):
 
 class EnvelopeRecipient(BaseModel):
     """
-    What became of one recipient. A time is that of the first such event; null for what has not happened.
+    Progress of one recipient. Times are of the first such event, or null.
     """
 
     model_config = ConfigDict(
@@ -671,7 +671,7 @@ class EnvelopeRecipient(BaseModel):
     """
     durations: RecipientDurations
     """
-    How long the recipient took, in seconds.
+    Durations in seconds.
     """
     email: str | None
     """
@@ -679,7 +679,7 @@ class EnvelopeRecipient(BaseModel):
     """
     failures: list[Message]
     """
-    Messages that did not arrive.
+    Undelivered messages.
     """
     id: str | None
     """
@@ -707,11 +707,11 @@ class EnvelopeRecipient(BaseModel):
     """
     reminders: list[Message]
     """
-    Reminders that were sent.
+    Sent reminders.
     """
     signature_type: str | None
     """
-    How the recipient signs.
+    Type of signature.
     """
     signed_at: AwareDatetime | None
     """
@@ -722,7 +722,7 @@ class EnvelopeRecipient(BaseModel):
         examples=['added', 'not_reached', 'invited', 'delivered', 'opened', 'viewed', 'verified', 'signed', 'declined'],
     )
     """
-    How far the recipient came.
+    State of the recipient.
     """
     verified_at: AwareDatetime | None
     """
@@ -744,15 +744,15 @@ class Event(BaseModel):
     )
     actor: Actor
     """
-    Who did it: a person, or a system.
+    The person or system that acted.
     """
     category: str = Field(..., examples=['envelope', 'team'])
     """
-    The part of the account that it concerns.
+    Part of the account.
     """
     data: dict[str, Any]
     """
-    What the provider sent beyond the other fields.
+    What the provider sent in addition to the other fields.
     """
     delivery: Delivery | None
     """
@@ -767,7 +767,7 @@ class Event(BaseModel):
     """
     envelope: Envelope | None
     """
-    Null for what concerns no envelope.
+    The envelope, if any.
     """
     id: str = Field(
         ...,
@@ -778,7 +778,7 @@ class Event(BaseModel):
     """
     occurred_at: AwareDatetime = Field(..., examples=['2026-05-19T18:19:22.341829Z'])
     """
-    When it happened, in UTC with six digits.
+    Time of the event, in UTC with six digits.
     """
     outcome: str | None = Field(..., examples=['success', 'failure'])
     """
@@ -790,7 +790,7 @@ class Event(BaseModel):
     """
     provider_id: str | None = Field(..., examples=['13'])
     """
-    The provider's own id of the record, where it has one.
+    The provider's own id of the record, if any.
     """
     provider_type: str = Field(
         ...,
@@ -805,11 +805,11 @@ class Event(BaseModel):
     """
     recipient: Recipient | None
     """
-    Null for what concerns no recipient.
+    The recipient, if any.
     """
     source: str = Field(..., examples=['taktikal'])
     """
-    The name of the configured account that it comes from.
+    Name of the configured account.
     """
     target: Target | None
     """
@@ -819,7 +819,7 @@ class Event(BaseModel):
         ..., examples=['recipient.signed', 'envelope.completed', 'unknown']
     )
     """
-    What happened, as `object.past_participle`; `unknown` where there is no mapping.
+    Type of the event, as `object.past_participle`; `unknown` without a mapping.
     """
     user_agent: str | None = Field(
         ...,
