@@ -95,7 +95,7 @@ def write(page: Path, reports: list[Report]) -> None:
     _, mark, after = rest.partition(_END)
     if not mark:
         raise SystemExit(f"{page} has no section between {_BEGIN} and {_END}")
-    figures = [f"### {report.title}\n\n" + "\n".join(report.figures) for report in reports if report.figures]
+    figures = [report.text() for report in reports if report.figures]
     parts = [_BEGIN, machine(), targets(reports), *figures, _END]
     page.write_text(before + "\n\n".join(part.strip() for part in parts) + after)
 

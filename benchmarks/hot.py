@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from benchmarks import serving
-from benchmarks.histories import History, history
+from benchmarks.histories import history
 from benchmarks.load import Load, compare, load
 from benchmarks.pairs import Report, Target
 
@@ -29,48 +28,21 @@ def measure(*, quick: bool) -> Report:
         first = gateway.get(page)
         assert len(first["data"]) == 100
         upstream = next(call for call in mock.calls() if re.search(r"activity\?", call) and "ProcessKey" not in call)
-        with serving.stock(mock.url) as stock, serving.uvicorn("benchmarks.bare:app") as bare:
+        with serving.stock(mock.url) as stock:
             contenders: dict[str, Callable[[], Load]] = {
                 "the same page": lambda: load(gateway, [page], connections=CALLERS, seconds=seconds),
                 "the same total": lambda: load(gateway, [total], connections=CALLERS, seconds=seconds),
                 "stock, page": lambda: load(stock, [upstream], connections=CALLERS, seconds=seconds),
                 "stock, total": lambda: load(stock, [_total(upstream)], connections=CALLERS, seconds=seconds),
-                "a route that asks nobody": lambda: load(bare, ["/"], connections=CALLERS, seconds=seconds),
             }
-            found, _ = compare(contenders, rounds)
-        mock.calls()
-        gateway.get(_fresh(account, 1))
-        alone = len(mock.calls())
-        load(gateway, [_fresh(account, 2)], connections=CALLERS, seconds=0.1)
-        together = len(mock.calls())
-    ratios = {
-        "the same page": found.ratio("the same page", "stock, page"),
-        "the same total": found.ratio("the same total", "stock, total"),
-        "a route that asks nobody": found.ratio("a route that asks nobody", "stock, page"),
-    }
-    report.table(
-        ["32 in flight", "answers/s", "of the stock pass-through's"],
-        [[name, found.spread(name).text(0), ratios[name].text() if name in ratios else "1"] for name in found.values],
-    )
-    report.say(f"Calls to the provider for a page not asked for yet: {alone} by one caller, {together} by 32 at once.")
-    report.targets += [
-        Target("rate of one page, 32 callers, of a stock pass-through's", 8, ratios["the same page"], at_least=True),
-        Target(
-            "rate of a cached total, 32 callers, of a stock pass-through's",
-            5,
-            ratios["the same total"],
-            at_least=True,
-        ),
-    ]
+            found = compare(contenders, rounds)
+    for what, name, least in (("one page", "page", 8), ("a cached total", "total", 5)):
+        ratio = found.ratio(f"the same {name}", f"stock, {name}")
+        label = f"rate of {what}, 32 callers, of a stock pass-through's"
+        report.targets.append(Target(label, least, ratio, at_least=True))
     return report
 
 
 def _total(upstream: str) -> str:
     path, _, query = upstream.partition("?")
     return f"{path}/total?{query}"
-
-
-def _fresh(account: History, seconds: int) -> str:
-    """A page like the others that nobody has asked for yet: its window begins so much later."""
-    since = (datetime.fromisoformat(account.since) + timedelta(seconds=seconds)).isoformat()
-    return f"/events?{urlencode({'since': since, 'until': account.until, 'limit': '100'})}"

@@ -48,24 +48,14 @@ def _large_page(report: Report, gateway: Server, mock: Server, account: History,
         "a further page": lambda: following,
     }
     mock.get(f"/-/latency?{CALL}")
-    mock.calls()
-    calls = {}
-    for name, target in targets.items():
+    for target in targets.values():
         assert len(gateway.get(target())["data"]) == min(1000, account.events)
-        calls[name] = len(mock.calls())
     contenders = {name: lambda target=target: _seconds(gateway, target()) for name, target in targets.items()}
     found = paired({"one call": lambda: _seconds(mock, _SUBNOTO_CALL), **contenders}, rounds)
     mock.get("/-/latency?0")
-    report.table(
-        ["1,000 Subnoto events", "seconds", "in calls' time", "calls"],
-        [
-            ["one call to the provider", found.spread("one call").text(), "1", 1],
-            *([name, found.spread(name).text(), found.ratio(name, "one call").text(), calls[name]] for name in targets),
-        ],
-    )
     report.targets += [
         Target(f"1,000 Subnoto events: {name}; in the time of one call", 3, found.ratio(name, "one call"))
-        for name in calls
+        for name in targets
     ]
 
 
@@ -122,13 +112,6 @@ def _five(report: Report, gateway: Server, mock: Server, account: History, round
     singles = [name for name in targets if name != "all five"]
     for each in zip(*(found.values[name] for name in singles), strict=True):
         found.add("slowest", max(each))
-    report.table(
-        ["a further page of 100 events", "seconds"],
-        [
-            ["the slowest of five sources alone", found.spread("slowest").text()],
-            ["all five", found.spread("all five").text()],
-        ],
-    )
     what = "a page over five sources, in the time of the slowest"
     report.targets.append(Target(what, 1.3, found.ratio("all five", "slowest")))
 

@@ -12,13 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import cycle
-from statistics import median
 
 import uvloop
 
-from benchmarks.pairs import Rounds, turns
+from benchmarks.pairs import Rounds, paired
 from benchmarks.serving import ROOT, Server
 
 _CURSOR = b'"next_cursor":"'
@@ -26,13 +25,10 @@ _CURSOR = b'"next_cursor":"'
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: answers a second, the median of the seconds that an answer took, and the processor's seconds
-    that the server spent on each."""
+    """What came of it: answers, and answers a second."""
 
     answers: int
     rate: float
-    median: float
-    processor: float = 0.0
 
 
 def load(server: Server, targets: Sequence[str], *, connections: int, seconds: float, follow: str = "") -> Load:
@@ -48,7 +44,6 @@ def load(server: Server, targets: Sequence[str], *, connections: int, seconds: f
         "follow": follow,
         "key": server.key,
     }
-    before = server.processor()
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.load"],
         input=json.dumps(job),
@@ -60,19 +55,12 @@ def load(server: Server, targets: Sequence[str], *, connections: int, seconds: f
     )
     if done.returncode:
         raise RuntimeError(f"the load generator failed: {done.stderr}")
-    found = Load(**json.loads(done.stdout))
-    return replace(found, processor=(server.processor() - before) / found.answers)
+    return Load(**json.loads(done.stdout))
 
 
-def compare(contenders: Mapping[str, Callable[[], Load]], rounds: int) -> tuple[Rounds, Rounds]:
-    """Answers a second of each contender, and the answers that a second of its processor's time is enough for. The
-    second holds on a busy machine, too, where the first tells of its other work."""
-    rates, costs = Rounds(), Rounds()
-    for name in turns(list(contenders), rounds):
-        found = contenders[name]()
-        rates.add(name, found.rate)
-        costs.add(name, 1 / max(found.processor, 1e-6))
-    return rates, costs
+def compare(contenders: Mapping[str, Callable[[], Load]], rounds: int) -> Rounds:
+    """Answers a second of each contender."""
+    return paired({name: lambda run=run: run().rate for name, run in contenders.items()}, rounds)
 
 
 class _Connection(asyncio.Protocol):
@@ -80,14 +68,12 @@ class _Connection(asyncio.Protocol):
         self._job = job
         self._parts: list[bytes] = []
         self._missing = -1
-        self._begun = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP only
         self._transport = transport
         self._ask(next(self._job.targets))
 
     def _ask(self, target: str) -> None:
-        self._begun = time.perf_counter()
         self._transport.write(f"GET {target} HTTP/1.1\r\n{self._job.head}\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
@@ -111,7 +97,7 @@ class _Connection(asyncio.Protocol):
 
     def _answered(self, answer: bytes) -> None:
         job = self._job
-        job.answered(time.perf_counter() - self._begun)
+        job.answered += not job.over
         self._parts, self._missing = [], -1
         if job.over:
             self._transport.close()
@@ -139,12 +125,8 @@ class _Job:
         self.over = False
         self.failure: str | None = None
         self.ended = asyncio.Event()
-        self.times: list[float] = []
+        self.answered = 0
         self.least = int(str(given["connections"]))
-
-    def answered(self, seconds: float) -> None:
-        if not self.over:
-            self.times.append(seconds)
 
     def fail(self, why: str) -> None:
         self.failure, self.over = why, True
@@ -152,7 +134,7 @@ class _Job:
 
     def time_is_up(self) -> None:
         """Ends the job; on a slow server not before there are as many answers as connections."""
-        if len(self.times) >= self.least:
+        if self.answered >= self.least:
             self.over = True
             self.ended.set()
         else:
@@ -170,7 +152,7 @@ async def _run(given: dict[str, object]) -> Load:
     if job.failure is not None:
         raise SystemExit(job.failure)
     taken = time.perf_counter() - begun
-    return Load(len(job.times), len(job.times) / taken, median(job.times))
+    return Load(job.answered, job.answered / taken)
 
 
 if __name__ == "__main__":

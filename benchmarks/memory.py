@@ -56,7 +56,7 @@ def measure(*, quick: bool) -> Report:
             rows.append([held, f"{peak:.0f}", *_shown(waits)])
             report.targets.append(_at_most(f"MB at the peak of {held}", 200, peak))
     header = ["concurrent work", "peak resident memory, MB", "`/health/live`, ms, 99th percentile", "at the slowest"]
-    report.table(header, rows, shown=True)
+    report.table(header, rows)
     return report
 
 

@@ -24,7 +24,7 @@ from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import decode_activity
 from benchmarks.histories import History, history, to_micros
 from benchmarks.mock import Subnoto, Taktikal
-from benchmarks.pairs import Report, Rounds, Target, paired, timed
+from benchmarks.pairs import Report, Target, paired, timed
 from benchmarks.serving import ROOT
 
 EVENTS, WARM = 8_000, 1_000
@@ -40,7 +40,7 @@ Body = bytes
 
 def measure(*, quick: bool) -> Report:
     report = Report("Normalizing: bytes to bytes")
-    loads = _floor(report)
+    loads = _floor()
     for provider, (bound, warm_bound, masked_bound) in _TARGETS.items():
         decode, order = {
             "taktikal": (_taktikal_decode, _taktikal_records),
@@ -51,7 +51,6 @@ def measure(*, quick: bool) -> Report:
         _check(account, order(decode(bodies)))
         contenders = _contenders(loads, bodies, decode, order)
         found = paired({name: timed(work) for name, work in contenders.items()}, 2 if quick else 15)
-        _tabulate(report, account, bodies, found)
         warm_bodies = _answers(history(provider, WARM))
         warm = paired(_freed(_contenders(loads, warm_bodies, decode, order)), 2 if quick else 15)
         what = f"{provider} events bytes to bytes, of `orjson.loads`"
@@ -75,13 +74,13 @@ def _freed(contenders: dict[str, Callable[[], object]]) -> dict[str, Callable[[]
     return {name: timed(partial(repeated, contenders[name])) for name in ("floor", "whole")}
 
 
-def _floor(report: Report) -> Callable[[bytes], Any]:
+def _floor() -> Callable[[bytes], Any]:
     """`orjson.loads`, from the peers' environment where this one has none."""
     sys.path += map(str, (ROOT / ".venv-bench").glob("lib/python*/site-packages"))
     try:
         import orjson
     except ImportError:
-        report.say("**No orjson: `make bench-peers` installs it. The floor below is the standard library's.**")
+        print("No orjson: `make bench-peers` installs it. The floor is the standard library's.")
         return json.loads
     return orjson.loads
 
@@ -135,13 +134,7 @@ def _subnoto_records(pages: Any) -> list[Record]:
     return records
 
 
-def _events(records: list[Record]) -> list[Record]:
-    for record in records:
-        record.event()
-    return records
-
-
-def _rendered(records: list[Record], caller: Caller, include: frozenset[str] = frozenset()) -> bytes:
+def _rendered(records: list[Record], caller: Caller) -> bytes:
     page = Page(
         records=records,
         limit=len(records),
@@ -151,7 +144,7 @@ def _rendered(records: list[Record], caller: Caller, include: frozenset[str] = f
         scanned_to=None,
         window=Window(0, DAY),
         sources=[],
-        include=include,
+        include=frozenset(),
         position=(0,),
         cursor_after=str,
     )
@@ -164,17 +157,13 @@ def _contenders(
     decode: Callable[[Sequence[Body]], Any],
     order: Callable[[Any], list[Record]],
 ) -> dict[str, Callable[[], object]]:
-    def whole(caller: Caller, include: frozenset[str] = frozenset()) -> bytes:
-        return _rendered(order(decode(bodies)), caller, include)
+    def whole(caller: Caller) -> bytes:
+        return _rendered(order(decode(bodies)), caller)
 
     return {
         "floor": lambda: [loads(body) for body in bodies],
-        "decode": lambda: decode(bodies),
-        "records": lambda: order(decode(bodies)),
-        "events": lambda: _events(order(decode(bodies))),
         "whole": partial(whole, _EVERYTHING),
         "masked": partial(whole, _MASKED),
-        "raw": partial(whole, _EVERYTHING, frozenset({"raw"})),
     }
 
 
@@ -188,27 +177,3 @@ def _check(account: History, records: list[Record]) -> None:
         assert all(inside[0] <= to_micros(event["occurred_at"]) < inside[1] for event in data)
         names = {name for event in data for name, value in (event["recipient"] or {}).items() if value == "***"}
         assert names <= {"phone", "national_id"} if caller is _MASKED else not names, names
-
-
-def _tabulate(report: Report, account: History, bodies: Sequence[Body], found: Rounds) -> None:
-    size = sum(map(len, bodies))
-    title = f"{account.provider}: {account.events:,} events, {len(bodies)} answers, {size / 1e6:.1f} MB"
-    rows = [
-        ["`orjson.loads`", _milliseconds(found, "floor"), "1"],
-        *(
-            [label, _milliseconds(found, name), found.ratio(name, "floor").text()]
-            for name, label in (
-                ("decode", "decode"),
-                ("records", "decode, records in order"),
-                ("events", "decode, records in order, events"),
-                ("whole", "**all: bytes to bytes, all scopes**"),
-                ("masked", "all, without `pii:read`"),
-                ("raw", "all, with `include=raw`"),
-            )
-        ),
-    ]
-    report.table([title, "ms", "of `orjson.loads`"], rows)
-
-
-def _milliseconds(found: Rounds, name: str) -> str:
-    return f"{found.spread(name).median * 1000:.1f}"

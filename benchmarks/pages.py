@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from benchmarks import serving
 from benchmarks.histories import History, history
 from benchmarks.load import Load, compare, load
-from benchmarks.pairs import Report, Rounds, Target
+from benchmarks.pairs import Report, Target
 from benchmarks.serving import Server
 
 LIMIT = 100
@@ -47,55 +47,28 @@ def measure(*, quick: bool) -> Report:
         mock.calls()
         for cursor in cursors[1 : _SAMPLE + 1]:
             gateway.get(_FOLLOW + cursor)
-        calls = mock.calls()
-        pages = min(_SAMPLE, len(cursors) - 1)
         # The pass-throughs repeat the very calls of these pages, one a page.
-        upstream = [call for call in calls if "/total" not in call]
-        report.say(f"Upstream calls per page: {len(calls) / pages:.2f} ({len(upstream)} lists in {pages} pages).")
+        upstream = [call for call in mock.calls() if "/total" not in call]
         with serving.same_stack(mock.url) as same, serving.stock(mock.url) as stock:
             for in_flight in (1, 32):
                 contenders: dict[str, Callable[[], Load]] = {
                     "gateway": lambda n=in_flight: load(
                         gateway, starts, connections=n, seconds=seconds, follow=_FOLLOW
                     ),
-                    "same stack": lambda n=in_flight: load(same, upstream, connections=n, seconds=seconds),
+                    "same-stack": lambda n=in_flight: load(same, upstream, connections=n, seconds=seconds),
                     "stock": lambda n=in_flight: load(stock, upstream, connections=n, seconds=seconds),
                 }
-                _report(report, in_flight, *compare(contenders, rounds))
+                found = compare(contenders, rounds)
+                what = f"rate of pages of 100, {in_flight} in flight"
+                for name, least in zip(("same-stack", "stock"), _LEAST[in_flight], strict=True):
+                    ratio = found.ratio("gateway", name)
+                    report.targets.append(Target(f"{what}, of a {name} pass-through's", least, ratio, at_least=True))
         with serving.gateway(serving.taktikal_settings(mock.url) | secret, "--workers", "2") as two:
             workers = {
                 "one": lambda: load(gateway, starts[:1], connections=32, seconds=seconds),
                 "two": lambda: load(two, starts[:1], connections=32, seconds=seconds),
             }
-            found, _ = compare(workers, rounds)
+            found = compare(workers, rounds)
         what = "rate of pages of 100, 32 in flight: two workers, of one"
         report.targets.append(Target(what, 1.75, found.ratio("two", "one"), at_least=True))
     return report
-
-
-def _report(report: Report, in_flight: int, rates: Rounds, costs: Rounds) -> None:
-    names = {
-        "gateway": "gateway",
-        "same stack": "pass-through, same stack",
-        "stock": "pass-through, stock FastAPI + httpx",
-    }
-    report.table(
-        [f"{in_flight} in flight", "pages/s", "gateway's share", "processor's ms a page", "gateway's share by that"],
-        [
-            [
-                label,
-                rates.spread(name).text(0),
-                rates.ratio("gateway", name).text(),
-                f"{1000 / costs.spread(name).median:.2f}",
-                costs.ratio("gateway", name).text(),
-            ]
-            for name, label in names.items()
-        ],
-    )
-    of_same, of_stock = rates.ratio("gateway", "same stack"), rates.ratio("gateway", "stock")
-    what = f"rate of pages of 100, {in_flight} in flight"
-    least_of_same, least_of_stock = _LEAST[in_flight]
-    report.targets += [
-        Target(f"{what}, of a same-stack pass-through's", least_of_same, of_same, at_least=True),
-        Target(f"{what}, of a stock pass-through's", least_of_stock, of_stock, at_least=True),
-    ]

@@ -111,25 +111,17 @@ class Target:
 
 @dataclass
 class Report:
-    """What one benchmark found: text to print, and the figures that have a target."""
+    """What one benchmark found: tables, and the figures that have a target."""
 
     title: str
-    lines: list[str] = field(default_factory=list)
-    figures: list[str] = field(default_factory=list)  #: tables that docs/performance.md shows
+    figures: list[str] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
 
-    def say(self, *lines: str) -> None:
-        self.lines += [*lines, ""]
-
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]], *, shown: bool = False) -> None:
-        """Add a table; `shown`: docs/performance.md has it, too."""
-        lines = table(header, rows)
-        self.say(*lines)
-        if shown:
-            self.figures += [*lines, ""]
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        self.figures += [*table(header, rows), ""]
 
     def text(self) -> str:
-        return "\n".join([f"### {self.title}", "", *self.lines]).rstrip() + "\n"
+        return "\n".join([f"### {self.title}", "", *self.figures]).strip() + "\n"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> list[str]:

@@ -42,11 +42,6 @@ class Server:
         """What a mock was called with since this was asked last."""
         return list(self.get("/-/calls"))
 
-    def processor(self) -> float:
-        """The processor's seconds that it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def peak(self) -> int:
         """The most memory it has held since `forget_peak`, in bytes."""
         return _status(self.pid, "VmHWM")
