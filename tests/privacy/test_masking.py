@@ -44,17 +44,27 @@ def test_an_address_that_stands_where_a_phone_may_stand_is_not_hidden_elsewhere(
 @pytest.mark.parametrize(
     ("values", "text", "wanted"),
     [
-        (["999999-1234"], "id 999999-1234.", f"id {MASK}."),
-        (["999999-1234"], "id 9999991234.", f"id {MASK}."),
-        (["9999991234"], "id 999999-1234.", f"id {MASK}."),
-        (["+354 555 1234"], "call 5551234 now", f"call {MASK} now"),
-        (["+3545551234"], "call 00354 555-1234", f"call {MASK}"),
-        (["Laugavegur 1"], "at LAUGAVEGUR  1, 3rd floor", f"at {MASK}, 3rd floor"),
-        (["101"], "101 Town, at 10:10:12, nr 1017", f"{MASK} Town, at 10:10:12, nr 1017"),
-        (["a.b*c+d"], "a.b*c+d and axbbc", f"{MASK} and axbbc"),
+        (["999999-1234"], "id 999999-1234.", "id ***."),
+        (["999999-1234"], "id 9999991234.", "id ***."),
+        (["9999991234"], "id 999999-1234.", "id ***."),
+        (["+3545812345"], "tel 5812345.", "tel ***."),
+        (["+3545812345"], "tel 00354 581 2345", "tel ***"),
+        (["+354 581 2345"], "+354-581-2345!", "***!"),
+        (["003545812345"], "5812345", "***"),
+        (["5812345"], "+354 5812345", "***"),
+        (["Laugavegur 1"], "at LAUGAVEGUR  1, 3rd floor", "at ***, 3rd floor"),
+        (["101"], "101 Town, at 10:10:12, nr 1017, id 2101x", "*** Town, at 10:10:12, nr 1017, id 2101x"),
+        (["Vik"], "vik Viking", "*** Viking"),
+        (["a.b*c(d"], "x a.b*c(d y aXbXc", "x *** y aXbXc"),
         (["", "  "], "nothing", "nothing"),
         ([], "nothing to hide", "nothing to hide"),
-        (["555-1234", "555-1234-99"], "555-1234-99", MASK),
+        (["555-1234", "555-1234-99"], "555-1234-99", "***"),
+        (["S\u00ed\u00f0um\u00fali 5"], "at Si\u0301\u00f0umu\u0301li 5!", "at ***!"),
+        (["Si\u0301\u00f0umu\u0301li 5"], "at S\u00ed\u00f0um\u00fali 5!", "at ***!"),
+        (["555-1234"], "call 555\u20111234, 555\u20131234 or 555\u00a01234", "call ***, *** or ***"),
+        (["555\u20111234"], "call 5551234", "call ***"),
+        (["5551234"], "\uff15\uff15\uff15\uff11\uff12\uff13\uff14", "***"),
+        (["5551234"], "cafe\u0301 \u2013 \uff11", "cafe\u0301 \u2013 \uff11"),
     ],
 )
 def test_values_are_hidden_however_they_are_written(values: list[str], text: str, wanted: str) -> None:
@@ -65,27 +75,6 @@ def test_what_is_hidden_stays_hidden_when_masked_again() -> None:
     mask = Mask(["999999-1234", "Laugavegur 1"]).text
     once = mask("999999-1234, Laugavegur 1")
     assert mask(once) == once == f"{MASK}, {MASK}"
-
-
-@pytest.mark.parametrize(
-    ("value", "text", "masked"),
-    [
-        ("+3545812345", "tel 5812345.", "tel ***."),
-        ("+3545812345", "tel 00354 581 2345", "tel ***"),
-        ("+3545812345", "+354-581-2345!", "***!"),
-        ("003545812345", "5812345", "***"),
-        ("5812345", "+354 5812345", "***"),
-        ("010130-2989", "0101302989", "***"),
-        ("0101302989", "010130-2989", "***"),
-        ("101", "postal 101, id 2101x, 1010", "postal ***, id 2101x, 1010"),
-        ("Vik", "vik Viking", "*** Viking"),
-        ("Laugavegur 1", "at laugavegur  1", "at ***"),
-        ("a.b*c(d", "x a.b*c(d y aXbXc", "x *** y aXbXc"),
-        ("", "unchanged", "unchanged"),
-    ],
-)
-def test_values_are_found_however_they_are_written(value: str, text: str, masked: str) -> None:
-    assert Mask([value]).text(text) == masked
 
 
 @pytest.mark.parametrize(
@@ -136,18 +125,3 @@ def test_of_very_many_values_only_those_in_the_text_are_hidden() -> None:
     assert [Mask(phones).text(f"call 555-{number}!") for number in (1500, 2999, 3000)] == [
         f"call {MASK}!", f"call {MASK}!", "call 555-3000!",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("value", "text", "wanted"),
-    [
-        ("S\u00ed\u00f0um\u00fali 5", "at Si\u0301\u00f0umu\u0301li 5!", f"at {MASK}!"),
-        ("Si\u0301\u00f0umu\u0301li 5", "at S\u00ed\u00f0um\u00fali 5!", f"at {MASK}!"),
-        ("555-1234", "call 555\u20111234, 555\u20131234 or 555\u00a01234", f"call {MASK}, {MASK} or {MASK}"),
-        ("555\u20111234", "call 5551234", f"call {MASK}"),
-        ("5551234", "\uff15\uff15\uff15\uff11\uff12\uff13\uff14", MASK),
-        ("5551234", "cafe\u0301 \u2013 \uff11", "cafe\u0301 \u2013 \uff11"),
-    ],
-)
-def test_a_value_is_hidden_however_its_characters_are_encoded(value: str, text: str, wanted: str) -> None:
-    assert Mask([value]).text(text) == wanted
