@@ -71,9 +71,10 @@ def requests(within: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
     return [*found, ("/events", {"limit": 1000, "include": "raw", **within}), ("/events/count", within)]
 
 
-async def answers(world: World, within: dict[str, str], key: str = "plain") -> list[str]:
-    """Each answer with its status, its size in calls to both providers, and without times. Ids and cursors stand by
-    their order of appearance: an id is a digest of the whole record (contract, section 2)."""
+async def answers(world: World, within: dict[str, str], key: str) -> list[str]:
+    """Each answer, or every third for a caller who sees all, with its status, its size in calls to both providers, and
+    without times. Ids and cursors stand by their order of appearance: an id is a digest of the whole record (contract,
+    section 2)."""
     assert world.taktikal is not None
     assert world.subnoto is not None
     seen: dict[str, str] = {}
@@ -83,7 +84,7 @@ async def answers(world: World, within: dict[str, str], key: str = "plain") -> l
 
     found = []
     async with calling(app_over(world, scan=5, totals_ttl=0), key) as client:
-        for path, params in requests(within):
+        for path, params in requests(within)[:: 3 if key == ALL else 1]:
             world.taktikal.calls.reset()
             world.subnoto.calls.reset()
             answer = await client.get(path, params=params)
@@ -103,9 +104,9 @@ async def test_no_answer_depends_on_what_is_hidden(key: str) -> None:
         with served_world(TaktikalOptions(events=0), SubnotoOptions(events=0)) as world:
             plant(world, hidden)
             both.append(await answers(world, window(world), key))
-    assert len(both[0]) > 150
     if key == ALL:
-        assert sum(one != other for one, other in zip(*both, strict=True)) > 50, "the histories do differ"
+        assert sum(one != other for one, other in zip(*both, strict=True)) > 17, "the histories do differ"
         return
+    assert len(both[0]) > 150
     for one, other in zip(*both, strict=True):
         assert one == other
