@@ -70,6 +70,7 @@ def decode_event_id(text: str) -> EventId:
     return EventId(raw[1 : 1 + _HASH], ordinal, rest)
 
 
+@lru_cache(maxsize=1024)
 def _prefix(source: str, ordinal: int) -> bytes:
     return bytes((_VERSION,)) + source_hash(source) + pack_uint(ordinal)
 

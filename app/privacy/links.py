@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from app.domain.text import memoize
@@ -14,7 +15,9 @@ from app.privacy.replacer import (
     any_object,
     canonical,
     decoded,
+    folded,
     map_texts,
+    may_be_encoded,
     plain_spelling,
     replaced,
     without_encoded,
@@ -32,6 +35,7 @@ _HOLDERS = ("signee", "signer", "attachment", "recipient", "invit")
 _SHORTEST = 8  #: characters of a link that is searched for in other texts
 _SHORTEST_PATH = 12  #: characters of its path that are searched for without its host
 _SHORTEST_KEY = 3  #: characters of a key that is searched for within other texts
+_FEW = 10  #: links and keys that are looked for one by one
 _MAX_KEYS = 64  #: keys that are replaced one by one first
 
 _SECRET, _URL, _LINK, _HOLDER = "secret", "url", "link", "holder"
@@ -78,15 +82,16 @@ def without_links(value: Any, kinds: frozenset[str] = PERSONAL, links: list[str]
             if (kind := _kind_of(name)) not in kinds:
                 kept[name] = without_links(item, ALL_LINKS if kind == _HOLDER else kinds, links)
             elif links is not None:
-                links += _links_in(item)
+                links += links_in(item)
         return kept
     return [without_links(item, kinds, links) for item in value] if isinstance(value, list) else value
 
 
-def _links_in(value: Any) -> Iterator[str]:
+def links_in(value: Any) -> Iterator[str]:
+    """Yield the words with a slash in the texts of a JSON value, if long enough for a link."""
     if isinstance(value, (dict, list)):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _links_in(item)
+            yield from links_in(item)
     elif isinstance(value, str):
         for word in value.split():
             if "/" in word and len(link := word.rstrip(".,;:!?)>\"'")) >= _SHORTEST:
@@ -96,55 +101,74 @@ def _links_in(value: Any) -> Iterator[str]:
 class Secrets:
     """Links, in whose place stands `***`, and signing keys with what stands in the place of each. Falsy without any."""
 
-    __slots__ = ("_keys", "_least", "_short_keys", "_words")
-
     def __init__(self, links: Iterable[str] = (), keys: Mapping[str, str] | None = None) -> None:
-        keys = keys or {}
-        self._short_keys = {key: shown for key, shown in keys.items() if len(key.strip()) < _SHORTEST_KEY}
-        words = dict.fromkeys([word for link in links for word in _words_of(link)], MASK)
-        for key, shown in keys.items():
-            if key not in self._short_keys:
-                words[canonical(key)] = shown
-        self._words = Words(words)
-        self._least = min(map(len, words), default=0)
+        self._links, self._keys = list(filter(None, links)), keys or {}
+        self._short_keys = {key: shown for key, shown in self._keys.items() if len(key.strip()) < _SHORTEST_KEY}
         # The longest first: of two keys, one may contain the other.
-        long = [key for key in keys if len(key) >= WITHIN]
-        self._keys = [(key, keys[key]) for key in sorted(long, key=len, reverse=True)[:_MAX_KEYS]]
+        longest = sorted(self._keys, key=len, reverse=True)[:_MAX_KEYS]
+        self._long_keys = [key for key in longest if len(key) >= WITHIN]
+        self._marks = _marks_of(self._links, self._keys)
 
     def __bool__(self) -> bool:
-        return bool(self._words or self._short_keys)
+        return bool(self._links or self._keys)
+
+    @cached_property
+    def _words(self) -> Words:
+        words = dict.fromkeys([word for link in self._links for word in _words_of(link)], MASK)
+        words |= {canonical(key): shown for key, shown in self._keys.items() if key not in self._short_keys}
+        return Words(words)
 
     def out_of_text(self, text: str) -> str:
         """The text without the links and keys, also where they stand without scheme, with an upper-case host,
         percent-encoded or escaped for HTML or JSON."""
         if text in self._short_keys:
             return self._short_keys[text]
-        if not self._words or not text:
-            return text
         if "/" not in text:
             # Most repeat a key as it is, outside of a link; the search below takes ten times as long.
-            for key, shown in self._keys:
+            for key in self._long_keys:
                 if key in text:
-                    text = text.replace(key, shown)
+                    text = text.replace(key, self._keys[key])
+        if not self._may_be_in(text):
+            return text
         plain = plain_spelling(text)
         if spans := self._words.spans(plain):
             text = plain = replaced(plain, spans)
         shown = without_encoded(plain, lambda found: bool(self._words.spans(found)))
         return text if shown == plain else shown
 
+    def _may_be_in(self, text: str) -> bool:
+        """False if the text certainly has no link and no key; takes a tenth of the time of making the words."""
+        if self._marks is None:
+            return True
+        plain = folded(plain_spelling(text))
+        return may_be_encoded(plain) or bool([mark for mark in self._marks if mark in plain])
+
     def are_in(self, texts: Iterable[object]) -> bool:
         """Whether `out_of_text` may change one of the texts, which are searched together; values of other kinds are
         left out."""
         if self._short_keys:
             return True
-        # Only letters beyond ASCII become longer when they are folded.
-        long = [text for text in texts if isinstance(text, str) and (len(text) >= self._least or not text.isascii())]
-        joined = "\n".join(long)
+        joined = "\n".join([text for text in texts if isinstance(text, str)])
         return self.out_of_text(joined) != joined
 
     def out_of(self, value: Any) -> Any:
         """A copy of a JSON value without links and keys in its texts and names, at any depth."""
         return map_texts(value, self.out_of_text)
+
+
+def _marks_of(links: Sequence[str], keys: Collection[str]) -> list[str] | None:
+    """Return folded texts, one of which is in each text with a link or a key; None if these are many or unusual."""
+    joined = "\n".join((*keys, *links)).casefold()
+    marks = joined.split()
+    if len(marks) != len(keys) + len(links) or len(marks) > _FEW or not joined.isascii() or may_be_encoded(joined):
+        return None
+    for place in range(len(keys), len(marks)):
+        # All of `_words_of` contain the path, unless it is short.
+        _, slash, path = marks[place].partition("://")[2].partition("/")
+        if len(path) < _SHORTEST_PATH:
+            return None
+        marks[place] = slash + path
+    return marks
 
 
 def _words_of(link: str) -> Iterator[str]:

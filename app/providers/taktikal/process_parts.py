@@ -6,16 +6,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from itertools import chain
 from operator import attrgetter
 from typing import Any, TypeVar
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.event import Actor, Envelope, Recipient
 from app.domain.text import memoize
-from app.paging.event_id import IdPrefix
 from app.privacy.masking import Mask
 from app.privacy.person_fields import private_leaves
 from app.privacy.replacer import MASK
@@ -49,7 +46,6 @@ class ProcessParts:
     `entries`: those of the records. `hide` removes links and signee keys from a text. `hides`: whether descriptions can
     contain any; `descriptions` maps some to the text to show. `shown` is `hide`; None if no other text contains any."""
 
-    ids: IdPrefix
     hides: bool
     hide: Callable[[str], str]
     descriptions: dict[str, str]
@@ -58,17 +54,15 @@ class ProcessParts:
     def __init__(self, source: str, process: Process) -> None:
         self.source, self.process, self._is_ready = source, process, False
         self.entries: list[Entry] = []
-        self._recipients: dict[str, Recipient] = {}
 
     def prepared(self) -> ProcessParts:
         if self._is_ready:
             return self
         process, secrets = self.process, self.process.secrets
         body, entries = process.body, process.entries
-        # A locator without its last two members.
-        self.ids = IdPrefix(self.source, b"\x93" + msgspec.msgpack.encode(process.key))
         self._named: dict[tuple[str | UnsetType | None, ...], tuple[Actor, Envelope, Recipient | None]] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, str | None], Envelope] = {}
+        self._recipients: dict[str, Recipient] = {}
         self._owner = owner_of(entries) or process.owner
         self._name = (
             body.activity_display_name
@@ -76,8 +70,13 @@ class ProcessParts:
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
         self.hides, self.hide = bool(secrets), secrets.out_of_text
-        self.shown = self.hide if self.hides and self._repeats_secrets() else None
-        self.descriptions = self._search_descriptions() if self.hides else {}
+        self.descriptions, self.shown = {}, None
+        if self.hides:
+            # Short keys are hidden if they are the whole text.
+            if process.has_short_keys or self._repeats_secrets():
+                self.shown = self.hide
+            if not process.has_short_keys:
+                self.descriptions = self._search_descriptions()
         self._is_ready = True
         return self
 
@@ -85,15 +84,16 @@ class ProcessParts:
         """Whether one of the process's texts, except descriptions, repeats a link or a signee key. One search for all
         texts, because separate searches take most of an event's time."""
         process, body = self.process, self.process.body
-        if process.has_short_keys:
-            return True  # those are hidden if they are the whole text
         texts: set[object] = {self._name, body.status, body.file_name}
         try:
-            texts.update(chain.from_iterable(map(_SIGNEE_TEXTS, process.signees.values())))
-            texts.update(chain.from_iterable(map(_ENTRY_TEXTS, self.entries)))
+            for signee in process.signees.values():
+                texts.update(_SIGNEE_TEXTS(signee))
+            for entry in self.entries:
+                texts.update(_ENTRY_TEXTS(entry))
         except TypeError:
             return True  # an undocumented list or object may contain one at any depth
-        texts.update(one.sequence_key for one in body.sequence_signees or ())
+        if body.sequence_signees:
+            texts.update(one.sequence_key for one in body.sequence_signees)
         return process.secrets.are_in(texts)
 
     def _search_descriptions(self) -> dict[str, str]:
@@ -101,7 +101,7 @@ class ProcessParts:
         found = [text for entry in self.entries if (text := entry.description)]
         joined = _BREAK.join(found)
         # Other letters and links: their neighbours would be changed with them.
-        if not joined.isascii() or "/" in joined or self.process.has_short_keys:
+        if not joined.isascii() or "/" in joined:
             return {}
         shown = self.hide(joined).split(_BREAK)
         return dict(zip(found, shown, strict=True)) if len(found) == len(shown) else {}

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from app.domain.event import Event, Recipient
 from app.domain.position import Key
 from app.domain.times import format_vendor_time, parse_rfc3339, parse_vendor_ticks
+from app.paging.event_id import encode_event_id
 from app.providers.http.lenient_json import MAX_KEY
 from app.providers.taktikal.mapping import delivery_of, meaning_of
 from app.providers.taktikal.models import Entry, recipient_id
@@ -74,7 +75,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         identity = entry.id
         # By position, because names take three times as long.
         return Event(
-            common.ids.of(self.ordinal, _pack((self.ticks, self.identity))[1:]),
+            encode_event_id(common.source, self.ordinal, _pack((common.process.key, self.ticks, self.identity))),
             common.source,
             "taktikal",
             meaning.type,

@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, Secrets, without_links
+from app.domain.text import memoize
+from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, Secrets, has_links, links_in, without_links
+from app.privacy.replacer import any_object
 from app.providers.http.lenient_json import MAX_KEY, read_json
 from app.providers.taktikal.models import (
     LISTS,
@@ -94,9 +96,8 @@ class Process:
     def _own_links(self) -> list[str]:
         links: list[str] = []
         for one in self.body.sequence_signees or ():
-            if one.url:
-                without_links({"url": one.url}, PERSONAL_AND_URLS, links)
-            if one.signing_keys:
+            links += links_in(one.url)
+            if has_links(one.signing_keys):
                 without_links(one.signing_keys, ALL_LINKS, links)
         if self.body.attachment_references:
             without_links(self.body.attachment_references, ALL_LINKS, links)
@@ -107,20 +108,20 @@ class Process:
     def _recipient_ids(self) -> dict[str, str]:
         """Return the recipient id of each signee key in the process."""
         body, own = self.body, self.key
+        keys = dict.fromkeys(self.signees, own)
+        keys |= {key: own for entry in self.entries if (key := entry.signee_key)}
         pairs: list[tuple[str, str]] = []
         for one in body.sequence_signees or ():
             pairs.append((one.process_key or own, one.signee_key or ""))
-            pairs += _signee_keys(one.signing_keys or [], one.process_key or own)
-        if body.attachment_references:
-            pairs += _signee_keys(body.attachment_references, own)
+            pairs += _signee_keys(one.signing_keys, one.process_key or own)
+        pairs += _signee_keys(body.attachment_references, own)
         if self.repaired:
             pairs += _signee_keys(self.sent, own)
-        processes = {key: process for process, key in pairs if process != own}
-        # A key of this process has this process's id, also if a sequence lists it with another process.
-        processes |= {key: own for process, key in pairs if process == own}
-        processes |= dict.fromkeys(self.signees, own)
-        processes |= {key: own for entry in self.entries if (key := entry.signee_key)}
-        return {key: recipient_id(process, key) for key, process in processes.items() if key}
+        if pairs:
+            # A key of this process has this process's id, also if a sequence lists it with another process.
+            others = {key: process for process, key in pairs if process != own}
+            keys = others | {key: own for process, key in pairs if process == own} | keys
+        return {key: recipient_id(process, key) for key, process in keys.items() if key}
 
     def sequence_of(self, signee: str) -> str | None:
         """Return the key of a signee's sequence."""
@@ -183,8 +184,17 @@ def _member(sent: Mapping[str, Any], folded_name: str) -> Any:
     return next((value for name, value in sent.items() if name.casefold() == folded_name), None)
 
 
-def _signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
-    """Yield (process key, signee key) of each member `signeeKey` at any depth."""
+def _signee_keys(value: Any, process: str) -> list[tuple[str, str]]:
+    """Return (process key, signee key) of each member `signeeKey` at any depth."""
+    return list(_find_signee_keys(value, process)) if any_object(value, _has_signee_key) else []
+
+
+@memoize
+def _has_signee_key(names: tuple[str, ...]) -> bool:
+    return "signeekey" in map(str.casefold, names)
+
+
+def _find_signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         own = _member(value, "processkey")
         process = own if isinstance(own, str) and own else process
@@ -193,10 +203,10 @@ def _signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
                 if name.casefold() == "signeekey":
                     yield process, item
             elif not isinstance(item, int | float | None):
-                yield from _signee_keys(item, process)
+                yield from _find_signee_keys(item, process)
     elif isinstance(value, list):
         for item in value:
-            yield from _signee_keys(item, process)
+            yield from _find_signee_keys(item, process)
 
 
 class ActivityPage(msgspec.Struct):
