@@ -72,7 +72,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Mask:
-    """Puts `***` for private values, whatever their letter case, accents and separators between digits.
+    """Replace private values by `***`, whatever their letter case, accents and separators between digits.
 
     `values`: those of one envelope. `any_number`: hide every number that may be a phone or a national id, for records
     that do not name all recipients of their envelope.
@@ -105,8 +105,8 @@ class Mask:
         return True
 
     def hides(self, texts: Iterable[str | None]) -> bool:
-        """Whether any of the texts may hold something private; quick where none does, as nearly always: those that were
-        read before are not read again, and all new ones are searched together."""
+        """Whether any of the texts may contain a private value. Nearly always none does, so new texts are searched
+        together, and texts without a private value once."""
         new = {text for text in texts if text and text not in self._clean and not _is_uuid(text)}
         if not new:
             return False
@@ -118,15 +118,15 @@ class Mask:
         return False
 
     def hides_in(self, value: Any) -> bool:
-        """Whether a JSON value without private members may hold something private. What stands between its texts in
-        JSON joins no two into one that is private, but an escape may part one."""
+        """Whether a JSON value without private members may contain a private value. One search of its JSON: the signs
+        between two texts join no private value, but an escape may split one."""
         try:
             return not self._is_clean(_encode(value).decode())
         except UnicodeEncodeError:
             return True
 
     def _is_clean(self, text: str) -> bool:
-        """Whether a text certainly has nothing to hide, except as a whole."""
+        """Whether a text certainly contains no private value; it may be one itself."""
         if len(text) > MAX_TEXT or may_be_encoded(text):
             return False
         plain = plain_spelling(text)
@@ -135,8 +135,8 @@ class Mask:
         return not (self._known_spans(plain) or _has_phone(plain))
 
     def identifier(self, text: str, *, of_person: bool = True) -> str:
-        """An id; `***` where it contains a private value of six characters or more, or is a number that any person's id
-        may be. UUIDs stay."""
+        """Return the id, or `***` if it contains a private value of six characters or more or, with `of_person`, a
+        number that may be a phone or a national id. UUIDs are unchanged."""
         if _is_uuid(text):
             return text
         find = self._spans if of_person else self._known_spans
@@ -145,8 +145,8 @@ class Mask:
         return MASK if hidden else text
 
     def values(self, *values: Any) -> list[Any]:
-        """Copies of the JSON values of one record, with private values hidden, in members' names too. The texts behind
-        the first `MAX_TEXTS` characters are hidden whole."""
+        """Return masked copies of the JSON values of one record, members' names included. Texts after the first
+        `MAX_TEXTS` characters become `***`."""
         self._left = MAX_TEXTS
         return [self._value(value, "") for value in values]
 
@@ -189,7 +189,7 @@ class Mask:
         return text if shown == plain else shown
 
     def _spans(self, plain: str) -> list[Span]:
-        """The places of all that is hidden in a text of plain spelling."""
+        """Return the places of all private values in a text of plain spelling."""
         spans = self._known_spans(plain)
         if self._any_number and _has_long_number(plain):
             spans += [Span(*match.span()) for match in _ANY_NUMBER.finditer(plain) if match["other"] is None]
@@ -231,7 +231,7 @@ def _has_long_number(plain: str) -> bool:
 
 
 def may_be_hidden(text: str) -> bool:
-    """Whether an id or an e-mail address may hold a number that a mask hides."""
+    """Whether an id or an e-mail address may contain a number that a mask hides."""
     return not _is_uuid(text) and _SOME_NUMBER.search(plain_spelling(text)) is not None
 
 
@@ -240,7 +240,8 @@ def _is_uuid(text: str) -> bool:
 
 
 def _start_of(head: str, start: int, digits: str, joined: list[bool]) -> int:
-    """Where a number begins whose needed digits begin at `start`: as much of `head` as stands before them."""
+    """Return the first digit of a number whose needed digits begin at `start`: with as much of `head` as precedes
+    them."""
     for digit in reversed(head):
         if not joined[start] or digits[start - 1] != digit:
             break
@@ -249,7 +250,7 @@ def _start_of(head: str, start: int, digits: str, joined: list[bool]) -> int:
 
 
 def _sign_before(text: str, place: int) -> int:
-    """Where the `+` or `00` of a number that begins at `place` stands."""
+    """Return the place of the `+` or `00` before a number that begins at `place`."""
     while place and text[place - 1] == "+":
         place -= 1
     if text.startswith("00", place - 2) and place >= 2 and not text[max(0, place - 3) : place - 2].isalnum():
@@ -258,7 +259,7 @@ def _sign_before(text: str, place: int) -> int:
 
 
 def _digits_alone(text: str) -> str | None:
-    """The digits of a text that has six or more, and nothing else but separators."""
+    """Return the digits of a text of six or more digits and separators; None for other text."""
     if not text[-1:].isdigit():
         return None
     digits = _SEPARATORS.sub("", text)
@@ -266,5 +267,5 @@ def _digits_alone(text: str) -> str | None:
 
 
 def _whole(value: Any) -> Any:
-    """`***`, except for null, true, false and what is empty."""
+    """Return `***`; null, true, false and empty values are unchanged."""
     return value if value is None or isinstance(value, bool) or value in ("", [], {}) else MASK

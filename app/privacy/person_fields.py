@@ -62,14 +62,14 @@ _PEOPLE = frozenset(
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name such as `phone_number` or `phoneNumber`, in lower case."""
+    """Return the words of a name such as `phone_number` or `phoneNumber`, in lower case."""
     return [word.lower() for word in _WORDS.findall(name)]
 
 
 @memoize
 def is_person_name(name: str) -> bool:
-    """Whether a text under a key of this name is a person's name or e-mail address: `email`, `name`, `firstName`,
-    `createdBy`, `owner`, but not `fileName`."""
+    """Whether members of this name are a person's name or e-mail address: `email`, `name`, `firstName`, `createdBy`,
+    `owner`, but not `fileName`."""
     words = words_of(name)
     if not words:
         return False
@@ -81,7 +81,7 @@ def is_person_name(name: str) -> bool:
 
 @memoize
 def is_private_name(name: str) -> bool:
-    """Whether values under a member of this name are phones, national ids or addresses."""
+    """Whether members of this name are phones, national ids or addresses."""
     words = words_of(name)
     # The rest of a name counts: `emailOrPhone` may hold a phone.
     joined = _EMAIL_PARTS.sub(" ", "".join(words))
@@ -94,7 +94,7 @@ def is_private_name(name: str) -> bool:
 
 
 def private_members(value: Mapping[str, Any]) -> Collection[str]:
-    """The names of an object's members whose values are private."""
+    """Return the names of an object's private members."""
     private, labels = private_names(tuple(value))
     for label, siblings in labels:
         text = value[label]
@@ -105,8 +105,7 @@ def private_members(value: Mapping[str, Any]) -> Collection[str]:
 
 @memoize
 def private_names(names: tuple[str, ...]) -> tuple[frozenset[str], Labels]:
-    """The private members of an object with these names; and each member that may name another one, with the members
-    that are private where it names a private one."""
+    """Return the private members of an object with these names, and its labels."""
     words = {name: frozenset(words_of(name)) for name in names}
     labels = []
     for name, found in words.items():
@@ -119,12 +118,12 @@ def private_names(names: tuple[str, ...]) -> tuple[frozenset[str], Labels]:
 
 @memoize
 def names_have_private(names: tuple[str, ...]) -> bool:
-    """Whether an object with these names has private members, or may name one."""
+    """Whether an object with these names has private members or labels."""
     return any(private_names(names))
 
 
 def private_leaves(value: Any) -> list[str]:
-    """The texts and numbers under private members at any depth, to be hidden elsewhere as well."""
+    """Return the texts and numbers of private members at any depth, which other texts may repeat."""
     found: list[str] = []
     _collect(value, False, found)
     return found
@@ -151,7 +150,7 @@ def _collect(value: Any, private: bool, found: list[str]) -> None:
 
 
 def plain_number(value: float) -> str:
-    """A number without sign and without a fraction of zero: `5551234` for `-5551234.0`."""
+    """Return the number without sign and without a fraction of zero: `5551234` for `-5551234.0`."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(abs(value))

@@ -1,4 +1,4 @@
-"""Keyed hashes in the place of people: equal for equal people, and no way back without the key. Pure."""
+"""Replace people by keyed hashes: equal for equal people, not reversible without the key. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHORTEST_PART = 3  #: characters of a part of a name, the same
 
 
 class Pseudonyms:
-    """Made of a secret: every replica that has it gives the same person the same name."""
+    """Pseudonyms by a secret: replicas with the same secret give a person the same one."""
 
     def __init__(self, secret: str) -> None:
         key = hmac.digest(secret.encode("utf-8", "surrogatepass"), _INFO, "sha256")
@@ -37,14 +37,13 @@ class Pseudonyms:
         self._of = memoize(of, 16_384)
 
     def of(self, value: str) -> str:
-        """`~` and sixteen letters or digits. Letter case, the way of writing accents and spaces around or between make
-        no difference: they make none between two mentions of a person."""
+        """Return `~` and sixteen letters or digits, equal for all spellings by letter case, accents and blanks."""
         return self._of(" ".join(unicodedata.normalize("NFKC", value).casefold().split()))
 
 
 class PersonMask:
-    """Puts pseudonyms for people (names and e-mail addresses), for the parts of their names, and for every e-mail
-    address. The same person has the same pseudonym everywhere, so that events can still be joined by it."""
+    """Replace people (names and e-mail addresses), the parts of their names, and every e-mail address by pseudonyms. A
+    person has the same pseudonym everywhere, so that events can be joined by it."""
 
     def __init__(self, people: Iterable[str], pseudonyms: Pseudonyms) -> None:
         self._pseudonyms = pseudonyms
@@ -54,7 +53,7 @@ class PersonMask:
         self._words = Words(words, within=MAX_TEXT)
 
     def text(self, text: str) -> str:
-        """A text with pseudonyms for the people in it."""
+        """Return the text with pseudonyms for the people in it."""
         plain = plain_spelling(text)
         spans = self._words.spans(plain)
         if "@" in plain:
@@ -62,11 +61,11 @@ class PersonMask:
         return replaced(plain, spans) if spans else text
 
     def person(self, text: str | None) -> str | None:
-        """A name or an e-mail address, as one pseudonym."""
+        """Return the pseudonym of a name or an e-mail address."""
         return self._pseudonyms.of(text) if text and text != MASK else text
 
     def value(self, value: Any, name: str = "") -> Any:
-        """A copy of a JSON value that stands under `name`."""
+        """Return a copy, with pseudonyms, of the JSON value of a member `name`."""
         if isinstance(value, str):
             return self.person(value) if is_person_name(name) else self.text(value)
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a caller may see of a record.
+"""Remove from events what their caller may not see.
 
 Without `pii:read`, private values are `***`. Signing links are never shown, to any caller. Filters are judged on the
 same redacted event, so that no answer depends on hidden text.
@@ -48,10 +48,10 @@ Rules = Mapping[str, Callable[[str], str | None]]
 
 
 class Redactor:
-    """Makes the events that one caller may see. One per response: records of one envelope share their masks.
+    """Create the events of one response for its caller. Records of one envelope share their masks.
 
-    `private`: the caller has `pii:read`. `raw`: events have their `raw`. `pseudonyms`: what stands for people where
-    callers without `pii:read` must not see them.
+    `private`: the caller has `pii:read`. `raw`: events have their `raw`. `pseudonyms` replace people for callers
+    without `pii:read`; None if those callers see names and e-mail addresses.
     """
 
     def __init__(self, *, private: bool, raw: bool = False, pseudonyms: Pseudonyms | None = None) -> None:
@@ -63,7 +63,7 @@ class Redactor:
         self._judged: dict[tuple[int, int], tuple[object, Mask | None, bool]] = {}
 
     def event(self, record: Record) -> Event:
-        """The record's event."""
+        """Return the record's event."""
         event = record.event()
         if self._raw:
             event.raw = record.raw()
@@ -89,7 +89,7 @@ class Redactor:
             event.data, event.raw = people.value(event.data), people.value(event.raw)
 
     def recipients(self, record: Record) -> list[Recipient]:
-        """All recipients of the record's envelope, as the caller may see them."""
+        """Return all recipients of the record's envelope, masked for the caller."""
         found = list(record.recipients())
         if found and not self._private:
             rules = [_rules_of(self._mask_of(record, record.event()))]
@@ -100,8 +100,8 @@ class Redactor:
         return found
 
     def has_text(self, record: Record, wanted: str) -> bool:
-        """Whether `q` is in one of the texts that the caller may see. Records that share their texts and their mask, as
-        those of one envelope may, are judged once; a redactor has one `wanted`."""
+        """Whether one of the texts that the caller may see contains `wanted`, which is the same in all calls: records
+        that share their texts and their mask are judged once."""
         texts = record.texts()
         mask = None if self._private else self._mask_of(record, record.event())
         if not isinstance(texts, tuple):
@@ -139,7 +139,7 @@ def _names_have_either(names: tuple[str, ...]) -> bool:
 def visible_events(
     records: Iterable[Record], *, private: bool, raw: bool, pseudonyms: Pseudonyms | None = None
 ) -> Iterator[Event]:
-    """The records' events as a caller may see them; see `Redactor`."""
+    """Yield the records' events as `Redactor` creates them."""
     return map(Redactor(private=private, raw=raw, pseudonyms=pseudonyms).event, records)
 
 
@@ -166,7 +166,7 @@ def _rewrite(event: Event, rules: Rules) -> None:
 
 
 def _rewritten(part: Part, rules: Rules) -> Part:
-    """The part of an event itself, which others may share, or a changed copy."""
+    """Return the part itself, which other events may share, or a changed copy."""
     if isinstance(part, Actor | Target) and part.kind not in _PEOPLE:
         rules = {**rules, _NAME: rules[_TEXT]}
     changes = {}
@@ -183,7 +183,7 @@ def _without_numbers(one: Recipient) -> Recipient:
 
 
 def _take_links_out(event: Event) -> None:
-    """Takes the signing links out of `data` and `raw`, and out of all texts that repeat them."""
+    """Remove the signing links of `data` and `raw`, also from all texts that repeat them."""
     found: list[str] = []
     event.data, event.raw = without_links(event.data, links=found), without_links(event.raw, links=found)
     if links := Secrets(found):

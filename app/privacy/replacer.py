@@ -1,4 +1,4 @@
-"""Find known words in texts, whatever their letter case and spelling, and put others in their place. Pure."""
+"""Replace known words in texts, whatever their letter case and spelling. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FOREIGN_DIGITS = re.compile(r"(?![0-9])\d")
 
 
 class Span(NamedTuple):
-    """A part of a text, and what takes its place."""
+    """A part of a text, and its replacement."""
 
     start: int
     end: int
@@ -35,8 +35,8 @@ class Span(NamedTuple):
 
 
 def plain_spelling(text: str) -> str:
-    """The text with accents joined to their letters, digits and full-width signs as ASCII, every dash a hyphen, and
-    without invisible characters: spellings that look the same become the same."""
+    """Return the text with composed accents, ASCII digits, signs of normal width and hyphens for dashes, without
+    invisible characters: spellings that look the same become equal."""
     return text if text.isascii() or _PLAIN.fullmatch(text) else _plain(text)
 
 
@@ -50,19 +50,19 @@ _PLAIN = re.compile(f"[\0-\x7f{''.join(c for c in map(chr, range(0xC0, 0x250)) i
 
 
 def folded(text: str) -> str:
-    """The text without regard to letter case; a dotted and a dotless i are one letter. Works letter by letter."""
+    """Return the case-folded text, in which a dotted and a dotless i are one letter. Works letter by letter."""
     plain = text.casefold()
     return plain if plain.isascii() else plain.replace("\u0307", "").replace("\u0131", "i")
 
 
 def canonical(text: str) -> str:
-    """A word as `Words` compares it: plain spelling, folded, one blank between its parts."""
+    """Return a word as `Words` compares it: plain spelling, folded, one blank between its parts."""
     return " ".join(folded(plain_spelling(text)).split())
 
 
 class TextIndex:
-    """Index of texts, each with a value; an empty one is left out. Finds all places of all texts in one pass
-    (Aho-Corasick), linear in the text that is searched, whatever the number of texts."""
+    """Index of non-empty texts, each with a value. Finds all places of all texts in one pass (Aho-Corasick), linear in
+    the searched text, whatever the number of texts."""
 
     __slots__ = ("_automaton", "_parts", "_texts")
 
@@ -76,12 +76,12 @@ class TextIndex:
         return bool(self._texts)
 
     def is_absent(self, text: str) -> bool:
-        """Whether the text certainly has none of them, with whatever blanks between their parts. Few are tried one by
-        one: an automaton takes longer to make than most envelopes' texts to search."""
+        """Whether the searched text certainly contains none, whatever the blanks between their parts. Few texts are
+        tried one by one, because creating an automaton takes longer than searching most envelopes' texts."""
         return self._parts is not None and not [part for part in self._parts if part in text]
 
     def places(self, text: str) -> list[tuple[int, int, Any]] | None:
-        """Start, end and value of each place, ordered by the end; None where there are too many to look at."""
+        """Return start, end and value of each place, ordered by the end; None for more than `_MAX_PLACES`."""
         if self._parts is not None and not [one for one in self._texts if one in text]:
             return []
         if self._automaton is None:
@@ -105,7 +105,7 @@ class Words:
         return bool(self._index)
 
     def spans(self, text: str) -> list[Span]:
-        """The places of the words in a text of plain spelling."""
+        """Return the places of the words in a text of plain spelling."""
         if not self._index or self._index.is_absent(lowered := folded(text)):
             return []
         places = None
@@ -125,8 +125,8 @@ class Words:
 
 
 def replaced(text: str, spans: Iterable[Span]) -> str:
-    """The text with the replacement of each span; of two that overlap, of the one that begins first or is longer, and
-    what the other has beyond it is hidden with it. `***` where there are more than `MAX_SPANS`."""
+    """Return the text with replaced spans. Overlapping spans become the replacement of the first and longest. More than
+    `MAX_SPANS` make the whole text `***`."""
     ordered = sorted(spans, key=lambda span: (span.start, -span.end))
     if len(ordered) > MAX_SPANS:
         return MASK
@@ -140,19 +140,19 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
 
 
 def may_be_encoded(text: str) -> bool:
-    """False for a text that is certainly not encoded; takes a hundredth of the time of a pattern's search."""
+    """Return False for a text that is certainly not encoded, in a hundredth of a pattern's time."""
     return "%" in text or "&" in text or "\\" in text
 
 
 def decoded(text: str) -> str:
-    """The text without percent-encoding and escapes of HTML and of slashes in JSON, up to twice."""
+    """Return the text without percent-encoding, HTML escapes and escaped slashes of JSON, decoded twice."""
     for _ in range(2):
         text = unescape(unquote(text)).replace("\\/", "/")
     return text
 
 
 def without_encoded(plain: str, holds: Callable[[str], bool]) -> str:
-    """A text of plain spelling with `***` for each word, or all of it, that holds something once it is decoded."""
+    """Return a text of plain spelling with `***` for each word, or the whole, whose decoded form `holds` refuses."""
 
     def holds_encoded(text: str) -> bool:
         return holds(plain_spelling(decoded(text)))
@@ -164,7 +164,7 @@ def without_encoded(plain: str, holds: Callable[[str], bool]) -> str:
 
 
 def _with_places(text: str) -> tuple[str, list[int]]:
-    """The text folded, with one blank between words, and the place in `text` of each of its letters."""
+    """Return the folded text, with one blank between words, and the place in `text` of each letter."""
     letters: list[str] = []
     places: list[int] = []
     for place, letter in enumerate(text):
@@ -197,7 +197,7 @@ _CONTAINERS = frozenset({dict, list, tuple})
 
 
 def map_texts(value: Any, text: Callable[[str], str]) -> Any:
-    """A copy of a JSON value with `text` applied to each of its texts and names."""
+    """Return a copy of a JSON value with `text` applied to each of its texts and names."""
     if isinstance(value, str):
         return text(value)
     if isinstance(value, dict):
@@ -209,7 +209,7 @@ def map_texts(value: Any, text: Callable[[str], str]) -> Any:
 
 
 def distinct(names: list[str]) -> list[str]:
-    """The names, numbered where several have become the same: `***`, `*** 2`, `*** 3`, in their order."""
+    """Return the names in order, equal ones numbered: `***`, `*** 2`, `*** 3`."""
     if len(set(names)) == len(names):
         return names
     taken: set[str] = set()
