@@ -16,6 +16,7 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from app.cli.client import Client, Problem
+from app.cli.failures import printable
 from app.domain.parameter_types import Order
 from app.domain.query import GroupBy
 from app.forward.target import Json
@@ -86,7 +87,7 @@ def make_server(client: Client) -> MCPServer:
         """Count events by group. One line each: count, group."""
         filters = {"since": since, "until": until, "type": type, "source": source, "envelope_id": envelope_id}
         count = await _get(client, "/events/count", {"by": by, "person": person, **filters})
-        lines = [f"{group['value']} {_plain(group['key'])}" for group in count["groups"] or []]
+        lines = [f"{group['value']} {printable(str(group['key']))}" for group in count["groups"] or []]
         return "\n".join([*lines, *_notes(count), f"total: {count['value']} ({count['relation']})"])
 
     return server
@@ -114,7 +115,7 @@ def _row(event: Json) -> str:
     kind = event["type"] if event["type"] != "unknown" else f"unknown ({event['provider_type']})"
     failed = " FAILED" if event.get("outcome") == "failure" else ""
     document = f"{envelope.get('name') or '-'} [{envelope['id']}]" if envelope.get("id") else "-"
-    return " | ".join(map(_plain, (event["occurred_at"][:19] + "Z", f"{kind}{failed}", document, who, event["id"])))
+    return printable(" | ".join((event["occurred_at"][:19] + "Z", f"{kind}{failed}", document, who, event["id"])))
 
 
 def _person(person: Json) -> str:
@@ -133,12 +134,7 @@ def _notes(body: Json) -> list[str]:
         notes.append(f"note: {warning if isinstance(warning, str) else _compact(warning)}")
     if scanned := (body.get("page") or {}).get("scanned_to"):
         notes.append(f"note: searched as far as {scanned}; continue with next_cursor")
-    return [_plain(note) for note in notes]
-
-
-def _plain(text: object) -> str:
-    """Return the text on one line, without characters that change the display of others."""
-    return "".join(character if character.isprintable() else " " for character in str(text))
+    return [printable(note) for note in notes]
 
 
 def _compact(value: Any) -> str:
