@@ -22,14 +22,14 @@ class LogEnd:
         self.end: int | None = None
         self.is_short = False  #: whether rows within the total are missing
         self.shown_by: int | None = None  #: the page that shows `end`, if totals contradict it
-        self.is_empty = False  #: whether the total promises whole pages but the log is empty
+        self.lacks_rows = False  #: whether the total promises rows that are not there: whole pages, or refused ones
         self._size = page_size
         self._is_doubtful = False
         self._lengths: dict[int, int] = {}  # rows of each page
         self._agrees: set[int] = set()  # pages that end at their own total
         self._gap = 1
         self._is_repeated = False
-        self._is_settled = False
+        self._is_settled = self._is_refused = False
         self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
 
     def doubt(self) -> None:
@@ -46,6 +46,8 @@ class LogEnd:
         self._lengths[page] = max(rows, self._lengths.get(page, 0))
         if total is None:
             self._is_doubtful = True
+            if before < (self.end or 0):
+                self._is_refused = self.is_short = True
             return
         expected = min(self._size, max(0, total - before))
         if rows == expected and rows < self._size:
@@ -75,6 +77,8 @@ class LogEnd:
         if not self._is_doubtful and not self.is_short:
             # A last page that is full shows no end: a total too low that grew meanwhile fits it by chance.
             whole, rest = divmod(self.end or 0, size)
+            if whole and not rest and whole not in lengths:
+                return whole  # a server may repeat it for the page after it
             page = whole + 1
             while lengths.get(page) == size:
                 page += 1
@@ -98,7 +102,7 @@ class LogEnd:
         if not found and (self.end or 0) >= size and not self._is_repeated:
             self._is_repeated = True  # whole pages were promised and none is shown: one odd answer shall not hide them
             return 1
-        self.is_empty = not found and (self.end or 0) >= size
+        self.lacks_rows = found < (self.end or 0) and (self._is_refused or (not found and (self.end or 0) >= size))
         self.end = found
         self.shown_by = short if is_shown else short + 1
         self.is_short = self._is_doubtful = False

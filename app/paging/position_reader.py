@@ -137,9 +137,9 @@ class PositionReader(Generic[R]):
             self._take_over(0, again=True)
         return [] if page is None else [page]
 
-    def looks_behind(self, page: int) -> bool:
-        """Whether a page is after the assumed end of the log."""
-        return not self._log.is_open and (page - 1) * self._log.size >= self._log.total
+    def may_lack(self, page: int, total: int) -> bool:
+        """Whether the log may end before a page: it is after the assumed end or the last one. `total`: a later one."""
+        return 0 <= (total if self._log.is_open else self._log.total) <= page * self._log.size
 
     def _needs_the_end(self) -> bool:
         """Whether the returned rows depend on the end of the log."""

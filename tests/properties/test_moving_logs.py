@@ -46,6 +46,7 @@ class Moving:
     size: int = 50  #: rows of a response, at the most
     growth: int = 0  #: rows that are put at the end with each `every`-th call
     has_next: bool | None = None
+    refuses: bool = False  #: pages after the end
     calls: int = 0
     removed: list[tuple[int, int]] = field(default_factory=list)
 
@@ -65,6 +66,8 @@ class Moving:
                 follows = page + 1 if page * limit < len(self.rows) else None
                 body = {"logs": logs, "pagination": {"totalRecords": body["totalCount"], "nextPage": follows}}
             made[page] = decode_page(json.dumps(body).encode(), NOW)
+            if self.refuses and page > 1 and not rows:
+                made[page] = LogPage([], 0, "", refusal=SourceFailed("refused"))
         return [(page, made[page]) for page in pages]
 
     def _append(self, count: int) -> None:
@@ -103,6 +106,7 @@ def logs(draw: st.DrawFn) -> tuple[Moving, set[int]]:
         moving.is_ring, moving.only_once = draw(st.booleans()), draw(st.booleans())
     if draw(st.booleans()):
         moving.growth = draw(st.sampled_from([1, 1, 2, 20]))
+    moving.refuses = draw(st.booleans())
     moving.size, moving.has_next = draw(st.sampled_from([50, 50, 20])), draw(st.booleans())
     if draw(st.booleans()):
         moving.off, moving.cap = draw(st.sampled_from([(1, None), (-1, None), (-50, None), (50, None), (0, 100)]))
@@ -162,8 +166,10 @@ def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
 
 @pytest.mark.parametrize(("count", "off"), [(0, 1), (0, 50), (0, 1000), (1, 1), (1, 50), (50, 1), (100, 1), (100, 50)])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_total_that_is_too_high_fails_no_page(order: Any, count: int, off: int) -> None:
-    moving = Moving([(NOW - (count - n) * SECOND, n) for n in range(count)], random.Random(1), off=off)
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_total_that_is_too_high_fails_no_page(order: Any, refuses: bool, count: int, off: int) -> None:
+    rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
+    moving = Moving(rows, random.Random(1), off=off, refuses=refuses and off <= 50)
 
     def memories() -> Any:
         return AccountObservations(lambda: NOW), TimeIndex()

@@ -33,11 +33,6 @@ class EventTypesRefused(Exception):
     """The server refuses one of the call's event types."""
 
 
-class PageRefused(SourceFailed):
-    """The server refuses a page after the first. It may be beyond the log's end, for which the vendor documents no
-    response."""
-
-
 class PageTooLarge(SourceFailed):
     """A page of so many `bytes` exceeds the memory; fewer rows are needed."""
 
@@ -81,8 +76,8 @@ class SubnotoClient:
     async def list_logs(
         self, query: LogQuery, pages: Sequence[int], limit: int, spent: CallBudget
     ) -> list[tuple[int, LogPage]]:
-        """Return pages by number (from 1), of `limit` rows each. Raises SourceError, EventTypesRefused, PageTooLarge,
-        and PageRefused for pages after the first."""
+        """Return pages by number (from 1), of `limit` rows each; after the first, they may be refused. Raises
+        SourceError, EventTypesRefused, PageTooLarge."""
         answers = await gather_all(self._page(query, page, limit, spent) for page in pages)
         return list(zip(pages, answers, strict=True))
 
@@ -109,7 +104,8 @@ class SubnotoClient:
         if error.code in ABSENT:
             return LogPage([], 0, "")
         if answer.status in _NO_SUCH_PAGE and page > 1:
-            raise PageRefused(error_for(answer, code=error.code).detail, provider_request_id=error.request_id)
+            detail = error_for(answer, code=error.code).detail
+            return LogPage([], 0, "", refusal=SourceFailed(detail, provider_request_id=error.request_id))
         if answer.status == 400 and query.event_types and error.code == "INVALID_REQUEST_FORMAT":
             raise EventTypesRefused
         if error.code in REFUSED and answer.status in (200, 400, 403):

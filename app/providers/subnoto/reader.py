@@ -12,7 +12,7 @@ from app.domain.times import SECOND
 from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
 from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, Hint, ReadRequest
-from app.providers.subnoto.client import EventTypesRefused, LogQuery, PageRefused, PageTooLarge, SubnotoClient
+from app.providers.subnoto.client import EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
 from app.providers.subnoto.mapping import type_of
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.record import SubnotoRecord, number_ties
@@ -127,7 +127,7 @@ class SubnotoReader:
 
     def _reason(self) -> str | None:
         """Return possible gaps of a page, and the setting to change."""
-        if self._walk.ending.is_empty:
+        if self._walk.ending.lacks_rows:
             return "the provider counts records that its lists do not contain"
         if self._skew <= self._setting:
             return None
@@ -145,24 +145,26 @@ class SubnotoReader:
             self._size = self._observations.too_large(self._size, large.bytes)
             self._walk, self._chain = self._new_walk(self._goes_on_at()), None
             return
-        except PageRefused:
-            # Beyond the end, for which the vendor documents no response.
-            if len(pages) == 1 and (self._chain is not None or self._walk.looks_behind(pages[0])):
-                self._take([Response(pages[0], [], None)])
-                return
-            if self._restarts:
-                raise
-            self._index.forget(self._query)
-            self._restart()
-            return
         except EventTypesRefused:
             self._observations.refuse(self._query.event_types)
             self._query = LogQuery(self._query.category, self._query.envelope, self._query.workspace)
             self._restart()
             return
-        responses = [Response(number, page.rows, page.total, page.has_next, page.number) for number, page in found]
-        self._observations.learn(self._query.category, [page for _, page in found])
+        read = [(number, page) for number, page in found if page.refusal is None]
+        total = max((page.total for _, page in read), default=-1)
         for number, page in found:
+            if page.refusal is not None and self._chain is None and not self._walk.may_lack(number, total):
+                if self._restarts:
+                    raise page.refusal
+                self._index.forget(self._query)
+                self._restart()
+                return
+        responses = [
+            Response(number, page.rows, page.total if page.refusal is None else None, page.has_next, page.number)
+            for number, page in found
+        ]
+        self._observations.learn(self._query.category, [page for _, page in read])
+        for number, page in read:
             self._any_readable = self._any_readable or not all(row.bad for row in page.rows)
             offset = (number - 1) * size
             is_repeated = page.number is not None and page.number < number

@@ -102,6 +102,8 @@ class LogPage(msgspec.Struct):
     unit: str = ""  #: of `timestamp`
     has_next: bool | None = None  #: whether another page follows, by `pagination.nextPage`; None if not sent
     number: int | None = None  #: of the page, by `pagination.currentPage`
+    #: The server refuses the page. It may be beyond the end, for which the vendor documents no response.
+    refusal: SourceFailed | None = None
 
 
 class VendorError(msgspec.Struct):
