@@ -25,9 +25,11 @@ class EmulatorOptions(HistoryOptions):
     entry is in it (`last_update`); `logs` come `whole` or `trimmed` to the range; `order` of the array by creation,
     `shuffled_stable` (random, but equal in every call) or `shuffled` (different in every call); `end_inclusive`;
     `query_precision`: precision to which the range's ends are truncated; `max_take`: the largest `Take`; a larger one
-    is silently `cut`, or `refused` (`take_beyond`); `max_bytes` of a response's items, at least one item; `key_dates`:
-    whether dates apply together with a `ProcessKey`; `key_case`: whether a `ProcessKey` in another letter case, or
-    with trailing blanks, is different (SQL Server's default collation ignores both).
+    is silently `cut`, `refused`, or replaced by half of the largest, a `default` (`take_beyond`); `max_skip`: the
+    largest `Skip`; after a larger one the response is `empty`, or begins with the `first` item (`skip_beyond`);
+    `max_bytes` of a response's items, at least one item; `key_dates`: whether dates apply together with a `ProcessKey`;
+    `key_case`: whether a `ProcessKey` in another letter case, or with trailing blanks, is different (SQL Server's
+    default collation ignores both).
 
     Totals: `total_lag_seconds` after the list; `total_offset` added to every total other than 0, with a minimum of 0;
     `total_cap`: the largest.
@@ -54,7 +56,9 @@ class EmulatorOptions(HistoryOptions):
     end_inclusive: bool = False
     query_precision: Literal["ticks", "seconds", "minutes", "days"] = "ticks"
     max_take: int | None = None
-    take_beyond: Literal["cut", "refused"] = "cut"
+    take_beyond: Literal["cut", "refused", "default"] = "cut"
+    max_skip: int | None = None
+    skip_beyond: Literal["empty", "first"] = "empty"
     max_bytes: int | None = None
     key_dates: Literal["honoured", "ignored"] = "honoured"
     key_case: Literal["honoured", "ignored"] = "ignored"

@@ -78,8 +78,8 @@ def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> 
     return Query(
         start=start,
         end=end,
-        take=take if options.max_take is None else min(take, options.max_take),
-        skip=_integer(given, "Skip", 0),
+        take=_taken(take, options),
+        skip=_skipped(_integer(given, "Skip", 0), options),
         user=given.get("user"),
         process_key=given.get("processkey"),
         flow_type=_one_of(given, "FlowType", FLOW_TYPES, None),
@@ -87,6 +87,18 @@ def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> 
         search=given.get("search"),
         status=_one_of(given, "StatusFilter", STATUS_FILTERS, "All") or "All",
     )
+
+
+def _taken(take: int, options: EmulatorOptions) -> int:
+    if options.max_take is None or take <= options.max_take:
+        return take
+    return max(1, options.max_take // 2) if options.take_beyond == "default" else options.max_take
+
+
+def _skipped(skip: int, options: EmulatorOptions) -> int:
+    if options.max_skip is None or skip <= options.max_skip:
+        return skip
+    return 2**31 if options.skip_beyond == "empty" else 0
 
 
 def _refused(code: str, message: str, field: str) -> VendorError:

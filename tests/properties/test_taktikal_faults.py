@@ -36,7 +36,8 @@ SWITCHES: dict[str, list[Any]] = {
     "end_inclusive": [True],
     "query_precision": ["seconds", "minutes", "days"],
     "max_take": [1, 2, 3, 10],
-    "take_beyond": ["refused"],
+    "take_beyond": ["refused", "default"],
+    "max_skip": [0, 1, 3],
     "max_bytes": [1500, 6000],
     "key_dates": ["ignored"],
     "key_case": ["honoured"],
@@ -56,6 +57,10 @@ def options_of(rng: random.Random) -> dict[str, Any]:
         options["twins"] = 0.0  # nothing tells twins, one in each item, from one entry that is in both
     if options.get("split_items") == "by_process":
         options.pop("max_bytes", None)  # what is cut off between two items of one process cannot be asked for
+    if "max_skip" in options:
+        options["skip_beyond"] = "first"
+        # Without `Skip`, only the total shows where a list ends.
+        options = {name: value for name, value in options.items() if not name.startswith("total_")}
     history = {"events": rng.choice((6, 16, 25)), "days": rng.choice((0.001, 0.2, 25)), "seed": rng.randrange(1000)}
     return {"tie_burst": rng.choice((0, 0, 3)), "twins": rng.choice((0.0, 0.2)), **history, **options}
 

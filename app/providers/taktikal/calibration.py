@@ -56,7 +56,12 @@ async def _look(client: TaktikalClient, within: DateRange, facts: AccountObserva
     width = within.end - within.start
     for take in map(facts.at_most, _SAMPLES):
         sample = await client.activity(within, _NO_FILTERS, spent, take=take)
-        facts.answered(sample)
+        facts.answered(sample, take)
+        if (
+            0 < sample.length < take
+            and (await client.activity(within, _NO_FILTERS, spent, take=1, skip=sample.items)).length
+        ):
+            facts.cut(sample)
         chosen = _pick(sample, facts.latest)
         if chosen is not None or sample.length < take:
             break

@@ -30,8 +30,8 @@ class AccountObservations(Observations):
     """`selects`: what a date range selects; `whole`: whether a returned process contains its whole log. None: unknown,
     so a method that is right in either case is used.
 
-    `honoured`: the longest response seen; a limit by count is not below it. `totals_contradicted`: `/total` has
-    differed from its list. `clock` returns µs since the epoch.
+    `honoured`: the longest response seen. `totals_contradicted`: `/total` has differed from its list. `longest_skip`:
+    the longest `Skip` after which a process was returned. `clock` returns µs since the epoch.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
@@ -39,7 +39,10 @@ class AccountObservations(Observations):
         self.selects: Selection | None = None
         self.whole: bool | None = None
         self.honoured = 0
-        self._honoured_items = 0
+        #: By `Take`, the processes and items of the longest response: a limit by count is not below them, unless a
+        #: larger `Take` has another limit, such as the default instead of a refused one.
+        self._honoured_at: dict[int, tuple[int, int]] = {}
+        self.longest_skip = 99  # taken for granted: a call for each account is too many
         #: Whether `Take` and `Skip` count items, if a process has several.
         self.counts_items: bool | None = None
         self.totals_contradicted = False
@@ -52,6 +55,7 @@ class AccountObservations(Observations):
         self._weight = 0  # bytes of a process in recent responses
         self._refused: int | None = None
         self._cut: tuple[int, int] | None = None  # the last truncated response: its length and time
+        self._cuts: set[int] = set()  # lengths of truncated responses: several, unless a limit by count truncates
         self._cuts_at: tuple[int, int] | None = None  # the server's limit, and the end of its validity
         self._given: set[str] = set()
         self._looked_at: int | None = None
@@ -67,6 +71,10 @@ class AccountObservations(Observations):
     def latest(self) -> int:
         """Return the latest valid time of a record, in µs: a day from now."""
         return self._clock() + DAY
+
+    def is_past(self, end: int) -> bool:
+        """Whether a range ends so long ago that no process is added to it."""
+        return end < self._clock() - _YOUNG
 
     @property
     def splittable(self) -> bool:
@@ -114,28 +122,41 @@ class AccountObservations(Observations):
         reach, place = self._reach.get(ascending, []), events + events // _SPARE
         return reach[place] + 1 if place < len(reach) else None
 
-    def answered(self, page: ActivityPage) -> None:
-        """Record the size of a response."""
+    def answered(self, page: ActivityPage, take: int) -> None:
+        """Record the size of a response to this `Take`."""
         self._largest = max(self._largest, page.largest)
         if page.items > 1:  # a single item is returned at any size
             self._honoured_size = max(self._honoured_size, page.size)
-        self._honoured_items = max(self._honoured_items, page.items)
+        self._honour(take, page.length, page.items)
         self.weigh(page.size // max(1, page.length))
         if page.length > self.honoured:
             self.honoured = page.length
             self.note("longest_answer", page.length, "the processes in one answer")
 
+    def _honour(self, take: int, length: int, items: int) -> None:
+        held = self._honoured_at
+        if not any(t >= take and held[t][0] >= length and held[t][1] >= items for t in held):
+            kept = {t: held[t] for t in held if t > take or held[t][0] > length or held[t][1] > items}
+            self._honoured_at = kept | {take: (length, items)}
+
     def weigh(self, size: int) -> None:
         """Record the bytes of a process; the estimate decreases slowly."""
         self._weight = max(size, self._weight * 9 // 10)
 
-    def is_whole(self, page: ActivityPage) -> bool:
-        """Whether a response to a larger `Take` cannot be truncated: it is shorter than an earlier one, and another
-        process of twice the largest size would have fitted."""
-        if page.length >= self.honoured or page.items >= self._honoured_items or page.null:
+    def is_whole(self, page: ActivityPage, take: int) -> bool:
+        """Whether a response to a larger `Take` cannot be truncated: it is shorter than an earlier one to as large a
+        `Take`, and another process of twice the largest size would have fitted. Processes have no largest size, so
+        this is unknown after responses that were truncated at different lengths, or so far at one."""
+        held = self._honoured_at.items()
+        if page.null or not any(
+            take <= t and page.length < length and page.items < items for t, (length, items) in held
+        ):
             return False
         self._largest = max(self._largest, page.largest)
-        return page.length == 0 or page.size + 2 * self._largest <= self._honoured_size
+        if page.length == 0:
+            return True
+        counted = not self._cuts or (len(self._cuts) == 1 and self._cuts_at is not None)
+        return counted and page.size + 2 * self._largest <= self._honoured_size
 
     def contradicted(self, total: int, length: int) -> None:
         """Record that a total differed from a list with a proven end."""
@@ -190,7 +211,8 @@ class AccountObservations(Observations):
         calls: it needs two within _AGAIN, is valid for as long, and is then renewed by one of the same length."""
         now, length = self._clock(), page.length
         self.honoured = min(self.honoured, length)
-        self._honoured_items = min(self._honoured_items, page.items)
+        self._honoured_at = {t: (min(one, length), min(two, page.items)) for t, (one, two) in self._honoured_at.items()}
+        self._cuts.add(length)
         self._honoured_size = min(self._honoured_size, page.size)
         again = self._cuts_at is not None and self._cuts_at[0] == length
         if self._cut is not None and (again or now - self._cut[1] <= _AGAIN):

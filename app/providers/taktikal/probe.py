@@ -76,7 +76,7 @@ async def _take(
     except TakeRefused:
         facts.refuse(asked)
         return ProbeResult("Take", "warning", f"{asked} at a time are refused: windows are made smaller")
-    facts.answered(page)
+    facts.answered(page, asked)
     if page.length < asked:
         facts.cut(page)
         return ProbeResult("Take", "warning", f"answers are cut off at {page.length}: windows are made smaller")

@@ -4,7 +4,7 @@ The order of a response, `Take` and `/total` are unreliable: a server may trunca
 total may lag behind its list, be too high, too low or capped. A response is complete only if
 
 - it is so much smaller than an earlier one that it cannot be truncated (`AccountObservations.is_whole`), or
-- a second call after its last process (`Skip`) returns none.
+- a second call after its last process (`Skip`) returns none, and such a `Skip` has returned processes before.
 
 The faults are switches of the emulator. `tests/paging/test_exactly_once.py` reads through each of them, and
 `tests/properties/test_taktikal_faults.py` through several at a time.
@@ -13,7 +13,7 @@ The faults are switches of the emulator. `tests/paging/test_exactly_once.py` rea
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -31,6 +31,8 @@ _MARGIN = 64  #: requested in addition to the count, because processes may be ad
 _JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
 _FEW = 4  #: responses
 _PASSES = 48
+_AT_ONCE = 32  #: concurrent calls of a pass
+_FAR = 1 << 24  #: a `Skip` after all processes
 _QUIET = 12  #: passes to the end of a list without new items, after which it is complete
 
 
@@ -70,11 +72,12 @@ class RangeLoader(msgspec.Struct):
 
     async def attempt(self, within: DateRange, take: int, total: int | None = None) -> list[Process] | TooMany:
         """Return the processes of one response if it is complete. `total`: an earlier count. Raises SourceError."""
-        page, take = await self._take(within, take + _MARGIN)
-        lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within)
+        # Powers of two, because only a response to as large a `Take` proves that a later one is complete.
+        page, take = await self._take(within, 1 << (take + _MARGIN - 1).bit_length())
+        lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within, total)
         if lacking:
             few = False
-            if 0 < page.length < take and lacking > _JOINED:
+            if 0 < page.length < take and (lacking > _JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
             if 0 < page.length < take or take == self.most:
                 few = (await self._take(within, 1, _FEW * page.length))[0].length == 0
@@ -83,24 +86,34 @@ class RangeLoader(msgspec.Struct):
             self.facts.contradicted(total, page.length)
         if not self.filters.values:
             self.facts.reached(page, within.start, within.end)
-        self.facts.answered(page)
+        self.facts.answered(page, take)
         self.unreadable |= page.unreadable
         return page.processes
 
-    async def _lacking(self, page: ActivityPage, take: int, within: DateRange) -> int:
+    async def _lacking(self, page: ActivityPage, take: int, within: DateRange, total: int | None) -> int:
         """Return the number of processes that a response seems to lack; 0 if complete. A total is no proof, because it
         may be low by as much as the response is truncated."""
         if page.length < take or take == self.most:
-            if max(page.length, page.items) < take and self.facts.is_whole(page):
+            is_short = max(page.length, page.items) < take and (total is None or total <= page.length)
+            if is_short and self.facts.is_whole(page, take):
                 return 0
             if page.null and (total := await self.count(within)):
                 raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
-            behind, _ = await self._take(within, _MARGIN, await self._places(page, within))
-            if behind.length == 0:
+            places = await self._places(page, within)
+            behind, _ = await self._take(within, _MARGIN, places)
+            if behind.length == 0 and await self._skips(within, places - 1):
                 return 0
-        else:
-            behind = page
-        return max(behind.length, (await self.count(within) or 0) - page.length)
+            counted = await self.count(within)
+            if counted == page.length and not _adds_to(page, behind) and (await self._take(within, 1, _FAR))[0].length:
+                return 0  # the server ignores `Skip`
+            return max(1, behind.length, (counted or 0) - page.length)
+        return max(page.length, (await self.count(within) or 0) - page.length)
+
+    async def _skips(self, within: DateRange, skip: int) -> bool:
+        """Whether the list is continued after `skip`: an end behind it is not only a limit of `Skip`."""
+        if skip > self.facts.longest_skip and (await self._take(within, 1, skip))[0].length:
+            self.facts.longest_skip = skip
+        return skip <= self.facts.longest_skip
 
     async def _places(self, page: ActivityPage, within: DateRange) -> int:
         """Return the `Skip` after a response. Whether it counts processes or items is determined by requesting one
@@ -181,15 +194,21 @@ class RangeLoader(msgspec.Struct):
             for page in pages:
                 unreadable |= page.unreadable
             bad = Counter({mark: times for mark, times in unreadable.items() if mark not in found})
-            if end is None:
-                continue
             held = bad.total() + sum(len(one.entries) + 1 for one in found.values())
+            if end is None:
+                if held == known:
+                    break  # the server does not apply `Skip`
+                known = held
+                continue
             quiet, known = quiet + 1 if held == known else 0, held
             order = [_keys(page) for page in pages]
             same, before = same + 1 if order == before else 0, order
             # The end may count items, of which a process may have several, and equal unreadable ones count once.
-            exact = len(found) + bad.total() >= end and (end >= total or quiet)
+            reached = max(len(found) + bad.total(), self._items_once(pages))
+            exact = reached >= end and (end >= total or quiet)
             if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
+                if end > 1 and not await self._skips(within, end - 1):
+                    break
                 self.unreadable |= bad
                 return list(found.values())
             total = end
@@ -198,22 +217,32 @@ class RangeLoader(msgspec.Struct):
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"
         )
 
+    def _items_once(self, pages: Sequence[ActivityPage]) -> int:
+        """Return the number of items in a pass, if `Skip` counts them and the pass contains no entry twice, else 0."""
+        parts = [page.processes for page in pages]
+        if not self.facts.counts_items or _entries(merge_processes(parts)) < sum(map(_entries, parts)):
+            return 0
+        return sum(page.items for page in pages)
+
     async def _pass(self, within: DateRange, total: int) -> tuple[list[ActivityPage], int | None]:
         """Return the pages of one pass, and the list's end; None if it continues without new items."""
         pages: list[ActivityPage] = []
 
         async def fill(skip: int, stop: int) -> int:
-            """Fetch from `skip` up to `stop`, in several responses if the server truncates them."""
+            """Fetch from `skip` up to `stop`, in several responses if the server truncates them; return the end of the
+            last one, 0 without any."""
+            end = 0
             while skip < stop:
                 page = await self._fetch(within, min(self.most, stop - skip), skip)
                 if page.length == 0:
                     break
                 pages.append(page)
-                skip += await self._places(page, within)
-            return skip
+                end = skip = skip + await self._places(page, within)
+            return end
 
         step = self.most
-        end = max(await gather_all(fill(skip, min(skip + step, total)) for skip in range(0, max(total, 1), step)))
+        total = min(max(total, 1), step * _AT_ONCE)  # a total may be far too high
+        end = max(await gather_all(fill(skip, min(skip + step, total)) for skip in range(0, total, step)))
         known, old = {key for page in pages for key in _keys(page)}, 0
         while old < _QUIET:
             page = await self._fetch(within, self.most, end)
@@ -255,3 +284,13 @@ class RangeLoader(msgspec.Struct):
 
 def _keys(page: ActivityPage) -> set[str]:
     return {process.key for process in page.processes}
+
+
+def _entries(processes: Iterable[Process]) -> int:
+    return sum(len(one.entries) for one in processes)
+
+
+def _adds_to(page: ActivityPage, later: ActivityPage) -> bool:
+    """Whether a later response contains anything that a page does not."""
+    processes = merge_processes([page.processes, later.processes])
+    return _entries(processes) > _entries(page.processes) or not later.unreadable <= page.unreadable

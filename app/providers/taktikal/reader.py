@@ -143,7 +143,10 @@ class WindowReader:
                 self._sizer.counted(window.width, found.total)
                 self._crowded, self._measure = (self._far_edge(window), found.total), True
                 return []
-            found = await self._loader.page_through(within, found.total)
+            # All at once, if possible: a server may not apply `Skip`.
+            all_at_once = take < found.total <= self._loader.most
+            again = await self._loader.attempt(within, found.total) if all_at_once else found
+            found = await self._loader.page_through(within, again.total) if isinstance(again, TooMany) else again
         self._measure, self._crowded = not found, None
         return await self._pass(window, found, within)
 

@@ -49,7 +49,7 @@ def keys(found: Any) -> list[str]:
 @pytest.mark.parametrize("order", ["newest", "shuffled"])
 @pytest.mark.parametrize("cap", [None, 1, 3, 9, 10, 11])
 @pytest.mark.parametrize("selects", ["activity", "creation", None])
-@pytest.mark.parametrize("beyond", ["cut", "refused"])
+@pytest.mark.parametrize("beyond", ["cut", "refused", "default"])
 async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects: Any, beyond: Any) -> None:
     emulator = company(10, max_take=cap, order=order, range_selects=selects or "activity", take_beyond=beyond)
     found = loader(emulator, selects)
@@ -62,7 +62,7 @@ async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects:
 async def test_what_take_counts_is_found_out_once(split: Any) -> None:
     emulator = company(200, split_items=split)
     found = loader(emulator)
-    for calls in (4, 3):  # the first time with one process alone
+    for calls in (5, 3):  # the first time with one process alone, and with the last
         emulator.calls.reset()
         assert len(await found.everything(WHOLE)) == 200
         assert emulator.calls.total == calls
@@ -114,7 +114,7 @@ async def test_one_inconsistent_answer_teaches_nothing_and_two_only_for_minutes(
 async def test_where_answers_were_cut_off_bounds_what_is_believed_without_a_count() -> None:
     """A server may begin to cut at less than it once honoured."""
     found = loader(company(30, max_take=12))
-    found.facts.answered(ActivityPage([], Counter(), length=100, size=1 << 20))
+    found.facts.answered(ActivityPage([], Counter(), length=100, size=1 << 20), 200)
     found.facts.cut(ActivityPage([], Counter(), length=12, size=12 << 10))
     assert isinstance(await found.attempt(WHOLE, 100), TooMany)
 
@@ -144,7 +144,7 @@ async def test_a_take_that_is_refused_is_halved_and_no_larger_one_asked_for_agai
     assert len(await found.everything(WHOLE)) == 30
     assert cap / 2 <= found.most <= cap
     assert [fact["value"] for fact in found.facts.describe() if fact["name"] == "take_cap"] == [found.most]
-    assert [call.status for call in emulator.calls.calls].count(400) <= 6
+    assert [call.status for call in emulator.calls.calls].count(400) <= 7
     emulator.calls.reset()
     assert len(await found.everything(WHOLE)) == 30
     assert {call.status for call in emulator.calls.calls} == {200}
@@ -164,6 +164,39 @@ async def test_a_short_answer_costs_one_call_once_a_longer_one_was_seen() -> Non
     narrow = DateRange.around(BASE - 10 * inside.DAY, BASE - 9 * inside.DAY)
     assert keys(await found.attempt(narrow, 100)) == []
     assert emulator.calls.total - before == 1
+
+
+def page_of(length: int) -> ActivityPage:
+    items = (b'{"processKey": "%d", "activityLog": [{"id": 1}]}' % number for number in range(length))
+    return decode_activity(b"[%s]" % b",".join(items))
+
+
+async def test_a_short_answer_proves_nothing_about_a_larger_take_or_after_cuts_at_several_lengths() -> None:
+    facts = AccountObservations(lambda: inside.NOW_MICROS)
+    facts.answered(page_of(100), 128)
+    assert [facts.is_whole(page_of(5), take) for take in (64, 128, 256)] == [True, True, False]
+    for length, known in ((12, False), (12, True), (9, False)):  # by count, or by bytes before a large process
+        facts.cut(page_of(length))
+        assert facts.is_whole(page_of(5), 128) == known
+
+
+@pytest.mark.parametrize("beyond", ["empty", "first"])
+@pytest.mark.parametrize(("cap", "beyond_count"), [(None, 0), (120, None)])
+async def test_an_end_behind_the_largest_skip_is_not_believed(cap: Any, beyond_count: Any, beyond: Any) -> None:
+    emulator = company(150, max_take=cap, max_skip=100, skip_beyond=beyond)
+    found = loader(emulator)
+    if cap is None and beyond == "first":  # its total shows the end
+        assert len(await found.everything(WHOLE)) == 150
+    else:
+        with pytest.raises(SourceFailed, match="narrower"):
+            await found.everything(WHOLE)
+    assert emulator.calls.total < 200
+
+
+async def test_a_total_that_is_far_too_high_costs_no_call_for_each() -> None:
+    emulator = company(30, max_take=10, total_offset=10**9)
+    assert len(await loader(emulator).everything(WHOLE)) == 30
+    assert emulator.calls.total < 200
 
 
 @pytest.mark.parametrize(
