@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import accumulate, pairwise
+from itertools import accumulate, filterfalse, pairwise
 from typing import Any
 
 import msgspec
@@ -35,7 +35,7 @@ _SEPARATORS = re.compile(r"[\W_]+")
 _GAP = re.compile(r"[\W_]{0,3}")  #: between two digits of one number
 _NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
 _APART = " x "  #: between texts that are searched together: nothing that is hidden reaches across
-_MAX_CLEAN = 1024  #: texts that are remembered
+_MAX_CLEAN, _MAX_JOINED = 1024, 2048  #: texts that are remembered; characters of those that are searched together
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _SOME_NUMBER = re.compile(r"\d(?:[\W_]{0,3}\d){5}")
@@ -107,14 +107,15 @@ class Mask:
     def hides(self, texts: Iterable[str | None]) -> bool:
         """Whether any of the texts may contain a private value. Nearly always none does, so new texts are searched
         together, and texts without a private value once."""
-        new = {text for text in texts if text and text not in self._clean and not _is_uuid(text)}
-        if not new:
+        if not (new := set(filter(None, texts)) - self._clean):
             return False
-        if not self._whole.isdisjoint(new) or not self._is_clean(_APART.join(new)):
+        joined = _APART.join(filterfalse(_is_uuid, new))
+        if not self._whole.isdisjoint(new) or not self._is_clean(joined):
             return True
-        if len(self._clean) >= _MAX_CLEAN:
-            self._clean.clear()
-        self._clean |= new
+        if len(joined) <= _MAX_JOINED:
+            if len(self._clean) >= _MAX_CLEAN:
+                self._clean.clear()
+            self._clean |= new
         return False
 
     def hides_in(self, value: Any) -> bool:

@@ -149,11 +149,12 @@ def _rules_of(mask: Mask | PersonMask) -> Rules:
     return {_ID: mask.text, _TEXT: mask.text, _NAME: mask.person, _PERSON: mask.person}
 
 
-def _texts_of(event: Event) -> Iterator[str | None]:
-    yield from (event.provider_id, event.provider_type, event.description, event.user_agent)
-    for part, texts in _TEXTS_OF.items():
-        if (found := getattr(event, part)) is not None:
-            yield from texts(found)
+def _texts_of(event: Event) -> list[str | None]:
+    texts = [event.provider_id, event.provider_type, event.description, event.user_agent]
+    for name, texts_of in _TEXTS_OF.items():
+        if (part := getattr(event, name)) is not None:
+            texts += texts_of(part)
+    return texts
 
 
 def _rewrite(event: Event, rules: Rules) -> None:
