@@ -156,16 +156,16 @@ class QueuedStream:
     """A text stream over `target`. `write` drops the line and counts it if `capacity` lines already wait."""
 
     def __init__(self, target: TextIO, capacity: int = _CAPACITY) -> None:
-        self._target = target
-        self._lines: queue.Queue[str] = queue.Queue(capacity)
+        self._target, self._capacity = target, capacity
+        self._lines: queue.SimpleQueue[str | threading.Event] = queue.SimpleQueue()
         self._unreported = 0
         threading.Thread(target=self._run, name="log", daemon=True).start()
         atexit.register(self.flush_at_exit)
 
     def write(self, text: str) -> int:
-        try:
-            self._lines.put_nowait(text)
-        except queue.Full:
+        if self._lines.qsize() < self._capacity:
+            self._lines.put(text)
+        else:
             self._unreported += 1
         return len(text)
 
@@ -177,13 +177,16 @@ class QueuedStream:
 
     def flush_at_exit(self) -> None:
         """Wait until the waiting lines are written, at most two seconds."""
-        done = threading.Thread(target=self._lines.join, daemon=True)
-        done.start()
-        done.join(_FLUSH_SECONDS)
+        written = threading.Event()
+        self._lines.put(written)
+        written.wait(_FLUSH_SECONDS)
 
     def _run(self) -> None:
         while True:
             line = self._lines.get()
+            if isinstance(line, threading.Event):
+                line.set()
+                continue
             try:
                 if self._unreported:
                     count, self._unreported = self._unreported, 0
@@ -192,5 +195,3 @@ class QueuedStream:
                 self._target.flush()
             except (OSError, ValueError):
                 pass  # the reader is gone; there is no place left to report it
-            finally:
-                self._lines.task_done()
