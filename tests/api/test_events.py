@@ -120,19 +120,6 @@ async def test_half_a_surrogate_pair_is_delivered_as_it_came(application: FastAP
     assert r'"odd":"\ud83d"' in answer.text
 
 
-async def test_raw_needs_its_scope_also_when_the_cursor_asks_for_it(application: FastAPI) -> None:
-    reader = {"Authorization": "Bearer reader"}
-    async with opened(application) as client:
-        page = (await client.get("/events?limit=1&include=raw")).json()
-        assert page["data"][0]["raw"]["number"] == page["data"][0]["raw"]["number"]
-        assert "url" not in str(page["data"][0]["raw"])
-        for url in ("/events?include=raw", f"/events?cursor={page['page']['next_cursor']}"):
-            refused = await client.get(url, headers=reader)
-            assert refused.status_code == 403
-            assert refused.json()["code"] == "forbidden"
-            assert "raw:read" in refused.json()["detail"]
-
-
 async def test_totals_beside_a_page_and_on_their_own(application: FastAPI, sources: list[MemorySource]) -> None:
     async with opened(application) as client:
         none = await client.get("/events?limit=1")
@@ -152,41 +139,30 @@ async def test_totals_beside_a_page_and_on_their_own(application: FastAPI, sourc
 
 
 @pytest.mark.parametrize(
-    ("query", "code", "parameter"),
+    ("path", "code", "parameter"),
     [
-        ("limit=5", "unknown_parameter", "limit"),
-        ("cursor=x", "unknown_parameter", "cursor"),
-        ("exact=yes", "invalid_parameter", "exact"),
-        ("exact=true&exact=true", "invalid_parameter", "exact"),
-        ("since=x", "invalid_parameter", "since"),
+        ("/events?limits=1", "unknown_parameter", "limits"),
+        ("/events?limit=0", "invalid_parameter", "limit"),
+        ("/events?limit=", "invalid_parameter", "limit"),
+        ("/events?since=yesterday", "invalid_parameter", "since"),
+        ("/events?since=2026-05-01T00:00:00", "invalid_parameter", "since"),
+        ("/events?since=2026-06-01&until=2026-05-01", "invalid_window", "since"),
+        ("/events?workspace_id=w", "filter_not_applicable", "workspace_id"),
+        ("/events?q=%ff", "invalid_parameter", "query"),
+        ("/events?follow=true", "invalid_parameter", "follow"),
+        ("/events/count?limit=5", "unknown_parameter", "limit"),
+        ("/events/count?cursor=x", "unknown_parameter", "cursor"),
+        ("/events/count?exact=yes", "invalid_parameter", "exact"),
+        ("/events/count?exact=true&exact=true", "invalid_parameter", "exact"),
+        ("/events/count?since=x", "invalid_parameter", "since"),
+        ("/events/nothing?x=1", "unknown_parameter", "x"),
+        ("/events/nothing?include=total", "invalid_parameter", "include"),
     ],
 )
-async def test_a_count_takes_filters_only(application: FastAPI, query: str, code: str, parameter: str) -> None:
+async def test_bad_input_names_the_parameter(application: FastAPI, path: str, code: str, parameter: str) -> None:
     async with opened(application) as client:
-        answer = await client.get(f"/events/count?{query}")
+        answer = await client.get(path)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
-    assert answer.json()["errors"][0]["parameter"] == parameter
-
-
-@pytest.mark.parametrize(
-    ("query", "code", "parameter"),
-    [
-        ("limits=1", "unknown_parameter", "limits"),
-        ("limit=0", "invalid_parameter", "limit"),
-        ("limit=", "invalid_parameter", "limit"),
-        ("since=yesterday", "invalid_parameter", "since"),
-        ("since=2026-05-01T00:00:00", "invalid_parameter", "since"),
-        ("since=2026-06-01&until=2026-05-01", "invalid_window", "since"),
-        ("workspace_id=w", "filter_not_applicable", "workspace_id"),
-        ("q=%ff", "invalid_parameter", "query"),
-        ("follow=true", "invalid_parameter", "follow"),
-    ],
-)
-async def test_bad_input_names_the_parameter(application: FastAPI, query: str, code: str, parameter: str) -> None:
-    async with opened(application) as client:
-        answer = await client.get(f"/events?{query}")
-    assert answer.status_code == 422
-    assert answer.json()["code"] == code
     assert answer.json()["errors"][0]["parameter"] == parameter
 
 
@@ -206,27 +182,17 @@ async def test_one_event_is_found_by_its_id(application: FastAPI) -> None:
         found = await client.get(f"/events/{event['id']}")
         with_raw = await client.get(f"/events/{event['id']}?include=raw")
         masked = await client.get(f"/events/{event['id']}", headers={"Authorization": "Bearer reader"})
-        refused = await client.get(f"/events/{event['id']}?include=raw", headers={"Authorization": "Bearer reader"})
     assert found.json() == event
     assert found.headers["cache-control"] == "no-store"
     assert with_raw.json()["raw"]["number"] is not None
     assert masked.json()["description"] == "Sent to ***"
-    assert refused.status_code == 403
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "code"),
-    [
-        ("/events/nothing", 404, "not_found"),
-        ("/events/nothing?x=1", 422, "unknown_parameter"),
-        ("/events/nothing?include=total", 422, "invalid_parameter"),
-        ("/events/", 404, "not_found"),
-    ],
-)
-async def test_an_event_that_is_none(application: FastAPI, path: str, status: int, code: str) -> None:
+@pytest.mark.parametrize("path", ["/events/nothing", "/events/"])
+async def test_an_event_that_is_none(application: FastAPI, path: str) -> None:
     async with opened(application) as client:
         answer = await client.get(path)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 async def test_a_key_for_some_sources_sees_only_those(application: FastAPI) -> None:
@@ -307,10 +273,13 @@ async def test_raw_without_its_scope_names_the_parameter_that_asks_for_it(applic
     reader = {"Authorization": "Bearer reader"}
     async with opened(application) as client:
         page = (await client.get("/events?limit=1&include=raw")).json()
+        assert page["data"][0]["raw"]["number"] is not None
+        assert "url" not in str(page["data"][0]["raw"])
         cursor, event_id = page["page"]["next_cursor"], page["data"][0]["id"]
         asked = [f"/events{place}?include=raw" for place in ("", f"/{event_id}", "/export", "/stream")]
         for url in (*asked, f"/events?cursor={cursor}", f"/events/export?cursor={cursor}"):
             refused = (await client.get(url, headers=reader)).json()
+            assert (refused["status"], refused["code"]) == (403, "forbidden")
             assert "raw:read" in refused["detail"]
             (error,) = refused["errors"]
             assert error["parameter"] == ("cursor" if "cursor=" in url else "include")
