@@ -94,9 +94,7 @@ class Chain(Generic[R]):
         else:
             self._prove(start, rows)
         self._meet()
-        if self.begin < 0:  # removed since it was read
-            del self.rows[: -self.begin]
-            self.begin = 0
+        self.begin = max(0, self.begin)  # the first rows may be removed, or others after them
 
     def _begin(self, start: int, rows: Sequence[R]) -> None:
         if rows and len(rows) < self._size and not self.has_end:
