@@ -23,7 +23,8 @@ class EmulatorOptions(HistoryOptions):
 
     Behaviour: `range_selects` processes with any entry in the range (`activity`), created in it, or whose newest
     entry is in it (`last_update`); `logs` come `whole` or `trimmed` to the range; `order` of the array by creation,
-    `shuffled_stable` (random, but equal in every call) or `shuffled` (different in every call); `end_inclusive`;
+    `shuffled_stable` (random, but equal in every call) or `shuffled` (different in every call); `end_inclusive`,
+    `start_exclusive`;
     `query_precision`: precision to which the range's ends are truncated; `max_take`: the largest `Take`; a larger one
     is silently `cut`, `refused`, or replaced by half of the largest, a `default` (`take_beyond`); `max_skip`: the
     largest `Skip`; after a larger one the response is `empty`, or begins with the `first` item (`skip_beyond`);
@@ -54,6 +55,7 @@ class EmulatorOptions(HistoryOptions):
     logs: Literal["whole", "trimmed"] = "whole"
     order: Literal["newest", "oldest", "shuffled_stable", "shuffled"] = "newest"
     end_inclusive: bool = False
+    start_exclusive: bool = False
     query_precision: Literal["ticks", "seconds", "minutes", "days"] = "ticks"
     max_take: int | None = None
     take_beyond: Literal["cut", "refused", "default"] = "cut"

@@ -70,6 +70,8 @@ def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> 
     end -= end % precision
     if options.end_inclusive:
         end += 1
+    if options.start_exclusive:
+        start += 1
     take = _integer(given, "Take", DEFAULT_TAKE)
     refuses = options.take_beyond == "refused" and "take" in given  # the default is always accepted
     if refuses and options.max_take is not None and take > options.max_take:

@@ -34,6 +34,7 @@ SWITCHES: dict[str, list[Any]] = {
     "logs": ["trimmed"],
     "order": ["oldest", "shuffled_stable", "shuffled"],
     "end_inclusive": [True],
+    "start_exclusive": [True],
     "query_precision": ["seconds", "minutes", "days"],
     "max_take": [1, 2, 3, 10],
     "take_beyond": ["refused", "default"],

@@ -24,9 +24,9 @@ MAX_TAKE = 10_000
 class DateRange(msgspec.Struct, frozen=True):
     """A requested range, in µs.
 
-    The vendor does not document whether `EndDate` is inclusive, nor whether fractions count, so a window's own range
-    may select too much or too little at its ends. Events are read in the range `around` a window and cut to it. A count
-    cannot be cut; it is exact if the range `inside` has the same."""
+    The vendor does not document whether `StartDate` and `EndDate` are inclusive, nor whether fractions count, so a
+    window's own range may select too much or too little at its ends. Events are read in the range `around` a window and
+    cut to it. A count cannot be cut; it is exact if the range `inside` has the same."""
 
     start: int
     end: int
@@ -39,7 +39,15 @@ class DateRange(msgspec.Struct, frozen=True):
     def around(cls, start: int, end: int) -> DateRange:
         """Return a range that covers [start, end) for any meaning of its ends."""
         first = max(start // SECOND * SECOND, _EARLIEST)
-        return cls(first, max(-(-end // SECOND) * SECOND, first + SECOND))
+        return cls(first - _ROUNDING, max(-(-end // SECOND) * SECOND, first + SECOND))
+
+    def halves(self) -> tuple[DateRange, DateRange] | None:
+        """Return the halves, which overlap a little in case `StartDate` is exclusive; None for a second."""
+        first = -(-self.start // SECOND) * SECOND
+        if self.end - first <= SECOND:
+            return None
+        middle = max((first + self.end) // 2 // SECOND * SECOND, first + SECOND)
+        return DateRange(self.start, middle), DateRange(middle - _ROUNDING, self.end)
 
     @classmethod
     def inside(cls, start: int, end: int) -> DateRange | None:

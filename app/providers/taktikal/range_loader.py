@@ -19,7 +19,6 @@ import msgspec
 
 from app.domain.errors import SourceFailed
 from app.domain.text import fold
-from app.domain.times import SECOND
 from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, TakeRefused, TaktikalClient
@@ -134,9 +133,7 @@ class RangeLoader(msgspec.Struct):
             total = max(total or 0, found.total)
             if found.few:
                 return await self.page_through(within, total)
-        if self.facts.splittable and within.end - within.start > SECOND:
-            middle = (within.start + within.end) // 2 // SECOND * SECOND
-            halves = DateRange(within.start, middle), DateRange(middle, within.end)
+        if self.facts.splittable and (halves := within.halves()) is not None:
             if self.facts.selects in ("activity", "creation"):
                 return list(merge_processes(await gather_all(self.everything(half) for half in halves)))
             # The older first, because an updated process may move into the newer.

@@ -43,7 +43,7 @@ async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: T
     await client.activity(within, Filters(values), CallBudget(), take=25, skip=50)
     await client.total(within, Filters(values), CallBudget())
     first, second = emulator.calls.calls
-    dates = {"StartDate": "2026-05-01T00:00:00Z", "EndDate": "2026-05-02T00:00:01Z"}
+    dates = {"StartDate": "2026-04-30T23:59:59.990000Z", "EndDate": "2026-05-02T00:00:01Z"}
     assert first.path == "/api/signing/activity"
     assert first.params == {**dates, **values, "Take": "25", "Skip": "50"}
     assert second.path == "/api/signing/activity/total"
@@ -153,13 +153,13 @@ async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulat
     ("start", "end"),
     [(0, 1), (5, 5), (SECOND - 1, SECOND), (SECOND, SECOND + 1), (-SECOND - 1, 3 * SECOND), (7, 10**15)],
 )
-def test_a_range_covers_what_was_asked_in_whole_seconds(start: int, end: int) -> None:
+def test_a_range_covers_what_was_asked_also_with_exclusive_ends(start: int, end: int) -> None:
     found = DateRange.around(start, end)
-    assert found.start <= start
+    assert found.start < start
     assert found.end >= end
     assert found.end > found.start
-    assert found.start % SECOND == found.end % SECOND == 0
-    assert found.start > start - SECOND
+    assert (found.start + 10_000) % SECOND == found.end % SECOND == 0
+    assert found.start > start - SECOND - 10_001
     assert found.end < max(end, start + 1) + SECOND + 1
 
 

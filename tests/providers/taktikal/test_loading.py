@@ -193,6 +193,16 @@ async def test_an_end_behind_the_largest_skip_is_not_believed(cap: Any, beyond_c
     assert emulator.calls.total < 200
 
 
+@pytest.mark.parametrize("exclusive", [{"start_exclusive": True}, {"end_inclusive": True}])
+async def test_ranges_with_other_ends_are_read_whole(exclusive: Any) -> None:
+    whole_second = BASE // SECOND * SECOND
+    one = [(Process(f"sp{n}"), [Entry(f"sp{n}", "Reminder", (whole_second + n * SECOND) * 10)]) for n in range(8)]
+    options = EmulatorOptions(max_take=2, **exclusive)
+    found = loader(Emulator(options, clock=lambda: inside.NOW, processes=one))
+    within = DateRange.around(whole_second, whole_second + 8 * SECOND)
+    assert keys(await found.everything(within)) == [f"sp{n}" for n in range(8)]
+
+
 async def test_a_total_that_is_far_too_high_costs_no_call_for_each() -> None:
     emulator = company(30, max_take=10, total_offset=10**9)
     assert len(await loader(emulator).everything(WHOLE)) == 30
