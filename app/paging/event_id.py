@@ -37,24 +37,6 @@ def encode_event_id(source: str, ordinal: int, locator: bytes) -> str:
     return _base64url(_prefix(source, ordinal) + locator)
 
 
-class IdPrefix:
-    """Ids of one source whose locators begin with `head`, which is encoded once."""
-
-    __slots__ = ("_head", "_rest", "_source", "_text")
-
-    def __init__(self, source: str, head: bytes) -> None:
-        self._source, self._head = source, head
-        raw = _prefix(source, 0) + head
-        whole = len(raw) - len(raw) % 3  # three bytes are four characters
-        self._text, self._rest = _base64url(raw[:whole]), raw[whole:]
-
-    def of(self, ordinal: int, tail: bytes) -> str:
-        """Return `encode_event_id` of the locator `head + tail`."""
-        if ordinal:
-            return encode_event_id(self._source, ordinal, self._head + tail)
-        return self._text + _base64url(self._rest + tail)
-
-
 def decode_event_id(text: str) -> EventId:
     """Raises ValueError for text that `encode_event_id` does not create, including other encodings of the same
     bytes."""

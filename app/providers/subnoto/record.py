@@ -6,7 +6,6 @@ import hashlib
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -17,7 +16,7 @@ from app.domain.event import Event, Recipient
 from app.domain.position import Key
 from app.domain.text import memoize
 from app.domain.times import format_micros
-from app.paging.event_id import IdPrefix
+from app.paging.event_id import encode_event_id
 from app.privacy.links import Secrets, has_links, without_links
 from app.privacy.person_fields import is_private_name, private_members
 from app.providers.subnoto import mapping
@@ -65,7 +64,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         packed = None if sent.envelope_uuid is None else _pack(sent.envelope_uuid)
         # By position, because names take three times as long.
         return Event(
-            _ids_of(source).of(self.ordinal, _encode((category, time, packed, _digest(sent, category, time)))),
+            encode_event_id(source, self.ordinal, _encode((category, time, packed, _digest(sent, category, time)))),
             source,
             "subnoto",
             meaning.type,
@@ -145,11 +144,6 @@ class SubnotoRecord(msgspec.Struct, gc=False):
 
 
 _NOBODY = Author()
-
-
-@lru_cache(maxsize=1024)
-def _ids_of(source: str) -> IdPrefix:
-    return IdPrefix(source, b"")
 
 
 def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
