@@ -79,7 +79,8 @@ def serving(
     `audit-gateway`, in which case, or with several workers, it is no fork of a process that has imported it."""
     errors = cwd / "stderr.log"
     is_one = "--workers" not in arguments or arguments[arguments.index("--workers") + 1] == "1"
-    kind = Forked if tuple(command) == (COMMAND,) and is_one else subprocess.Popen
+    is_alike = not any(name.startswith("PYTHON") for name in env or {})  # what the interpreter reads at its start
+    kind = Forked if tuple(command) == (COMMAND,) and is_one and is_alike else subprocess.Popen
     with (
         errors.open("wb") as stderr,
         kind(
