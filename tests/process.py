@@ -39,7 +39,12 @@ def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path) -> sub
 def start(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path, **options: Any) -> subprocess.Popen[Any]:
     """The command, begun; its output and errors are piped unless the options of `Popen` say otherwise."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return Forked([COMMAND, *arguments], env=environment(env), cwd=cwd, **{**pipes, **options})
+    return _kind(env)([COMMAND, *arguments], env=environment(env), cwd=cwd, **{**pipes, **options})
+
+
+def _kind(env: Mapping[str, str] | None) -> type[subprocess.Popen[Any]]:
+    """A fork, except with variables that an interpreter reads at its start."""
+    return subprocess.Popen if any(name.startswith("PYTHON") for name in env or {}) else Forked
 
 
 @dataclass
@@ -79,8 +84,7 @@ def serving(
     `audit-gateway`, in which case, or with several workers, it is no fork of a process that has imported it."""
     errors = cwd / "stderr.log"
     is_one = "--workers" not in arguments or arguments[arguments.index("--workers") + 1] == "1"
-    is_alike = not any(name.startswith("PYTHON") for name in env or {})  # what the interpreter reads at its start
-    kind = Forked if tuple(command) == (COMMAND,) and is_one and is_alike else subprocess.Popen
+    kind = _kind(env) if tuple(command) == (COMMAND,) and is_one else subprocess.Popen
     with (
         errors.open("wb") as stderr,
         kind(
