@@ -94,7 +94,9 @@ class Chain(Generic[R]):
         else:
             self._prove(start, rows)
         self._meet()
-        self.begin = max(0, self.begin)  # the first rows may be removed, or others after them
+        if self.begin < 0:  # removed since it was read
+            del self.rows[: -self.begin]
+            self.begin = 0
 
     def _begin(self, start: int, rows: Sequence[R]) -> None:
         if rows and len(rows) < self._size and not self.has_end:

@@ -55,12 +55,10 @@ class Steadiness(Generic[R]):
         self._since: int | None = None
         self._through = 0
         self.first: int | None = None
-        self._total = 0  # the largest of earlier rounds
 
     def add(self, responses: Sequence[Response[R]]) -> None:
-        """Note a round of responses. Raises LogMoved where the anchor is not where it was, or the total fell."""
+        """Note a round of responses. Raises LogMoved where the anchor is not where it was."""
         self._round += 1
-        self._note_totals(responses)
         for response in responses:
             times = [row.time for row in response.rows]
             self._pages.setdefault(response.page, _Page(self._round, response.rows, times))
@@ -97,17 +95,9 @@ class Steadiness(Generic[R]):
         """Take the page named by `page_to_confirm`, read again. Raises LogMoved where it holds other rows."""
         rows = self._pages[response.page].rows
         self._round += 1
-        self._note_totals([response])
         if len(response.rows) < len(rows) or not _same(rows, response.rows):
             raise LogMoved
         self._through = self._round
-
-    def _note_totals(self, responses: Sequence[Response[R]]) -> None:
-        """Ascending: removals after the page that is read again leave it where it was, but decrease the total."""
-        totals = [response.total for response in responses if response.total is not None]
-        if self._ascending and min(totals, default=self._total) < self._total:
-            raise LogMoved
-        self._total = max(totals, default=self._total)
 
     def _is_sure(self, page: int) -> bool:
         read = self._pages[page].round
