@@ -173,7 +173,7 @@ def _marks_of(links: Sequence[str], keys: Collection[str]) -> list[str] | None:
 
 def _words_of(link: str) -> Iterator[str]:
     """A link as others may repeat it: whole, without scheme, and its path alone where that is long enough."""
-    for spelled in {link, decoded(link)}:
+    for spelled in dict.fromkeys((link, decoded(link))):
         word = canonical(spelled)
         bare = word.partition("://")[2] or word.removeprefix("//")
         path = bare[bare.find("/") :] if "/" in bare else ""

@@ -49,7 +49,9 @@ class PersonMask:
         self._pseudonyms = pseudonyms
         names = {" ".join(person.split()) for person in people}
         names |= {part for one in names if "@" not in one for part in one.split() if len(part) >= _SHORTEST_PART}
-        words = {canonical(name): pseudonyms.of(name) for name in names if len(name) >= _SHORTEST and name != MASK}
+        words = {
+            canonical(name): pseudonyms.of(name) for name in sorted(names) if len(name) >= _SHORTEST and name != MASK
+        }
         self._words = Words(words, within=MAX_TEXT)
 
     def text(self, text: str) -> str:
