@@ -39,12 +39,13 @@ def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path) -> sub
 def start(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path, **options: Any) -> subprocess.Popen[Any]:
     """The command, begun; its output and errors are piped unless the options of `Popen` say otherwise."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return _kind(env)([COMMAND, *arguments], env=environment(env), cwd=cwd, **{**pipes, **options})
+    return popen_class(env)([COMMAND, *arguments], env=environment(env), cwd=cwd, **{**pipes, **options})
 
 
-def _kind(env: Mapping[str, str] | None) -> type[subprocess.Popen[Any]]:
-    """A fork, except with variables that an interpreter reads at its start."""
-    return subprocess.Popen if any(name.startswith("PYTHON") for name in env or {}) else Forked
+def popen_class(env: Mapping[str, str] | None) -> type[subprocess.Popen[Any]]:
+    """A fork on Linux, which has the system call for it; not with variables that interpreters read at their start."""
+    is_forked = sys.platform == "linux" and not any(name.startswith("PYTHON") for name in env or {})
+    return Forked if is_forked else subprocess.Popen
 
 
 @dataclass
@@ -84,7 +85,7 @@ def serving(
     `audit-gateway`, in which case, or with several workers, it is no fork of a process that has imported it."""
     errors = cwd / "stderr.log"
     is_one = "--workers" not in arguments or arguments[arguments.index("--workers") + 1] == "1"
-    kind = _kind(env) if tuple(command) == (COMMAND,) and is_one else subprocess.Popen
+    kind = popen_class(env) if tuple(command) == (COMMAND,) and is_one else subprocess.Popen
     with (
         errors.open("wb") as stderr,
         kind(

@@ -24,8 +24,7 @@ import pytest
 
 from app.cli.main import main
 from sandbox.launcher import start_sandbox
-from tests.forkserver import Forked
-from tests.process import COMMAND, environment, serving
+from tests.process import COMMAND, environment, popen_class, serving
 
 EVENTS = 2100  #: more than two pages of an export
 DAYS = 60
@@ -112,7 +111,7 @@ def on_a_terminal(*arguments: str, env: Mapping[str, str], cwd: Path, columns: i
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
         if name not in env:
             variables.pop(name, None)
-    process = Forked(
+    process = popen_class(env)(
         [COMMAND, *arguments], env=variables, cwd=cwd, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
     )
     os.close(slave)
