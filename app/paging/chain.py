@@ -109,7 +109,7 @@ class Chain(Generic[R]):
         at, size, is_crossing = self._place(rows), self.size, self._is_crossing
         self.size = self._size
         if at is None:
-            if len(rows) < size:
+            if len(rows) < size or is_crossing:
                 raise LogMoved
             at, self._is_certain, self._above = -len(rows), False, len(self.rows)
         elif at + len(rows) < len(self.rows) and len(rows) < size:
@@ -122,6 +122,7 @@ class Chain(Generic[R]):
             self.size = max(range(size // 2 + 1, size + 1), key=self._distance)
             if not self._distance(self.size):
                 raise LogMoved
+            self._left += 1
             return
         if at < 0:
             self.rows[:0] = rows[:-at]
