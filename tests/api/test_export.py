@@ -500,9 +500,9 @@ def test_records_that_cannot_be_read_are_reported_in_every_format(form: str) -> 
                 for part in answer.iter_bytes():
                     got += part
                 raise AssertionError("it ended in order")
-        assert len(events_of(form, got)) == 9
+        assert len(events_of(form, got)) == 2100
         skipped = client.get(url, params={"unreadable": "skip", "format": form})
-        assert len(events_of(form, skipped.content)) == 9
+        assert len(events_of(form, skipped.content)) == 2100
 
 
 async def test_csv_begins_with_a_byte_order_mark_where_it_is_asked_for_and_never_holds_nul() -> None:

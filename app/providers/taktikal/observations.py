@@ -62,6 +62,7 @@ class AccountObservations(Observations):
         self._looked_into = 0
         self._sampled = 0
         self._time_digits = -1
+        self._has_ids = False
         self._ids_repeat = False
         self._lag = 0
         #: The last response up to the present: its Date, the start of its completeness, and its young entries.
@@ -177,10 +178,11 @@ class AccountObservations(Observations):
                     digits = len(f"{ticks % (10 * SECOND):07}".rstrip("0"))
                     self._time_digits = max(self._time_digits, digits)
                 if entry.id is not UNSET and entry.id is not None:
+                    self._has_ids = True
                     self._ids_repeat |= owners.setdefault(str(entry.id), process.key) != process.key
         if self._time_digits >= 0:
             self.note("time_digits", self._time_digits, "createdAt, without zeros at its end")
-            quality = "unique" if owners else "none: event ids are made of the content"
+            quality = "unique" if self._has_ids else "none: event ids are made of the content"
             quality = "unique in its envelope only" if self._ids_repeat else quality
             self.note("id_quality", quality, "the ids of entries in one answer")
 
