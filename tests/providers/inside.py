@@ -23,18 +23,17 @@ NOW_MICROS = int(NOW.timestamp()) * 1_000_000
 DAY = 86_400_000_000
 
 
-def taktikal(emulator: Any) -> ProviderHttp:
+def taktikal(emulator: Any, **common: Any) -> ProviderHttp:
     keys = (emulator.options.company_key, emulator.options.api_key)
-    return _http("http://emulator/api", emulator, auth=keys)
+    return _http("http://emulator/api", emulator, CommonSettings(**common), auth=keys)
 
 
 def subnoto(emulator: Any) -> ProviderHttp:
     keys = f"{emulator.options.access_key}:{emulator.options.secret_key}"
-    return _http("http://emulator", emulator, headers={"authorization": f"Bearer {keys}"})
+    return _http("http://emulator", emulator, CommonSettings(), headers={"authorization": f"Bearer {keys}"})
 
 
-def _http(base_url: str, emulator: Any, **given: Any) -> ProviderHttp:
-    common = CommonSettings()
+def _http(base_url: str, emulator: Any, common: CommonSettings, **given: Any) -> ProviderHttp:
     transport = HttpxTransport(httpx.ASGITransport(app=emulator.app), common)
     return ProviderHttp(base_url, common, name="s", transport=transport, **given)
 

@@ -19,6 +19,7 @@ _AGAIN = 600 * SECOND  #: after which a possibly accidental observation is repea
 
 _HEAVY = 32 * 1024  #: bytes of a process above which responses are kept small
 _ANSWER = 12 * 1024 * 1024  #: bytes of such a response
+_LARGEST = 24 * 1024 * 1024  #: bytes of any other, below the bound of `CommonSettings`
 
 _SAMPLES = 100  #: responses
 _SAMPLE = 4  #: sampled processes at either end of a response, and entries at the end of each
@@ -236,7 +237,7 @@ class AccountObservations(Observations):
 
     def at_most(self, take: int) -> int:
         """Return `take`, limited by the provider's observed limit and by memory."""
-        if self._weight > _HEAVY:
-            take = min(take, max(1, _ANSWER // self._weight))
+        if self._weight:
+            take = min(take, max(1, (_ANSWER if self._weight > _HEAVY else _LARGEST) // self._weight))
         cap = self.cap
         return take if cap is None else min(take, cap)

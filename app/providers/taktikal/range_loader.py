@@ -274,9 +274,9 @@ class RangeLoader(msgspec.Struct):
         return page
 
     async def _weigh(self, within: DateRange, take: int) -> None:
-        """Measure the size of processes, after `take` of them were too large."""
+        """Measure the size of processes, after `take` of them were too large; the next request is for half at most."""
         page = await self.client.activity(within, self.filters, self.spent, take=1)
-        self.facts.weigh(max(page.size, 2 * ENOUGH_BYTES // take))
+        self.facts.weigh(max(page.size, 8 * ENOUGH_BYTES // take))
 
 
 def _keys(page: ActivityPage) -> set[str]:

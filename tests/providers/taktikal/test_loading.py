@@ -41,6 +41,21 @@ def loader(emulator: Emulator, selects: Any = "activity", whole: bool | None = N
     return RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
 
 
+@pytest.mark.parametrize("times", [1.1, 3, 10])
+async def test_a_list_that_is_larger_than_a_response_may_be_is_read_in_parts(times: float) -> None:
+    """Of many small processes: what limits the size of large ones does not apply."""
+    count = 1500
+    emulator = company(count)
+    facts = AccountObservations(lambda: inside.NOW_MICROS)
+    facts.set("activity", None)
+    whole = await loader(emulator)._fetch(WHOLE, count)
+    emulator.calls.reset()
+    http = inside.taktikal(emulator, max_answer_bytes=int(whole.size / times))
+    parts = RangeLoader(TaktikalClient(http), Filters(), facts, CallBudget())
+    assert len(keys(await parts.everything(WHOLE))) == count
+    assert emulator.calls.total <= 300
+
+
 def keys(found: Any) -> list[str]:
     assert not isinstance(found, TooMany)
     return sorted(process.key for process in found)
