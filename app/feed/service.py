@@ -22,7 +22,7 @@ from app.domain.errors import (
     SourceUnauthorized,
 )
 from app.domain.query import CountQuery, EventQuery
-from app.domain.times import now_micros
+from app.domain.times import format_seconds, now_micros
 from app.feed.call import DateHeaders, FeedCall, FeedSettings, StreamRatios
 from app.feed.counts import EventCounter
 from app.feed.model import Page, Totals, ValueWarning
@@ -84,7 +84,10 @@ class Feed:
     def _warnings(self, plan: Plan, caller: Caller) -> Sequence[ValueWarning]:
         granted = [name for name in self.sources if caller.may_read(name)]
         active = [self.sources[name] for name in plan.active]
-        return warnings_of(plan.query, active, granted, self.settings.mapping)
+        found = warnings_of(plan.query, active, granted, self.settings.mapping)
+        if (since := plan.window.since) > self.now():
+            found.append(ValueWarning("since", format_seconds(since), f"{format_seconds(since)} is in the future"))
+        return found
 
     def start(self, asked: EventQuery, caller: Caller, *, at: int | None = None) -> WalkStart:
         """The start of a walk with the query of a page; reads nothing. `at` (µs) starts it with the events of that

@@ -82,6 +82,18 @@ async def test_a_value_that_can_match_nothing_is_warned_of(application: FastAPI,
     assert good["warnings"] == []
 
 
+async def test_a_window_in_the_future_is_warned_of(application: FastAPI) -> None:
+    async with opened(application) as client:
+        page, count = [
+            (await client.get(f"/events{path}?since=2999-01-01&until=2999-02-01")).json() for path in ("", "/count")
+        ]
+        assert (await client.get("/events?since=1s&until=2999-02-01")).json()["warnings"] == []
+    assert page["warnings"] == count["warnings"]
+    assert [(one["parameter"], one["message"]) for one in page["warnings"]] == [
+        ("since", "2999-01-01T00:00:00Z is in the future")
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "remedy"),
     [
