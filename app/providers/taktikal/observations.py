@@ -238,6 +238,8 @@ class AccountObservations(Observations):
     def at_most(self, take: int) -> int:
         """Return `take`, limited by the provider's observed limit and by memory."""
         if self._weight:
-            take = min(take, max(1, (_ANSWER if self._weight > _HEAVY else _LARGEST) // self._weight))
+            fitting = max(1, (_ANSWER if self._weight > _HEAVY else _LARGEST) // self._weight)
+            # A power of two: a Take that grew a little with each response would have each proven by another call.
+            take = min(take, 1 << (fitting.bit_length() - 1))
         cap = self.cap
         return take if cap is None else min(take, cap)
