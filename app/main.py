@@ -11,7 +11,6 @@ import structlog
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,7 +20,7 @@ from app.api.auth import Authenticator, Rates
 from app.api.broadcaster import EventBroadcaster
 from app.api.export_stream import Manifests
 from app.api.metrics import Metrics
-from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
+from app.api.middleware import CompressionMiddleware, RequestMiddleware, UnexpectedErrorMiddleware
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
 from app.api.rendering import json_response
@@ -151,7 +150,7 @@ def create_app(
     install_openapi(app, providers)
     install_problems(app)
     # The last one added is the outermost: ids and the log line around everything, CORS headers on errors too.
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(CompressionMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(UnexpectedErrorMiddleware)
     most = {"pages": settings.max_in_flight, "exports": settings.max_in_flight, "streams": settings.stream_listeners}
     app.add_middleware(AdmissionMiddleware, most=most)

@@ -9,6 +9,7 @@ import re
 import time
 
 import structlog
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -108,6 +109,21 @@ class UnexpectedErrorMiddleware:
                 raise InterruptedAnswer("the answer was cut off by an error") from None
             detail = "An unexpected error; the gateway's log has more under this request_id."
             await problem_response(request, "internal_error", detail)(scope, receive, send)
+
+
+#: The client refuses gzip (RFC 9110, section 12.4.2).
+_NO_GZIP = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)
+
+
+class CompressionMiddleware(GZipMiddleware):
+    """Starlette's gzip, which would also be sent to clients that refuse it by `gzip;q=0`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = scope.get("headers", [])
+        if any(name == b"accept-encoding" and _NO_GZIP.search(value) for name, value in headers):
+            # In place: the log line reads what the router adds to the scope.
+            scope["headers"] = [header for header in headers if header[0] != b"accept-encoding"]
+        await super().__call__(scope, receive, send)
 
 
 class InterruptedAnswer(Exception):

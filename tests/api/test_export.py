@@ -343,7 +343,7 @@ async def test_a_page_that_fails_while_its_caller_hangs_up_is_no_error_of_ours(l
 
 @pytest.mark.parametrize(
     ("accepted", "packed"),
-    [("gzip", True), ("br, gzip;q=0.5", True), ("identity", False), ("br", False)],
+    [("gzip", True), ("br, gzip;q=0.5", True), ("gzip;q=0", False), ("identity", False), ("br", False)],
 )
 async def test_gzip_for_who_accepts_it(accepted: str, packed: bool) -> None:
     async with opened(make_app([MemorySource("north", history("north", 2500))])) as client:
