@@ -24,9 +24,8 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import structlog
@@ -145,7 +144,7 @@ class Keyring:
         self._from_file = () if file is None else _read_file(file)
         self._seen: object = None  # the file's stamp at the last read
         self._problem = ""  # logged last
-        self._look: asyncio.Task[Literal[True]] | None = None
+        self._look: threading.Thread | None = None  # reads the file
         self._next_look = float("-inf")
         self._hangs = False
 
@@ -172,14 +171,16 @@ class Keyring:
     async def _refresh(self) -> None:
         """Check the file on another thread: a hung file system delays one call, and the keys stay valid."""
         self._next_look = time.monotonic() + self._pause
-        if self._look is None or self._look.done():
-            self._look = _on_a_daemon_thread(self._read_again)
+        if self._look is None or not self._look.is_alive():
+            # A daemon, because one that hangs must not hold up a graceful shutdown.
+            self._look = threading.Thread(target=self._read_again, name="keys-file", daemon=True)
+            self._look.start()
         elif self._hangs:
             return
-        _, pending = await asyncio.wait([self._look], timeout=_PATIENCE)
-        if pending and not self._hangs:
+        await asyncio.to_thread(self._look.join, _PATIENCE)
+        hung, self._hangs = self._hangs, self._look.is_alive()
+        if self._hangs and not hung:
             _log.error("keys_file_hangs", problem=f"{self._file} does not answer; the keys read before stay valid")
-        self._hangs = bool(pending)
 
     def _read_again(self) -> None:
         assert self._file is not None
@@ -204,22 +205,6 @@ class Keyring:
         if found != self._from_file:
             _log.info("keys_file_read", keys=len(found))
         self._from_file = found
-
-
-def _on_a_daemon_thread(work: Callable[[], None]) -> asyncio.Task[Literal[True]]:
-    """Run `work` beside the event loop. The end of the process does not wait for it, as it would for asyncio's own
-    threads: a file system that hangs must not hold up a graceful shutdown."""
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-    def run() -> None:
-        try:
-            work()
-        finally:
-            with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(done.set)
-
-    threading.Thread(target=run, name="keys-file", daemon=True).start()
-    return asyncio.create_task(done.wait())
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:

@@ -42,8 +42,6 @@ MAX_AGE = 600.0  #: seconds after which the keys are read again
 GAP = 30.0  #: seconds, at least, from the end of one read to the next
 GAP_AFTER_FAILURE = 5.0  #: the same, after a read that failed
 _MIN_RSA = 2048  #: bits
-#: Members of a public key; members of a private key are dropped.
-_PUBLIC = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\Z")
 _SUBJECT = re.compile(r"[A-Za-z0-9._@:|/+=-]{1,128}\Z")
 
@@ -80,7 +78,7 @@ class IssuerKeys:
                     "GATEWAY_JWT_JWKS: must be an https URL (http only on this machine) or a file."
                 )
             options = (network or Network()).client_options(location)
-            self._client = httpx.AsyncClient(transport=transport, timeout=TIMEOUT, follow_redirects=False, **options)
+            self._client = httpx.AsyncClient(transport=transport, timeout=TIMEOUT, **options)
             return
         try:
             self._keys = public_keys(read_small(Path(location)))
@@ -105,9 +103,9 @@ class IssuerKeys:
 
     def _match(self, kid: str | None, alg: str) -> Key | None:
         types = KeySet.algorithm_keys[alg]
-        named = [key for key in self._keys if key.key_type in types and kid in (None, key.get("kid"))]
-        matches = [key for key in named if key.get("alg") in (None, alg)]
-        return matches[0] if len(matches) == 1 else None
+        fitting = [key for key in self._keys if key.key_type in types and key.get("alg") in (None, alg)]
+        named = [key for key in fitting if kid in (None, key.get("kid"))]
+        return named[0] if len(named) == 1 else None
 
     async def _read(self) -> None:
         gap = GAP_AFTER_FAILURE
@@ -123,8 +121,7 @@ class IssuerKeys:
     async def _content(self) -> bytes:
         if self._client is None:
             return await asyncio.to_thread(read_small, Path(self._location))
-        headers = {"accept": "application/json", "accept-encoding": "identity"}
-        async with self._client.stream("GET", self._location, headers=headers) as response:
+        async with self._client.stream("GET", self._location, headers={"accept-encoding": "identity"}) as response:
             if response.status_code != 200:
                 raise ValueError(f"status {response.status_code}")
             return await read_bounded(response.aiter_raw(), MAX_BYTES)
@@ -140,8 +137,7 @@ class IssuerKeys:
 def public_keys(content: bytes) -> list[Key]:
     """Return the keys of a JWKS that may verify tokens, at least one. Raises ValueError, without quotes."""
     document = json.loads(content)
-    listed = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(listed, list):
+    if not isinstance(document, dict) or not isinstance(listed := document.get("keys"), list):
         raise ValueError("it is no JSON object with a list of keys")
     keys = [key for entry in listed if (key := _public_key(entry)) is not None]
     if not keys:
@@ -154,12 +150,11 @@ def _public_key(entry: Any) -> Key | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about weak keys, which are dropped below
-            key = JWKRegistry.import_key({name: entry[name] for name in _PUBLIC if name in entry})
-        if isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA:
-            return None
+            key = JWKRegistry.import_key(entry)
+        is_weak = isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA
     except (JoseError, ValueError, TypeError, KeyError, OverflowError):
         return None
-    return key if isinstance(key, Key) and key.get("use") in (None, "sig") else None
+    return key if isinstance(key, Key) and not is_weak and key.get("use") in (None, "sig") else None
 
 
 def _reason(error: Exception) -> str:
@@ -182,12 +177,14 @@ class Tokens:
     ) -> None:
         self._keys, self._pseudonyms = keys, pseudonyms
         self._scopes_claim, self._sources_claim = scopes_claim, sources_claim
-        self._claims: dict[str, Any] = {
-            "iss": {"essential": True, "value": issuer},
-            "aud": {"essential": True, "value": audience},
-            "exp": {"essential": True},
-            "sub": {"essential": True},
-        }
+        self._claims = jwt.JWTClaimsRegistry(
+            leeway=LEEWAY,
+            iss={"essential": True, "value": issuer},
+            aud={"essential": True, "value": audience},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+        self.aclose = keys.aclose
 
     def takes(self, presented: str) -> bool:
         """Whether this has the form of a JWT; API keys contain no dot."""
@@ -195,18 +192,12 @@ class Tokens:
 
     async def caller(self, token: str) -> Caller:
         """Return the token's caller. Raises Unauthenticated, IssuerUnavailable."""
-        header = _header(token)
-        alg, kid = header.get("alg"), header.get("kid")
-        if alg not in ALGORITHMS:
-            raise _refused("is not signed by an algorithm that is accepted here")
-        if kid is not None and not isinstance(kid, str):
-            raise _refused("has an invalid key id")
-        key = await self._keys.find(kid, alg)
-        if key is None:
+        alg, kid = _algorithm_and_key(token)
+        if (key := await self._keys.find(kid, alg)) is None:
             raise _refused("is signed with a key that the issuer does not list")
         try:
             claims = jwt.decode(token, key, algorithms=[alg]).claims
-            jwt.JWTClaimsRegistry(leeway=LEEWAY, **self._claims).validate(claims)
+            self._claims.validate(claims)
         except ExpiredTokenError:
             raise _refused("has expired") from None
         except ClaimError as error:
@@ -214,40 +205,34 @@ class Tokens:
             raise _refused("is not valid yet" if error.claim == "nbf" else wrong) from None
         except (JoseError, ValueError, TypeError, RecursionError):
             raise _refused("does not bear the issuer's signature") from None
-        return self._caller(claims)
-
-    def _caller(self, claims: dict[str, Any]) -> Caller:
         subject = claims["sub"]  # a text, by the registry
         name = subject if _SUBJECT.match(subject) else self._pseudonyms.of(subject)
         scopes = _words(claims.get(self._scopes_claim)) & set(SCOPES)
         sources = None if self._sources_claim is None else _words(claims.get(self._sources_claim))
         # Names of API keys contain no colon, so that a subject cannot use up a key's rate.
-        expires = int(claims["exp"]) * 1_000_000
-        return Caller(f"jwt:{name}", frozenset(scopes), sources, kind="token", expires=expires)
-
-    async def aclose(self) -> None:
-        await self._keys.aclose()
+        return Caller(f"jwt:{name}", scopes, sources, kind="token", expires=int(claims["exp"]) * 1_000_000)
 
 
-def _header(token: str) -> dict[str, Any]:
+def _algorithm_and_key(token: str) -> tuple[str, str | None]:
+    """Return `alg` and `kid` of a token's header. Raises Unauthenticated."""
     if len(token) > MAX_TOKEN:
         raise _refused("is too long")
     try:
-        header = jws.extract_compact(token.encode()).headers()
-    except (JoseError, ValueError, TypeError, RecursionError):
-        header = None
-    if not isinstance(header, dict):
-        raise _refused("has no header")
-    return header
+        header: Any = jws.extract_compact(token.encode()).headers()
+        alg, kid = header.get("alg"), header.get("kid")
+    except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
+        raise _refused("has no header") from None
+    if alg not in ALGORITHMS:
+        raise _refused("is not signed by an algorithm that is accepted here")
+    if kid is not None and not isinstance(kid, str):
+        raise _refused("has an invalid key id")
+    return alg, kid
 
 
 def _words(value: Any) -> frozenset[str]:
     """Return the words of a claim, separated by spaces (RFC 8693, section 4.2) or a list; empty for other values."""
-    if isinstance(value, str):
-        return frozenset(value.split())
-    if isinstance(value, list):
-        return frozenset(item for item in value if isinstance(item, str))
-    return frozenset()
+    words = value.split() if isinstance(value, str) else value if isinstance(value, list) else ()
+    return frozenset(word for word in words if isinstance(word, str))
 
 
 def _refused(why: str) -> Unauthenticated:
