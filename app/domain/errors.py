@@ -18,11 +18,12 @@ class GatewayError(Exception):
         super().__init__(detail)
         self.detail = detail
 
+    def __init_subclass__(cls, code: str | None = None) -> None:
+        cls.code = code or cls.code
 
-class ConfigurationError(GatewayError):
+
+class ConfigurationError(GatewayError, code="configuration"):
     """A setting is missing or wrong. `detail` names the variable and the remedy."""
-
-    code = "configuration"
 
 
 class CallerError(GatewayError):
@@ -41,10 +42,8 @@ class ParameterError(CallerError):
         self.code = code
 
 
-class InvalidCursor(CallerError):
+class InvalidCursor(CallerError, code="invalid_cursor"):
     """The cursor is foreign, changed, or of a removed format or source. `parameter`: its name."""
-
-    code = "invalid_cursor"
 
     def __init__(self, detail: str, parameter: str = "cursor") -> None:
         super().__init__(detail, [(parameter, detail)])
@@ -57,48 +56,36 @@ class CursorMismatch(ParameterError):
         super().__init__("cursor_mismatch", errors)
 
 
-class NotFound(CallerError):
+class NotFound(CallerError, code="not_found"):
     """Nothing exists under this id or path."""
 
-    code = "not_found"
 
-
-class Unauthenticated(CallerError):
+class Unauthenticated(CallerError, code="unauthenticated"):
     """No key, or an unknown one."""
 
-    code = "unauthenticated"
 
-
-class Forbidden(CallerError):
+class Forbidden(CallerError, code="forbidden"):
     """The key is valid but does not grant this; `errors` if a parameter requests it."""
 
-    code = "forbidden"
 
-
-class RateLimited(CallerError):
+class RateLimited(CallerError, code="rate_limited"):
     """The caller has used up its rate; `retry_after` in seconds."""
-
-    code = "rate_limited"
 
     def __init__(self, detail: str, *, retry_after: float) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
 
 
-class IssuerUnavailable(GatewayError):
+class IssuerUnavailable(GatewayError, code="issuer_unavailable"):
     """The token issuer's keys are unavailable, so that no token can be verified."""
 
-    code = "issuer_unavailable"
 
-
-class SourceError(GatewayError):
+class SourceError(GatewayError, code="source_failed"):
     """One source failed.
 
     `retry_after` is in seconds. `provider_request_id` is the vendor's own id of the failed call, which its support
     asks for. The feed fills in `source`.
     """
-
-    code = "source_failed"
 
     def __init__(
         self,
@@ -118,30 +105,22 @@ class SourceFailed(SourceError):
     """A bad status, or an answer that is malformed, oversized or contradicts itself."""
 
 
-class SourceUnauthorized(SourceError):
+class SourceUnauthorized(SourceError, code="source_unauthorized"):
     """The provider refuses our credentials."""
 
-    code = "source_unauthorized"
 
-
-class SourceForbidden(SourceError):
+class SourceForbidden(SourceError, code="source_forbidden"):
     """The provider refuses this part of the account to our credentials; other parts may still answer.
 
     Internal: it becomes `sources[].status = forbidden`."""
 
-    code = "source_forbidden"
 
-
-class SourceUnavailable(SourceError):
+class SourceUnavailable(SourceError, code="source_unavailable"):
     """The provider demands a pause, or cannot be reached."""
 
-    code = "source_unavailable"
 
-
-class SourceTimeout(SourceError):
+class SourceTimeout(SourceError, code="source_timeout"):
     """No answer within the deadline."""
-
-    code = "source_timeout"
 
 
 class SourcesFailed(GatewayError):
