@@ -13,6 +13,7 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -32,25 +33,34 @@ _CONNECT, _RESPONSE = 10.0, 180.0
 
 _KEY = re.compile(r"[\x21-\x7e]+\Z")
 
+#: Paths without an id: `not_found` means that no gateway is there.
+_FIXED = ("/events", "/events/count", "/events/export", "/sources")
 
+#: Causes of a failed connection, most specific first. `at` is the address, `error` the cause.
+_UNREACHABLE = (
+    (socket.gaierror, "the host's name in {at} is not known ({error.strerror}); give the gateway's address"),
+    (ssl.SSLCertVerificationError, "the certificate of {at} is not accepted ({error.verify_message})"),
+    (ssl.SSLError, "what listens at {at} does not speak TLS ({error.reason}); try http://"),
+    (
+        ConnectionRefusedError,
+        "nothing listens at {at}; start it with audit-gateway serve, or unset GATEWAY_URL to read the configured"
+        " sources from here",
+    ),
+    (BaseException, "{at} cannot be reached ({error})"),
+)
+
+
+@dataclass(eq=False)
 class Problem(Exception):
     """A call that failed. `code` is of contract section 7, or `unreachable`, `no_answer` or `not_a_gateway`.
 
-    `errors` are (parameter, message) pairs; `sources` are the problem's `sources[]`; `retry_after` is in seconds, or
-    None."""
+    `errors` are (parameter, message) pairs; `sources` are the problem's `sources[]`; `retry_after` is in seconds."""
 
-    def __init__(
-        self,
-        code: str,
-        detail: str,
-        *,
-        errors: Sequence[tuple[str, str]] = (),
-        sources: Sequence[Json] = (),
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.code, self.detail = code, detail
-        self.errors, self.sources, self.retry_after = tuple(errors), tuple(sources), retry_after
+    code: str
+    detail: str
+    errors: Sequence[tuple[str, str]] = ()
+    sources: Sequence[Json] = ()
+    retry_after: float | None = None
 
 
 class Client:
@@ -60,10 +70,9 @@ class Client:
     ConfigurationError, which quotes neither."""
 
     def __init__(self, url: str, key: str | None, transport: httpx.BaseTransport | None = None) -> None:
-        parts = _parts(url)
+        self._shown = _without_credentials(url)
         if key is not None and not _KEY.match(key):
             raise ConfigurationError("GATEWAY_KEY is no API key: it has a space or another character that no key has.")
-        self._shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._has_key = key is not None
         # No redirects, which would send the key to another server.
         self._http = httpx.Client(
@@ -74,6 +83,9 @@ class Client:
             transport=transport,
             **Network(read_environment()).client_options(url),
         )
+
+    def close(self) -> None:
+        self._http.close()
 
     def page(self, pairs: Pairs) -> Page:
         """Return one page of `GET /events`."""
@@ -95,30 +107,27 @@ class Client:
 
     def event(self, event_id: str, pairs: Pairs) -> Json:
         """Return the body of `GET /events/{event_id}`."""
-        return self._members(f"/events/{quote(event_id, safe='')}", pairs, "occurred_at", has_id=True)
+        return self._members(f"/events/{quote(event_id, safe='')}", pairs, "occurred_at")
 
     def sources(self) -> list[Json]:
         """Return the `data` of `GET /sources`."""
         return list(self._members("/sources", (), "data")["data"])
 
-    def _members(self, path: str, pairs: Pairs, *names: str, has_id: bool = False) -> Json:
+    def get(self, path: str, pairs: Pairs) -> Any:
+        """Return the body of a 200 response; None if it is not JSON."""
+        try:
+            return self._send(path, pairs).json()
+        except ValueError:
+            return None
+
+    def _members(self, path: str, pairs: Pairs, *names: str) -> Json:
         """Return a body with these members."""
-        body = self.get(path, pairs, has_id=has_id)
+        body = self.get(path, pairs)
         if not isinstance(body, dict) or not body.keys() >= {*names}:
             raise self._not_a_gateway(f"its response has no {' and '.join(names)}")
         return body
 
-    def close(self) -> None:
-        self._http.close()
-
-    def get(self, path: str, pairs: Pairs, *, has_id: bool = False) -> Any:
-        """Return the body of a 200 response. `has_id`: the path contains an id, which may be unknown."""
-        try:
-            return self._send(path, pairs, has_id=has_id).json()
-        except ValueError:
-            return None
-
-    def _send(self, path: str, pairs: Pairs, *, has_id: bool = False) -> httpx.Response:
+    def _send(self, path: str, pairs: Pairs) -> httpx.Response:
         try:
             response = self._http.get(path, params=list(pairs))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -129,13 +138,9 @@ class Client:
             raise Problem(
                 "no_answer", f"The gateway at {self._shown} broke off ({type(error).__name__}); try again."
             ) from None
-        if response.status_code == 200:
-            return response
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        raise self._problem(response, body, has_id)
+        if response.status_code != 200:
+            raise self._problem(response, path)
+        return response
 
     def _unreachable(self, error: BaseException) -> str:
         if isinstance(error, httpx.ConnectTimeout):
@@ -143,51 +148,44 @@ class Client:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, OSError):
             cause = cause.__cause__ or cause.__context__
-        if isinstance(cause, socket.gaierror):
-            return f"the host's name in {self._shown} is not known ({cause.strerror}); give the gateway's address"
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate of {self._shown} is not accepted ({cause.verify_message})"
-        if isinstance(cause, ssl.SSLError):
-            return f"what listens at {self._shown} does not speak TLS ({cause.reason}); try http://"
-        if isinstance(cause, ConnectionRefusedError):
-            return (
-                f"nothing listens at {self._shown}; start it with audit-gateway serve, or unset GATEWAY_URL to read the"
-                " configured sources from here"
-            )
-        return f"{self._shown} cannot be reached ({cause or error})"
+        cause = cause or error
+        text = next(text for kind, text in _UNREACHABLE if isinstance(cause, kind))
+        return text.format(at=self._shown, error=cause)
 
-    def _problem(self, response: httpx.Response, body: Any, has_id: bool) -> Problem:
+    def _problem(self, response: httpx.Response, path: str) -> Problem:
         status = response.status_code
         if status == 401:
-            why = (
-                "does not accept the key in GATEWAY_KEY" if self._has_key else "wants a key, and GATEWAY_KEY is not set"
-            )
+            why = "does not accept the key in GATEWAY_KEY" if self._has_key else "wants a key; GATEWAY_KEY is not set"
             return Problem("unauthenticated", f"The gateway at {self._shown} {why}")
-        if not isinstance(body, dict) or not isinstance(body.get("code"), str):
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict) or not isinstance(code := body.get("code"), str):
             if status >= 500 or status == 429:
                 return Problem("no_answer", f"The gateway at {self._shown} answered {status}; try again.")
             return self._not_a_gateway(f"it answered {status}")
-        if body["code"] == "not_found" and not has_id:
+        if code == "not_found" and path in _FIXED:
             return self._not_a_gateway("it has no such path")
         wait = response.headers.get("retry-after", "")
         return Problem(
-            body["code"],
-            str(body.get("detail") or body.get("title") or body["code"]),
-            errors=[(str(each.get("parameter")), str(each.get("message"))) for each in _objects(body.get("errors"))],
-            sources=_objects(body.get("sources")),
-            retry_after=float(wait) if wait.isascii() and wait.isdigit() and len(wait) < 7 else None,
+            code,
+            str(body.get("detail") or body.get("title") or code),
+            [(str(each.get("parameter")), str(each.get("message"))) for each in _objects(body.get("errors"))],
+            _objects(body.get("sources")),
+            float(wait) if wait.isascii() and wait.isdigit() and len(wait) < 7 else None,
         )
 
     def _not_a_gateway(self, why: str) -> Problem:
         return Problem("not_a_gateway", f"GATEWAY_URL: {self._shown} is no audit gateway ({why}); give its address.")
 
 
-def _parts(url: str) -> Any:
+def _without_credentials(url: str) -> str:
     try:
         parts = urlsplit(url)
         _ = parts.port, httpx.URL(url)  # both raise for an invalid URL
         if parts.scheme in ("http", "https") and parts.hostname:
-            return parts
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     except (ValueError, httpx.InvalidURL):
         pass
     raise ConfigurationError("GATEWAY_URL is no address of a gateway; it looks like http://127.0.0.1:8000")
