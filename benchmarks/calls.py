@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from app.domain.parameters import read_query
 from app.domain.query import CountQuery
 from app.domain.times import DAY, format_micros
 from app.feed import Feed
+from benchmarks.pairs import write
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.operations.replicas import settled
 from tests.worlds import ANYONE, Clock, World, ask, micros, world
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -28,39 +29,26 @@ NOW = datetime(2026, 6, 3, 14, tzinfo=UTC)
 LARGEST = {"Taktikal": 100_000}
 DAYS = 120
 WALK = 10_000
-_BEGIN, _END = "<!-- calls: begin -->", "<!-- calls: end -->"
 
-Ask = Callable[[Feed, dict[str, Any]], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Cost:
-    calls: int
-    records: int
-
-
-async def first_page(feed: Feed, window: dict[str, Any]) -> None:
-    await ask(feed, **window)
-
-
-async def large_page(feed: Feed, window: dict[str, Any]) -> None:
-    await ask(feed, **window, limit=1000)
+Cost = tuple[int, int]  #: calls and records
 
 
 async def count(feed: Feed, window: dict[str, Any]) -> None:
     await feed.totals(read_query(CountQuery, [(name, str(value)) for name, value in window.items()]), ANYONE)
 
 
-QUESTIONS: dict[str, Ask] = {"first page": first_page, "1,000-event page": large_page, "count": count}
-
-
 async def measure(one: World, window: dict[str, Any]) -> dict[str, Cost]:
     """The cost of each question, each asked of a gateway of its own."""
     costs: dict[str, Cost] = {}
-    for name, question in QUESTIONS.items():
+    questions: dict[str, Callable[[Feed], Awaitable[object]]] = {
+        "first page": lambda feed: ask(feed, **window),
+        "1,000-event page": lambda feed: ask(feed, **window, limit=1000),
+        "count": lambda feed: count(feed, window),
+    }
+    for name, question in questions.items():
         feed = one.gateway()
         one.reset_calls()
-        await question(feed, window)
+        await question(feed)
         costs[name] = await _cost(one)
     feed = one.gateway()
     page = await ask(feed, **window)
@@ -80,11 +68,9 @@ async def measure(one: World, window: dict[str, Any]) -> dict[str, Cost]:
 
 
 async def _cost(one: World) -> Cost:
-    emulators = [each for each in (one.taktikal, one.subnoto) if each is not None]
-    # An emulator, which runs in a thread of its own, counts a call's records once the answer is out.
-    while any(each.calls.in_flight for each in emulators):  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
-    return Cost(sum(each.calls.total for each in emulators), sum(each.calls.records for each in emulators))
+    # An emulator, which runs in a thread of its own, counts a call's records after its response.
+    await settled(one)
+    return one.calls(), sum(each.calls.records for each in (one.taktikal, one.subnoto) if each is not None)
 
 
 def accounts(size: int) -> dict[str, dict[str, Any]]:
@@ -108,16 +94,15 @@ NAMES = ("first page", "next page", "1,000-event page", "count", "walk of 10,000
 
 
 async def row(account: str, size: int) -> str:
-    """One row of the table, as it stands in docs/performance.md."""
+    """One row of the table in docs/performance.md."""
     clock = Clock(NOW)
     async with world(**accounts(size)[account], clock=clock) as one:
         costs = await measure(one, window(clock))
-    cells = (f"{costs[name].calls:,} / {costs[name].records:,}" if name in costs else "-" for name in NAMES)
+    cells = ("{:,} / {:,}".format(*costs[name]) if name in costs else "-" for name in NAMES)
     return f"| {account} | {size:,} | {' | '.join(cells)} |"
 
 
 async def measure_all(most: int) -> list[str]:
-    """The lines of the table, each printed when it is measured."""
     lines = [f"| account | events | {' | '.join(NAMES)} |", f"|---|---:|{'---:|' * len(NAMES)}"]
     for account in accounts(1):
         for size in SIZES:
@@ -132,7 +117,6 @@ if __name__ == "__main__":
     parser.add_argument("--most", type=int, default=SIZES[-1], help="the largest history, in events")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the table of this page")
     given = parser.parse_args()
-    table = asyncio.run(measure_all(given.most))
+    lines = asyncio.run(measure_all(given.most))
     if given.write:
-        before, _, rest = given.write.read_text().partition(_BEGIN)
-        given.write.write_text("\n".join([f"{before}{_BEGIN}", "", *table, "", f"{_END}{rest.partition(_END)[2]}"]))
+        write(given.write, "calls", ["\n".join(lines)])

@@ -1,18 +1,14 @@
-"""Histories for the mock providers: what the emulators would answer, rendered once and kept in files.
+"""Histories for the mock: the responses of the emulators, rendered once into files of the temporary folder.
 
-The emulators render every answer anew, which would make them the slowest part of what is measured. Here each signing
-process and each record is rendered once, by the emulator's own code, and later only cut out of a file that the
-operating system keeps in memory: a million events cost the mock a few megabytes.
+The emulators render every response anew, which would make them the slowest part of what is measured.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import tempfile
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,27 +21,19 @@ from sandbox.taktikal.rendering import render_process
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAYS = 60
-_VERSION = 2  #: of the files' form
+_VERSION = 3  #: of the files' form
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class History:
-    """One account's files in `folder`, and the truth about them: `events` over `days`. Every event lies inside
-    [since, until)."""
+    """One account's files in `folder`: `events` over `days`, all of them inside [since, until)."""
 
     provider: str
     events: int
     folder: Path
-    days: int = DAYS
-
-    @property
-    def since(self) -> str:
-        return (NOW - timedelta(days=self.days + 30)).isoformat().replace("+00:00", "Z")
-
-    @property
-    def until(self) -> str:
-        return (NOW + timedelta(days=1)).isoformat().replace("+00:00", "Z")
+    since: str
+    until: str
 
     @property
     def window(self) -> dict[str, str]:
@@ -53,21 +41,17 @@ class History:
 
 
 def history(provider: str, events: int, days: int = DAYS) -> History:
-    """The account of a `provider` with exactly `events` events over so many days; made at first use, and kept in
-    the machine's temporary folder."""
+    """The account of a `provider` with exactly `events` events over so many days; written at first use."""
     root = Path(tempfile.gettempdir()) / f"audit-gateway-benchmarks-{os.getuid()}"
     folder = root / f"{provider}-{events}-{days}-v{_VERSION}"
-    if not (folder / "truth.json").exists():
+    if not folder.exists():
         root.mkdir(mode=0o700, exist_ok=True)
         making = Path(tempfile.mkdtemp(dir=root))
         count = (_write_taktikal if provider == "taktikal" else _write_subnoto)(making, events, days)
-        (making / "truth.json").write_text(json.dumps({"events": count}))
-        shutil.rmtree(folder, ignore_errors=True)
+        assert count == events, f"the emulator made {count} events, not {events}"
         making.rename(folder)
-    found = json.loads((folder / "truth.json").read_text())["events"]
-    if found != events:
-        raise AssertionError(f"the emulator made {found} events where {events} were asked for")
-    return History(provider, events, folder, days)
+    since, until = (format(NOW + timedelta(days=n), "%Y-%m-%dT%H:%M:%SZ") for n in (-days - 30, 1))
+    return History(provider, events, folder, since, until)
 
 
 def _write_taktikal(folder: Path, events: int, days: int) -> int:
@@ -79,7 +63,7 @@ def _write_taktikal(folder: Path, events: int, days: int) -> int:
     moments: list[tuple[int, int]] = []
     keys: list[str] = []
 
-    def rendered() -> Iterable[bytes]:
+    def rendered() -> Iterator[bytes]:
         for place, one in enumerate(log.newest_first(log.logs())):
             process = log.process(one)
             keys.append(process.key)
@@ -90,8 +74,8 @@ def _write_taktikal(folder: Path, events: int, days: int) -> int:
     _write_items(folder, "taktikal", rendered())
     (folder / "taktikal.keys").write_text("\n".join(keys))
     moments.sort()
-    _write_array(folder / "taktikal.times", array("q", (time for time, _ in moments)))
-    _write_array(folder / "taktikal.owners", array("q", (place for _, place in moments)))
+    (folder / "taktikal.times").write_bytes(array("q", (time for time, _ in moments)))
+    (folder / "taktikal.owners").write_bytes(array("q", (place for _, place in moments)))
     return len(moments)
 
 
@@ -101,9 +85,8 @@ def _write_subnoto(folder: Path, events: int, days: int) -> int:
     count = 0
     for category in ("envelope", "team"):
         rows = emulator.history.select(category, None, None, frozenset(), "id") or []
-        # The emulator's own rendering: the generation that its options choose, the vendor's present one.
-        render, record = emulator._render, emulator.history.record
-        _write_items(folder, category, (msgspec.json.encode(render(record(row))) for row in rows))
+        records = (emulator._render(emulator.history.record(row)) for row in rows)
+        _write_items(folder, category, map(msgspec.json.encode, records))
         count += len(rows)
     return count
 
@@ -114,12 +97,7 @@ def _write_items(folder: Path, name: str, items: Iterable[bytes]) -> None:
         for item in items:
             file.write(item)
             offsets.append(offsets[-1] + len(item))
-    _write_array(folder / f"{name}.offsets", offsets)
-
-
-def _write_array(path: Path, values: array[int]) -> None:
-    with path.open("wb") as file:
-        values.tofile(file)
+    (folder / f"{name}.offsets").write_bytes(offsets)
 
 
 def to_micros(text: str) -> int:

@@ -1,23 +1,16 @@
-"""A mock of both providers, light enough not to be what is measured: cuts its answers out of files (`histories`).
+"""A mock of both vendors that cuts its responses out of files (`histories`). `mock PORT PADDING FOLDER…`
 
-It answers the calls that the gateway and the peers make, as the vendors document them, and refuses all others, so that
-a benchmark cannot be quick by asking for something else. A process of its own:
-`python -m benchmarks.mock FOLDER [--latency SECONDS]` prints its URL.
-
-- `GET /api/signing/activity?StartDate&EndDate[&Take][&Skip][&ProcessKey]`: processes with an entry in the range, newest
-  first; `/total`: how many.
-- `POST /public/logs/list` with category, page and limit, `sortBy: id`.
-- `GET /-/calls`: what was called since the last time this was asked. `GET /-/latency?SECONDS`: what each answer waits.
+It answers the documented calls of the gateway and of the comparison programs, and refuses all others, so that no
+program is fast because it requests something else. `GET /-/calls` returns, and forgets, what was called;
+`GET /-/latency?SECONDS` sets what each response waits.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import mmap
 import re
-import signal
 import sys
 from array import array
 from bisect import bisect_left
@@ -31,34 +24,26 @@ import uvloop
 from benchmarks.histories import to_micros
 
 _KNOWN = frozenset({"startdate", "enddate", "take", "skip", "processkey"})
-_DEFAULT_TAKE = 10_000
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 #: Where a record has a text of any length.
 _LONG_TEXT = re.compile(rb'"(?:description":"|eventData":\{(?="))')
 
 
-class Refused(Exception):
-    """A call that this mock does not know."""
-
-
 class Items:
-    """Rendered items in a file, cut out by place. `padding` is put into each record."""
+    """Rendered items in a file, cut out by index. `padding` is put into each record."""
 
     padding = b""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._offsets = read_array(folder / f"{name}.offsets")
-        path = folder / f"{name}.items"
-        self._bytes: mmap.mmap | bytes = b""
-        if path.stat().st_size:
-            with path.open("rb") as file:
-                self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with (folder / f"{name}.items").open("rb") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._offsets[-1] else b""
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
     def joined(self, places: Sequence[int]) -> bytes:
-        offsets, text = self._offsets, self._bytes
-        items = b",".join([text[offsets[place] : offsets[place + 1]] for place in places])
+        items = b",".join([self._bytes[self._offsets[place] : self._offsets[place + 1]] for place in places])
         return _LONG_TEXT.sub(self._pad, items) if self.padding else items
 
     def _pad(self, found: re.Match[bytes]) -> bytes:
@@ -66,14 +51,11 @@ class Items:
 
 
 def read_array(path: Path) -> array[int]:
-    values = array("q")
-    with path.open("rb") as file:
-        values.fromfile(file, path.stat().st_size // values.itemsize)
-    return values
+    return array("q", path.read_bytes())
 
 
 class Taktikal:
-    """Both calls, over ranges that select by activity."""
+    """Ranges select by activity."""
 
     def __init__(self, folder: Path) -> None:
         self._items = Items(folder, "taktikal")
@@ -84,7 +66,7 @@ class Taktikal:
     def answer(self, path: str, query: str) -> bytes:
         asked = {name.lower(): value for name, value in parse_qsl(query)}
         if unknown := asked.keys() - _KNOWN:
-            raise Refused(f"parameters {sorted(unknown)}")
+            raise ValueError(f"parameters {sorted(unknown)}")
         first, last = (bisect_left(self._times, to_micros(asked[name])) for name in ("startdate", "enddate"))
         places = sorted(set(self._owners[first:last]))
         if (key := asked.get("processkey")) is not None:
@@ -92,7 +74,7 @@ class Taktikal:
         if path.endswith("/total"):
             return b'{"total":%d}' % len(places)
         skip = int(asked.get("skip", 0))
-        return b"[" + self._items.joined(places[skip : skip + int(asked.get("take", _DEFAULT_TAKE))]) + b"]"
+        return b"[" + self._items.joined(places[skip : skip + int(asked.get("take", 10_000))]) + b"]"
 
 
 class Subnoto:
@@ -103,98 +85,68 @@ class Subnoto:
 
     def answer(self, body: bytes) -> bytes:
         asked = json.loads(body)
-        category, page, limit = asked.pop("category"), asked.pop("page"), asked.pop("limit")
-        if asked.pop("sortBy", "") != "id" or not 1 <= limit <= 50:
-            raise Refused("the order or the limit")
+        items, page, limit = self._categories[asked.pop("category")], asked.pop("page"), asked.pop("limit")
         descending = asked.pop("sortOrder", "desc") == "desc"
-        if asked:
-            raise Refused(f"members {sorted(asked)}")
-        items = self._categories[category]
+        if asked != {"sortBy": "id"} or not 1 <= limit <= 50:
+            raise ValueError(f"members {sorted(asked)}, or the limit")
         places = range(len(items))[:: -1 if descending else 1][(page - 1) * limit : page * limit]
         pages = max(1, -(-len(items) // limit))
         pagination = {
-            "totalRecords": len(items),
-            "currentPage": page,
-            "totalPages": pages,
-            "nextPage": page + 1 if page < pages else None,
-            "prevPage": page - 1 if page > 1 else None,
-        }
+            "totalRecords": len(items), "currentPage": page, "totalPages": pages,
+            "nextPage": page + 1 if page < pages else None, "prevPage": page - 1 if page > 1 else None,
+        }  # fmt: skip
         return b'{"logs":[' + items.joined(places) + b'],"pagination":' + json.dumps(pagination).encode() + b"}"
 
 
 class Mock:
-    """What all connections share."""
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.latency, self.calls = 0.0, list[str]()
+        self._taktikal = next((Taktikal(each) for each in folders if (each / "taktikal.items").exists()), None)
+        self._subnoto = next((Subnoto(each) for each in folders if (each / "envelope.items").exists()), None)
 
-    def __init__(self, folders: Sequence[Path], latency: float) -> None:
-        self.latency = latency
-        self.calls: list[str] = []
-        self.taktikal = next((Taktikal(each) for each in folders if (each / "taktikal.items").exists()), None)
-        self.subnoto = next((Subnoto(each) for each in folders if (each / "envelope.items").exists()), None)
-
-    def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes, float]:
-        """Status, body, and the seconds to wait."""
+    def answer(self, target: str, body: bytes) -> tuple[bytes, float]:
+        """The body, and the seconds to wait. Raises ValueError for any other call."""
         path, _, query = target.partition("?")
         if path == "/-/calls":
             calls, self.calls = self.calls, []
-            return 200, json.dumps(calls).encode(), 0
+            return json.dumps(calls).encode(), 0
         if path == "/-/latency":
             self.latency = float(query)
-            return 200, b"{}", 0
-        self.calls.append(target if method == "GET" else body.decode())
-        try:
-            if method == "GET" and path.startswith("/api/signing/activity") and self.taktikal is not None:
-                return 200, self.taktikal.answer(path, query), self.latency
-            if method == "POST" and path == "/public/logs/list" and self.subnoto is not None:
-                return 200, self.subnoto.answer(body), self.latency
-            raise Refused(f"{method} {path}")
-        except (Refused, KeyError, ValueError) as error:
-            print(f"refused: {error!r}", file=sys.stderr)
-            return 400, b'{"error":{"code":"NOT_MOCKED"}}', 0
+            return b"{}", 0
+        self.calls.append(body.decode() or target)
+        if path.startswith("/api/signing/activity") and self._taktikal is not None:
+            return self._taktikal.answer(path, query), self.latency
+        if path == "/public/logs/list" and self._subnoto is not None:
+            return self._subnoto.answer(body), self.latency
+        raise ValueError(path)
 
-
-class Connection(asyncio.Protocol):
-    """Just enough HTTP/1.1 for clients that send one request at a time and name their body's length."""
-
-    def __init__(self, mock: Mock) -> None:
-        self._mock = mock
-        self._buffer = b""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP only
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = self._buffer[:end]
-            at = head.lower().find(b"\r\ncontent-length:")
-            length = int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self._buffer) < end + 4 + length:
-                return
-            body, self._buffer = self._buffer[end + 4 : end + 4 + length], self._buffer[end + 4 + length :]
-            method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-            status, answer, wait = self._mock.answer(method, target, body)
-            lines = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ndate: {formatdate(usegmt=True)}\r\n"
-            sent = f"{lines}content-length: {len(answer)}\r\n\r\n".encode() + answer
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, with one request at a time. A refused call ends it, with a traceback."""
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = _LENGTH.search(head)
+            body = await reader.readexactly(int(length[1])) if length else b""
+            answer, wait = self.answer(head.split(b" ", 2)[1].decode(), body)
             if wait:
-                asyncio.get_running_loop().call_later(wait, self._transport.write, sent)
-            else:
-                self._transport.write(sent)
+                await asyncio.sleep(wait)
+            lines = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ndate: {formatdate(usegmt=True)}\r\n"
+            writer.write(f"{lines}content-length: {len(answer)}\r\n\r\n".encode() + answer)
 
 
-async def serve(mock: Mock) -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(mock), "127.0.0.1", 0, backlog=1024)
-    stopped = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
-    await stopped.wait()
+async def main(port: str, padding: str, *folders: str) -> None:
+    Items.padding = b"x" * int(padding)
+    mock = Mock([Path(folder) for folder in folders])
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await mock.serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client closed it
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", int(port), backlog=1024)
+    await server.serve_forever()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="+", type=Path, help="of a history")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer waits")
-    parser.add_argument("--padding", type=int, default=0, help="bytes by which each record is longer")
-    given = parser.parse_args()
-    Items.padding = b"x" * given.padding
-    uvloop.run(serve(Mock(given.folder, given.latency)))
+    uvloop.run(main(*sys.argv[1:]))

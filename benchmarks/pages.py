@@ -1,4 +1,4 @@
-"""Item 2: pages of 100 events over HTTP, against sending the provider's bytes on unread."""
+"""Pages of 100 events over HTTP, and 32 callers with one query, against pass-throughs of the vendor's bytes."""
 
 from __future__ import annotations
 
@@ -7,33 +7,28 @@ from urllib.parse import urlencode
 
 from benchmarks import serving
 from benchmarks.histories import History, history
-from benchmarks.load import Load, compare, load
-from benchmarks.pairs import Report, Target
+from benchmarks.load import load
+from benchmarks.pairs import Report, paired
 from benchmarks.serving import Server
 
-LIMIT = 100
-_FOLLOW = f"/events?limit={LIMIT}&cursor="
-#: By requests in flight: shares of the rates of the same-stack and of the stock pass-through.
-_LEAST = {1: (0.45, 0.65), 32: (0.42, 0.9)}
-_SAMPLE = 60  #: pages whose upstream calls the pass-throughs repeat
+FOLLOW = "/events?limit=100&cursor="
+#: By requests in flight: shares of the rates of the pass-throughs.
+LEAST = {1: {"same": 0.45, "stock": 0.65}, 32: {"same": 0.42, "stock": 0.9}}
+SAMPLE = 60  #: pages whose upstream calls the pass-throughs repeat
+CALLERS = 32
 
 
-def walk(gateway: Server, account: History, limit: int, most: int) -> list[str]:
-    """The cursors of up to `most` pages. Raises AssertionError where an event comes twice."""
-    target, cursors, seen = f"/events?{urlencode(account.window | {'limit': str(limit)})}", [], set()
-    while len(cursors) < most:
+def walk(gateway: Server, account: History) -> list[str]:
+    """The targets of the pages behind the first. Each event comes once."""
+    target, targets, ids = f"/events?{urlencode(account.window | {'limit': '100'})}", [], list[str]()
+    while True:
         page = gateway.get(target)
-        ids = {event["id"] for event in page["data"]}
-        assert len(ids) == len(page["data"]), "an event came twice on a page"
-        assert not ids & seen, "an event came twice"
-        seen |= ids
-        cursor = page["page"]["next_cursor"]
-        if cursor is None:
-            assert len(seen) == account.events, f"{len(seen)} of {account.events} events came"
-            break
-        cursors.append(cursor)
-        target = f"/events?limit={limit}&cursor={cursor}"
-    return cursors
+        ids += [event["id"] for event in page["data"]]
+        if page["page"]["next_cursor"] is None:
+            assert len(ids) == len(set(ids)) == account.events, f"{len(ids)} of {account.events} events"
+            return targets
+        target = FOLLOW + page["page"]["next_cursor"]
+        targets.append(target)
 
 
 def measure(*, quick: bool) -> Report:
@@ -41,34 +36,67 @@ def measure(*, quick: bool) -> Report:
     account = history("taktikal", 2_000 if quick else 100_000)
     rounds, seconds = (1, 0.3) if quick else (5, 2.0)
     secret = {"GATEWAY_CURSOR_SECRET": "shared-by-both-gateways-which-read-the-same-cursors"}
-    with serving.mock(account.folder) as mock, serving.gateway(serving.taktikal_settings(mock.url) | secret) as gateway:
-        cursors = walk(gateway, account, LIMIT, 10_000)
-        starts = [_FOLLOW + cursor for cursor in cursors[:: max(1, len(cursors) // 64)]]
-        mock.calls()
-        for cursor in cursors[1 : _SAMPLE + 1]:
-            gateway.get(_FOLLOW + cursor)
-        # The pass-throughs repeat the very calls of these pages, one a page.
-        upstream = [call for call in mock.calls() if "/total" not in call]
-        with serving.same_stack(mock.url) as same, serving.stock(mock.url) as stock:
-            for in_flight in (1, 32):
-                contenders: dict[str, Callable[[], Load]] = {
-                    "gateway": lambda n=in_flight: load(
-                        gateway, starts, connections=n, seconds=seconds, follow=_FOLLOW
-                    ),
-                    "same-stack": lambda n=in_flight: load(same, upstream, connections=n, seconds=seconds),
-                    "stock": lambda n=in_flight: load(stock, upstream, connections=n, seconds=seconds),
+    with serving.mock(account.folder) as mock, serving.gateway(serving.account("taktikal", mock) | secret) as gateway:
+        targets = walk(gateway, account)
+        starts = targets[:: max(1, len(targets) // 64)]
+        mock.get("/-/calls")
+        for target in targets[1 : SAMPLE + 1]:
+            gateway.get(target)
+        # The pass-throughs repeat the calls of these pages, one a page.
+        upstream = [call for call in mock.get("/-/calls") if "/total" not in call]
+        with serving.passthrough("same", mock) as same, serving.passthrough("stock", mock) as stock:
+            for n in (1, CALLERS):
+                contenders: dict[str, Callable[[], float]] = {
+                    "gateway": lambda n=n: load(gateway, starts, connections=n, seconds=seconds, follow=FOLLOW),
+                    "same": lambda n=n: load(same, upstream, connections=n, seconds=seconds),
+                    "stock": lambda n=n: load(stock, upstream, connections=n, seconds=seconds),
                 }
-                found = compare(contenders, rounds)
-                what = f"rate of pages of 100, {in_flight} in flight"
-                for name, least in zip(("same-stack", "stock"), _LEAST[in_flight], strict=True):
-                    ratio = found.ratio("gateway", name)
-                    report.targets.append(Target(f"{what}, of a {name} pass-through's", least, ratio, at_least=True))
-        with serving.gateway(serving.taktikal_settings(mock.url) | secret, "--workers", "2") as two:
-            workers = {
-                "one": lambda: load(gateway, starts[:1], connections=32, seconds=seconds),
-                "two": lambda: load(two, starts[:1], connections=32, seconds=seconds),
-            }
-            found = compare(workers, rounds)
+                found = paired(contenders, rounds)
+                for name, least in LEAST[n].items():
+                    label = {"same": "same-stack"}.get(name, name)
+                    what = f"rate of pages of 100, {n} in flight, of a {label} pass-through's"
+                    report.at_least(what, least, found.ratio("gateway", name))
+        with serving.gateway(serving.account("taktikal", mock) | secret, "--workers", "2") as two:
+            workers = {"one": gateway, "two": two}
+            found = paired(
+                {
+                    name: lambda server=server: load(server, starts[:1], connections=CALLERS, seconds=seconds)
+                    for name, server in workers.items()
+                },
+                rounds,
+            )
         what = "rate of pages of 100, 32 in flight: two workers, of one"
-        report.targets.append(Target(what, 1.75, found.ratio("two", "one"), at_least=True))
+        report.at_least(what, 1.75, found.ratio("two", "one"))
+    return report
+
+
+def measure_hot(*, quick: bool) -> Report:
+    report = Report("32 callers with one query")
+    account = history("taktikal", 2_000 if quick else 20_000)
+    rounds, seconds = (1, 0.3) if quick else (5, 2.0)
+    env = {"GATEWAY_TOTALS_TTL": "3600", "GATEWAY_PAGE_CACHE_TTL": "60"}
+    with serving.mock(account.folder) as mock, serving.gateway(serving.account("taktikal", mock) | env) as gateway:
+        page = f"/events?{urlencode(account.window | {'limit': '100'})}"
+        total = f"/events/count?{urlencode(account.window | {'exact': 'true'})}"
+        assert gateway.get(total)["relation"] == "eq"
+        mock.get("/-/calls")
+        assert len(gateway.get(page)["data"]) == 100
+        upstream = next(call for call in mock.get("/-/calls") if "activity?" in call and "ProcessKey" not in call)
+        with serving.passthrough("stock", mock) as stock:
+            targets = {
+                "page": (gateway, page), "total": (gateway, total), "stock page": (stock, upstream),
+                "stock total": (stock, upstream.replace("activity?", "activity/total?")),
+            }  # fmt: skip
+            found = paired(
+                {
+                    name: lambda server=server, target=target: load(
+                        server, [target], connections=CALLERS, seconds=seconds
+                    )
+                    for name, (server, target) in targets.items()
+                },
+                rounds,
+            )
+    for what, name, least in (("one page", "page", 8), ("a cached total", "total", 5)):
+        ratio = found.ratio(name, f"stock {name}")
+        report.at_least(f"rate of {what}, 32 callers, of a stock pass-through's", least, ratio)
     return report

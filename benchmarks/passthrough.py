@@ -1,48 +1,46 @@
-"""A pass-through on the gateway's stack: the same server, framework and HTTP client, and nothing done with the bytes.
+"""Two pass-throughs, which return the vendor's bytes unread. UPSTREAM is the address of the mock.
 
-What the gateway adds to this is its own work. `python -m benchmarks.passthrough UPSTREAM` prints its URL.
+`stock` is written as the documentation of FastAPI and httpx does it. `same` uses the gateway's own connections, without
+what ProviderHttp does around its calls: what the gateway adds to it is its own work.
 """
 
 from __future__ import annotations
 
-import sys
-from base64 import b64encode
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import uvicorn
+import httpx
 from fastapi import FastAPI, Request, Response
 
 from app.providers.base import CommonSettings
 from app.providers.http.transport import AiohttpTransport
 
-
-def make_app(upstream: str) -> FastAPI:
-    # The connections of the gateway, without what ProviderHttp does around its calls.
-    transport = AiohttpTransport(CommonSettings())
-    headers = {"authorization": "Basic " + b64encode(b"company:key").decode(), "accept-encoding": "gzip"}
-    app = FastAPI()
-
-    @app.get("/{path:path}")
-    async def forward(path: str, request: Request) -> Response:
-        answer = await transport.send("GET", f"{upstream.rstrip('/')}/{path}?{request.url.query}", headers, None)
-        return Response(answer.body, media_type="application/json")
-
-    return app
+UPSTREAM = os.environ["UPSTREAM"]
+AUTHORIZATION = "Basic Y29tcGFueTprZXk="  #: company:key
 
 
-class _Server(uvicorn.Server):
-    async def startup(self, sockets: object = None) -> None:
-        await super().startup()
-        print(f"http://127.0.0.1:{self.servers[0].sockets[0].getsockname()[1]}", flush=True)
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with httpx.AsyncClient(base_url=UPSTREAM, headers={"authorization": AUTHORIZATION}) as client:
+        app.state.client, app.state.transport = client, AiohttpTransport(CommonSettings())
+        yield
 
 
-if __name__ == "__main__":
-    config = uvicorn.Config(
-        make_app(sys.argv[1]),
-        host="127.0.0.1",
-        port=0,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
+stock = FastAPI(lifespan=lifespan)
+same = FastAPI(lifespan=lifespan)
+
+
+@stock.get("/{path:path}")
+async def forward(path: str, request: Request) -> Response:
+    answer = await request.app.state.client.get(f"/{path}?{request.url.query}")
+    return Response(content=answer.content, media_type="application/json")
+
+
+@same.get("/{path:path}")
+async def forward_on_the_same_stack(path: str, request: Request) -> Response:
+    headers = {"authorization": AUTHORIZATION, "accept-encoding": "gzip"}
+    url = f"{UPSTREAM}/{path}?{request.url.query}"
+    return Response(
+        (await request.app.state.transport.send("GET", url, headers, None)).body, media_type="application/json"
     )
-    _Server(config).run()

@@ -1,34 +1,44 @@
-"""Runs the soak and says what came of it: `make soak`, or `SOAK_SECONDS=180 python -m tests.soak`.
+"""Load and faults for `SOAK_SECONDS` (600): `make soak`.
 
-Exits with 1 where an answer was wrong, memory grew, something was left behind, or the log holds what it should not.
+Exits with 1 for a wrong answer, memory that grows, leftovers, or a log line that should not be there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
+import signal
+import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
 from tests.process import Running, serving
 from tests.soak.callers import SETTLE, Callers
-from tests.soak.measures import Held, processor_seconds, resident
-from tests.soak.report import Soak, report
 from tests.soak.world import Growth, Troubled, Truth, providers
+from tests.waiting import until
 from tests.worlds import World
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
-SEED = int(os.environ.get("SOAK_SEED", "1"))
-GATEWAY = Path(__file__).with_name("gateway.py")
-RESTS = 8  #: times that everybody holds still, so that what is held then is held for nobody
+SECONDS, SEED = float(os.environ.get("SOAK_SECONDS", "600")), int(os.environ.get("SOAK_SEED", "1"))
+RESTS, WARM_UP = 8, 3  #: pauses of all callers, and those of them in which caches still fill
 LONGEST_REST = 90  #: seconds
-
+MIB = 1 << 20
+#: Bytes a minute by which the memory in use may grow from rest to rest: 256 bytes a request.
+MAX_GROWTH = MIB // 4
+#: Bytes of the process at rest; `deploy/` allows 512 MiB.
+MAX_RESIDENT = 320 * MIB
+#: Objects that may stay with each answer, and that bounded caches may still take: one object left behind by every
+#: answer is noticed in ten minutes.
+MAX_BLOCKS, CACHED = 0.5, 2_000
 SETTINGS = {
     "GATEWAY_AUTH": "off", "GATEWAY_SETTLE": str(SETTLE), "GATEWAY_DEADLINE": "15", "GATEWAY_STREAM_POLL": "0.5",
     "GATEWAY_STREAM_HEARTBEAT": "1", "GATEWAY_TOTALS_TTL": "5", "GATEWAY_SHUTDOWN_GRACE": "0.5",
@@ -36,92 +46,171 @@ SETTINGS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Held:
+    """The state of the gateway (`tests/soak/gateway.py`), its resident memory in bytes, and its open descriptors by
+    kind, without connections to providers."""
+
+    tasks: dict[str, int]
+    busy: int
+    idle: int
+    blocks: int
+    used: int
+    resident: int
+    descriptors: Counter[str]
+
+
+@dataclass
 class Watch:
-    """Measures one gateway from outside; `file` is where it answers."""
+    """Measures one gateway; it writes its state into `file`."""
 
-    def __init__(self, gateway: Running, file: Path) -> None:
-        self.gateway, self.pid, self._file = gateway, gateway.process.pid, file
+    pid: int
+    file: Path
 
-    def held(self) -> Held:
-        return Held.by(self.pid, self._file)
+    def resident(self) -> int:
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())
+        return int(found[1]) * 1024 if found else 0
+
+    def descriptors(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for link in Path(f"/proc/{self.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                kind = os.readlink(link).split(":")[0]
+                found["file" if kind.startswith("/") else kind] += 1
+        return found
+
+    async def held(self) -> Held:
+        self.file.unlink(missing_ok=True)
+        os.kill(self.pid, signal.SIGUSR1)
+        await until(self.file.exists)
+        state = json.loads(self.file.read_text())
+        descriptors = self.descriptors() - Counter(socket=state["busy"] + state["idle"])
+        return Held(**state, resident=self.resident(), descriptors=descriptors)
 
     async def at_rest(self, tasks: int) -> Held:
-        """What is held once there are no more tasks than that, or it has been waited for long enough."""
-        held = self.held()
+        """The state once there are no more tasks than that, or after LONGEST_REST."""
         for _ in range(LONGEST_REST):
+            held = await self.held()
             if sum(held.tasks.values()) <= tasks:
                 break
             await asyncio.sleep(1)
-            held = self.held()
         return held
 
 
-def calling(gateway: Running) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=gateway.url, timeout=60, limits=httpx.Limits(max_connections=None))
+@dataclass
+class Soak:
+    """`before`: of a gateway that had answered one page."""
+
+    callers: Callers
+    before: Held
+    after: Held
+    seconds: float = 0.0
+    most: int = 0
+    rests: list[tuple[float, Held]] = field(default_factory=list)
+
+    @property
+    def growth(self) -> float:
+        """Bytes in use a minute, by least squares through the rests after the warm-up."""
+        at, used = zip(*((at, held.used) for at, held in self.rests[WARM_UP:]), strict=True)
+        return 60 * statistics.linear_regression(at, used).slope
+
+    @property
+    def blocks(self) -> int:
+        return self.rests[-1][1].blocks - self.rests[WARM_UP][1].blocks
+
+    def wrong(self, gateway: Running) -> Iterator[str]:
+        yield from self.callers.wrong
+        if self.growth > MAX_GROWTH:
+            yield "memory grew"
+        if max(held.resident for _, held in self.rests) > MAX_RESIDENT:
+            yield "the process takes too much memory"
+        done = self.callers.done
+        answers = self.callers.answers.total() + done["callers who hung up"] + done["streams"]
+        if self.blocks > CACHED + MAX_BLOCKS * answers:
+            yield f"{self.blocks:,} more blocks of memory for {answers:,} answers"
+        for left in (
+            Counter(self.after.tasks) - Counter(self.before.tasks),
+            self.after.descriptors - self.before.descriptors,
+            +Counter(busy_connections=self.after.busy),
+        ):
+            if left:
+                yield f"left behind: {dict(left)}"
+        yield from (f"log: {line}" for line in gateway.log if line["event"] not in ("request", "access"))
+        if gateway.code != 0:
+            yield f"exit code {gateway.code}"
 
 
-async def soak(world: World, troubled: list[Troubled], gateway: Running, file: Path) -> Soak:
-    watch = Watch(gateway, file)
-    async with calling(gateway) as client:
+async def soak(world: World, troubled: list[Troubled], gateway: Running, watch: Watch) -> Soak:
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=60, limits=limits) as client:
         assert (await client.get("/events", params={"limit": 1})).status_code == 200
-    await asyncio.sleep(0.5)
-    before = watch.held()
-    tasks = sum(before.tasks.values())
-    async with calling(gateway) as client:
-        seen = Soak(Callers(client, Truth(world), SEED), Growth(world, SEED), troubled, before)
+        before = await watch.held()
+        tasks = sum(before.tasks.values())
+        seen = Soak(Callers(client, Truth(world), SEED), before, before)
         running = [asyncio.create_task(seen.callers.loop(caller)) for caller in seen.callers.all()]
-        begun, busy, own = time.monotonic(), processor_seconds(watch.pid), time.process_time()
-        with seen.growth:
+        begun = time.monotonic()
+        with Growth(world, SEED):
             for number in range(1, RESTS + 1):
                 for each in troubled:
                     each.is_on = True
                 await under_load(seen, watch, begun + number * SECONDS / RESTS)
-                if number == RESTS:
-                    seen.seconds = time.monotonic() - begun
-                    seen.gateway_busy = (processor_seconds(watch.pid) - busy) / seen.seconds
-                    seen.both_busy = seen.gateway_busy + (time.process_time() - own) / seen.seconds
-                    seen.callers.stopping = True
+                seen.callers.stopping = number == RESTS
                 for each in troubled:
                     each.is_on = False
-                with holding_still(seen.callers):
-                    seen.rests.append((time.monotonic() - begun, await watch.at_rest(tasks)))
+                seen.callers.going.clear()
+                seen.rests.append((time.monotonic() - begun, await watch.at_rest(tasks)))
+                seen.callers.going.set()
                 print(f"  {time.monotonic() - begun:4.0f} s  {dict(seen.callers.done)}", flush=True)
+        seen.seconds = time.monotonic() - begun
         await asyncio.wait(running, timeout=60)
         seen.callers.wrong += [f"does not stop: {task}" for task in running if not task.done()]
     await asyncio.sleep(SETTLE + 2)
-    seen.callers.truth.refresh()
     seen.callers.prove()
+    seen.callers.wrong += [f"not judged: {each[0]}" for each in seen.callers.unproven]
     seen.after = await watch.at_rest(tasks)
     return seen
 
 
-async def under_load(seen: Soak, watch: Watch, until: float) -> None:
-    """Looks at the memory, and proves what can be proven by now."""
-    while time.monotonic() < until and watch.gateway.process.poll() is None:
+async def under_load(seen: Soak, watch: Watch, end: float) -> None:
+    """Watch the memory, and prove what can be proven by now."""
+    number = 0
+    while time.monotonic() < end:
         await asyncio.sleep(1)
-        seen.most = max(seen.most, resident(watch.pid))
-        if time.monotonic() > seen.proven + 15:
+        seen.most = max(seen.most, watch.resident())
+        if (number := number + 1) % 15 == 0:
             await asyncio.to_thread(seen.callers.truth.refresh)
-            seen.callers.prove()
-            seen.proven = time.monotonic()
+            seen.callers.prove(refresh=False)
 
 
-@contextmanager
-def holding_still(callers: Callers) -> Iterator[None]:
-    callers.going.clear()
-    yield
-    callers.going.set()
+def report(seen: Soak, troubled: list[Troubled], gateway: Running) -> int:
+    """Print the figures; the exit code."""
+    rows = {
+        "seconds": f"{seen.seconds:.0f}",
+        "answers": dict(seen.callers.answers),
+        "proven": dict(seen.callers.done),
+        "faults": dict(sum((each.met for each in troubled), Counter[str]())),
+        "at rest, MiB": [held.resident // MIB for _, held in seen.rests],
+        "at most, MiB": seen.most // MIB,
+        "in use, MiB": [held.used // MIB for _, held in seen.rests],
+        "growth": f"{seen.growth / 1024:+.0f} KiB a minute, at most {MAX_GROWTH >> 10}; {seen.blocks:+,} blocks",
+        "before": seen.before,
+        "after": seen.after,
+    }
+    for name, value in rows.items():
+        print(f"{name:14}{value}")
+    found = list(seen.wrong(gateway))
+    print(f"{'wrong':14}{len(found) or 'nothing'}", *(f"  {each[:600]}" for each in found[:20]), sep="\n")
+    return 1 if found else 0
 
 
 def run() -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as folder, providers(SEED) as (world, troubled):
         file = Path(folder, "held.json")
-        command = [sys.executable, "-P", str(GATEWAY), str(file)]
+        command = [sys.executable, "-P", str(Path(__file__).with_name("gateway.py")), str(file)]
         with serving(cwd=Path(folder), env=world.env | SETTINGS, command=command) as gateway:
-            seen = asyncio.run(soak(world, troubled, gateway, file))
+            seen = asyncio.run(soak(world, troubled, gateway, Watch(gateway.process.pid, file)))
             gateway.stop()
-            seen.code, seen.log = gateway.code, gateway.log
-    return report(seen)
+            return report(seen, troubled, gateway)
 
 
 if __name__ == "__main__":

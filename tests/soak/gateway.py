@@ -1,7 +1,4 @@
-"""`audit-gateway` as it is installed, which on SIGUSR1 writes down what it holds: for the soak alone.
-
-python tests/soak/gateway.py FILE serve ...
-"""
+"""`audit-gateway`, which on SIGUSR1 writes what it holds as JSON into FILE: `gateway.py FILE serve …`"""
 
 from __future__ import annotations
 
@@ -21,55 +18,38 @@ import aiohttp
 
 from app.cli.main import main
 
-
-def tell(_number: int, _frame: FrameType | None) -> None:
-    """Tasks by what they run; connections to providers by what their pools take them for; objects; and memory, once
-    what is only kept for later use has been given back."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    told: dict[str, Any] = {
-        "tasks": Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks()),
-        "connections": connections(),
-        "blocks": sys.getallocatedblocks(),
-        "used": malloc_in_use(),
-        "resident": int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
-    }
-    part = FILE.with_suffix(".part")
-    part.write_text(json.dumps(told))
-    os.replace(part, FILE)
+C = ctypes.CDLL(None)
 
 
 class _Mallinfo(ctypes.Structure):
     """glibc's `struct mallinfo2`."""
 
-    # fmt: off
-    _fields_ = [
-        (name, ctypes.c_size_t) for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
-        )
-    ]
-    # fmt: on
+    _fields_ = [(f"_{number}", ctypes.c_size_t) for number in range(10)]
 
 
-def malloc_in_use() -> int:
-    """Bytes that malloc has handed out: everything but Python's small objects, which are counted as blocks."""
-    mallinfo = ctypes.CDLL(None).mallinfo2
-    mallinfo.restype = _Mallinfo
-    told = mallinfo()
-    return int(told.uordblks + told.hblkhd)
+C.mallinfo2.restype = _Mallinfo
 
 
-def connections() -> dict[str, int]:
-    # A pool that takes a connection for busy which nobody uses runs dry in the end, and no socket shows which those
-    # are: only aiohttp itself knows.
+def write_state(_number: int, _frame: FrameType | None) -> None:
+    """Tasks by their coroutines, connections by their pools, objects, and memory without what malloc only keeps."""
+    gc.collect()
+    C.malloc_trim(0)
+    malloc = C.mallinfo2()
+    # A pool that counts a connection as busy which nothing uses is empty in the end, and no socket shows it.
     pools = [each for each in gc.get_objects() if isinstance(each, aiohttp.TCPConnector)]
-    return {
+    held: dict[str, Any] = {
+        "tasks": Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks()),
         "busy": sum(len(pool._acquired) for pool in pools),
         "idle": sum(len(kept) for pool in pools for kept in pool._conns.values()),
+        "blocks": sys.getallocatedblocks(),
+        "used": int(malloc._7 + malloc._4),  # uordblks and hblkhd
     }
+    part = FILE.with_suffix(".part")
+    part.write_text(json.dumps(held))
+    os.replace(part, FILE)
 
 
 if __name__ == "__main__":
     FILE = Path(sys.argv.pop(1))
-    signal.signal(signal.SIGUSR1, tell)
+    signal.signal(signal.SIGUSR1, write_state)
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""The providers of the soak: histories that grow all the while, all that goes wrong with them, and the truth."""
+"""The providers of the soak: histories that grow, their faults, and the truth."""
 
 from __future__ import annotations
 
