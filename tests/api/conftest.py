@@ -64,6 +64,13 @@ def application(sources: list[MemorySource]) -> FastAPI:
 
 
 @pytest.fixture
+async def client(application: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller with all scopes."""
+    async with opened(application) as found:
+        yield found
+
+
+@pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """What is logged while the test runs."""
     with logged() as stream:

@@ -7,8 +7,8 @@ import json
 import logging
 from typing import Any
 
+import httpx
 import pytest
-from fastapi import FastAPI
 
 from app.api.request_log import AuditTrail
 from app.domain.errors import SourceFailed
@@ -73,29 +73,28 @@ async def test_a_count_names_the_accounts_that_were_counted(sources: list[Memory
 
 @pytest.mark.anyio
 async def test_every_way_that_an_access_may_end_has_its_line(
-    application: FastAPI, sources: list[MemorySource], log: io.StringIO
+    client: httpx.AsyncClient, sources: list[MemorySource], log: io.StringIO
 ) -> None:
-    async with opened(application) as client:
-        page = (await client.get("/events?limit=1")).json()
-        await client.get(f"/events/{page['data'][0]['id']}")
-        await client.get("/events", headers={"Authorization": "Bearer wrong"})
-        await client.get("/sources", headers={"Authorization": "Bearer reader"})
-        await client.get("/events?nonsense=1")
-        sources[0].error = SourceFailed("no")
-        await client.get("/events")
-        await client.get(f"/events?cursor={page['page']['next_cursor']}")
-        for path in (
-            "/",
-            "/health/live",
-            "/docs",
-            "/openapi.json",
-            "/nowhere",
-            "/docs/x",
-            "/ui",
-            "/ui/setup.js",
-            "/ui/app.js",
-        ):
-            await client.get(path)
+    page = (await client.get("/events?limit=1")).json()
+    await client.get(f"/events/{page['data'][0]['id']}")
+    await client.get("/events", headers={"Authorization": "Bearer wrong"})
+    await client.get("/sources", headers={"Authorization": "Bearer reader"})
+    await client.get("/events?nonsense=1")
+    sources[0].error = SourceFailed("no")
+    await client.get("/events")
+    await client.get(f"/events?cursor={page['page']['next_cursor']}")
+    for path in (
+        "/",
+        "/health/live",
+        "/docs",
+        "/openapi.json",
+        "/nowhere",
+        "/docs/x",
+        "/ui",
+        "/ui/setup.js",
+        "/ui/app.js",
+    ):
+        await client.get(path)
     lines = trail(log)
     assert [(line["route"], line["outcome"], line["events"], line["code"], line["caller"]) for line in lines] == [
         ("/events", "allowed", 1, None, "all"),
@@ -112,22 +111,21 @@ async def test_every_way_that_an_access_may_end_has_its_line(
 
 
 @pytest.mark.anyio
-async def test_personal_values_are_in_no_place_of_a_line(application: FastAPI, log: io.StringIO) -> None:
+async def test_personal_values_are_in_no_place_of_a_line(client: httpx.AsyncClient, log: io.StringIO) -> None:
     planted = [PHONE.lstrip("+"), NATIONAL_ID, "Jonas", "jonas@example.com"]
     places = [
         "since", "until", "source", "provider", "category", "type", "provider_type", "envelope_id", "workspace_id",
         "flow_id", "flow_type", "envelope_status", "owner", "actor", "recipient", "q", "order", "limit", "cursor",
         "include", "partial", "follow", "exact", "nonsense",
     ]  # fmt: skip
-    async with opened(application) as client:
-        for value in planted:
-            for name in places:
-                await client.get("/events", params={name: value})
-                await client.get("/events/count", params=[(name, value), (name, value)])
-            await client.get("/events", params={value: "1"})
-            await client.get(f"/events/{value}")
-            await client.get("/events", headers={"X-Request-ID": f"{value}!", "User-Agent": value, "Referer": value})
-            await client.get("/events", headers={"Authorization": f"Bearer {value}"})
+    for value in planted:
+        for name in places:
+            await client.get("/events", params={name: value})
+            await client.get("/events/count", params=[(name, value), (name, value)])
+        await client.get("/events", params={value: "1"})
+        await client.get(f"/events/{value}")
+        await client.get("/events", headers={"X-Request-ID": f"{value}!", "User-Agent": value, "Referer": value})
+        await client.get("/events", headers={"Authorization": f"Bearer {value}"})
     text = log.getvalue()
     assert len(trail(log)) > len(planted) * len(places)
     for value in [*planted, ALL]:

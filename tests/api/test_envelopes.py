@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -69,7 +70,7 @@ async def test_masked_like_every_other_answer(application: FastAPI, log: io.Stri
     assert access["envelope_id"] != "e3"
 
 
-async def test_which_envelope_is_meant(application: FastAPI, sources: list[MemorySource]) -> None:
+async def test_which_envelope_is_meant(client: httpx.AsyncClient, sources: list[MemorySource]) -> None:
     calls = {
         "/envelopes/e3": (422, "source: must be named: north and south have an envelope with this id"),
         "/envelopes/e9": (200, None),  # only north is that long
@@ -81,24 +82,23 @@ async def test_which_envelope_is_meant(application: FastAPI, sources: list[Memor
         "/envelopes/e3?sources=north": (422, None),
         "/envelopes/e3?source=north&source=south": (422, "source: may be given only once"),
     }
-    async with opened(application) as client:
-        for path, (status, detail) in calls.items():
-            for suffix in ("", "/report"):
-                route, _, query = path.partition("?")
-                answer = await client.get(f"{route}{suffix}?{query}")
-                assert answer.status_code == status, path
-                assert detail is None or answer.json()["detail"] == detail, path
-        limited = {"Authorization": "Bearer limited"}
-        assert (await client.get("/envelopes/e3", headers=limited)).json()["source"] == "north"
-        assert (await client.get("/envelopes/e3?source=south", headers=limited)).status_code == 403
-        assert (await client.get("/envelopes/e3", headers={"Authorization": "Bearer nothing"})).status_code == 403
-        sources[1].error = SourceUnavailable("is away")
-        assert (await client.get("/envelopes/e9")).status_code == 503
-        assert (await client.get("/envelopes/e9?source=north")).status_code == 200
+    for path, (status, detail) in calls.items():
+        for suffix in ("", "/report"):
+            route, _, query = path.partition("?")
+            answer = await client.get(f"{route}{suffix}?{query}")
+            assert answer.status_code == status, path
+            assert detail is None or answer.json()["detail"] == detail, path
+    limited = {"Authorization": "Bearer limited"}
+    assert (await client.get("/envelopes/e3", headers=limited)).json()["source"] == "north"
+    assert (await client.get("/envelopes/e3?source=south", headers=limited)).status_code == 403
+    assert (await client.get("/envelopes/e3", headers={"Authorization": "Bearer nothing"})).status_code == 403
+    sources[1].error = SourceUnavailable("is away")
+    assert (await client.get("/envelopes/e9")).status_code == 503
+    assert (await client.get("/envelopes/e9?source=north")).status_code == 200
 
 
 async def test_a_long_envelope_is_read_in_pages_up_to_a_limit(
-    application: FastAPI, sources: list[MemorySource], monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, sources: list[MemorySource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def record(number: int) -> MemoryRecord:
         found = MemoryRecord("north", number)
@@ -107,11 +107,10 @@ async def test_a_long_envelope_is_read_in_pages_up_to_a_limit(
 
     sources[0].records = [record(number) for number in range(2500)]
     sources[0].bad_records = 2
-    async with opened(application) as client:
-        body = (await client.get("/envelopes/e7")).json()
-        assert (len(body["events"]), body["has_more"]) == (2500, False)
-        assert body["sources"][0]["reason"] == "2 records that cannot be read are left out"
-        monkeypatch.setattr(envelopes, "MOST_PAGES", 2)
-        body = (await client.get("/envelopes/e7")).json()
-        assert (len(body["events"]), body["has_more"]) == (2000, True)
-        assert body["complete_through"] == "2026-05-02T09:19:00Z"
+    body = (await client.get("/envelopes/e7")).json()
+    assert (len(body["events"]), body["has_more"]) == (2500, False)
+    assert body["sources"][0]["reason"] == "2 records that cannot be read are left out"
+    monkeypatch.setattr(envelopes, "MOST_PAGES", 2)
+    body = (await client.get("/envelopes/e7")).json()
+    assert (len(body["events"]), body["has_more"]) == (2000, True)
+    assert body["complete_through"] == "2026-05-02T09:19:00Z"

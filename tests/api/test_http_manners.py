@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -12,12 +13,11 @@ from tests.api.memory import MemorySource
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_page_is_packed_where_that_is_asked_for(application: FastAPI) -> None:
-    async with opened(application) as client:
-        url = "/events?until=2026-06-01"
-        packed = await client.get(url, headers={"Accept-Encoding": "gzip"})
-        plain = await client.get(url, headers={"Accept-Encoding": "identity"})
-        export = await client.get("/events/export")
+async def test_a_page_is_packed_where_that_is_asked_for(client: httpx.AsyncClient) -> None:
+    url = "/events?until=2026-06-01"
+    packed = await client.get(url, headers={"Accept-Encoding": "gzip"})
+    plain = await client.get(url, headers={"Accept-Encoding": "identity"})
+    export = await client.get("/events/export")
     assert packed.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
     assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"

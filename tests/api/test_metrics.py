@@ -8,13 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.api.metrics import MULTIPROCESS_VARIABLE, Metrics
 from app.api.request_log import RequestLog
 from app.domain.errors import SourceTimeout
-from tests.api.conftest import opened
 from tests.api.memory import MemorySource
 from tests.process import serving
 
@@ -41,17 +39,16 @@ async def scrape(client: httpx.AsyncClient) -> Samples:
 
 
 @pytest.mark.anyio
-async def test_what_was_asked_and_delivered_is_counted(application: FastAPI, sources: list[MemorySource]) -> None:
-    async with opened(application) as client:
-        page = (await client.get("/events?limit=40")).json()
-        await client.get(f"/events/{page['data'][0]['id']}")
-        await client.get("/events/count")
-        await client.get("/events/count")
-        await client.get("/events?limit=x")
-        await client.get("/health/live")
-        sources[0].error = SourceTimeout("no answer")
-        await client.get("/events")
-        found = await scrape(client)
+async def test_what_was_asked_and_delivered_is_counted(client: httpx.AsyncClient, sources: list[MemorySource]) -> None:
+    page = (await client.get("/events?limit=40")).json()
+    await client.get(f"/events/{page['data'][0]['id']}")
+    await client.get("/events/count")
+    await client.get("/events/count")
+    await client.get("/events?limit=x")
+    await client.get("/health/live")
+    sources[0].error = SourceTimeout("no answer")
+    await client.get("/events")
+    found = await scrape(client)
     of = {name: sum(event["source"] == name for event in page["data"]) for name in ("north", "south")}
     of[page["data"][0]["source"]] += 1
     for name, count in of.items():
@@ -73,28 +70,18 @@ async def test_what_was_asked_and_delivered_is_counted(application: FastAPI, sou
 
 
 @pytest.mark.anyio
-async def test_the_scope_is_needed(application: FastAPI) -> None:
-    async with opened(application, None) as client:
-        answers = [await client.get("/metrics", headers={"X-API-Key": key}) for key in ("", "reader", "nothing")]
-        refused = await client.get("/metrics?name[]=x", headers={"X-API-Key": "nothing"})
-    assert [answer.status_code for answer in answers] == [401, 403, 200]
-    assert refused.status_code == 422
-
-
-@pytest.mark.anyio
-async def test_callers_cannot_add_labels(application: FastAPI) -> None:
-    async with opened(application) as client:
-        before = None
-        for number in range(60):
-            await client.request(f"X{number}", "/events")
-            await client.get(f"/nowhere/{number}")
-            await client.get(f"/events/id{number}")
-            await client.get(f"/docs/{number}")
-            await client.get("/health/live", headers={"X-Request-ID": str(number), "Host": f"h{number}"})
-            await client.get(f"/sources?p{number}=1")
-            if number == 1:
-                before = set(await scrape(client))
-        after = set(await scrape(client))
+async def test_callers_cannot_add_labels(client: httpx.AsyncClient) -> None:
+    before = None
+    for number in range(60):
+        await client.request(f"X{number}", "/events")
+        await client.get(f"/nowhere/{number}")
+        await client.get(f"/events/id{number}")
+        await client.get(f"/docs/{number}")
+        await client.get("/health/live", headers={"X-Request-ID": str(number), "Host": f"h{number}"})
+        await client.get(f"/sources?p{number}=1")
+        if number == 1:
+            before = set(await scrape(client))
+    after = set(await scrape(client))
     assert before is not None
     new = {name for name in after - before if "/metrics" not in str(name)}
     assert not new

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -15,7 +16,6 @@ from app.domain.errors import InvalidCursor, ParameterError
 from app.domain.event import Event
 from app.domain.parameters import parameter_names, read_query
 from app.domain.query import CountQuery, EventQuery, ExportQuery
-from tests.api.conftest import opened
 from tests.api.shapes import DOCUMENT, assert_shape
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -179,18 +179,19 @@ def test_the_bounds_of_parameters_are_those_that_hold(document: dict[str, Any]) 
 
 
 @pytest.mark.anyio
-async def test_the_headers_of_good_answers_are_those_that_come(document: dict[str, Any], application: FastAPI) -> None:
+async def test_the_headers_of_good_answers_are_those_that_come(
+    document: dict[str, Any], client: httpx.AsyncClient
+) -> None:
     always = {"Cache-Control", "X-Request-ID"}
-    async with opened(application) as client:
-        page = (await client.get("/events?limit=1")).json()
-        for name, operation in operations(document):
-            path = name.split()[-1].replace("{event_id}", page["data"][0]["id"])
-            if "/health/" in path or path == "/events/stream":
-                continue
-            declared = operation["responses"]["200"]["headers"]
-            assert declared.keys() >= {*always, "RateLimit", "RateLimit-Policy"}, name
-            answer = await client.get(path)
-            assert all(header in answer.headers for header in always), name
+    page = (await client.get("/events?limit=1")).json()
+    for name, operation in operations(document):
+        path = name.split()[-1].replace("{event_id}", page["data"][0]["id"])
+        if "/health/" in path or path == "/events/stream":
+            continue
+        declared = operation["responses"]["200"]["headers"]
+        assert declared.keys() >= {*always, "RateLimit", "RateLimit-Policy"}, name
+        answer = await client.get(path)
+        assert all(header in answer.headers for header in always), name
 
 
 def test_every_reference_and_tag_leads_somewhere(document: dict[str, Any]) -> None:
@@ -237,7 +238,7 @@ def test_every_example_of_an_answer_fits(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.anyio
-async def test_real_answers_fit_the_schemas(application: FastAPI) -> None:
+async def test_real_answers_fit_the_schemas(client: httpx.AsyncClient) -> None:
     calls: dict[str, Any] = {
         "/events?limit=3&include=raw": schemas.EventPage,
         "/event-types": schemas.EventTypes,
@@ -247,8 +248,7 @@ async def test_real_answers_fit_the_schemas(application: FastAPI) -> None:
         "/health/live": schemas.Health,
         "/nowhere": schemas.Problem,
     }
-    async with opened(application) as client:
-        for path, schema in calls.items():
-            assert_shape((await client.get(path)).json(), schema)
-        document = (await client.get("/openapi.json")).json()
+    for path, schema in calls.items():
+        assert_shape((await client.get(path)).json(), schema)
+    document = (await client.get("/openapi.json")).json()
     assert document["info"]["title"] == "Audit gateway"

@@ -53,17 +53,16 @@ def names(event: dict[str, Any]) -> str:
     return "\n".join(part.get("name") or "" for part in parts).lower()
 
 
-async def test_a_duration_is_pinned_and_may_be_repeated_beside_the_cursor(application: FastAPI) -> None:
-    async with opened(application) as client:
-        first = (await client.get("/events?since=P36500D&until=1s&limit=3")).json()
-        cursor = first["page"]["next_cursor"]
-        again = await client.get(f"/events?since=P36500D&until=1s&cursor={cursor}")
-        assert again.json()["window"] == first["window"]
-        other = await client.get(f"/events?since=P36499D&cursor={cursor}")
-        assert other.json()["code"] == "cursor_mismatch"
-        for text in ("P", "PT", "P1M", "0d", "7", "P-1D", "99999999w", "7 d"):
-            refused = (await client.get("/events", params={"since": text})).json()
-            assert refused["errors"][0]["parameter"] == "since", text
+async def test_a_duration_is_pinned_and_may_be_repeated_beside_the_cursor(client: httpx.AsyncClient) -> None:
+    first = (await client.get("/events?since=P36500D&until=1s&limit=3")).json()
+    cursor = first["page"]["next_cursor"]
+    again = await client.get(f"/events?since=P36500D&until=1s&cursor={cursor}")
+    assert again.json()["window"] == first["window"]
+    other = await client.get(f"/events?since=P36499D&cursor={cursor}")
+    assert other.json()["code"] == "cursor_mismatch"
+    for text in ("P", "PT", "P1M", "0d", "7", "P-1D", "99999999w", "7 d"):
+        refused = (await client.get("/events", params={"since": text})).json()
+        assert refused["errors"][0]["parameter"] == "since", text
 
 
 @pytest.mark.parametrize(
@@ -71,10 +70,9 @@ async def test_a_duration_is_pinned_and_may_be_repeated_beside_the_cursor(applic
     [("type=envelope.veiwed", "envelope.viewed"), ("type.not=envelope.veiwed", "envelope.viewed"),
      ("category=envelop", "envelope"), ("source.not=nort", "north")],
 )  # fmt: skip
-async def test_a_value_that_can_match_nothing_is_warned_of(application: FastAPI, given: str, nearest: str) -> None:
-    async with opened(application) as client:
-        page = (await client.get(f"/events?{given}")).json()
-        good = (await client.get("/events?type=envelope.viewed")).json()
+async def test_a_value_that_can_match_nothing_is_warned_of(client: httpx.AsyncClient, given: str, nearest: str) -> None:
+    page = (await client.get(f"/events?{given}")).json()
+    good = (await client.get("/events?type=envelope.viewed")).json()
     (warning,) = page["warnings"]
     name, _, value = given.partition("=")
     assert (warning["parameter"], warning["value"], warning["nearest"]) == (name, value, nearest)
@@ -82,12 +80,11 @@ async def test_a_value_that_can_match_nothing_is_warned_of(application: FastAPI,
     assert good["warnings"] == []
 
 
-async def test_a_window_in_the_future_is_warned_of(application: FastAPI) -> None:
-    async with opened(application) as client:
-        page, count = [
-            (await client.get(f"/events{path}?since=2999-01-01&until=2999-02-01")).json() for path in ("", "/count")
-        ]
-        assert (await client.get("/events?since=1s&until=2999-02-01")).json()["warnings"] == []
+async def test_a_window_in_the_future_is_warned_of(client: httpx.AsyncClient) -> None:
+    page, count = [
+        (await client.get(f"/events{path}?since=2999-01-01&until=2999-02-01")).json() for path in ("", "/count")
+    ]
+    assert (await client.get("/events?since=1s&until=2999-02-01")).json()["warnings"] == []
     assert page["warnings"] == count["warnings"]
     assert [(one["parameter"], one["message"]) for one in page["warnings"]] == [
         ("since", "2999-01-01T00:00:00Z is in the future")
@@ -105,10 +102,9 @@ async def test_a_window_in_the_future_is_warned_of(application: FastAPI) -> None
     ],
 )  # fmt: skip
 async def test_a_value_that_cannot_be_meant_is_refused_with_the_remedy(
-    application: FastAPI, given: str, remedy: str
+    client: httpx.AsyncClient, given: str, remedy: str
 ) -> None:
-    async with opened(application) as client:
-        refused = await client.get(f"/events?{given}")
+    refused = await client.get(f"/events?{given}")
     assert refused.status_code == 422
     (error,) = refused.json()["errors"]
     assert error["parameter"] == given.partition("=")[0]
