@@ -25,13 +25,13 @@ from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
 from app.api.rendering import json_response
 from app.api.request_log import AuditTrail
-from app.api.routes import catalog, envelopes, events, export, monitoring, pages, stream
+from app.api.routes import envelopes, events, export, pages, service, stream
 from app.api.routes.events import PageCache
 from app.api.routing import READ, add_routes
 from app.api.tokens import IssuerKeys, Tokens
 from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
-from app.evidence.signing import SigningKey
+from app.evidence import SigningKey
 from app.feed import Feed, FeedSettings
 from app.feed.warnings import known_values
 from app.graceful_shutdown import graceful_shutdown, stop_with_parent
@@ -144,7 +144,7 @@ def create_app(
         make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
     )
     app.state.authenticator = authenticator
-    modules = (export, stream, events, envelopes, catalog, monitoring, pages)
+    modules = (export, stream, events, envelopes, service, pages)
     add_routes(app, [module.router for module in modules])
     app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)
     install_openapi(app, providers)

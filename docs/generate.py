@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 from app.api.exports import ecs, ocsf
 from app.api.problems import PROBLEMS
-from app.api.routes.catalog import event_types
+from app.api.routes.service import event_types
 from app.cli.main import cli
 from app.providers.http.network import VARIABLES
 from app.providers.registry import find_providers

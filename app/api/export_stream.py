@@ -25,7 +25,7 @@ from app.domain.errors import GatewayError, ParameterError
 from app.domain.event import Record
 from app.domain.query import EventQuery, ExportQuery
 from app.domain.times import format_seconds, now_micros
-from app.evidence.manifest import Segment, digest_of
+from app.evidence import Segment, digest_of
 from app.feed import Page, WalkStart
 from app.privacy.redaction import visible_events
 from app.providers.shared.redis import SharedState

@@ -28,7 +28,7 @@ Include = Annotated[
     list[str] | None, typer.Option(metavar="TEXT", help="raw: add each event's record as the provider delivered it.")
 ]
 By = Annotated[str | None, typer.Option(help=f"Also count by {', '.join(choices(GroupBy))}.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 
 _TIME = "A duration back from now (7d, 12h, P7D), today, yesterday, a date or an RFC 3339 time; UTC."
 _TIMES = {

@@ -146,8 +146,8 @@ def verify(
 
     Exit code 0: verified. 1: the file differs from the delivered export. 2: invalid arguments.
     """
-    from app.evidence.manifest import Refusal, verify_detached
-    from app.evidence.manifest import verify as verified
+    from app.evidence import Refusal, verify_detached
+    from app.evidence import verify as verified
 
     keys = _keys(jwks)
     try:
@@ -175,7 +175,7 @@ def signing_key(
     file: Annotated[Path, typer.Option(metavar="FILE", help="The file to create; it must not exist.")],
 ) -> None:
     """Create an Ed25519 key for GATEWAY_SIGNING_KEY_FILE and print its public key set."""
-    from app.evidence.signing import create_key_file
+    from app.evidence import create_key_file
 
     try:
         key = create_key_file(file)

@@ -11,14 +11,13 @@ from typing import Annotated
 import typer
 
 from app.cli.client import connected
-from app.cli.events import events
 from app.cli.export import export
 from app.cli.failures import FAILED, USAGE, Failure, discard_output, print_file_error
 from app.cli.flags import Config, command
 from app.cli.forwarding import forward
 from app.cli.keys import list_keys, make_key, revoke_keys, signing_key, verify
 from app.cli.output import write_bytes
-from app.cli.reports import count, event, sources
+from app.cli.queries import count, event, events, sources
 from app.domain.errors import ConfigurationError
 from app.logs import configure_logging
 

@@ -9,8 +9,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from app.domain.errors import ConfigurationError
-from app.forward.http import MAKE_SECRET, Splunk, Webhook, signing_keys
-from app.forward.syslog import Syslog
+from app.forward.receivers import MAKE_SECRET, Splunk, Syslog, Webhook, signing_keys
 from app.forward.target import Target
 from app.providers.http.network import Network, is_loopback
 

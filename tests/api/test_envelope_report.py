@@ -18,7 +18,7 @@ from joserfc import jws
 from joserfc.jwk import KeySet
 
 from app.domain.event import Envelope, Event, Recipient
-from app.evidence.signing import create_key_file
+from app.evidence import create_key_file
 from tests.api.conftest import make_app, opened
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history
 from tests.browser import chromium, needs_chromium

@@ -19,11 +19,11 @@ from rich.cells import cell_len
 from app.cli import client as client_module
 from app.cli import walk as walking
 from app.cli.client import Client, Problem
-from app.cli.events import cells_of, column_widths, cut
 from app.cli.export import Checkpoint, ResumableFile
 from app.cli.failures import Failure, Notices, printable, sentence
 from app.cli.flags import FILTERS, to_rfc3339
 from app.cli.output import format_of, json_line
+from app.cli.queries import cells_of, column_widths, cut
 from app.cli.walk import POLL, walk
 from app.domain.errors import ConfigurationError
 from app.domain.parameters import parameter_names

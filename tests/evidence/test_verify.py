@@ -12,8 +12,7 @@ import pytest
 from fastapi import FastAPI
 from jwcrypto import jwk, jws
 
-from app.evidence.manifest import Refusal, verify, verify_detached
-from app.evidence.signing import SigningKey, create_key_file
+from app.evidence import Refusal, SigningKey, create_key_file, verify, verify_detached
 from tests.api.conftest import ALL, make_app
 from tests.api.memory import MemorySource, history
 from tests.cli.served import call

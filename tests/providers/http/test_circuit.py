@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.providers.http.retry import RetryBudget
+from app.providers.http.limits import RetryBudget
 from app.providers.http.source_state import CallPermit, Circuit
 
 

@@ -1,13 +1,14 @@
-"""`audit-gateway events`, by default as a table that fits the terminal.
+"""`audit-gateway events`, `count`, `event` and `sources`.
 
-On a terminal each day has a heading and each event one line, cut to the terminal's width. For other output, such as a
-pipe, lines are not cut and contain the whole time.
+Events are by default a table that fits the terminal. On a terminal each day has a heading and each event one line, cut
+to the terminal's width. For other output, such as a pipe, lines are not cut and contain the whole time.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,14 +18,16 @@ from rich.text import Text
 
 from app.cli.client import Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, print_error, printable, without_failed
-from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
-from app.cli.output import console, lines_of, write_bytes
+from app.cli.flags import AsJson, By, Config, Filters, Include, Order, Partial, query_pairs
+from app.cli.output import console, json_line, lines_of, write_bytes
 from app.cli.walk import walk
 from app.forward.target import Json
 
 _HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
 _WIDE = ("outcome", "provider type", "envelope id", "event id")
 _TIME = 8  #: cells of a time without the day
+_RELATIONS = {"eq": "", "gte": "at least ", "estimate": "about "}
+DEFAULT_EVENTS = 50
 
 
 def cells_of(event: Json, *, wide: bool = False) -> tuple[str, ...]:
@@ -108,9 +111,6 @@ def cut(text: str, width: int) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
-DEFAULT_EVENTS = 50
-
-
 def events(
     filters: Filters,
     as_json: Annotated[bool, typer.Option("--json", help="Print NDJSON: one event a line, whole.")] = False,
@@ -180,3 +180,95 @@ def _printer(form: str, *, wide: bool) -> Callable[[Sequence[Json]], None]:
     lines = lines_of(form)
     write_bytes(lines.header)
     return lambda page: write_bytes(lines.of(page))
+
+
+def count(
+    filters: Filters,
+    by: By = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Read on until the gateway's deadline where events are counted by reading.")
+    ] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Count events by source and in total; with --by, also by values of a field."""
+    pairs = query_pairs(filters)
+    pairs += ([("by", by)] if by else []) + ([("exact", "true")] if exact else [])
+    with connected(config) as client:
+        totals = client.count(pairs)
+    notices = Notices()
+    notices.values(totals.get("warnings") or ())
+    for source in totals["sources"]:
+        if source.get("scanned_to"):
+            notices.add(f"source {source['name']} was counted back to {source['scanned_to']} only; --exact reads on")
+    if as_json:
+        write_bytes(json_line(totals))
+        return
+    rows = [(str(source["name"]), _amount(source)) for source in totals["sources"]]
+    rows.append(("total", _amount(totals)))
+    groups = [(str(group["key"]), f"{group['value']:,}") for group in totals.get("groups") or ()]
+    _print_counts([*groups, *([("", "")] if groups else []), *rows])
+
+
+def _amount(total: dict[str, Any]) -> str:
+    relation = _RELATIONS.get(total["relation"], f"{total['relation']} ")
+    return f"{relation}{total['value']:,} {total['unit']}"
+
+
+def event(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="The event's id.", show_default=False)],
+    as_json: AsJson = False,
+    include: Include = None,
+    config: Config = None,
+) -> None:
+    """Print one event with all its fields."""
+    with connected(config) as client:
+        found = client.event(event_id, query_pairs((), include=include))
+    if as_json:
+        write_bytes(json_line(found))
+    else:
+        _print_members(found)
+
+
+def sources(as_json: AsJson = False, config: Config = None) -> None:
+    """List the sources with their filters, health and observations."""
+    with connected(config) as client:
+        found = client.sources()
+    if as_json:
+        write_bytes(json_line({"data": found}))
+        return
+    for source in found:
+        console().print(Text(printable(f"{source.pop('name')} ({source.pop('provider')})"), style="bold"))
+        _print_members(source, "  ")
+
+
+def _print_members(value: dict[str, Any], indent: str = "") -> None:
+    """Print an object's members, one a line, with nested members indented."""
+    for name, item in value.items():
+        if isinstance(item, dict) and item:
+            console().print(printable(f"{indent}{name}:"), soft_wrap=True)
+            _print_members(item, f"{indent}  ")
+        elif isinstance(item, list) and any(isinstance(one, dict) for one in item):
+            console().print(printable(f"{indent}{name}:"), soft_wrap=True)
+            for one in item:
+                console().print(printable(f"{indent}  - {_value(one)}"), soft_wrap=True)
+        else:
+            console().print(printable(f"{indent}{name}: {_value(item)}"), soft_wrap=True)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_value, value)) or "none"
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_value(item)}" for name, item in value.items()) or "none"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _print_counts(rows: Iterable[tuple[str, str]]) -> None:
+    """Print labels with counts such as `at least 12 events`, the numbers right-aligned."""
+    parts = [(printable(label), *printable(text).rpartition(" ")) for label, text in rows]
+    # Without a unit, as for a group, the text is the number.
+    cells = [(label, number or unit, unit if number else "") for label, number, _, unit in parts]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for label, number, unit in cells:
+        console().print(f"{label:{widths[0]}}  {number:>{widths[1]}} {unit}".rstrip(), soft_wrap=True)

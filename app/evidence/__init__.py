@@ -1,1 +1,0 @@
-"""Signed exports: keys, manifests and their verification."""
