@@ -37,6 +37,7 @@ class PositionLog(Generic[R]):
         self.step_back = 0  #: largest µs by which a row is older than an earlier one
         self.ending = LogEnd(page_size)
         self.rows: dict[int, R] = {}  #: by number
+        self.misplaced: dict[int, int] = {}  #: number and own time of rows that contradict the others beyond `max_skew`
         self.steadiness: Steadiness[R] = Steadiness(page_size, anchor, ascending=ascending)
         self._ascending, self._max_skew = ascending, max_skew
         self._xs: list[int] | None = None
@@ -71,6 +72,7 @@ class PositionLog(Generic[R]):
         self.ending.settle(end if chain.has_end else max(chain.total, end + 1))
         self.rows, self._is_chain = dict(enumerate(chain.rows, chain.begin)), True
         self._xs = None
+        self.misplaced.clear()
         self._check_order()
 
     def _own_rows(self, response: Response[R]) -> Sequence[R]:
@@ -102,6 +104,7 @@ class PositionLog(Generic[R]):
         for index in wrong:
             row = self.rows[timed[index][0]]
             near = next((at for at in (*range(index, -1, -1), *range(index, len(times))) if at not in wrong), None)
+            self.misplaced[timed[index][0]] = times[index]
             row.bad, row.time = True, None if near is None else times[near]
         self.step_back = _step_back([time for index, time in enumerate(times) if index not in wrong])
 

@@ -72,8 +72,8 @@ class PositionReader(Generic[R]):
         self._total, self._trusted = total, trusted
         anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
         self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor)
-        self._anchor, self.steadiness, self.ending = anchor, self._log.steadiness, self._log.ending
-        self._left = list(glances)  # pages to read after those of the first round
+        self.steadiness, self.ending, self.misplaced = self._log.steadiness, self._log.ending, self._log.misplaced
+        self._anchor, self._left = anchor, list(glances)  # `_left`: pages to read after those of the first round
         self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]
         self._now = now * self._log.sign
         self._search = self._new_search()

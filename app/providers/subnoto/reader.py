@@ -99,9 +99,9 @@ class SubnotoReader:
                 break
         self._skew = self._walk.skew
         taken = self._walk.take()
-        bad = Counter(
-            f"{self._query.category} {self._query.envelope} {number}" for number, row in taken.rows if row.bad
-        )
+        unread = {number for number, row in taken.rows if row.bad}
+        unread |= {at for at, time in self._walk.misplaced.items() if self._span.since <= time < self._span.until}
+        bad = Counter(f"{self._query.category} {self._query.envelope} {number}" for number in unread)
         records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
         restore_ranks(records, self._span.position, self._tied, begins=any(not number for number, _ in taken.rows))
         self._numbered += records

@@ -214,6 +214,17 @@ async def test_bad_rows_keep_their_place_and_are_counted() -> None:
     assert ([record.provider_type for record in batch.records], batch.bad_records.total()) == (["X", "Y"], 1)
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_record_days_behind_the_others_is_counted_in_the_window_of_its_time(order: str) -> None:
+    """It is no event, because its time contradicts all others, also for a caller who asks for that time only."""
+    emulator = emulator_of(3)
+    late = BASE - 10 * inside.DAY
+    log = emulator.history._logs["envelope"]
+    log[-1] = log[-1]._replace(timestamp=late // 1000)
+    batch = await reader(emulator, order, since=late, until=late + SECOND).read(10, 64)
+    assert ([*batch.records], batch.bad_records.total()) == ([], 1)
+
+
 def test_where_records_cannot_be_read_is_known_by_category() -> None:
     facts, base = AccountObservations(lambda: 0), BASE // SECOND
     assert facts.is_readable("envelope", 0, 100)
