@@ -109,8 +109,7 @@ class SourceContract:
             envelope = next(e.id for r in reversed(records) if (e := r.event().envelope) is not None)
             expected = [r.event().id for r in records if (e := r.event().envelope) is not None and e.id == envelope]
             query = Query(
-                order="asc",
-                envelope_id=tuple(sorted((envelope, "unknown", "99999999-9999-4999-8999-999999999999"))),
+                order="asc", envelope_id=tuple(sorted((envelope, "unknown", "99999999-9999-4999-8999-999999999999")))
             )
             found = await read(source, query, account.since, account.until)
             assert [record.event().id for record in found] == expected

@@ -58,22 +58,15 @@ class Fact:
     def matches(self, given: Mapping[str, str | list[str]], *, pii: bool = True) -> bool:
         """Whether a query with these filters has the event; other parameters are ignored."""
         tests: dict[str, Callable[[str], bool]] = {
-            "type": self._is_of,
-            "provider_type": lambda value: self.provider_type == value,
-            "category": lambda value: self.category == value,
-            "source": lambda value: self.source == value,
-            "provider": lambda value: self.source == value,
-            "envelope_id": lambda value: self.envelope == value,
-            "workspace_id": lambda value: self.workspace == value,
-            "flow_id": lambda value: self.flow_id == value,
-            "flow_type": lambda value: self.flow_type == value,
-            "envelope_status": lambda value: self.status == value,
-            "owner": lambda value: self.owner == value,
-            "actor": lambda value: self.actor.lower() == value.lower(),
-            "recipient": lambda value: value.lower() in map(str.lower, self.recipients),
-            "person": self.concerns,
+            "type": self._is_of, "provider_type": lambda value: self.provider_type == value,
+            "category": lambda value: self.category == value, "source": lambda value: self.source == value,
+            "provider": lambda value: self.source == value, "envelope_id": lambda value: self.envelope == value,
+            "workspace_id": lambda value: self.workspace == value, "flow_id": lambda value: self.flow_id == value,
+            "flow_type": lambda value: self.flow_type == value, "envelope_status": lambda value: self.status == value,
+            "owner": lambda value: self.owner == value, "actor": lambda value: self.actor.lower() == value.lower(),
+            "recipient": lambda value: value.lower() in map(str.lower, self.recipients), "person": self.concerns,
             "q": lambda value: self.holds(value, pii=pii),
-        }
+        }  # fmt: skip
         return all(
             any(map(tests[parameter], [values] if isinstance(values, str) else values)) != bool(negated)
             for name, values in given.items()
@@ -102,11 +95,7 @@ def _taktikal(one: World) -> Iterator[Fact]:
         signees = {signee["signeeKey"]: signee for signee in history.process(log).signees}
         signee = signees.get(entry.get("signeeKey") or "", {})
         ids = [entry.get("signeeKey") or "", signee.get("email") or ""]
-        seen = [
-            key,
-            entry["processFileName"],
-            *(s.get(n) or "" for s in signees.values() for n in ("name", "email")),
-        ]
+        seen = [key, entry["processFileName"], *(s.get(n) or "" for s in signees.values() for n in ("name", "email"))]
         private = [s.get(n) or "" for s in signees.values() for n in ("phone", "ssn")]
         number = -1 if entry["id"] is None else entry["id"]
         author = entry["createdBy"]

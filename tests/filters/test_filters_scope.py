@@ -57,8 +57,7 @@ async def test_filters_that_exclude_every_source_are_all_named(mixed: World) -> 
 
 
 @pytest.mark.parametrize(
-    ("given", "parameter"),
-    [({"source": "nowhere"}, "source"), ({"provider": "docusign"}, "provider")],
+    ("given", "parameter"), [({"source": "nowhere"}, "source"), ({"provider": "docusign"}, "provider")]
 )
 async def test_an_unknown_source_or_provider_is_named(mixed: World, given: dict[str, str], parameter: str) -> None:
     feed = mixed.gateway()

@@ -25,13 +25,10 @@ from tests.worlds import Clock, World, served_world
 SECOND = 1_000_000
 HOURS = {"PT36H": 36, "4d": 96, "P9D": 216, "3w": 504, "P30D": 720, "P60D": 1440}
 KEYS: dict[str, Callable[[Fact], str]] = {
-    "type": lambda fact: fact.type,
-    "provider_type": lambda fact: fact.provider_type,
-    "category": lambda fact: fact.category,
-    "source": lambda fact: fact.source,
-    "actor": lambda fact: fact.actor or fact.actor_name,
-    "day": lambda fact: format_micros(fact.time)[:10],
-}
+    "type": lambda fact: fact.type, "provider_type": lambda fact: fact.provider_type,
+    "category": lambda fact: fact.category, "source": lambda fact: fact.source,
+    "actor": lambda fact: fact.actor or fact.actor_name, "day": lambda fact: format_micros(fact.time)[:10],
+}  # fmt: skip
 Pairs = list[tuple[str, str]]
 
 

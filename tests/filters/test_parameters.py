@@ -116,30 +116,13 @@ def test_all_faults_are_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "near"),
     [
-        ("typ", "type"),
-        ("Limit", "limit"),
-        ("envelope", "envelope_id"),
-        ("order_by", "order"),
-        ("actors", "actor"),
-        ("sort", "order"),
-        ("sort_by", "order"),
-        ("sortOrder", "order"),
-        ("direction", "order"),
-        ("from", "since"),
-        ("start-date", "since"),
-        ("after", "since"),
-        ("to", "until"),
-        ("end", "until"),
-        ("before", "until"),
-        ("search", "q"),
-        ("page", "cursor"),
-        ("offset", "cursor"),
-        ("per_page", "limit"),
-        ("size", "limit"),
-        ("email", "actor"),
-        ("user", "actor"),
+        ("typ", "type"), ("Limit", "limit"), ("envelope", "envelope_id"), ("order_by", "order"), ("actors", "actor"),
+        ("sort", "order"), ("sort_by", "order"), ("sortOrder", "order"), ("direction", "order"), ("from", "since"),
+        ("start-date", "since"), ("after", "since"), ("to", "until"), ("end", "until"), ("before", "until"),
+        ("search", "q"), ("page", "cursor"), ("offset", "cursor"), ("per_page", "limit"), ("size", "limit"),
+        ("email", "actor"), ("user", "actor"),
     ],
-)
+)  # fmt: skip
 def test_an_unknown_parameter_and_the_nearest_known_one(name: str, near: str) -> None:
     code, found = errors(**{name: "x"})
     assert code == "unknown_parameter"
@@ -161,11 +144,7 @@ def test_only_what_the_call_offers_is_hinted_at() -> None:
     [
         ({"since": "2026-05-02", "until": "2026-05-01"}, "invalid_window", "since"),
         ({"since": "2026-05-01", "until": "2026-05-01"}, "invalid_window", "since"),
-        (
-            {"since": "2026-05-01T00:00:00.0000009Z", "until": "2026-05-01T00:00:00.0000001Z"},
-            "invalid_window",
-            "since",
-        ),
+        ({"since": "2026-05-01T00:00:00.0000009Z", "until": "2026-05-01T00:00:00.0000001Z"}, "invalid_window", "since"),
         ({"follow": "true"}, "invalid_parameter", "follow"),
         ({"follow": "true", "order": "desc"}, "invalid_parameter", "follow"),
         ({"follow": "true", "order": "asc", "until": "2026-05-01"}, "invalid_parameter", "follow"),

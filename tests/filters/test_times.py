@@ -6,13 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from app.domain.times import (
-    format_micros,
-    format_seconds,
-    parse_rfc3339,
-    to_datetime,
-    to_micros,
-)
+from app.domain.times import format_micros, format_seconds, parse_rfc3339, to_datetime, to_micros
 
 
 @pytest.mark.parametrize(

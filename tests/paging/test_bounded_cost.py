@@ -127,7 +127,6 @@ async def test_the_calls_of_a_large_page_overlap() -> None:
 async def test_taktikal_loads_about_what_a_page_needs() -> None:
     clock = Clock(datetime(2026, 5, 20, 15, tzinfo=UTC))
     async with world(taktikal=TaktikalOptions(events=11_000, days=20), clock=clock) as one:
-        assert one.taktikal is not None
         processes, _ = one.taktikal.history.size()
         assert 850 < processes < 1100
         feed = one.gateway()

@@ -56,14 +56,7 @@ def test_what_this_secret_sealed_in_another_shape_says_start_over() -> None:
     """A version to come may seal something else with the same secret."""
     sealer = CursorCodec([SECRET])
     cipher = sealer._ciphers[0]
-    for plain in (
-        b"",
-        b"p",
-        b"pnot msgpack",
-        b"znot zlib",
-        b"p\x91\x01",
-        b"z" + b"\x78\x9c\x03\x00\x00\x00\x00\x01",
-    ):
+    for plain in (b"", b"p", b"pnot msgpack", b"znot zlib", b"p\x91\x01", b"z" + b"\x78\x9c\x03\x00\x00\x00\x00\x01"):
         sealed = bytes((FORMAT,)) + bytes(12) + cipher.encrypt(bytes(12), plain, bytes((FORMAT,)))
         with pytest.raises(InvalidCursor, match="start over"):
             sealer.open(base64.urlsafe_b64encode(sealed).rstrip(b"=").decode())

@@ -36,14 +36,10 @@ async def feed(one: World) -> Any:
 
 
 FULL: dict[str, Any] = {
-    "since": "2026-05-01",
-    "until": "2026-06-01T00:00:00Z",
-    "source": ["taktikal", "subnoto"],
-    "provider": ["subnoto", "taktikal"],
-    "category": ["envelope", "team"],
-    "type": ["recipient.*", "envelope.*"],
+    "since": "2026-05-01", "until": "2026-06-01T00:00:00Z", "source": ["taktikal", "subnoto"],
+    "provider": ["subnoto", "taktikal"], "category": ["envelope", "team"], "type": ["recipient.*", "envelope.*"],
     "order": "asc",
-}
+}  # fmt: skip
 
 
 async def test_filters_may_be_left_out_or_repeated(one: World, feed: Feed) -> None:
@@ -63,27 +59,13 @@ async def test_filters_may_be_left_out_or_repeated(one: World, feed: Feed) -> No
 
 
 CHANGES: list[dict[str, Any]] = [
-    {"since": "2026-05-01T00:00:00.000001Z"},
-    {"until": "2026-05-31"},
-    {"source": "taktikal"},
-    {"provider": "subnoto"},
-    {"category": "team"},
-    {"category": ["envelope", "team", "user"]},
-    {"type": "recipient.*"},
-    {"type": ["recipient.*", "envelope.*", "team.*"]},
-    {"provider_type": "DOCUMENT_SIGNED"},
-    {"envelope_id": "x"},
-    {"workspace_id": "x"},
-    {"flow_id": "x"},
-    {"flow_type": "x"},
-    {"envelope_status": "active"},
-    {"owner": "x@example.com"},
-    {"actor": "x@example.com"},
-    {"recipient": "x@example.com"},
-    {"q": "x"},
-    {"order": "desc"},
-    {"follow": True},
-]
+    {"since": "2026-05-01T00:00:00.000001Z"}, {"until": "2026-05-31"}, {"source": "taktikal"}, {"provider": "subnoto"},
+    {"category": "team"}, {"category": ["envelope", "team", "user"]}, {"type": "recipient.*"},
+    {"type": ["recipient.*", "envelope.*", "team.*"]}, {"provider_type": "DOCUMENT_SIGNED"}, {"envelope_id": "x"},
+    {"workspace_id": "x"}, {"flow_id": "x"}, {"flow_type": "x"}, {"envelope_status": "active"},
+    {"owner": "x@example.com"}, {"actor": "x@example.com"}, {"recipient": "x@example.com"}, {"q": "x"},
+    {"order": "desc"}, {"follow": True},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
@@ -188,14 +170,10 @@ async def test_a_position_is_a_hint_and_found_anew_when_the_history_moved() -> N
         async with world(
             subnoto=SubnotoOptions(events=1200, tie_burst=4, twins=0.02), taktikal=TaktikalOptions(events=500)
         ) as two:
-            assert two.subnoto is not None
-            assert two.taktikal is not None
             since = micros(two.clock()) - 50 * DAY
             before = [row for row in two.truth() if since <= row[0] < micros(two.clock())]
 
             def forget(two: World = two) -> None:
-                assert two.subnoto is not None
-                assert two.taktikal is not None
                 two.subnoto.history.delete_oldest(23)
                 two.subnoto.history.delete_oldest(1, "team")
                 two.taktikal.history.delete_oldest(2)
@@ -203,11 +181,7 @@ async def test_a_position_is_a_hint_and_found_anew_when_the_history_moved() -> N
 
             replicas = [two.gateway(), two.gateway()]
             found = await walk(
-                replicas,
-                limits=any_limit(4, 7, 50, 60),
-                between=forget,
-                order=order,
-                since=format_micros(since),
+                replicas, limits=any_limit(4, 7, 50, 60), between=forget, order=order, since=format_micros(since)
             )
             left = set(two.truth())
             got = found.rows

@@ -31,8 +31,7 @@ VARIANTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("taktikal", "subnoto"), VARIANTS)
 async def test_every_event_is_found_again(taktikal: dict[str, Any], subnoto: dict[str, Any]) -> None:
     async with world(
-        taktikal=TaktikalOptions(events=300, **taktikal),
-        subnoto=SubnotoOptions(events=300, tie_burst=4, **subnoto),
+        taktikal=TaktikalOptions(events=300, **taktikal), subnoto=SubnotoOptions(events=300, tie_burst=4, **subnoto)
     ) as one:
         found = await walk(one.gateway(), limits=1000, since=format_micros(micros(one.clock()) - 90 * DAY))
         # Another replica with another secret, later: nothing of the walk is left to help.
@@ -57,14 +56,9 @@ async def test_an_id_that_is_none_or_of_nothing_is_not_found() -> None:
                 encode_event_id("elsewhere", parts.ordinal, parts.locator),
                 encode_event_id(record.event().source, 0, parts.locator[:-1]),
                 encode_event_id(record.event().source, 0, parts.locator[:-2] + b"\x00\x00"),
-                encode_event_id(record.event().source, 0, b""),
-                encode_event_id(record.event().source, 0, b"\xff" * 9),
-                event_id[:-1],
-                event_id + "A",
-                event_id + "=",
-                "../../etc/passwd",
-                "",
-            ]
+                encode_event_id(record.event().source, 0, b""), encode_event_id(record.event().source, 0, b"\xff" * 9),
+                event_id[:-1], event_id + "A", event_id + "=", "../../etc/passwd", "",
+            ]  # fmt: skip
             for text in wrong:
                 with pytest.raises(NotFound):
                     await feed.event(text, ANYONE)
@@ -78,17 +72,12 @@ async def test_an_id_that_is_none_or_of_nothing_is_not_found() -> None:
 async def test_records_whose_envelope_is_no_uuid_are_found_too() -> None:
     """The vendor's documents know only UUIDs; what it sends in their place is an event all the same."""
     async with world(subnoto=SubnotoOptions(events=20)) as one:
-        assert one.subnoto is not None
         moment = int(one.clock().timestamp() * 1000) - 1000
         odd = Record("envelope", "ENVELOPE_SENT", moment, {}, envelope_uuid="env-1", workspace_uuid="w-1")
         one.subnoto.history.insert([odd, odd, replace(odd, envelope_uuid="AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE")])
         feed = one.gateway()
         found = await walk(feed, limits=1000)
-        assert [row[3] for row in found.rows[:3]] == [
-            "env-1",
-            "env-1",
-            "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE",
-        ]
+        assert [row[3] for row in found.rows[:3]] == ["env-1", "env-1", "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"]
         for record in found.records[:3]:
             assert (await feed.event(record.event().id, ANYONE)).event().id == record.event().id
         assert one.refused() == []
@@ -96,7 +85,6 @@ async def test_records_whose_envelope_is_no_uuid_are_found_too() -> None:
 
 async def test_a_provider_that_fails_is_no_not_found() -> None:
     async with world(taktikal=TaktikalOptions(events=50), subnoto=SubnotoOptions(events=50)) as one:
-        assert one.taktikal is not None
         feed = one.gateway()
         found = await walk(feed, limits=1000, source="taktikal")
         one.taktikal.faults.answer(401)

@@ -22,8 +22,7 @@ def test_ids_never_change(source: str, ordinal: int, locator: bytes, text: str) 
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "A", "AA", "Ag" + "A" * 20, "Abo1Z1HNoPz5", "Abo1Z1HNoPz5gA", "Abo1Z1HNoPz5AB", "Abo1Z1HNoPz5A+"],
+    "text", ["", "A", "AA", "Ag" + "A" * 20, "Abo1Z1HNoPz5", "Abo1Z1HNoPz5gA", "Abo1Z1HNoPz5AB", "Abo1Z1HNoPz5A+"]
 )
 def test_what_is_no_id(text: str) -> None:
     with pytest.raises(ValueError, match="not an event id"):

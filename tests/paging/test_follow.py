@@ -35,8 +35,6 @@ def check_page(one: World, page: Page) -> None:
 
 def late(one: World, rng: random.Random) -> None:
     """An event that shows up a while after its time, but within the settle time; sometimes two at one time."""
-    assert one.subnoto is not None
-    assert one.taktikal is not None
     now = one.clock()
     behind = rng.uniform(0.5, SETTLE - 3)
     shown = now + timedelta(seconds=rng.uniform(0, SETTLE - 2 - behind))
@@ -111,8 +109,7 @@ async def test_a_follower_ends_with_exactly_the_truth(seed: int, options: dict[s
 async def test_every_event_once_and_in_order_when_no_page_is_asked_for_twice() -> None:
     rng = random.Random(9)
     async with world(
-        taktikal=TaktikalOptions(events=3000, days=5),
-        subnoto=SubnotoOptions(events=3000, days=5, skew_seconds=25),
+        taktikal=TaktikalOptions(events=3000, days=5), subnoto=SubnotoOptions(events=3000, days=5, skew_seconds=25)
     ) as one:
         since = micros(one.clock())
         feed = one.gateway()
@@ -145,7 +142,6 @@ async def test_following_through_an_outage_with_partial() -> None:
         for number in range(36):
             one.clock.advance(seconds=rng.choice((30, 300)))
             for emulator, from_, to in ((one.taktikal, 5, 14), (one.subnoto, 11, 22)):
-                assert emulator is not None
                 emulator.faults.clear()
                 if from_ <= number < to:
                     emulator.faults.malformed(times=10_000)
@@ -189,14 +185,8 @@ async def test_a_follower_with_filters_sees_what_matches() -> None:
             got += page.records
         until = min(status.complete_through or 0 for status in page.sources)
         words = {
-            "SigneeAdded",
-            "SignupSent",
-            "Reminder",
-            "Auth",
-            "SigneeSigned",
-            "RECIPIENT_VERIFIED",
-            "DOCUMENT_SIGNED",
-        }
+            "SigneeAdded", "SignupSent", "Reminder", "Auth", "SigneeSigned", "RECIPIENT_VERIFIED", "DOCUMENT_SIGNED",
+        }  # fmt: skip
         truth = [row for row in one.truth() if since - 1 <= row[0] < until and row[4] in words]
         assert [describe(record) for record in got] == truth
         assert len(truth) > 50

@@ -23,7 +23,6 @@ RARE = {"id": 77, "uuid": "77777777-7777-4777-8777-777777777777", "email": NEEDL
 
 
 def hide_needles(one: World, count: int) -> None:
-    assert one.subnoto is not None
     for number in range(count):
         moment = one.clock() - timedelta(days=29 * number / count, minutes=number)
         one.subnoto.history.append("ENVELOPE_OPENED", timestamp=moment, author=RARE)
@@ -50,15 +49,9 @@ async def needle(one: World, order: str, scan: int, **given: Any) -> None:
 async def test_subnoto(order: str) -> None:
     needles = [Record("envelope", "ENVELOPE_OPENED", 0, {}, RARE, "11111111-1111-4111-8111-111111111111", WORKSPACE)]
     async with world(subnoto=SubnotoOptions(events=0)) as one:
-        assert one.subnoto is not None
         begin = int((one.clock() - timedelta(days=30)).timestamp() * 1000)
         plain = Record(
-            "envelope",
-            "ENVELOPE_SENT",
-            0,
-            {},
-            envelope_uuid=needles[0].envelope_uuid,
-            workspace_uuid=WORKSPACE,
+            "envelope", "ENVELOPE_SENT", 0, {}, envelope_uuid=needles[0].envelope_uuid, workspace_uuid=WORKSPACE
         )
         step = 30 * 86_400_000 // 3000
         at = [
@@ -102,7 +95,6 @@ async def test_a_burst_larger_than_the_budget_is_passed(order: str, scan: int) -
     """More records in one millisecond than a page may read: the walk must come through all the same."""
     size = 150 if scan < 3 else 700
     async with world(subnoto=SubnotoOptions(events=300, days=10, skew_seconds=0)) as one:
-        assert one.subnoto is not None
         burst = int((one.clock() - timedelta(minutes=5)).timestamp() * 1000)
         envelope = "11111111-1111-4111-8111-%012d"
         one.subnoto.history.insert(

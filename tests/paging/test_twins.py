@@ -42,10 +42,7 @@ async def test_twins_are_two_events_everywhere(shape: dict[str, Any]) -> None:
 
         of = dict(zip(everything.ids, everything.rows, strict=True))
         twice = [row for row, count in Counter(truth).items() if count > 1]
-        for row in (
-            *[r for r in twice if r[1] == "subnoto"][:4],
-            *[r for r in twice if r[1] == "taktikal"][:4],
-        ):
+        for row in (*[r for r in twice if r[1] == "subnoto"][:4], *[r for r in twice if r[1] == "taktikal"][:4]):
             ids = {i for i, other in of.items() if other == row}
             # Alone in its microsecond, in its envelope, under its own type: the same ids.
             narrow: list[dict[str, Any]] = [

@@ -21,15 +21,9 @@ TEXT = st.text(max_size=30)
 WORD = st.text("abcXYZé.-_~@0189", min_size=1, max_size=30)
 WORDS = st.lists(WORD, max_size=6, unique=True).map(lambda found: tuple(sorted(found)))
 NUMBER = st.integers(-(1 << 62), 1 << 62)
-POSITIONS = st.one_of(
-    NUMBER.map(lambda time: [time]),
-    st.tuples(NUMBER, TEXT, TEXT, TEXT, NUMBER, NUMBER).map(list),
-)
+POSITIONS = st.one_of(NUMBER.map(lambda time: [time]), st.tuples(NUMBER, TEXT, TEXT, TEXT, NUMBER, NUMBER).map(list))
 STREAMS = st.builds(
-    StreamState,
-    position=st.none() | POSITIONS,
-    hint=st.none() | st.lists(NUMBER, max_size=4),
-    done=st.booleans(),
+    StreamState, position=st.none() | POSITIONS, hint=st.none() | st.lists(NUMBER, max_size=4), done=st.booleans()
 )
 QUERIES = st.builds(
     Query,
@@ -85,12 +79,7 @@ def test_only_the_spelling_that_was_handed_out_is_good() -> None:
         cursor = SEALER.seal(example_state(size))
         padding = "=" * (-len(cursor) % 4)
         others = [cursor + "=" * n for n in range(1, 4)]
-        others += [
-            cursor + "\n",
-            "\n" + cursor,
-            cursor[:5] + "\n" + cursor[5:],
-            cursor[:5] + "*" + cursor[5:],
-        ]
+        others += [cursor + "\n", "\n" + cursor, cursor[:5] + "\n" + cursor[5:], cursor[:5] + "*" + cursor[5:]]
         others += [cursor.replace("-", "+").replace("_", "/") + padding, cursor + "é", cursor + "\ud800"]
         others += [cursor[:-1] + letter for letter in ALPHABET]
         for other in {other for other in others if other != cursor}:

@@ -8,15 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.paging.event_id import (
-    MAX_ID,
-    EventId,
-    decode_event_id,
-    encode_event_id,
-    pack_uint,
-    source_hash,
-    unpack_uint,
-)
+from app.paging.event_id import MAX_ID, EventId, decode_event_id, encode_event_id, pack_uint, source_hash, unpack_uint
 
 SOURCES = st.text(min_size=1, max_size=64)
 ORDINALS = st.integers(0, (1 << 63) - 1)
@@ -53,12 +45,7 @@ def test_foreign_text_is_no_id(text: str) -> None:
 def test_other_spellings_are_refused(source: str, ordinal: int, locator: bytes, data: st.DataObject) -> None:
     text = encode_event_id(source, ordinal, locator)
     place = data.draw(st.integers(0, len(text)))
-    for other in (
-        text + "=",
-        text + "\n",
-        text[:place] + " " + text[place:],
-        text[:place] + "é" + text[place:],
-    ):
+    for other in (text + "=", text + "\n", text[:place] + " " + text[place:], text[:place] + "é" + text[place:]):
         with pytest.raises(ValueError, match="not an event id"):
             decode_event_id(other)
 

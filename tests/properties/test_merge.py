@@ -108,10 +108,7 @@ class World:
             if source.name not in state.done:
                 position = state.positions[source.name]
                 stream = Stream(source.name, "s", position)
-                readers[id(stream)] = (
-                    stream,
-                    source.reader(position, self.ascending, self.low, high, self.rng),
-                )
+                readers[id(stream)] = (stream, source.reader(position, self.ascending, self.low, high, self.rng))
         merge = Merge([stream for stream, _ in readers.values()], ascending=self.ascending, limit=limit)
         rounds = 0
         while waiting := merge.advance():
@@ -172,10 +169,7 @@ class World:
 
 
 WORLDS = st.builds(
-    lambda found, ascending, seed: World(found, ascending, random.Random(seed)),
-    sources(),
-    st.booleans(),
-    SEEDS,
+    lambda found, ascending, seed: World(found, ascending, random.Random(seed)), sources(), st.booleans(), SEEDS
 )
 
 
@@ -270,5 +264,4 @@ def test_when_all_fail_nothing_is_shown_and_nothing_moves(world: World) -> None:
     keys, state, failed = world.page(begin, 10)
     assert keys == []
     assert failed == {source.name for source in world.sources}
-    assert state is not None
     assert state.positions == begin.positions

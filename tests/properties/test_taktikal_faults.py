@@ -25,28 +25,15 @@ from tests.worlds import SECRET, Clock, World, micros, walk
 
 COMMON = CommonSettings()
 SWITCHES: dict[str, list[Any]] = {
-    "generation": ["older"],
-    "entry_ids": ["company", "none"],
-    "created_precision": ["milliseconds", "seconds"],
-    "split_items": ["by_process", "by_item"],
-    "tied_entries": ["shuffled"],
-    "range_selects": ["creation", "last_update"],
-    "logs": ["trimmed"],
-    "order": ["oldest", "shuffled_stable", "shuffled"],
-    "end_inclusive": [True],
-    "start_exclusive": [True],
-    "query_precision": ["seconds", "minutes", "days"],
-    "max_take": [1, 2, 3, 10],
-    "take_beyond": ["refused", "default"],
-    "max_skip": [0, 1, 3],
-    "max_bytes": [1500, 6000],
-    "key_dates": ["ignored"],
-    "key_case": ["honoured"],
-    "total_lag_seconds": [10.0, 200_000.0],
-    "total_offset": [-50, -1, 1, 50],
-    "total_cap": [1, 2, 10],
+    "generation": ["older"], "entry_ids": ["company", "none"], "created_precision": ["milliseconds", "seconds"],
+    "split_items": ["by_process", "by_item"], "tied_entries": ["shuffled"],
+    "range_selects": ["creation", "last_update"], "logs": ["trimmed"],
+    "order": ["oldest", "shuffled_stable", "shuffled"], "end_inclusive": [True], "start_exclusive": [True],
+    "query_precision": ["seconds", "minutes", "days"], "max_take": [1, 2, 3, 10], "take_beyond": ["refused", "default"],
+    "max_skip": [0, 1, 3], "max_bytes": [1500, 6000], "key_dates": ["ignored"], "key_case": ["honoured"],
+    "total_lag_seconds": [10.0, 200_000.0], "total_offset": [-50, -1, 1, 50], "total_cap": [1, 2, 10],
     "lag_seconds": [0.0, 30.0],
-}
+}  # fmt: skip
 
 
 def options_of(rng: random.Random) -> dict[str, Any]:

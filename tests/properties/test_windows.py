@@ -14,13 +14,7 @@ TIMES = st.integers(-(10**16), 10**16)
 SEEDS = st.integers(0, 1 << 16)
 
 
-@given(
-    TIMES,
-    st.integers(1, 400 * 86_400 * SECOND),
-    st.booleans(),
-    SEEDS,
-    st.sampled_from([0.0, 1e-9, 1e-7, 1e-5]),
-)
+@given(TIMES, st.integers(1, 400 * 86_400 * SECOND), st.booleans(), SEEDS, st.sampled_from([0.0, 1e-9, 1e-7, 1e-5]))
 def test_windows_join_without_gap_or_overlap(
     since: int, length: int, ascending: bool, seed: int, density: float
 ) -> None:
@@ -59,11 +53,7 @@ def test_windows_join_without_gap_or_overlap(
 
 
 @given(
-    st.integers(1, 10**13),
-    st.integers(0, 10**6),
-    st.integers(0, 10**6),
-    st.integers(1, 2000),
-    st.integers(1, 10**4),
+    st.integers(1, 10**13), st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 2000), st.integers(1, 10**4)
 )
 def test_widths_are_whole_seconds_and_grow_by_at_most_eight(
     width: int, items: int, events: int, want: int, most: int

@@ -63,7 +63,6 @@ async def check_walk(one: World, found: Gateway) -> None:
 
 def single(one: World) -> dict[str, str]:
     """A query that costs exactly one call: one process of Taktikal's."""
-    assert one.taktikal is not None
     return {"source": "taktikal", "envelope_id": next(iter(one.taktikal.history.truth()))["processKey"]}
 
 
@@ -90,14 +89,10 @@ async def test_a_failure_that_passes_is_not_noticed(vendor: str, fault: int | st
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [
-        (500, 502, "source_failed"),
-        (502, 502, "source_failed"),
-        (503, 503, "source_unavailable"),
-        (504, 504, "source_timeout"),
-        (429, 503, "source_unavailable"),
-        ("cut", 503, "source_unavailable"),
+        (500, 502, "source_failed"), (502, 502, "source_failed"), (503, 503, "source_unavailable"),
+        (504, 504, "source_timeout"), (429, 503, "source_unavailable"), ("cut", 503, "source_unavailable"),
     ],
-)
+)  # fmt: skip
 async def test_a_failure_that_lasts_is_told_after_three_attempts(fault: int | str, status: int, code: str) -> None:
     async with one_of("taktikal") as one, gateway(one.env) as found:
         if fault == "cut":
@@ -112,14 +107,10 @@ async def test_a_failure_that_lasts_is_told_after_three_attempts(fault: int | st
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [
-        (400, 502, "source_failed"),
-        (401, 502, "source_unauthorized"),
-        (403, 502, "source_failed"),
-        (409, 502, "source_failed"),
-        (418, 502, "source_failed"),
-        (501, 502, "source_failed"),
+        (400, 502, "source_failed"), (401, 502, "source_unauthorized"), (403, 502, "source_failed"),
+        (409, 502, "source_failed"), (418, 502, "source_failed"), (501, 502, "source_failed"),
     ],
-)
+)  # fmt: skip
 async def test_a_failure_that_stays_is_told_at_once(fault: int, status: int, code: str) -> None:
     async with one_of("taktikal") as one, gateway(one.env) as found:
         emulator(one).faults.answer(fault, headers={"www-authenticate": 'Basic realm="theirs"'})
@@ -151,7 +142,6 @@ async def test_a_walk_among_random_faults_is_exactly_right() -> None:
         gateway(one.env) as found,
     ):
         for each in (one.taktikal, one.subnoto):
-            assert each is not None
             for _ in range(12):
                 rng.choice(
                     [
@@ -267,7 +257,6 @@ async def test_the_circuit_of_one_source_leaves_the_other_alone() -> None:
         world(taktikal=TaktikalOptions(events=100), subnoto=SubnotoOptions(events=100)) as one,
         gateway(one.env) as found,
     ):
-        assert one.taktikal is not None
         one.taktikal.faults.answer(500, times=10_000)
         for _ in range(2):
             await found.get(source="taktikal")
@@ -444,17 +433,11 @@ async def test_headers_without_end_are_not_read() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"7",
-        b'"text"',
-        b'{"logs": 7}',
-        b'{"logs": [], "totalCount": NaN}',
-        b'{"logs": [], "totalCount": 1e999}',
-        b"[" * 100_000,
-        b"<!DOCTYPE html><html></html>",
-        b"\xff\xfe",
+        b"7", b'"text"', b'{"logs": 7}', b'{"logs": [], "totalCount": NaN}', b'{"logs": [], "totalCount": 1e999}',
+        b"[" * 100_000, b"<!DOCTYPE html><html></html>", b"\xff\xfe",
     ],
     ids=["number", "text", "shape", "nan", "range", "deep", "html", "bytes"],
-)
+)  # fmt: skip
 async def test_an_answer_that_makes_no_sense_is_told(vendor: str, body: bytes) -> None:
     async with one_of(vendor) as one, gateway(one.env) as found:
         emulator(one).faults.answer(200, body=body, headers={"content-type": "application/json"})
@@ -502,9 +485,7 @@ def with_odd(answer: Any, value: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "value",
-    [b"NaN", b"-Infinity", b"1e999", b"9" * 5000, DEEP],
-    ids=["nan", "infinity", "range", "digits", "depth"],
+    "value", [b"NaN", b"-Infinity", b"1e999", b"9" * 5000, DEEP], ids=["nan", "infinity", "range", "digits", "depth"]
 )
 async def test_one_bad_entry_is_counted_and_the_rest_delivered(value: bytes) -> None:
     async with one_of("taktikal") as one:
@@ -518,9 +499,7 @@ async def test_one_bad_entry_is_counted_and_the_rest_delivered(value: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    "value",
-    [b"NaN", b"-Infinity", b"1e999", b"9" * 5000, DEEP],
-    ids=["nan", "infinity", "range", "digits", "depth"],
+    "value", [b"NaN", b"-Infinity", b"1e999", b"9" * 5000, DEEP], ids=["nan", "infinity", "range", "digits", "depth"]
 )
 async def test_one_bad_record_is_counted_and_the_rest_delivered(value: bytes) -> None:
     """The same record is bad in every answer; all others come, once."""

@@ -18,19 +18,9 @@ GUIDE = (ROOT / "docs/guides/adding-a-provider.md").read_text()
 FILES = dict(re.findall(r"^`([\w./]+)`:\n\n```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL))
 COMMANDS = re.findall(r"^(?:make|\.venv/bin/python) .*", GUIDE, re.MULTILINE)
 NEEDED = (
-    "app",
-    "sandbox",
-    "tests/contract",
-    "tests/conftest.py",
-    "tests/__init__.py",
-    "clients",
-    "docs",
-    "mkdocs.yml",
-    "openapi",
-    "pyproject.toml",
-    "requirements-dev.lock",
-    "Makefile",
-)
+    "app", "sandbox", "tests/contract", "tests/conftest.py", "tests/__init__.py", "clients", "docs", "mkdocs.yml",
+    "openapi", "pyproject.toml", "requirements-dev.lock", "Makefile",
+)  # fmt: skip
 
 
 def test_its_files_are_those_of_the_contract_suites_example() -> None:

@@ -17,14 +17,10 @@ from app.providers.taktikal.wire import decode_activity
 
 DEEP = "[" * 900 + "]" * 900
 UNUSABLE = {
-    "NaN": "NaN",
-    "Infinity": "-Infinity",
-    "out of range": "1e999",
-    "five thousand digits": "9" * 5000,
-    "nine hundred deep": DEEP,
-    "fifty thousand deep": "[" * 50_000 + "]" * 50_000,
+    "NaN": "NaN", "Infinity": "-Infinity", "out of range": "1e999", "five thousand digits": "9" * 5000,
+    "nine hundred deep": DEEP, "fifty thousand deep": "[" * 50_000 + "]" * 50_000,
     "deep objects": '{"a":' * 100 + "1" + "}" * 100,
-}
+}  # fmt: skip
 
 
 def log_of(*records: str) -> bytes:
@@ -86,10 +82,7 @@ def test_bytes_that_are_no_text() -> None:
     assert found.value == ["\ufffd", "whole"]
 
 
-@pytest.mark.parametrize(
-    "log",
-    ['"text"', "7", '{"a": 1}', "[7]", '["text"]', "[null]", "[[]]"],
-)
+@pytest.mark.parametrize("log", ['"text"', "7", '{"a": 1}', "[7]", '["text"]', "[null]", "[[]]"])
 def test_entries_of_wrong_shapes_are_counted(log: str) -> None:
     sent = json.dumps({"processKey": "p"})[:-1] + f', "activityLog": {log}}}'
     activity = decode_activity(f"[{sent}]".encode())
@@ -107,19 +100,11 @@ def test_processes_of_wrong_shapes_are_counted(item: str) -> None:
 @pytest.mark.parametrize(
     "item",
     [
-        "7",
-        "null",
-        "[]",
-        "{}",
-        record(1, eventType=7),
-        record(1, eventType="X" * 10_000),
-        record(1, timestamp="soon"),
-        record(1, timestamp=-1),
-        record(1, timestamp=10**40),
-        record(1, timestamp=True),
+        "7", "null", "[]", "{}", record(1, eventType=7), record(1, eventType="X" * 10_000), record(1, timestamp="soon"),
+        record(1, timestamp=-1), record(1, timestamp=10**40), record(1, timestamp=True),
         record(1, envelopeUuid="x" * 10_000),
     ],
-)
+)  # fmt: skip
 def test_records_of_wrong_shapes_are_counted(item: str) -> None:
     page = decode_page(log_of(record(1), item, record(2)))
     assert [row.bad for row in page.rows] == [False, True, False]

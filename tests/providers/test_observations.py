@@ -37,7 +37,6 @@ async def test_what_times_and_ids_are_good_for(entry_ids: Any, quality: str, pre
 
 async def test_how_late_entries_come() -> None:
     async with world(taktikal=EmulatorOptions(events=600, lag_seconds=0)) as one:
-        assert one.taktikal is not None
         feed = one.gateway()
         await ask(feed)
         for late, known in ((0, None), (12, 12.0), (5, 12.0), (40, 40.0)):

@@ -80,10 +80,7 @@ def test_a_path_that_is_no_directory() -> None:
 
 
 def test_sources_of_the_environment_and_of_tables_sorted_by_name() -> None:
-    tables = [
-        {"name": "zebra", "provider": "acme", "token": "t"},
-        {"name": "Aarhus", "provider": "acme", "token": "t"},
-    ]
+    tables = [{"name": "zebra", "provider": "acme", "token": "t"}, {"name": "Aarhus", "provider": "acme", "token": "t"}]
     sources = make_sources(PROVIDERS, {"ACME_TOKEN": "t"}, tables, CommonSettings(settle=7))
     assert [source.name for source in sources] == ["Aarhus", "acme", "zebra"]
     assert {source.settle for source in sources} == {7}

@@ -75,10 +75,7 @@ def test_an_application_that_cannot_start_raises() -> None:
             raise AssertionError
 
     before = server_threads()
-    with (
-        pytest.raises(RuntimeError, match="did not start"),
-        serve(Starlette(lifespan=lambda app: Lifespan())),
-    ):
+    with pytest.raises(RuntimeError, match="did not start"), serve(Starlette(lifespan=lambda app: Lifespan())):
         pass
     assert server_threads() == before
 

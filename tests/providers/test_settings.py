@@ -21,8 +21,6 @@ SUBNOTO_KEYS = {"SUBNOTO_ACCESS_KEY": "access", "SUBNOTO_SECRET_KEY": "key-of-ou
 def test_defaults() -> None:
     taktikal = TaktikalSettings.from_environment("taktikal", TAKTIKAL_KEYS)
     subnoto = SubnotoSettings.from_environment("subnoto", SUBNOTO_KEYS)
-    assert taktikal is not None
-    assert subnoto is not None
     assert taktikal.base_url == "https://core.taktikal.com/api"
     assert (taktikal.date_range_mode, taktikal.log_mode, taktikal.max_envelope_age) == (
         "auto",

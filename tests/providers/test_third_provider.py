@@ -34,11 +34,7 @@ def test_it_is_served_with_no_other_change(settings: dict[str, str], tmp_path: P
         assert "acme (acme)" in gateway.greeting
         events, cursor = [], None
         while True:
-            page = get(
-                f"{gateway.url}/events",
-                limit=7,
-                **({"cursor": cursor} if cursor else {"since": "2026-05-01"}),
-            )
+            page = get(f"{gateway.url}/events", limit=7, **({"cursor": cursor} if cursor else {"since": "2026-05-01"}))
             events += page["data"]
             cursor = page["page"]["next_cursor"]
             if cursor is None:

@@ -36,7 +36,6 @@ def test_a_source_says_otherwise_or_nothing() -> None:
 def test_from_the_environment(vendor: str) -> None:
     env = {**KEYS[vendor], f"{vendor.upper()}_CONCURRENCY": "4", f"{vendor.upper()}_RATE": "2.5"}
     found = SETTINGS[vendor].from_environment(vendor, env)
-    assert found is not None
     assert (found.concurrency, found.rate) == (4, 2.5)
 
 

@@ -171,13 +171,9 @@ def test_without_a_variable_the_usual_authorities_are_trusted() -> None:
 CA, OTHER = trustme.CA(), trustme.CA()
 PAST = datetime.now(UTC) - timedelta(days=2)
 KINDS = {
-    "unknown host": "host name is unknown",
-    "refused": "refuses connections",
-    "untrusted": "not trusted.*SSL_CERT_FILE",
-    "expired": "has expired",
-    "wrong name": "for another host name",
-    "no TLS": "no common TLS",
-}
+    "unknown host": "host name is unknown", "refused": "refuses connections", "untrusted": "not trusted.*SSL_CERT_FILE",
+    "expired": "has expired", "wrong name": "for another host name", "no TLS": "no common TLS",
+}  # fmt: skip
 
 
 def free_port() -> int:

@@ -77,20 +77,14 @@ async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoCli
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (401, "AUTHENTICATION_ERROR", SourceUnauthorized),
-        (403, "AUTHORIZATION_ERROR", SourceForbidden),
-        (403, "SOMETHING_ELSE", SourceUnauthorized),
-        (403, "FEATURE_NOT_IN_CURRENT_PLAN", SourceForbidden),
-        (400, "LOG_CATEGORY_NOT_IMPLEMENTED", SourceForbidden),
-        (400, "INVALID_REQUEST_FORMAT", SourceFailed),
-        (500, "INTERNAL_SERVER_ERROR", SourceFailed),
-        (429, "TOO_MANY", SourceUnavailable),
-        (503, "", SourceUnavailable),
-        (200, "INTERNAL_SERVER_ERROR", SourceFailed),
-        (202, "SOMETHING_ELSE", SourceFailed),
-        (200, "AUTHORIZATION_ERROR", SourceForbidden),
+        (401, "AUTHENTICATION_ERROR", SourceUnauthorized), (403, "AUTHORIZATION_ERROR", SourceForbidden),
+        (403, "SOMETHING_ELSE", SourceUnauthorized), (403, "FEATURE_NOT_IN_CURRENT_PLAN", SourceForbidden),
+        (400, "LOG_CATEGORY_NOT_IMPLEMENTED", SourceForbidden), (400, "INVALID_REQUEST_FORMAT", SourceFailed),
+        (500, "INTERNAL_SERVER_ERROR", SourceFailed), (429, "TOO_MANY", SourceUnavailable),
+        (503, "", SourceUnavailable), (200, "INTERNAL_SERVER_ERROR", SourceFailed),
+        (202, "SOMETHING_ELSE", SourceFailed), (200, "AUTHORIZATION_ERROR", SourceForbidden),
     ],
-)
+)  # fmt: skip
 async def test_errors(emulator: Emulator, client: SubnotoClient, status: int, code: str, kind: type[Any]) -> None:
     emulator.faults.answer(status, {"Retry-After": "1000"}, times=3, body=error(code))
     with pytest.raises(kind) as found:

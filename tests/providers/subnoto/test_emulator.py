@@ -16,15 +16,9 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 5, 20, 15, 0, tzinfo=UTC)
 NIL = "00000000-0000-0000-0000-000000000000"
 OLDER_ENVELOPE_TYPES = {
-    "ENVELOPE_CREATED",
-    "ENVELOPE_SENT",
-    "DOCUMENT_SIGNED",
-    "ENVELOPE_COMPLETED",
-    "ENVELOPE_OPENED",
-    "ENVELOPE_DECLINED",
-    "ENVELOPE_CANCELED",
-    "RECIPIENT_VERIFIED",
-}
+    "ENVELOPE_CREATED", "ENVELOPE_SENT", "DOCUMENT_SIGNED", "ENVELOPE_COMPLETED", "ENVELOPE_OPENED",
+    "ENVELOPE_DECLINED", "ENVELOPE_CANCELED", "RECIPIENT_VERIFIED",
+}  # fmt: skip
 
 
 def emulator(clock: Clock | None = None, records: list[Record] | None = None, **options: Any) -> Emulator:
@@ -33,12 +27,7 @@ def emulator(clock: Clock | None = None, records: list[Record] | None = None, **
 
 
 async def post(
-    server: Emulator,
-    body: Any,
-    *,
-    path: str = "/public/logs/list",
-    bearer: str | None = None,
-    **request: Any,
+    server: Emulator, body: Any, *, path: str = "/public/logs/list", bearer: str | None = None, **request: Any
 ) -> httpx.Response:
     key = bearer or f"{server.options.access_key}:{server.options.secret_key}"
     transport = httpx.ASGITransport(app=server.app)
@@ -197,11 +186,7 @@ async def test_generations_of_author(author: str, nobody: object) -> None:
 async def test_units(unit: str) -> None:
     server = emulator(unit=unit, records=[record("a", 1_700_000_000_250)])
     [log] = await logs(server)
-    expected = {
-        "seconds": 1_700_000_000,
-        "milliseconds": 1_700_000_000_250,
-        "float_seconds": 1_700_000_000.25,
-    }
+    expected = {"seconds": 1_700_000_000, "milliseconds": 1_700_000_000_250, "float_seconds": 1_700_000_000.25}
     assert log["timestamp"] == expected[unit]
     assert isinstance(log["timestamp"], float) is (unit == "float_seconds")
 

@@ -111,11 +111,7 @@ def test_both_shapes_of_author_and_all_units_of_time() -> None:
         ({"id": 0, "name": "System", "email": ""}, "system", None),
         ({"uuid": "00000000-0000-0000-0000-000000000000", "name": "System"}, "system", None),
         ({"id": 7, "name": "A", "email": "a@example.com"}, "user", "7"),
-        (
-            {"uuid": "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11", "name": "A"},
-            "user",
-            "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11",
-        ),
+        ({"uuid": "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11", "name": "A"}, "user", "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11"),
         ({"uuid": None, "id": 7}, "user", "7"),
         ({"name": "nobody"}, "system", None),
         ({}, "system", None),
@@ -213,5 +209,4 @@ def test_target(event_type: str, data: dict[str, Any], wanted: tuple[Any, ...] |
 )
 def test_envelope_name(data: dict[str, Any], name: str | None) -> None:
     envelope = mapping.envelope_of(sent_of({"envelopeUuid": "e"}), data)
-    assert envelope is not None
     assert envelope.name == name

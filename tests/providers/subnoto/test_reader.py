@@ -32,12 +32,7 @@ ENVELOPE = "8f2f1d5e-3b0e-4a2c-9b3e-0f6d1c2b3a40"
 def emulator_of(count: int, step: int = 1000, **options: Any) -> Emulator:
     rows = [
         Record(
-            "envelope",
-            "ENVELOPE_OPENED",
-            BASE // 1000 + n * step,
-            {"n": n},
-            envelope_uuid=ENVELOPE,
-            workspace_uuid="w",
+            "envelope", "ENVELOPE_OPENED", BASE // 1000 + n * step, {"n": n}, envelope_uuid=ENVELOPE, workspace_uuid="w"
         )
         for n in range(count)
     ]
@@ -332,7 +327,6 @@ async def test_the_end_is_known_until_many_may_have_come_since(order: str) -> No
     await numbers(reader(emulator, "desc", places=places, until=end))
     query, known = LogQuery("envelope"), inside.NOW_MICROS
     hint = places.near(query, end + SKEW, known, SKEW, ascending=order == "asc")
-    assert hint is not None
     assert hint[0] == 999
     assert places.near(query, end + SKEW, known + 100 * 60 * SECOND, SKEW, ascending=order == "asc") == hint
     assert places.near(query, end + SKEW, known + 102 * 60 * SECOND, SKEW, ascending=order == "asc") is None

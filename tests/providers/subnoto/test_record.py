@@ -13,13 +13,9 @@ from tests.providers.rows import row_of
 
 ENVELOPE = "8f2f1d5e-3b0e-4a2c-9b3e-0f6d1c2b3a40"
 BODY: dict[str, Any] = {
-    "category": "envelope",
-    "eventType": "ENVELOPE_OPENED",
-    "eventData": {"a": 1, "b": [1, {"c": None}]},
-    "author": {"uuid": "u-1", "name": "A", "email": "a@example.com"},
-    "envelopeUuid": ENVELOPE,
-    "workspaceUuid": "w-1",
-}
+    "category": "envelope", "eventType": "ENVELOPE_OPENED", "eventData": {"a": 1, "b": [1, {"c": None}]},
+    "author": {"uuid": "u-1", "name": "A", "email": "a@example.com"}, "envelopeUuid": ENVELOPE, "workspaceUuid": "w-1",
+}  # fmt: skip
 
 
 def records(*bodies: dict[str, Any], time: int = 5, keep: Any = lambda event_type: True) -> list[SubnotoRecord]:
@@ -35,15 +31,11 @@ def one(**members: Any) -> str:
 @pytest.mark.parametrize(
     "change",
     [
-        {"eventType": "ENVELOPE_SENT"},
-        {"envelopeUuid": "11111111-1111-4111-8111-111111111111"},
-        {"workspaceUuid": "w-2"},
-        {"author": {"uuid": "u-2"}},
-        {"eventData": {"a": 1}},
-        {"eventData": None},
+        {"eventType": "ENVELOPE_SENT"}, {"envelopeUuid": "11111111-1111-4111-8111-111111111111"},
+        {"workspaceUuid": "w-2"}, {"author": {"uuid": "u-2"}}, {"eventData": {"a": 1}}, {"eventData": None},
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_what_identity_depends_on(change: dict[str, Any]) -> None:
     assert one(**change) != one()
 

@@ -25,28 +25,20 @@ def source(**settings: Any) -> SubnotoSource:
 @pytest.mark.parametrize(
     ("query", "streams"),
     [
-        ({}, ["envelope", "team"]),
-        ({"category": ("team",)}, ["team"]),
-        ({"category": ("user",)}, []),
-        ({"envelope_id": (UUID,)}, [f"envelope/{UUID}"]),
-        ({"envelope_id": ("no uuid",)}, []),
+        ({}, ["envelope", "team"]), ({"category": ("team",)}, ["team"]), ({"category": ("user",)}, []),
+        ({"envelope_id": (UUID,)}, [f"envelope/{UUID}"]), ({"envelope_id": ("no uuid",)}, []),
         ({"envelope_id": (UUID, "x")}, [f"envelope/{UUID}"]),
         ({"envelope_id": ("AAAAAAAA" + UUID[8:], "aaaaaaaa" + UUID[8:])}, ["envelope/aaaaaaaa" + UUID[8:]]),
-        ({"workspace_id": UUID}, ["envelope"]),
-        ({"workspace_id": "x"}, []),
-        ({"category": ("team",), "workspace_id": UUID}, []),
-        ({"category": ("team",), "envelope_id": (UUID,)}, []),
-        ({"type": ("notification.*",)}, []),
-        ({"type": ("recipient.*",)}, ["envelope"]),
-        ({"type": ("team.*", "envelope.sent")}, ["envelope", "team"]),
-        ({"type": ("unknown",)}, ["envelope", "team"]),
-        ({"provider_type": ("DOCUMENT_SIGNED",)}, ["envelope"]),
-        ({"provider_type": ("TEAM_CREATED",)}, ["team"]),
+        ({"workspace_id": UUID}, ["envelope"]), ({"workspace_id": "x"}, []),
+        ({"category": ("team",), "workspace_id": UUID}, []), ({"category": ("team",), "envelope_id": (UUID,)}, []),
+        ({"type": ("notification.*",)}, []), ({"type": ("recipient.*",)}, ["envelope"]),
+        ({"type": ("team.*", "envelope.sent")}, ["envelope", "team"]), ({"type": ("unknown",)}, ["envelope", "team"]),
+        ({"provider_type": ("DOCUMENT_SIGNED",)}, ["envelope"]), ({"provider_type": ("TEAM_CREATED",)}, ["team"]),
         ({"provider_type": ("BRAND_NEW",)}, ["envelope", "team"]),
         ({"provider_type": ("DOCUMENT_SIGNED",), "type": ("team.*",)}, []),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_streams(query: dict[str, Any], streams: list[str]) -> None:
     assert list(source().streams(Query(**query))) == streams
 

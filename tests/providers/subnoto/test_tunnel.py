@@ -184,12 +184,7 @@ async def test_an_enclave_that_does_not_prove_what_it_is_hears_nothing(
         for _ in range(3):
             with pytest.raises(SourceFailed, match="did not prove what it is"):
                 await ask(http)
-        assert tunnel.describe() == {
-            "encrypted": True,
-            "session": "none",
-            "sessions_opened": 0,
-            "attestation": None,
-        }
+        assert tunnel.describe() == {"encrypted": True, "session": "none", "sessions_opened": 0, "attestation": None}
     assert emulator.calls.count("/logs/list") == 0
     assert emulator.calls.count("/tunnel/session") == 3
 
@@ -289,12 +284,7 @@ async def test_an_enclave_that_is_not_there() -> None:
 
 async def test_a_source_is_made_in_one_thread_and_used_in_another(served: tuple[Emulator, str]) -> None:
     tunnel = await asyncio.to_thread(Tunnel, settings(served[1]), CommonSettings(), attested=False)
-    http = ProviderHttp(
-        settings(served[1]).base_url,
-        CommonSettings(),
-        name="subnoto",
-        transport=tunnel,
-    )
+    http = ProviderHttp(settings(served[1]).base_url, CommonSettings(), name="subnoto", transport=tunnel)
     assert (await ask(http)).status == 200
     await http.aclose()
 
@@ -314,7 +304,6 @@ def test_what_probe_says_of_the_tunnel() -> None:
 def test_the_default_is_the_vendors_enclave() -> None:
     keys = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "ab"}
     found = SubnotoSettings.from_environment("subnoto", keys | {"SUBNOTO_TRANSPORT": "tunnel"})
-    assert found is not None
     assert found.base_url == "https://enclave.subnoto.com"
     assert sdk_encrypts(found.base_url)
 

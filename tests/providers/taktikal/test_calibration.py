@@ -54,12 +54,7 @@ async def test_a_server_that_ignores_dates_beside_a_key_teaches_nothing_wrong(
     selects: Any, cap: int | None, end_inclusive: bool
 ) -> None:
     options = EmulatorOptions(
-        events=600,
-        days=60,
-        range_selects=selects,
-        key_dates="ignored",
-        max_take=cap,
-        end_inclusive=end_inclusive,
+        events=600, days=60, range_selects=selects, key_dates="ignored", max_take=cap, end_inclusive=end_inclusive
     )
     facts = await found_out(Emulator(options, clock=lambda: inside.NOW))
     assert facts.selects in (selects, None)

@@ -64,13 +64,10 @@ async def test_calls_and_records_are_counted(emulator: Emulator, client: Taktika
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (401, SourceUnauthorized),
-        (403, SourceFailed),
-        (429, SourceUnavailable),
-        (500, SourceFailed),
+        (401, SourceUnauthorized), (403, SourceFailed), (429, SourceUnavailable), (500, SourceFailed),
         (302, SourceFailed),
     ],
-)
+)  # fmt: skip
 async def test_errors(emulator: Emulator, client: TaktikalClient, status: int, error: type[Exception]) -> None:
     emulator.faults.answer(status, {"Retry-After": "3000"}, times=3)
     with pytest.raises(error):

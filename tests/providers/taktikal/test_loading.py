@@ -27,10 +27,7 @@ def company(count: int, **options: Any) -> Emulator:
     processes = []
     for number in range(count):
         key = f"sp{number:03d}"
-        log = [
-            Entry(key, "Reminder", (BASE + 600_000) * 10),
-            Entry(key, "SigneeSigned", (BASE + 1_200_000) * 10),
-        ]
+        log = [Entry(key, "Reminder", (BASE + 600_000) * 10), Entry(key, "SigneeSigned", (BASE + 1_200_000) * 10)]
         processes.append((Process(key), log))
     return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, processes=processes)
 

@@ -123,12 +123,7 @@ def test_both_generations_become_the_same_but_for_ids_and_what_was_not_sent() ->
 
 def test_statuses_nobody_documented_keep_their_name() -> None:
     unknown = [r.event() for r in records("05_every_status") if r.type == "unknown"]
-    assert {event.provider_type for event in unknown} == {
-        "SMS:QUEUED",
-        "Viber:seen",
-        "Archived",
-        "Something.Brand-New",
-    }
+    assert {event.provider_type for event in unknown} == {"SMS:QUEUED", "Viber:seen", "Archived", "Something.Brand-New"}
     assert all(event.outcome is None for event in unknown)
 
 
@@ -136,9 +131,7 @@ def test_the_vendors_example_as_the_contract_shows_it() -> None:
     signed = next(record.event() for record in records("01_vendor_page") if record.provider_type == "SigneeSigned")
     assert (signed.type, signed.category, signed.outcome) == ("recipient.signed", "envelope", "success")
     assert (signed.provider_id, signed.occurred_at) == ("6", "2019-11-08T11:06:01.560000Z")
-    assert signed.envelope is not None
     assert (signed.envelope.owner, signed.envelope.status) == ("test@example.com", "completed")
-    assert signed.recipient is not None
     assert signed.recipient.national_id == "123456-7890"
     assert signed.user_agent == "Mozilla/5.0"
     assert (signed.actor.kind, signed.actor.name, signed.actor.email) == ("system", "Taktikal.Core", None)
@@ -167,17 +160,11 @@ def test_delivery(status: str, description: str | None, wanted: tuple[Any, ...] 
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("clerk@company.example.is", "user"),
-        ("first@example.is", "recipient"),
-        ("First@Example.IS", "recipient"),
-        ("  first@example.is\t", "recipient"),
-        ("Taktikal.Core", "system"),
-        ("Mailgun", "system"),
-        ("", "system"),
-        (None, "system"),
-        (17, "system"),
+        ("clerk@company.example.is", "user"), ("first@example.is", "recipient"), ("First@Example.IS", "recipient"),
+        ("  first@example.is\t", "recipient"), ("Taktikal.Core", "system"), ("Mailgun", "system"), ("", "system"),
+        (None, "system"), (17, "system"),
     ],
-)
+)  # fmt: skip
 def test_actor(text: Any, kind: str) -> None:
     actor = event_of({"createdBy": text}, {"signeeKey": "si", "email": "first@example.is", "name": "F"}).actor
     assert actor.kind == kind
@@ -194,16 +181,12 @@ TWO = (
 @pytest.mark.parametrize(
     ("own", "text", "wanted"),
     [
-        ("a", "both@example.is", ("recipient", "a", "A")),
-        ("b", "both@example.is", ("recipient", "b", "B")),
-        ("b", " BOTH@example.is", ("recipient", "b", "B")),
-        ("a", "c@example.is", ("recipient", "c", "C")),
-        (None, "c@example.is", ("recipient", "c", "C")),
-        ("c", "both@example.is", ("user", None, None)),
-        (None, "both@example.is", ("user", None, None)),
-        ("gone", "both@example.is", ("user", None, None)),
+        ("a", "both@example.is", ("recipient", "a", "A")), ("b", "both@example.is", ("recipient", "b", "B")),
+        ("b", " BOTH@example.is", ("recipient", "b", "B")), ("a", "c@example.is", ("recipient", "c", "C")),
+        (None, "c@example.is", ("recipient", "c", "C")), ("c", "both@example.is", ("user", None, None)),
+        (None, "both@example.is", ("user", None, None)), ("gone", "both@example.is", ("user", None, None)),
     ],
-)
+)  # fmt: skip
 def test_of_two_with_one_address_the_entrys_own_signee_acted(
     own: str | None, text: str, wanted: tuple[Any, ...]
 ) -> None:
@@ -212,8 +195,6 @@ def test_of_two_with_one_address_the_entrys_own_signee_acted(
     assert (event.actor.kind, event.actor.id, event.actor.name) == (kind, key and recipient_id("sp", key), name)
     assert event.actor.email == text.strip()
     if own in ("a", "b"):
-        assert event.recipient is not None
-        assert event.recipient.email is not None
         assert event.recipient.email.lower() == "both@example.is"
 
 
@@ -222,7 +203,6 @@ def test_an_owner_who_also_signs_is_the_recipient() -> None:
     created = {"status": "Created", "createdBy": "o@example.is"}
     event = event_of(created, {"signeeKey": "si", "email": "o@example.is"})
     assert (event.actor.kind, event.actor.id) == ("recipient", recipient_id("sp", "si"))
-    assert event.envelope is not None
     assert event.envelope.owner == "o@example.is"
 
 

@@ -54,15 +54,7 @@ async def times(found: WindowReader, want: int = 50) -> list[int]:
 @pytest.mark.parametrize("selects", ["activity", "creation", None])
 @pytest.mark.parametrize("end_inclusive", [True, False])
 async def test_bounds_are_exact_to_the_microsecond(order: str, selects: Any, end_inclusive: bool) -> None:
-    moments = [
-        BASE - 1,
-        BASE,
-        BASE + 1,
-        BASE + SECOND,
-        BASE + SECOND + 1,
-        BASE + 2 * SECOND - 1,
-        BASE + 2 * SECOND,
-    ]
+    moments = [BASE - 1, BASE, BASE + 1, BASE + SECOND, BASE + SECOND + 1, BASE + 2 * SECOND - 1, BASE + 2 * SECOND]
     emulator = emulator_of(*moments, end_inclusive=end_inclusive, range_selects=selects or "activity")
     for since in moments:
         for until in (since + 1, BASE + SECOND, BASE + 2 * SECOND):
@@ -78,10 +70,7 @@ async def test_bounds_are_exact_to_the_microsecond(order: str, selects: Any, end
 async def test_long_emptiness_costs_few_calls(order: str, selects: Any) -> None:
     """Found here: a window back to 1970 was walked thirty days at a time, past any deadline."""
     emulator = emulator_of(BASE, BASE + SECOND, range_selects=selects or "activity")
-    assert sorted(await times(reader(emulator, 0, inside.NOW_MICROS, order, selects))) == [
-        BASE,
-        BASE + SECOND,
-    ]
+    assert sorted(await times(reader(emulator, 0, inside.NOW_MICROS, order, selects))) == [BASE, BASE + SECOND]
     assert emulator.calls.total <= 40
     emulator.calls.reset()
     assert await times(reader(emulator, 0, BASE - 300 * inside.DAY, order, selects)) == []

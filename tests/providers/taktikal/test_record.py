@@ -96,7 +96,6 @@ def test_an_entry_without_a_readable_time_is_counted(at: Any) -> None:
 
 def test_the_locator_names_the_process() -> None:
     found = read_locator(decode_event_id(ids(entry(id=7))[0]).locator)
-    assert found is not None
     assert (found.process, found.ticks, found.entry) == ("sp1", 17_040_672_000_000_000, 7)
 
 

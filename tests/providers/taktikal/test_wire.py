@@ -69,8 +69,7 @@ def test_total(body: bytes, total: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b"[]", b"1342", b'{"total": "1342"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}'],
+    "body", [b"[]", b"1342", b'{"total": "1342"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}']
 )
 def test_no_total(body: bytes) -> None:
     with pytest.raises(SourceFailed):
