@@ -2,77 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.providers.http.limits import RetryBudget
 from app.providers.http.source_state import CallPermit, Circuit
 
-
-def fail(circuit: Circuit, now: float, times: int = 1) -> None:
-    for _ in range(times):
-        permit = circuit.enter(now)
-        assert permit is not None
-        circuit.settle(permit, now, False)
-
-
-def test_each_failed_trial_doubles_the_time_up_to_five_minutes() -> None:
-    circuit, now, waits = Circuit(), 0.0, []
-    fail(circuit, now, 5)
-    for _ in range(6):
-        waits.append(circuit.wait(now))
-        now += waits[-1]
-        fail(circuit, now)
-    assert waits == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0]
-
-
-def test_a_success_between_them_starts_the_count_anew() -> None:
-    circuit = Circuit()
-    fail(circuit, 0.0, 4)
-    permit = circuit.enter(1.0)
-    assert permit is not None
-    circuit.settle(permit, 1.0, True)
-    fail(circuit, 2.0, 4)
-    assert circuit.state == "closed"
-
-
-def test_a_trial_that_succeeds_closes_it_and_the_next_opening_is_short_again() -> None:
-    circuit = Circuit()
-    fail(circuit, 0.0, 5)
-    fail(circuit, 30.0)
-    assert circuit.wait(30.0) == 60.0
-    permit = circuit.enter(90.0)
-    assert permit is not None
-    circuit.settle(permit, 90.0, True)
-    assert (circuit.state, circuit.failures) == ("closed", 0)
-    fail(circuit, 100.0, 5)
-    assert circuit.wait(100.0) == 30.0
-
-
-def test_a_trial_whose_caller_went_away_leaves_room_for_the_next() -> None:
-    circuit = Circuit()
-    fail(circuit, 0.0, 5)
-    permit = circuit.enter(30.0)
-    assert permit is not None
-    circuit.settle(permit, 31.0, None)
-    assert circuit.state == "half_open"
-    following = circuit.enter(31.0)
-    assert following.trial
-
-
-def test_late_answers_to_calls_made_before_it_opened_change_nothing() -> None:
-    circuit = Circuit()
-    early = [permit for _ in range(8) if (permit := circuit.enter(0.0))]
-    fail(circuit, 1.0, 5)
-    for ok in (True, False, None):
-        circuit.settle(early.pop(), 2.0, ok)
-    assert (circuit.state, circuit.wait(1.0)) == ("open", 30.0)
-    trial = circuit.enter(31.0)
-    assert trial is not None
-    circuit.settle(trial, 31.0, True)
-    for permit in early:
-        circuit.settle(permit, 32.0, False)
-    assert (circuit.state, circuit.failures) == ("closed", 0)
+FAIL, WELL, GONE = (("enter", 0, None), ("settle", -1, False)), (("settle", 0, True),), (("settle", 0, None),)
+ENTER, OPEN = ("enter", 0, None), FAIL * 5
 
 
 STEPS = st.lists(
@@ -87,6 +24,16 @@ STEPS = st.lists(
 
 @settings(max_examples=500, deadline=None)
 @given(STEPS)
+# Each failed trial doubles the time up to five minutes, and a good one makes the next opening short again.
+@example([*OPEN, *(step for wait in (30, 60, 120, 240, 300, 300) for step in (("wait", wait, None), *FAIL)),
+          ("wait", 300, None), ENTER, *WELL, *OPEN, ("wait", 30, None), ENTER])  # fmt: skip
+# A success between failures starts the count anew.
+@example([*FAIL * 4, ENTER, *WELL, *FAIL * 4])
+# A trial whose caller went away leaves room for the next.
+@example([*OPEN, ("wait", 30, None), ENTER, *GONE, ENTER, *FAIL])
+# Late results of calls that were made before it opened change nothing, neither then nor once it is closed again.
+@example([*[ENTER] * 8, *OPEN, *WELL, ("settle", 0, False), *GONE, ("wait", 31, None), ENTER, ("settle", -1, True),
+          *[("settle", 0, False)] * 5, *FAIL * 4])  # fmt: skip
 def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, int, bool | None]]) -> None:
     """It opens after five failures in a row, for 30 s, and longer after each failed trial call. Results that are
     unknown count as nothing, and so do those of calls that began in another state."""
@@ -119,8 +66,9 @@ def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, int, bool
         if circuit.state == "open" and before != "open":
             assert circuit.wait(now) == duration
             until, failures = now + duration, 0
-        if circuit.state == "closed" and before != "closed":
-            failures = 0
+        if circuit.state == "closed":
+            failures = failures if before == "closed" else 0
+            assert circuit.failures == failures
     # It is never stuck: when all calls are settled and the time is up, somebody is let through.
     for permit in under_way:
         circuit.settle(permit, now, None)

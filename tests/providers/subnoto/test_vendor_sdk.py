@@ -1,5 +1,6 @@
 """The vendor's own SDK reads the emulator over real HTTP; its RFC 9421 signatures are verified for real."""
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -98,33 +99,46 @@ async def test_the_sdk_was_admitted_by_its_signature_alone(served: tuple[Emulato
     assert call.headers["signature"].startswith("team=:")
 
 
-async def test_the_sdk_reads_who_it_is(served: tuple[Emulator, str]) -> None:
-    emulator, base_url = served
-    async with sdk(emulator, base_url) as client:
-        answer = await post_public_utils_whoami.asyncio(client=client.generated, body=PostPublicUtilsWhoamiBody())
+async def test_the_sdk_reads_who_it_is() -> None:
+    emulator = Emulator(EmulatorOptions(events=10, team_name="Demo & Sons"))
+    with serve(emulator.app) as base_url:
+        async with sdk(emulator, base_url) as client:
+            answer = await post_public_utils_whoami.asyncio(client=client.generated, body=PostPublicUtilsWhoamiBody())
     assert isinstance(answer, PostPublicUtilsWhoamiResponse200)
-    assert answer.team_name == emulator.options.team_name
+    assert answer.to_dict().keys() == {"teamUuid", "teamName", "ownerEmail", "ownerUuid", "accessKey"}
+    assert answer.team_name == "Demo & Sons"
+
+
+async def envelope(client: SubnotoClient, **body: Any) -> Any:
+    sent = PostPublicEnvelopeGetBody.from_dict(body)
+    return await post_public_envelope_get.asyncio_detailed(client=client.generated, body=sent)
 
 
 async def test_the_sdk_reads_envelopes(served: tuple[Emulator, str]) -> None:
     emulator, base_url = served
-    statuses = set()
+    statuses, place = set(), {"envelopeUuid": UNKNOWN, "workspaceUuid": UNKNOWN}
     async with sdk(emulator, base_url) as client:
         for record in emulator.history.truth("envelope"):
             if record["eventType"] == "ENVELOPE_CREATED":
-                body = {"envelopeUuid": record["envelopeUuid"], "workspaceUuid": record["workspaceUuid"]}
-                sent = PostPublicEnvelopeGetBody.from_dict(body)
-                answer = (await post_public_envelope_get.asyncio_detailed(client=client.generated, body=sent)).parsed
+                response = await envelope(client, **{name: record[name] for name in place})
+                answer = response.parsed
                 assert isinstance(answer, PostPublicEnvelopeGetResponse200)
+                assert answer.to_dict() == json.loads(response.content)
                 assert (answer.uuid, answer.owner.email) == (record["envelopeUuid"], record["author"]["email"])
                 assert answer.title == record["eventData"]["envelopeTitle"]
                 statuses.add(answer.status.value)
+        assert (await envelope(client, **place)).parsed.error.code == "ENVELOPE_NOT_FOUND"
     assert {"complete", "signing", "expired"} <= statuses
+    bearer = f"Bearer {emulator.options.access_key}:{emulator.options.secret_key}"
+    async with httpx.AsyncClient(headers={"authorization": bearer}) as plain:
+        empty = await plain.post(f"{base_url}/public/envelope/get", json={})
+    assert (empty.status_code, empty.json()["error"]["code"]) == (400, INVALID)
     refusing = Emulator(EmulatorOptions(events=10, reads_envelopes=False))
     with serve(refusing.app) as base_url:
         async with sdk(refusing, base_url) as client:
-            answer = (await post_public_envelope_get.asyncio_detailed(client=client.generated, body=sent)).parsed
+            answer = (await envelope(client, **place)).parsed
     assert isinstance(answer, PostPublicEnvelopeGetResponse403)
+    assert answer.error.code == "AUTHORIZATION_ERROR"
 
 
 @pytest.mark.parametrize(
@@ -154,29 +168,37 @@ async def test_a_wrong_secret_or_key_is_refused(served: tuple[Emulator, str]) ->
         assert answer.error.code == "AUTHENTICATION_ERROR"
 
 
-async def test_the_sdk_reads_the_errors(served: tuple[Emulator, str]) -> None:
+UNKNOWN, INVALID = "33333333-3333-4333-8333-333333333333", "INVALID_REQUEST_FORMAT"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"category": "envelope", "limit": 51}, INVALID),
+        ({"category": "team", "envelopeUuid": UNKNOWN}, INVALID),
+        ({"category": "envelope", "envelopeUuid": UNKNOWN}, "ENVELOPE_NOT_FOUND"),
+        ({"category": "envelope", "workspaceUuid": UNKNOWN}, "WORKSPACE_NOT_FOUND"),
+        ({"category": "user"}, "LOG_CATEGORY_NOT_IMPLEMENTED"),
+        ({"category": "dataroom"}, "LOG_CATEGORY_NOT_IMPLEMENTED"),
+    ],
+)
+async def test_the_sdk_reads_the_errors(served: tuple[Emulator, str], body: dict[str, Any], code: str) -> None:
     emulator, base_url = served
-    unknown = "33333333-3333-4333-8333-333333333333"
     async with sdk(emulator, base_url) as client:
-        for body, code in (
-            ({"category": "envelope", "limit": 51}, "INVALID_REQUEST_FORMAT"),
-            ({"category": "team", "envelopeUuid": unknown}, "INVALID_REQUEST_FORMAT"),
-            ({"category": "envelope", "envelopeUuid": unknown}, "ENVELOPE_NOT_FOUND"),
-            ({"category": "envelope", "workspaceUuid": unknown}, "WORKSPACE_NOT_FOUND"),
-            ({"category": "user"}, "LOG_CATEGORY_NOT_IMPLEMENTED"),
-        ):
-            answer = await listed(client, body)
-            assert isinstance(answer, PostPublicLogsListResponse400)
-            assert answer.error.code == code
+        answer = await listed(client, body)
+    assert isinstance(answer, PostPublicLogsListResponse400)
+    assert answer.error.code == code
 
 
 async def test_the_sdk_reads_a_missing_permission() -> None:
-    emulator = Emulator(EmulatorOptions(events=10, permissions=frozenset({"team"})))
+    emulator = Emulator(EmulatorOptions(events=10, permissions=frozenset({"envelope"})))
     with serve(emulator.app) as base_url:
         async with sdk(emulator, base_url) as client:
-            answer = await listed(client, {"category": "envelope"})
+            answer = await listed(client, {"category": "team"})
+            assert isinstance(await listed(client, {"category": "envelope"}), PostPublicLogsListResponse200)
     assert isinstance(answer, PostPublicLogsListResponse403)
     assert answer.error.code == "AUTHORIZATION_ERROR"
+    assert "Read Team" in answer.error.message
 
 
 BODY = b'{"category":"envelope"}'
