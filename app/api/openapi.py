@@ -28,29 +28,29 @@ TITLE = "Audit gateway"
 SUMMARY = "One feed of audit events over several e-signature accounts."
 
 DESCRIPTION = """\
-Three calls are all one needs:
+Three calls cover most needs:
 
 1. `GET /events` reads the newest page: who did what, to which envelope, when.
 2. `GET /events?cursor=…` with the `next_cursor` of that page reads the next one, until `has_more` is false.
-   Every event comes once and only once, whatever happens meanwhile.
-3. `GET /envelopes/{envelope_id}` has one envelope's life from its beginning, and what became of each recipient.
+   Each event is delivered exactly once, also if records are added meanwhile.
+3. `GET /envelopes/{envelope_id}` returns all events of one envelope, and the progress of each recipient.
 
-All filters are optional and combine with AND; a repeated parameter is OR. A filter of which a source has no notion
-leaves that source out of the answer, and `sources` says so; it never widens the answer.
+All filters are optional and combine with AND; a repeated parameter is OR. A filter that does not apply
+to a source excludes that source; `sources` contains the reason.
 
-Types, categories, statuses and codes are open: a client must take one that it does not know, for providers invent new
-ones. What happened is in `type`; `unknown` stands for what has no mapping yet, and `provider_type` keeps its name.
+Types, categories, statuses and codes are open: providers add new ones, and a client must accept unknown values. `type`
+is `unknown` for a value without a mapping; `provider_type` keeps the provider's own value.
 
 Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`. Every error is
 `application/problem+json` with a stable `code`, and names the parameter and the remedy.
 """
 
 TAGS = [
-    {"name": "events", "description": "The audit events, and what they mean."},
-    {"name": "envelopes", "description": "One envelope: what became of it and of each recipient."},
-    {"name": "sources", "description": "The accounts that events come from."},
-    {"name": "monitoring", "description": "How the gateway fares, for monitoring."},
-    {"name": "health", "description": "Is the gateway alive, and ready? No API key is needed."},
+    {"name": "events", "description": "Audit events and their types."},
+    {"name": "envelopes", "description": "One envelope and the progress of its recipients."},
+    {"name": "sources", "description": "Configured accounts."},
+    {"name": "monitoring", "description": "Metrics of the gateway."},
+    {"name": "health", "description": "Liveness and readiness, without an API key."},
 ]
 
 SECURITY_SCHEMES = {

@@ -1,5 +1,5 @@
-"""The shapes of the API's responses, beside those of `app.domain.event`. They are sent as they stand here, and the
-OpenAPI document is made from them. Nullable fields are declared so, and every field is always present.
+"""The shapes of the API's responses, in addition to those of `app.domain.event`. The responses and the OpenAPI document
+use the same structs. Every field is always present.
 """
 
 from __future__ import annotations

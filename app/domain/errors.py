@@ -50,7 +50,7 @@ class InvalidCursor(CallerError, code="invalid_cursor"):
 
 
 class CursorMismatch(ParameterError):
-    """A filter beside the cursor differs from the one sealed in it."""
+    """A filter differs from the one sealed in the cursor."""
 
     def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
         super().__init__("cursor_mismatch", errors)

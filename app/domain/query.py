@@ -159,7 +159,7 @@ class EventQuery(Query, TimeRange):
         return cls(**known | changes)
 
     def filters(self) -> dict[str, Any]:
-        """The filters that the caller wrote: what a cursor beside them must agree with."""
+        """Return the filters of the call. A cursor in the same call must have equal ones."""
         return self.given(without=("limit", "cursor", "include", "partial"))
 
 

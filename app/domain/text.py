@@ -25,8 +25,8 @@ def memoize(function: Callable[[Key], Value], most: int = 4096) -> Callable[[Key
 class Memoized(Generic[Value]):
     """The result of `make` for a set of texts, computed once for all records with the same set.
 
-    `most` bounds the cached sets. A tuple that comes again is recognized by its identity: the records of one envelope
-    share theirs, which may hold thousands of texts.
+    `most` bounds the cached sets. A repeated tuple is recognized by its identity, because the records of one envelope
+    share a tuple of possibly thousands of texts.
     """
 
     def __init__(self, make: Callable[[frozenset[str]], Value], most: int = 1024) -> None:

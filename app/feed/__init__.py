@@ -1,4 +1,4 @@
-"""Drives the sources concurrently through the engine: pages of events, one event by its id."""
+"""Merge the sources into pages of events; find one event by its id."""
 
 from app.feed.call import FeedSettings
 from app.feed.model import Page, SourceStatus

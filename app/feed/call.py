@@ -1,4 +1,4 @@
-"""One call of the feed: settings, caller, time, and observations that earlier calls left."""
+"""One call of the feed: settings, caller, time, and observations of earlier calls."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from app.providers.observer import Observer
 from app.providers.shared.redis import SharedState
 
 _MOST = 256  #: sets of streams
-_MOST_STREAMS = 16  #: of one set: more are those of single envelopes, which hardly come together again
+_MOST_STREAMS = 16  #: of one set; larger sets are of single envelopes, and rarely repeat
 _MEMORY = 2000  #: records after which older ones count half
-_PATIENCE = 60 * SECOND  #: how long one `Date` may stay the same while our clock runs
+_PATIENCE = 60 * SECOND  #: for which a `Date` may stay the same
 
 StreamId = tuple[str, str]  #: source, stream
 
 
 class StreamRatios:
-    """How streams shared the pages of late, in thousandths, so that a first page asks each for its likely part: what is
-    missing costs another round of calls, and what is left over is read again."""
+    """Shares of the streams in recent pages, in thousandths. A first page requests from each stream its likely part,
+    because missing records cost another round of calls, and unused ones are read again for the next page."""
 
     def __init__(self) -> None:
         self._given: LRUCache[frozenset[StreamId], Mapping[StreamId, int]] = LRUCache(_MOST)
 
     def learn(self, given: Mapping[StreamId, int]) -> None:
-        """How many records each of the streams of a page gave."""
+        """Record the number of records from each stream of a page."""
         if len(given) > _MOST_STREAMS or not any(given.values()):
             return
         before = self._given.get(streams := frozenset(given), {})
@@ -38,7 +38,7 @@ class StreamRatios:
         self._given[streams] = {stream: before.get(stream, 0) // fade + count for stream, count in given.items()}
 
     def of(self, streams: frozenset[StreamId]) -> dict[StreamId, int]:
-        """By stream; empty where these were not read together lately."""
+        """Return the shares by stream; empty for streams that no recent page combined."""
         given = self._given.get(streams, {})
         shown = sum(given.values())
         return {stream: 1000 * count // shown for stream, count in given.items()}
@@ -71,10 +71,10 @@ class FeedSettings(msgspec.Struct, frozen=True):
     totals_ttl: float = 30.0
     clock: Callable[[], int] | None = None
     observer: Observer = msgspec.field(default_factory=Observer)
-    shared: SharedState | None = None  #: totals, with the other replicas
+    shared: SharedState | None = None  #: shares totals between replicas
     #: Of each provider, to name the nearest known value in warnings.
     mapping: Mapping[str, Sequence[TypeMapping]] = msgspec.field(default_factory=dict)
-    pseudonyms: Pseudonyms | None = None  #: what stands for people where callers without `pii:read` must not see them
+    pseudonyms: Pseudonyms | None = None  #: of people, for callers without `pii:read`
 
 
 class FeedCall(msgspec.Struct, frozen=True):

@@ -61,7 +61,7 @@ class PageBuilder:
             span = ReadRequest(
                 self._native,
                 plan.window.since,
-                # A follower reads what there is; what is too young to be certain is cut off by the ceiling.
+                # A follower reads up to the present; the ceiling cuts off records younger than settle.
                 self._call.now + DAY if until is None else until,
                 position,
                 None if state is None else state.hint,

@@ -1,4 +1,4 @@
-"""One stream that is read for a page, and how many records to ask it for."""
+"""One stream of a page, and the number of records to request from it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from app.paging.cursor import StreamState
 from app.paging.merge import Stream
 from app.providers.base import Batch, Reader, Source
 
-_SPARE = 10  #: records beyond a stream's likely share of a page: asking a second time costs more
-_UNKNOWN_SHARE = 100  #: records asked for at first where several streams share a page in unknown parts
-_MAX_WANT = 2000  #: records asked for at once where filters throw most of them away
+_SPARE = 10  #: records beyond a stream's likely share of a page, because a second request costs more
+_UNKNOWN_SHARE = 100  #: records of a first request if the shares of several streams are unknown
+_MAX_WANT = 2000  #: records of one request if filters discard most of them
 
 
 class Reading(msgspec.Struct):
-    """A stream with its reader, and the records that it gave so far: `seen`, and `kept` by the filters."""
+    """A stream with its reader, and its numbers of records so far: `seen`, and `kept` by the filters."""
 
     stream: Stream
     reader: Reader
     source: Source
-    old: StreamState | None  #: as the page before left it; None on a walk's first page
+    old: StreamState | None  #: after the previous page; None on a walk's first page
     was_read: bool = False
     seen: int = 0
     kept: int = 0
@@ -36,8 +36,8 @@ class Reading(msgspec.Struct):
 
     def take(self, batch: Batch, *, follow: bool) -> None:
         """Count the records of a batch. Raises SourceFailed if there are several on a walk's first page and none can be
-        read: the provider's format is an unknown one. A later page may have nothing else left to read, and a follower
-        nothing else that is new."""
+        read, because the provider's format is unknown. On a later page and for a follower they may be all that is
+        left."""
         self.seen += len(batch.records)
         self.bad_records |= batch.bad_records
         self.any_readable = self.any_readable or batch.any_readable or self.seen > 0
@@ -46,13 +46,13 @@ class Reading(msgspec.Struct):
             raise SourceFailed(f"none of the {bad} records in the provider's answers can be read")
 
     def share_of(self, missing: int, usual: int | None, streams: int) -> int:
-        """Return the stream's likely share of the `missing` records, of as many `streams`; `usual` in thousandths. To
-        read more costs bytes twice: what a page has no room for is read again for the next one."""
+        """Return the stream's likely share of the `missing` records, of as many `streams`; `usual` in thousandths.
+        Records without room in the page are read twice, because the next page reads them again."""
         if self.old is not None and self.old.share >= 0:
             return min(missing, missing * self.old.share * 9 // 8000 + _SPARE)
         share = missing // streams
         if usual is not None:
-            # In eighths, rounded up: a share that is a little too small costs a call.
+            # In eighths, rounded up, because a share that is slightly too small costs a call.
             share = (usual // 125 + 1) * missing // 8
         return min(missing, max(_UNKNOWN_SHARE, share))
 
