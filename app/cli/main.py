@@ -18,7 +18,6 @@ from app.cli.forwarding import forward
 from app.cli.keys import list_keys, make_key, revoke_keys, signing_key, verify
 from app.cli.output import write_bytes
 from app.cli.queries import count, event, events, sources
-from app.domain.errors import ConfigurationError
 from app.logs import configure_logging
 
 EXIT_CODES = (
@@ -101,18 +100,9 @@ def mcp(config: Config = None) -> None:
         asyncio.run(make_server(client).run_stdio_async())
 
 
-def openapi(
-    output: Annotated[Path | None, typer.Option(help="Write to this file. Default: standard output.")] = None,
-) -> None:
+def openapi() -> None:
     """Print the OpenAPI document."""
-    text = openapi_text()
-    if output is None:
-        write_bytes(text.encode())
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"--output: {output} cannot be written ({error.strerror}).") from None
+    write_bytes(openapi_text().encode())
 
 
 def openapi_text() -> str:
@@ -137,27 +127,17 @@ def probe(
     return probe_sources(config, wait)
 
 
-def _register() -> None:
-    """Add the commands, in the order of the help."""
-    cli.command()(command(serve))
-    cli.command(epilog=EPILOG)(command(events))
-    cli.command(epilog=EPILOG)(command(count))
-    cli.command(epilog=EPILOG)(command(export, broken_pipe=FAILED))
-    cli.command(epilog=EPILOG)(command(forward))
-    cli.command(epilog=EPILOG)(command(event))
-    cli.command(epilog=EPILOG)(command(sources))
-    cli.command(epilog=EPILOG)(command(mcp))
-    cli.command()(command(verify))
-    cli.command()(command(openapi))
-    cli.command()(command(probe))
-    keys.command("signing")(command(signing_key))
-    keys.command("new")(command(make_key))
-    keys.command("list")(command(list_keys))
-    keys.command("revoke")(command(revoke_keys))
-    cli.add_typer(keys, name="keys")
-
-
-_register()
+# In the order of the help.
+for function, epilog in (
+    (serve, None), (events, EPILOG), (count, EPILOG), (export, EPILOG), (forward, EPILOG), (event, EPILOG),
+    (sources, EPILOG), (mcp, EPILOG), (verify, None), (openapi, None), (probe, None),
+):  # fmt: skip
+    cli.command(epilog=epilog)(command(function, broken_pipe=FAILED if function is export else 0))
+keys.command("signing")(command(signing_key))
+keys.command("new")(command(make_key))
+keys.command("list")(command(list_keys))
+keys.command("revoke")(command(revoke_keys))
+cli.add_typer(keys, name="keys")
 
 
 def main() -> None:

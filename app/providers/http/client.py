@@ -20,7 +20,14 @@ from yarl import URL
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
 from app.providers.base import CallBudget, CommonSettings, SourceHealth
-from app.providers.http.limits import ATTEMPTS, RETRIED_STATUS, CallLimiter, RetryableFailure, RetryBudget, attempts
+from app.providers.http.concurrency import (
+    ATTEMPTS,
+    RETRIED_STATUS,
+    CallLimiter,
+    RetryableFailure,
+    RetryBudget,
+    attempts,
+)
 from app.providers.http.response import Response, error_for
 from app.providers.http.source_state import SourceState, time_left
 from app.providers.http.transport import AiohttpTransport, Transport

@@ -1,14 +1,33 @@
-"""Run calls concurrently, or one computation for concurrent callers."""
+"""Concurrent calls to the providers: gathered, shared by callers (single-flight), limited, and retried with stamina's
+exponential back-off and jitter.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
+import stamina
+import stamina.instrumentation
+from aiolimiter import AsyncLimiter
+
+from app.domain.errors import SourceError
+from app.providers.http.response import Response
+from app.providers.observer import Outcome
 
 T = TypeVar("T")
+
+ATTEMPTS = 3
+
+#: Temporary statuses of overload and of intermediaries (520 to 524: Cloudflare; 529: overloaded).
+RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+
+# stamina logs every retry with repr(exception) by default; the source's failures are logged by the client.
+stamina.instrumentation.set_on_retry_hooks([])
 
 
 async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -63,3 +82,93 @@ class SingleFlight(Generic[T]):
         if task.done() and not task.cancelled():
             # Without callers, asyncio would log a failure with its text.
             task.exception()
+
+
+class CallLimiter:
+    """At most `concurrency` concurrent calls and `rate` calls a second (None: no bound).
+
+    Round-robin queue between requests, so that a request with 32 calls cannot starve the others: of each request, one
+    call at a time waits for the head of the queue. Only the head waits for the semaphore and the rate.
+
+    `take_shared` waits for the shared rate of all replicas."""
+
+    def __init__(
+        self, concurrency: int, rate: float | None, take_shared: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        self._slots = asyncio.Semaphore(concurrency)
+        # A bucket of one second's calls, at least one call.
+        self._rate = None if rate is None else AsyncLimiter(max(1.0, rate), max(1.0, rate) / rate)
+        self._take_shared = take_shared
+        self._head = asyncio.Lock()
+        self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()  #: by request
+        self.in_flight = 0
+        self.waiting = 0
+
+    async def enter(self, request: int) -> None:
+        """Wait for one call of `request`, an identifying number; `leave` must follow."""
+        turn = self._turns.setdefault(request, asyncio.Lock())
+        self.waiting += 1
+        try:
+            async with turn, self._head:
+                await self._slots.acquire()
+                try:
+                    if self._rate is not None:
+                        # Also with replicas: the process keeps its own rate if the shared state fails.
+                        await self._rate.acquire()
+                        if self._take_shared is not None:
+                            await self._take_shared()
+                except BaseException:
+                    self._slots.release()
+                    raise
+        finally:
+            self.waiting -= 1
+        self.in_flight += 1
+
+    def leave(self) -> None:
+        """End the call."""
+        self.in_flight -= 1
+        self._slots.release()
+
+
+class RetryableFailure(Exception):
+    """A response or failure that may be retried. `reason`: as for the observer."""
+
+    def __init__(self, reason: Outcome, found: Response | SourceError) -> None:
+        self.reason, self.found = reason, found
+
+
+def attempts(worth_repeating: Callable[[Exception], bool | float]) -> AsyncIterator[stamina.Attempt]:
+    """Yield up to ATTEMPTS attempts; `worth_repeating` may return the next wait in seconds."""
+    return stamina.retry_context(
+        worth_repeating, attempts=ATTEMPTS, timeout=None, wait_initial=0.1, wait_max=2.0, wait_jitter=0.2
+    )
+
+
+class RetryBudget:
+    """Over any `window` seconds, at most `reserve` retries plus `ratio` of the calls made (Finagle's rule, with a
+    smaller reserve for tens of calls a second). Prevents a triple load on a provider that is down.
+
+    Pure: `now` is in seconds of any monotonic clock."""
+
+    def __init__(self, *, ratio: float = 0.2, reserve: int = 20, window: float = 10.0) -> None:
+        self._ratio, self._reserve, self._window = ratio, reserve, window
+        self._calls: deque[float] = deque()
+        self._retries: deque[float] = deque()
+
+    def note_call(self, now: float) -> None:
+        """Count a call that is not a retry."""
+        self._forget(now)
+        self._calls.append(now)
+
+    def take(self, now: float) -> bool:
+        """Count one more retry, if the budget allows it."""
+        self._forget(now)
+        if len(self._retries) + 1 > self._reserve + self._ratio * len(self._calls):
+            return False
+        self._retries.append(now)
+        return True
+
+    def _forget(self, now: float) -> None:
+        for times in (self._calls, self._retries):
+            while times and times[0] <= now - self._window:
+                times.popleft()

@@ -1,7 +1,7 @@
 """Shared state of replicas in Redis or Valkey (6.2 or newer): totals, pauses and rates.
 
-Names are keyed digests and contents are encrypted, so that access to the store reveals no personal data and forges no
-values.
+Names are keyed digests and contents are encrypted with the gateway's secret: replicas with the same secret share them,
+and access to the store reveals no personal data and forges no values.
 
 Redis may be slow, down, empty or full of foreign values at any time; the process then continues alone. A failed
 operation suspends all operations until a background task, which retries once a second, succeeds. So requests pay for
@@ -11,8 +11,11 @@ one failure, not for an outage.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import math
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -33,8 +36,8 @@ from redis.exceptions import LockError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from app.domain.errors import ConfigurationError
+from app.paging.cipher import NONCE, Cipher
 from app.providers.observer import Observer
-from app.providers.shared.value_cipher import ValueCipher
 
 T = TypeVar("T")
 
@@ -61,6 +64,30 @@ class CachedValue(msgspec.Struct, frozen=True):
 
 class _Down(Exception):
     """The shared state is unreachable."""
+
+
+class ValueCipher:
+    """Cipher from a secret of any length, with keys independent of those of cursors."""
+
+    def __init__(self, secret: str) -> None:
+        self._cipher = Cipher(secret, b"audit-gateway shared state 1")
+
+    def digest(self, *parts: bytes | str) -> str:
+        """Return 26 letters and digits for `parts`; guesses of `parts` cannot be tested without the secret."""
+        mac = hmac.new(self._cipher.mac_key, digestmod="sha256")
+        for part in parts:
+            data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+            mac.update(len(data).to_bytes(8) + data)
+        return base64.b32encode(mac.digest()[:16]).decode().rstrip("=").lower()
+
+    def seal(self, key: str, value: bytes) -> bytes:
+        """Encrypt a value, for decryption under the same `key` only."""
+        nonce = os.urandom(NONCE)
+        return nonce + self._cipher.encrypt(nonce, value, key.encode())
+
+    def open(self, key: str, sealed: bytes) -> bytes | None:
+        """Return the value, or None if `seal` did not create it for this key."""
+        return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], key.encode())
 
 
 class SharedState:

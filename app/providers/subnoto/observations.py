@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from app.domain.times import SECOND
-from app.providers.observations import Observations
+from app.providers.observer import Observations
 from app.providers.subnoto.client import PAGE_SIZE
 from app.providers.subnoto.mapping import TUTORIAL
 from app.providers.subnoto.wire import LogPage

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import UNSET
 
 from app.domain.times import DAY, SECOND
-from app.providers.observations import Observations
+from app.providers.observer import Observations
 from app.providers.taktikal.record import ticks_of
 from app.providers.taktikal.wire import ActivityPage
 

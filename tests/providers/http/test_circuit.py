@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.providers.http.limits import RetryBudget
+from app.providers.http.concurrency import RetryBudget
 from app.providers.http.source_state import CallPermit, Circuit
 
 FAIL, WELL, GONE = (("enter", 0, None), ("settle", -1, False)), (("settle", 0, True),), (("settle", 0, None),)
