@@ -66,26 +66,6 @@ async def test_one_failing_source_fails_the_call(kind: str, source: str) -> None
         assert [r.key for r in first.records + second.records] == [r.key for r in (await ask(feed, limit=100)).records]
 
 
-@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
-async def test_passing_failures_are_not_noticed(source: str) -> None:
-    async with small() as one:
-        faults = emulators(one)[source].faults
-        faults.answer(503, {"Retry-After": "0"})
-        faults.cut()
-        page = await ask(one.gateway(), limit=1000)
-        assert [describe(r) for r in page.records][::-1] == [
-            row for row in one.truth() if micros(one.clock()) - 30 * DAY <= row[0] < micros(one.clock())
-        ]
-
-
-async def test_retry_after_reaches_the_caller() -> None:
-    async with small() as one:
-        one.subnoto.faults.answer(429, {"Retry-After": "77"}, times=1000)
-        with pytest.raises(SourcesFailed) as error:
-            await ask(one.gateway())
-        assert (error.value.code, error.value.errors[0].retry_after) == ("source_unavailable", 77.0)
-
-
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("seed", range(4))
 async def test_whatever_fails_and_comes_back_nothing_is_lost_or_doubled(order: str, seed: int) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.paging.event_id import MAX_ID, EventId, decode_event_id, encode_event_id, pack_uint, source_hash, unpack_uint
+from app.providers.http.lenient_json import MAX_KEY
 
 SOURCES = st.text(min_size=1, max_size=64)
 ORDINALS = st.integers(0, (1 << 63) - 1)
@@ -50,9 +51,37 @@ def test_other_spellings_are_refused(source: str, ordinal: int, locator: bytes, 
             decode_event_id(other)
 
 
-def test_an_overlong_text_is_refused_unread() -> None:
+@pytest.mark.parametrize(
+    ("source", "ordinal", "locator", "text"),
+    [
+        ("taktikal", 0, b"", "Abo1Z1HNoPz5AA"),
+        ("subnoto", 1, b"x", "Aapy1ScNsB6JAXg"),
+        ("taktikal", 300, b"\x00\xff", "Abo1Z1HNoPz5rAIA_w"),
+    ],
+)
+def test_what_was_handed_out_yesterday_is_found_tomorrow(source: str, ordinal: int, locator: bytes, text: str) -> None:
+    assert encode_event_id(source, ordinal, locator) == text
+    assert decode_event_id(text) == EventId(source_hash(source), ordinal, locator)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "A", "AA", "Ag" + "A" * 20, "Abo1Z1HNoPz5", "Abo1Z1HNoPz5gA", "Abo1Z1HNoPz5AB", "Abo1Z1HNoPz5A+",
+     "A" * (MAX_ID + 1)],
+)  # fmt: skip
+def test_what_is_no_id(text: str) -> None:
     with pytest.raises(ValueError, match="not an event id"):
-        decode_event_id("A" * (MAX_ID + 1))
+        decode_event_id(text)
+
+
+def test_the_longest_key_that_is_taken_has_an_id_that_is_taken() -> None:
+    locator = bytes(16) + ("\U0001d4b3" * MAX_KEY).encode()
+    assert decode_event_id(encode_event_id("taktikal", 1 << 32, locator)).locator == locator
+
+
+def test_names_have_hashes_of_their_own() -> None:
+    names = ["taktikal", "Taktikal", "taktikal ", "subnoto", "a", "b", "ö", ""]
+    assert len({source_hash(name) for name in names}) == len(names)
 
 
 @given(ORDINALS, LOCATORS)

@@ -55,6 +55,7 @@ class Gateway:
         body = answer.json()
         assert answer.headers["content-type"] == "application/problem+json"
         assert body["status"] == answer.status_code
+        assert "www-authenticate" not in answer.headers
         [source] = body["sources"]
         assert source["code"] == body["code"]
         if answer.status_code == 503 and source["retry_after"] is not None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.assembly import build_sources
+from app.config import load_configuration
 from app.domain.errors import ConfigurationError
 from app.providers.base import CommonSettings
+from app.providers.registry import find_providers
+from app.providers.settings import SourceSettings
 from app.providers.subnoto import PROVIDER as SUBNOTO
 from app.providers.subnoto.settings import SubnotoSettings
 from app.providers.taktikal import PROVIDER as TAKTIKAL
@@ -18,9 +23,14 @@ TAKTIKAL_KEYS = {"TAKTIKAL_COMPANY_KEY": "company", "TAKTIKAL_API_KEY": "key-of-
 SUBNOTO_KEYS = {"SUBNOTO_ACCESS_KEY": "access", "SUBNOTO_SECRET_KEY": "key-of-ours"}
 
 
-def test_defaults() -> None:
-    taktikal = TaktikalSettings.from_environment("taktikal", TAKTIKAL_KEYS)
-    subnoto = SubnotoSettings.from_environment("subnoto", SUBNOTO_KEYS)
+def test_numbers_of_calls_and_defaults() -> None:
+    taktikal = TaktikalSettings.from_environment(
+        "taktikal", TAKTIKAL_KEYS | {"TAKTIKAL_CONCURRENCY": "4", "TAKTIKAL_RATE": "2.5"}
+    )
+    subnoto = SubnotoSettings.from_environment(
+        "subnoto", SUBNOTO_KEYS | {"SUBNOTO_CONCURRENCY": "4", "SUBNOTO_RATE": "2.5"}
+    )
+    assert (taktikal.concurrency, taktikal.rate) == (subnoto.concurrency, subnoto.rate) == (4, 2.5)
     assert taktikal.base_url == "https://core.taktikal.com/api"
     assert (taktikal.date_range_mode, taktikal.log_mode, taktikal.max_envelope_age) == (
         "auto",
@@ -55,6 +65,10 @@ def test_without_keys_there_is_no_source(provider: Any) -> None:
         (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_MAX_ENVELOPE_AGE": "long"}, "TAKTIKAL_MAX_ENVELOPE_AGE"),
         (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_COMPANY_KEY": "a:b"}, "TAKTIKAL_COMPANY_KEY"),
         (TAKTIKAL, TAKTIKAL_KEYS | {"TAKTIKAL_API_KEY": "a\nb"}, "TAKTIKAL_API_KEY"),
+        *((provider, keys | {variable: value}, variable)
+          for provider, keys, vendor in ((TAKTIKAL, TAKTIKAL_KEYS, "TAKTIKAL"), (SUBNOTO, SUBNOTO_KEYS, "SUBNOTO"))
+          for name, value in (("CONCURRENCY", "0"), ("CONCURRENCY", "x"), ("RATE", "0"), ("RATE", "nan"))
+          for variable in (f"{vendor}_{name}",)),
         (SUBNOTO, {"SUBNOTO_ACCESS_KEY": "a"}, "SUBNOTO_SECRET_KEY"),
         (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_ACCESS_KEY": "geheim:b"}, "SUBNOTO_ACCESS_KEY"),
         (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_CATEGORIES": "envelope,other"}, "SUBNOTO_CATEGORIES"),
@@ -64,7 +78,7 @@ def test_without_keys_there_is_no_source(provider: Any) -> None:
         (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_TRANSPORT": "pigeon"}, "SUBNOTO_TRANSPORT"),
         (SUBNOTO, SUBNOTO_KEYS | {"SUBNOTO_SECRET_KEY": "geheim\u00e9"}, "SUBNOTO_SECRET_KEY"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_setting_is_named_by_its_variable_and_its_value_is_not_shown(
     provider: Any, env: dict[str, str], variable: str
 ) -> None:
@@ -124,3 +138,31 @@ def test_keys_are_not_shown() -> None:
     ):
         assert "key-of-ours" not in repr(settings)
         assert "key-of-ours" not in str(settings)
+
+
+def test_a_source_says_otherwise_or_nothing() -> None:
+    common = CommonSettings(settle=7, max_concurrency=5, max_rate=3.0)
+    assert SourceSettings(base_url="http://a").over(common) == common
+    found = SourceSettings(base_url="http://a", settle=1, concurrency=2, rate=0.5).over(common)
+    assert (found.settle, found.max_concurrency, found.max_rate) == (1, 2, 0.5)
+
+
+def test_from_the_file_and_for_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GATEWAY_SOURCE_CONCURRENCY", "3")
+    monkeypatch.setenv("GATEWAY_SOURCE_RATE", "9")
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        '[[sources]]\nname = "a"\nprovider = "taktikal"\ncompany_key = "c"\napi_key = "k"\n'
+        "concurrency = 2\nrate = 1.5\n"
+        '[[sources]]\nname = "b"\nprovider = "taktikal"\ncompany_key = "c"\napi_key = "k"\n'
+    )
+    configuration = load_configuration(file, env_file=None)
+    assert (configuration.settings.source_concurrency, configuration.settings.source_rate) == (3, 9.0)
+    assert {source.name for source in build_sources(configuration, find_providers())} >= {"a", "b"}
+
+
+@pytest.mark.parametrize(("variable", "value"), [("GATEWAY_SOURCE_CONCURRENCY", "0"), ("GATEWAY_SOURCE_RATE", "-1")])
+def test_a_wrong_one_for_all_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=variable):
+        load_configuration(None, env_file=None)

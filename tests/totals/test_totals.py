@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -21,11 +22,26 @@ from sandbox.serving import serve
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.providers.faulty import Rewritten
-from tests.worlds import ANYONE, World, ask, micros, walk, world
+from tests.worlds import ANYONE, World, ask, micros, served_world, walk, world
 
 pytestmark = pytest.mark.anyio
 
 DAY = 86_400_000_000
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[World]:
+    """Nothing changes in it."""
+    with served_world(TaktikalOptions(events=500), SubnotoOptions(events=500)) as one:
+        yield one
+
+
+@pytest.fixture
+async def feed(both: World) -> AsyncIterator[Feed]:
+    made = both.gateway()
+    yield made
+    await made.aclose()
+    both.feeds.remove(made)
 
 
 async def count(
@@ -165,33 +181,30 @@ async def test_ranges_that_select_by_creation_give_an_estimate() -> None:
         assert (totals.value, totals.relation) == (true_number(one, given), "eq")
 
 
-async def test_a_sum_is_of_events_whatever_the_providers_count() -> None:
-    async with world(taktikal=TaktikalOptions(events=500), subnoto=SubnotoOptions(events=500)) as one:
-        given = window(one, 40, 30)
-        totals = await count(one.gateway(), **given)
-        assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
-        assert {source.provider_total.unit for source in totals.sources if source.provider_total} == {
-            "envelopes",
-            "events",
-        }
+@pytest.mark.parametrize("exact", [False, True])
+async def test_a_sum_is_of_events_whatever_the_providers_count(both: World, feed: Feed, exact: bool) -> None:
+    given = window(both, 40, 30)
+    totals = await count(feed, **given, exact=exact)
+    assert (totals.value, totals.unit, totals.relation) == (true_number(both, given), "events", "eq")
+    if not exact:
+        units = {source.provider_total.unit for source in totals.sources if source.provider_total}
+        assert units == {"envelopes", "events"}
 
 
 @pytest.mark.parametrize("by", ["type", "provider_type", "category", "source", "actor", "day"])
-async def test_groups_add_up_and_are_those_of_the_events(by: str) -> None:
-    async with world(taktikal=TaktikalOptions(events=500), subnoto=SubnotoOptions(events=500)) as one:
-        feed, given = one.gateway(), window(one, 40, 30)
-        totals = await count(feed, **given, by=by)
-        events = [record.event() for record in (await walk(feed, **given, limits=1000)).records]
-        keys = {
-            "day": lambda event: event.occurred_at[:10],
-            "actor": lambda event: event.actor.email or event.actor.name or event.actor.kind,
-        }
-        truth = Counter(keys.get(by, lambda event: getattr(event, by))(event) for event in events)
-        assert totals.groups is not None
-        assert {group.key: group.value for group in totals.groups} == truth
-        assert sum(truth.values()) == totals.value
-        if by == "day":
-            assert [group.key for group in totals.groups] == sorted(group.key for group in totals.groups)
+async def test_groups_add_up_and_are_those_of_the_events(both: World, feed: Feed, by: str) -> None:
+    given = window(both, 40, 30)
+    totals = await count(feed, **given, by=by)
+    events = [record.event() for record in (await walk(feed, **given, limits=1000)).records]
+    keys = {
+        "day": lambda event: event.occurred_at[:10],
+        "actor": lambda event: event.actor.email or event.actor.name or event.actor.kind,
+    }
+    truth = Counter(keys.get(by, lambda event: getattr(event, by))(event) for event in events)
+    assert {group.key: group.value for group in totals.groups} == truth
+    assert sum(truth.values()) == totals.value
+    if by == "day":
+        assert [group.key for group in totals.groups] == sorted(group.key for group in totals.groups)
 
 
 async def test_a_count_stops_at_its_budget_and_reads_on_where_it_is_to_be_exact() -> None:
@@ -207,25 +220,14 @@ async def test_a_count_stops_at_its_budget_and_reads_on_where_it_is_to_be_exact(
         assert (await count(feed, **given, by="day", exact=True)).value == truth
 
 
-async def test_exact_counts_events_one_by_one_where_nothing_is_cheaper() -> None:
-    async with world(taktikal=TaktikalOptions(events=1200), subnoto=SubnotoOptions(events=1200)) as one:
-        feed = one.gateway()
-        given = window(one, 30, 25)
-        totals = await count(feed, **given, exact=True)
-        assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
-        some = await count(feed, **given, exact=True, actor="nobody@example.com")
-        assert (some.value, some.relation) == (0, "eq")
-
-
-async def test_what_the_gateway_filters_is_counted_by_reading() -> None:
-    async with world(taktikal=TaktikalOptions(events=500), subnoto=SubnotoOptions(events=500)) as one:
-        feed = one.gateway()
-        for given in ({"actor": "a@example.com"}, {"type": "unknown"}, {"recipient": "r@example.com"}):
-            totals = await count(feed, **given)
-            assert [(source.provider_total, source.relation) for source in totals.sources] == [
-                (None, "eq"),
-                (None, "eq"),
-            ]
+@pytest.mark.parametrize(
+    "given", [{"actor": "a@example.com"}, {"actor": "nobody@example.com", "exact": True}, {"type": "unknown"},
+              {"recipient": "r@example.com"}],
+)  # fmt: skip
+async def test_what_the_gateway_filters_is_counted_by_reading(feed: Feed, given: dict[str, Any]) -> None:
+    totals = await count(feed, **given)
+    assert [(source.provider_total, source.relation) for source in totals.sources] == [(None, "eq")] * 2
+    assert (totals.value, totals.relation) == (0, "eq")
 
 
 async def test_types_that_are_refused_while_they_are_counted_have_no_total() -> None:
@@ -274,12 +276,10 @@ async def test_records_that_were_seen_not_to_be_readable_make_a_count_an_estimat
             assert fresh.relation == "estimate", "a count's own pages show it, too"
 
 
-async def test_without_private_data_a_search_is_never_the_providers_count() -> None:
-    async with world(taktikal=TaktikalOptions(events=500)) as one:
-        blind = Caller("blind", frozenset({"events:read"}))
-        feed = one.gateway()
-        assert (await count(feed, q="example")).sources[0].provider_total is not None
-        assert [source.provider_total for source in (await count(feed, blind, q="example")).sources] == [None]
+async def test_without_private_data_a_search_is_never_the_providers_count(feed: Feed) -> None:
+    blind, asked = Caller("blind", frozenset({"events:read"})), {"q": "example", "source": "taktikal"}
+    assert (await count(feed, **asked)).sources[0].provider_total is not None
+    assert [source.provider_total for source in (await count(feed, blind, **asked)).sources] == [None]
 
 
 async def test_many_callers_share_one_call_and_the_answer_is_kept_for_seconds() -> None:

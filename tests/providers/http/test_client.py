@@ -171,10 +171,16 @@ async def test_the_retry_budget_bounds_the_load_on_a_provider_that_refuses() -> 
 # ---- pauses ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_short_pause_is_waited_out_and_a_long_one_refuses(log: Any) -> None:
-    provider = Provider(answering(429, retry_after="3"), 200)
-    assert (await provider.call()).status == 200
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_short_pause_is_waited_out_by_all(status: int) -> None:
+    provider = Provider(answering(status, retry_after="3"), 200, max_concurrency=1)
+    answers = await asyncio.gather(*(provider.call() for _ in range(8)))
+    assert [answer.status for answer in answers] == [200] * 8
+    assert provider.asked == 9
     assert 3.0 <= provider.timer.slept[0] <= 3.3
+
+
+async def test_a_long_pause_refuses(log: Any) -> None:
     provider = Provider(answering(429, retry_after="120"), 200)
     assert (await provider.call()).retry_after == 120
     for _ in range(3):
@@ -186,7 +192,7 @@ async def test_a_short_pause_is_waited_out_and_a_long_one_refuses(log: Any) -> N
     provider.timer.now += 115
     assert (await provider.call()).status == 200  # five seconds are waited out
     assert provider.http.health().paused_until is None
-    lines = [json.loads(line) for line in log.getvalue().splitlines() if "pause" in line][2:]
+    lines = [json.loads(line) for line in log.getvalue().splitlines() if "pause" in line]
     assert [(line["event"], line["level"], line["host"]) for line in lines] == [
         ("source_paused", "warning", "provider.example:80"), ("source_pause_ended", "warning", "provider.example:80")
     ]  # fmt: skip
@@ -290,15 +296,16 @@ async def test_a_trial_call_whose_caller_hangs_up_lets_the_next_one_in() -> None
 
 
 async def test_what_opens_the_circuit_and_what_does_not() -> None:
-    refusing = Provider(404)
-    for _ in range(20):
-        await refusing.call()
-    assert refusing.http.health().circuit == "closed"
+    for status in (401, 403, 404):
+        refusing = Provider(status)
+        for _ in range(20):
+            await refusing.call()
+        assert refusing.http.health().circuit == "closed"
     hanging = Provider(lambda request: httpx.ReadTimeout("hangs"))
     for _ in range(2):
         with pytest.raises((SourceTimeout, SourceUnavailable)):
             await hanging.call()
-    assert hanging.http.health().circuit == "open"
+    assert (hanging.http.health().circuit, hanging.asked) == ("open", 5)
     hurried = Provider(never)
     for _ in range(6):
         with pytest.raises(SourceTimeout):
@@ -400,9 +407,12 @@ PACKED = gzip.compress(b"x" * 500, mtime=0)
         ("utf-8", b'[{"a": 1}]', b'[{"a": 1}]'), ("br", b" []", b" []"), ("gzip", b"{}", b"{}"), ("none", b"", b""),
         ("UTF-8", b"\xef\xbb\xbf[]", b"\xef\xbb\xbf[]"), ("gzip, utf-8", PACKED, b"x" * 500),
         ("gzip", PACKED[:-6], SourceUnavailable), ("gzip", b"\x00no gzip", SourceFailed),
-        ("gzip", PACKED + b"more", SourceFailed), ("br", b"\x8b\x02\x80", SourceFailed),
+        ("gzip", PACKED + b"more", SourceFailed), ("gzip", PACKED + PACKED, SourceFailed),
+        ("gzip, gzip", gzip.compress(PACKED, mtime=0), PACKED), ("gzip", b"\x1f\x8b[]", SourceFailed),
+        ("br", b"\x8b\x02\x80", SourceFailed), ("br", b"\x0b\x00\x80[]\x03", SourceFailed),
         ("<script>", b"\x01", SourceFailed),
-        (None, bytes(100_001), SourceFailed), ("gzip", gzip.compress(bytes(60_000_000), mtime=0), SourceFailed),
+        (None, bytes(100_001), SourceFailed), ("gzip", gzip.compress(bytes(100_001), mtime=0), SourceFailed),
+        ("gzip", gzip.compress(bytes(60_000_000), mtime=0), SourceFailed),
         (None, bytes(100_000), bytes(100_000)), ("gzip", gzip.compress(bytes(100_000), mtime=0), bytes(100_000)),
     ],
 )  # fmt: skip
@@ -432,7 +442,8 @@ async def test_an_invalid_date_is_no_date(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
-    [(302, None, SourceFailed), (400, "C", SourceFailed), (401, None, SourceUnauthorized),
+    [*((status, None, SourceFailed) for status in (301, 302, 303, 307, 308)),
+     (400, "C", SourceFailed), (401, None, SourceUnauthorized),
      (401, "C", SourceUnauthorized), (403, "C", SourceUnauthorized), (403, None, SourceFailed),
      (404, "C", SourceFailed),
      (418, "C", SourceFailed), (500, "C", SourceFailed), (502, None, SourceFailed), (504, None, SourceTimeout),

@@ -85,19 +85,27 @@ async def test_an_idle_connection_that_is_closed_is_no_failure(transport: Aiohtt
         assert len(heads) <= 1 + 4, "the idle ones, and a new one"
 
 
+async def test_a_connection_that_is_closed_behind_its_answer_is_no_failure(transport: AiohttpTransport) -> None:
+    async with server(answering(OK, then_close=True)) as (url, heads):
+        for number in range(10):
+            assert (await get(transport, url)).body == b"ok"
+            assert len(heads) == number + 1
+            await asyncio.sleep(0.01)
+
+
 async def test_connections_are_kept_cookies_and_redirects_are_not(transport: AiohttpTransport) -> None:
-    raw = b"HTTP/1.1 302 Found\r\nLocation: /other\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
-    peers = set()
+    raw = b"HTTP/1.1 %d Found\r\nLocation: /other\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
+    peers, statuses = set(), (301, 302, 303, 307, 308)
 
     async def answers(head: bytes, writer: asyncio.StreamWriter) -> None:
         peers.add(writer.get_extra_info("peername"))
-        await answering(raw)(head, writer)
+        await answering(raw % statuses[len(heads) - 1])(head, writer)
 
     async with server(answers) as (url, heads):
-        for _ in range(3):
+        for status in statuses:
             response = await get(transport, f"{url}/a%2Fb?q=a+b%26&at=2026-05-01T00%3A00%3A00%2B02%3A00")
-            assert (response.status, response.body, response.headers["location"]) == (302, b"{}", "/other")
-        assert (len(peers), len(heads)) == (1, 3)
+            assert (response.status, response.body, response.headers["location"]) == (status, b"{}", "/other")
+        assert (len(peers), len(heads)) == (1, 5)
         assert not any(b"cookie" in head.lower() for head in heads)
         assert heads[0].split()[1] == b"/a%2Fb?q=a+b%26&at=2026-05-01T00%3A00%3A00%2B02%3A00"
 

@@ -12,7 +12,7 @@ import gzip
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,6 +35,7 @@ from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.probe import tunnel_finding
 from app.providers.subnoto.settings import SubnotoSettings, sdk_encrypts
 from app.providers.subnoto.tunnel import Tunnel
+from sandbox.faults import Faults
 from sandbox.serving import serve
 from sandbox.subnoto import Emulator, EmulatorOptions
 
@@ -62,6 +63,11 @@ def emulator(served: tuple[Emulator, str]) -> Emulator:
     emulator.tunnels.forget()
     emulator.tunnels.opened = 0
     return emulator
+
+
+@pytest.fixture
+def url(served: tuple[Emulator, str]) -> str:
+    return served[1]
 
 
 def settings(base_url: str, *, encrypted: bool = True, **changed: str) -> SubnotoSettings:
@@ -107,8 +113,8 @@ async def event_types(http: ProviderHttp, category: str) -> list[str]:
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-async def test_the_whole_log_comes_through(emulator: Emulator, served: tuple[Emulator, str], encrypted: bool) -> None:
-    async with tunneled(served[1], encrypted=encrypted) as (tunnel, http):
+async def test_the_whole_log_comes_through(emulator: Emulator, url: str, encrypted: bool) -> None:
+    async with tunneled(url, encrypted=encrypted) as (tunnel, http):
         for category in ("envelope", "team"):
             truth = [item["eventType"] for item in emulator.history.truth(category)]
             assert (await event_types(http, category))[: len(truth)] == truth
@@ -123,10 +129,10 @@ async def test_the_whole_log_comes_through(emulator: Emulator, served: tuple[Emu
     assert emulator.calls.refused == []
 
 
-async def test_many_calls_share_one_session(emulator: Emulator, served: tuple[Emulator, str]) -> None:
+async def test_many_calls_share_one_session(emulator: Emulator, url: str) -> None:
     emulator.latency = 0.05
     try:
-        async with tunneled(served[1]) as (tunnel, http):
+        async with tunneled(url) as (tunnel, http):
             answers = await asyncio.gather(*(ask(http) for _ in range(60)))
             assert tunnel.describe()["sessions_opened"] == 1
     finally:
@@ -137,8 +143,8 @@ async def test_many_calls_share_one_session(emulator: Emulator, served: tuple[Em
     assert emulator.calls.most_in_flight > 1
 
 
-async def test_a_lost_session_is_renewed_once_for_all(emulator: Emulator, served: tuple[Emulator, str]) -> None:
-    async with tunneled(served[1]) as (tunnel, http):
+async def test_a_lost_session_is_renewed_once_for_all(emulator: Emulator, url: str) -> None:
+    async with tunneled(url) as (tunnel, http):
         before = await ask(http)
         emulator.tunnels.forget()
         spent = CallBudget(deadline=time.monotonic() + 20)
@@ -150,10 +156,8 @@ async def test_a_lost_session_is_renewed_once_for_all(emulator: Emulator, served
         assert http.health().consecutive_failures == 0
 
 
-async def test_calls_under_way_finish_on_the_session_that_they_began(
-    emulator: Emulator, served: tuple[Emulator, str]
-) -> None:
-    async with tunneled(served[1]) as (_, http):
+async def test_calls_under_way_finish_on_the_session_that_they_began(emulator: Emulator, url: str) -> None:
+    async with tunneled(url) as (_, http):
         await ask(http)
         # The first is held up while the second loses the session and begins another.
         emulator.faults.hang(0.5)
@@ -166,10 +170,8 @@ async def test_calls_under_way_finish_on_the_session_that_they_began(
     assert emulator.tunnels.opened == 2
 
 
-async def test_an_enclave_that_forgets_every_session_is_unavailable(
-    emulator: Emulator, served: tuple[Emulator, str]
-) -> None:
-    async with tunneled(served[1]) as (_, http):
+async def test_an_enclave_that_forgets_every_session_is_unavailable(emulator: Emulator, url: str) -> None:
+    async with tunneled(url) as (_, http):
         emulator.faults.answer(401, body=LOST, times=100, path="/logs/list")
         with pytest.raises(SourceUnavailable):
             await ask(http)
@@ -177,10 +179,8 @@ async def test_an_enclave_that_forgets_every_session_is_unavailable(
     assert emulator.calls.count("/logs/list") == 6
 
 
-async def test_an_enclave_that_does_not_prove_what_it_is_hears_nothing(
-    emulator: Emulator, served: tuple[Emulator, str]
-) -> None:
-    async with tunneled(served[1], attested=True) as (tunnel, http):
+async def test_an_enclave_that_does_not_prove_what_it_is_hears_nothing(emulator: Emulator, url: str) -> None:
+    async with tunneled(url, attested=True) as (tunnel, http):
         for _ in range(3):
             with pytest.raises(SourceFailed, match="did not prove what it is"):
                 await ask(http)
@@ -189,51 +189,40 @@ async def test_an_enclave_that_does_not_prove_what_it_is_hears_nothing(
     assert emulator.calls.count("/tunnel/session") == 3
 
 
-async def test_a_handshake_that_fails_can_be_begun_anew(emulator: Emulator, served: tuple[Emulator, str]) -> None:
-    async with tunneled(served[1]) as (_, http):
-        emulator.faults.answer(503, {"Retry-After": "0"}, path="/tunnel/session")
-        assert (await ask(http)).status == 200
-    async with tunneled(served[1]) as (_, http):
-        emulator.faults.answer(403, body=b"private words", path="/tunnel/session")
-        with pytest.raises(SourceFailed, match="answered the handshake with 403") as error:
-            await ask(http)
-        assert "private" not in error.value.detail
-        emulator.faults.answer(200, {"x-session-id": "x"}, body=b"\xff" * 50, path="/tunnel/session")
-        with pytest.raises(SourceFailed, match="did not prove"):
-            await ask(http)
-        emulator.faults.answer(200, body=b"", path="/tunnel/session")
-        with pytest.raises(SourceFailed):
-            await ask(http)
-        emulator.faults.cut(path="/tunnel/session")
-        assert (await ask(http)).status == 200
+SESSION, LIST = "/tunnel/session", "/logs/list"
+Order = Callable[[Faults], None]
 
 
-async def test_a_handshake_that_the_deadline_cuts_off_can_be_begun_anew(
-    emulator: Emulator, served: tuple[Emulator, str]
-) -> None:
-    async with tunneled(served[1]) as (_, http):
-        emulator.faults.hang(3, path="/tunnel/session")
-        with pytest.raises(SourceTimeout):
-            await ask(http, CallBudget(deadline=time.monotonic() + 0.3))
-        assert (await ask(http)).status == 200
-
-
-async def test_a_plain_answer_to_an_encrypted_question_is_refused(
-    emulator: Emulator, served: tuple[Emulator, str]
-) -> None:
-    async with tunneled(served[1]) as (_, http):
-        emulator.faults.answer(200, body=b'{"logs": [], "totalCount": 0}', path="/logs/list")
-        with pytest.raises(SourceFailed, match="did not come through the tunnel"):
-            await ask(http)
+@pytest.mark.parametrize(
+    ("order", "error", "says"),
+    [
+        (lambda faults: faults.answer(503, {"Retry-After": "0"}, path=SESSION), None, None),
+        (lambda faults: faults.cut(path=SESSION), None, None),
+        (lambda faults: faults.answer(403, body=b"private", path=SESSION), SourceFailed, "the handshake with 403"),
+        (lambda faults: faults.answer(200, {"x-session-id": "x"}, body=b"\xff" * 50, path=SESSION), SourceFailed,
+         "did not prove"),
+        (lambda faults: faults.answer(200, body=b"", path=SESSION), SourceFailed, None),
+        (lambda faults: faults.hang(3, path=SESSION), SourceTimeout, None),
+        (lambda faults: faults.answer(200, body=b'{"logs": [], "totalCount": 0}', path=LIST), SourceFailed,
+         "did not come through the tunnel"),
         # Errors may be plain: what stands in front of the enclave has no keys.
-        emulator.faults.answer(503, {"Retry-After": "0"}, path="/logs/list")
+        (lambda faults: faults.answer(503, {"Retry-After": "0"}, path=LIST), None, None),
+    ],
+)  # fmt: skip
+async def test_a_handshake_or_answer_that_fails_spoils_no_later_one(
+    emulator: Emulator, url: str, order: Order, error: type[Exception] | None, says: str | None
+) -> None:
+    async with tunneled(url) as (_, http):
+        order(emulator.faults)
+        if error:
+            with pytest.raises(error, match=says) as raised:
+                await ask(http, CallBudget(deadline=time.monotonic() + (0.3 if error is SourceTimeout else 20)))
+            assert "private" not in str(raised.value)
         assert (await ask(http)).status == 200
 
 
-async def test_an_answer_that_cannot_be_decrypted_costs_its_session(
-    emulator: Emulator, served: tuple[Emulator, str]
-) -> None:
-    async with tunneled(served[1]) as (_, http):
+async def test_an_answer_that_cannot_be_decrypted_costs_its_session(emulator: Emulator, url: str) -> None:
+    async with tunneled(url) as (_, http):
         for body in (b"garbage", b"", b"\x1a\x05\x0a\x03abc"):
             emulator.faults.answer(200, SEALED, body=body, path="/logs/list")
             with pytest.raises(SourceFailed, match="cannot be decrypted") as error:
@@ -244,10 +233,10 @@ async def test_an_answer_that_cannot_be_decrypted_costs_its_session(
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-async def test_answers_are_bounded(emulator: Emulator, served: tuple[Emulator, str], encrypted: bool) -> None:
+async def test_answers_are_bounded(emulator: Emulator, url: str, encrypted: bool) -> None:
     # Two connections: were one lost with each answer that is too large, the third call would wait for ever.
     common = CommonSettings(max_answer_bytes=3000, max_concurrency=2)
-    async with tunneled(served[1], encrypted=encrypted, common=common) as (_, http):
+    async with tunneled(url, encrypted=encrypted, common=common) as (_, http):
         for _ in range(5):
             with pytest.raises(SourceFailed, match="larger than 3000 bytes"):
                 await ask(http)
@@ -259,7 +248,7 @@ async def test_answers_are_bounded(emulator: Emulator, served: tuple[Emulator, s
                 await ask(http)
 
 
-async def test_errors_come_out_of_the_tunnel_as_they_do_beside_it(served: tuple[Emulator, str]) -> None:
+async def test_errors_come_out_of_the_tunnel_as_they_do_beside_it(url: str) -> None:
     limited = Emulator(EmulatorOptions(events=10, permissions=frozenset({"team"})))
     with serve(limited.app) as base_url:
         async with tunneled(base_url) as (_, http):
@@ -267,7 +256,7 @@ async def test_errors_come_out_of_the_tunnel_as_they_do_beside_it(served: tuple[
                 await SubnotoClient(http).list_logs(LogQuery("envelope"), [1], 50, CallBudget())
     for keys in ({"secret_key": "00" * 32}, {"access_key": "somebody"}):
         for encrypted in (False, True):
-            async with tunneled(served[1], encrypted=encrypted, **keys) as (_, http):
+            async with tunneled(url, encrypted=encrypted, **keys) as (_, http):
                 with pytest.raises(SourceUnauthorized) as error:
                     await SubnotoClient(http).list_logs(TEAM, [1], 50, CallBudget())
                 assert "AUTHENTICATION_ERROR" in error.value.detail
@@ -282,9 +271,9 @@ async def test_an_enclave_that_is_not_there() -> None:
             await ask(http)
 
 
-async def test_a_source_is_made_in_one_thread_and_used_in_another(served: tuple[Emulator, str]) -> None:
-    tunnel = await asyncio.to_thread(Tunnel, settings(served[1]), CommonSettings(), attested=False)
-    http = ProviderHttp(settings(served[1]).base_url, CommonSettings(), name="subnoto", transport=tunnel)
+async def test_a_source_is_made_in_one_thread_and_used_in_another(url: str) -> None:
+    tunnel = await asyncio.to_thread(Tunnel, settings(url), CommonSettings(), attested=False)
+    http = ProviderHttp(settings(url).base_url, CommonSettings(), name="subnoto", transport=tunnel)
     assert (await ask(http)).status == 200
     await http.aclose()
 

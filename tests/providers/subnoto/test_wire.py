@@ -74,7 +74,9 @@ def test_both_shapes_of_totals(totals: dict[str, Any], total: int) -> None:
     [
         b"<html>", b"[]", b"{}", b"0", b'{"logs": {}}', b'{"totalCount": 5}', b'{"logs": []}',
         b'{"logs": [], "totalCount": "5"}', b'{"logs": [], "totalCount": -1}', b'{"logs": [], "totalCount": true}',
-        b'{"logs": [], "pagination": {"totalRecords": null}}', b'{"logs": [', b"\xff",
+        b'{"logs": [], "pagination": {"totalRecords": null}}', b'{"logs": [', b"\xff", b"\xff\xfe",
+        b"7", b'"text"', b'{"logs": 7}', b'{"logs": [], "totalCount": NaN}', b'{"logs": [], "totalCount": 1e999}',
+        b"[" * 100_000,
     ],
 )  # fmt: skip
 def test_what_is_no_page_is_a_failure(answer: bytes) -> None:

@@ -103,40 +103,6 @@ def test_signing_links_are_nowhere(name: str) -> None:
         assert not any("secret" in text for _, text in record.texts())
 
 
-def test_both_letter_cases_become_the_same() -> None:
-    camel = [fixtures.normalized(r) for name in ("01_vendor_page", "03_sequential_with_links") for r in records(name)]
-    pascal = [fixtures.normalized(record) for record in records("04_pascal_case")]
-    assert [{**event, "data": None} for event in pascal] == [{**event, "data": None} for event in camel]
-
-
-def test_both_generations_become_the_same_but_for_ids_and_what_was_not_sent() -> None:
-    current, older = records("01_vendor_page"), records("02_older_generation")
-    for one, other in zip(current, older, strict=True):
-        event, plain = fixtures.normalized(one), fixtures.normalized(other)
-        assert plain["provider_id"] is None
-        assert plain["envelope"]["status"] is None
-        assert plain["envelope"]["name"] == event["envelope"]["name"]
-        for name in ("type", "outcome", "occurred_at", "actor", "delivery", "provider_type", "description"):
-            assert plain[name] == event[name]
-    assert len({record.event().id for record in older}) == len(older)
-
-
-def test_statuses_nobody_documented_keep_their_name() -> None:
-    unknown = [r.event() for r in records("05_every_status") if r.type == "unknown"]
-    assert {event.provider_type for event in unknown} == {"SMS:QUEUED", "Viber:seen", "Archived", "Something.Brand-New"}
-    assert all(event.outcome is None for event in unknown)
-
-
-def test_the_vendors_example_as_the_contract_shows_it() -> None:
-    signed = next(record.event() for record in records("01_vendor_page") if record.provider_type == "SigneeSigned")
-    assert (signed.type, signed.category, signed.outcome) == ("recipient.signed", "envelope", "success")
-    assert (signed.provider_id, signed.occurred_at) == ("6", "2019-11-08T11:06:01.560000Z")
-    assert (signed.envelope.owner, signed.envelope.status) == ("test@example.com", "completed")
-    assert signed.recipient.national_id == "123456-7890"
-    assert signed.user_agent == "Mozilla/5.0"
-    assert (signed.actor.kind, signed.actor.name, signed.actor.email) == ("system", "Taktikal.Core", None)
-
-
 @pytest.mark.parametrize(
     ("status", "description", "wanted"),
     [

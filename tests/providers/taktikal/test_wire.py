@@ -15,7 +15,7 @@ from app.providers.taktikal.wire import decode_activity, merge_processes, withou
 from tests.providers.taktikal.items import process_of
 
 
-@pytest.mark.parametrize("body", [b"{}", b"<html>", b'[{"a":', b'"text"', b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"{}", b"<html>", b'[{"a":', b'"text"', b"\xff\xfe", b"7", b"[" * 100_000])
 def test_what_is_no_array_of_processes_is_a_failure(body: bytes) -> None:
     with pytest.raises(SourceFailed):
         decode_activity(body)
