@@ -89,6 +89,10 @@ PARAMETERS = {
 #: open. Refused values of other filters prove nothing.
 _OF_WHAT_IS_THERE = frozenset({"processkey", "flowtype", "flowkey"})
 
+_TOTAL = "signing/activity/total"
+_NO_SUCH_CALL = frozenset({404, 405, 410, 501})
+_NOT_IN_OLDER = frozenset({"Search", "StatusFilter"})  #: filters that a server of the generation without totals ignores
+
 
 class Filters(msgspec.Struct, frozen=True):
     """The vendor's own filters, by their wire names: the keys of PARAMETERS."""
@@ -136,14 +140,16 @@ class TaktikalClient:
         return page
 
     async def total(self, within: DateRange, filters: Filters, spent: CallBudget) -> int | None:
-        """Return the number of selected processes; None if the provider sends none. Raises SourceError."""
-        answer = await self._call("signing/activity/total", within, filters, spent, {})
+        """Return the number of selected processes; None if the provider sends none, or has no such call. Raises
+        SourceError."""
+        answer = await self._call(_TOTAL, within, filters, spent, {})
         return 0 if answer is None else decode_total(answer.body)
 
     async def _call(
         self, path: str, within: DateRange, filters: Filters, spent: CallBudget, paging: Mapping[str, str]
     ) -> Response | None:
-        """Return the response; None if the provider has no such process or flow."""
+        """Return the response, an empty one without a call for totals; None if the provider has no such process or
+        flow."""
         parameters = {**within.parameters(), **paging, **filters.values}
         answer = await self._http.call("GET", path, spent, params=parameters)
         if answer.ok and not is_error(answer.body):
@@ -152,6 +158,8 @@ class TaktikalClient:
         # Without a code, the response is not from the API, but from another server at a wrong base URL.
         if answer.status == 404 and error.code is not None and "ProcessKey" in filters.values:
             return None
+        if path is _TOTAL and answer.status in _NO_SUCH_CALL and _NOT_IN_OLDER.isdisjoint(filters.values):
+            return msgspec.structs.replace(answer, body=b"")
         refused = [name for name in filters.values if name.casefold() in error.fields]
         if answer.status == 400 and refused and error.fields <= _OF_WHAT_IS_THERE:
             return None

@@ -43,10 +43,12 @@ class AccountObservations(Observations):
         #: By `Take`, the processes and items of the longest response: a limit by count is not below them, unless a
         #: larger `Take` has another limit, such as the default instead of a refused one.
         self._honoured_at: dict[int, tuple[int, int]] = {}
-        self.longest_skip = 99  # taken for granted: a call for each account is too many
+        self.longest_skip = 0
         #: Whether `Take` and `Skip` count items, if a process has several.
         self.counts_items: bool | None = None
         self.totals_contradicted = False
+        self.longest_life = 0  # µs between two entries of a process
+        self._size: tuple[int, int] | None = None
         self.density: list[int] | None = None  #: a sizer's hint from the last first page without filters
         self._reach: dict[
             bool, list[int]
@@ -77,6 +79,15 @@ class AccountObservations(Observations):
     def is_past(self, end: int) -> bool:
         """Whether a range ends so long ago that no process is added to it."""
         return end < self._clock() - _YOUNG
+
+    @property
+    def size(self) -> int | None:
+        """Return the number of processes of the account a short time ago: a hint."""
+        return None if self._size is None or self._clock() - self._size[1] > _AGAIN else self._size[0]
+
+    @size.setter
+    def size(self, size: int) -> None:
+        self._size = size, self._clock()
 
     @property
     def splittable(self) -> bool:

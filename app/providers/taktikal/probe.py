@@ -21,11 +21,13 @@ async def probe(
     within = DateRange.around(now - max(_DAYS * DAY, max_age), now)
     try:
         total = await client.total(within, _EVERYTHING, spent)
-    except SourceError as error:
-        if await client.is_older_server(within, spent):
-            found = "the older generation: it has no /signing/activity/total, Search or StatusFilter, which are needed"
+        if total is None and await client.is_older_server(within, spent):
+            found = "the older generation: it has no /signing/activity/total, Search or StatusFilter"
             advice = "TAKTIKAL_BASE_URL of a current server, such as https://core.taktikal.com/api"
             return [ProbeResult("server", "failed", found, advice)]
+        if total is None:
+            await client.activity(within, _EVERYTHING, spent, take=1)
+    except SourceError as error:
         return [ProbeResult.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
     number, days = "an unknown number of" if total is None else total, (within.end - within.start) // DAY
     findings = [ProbeResult("credentials", "ok", f"accepted; {number} signing processes in {days} days")]

@@ -32,6 +32,7 @@ _FEW = 4  #: responses
 _PASSES = 48
 _AT_ONCE = 32  #: concurrent calls of a pass
 _FAR = 1 << 24  #: a `Skip` after all processes
+_COUNTED_SKIP = 100  #: processes up to which a `Skip` to an end that the total confirms needs no call to prove it
 _QUIET = 12  #: passes to the end of a list without new items, after which it is complete
 
 
@@ -100,7 +101,8 @@ class RangeLoader(msgspec.Struct):
                 raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
             places = await self._places(page, within)
             behind, _ = await self._take(within, _MARGIN, places)
-            if behind.length == 0 and await self._skips(within, places - 1):
+            is_counted = total == page.length and places <= _COUNTED_SKIP
+            if behind.length == 0 and (is_counted or await self._skips(within, places - 1)):
                 return 0
             counted = await self.count(within)
             if counted == page.length and not _adds_to(page, behind) and (await self._take(within, 1, _FAR))[0].length:

@@ -11,9 +11,9 @@ from app.domain.times import DAY, SECOND
 from app.paging.windows import Window, WindowSizer, next_window
 from app.providers.base import ENOUGH_BYTES, Batch, Hint, ReadRequest, Record
 from app.providers.http.concurrency import gather_all
-from app.providers.taktikal.client import DateRange
+from app.providers.taktikal.client import WHOLE, DateRange
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
-from app.providers.taktikal.record import records_of
+from app.providers.taktikal.record import records_of, ticks_of
 from app.providers.taktikal.wire import Process
 
 _CALLS_PER_BATCH = 3  #: calls after which a batch with records is returned
@@ -21,6 +21,8 @@ _GROWTH = 8  #: of windows without items
 _STEPS = 4  #: widths between an empty window and the rest, counted concurrently
 _REACH = 2000  #: records of a first page that determine the extent of later ones
 _SHORT = 600 * SECOND  #: a shorter rest is loaded, not counted
+_SMALL = 1000  #: processes of an account that is read at once unless ranges select by activity
+_LONGEST = 3660 * DAY  #: the largest `max_age`; more is a wrong time
 
 
 def _ladder(first: int, last: int) -> list[int]:
@@ -53,9 +55,9 @@ class _Collector:
         found.sort(key=attrgetter("key"), reverse=not self._ascending)
         return found
 
-    def batch(self, records: list[Record], complete_until: int, ended: bool) -> Batch:
+    def batch(self, records: list[Record], complete_until: int, ended: bool, reason: str | None = None) -> Batch:
         """Return a batch with the unreadable items and entries so far."""
-        return Batch(records, complete_until, ended, self._loader.unreadable, any_readable=self._any_readable)
+        return Batch(records, complete_until, ended, self._loader.unreadable, reason, self._any_readable)
 
 
 class ProcessReader:
@@ -79,7 +81,8 @@ class ProcessReader:
 
 class WindowReader:
     """Read time windows sequentially. `prepare` determines what ranges select, if unknown. If ranges do not select by
-    activity, `max_age` in µs is the longest time between a process's creation and its events.
+    activity, `max_age` in µs is the longest time between a process's creation and its events: an assumption unless
+    `is_age_set`.
 
     A window is complete by its list. Totals, which may lag or be wrong, only determine widths."""
 
@@ -91,8 +94,10 @@ class WindowReader:
         *,
         prepare: Callable[[], Awaitable[None]],
         max_age: int,
+        is_age_set: bool = True,
     ) -> None:
-        self._span, self._loader, self._prepare, self._max_age = span, loader, prepare, max_age
+        self._span, self._loader, self._prepare = span, loader, prepare
+        self._max_age, self._is_age_set = max_age, is_age_set
         self._ascending = span.query.ascending
         self._collector = _Collector(source, span, loader)
         self._facts = loader.facts
@@ -106,6 +111,8 @@ class WindowReader:
         self._empty = 0  # width of the last window, if it was empty
         self._counts_none = False  # whether the next window's count is zero
         self._stride = 1  # of wide windows, in usual ones
+        self._is_large = False  # whether the filters select too many processes to load all
+        self._reason: str | None = None
         start = first_time(span.position, self._ascending)
         self._frontier = self._begin = start if self._ascending else start + 1
         self._stop = span.until if self._ascending else span.since
@@ -124,7 +131,7 @@ class WindowReader:
                 records += await self._by_activity(want - len(records))
             else:
                 records += await self._by_age()
-        return self._collector.batch(records, self._frontier, self._ended)
+        return self._collector.batch(records, self._frontier, self._ended, self._reason)
 
     @property
     def _ended(self) -> bool:
@@ -208,14 +215,15 @@ class WindowReader:
 
     async def _by_age(self) -> list[Record]:
         """Return the records of the next window, for processes created up to `max_age` before it or last updated up to
-        `max_age` after it. Right for any meaning of ranges."""
-        selects = self._facts.selects
-        usual = max(DAY, self._max_age // 4)
-        window = self._next(usual * self._stride)
+        `max_age` after it; those of all windows from a small account, where neither age nor wrong times matter."""
+        if (found := await self._small_account()) is not None:
+            return await self._pass(self._next(abs(self._stop - self._frontier)), found, WHOLE)
+        selects, age = self._facts.selects, max(self._max_age, self._facts.longest_life)
+        window = self._next(max(DAY, age // 4) * self._stride)
         # Ranges may be by the day or in another time zone, unless they are known to be by the second.
         spare = DAY if selects is None else 0
-        before = 0 if selects == "last_update" else self._max_age
-        after = 0 if selects == "creation" else self._max_age
+        before = 0 if selects == "last_update" else age
+        after = 0 if selects == "creation" else age
         within = DateRange.around(window.start - before - spare, window.end + after + spare)
         if self._stride == 1:
             found = await self._loader.everything(within)
@@ -225,9 +233,40 @@ class WindowReader:
                 self._stride //= _GROWTH
                 return []
             found = few
+        if (life := max(map(_life_of, found), default=0)) > age:
+            self._facts.longest_life = life
+            return []  # read the window again
+        if age > self._max_age:
+            self._reason = f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
+        elif selects == "last_update" and not self._is_age_set and self._facts.is_past(within.end):
+            self._reason = (
+                "date ranges select by last update: events of envelopes that were updated more than"
+                f" {age // DAY} days later are left out; set TAKTIKAL_MAX_ENVELOPE_AGE to the age that envelopes reach"
+            )
         # Windows grow over long empty times.
         self._stride = 1 if found else self._stride * _GROWTH
         return await self._pass(window, found, within)
+
+    async def _small_account(self) -> list[Process] | None:
+        """Return all processes that the filters select, if they are few; else None."""
+        loader, facts = self._loader, self._facts
+        unfiltered, most = not loader.filters.values, min(_SMALL, loader.most)
+        size = facts.size if unfiltered else None
+        if self._is_large or (size or 0) > _SMALL:
+            return None
+        total = await loader.count(WHOLE) if size is None else None
+        if total is None or total <= most:
+            found = await loader.attempt(WHOLE, size or total or most, size or total)
+            if isinstance(found, TooMany) and found.total <= most:
+                found = await loader.everything(WHOLE)
+            if not isinstance(found, TooMany):
+                if unfiltered:
+                    facts.size = len(found)
+                return found
+        self._is_large = True
+        if unfiltered:
+            facts.size = _SMALL + 1
+        return None
 
     def _far_edge(self, window: Window) -> int:
         return window.end if self._ascending else window.start
@@ -250,3 +289,12 @@ class WindowReader:
 
     def hint(self, position: Position) -> Hint:
         return self._sizer.hint()
+
+
+def _life_of(process: Process) -> int:
+    """Return the µs between the first and the last entry; 0 if unknown."""
+    times = [
+        ticks // 10 for one in (*process.entries[:1], *process.entries[-1:]) if (ticks := ticks_of(one.created_at))
+    ]
+    life = max(times, default=0) - min(times, default=0)
+    return life if life <= _LONGEST else 0

@@ -29,8 +29,8 @@ class TaktikalSettings(SourceSettings):
     )
     max_envelope_age: timedelta = Field(
         timedelta(days=120),
-        description="where ranges select by creation: how long after its creation an envelope may still"
-        " have events; default P120D",
+        description="where ranges do not select by activity, for more than 1,000 envelopes: how long after its"
+        " creation an envelope may still have events; default P120D",
     )
 
     _keys_fit_headers = field_validator("company_key", "api_key")(header_safe)

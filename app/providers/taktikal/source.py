@@ -62,6 +62,7 @@ class TaktikalSource:
         self.settle = common.settle
         self._settings = settings
         self._max_age = settings.max_envelope_age // timedelta(microseconds=1)
+        self._is_age_set = "max_envelope_age" in settings.model_fields_set
         self._clock = common.clock or now_micros
         keys = (settings.company_key.get_secret_value(), settings.api_key.get_secret_value())
         self._facts = AccountObservations(self._clock)
@@ -87,7 +88,8 @@ class TaktikalSource:
         async def prepare() -> None:
             await self._find_out(DateRange.around(span.since - self._max_age, span.until), spent)
 
-        return WindowReader(self.name, span, self._loader(filters, spent), prepare=prepare, max_age=self._max_age)
+        loader, ages = self._loader(filters, spent), (self._max_age, self._is_age_set)
+        return WindowReader(self.name, span, loader, prepare=prepare, max_age=ages[0], is_age_set=ages[1])
 
     def _loader(self, filters: Filters, spent: CallBudget) -> RangeLoader:
         return RangeLoader(self._client, filters, self._facts, spent)

@@ -153,13 +153,14 @@ class Process:
 
     def united_with(self, other: Process, halves: bool = False) -> Process:
         """Return the process with the entries and signees of both items. An entry in both is one; two in either item
-        are twins, and stay two. `halves`: the items are of one response, so that twins may be the last of one and the
-        first of the other."""
+        are twins, and stay two. `halves`: the items are of one response, so that twins without ids may be the last of
+        one and the first of the other."""
         mine, theirs = Counter(map(content_of, self.entries)), Counter(map(content_of, other.entries))
         shared = mine & theirs
         if halves and len(shared) == 1 and min(len(self.entries), len(other.entries)) > 1:
             (content,) = shared
-            if content == content_of(self.entries[-1]) == content_of(other.entries[0]):
+            last, first = self.entries[-1], other.entries[0]
+            if last.id in (UNSET, None) and content == content_of(last) == content_of(first):
                 del mine[content]
         added = []
         for pair in zip(other.entries, other.sent_entries, strict=True):

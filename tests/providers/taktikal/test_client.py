@@ -104,6 +104,15 @@ async def test_empty_answers(emulator: Emulator, client: TaktikalClient, status:
         assert (await client.activity(WHOLE, Filters(), CallBudget(), take=5)).length == 0
 
 
+@pytest.mark.parametrize("status", [404, 405, 410, 501])
+async def test_a_server_without_totals(emulator: Emulator, client: TaktikalClient, status: int) -> None:
+    emulator.faults.answer(status, times=3, path="/total")
+    assert await client.total(WHOLE, Filters(), CallBudget()) is None
+    for name in ("Search", "StatusFilter"):  # ignored by the generation without totals
+        with pytest.raises(SourceFailed):
+            await client.total(WHOLE, Filters({name: "x"}), CallBudget())
+
+
 async def test_a_value_outside_the_vendors_list_matches_nothing(emulator: Emulator, client: TaktikalClient) -> None:
     filters = Filters({"FlowType": "NoSuchFlow"})
     assert (await client.activity(WHOLE, filters, CallBudget(), take=5)).length == 0

@@ -205,6 +205,13 @@ async def test_an_end_behind_the_largest_skip_is_not_believed(cap: Any, beyond_c
     assert emulator.calls.total < 200
 
 
+@pytest.mark.parametrize("total_offset", [0, 50])
+async def test_a_skip_that_never_takes_effect_proves_no_end(total_offset: int) -> None:
+    emulator = company(30, max_take=20, max_skip=0, total_offset=total_offset)
+    with pytest.raises(SourceFailed, match="narrower"):
+        await loader(emulator).everything(WHOLE)
+
+
 @pytest.mark.parametrize("exclusive", [{"start_exclusive": True}, {"end_inclusive": True}])
 async def test_ranges_with_other_ends_are_read_whole(exclusive: Any) -> None:
     whole_second = BASE // SECOND * SECOND

@@ -111,6 +111,51 @@ async def test_a_process_created_long_before_since_still_delivers_its_later_even
             assert await times(reader(emulator, BASE, inside.NOW_MICROS, "desc", selects)) == [late]
 
 
+CENTURY = 4_070_908_800 * SECOND  #: 2099
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("logs", ["whole", "trimmed"])
+@pytest.mark.parametrize("selects", ["creation", "last_update"])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("edge", [BASE - 400 * DAY, 7 * SECOND, BASE + 39 * DAY, CENTURY])
+async def test_neither_age_nor_wrong_times_hide_events_of_a_small_account(
+    order: Any, logs: Any, selects: Any, known: bool, edge: int
+) -> None:
+    """Found by strangers: a process created in 1970 or 2099, or updated a year later, was in no range."""
+    log = [Entry("sp1", "Created", edge * 10), Entry("sp1", "Started", (BASE - 300 * DAY) * 10)]
+    emulator = Emulator(
+        EmulatorOptions(range_selects=selects, logs=logs), clock=lambda: inside.NOW, processes=[(Process("sp1"), log)]
+    )
+    window = BASE - 301 * DAY, BASE - 299 * DAY
+    found = reader(emulator, *window, order, selects if known else None)
+    assert await times(found) == [BASE - 300 * DAY]
+
+
+@pytest.mark.parametrize("selects", ["creation", "last_update"])
+@pytest.mark.parametrize("is_set", [True, False])
+async def test_a_large_account_names_the_setting_for_ages(
+    selects: Any, is_set: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.providers.taktikal.reader._SMALL", 3)
+    created = BASE - 121 * DAY - DAY // 2
+    log = [Entry("sp1", "Created", created * 10), Entry("sp1", "Started", (BASE - DAY) * 10)]
+    others = [(Process(f"x{n}"), [Entry(f"x{n}", "Created", (BASE - 300 * DAY + n) * 10)]) for n in range(5)]
+    emulator = Emulator(
+        EmulatorOptions(range_selects=selects), clock=lambda: inside.NOW, processes=[(Process("sp1"), log), *others]
+    )
+    for day, expected, named in (
+        (1, [BASE - DAY], True),
+        (121, [created], True),
+        (300, [BASE - 300 * DAY + n for n in range(5)], selects == "last_update" and not is_set),
+    ):
+        found = reader(emulator, BASE - (day + 1) * DAY, BASE - (day - 1) * DAY, "asc", selects)
+        found._is_age_set = is_set
+        batch = await found.read(50, 64)
+        assert [record.key[0] for record in batch.records] == expected
+        assert ("TAKTIKAL_MAX_ENVELOPE_AGE" in (batch.reason or "")) == named
+
+
 @pytest.mark.parametrize("hint", [None, [1, 1], [10**15, 10**6], [0, 0], [5], [-4, 7]])
 async def test_a_hint_need_not_be_right(hint: Any) -> None:
     moments = [BASE + n * 977 * SECOND for n in range(60)]
