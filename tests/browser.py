@@ -17,8 +17,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 needs_chromium = pytest.mark.skipif(
-    not CHROMIUM.exists(),
-    reason=f"no {CHROMIUM}: install it with `apt-get install chromium` to run this test",
+    not CHROMIUM.exists(), reason=f"no {CHROMIUM}: install it with `apt-get install chromium` to run this test"
 )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 
@@ -24,3 +26,8 @@ def logged() -> Iterator[io.StringIO]:
     finally:
         root.handlers[:], root.level = handlers, level
         structlog.reset_defaults()
+
+
+def lines(log: io.StringIO, event: str = "request") -> list[dict[str, Any]]:
+    """The lines of one event."""
+    return [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == event]

@@ -75,11 +75,7 @@ class Running:
 
 @contextmanager
 def serving(
-    *arguments: str,
-    cwd: Path,
-    env: Mapping[str, str] | None = None,
-    port: int = 0,
-    command: Sequence[str] = (COMMAND,),
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, port: int = 0, command: Sequence[str] = (COMMAND,)
 ) -> Iterator[Running]:
     """`audit-gateway serve` with these arguments, on a free port, until the block ends. `command` stands in for
     `audit-gateway`, in which case, or with several workers, it is no fork of a process that has imported it."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
-from typing import Any
 
 import httpx
 import pytest
@@ -14,14 +12,15 @@ from app.api.request_log import AuditTrail
 from app.domain.errors import SourceFailed
 from app.logs import AUDIT
 from app.privacy.pseudonyms import Pseudonyms
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app, opened
+from tests.api.gateways import app_over, calling, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
+from tests.logged import lines
+from tests.worlds import world
 
 SECRET = "an identity secret of thirty-two characters"
-
-
-def trail(log: io.StringIO) -> list[dict[str, Any]]:
-    return [line for line in map(json.loads, log.getvalue().splitlines()) if line.get("logger") == AUDIT]
 
 
 @pytest.mark.anyio
@@ -33,7 +32,8 @@ async def test_who_which_filters_how_many_and_how_it_ended(sources: list[MemoryS
     )
     async with opened(app) as client:
         answer = await client.get(f"/events?{query}", headers={"X-Request-ID": "mine"})
-    (line,) = trail(log)
+    (line,) = lines(log, "access")
+    assert line["logger"] == AUDIT
     assert len(answer.json()["data"]) == line["events"]
     assert {name: line[name] for name in ("event", "level", "caller", "route", "request_id", "outcome", "status")} == {
         "event": "access",
@@ -68,7 +68,7 @@ async def test_a_count_names_the_accounts_that_were_counted(sources: list[Memory
     async with opened(make_app(sources)) as client:
         for _ in range(2):  # asked for, and from the cache
             assert (await client.get("/events/count?source=north")).status_code == 200
-    assert [line["sources"] for line in trail(log)] == [["north"], ["north"]]
+    assert [line["sources"] for line in lines(log, "access")] == [["north"], ["north"]]
 
 
 @pytest.mark.anyio
@@ -95,8 +95,8 @@ async def test_every_way_that_an_access_may_end_has_its_line(
         "/ui/app.js",
     ):
         await client.get(path)
-    lines = trail(log)
-    assert [(line["route"], line["outcome"], line["events"], line["code"], line["caller"]) for line in lines] == [
+    trail = lines(log, "access")
+    assert [(line["route"], line["outcome"], line["events"], line["code"], line["caller"]) for line in trail] == [
         ("/events", "allowed", 1, None, "all"),
         ("/events/{event_id}", "allowed", 1, None, "all"),
         ("/events", "denied", 0, "unauthenticated", None),
@@ -105,9 +105,9 @@ async def test_every_way_that_an_access_may_end_has_its_line(
         ("/events", "failed", 0, "source_failed", "all"),
         ("/events", "failed", 0, "source_failed", "all"),
     ]
-    assert lines[1]["event_id"].startswith("~")
-    assert lines[4]["filters"] == {"?": ["unknown"]}
-    assert lines[6]["filters"] == {"cursor": ["given"]}
+    assert trail[1]["event_id"].startswith("~")
+    assert trail[4]["filters"] == {"?": ["unknown"]}
+    assert trail[6]["filters"] == {"cursor": ["given"]}
 
 
 @pytest.mark.anyio
@@ -127,7 +127,7 @@ async def test_personal_values_are_in_no_place_of_a_line(client: httpx.AsyncClie
         await client.get("/events", headers={"X-Request-ID": f"{value}!", "User-Agent": value, "Referer": value})
         await client.get("/events", headers={"Authorization": f"Bearer {value}"})
     text = log.getvalue()
-    assert len(trail(log)) > len(planted) * len(places)
+    assert len(lines(log, "access")) > len(planted) * len(places)
     for value in [*planted, ALL]:
         assert value.casefold() not in text.casefold()
 
@@ -169,3 +169,30 @@ def test_a_person_has_one_pseudonym_however_written(same: str) -> None:
     assert names.of(same) != Pseudonyms(SECRET + "!").of(same)
     assert names.of(same) != names.of("Jónas Jónssen")
     assert len(names.of(same)) == 17
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
+async def test_what_a_single_event_costs_at_its_source(log: io.StringIO, source: str) -> None:
+    async with (
+        world(taktikal=TaktikalOptions(events=60), subnoto=SubnotoOptions(events=60)) as one,
+        calling(app_over(one)) as client,
+    ):
+        page = await client.get("/events", params={"source": source, "limit": "1", **window(one)})
+        event = f"/events/{page.json()['data'][0]['id']}"
+        one.reset_calls()
+        assert (await client.get(event)).status_code == 200
+        calls = one.calls()
+        emulator = one.taktikal if source == "taktikal" else one.subnoto
+        assert emulator is not None
+        emulator.faults.answer(400, times=10)
+        assert (await client.get(event)).status_code == 502
+        assert (await client.get("/events/unknown")).status_code == 404
+    found, failed, unknown = lines(log, "request")[1:]
+    assert calls >= 1
+    assert found["sources"][source]["calls"] == calls
+    assert found["sources"][source]["records"] >= 1
+    assert list(found["sources"]) == [source]
+    assert failed["sources"][source]["calls"] == 1
+    assert "sources" not in unknown
+    assert [line["sources"] for line in lines(log, "access")[1:]] == [[source], [source], []]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import time
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -17,6 +15,8 @@ from app.providers.base import Batch
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.memory import MemoryReader, MemorySource, history
 from tests.api.server import rest, served, talk
+from tests.logged import lines
+from tests.waiting import until, wait_until
 
 AUTH = f"X-API-Key: {ALL}\r\nHost: gateway\r\n".encode()
 
@@ -48,27 +48,19 @@ class Endless(MemoryReader):
         return Batch([], complete_until=0, ended=True)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came true")
-
-
 def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO) -> None:
     """Unless another request is pipelined behind, which uvicorn then reports the end of: docs/security.md."""
     source = Busy()
     with served(make_app([source])) as port:
         connection = talk(port, b"GET /events HTTP/1.1\r\n" + AUTH + b"\r\n")
-        until(lambda: source.calls > 10)
+        wait_until(lambda: source.calls > 10)
         connection.close()
-        until(lambda: source.stopped == 1)
+        wait_until(lambda: source.stopped == 1)
         calls = source.calls
         time.sleep(0.1)
         assert source.calls == calls
-        until(lambda: '"event":"request"' in log.getvalue())
-    (line,) = [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "request"]
+        wait_until(lambda: '"event":"request"' in log.getvalue())
+    (line,) = lines(log)
     assert (line["status"], line["code"]) == (0, "hung_up")
 
 
@@ -76,7 +68,7 @@ def test_a_caller_who_stays_gets_the_answer_and_no_cancellation(log: io.StringIO
     source = Busy()
     with served(make_app([source])) as port:
         connection = talk(port, b"GET /events HTTP/1.1\r\nConnection: close\r\n" + AUTH + b"\r\n")
-        until(lambda: source.calls > 3)
+        wait_until(lambda: source.calls > 3)
         source.enough = True
         assert rest(connection).startswith(b"HTTP/1.1 200 OK")
     assert source.stopped == 0
@@ -96,7 +88,7 @@ async def test_too_many_at_a_time_are_turned_away_and_the_rest_served() -> None:
     source = Busy()
     async with opened(make_app([source], max_in_flight=3)) as client:
         under_way = [asyncio.create_task(client.get("/events")) for _ in range(3)]
-        await asyncio.to_thread(until, lambda: source.calls >= 6)
+        await until(lambda: source.calls >= 6)
         refused = await client.get("/events")
         alive = await client.get("/health/live")
         source.enough = True
@@ -132,7 +124,7 @@ async def test_work_that_the_server_cancels_stays_cancelled() -> None:
     source = Busy()
     async with opened(make_app([source])) as client:
         task = asyncio.create_task(client.get("/events"))
-        await asyncio.to_thread(until, lambda: source.calls >= 3)
+        await until(lambda: source.calls >= 3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

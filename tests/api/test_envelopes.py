@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import defaultdict
 from typing import Any
 
@@ -20,6 +19,7 @@ from tests.api.conftest import opened
 from tests.api.gateways import app_over, calling, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource
 from tests.api.shapes import assert_shape
+from tests.logged import lines
 from tests.worlds import world
 
 pytestmark = pytest.mark.anyio
@@ -63,9 +63,8 @@ async def test_masked_like_every_other_answer(application: FastAPI, log: io.Stri
     assert NATIONAL_ID not in masked.text
     (recipient,) = masked.json()["recipients"]
     assert (recipient["email"], recipient["phone"], recipient["national_id"]) == ("jonas@example.com", "***", "***")
-    lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert next(line["sources"] for line in lines if line["event"] == "request")["north"]["records"] == 3
-    access = next(line for line in lines if line["event"] == "access")
+    assert lines(log)[0]["sources"]["north"]["records"] == 3
+    access = lines(log, "access")[0]
     assert (access["route"], access["events"], access["sources"]) == ("/envelopes/{envelope_id}", 3, ["north"])
     assert access["envelope_id"] != "e3"
 

@@ -32,6 +32,8 @@ from tests.api.conftest import ALL, make_app, opened
 from tests.api.gateways import FORMATS, app_over, calling, events_of, id_of, ids_of, whole, window
 from tests.api.memory import MemoryReader, MemoryRecord, MemorySource, history
 from tests.api.server import rest, served, talk
+from tests.logged import lines
+from tests.waiting import until
 from tests.worlds import World, served_world, walk
 
 pytestmark = pytest.mark.anyio
@@ -118,14 +120,6 @@ async def test_ndjson_has_the_events_byte_by_byte_as_pages_have_them(world: Worl
     *lines, last = exported.splitlines()
     assert b'"data":[' + b",".join(lines) + b"]" in page
     assert json.loads(last) == {"cursor": None, "complete": True}
-
-
-async def test_filters_mean_what_they_mean_for_pages(world: World) -> None:
-    async with calling(app_over(world)) as client:
-        for query in ({"type": ["recipient.*"]}, {"category": ["team"]}, {"provider": ["taktikal"]}, {"q": "lease"}):
-            asked = {**window(world, 20), **query}
-            answer = await client.get("/events/export", params=asked)
-            assert ids_of("ndjson", events_of("ndjson", answer.content)) == await truth(world, **asked) != []
 
 
 # ---- resuming ------------------------------------------------------------------------------------------------------
@@ -303,12 +297,6 @@ async def test_what_is_taken_away_from_a_key_meanwhile_is_shown_on_no_further_pa
     assert len(events_of("ndjson", answer.content)) == (PAGE if reason else 5 * PAGE // 4)
 
 
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 async def test_who_hangs_up_stops_the_calls_to_the_providers() -> None:
     source = Breaking("north", 9 * PAGE // 4, page=2, hang=True)
     with served(make_app([source])) as port:
@@ -395,7 +383,7 @@ async def test_a_pages_cursor_goes_on_as_an_export() -> None:
 async def test_the_log_line_counts_what_went_out(log: Any) -> None:
     async with opened(make_app([MemorySource("north", history("north", 2500))])) as client:
         await client.get("/events/export")
-    (line,) = [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "request"]
+    (line,) = lines(log)
     assert (line["route"], line["events"]) == ("/events/export", 2500)
     assert line["sources"]["north"]["records"] >= 2500
 

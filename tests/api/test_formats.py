@@ -24,9 +24,7 @@ from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
 from app.providers.registry import find_providers
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.api.conftest import make_app, opened
 from tests.api.gateways import app_over, calling, events_of, window
-from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history
 from tests.api.shapes import assert_shape
 from tests.worlds import World, served_world
 
@@ -295,31 +293,6 @@ async def test_csv_of_real_accounts(world: World) -> None:
 
 
 # ---- all of them ---------------------------------------------------------------------------------------------------
-
-
-class Telling(MemoryRecord):
-    """Whose provider writes private values where others have a word."""
-
-    def event(self) -> Event:
-        event, text = super().event(), f"SMS {PHONE}:failed {NATIONAL_ID}"
-        event.provider_type, event.delivery = text, Delivery(text, text)
-        event.envelope = Envelope("e1", status=text, flow_id=text)
-        event.recipient = Recipient("r1", signature_type=text)
-        return event
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("form", FORMATS)
-async def test_what_a_caller_may_not_see_is_in_no_format(form: str) -> None:
-    app = make_app([MemorySource("north", [*history("north", 30), Telling("north", 30)])])
-    async with opened(app, "reader") as client:
-        masked = (await client.get("/events/export", params={"format": form})).text
-    async with opened(app) as client:
-        plain = (await client.get("/events/export", params={"format": form, "include": "raw"})).text
-    for private in (PHONE, NATIONAL_ID):
-        assert private in plain
-        assert private not in masked
-    assert "sign.example" not in plain
 
 
 def test_every_mapping_is_documented() -> None:

@@ -13,16 +13,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from app.api.api_keys import (
-    ApiKey,
-    Keyring,
-    append_key,
-    hash_of,
-    make_api_key,
-    new_key,
-    read_keys,
-    sandbox_key,
-)
+from app.api.api_keys import ApiKey, Keyring, append_key, hash_of, make_api_key, new_key, read_keys, sandbox_key
 from app.api.auth import Authenticator, require_loopback
 from app.cli import keys as commands
 from app.domain.caller import SCOPES, Caller
@@ -80,11 +71,7 @@ def test_a_key_is_kept_as_its_hash_alone(tmp_path: Path) -> None:
     }
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     caller = caller_of(Keyring(file=file), key)
-    assert (caller.name, caller.scopes, caller.sources) == (
-        "reporting",
-        {"events:read", "pii:read"},
-        {"a", "b"},
-    )
+    assert (caller.name, caller.scopes, caller.sources) == ("reporting", {"events:read", "pii:read"}, {"a", "b"})
 
 
 def test_keys_are_appended_even_behind_a_line_that_was_not_ended(tmp_path: Path) -> None:

@@ -66,10 +66,7 @@ async def test_large_records_are_read_a_few_at_a_time() -> None:
     async with world(subnoto=SubnotoOptions(events=120), taktikal=TaktikalOptions(events=120)) as one:
         assert one.subnoto is not None
         assert one.taktikal is not None
-        with (
-            serve(Rewritten(one.subnoto.app, pad)) as subnoto,
-            serve(Rewritten(one.taktikal.app, pad)) as taktikal,
-        ):
+        with serve(Rewritten(one.subnoto.app, pad)) as subnoto, serve(Rewritten(one.taktikal.app, pad)) as taktikal:
             feed = one.gateway(SUBNOTO_BASE_URL=subnoto, TAKTIKAL_BASE_URL=f"{taktikal}/api")
             asked: dict[str, Any] = {"since": "P90D", "limit": 1000}
             found, pages = [], []

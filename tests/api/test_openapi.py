@@ -13,7 +13,6 @@ from fastapi import FastAPI
 from app.api import schemas
 from app.cli.main import openapi_text
 from app.domain.errors import InvalidCursor, ParameterError
-from app.domain.event import Event
 from app.domain.parameters import parameter_names, read_query
 from app.domain.query import CountQuery, EventQuery, ExportQuery
 from tests.api.shapes import DOCUMENT, assert_shape
@@ -48,11 +47,6 @@ def test_the_committed_document_is_the_one_the_code_makes() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == openapi_text(), (
         "openapi/openapi.json has drifted; run: audit-gateway openapi > openapi/openapi.json"
     )
-
-
-def test_it_is_the_same_text_every_time() -> None:
-    assert openapi_text() == openapi_text()
-    assert openapi_text().endswith("}\n")
 
 
 def test_every_parameter_that_is_accepted_is_described_and_no_other(document: dict[str, Any]) -> None:
@@ -194,15 +188,6 @@ async def test_the_headers_of_good_answers_are_those_that_come(
         assert all(header in answer.headers for header in always), name
 
 
-def test_every_reference_and_tag_leads_somewhere(document: dict[str, Any]) -> None:
-    for node in walk(document):
-        if "$ref" in node:
-            kind, name = node["$ref"].removeprefix("#/components/").split("/")
-            assert name in document["components"][kind]
-    tags = {tag["name"] for tag in document["tags"]}
-    assert {tag for _, operation in operations(document) for tag in operation["tags"]} == tags
-
-
 def test_every_field_is_described_and_always_there(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         assert schema.get("description"), name
@@ -212,29 +197,6 @@ def test_every_field_is_described_and_always_there(document: dict[str, Any]) -> 
             assert "title" not in described
             # What may be null is a list of types, or a schema or null: generators take anything else amiss.
             assert all("$ref" in one or one == {"type": "null"} for one in described.get("anyOf", ()))
-
-
-ANSWERS: dict[str, Any] = {
-    "list_events": schemas.EventPage,
-    "get_event": Event,
-    "count_events": schemas.Totals,
-    "list_event_types": schemas.EventTypes,
-    "list_sources": schemas.Sources,
-    "get_me": schemas.Me,
-    "get_envelope": schemas.EnvelopeStory,
-    "health_live": schemas.Health,
-    "health_ready": schemas.Health,
-}
-
-
-def test_every_example_of_an_answer_fits(document: dict[str, Any]) -> None:
-    shown = set()
-    for _, operation in operations(document):
-        content = operation["responses"]["200"]["content"].get("application/json", {})
-        if "example" in content:
-            shown.add(operation["operationId"])
-            assert_shape(content["example"], ANSWERS[operation["operationId"]])
-    assert shown == {"list_events", "get_event", "count_events", "list_sources"}
 
 
 @pytest.mark.anyio

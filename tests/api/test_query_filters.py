@@ -2,55 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 import pytest
-from fastapi import FastAPI
-
-from tests.api.conftest import opened
 
 pytestmark = pytest.mark.anyio
-
-
-async def ids(client: httpx.AsyncClient, **given: Any) -> list[str]:
-    answer = await client.get("/events", params={"limit": 1000, **given})
-    assert answer.status_code == 200, answer.text
-    return [event["id"] for event in answer.json()["data"]]
-
-
-@pytest.mark.parametrize("key", ["key-of-all-scopes", "reader"])
-async def test_exclusions_leave_exactly_the_rest(application: FastAPI, key: str) -> None:
-    async with opened(application, key) as client:
-        events = (await client.get("/events?limit=1000")).json()["data"]
-        fields = {"type": "type", "provider_type": "provider_type", "category": "category", "source": "source"}
-        for name, field in fields.items():
-            values = sorted({event[field] for event in events})
-            for value in values[:-1] or ():
-                wanted = [event["id"] for event in events if event[field] != value]
-                assert await ids(client, **{f"{name}.not": value}) == wanted
-                assert await ids(client, **{name: value, f"{name}.not": "other" if name != "source" else "zzz"}) == [
-                    event["id"] for event in events if event[field] == value
-                ]
-        prefix = events[0]["type"].partition(".")[0]
-        wanted = [event["id"] for event in events if not event["type"].startswith(f"{prefix}.")]
-        assert await ids(client, **{"type.not": f"{prefix}.*"}) == wanted
-        people = sorted({event["actor"]["email"] for event in events if event["actor"]["email"]})
-        wanted = [event["id"] for event in events if event["actor"]["email"] != people[0]]
-        assert await ids(client, **{"actor.not": people[0].upper()}) == wanted
-        wanted = [event["id"] for event in events if people[0] in addresses(event) or people[0] in names(event)]
-        assert wanted
-        assert await ids(client, person=people[0].upper()) == wanted
-
-
-def addresses(event: dict[str, Any]) -> set[str | None]:
-    parts = [event["actor"], event["recipient"] or {}, event.get("target") or {}]
-    return {part.get("email") for part in parts} | {(event["envelope"] or {}).get("owner")}
-
-
-def names(event: dict[str, Any]) -> str:
-    parts = [event["actor"], event["recipient"] or {}, event.get("target") or {}]
-    return "\n".join(part.get("name") or "" for part in parts).lower()
 
 
 async def test_a_duration_is_pinned_and_may_be_repeated_beside_the_cursor(client: httpx.AsyncClient) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import httpx
@@ -128,9 +127,3 @@ async def test_what_is_kept_of_a_caller_does_not_grow_with_its_rate() -> None:
     for _ in range(500):
         await rates.count(caller)
     assert len(storage.storage) + len(storage.events) <= 4
-
-
-def test_the_module_uses_the_real_clock() -> None:
-    import app.api.auth
-
-    assert app.api.auth.time is time

@@ -9,9 +9,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.api.problems import PROBLEMS
+from app.api.rendering import encode
 from app.domain.errors import SourceTimeout
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
+from tests.logged import lines
 
 pytestmark = pytest.mark.anyio
 
@@ -60,9 +63,7 @@ async def test_health_probes_are_not_logged_unless_they_fail(
     async with opened(application) as client:
         for path in ("/health/live", "/health/ready", "/events?limit=1"):
             assert (await client.request(method, path)).status_code == 200
-    lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    logged = [(line["route"], line["status"]) for line in lines if line["event"] == "request"]
-    assert logged == [("/health/ready", 503), ("/events", 200)]
+    assert [(line["route"], line["status"]) for line in lines(log)] == [("/health/ready", 503), ("/events", 200)]
 
 
 async def test_not_ready_before_the_start(application: FastAPI) -> None:
@@ -182,7 +183,7 @@ async def test_one_line_a_request_with_what_it_cost_and_nothing_private(
     answer = await client.get("/events?limit=5&actor=anna@example.com", headers={"X-Request-ID": "mine"})
     await client.get("/nowhere/anna@example.com")
     text = log.getvalue()
-    first, second = (line for line in map(json.loads, text.splitlines()) if line["event"] == "request")
+    first, second = lines(log)
     assert answer.status_code == 200
     assert first["event"] == "request"
     assert (first["method"], first["route"], first["status"]) == ("GET", "/events", 200)
@@ -200,6 +201,44 @@ async def test_the_line_names_the_source_that_failed(
 ) -> None:
     sources[1].error = SourceTimeout("no answer")
     await client.get("/events")
-    (line,) = [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "request"]
+    (line,) = lines(log)
     assert (line["status"], line["code"]) == (504, "source_timeout")
     assert line["sources"]["south"]["error"] == "source_timeout"
+
+
+async def test_a_page_is_packed_where_that_is_asked_for(client: httpx.AsyncClient) -> None:
+    url = "/events?until=2026-06-01"
+    packed = await client.get(url, headers={"Accept-Encoding": "gzip"})
+    plain = await client.get(url, headers={"Accept-Encoding": "identity"})
+    export = await client.get("/events/export")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert packed.json()["data"] == plain.json()["data"]
+    assert export.headers["x-accel-buffering"] == "no"
+
+
+async def test_every_type_of_problem_has_a_page(application: FastAPI) -> None:
+    async with opened(application, None) as client:
+        for code in PROBLEMS:
+            page = await client.get(f"/problems/{code}")
+            assert page.status_code == 200
+            assert code in page.text
+        assert (await client.get("/problems/nothing")).json()["code"] == "not_found"
+
+
+async def test_a_traced_call_of_another_origin_passes_the_preflight(sources: list[MemorySource]) -> None:
+    app = make_app(sources, cors_origins="https://app.example")
+    headers = {
+        "Origin": "https://app.example", "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "traceparent, tracestate, baggage",
+    }  # fmt: skip
+    async with opened(app, None) as client:
+        assert (await client.options("/events", headers=headers)).status_code == 200
+
+
+def test_unicode_line_separators_are_escaped() -> None:
+    text = "a\u2028b\u2029c\x85d\u00c5 \u2027"
+    body = encode({"text": text})
+    assert json.loads(body) == {"text": text}
+    assert len(body.decode().splitlines()) == 1

@@ -18,6 +18,7 @@ from app.domain.errors import ConfigurationError
 from tests.api.conftest import make_app, opened
 from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forged, key_file, part, signed
 from tests.api.memory import MemorySource
+from tests.logged import lines
 
 pytestmark = pytest.mark.anyio
 
@@ -157,8 +158,7 @@ async def test_api_keys_still_work_beside_tokens(guarded: FastAPI) -> None:
 async def test_the_audit_trail_names_the_subject(guarded: FastAPI, log: io.StringIO) -> None:
     await call(guarded, signed(sub="client-7", gateway_sources=["north"]))
     await call(guarded, signed(sub="evil\r\n\x1b[31m\u2028", gateway_sources=["north"]))
-    lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    names = [line["caller"] for line in lines if line["event"] == "access"]
+    names = [line["caller"] for line in lines(log, "access")]
     assert names[0] == "jwt:client-7"
     assert names[1].startswith("jwt:~")
     assert "evil" not in log.getvalue()

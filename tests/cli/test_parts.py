@@ -195,11 +195,7 @@ def test_a_source_that_has_failed_is_not_waited_for_when_the_others_have_no_more
 def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> None:
     down = Problem("source_unavailable", "down")
     client = Scripted(
-        page([1], "a"),
-        page([2], "b", more=False),
-        page([], "c", more=False),
-        *[down] * 20,
-        page([3], "d", more=False),
+        page([1], "a"), page([2], "b", more=False), page([], "c", more=False), *[down] * 20, page([3], "d", more=False)
     )
     assert ids(walk(client, [("follow", "true")], most=3, follow=True)) == [1, 2, 3]
     assert SLEPT[:2] == [POLL, POLL]

@@ -48,11 +48,6 @@ def test_the_settings_are_those_of_the_sandbox(cli_world: Served, tmp_path: Path
     assert shell(f"{text}\necho $GATEWAY_URL $GATEWAY_KEY", {}, tmp_path) == "http://127.0.0.1:8000 sandbox\n"
 
 
-def test_every_block_is_run_here() -> None:
-    assert [len(blocks(title)) for title in ("", "Append", "Load into DuckDB")] == [1, 4, 3]
-    assert len(re.findall(r"^```\w+$", RECIPES.read_text(), flags=re.MULTILINE)) == 8
-
-
 def test_a_cron_job_that_appends(cli_world: Served, tmp_path: Path) -> None:
     (_, collect), (kind, crontab), (_, rotate), (_, count) = blocks("Append")
     assert kind == "crontab"

@@ -9,95 +9,52 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 
 from app.api.api_keys import ApiKey, hash_of
 from app.api.openapi import RECORDED
 from app.domain.caller import SCOPES
 from app.main import create_app
-from app.providers.base import CommonSettings, Source
+from app.providers.base import CommonSettings
 from app.providers.registry import find_providers, make_sources
 from app.settings import Settings
-from sandbox.launcher import Sandbox, start_sandbox
+from sandbox.launcher import start_sandbox
 from tests.api.server import served
 from tests.worlds import SECRET, micros
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 #: Its three newest events have, together, every field that there is.
 WINDOW = {"since": "2026-05-01T00:00:00Z", "until": "2026-05-19T18:20:00Z"}
-REQUEST_ID = "8f14e45fceea167a5a36dedd4bea2543"
-
-#: Keys by what they are for: all scopes, the least, and one whose rate is soon used up.
-KEYS = [
-    ApiKey("all", hash_of("all"), frozenset(SCOPES)),
-    ApiKey("reader", hash_of("reader"), frozenset({"events:read"})),
-    ApiKey("busy", hash_of("busy"), frozenset(SCOPES), rate="1/day"),
-]
-
-#: A cursor is sealed with a random number, and looks another way each time. Those of the examples are as true as all
-#: the rest: they were answered once.
+KEY = ApiKey("all", hash_of("all"), frozenset(SCOPES))
+#: A cursor is sealed with a random number, and looks another way each time.
 CURSOR = r"[A-Za-z0-9_-]{40,}"
 
 
 @contextmanager
-def sandbox() -> Iterator[Sandbox]:
-    """The sandbox that `serve --sandbox` starts, in which it is always NOW."""
-    with start_sandbox(clock=lambda: NOW) as running:
-        yield running
-
-
-def gateway(
-    running: Sandbox, env: Mapping[str, str] | None = None, *, more: Source | None = None, **settings: Any
-) -> FastAPI:
-    """A gateway over the sandbox. `env`: variables of the sources that differ; `more`: one more source."""
+def sandbox_gateway() -> Iterator[httpx.Client]:
+    """A client of a gateway over the sandbox that `serve --sandbox` starts, in which it is always NOW."""
     providers = find_providers([])
-    common = CommonSettings(clock=lambda: micros(NOW))
-    sources = make_sources(providers, {**running.env, **(env or {})}, [], common)
-    keys = "\n".join(key.line() for key in KEYS)
-    extra = [] if more is None else [more]
-    return create_app(
-        Settings(api_keys=keys, cursor_secret=SECRET, **settings), [*sources, *extra], providers=providers
-    )
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Asks a gateway that is served on a port, with a request id that is always the same."""
-
-    port: int
-
-    def get(
-        self, path: str, key: str | None = "all", headers: Mapping[str, str] | None = None, **params: Any
-    ) -> httpx.Response:
-        with self.client(key) as client:
-            return client.get(path, params=params, headers=dict(headers or {}))
-
-    def client(self, key: str | None = "all") -> httpx.Client:
-        headers = {"X-Request-ID": REQUEST_ID} | ({"Authorization": f"Bearer {key}"} if key else {})
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=60)
-
-
-@contextmanager
-def calling(app: FastAPI) -> Iterator[Caller]:
-    with served(app) as port:
-        yield Caller(port)
+    with start_sandbox(clock=lambda: NOW) as running:
+        sources = make_sources(providers, running.env, [], CommonSettings(clock=lambda: micros(NOW)))
+        app = create_app(Settings(api_keys=KEY.line(), cursor_secret=SECRET), sources, providers=providers)
+        headers = {"X-Request-ID": "8f14e45fceea167a5a36dedd4bea2543", "Authorization": "Bearer all"}
+        with served(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+            yield client
 
 
 def record() -> dict[str, Any]:
     """All examples by operation."""
-    with sandbox() as running, calling(gateway(running)) as caller:
+    with sandbox_gateway() as client:
         # Before any other call: what a source learns of its account is no part of the example.
-        sources = caller.get("/sources").json()
+        sources = client.get("/sources").json()
         return {
-            "list_events": caller.get("/events", **WINDOW, limit=3).json(),
-            "count_events": caller.get("/events/count", **WINDOW).json(),
+            "list_events": client.get("/events", params={**WINDOW, "limit": 3}).json(),
+            "count_events": client.get("/events/count", params=WINDOW).json(),
             "list_sources": sources,
         }
 

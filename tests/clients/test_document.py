@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.recording import RECORDED, WINDOW, calling, gateway, record, sandbox, settled
+from tests.clients.recording import RECORDED, WINDOW, record, sandbox_gateway, settled
 from tests.clients.tools import DOCUMENT, HERE, ROOT, environment, npm_tool
 
 
@@ -61,9 +61,9 @@ def test_every_example_is_an_answer_that_the_sandbox_gives() -> None:
 
 def test_the_cursor_of_the_example_goes_on_behind_its_page() -> None:
     page = json.loads(RECORDED.read_text(encoding="utf-8"))["list_events"]
-    with sandbox() as running, calling(gateway(running)) as caller:
-        following = caller.get("/events", cursor=page["page"]["next_cursor"], limit=1000).json()
-        whole = caller.get("/events", **WINDOW, limit=1000).json()
+    with sandbox_gateway() as client:
+        following = client.get("/events", params={"cursor": page["page"]["next_cursor"], "limit": 1000}).json()
+        whole = client.get("/events", params={**WINDOW, "limit": 1000}).json()
     ids = [event["id"] for event in [*page["data"], *following["data"]]]
     assert ids[:1000] == [event["id"] for event in whole["data"]]
 

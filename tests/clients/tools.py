@@ -70,13 +70,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def call(*command: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
     """What a command prints. One that fails fails the test, with all that it had to say."""
     done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment(env),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+        command, cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -9,25 +9,22 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+import trustme
 from standardwebhooks import Webhook
 
 from tests.listening import listening
+from tests.operations.nginx import is_open
+from tests.waiting import wait_until
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 TOKEN = "0c0ffee0-1111-2222-3333-444455556666"
@@ -182,22 +179,13 @@ def receiving(
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1, and its key; PEM files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, key_pem = folder / "receiver.pem", folder / "receiver.key"
-    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return pem, key_pem
+    """A certificate for 127.0.0.1 with its authority's behind it, and its key; PEM files."""
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1")
+    pem, key = folder / "receiver.pem", folder / "receiver.key"
+    pem.write_bytes(b"".join(blob.bytes() for blob in (*made.cert_chain_pems, authority.cert_pem)))
+    made.private_key_pem.write_to_path(str(key))
+    return pem, key
 
 
 _RSYSLOG = """
@@ -237,15 +225,8 @@ class Rsyslog:
         command = ["rsyslogd", "-n", "-f", str(self.folder / "rsyslog.conf"), "-i", str(self.folder / "pid")]
         with (self.folder / "errors").open("ab") as errors:
             self.process = subprocess.Popen(command, stderr=errors)
-        deadline = time.monotonic() + 20
-        while True:
-            assert self.process.poll() is None, (self.folder / "errors").read_text()
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert time.monotonic() < deadline, "rsyslogd does not listen"
-                time.sleep(0.02)
+        wait_until(lambda: self.process is None or self.process.poll() is not None or is_open(self.port))
+        assert self.process.poll() is None, (self.folder / "errors").read_text()
 
     def stop(self) -> None:
         if self.process is not None:

@@ -6,14 +6,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 
 from tests.forward.receivers import SECRET
 from tests.operations.nginx import free_port
-from tests.process import COMMAND, environment, serving
+from tests.process import environment, serving, start
+from tests.waiting import wait_until
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "forward.md").read_text()
 
@@ -24,21 +24,23 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
     (command,) = re.findall(r"^audit-gateway (forward --to .*)$", GUIDE, flags=re.MULTILINE)
     command = command.replace("8712", str(port)).replace("9464", str(metrics))
     with serving("--sandbox", cwd=tmp_path) as gateway:
-        env = environment({"GATEWAY_URL": gateway.url, "GATEWAY_KEY": "sandbox", "FORWARD_SECRET": SECRET})
+        env = {"GATEWAY_URL": gateway.url, "GATEWAY_KEY": "sandbox", "FORWARD_SECRET": SECRET}
         # Started before the receiver, which it waits for.
-        forwarder = subprocess.Popen([COMMAND, *command.split()], env=env, cwd=tmp_path, stderr=subprocess.PIPE)
+        forwarder = start(*command.split(), env=env, cwd=tmp_path)
         receiver = subprocess.Popen(
-            [sys.executable, "-c", script.replace("8712", str(port))], env=env, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", script.replace("8712", str(port))],
+            env=environment(env),
+            stdout=subprocess.PIPE,
+            text=True,
         )
         try:
             assert receiver.stdout is not None
             found = re.fullmatch(r"msg_\w{32} (\d+) events, (\d+) new\n", receiver.stdout.readline())
             assert found is not None
             assert found[1] == found[2]
-            deadline = time.monotonic() + 30
-            while f" {found[1]}.0" not in (told := httpx.get(f"http://127.0.0.1:{metrics}").text):
-                assert time.monotonic() < deadline, told
-                time.sleep(0.1)
+            url, shown = f"http://127.0.0.1:{metrics}", f" {found[1]}.0"
+            wait_until(lambda: shown in httpx.get(url).text)
+            told = httpx.get(url).text
             names = set(re.findall(r"^(gateway_forward_\w+)\{", GUIDE, flags=re.MULTILINE))
             assert names == {
                 name for name in re.findall(r"^(\w+)\{", told, flags=re.MULTILINE) if "_created" not in name

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
+
+from tests.waiting import wait_until
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 
@@ -22,6 +24,14 @@ def free_port() -> int:
         return port
 
 
+def is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def nginx(folder: Path, upstream: int, **replaced: str) -> Iterator[tuple[int, int]]:
     """The ports of nginx, plain and TLS. `replaced`: directives with other values, such as shorter times."""
@@ -29,10 +39,11 @@ def nginx(folder: Path, upstream: int, **replaced: str) -> Iterator[tuple[int, i
     if not Path(program).exists():
         pytest.skip("nginx is not installed and cannot be: apt-get install nginx-light")
     plain, secure = free_port(), free_port()
-    certificate = ["-keyout", "tls.key", "-out", "tls.crt", "-days", "1", "-nodes", "-subj", "/CN=localhost"]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", *certificate], cwd=folder, check=True, capture_output=True
-    )
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(str(folder / "tls.key"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "tls.crt"))
+    authority.cert_pem.write_to_path(str(folder / "ca.crt"))
     text = CONFIG.read_text(encoding="utf-8")
     changes = {
         "/tmp/": f"{folder}/",  # first: the folder may itself be in it
@@ -51,15 +62,8 @@ def nginx(folder: Path, upstream: int, **replaced: str) -> Iterator[tuple[int, i
     (folder / "nginx.conf").write_text(text, encoding="utf-8")
     process = subprocess.Popen([program, "-c", str(folder / "nginx.conf"), "-g", "daemon off;"], cwd=folder)
     try:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", plain), timeout=1).close()
-                break
-            except OSError:
-                assert process.poll() is None, "nginx refused its configuration"
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+        wait_until(lambda: process.poll() is not None or is_open(plain))
+        assert process.poll() is None, "nginx refused its configuration"
         yield plain, secure
     finally:
         process.terminate()

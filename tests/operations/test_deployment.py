@@ -73,13 +73,14 @@ def routes() -> set[str]:
 # ---- by their schemas ------------------------------------------------------------------------------------------------
 
 
-def test_the_compose_file_fits_the_specification() -> None:
+def test_the_compose_files_fit_the_specification() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    done = subprocess.run([*command, str(DEPLOY / "compose.yaml")], capture_output=True, text=True, check=False)
+    files = map(str, DEPLOY.rglob("compose.yaml"))
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*MANIFESTS, DEPLOY / "forward" / "kubernetes.yaml"], ids=lambda path: path.name)
 def test_the_manifests_fit_kubernetes_schemas(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
@@ -205,11 +206,7 @@ def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     assert service["security_opt"] == ["no-new-privileges:true"]
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-    assert mounted == {
-        "api-keys": "/etc/audit-gateway/keys",
-        "config": "/etc/audit-gateway/config",
-        "tmp": "/tmp",
-    }
+    assert mounted == {"api-keys": "/etc/audit-gateway/keys", "config": "/etc/audit-gateway/config", "tmp": "/tmp"}
     assert of_kind("ConfigMap")["data"]["GATEWAY_API_KEYS_FILE"].startswith(f"{mounted['api-keys']}/")
     for each in compose()["services"].values():
         assert each["cap_drop"] == ["ALL"]

@@ -1,13 +1,80 @@
-"""The documentation's generated parts are current, every setting is described, and the tests that it names exist."""
+"""The README's commands are run, and their output compared in everything but times and names. The documentation's
+generated parts are current, every setting is described, and the tests that it names exist."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from app.settings import Settings
+from tests.process import Running, serving
+
+README = Path("README.md").read_text(encoding="utf-8")
+EXAMPLES = README.split("\n## Examples\n")[1].split("\n## ")[0]
+
+
+def examples(text: str) -> list[tuple[str, str]]:
+    """(command, output) of each console block: the command ends where the shell has a whole one."""
+    found = []
+    for block in re.findall(r"```console\n\$ (.*?)```", text, re.DOTALL):
+        lines = block.splitlines(keepends=True)
+        end = next(n for n in range(1, len(lines) + 1) if is_whole("".join(lines[:n])))
+        found.append(("".join(lines[:end]), "".join(lines[end:])))
+    return found
+
+
+def is_whole(command: str) -> bool:
+    checked = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
+    # An unfinished here-document is only a warning.
+    return checked.returncode == 0 and not checked.stderr
+
+
+def shape(output: str) -> Any:
+    """What of an output is the same each time."""
+    try:
+        return skeleton(json.loads(output))
+    except ValueError:
+        lines = output.strip().splitlines()
+        return [re.sub(r"\d+", "#", line) if "ids" in line else len(columns(line)) for line in lines]
+
+
+def columns(line: str) -> list[str]:
+    """The columns of a table, or the words of any other line."""
+    return re.split(r" {2,}", line) if "  " in line else line.split()
+
+
+def skeleton(value: Any) -> Any:
+    if isinstance(value, dict):
+        # What a provider sent beyond the fields differs from event to event.
+        return {name: "…" if name == "data" else skeleton(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [skeleton(member) for member in value]
+    return "a text or nothing" if value is None or isinstance(value, str) else type(value).__name__
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving("--sandbox", cwd=tmp_path_factory.mktemp("readme")) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("command", "output"), examples(EXAMPLES), ids=lambda text: text.split("\n")[0][:60])
+def test_a_command_of_the_readme(command: str, output: str, sandbox: Running) -> None:
+    here = command.replace("http://127.0.0.1:8000", sandbox.url)
+    done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, timeout=60, check=True)
+    assert shape(done.stdout) == shape(output)
+
+
+def test_the_greeting_of_the_sandbox(sandbox: Running) -> None:
+    block = next(text for text in re.findall(r"```console\n\$ make serve\n(.*?)```", README, re.DOTALL))
+    assert sandbox.greeting.strip() == block.strip().replace("http://127.0.0.1:8000", sandbox.url)
 
 
 def test_generated_parts_are_current() -> None:

@@ -13,15 +13,12 @@ import pytest
 
 from sandbox.subnoto import EmulatorOptions
 from tests.process import serving
+from tests.waiting import wait_until
 from tests.worlds import served_world
 
 
 def until_status(url: str, status: int) -> None:
-    for _ in range(600):
-        if httpx.get(url, timeout=60).status_code == status:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{url} never answered {status}")
+    wait_until(lambda: httpx.get(url, timeout=60).status_code == status)
 
 
 def is_refused(url: str) -> bool:
@@ -41,10 +38,9 @@ def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, worke
         settings = {**world.env, "GATEWAY_AUTH": "off", "GATEWAY_SHUTDOWN_GRACE": "1.5"}
         with serving("--workers", workers, cwd=tmp_path, env=settings) as gateway, ThreadPoolExecutor(2) as pool:
             until_status(f"{gateway.url}/health/ready", 200)
-            world.subnoto.faults.hang(6)
+            world.subnoto.faults.hang(4)
             slow = pool.submit(httpx.get, f"{gateway.url}/events?since=2001-01-01", timeout=30)
-            while not world.calls():
-                time.sleep(0.01)
+            wait_until(world.calls)
             gateway.process.send_signal(signal.SIGTERM)
             until_status(f"{gateway.url}/health/ready", 503)
             assert httpx.get(f"{gateway.url}/health/live").status_code == 200
@@ -68,7 +64,7 @@ def test_sighup_changes_nothing_and_a_second_sigterm_does_not_wait(tmp_path: Pat
         before = children(gateway.process.pid)
         for pid in (gateway.process.pid, *before):
             os.kill(pid, signal.SIGHUP)
-        time.sleep(1)
+        time.sleep(0.3)
         assert children(gateway.process.pid) == before
         assert httpx.get(f"{gateway.url}/health/ready").status_code == 200
         gateway.process.send_signal(signal.SIGTERM)
@@ -88,6 +84,21 @@ def test_ctrl_c_does_not_wait(tmp_path: Path, workers: str) -> None:
         httpx.get(f"{gateway.url}/health/live")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_streams_end_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "0.1"}) as gateway:
+        url = f"{gateway.url}/events/stream?since=2020-01-01"
+        with httpx.stream("GET", url, headers={"Authorization": "Bearer sandbox"}, timeout=60) as answer:
+            lines = answer.iter_lines()
+            while not next(lines).startswith("data: "):
+                pass
+            gateway.process.send_signal(number)
+            assert ": the gateway is stopping" in list(lines)
+        gateway.code = gateway.process.wait(timeout=20)
+    assert gateway.code == 0
+    assert "Traceback" not in gateway.errors.read_text()
+
+
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     with serving("--sandbox", "--sandbox-events", "20", "--workers", "2", cwd=tmp_path) as gateway:
         until_status(f"{gateway.url}/health/ready", 200)
@@ -95,10 +106,7 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
         assert len(workers) >= 2
         gateway.process.kill()
         gateway.code = gateway.process.wait()
-        deadline = time.monotonic() + 30
-        while any(Path(f"/proc/{pid}").exists() for pid in workers):
-            assert time.monotonic() < deadline, "a worker outlived its supervisor"
-            time.sleep(0.05)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
 def children(parent: int) -> set[int]:

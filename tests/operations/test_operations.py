@@ -133,13 +133,3 @@ def test_a_secret_as_the_page_makes_it_is_long_enough() -> None:
     (command,) = [text for text in blocks() if text.startswith("openssl")]
     made = subprocess.run(["sh", "-euc", command], capture_output=True, text=True, check=True).stdout.strip()
     assert Settings(cursor_secret=made).cursor_secrets == (made,)
-
-
-def test_every_command_of_the_page_is_run_or_needs_what_is_not_here() -> None:
-    elsewhere = [text for text in blocks() if re.match(r"(docker|kubectl) ", text)]
-    assert len(blocks()) - len(elsewhere) == 3
-    # Their files exist, at least.
-    for path in re.findall(r"deploy/[\w./-]+\w", OPERATIONS):
-        assert (ROOT / path).exists(), path
-    for page in re.findall(r"\]\(([\w.]+\.md)\)", OPERATIONS):
-        assert page == "performance.md" or (ROOT / "docs" / page).exists(), page

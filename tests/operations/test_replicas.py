@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ import pytest
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import labelled, parse
-from tests.operations.replicas import HEADERS, get_all, processes, replicas, settled
+from tests.logged import lines, logged
+from tests.operations.replicas import get_all, processes, replicas, settled
 from tests.valkey import IMPATIENT, Valkey, serving_valkey
 from tests.waiting import until
 from tests.worlds import World, micros, served_world, window
@@ -158,7 +158,7 @@ async def ask_until_up(client: httpx.AsyncClient) -> None:
 
 
 async def test_redis_goes_and_comes_and_nobody_notices(world: World) -> None:
-    with serving_valkey() as valkey:
+    with serving_valkey() as valkey, logged() as log:
         async with replicas(world, valkey.url(IMPATIENT), 2, rate="1000/minute", totals_ttl=0.01) as clients:
             wanted = (await clients[0].get("/events", params=window(world))).json()
             assert [await up(client) for client in clients] == [1, 1]
@@ -170,10 +170,15 @@ async def test_redis_goes_and_comes_and_nobody_notices(world: World) -> None:
                         assert page["data"] == wanted["data"]
                         assert page["total"]["sources"][0]["value"] > 0
                     assert [await up(client) for client in clients] == [0, 0]
+                    scraped = parse((await clients[0].get("/metrics")).text)
+                    reasons = {dict(labels)["reason"]: count for (name, labels), count in scraped.items()
+                               if name == "gateway_shared_state_errors_total"}  # fmt: skip
+                    assert reasons["connection" if break_it == valkey.kill else "timeout"] >= 1
                 finally:
                     mend_it()
                 for client in clients:
                     await ask_until_up(client)
+    assert len(lines(log, "shared_state_down")) == len(lines(log, "shared_state_up")) == 4
 
 
 async def test_emptied_or_full_of_nonsense_it_changes_nothing(world: World, empty: Valkey) -> None:
@@ -260,6 +265,8 @@ async def test_workers_whose_secret_was_made_for_them_are_replicas_too(
             asked = {"cursor": answer.json()["page"]["next_cursor"]}
     since = micros(world.clock()) - 30 * DAY
     assert len(ids) == len(set(ids)) == sum(row[0] >= since for row in world.truth())
+    assert running.code == 0
+    assert "Traceback" not in running.errors.read_text()
     warnings = [line["problem"] for line in running.log if line["event"] == "configuration"]
     assert any("GATEWAY_REDIS_URL" in warning for warning in warnings)
 
@@ -283,22 +290,3 @@ async def test_a_worker_that_is_killed_while_it_counts_is_not_waited_for(
         (answer,) = await get_all([other.url], "/events/count", 1, params=parameters)
         assert answer.status_code == 200
         assert isinstance((await asyncio.gather(dying, return_exceptions=True))[0], httpx.HTTPError)
-
-
-def test_a_process_goes_on_without_redis(world: World, tmp_path: Path) -> None:
-    with serving_valkey() as valkey, processes(world, valkey, tmp_path, REDIS_URL=valkey.url(IMPATIENT)) as running:
-        valkey.kill()
-        assert httpx.get(f"{running.url}/events", headers=HEADERS, timeout=30).status_code == 200
-        scraped = parse(httpx.get(f"{running.url}/metrics", headers=HEADERS).text)
-        assert scraped[labelled("gateway_shared_state_up", store="redis")] == 0
-        assert scraped[labelled("gateway_shared_state_errors_total", reason="connection")] >= 1
-        valkey.start()
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            scraped = parse(httpx.get(f"{running.url}/metrics", headers=HEADERS).text)
-            if scraped[labelled("gateway_shared_state_up", store="redis")] == 1:
-                break
-            time.sleep(0.1)
-        assert scraped[labelled("gateway_shared_state_up", store="redis")] == 1
-    events = [json.loads(line)["event"] for line in running.errors.read_text().splitlines()]
-    assert events.count("shared_state_down") == events.count("shared_state_up") == 1

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -62,14 +61,6 @@ class World:
             if page["page"]["next_cursor"] is None:
                 return events
             asked = [("cursor", page["page"]["next_cursor"]), ("limit", 333)]
-
-    @cached_property
-    def paths(self) -> set[str]:
-        return set(httpx.get(f"{self.url}/openapi.json").json()["paths"])
-
-    def needs(self, path: str) -> None:
-        if path not in self.paths:
-            pytest.skip(f"this gateway does not serve {path}")
 
     @contextmanager
     def opened(self, fragment: str = "", key: str = ALL, expected: str = "", **context: Any) -> Iterator[Watched]:

@@ -111,8 +111,7 @@ def test_no_key_is_asked_for_where_a_proxy_signs_people_in(world: World) -> None
         page = watched.page
         proxied: dict[str, str] = {"authorization": f"Bearer {ALL}"}
         page.route(
-            lambda url: "/ui" not in url,
-            lambda route: route.continue_(headers={**route.request.headers, **proxied}),
+            lambda url: "/ui" not in url, lambda route: route.continue_(headers={**route.request.headers, **proxied})
         )
         page.goto(f"{world.url}/ui")
         wait_for_rows(page)
@@ -129,7 +128,6 @@ def test_no_key_is_asked_for_where_a_proxy_signs_people_in(world: World) -> None
 
 
 def test_the_page_of_an_envelope(world: World) -> None:
-    world.needs("/envelopes/{envelope_id}")
     envelope = world.envelope("recipient.reminded", "notification.failed", "envelope.completed")
     found = world.get(f"envelopes/{envelope}").json()
     with world.opened(fragment([("envelope", envelope)]), expected=FAILED) as watched:
@@ -172,13 +170,33 @@ def test_what_providers_send_is_text(world: World, hostile: str) -> None:
         page.get_by_role("button", name="Show raw record").click()
         page.get_by_role("complementary").locator("pre", has_text="NEW_").wait_for()
         assert page.locator("main :is(img, script, iframe, object)").count() == 0
-        if "/envelopes/{envelope_id}" in httpx.get(f"{hostile}/openapi.json").json()["paths"]:
-            for event in [event for event in events if event["envelope"]][:3]:
-                page.goto(f"{hostile}/ui{fragment([('envelope', event['envelope']['id'])])}")
-                page.locator(".steps tbody tr").first.wait_for()
-                assert page.locator("main :is(img, script, iframe, object)").count() == 0
+        for event in [event for event in events if event["envelope"]][:3]:
+            page.goto(f"{hostile}/ui{fragment([('envelope', event['envelope']['id'])])}")
+            page.locator(".steps tbody tr").first.wait_for()
+            assert page.locator("main :is(img, script, iframe, object)").count() == 0
         assert page.evaluate("window.hit") is None
         watched.assert_quiet(hostile, expected=FAILED)
+
+
+LISTEN = """
+url => new Promise((resolve, reject) => {
+  const got = [], source = new EventSource(url);
+  source.onmessage = message => {
+    got.push({id: message.lastEventId, event: JSON.parse(message.data)});
+    if (got.length === 110) { source.close(); resolve(got); }
+  };
+  source.onerror = () => reject(new Error("the browser gave up"));
+})
+"""
+
+
+def test_a_browsers_own_event_source(world: World, hostile: str) -> None:
+    with opened(world.browser) as watched:
+        watched.page.goto(f"{hostile}/health/live")
+        got = watched.page.evaluate(LISTEN, "/events/stream?since=2020-01-01")
+    times = [message["event"]["occurred_at"] for message in got]
+    assert times == sorted(times)
+    assert len({message["event"]["id"] for message in got}) == len({message["id"] for message in got}) == 110
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (1366, "dark"), (390, "dark")])
@@ -211,12 +229,10 @@ def test_axe_finds_nothing(world: World, width: int, scheme: str) -> None:
         page.goto(f"{world.url}/ui#since=2019-01-01&until=2019-01-02&unknown=1")
         page.get_by_role("heading", name="No events match").wait_for()
         check(page, "empty")
-        if "/envelopes/{envelope_id}" in world.paths:
-            page.goto(
-                f"{world.url}/ui{fragment([('envelope', world.envelope('recipient.signed', 'notification.failed'))])}"
-            )
-            page.locator(".steps tbody tr").first.wait_for()
-            check(page, "envelope")
+        envelope = world.envelope("recipient.signed", "notification.failed")
+        page.goto(f"{world.url}/ui{fragment([('envelope', envelope)])}")
+        page.locator(".steps tbody tr").first.wait_for()
+        check(page, "envelope")
 
 
 def check(page: playwright.Page, state: str) -> None:
@@ -240,7 +256,6 @@ def test_pictures_for_the_documents(world: World) -> None:
         page.locator("tr[data-id] td.when").nth(3).click()
         page.get_by_role("complementary").locator("dl").first.wait_for()
         page.screenshot(path=IMAGES / "ui-events.png")
-        world.needs("/envelopes/{envelope_id}")
         envelope = world.envelope("recipient.reminded", "notification.failed", "envelope.completed")
         page.goto(f"{world.url}/ui{fragment([('envelope', envelope)])}")
         page.locator(".steps tbody tr").first.wait_for()

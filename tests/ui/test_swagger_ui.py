@@ -31,6 +31,13 @@ def docs(browser: playwright.Browser, url: str) -> Iterator[Watched]:
         watched.assert_quiet(url)
 
 
+def try_it_out(page: playwright.Page) -> playwright.Locator:
+    operation = page.locator("#operations-events-list_events")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Try it out").click()
+    return operation
+
+
 def execute(operation: playwright.Locator, parameter: str, value: str) -> playwright.Response:
     """Fills one parameter in and executes; the answer."""
     operation.locator(f"tr[data-param-name='{parameter}'] input").fill(value)
@@ -39,7 +46,7 @@ def execute(operation: playwright.Locator, parameter: str, value: str) -> playwr
     return awaited.value
 
 
-def test_the_page_is_ours(docs: Watched, url: str) -> None:
+def test_the_page_and_its_calls(docs: Watched, url: str) -> None:
     page = docs.page
     assert page.title() == "Audit gateway"
     intro = page.locator(".info").inner_text()
@@ -47,49 +54,31 @@ def test_the_page_is_ours(docs: Watched, url: str) -> None:
     for call in ("GET /events", "GET /events?cursor=…", "GET /envelopes/{envelope_id}"):
         assert call in intro
 
-    # Nobody has typed the sandbox's key, and yet the first call works.
-    operation = page.locator("#operations-events-list_events")
-    operation.locator(".opblock-summary-control").click()
-    operation.get_by_role("button", name="Try it out").click()
+    # The sandbox's key is filled in.
+    operation = try_it_out(page)
     answer = execute(operation, "limit", "1")
     assert (answer.status, answer.request.headers["authorization"]) == (200, "Bearer sandbox")
-
-    page.get_by_role("link", name="Audit trail").click()
-    page.get_by_role("link", name="Audit trail").wait_for()
-    assert page.url.partition("#")[0] == f"{url}/ui"  # its state follows, once it has loaded
-    page.locator("tr[data-id]").first.wait_for()
-
-
-def test_try_it_out_in_the_sandbox(docs: Watched) -> None:
-    page = docs.page
-    # The sandbox's key is filled in already: take it out, and put it in again as one would one's own.
     page.get_by_role("button", name="Authorize", exact=False).first.click()
     dialog = page.locator(".dialog-ux")
     dialog.get_by_role("button", name="Remove authorization").click()
     dialog.locator("input[aria-label='auth-bearer-value']").fill("sandbox")
     dialog.get_by_role("button", name="Apply credentials").first.click()
     dialog.get_by_role("button", name="Close").first.click()
-
-    operation = page.locator("#operations-events-list_events")
-    operation.locator(".opblock-summary-control").click()
-    operation.get_by_role("button", name="Try it out").click()
     answer = execute(operation, "limit", "2")
-    assert answer.status == 200
-    assert answer.request.headers["authorization"] == "Bearer sandbox"
-    assert len(answer.json()["data"]) == 2
+    assert (answer.status, answer.request.headers["authorization"]) == (200, "Bearer sandbox")
     shown = operation.locator(".live-responses-table tbody .response-col_description").first
-    shown.wait_for()
-    assert answer.json()["data"][0]["id"] in shown.inner_text()
-
+    playwright.expect(shown).to_contain_text(answer.json()["data"][1]["id"])
     following = execute(operation, "cursor", answer.json()["page"]["next_cursor"])
     assert following.status == 200
-    first, second = ({event["id"] for event in page.json()["data"]} for page in (answer, following))
-    assert len(second) == 2
-    assert not first & second
+    assert len({event["id"] for one in (answer, following) for event in one.json()["data"]}) == 4
     if os.environ.get("UPDATE_SCREENSHOTS") == "1":
-        SCREENSHOT.parent.mkdir(parents=True, exist_ok=True)
         operation.locator(".responses-wrapper").evaluate("element => element.scrollIntoView()")
         page.screenshot(path=SCREENSHOT)
+
+    page.get_by_role("link", name="Audit trail").click()
+    page.get_by_role("link", name="Audit trail").wait_for()
+    assert page.url.partition("#")[0] == f"{url}/ui"  # its state follows, once it has loaded
+    page.locator("tr[data-id]").first.wait_for()
 
 
 def test_under_a_path_prefix(browser: playwright.Browser, url: str) -> None:
@@ -102,10 +91,7 @@ def test_under_a_path_prefix(browser: playwright.Browser, url: str) -> None:
             lambda route: route.fulfill(response=route.fetch(url=route.request.url.replace(prefix, url, 1))),
         )
         page.goto(f"{prefix}/docs")
-        operation = page.locator("#operations-events-list_events")
-        operation.locator(".opblock-summary-control").click()
-        operation.get_by_role("button", name="Try it out").click()
-        answer = execute(operation, "limit", "1")
+        answer = execute(try_it_out(page), "limit", "1")
         assert answer.url == f"{prefix}/events?limit=1"
         assert answer.status == 200
         assert all(one.startswith((prefix, "data:", "blob:")) for one in watched.requested)
