@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -16,9 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.operations.nginx import free_port
-from tests.process import START, environment
+from tests.operations.nginx import free_port, is_open
+from tests.process import environment
 from tests.process import serving as serving_gateway
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Of the two pass-throughs: `uvicorn` with its defaults, and with the gateway's options.
@@ -76,11 +76,7 @@ def python(*module: str, port: int, env: Mapping[str, str] | None = None) -> Ite
     command = [sys.executable, "-m", *module]
     with subprocess.Popen(command, env=environment(env), cwd=ROOT, stdout=subprocess.DEVNULL) as running:
         try:
-            deadline = time.monotonic() + START
-            while running.poll() is None and time.monotonic() < deadline:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                time.sleep(0.02)
+            wait_until(lambda: running.poll() is not None or is_open(port))
             yield Server(f"http://127.0.0.1:{port}", running.pid)
         finally:
             running.kill()

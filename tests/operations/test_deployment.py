@@ -41,19 +41,14 @@ def of_kind(kind: str, name: str = "audit-gateway") -> dict[str, Any]:
     return found
 
 
-def compose() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-    return loaded
-
-
-def pod() -> dict[str, Any]:
-    spec: dict[str, Any] = of_kind("Deployment")["spec"]["template"]["spec"]
-    return spec
-
-
-def gateway_container() -> dict[str, Any]:
-    (found,) = [each for each in pod()["containers"] if each["name"] == "gateway"]
-    return found
+SERVICES = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+SERVICE = SERVICES["gateway"]
+CONFIG_MAP = of_kind("ConfigMap")["data"]
+POD = of_kind("Deployment")["spec"]["template"]["spec"]
+LABELS = of_kind("Deployment")["spec"]["template"]["metadata"]["labels"]
+(CONTAINER,) = [each for each in POD["containers"] if each["name"] == "gateway"]
+RULES = [rule for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"]
+         for rule in group["rules"]]  # fmt: skip
 
 
 def settings_there_are() -> set[str]:
@@ -98,8 +93,7 @@ def test_a_misspelt_field_would_be_found() -> None:
 
 def test_every_variable_is_a_setting() -> None:
     known = settings_there_are()
-    environment_of_compose = set(compose()["services"]["gateway"]["environment"])
-    config_map = set(of_kind("ConfigMap")["data"])
+    environment_of_compose, config_map = set(SERVICE["environment"]), set(CONFIG_MAP)
     for given in (environment_of_compose, config_map, variables_of_example()):
         assert given
         assert given - known == set()
@@ -109,7 +103,7 @@ def test_every_variable_is_a_setting() -> None:
 
 
 def test_the_values_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for values in (compose()["services"]["gateway"]["environment"], of_kind("ConfigMap")["data"]):
+    for values in (SERVICE["environment"], CONFIG_MAP):
         for name, value in values.items():
             monkeypatch.setenv(name, value)
         assert load_configuration(DEPLOY / "gateway.toml", env_file=None).tables == ()
@@ -135,22 +129,21 @@ def test_the_accounts_of_the_example_file_are_read(tmp_path: Path) -> None:
 
 
 def test_the_probes_ask_what_there_is() -> None:
-    container = gateway_container()
     paths = routes()
     for probe, path in (("startup", "ready"), ("readiness", "ready"), ("liveness", "live")):
-        asked = container[f"{probe}Probe"]["httpGet"]
+        asked = CONTAINER[f"{probe}Probe"]["httpGet"]
         assert asked["path"] == f"/health/{path}"
         assert asked["path"] in paths
-        assert asked["port"] == container["ports"][0]["name"]
+        assert asked["port"] == CONTAINER["ports"][0]["name"]
     assert '127.0.0.1:{os.environ[\\"GATEWAY_PORT\\"]}/health/ready' in DOCKERFILE
 
 
 def test_the_ports_are_those_of_the_image() -> None:
     (exposed,) = re.findall(r"^EXPOSE (\d+)$", DOCKERFILE, flags=re.MULTILINE)
     assert f"GATEWAY_PORT={exposed}" in DOCKERFILE
-    assert gateway_container()["ports"][0]["containerPort"] == int(exposed)
-    assert compose()["services"]["gateway"]["expose"] == [exposed]
-    assert compose()["services"]["nginx"]["ports"] == ["8443:8443"]
+    assert CONTAINER["ports"][0]["containerPort"] == int(exposed)
+    assert SERVICE["expose"] == [exposed]
+    assert SERVICES["nginx"]["ports"] == ["8443:8443"]
     assert f"server gateway:{exposed};" in (DEPLOY / "nginx.conf").read_text()
     for name, component in (("", "gateway"), ("-valkey", "valkey"), ("-subnoto-proxy", "subnoto-proxy")):
         service, deployment = of_kind("Service", f"audit-gateway{name}"), of_kind("Deployment", f"audit-gateway{name}")
@@ -164,95 +157,89 @@ def test_the_ports_are_those_of_the_image() -> None:
 
 
 def test_other_services_are_asked_where_they_are() -> None:
-    data, services = of_kind("ConfigMap")["data"], {each["metadata"]["name"] for each in documents()}
+    services = {each["metadata"]["name"] for each in documents()}
     for variable, port in (("GATEWAY_REDIS_URL", 6379), ("SUBNOTO_BASE_URL", 8080)):
-        url = httpx.URL(data[variable])
+        url = httpx.URL(CONFIG_MAP[variable])
         assert url.host in services
         assert of_kind("Service", url.host)["spec"]["ports"][0]["port"] == url.port == port
-        assert httpx.URL(compose()["services"]["gateway"]["environment"][variable]).host in compose()["services"]
+        assert httpx.URL(SERVICE["environment"][variable]).host in SERVICES
     egress = [port["port"] for rule in of_kind("NetworkPolicy")["spec"]["egress"] for port in rule["ports"]]
     assert {53, 443, 4318, 6379, 8080} == set(egress)
 
 
 def test_nobody_is_killed_before_the_last_answer() -> None:
-    config_map = of_kind("ConfigMap")["data"]
-    given = compose()["services"]["gateway"]
     for values, grace in (
-        (config_map, pod()["terminationGracePeriodSeconds"]),
-        (given["environment"], int(given["stop_grace_period"].removesuffix("s"))),
+        (CONFIG_MAP, POD["terminationGracePeriodSeconds"]),
+        (SERVICE["environment"], int(SERVICE["stop_grace_period"].removesuffix("s"))),
     ):
         settings = Settings(**{name.removeprefix("GATEWAY_").lower(): value for name, value in values.items()})
         # The server waits a second more than the deadline.
         assert grace > settings.shutdown_grace + settings.deadline + 1
-    probe = gateway_container()["readinessProbe"]
-    assert probe["periodSeconds"] * probe["failureThreshold"] < float(config_map["GATEWAY_SHUTDOWN_GRACE"])
+    probe = CONTAINER["readinessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] < float(CONFIG_MAP["GATEWAY_SHUTDOWN_GRACE"])
 
 
 def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
     (user,) = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, flags=re.MULTILINE)
-    service, spec = compose()["services"]["gateway"], pod()
-    container = gateway_container()
-    assert service["user"] == ":".join(user)
-    context = spec["securityContext"]
+    assert SERVICE["user"] == ":".join(user)
+    context = POD["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"]) == tuple(map(int, user))
     assert context["runAsNonRoot"] is True
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container["securityContext"] == {
+    assert CONTAINER["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert spec["automountServiceAccountToken"] is False
-    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert POD["automountServiceAccountToken"] is False
+    assert (SERVICE["read_only"], SERVICE["cap_drop"]) == (True, ["ALL"])
+    assert SERVICE["security_opt"] == ["no-new-privileges:true"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
     assert mounted == {"api-keys": "/etc/audit-gateway/keys", "config": "/etc/audit-gateway/config", "tmp": "/tmp"}
-    assert of_kind("ConfigMap")["data"]["GATEWAY_API_KEYS_FILE"].startswith(f"{mounted['api-keys']}/")
-    for each in compose()["services"].values():
+    assert CONFIG_MAP["GATEWAY_API_KEYS_FILE"].startswith(f"{mounted['api-keys']}/")
+    for each in SERVICES.values():
         assert each["cap_drop"] == ["ALL"]
         assert each["deploy"]["resources"]["limits"]["memory"]
 
 
 def test_secrets_are_named_and_not_held() -> None:
     assert not [each for each in documents() if each["kind"] == "Secret"]
-    named = [each["secretRef"]["name"] for each in gateway_container()["envFrom"] if "secretRef" in each]
-    mounted = [each["secret"]["secretName"] for each in pod()["volumes"] if "secret" in each]
+    named = [each["secretRef"]["name"] for each in CONTAINER["envFrom"] if "secretRef" in each]
+    mounted = [each["secret"]["secretName"] for each in POD["volumes"] if "secret" in each]
     for name in (*named, *mounted):
         assert re.search(f"kubectl create secret (generic|tls) {name} ", OPERATIONS)
-    for name in [each["configMap"]["name"] for each in pod()["volumes"] if "configMap" in each]:
+    for name in [each["configMap"]["name"] for each in POD["volumes"] if "configMap" in each]:
         assert f"kubectl create configmap {name} " in OPERATIONS
     assert set((DEPLOY / ".gitignore").read_text().split()) == {"gateway.env", "keys/", "tls/"}
 
 
 def test_the_keys_are_mounted_by_their_folder() -> None:
     """A file that is mounted as such, or by subPath, is never replaced in the container: no key would go or come."""
-    file = compose()["services"]["gateway"]["environment"]["GATEWAY_API_KEYS_FILE"]
-    mounted, configuration = compose()["services"]["gateway"]["volumes"]
-    assert configuration["target"] == compose()["services"]["gateway"]["environment"]["GATEWAY_CONFIG"]
+    file = SERVICE["environment"]["GATEWAY_API_KEYS_FILE"]
+    mounted, configuration = SERVICE["volumes"]
+    assert configuration["target"] == SERVICE["environment"]["GATEWAY_CONFIG"]
     assert (mounted["type"], mounted["source"], mounted["read_only"]) == ("bind", "./keys", True)
     assert file == f"{mounted['target']}/keys.jsonl"
-    assert not {"secrets", "configs"} & (compose().keys() | compose()["services"]["gateway"].keys())
-    assert not [mount for mount in gateway_container()["volumeMounts"] if "subPath" in mount]
-    assert of_kind("ConfigMap")["data"]["GATEWAY_CONFIG"] == configuration["target"]
-    assert of_kind("ConfigMap")["data"]["GATEWAY_API_KEYS_FILE"] == file
+    assert not {"secrets", "configs"} & (yaml.safe_load((DEPLOY / "compose.yaml").read_text()).keys() | SERVICE.keys())
+    assert not [mount for mount in CONTAINER["volumeMounts"] if "subPath" in mount]
+    assert CONFIG_MAP["GATEWAY_CONFIG"] == configuration["target"]
+    assert CONFIG_MAP["GATEWAY_API_KEYS_FILE"] == file
 
 
 def test_the_proxy_of_subnoto_is_started_for_subnoto_alone() -> None:
-    services = compose()["services"]
-    assert {name: each["profiles"] for name, each in services.items() if "profiles" in each} == {
+    assert {name: each["profiles"] for name, each in SERVICES.items() if "profiles" in each} == {
         "subnoto-proxy": ["subnoto"]
     }
     # To depend on what is not started is an error.
-    assert set(services["gateway"]["depends_on"]) == {"valkey"}
+    assert set(SERVICE["depends_on"]) == {"valkey"}
     assert "echo COMPOSE_PROFILES=subnoto > .env" in (DEPLOY / "compose.yaml").read_text()
     # With an account of Taktikal alone, the proxy's address is of no source.
-    values = services["gateway"]["environment"]
+    values = SERVICE["environment"]
     assert not SUBNOTO.from_environment(values, CommonSettings())
 
 
 def test_the_disruption_budget_and_the_scaler_are_of_the_gateway() -> None:
-    labels = of_kind("Deployment")["spec"]["template"]["metadata"]["labels"]
-    assert of_kind("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
+    assert of_kind("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == LABELS
     assert of_kind("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "audit-gateway"
     assert of_kind("HorizontalPodAutoscaler")["spec"]["minReplicas"] >= 2
     assert "replicas" not in of_kind("Deployment")["spec"]
@@ -262,10 +249,6 @@ def test_the_disruption_budget_and_the_scaler_are_of_the_gateway() -> None:
 
 
 def test_every_metric_of_the_alerts_exists() -> None:
-    rules = [
-        rule for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"]
-        for rule in group["rules"]
-    ]  # fmt: skip
     metrics = Metrics()
     metrics.on_shared_state(True)
     metrics.on_circuit("s", "open")
@@ -274,7 +257,7 @@ def test_every_metric_of_the_alerts_exists() -> None:
     # A counter of a family without a sample yet is told of by its TYPE line alone.
     families = set(re.findall(r"^# TYPE (\S+) ", told, flags=re.MULTILINE))
     families |= {f"{name}_bucket" for name in families}
-    for rule in rules:
+    for rule in RULES:
         named = set(re.findall(r"\b(?:gateway_\w+|up)\b", rule["expr"]))
         assert named, rule["alert"]
         assert named - families <= {"up"}, rule["alert"]
@@ -283,16 +266,15 @@ def test_every_metric_of_the_alerts_exists() -> None:
         assert rule["annotations"]["description"]
         (row,) = [line for line in OPERATIONS.splitlines() if f"`{rule['alert']}`" in line]
         assert set(re.findall(r"`((?:gateway_|up)\w*)`", row)) == named
-    assert len(rules) == len(re.findall(r"^\| `AuditGateway", OPERATIONS, flags=re.MULTILINE))
-    limit = of_kind("ConfigMap")["data"]["GATEWAY_MAX_IN_FLIGHT"]
-    (full,) = [rule for rule in rules if rule["alert"] == "AuditGatewayFull"]
+    assert len(RULES) == len(re.findall(r"^\| `AuditGateway", OPERATIONS, flags=re.MULTILINE))
+    limit = CONFIG_MAP["GATEWAY_MAX_IN_FLIGHT"]
+    (full,) = [rule for rule in RULES if rule["alert"] == "AuditGatewayFull"]
     assert full["expr"].endswith(f"* {limit}")
     assert "/events" in routes()  # the route label of AuditGatewaySlow
 
 
 def test_the_alert_on_credentials_looks_at_every_status_that_refuses_them() -> None:
-    rules = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"][0]["rules"]
-    (rule,) = [rule for rule in rules if rule["alert"] == "AuditGatewayCredentialsRefused"]
+    (rule,) = [rule for rule in RULES if rule["alert"] == "AuditGatewayCredentialsRefused"]
     (pattern,) = re.findall(r'outcome=~"([^"]+)"', rule["expr"])
     answers = {status: error_for(Response(status, b"", {}, None), code="Refused").code for status in range(400, 600)}
     refused = {status for status, code in answers.items() if code == SourceUnauthorized.code}
@@ -303,8 +285,7 @@ def test_the_scrape_finds_the_pods() -> None:
     (job,) = yaml.safe_load((DEPLOY / "prometheus" / "scrape.yaml").read_text())["scrape_configs"]
     assert job["metrics_path"] in routes()
     component, port = job["relabel_configs"][0]["regex"].split(";")
-    labels = of_kind("Deployment")["spec"]["template"]["metadata"]["labels"]
-    assert labels[NAME] == component
-    assert gateway_container()["ports"][0]["name"] == port
+    assert LABELS[NAME] == component
+    assert CONTAINER["ports"][0]["name"] == port
     assert '{job="audit-gateway"}' in (DEPLOY / "prometheus" / "alerts.yaml").read_text()
     assert job["job_name"] == "audit-gateway"

@@ -24,7 +24,7 @@ import httpx
 
 from tests.process import Running, serving
 from tests.soak.callers import SETTLE, Callers
-from tests.soak.world import Growth, Troubled, Truth, providers
+from tests.soak.world import Trouble, Truth, vendors
 from tests.waiting import until
 from tests.worlds import World
 
@@ -140,7 +140,7 @@ class Soak:
             yield f"exit code {gateway.code}"
 
 
-async def soak(world: World, troubled: list[Troubled], gateway: Running, watch: Watch) -> Soak:
+async def soak(world: World, trouble: Trouble, gateway: Running, watch: Watch) -> Soak:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=gateway.url, timeout=60, limits=limits) as client:
         assert (await client.get("/events", params={"limit": 1})).status_code == 200
@@ -149,18 +149,17 @@ async def soak(world: World, troubled: list[Troubled], gateway: Running, watch: 
         seen = Soak(Callers(client, Truth(world), SEED), before, before)
         running = [asyncio.create_task(seen.callers.loop(caller)) for caller in seen.callers.all()]
         begun = time.monotonic()
-        with Growth(world, SEED):
-            for number in range(1, RESTS + 1):
-                for each in troubled:
-                    each.is_on = True
-                await under_load(seen, watch, begun + number * SECONDS / RESTS)
-                seen.callers.stopping = number == RESTS
-                for each in troubled:
-                    each.is_on = False
-                seen.callers.going.clear()
-                seen.rests.append((time.monotonic() - begun, await watch.at_rest(tasks)))
-                seen.callers.going.set()
-                print(f"  {time.monotonic() - begun:4.0f} s  {dict(seen.callers.done)}", flush=True)
+        trouble.start()
+        for number in range(1, RESTS + 1):
+            trouble.is_on = True
+            await under_load(seen, watch, begun + number * SECONDS / RESTS)
+            seen.callers.stopping = number == RESTS
+            trouble.is_on = False
+            seen.callers.going.clear()
+            seen.rests.append((time.monotonic() - begun, await watch.at_rest(tasks)))
+            seen.callers.going.set()
+            print(f"  {time.monotonic() - begun:4.0f} s  {dict(seen.callers.done)}", flush=True)
+        trouble.stop()
         seen.seconds = time.monotonic() - begun
         await asyncio.wait(running, timeout=60)
         seen.callers.wrong += [f"does not stop: {task}" for task in running if not task.done()]
@@ -182,13 +181,13 @@ async def under_load(seen: Soak, watch: Watch, end: float) -> None:
             seen.callers.prove(refresh=False)
 
 
-def report(seen: Soak, troubled: list[Troubled], gateway: Running) -> int:
+def report(seen: Soak, trouble: Trouble, gateway: Running) -> int:
     """Print the figures; the exit code."""
     rows = {
         "seconds": f"{seen.seconds:.0f}",
         "answers": dict(seen.callers.answers),
         "proven": dict(seen.callers.done),
-        "faults": dict(sum((each.met for each in troubled), Counter[str]())),
+        "faults": dict(trouble.met),
         "at rest, MiB": [held.resident // MIB for _, held in seen.rests],
         "at most, MiB": seen.most // MIB,
         "in use, MiB": [held.used // MIB for _, held in seen.rests],
@@ -204,13 +203,14 @@ def report(seen: Soak, troubled: list[Troubled], gateway: Running) -> int:
 
 
 def run() -> int:
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder, providers(SEED) as (world, troubled):
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder, vendors() as world:
         file = Path(folder, "held.json")
         command = [sys.executable, "-P", str(Path(__file__).with_name("gateway.py")), str(file)]
         with serving(cwd=Path(folder), env=world.env | SETTINGS, command=command) as gateway:
-            seen = asyncio.run(soak(world, troubled, gateway, Watch(gateway.process.pid, file)))
+            trouble = Trouble(world, SEED)
+            seen = asyncio.run(soak(world, trouble, gateway, Watch(gateway.process.pid, file)))
             gateway.stop()
-            return report(seen, troubled, gateway)
+            return report(seen, trouble, gateway)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,15 @@
-"""The providers of the soak: histories that grow, their faults, and the truth."""
+"""The vendors of the soak: histories that grow, their faults, and the truth."""
 
 from __future__ import annotations
 
 import bisect
 import random
-import socket
-import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
-
-from starlette.types import Message, Receive, Scope, Send
 
 from sandbox.instruments import utc_now
 from sandbox.serving import serve
@@ -24,88 +19,15 @@ from sandbox.taktikal import Emulator as Taktikal
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import World, micros
 
-EVENTS = 20_000  #: of each provider, to begin with
-DAYS = 20
-GROWTH = 10  #: events a second that each gets besides
-SHARE = 0.02  #: of the calls that go wrong
-OUTAGE_EVERY, OUTAGE = 200.0, 1.0  #: seconds, in which every call does; at each provider for itself
-
+EVENTS, DAYS = 20_000, 20  #: of each vendor, to begin with
+GROWTH = 10  #: events a second of each
+FAULTS = 0.1  #: of each, at an event; more would open the circuits, and nothing is learnt meanwhile
+OUTAGE = 0.0005  #: the same, each of 20 failed calls
 VERY_SLOW = 18  #: seconds: more than the gateway's deadline
-
-#: What goes wrong, and how often against the others.
-KINDS = {
-    "500": 6, "503": 4, "429": 0.3, "cut": 5, "slow": 8, "very slow": 0.5, "reset": 4, "reset half-way": 4, "html": 0.5,
-    "malformed": 0.5,
-}  # fmt: skip
+#: Kinds of faults, and how often against the others.
+KINDS = {"500": 6, "503": 4, "429": 0.3, "cut": 13, "slow": 8, "very slow": 0.5, "html": 0.5, "malformed": 0.5}
 
 Row = tuple[Any, ...]
-
-
-class Troubled:
-    """An emulator's application, of whose requests some go wrong, each in its own way. Outside of outages few do so:
-    a circuit that opens leaves the provider alone for half a minute, and nothing is learnt meanwhile."""
-
-    def __init__(self, emulator: Subnoto | Taktikal, seed: int) -> None:
-        self._emulator = emulator
-        self._rng = random.Random(seed)
-        self._outage = time.monotonic() + OUTAGE_EVERY
-        self.is_on = False
-        self.met: Counter[str] = Counter()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = self._kind() if self.is_on and scope["type"] == "http" else None
-        if kind is None or not kind.startswith("reset"):
-            self._order(kind)
-            await self._emulator.app(scope, receive, send)
-            return
-        # uvicorn's own request: what the ASGI specification shows of a connection cannot be reset.
-        transport = send.__self__.transport  # type: ignore[attr-defined]
-
-        async def cutting(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                half = message.get("body", b"")[: len(message.get("body", b"")) // 2]
-                await send({"type": "http.response.body", "body": half, "more_body": True})
-                reset(transport)
-            else:
-                await send(message)
-
-        if kind == "reset":
-            reset(transport)
-        else:
-            await self._emulator.app(scope, receive, cutting)
-
-    def _kind(self) -> str | None:
-        now = time.monotonic()
-        if now >= self._outage:
-            if now < self._outage + OUTAGE:
-                self.met["outage"] += 1
-                return "503"
-            self._outage = now + self._rng.uniform(0.7, 1.3) * OUTAGE_EVERY
-        if self._rng.random() >= SHARE:
-            return None
-        kind = self._rng.choices(list(KINDS), list(KINDS.values()))[0]
-        self.met[kind] += 1
-        return kind
-
-    def _order(self, kind: str | None) -> None:
-        """The next request that is handled, likely this one, meets it."""
-        faults = self._emulator.faults
-        if kind in ("500", "503"):
-            faults.answer(int(kind))
-        elif kind == "429":
-            faults.answer(429, {"Retry-After": "1"})
-        elif kind == "slow":
-            faults.hang(self._rng.uniform(0.1, 1.5))
-        elif kind == "very slow":
-            faults.hang(VERY_SLOW)
-        elif kind is not None:
-            getattr(faults, kind)()
-
-
-def reset(transport: Any) -> None:
-    linger = struct.pack("ii", 1, 0)
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    transport.abort()
 
 
 class Truth:
@@ -136,47 +58,59 @@ class Truth:
         return self.times[begin], self.times[min(last, begin + events)]
 
 
-class Growth:
-    """A thread that makes the histories grow until it is stopped."""
+class Trouble(threading.Thread):
+    """Makes the histories grow, and plans faults for the next calls while `is_on`."""
 
     def __init__(self, world: World, seed: int) -> None:
-        self._world, self._rng = world, random.Random(seed)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="growth")
-        self.appended = 0
+        super().__init__(name="trouble", daemon=True)
+        assert world.taktikal is not None
+        assert world.subnoto is not None
+        self._taktikal, self._subnoto, self._rng = world.taktikal, world.subnoto, random.Random(seed)
+        self._over = threading.Event()
+        self.is_on, self.met, self._appended = False, Counter[str](), 0
 
-    def __enter__(self) -> Growth:
-        self._thread.start()
-        return self
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(1 / GROWTH):
+    def run(self) -> None:
+        while not self._over.wait(1 / GROWTH):
             self._grow()
+            for emulator in (self._taktikal, self._subnoto):
+                if self.is_on and self._rng.random() < OUTAGE:
+                    self.met["outage"] += 1
+                    emulator.faults.answer(503, times=20)
+                elif self.is_on and self._rng.random() < FAULTS:
+                    self._plan(emulator.faults)
+                elif not self.is_on:
+                    emulator.faults.clear()
+
+    def _plan(self, faults: Any) -> None:
+        kind = self._rng.choices(list(KINDS), list(KINDS.values()))[0]
+        self.met[kind] += 1
+        if kind.isdecimal():
+            faults.answer(int(kind), {"Retry-After": "1"} if kind == "429" else {})
+        elif kind.endswith("slow"):
+            faults.hang(VERY_SLOW if kind == "very slow" else self._rng.uniform(0.1, 1.5))
+        else:
+            getattr(faults, kind)()
 
     def _grow(self) -> None:
-        taktikal, subnoto = self._world.taktikal, self._world.subnoto
-        assert taktikal is not None
-        assert subnoto is not None
-        number = self.appended // 8
+        number = self._appended // 8
         statuses = ("Created", "SigneeAdded", "SignupSent", "SMS:DELIVERED", "Auth", "SigneeSigned", "Completed", "New")
-        taktikal.history.append(f"spsoak{number:08}", statuses[self.appended % 8], id=self.appended % 8 + 1)
+        place = self._appended % 8
+        self._taktikal.history.append(f"spsoak{number:08}", statuses[place], id=place + 1)
         kinds = ("ENVELOPE_OPENED", "DOCUMENT_SIGNED", "ENVELOPE_COMPLETED")
-        subnoto.history.append(self._rng.choice(kinds), event_data={"number": self.appended})
-        if not self.appended % 10:
-            subnoto.history.append("MEMBER_JOINED", category="team", event_data={"number": self.appended})
-        self.appended += 1
+        self._subnoto.history.append(self._rng.choice(kinds), event_data={"number": self._appended})
+        if not self._appended % 10:
+            self._subnoto.history.append("MEMBER_JOINED", category="team", event_data={"number": self._appended})
+        self._appended += 1
 
 
 @contextmanager
-def providers(seed: int) -> Iterator[tuple[World, list[Troubled]]]:
-    """Both emulators on loopback, by the machine's own clock; nothing goes wrong yet."""
+def vendors() -> Iterator[World]:
+    """Both emulators on loopback, by the machine's own clock."""
     taktikal = Taktikal(TaktikalOptions(events=EVENTS, days=DAYS), clock=utc_now)
     subnoto = Subnoto(SubnotoOptions(events=EVENTS, days=DAYS), clock=utc_now)
-    troubled = [Troubled(taktikal, seed), Troubled(subnoto, seed + 1)]
-    with serve(troubled[0]) as one, serve(troubled[1]) as other:
-        env = taktikal.env(one) | subnoto.env(other)
-        yield World(utc_now, taktikal, subnoto, env), troubled  # type: ignore[arg-type]
+    with serve(taktikal.app) as one, serve(subnoto.app) as other:
+        yield World(utc_now, taktikal, subnoto, taktikal.env(one) | subnoto.env(other))  # type: ignore[arg-type]
