@@ -107,22 +107,10 @@ def served_world(
     clock: Clock | None = None,
 ) -> Iterator[World]:
     clock = clock or Clock()
-    env: dict[str, str] = {}
     one = taktikal_emulator.Emulator(taktikal, clock=clock) if taktikal else None
     other = subnoto_emulator.Emulator(subnoto, clock=clock) if subnoto else None
     with _served(one) as taktikal_url, _served(other) as subnoto_url:
-        if taktikal:
-            env |= {
-                "TAKTIKAL_BASE_URL": f"{taktikal_url}/api",
-                "TAKTIKAL_COMPANY_KEY": taktikal.company_key,
-                "TAKTIKAL_API_KEY": taktikal.api_key,
-            }
-        if subnoto:
-            env |= {
-                "SUBNOTO_BASE_URL": subnoto_url,
-                "SUBNOTO_ACCESS_KEY": subnoto.access_key,
-                "SUBNOTO_SECRET_KEY": subnoto.secret_key,
-            }
+        env = (one.env(taktikal_url) if one else {}) | (other.env(subnoto_url) if other else {})
         yield World(clock, one, other, env)
 
 

@@ -45,16 +45,7 @@ async def test_a_window_in_a_smooth_history_is_found_in_a_handful_of_calls(order
     clock = Clock()
     emulator = smooth(clock, 50_000, 120)
     with serve(emulator.app) as url:
-        one = World(
-            clock,
-            None,
-            emulator,
-            {
-                "SUBNOTO_BASE_URL": url,
-                "SUBNOTO_ACCESS_KEY": emulator.options.access_key,
-                "SUBNOTO_SECRET_KEY": emulator.options.secret_key,
-            },
-        )
+        one = World(clock, None, emulator, emulator.env(url))
         feed = one.gateway()
         for back in (3, 77, 110):
             now = micros(clock())

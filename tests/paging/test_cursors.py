@@ -64,7 +64,7 @@ CHANGES: list[dict[str, Any]] = [
     {"type": ["recipient.*", "envelope.*", "team.*"]}, {"provider_type": "DOCUMENT_SIGNED"}, {"envelope_id": "x"},
     {"workspace_id": "x"}, {"flow_id": "x"}, {"flow_type": "x"}, {"envelope_status": "active"},
     {"owner": "x@example.com"}, {"actor": "x@example.com"}, {"recipient": "x@example.com"}, {"q": "x"},
-    {"order": "desc"}, {"follow": True},
+    {"order": "desc"}, {"follow": True}, {"q": "x", "order": "desc"},
 ]  # fmt: skip
 
 
@@ -72,16 +72,9 @@ CHANGES: list[dict[str, Any]] = [
 async def test_a_filter_that_differs_is_named(feed: Feed, change: dict[str, Any]) -> None:
     first = await ask(feed, limit=5, **FULL)
     with pytest.raises(CursorMismatch) as error:
-        await ask(feed, cursor=first.next_cursor, **change)
-    assert [name for name, _ in error.value.errors] == list(change)
+        await ask(feed, cursor=first.next_cursor, **{"since": FULL["since"]} | change)
+    assert sorted(name for name, _ in error.value.errors) == sorted(change), "all, and what agrees is not"
     assert error.value.code == "cursor_mismatch"
-
-
-async def test_several_that_differ_are_all_named(feed: Feed) -> None:
-    first = await ask(feed, limit=5, **FULL)
-    with pytest.raises(CursorMismatch) as error:
-        await ask(feed, cursor=first.next_cursor, q="x", order="desc", since="2026-05-01")
-    assert {name for name, _ in error.value.errors} == {"q", "order"}
 
 
 async def test_limit_include_and_partial_may_change_and_otherwise_stay(feed: Feed) -> None:
@@ -93,17 +86,6 @@ async def test_limit_include_and_partial_may_change_and_otherwise_stay(feed: Fee
     assert (third.limit, len(third.records), third.include) == (9, 9, {"raw"})
     keys = [record.key for page in (first, second, third) for record in page.records]
     assert keys == sorted(set(keys), reverse=True)
-
-
-async def test_the_same_cursor_gives_the_same_page_on_every_replica(one: World, feed: Feed) -> None:
-    first = await ask(feed, limit=33)
-    other = one.gateway()
-    pages = [await ask(each, cursor=first.next_cursor) for each in (feed, other, feed)]
-    # Their cursors differ at most in hints, of how dense a log is.
-    after = [await ask(each, cursor=page.next_cursor) for each, page in zip((other, feed, other), pages, strict=True)]
-    await other.aclose()
-    for same in (pages, after):
-        assert len({tuple(r.event().id for r in page.records) for page in same}) == 1
 
 
 async def test_a_cursor_of_another_secret_is_refused_and_rotation_keeps_old_ones(one: World) -> None:

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import NotFound, SourcesFailed
-from app.domain.times import format_micros
 from app.paging.event_id import decode_event_id, encode_event_id
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.subnoto import Record
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import ANYONE, SECRET, describe, micros, walk, world
+from tests.worlds import ANYONE, walk, world
 
 pytestmark = pytest.mark.anyio
 
 DAY = 86_400_000_000
-VARIANTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({}, {}),
-    ({"logs": "trimmed", "range_selects": "creation"}, {"author": "id", "totals": "totalCount"}),
-    ({"generation": "older", "entry_ids": "none"}, {"unit": "seconds", "ties": "shuffled"}),
-    ({"letter_case": "pascal", "key_dates": "ignored"}, {"unit": "float_seconds", "skew_seconds": 110}),
-]
-
-
-@pytest.mark.parametrize(("taktikal", "subnoto"), VARIANTS)
-async def test_every_event_is_found_again(taktikal: dict[str, Any], subnoto: dict[str, Any]) -> None:
-    async with world(
-        taktikal=TaktikalOptions(events=300, **taktikal), subnoto=SubnotoOptions(events=300, tie_burst=4, **subnoto)
-    ) as one:
-        found = await walk(one.gateway(), limits=1000, since=format_micros(micros(one.clock()) - 90 * DAY))
-        # Another replica with another secret, later: nothing of the walk is left to help.
-        one.clock.advance(days=3)
-        other = one.gateway(secret=SECRET[::-1])
-        for record in random.Random(1).sample(found.records, 60):
-            again = await other.event(record.event().id, ANYONE)
-            assert again.event().id == record.event().id
-            assert describe(again) == describe(record)
-        assert one.refused() == []
 
 
 async def test_an_id_that_is_none_or_of_nothing_is_not_found() -> None:

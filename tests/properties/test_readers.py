@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.position import Position, first_time
 from app.domain.query import Query
-from app.providers.base import CallBudget, CommonSettings, Hint, Reader, ReadRequest, Record
-from app.providers.http.client import ProviderHttp
+from app.providers.base import CallBudget, Hint, Reader, ReadRequest, Record
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.observations import AccountObservations as SubnotoObservations
 from app.providers.subnoto.reader import SubnotoReader
@@ -33,7 +31,7 @@ from sandbox.subnoto import Record as SubnotoRow
 from sandbox.taktikal import Emulator as TaktikalEmulator
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from sandbox.taktikal import Entry, Process
-from tests.providers.http.httpx_transport import HttpxTransport
+from tests.providers import inside
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -96,16 +94,6 @@ def check(make: MakeReader, truth: list[Any], describe: Callable[[Record], Any],
     return asyncio.run(run())
 
 
-def over(app: Any) -> ProviderHttp:
-    return ProviderHttp(
-        "http://emulator/api",
-        CommonSettings(),
-        name="s",
-        transport=HttpxTransport(httpx.ASGITransport(app=app), CommonSettings()),
-        auth=("sandbox-company", "sandbox-api-key"),
-    )  # fmt: skip
-
-
 # ---- Subnoto ---------------------------------------------------------------------------------------------------------
 
 ROW = st.tuples(
@@ -143,15 +131,11 @@ def subnoto_logs(draw: st.DrawFn) -> SubnotoLog:
 @given(subnoto_logs(), SEEDS, st.booleans())
 def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
     emulator = SubnotoEmulator(SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows)
-    keys = f"{emulator.options.access_key}:{emulator.options.secret_key}"
-    http = ProviderHttp(
-        "http://emulator",
-        CommonSettings(),
-        name="s",
-        transport=HttpxTransport(httpx.ASGITransport(app=emulator.app), CommonSettings()),
-        headers={"authorization": f"Bearer {keys}"},
-    )  # fmt: skip
-    client, facts, found = SubnotoClient(http, lambda: clock), SubnotoObservations(lambda: 0), TimeIndex()
+    client, facts, found = (
+        SubnotoClient(inside.subnoto(emulator), lambda: clock),
+        SubnotoObservations(lambda: 0),
+        TimeIndex(),
+    )
     clock = (NOW - EPOCH) // timedelta(microseconds=1)
 
     def make(span: ReadRequest, spent: CallBudget) -> Reader:
@@ -242,7 +226,7 @@ def test_taktikal(
         processes=[(Process(f"sp{number}"), log) for number, log in logs.items() if log],
     )
     client, facts = (
-        TaktikalClient(over(emulator.app)),
+        TaktikalClient(inside.taktikal(emulator)),
         TaktikalFacts(lambda: (NOW - EPOCH) // timedelta(microseconds=1)),
     )
     # What calibration would find out, or nothing.

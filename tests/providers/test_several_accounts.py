@@ -44,21 +44,10 @@ class Accounts:
         common = CommonSettings(clock=lambda: micros(self.clock()))
         sources = []
         for own, emulator in self.emulators.items():
-            name = names.get(own, own)
-            if isinstance(emulator, TaktikalEmulator):
-                table = {
-                    "base_url": self.urls[own] + "/api",
-                    "company_key": emulator.options.company_key,
-                    "api_key": emulator.options.api_key,
-                }
-                sources.append(TAKTIKAL.from_table(name, table, common))
-            else:
-                table = {
-                    "base_url": self.urls[own],
-                    "access_key": emulator.options.access_key,
-                    "secret_key": emulator.options.secret_key,
-                }
-                sources.append(SUBNOTO.from_table(name, table, common))
+            settings = emulator.env(self.urls[own])
+            table = {variable.partition("_")[2].lower(): value for variable, value in settings.items()}
+            provider = TAKTIKAL if isinstance(emulator, TaktikalEmulator) else SUBNOTO
+            sources.append(provider.from_table(names.get(own, own), table, common))
         return Feed(sources, FeedSettings((SECRET,), clock=lambda: micros(self.clock())))
 
     def truth(self, name: str) -> list[tuple[Any, ...]]:
