@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from app.domain.text import memoize
-from app.privacy.replacer import (
-    MASK,
-    WITHIN,
-    Words,
-    any_object,
-    canonical,
-    decoded,
-    folded,
-    map_texts,
-    may_be_encoded,
-    plain_spelling,
-    replaced,
-    without_encoded,
-)
+from app.privacy.replacer import MASK, WITHIN, Rewriter, Words, any_object, decoded, quick_letters, rewritten
 
 _LINK_NAME = re.compile(r"(?:ur[il]|href|link)s?\Z")
 #: Parts of a name that make a link personal, wherever it stands: `signingUrl`, `signee_link`, `invitationLinks`. The
@@ -35,7 +21,6 @@ _HOLDERS = ("signee", "signer", "attachment", "recipient", "invit")
 _SHORTEST = 8  #: characters of a link that is searched for in other texts
 _SHORTEST_PATH = 12  #: characters of its path that are searched for without its host
 _SHORTEST_KEY = 3  #: characters of a key that is searched for within other texts
-_FEW = 10  #: links and keys that are looked for one by one
 _MAX_KEYS = 64  #: keys that are replaced one by one first
 
 _SECRET, _URL, _LINK, _HOLDER = "secret", "url", "link", "holder"
@@ -98,27 +83,22 @@ def links_in(value: Any) -> Iterator[str]:
                 yield link
 
 
-class Secrets:
+class Secrets(Rewriter):
     """Links, in whose place stands `***`, and signing keys with what stands in the place of each. Falsy without any."""
 
     def __init__(self, links: Iterable[str] = (), keys: Mapping[str, str] | None = None) -> None:
-        self._links, self._keys = list(filter(None, links)), keys or {}
+        self._keys = keys or {}
         self._short_keys = {key: shown for key, shown in self._keys.items() if len(key.strip()) < _SHORTEST_KEY}
+        words = dict.fromkeys([spelling for link in links for spelling in _spellings(link)], MASK)
+        self._words = Words(words | {key: shown for key, shown in self._keys.items() if key not in self._short_keys})
         # The longest first: of two keys, one may contain the other.
         longest = sorted(self._keys, key=len, reverse=True)[:_MAX_KEYS]
         self._long_keys = [key for key in longest if len(key) >= WITHIN]
-        self._marks = _marks_of(self._links, self._keys)
 
     def __bool__(self) -> bool:
-        return bool(self._links or self._keys)
+        return bool(self._words or self._keys)
 
-    @cached_property
-    def _words(self) -> Words:
-        words = dict.fromkeys([word for link in self._links for word in _words_of(link)], MASK)
-        words |= {canonical(key): shown for key, shown in self._keys.items() if key not in self._short_keys}
-        return Words(words)
-
-    def out_of_text(self, text: str) -> str:
+    def text(self, text: str) -> str:
         """The text without the links and keys, also where they stand without scheme, with an upper-case host,
         percent-encoded or escaped for HTML or JSON."""
         if text in self._short_keys:
@@ -128,53 +108,17 @@ class Secrets:
             for key in self._long_keys:
                 if key in text:
                     text = text.replace(key, self._keys[key])
-        if not self._may_be_in(text):
-            return text
-        plain = plain_spelling(text)
-        if spans := self._words.spans(plain):
-            text = plain = replaced(plain, spans)
-        shown = without_encoded(plain, lambda found: bool(self._words.spans(found)))
-        return text if shown == plain else shown
+        return rewritten(text, self._words.spans) if self._words.may_be_in(quick_letters(text)) else text
 
-    def _may_be_in(self, text: str) -> bool:
-        """False if the text certainly has no link and no key; takes a tenth of the time of making the words."""
-        if self._marks is None:
-            return True
-        plain = folded(plain_spelling(text))
-        return may_be_encoded(plain) or bool([mark for mark in self._marks if mark in plain])
-
-    def are_in(self, texts: Iterable[object]) -> bool:
-        """Whether `out_of_text` may change one of the texts, which are searched together; values of other kinds are
-        left out."""
-        if self._short_keys:
-            return True
+    def may_be_in(self, texts: Iterable[object]) -> bool:
+        """Return False if `text` certainly changes none of the texts; values of other kinds are left out."""
         joined = "\n".join([text for text in texts if isinstance(text, str)])
-        return self.out_of_text(joined) != joined
-
-    def out_of(self, value: Any) -> Any:
-        """A copy of a JSON value without links and keys in its texts and names, at any depth."""
-        return map_texts(value, self.out_of_text)
+        return bool(self._short_keys) or self._words.may_be_in(quick_letters(joined))
 
 
-def _marks_of(links: Sequence[str], keys: Collection[str]) -> list[str] | None:
-    """Return folded texts, one of which is in each text with a link or a key; None if these are many or unusual."""
-    joined = "\n".join((*keys, *links)).casefold()
-    marks = joined.split()
-    if len(marks) != len(keys) + len(links) or len(marks) > _FEW or not joined.isascii() or may_be_encoded(joined):
-        return None
-    for place in range(len(keys), len(marks)):
-        # All of `_words_of` contain the path, unless it is short.
-        _, slash, path = marks[place].partition("://")[2].partition("/")
-        if len(path) < _SHORTEST_PATH:
-            return None
-        marks[place] = slash + path
-    return marks
-
-
-def _words_of(link: str) -> Iterator[str]:
+def _spellings(link: str) -> Iterator[str]:
     """A link as others may repeat it: whole, without scheme, and its path alone where that is long enough."""
     for spelled in dict.fromkeys((link, decoded(link))):
-        word = canonical(spelled)
-        bare = word.partition("://")[2] or word.removeprefix("//")
+        bare = spelled.partition("://")[2] or spelled.removeprefix("//")
         path = bare[bare.find("/") :] if "/" in bare else ""
-        yield from (one for one in (word, bare, path if len(path) >= _SHORTEST_PATH else "") if one)
+        yield from (spelled, bare, path if len(path) >= _SHORTEST_PATH else "")

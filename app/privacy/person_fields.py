@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from app.domain.text import memoize
+from app.privacy.replacer import MASK
 
 #: Words of a name under which a phone, a national id or an address stands, whatever the value looks like.
 _PRIVATE_WORDS = frozenset([
@@ -122,31 +123,43 @@ def names_have_private(names: tuple[str, ...]) -> bool:
     return any(private_names(names))
 
 
+def hidden(value: Any, found: list[str]) -> Any:
+    """Return a copy of a JSON value with `***` for its private members at any depth. `found` receives their texts and
+    numbers, which other texts may repeat."""
+    if isinstance(value, dict):
+        private = private_members(value)
+        return {
+            name: _whole(item, name, found) if name in private else hidden(item, found) for name, item in value.items()
+        }
+    return [hidden(item, found) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def private_leaves(value: Any) -> list[str]:
-    """Return the texts and numbers of private members at any depth, which other texts may repeat."""
+    """Return the texts and numbers of private members at any depth."""
     found: list[str] = []
-    _collect(value, False, found)
+    hidden(value, found)
     return found
 
 
-def _collect(value: Any, private: bool, found: list[str]) -> None:
-    if isinstance(value, dict):
-        hidden = private_members(value)
-        for name, item in value.items():
-            if name in hidden:
-                # `emailOrPhone` may hold an e-mail address, which other fields show.
-                if private or not (isinstance(item, str) and "@" in item and _EMAIL_PARTS.search(name.lower())):
-                    _collect(item, True, found)
-            elif private or isinstance(item, (dict, list)):
-                _collect(item, private, found)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            if private or isinstance(item, (dict, list)):
-                _collect(item, private, found)
-    elif private and isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        text = value.strip() if isinstance(value, str) else plain_number(value)
-        if len(text) >= _SHORTEST:
-            found.append(text)
+def _whole(value: Any, name: str, found: list[str]) -> Any:
+    """Return `***`; null, true, false and empty values are unchanged."""
+    if value is None or isinstance(value, bool) or value in ("", [], {}):
+        return value
+    # `emailOrPhone` may hold an e-mail address, which other fields show.
+    if not (isinstance(value, str) and "@" in value and _EMAIL_PARTS.search(name.lower())):
+        found += (text for text in leaves(value) if len(text) >= _SHORTEST)
+    return MASK
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Yield the texts and numbers of a JSON value."""
+    if isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from leaves(item)
+    elif isinstance(value, str):
+        yield value.strip()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield plain_number(value)
 
 
 def plain_number(value: float) -> str:

@@ -7,11 +7,10 @@ import hmac
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
 
 from app.domain.text import memoize
 from app.privacy.person_fields import is_person_name
-from app.privacy.replacer import MASK, MAX_TEXT, Span, Words, canonical, distinct, plain_spelling, replaced
+from app.privacy.replacer import MASK, MAX_TEXT, Rewriter, Span, Words, rewritten
 
 _INFO = b"audit-gateway pseudonyms 1"
 _BYTES = 10  #: of the hash that are shown: 80 bits, no two of a million people are likely to share them
@@ -41,7 +40,7 @@ class Pseudonyms:
         return self._of(" ".join(unicodedata.normalize("NFKC", value).casefold().split()))
 
 
-class PersonMask:
+class PersonMask(Rewriter):
     """Replace people (names and e-mail addresses), the parts of their names, and every e-mail address by pseudonyms. A
     person has the same pseudonym everywhere, so that events can be joined by it."""
 
@@ -49,30 +48,22 @@ class PersonMask:
         self._pseudonyms = pseudonyms
         names = {" ".join(person.split()) for person in people}
         names |= {part for one in names if "@" not in one for part in one.split() if len(part) >= _SHORTEST_PART}
-        words = {
-            canonical(name): pseudonyms.of(name) for name in sorted(names) if len(name) >= _SHORTEST and name != MASK
-        }
+        words = {name: pseudonyms.of(name) for name in sorted(names) if len(name) >= _SHORTEST and name != MASK}
         self._words = Words(words, within=MAX_TEXT)
 
     def text(self, text: str) -> str:
         """Return the text with pseudonyms for the people in it."""
-        plain = plain_spelling(text)
+        return rewritten(text, self._spans)
+
+    def _spans(self, plain: str) -> list[Span]:
         spans = self._words.spans(plain)
         if "@" in plain:
             spans += [Span(*match.span(), self._pseudonyms.of(match[0])) for match in _EMAIL.finditer(plain)]
-        return replaced(plain, spans) if spans else text
+        return spans
 
     def person(self, text: str | None) -> str | None:
         """Return the pseudonym of a name or an e-mail address."""
         return self._pseudonyms.of(text) if text and text != MASK else text
 
-    def value(self, value: Any, name: str = "") -> Any:
-        """Return a copy, with pseudonyms, of the JSON value of a member `name`."""
-        if isinstance(value, str):
-            return self.person(value) if is_person_name(name) else self.text(value)
-        if isinstance(value, dict):
-            names = distinct([self.text(member) for member in value])
-            return dict(zip(names, (self.value(item, member) for member, item in value.items()), strict=True))
-        if isinstance(value, (list, tuple)):
-            return [self.value(item, name) for item in value]
-        return value
+    def member(self, text: str, name: str) -> str:
+        return (self.person(text) or "") if is_person_name(name) else self.text(text)

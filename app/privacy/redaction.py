@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from operator import attrgetter
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -18,7 +17,7 @@ from app.domain.filters import matches_text
 from app.domain.text import Memoized, memoize
 from app.privacy.links import Secrets, has_links, names_have_links, without_links
 from app.privacy.masking import Mask
-from app.privacy.person_fields import is_person_name, is_private_name, names_have_private, private_leaves
+from app.privacy.person_fields import hidden, is_person_name, is_private_name, names_have_private, private_leaves
 from app.privacy.pseudonyms import PersonMask, Pseudonyms
 from app.privacy.replacer import MASK, any_object
 
@@ -37,7 +36,6 @@ _FIELDS: dict[type[Any], dict[str, str]] = {
     Target: {"id": _ID, "name": _NAME, "email": _PERSON},
 }  # fmt: skip
 _PARTS = ("actor", "envelope", "recipient", "delivery", "target")
-_TEXTS_OF = {part.__name__.lower(): attrgetter(*fields) for part, fields in _FIELDS.items()}
 _OWN_TEXTS = ("provider_type", "description", "user_agent")
 _PEOPLE = frozenset({"user", "recipient", "member", "invitation"})  #: kinds of actors and targets with a person's name
 _MAX_JUDGED = 1024  #: sets of texts whose judgement is remembered
@@ -76,12 +74,18 @@ class Redactor:
         return event
 
     def _hide(self, event: Event, record: Record, is_suspect: bool) -> None:
-        mask = self._mask_of(record, event, is_suspect)
+        found: list[str] = []
+        if is_suspect:
+            event.data, event.raw = hidden(event.data, found), hidden(event.raw, found)
+        mask = self._masks[record.names_all_recipients].of(record.private_values(), found)
         event.recipient = event.recipient and _without_numbers(event.recipient)
-        if is_suspect or mask.hides_in([event.data, event.raw]):
-            event.data, event.raw = mask.values(event.data, event.raw)
-        if mask.hides(_texts_of(event)):
+        # Nearly always none of its texts has a private value.
+        if not mask.is_clean(
+            event.provider_type, event.provider_id, event.description, event.user_agent, event.actor, event.envelope,
+            event.recipient, event.delivery, event.target, event.data, event.raw,
+        ):  # fmt: skip
             event.provider_id = event.provider_id and mask.identifier(event.provider_id, of_person=False)
+            event.data, event.raw = mask.values(event.data, event.raw)
             _rewrite(event, _rules_of(mask))
         if self._people is not None:
             people = self._people.of(record.person_values())
@@ -92,7 +96,7 @@ class Redactor:
         """Return all recipients of the record's envelope, masked for the caller."""
         found = list(record.recipients())
         if found and not self._private:
-            rules = [_rules_of(self._mask_of(record, record.event()))]
+            rules = [_rules_of(self._mask_of(record))]
             if self._people is not None:
                 rules.append(_rules_of(self._people.of(record.person_values())))
             for rule in rules:
@@ -103,7 +107,7 @@ class Redactor:
         """Whether one of the texts that the caller may see contains `wanted`, which is the same in all calls: records
         that share their texts and their mask are judged once."""
         texts = record.texts()
-        mask = None if self._private else self._mask_of(record, record.event())
+        mask = None if self._private else self._mask_of(record)
         if not isinstance(texts, tuple):
             return matches_text(wanted, self._shown(record, texts, mask))
         key = id(texts), id(mask)
@@ -126,9 +130,8 @@ class Redactor:
                     shown = people.person(shown) or "" if is_person_name(name) else people.text(shown)
                 yield shown
 
-    def _mask_of(self, record: Record, event: Event, private: bool = True) -> Mask:
-        leaves = private_leaves([event.data, event.raw]) if private else ()
-        return self._masks[record.names_all_recipients].of(record.private_values(), leaves)
+    def _mask_of(self, record: Record) -> Mask:
+        return self._masks[record.names_all_recipients].of(record.private_values(), private_leaves(record.event().data))
 
 
 @memoize
@@ -147,14 +150,6 @@ def _rules_of(mask: Mask | PersonMask) -> Rules:
     if isinstance(mask, Mask):
         return {_ID: mask.identifier, _TEXT: mask.text, _NAME: mask.text, _PERSON: mask.text}
     return {_ID: mask.text, _TEXT: mask.text, _NAME: mask.person, _PERSON: mask.person}
-
-
-def _texts_of(event: Event) -> list[str | None]:
-    texts = [event.provider_id, event.provider_type, event.description, event.user_agent]
-    for name, texts_of in _TEXTS_OF.items():
-        if (part := getattr(event, name)) is not None:
-            texts += texts_of(part)
-    return texts
 
 
 def _rewrite(event: Event, rules: Rules) -> None:
@@ -188,5 +183,5 @@ def _take_links_out(event: Event) -> None:
     found: list[str] = []
     event.data, event.raw = without_links(event.data, links=found), without_links(event.raw, links=found)
     if links := Secrets(found):
-        _rewrite(event, dict.fromkeys((_ID, _TEXT, _NAME, _PERSON), links.out_of_text))
-        event.data, event.raw = links.out_of(event.data), links.out_of(event.raw)
+        _rewrite(event, dict.fromkeys((_ID, _TEXT, _NAME, _PERSON), links.text))
+        event.data, event.raw = links.value(event.data), links.value(event.raw)

@@ -1,10 +1,12 @@
-"""Replace known words in texts, whatever their letter case and spelling. Pure."""
+"""Replace known words in texts, whatever their letter case, spelling and separators. Pure."""
 
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from html import unescape
 from itertools import islice
 from typing import Any, NamedTuple
@@ -12,18 +14,24 @@ from urllib.parse import unquote
 
 import ahocorasick
 
-from app.domain.text import INVISIBLE
+from app.domain.text import INVISIBLE, memoize
 
 MASK = "***"
 
-MAX_TEXT = 16_384  #: characters of a text that is searched; a longer one is hidden whole
+MAX_TEXT = 16_384  #: characters of a text in which words are replaced; a longer one with a word is hidden whole
 MAX_SPANS = 512  #: places of one text that are replaced one by one; a text with more is hidden whole
-_MAX_PLACES = 65_536  #: places of one text that are looked at, the same
-_FEW = 32  #: texts that are tried one after another
-WITHIN = 6  #: characters of a word that is replaced within others; a shorter one must stand alone
+WITHIN = 6  #: letters of a word that is replaced within others; a shorter one must stand alone
+_MAX_PLACES = 65_536  #: places of one text that are looked at; a text with more is hidden whole
+_FEW = 64  #: words that are tried one after another before all are searched at once
 
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _FOREIGN_DIGITS = re.compile(r"(?![0-9])\d")
+_JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+
+_LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+_SIGNS = bytes(byte for byte in range(128) if not chr(byte).isalnum())
+_ASCII_LETTERS = {**dict.fromkeys(_SIGNS), **{ord(letter): letter.lower() for letter in string.ascii_letters}}
+_ASCII = re.compile("[0-9a-z]+")
 
 
 class Span(NamedTuple):
@@ -45,83 +53,129 @@ def _plain(text: str) -> str:
     return _FOREIGN_DIGITS.sub(lambda match: str(unicodedata.decimal(match[0])), plain)
 
 
-#: Texts of ASCII and Latin letters that are plain: a fiftieth of the time.
-_PLAIN = re.compile(f"[\0-\x7f{''.join(c for c in map(chr, range(0xC0, 0x250)) if _plain(c) == c)}]*")
-
-
 def folded(text: str) -> str:
     """Return the case-folded text, in which a dotted and a dotless i are one letter. Works letter by letter."""
     plain = text.casefold()
     return plain if plain.isascii() else plain.replace("\u0307", "").replace("\u0131", "i")
 
 
+def _is_plain(letter: str) -> bool:
+    fold = folded(letter)
+    return _plain(letter) == letter and letter.isalpha() and len(fold) == 1 and not fold.isascii()
+
+
+#: Texts of ASCII and Latin letters that are plain, and whose other letters fold to one other letter.
+_PLAIN = re.compile(f"[\0-\x7f{''.join(filter(_is_plain, map(chr, range(0xC0, 0x250))))}]*")
+
+
 def canonical(text: str) -> str:
-    """Return a word as `Words` compares it: plain spelling, folded, one blank between its parts."""
+    """Return the text in plain spelling, folded, with one blank between its parts."""
     return " ".join(folded(plain_spelling(text)).split())
 
 
-class TextIndex:
-    """Index of non-empty texts, each with a value. Finds all places of all texts in one pass (Aho-Corasick), linear in
-    the searched text, whatever the number of texts."""
+def letters_of(plain: str) -> str:
+    """Return the folded letters and digits of a text of plain spelling: what remains equal when others repeat it."""
+    return plain.translate(_ASCII_LETTERS) if plain.isascii() else "".join(filter(str.isalnum, folded(plain)))
 
-    __slots__ = ("_automaton", "_parts", "_texts")
 
-    def __init__(self, texts: Mapping[str, Any]) -> None:
-        self._texts = {text: value for text, value in texts.items() if text}
-        few = len(self._texts) <= _FEW
-        self._parts = [max(text.split() or [text], key=len) for text in self._texts] if few else None
-        self._automaton: ahocorasick.Automaton | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self._texts)
-
-    def is_absent(self, text: str) -> bool:
-        """Whether the searched text certainly contains none, whatever the blanks between their parts. Few texts are
-        tried one by one, because creating an automaton takes longer than searching most envelopes' texts."""
-        return self._parts is not None and not [part for part in self._parts if part in text]
-
-    def places(self, text: str) -> list[tuple[int, int, Any]] | None:
-        """Return start, end and value of each place, ordered by the end; None for more than `_MAX_PLACES`."""
-        if self._parts is not None and not [one for one in self._texts if one in text]:
-            return []
-        if self._automaton is None:
-            self._automaton = ahocorasick.Automaton()
-            for one, value in self._texts.items():
-                self._automaton.add_word(one, (len(one), value))
-            self._automaton.make_automaton()
-        hits = list(islice(self._automaton.iter(text), _MAX_PLACES + 1))
-        return None if len(hits) > _MAX_PLACES else [(end + 1 - size, end + 1, value) for end, (size, value) in hits]
+def quick_letters(text: str) -> bytes | None:
+    """Return the letters of a text, of which ASCII ones are folded, in a hundredth of the time of `letters_of`; None if
+    it may be encoded or is not of plain spelling."""
+    if "%" in text or "&" in text or "\\" in text or not (text.isascii() or _PLAIN.fullmatch(text)):
+        return None
+    return text.encode().translate(_LOWER, _SIGNS)
 
 
 class Words:
-    """Finds words, each given in its canonical form with its replacement.
+    """Finds words by their letters and digits alone, each with its replacement.
 
-    `within`: characters from which on a word is also found inside of others."""
+    A word of at least `within` letters is found within others, too, and with any signs between its letters; a shorter
+    one only as it is spelled, apart from letter case and blanks, and not within another word. `numbers`: words of six
+    or more digits are phones or ids, which are written with and without a country's code."""
 
-    def __init__(self, words: Mapping[str, str], *, within: int = WITHIN) -> None:
-        self._index, self._within = TextIndex(words), within
+    def __init__(self, words: Mapping[str, str], *, within: int = WITHIN, numbers: bool = False) -> None:
+        self._long: dict[str, str] = {}
+        self._short: dict[str, dict[str, str]] = {}
+        #: Per word, its longest part that is the same in `quick_letters`.
+        probes: set[bytes] = set()
+        for word, shown in words.items():
+            letters = letters_of(plain := plain_spelling(word))
+            if numbers and len(letters) >= WITHIN and letters.isascii() and letters.isdigit():
+                spellings = _numbers(plain, letters)
+                self._long |= dict.fromkeys(spellings, shown)
+                letters = spellings[-1]
+            elif len(letters) >= within:
+                self._long[letters] = shown
+            elif letters:
+                self._short.setdefault(letters, {})[_stripped(canonical(plain))] = shown
+            else:
+                continue
+            probes.add((letters if letters.isascii() else max(_ASCII.findall(letters), key=len, default="")).encode())
+        self._probes = probes if len(probes) <= _FEW else {b""}
+        self._automaton: ahocorasick.Automaton | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._index)
+        return bool(self._long or self._short)
 
-    def spans(self, text: str) -> list[Span]:
+    def __contains__(self, letters: str) -> bool:
+        return letters in self._long or letters in self._short
+
+    def may_be_in(self, quick: bytes | None) -> bool:
+        """Return False if a text certainly contains no word, by its `quick_letters`."""
+        if quick is None:
+            return bool(self)
+        for probe in self._probes:  # noqa: SIM110 - `any` takes three times as long
+            if probe in quick:
+                return True
+        return False
+
+    def spans(self, plain: str) -> list[Span]:
         """Return the places of the words in a text of plain spelling."""
-        if not self._index or self._index.is_absent(lowered := folded(text)):
+        if not self.may_be_in(quick_letters(plain)):
             return []
-        places = None
-        one_by_one = text.isascii() or len(text) == len(text.casefold()) == len(lowered)
-        if not one_by_one or "  " in text or not text.isprintable():
-            if len(text) > MAX_TEXT:
-                return [Span(0, len(text))]
-            lowered, places = _with_places(text)
-        if (found := self._index.places(lowered)) is None:
-            return [Span(0, len(text))]
-        return [
-            Span(start, end, value) if places is None else Span(places[start], places[end - 1] + 1, value)
-            for start, end, value in found
-            if end - start >= self._within
-            or not (_in_word(lowered[start - 1 : start]) or _in_word(lowered[end : end + 1]))
-        ]
+        letters = letters_of(plain)
+        found = list(islice(self._search().iter(letters), _MAX_PLACES + 1))
+        if not found:
+            return []
+        if len(found) > _MAX_PLACES or len(plain) > MAX_TEXT:
+            return [Span(0, len(plain))]
+        # Per letter, its place in the text.
+        places = [place for place, letter in enumerate(plain) for one in folded(letter) if one.isalnum()]
+        spans = []
+        for last, word in found:
+            start, end = places[last + 1 - len(word)], places[last] + 1
+            shown = self._long.get(word)
+            if shown is None and not (_in_word(plain[start - 1 : start]) or _in_word(plain[end : end + 1])):
+                shown = self._short[word].get(canonical(plain[start:end]))
+            if shown is not None:
+                spans.append(Span(start, end, shown))
+        return spans
+
+    def _search(self) -> ahocorasick.Automaton:
+        if self._automaton is None:
+            self._automaton = ahocorasick.Automaton()
+            for word in (*self._long, *self._short):
+                self._automaton.add_word(word, word)
+            self._automaton.make_automaton()
+        return self._automaton
+
+
+def _numbers(plain: str, digits: str) -> list[str]:
+    """Return a number with and without its country's code of one to three digits, the longest first."""
+    international = plain.lstrip().startswith(("+", "00")) or len(digits) >= 10
+    digits = digits.removeprefix("00")
+    optional = min(3, max(0, len(digits) - 7)) if international else 0
+    return [f"00{digits}", *(digits[start:] for start in range(optional + 1))]
+
+
+def _stripped(text: str) -> str:
+    """Return the text from its first until its last letter or digit."""
+    places = [place for place, letter in enumerate(text) if letter.isalnum()]
+    return text[places[0] : places[-1] + 1]
+
+
+def _in_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"
 
 
 def replaced(text: str, spans: Iterable[Span]) -> str:
@@ -139,44 +193,26 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
     return "".join((*parts, text[done:]))
 
 
-def may_be_encoded(text: str) -> bool:
-    """Return False for a text that is certainly not encoded, in a hundredth of a pattern's time."""
-    return "%" in text or "&" in text or "\\" in text
+def rewritten(text: str, spans: Callable[[str], list[Span]]) -> str:
+    """Return the text without the `spans` of its plain spelling, and with `***` for each word, or the whole, that
+    contains one when it is decoded. A text without any is unchanged."""
+    plain = plain_spelling(text)
+    found = spans(plain)
+    shown = replaced(plain, found) if found else plain
+    if (decoded(shown)) != shown and spans(plain_spelling(decoded(shown))):
+        shown = re.sub(r"\S+", lambda word: MASK if spans(plain_spelling(decoded(word[0]))) else word[0], shown)
+        if spans(plain_spelling(decoded(shown))):
+            return MASK
+    return text if shown == plain else shown
 
 
 def decoded(text: str) -> str:
-    """Return the text without percent-encoding, HTML escapes and escaped slashes of JSON, decoded twice."""
-    for _ in range(2):
-        text = unescape(unquote(text)).replace("\\/", "/")
+    """Return the text without percent-encoding and the escapes of HTML and JSON, also if encoded several times."""
+    for _ in range(4):
+        if not ("%" in text or "&" in text or "\\" in text):
+            break
+        text = _JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)), unescape(unquote(text)))
     return text
-
-
-def without_encoded(plain: str, holds: Callable[[str], bool]) -> str:
-    """Return a text of plain spelling with `***` for each word, or the whole, whose decoded form `holds` refuses."""
-
-    def holds_encoded(text: str) -> bool:
-        return holds(plain_spelling(decoded(text)))
-
-    if not may_be_encoded(plain) or not holds_encoded(plain):
-        return plain
-    plain = re.sub(r"\S+", lambda word: MASK if holds_encoded(word[0]) else word[0], plain)
-    return MASK if holds_encoded(plain) else plain
-
-
-def _with_places(text: str) -> tuple[str, list[int]]:
-    """Return the folded text, with one blank between words, and the place in `text` of each letter."""
-    letters: list[str] = []
-    places: list[int] = []
-    for place, letter in enumerate(text):
-        for one in " " if letter.isspace() else folded(letter):
-            if one != " " or letters[-1:] != [" "]:
-                letters.append(one)
-                places.append(place)
-    return "".join(letters), places
-
-
-def _in_word(letter: str) -> bool:
-    return letter.isalnum() or letter == "_"
 
 
 def any_object(value: Any, judge: Callable[[tuple[str, ...]], bool]) -> bool:
@@ -196,16 +232,34 @@ def any_object(value: Any, judge: Callable[[tuple[str, ...]], bool]) -> bool:
 _CONTAINERS = frozenset({dict, list, tuple})
 
 
-def map_texts(value: Any, text: Callable[[str], str]) -> Any:
-    """Return a copy of a JSON value with `text` applied to each of its texts and names."""
-    if isinstance(value, str):
-        return text(value)
-    if isinstance(value, dict):
-        names = distinct([text(str(name)) for name in value])
-        return dict(zip(names, (map_texts(item, text) for item in value.values()), strict=True))
-    if isinstance(value, (list, tuple)):
-        return [map_texts(item, text) for item in value]
-    return value
+class Rewriter:
+    """Rewrites JSON values: `text` each text and each name, `member` the text of a member, `number` its number."""
+
+    text: Callable[[str], str]
+
+    def member(self, text: str, _: str) -> str:
+        return self.text(text)
+
+    def number(self, value: float, _: str) -> Any:
+        return value
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """Return a rewritten copy of the JSON value of a member `name`."""
+        kind = type(value)
+        if kind is str:
+            return self.member(value, name)
+        if kind is dict:
+            return dict(
+                zip(self.names(tuple(value)), [self.value(item, one) for one, item in value.items()], strict=True)
+            )
+        if kind is list or kind is tuple:
+            return [self.value(item, name) for item in value]
+        return value if value is None or kind is bool else self.number(value, name)
+
+    @cached_property
+    def names(self) -> Callable[[tuple[str, ...]], list[str]]:
+        """Return the rewritten names of an object: the same for all objects of one shape."""
+        return memoize(lambda names: distinct([self.text(name) for name in names]))
 
 
 def distinct(names: list[str]) -> list[str]:

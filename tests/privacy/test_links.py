@@ -57,12 +57,12 @@ def test_of_what_is_taken_out_only_links_are_looked_for_elsewhere() -> None:
 
 def test_a_link_is_taken_out_of_texts_and_names() -> None:
     links = Secrets([LINK, LINK + "?more", ""])
-    assert links.out_of({LINK: [f"at {LINK}?more, {LINK}", 5], "***": None}) == {
+    assert links.value({LINK: [f"at {LINK}?more, {LINK}", 5], "***": None}) == {
         "***": ["at ***, ***", 5],
         "*** 2": None,
     }
     assert not Secrets([""])
-    assert Secrets([]).out_of_text("as it was") == "as it was"
+    assert Secrets([]).text("as it was") == "as it was"
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_a_link_is_taken_out_of_texts_and_names() -> None:
      "\u200b".join(LINK), f"https://other.example/?to={quote(LINK, safe='')}", LINK.replace("://", ":/\u00ad/")],
 )  # fmt: skip
 def test_a_link_is_taken_out_however_it_is_repeated(repeated: str) -> None:
-    assert "secret" not in unquote(unquote(unescape(Secrets([LINK]).out_of_text(f"see {repeated} now")))).lower()
+    assert "secret" not in unquote(unquote(unescape(Secrets([LINK]).text(f"see {repeated} now")))).lower()
 
 
 def test_very_many_links_are_looked_for_at_once() -> None:
     links = Secrets(f"https://sign.example/{number:07}" for number in range(100_000))
-    assert links.out_of(["https://sign.example/x"] * 100_000) == ["https://sign.example/x"] * 100_000
-    assert links.out_of_text("see https://sign.example/0099999") == "see ***"
-    assert links.out_of_text(" ".join(f"https://sign.example/{number:07}" for number in range(600))) == "***", (
+    assert links.value(["https://sign.example/x"] * 100_000) == ["https://sign.example/x"] * 100_000
+    assert links.text("see https://sign.example/0099999") == "see ***"
+    assert links.text(" ".join(f"https://sign.example/{number:07}" for number in range(600))) == "***", (
         "the whole text, where it may hold very many"
     )
 

@@ -45,7 +45,7 @@ class TimeRangeRecord:
         if has_links(body):
             links: list[str] = []
             body = without_links(body, links=links)
-            self.body = Secrets(links).out_of(body)
+            self.body = Secrets(links).value(body)
         # Only by the id, so that later records do not change a key.
         number = int(row.id) if row.id.isascii() and row.id.isdigit() and len(row.id) < 19 else -1
         place = 0 if number >= 0 else int.from_bytes(hashlib.blake2b(row.id.encode(), digest_size=7).digest())

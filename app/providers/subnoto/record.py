@@ -108,7 +108,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
             found: list[str] = []
             data = without_links(data, links=found)
             links = Secrets(found)
-            own, data = tuple((name, text and links.out_of_text(text)) for name, text in own), links.out_of(data)
+            own, data = tuple((name, text and links.text(text)) for name, text in own), links.value(data)
         for name, text in own:
             if text is not None:
                 yield name, text

@@ -69,7 +69,7 @@ class ProcessParts:
             or body.file_name
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
-        self.hides, self.hide = bool(secrets), secrets.out_of_text
+        self.hides, self.hide = bool(secrets), secrets.text
         self.descriptions, self.shown = {}, None
         if self.hides:
             # Short keys are hidden if they are the whole text.
@@ -94,7 +94,7 @@ class ProcessParts:
             return True  # an undocumented list or object may contain one at any depth
         if body.sequence_signees:
             texts.update(one.sequence_key for one in body.sequence_signees)
-        return process.secrets.are_in(texts)
+        return process.secrets.may_be_in(texts)
 
     def _search_descriptions(self) -> dict[str, str]:
         """Return the records' descriptions, searched together; empty if each must be searched separately."""
@@ -178,7 +178,7 @@ class ProcessParts:
     @cached_property
     def texts(self) -> tuple[tuple[str, str], ...]:
         """Each once, without signing links."""
-        return tuple(dict.fromkeys((name, self.process.secrets.out_of_text(text)) for name, text in self._texts()))
+        return tuple(dict.fromkeys((name, self.process.secrets.text(text)) for name, text in self._texts()))
 
     def _texts(self) -> Iterator[tuple[str, str]]:
         body = self.process.body

@@ -271,7 +271,7 @@ def _mark(sent: Any) -> str:
 
 def without_secrets(value: Any, secrets: Secrets) -> Any:
     """Return a copy of a part of a process without its links and signee keys."""
-    return secrets.out_of(without_links(value, PERSONAL_AND_URLS))
+    return secrets.value(without_links(value, PERSONAL_AND_URLS))
 
 
 def merge_processes(batches: Iterable[Iterable[Process]], halves: bool = False) -> Iterator[Process]:

@@ -76,7 +76,7 @@ def test_nothing_sent_of_an_entry_its_signee_and_its_process_is_dropped(name: st
             signee, entry = process.sent_signee(record.entry.signee_key), process.sent_entries[record.index]
             for value in fixtures.leaves([entry, signee, process.sent_without_lists()]):
                 secret = isinstance(value, str) and LINK.search(value)
-                assert secret or process.secrets.out_of(value) in shown
+                assert secret or process.secrets.value(value) in shown
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -162,7 +162,7 @@ def test_texts_searched_together_are_shown_as_if_each_were_searched_alone(
     ]
     one = process_of({"processKey": "sp1", "signees": [signee], "activityLog": log})
     events = [record.event() for record in records_of("s", one)[0]]
-    alone = one.secrets.out_of_text
+    alone = one.secrets.text
     assert [event.description for event in events] == [alone(text) or None for text in descriptions]
     assert {event.recipient.name for event in events if event.recipient} == {alone(signee["name"])}
     assert "si77777777777777" not in msgspec.json.encode(events).decode().casefold()
