@@ -72,11 +72,13 @@ class Mask(Rewriter):
         self.text = memoize(self._masked)
         self._left = 0
 
-    def is_clean(self, *values: Any) -> bool:
-        """Whether JSON values and structs certainly contain no private value. One search of their JSON."""
+    def is_clean(self, texts: Iterable[str | None], *values: Any) -> bool:
+        """Whether texts and JSON values certainly contain no private value. One search of their JSON, without UUIDs,
+        whose digits take the most time."""
+        known = [text for text in texts if text and not (len(text) == 36 and _UUID.fullmatch(text))]
         try:
             # Only these two of JSON's escapes are frequent.
-            text = _encode(values).replace(b'\\"', b" ").replace(b"\\n", b" ").decode()
+            text = _encode((known, values)).replace(b'\\"', b" ").replace(b"\\n", b" ").decode()
         except UnicodeEncodeError:
             return False
         quick = None if len(text) > MAX_TEXT else quick_letters(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -35,6 +36,7 @@ _FIELDS: dict[type[Any], dict[str, str]] = {
     Delivery: {"channel": _TEXT, "status": _TEXT},
     Target: {"id": _ID, "name": _NAME, "email": _PERSON},
 }  # fmt: skip
+_TEXTS_OF = [(part.__name__.lower(), attrgetter(*fields)) for part, fields in _FIELDS.items()]
 _PARTS = ("actor", "envelope", "recipient", "delivery", "target")
 _OWN_TEXTS = ("provider_type", "description", "user_agent")
 _PEOPLE = frozenset({"user", "recipient", "member", "invitation"})  #: kinds of actors and targets with a person's name
@@ -80,10 +82,7 @@ class Redactor:
         mask = self._masks[record.names_all_recipients].of(record.private_values(), found)
         event.recipient = event.recipient and _without_numbers(event.recipient)
         # Nearly always none of its texts has a private value.
-        if not mask.is_clean(
-            event.provider_type, event.provider_id, event.description, event.user_agent, event.actor, event.envelope,
-            event.recipient, event.delivery, event.target, event.data, event.raw,
-        ):  # fmt: skip
+        if not mask.is_clean(_texts_of(event), event.data, event.raw):
             event.provider_id = event.provider_id and mask.identifier(event.provider_id, of_person=False)
             event.data, event.raw = mask.values(event.data, event.raw)
             _rewrite(event, _rules_of(mask))
@@ -150,6 +149,14 @@ def _rules_of(mask: Mask | PersonMask) -> Rules:
     if isinstance(mask, Mask):
         return {_ID: mask.identifier, _TEXT: mask.text, _NAME: mask.text, _PERSON: mask.text}
     return {_ID: mask.text, _TEXT: mask.text, _NAME: mask.person, _PERSON: mask.person}
+
+
+def _texts_of(event: Event) -> list[str | None]:
+    texts = [event.provider_id, event.provider_type, event.description, event.user_agent]
+    for name, texts_of in _TEXTS_OF:
+        if (part := getattr(event, name)) is not None:
+            texts += texts_of(part)
+    return texts
 
 
 def _rewrite(event: Event, rules: Rules) -> None:

@@ -145,7 +145,7 @@ class Words:
         for last, word in found:
             start, end = places[last + 1 - len(word)], places[last] + 1
             shown = self._long.get(word)
-            if shown is None and not (_in_word(plain[start - 1 : start]) or _in_word(plain[end : end + 1])):
+            if shown is None and _is_alone(plain, start, end):
                 shown = self._short[word].get(canonical(plain[start:end]))
             if shown is not None:
                 spans.append(Span(start, end, shown))
@@ -174,8 +174,11 @@ def _stripped(text: str) -> str:
     return text[places[0] : places[-1] + 1]
 
 
-def _in_word(letter: str) -> bool:
-    return letter.isalnum() or letter == "_"
+def _is_alone(plain: str, start: int, end: int) -> bool:
+    """Whether no letter, digit or underscore stands beside a part of the text; a dot above, which `folded` drops, is
+    none."""
+    beside = plain[:start].rstrip("\u0307")[-1:], plain[end:].lstrip("\u0307")[:1]
+    return not any(one.isalnum() or one == "_" for one in beside)
 
 
 def replaced(text: str, spans: Iterable[Span]) -> str:

@@ -24,6 +24,7 @@ _ENTRY_TEXTS = attrgetter(
     "status", "created_by", "flow_key", "sequence_key", "user_agent", "file_name", "signature_location"
 )
 _SIGNEE_TEXTS = attrgetter("name", "email", "phone", "ssn", "signature_type")
+_LONG_KEY = 32  #: characters of a key that nobody can guess
 _BREAK = "\n\0\n"  #: between the descriptions of a log
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SHOWN = ("name", "email", "owner", "phone", "national_id", "signature_type", "status", "flow_id", "sequence_id")
@@ -170,9 +171,11 @@ class ProcessParts:
         for entry in self.process.entries:
             if entry.others is not UNSET:
                 found += private_leaves(entry.others)
-        # A key that is a phone or an id could be guessed from its digest.
-        mask = Mask(found)
-        keys = [key for key in self.process.signees if mask.identifier(key) == MASK]
+        # A short key that contains a phone or an id could be guessed from its digest.
+        keys = [key for key in self.process.signees if len(key) < _LONG_KEY]
+        if keys:
+            mask = Mask(found)
+            keys = [key for key in keys if mask.identifier(key) == MASK]
         return tuple(dict.fromkeys([*found, *(recipient_id(self.process.key, key) for key in keys)]))
 
     @cached_property
