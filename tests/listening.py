@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
@@ -20,3 +20,30 @@ def listening(server: ThreadingHTTPServer) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def answering(handle: Callable[[BaseHTTPRequestHandler, bytes], None]) -> Iterator[str]:
+    """The `HOST:PORT` of a server; `handle` gets each request with its body, and answers with `send`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            handle(self, self.rfile.read(int(self.headers.get("content-length", 0))))
+
+        do_POST = do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield address
+
+
+def send(
+    request: BaseHTTPRequestHandler, body: bytes = b"{}", status: int = 200, length: int | None = None, **headers: str
+) -> None:
+    request.send_response(status)
+    given = {"content-type": "application/json", "content-length": str(length or len(body))}
+    for name, value in (given | {name.replace("_", "-"): value for name, value in headers.items()}).items():
+        request.send_header(name, value)
+    request.end_headers()
+    request.wfile.write(body)

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from sandbox.launcher import start_sandbox
-from tests.listening import listening
+from tests.listening import answering, send
 from tests.process import Running, run, serving
 
 SCOPES = ("events:read", "pii:read", "raw:read")
@@ -93,40 +93,9 @@ def sandbox_gateway(folder: Path) -> Iterator[Gateway]:
             gateway.stop()
 
 
-class Server(ThreadingHTTPServer):
-    def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                answer(self)
-
-            do_POST = do_HEAD = do_GET
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-@contextmanager
-def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Server]:
-    """A server whose every request is handled by `answer`."""
-    server = Server(answer)
-    with listening(server):
-        yield server
-
-
-def send(request: BaseHTTPRequestHandler, status: int, body: bytes, length: int | None = None) -> None:
-    request.send_response(status)
-    for name, value in {"Content-Length": str(length or len(body)), "Content-Type": "application/json"}.items():
-        request.send_header(name, value)
-    if status >= 400:
-        request.send_header("Retry-After", "0")
-    request.end_headers()
-    request.wfile.write(body)
+@dataclass(frozen=True)
+class Server:
+    url: str
 
 
 @contextmanager
@@ -134,25 +103,25 @@ def faulty(gateway: Gateway, *faults: Fault | None) -> Iterator[Server]:
     """A proxy that meets its first calls with these faults, one each; None passes the call on."""
     left = deque(faults)
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def answer(request: BaseHTTPRequestHandler, _: bytes) -> None:
         fault = left.popleft() if left else None
         if fault == "reset":
             request.connection.close()
         elif isinstance(fault, str) and fault.isdecimal():
             problem = {"type": "about:blank", "title": "Down", "status": int(fault), "code": "source_unavailable"}
             problem |= {"detail": "planted", "instance": "/", "request_id": "1", "errors": [], "sources": []}
-            send(request, int(fault), json.dumps(problem).encode())
+            send(request, json.dumps(problem).encode(), int(fault), retry_after="0")
         else:
             if callable(fault):
                 fault()
             headers = {"Authorization": request.headers.get("Authorization", "")}
             found = httpx.get(f"{gateway.url}{request.path}", headers=headers, timeout=60)
             body = found.content[: len(found.content) // 2] if fault == "cut" else found.content
-            send(request, found.status_code, body, length=len(found.content))
+            send(request, body, found.status_code, len(found.content), retry_after="0")
         request.close_connection = True
 
-    with answering(answer) as server:
-        yield server
+    with answering(answer) as address:
+        yield Server(f"http://{address}")
     assert not left, f"faults never met: {left}"
 
 
@@ -172,5 +141,5 @@ def later_gateway(gateway: Gateway) -> Iterator[Server]:
     page = {"limit": 100, "order": "desc", "has_more": False, "next_cursor": None, "scanned_to": None, "new": {}}
     body = {"data": [event], "page": page, "window": gateway.window, "total": None, "sources": [source], "new": []}
     body["warnings"] = []
-    with answering(lambda request: send(request, 200, json.dumps(body).encode())) as server:
-        yield server
+    with answering(lambda request, _: send(request, json.dumps(body).encode())) as address:
+        yield Server(f"http://{address}")

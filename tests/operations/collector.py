@@ -6,12 +6,12 @@ import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.listening import listening
+from tests.listening import answering, send
 from tests.waiting import wait_until
 
 KINDS = {1: "internal", 2: "server", 3: "client"}
@@ -55,22 +55,11 @@ class Collector:
 def collecting() -> Iterator[Collector]:
     collector = Collector()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def take(request: BaseHTTPRequestHandler, body: bytes) -> None:
+        collector.take(request.path, gzip.decompress(body) if request.headers["content-encoding"] == "gzip" else body)
+        send(request, b"", content_type="application/x-protobuf")
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if self.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
-            collector.take(self.path, body)
-            self.send_response(200)
-            self.send_header("content-type", "application/x-protobuf")
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    with listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
+    with answering(take) as address:
         collector.url = f"http://{address}"
         yield collector
 

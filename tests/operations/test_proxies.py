@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -16,37 +16,24 @@ from app.cli.client import Client
 from app.forward.opening import open_target, tls_context
 from app.forward.target import Temporary
 from app.providers.http.network import Network
-from tests.listening import listening
+from tests.listening import answering, send
 from tests.process import run
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy")
 SECRET = "whsec_" + "A" * 32
 
 
-class Recorder(BaseHTTPRequestHandler):
-    """Answers everything with an empty JSON object; `seen` has the request lines."""
-
-    seen: list[str]
-
-    def do_GET(self) -> None:
-        self.seen.append(self.requestline)
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.do_GET()
-
-    def log_message(self, *_: object) -> None: ...
-
-
 @contextmanager
 def recording() -> Iterator[tuple[str, list[str]]]:
-    handler = type("Handler", (Recorder,), {"seen": []})
-    with listening(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as address:
-        yield address, handler.seen  # type: ignore[attr-defined]
+    """Answer everything with an empty JSON object: the address, and the request lines."""
+    seen: list[str] = []
+
+    def record(request: BaseHTTPRequestHandler, _: bytes) -> None:
+        seen.append(request.requestline)
+        send(request)
+
+    with answering(record) as address:
+        yield address, seen
 
 
 @pytest.fixture
