@@ -19,7 +19,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, TextIO
 
 import msgspec
@@ -140,12 +139,11 @@ def describe_exception(error: BaseException) -> dict[str, Any]:
     while current is not None and len(names) < 10:
         names.append(type(current).__name__)
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    return {"exception": " < ".join(names), "frames": _frames(error.__traceback__)}
-
-
-def _frames(trace: TracebackType | None) -> list[str]:
-    frames = traceback.extract_tb(trace, limit=-_MAX_FRAMES)
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    frames = traceback.extract_tb(error.__traceback__, limit=-_MAX_FRAMES)
+    return {
+        "exception": " < ".join(names),
+        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
 
 
 _CAPACITY = 10_000  #: lines; about 5 MB

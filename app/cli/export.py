@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated
@@ -20,13 +20,13 @@ import msgspec
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.cli.client import Client, Problem, connected
+from app.cli.client import Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printable, without_failed
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
-from app.cli.output import Lines, console, format_of, lines_of, write_bytes
+from app.cli.output import console, format_of, lines_of, write_bytes
 from app.cli.walk import signed_walk, walk
 from app.forward.checkpoint import Versioned, lock_file, read_checkpoint, replace_file, sync_folder
-from app.forward.target import Page, Pairs
+from app.forward.target import Page
 
 
 class Checkpoint(Versioned, frozen=True, kw_only=True):
@@ -152,48 +152,28 @@ def export(
     asked += ["--signed"] * signed
     pairs = query_pairs(filters, order=order, partial=partial, follow=incremental, include=include)
     lines = lines_of(form)
-    if path is None:
-        with connected(config) as client:
-            return _to_standard_output(client, pairs, lines, partial=partial)
-    with ResumableFile(path) as output:
-        checkpoint = _start(output, shlex.join(asked), force=force, incremental=incremental)
-        with connected(config, signs=signed) as client:
-            if signed:
-                pieces = signed_walk(client, pairs, cursor=checkpoint.cursor)
-            else:
-                pages = walk(client, pairs, cursor=checkpoint.cursor)
-                pieces = ((page, lines.of(page.events)) for page in pages)
-            return _to_file(pieces, lines.header, output, checkpoint, partial=partial)
+    with ExitStack() as stack:
+        output = None if path is None else stack.enter_context(ResumableFile(path))
+        checkpoint = Checkpoint(asked=shlex.join(asked))
+        if output is not None and not force:
+            checkpoint = _resumed(output, checkpoint, incremental=incremental)
+        client = stack.enter_context(connected(config, signs=signed))
+        if signed:
+            pieces = signed_walk(client, pairs, cursor=checkpoint.cursor)
+        else:
+            pages = walk(client, pairs, cursor=checkpoint.cursor)
+            pieces = ((page, lines.of(page.events)) for page in pages)
+        return _write(pieces, lines.header, output, checkpoint, partial=partial)
 
 
-def _to_standard_output(client: Client, pairs: Pairs, lines: Lines, *, partial: bool) -> int:
-    notices, events, pages = Notices(), 0, 0
-    try:
-        with _progress() as show:
-            for page in walk(client, pairs):
-                notices.page(page)
-                write_bytes((b"" if pages else lines.header) + lines.of(page.events))
-                pages += 1
-                events += len(page.events)
-                show(events, page)
-    except Problem as problem:
-        if not pages or not partial or not problem.sources:
-            raise
-        raise without_failed(problem) from None
-    return notices.end()
-
-
-def _start(file: ResumableFile, asked: str, *, force: bool, incremental: bool) -> Checkpoint:
-    """Return the checkpoint to continue from. Raises Failure if events would be lost."""
-    fresh = Checkpoint(asked=asked)
-    if force:
-        return fresh
+def _resumed(file: ResumableFile, fresh: Checkpoint, *, incremental: bool) -> Checkpoint:
+    """Return the checkpoint to continue from; `fresh` without one. Raises Failure if events would be lost."""
     checkpoint = file.checkpoint()
+    if checkpoint is None and file.size:
+        raise Failure(f"{file.path} exists and is complete; name another file, or overwrite it with --force", USAGE)
     if checkpoint is None:
-        if file.size:
-            raise Failure(f"{file.path} exists and is complete; name another file, or overwrite it with --force", USAGE)
         return fresh
-    if checkpoint.asked != asked:
+    if checkpoint.asked != fresh.asked:
         raise Failure(
             f"{file.path} was begun with other flags ({checkpoint.asked}): repeat them to resume, or start over with"
             " --force",
@@ -209,18 +189,23 @@ def _start(file: ResumableFile, asked: str, *, force: bool, incremental: bool) -
     return checkpoint
 
 
-def _to_file(
-    pieces: Iterator[tuple[Page, bytes]], header: bytes, file: ResumableFile, checkpoint: Checkpoint, *, partial: bool
+def _write(
+    pieces: Iterator[tuple[Page, bytes]],
+    header: bytes,
+    file: ResumableFile | None,
+    checkpoint: Checkpoint,
+    *,
+    partial: bool,
 ) -> int:
-    """Write pages in the file's format. Returns the exit code."""
+    """Write pages to a file, or to standard output. Returns the exit code."""
     notices, has_begun = Notices(), False
     try:
         with _progress() as show:
             for page, data in pieces:
-                if not has_begun:
+                if not has_begun and file is not None:
                     # The flags have proved valid: until now, an existing file was left unchanged.
                     file.begin(checkpoint)
-                    has_begun = True
+                has_begun = True
                 if not checkpoint.length:
                     data = header + data
                 notices.page(page)
@@ -230,34 +215,38 @@ def _to_file(
                     length=checkpoint.length + len(data),
                     events=checkpoint.events + len(page.events),
                 )
-                if checkpoint.cursor is None:
+                if file is None:
+                    write_bytes(data)
+                elif checkpoint.cursor is None:
                     file.finish(data)
                 else:
                     file.add(data, checkpoint)
                 show(checkpoint.events, page)
-    except KeyboardInterrupt:
-        if has_begun:
-            print_error(f"stopped after {checkpoint.events:,} events; the same command resumes there")
-        raise
     except Problem as problem:
-        if problem.code == "invalid_cursor" and not has_begun:
+        if has_begun and partial and problem.sources:
+            how = f"and the same command resumes behind these {checkpoint.events:,} events"
+            raise (without_failed(problem) if file is None else without_failed(problem, how)) from None
+        if file is not None and has_begun:
+            print_error(f"broken off after {checkpoint.events:,} events; the same command resumes there")
+        elif file is not None and problem.code == "invalid_cursor":
             raise Failure(
                 f"the gateway refuses the cursor in {file.checkpoint_path} (its GATEWAY_CURSOR_SECRET may have"
                 " changed); start over with --force",
                 USAGE,
             ) from None
-        if has_begun and partial and problem.sources:
-            how = f"and the same command resumes behind these {checkpoint.events:,} events"
-            raise without_failed(problem, how) from None
-        if has_begun:
-            print_error(f"broken off after {checkpoint.events:,} events; the same command resumes there")
+        raise
+    except KeyboardInterrupt:
+        if file is not None and has_begun:
+            print_error(f"stopped after {checkpoint.events:,} events; the same command resumes there")
         raise
     except OSError as error:
+        if file is None:
+            raise
         raise Failure(
             f"{file.path} cannot be written ({error.strerror}); the same command resumes once that is fixed"
         ) from None
     code = notices.end()
-    if sys.stderr.isatty():
+    if file is not None and sys.stderr.isatty():
         print_error(f"{checkpoint.events:,} events are in {file.path}")
     return code
 
