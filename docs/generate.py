@@ -133,7 +133,7 @@ def ecs_categories() -> str:
 
 def ecs_types() -> str:
     rows = [(f"`{verb}`", kind) for verb, kind in ecs.TYPES.items()]
-    other = ("any other, and one that ECS does not expect beside the category", "info")
+    other = ("any other", "info")
     return table(("second half of the type", "`event.type`"), [*rows, other])
 
 

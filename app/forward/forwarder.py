@@ -133,7 +133,8 @@ class Forwarder:
             self._deliver(items[:middle])
             self._deliver(items[middle:])
         else:
-            self.metrics.accepted(len(items))
+            self.metrics.events.inc(len(items))
+            self.metrics.batches.inc()
 
     def _patiently(self, side: str, call: Callable[[], T], final: _Kinds = ()) -> T:
         """Return the result of `call`, retried on Temporary except `final`. Logs a repeated failure once; a signal ends
@@ -142,7 +143,7 @@ class Forwarder:
         def on_failure(error: Exception) -> bool | float:
             if not isinstance(error, Temporary) or isinstance(error, final):
                 return False
-            self.metrics.failed(side)
+            self.metrics.failures[side].inc()
             if str(error) != self._failure:
                 self._failure = str(error)
                 log.warning(f"{side}_failed", reason=self._failure)
@@ -166,7 +167,7 @@ class Forwarder:
             if source["status"] == "skipped":
                 continue
             reason = source.get("reason") or ""
-            self.metrics.unreadable(sum(map(int, _UNREADABLE.findall(reason))))
+            self.metrics.unreadable.inc(sum(map(int, _UNREADABLE.findall(reason))))
             if reason or source["status"] != "ok":
                 gaps.append(f"{source['name']}: {source['status']}, {_UNREADABLE.sub('records', reason)}".rstrip(", "))
         if gaps != self._gaps:
@@ -209,28 +210,18 @@ class ForwardMetrics:
 
     def __init__(self, target: str, through: Callable[[], float]) -> None:
         self.registry = registry = CollectorRegistry()
-        events = Counter("gateway_forward_events", "Events that the receiver accepted.", ["target"], registry=registry)
-        batches = Counter("gateway_forward_batches", "Batches accepted.", ["target"], registry=registry)
-        failures = Counter("gateway_forward_failures", "Failed attempts.", ["target", "side"], registry=registry)
-        unreadable = Counter(
-            "gateway_forward_unreadable_records", "Records left out, unreadable.", ["target"], registry=registry
-        )
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"gateway_forward_{name}", text, ["target", *labels], registry=registry)
+
+        self.events = counter("events", "Events that the receiver accepted.").labels(target)
+        self.batches = counter("batches", "Batches accepted.").labels(target)
+        self.unreadable = counter("unreadable_records", "Records left out, unreadable.").labels(target)
+        failures = counter("failures", "Failed attempts.", "side")
+        self.failures = {side: failures.labels(target, side) for side in ("gateway", "receiver")}
         text = "Age of the time up to which every matching event was accepted."
         lag = Gauge("gateway_forward_lag_seconds", text, ["target"], registry=registry)
         lag.labels(target).set_function(lambda: max(0.0, time.time() - through()))
-        self._events, self._batches = events.labels(target), batches.labels(target)
-        self._unreadable = unreadable.labels(target)
-        self._failures = {side: failures.labels(target, side) for side in ("gateway", "receiver")}
-
-    def accepted(self, events: int) -> None:
-        self._events.inc(events)
-        self._batches.inc()
-
-    def unreadable(self, records: int) -> None:
-        self._unreadable.inc(records)
-
-    def failed(self, side: str) -> None:
-        self._failures[side].inc()
 
 
 def serve_metrics(address: str, registry: CollectorRegistry) -> None:

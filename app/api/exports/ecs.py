@@ -28,30 +28,15 @@ CATEGORIES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 #: Second half -> `event.type`. Any other is `info`.
-TYPES: dict[str, str] = {
-    "created": "creation",
-    "added": "change",
-    "updated": "change",
-    "role_updated": "change",
-    "viewed": "access",
-    "signed": "change",
-    "completed": "change",
-    "declined": "change",
-    "canceled": "change",
-    "approved": "change",
-    "expired": "change",
-    "deleted": "deletion",
-    "removed": "deletion",
-    "revoked": "deletion",
-    "joined": "creation",
-}
-
-#: Types that ECS allows for each category; other types become `info`, which all categories allow.
-_EXPECTED = {
-    _FILE: {"access", "change", "creation", "deletion", "info"},
-    _IAM: {"change", "creation", "deletion", "info"},
-    _CONFIGURATION: {"access", "change", "creation", "deletion", "info"},
-    _EMAIL: {"info"},
+TYPES = {
+    verb: kind
+    for kind, verbs in (
+        ("creation", "created joined"),
+        ("change", "added updated role_updated signed completed declined canceled approved expired"),
+        ("access", "viewed"),
+        ("deletion", "deleted removed revoked"),
+    )
+    for verb in verbs.split()
 }
 
 
@@ -82,8 +67,7 @@ def categories_of(type_: str) -> tuple[list[str], list[str]]:
     if subject not in CATEGORIES:
         return [], ["info"]
     category, with_it = CATEGORIES[subject]
-    kind = TYPES.get(verb, "info")
-    return [category], [kind if kind in _EXPECTED[category] else "info", *with_it]
+    return [category], [TYPES.get(verb, "info"), *with_it]
 
 
 def _event(event: Event) -> dict[str, Any]:
