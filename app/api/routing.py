@@ -53,7 +53,9 @@ def add_routes(app: FastAPI, routers: Iterable[APIRouter]) -> None:
 
 class _Route(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        endpoint, resolvers = self.endpoint, _resolvers(self.endpoint)
+        endpoint = self.endpoint
+        parameters = inspect.signature(endpoint, eval_str=True).parameters
+        resolvers = {name: _resolver(name, parameter.annotation) for name, parameter in parameters.items()}
 
         async def handle(request: Request) -> Response:
             # In the order of the signature: authentication before the query.
@@ -63,34 +65,20 @@ class _Route(APIRoute):
         return handle
 
 
-def _resolvers(endpoint: Callable[..., Any]) -> dict[str, _Resolve]:
-    parameters = inspect.signature(endpoint, eval_str=True).parameters.values()
-    return {parameter.name: _resolver(parameter.name, parameter.annotation) for parameter in parameters}
-
-
 def _resolver(name: str, annotation: Any) -> _Resolve:
+    """Return the function that reads one argument of an endpoint from a request."""
     kind, *metadata = get_args(annotation) or (annotation,)
     for one in metadata:
         if isinstance(one, Depends) and one.dependency is not None:
             return one.dependency
-        if isinstance(one, Query):
-            return lambda request: _query(kind, request)
-    return _request if kind is Request else _named(name)
+    is_query = any(isinstance(one, Query) for one in metadata)
 
+    async def resolve(request: Request) -> Any:
+        if is_query:
+            return read_query(kind, pairs_of(request))
+        return request if kind is Request else request.path_params[name]
 
-async def _query(model: Any, request: Request) -> Any:
-    return read_query(model, pairs_of(request))
-
-
-def _named(name: str) -> _Resolve:
-    async def find(request: Request) -> Any:
-        return request.path_params[name]
-
-    return find
-
-
-async def _request(request: Request) -> Request:
-    return request
+    return resolve
 
 
 # ---- queries, parsed strictly, because a silently dropped parameter would widen the response ----

@@ -114,19 +114,12 @@ def print_file_error(error: OSError) -> None:
     """
     if error.filename is not None:
         return print_error(f"{error.filename} cannot be read or written ({error.strerror})")
-    if output_fails():
-        discard_output()
-        return print_error(f"standard output cannot be written ({error.strerror})")
-    print_error(f"the operating system reports: {error.strerror or type(error).__name__}")
-
-
-def output_fails() -> bool:
-    """Whether flushing standard output fails."""
     try:
         print(end="", flush=True)
     except OSError:
-        return True
-    return False
+        discard_output()
+        return print_error(f"standard output cannot be written ({error.strerror})")
+    print_error(f"the operating system reports: {error.strerror or type(error).__name__}")
 
 
 def discard_output() -> None:

@@ -12,29 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from app.domain.parameter_types import (
-    DEFAULT_LIMIT,
-    Address,
-    Addresses,
-    Categories,
-    CategoriesNot,
-    Cursor,
-    EnvelopeIds,
-    Flag,
-    Id,
-    Includes,
-    Limit,
-    Moment,
-    Order,
-    Raw,
-    RecipientKey,
-    Text,
-    Texts,
-    Types,
-    TypesNot,
-    Word,
-    Words,
-)
+from app.domain import parameter_types as kinds
 
 GroupBy = Literal["type", "provider_type", "category", "source", "actor", "day"]
 
@@ -48,7 +26,7 @@ _ORDER = "`desc` (default): newest first. `asc`: its exact reverse."
 _RAW = "`raw`: each event's record as the provider delivered it; needs the scope `raw:read`."
 
 
-def _parameter(default: Any, description: str, **more: Any) -> Any:
+def _field(default: Any, description: str, **more: Any) -> Any:
     return Field(default=default, description=description, **more)
 
 
@@ -65,13 +43,13 @@ class Parameters(BaseModel):
 class TimeRange(Parameters):
     """The time window. µs since the epoch; a `timedelta` is that long before the walk begins."""
 
-    since: Moment = _parameter(
+    since: kinds.Moment = _field(
         None,
         f"Only events at or after this time. {_TIME} Default: `GATEWAY_DEFAULT_WINDOW` (if unset, 30 days) before"
         " `until`; with `envelope_id`, the beginning.",
         examples=["2026-05-01T00:00:00Z", "2026-05-01", "P7D"],
     )
-    until: Moment = _parameter(
+    until: kinds.Moment = _field(
         None,
         f"Only events before this time. {_TIME} Default: now. The first page pins it.",
         examples=["2026-06-01T00:00:00Z", "2026-06-01", "12h"],
@@ -81,47 +59,47 @@ class TimeRange(Parameters):
 class Filters(Parameters):
     """The filters of contract section 3. Absent is None or an empty tuple; a tuple's members are OR, fields are AND."""
 
-    source: Words = _parameter((), f"Only these sources, by the names that `GET /sources` lists. {_OR}")
-    provider: Words = _parameter((), f"Only sources of these vendors. {_OR}")
-    category: Categories = _parameter((), f"Only this part of the accounts. {_OR}")
-    type: Types = _parameter(
+    source: kinds.Words = _field((), f"Only these sources, by the names that `GET /sources` lists. {_OR}")
+    provider: kinds.Words = _field((), f"Only sources of these vendors. {_OR}")
+    category: kinds.Categories = _field((), f"Only this part of the accounts. {_OR}")
+    type: kinds.Types = _field(
         (), f"Only these types: exact, or a prefix ending in `.*`. `GET /event-types` lists them. {_OR}"
     )
-    provider_type: Texts = _parameter((), f"Only these values of the provider's status or event type, exactly. {_OR}")
-    envelope_id: EnvelopeIds = _parameter((), f"Only the events of these envelopes. {_OR}")
-    workspace_id: Id | None = _parameter(None, "Only events of this workspace.")
-    flow_id: Id | None = _parameter(None, "Only events of envelopes made from this flow (template).")
-    flow_type: Text | None = _parameter(None, "Only events of envelopes of this type of flow.")
-    envelope_status: Literal["completed", "active", "inactive"] | None = _parameter(
+    provider_type: kinds.Texts = _field((), f"Only these values of the provider's status or event type, exactly. {_OR}")
+    envelope_id: kinds.EnvelopeIds = _field((), f"Only the events of these envelopes. {_OR}")
+    workspace_id: kinds.Id | None = _field(None, "Only events of this workspace.")
+    flow_id: kinds.Id | None = _field(None, "Only events of envelopes made from this flow (template).")
+    flow_type: kinds.Text | None = _field(None, "Only events of envelopes of this type of flow.")
+    envelope_status: Literal["completed", "active", "inactive"] | None = _field(
         None, "Only events of envelopes whose status is now this one."
     )
-    owner: Address | None = _parameter(None, "Only events of envelopes that this user (e-mail address) started.")
-    actor: Address | None = _parameter(None, "Only what this person (e-mail address, in any letter case) did.")
-    recipient: RecipientKey | None = _parameter(None, "Only events of the recipient with this id or e-mail address.")
-    person: Address | None = _parameter(
+    owner: kinds.Address | None = _field(None, "Only events of envelopes that this user (e-mail address) started.")
+    actor: kinds.Address | None = _field(None, "Only what this person (e-mail address, in any letter case) did.")
+    recipient: kinds.RecipientKey | None = _field(None, "Only events of the recipient with this id or e-mail address.")
+    person: kinds.Address | None = _field(
         None,
         "Everything by or about one person: events whose actor, recipient, target or envelope's owner has this e-mail"
         " address, or a name that contains it; in any letter case.",
         examples=["anna@example.com", "Jones"],
     )
-    q: Text | None = _parameter(
+    q: kinds.Text | None = _field(
         None,
         "Free text, in any letter case: by the provider's own search or, without one, in the visible texts of the"
         " event. `GET /sources` lists which.",
         examples=["lease"],
     )
-    type_not: TypesNot = _parameter((), f"Not these types; values as in `type`. {_NOT}", alias="type.not")
-    provider_type_not: Texts = _parameter((), f"Not these values of the provider. {_NOT}", alias="provider_type.not")
-    category_not: CategoriesNot = _parameter((), f"Not these parts of the accounts. {_NOT}", alias="category.not")
-    source_not: Words = _parameter((), f"Not these sources. {_NOT}", alias="source.not")
-    actor_not: Addresses = _parameter((), f"Not what these people (e-mail addresses) did. {_NOT}", alias="actor.not")
+    type_not: kinds.TypesNot = _field((), f"Not these types; values as in `type`. {_NOT}", alias="type.not")
+    provider_type_not: kinds.Texts = _field((), f"Not these values of the provider. {_NOT}", alias="provider_type.not")
+    category_not: kinds.CategoriesNot = _field((), f"Not these parts of the accounts. {_NOT}", alias="category.not")
+    source_not: kinds.Words = _field((), f"Not these sources. {_NOT}", alias="source.not")
+    actor_not: kinds.Addresses = _field((), f"Not what these people (e-mail addresses) did. {_NOT}", alias="actor.not")
 
 
 class Query(Filters):
     """What a walk reads, free of paging: the part of a call that providers see and cursors keep."""
 
-    order: Order = _parameter("desc", _ORDER)
-    follow: Flag = _parameter(
+    order: kinds.Order = _field("desc", _ORDER)
+    follow: kinds.Flag = _field(
         False,
         "`true`, with `order=asc` and without `until`: `next_cursor` is always present, and later requests return the"
         " new events. Default: `false`.",
@@ -135,20 +113,20 @@ class Query(Filters):
 class EventQuery(Query, TimeRange):
     """One call of `GET /events`, each parameter valid on its own. None: the cursor's value, or the default."""
 
-    limit: Limit = _parameter(
+    limit: kinds.Limit = _field(
         None,
-        f"How many events a page may have, {DEFAULT_LIMIT} by default. May change from page to page. Where the gateway"
-        " filters, a page may have fewer, or none, and more may follow: see `has_more`.",
+        f"How many events a page may have, {kinds.DEFAULT_LIMIT} by default. May change from page to page. Where the"
+        " gateway filters, a page may have fewer, or none, and more may follow: see `has_more`.",
     )
-    cursor: Cursor = _parameter(
+    cursor: kinds.Cursor = _field(
         None,
         "The `next_cursor` of an earlier page: continues after it. Filters are then optional; one that differs from"
         " the cursor's is an error.",
     )
-    include: Includes = _parameter(
+    include: kinds.Includes = _field(
         None, f"{_RAW} `total`: how many events there are. May be repeated: each value is included."
     )
-    partial: Flag | None = _parameter(
+    partial: kinds.Flag | None = _field(
         None, "`true`: a source that fails does not fail the call; it is named in `sources`. Default: `false`."
     )
 
@@ -166,40 +144,40 @@ class EventQuery(Query, TimeRange):
 class CountQuery(Filters, TimeRange):
     """One call of `GET /events/count`."""
 
-    exact: Flag = _parameter(
+    exact: kinds.Flag = _field(
         False, "`true`: read on until the request's deadline, if events must be counted by reading."
     )
-    by: GroupBy | None = _parameter(None, "Count by this field, too: `groups` lists each of its values with its count.")
+    by: GroupBy | None = _field(None, "Count by this field, too: `groups` lists each of its values with its count.")
 
 
 class ExportQuery(Filters, TimeRange):
     """One call of `GET /events/export`."""
 
-    format: Literal["ndjson", "csv", "ocsf", "cloudevents", "ecs"] = _parameter(
+    format: Literal["ndjson", "csv", "ocsf", "cloudevents", "ecs"] = _field(
         "ndjson",
         "`ndjson` (default): one event a line, as in `GET /events`, and a last line that states whether all came."
         " `csv`: RFC 4180. `ocsf`: Entity Management (3004) of OCSF 1.7. `cloudevents`: CloudEvents 1.0. `ecs`:"
         " Elastic Common Schema 8. The last three are NDJSON, too.",
     )
-    order: Order = _parameter("desc", _ORDER)
-    cursor: Cursor = _parameter(None, "The cursor of an export's last line, or its `Export-Cursor` beside `after`.")
-    include: Raw = _parameter(None, _RAW)
-    after: Annotated[str | None, WithJsonSchema({"type": "string", "minLength": 1})] = _parameter(
+    order: kinds.Order = _field("desc", _ORDER)
+    cursor: kinds.Cursor = _field(None, "The cursor of an export's last line, or its `Export-Cursor` beside `after`.")
+    include: kinds.Raw = _field(None, _RAW)
+    after: Annotated[str | None, WithJsonSchema({"type": "string", "minLength": 1})] = _field(
         None,
         "The `id` of the last complete event of a broken response: continues after it. Also send the same filters"
         " with the same `since`, or the `Export-Cursor` as `cursor`.",
     )
-    limit: int | None = _parameter(
+    limit: int | None = _field(
         None,
         "Events in this answer, at most; default: all. The last line's `cursor` continues, or, where a format has none,"
         " `after`.",
         ge=1,
         le=1_000_000,
     )
-    bom: Flag = _parameter(
+    bom: kinds.Flag = _field(
         False, "`true`: `csv` begins with a byte order mark, without which some spreadsheets garble letters."
     )
-    unreadable: Literal["fail", "skip"] = _parameter(
+    unreadable: Literal["fail", "skip"] = _field(
         "fail",
         "What becomes of a format that cannot state its end where the provider sent records that cannot be read: `fail`"
         " (default) cuts the answer off behind the last event, `skip` ends it in order.",
@@ -209,23 +187,23 @@ class ExportQuery(Filters, TimeRange):
 class StreamQuery(Filters):
     """One call of `GET /events/stream`."""
 
-    since: Moment = _parameter(
+    since: kinds.Moment = _field(
         None, f"Begin with the events at or after this time. {_TIME} Default: now. Ignored on resuming."
     )
-    cursor: Cursor = _parameter(None, "The `id` of an earlier message: continues after it.")
-    include: Raw = _parameter(None, _RAW)
+    cursor: kinds.Cursor = _field(None, "The `id` of an earlier message: continues after it.")
+    include: kinds.Raw = _field(None, _RAW)
 
 
 class SingleEventQuery(Parameters):
     """One call of `GET /events/{event_id}`."""
 
-    include: Raw = _parameter(None, _RAW)
+    include: kinds.Raw = _field(None, _RAW)
 
 
 class EnvelopeQuery(Parameters):
     """One call of `GET /envelopes/{envelope_id}`, or of its report."""
 
-    source: Word | None = _parameter(None, "The source that the envelope is in; needed where several have its id.")
+    source: kinds.Word | None = _field(None, "The source that the envelope is in; needed where several have its id.")
 
 
 class NoParameters(Parameters):

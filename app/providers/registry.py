@@ -53,25 +53,19 @@ def find_providers(extra_paths: Sequence[Path | str] = ()) -> dict[str, Provider
 
 def _load(name: str, folder: str) -> Provider:
     try:
-        module = importlib.import_module(f"{app.providers.__name__}.{name}")
+        provider = getattr(importlib.import_module(f"{app.providers.__name__}.{name}"), "PROVIDER", None)
     except Exception as error:
-        raise ConfigurationError(
-            f"Provider folder {folder} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-    provider = getattr(module, "PROVIDER", None)
+        problem = f" cannot be imported: {type(error).__name__}: {error}"
+        raise ConfigurationError(f"Provider folder {folder}{problem}") from error
+    if isinstance(provider, Provider) and provider.name == name and _NAME.match(name):
+        return provider
     if provider is None:
-        raise ConfigurationError(
-            f"Provider folder {folder} has no PROVIDER in its __init__.py; see app/providers/base.py."
-        )
-    if not isinstance(provider, Provider):
-        raise ConfigurationError(
-            f"Provider folder {folder}: PROVIDER must be a Provider, not {type(provider).__name__}."
-        )
-    if provider.name != name or not _NAME.match(name):
-        raise ConfigurationError(
-            f"Provider folder {folder}: PROVIDER.name must be the folder's name (lower-case letters, digits)."
-        )
-    return provider
+        problem = " has no PROVIDER in its __init__.py; see app/providers/base.py."
+    elif not isinstance(provider, Provider):
+        problem = f": PROVIDER must be a Provider, not {type(provider).__name__}."
+    else:
+        problem = ": PROVIDER.name must be the folder's name (lower-case letters, digits)."
+    raise ConfigurationError(f"Provider folder {folder}{problem}")
 
 
 def make_sources(
