@@ -66,7 +66,7 @@ class Tap:
                 return
             body.extend(message.get("body", b""))
             if not message.get("more_body", False):
-                changed = self._changed(bytes(body))
+                changed = self._changed(bytes(body)) if started[0]["status"] == 200 else bytes(body)
                 headers = [pair for pair in started[0]["headers"] if pair[0] != b"content-length"]
                 length = (b"content-length", str(len(changed)).encode())
                 await send({**started[0], "headers": [*headers, length]})

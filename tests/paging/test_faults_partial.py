@@ -172,9 +172,12 @@ async def test_a_category_the_key_may_not_read_is_forbidden_and_the_rest_answers
                 assert status.status in ("forbidden", "ok")
             first = next(status for status in found.pages[0].sources if status.name == "subnoto")
             assert first.status == "forbidden"
+            assert first.complete_through is not None, "of what can be read"
             assert category in (first.reason or "")
             alone = await ask(one.gateway(), category=category, source="subnoto")
-            assert (alone.records, alone.has_more, alone.sources[0].status) == ([], False, "forbidden")
+            (status,) = alone.sources
+            assert (alone.records, alone.has_more) == ([], False)
+            assert (status.status, status.complete_through) == ("forbidden", None)
 
 
 NO_RIGHT = b'{"statusCode": 403, "error": {"code": "AUTHORIZATION_ERROR"}, "requestId": "r"}'
@@ -243,13 +246,6 @@ async def test_a_right_that_is_granted_in_mid_walk_brings_everything_from_then_o
         assert sorted(rows, key=str) == sorted(truth, key=str)
 
 
-async def test_what_is_refused_altogether_is_complete_up_to_nowhere() -> None:
-    async with world(subnoto=SubnotoOptions(events=100, permissions=frozenset({"envelope"}))) as one:
-        both, team = await ask(one.gateway()), await ask(one.gateway(), category="team")
-        assert both.sources[0].complete_through is not None, "of what can be read"
-        assert (team.sources[0].status, team.sources[0].complete_through) == ("forbidden", None)
-
-
 async def test_a_total_without_a_part_that_is_refused_is_a_lower_bound() -> None:
     for permissions in (frozenset({"envelope"}), frozenset[str]()):
         async with world(subnoto=SubnotoOptions(events=400, permissions=permissions)) as one:
@@ -276,11 +272,9 @@ async def test_newer_categories_that_do_not_answer_yet_are_forbidden_not_failed(
 async def test_the_deadline_is_a_timeout() -> None:
     async with small() as one:
         one.taktikal.latency = 4
-        with pytest.raises(SourcesFailed) as error:
-            await ask(one.gateway(deadline=2))
-        assert error.value.code == "source_timeout"
         page = await ask(one.gateway(deadline=2), partial=True)
-        assert {status.name: status.status for status in page.sources} == {"subnoto": "ok", "taktikal": "failed"}
+        found = {status.name: (status.status, status.error and status.error.code) for status in page.sources}
+        assert found == {"subnoto": ("ok", None), "taktikal": ("failed", "source_timeout")}
 
 
 async def test_a_failure_is_not_hidden_behind_a_forbidden_category() -> None:

@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from app.main import create_app
 from app.providers.base import CommonSettings, Provider
 from app.providers.registry import find_providers
 from app.settings import Settings
+from tests.contract.account import Tap
 from tests.worlds import SECRET, Clock, micros
 
 SINCE = "2026-05-01T00:00:00Z"
@@ -193,29 +194,13 @@ def answering(head: str, *parts: bytes, pause: float = 0.0, endless: bytes = b""
     return make
 
 
-class Rewritten:
+class Rewritten(Tap):
     """An emulator whose 200 answers are changed on their way out."""
 
     def __init__(self, app: ASGIApp, change: Callable[[Any], Any]) -> None:
-        self._app, self._change = app, change
+        super().__init__(app)
+        self._change, self.bodies = change, []
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start: Message = {}
-        body = b""
-
-        async def rewrite(message: Message) -> None:
-            nonlocal start, body
-            if message["type"] == "http.response.start":
-                start = message
-                return
-            body += message.get("body", b"")
-            if message.get("more_body"):
-                return
-            if start["status"] == 200:
-                changed = self._change(json.loads(body))
-                body = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
-            kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
-            await send({**start, "headers": [*kept, (b"content-length", str(len(body)).encode())]})
-            await send({"type": "http.response.body", "body": body})
-
-        await self._app(scope, receive, rewrite if scope["type"] == "http" else send)
+    def _changed(self, body: bytes) -> bytes:
+        changed = self._change(json.loads(body))
+        return changed if isinstance(changed, bytes) else json.dumps(changed).encode()

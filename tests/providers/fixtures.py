@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from app.domain.event import Record
+from tests.contract.account import leaves as named_leaves
 
 FOLDER = Path(__file__).parent
 
@@ -34,11 +35,4 @@ def normalized(record: Record) -> dict[str, Any]:
 
 def leaves(value: Any) -> Iterator[Any]:
     """Every value that is neither object nor array; nulls say nothing and are left out."""
-    if isinstance(value, dict):
-        for member in value.values():
-            yield from leaves(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from leaves(member)
-    elif value is not None:
-        yield value
+    return (leaf for _, leaf in named_leaves(value) if leaf is not None)

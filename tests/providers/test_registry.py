@@ -60,6 +60,7 @@ def test_a_provider_may_be_a_single_module(folder: Path) -> None:
     ("name", "text", "says"),
     [
         ("empty", "", "has no PROVIDER"),
+        ("none", "PROVIDER = None", "has no PROVIDER"),
         ("wrong", "PROVIDER = 5", "must be a Provider, not int"),
         ("broken", "import not_there_at_all", "cannot be imported: ModuleNotFoundError"),
         ("named", good("otherwise"), "must be the folder's name"),

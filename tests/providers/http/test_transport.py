@@ -136,12 +136,12 @@ def test_a_kept_connection_is_not_ended_by_the_call_before() -> None:
 
     async def calls() -> None:
         async with server(answering(raw)) as (url, _):
-            http = ProviderHttp(url, CommonSettings(read_timeout=0.6), name="main")
-            for _ in range(4):
+            http = ProviderHttp(url, CommonSettings(read_timeout=0.4), name="main")
+            for _ in range(3):
                 budget = CallBudget()
                 assert len((await http.call("GET", "log", budget)).body) == 3_000_000
                 assert budget.calls == 1
-                await asyncio.sleep(0.7)
+                await asyncio.sleep(0.5)
             await http.aclose()
 
     uvloop.run(calls())

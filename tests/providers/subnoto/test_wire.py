@@ -47,8 +47,10 @@ def test_a_record_without_a_readable_time_stands_where_its_neighbours_stand(time
 
 
 @pytest.mark.parametrize(
-    "item", [None, 5, "text", [], {"timestamp": 1_780_315_200}, {"timestamp": 1_780_315_200, "eventType": 5}]
-)
+    "item",
+    [None, 5, "text", [], {}, {"timestamp": 1_780_315_200}, row(1_780_315_200, eventType=5), row(10**40),
+     row(1_780_315_200, eventType="X" * 10_000), row(1_780_315_200, envelopeUuid="x" * 10_000)],
+)  # fmt: skip
 def test_a_record_that_is_none_keeps_its_place(item: Any) -> None:
     found = decode_page(body(row(1_780_315_200), item, row(1_780_315_202)))
     assert [each.bad for each in found.rows] == [False, True, False]

@@ -126,14 +126,14 @@ async def test_the_shape_of_an_answer() -> None:
 
 
 async def test_sevenths_digits_differ_and_ties_happen() -> None:
-    server = emulator(events=5000)
+    server = emulator(events=2000)
     truth = list(server.history.truth())
     assert len({item["ticks"] % 10 for item in truth}) == 10
     microseconds = Counter((item["processKey"], item["ticks"] // 10) for item in truth)
     assert any(count > 1 for count in microseconds.values())
-    coarse = emulator(events=5000, created_precision="milliseconds")
+    coarse = emulator(created_precision="milliseconds")
     assert {item["ticks"] % 10_000 for item in coarse.history.truth()} == {0}
-    burst = Counter(item["ticks"] for item in emulator(events=5000, tie_burst=40).history.truth())
+    burst = Counter(item["ticks"] for item in emulator(events=2000, tie_burst=40).history.truth())
     assert burst.most_common(1)[0][1] == 40
 
 

@@ -21,7 +21,8 @@ def test_what_is_no_array_of_processes_is_a_failure(body: bytes) -> None:
         decode_activity(body)
 
 
-@pytest.mark.parametrize("item", [1, None, "text", [], {}, {"processKey": None}, {"processKey": 5}])
+@pytest.mark.parametrize("item", [1, None, "text", [], {}, {"processKey": None}, {"processKey": 5},
+                                  {"processKey": "x" * 10_000}])  # fmt: skip
 def test_items_that_are_no_process_are_counted(item: Any) -> None:
     page = decode_activity(json.dumps([item, {"processKey": "sp1"}]).encode())
     assert [process.key for process in page.processes] == ["sp1"]
