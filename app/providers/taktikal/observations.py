@@ -246,11 +246,16 @@ class AccountObservations(Observations):
         cut = None if self._cuts_at is None or self._clock() > self._cuts_at[1] else self._cuts_at[0]
         return min((cap for cap in (cut, self._refused) if cap is not None), default=None)
 
+    @property
+    def fitting(self) -> int:
+        """Return the number of processes that memory allows in a response."""
+        if not self._weight:
+            return _LARGEST
+        fitting = max(1, (_ANSWER if self._weight > _HEAVY else _LARGEST) // self._weight)
+        # A power of two: a Take that grew a little with each response would have each proven by another call.
+        return 1 << (fitting.bit_length() - 1)
+
     def at_most(self, take: int) -> int:
         """Return `take`, limited by the provider's observed limit and by memory."""
-        if self._weight:
-            fitting = max(1, (_ANSWER if self._weight > _HEAVY else _LARGEST) // self._weight)
-            # A power of two: a Take that grew a little with each response would have each proven by another call.
-            take = min(take, 1 << (fitting.bit_length() - 1))
         cap = self.cap
-        return take if cap is None else min(take, cap)
+        return min(take, self.fitting, take if cap is None else cap)

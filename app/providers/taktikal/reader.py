@@ -22,6 +22,7 @@ _STEPS = 4  #: widths between an empty window and the rest, counted concurrently
 _REACH = 2000  #: records of a first page that determine the extent of later ones
 _SHORT = 600 * SECOND  #: a shorter rest is loaded, not counted
 _SMALL = 1000  #: processes of an account that is read at once unless ranges select by activity
+_SMALL_CALLS = 20  #: responses
 _LONGEST = 3660 * DAY  #: the largest `max_age`; more is a wrong time
 
 
@@ -225,38 +226,37 @@ class WindowReader:
         before = 0 if selects == "last_update" else age
         after = 0 if selects == "creation" else age
         within = DateRange.around(window.start - before - spare, window.end + after + spare)
-        if self._stride == 1:
-            found = await self._loader.everything(within)
-        else:
-            few = await self._loader.attempt(within, 0)
-            if isinstance(few, TooMany):
-                self._stride //= _GROWTH
-                return []
-            found = few
-        if (life := max(map(_life_of, found), default=0)) > age:
+        loaded = await (self._loader.everything(within) if self._stride == 1 else self._loader.attempt(within, 0))
+        if isinstance(loaded, TooMany):
+            self._stride //= _GROWTH
+            return []
+        if (life := max(map(_life_of, loaded), default=0)) > age:
             self._facts.longest_life = life
             return []  # read the window again
         if age > self._max_age:
             self._reason = f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
-        elif selects == "last_update" and not self._is_age_set and self._facts.is_past(within.end):
+        elif not self._is_age_set and (selects != "last_update" or self._facts.is_past(within.end)):
             self._reason = (
-                "date ranges select by last update: events of envelopes that were updated more than"
-                f" {age // DAY} days later are left out; set TAKTIKAL_MAX_ENVELOPE_AGE to the age that envelopes reach"
+                "date ranges do not select by activity, and the account is too large to read at once: events more than"
+                f" {age // DAY} days after the creation or before the last update of their envelope may be left out;"
+                " set TAKTIKAL_MAX_ENVELOPE_AGE to the age that envelopes reach"
             )
         # Windows grow over long empty times.
-        self._stride = 1 if found else self._stride * _GROWTH
-        return await self._pass(window, found, within)
+        self._stride = 1 if loaded else self._stride * _GROWTH
+        return await self._pass(window, loaded, within)
 
-    async def _small_account(self) -> list[Process] | None:
+    async def _small_account(self) -> Sequence[Process] | None:
         """Return all processes that the filters select, if they are few; else None."""
         loader, facts = self._loader, self._facts
-        unfiltered, most = not loader.filters.values, min(_SMALL, loader.most)
+        unfiltered, most = not loader.filters.values, min(_SMALL, facts.fitting, _SMALL_CALLS * loader.most)
         size = facts.size if unfiltered else None
         if self._is_large or (size or 0) > _SMALL:
             return None
-        total = await loader.count(WHOLE) if size is None else None
+        total = await loader.count(WHOLE) if size is None else size or None
         if total is None or total <= most:
-            found = await loader.attempt(WHOLE, size or total or most, size or total)
+            found: Sequence[Process] | TooMany = TooMany(total or 0)
+            if (total or 0) <= loader.most:
+                found = await loader.attempt(WHOLE, total or most, total)
             if isinstance(found, TooMany) and found.total <= most:
                 found = await loader.everything(WHOLE)
             if not isinstance(found, TooMany):
