@@ -68,7 +68,10 @@ class SourceContract:
                 assert parts.source_hash == source_hash(source.name)
                 found = await other.find(parts.locator, CallBudget())
                 assert [each.event().id for each in found].count(record.event().id) == 1
-            for wrong in (b"", b"\x00", b"\xff" * 30, parts.locator[:-1]):
+            for wrong in (
+                b"", b"\x00", b"\xff" * 20, b"\xff" * 30, parts.locator[:-1],
+                b"\x93\x01\x02\x03", b"\x94\x01\x02\x03\x04", b"\x94\xa1x\x05\xc4\x02u1\xc4\x00",
+            ):  # fmt: skip
                 assert list(await other.find(wrong, CallBudget())) == []
         assert account.emulator.calls.refused == []
 

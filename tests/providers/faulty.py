@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -117,81 +117,6 @@ async def gateway(
         httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client,
     ):
         yield Gateway(client, timer)
-
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class RawServer:
-    """A server that writes what it likes. `connections` and `requests` count what came."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.requests = 0
-        self.url = ""
-
-    async def request(self, reader: asyncio.StreamReader) -> bytes:
-        """Reads one request of no more than a small body."""
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = 0
-        for line in head.split(b"\r\n"):
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        await reader.readexactly(length)
-        self.requests += 1
-        return head
-
-
-@asynccontextmanager
-async def raw_server(handler: Callable[[RawServer], Handler]) -> AsyncIterator[RawServer]:
-    served = RawServer()
-    handle = handler(served)
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await handle(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            tasks.discard(task)
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    served.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield served
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.sleep(0)
-        await server.wait_closed()
-
-
-def answering(head: str, *parts: bytes, pause: float = 0.0, endless: bytes = b"") -> Callable[[RawServer], Handler]:
-    """One answer a connection: `head` (its lines), then `parts`, then `endless` every `pause` seconds."""
-
-    def make(served: RawServer) -> Handler:
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await served.request(reader)
-            writer.write(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
-            for part in parts:
-                writer.write(part)
-                await writer.drain()
-            while endless:
-                writer.write(endless)
-                await writer.drain()
-                await asyncio.sleep(pause)
-
-        return handle
-
-    return make
 
 
 class Rewritten(Tap):

@@ -106,13 +106,6 @@ def test_the_locator_says_where_to_look(envelope: str | None) -> None:
     assert read_locator(decode_event_id(found.event().id).locator) == ("envelope", 7, envelope)
 
 
-@pytest.mark.parametrize(
-    "raw", [b"", b"\x00", b"\xff" * 20, b"\x94\x01\x02\x03\x04", b"\x94\xa1x\x05\xc4\x02u1\xc4\x00"]
-)
-def test_foreign_bytes_are_no_locator(raw: bytes) -> None:
-    assert read_locator(raw) is None
-
-
 def test_texts_are_what_the_contract_names() -> None:
     data = {"title": "Lease", "deep": [{"phone": {"of": "555-1"}}, "word", 5, None], "note": "n"}
     (record,) = records({"eventData": data})

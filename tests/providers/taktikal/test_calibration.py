@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.providers.base import CallBudget
+from app.providers.base import CallBudget, ProbeResult
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import DateRange, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations, Selection
+from app.providers.taktikal.probe import probe
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
@@ -97,3 +98,22 @@ async def test_what_was_set_is_never_replaced_and_the_other_is_found(
     learnt = {fact["name"]: (fact["value"], fact["how"] == "set by the operator") for fact in facts.describe()}
     assert learnt["range_selects"] == (facts.selects, selects is not None)
     assert learnt["logs"] == ("whole" if facts.whole else "trimmed", whole is not None)
+
+
+async def probed(**options: Any) -> dict[str, ProbeResult]:
+    emulator = Emulator(EmulatorOptions(events=300, days=30, **options), clock=lambda: inside.NOW)
+    client, facts = TaktikalClient(inside.taktikal(emulator)), AccountObservations(lambda: inside.NOW_MICROS)
+    found = await probe(client, facts, CallBudget(), inside.NOW_MICROS, 120 * inside.DAY)
+    return {one.topic: one for one in found}
+
+
+async def test_a_server_of_the_older_generation_is_named() -> None:
+    found = await probed(calls="older")
+    assert found.keys() == {"server"}
+    assert found["server"].state == "failed"
+    assert "older generation" in found["server"].found
+
+
+async def test_ranges_that_select_by_last_update_are_named() -> None:
+    found = await probed(range_selects="last_update")
+    assert "last update" in found["date range"].found

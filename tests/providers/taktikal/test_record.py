@@ -99,11 +99,6 @@ def test_the_locator_names_the_process() -> None:
     assert (found.process, found.ticks, found.entry) == ("sp1", 17_040_672_000_000_000, 7)
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x00", b"\xff" * 20, b"\x93\x01\x02\x03"])
-def test_foreign_bytes_are_no_locator(raw: bytes) -> None:
-    assert read_locator(raw) is None
-
-
 def test_private_values_are_those_of_all_the_envelopes_signees() -> None:
     signees = [
         {"signeeKey": "a", "ssn": "999999-1111", "phone": "5551", "city": "", "address": None},
