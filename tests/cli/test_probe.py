@@ -60,7 +60,7 @@ async def test_where_answers_are_cut_off_is_found_out() -> None:
 
 @pytest.mark.parametrize("cap", [5, 60, 2000])
 async def test_where_a_large_take_is_refused_is_found_out(cap: int) -> None:
-    async with world(taktikal=TaktikalOptions(events=30_000, max_take=cap, take_beyond="refused")) as one:
+    async with world(taktikal=TaktikalOptions(events=12 * cap + 3_000, max_take=cap, take_beyond="refused")) as one:
         found = await findings(one.gateway().sources["taktikal"])
         assert found["date range"].state == "ok"
         assert found["Take"].state == ("ok" if cap > 1000 else "warning")
