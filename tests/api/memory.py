@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.domain.event import Actor, Envelope, Event, Recipient
@@ -75,7 +75,7 @@ def history(source: str, size: int) -> list[MemoryRecord]:
 
 
 class MemorySource:
-    """`error`, where it is set, is raised by every read."""
+    """`error`, where it is set, is raised by every read; `on_open` and `before_read` run then. `opened`: readers."""
 
     provider = "acme"
     filters: Mapping[str, FilterSupport] = {
@@ -89,7 +89,9 @@ class MemorySource:
         self.error: Exception | None = None
         self.bad_records = 0
         self.closed = False
-        self.totals_asked = 0
+        self.totals_asked = self.opened = 0
+        self.on_open: Callable[[], object] = lambda: None
+        self.before_read: Callable[[], Awaitable[None]] | None = None
 
     def streams(self, query: Query) -> Sequence[str]:
         types = ("envelope.completed", "envelope.viewed")
@@ -97,6 +99,8 @@ class MemorySource:
         return ["envelope"] if possible and (not query.category or "envelope" in query.category) else []
 
     def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
+        self.opened += 1
+        self.on_open()
         return MemoryReader(self, span, spent)
 
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
@@ -133,6 +137,8 @@ class MemoryReader:
         self.rest = sorted(wanted, key=lambda record: record.key, reverse=not self.ascending)
 
     async def read(self, want: int, max_calls: int) -> Batch:
+        if self.source.before_read is not None:
+            await self.source.before_read()
         if self.source.error is not None:
             raise self.source.error
         taken, self.rest = self.rest[:50], self.rest[50:]

@@ -11,9 +11,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.api.admission import MAX_HEADERS, MAX_URL
-from app.providers.base import Batch
 from tests.api.conftest import ALL, make_app, opened
-from tests.api.memory import MemoryReader, MemorySource, history
+from tests.api.memory import MemorySource, history
 from tests.api.server import rest, served, talk
 from tests.logged import lines
 from tests.waiting import until, wait_until
@@ -22,30 +21,21 @@ AUTH = f"X-API-Key: {ALL}\r\nHost: gateway\r\n".encode()
 
 
 class Busy(MemorySource):
-    """Its provider is called again and again, and never has enough: until somebody stops it."""
+    """Its reads last until `enough` is set or they are cancelled."""
 
     def __init__(self) -> None:
         super().__init__("north", history("north", 3))
-        self.calls = 0
-        self.stopped = 0
-        self.enough = False
+        self.calls = self.stopped = 0
+        self.enough, self.before_read = False, self.work
 
-    def reader(self, *given: object) -> MemoryReader:  # type: ignore[override]
-        return Endless(self, *given[1:])  # type: ignore[arg-type]
-
-
-class Endless(MemoryReader):
-    async def read(self, want: int, max_calls: int) -> Batch:
-        source = self.source
-        assert isinstance(source, Busy)
+    async def work(self) -> None:
         try:
-            while not source.enough:
-                source.calls += 1
+            while not self.enough:
+                self.calls += 1
                 await asyncio.sleep(0.005)
         except asyncio.CancelledError:
-            source.stopped += 1
+            self.stopped += 1
             raise
-        return Batch([], complete_until=0, ended=True)
 
 
 def test_a_caller_who_hangs_up_stops_the_upstream_calls(log: io.StringIO) -> None:

@@ -202,27 +202,18 @@ class Breaking(MemorySource):
 
     def __init__(self, name: str, size: int, page: int, hang: bool = False) -> None:
         super().__init__(name, history(name, size))
-        self.page, self.hang, self.opened = page, hang, 0
+        self.page, self.hang, self.before_read = page, hang, self.break_down
         self.cancelled = self.failed = False
 
-    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
-        self.opened += 1
-        return BreakingReader(self, span, spent)
-
-
-class BreakingReader(MemoryReader):
-    async def read(self, want: int, max_calls: int) -> Batch:
-        source = self.source
-        assert isinstance(source, Breaking)
-        if source.opened >= source.page and source.hang:
+    async def break_down(self) -> None:
+        if self.opened >= self.page and self.hang:
             try:
                 await asyncio.Event().wait()
             finally:
-                source.cancelled = True
-        if source.opened >= source.page:
-            source.failed = True
+                self.cancelled = True
+        if self.opened >= self.page:
+            self.failed = True
             raise SourceTimeout("no answer")
-        return await super().read(want, max_calls)
 
 
 async def test_a_source_that_fails_midway_costs_nothing_but_a_second_call() -> None:
@@ -284,12 +275,9 @@ READ, PII, RAW = "events:read", "pii:read", "raw:read"
 async def test_what_is_taken_away_from_a_key_meanwhile_is_shown_on_no_further_page(
     query: str, left: list[ApiKey], reason: str | None
 ) -> None:
-    class Revoking(MemorySource):
-        def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> MemoryReader:
-            app.state.authenticator.keyring = Keyring(left)
-            return super().reader(stream, span, spent)
-
-    app = make_app([Revoking("north", history("north", 5 * PAGE // 4)), MemorySource("south", [])])
+    source = MemorySource("north", history("north", 5 * PAGE // 4))
+    source.on_open = lambda: setattr(app.state.authenticator, "keyring", Keyring(left))
+    app = make_app([source, MemorySource("south", [])])
     async with opened(app) as client:
         answer = await client.get(f"/events/export{query}")
     last = json.loads(answer.content.splitlines()[-1])

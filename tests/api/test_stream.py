@@ -340,19 +340,9 @@ def test_it_ends_in_order_when_the_gateway_stops(source: MemorySource) -> None:
 # ---- many ----------------------------------------------------------------------------------------------------------
 
 
-class Counting(MemorySource):
-    """Counts the pages that are asked of it."""
-
-    opened = 0
-
-    def reader(self, *given: Any) -> Any:
-        self.opened += 1
-        return super().reader(*given)
-
-
 def test_listeners_of_one_topic_share_one_polling() -> None:
     """Polls are few and far between: what ten listeners cost is what one costs."""
-    source = Counting("north", history("north", 3))
+    source = MemorySource("north", history("north", 3))
     app = make_app([source], stream_poll=3600, stream_heartbeat=0.05)
     with served(app) as port:
         connections = [listening(port) for _ in range(10)]
