@@ -408,8 +408,8 @@ class CountedSource(MemorySource):
         return CountedReader(self, span, spent)
 
 
-@pytest.mark.parametrize("size", [5 * PAGE, 20 * PAGE])
-async def test_no_more_than_two_pages_are_held_however_long_it_is(size: int) -> None:
+async def test_no_more_than_two_pages_are_held_however_long_it_is() -> None:
+    size = 10 * PAGE
     Counted.alive = Counted.most = 0
     app = make_app([CountedSource("north", history("north", size))])
     with served(app) as port:
