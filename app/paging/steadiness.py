@@ -33,7 +33,9 @@ class Anchor(msgspec.Struct, frozen=True):
 
 def digest_of(rows: Sequence[R]) -> int:
     """32 bits of the content of rows and their order."""
-    return crc32(msgspec.json.encode([row.content() for row in rows], order="sorted"))
+    # Unreadable records may hold values that JSON cannot: all such values count as null.
+    contents = [row.content() for row in rows]
+    return crc32(msgspec.json.encode(contents, order="sorted", enc_hook=lambda _: None))
 
 
 class _Page(msgspec.Struct, Generic[R], frozen=True):
