@@ -32,23 +32,24 @@ _SOME_NUMBER = re.compile(r"\d(?:[\W_]*\d){5}")
 
 #: Phones as they are written internationally, and the national ids that are a date of birth with a dash and a number.
 _PHONE_OR_ID = re.compile(
-    r"(?<![\w.+])(?:\+|\b00(?=[1-9]))\d(?:[ ().-]{0,2}\d){6,14}(?!\w)"
-    r"|(?<![\w-])(?:\d\d)?(?:[0-3]\d[01]\d\d\d|\d\d[01]\d[0-3]\d)[-+]\d{3}[\dA-Z](?![\w-])",
+    r"(?<!\d)\+\d(?:[\W_]{0,3}\d){6,14}|(?<![\w.+])00[1-9](?:[ ().-]{0,2}\d){6,14}(?!\w)"
+    r"|(?<![^\W_])(?:\d\d)?(?:[0-3]\d[01]\d\d\d|\d\d[01]\d[0-3]\d)[-+]\d{3}[\dA-Z](?![^\W_])",
     re.IGNORECASE,
 )
-#: Any number that may be a phone or an id. The group `other` matches what is neither: UUIDs, dates, program versions.
+#: Any numbers side by side. The group `other` matches what is neither phone nor id: UUIDs, dates, program versions.
 _ANY_NUMBER = re.compile(
     r"(?P<other>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b\d{4}-[01]\d-[0-3]\d(?:[T ]\d\d:[\d:.]*)?"
     r"|\bGecko/\d+|\b[a-z]+/\d+(?:[._]\d+)+)"
-    r"|(?<![^\W_])\+?\d(?:[ ().\xa0_/-]{0,3}\d){6,14}+(?![^\W_])",
+    r"|(?<![^\W_])\+?\d++(?![^\W_])(?:[\W_]++\d++(?![^\W_]))*+",
     re.IGNORECASE,
 )
+_MIN_DIGITS = 7  #: of such numbers together
 #: A text without a `+` and without a match of these has none of the first pattern; they are faster.
 _DATED, _TRUNK = re.compile(r"-(?<=\d{6}-)\d{3}"), re.compile(r"00(?=[1-9])(?:[ ().-]{0,2}\d){7}")
-#: Matches wherever the second half of the second pattern does; faster, because it begins with an ASCII digit.
-_ANY_DIGITS = re.compile(r"[0-9](?<![0-9A-Za-z][0-9])(?:[ ().\xa0_/-]{0,3}[0-9]){6,14}+(?![0-9A-Za-z])")
-#: Much faster: a text with a match of any pattern has seven digits in a row without the signs `_BETWEEN`.
-_RUNS, _BETWEEN = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256)), b" ().+_/-"
+#: Matches where `_MIN_DIGITS` begin; faster than the second pattern, because it begins with an ASCII digit.
+_ANY_DIGITS = re.compile(r"[0-9](?<![0-9A-Za-z][0-9])(?=(?:[\W_]*[0-9]){6})[0-9]*+(?![0-9A-Za-z])")
+#: Much faster: a text with a match of any pattern has seven digits in a row among its letters.
+_RUNS = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
 #: Words of members whose numbers are no phones.
 _MEASURES = frozenset([
     "at", "time", "timestamp", "date", "expires", "duration", "seconds", "ms", "size", "length", "bytes", "count",
@@ -82,7 +83,11 @@ class Mask(Rewriter):
         except UnicodeEncodeError:
             return False
         quick = None if len(text) > MAX_TEXT else quick_letters(text)
-        return quick is not None and not self._words.may_be_in(quick) and not self._may_have_number(text)
+        if quick is None or self._words.may_be_in(quick):
+            return False
+        if b"0000000" not in quick.translate(_RUNS):
+            return True
+        return not _may_have_phone(text) and not (self._any_number and _ANY_DIGITS.search(text))
 
     def identifier(self, text: str, *, of_person: bool = True) -> str:
         """Return the id, or `***` if it contains a private value of six characters or more or, with `of_person`, a
@@ -119,18 +124,20 @@ class Mask(Rewriter):
     def _spans(self, plain: str) -> list[Span]:
         """Return the places of all private values in a text of plain spelling."""
         spans = [Span(_sign_before(plain, start), end, shown) for start, end, shown in self._words.spans(plain)]
-        if self._may_have_number(plain):
-            if self._any_number:
-                spans += [Span(*match.span()) for match in _ANY_NUMBER.finditer(plain) if match["other"] is None]
+        if _may_have_phone(plain):
             spans += [Span(*match.span()) for match in _PHONE_OR_ID.finditer(plain)]
-        return spans
+        return spans + _any_numbers(plain) if self._any_number else spans
 
-    def _may_have_number(self, plain: str) -> bool:
-        if b"0000000" not in plain.encode(errors="replace").translate(_RUNS, _BETWEEN):
-            return False
-        if "+" in plain or _DATED.search(plain) or ("00" in plain and _TRUNK.search(plain)):
-            return True
-        return self._any_number and _ANY_DIGITS.search(plain) is not None
+
+def _may_have_phone(plain: str) -> bool:
+    return "+" in plain or _DATED.search(plain) is not None or ("00" in plain and _TRUNK.search(plain) is not None)
+
+
+def _any_numbers(plain: str) -> list[Span]:
+    if _ANY_DIGITS.search(plain) is None:
+        return []
+    found = [match for match in _ANY_NUMBER.finditer(plain) if match["other"] is None]
+    return [Span(*match.span()) for match in found if sum(map(str.isdigit, match[0])) >= _MIN_DIGITS]
 
 
 def may_be_hidden(text: str) -> bool:

@@ -6,6 +6,7 @@ import re
 import sys
 from itertools import chain
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -67,3 +68,31 @@ def test_letters_of_one_folding_are_equal_letter_by_letter() -> None:
     assert folded(text) == "".join(chain.from_iterable(map(folded, text)))
     for group in ("i\u0131\u0130", "s\u017f", "k\u212a", "\u00b5\u03bc", "\u03c3\u03c2", "\u03b2\u03d0"):
         assert len({folded(letter) for letter in group}) == 1
+
+
+#: Between two digits of a number, and beside it.
+SIGNS = st.text(" .,:;()+/_-'\u00a0\u00b7\t\n", max_size=5)
+BESIDE = st.text(" .,:;()/-_", min_size=1, max_size=2)
+WORDS = st.sampled_from(["call", "2nd floor", "12 34 567 890 123 4567", "x5", "A1", "7th, 8", "", "+", "v2"])
+
+
+@given(st.integers(2_000_000, 99_999_999), st.lists(SIGNS, min_size=8, max_size=8), BESIDE, BESIDE, WORDS, WORDS)
+@example(5551234, [""] * 8, " ", " ", "call", "2nd floor")
+@example(5551234, [""] * 8, " ", " ", "", "2024050607 0809")
+def test_an_unknown_number_is_hidden_whatever_stands_beside_it(
+    number: int, signs: list[str], before: str, after: str, first: str, last: str
+) -> None:
+    """In records that do not name all recipients of their envelope."""
+    digits = str(number)
+    spelled = "".join(digit + sign for digit, sign in zip(digits[:-1], signs, strict=False)) + digits[-1]
+    masked = Mask(any_number=True).text(f"{first}{before}{spelled}{after}{last}")
+    assert digits not in re.sub(r"[\W_]", "", masked.replace(MASK, "x"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["++354 555 1234", "tel+3545551234", "+3545551234og", "+354 / 555 / 1234", "lease_120387-4459_final.pdf",
+     "lease-120387-4459-final.pdf", "00354 5551234."],
+)  # fmt: skip
+def test_an_unknown_phone_or_id_is_hidden_among_letters_and_signs(text: str) -> None:
+    assert not re.search(r"555.*1234|4459", Mask().text(text))
