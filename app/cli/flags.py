@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -58,7 +58,10 @@ def command(function: Callable[..., int | None], *, broken_pipe: int = 0) -> Cal
 
     def run(**values: Any) -> None:
         if has_filters:
-            values["filters"] = tuple(_written({name: values.pop(field) for field, name in FILTERS.items()}))
+            given = {name: values.pop(field) for field, name in FILTERS.items()}
+            # An empty text is an error of the API's; dropped here, it would widen the answer.
+            texts = {name: [value] if isinstance(value, str) else value or () for name, value in given.items()}
+            values["filters"] = tuple((name, text) for name, found in texts.items() for text in found)
         with reported(broken_pipe=broken_pipe, partial_helps=values.get("partial") is False):
             raise typer.Exit(function(**values) or 0)
 
@@ -82,12 +85,6 @@ def _option(field: str, parameter: str, repeats: bool) -> inspect.Parameter:
     )
     annotation: Any = Annotated[list[str] | None, option] if repeats else Annotated[str | None, option]
     return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _written(values: Mapping[str, str | list[str] | None]) -> Iterable[tuple[str, str]]:
-    for name, value in values.items():
-        for text in [value] if isinstance(value, str) else value or ():
-            yield name, text
 
 
 def query_pairs(

@@ -129,6 +129,7 @@ def test_days_of_people(cli_world: Served, way: dict[str, str], tmp_path: Path) 
     [
         (["--source", "nowhere"], 2, ["--source", "nowhere", "there are"]),
         (["--type", "a*b"], 2, ["--type", "recipient.*"]),
+        (["--actor", ""], 2, ["--actor must not be empty"]),
         (["--envelope-status", "odd"], 2, ["--envelope-status must be one of completed"]),
         (["--since", "someday"], 2, ["--since 'someday' is no time; write 7d"]),
         (["--since", "today", "--until", "yesterday"], 2, ["--since must be earlier than until"]),
