@@ -70,7 +70,9 @@ def test_a_link_is_taken_out_of_texts_and_names() -> None:
     [LINK, LINK.upper(), LINK.removeprefix("https:"), LINK.removeprefix("https://"), "SIGN.EXAMPLE/s/SECRET",
      f"({LINK})", f"x{LINK}y", quote(LINK), quote(LINK, safe=""), quote(quote(LINK, safe=""), safe=""),
      quote(LINK, safe="").lower(), LINK.replace("/", "&#x2F;"), LINK.replace("/", r"\/"), LINK.replace("s", "\uff53"),
-     "\u200b".join(LINK), f"https://other.example/?to={quote(LINK, safe='')}", LINK.replace("://", ":/\u00ad/")],
+     "\u200b".join(LINK), f"https://other.example/?to={quote(LINK, safe='')}", LINK.replace("://", ":/\u00ad/"),
+     LINK.replace("/", r"\u002f"), quote(quote(quote(LINK, safe=""), safe=""), safe=""), LINK.replace("/", " / "),
+     LINK.replace("https", "http"), LINK.replace(".", "[.]"), f"{LINK[:20]}\n{LINK[20:]}"],
 )  # fmt: skip
 def test_a_link_is_taken_out_however_it_is_repeated(repeated: str) -> None:
     assert "secret" not in unquote(unquote(unescape(Secrets([LINK]).text(f"see {repeated} now")))).lower()

@@ -42,6 +42,7 @@ def test_addresses_are_found_wherever_they_begin() -> None:
     long = "a" * 300 + "@example.com"
     assert disguise(f"<{long}>, a.b+c@d.example.") == f"<{names.of(long)}>, {names.of('a.b+c@d.example')}."
     assert disguise("Anna.b@x.example") == names.of("anna.b@x.example"), "one person"
+    assert disguise("to=anna%40x.example now") == "*** now", "percent-encoded"
 
 
 @pytest.mark.parametrize("text", ["a", "a.", "a@", "a@a-", "a@b."])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from operator import attrgetter
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET, UnsetType
 
 from app.domain.event import Actor, Envelope, Recipient
-from app.domain.text import memoize
+from app.domain.text import fold, memoize
 from app.privacy.masking import Mask
 from app.privacy.person_fields import private_leaves
 from app.privacy.replacer import MASK
@@ -33,11 +32,6 @@ _SHOWN = ("name", "email", "owner", "phone", "national_id", "signature_type", "s
 def address_of(text: object) -> str | None:
     """Return an e-mail address without blanks around it; None for other text."""
     return text.strip() if isinstance(text, str) and "@" in text else None
-
-
-def _folded(address: str | None) -> str | None:
-    """Return a form that is equal for all spellings of an address."""
-    return None if address is None else unicodedata.normalize("NFC", address).casefold()
 
 
 class ProcessParts:
@@ -127,8 +121,8 @@ class ProcessParts:
         address = address_of(text)
         if address is None:
             return Actor("system", None, text)
-        wanted, signees = _folded(address), self.process.signees
-        matches = [key for key, signee in signees.items() if _folded(address_of(signee.email)) == wanted]
+        wanted, signees = fold(address), self.process.signees
+        matches = [key for key, signee in signees.items() if fold(address_of(signee.email) or "") == wanted]
         key = own if own in matches else matches[0] if len(matches) == 1 else None
         if key is None:
             return Actor("user", None, None, address)
