@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -47,28 +48,20 @@ async def needle(one: World, order: str, scan: int, **given: Any) -> None:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_subnoto(order: str) -> None:
-    needles = [Record("envelope", "ENVELOPE_OPENED", 0, {}, RARE, "11111111-1111-4111-8111-111111111111", WORKSPACE)]
+    envelope = "11111111-1111-4111-8111-111111111111"
+    plain = Record("envelope", "ENVELOPE_SENT", 0, envelope_uuid=envelope, workspace_uuid=WORKSPACE)
+    rare = replace(plain, event_type="ENVELOPE_OPENED", author=RARE)
     async with world(subnoto=SubnotoOptions(events=0)) as one:
         begin = int((one.clock() - timedelta(days=30)).timestamp() * 1000)
-        plain = Record(
-            "envelope", "ENVELOPE_SENT", 0, {}, envelope_uuid=needles[0].envelope_uuid, workspace_uuid=WORKSPACE
-        )
         step = 30 * 86_400_000 // 3000
-        at = [
-            Record(**{**_fields(needles[0] if n % 700 == 10 else plain), "timestamp": begin + n * step})
-            for n in range(3000)
-        ]
-        one.subnoto.history.insert(at)
+        made = (replace(rare if n % 700 == 10 else plain, timestamp=begin + n * step) for n in range(3000))
+        one.subnoto.history.insert(made)
         await needle(one, order, 6)
         feed = one.gateway(scan=6)
         found = await walk(feed, limits=100, actor=NEEDLE, order=order)
         # The search for the place to begin is not cut short; otherwise a page keeps to its budget.
         assert all(page.sources[0].calls <= 6 + 2 for page in found.pages[1:])
         assert one.refused() == []
-
-
-def _fields(record: Record) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__slots__}
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -98,17 +91,10 @@ async def test_a_burst_larger_than_the_budget_is_passed(order: str, scan: int) -
         burst = int((one.clock() - timedelta(minutes=5)).timestamp() * 1000)
         envelope = "11111111-1111-4111-8111-%012d"
         one.subnoto.history.insert(
-            Record(
-                "envelope",
-                "ENVELOPE_OPENED",
-                burst + (1 if n > size // 2 else 0),
-                {"n": n},
-                RARE if n % 60 == 7 else one.subnoto.history.account.users[0],
-                envelope % (n % 5),
-                WORKSPACE,
-            )
+            Record("envelope", "ENVELOPE_OPENED", burst + (n > size // 2), {"n": n},
+                   RARE if n % 60 == 7 else one.subnoto.history.account.users[0], envelope % (n % 5), WORKSPACE)
             for n in range(size)
-        )
+        )  # fmt: skip
         one.subnoto.history.append("ENVELOPE_SENT", author=RARE, timestamp=one.clock() - timedelta(minutes=1))
         expected = rows(facts(one), 0, micros(one.clock()), lambda f: f.actor == NEEDLE)
         found = await walk(one.gateway(scan=scan), limits=4, most=150, order=order, actor=NEEDLE)

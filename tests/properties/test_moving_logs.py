@@ -113,6 +113,11 @@ def logs(draw: st.DrawFn) -> tuple[Moving, set[int]]:
     return moving, {at % count for at, _ in wrong if -count <= at < count}
 
 
+def fresh() -> tuple[AccountObservations, TimeIndex]:
+    """What a process that starts knows of a log."""
+    return AccountObservations(lambda: NOW), TimeIndex()
+
+
 async def walk(log: Moving, query: Query, since: int, until: int, limits: Sequence[int], memories: Any) -> list[int]:
     """The numbers of the records that pages deliver."""
     position: Any = (since,) if query.ascending else (until,)
@@ -146,11 +151,9 @@ def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
     times = sorted(time for time, number in moving.rows if number not in wrong) or [NOW - DAY]
     since = data.draw(st.sampled_from([times[0], times[len(times) // 2], times[-1]]))
     until = data.draw(st.sampled_from([NOW, max(since + 1, times[-1]), max(since + 1, times[len(times) // 2])]))
-    known = AccountObservations(lambda: NOW), TimeIndex()
+    known = fresh()
 
-    def memories() -> Any:
-        return known if warm else (AccountObservations(lambda: NOW), TimeIndex())
-
+    memories = (lambda: known) if warm else fresh
     before: list[tuple[int, int]] = []
     try:
         for _ in range(1 + warm):
@@ -171,10 +174,7 @@ def test_a_total_that_is_too_high_fails_no_page(order: Any, refuses: bool, count
     rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
     moving = Moving(rows, random.Random(1), off=off, refuses=refuses and off <= 50)
 
-    def memories() -> Any:
-        return AccountObservations(lambda: NOW), TimeIndex()
-
-    got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (7, 100), memories))
+    got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (7, 100), fresh))
     assert sorted(got) == list(range(count))
 
 
@@ -188,14 +188,11 @@ def test_a_newest_row_of_a_wrong_time_is_in_its_window(
     """No search for its time comes by the end of the log; cold, and warm once it was seen."""
     rows = [(NOW - (count - n) * 60 * SECOND, n) for n in range(count)]
     rows[-1] = (NOW - 7201 * SECOND, count - 1)
-    moving, known = Moving(rows, random.Random(1)), (AccountObservations(lambda: NOW), TimeIndex())
+    moving, known = Moving(rows, random.Random(1)), fresh()
     begin, end = NOW - since * 60 * SECOND, NOW - until * 60 * SECOND
     inside = [n for _, n in sorted(row for row in rows if begin <= row[0] < end)]
 
-    def anew() -> Any:
-        return AccountObservations(lambda: NOW), TimeIndex()
-
-    for memories in (anew, lambda: known, lambda: known):
+    for memories in (fresh, lambda: known, lambda: known):
         got = asyncio.run(walk(moving, Query(order=order), begin, end, (limit,), memories))
         assert got == (inside if order == "asc" else inside[::-1])
 
@@ -208,7 +205,7 @@ def test_a_total_that_is_too_low_and_grows_hides_nothing(
     order: Any, count: int, growth: int, size: int, off: int
 ) -> None:
     """It comes to fit a full page by chance."""
-    known = AccountObservations(lambda: NOW), TimeIndex()
+    known = fresh()
     for seed in range(4):
         rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
         moving = Moving(rows, random.Random(seed), every=2 + seed, growth=growth, size=size, off=off)
@@ -240,7 +237,7 @@ def test_a_log_that_moves_all_the_time_is_read(
     """No page fails, though all rows that one page has to be certain of never are of one state."""
     rows = [(NOW - (700 - n) * SECOND // 2 - n % 7 * 9 * SECOND, n) for n in range(700)]
     moving = Moving(rows, random.Random(limit), every=every, by=by, is_ring=is_ring, size=size)
-    known = AccountObservations(lambda: NOW), TimeIndex()
+    known = fresh()
     got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (limit,), lambda: known))
     stays = {n for _, n in rows} - {n for _, n in moving.removed}
     assert stays <= set(got)

@@ -88,17 +88,6 @@ async def test_the_sdk_walks_all_logs(served: tuple[Emulator, str]) -> None:
             assert len(truth) > 0
 
 
-async def test_the_sdk_was_admitted_by_its_signature_alone(served: tuple[Emulator, str]) -> None:
-    emulator, base_url = served
-    emulator.calls.reset()
-    async with sdk(emulator, base_url) as client:
-        await listed(client, {"category": "team"})
-    [call] = emulator.calls.calls
-    assert call.status == 200
-    assert "authorization" not in call.headers
-    assert call.headers["signature"].startswith("team=:")
-
-
 async def test_the_sdk_reads_who_it_is() -> None:
     emulator = Emulator(EmulatorOptions(events=10, team_name="Demo & Sons"))
     with serve(emulator.app) as base_url:

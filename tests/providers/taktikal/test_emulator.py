@@ -411,18 +411,6 @@ async def test_a_generated_process_can_be_appended_to() -> None:
     assert len({entry["id"] for entry in after["activityLog"]}) == len(after["activityLog"])
 
 
-async def test_truth_and_answers_agree() -> None:
-    server = emulator(twins=0.02, entry_ids="company")
-    told = Counter((item["processKey"], item["id"], item["status"]) for item in server.history.truth())
-    read = Counter(
-        (entry["processKey"], entry["id"], entry["status"])
-        for process in await processes(server)
-        for entry in process["activityLog"]
-    )
-    assert told == read
-    assert sum(told.values()) == 600
-
-
 async def test_a_given_status_wins() -> None:
     server = emulator(processes=[given("p", MAY, MAY + 1, status="OnHold", created=MAY - 5 * DAY)])
     server.history.append("p", "Completed", at=MAY + 2)
