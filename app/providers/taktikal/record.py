@@ -171,15 +171,14 @@ def records_of(
 def _number_ties(records: list[TaktikalRecord]) -> None:
     """Give records of equal key their places, and those of equal identity their ordinals.
 
-    Both are counted only among entries of one microsecond, of which a trimmed log contains all or none. Entries of one
-    tick are ordered by content, because a server may change their order with every call."""
+    Both are counted only among entries of one microsecond, of which a trimmed log contains all or none. They are
+    ordered by tick and content, because a server may change the order of its list with every call."""
     tied: dict[Key, list[TaktikalRecord]] = defaultdict(list)
     for record in records:
         tied[record.key].append(record)
     for group in tied.values():
-        first = {record.ticks: number for number, record in reversed([*enumerate(group)])}
         if len(group) > 1:
-            group.sort(key=lambda record: (first[record.ticks], content_of(record.entry)))
+            group.sort(key=lambda record: (record.ticks, content_of(record.entry)))
         ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
         for place, record in enumerate(group):
             twin = record.ticks, record.identity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -76,6 +77,18 @@ def test_order_is_time_then_id_then_place() -> None:
     shown = [(record.entry.id or None, record.key[5]) for record in found]
     assert shown == [(9, 0), (None, 0), (2, 0), (2, 1), (3, 0)]
     assert found[0].key == (1_672_531_200_000_000, "s", "envelope", "sp1", 9, 0)
+
+
+@pytest.mark.parametrize("members", [{}, {"id": 0}])
+def test_entries_of_one_microsecond_have_one_order_however_the_log_is_shuffled(members: dict[str, Any]) -> None:
+    entries = [
+        entry(f"2024-01-01T00:00:00.000000{digit}Z", description=text, **members) for digit in "31" for text in "ba"
+    ]
+    for log in itertools.permutations(entries):
+        found = sorted(records_of("s", process(*log))[0], key=lambda record: record.key)
+        assert [(record.ticks % 10, record.entry.description) for record in found] == [
+            (1, "a"), (1, "b"), (3, "a"), (3, "b"),
+        ]  # fmt: skip
 
 
 def test_the_seventh_digit_is_dropped_before_order_is_judged() -> None:
