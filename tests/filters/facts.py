@@ -137,11 +137,7 @@ def _subnoto(one: World) -> Iterator[Fact]:
         yield Fact(
             order=(record["timestamp"] * 1000, "subnoto", record["category"], envelope, record["sequence"]),
             row=(
-                record["timestamp"] * 1000,
-                "subnoto",
-                record["category"],
-                envelope,
-                record["eventType"],
+                record["timestamp"] * 1000, "subnoto", record["category"], envelope, record["eventType"],
                 json.dumps(data, sort_keys=True),
             ),
             source="subnoto",
@@ -157,7 +153,7 @@ def _subnoto(one: World) -> Iterator[Fact]:
             actor_name=author["name"],
             addresses=(person.get("email") or "", target.get("email") or ""),
             names=(person.get("name") or "", target.get("name") or "", author["name"]),
-        )
+        )  # fmt: skip
 
 
 def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -20,14 +20,12 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(
     ("given", "skipped"),
     [
-        ({"workspace_id": UNKNOWN_UUID}, "taktikal"),
-        ({"flow_id": "3fc7848d338a"}, "subnoto"),
-        ({"flow_type": "DropAndSign"}, "subnoto"),
-        ({"envelope_status": "active"}, "subnoto"),
+        ({"workspace_id": UNKNOWN_UUID}, "taktikal"), ({"flow_id": "3fc7848d338a"}, "subnoto"),
+        ({"flow_type": "DropAndSign"}, "subnoto"), ({"envelope_status": "active"}, "subnoto"),
         ({"owner": "anna@example.com"}, "subnoto"),
     ],
     ids=str,
-)
+)  # fmt: skip
 async def test_a_parameter_without_notion_skips_the_source(mixed: World, given: dict[str, str], skipped: str) -> None:
     feed = mixed.gateway()
     mixed.reset_calls()

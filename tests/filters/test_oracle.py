@@ -93,20 +93,16 @@ def values_of(known: list[Fact], rng: random.Random) -> dict[str, list[str]]:
         "person of the team": [text for f in some if f.category == "team" for text in (*f.names[:2], *f.addresses)],
     }
     values = {
-        "since": [*HOURS],
-        "until": ["PT36H", "4d"],
+        "since": [*HOURS], "until": ["PT36H", "4d"],
         "type": [*types, *(f"{type_.partition('.')[0]}.*" for type_ in types)],
         "type.not": [*types, "envelope.*", "recipient.*", "notification.*"],
         "provider_type": [fact.provider_type for fact in some],
-        "provider_type.not": ["DOCUMENT_SIGNED", "SigneeSigned", "NEVER_HEARD_OF"],
-        "category": ["envelope", "team"],
-        "category.not": ["envelope", "team", "nonsense"],
-        "source.not": ["taktikal", "subnoto"],
-        "actor": [fact.actor for fact in some],
-        "actor.not": [fact.actor for fact in some],
+        "provider_type.not": ["DOCUMENT_SIGNED", "SigneeSigned", "NEVER_HEARD_OF"], "category": ["envelope", "team"],
+        "category.not": ["envelope", "team", "nonsense"], "source.not": ["taktikal", "subnoto"],
+        "actor": [fact.actor for fact in some], "actor.not": [fact.actor for fact in some],
         "recipient": [text for fact in some for text in fact.recipients],
         "q": ["lease", "@example.com", "api", "+3545", "5550", *(text for fact in some for text in fact.recipients)],
-    }
+    }  # fmt: skip
     return {name: sorted(filter(None, found)) for name, found in {**values, **people}.items()}
 
 

@@ -50,11 +50,9 @@ async def test_a_window_in_a_smooth_history_is_found_in_a_handful_of_calls(order
         for back in (3, 77, 110):
             now = micros(clock())
             window = {
-                "since": format_micros(now - (back + 5) * DAY),
-                "until": format_micros(now - back * DAY),
-                "order": order,
-                "category": "envelope",
-            }
+                "since": format_micros(now - (back + 5) * DAY), "until": format_micros(now - back * DAY),
+                "order": order, "category": "envelope",
+            }  # fmt: skip
             one.reset_calls()
             page = await ask(feed, **window)
             assert len(page.records) == 100

@@ -97,14 +97,11 @@ SUBNOTO: dict[str, dict[str, Any]] = {
 
 #: Logs that move while they are read, or hold a wrong time.
 UNSTEADY: dict[str, dict[str, Any]] = {
-    "ahead": {"wrong_time": "ahead"},
-    "future": {"wrong_time": "future", "wrong_time_at": 400},
-    "epoch": {"wrong_time": "epoch", "wrong_time_at": 400},
-    "old": {"wrong_time": "old", "wrong_time_at": -1},
-    "ring": {"removed_every": 7, "removed": 3, "ring": True},
-    "deletions": {"removed_every": 9, "removed": 17},
+    "ahead": {"wrong_time": "ahead"}, "future": {"wrong_time": "future", "wrong_time_at": 400},
+    "epoch": {"wrong_time": "epoch", "wrong_time_at": 400}, "old": {"wrong_time": "old", "wrong_time_at": -1},
+    "ring": {"removed_every": 7, "removed": 3, "ring": True}, "deletions": {"removed_every": 9, "removed": 17},
     "one-large-deletion": {"removed_every": 12, "removed": 200, "ring": True},
-}
+}  # fmt: skip
 
 
 def in_log_order(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

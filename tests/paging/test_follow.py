@@ -51,14 +51,12 @@ def late(one: World, rng: random.Random) -> None:
 @pytest.mark.parametrize(
     ("seed", "options", "twice"),
     [
-        (1, {}, 0.1),
-        (2, {"logs": "trimmed", "order": "shuffled"}, 0.1),
+        (1, {}, 0.1), (2, {"logs": "trimmed", "order": "shuffled"}, 0.1),
         (3, {"range_selects": "creation", "logs": "trimmed", "events": 300}, 0.1),
-        (4, {"generation": "older", "entry_ids": "none"}, 0.1),
-        (9, {}, 0),
+        (4, {"generation": "older", "entry_ids": "none"}, 0.1), (9, {}, 0),
     ],
     ids=str,
-)
+)  # fmt: skip
 async def test_a_follower_ends_with_exactly_the_truth(seed: int, options: dict[str, Any], twice: float) -> None:
     """`twice`: how often a page is asked for again."""
     rng = random.Random(seed)

@@ -131,16 +131,13 @@ async def test_a_walk_among_random_faults_is_exactly_right() -> None:
             for _ in range(12):
                 rng.choice(
                     [
-                        lambda faults: faults.answer(500),
-                        lambda faults: faults.answer(503, {"retry-after": "2"}),
+                        lambda faults: faults.answer(500), lambda faults: faults.answer(503, {"retry-after": "2"}),
                         lambda faults: faults.answer(429, {"retry-after": "400"}),
-                        lambda faults: faults.answer(502, times=5),
-                        lambda faults: faults.cut(),
-                        lambda faults: faults.html(),
-                        lambda faults: faults.malformed(),
+                        lambda faults: faults.answer(502, times=5), lambda faults: faults.cut(),
+                        lambda faults: faults.html(), lambda faults: faults.malformed(),
                         lambda faults: faults.answer(401),
                     ]
-                )(each.faults)
+                )(each.faults)  # fmt: skip
         events = await found.walk(limit=37)
         assert rows(events) == truth(one)
         assert len({event["id"] for event in events}) == len(events)

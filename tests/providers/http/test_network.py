@@ -44,17 +44,14 @@ def test_this_machine_is_never_reached_through_a_proxy(host: str) -> None:
 @pytest.mark.parametrize(
     ("variables", "http", "https"),
     [
-        ({}, None, None),
-        ({"HTTP_PROXY": PROXY}, PROXY, None),
-        ({"HTTPS_PROXY": PROXY}, None, PROXY),
-        ({"https_proxy": PROXY, "HTTPS_PROXY": "http://other:1"}, None, PROXY),
-        ({"ALL_PROXY": PROXY}, PROXY, PROXY),
+        ({}, None, None), ({"HTTP_PROXY": PROXY}, PROXY, None), ({"HTTPS_PROXY": PROXY}, None, PROXY),
+        ({"https_proxy": PROXY, "HTTPS_PROXY": "http://other:1"}, None, PROXY), ({"ALL_PROXY": PROXY}, PROXY, PROXY),
         ({"all_proxy": PROXY, "http_proxy": "http://other:1"}, "http://other:1", PROXY),
         ({"HTTP_PROXY": "proxy.example:3128"}, PROXY, None),
         ({"HTTP_PROXY": " proxy.example:3128 ", "HTTPS_PROXY": ""}, PROXY, None),
         ({"HTTPS_PROXY": "https://user:pass@proxy:1/"}, None, "https://user:pass@proxy:1/"),
     ],
-)
+)  # fmt: skip
 def test_which_proxy_is_used(variables: dict[str, str], http: str | None, https: str | None) -> None:
     network = Network(variables)
     assert (network.proxy_for("http://a.example/"), network.proxy_for("https://a.example/")) == (http, https)

@@ -39,12 +39,10 @@ async def get(transport: AiohttpTransport, url: str) -> Response:
 @pytest.mark.parametrize(
     "raw",
     [
-        b"",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"not HTTP at all\r\n\r\n",
+        b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"not HTTP at all\r\n\r\n",
     ],
-)
+)  # fmt: skip
 async def test_a_response_that_breaks_off(transport: AiohttpTransport, raw: bytes) -> None:
     async with server(answering(raw, then_close=True)) as (url, heads):
         with pytest.raises(SourceUnavailable, match="broke off"):

@@ -225,9 +225,7 @@ async def test_newer_types(newer: bool) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({}, "category"),
-        ({"category": "nonsense"}, "category"),
-        ({"category": ["team"]}, "category"),
+        ({}, "category"), ({"category": "nonsense"}, "category"), ({"category": ["team"]}, "category"),
         ({"category": "team", "envelopeUuid": NIL}, "envelopeUuid"),
         ({"category": "team", "workspaceUuid": NIL}, "workspaceUuid"),
         ({"category": "envelope", "envelopeUuid": "abc"}, "envelopeUuid"),
@@ -239,16 +237,12 @@ async def test_newer_types(newer: bool) -> None:
         ({"category": "team", "eventTypes": ["NEVER_HEARD_OF"]}, "eventTypes"),
         ({"category": "team", "eventTypes": [["MEMBER_JOINED"]]}, "eventTypes"),
         ({"category": "team", "eventTypes": "MEMBER_JOINED"}, "eventTypes"),
-        ({"category": "team", "limit": 51}, "limit"),
-        ({"category": "team", "limit": 0}, "limit"),
-        ({"category": "team", "limit": "50"}, "limit"),
-        ({"category": "team", "limit": True}, "limit"),
-        ({"category": "team", "page": 0}, "page"),
-        ({"category": "team", "page": 1.5}, "page"),
-        ({"category": "team", "sortBy": "author"}, "sortBy"),
-        ({"category": "team", "sortOrder": "ASC"}, "sortOrder"),
+        ({"category": "team", "limit": 51}, "limit"), ({"category": "team", "limit": 0}, "limit"),
+        ({"category": "team", "limit": "50"}, "limit"), ({"category": "team", "limit": True}, "limit"),
+        ({"category": "team", "page": 0}, "page"), ({"category": "team", "page": 1.5}, "page"),
+        ({"category": "team", "sortBy": "author"}, "sortBy"), ({"category": "team", "sortOrder": "ASC"}, "sortOrder"),
     ],
-)
+)  # fmt: skip
 async def test_invalid_bodies(body: dict[str, Any], field: str) -> None:
     server = emulator(events=10)
     answer = await post(server, body)

@@ -76,11 +76,9 @@ def test_nothing_sent_is_dropped(name: str) -> None:
         author = record.row.body.get("author") or {}
         assert all(str(value) in shown for value in fixtures.leaves(record.row.body.get("eventData")))
         named = [
-            author.get("name"),
-            author.get("email"),
-            record.row.body.get("envelopeUuid"),
+            author.get("name"), author.get("email"), record.row.body.get("envelopeUuid"),
             record.row.body.get("workspaceUuid"),
-        ]
+        ]  # fmt: skip
         assert all(value in shown for value in named if value)
 
 
@@ -101,13 +99,10 @@ def test_every_documented_type_is_in_a_fixture_in_both_generations() -> None:
         ({"uuid": "00000000-0000-0000-0000-000000000000", "name": "System"}, "system", None),
         ({"id": 7, "name": "A", "email": "a@example.com"}, "user", "7"),
         ({"uuid": "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11", "name": "A"}, "user", "5d1e6a52-9b7e-4d0a-8c53-7b1f4d7d5a11"),
-        ({"uuid": None, "id": 7}, "user", "7"),
-        ({"name": "nobody"}, "system", None),
-        ({}, "system", None),
-        (None, "system", None),
-        ("text", "system", None),
+        ({"uuid": None, "id": 7}, "user", "7"), ({"name": "nobody"}, "system", None), ({}, "system", None),
+        (None, "system", None), ("text", "system", None),
     ],
-)
+)  # fmt: skip
 def test_author(author: Any, kind: str, identity: str | None) -> None:
     actor = mapping.actor_of(sent_of({"author": author}).author)
     assert (actor.kind, actor.id) == (kind, identity)
@@ -190,12 +185,10 @@ def test_target(event_type: str, data: dict[str, Any], wanted: tuple[Any, ...] |
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        ({"title": "T"}, "T"),
-        ({"envelope": {"title": "E"}, "title": "T"}, "E"),
-        ({"envelopeTitle": "X", "envelope": {"title": "E"}}, "X"),
-        ({"envelope": "text", "title": 5}, None),
+        ({"title": "T"}, "T"), ({"envelope": {"title": "E"}, "title": "T"}, "E"),
+        ({"envelopeTitle": "X", "envelope": {"title": "E"}}, "X"), ({"envelope": "text", "title": 5}, None),
     ],
-)
+)  # fmt: skip
 def test_envelope_name(data: dict[str, Any], name: str | None) -> None:
     envelope = mapping.envelope_of(sent_of({"envelopeUuid": "e"}), data)
     assert envelope.name == name

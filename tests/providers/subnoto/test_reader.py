@@ -70,15 +70,10 @@ async def numbers(found: SubnotoReader, want: int = 100) -> list[int]:
 @pytest.mark.parametrize(
     ("count", "size", "learnt"),
     [
-        (130, 20, 20),
-        (40, 7, 7),
-        (29, 20, 20),
-        (27, 1, 1),
-        (20, 20, None),
-        (49, 49, None),
+        (130, 20, 20), (40, 7, 7), (29, 20, 20), (27, 1, 1), (20, 20, None), (49, 49, None),
         *((count, 50, None) for count in (0, 1, 49, 50, 51, 100, 101, 333)),
     ],
-)
+)  # fmt: skip
 async def test_a_server_with_smaller_pages_than_asked(count: int, size: int, learnt: int | None, order: str) -> None:
     """Not documented, but cheap to bear: the size that pages really have is learnt and used, also from a log that is
     shorter than a page should be."""

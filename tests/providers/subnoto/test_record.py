@@ -44,12 +44,10 @@ def test_what_identity_depends_on(change: dict[str, Any]) -> None:
     "change",
     [
         {"author": {"uuid": "u-1", "name": "Renamed", "email": "new@example.com"}},
-        {"eventData": {"b": [1, {"c": None}], "a": 1}},
-        {"futureMember": 1},
-        {"category": "envelope "},
+        {"eventData": {"b": [1, {"c": None}], "a": 1}}, {"futureMember": 1}, {"category": "envelope "},
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_what_identity_does_not_depend_on(change: dict[str, Any]) -> None:
     assert one(**change) == one()
 

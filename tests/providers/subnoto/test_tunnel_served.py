@@ -51,11 +51,8 @@ def test_the_tunnel_gives_the_same_events_and_ids_as_the_proxy(tmp_path: Path) -
     assert len({event["id"] for event in found["tunnel"]}) == len(found["tunnel"]) > 100
     assert "tunnel" not in sources["proxy"]["details"]
     assert sources["tunnel"]["details"]["tunnel"] == {
-        "encrypted": False,
-        "session": "none",
-        "sessions_opened": 0,
-        "attestation": None,
-    }
+        "encrypted": False, "session": "none", "sessions_opened": 0, "attestation": None,
+    }  # fmt: skip
     assert report.returncode == 0, report.stderr
     assert "signed, not encrypted" in report.stdout
     assert emulator.options.secret_key not in report.stdout + report.stderr

@@ -60,13 +60,11 @@ def test_a_record_that_is_none_keeps_its_place(item: Any) -> None:
 @pytest.mark.parametrize(
     ("totals", "total"),
     [
-        ({"totalCount": 7}, 7),
-        ({"pagination": {"totalRecords": 8, "currentPage": 1}}, 8),
-        ({"pagination": {"totalRecords": 8}, "totalCount": 7}, 8),
-        ({"pagination": {}, "totalCount": 7}, 7),
+        ({"totalCount": 7}, 7), ({"pagination": {"totalRecords": 8, "currentPage": 1}}, 8),
+        ({"pagination": {"totalRecords": 8}, "totalCount": 7}, 8), ({"pagination": {}, "totalCount": 7}, 7),
         ({"pagination": None, "totalCount": 0}, 0),
     ],
-)
+)  # fmt: skip
 def test_both_shapes_of_totals(totals: dict[str, Any], total: int) -> None:
     assert decode_page(body(**totals)).total == total
 
