@@ -82,10 +82,11 @@ class Redactor:
         mask = self._masks[record.names_all_recipients].of(record.private_values(), found)
         event.recipient = event.recipient and _without_numbers(event.recipient)
         # Nearly always none of its texts has a private value.
-        if not mask.is_clean(_texts_of(event), event.data, event.raw):
-            event.provider_id = event.provider_id and mask.identifier(event.provider_id, of_person=False)
+        if not mask.is_clean(texts := _texts_of(event), event.data, event.raw):
             event.data, event.raw = mask.values(event.data, event.raw)
-            _rewrite(event, _rules_of(mask))
+            if not mask.is_clean(texts):
+                event.provider_id = event.provider_id and mask.identifier(event.provider_id, of_person=False)
+                _rewrite(event, _rules_of(mask))
         if self._people is not None:
             people = self._people.of(record.person_values())
             _rewrite(event, _rules_of(people))

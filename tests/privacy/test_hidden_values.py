@@ -50,7 +50,7 @@ def plant(world: World, hidden: tuple[str, str, str]) -> None:
         data = {"recipientPhone": phone, "recipientAddress": address, "note": text, "change": change}
         at = now - timedelta(hours=1 + number)
         world.subnoto.history.append("ENVELOPE_OPENED", category="envelope", event_data=data, timestamp=at)
-        later = {"note": f"again {local}", "amount": float(local)}
+        later = {"note": f"again {' -- '.join(local)}, 2nd floor", "amount": float(local)}
         world.subnoto.history.append("DOCUMENT_SIGNED", category="envelope", event_data=later, timestamp=at)
 
 

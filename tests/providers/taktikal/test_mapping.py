@@ -127,7 +127,8 @@ def test_delivery(status: str, description: str | None, wanted: tuple[Any, ...] 
     ("text", "kind"),
     [
         ("clerk@company.example.is", "user"), ("first@example.is", "recipient"), ("First@Example.IS", "recipient"),
-        ("  first@example.is\t", "recipient"), ("Taktikal.Core", "system"), ("Mailgun", "system"), ("", "system"),
+        ("  first@example.is\t", "recipient"), ("\u200bfirst@example.is\u00a0", "recipient"),
+        ("Taktikal.Core", "system"), ("Mailgun", "system"), ("", "system"),
         (None, "system"), (17, "system"),
     ],
 )  # fmt: skip
