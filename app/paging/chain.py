@@ -1,14 +1,15 @@
-"""Pages of a log whose old records are removed while it is read, joined by their content.
+"""Pages of a log from which records are removed while it is read, joined by their content.
 
 Removing records moves later rows to lower numbers. If the page with higher numbers is read first, no row between two
 neighbouring pages is missing: the second page can only repeat rows of the first. A **chain** is a part of the log that
-is read page by page from high numbers to low ones. It is complete for any number of concurrent removals.
+is read page by page from high numbers to low ones. It is complete for any number of concurrent removals, at any place.
 
-Repeated rows of a page show by how much the numbers fell. A page without repeated rows adjoins the chain, unless more
-than the whole chain was removed at once, which a final read of the chain's first page detects.
+Rows between two repeated ones that a page does not repeat were removed. Those before them may have been, so the numbers
+of a chain's first rows are not exact, and its `begin` may be negative.
 
-If all repeated rows are equal, they may be other rows of equal content. Then a page of fewer rows, which contains the
-chain's first row in its middle, takes the place of that page.
+A page without repeated rows adjoins the chain, unless more than the whole chain was removed at once, which a final read
+of the chain's first page detects. If all repeated rows are equal, they may be other rows of equal content. Then a page
+of fewer rows, which contains the chain's first row in its middle, takes the place of that page.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _FAR = 4  #: pages
 class Chain(Generic[R]):
     """The rows from page `last` down to page `first`, with their numbers at the last read.
 
-    Use: while `page` is not None, fetch this page, of `size` rows, alone and `add` it. `rows` are then consecutive from
-    number `begin`, and the log ends after them if `has_end`. `reaching` continues to other pages."""
+    Use: while `page` is not None, fetch this page, of `size` rows, alone and `add` it. `rows` are then consecutive, the
+    last ones from number `begin` on, and the log ends after them if `has_end`. `reaching` continues to other pages."""
 
     def __init__(self, page_size: int, first: int, last: int) -> None:
         self.rows: list[R] = []
@@ -35,19 +36,26 @@ class Chain(Generic[R]):
         self.total = 0  #: the log's, by the latest response
         self.size = page_size
         self._size, self._first, self._last = page_size, first, last
-        self._below: list[R] = []  # another chain to join
+        self._most = 0  # the largest possible number of the first row: `begin` is right if none after it was removed
+        self._below: Chain[R] | None = None  # another chain to join
         self._newest = 0  # rows of the first page read
         self._is_certain = True
         self._above = 0  # rows above the lowest join that no repeated row shows; 0 for none
         self._left = 2 * (last - first) + 16  # pages, because a log may grow faster than it is read
 
+    @property
+    def shift(self) -> int:
+        """Return what to add to the numbers, so that none is negative."""
+        return max(0, -self.begin)
+
     def reaching(self, pages: Sequence[int]) -> Chain[R] | None:
         """Return a chain that continues to these pages, or this one if they are below it. None if they are far
-        above."""
-        low, high = self.begin // self._size + 1, (self.begin + len(self.rows)) // self._size + 1
+        above. The pages are of numbers with `shift`."""
+        pages = [max(1, page - self.shift // self._size) for page in pages]
+        low, high = max(0, self.begin) // self._size + 1, (self.begin + len(self.rows)) // self._size + 1
         if max(pages) >= high:
             chain: Chain[R] = Chain(self._size, self._first, max(pages))
-            chain._below = self.rows
+            chain._below = self
             return chain if min(pages) <= high + _FAR else None
         if max(pages) >= low - _FAR:
             self._left += 2 * (low - min(pages)) + 2
@@ -61,7 +69,7 @@ class Chain(Generic[R]):
         if not self.rows and not self.has_end:
             return self._last
         if self._is_joining:
-            return (self.begin if self._is_crossing else self.begin - 1) // self.size + 1
+            return (self._most if self._is_crossing else self._most - 1) // self.size + 1
         return None if self._is_certain else self._proof
 
     @property
@@ -76,7 +84,7 @@ class Chain(Generic[R]):
     @property
     def _proof(self) -> int:
         """Return the present page of the lowest row of the first page read."""
-        return (self.begin + len(self.rows) - self._newest) // self._size + 1
+        return max(0, self.begin + len(self.rows) - self._newest) // self._size + 1
 
     def add(self, response: Response[R]) -> None:
         """Add the requested page. Raises LogMoved if its relation to the others is unclear."""
@@ -94,9 +102,6 @@ class Chain(Generic[R]):
         else:
             self._prove(start, rows)
         self._meet()
-        if self.begin < 0:  # removed since it was read
-            del self.rows[: -self.begin]
-            self.begin = 0
 
     def _begin(self, start: int, rows: Sequence[R]) -> None:
         if rows and len(rows) < self._size and not self.has_end:
@@ -104,19 +109,21 @@ class Chain(Generic[R]):
             return
         self.has_end |= not rows
         self.rows, self.begin, self._newest = list(rows), start, len(rows)
+        self._most = start
 
     def _join(self, start: int, rows: Sequence[R]) -> None:
-        at, size, is_crossing = self._place(rows), self.size, self._is_crossing
+        new, at = self._place(rows)
+        size, is_crossing = self.size, self._is_crossing
         self.size = self._size
-        if at is None:
+        if not at:
             if len(rows) < size or is_crossing:
                 raise LogMoved
-            at, self._is_certain, self._above = -len(rows), False, len(self.rows)
-        elif at + len(rows) < len(self.rows) and len(rows) < size:
+            self._is_certain, self._above = False, len(self.rows)
+        elif at[-1] < len(self.rows) - 1 and len(rows) < size:
             raise LogMoved  # it ends where the chain goes on
-        elif at >= len(self.rows) - self._above:
+        elif at[-1] >= len(self.rows) - self._above:
             raise LogMoved  # the rows below that join may stand elsewhere: the final read could not tell
-        elif self._is_ambiguous(rows, at):
+        elif _are_equal([self.rows[index] for index in at]):
             if is_crossing:
                 raise LogMoved
             self.size = max(range(size // 2 + 1, size + 1), key=self._distance)
@@ -124,62 +131,84 @@ class Chain(Generic[R]):
                 raise LogMoved
             self._left += 1
             return
-        if at < 0:
-            self.rows[:0] = rows[:-at]
-        self.begin = start - max(0, at)
+        self._drop_between(at)
+        before = at[0] if at else 0
+        if new or not start:  # those before the repeated rows were removed, too
+            self.rows[:before] = rows[:new]
+            before = 0
+        self.begin, self._most = start - before, start
+        self._newest = min(self._newest, len(self.rows))
 
     def _distance(self, size: int) -> int:
         """Return the distance of the chain's first row from the nearest edge of the pages of this size."""
-        return min(self.begin % size, -self.begin % size)
+        return min(self._most % size, -self._most % size)
 
     def _prove(self, start: int, rows: Sequence[R]) -> None:
         """Compare the rows of the first page read with their expected numbers: after a jump over the whole chain, they
         are lower by its length and a page at least."""
-        at = self._place(rows)
-        if at is None or at + len(rows) <= len(self.rows) - self._newest or self._is_ambiguous(rows, at):
+        new, at = self._place(rows)
+        if new or not at or at[-1] < len(self.rows) - self._newest or _are_equal(rows):
             raise LogMoved
-        moved = self.begin + at - start
+        moved = self.begin + at[0] - start
         if not 0 <= moved < self._size + self._newest:
             raise LogMoved
         self.begin -= moved
+        self._drop_between(at)
         self._is_certain, self._above = True, 0
+
+    def _drop_between(self, at: Sequence[int]) -> None:
+        """Drop the rows between repeated ones, which are at these indices."""
+        gone = set(range(at[0], at[-1])).difference(at) if at else set()
+        self._newest -= sum(index >= len(self.rows) - self._newest for index in gone)
+        self.rows = [row for index, row in enumerate(self.rows) if index not in gone]
 
     def _meet(self) -> None:
         """Join the chain below, when this one has reached it."""
-        for at, row in enumerate(self.rows if self._below else ()):
-            common = self.rows[: at + 1]
-            if row.same_as(self._below[-1]) and not _are_equal(common) and _same(common, self._below[-at - 1 :]):
-                self.rows[: at + 1] = self._below
-                self.begin -= len(self._below) - at - 1
-                self._below = []
-                return
+        below = self._below
+        if below is None or not self.rows:
+            return
+        at = _following(self.rows, below.rows, _last_same(self.rows[0], below.rows, len(below.rows)))
+        if len(at) > 1 and not _are_equal(self.rows[: len(at)]):
+            self.rows[:0] = below.rows[: at[0]]
+            self.begin -= at[0]
+            self._most = below._most if at[0] else self._most
+            self._below = None
 
-    def _place(self, rows: Sequence[R]) -> int | None:
-        """Return the index of these rows in the chain, negative if they begin before it; None if they contain no row of
-        it. Raises LogMoved."""
-        if not rows:
-            return None
-        ends = {0, len(rows) - 1}
-        found = {at - end for end in ends for at, row in enumerate(self.rows) if row.same_as(rows[end])}
-        found |= {-at for at, row in enumerate(rows) if row.same_as(self.rows[0])}
-        fits = [at for at in found if self._fits(rows, at)]
-        if not found:
-            return None
-        if len(fits) != 1:
-            raise LogMoved
-        return fits[0]
+    def _place(self, rows: Sequence[R]) -> tuple[int, list[int]]:
+        """Return the number of rows before those that are in the chain, and the indices of these in it. Rows after the
+        chain's last one do not count. Raises LogMoved."""
+        chain, end = self.rows, len(rows)
+        index = _last_same(rows[-1], chain, len(chain)) if rows else -1
+        if index < 0 and (end := _last_same(chain[-1], rows, end) + 1):
+            index = len(chain) - 1
+        if index < 0:
+            if _last_same(chain[0], rows, len(rows)) >= 0:
+                raise LogMoved
+            return len(rows), []
+        first = index
+        new = end - 1
+        while new and (index := _last_same(rows[new - 1], chain, first)) >= 0:
+            first, new = index, new - 1
+        return new, _following(rows[new:end], chain, first)
 
-    def _is_ambiguous(self, rows: Sequence[R], at: int) -> bool:
-        """Whether all common rows of the chain and these, which begin at `at`, are equal."""
-        return _are_equal(rows[max(0, -at) : len(self.rows) - at])
 
-    def _fits(self, rows: Sequence[R], at: int) -> bool:
-        return _same(rows[max(0, -at) :], self.rows[max(0, at) : at + len(rows)])
+def _last_same(row: R, rows: Sequence[R], end: int) -> int:
+    """Return the index of the last equal row before index `end`; -1 if there is none."""
+    return next((index for index in range(end - 1, -1, -1) if rows[index].same_as(row)), -1)
+
+
+def _following(rows: Sequence[R], others: Sequence[R], index: int) -> list[int]:
+    """Return the indices in `others` of rows from the first one on, which is at `index`, until one is not after the one
+    before it."""
+    found: list[int] = []
+    for row in rows:
+        index = next((at for at in range(index, len(others)) if others[at].same_as(row)), -1) if index >= 0 else -1
+        if index < 0:
+            break
+        found.append(index)
+        index += 1
+    return found
 
 
 def _are_equal(rows: Sequence[R]) -> bool:
     return all(row.same_as(rows[0]) for row in rows)
-
-
-def _same(rows: Sequence[R], others: Sequence[R]) -> bool:
-    return all(row.same_as(other) for row, other in zip(rows, others, strict=False))

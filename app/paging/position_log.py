@@ -3,7 +3,7 @@
 Reading downwards is reading upwards with numbers and times mirrored: row number `i` of time `t` is seen as `x = i` and
 `v = t` when ascending, as `x = -1 - i` and `v = -t` when descending. Code that uses this view has one direction only:
 `x` and, but for the skew, `v` grow. Rows keep their numbers while the log grows at its new end; `app.paging.steadiness`
-finds out whether any were removed at its old end.
+finds out whether any were removed.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class PositionLog(Generic[R]):
         self.ending = LogEnd(page_size)
         self.rows: dict[int, R] = {}  #: by number
         self.misplaced: dict[int, int] = {}  #: number and own time of rows that contradict the others beyond `max_skew`
-        self.steadiness: Steadiness[R] = Steadiness(page_size, anchor, ascending=ascending)
+        self.steadiness: Steadiness[R] = Steadiness(anchor)
         self._ascending, self._max_skew = ascending, max_skew
         self._xs: list[int] | None = None
-        self._is_chain = False
+        self.is_chain = False  #: whether the rows are a chain's
 
     # ---- additions -----------------------------------------------------------------------------------------------
 
@@ -68,9 +68,10 @@ class PositionLog(Generic[R]):
 
     def adopt(self, chain: Chain[R]) -> None:
         """Replace the rows by a chain's."""
-        end = chain.begin + len(chain.rows)
-        self.ending.settle(end if chain.has_end else max(chain.total, end + 1))
-        self.rows, self._is_chain = dict(enumerate(chain.rows, chain.begin)), True
+        begin = chain.begin + chain.shift
+        end = begin + len(chain.rows)
+        self.ending.settle(end if chain.has_end else max(chain.total + chain.shift, end + 1))
+        self.rows, self.is_chain = dict(enumerate(chain.rows, begin)), True
         self._xs = None
         self.misplaced.clear()
         self._check_order()
@@ -179,9 +180,7 @@ class PositionLog(Generic[R]):
             if not self.knows(x):
                 pages.append(page)
             x = edge
-        # Descending, alone where the page behind it was not read: see `Steadiness`.
-        is_led = self._ascending or not pages or self._is_chain or self.steadiness.has_read(pages[0] + 1)
-        return pages if is_led else pages[:1]
+        return pages
 
     def chain(self, edge: int, last: int | None, *, is_to_end: bool) -> Chain[R] | None:
         """Return a chain of the pages from the last row below `edge` (a v) to row `last`, or to the log's end. None if

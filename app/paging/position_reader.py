@@ -114,14 +114,20 @@ class PositionReader(Generic[R]):
         ready = self._held.ready(self._sure())
         if self._is_over() or ready >= count - count // 10:
             return []
-        # To be certain of the rows still missing, those within one skew after them have to be read, too; and to come to
-        # the first, those before it.
-        unsure = (
-            len(self._held) - ready
-            if self._held
-            else self._log.density(self._next, self.skew) + max(0, self._search.guess() - self._next)
-        )
-        return self._log.following(self._next, count - ready + unsure, most)
+        # To be certain of the rows still missing, those within one skew after them are needed, too; and to come to the
+        # first, those before it.
+        unsure = len(self._held) - ready
+        if not self._held:
+            unsure = self._log.density(self._next, self.skew) + max(0, self._search.guess() - self._next)
+        return self._led(self._log.following(self._next, count - ready + unsure, most))
+
+    def _led(self, pages: list[int]) -> list[int]:
+        """Return the highest page before the others, unless one behind it was read: see `Steadiness`."""
+        top = max(pages, default=0)
+        if len(pages) <= 1 or self._log.is_chain or self.steadiness.has_read(top + 1):
+            return pages
+        self._left += [page for page in pages if page != top]
+        return [top]
 
     def _new_search(self) -> Search[R]:
         return Search(self._log, edge=self._start - self.skew, now=self._now, marks=self._marks)
@@ -131,14 +137,13 @@ class PositionReader(Generic[R]):
         return [] if self._begin is None else self._look(needed=self._needs_the_end())
 
     def _look(self, *, needed: bool) -> list[int]:
-        total = self._log.total
-        page = self._log.ending.look(needed=needed)
+        total, page = self._log.total, self.ending.look(needed=needed)
         if total != self._log.total:
             self._take_over(0, again=True)
         return [] if page is None else [page]
 
     def may_lack(self, page: int, total: int) -> bool:
-        """Whether the log may end before a page: it is after the assumed end or the last one. `total`: a later one."""
+        """Whether the log may end before a page, which is its last one or after it. `total`: a later one."""
         return 0 <= (total if self._log.is_open else self._log.total) <= page * self._log.size
 
     def _needs_the_end(self) -> bool:
@@ -154,32 +159,23 @@ class PositionReader(Generic[R]):
             self._is_ahead = True
             spare = count // (_SPARE * self._log.size) * self._log.size
             begin = self._search.between(probe - spare)
-            return self._log.following(
-                begin, probe - begin + before + count + self._log.density(self._next, self.skew) + spare, most
-            )
+            rows = probe - begin + before + count + self._log.density(self._next, self.skew) + spare
+            return self._led(self._log.following(begin, rows, most))
         return [self._log.page_at(probe)]
 
     def _first_pages(self, count: int, most: int) -> list[int]:
         if self._hint is None:
             return [self._search.first() if self._trusted else 1]
-        # Fetch as if the hint were true; what comes back shows whether it is.
-        number, slack = max(0, self._hint[0]), min(max(0, self._hint[1]), 100 * self._log.size)
-        step = self._log.sign
+        number, slack, step = self._hint[0], min(self._hint[1], 100 * self._log.size), self._log.sign
         last = max(0, number + step * (count + 2 * slack))
         if self._ascending and self._total is not None:
-            # A follower is at the end: what has come since is on the last page, or that says how much there is.
             last = max(number, min(last, self._total - 1))
         pages = list(range(self._log.page_of(number), self._log.page_of(last) + step, step))
         unseen = [] if self._trusted or 1 in pages else [1]
-        if self._anchor is not None and self._ascending and len(pages) > 1:
-            # The page that the cursor remembers comes last: it proves that none of the others is of a later state.
-            self._left.append(pages[0])
-            return (unseen + pages[1:])[:most]
         if self._anchor is None:
-            # Alone, for others to be compared with it.
-            self._left += pages[:1] if unseen else []
+            self._left += pages[:1]
             return unseen or pages[:1]
-        return (unseen + pages)[:most]
+        return unseen + (self._led(pages[:most]) if self._ascending else pages[:most])
 
     def _begin_reading(self) -> bool:
         """Whether the start is found. Rows fetched after it are read immediately."""
@@ -221,18 +217,22 @@ class PositionReader(Generic[R]):
     def chain(self, time: int) -> Chain[R] | None:
         """A chain of the pages from which a walk that starts at `time` gets as far as this one; None where this one has
         read nothing."""
-        edge, is_to_end = time * self._log.sign - self.skew, self.is_reading and self._needs_the_end()
-        return self._log.chain(edge, self._next - 1 if self.is_reading else None, is_to_end=is_to_end)
+        is_to_end, last = self.is_reading and self._needs_the_end(), self._next - 1 if self.is_reading else None
+        return self._log.chain(time * self._log.sign - self.skew, last, is_to_end=is_to_end)
+
+    def place(self) -> int | None:
+        """Return the page of the row before which reading began."""
+        return None if self._begin is None else self._log.page_at(max(self._begin - 1, self._log.first))
 
     def unconfirmed(self) -> int | None:
         """The page to read again (`confirm`) before rows are handed out; None where it is certain that all that were
-        read are of one state of the log. Raises LogMoved where that cannot be found out."""
-        if self._begin is None:
+        read are of one state of the log."""
+        if (place := self.place()) is None:
             return None
-        edges = [self._log.page_at(max(self._begin - 1, self._log.first)), self._log.page_at(self._next - 1)]
-        if (shown := self._log.ending.shown_by) is not None and self._needs_the_end():
-            edges.append(shown)
-        return self._log.steadiness.page_to_confirm(min(edges), max(edges))
+        edges = [place, self._log.page_at(self._next - 1)]
+        if self.ending.shown_by is not None and self._needs_the_end():
+            edges.append(self.ending.shown_by)
+        return self.steadiness.page_to_confirm(min(edges), max(edges))
 
     def confirm(self, response: Response[R]) -> None:
         """Take the page that `unconfirmed` named. Raises LogMoved."""

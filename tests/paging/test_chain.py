@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -21,30 +22,43 @@ SIZE = 10
     st.sampled_from([0, 0, 1, 2, 5]),
     st.sampled_from([1, 2, 3, 10, 25, 200]),
     st.sampled_from([5, 25, 200, 300]),
+    st.booleans(),
 )
-@example(96, 0, 0, 25, 300)  # a jump over the first page, which a later page repeats
-@example(26, 0.05, 0, 1, 200)  # an equal row before the chain's first, and a removal
-@example(94, 0, 0, 200, 200)  # a jump over it, and the log ends before it
+@example(96, 0, 0, 25, 300, False)  # a jump over the first page, which a later page repeats
+@example(26, 0.05, 0, 1, 200, False)  # an equal row before the chain's first, and a removal
+@example(94, 0, 0, 200, 200, False)  # a jump over it, and the log ends before it
 def test_a_chain_is_a_stretch_of_the_log_or_an_error(
-    seed: int, twins: float, growth: int, most: int, count: int
+    seed: int, twins: float, growth: int, most: int, count: int, anywhere: bool
 ) -> None:
-    """A row may equal the one before it (`twins`: how often). Up to `most` rows may be removed before each call."""
+    """A row may equal the one before it (`twins`: how often). Up to `most` rows may be removed before each call, the
+    oldest ones or `anywhere`."""
     rng = random.Random(seed)
     rows: list[Row] = []
+    ever: Counter[int] = Counter()
 
     def append(number: int) -> None:
         for _ in range(number):
             value = rows[-1].number + (rng.random() >= twins) if rows else 1
             rows.append(Row(value, value))
+            ever[value] += 1
 
     def read(chain: Chain[Row]) -> None:
         while (page := chain.page) is not None:
             if rng.randrange(3) == 0:
-                del rows[: rng.randrange(most + 1)]
+                for _ in range(min(len(rows) - 1, rng.randrange(most + 1))):
+                    del rows[rng.randrange(len(rows)) if anywhere else 0]
             append(rng.randrange(growth + 1))
             chain.add(Response(page, rows[(page - 1) * chain.size : page * chain.size], len(rows)))
-        stretch = rows[chain.begin : chain.begin + len(chain.rows)]
-        assert [row.number for row in stretch] == [row.number for row in chain.rows]
+        numbers = [row.number for row in chain.rows]
+        if anywhere:
+            assert numbers == sorted(numbers)
+            assert Counter(numbers) <= ever
+            inside = Counter(row.number for row in rows if numbers and numbers[0] < row.number < numbers[-1])
+            assert inside <= Counter(numbers)
+        else:
+            begin = chain.begin + chain.shift
+            stretch = rows[begin : begin + len(numbers) - chain.shift]
+            assert [row.number for row in stretch] == numbers[chain.shift :]
 
     append(count)
     first = rng.randrange(1, max(count // SIZE // 2, 2))

@@ -32,14 +32,15 @@ WRONG = {"ahead": 600, "old": -7200, "days old": -3 * 86_400, "future": 2_290_00
 
 @dataclass
 class Moving:
-    """A log as a client lists it. Between two responses, also of one round, `by` of the oldest rows may be removed and
-    as many new ones put at the end (`is_ring`). Row: (time in µs, number)."""
+    """A log as a client lists it. Between two responses, also of one round, `by` of the oldest rows, or of any
+    (`anywhere`), may be removed and as many new ones put at the end (`is_ring`). Row: (time in µs, number)."""
 
     rows: list[tuple[int, int]]
     rng: random.Random
     every: int = 0
     by: int = 0
     is_ring: bool = False
+    anywhere: bool = False
     only_once: bool = False
     off: int = 0
     cap: int | None = None
@@ -79,10 +80,11 @@ class Moving:
         if self.growth and self.calls % (self.every or 2) == 0:
             self._append(self.growth)
         if self.by and self.every and self.calls % self.every == 0 and not (self.only_once and self.removed):
-            gone, self.rows = self.rows[: self.by], self.rows[self.by :]
-            self.removed += gone
+            self.rows, count = list(self.rows), min(self.by, len(self.rows))
+            for _ in range(count):
+                self.removed.append(self.rows.pop(self.rng.randrange(len(self.rows)) if self.anywhere else 0))
             if self.is_ring:
-                self._append(len(gone))
+                self._append(count)
 
 
 @st.composite
@@ -103,7 +105,7 @@ def logs(draw: st.DrawFn) -> tuple[Moving, set[int]]:
             draw(st.sampled_from([1, 2, 3, 5, 11])),
             draw(st.sampled_from([1, 3, 49, 50, 75, 400])),
         )
-        moving.is_ring, moving.only_once = draw(st.booleans()), draw(st.booleans())
+        moving.is_ring, moving.only_once, moving.anywhere = (draw(st.booleans()) for _ in range(3))
     if draw(st.booleans()):
         moving.growth = draw(st.sampled_from([1, 1, 2, 20]))
     moving.refuses = draw(st.booleans())
@@ -198,6 +200,21 @@ def test_a_newest_row_of_a_wrong_time_is_in_its_window(
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [7, 100])
+@pytest.mark.parametrize(("at", "ahead"), [(49, 7200), (50, -7200)])
+@pytest.mark.parametrize("window", [(45, 60), (30, 49), (51, 70)])
+def test_a_wrong_time_at_the_edge_of_a_page_hides_no_other(
+    order: Any, limit: int, at: int, ahead: int, window: tuple[int, int]
+) -> None:
+    rows = [(NOW - (101 - n) * 60 * SECOND + ahead * SECOND * (n == at), n) for n in range(101)]
+    since, until = (NOW - (101 - n) * 60 * SECOND for n in window)
+    moving, known = Moving(rows, random.Random(1)), fresh()
+    for _ in range(2):
+        got = asyncio.run(walk(moving, Query(order=order), since, until, (limit,), lambda: known))
+        assert set(range(*window)) - {at} <= set(got)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize(
     ("count", "growth", "size", "off"), [(49, 1, 20, -50), (50, 20, 20, -50), (1200, 1, 50, -1), (1500, 1, 20, -50)]
 )
@@ -230,13 +247,15 @@ def test_a_count_has_no_record_that_is_new_and_before_its_window(count: int, off
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [30, 1000])
 @pytest.mark.parametrize("is_ring", [True, False])
+@pytest.mark.parametrize("anywhere", [True, False])
 @pytest.mark.parametrize(("every", "by", "size"), [(1, 1, 50), (7, 40, 50), (7, 5, 20)])
 def test_a_log_that_moves_all_the_time_is_read(
-    order: Any, limit: int, is_ring: bool, every: int, by: int, size: int
+    order: Any, limit: int, is_ring: bool, anywhere: bool, every: int, by: int, size: int
 ) -> None:
     """No page fails, though all rows that one page has to be certain of never are of one state."""
     rows = [(NOW - (700 - n) * SECOND // 2 - n % 7 * 9 * SECOND, n) for n in range(700)]
     moving = Moving(rows, random.Random(limit), every=every, by=by, is_ring=is_ring, size=size)
+    moving.anywhere = anywhere
     known = fresh()
     got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (limit,), lambda: known))
     stays = {n for _, n in rows} - {n for _, n in moving.removed}

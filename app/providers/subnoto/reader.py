@@ -60,6 +60,8 @@ class SubnotoReader:
         self._strays = [] if hint else index.strays(query, span.since, span.until)
         marks = index.around(query, start, self._skew, ascending=self._ascending)
         near = hint[3:] or index.near(query, start, now, self._skew, ascending=self._ascending)
+        # A page that a hint leads to may be after the end, where the hint's own page is not.
+        self._retries = [None, near[:2]] if near else [None]
         self._walk = self._new_walk(start, near, marks)
 
     def _new_walk(
@@ -154,10 +156,10 @@ class SubnotoReader:
         total = max((page.total for _, page in read), default=-1)
         for number, page in found:
             if page.refusal is not None and self._chain is None and not self._walk.may_lack(number, total):
-                if self._restarts:
+                if not self._retries:
                     raise page.refusal
                 self._index.forget(self._query)
-                self._restart()
+                self._restart(self._retries.pop())
                 return
         responses = [
             Response(number, page.rows, page.total if page.refusal is None else None, page.has_next, page.number)
@@ -195,11 +197,11 @@ class SubnotoReader:
             self._size = rows
         self._restart()
 
-    def _restart(self) -> None:
+    def _restart(self, hint: list[int] | None = None) -> None:
         self._restarts += 1
         if self._restarts > _RESTARTS:
             raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
-        self._walk, self._chain = self._new_walk(self._goes_on_at()), None
+        self._walk, self._chain = self._new_walk(self._goes_on_at(), hint), None
 
     def _go_on(self) -> None:
         """The rows' numbers have changed: continue from about the same place."""
@@ -274,9 +276,9 @@ class SubnotoReader:
 
     async def is_unmoved(self) -> bool:
         """Check by one call that no record was removed since this reader's first response."""
-        page = self._walk.steadiness.first
-        if page is None:
-            return True
+        page = self._walk.place()
+        if page is None or not self._walk.steadiness.has_read(page):
+            return self._chain is None
         moves = self._moves
         await self._fetch([page], again=True)
         return moves == self._moves == 0
