@@ -99,7 +99,8 @@ SUBNOTO: dict[str, dict[str, Any]] = {
 UNSTEADY: dict[str, dict[str, Any]] = {
     "ahead": {"wrong_time": "ahead"}, "future": {"wrong_time": "future", "wrong_time_at": 400},
     "epoch": {"wrong_time": "epoch", "wrong_time_at": 400}, "old": {"wrong_time": "old", "wrong_time_at": -1},
-    "ring": {"removed_every": 7, "removed": 3, "ring": True}, "deletions": {"removed_every": 9, "removed": 17},
+    # Rows put at the end in one instant are equal: pages of nothing else have no order.
+    "ring": {"removed_every": 7, "removed": 2, "ring": True}, "deletions": {"removed_every": 9, "removed": 17},
     "one-large-deletion": {"removed_every": 12, "removed": 200, "ring": True},
 }  # fmt: skip
 
