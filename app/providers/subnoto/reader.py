@@ -49,6 +49,7 @@ class SubnotoReader:
         self._restarts = self._moves = 0
         self._exceeds = False  # whether lists have exceeded totals
         self._any_readable = False
+        self._lost_ties = False  # whether it is unknown which records of the cursor's microsecond were returned
         self._chain: Chain[LogRow] | None = None  # during moves of the log
         self._numbered: list[SubnotoRecord] = []
         self._near: list[int] | None = None  # the hint of a walk that continues another
@@ -105,7 +106,9 @@ class SubnotoReader:
         unread |= {at for at, time in self._walk.misplaced.items() if self._span.since <= time < self._span.until}
         bad = Counter(f"{self._query.category} {self._query.envelope} {number}" for number in unread)
         records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
-        restore_ranks(records, self._span.position, self._tied, begins=any(not number for number, _ in taken.rows))
+        self._lost_ties |= restore_ranks(
+            records, self._span.position, self._tied, begins=any(not number for number, _ in taken.rows)
+        )
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
         position = self._span.position
@@ -131,6 +134,8 @@ class SubnotoReader:
         """Return possible gaps of a page, and the setting to change."""
         if self._walk.ending.lacks_rows:
             return "the provider counts records that its lists do not contain"
+        if self._lost_ties:
+            return "records were removed at the time where this page begins: others of that time may be missing"
         if self._skew <= self._setting:
             return None
         seconds = -(-self._skew // SECOND)

@@ -25,24 +25,25 @@ def ties_at(position: Position, records: Sequence[SubnotoRecord]) -> list[int]:
 
 def restore_ranks(
     records: Sequence[SubnotoRecord], position: Position, remembered: Sequence[int], *, begins: bool
-) -> None:
+) -> bool:
     """Restore the ranks that the records tied with the one at a position had when its page was read. `remembered` is
     the result of `ties_at`; `begins`: whether the first row of the log was read.
 
     The present place of the remembered records shows how many were removed. Their number does not, because new ones
-    may have been added."""
+    may have been added. Returns whether that is unknown, because some of the remembered ones were removed."""
     if len(position) == 1 or not remembered or not remembered[0]:
-        return
+        return False
     tied, (known, digest), rank = _tied_with(position, records), remembered, position[4]
     for begin in range(min(rank, len(tied) - known), -1, -1):
         if _digest(tied[begin : begin + known]) == digest:
-            removed = rank - begin
+            removed, is_unknown = rank - begin, False
             break
     else:
         # Removed with all older ones: the remaining records are newer.
-        removed = rank + 1 if begins else 0
+        removed, is_unknown = rank + 1 if begins else 0, True
     for record in tied if removed else ():
         record.key = *record.key[:4], record.key[4] + removed, record.key[5]
+    return is_unknown and bool(tied)
 
 
 def _tied_with(position: Position, records: Sequence[SubnotoRecord]) -> list[SubnotoRecord]:
