@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -164,26 +165,35 @@ def records_of(
             records.append(TaktikalRecord(place, entry, index, ticks, identity, 0, common))
             common.entries.append(entry)
     if len({record.key for record in records}) < len(records):
-        _number_ties(records)
+        _number_ties(records, _is_chronological(process.entries))
     return records, bad
 
 
-def _number_ties(records: list[TaktikalRecord]) -> None:
+def _number_ties(records: list[TaktikalRecord], is_chronological: bool) -> None:
     """Give records of equal key their places, and those of equal identity their ordinals.
 
-    Both are counted only among entries of one microsecond, of which a trimmed log contains all or none. They are
-    ordered by tick and content, because a server may change the order of its list with every call."""
+    Both are counted only among entries of one microsecond, of which a trimmed log contains all or none. Entries of
+    different ticks keep the order of a chronological log. A server may shuffle its list with every call: entries of
+    another log are ordered by tick, and those of one tick always by content."""
     tied: dict[Key, list[TaktikalRecord]] = defaultdict(list)
     for record in records:
         tied[record.key].append(record)
     for group in tied.values():
         if len(group) > 1:
-            group.sort(key=lambda record: (record.ticks, content_of(record.entry)))
+            first = {record.ticks: number for number, record in reversed([*enumerate(group)])}
+            order = first if is_chronological else {ticks: ticks for ticks in first}
+            group.sort(key=lambda record: (order[record.ticks], content_of(record.entry)))
         ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
         for place, record in enumerate(group):
             twin = record.ticks, record.identity
             record.key, record.ordinal = (*record.key[:5], place), ordinals[twin]
             ordinals[twin] += 1
+
+
+def _is_chronological(entries: Sequence[Entry]) -> bool:
+    """Whether the microseconds of a log only grow, or only fall."""
+    times = [ticks // 10 for entry in entries if (ticks := ticks_of(entry.created_at)) is not None]
+    return times in (sorted(times), sorted(times, reverse=True))
 
 
 def ticks_of(created_at: str | UnsetType | None) -> int | None:
