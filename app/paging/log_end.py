@@ -23,12 +23,15 @@ class LogEnd:
         self.is_short = False  #: whether rows within the total are missing
         self.shown_by: int | None = None  #: the page that shows `end`, if totals contradict it
         self.lacks_rows = False  #: whether the total promises rows that are not there: whole pages, or refused ones
+        self.may_be_twins = False  #: whether rows after the total may be twins or one page again and again
         self._size = page_size
         self._is_doubtful = False
         self._lengths: dict[int, int] = {}  # rows of each page
         self._agrees: set[int] = set()  # pages that end at their own total
         self._gap = 1
-        self._is_repeated = False
+        self._looked_at_first = False
+        self._beyond: set[int] = set()  # pages that start after their own total, and have rows
+        self._last: int | None = None  # the lowest page known whose rows a later page repeats
         self._is_settled = self._is_refused = False
         self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
 
@@ -49,6 +52,9 @@ class LogEnd:
             if before < (self.end or 0):
                 self._is_refused = self.is_short = True
             return
+        if rows and before >= total:
+            self._beyond.add(page)
+            self._gap = 1 if rows < self._size else self._gap
         expected = min(self._size, max(0, total - before))
         if rows == expected and rows < self._size:
             self._agrees.add(page)
@@ -64,6 +70,15 @@ class LogEnd:
         if self._is_doubtful and (short := self._first_short()) is not None:
             # Rows after a page that is not full, which no walk can reach by continuing.
             self.is_short |= any(rows for page, rows in self._lengths.items() if page > short)
+
+    def repeat(self, page: int, rows: int, later: int) -> None:
+        """Record that the `rows` rows of `page` came again as those of a `later` one: the log ends before it."""
+        self._lengths[page], self._lengths[later], self._last = rows, 0, page
+        self.end = min(self.end or 0, (page - 1) * self._size + rows)
+
+    def pages(self) -> dict[int, int]:
+        """Return the number of rows of each page that has some."""
+        return {page: rows for page, rows in self._lengths.items() if rows}
 
     def _first_short(self) -> int | None:
         """Return the first page read that is not full."""
@@ -83,8 +98,10 @@ class LogEnd:
             while lengths.get(page) == size:
                 page += 1
             return None if page in lengths or (rest and page == whole + 1) else page
-        full = max((page for page, rows in lengths.items() if rows == size), default=0)
         short = self._first_short()
+        if self._last is not None and (short is None or short >= self._last):
+            return self._first_of_equal_pages(self._last)
+        full = max((page for page, rows in lengths.items() if rows == size), default=0)
         if short is None:
             page, self._gap = full + self._gap, 2 * self._gap
             return page
@@ -92,18 +109,29 @@ class LogEnd:
         if any(later):
             # Rows behind a page that is not full: it was cut short, or pages are smaller than was asked for.
             raise OddPages(lengths[short] or size)
-        if not lengths[short] and short - full > 1:
+        if (not lengths[short] or short in self._beyond) and short - full > 1:
             page, self._gap = max((full + short) // 2, short - self._gap), 2 * self._gap
             return page
         is_shown = short in self._agrees and not self._exceeds
         if not later and not is_shown:
             return short + 1
         found = (short - 1) * size + lengths[short]
-        if not found and (self.end or 0) >= size and not self._is_repeated:
-            self._is_repeated = True  # whole pages were promised and none is shown: one odd answer shall not hide them
+        if not found and (self.end or 0) >= size and not self._looked_at_first:
+            # Whole pages were promised and none is shown: one odd response shall not hide them.
+            self._looked_at_first = True
             return 1
         self.lacks_rows = found < (self.end or 0) and (self._is_refused or (not found and (self.end or 0) >= size))
         self.end = found
         self.shown_by = short if is_shown else short + 1
+        self.is_short = self._is_doubtful = False
+        return None
+
+    def _first_of_equal_pages(self, last: int) -> int | None:
+        """Return the page to read to find the first of those that a server repeats; None if it is `last`."""
+        before = max((page for page, rows in self._lengths.items() if page < last and rows), default=0)
+        if last - before > 1:
+            return (before + last) // 2
+        self.end = (last - 1) * self._size + self._lengths[last]
+        self.shown_by = min(page for page in self._lengths if page > last)
         self.is_short = self._is_doubtful = False
         return None

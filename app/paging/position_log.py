@@ -23,6 +23,9 @@ from app.paging.steadiness import Anchor, Steadiness, digest_of
 #: hide others, and they show that it is wrong.
 SUPPORT = 3
 
+#: From so many pages on, equal rows are one page that a server repeats rather than twins.
+_TWIN_PAGES = 8
+
 NEVER = -(1 << 62)  #: a v before all others
 
 
@@ -83,15 +86,42 @@ class PositionLog(Generic[R]):
             raise OddPages(len(rows))
         if response.number is not None and response.number < response.page:
             return ()
-        start = (response.page - 1) * self.size
-        if rows and self.rows and start + self.size >= self.total:
-            last = max(self.rows) // self.size * self.size
-            known = [self.rows.get(last + index) for index in range(len(rows))]
-            if last < start and all(
-                row is not None and row.same_as(other) for row, other in zip(known, rows, strict=True)
-            ):
+        lengths = self.ending.pages()
+        for page in [
+            page for page, count in lengths.items() if page != response.page and self._holds(page, count, rows)
+        ]:
+            if self._are_twins(response, abs(page - response.page), has_full=self.size in lengths.values()):
+                continue
+            if page < response.page:
+                self.ending.repeat(page, lengths[page], response.page)
                 return ()
+            # The last page is this one, or one before it; or rows were removed, which reading `page` again shows.
+            self._drop(page)
+            self.ending.repeat(response.page, len(rows), page)
         return rows
+
+    def _holds(self, page: int, count: int, rows: Sequence[R]) -> bool:
+        """Whether the `count` rows of a page equal `rows`."""
+        known = map(self.rows.get, range((page - 1) * self.size, page * self.size))
+        return count == len(rows) and all(
+            row is not None and row.same_as(own) for row, own in zip(known, rows, strict=False)
+        )
+
+    def _drop(self, page: int) -> None:
+        for number in range((page - 1) * self.size, page * self.size):
+            self.rows.pop(number, None)
+
+    def _are_twins(self, response: Response[R], pages: int, *, has_full: bool) -> bool:
+        """Whether a page may have the rows of one so many `pages` away because all of them are equal."""
+        rows = response.rows
+        if not all(row.same_as(rows[0]) for row in rows):
+            return False
+        if response.total is None or response.page * self.size <= response.total:
+            return len(rows) == self.size or not has_full  # the server's pages may be smaller
+        if len(rows) < self.size:
+            return False
+        self.ending.may_be_twins = True
+        return pages < _TWIN_PAGES
 
     def _check_order(self) -> None:
         """Measure by how much the rows contradict the order of time; those beyond `max_skew` become bad."""

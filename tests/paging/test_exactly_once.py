@@ -93,6 +93,7 @@ SUBNOTO: dict[str, dict[str, Any]] = {
     "date-ahead": {"date_ahead_seconds": 3600.0},
     **{f"totals-off-by-{off}": {"total_offset": off} for off in (-50, -1, 1)},
     "totals-capped": {"total_cap": 400, "totals": "totalCount"},
+    "totals-capped-repeats": {"total_cap": 400, "totals": "totalCount", "beyond_the_end": "last"},
 }
 
 #: Logs that move while they are read, or hold a wrong time.
@@ -163,6 +164,23 @@ async def test_subnoto_that_moves_or_errs(options: dict[str, Any], order: str) -
             after = set(one.truth())
             assert len(set(found.ids)) == len(found.ids)
             assert (before & after) - set(found.rows) == set()
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("cap", [0, 100])
+@pytest.mark.parametrize("limit", [1, 50, 100, 1000])
+async def test_a_full_last_page_that_comes_again_after_a_total_too_low(limit: int, cap: int, order: str) -> None:
+    options: dict[str, Any] = {"total_cap": cap, "totals": "totalCount", "beyond_the_end": "last"}
+    async with world(subnoto=SubnotoOptions(events=180 if limit == 1 else 700, tie_burst=5, **options)) as one:
+        assert one.subnoto is not None
+        history, now = one.subnoto.history, micros(one.clock())
+        history.delete_oldest(sum(row[2] == "envelope" for row in one.truth()) % 50)
+        since = format_micros(now - 3650 * DAY)
+        found = await walk(one.gateway(), limits=limit, since=since, order=order, category="envelope")
+        assert found.rows
+        assert len(found.rows) % 50 == 0
+        assert found.rows[:: 1 if order == "asc" else -1] == [row for row in one.truth() if row[2] == "envelope"]
+        assert one.refused() == []
 
 
 @pytest.mark.parametrize("kind", ["ahead", "future", "epoch", "old"])

@@ -106,12 +106,10 @@ class SubnotoReader:
         unread |= {at for at, time in self._walk.misplaced.items() if self._span.since <= time < self._span.until}
         bad = Counter(f"{self._query.category} {self._query.envelope} {number}" for number in unread)
         records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
-        self._lost_ties |= restore_ranks(
-            records, self._span.position, self._tied, begins=any(not number for number, _ in taken.rows)
-        )
+        position, begins = self._span.position, any(not number for number, _ in taken.rows)
+        self._lost_ties |= restore_ranks(records, position, self._tied, begins=begins)
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
-        position = self._span.position
         return Batch(
             [record for record in records if is_beyond(record.key, position, self._ascending)],
             complete_until=taken.complete_until,
@@ -134,6 +132,8 @@ class SubnotoReader:
         """Return possible gaps of a page, and the setting to change."""
         if self._walk.ending.lacks_rows:
             return "the provider counts records that its lists do not contain"
+        if self._walk.ending.may_be_twins:
+            return "the provider's totals are too low and its last records equal: their number is uncertain"
         if self._lost_ties:
             return "records were removed at the time where this page begins: others of that time may be missing"
         if self._skew <= self._setting:

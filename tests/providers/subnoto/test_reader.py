@@ -307,6 +307,21 @@ async def test_a_log_that_has_moved_is_read_as_rightly_as_without_knowing_its_pl
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("rows_a_page", [20, 50])
+@pytest.mark.parametrize("cap", [0, 100, 1_000])
+@pytest.mark.parametrize("count", [100, 500, 1_030, 2_000])
+async def test_a_server_that_repeats_its_last_page_doubles_nothing_behind_a_total_too_low(
+    count: int, cap: int, rows_a_page: int, order: str
+) -> None:
+    options = {"beyond_the_end": "last", "total_cap": cap, "totals": "totalCount", "max_limit": rows_a_page}
+    emulator, wanted = emulator_of(count, step=60_000, **options), list(range(count))
+    for limit in (100, 1_000):
+        assert sorted(await numbers(reader(emulator, order), limit)) == wanted
+    assert await reader(emulator, since=inside.NOW_MICROS).rank() == count
+    assert emulator.calls.refused == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_a_page_that_stays_refused_is_an_error(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found, asked, send = reader(emulator_of(500), order), [], SubnotoClient.list_logs
 
