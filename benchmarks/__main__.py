@@ -29,6 +29,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.write and (given.part or given.quick):
         parser.error("--write needs all parts, and not --quick")
+    if given.write and not bulk.PEERS.exists():
+        parser.error("--write needs the comparison programs: make bench-peers")
     print(machine(), flush=True)
     reports: list[Report] = []
     for name in given.part or PARTS:
