@@ -18,6 +18,7 @@ from app.cli.forwarding import forward
 from app.cli.keys import list_keys, make_key, revoke_keys, signing_key, verify
 from app.cli.output import write_bytes
 from app.cli.queries import count, event, events, sources
+from app.domain.errors import ConfigurationError
 from app.logs import configure_logging
 
 EXIT_CODES = (
@@ -100,9 +101,18 @@ def mcp(config: Config = None) -> None:
         asyncio.run(make_server(client).run_stdio_async())
 
 
-def openapi() -> None:
+def openapi(
+    output: Annotated[Path | None, typer.Option(help="Write to this file. Default: standard output.")] = None,
+) -> None:
     """Print the OpenAPI document."""
-    write_bytes(openapi_text().encode())
+    text = openapi_text()
+    if output is None:
+        write_bytes(text.encode())
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"--output: {output} cannot be written ({error.strerror}).") from None
 
 
 def openapi_text() -> str:

@@ -185,7 +185,10 @@ def test_real_accounts_are_not_behind_the_sandboxs_key(tmp_path: Path) -> None:
         assert "real" not in gateway.greeting
 
 
-def test_the_document_is_printed_without_settings(tmp_path: Path) -> None:
-    printed = call("openapi", env={"GATEWAY_DEADLINE": "nonsense"}, cwd=tmp_path)
-    assert printed.returncode == 0
+def test_the_document_is_printed_and_written(tmp_path: Path) -> None:
+    printed = call("openapi", env={}, cwd=tmp_path)
+    written = call("openapi", "--output", "document.json", env={"GATEWAY_DEADLINE": "nonsense"}, cwd=tmp_path)
+    assert (printed.returncode, written.returncode, written.stdout) == (0, 0, "")
+    assert (tmp_path / "document.json").read_text() == printed.stdout
     assert json.loads(printed.stdout)["openapi"].startswith("3.1")
+    assert call("openapi", "--output", "/not/there.json", env={}, cwd=tmp_path).returncode == 2
