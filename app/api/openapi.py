@@ -1,27 +1,21 @@
-"""The OpenAPI document: FastAPI's, in a form that client generators handle best.
-
-Its example responses are the sandbox's, recorded in `examples.json`; `python -m tests.clients.recording` records them
-again, and a test compares. They contain no personal data, because the sandbox's people are invented.
-"""
+"""The OpenAPI document: FastAPI's, in a form that client generators handle best."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.api import examples
 from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 from app.api.schemas import Problem
 from app.domain.parameter_types import DEFAULT_LIMIT, MAX_LIMIT
 from app.providers.base import Provider
-
-RECORDED = Path(__file__).with_name("examples.json")
 
 TITLE = "Audit gateway"
 
@@ -86,36 +80,39 @@ _REFERENCE = "#/components/schemas/{name}"
 
 def problems(kind: str) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route with its problems, one of them with an example."""
-    possible = [code for code in PROBLEMS if code in _CODES[kind]]
-    found: dict[int | str, dict[str, Any]] = {}
-    for status in sorted({PROBLEMS[code][0] for code in possible}):
-        found[status] = _problem(status, [code for code in possible if PROBLEMS[code][0] == status])
-    shown = 422 if 422 in found else 500
-    code, detail, errors = _EXAMPLES[shown]
-    request_id = "8f14e45fceea167a5a36dedd4bea2543"
-    body = problem_body(code, detail, instance="/events", request_id=request_id, errors=errors)
-    found[shown]["content"][MEDIA_TYPE]["example"] = json.loads(body)
+    statuses = sorted({PROBLEMS[code][0] for code in _CODES[kind]})
+    found: dict[int | str, dict[str, Any]] = {
+        status: _problem(status, [code for code in PROBLEMS if code in _CODES[kind]]) for status in statuses
+    }
+    shown = next(status for status in (422, 500) if status in found)
+    found[shown]["content"][MEDIA_TYPE]["example"] = _EXAMPLES[shown]
     return found
 
 
-_UNKNOWN = "is not a parameter of this call; did you mean limit?"
+def _example(code: str, detail: str, *errors: tuple[str, str]) -> Any:
+    request_id = "8f14e45fceea167a5a36dedd4bea2543"
+    return json.loads(problem_body(code, detail, instance="/events", request_id=request_id, errors=errors))
 
-#: Code, detail and errors, by status.
+
+_UNKNOWN = "is not a parameter of this call; did you mean limit?"
 _EXAMPLES = {
-    422: ("unknown_parameter", f"limits: {_UNKNOWN}", [("limits", _UNKNOWN)]),
-    500: ("internal_error", "An unexpected error; the gateway's log has more under this request_id.", []),
+    422: _example("unknown_parameter", f"limits: {_UNKNOWN}", ("limits", _UNKNOWN)),
+    500: _example("internal_error", "An unexpected error; the gateway's log has more under this request_id."),
 }
 
 
-def _problem(status: int, codes: Sequence[str]) -> dict[str, Any]:
-    headers: dict[str, Any] = {"X-Request-ID": header("Names this call in the gateway's log.")}
+def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
+    codes = [code for code in possible if PROBLEMS[code][0] == status]
+    headers: dict[str, Any] = {}
     if status == 401:
-        headers["WWW-Authenticate"] = header("How to authenticate.")
-    if status in (429, 503):
-        headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+        headers = {"WWW-Authenticate": header("How to authenticate.")}
+    elif status in (429, 503):
+        headers = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    if status == 429:
+        headers |= rate_headers()
     return {
         "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
-        "headers": headers | (rate_headers() if status == 429 else {}),
+        "headers": headers | {"X-Request-ID": header("Names this call in the gateway's log.")},
         "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}},
     }
 
@@ -189,30 +186,8 @@ def _document(app: FastAPI, providers: Mapping[str, Provider]) -> dict[str, Any]
             operation["parameters"] = [_parameter(one) for one in operation.get("parameters", ())]
             if not operation["parameters"]:
                 del operation["parameters"]
-    _add_examples(document, providers)
+    examples.add_examples(document, providers)
     return document
-
-
-def _add_examples(document: dict[str, Any], providers: Mapping[str, Provider]) -> None:
-    """Add recorded responses, and the providers' names. Runs after FastAPI, which would remove nulls from examples."""
-    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
-    recorded["get_event"] = recorded["list_events"]["data"][0]
-    rows = [row for provider in providers.values() for row in provider.mapping]
-    names = {
-        "provider": list(providers),
-        "provider_type": [row.provider_type for row in rows if row.type == "recipient.signed"],
-    }
-    fields = [schema.get("properties", {}) for schema in document["components"]["schemas"].values()]
-    for item in document["paths"].values():
-        for operation in item.values():
-            if (answer := recorded.get(operation["operationId"])) is not None:
-                ((_, described),) = operation["responses"]["200"]["content"].items()
-                described["example"] = answer
-            parameters = operation.get("parameters", ())
-            fields.append({one["name"]: one["schema"].get("items", one["schema"]) for one in parameters})
-    for described in fields:
-        for name in names.keys() & described.keys():
-            described[name]["examples"] = names[name]
 
 
 #: Parameters whose default may accompany a cursor; others might contradict its filters.

@@ -15,11 +15,11 @@ class Actor(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    email: str | None
+    email: str | None = Field(..., examples=['anna@team.example.com'])
     """
     The actor's e-mail address.
     """
-    id: str | None
+    id: str | None = Field(..., examples=['cbd6f05c-e325-4b77-bc71-4eef58c5eacc'])
     """
     The provider's id of the actor.
     """
@@ -27,7 +27,7 @@ class Actor(BaseModel):
     """
     Kind of the actor.
     """
-    name: str | None
+    name: str | None = Field(..., examples=['Taktikal.Core'])
     """
     The actor's name, or the system's.
     """
@@ -65,23 +65,25 @@ class Envelope(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    flow_id: str | None
+    flow_id: str | None = Field(..., examples=['2aaf201363f6'])
     """
     Id of its flow (template).
     """
-    id: str
+    id: str = Field(..., examples=['sp3c475f6d619b34cf3e9097169e430f4f'])
     """
     The provider's id of the envelope.
     """
-    name: str | None
+    name: str | None = Field(..., examples=['purchase-order-129.pdf'])
     """
     The envelope's or file's name.
     """
-    owner: str | None
+    owner: str | None = Field(..., examples=['freyja.demo@company.example.is'])
     """
     E-mail address of the user who started it; null if the provider did not send it.
     """
-    sequence_id: str | None
+    sequence_id: str | None = Field(
+        ..., examples=['sq61a8292f0714e938c1236131f7076765']
+    )
     """
     Id of its signing sequence.
     """
@@ -89,7 +91,9 @@ class Envelope(BaseModel):
     """
     The provider's status of the envelope.
     """
-    workspace_id: str | None
+    workspace_id: str | None = Field(
+        ..., examples=['bc1f8644-bacc-41d4-aab6-a19fdc20be20']
+    )
     """
     Id of its workspace.
     """
@@ -213,15 +217,18 @@ class PageInfo(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    has_more: bool
+    has_more: bool = Field(..., examples=[True])
     """
     Whether more events follow.
     """
-    limit: int
+    limit: int = Field(..., examples=[3])
     """
     The page's limit.
     """
-    next_cursor: str | None
+    next_cursor: str | None = Field(
+        ...,
+        examples=['Ao8U338iDMYVOn-CtxLRv2P7E5s1xwWVrSDfNLwr7rmGEMhkfDEVmOEC9V0vGyiEasMZL0QN73XcKvxaXTH-xZcQuF-xfVpjRaimH31Tp6_heRRphiUtQRctlmzWNn6s8OupD4lxeySFdsdwSd4IHzLfaHFy8kd1O_-RjBH7QULx8JF3SwA63kT9rtRTOhULYxzxZf79E-kxEeMJe3vvWVlezwfnwMlbfCXxC1EIYUQDvcgeqmeAY6lu-aMRF7vxGsu-AZgLS_BofC8yUvsUrpwwg49YM4a-MS-VyyhymFdO3FTvBY35L4gAJMCjc1Ku0nWNWJK8vvJfHVfenPprqA6vybM'],
+    )
     """
     The `cursor` of the next page; null if no events follow.
     """
@@ -321,7 +328,7 @@ class ProviderTotal(BaseModel):
     """
     The counted unit.
     """
-    value: int
+    value: int = Field(..., examples=[617])
     """
     The provider's count.
     """
@@ -335,27 +342,27 @@ class Recipient(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    email: str | None
+    email: str | None = Field(..., examples=['salka.testdottir97@example.is'])
     """
     The recipient's e-mail address.
     """
-    id: str | None
+    id: str | None = Field(..., examples=['rcp_36246f3294dfb0d055bcf83dc5006de5'])
     """
     The provider's id of the recipient, or `rcp_` and a digest where that id is a secret.
     """
-    name: str | None
+    name: str | None = Field(..., examples=['Salka Testdottir'])
     """
     The recipient's name.
     """
-    national_id: str | None
+    national_id: str | None = Field(..., examples=['999999-9797'])
     """
     National id number; `***` without the scope `pii:read`.
     """
-    phone: str | None
+    phone: str | None = Field(..., examples=['5559797'])
     """
     Phone number; `***` without the scope `pii:read`.
     """
-    signature_type: str | None
+    signature_type: str | None = Field(..., examples=['simple'])
     """
     Type of signature.
     """
@@ -395,11 +402,11 @@ class SourceHealth(BaseModel):
     """
     `closed` (calls pass), `open` (no calls until `retry_at`) or `half_open` (one trial call at a time).
     """
-    consecutive_failures: int
+    consecutive_failures: int = Field(..., examples=[0])
     """
     Failed calls since the last successful one.
     """
-    in_flight: int
+    in_flight: int = Field(..., examples=[0])
     """
     Running calls.
     """
@@ -411,11 +418,11 @@ class SourceHealth(BaseModel):
     """
     While the circuit is open: time of the next call.
     """
-    since: AwareDatetime
+    since: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00.000000Z'])
     """
     When the circuit entered this state.
     """
-    waiting: int
+    waiting: int = Field(..., examples=[0])
     """
     Queued calls.
     """
@@ -444,7 +451,7 @@ class SourceInfo(BaseModel):
     """
     State of its calls; null for a source without calls.
     """
-    name: str
+    name: str = Field(..., examples=['subnoto'])
     """
     Its name in the parameter `source`.
     """
@@ -452,7 +459,7 @@ class SourceInfo(BaseModel):
     """
     The vendor.
     """
-    settle: float
+    settle: float = Field(..., examples=[30.0])
     """
     Seconds by which new events are delayed for followers.
     """
@@ -466,11 +473,13 @@ class SourceStatus(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    complete_through: AwareDatetime | None
+    complete_through: AwareDatetime | None = Field(
+        ..., examples=['2026-05-19T18:20:00Z']
+    )
     """
     The response is complete up to this time; null for a failed or skipped source.
     """
-    name: str
+    name: str = Field(..., examples=['subnoto'])
     """
     The source's name.
     """
@@ -496,15 +505,15 @@ class SourceTotal(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    as_of: AwareDatetime
+    as_of: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00Z'])
     """
     Time of the count.
     """
-    cached: bool
+    cached: bool = Field(..., examples=[False])
     """
     Whether the count was cached.
     """
-    name: str
+    name: str = Field(..., examples=['subnoto'])
     """
     The source's name.
     """
@@ -524,7 +533,7 @@ class SourceTotal(BaseModel):
     """
     The counted unit.
     """
-    value: int
+    value: int = Field(..., examples=[617])
     """
     The count.
     """
@@ -580,11 +589,11 @@ class TimeWindow(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    since: AwareDatetime
+    since: AwareDatetime = Field(..., examples=['2026-05-01T00:00:00Z'])
     """
     Its beginning, inclusive.
     """
-    until: AwareDatetime | None
+    until: AwareDatetime | None = Field(..., examples=['2026-05-19T18:20:00Z'])
     """
     Its end, exclusive, fixed by the first page; null while following.
     """
@@ -749,7 +758,10 @@ class Event(BaseModel):
     """
     Only for notifications.
     """
-    description: str | None
+    description: str | None = Field(
+        ...,
+        examples=['Signee signed. ProcessKey: sp3c475f6d619b34cf3e9097169e430f4f. Signee key: rcp_36246f3294dfb0d055bcf83dc5006de5'],
+    )
     """
     The provider's own text.
     """
@@ -757,11 +769,14 @@ class Event(BaseModel):
     """
     The envelope, if any.
     """
-    id: str
+    id: str = Field(
+        ...,
+        examples=['Abo1Z1HNoPz5AJPZInNwM2M0NzVmNmQ2MTliMzRjZjNlOTA5NzE2OWU0MzBmNGbPAD813S7imbQN'],
+    )
     """
     Opaque and unique; the same for the same record in every query and on every replica.
     """
-    occurred_at: AwareDatetime
+    occurred_at: AwareDatetime = Field(..., examples=['2026-05-19T18:19:22.341829Z'])
     """
     Time of the event, in UTC with six digits.
     """
@@ -773,7 +788,7 @@ class Event(BaseModel):
     """
     The vendor of that account.
     """
-    provider_id: str | None
+    provider_id: str | None = Field(..., examples=['13'])
     """
     The provider's own id of the record, if any.
     """
@@ -792,7 +807,7 @@ class Event(BaseModel):
     """
     The recipient, if any.
     """
-    source: str
+    source: str = Field(..., examples=['taktikal'])
     """
     Name of the configured account.
     """
@@ -806,7 +821,10 @@ class Event(BaseModel):
     """
     Type of the event, as `object.past_participle`; `unknown` without a mapping.
     """
-    user_agent: str | None
+    user_agent: str | None = Field(
+        ...,
+        examples=['Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148'],
+    )
     """
     The actor's browser or program.
     """
@@ -918,7 +936,7 @@ class Totals(BaseModel):
     """
     The counted unit.
     """
-    value: int
+    value: int = Field(..., examples=[1347])
     """
     The sum.
     """
