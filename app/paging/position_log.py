@@ -108,6 +108,7 @@ class PositionLog(Generic[R]):
         )
 
     def _drop(self, page: int) -> None:
+        self._xs = None
         for number in range((page - 1) * self.size, page * self.size):
             self.rows.pop(number, None)
 
