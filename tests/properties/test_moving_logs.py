@@ -47,7 +47,7 @@ class Moving:
     size: int = 50  #: rows of a response, at the most
     growth: int = 0  #: rows that are put at the end with each `every`-th call
     has_next: bool | None = None
-    refuses: bool = False  #: pages after the end
+    beyond: str = "empty"  #: a page after the end: "empty", the "last" one again, or "refused"
     calls: int = 0
     removed: list[tuple[int, int]] = field(default_factory=list)
 
@@ -60,6 +60,8 @@ class Moving:
             self._move()
             limit = min(limit, self.size)
             rows = self.rows[(page - 1) * limit : page * limit]
+            if not rows and self.beyond == "last":
+                rows = self.rows[max(0, len(self.rows) - 1) // limit * limit :]
             total = max(0, len(self.rows) + self.off)
             logs = [{"eventType": "X", "timestamp": time / SECOND, "eventData": {"n": n}} for time, n in rows]
             body = {"logs": logs, "totalCount": total if self.cap is None else min(total, self.cap)}
@@ -67,7 +69,7 @@ class Moving:
                 follows = page + 1 if page * limit < len(self.rows) else None
                 body = {"logs": logs, "pagination": {"totalRecords": body["totalCount"], "nextPage": follows}}
             made[page] = decode_page(json.dumps(body).encode(), NOW)
-            if self.refuses and page > 1 and not rows:
+            if self.beyond == "refused" and page > 1 and not rows:
                 made[page] = LogPage([], 0, "", refusal=SourceFailed("refused"))
         return [(page, made[page]) for page in pages]
 
@@ -108,7 +110,7 @@ def logs(draw: st.DrawFn) -> tuple[Moving, set[int]]:
         moving.is_ring, moving.only_once, moving.anywhere = (draw(st.booleans()) for _ in range(3))
     if draw(st.booleans()):
         moving.growth = draw(st.sampled_from([1, 1, 2, 20]))
-    moving.refuses = draw(st.booleans())
+    moving.beyond = draw(st.sampled_from(["empty", "last", "refused"]))
     moving.size, moving.has_next = draw(st.sampled_from([50, 50, 20])), draw(st.booleans())
     if draw(st.booleans()):
         moving.off, moving.cap = draw(st.sampled_from([(1, None), (-1, None), (-50, None), (50, None), (0, 100)]))
@@ -171,10 +173,10 @@ def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
 
 @pytest.mark.parametrize(("count", "off"), [(0, 1), (0, 50), (0, 1000), (1, 1), (1, 50), (50, 1), (100, 1), (100, 50)])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("refuses", [False, True])
-def test_a_total_that_is_too_high_fails_no_page(order: Any, refuses: bool, count: int, off: int) -> None:
+@pytest.mark.parametrize("beyond", ["empty", "last", "refused"])
+def test_a_total_that_is_too_high_fails_no_page(order: Any, beyond: str, count: int, off: int) -> None:
     rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
-    moving = Moving(rows, random.Random(1), off=off, refuses=refuses and off <= 50)
+    moving = Moving(rows, random.Random(1), off=off, beyond=beyond if off <= 50 else "empty")
 
     got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (7, 100), fresh))
     assert sorted(got) == list(range(count))
