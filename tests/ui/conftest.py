@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,12 +136,11 @@ def wait_for_rows(page: playwright.Page) -> playwright.Page:
 
 
 def scroll_to_the_end(page: playwright.Page) -> None:
-    for _ in range(200):
-        if not page.inner_text(".after"):  # neither "Loading" nor "Load more"
-            return
+    end = time.monotonic() + 60  # a busy machine renders thousands of rows slowly
+    while after := page.inner_text(".after"):  # "Loading" or "Load more"
+        assert time.monotonic() < end, f"the list has no end: {after}"
         page.mouse.wheel(0, 20_000)
         page.wait_for_timeout(20)
-    raise AssertionError("the list has no end")
 
 
 def fragment(pairs: Pairs) -> str:
