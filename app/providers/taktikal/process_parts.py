@@ -23,7 +23,7 @@ _ENTRY_TEXTS = attrgetter(
     "status", "created_by", "flow_key", "sequence_key", "user_agent", "file_name", "signature_location"
 )
 _SIGNEE_TEXTS = attrgetter("name", "email", "phone", "ssn", "signature_type")
-_LONG_KEY = 32  #: characters of a key that nobody can guess
+_LONG_KEY = 32  #: characters of a key that cannot be guessed
 _BREAK = "\n\0\n"  #: between the descriptions of a log
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SHOWN = ("name", "email", "owner", "phone", "national_id", "signature_type", "status", "flow_id", "sequence_id")
