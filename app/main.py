@@ -28,7 +28,7 @@ from app.api.request_log import AuditTrail
 from app.api.routes import envelopes, events, export, pages, service, stream
 from app.api.routes.events import PageCache
 from app.api.routing import READ, add_routes
-from app.api.tokens import IssuerKeys, Tokens
+from app.api.tokens import Tokens
 from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
 from app.evidence import SigningKey
@@ -202,10 +202,11 @@ def make_tokens(settings: Settings) -> Tokens | None:
     return Tokens(
         issuer,
         audience,
-        IssuerKeys(jwks, network=Network(read_environment())),
+        jwks,
         settings.pseudonyms,
         scopes_claim=settings.jwt_scopes_claim,
         sources_claim=settings.jwt_sources_claim,
+        network=Network(read_environment()),
     )
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from app.api.tokens import IssuerKeys
+from app.api.tokens import Tokens
 from app.cli.client import Client
 from app.forward.opening import open_target, tls_context
 from app.forward.target import Temporary
+from app.privacy.pseudonyms import Pseudonyms
 from app.providers.http.network import Network
 from tests.listening import answering, send
 from tests.process import run
@@ -81,7 +82,7 @@ def test_a_receiver_elsewhere(proxied: list[str]) -> None:
 @pytest.mark.anyio
 async def test_an_issuer_on_this_machine(proxied: list[str]) -> None:
     with recording() as (address, seen), structlog.testing.capture_logs():
-        keys = IssuerKeys(f"http://{address}/jwks", network=Network(os.environ))
+        keys = Tokens("i", "a", f"http://{address}/jwks", Pseudonyms("x" * 32), network=Network(os.environ))
         await keys._read()
         await keys.aclose()
     assert (len(seen), proxied) == (1, [])
