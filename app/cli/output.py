@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.table import Table
 
 from app.cli.client import Problem
 from app.cli.failures import USAGE, Failure, discard_output
@@ -38,9 +39,14 @@ def console(*, stderr: bool = False) -> Console:
     return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, color_system=system)
 
 
-def json_line(value: Any) -> bytes:
-    """Return one line of JSON in UTF-8, with its line end."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def plain_table(*headings: str, has_headings: bool = True, gap: int = 2) -> Table:
+    """Return a table without lines, with `gap` cells between two columns."""
+    return Table(*headings, box=None, pad_edge=False, padding=(0, gap, 0, 0), show_header=has_headings)
+
+
+def json_line(value: Any, *, indent: int | None = None) -> bytes:
+    """Return JSON in UTF-8 with its line end, on one line without `indent`."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=(",", ":" if indent is None else ": "))
     return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 

@@ -1,45 +1,40 @@
 """`audit-gateway events`, `count`, `event` and `sources`.
 
-Events are by default a table that fits the terminal. On a terminal each day has a heading and each event one line, cut
-to the terminal's width. For other output, such as a pipe, lines are not cut and contain the whole time.
+Events are by default a table: on a terminal cut to its width, elsewhere, such as in a pipe, whole.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
-from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
 from app.cli.client import Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, print_error, printable, without_failed
 from app.cli.flags import AsJson, By, Config, Filters, Include, Order, Partial, query_pairs
-from app.cli.output import console, json_line, lines_of, write_bytes
+from app.cli.output import console, json_line, lines_of, plain_table, write_bytes
 from app.cli.walk import walk
 from app.forward.target import Json
 
 _HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
 _WIDE = ("outcome", "provider type", "envelope id", "event id")
-_TIME = 8  #: cells of a time without the day
+_SHORTENED = slice(3, 6)  #: columns that become narrower on a narrow terminal, before the others
 _RELATIONS = {"eq": "", "gte": "at least ", "estimate": "about "}
 DEFAULT_EVENTS = 50
 
 
 def cells_of(event: Json, *, wide: bool = False) -> tuple[str, ...]:
     """Return the event's cells: time, source, type, envelope, actor, recipient; with `wide`, also those of `_WIDE`."""
-    time = str(event["occurred_at"]).replace("T", " ")
     kind = str(event["type"])
-    if kind == "unknown":
-        kind = f"unknown ({event['provider_type']})"
     cells: tuple[Any, ...] = (
-        f"{time[:19]}Z",
+        f"{str(event['occurred_at']).replace('T', ' ')[:19]}Z",
         event["source"],
-        kind,
+        f"unknown ({event['provider_type']})" if kind == "unknown" else kind,
         _first(event["envelope"], "name", "id"),
         _first(event["actor"], "name", "email", "id", "kind"),
         _first(event["recipient"], "name", "email", "id"),
@@ -57,58 +52,28 @@ def _first(part: Any, *names: str) -> str:
 
 
 class EventTable:
-    """Print pages as one table. `width` of the terminal in cells; None: no cell is cut, and the first page determines
-    the columns' widths."""
+    """Print pages as tables, the first one with headings; `cut` to the console's width, with times without the year, or
+    as wide as the cells."""
 
-    def __init__(self, console: Console, width: int | None, *, wide: bool = False) -> None:
-        self._console, self._wide, self._cuts = console, wide, width is not None
-        self._gap = 1 if self._cuts else 2
-        self._widths = None if width is None else column_widths(width)
-        self._headings = (*_HEADINGS, *_WIDE) if wide else _HEADINGS
-        self._day: str | None = None
+    def __init__(self, console: Console, *, cut: bool, wide: bool = False) -> None:
+        self._console, self._wide, self._cut, self._has_headings = console, wide, cut, True
+        if not cut:
+            console.width = 100_000
 
     def add(self, events: Sequence[Json]) -> None:
-        rows = [cells_of(event, wide=self._wide) for event in events]
-        if not rows:
+        if not events:
             return
-        if self._widths is None:
-            self._widths = [max(map(cell_len, column)) for column in zip(self._headings, *rows, strict=True)]
-        if self._day is None:
-            headings = ("time", *self._headings[1:]) if self._cuts else self._headings
-            self._print(headings, ["bold"] * len(headings))
-        for event, row in zip(events, rows, strict=True):
-            day, self._day = self._day, row[0][:10]
-            if self._cuts:
-                if day != self._day:
-                    self._console.print(self._day, style="bold")
-                row = (row[0][11:19], *row[1:])
-            failed = event["outcome"] == "failure"
-            self._print(row, ["cyan", "dim", "red" if failed else "", *[""] * (len(row) - 3)])
-
-    def _print(self, row: Sequence[str], styles: Sequence[str]) -> None:
-        assert self._widths is not None
-        line = Text()
-        for cell, width, style in zip(row, self._widths, styles, strict=True):
-            text = cut(cell, width) if self._cuts else cell
-            line.append(text, style).append(" " * (width - cell_len(text) + self._gap))
-        line.rstrip()
-        # Not wrapped or cut by the console, which assumes 80 columns without a terminal.
-        self._console.print(line, soft_wrap=True)
-
-
-def column_widths(width: int) -> list[int]:
-    """Return the widths of the six columns on a terminal of this width, with a blank between two. From 60 on, the
-    longest common type fits."""
-    room = width - _TIME - 5
-    source, kind = max(8, room // 8), max(27, room // 4)
-    if room < source + kind + 12:
-        source = kind = room // 5
-    return [_TIME, source, kind, *[max(1, (room - source - kind) // 3)] * 3]
-
-
-def cut(text: str, width: int) -> str:
-    """Return `text` in at most `width` cells, with an ellipsis if it is cut."""
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
+        headings = (*_HEADINGS, *_WIDE) if self._wide else _HEADINGS
+        table = plain_table(*headings, has_headings=self._has_headings, gap=1 if self._cut else 2)
+        for column in (*table.columns[: _SHORTENED.start], *table.columns[_SHORTENED.stop :]):
+            column.no_wrap = True
+        for event in events:
+            styles = ("cyan", "dim", "red" if event["outcome"] == "failure" else "")
+            time, *cells = cells_of(event, wide=self._wide)
+            styled = zip_longest((time[5:19] if self._cut else time, *cells), styles, fillvalue="")
+            table.add_row(*(Text(cell, style, no_wrap=True, overflow="ellipsis") for cell, style in styled))
+        self._console.print(table)
+        self._has_headings = False
 
 
 def events(
@@ -175,8 +140,7 @@ def events(
 
 def _printer(form: str, *, wide: bool) -> Callable[[Sequence[Json]], None]:
     if form == "table":
-        out = console()
-        return EventTable(out, out.width if sys.stdout.isatty() and not wide else None, wide=wide).add
+        return EventTable(console(), cut=sys.stdout.isatty() and not wide, wide=wide).add
     lines = lines_of(form)
     write_bytes(lines.header)
     return lambda page: write_bytes(lines.of(page))
@@ -204,15 +168,19 @@ def count(
     if as_json:
         write_bytes(json_line(totals))
         return
-    rows = [(str(source["name"]), _amount(source)) for source in totals["sources"]]
-    rows.append(("total", _amount(totals)))
-    groups = [(str(group["key"]), f"{group['value']:,}") for group in totals.get("groups") or ()]
-    _print_counts([*groups, *([("", "")] if groups else []), *rows])
-
-
-def _amount(total: dict[str, Any]) -> str:
-    relation = _RELATIONS.get(total["relation"], f"{total['relation']} ")
-    return f"{relation}{total['value']:,} {total['unit']}"
+    groups = plain_table("", "", has_headings=False)
+    table = plain_table("", "", "", has_headings=False)
+    for each in (groups, table):
+        each.columns[1].justify = "right"
+    for group in totals.get("groups") or ():
+        groups.add_row(printable(str(group["key"])), f"{group['value']:,}")
+    if groups.rows:
+        console().print(groups)
+        console().print()
+    for name, total in (*((source["name"], source) for source in totals["sources"]), ("total", totals)):
+        relation = _RELATIONS.get(total["relation"], f"{total['relation']} ")
+        table.add_row(printable(str(name)), f"{relation}{total['value']:,}", str(total["unit"]))
+    console().print(table)
 
 
 def event(
@@ -224,51 +192,11 @@ def event(
     """Print one event with all its fields."""
     with connected(config) as client:
         found = client.event(event_id, query_pairs((), include=include))
-    if as_json:
-        write_bytes(json_line(found))
-    else:
-        _print_members(found)
+    write_bytes(json_line(found, indent=None if as_json else 2))
 
 
 def sources(as_json: AsJson = False, config: Config = None) -> None:
     """List the sources with their filters, health and observations."""
     with connected(config) as client:
         found = client.sources()
-    if as_json:
-        write_bytes(json_line({"data": found}))
-        return
-    for source in found:
-        console().print(Text(printable(f"{source.pop('name')} ({source.pop('provider')})"), style="bold"))
-        _print_members(source, "  ")
-
-
-def _print_members(value: dict[str, Any], indent: str = "") -> None:
-    """Print an object's members, one a line, with nested members indented."""
-    for name, item in value.items():
-        if isinstance(item, dict) and item:
-            console().print(printable(f"{indent}{name}:"), soft_wrap=True)
-            _print_members(item, f"{indent}  ")
-        elif isinstance(item, list) and any(isinstance(one, dict) for one in item):
-            console().print(printable(f"{indent}{name}:"), soft_wrap=True)
-            for one in item:
-                console().print(printable(f"{indent}  - {_value(one)}"), soft_wrap=True)
-        else:
-            console().print(printable(f"{indent}{name}: {_value(item)}"), soft_wrap=True)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_value, value)) or "none"
-    if isinstance(value, dict):
-        return " ".join(f"{name}={_value(item)}" for name, item in value.items()) or "none"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _print_counts(rows: Iterable[tuple[str, str]]) -> None:
-    """Print labels with counts such as `at least 12 events`, the numbers right-aligned."""
-    parts = [(printable(label), *printable(text).rpartition(" ")) for label, text in rows]
-    # Without a unit, as for a group, the text is the number.
-    cells = [(label, number or unit, unit if number else "") for label, number, _, unit in parts]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for label, number, unit in cells:
-        console().print(f"{label:{widths[0]}}  {number:>{widths[1]}} {unit}".rstrip(), soft_wrap=True)
+    write_bytes(json_line({"data": found}, indent=None if as_json else 2))

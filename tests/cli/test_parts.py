@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import ssl
@@ -15,15 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 
 from app.cli import client as client_module
 from app.cli import walk as walking
 from app.cli.client import Client, Problem
 from app.cli.export import Checkpoint, ResumableFile
-from app.cli.failures import Failure, Notices, printable, sentence
+from app.cli.failures import Failure, Notices, sentence
 from app.cli.flags import FILTERS, to_rfc3339
 from app.cli.output import format_of, json_line
-from app.cli.queries import cells_of, column_widths, cut
+from app.cli.queries import EventTable, cells_of
 from app.cli.walk import POLL, walk
 from app.domain.errors import ConfigurationError
 from app.domain.parameters import parameter_names
@@ -208,17 +210,16 @@ def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> Non
 # ---- what is printed -------------------------------------------------------------------------------------------------
 
 
-@given(st.integers(18, 400))
-def test_the_columns_fit_the_terminal(width: int) -> None:
-    widths = column_widths(width)
-    assert min(widths) >= 1
-    assert sum(widths) + 5 <= width
-    assert width < 60 or widths[2] >= 27
-
-
-@given(st.text(max_size=40), st.integers(1, 30))
-def test_a_cut_cell_fits(text: str, width: int) -> None:
-    assert cell_len(cut(printable(text), width)) <= max(width, 1)
+@given(st.integers(18, 400), st.text(max_size=40))
+def test_the_table_fits_the_terminal(width: int, text: str) -> None:
+    shown = io.StringIO()
+    event: dict[str, Any] = {
+        "occurred_at": "2026-01-01T00:00:00.000000Z", "source": "s", "type": "recipient.identity_verified",
+        "outcome": "success", "envelope": {"id": text}, "actor": {"name": text}, "recipient": {"name": text},
+    }  # fmt: skip
+    EventTable(Console(file=shown, width=width), cut=True).add([event])
+    assert max(map(cell_len, shown.getvalue().splitlines())) <= width
+    assert width < 60 or " recipient.identity_verified " in shown.getvalue()
 
 
 def test_what_a_terminal_would_obey_is_not_printed() -> None:
