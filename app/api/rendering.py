@@ -26,7 +26,7 @@ from app.privacy.redaction import visible_events
 
 MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger
 _FIRST = 4  #: events rendered first; then as many as fill a part
-_PART = 32 * 1024  #: bytes rendered before other requests are served: 2 ms, or one event
+_PART = 16 * 1024  #: bytes rendered before other requests are served: 2 ms, masked 4 ms, or one event
 _LARGE = 1024 * 1024  #: bytes above which a page is not joined, because that takes its memory twice
 
 

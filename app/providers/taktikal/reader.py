@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from operator import attrgetter, gt, lt
+from collections.abc import Awaitable, Callable, Sequence
 
 from app.domain.position import Position, first_time
 from app.domain.times import DAY, SECOND
@@ -12,8 +10,9 @@ from app.paging.windows import Window, WindowSizer, next_window
 from app.providers.base import ENOUGH_BYTES, Batch, Hint, ReadRequest, Record
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import WHOLE, DateRange
+from app.providers.taktikal.collector import Collector
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
-from app.providers.taktikal.record import records_of, ticks_of
+from app.providers.taktikal.record import ticks_of
 from app.providers.taktikal.wire import Process
 
 _CALLS_PER_BATCH = 3  #: calls after which a batch with records is returned
@@ -34,45 +33,18 @@ def _ladder(first: int, last: int) -> list[int]:
     return [*(int(first * factor**step) for step in range(1, steps + 1)), last]
 
 
-class _Collector:
-    """Convert processes to the records of a window, in reading order."""
-
-    def __init__(self, source: str, span: ReadRequest, loader: RangeLoader) -> None:
-        self._source, self._position, self._loader = source, span.position, loader
-        self._ascending = span.query.ascending
-        self._is_beyond = gt if self._ascending else lt  # instead of is_beyond, for each record
-        self._latest = loader.facts.latest
-        self._any_readable = False
-
-    def records(self, processes: Iterable[Process], window: Window) -> list[Record]:
-        is_beyond, position = self._is_beyond, self._position
-        found: list[Record] = []
-        for process in processes:
-            records, bad = records_of(self._source, process, window.start, window.end, self._latest)
-            if bad:
-                self._loader.unreadable |= Counter({f"entries of {process.key}": bad})
-            self._any_readable = self._any_readable or bad < len(process.entries)
-            found += [one for one in records if is_beyond(one.key, position)]
-        found.sort(key=attrgetter("key"), reverse=not self._ascending)
-        return found
-
-    def batch(self, records: list[Record], complete_until: int, ended: bool, reason: str | None = None) -> Batch:
-        """Return a batch with the unreadable items and entries so far."""
-        return Batch(records, complete_until, ended, self._loader.unreadable, reason, self._any_readable)
-
-
 class ProcessReader:
     """Read all events of one process by each spelling of its key, with a call for each; with a key, dates need no
     trust. If the server distinguishes the spellings, they are two processes."""
 
     def __init__(self, source: str, span: ReadRequest, loader: RangeLoader, keys: Sequence[str]) -> None:
         self._span, self._loader, self._keys = span, loader, keys
-        self._collector = _Collector(source, span, loader)
+        self._collector = Collector(source, span, loader)
 
     async def read(self, want: int, max_calls: int) -> Batch:
         processes = await self._loader.named(self._keys)
         window = Window(self._span.since, self._span.until)
-        records = self._collector.records(processes, window)
+        records = await self._collector.records(processes, window)
         complete_until = window.end if self._span.query.ascending else window.start
         return self._collector.batch(records, complete_until, True)
 
@@ -100,7 +72,7 @@ class WindowReader:
         self._span, self._loader, self._prepare = span, loader, prepare
         self._max_age, self._is_age_set = max_age, is_age_set
         self._ascending = span.query.ascending
-        self._collector = _Collector(source, span, loader)
+        self._collector = Collector(source, span, loader)
         self._facts = loader.facts
         # Only unfiltered first pages share the density: filters may reveal secrets, and the newest part of a log may
         # be sparser than the rest.
@@ -277,7 +249,7 @@ class WindowReader:
     async def _pass(self, window: Window, processes: Sequence[Process], within: DateRange) -> list[Record]:
         if (person := self._span.query.person) is not None and "@" in person:
             await self._loader.name_owner(processes, within, person)
-        records = self._collector.records(processes, window)
+        records = await self._collector.records(processes, window)
         self._sizer.read(window.width, len(processes), len(records))
         self._empty = 0 if processes else window.width
         if self._shared and records and len(self._times) < _REACH and self._facts.selects == "activity":
