@@ -96,6 +96,7 @@ class Export:
             try:
                 for lines in self._rendered(records):
                     yield lines
+                    await asyncio.sleep(0)  # a fast client never makes the server wait
                 if ahead is None:
                     break
                 page = await ahead

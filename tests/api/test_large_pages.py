@@ -24,6 +24,7 @@ from tests.providers.faulty import Rewritten
 from tests.worlds import ask, describe, world
 
 pytestmark = pytest.mark.anyio
+PLAIN = {"Accept-Encoding": "identity"}
 
 
 class LargeRecord(MemoryRecord):
@@ -59,6 +60,25 @@ async def test_a_page_ends_where_its_bytes_do_and_the_walk_loses_nothing(size: i
                 break
             asked = {"cursor": page["page"]["next_cursor"]}
     assert len(ids) == len(set(ids)) == count
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/export"])
+async def test_other_requests_are_served_between_the_parts_of_an_answer(path: str) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    source = MemorySource("north", [LargeRecord(number, 200) for number in range(1000)])
+    async with opened(make_app([source])) as client:
+        running = asyncio.create_task(other())
+        answer = await client.get(path, params={"since": "2020-01-01", "limit": "1000"}, headers=PLAIN)
+        running.cancel()
+    assert answer.text.count("x" * 200) == 1000
+    assert turns >= 9, "100 events at a time"
 
 
 async def test_large_records_are_read_a_few_at_a_time() -> None:
