@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -35,19 +33,6 @@ _KEY = re.compile(r"[\x21-\x7e]+\Z")
 
 #: Paths without an id: `not_found` means that no gateway is there.
 _FIXED = ("/events", "/events/count", "/events/export", "/sources")
-
-#: Causes of a failed connection, most specific first. `at` is the address, `error` the cause.
-_UNREACHABLE = (
-    (socket.gaierror, "the host's name in {at} is not known ({error.strerror}); give the gateway's address"),
-    (ssl.SSLCertVerificationError, "the certificate of {at} is not accepted ({error.verify_message})"),
-    (ssl.SSLError, "what listens at {at} does not speak TLS ({error.reason}); try http://"),
-    (
-        ConnectionRefusedError,
-        "nothing listens at {at}; start it with audit-gateway serve, or unset GATEWAY_URL to read the configured"
-        " sources from here",
-    ),
-    (BaseException, "{at} cannot be reached ({error})"),
-)
 
 
 @dataclass(eq=False)
@@ -131,7 +116,9 @@ class Client:
         try:
             response = self._http.get(path, params=list(pairs))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise Problem("unreachable", f"GATEWAY_URL: {self._unreachable(error)}.") from None
+            detail = f"GATEWAY_URL: {self._shown} cannot be reached ({error}); start it with audit-gateway serve, give"
+            remedy = "its address, or unset GATEWAY_URL to read the configured sources from here."
+            raise Problem("unreachable", f"{detail} {remedy}") from None
         except httpx.TimeoutException:
             raise Problem("no_answer", f"The gateway at {self._shown} does not answer; try again.") from None
         except httpx.HTTPError as error:
@@ -141,16 +128,6 @@ class Client:
         if response.status_code != 200:
             raise self._problem(response, path)
         return response
-
-    def _unreachable(self, error: BaseException) -> str:
-        if isinstance(error, httpx.ConnectTimeout):
-            return f"no connection to {self._shown} came about within {_CONNECT:g} s; give the gateway's address"
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, OSError):
-            cause = cause.__cause__ or cause.__context__
-        cause = cause or error
-        text = next(text for kind, text in _UNREACHABLE if isinstance(cause, kind))
-        return text.format(at=self._shown, error=cause)
 
     def _problem(self, response: httpx.Response, path: str) -> Problem:
         status = response.status_code

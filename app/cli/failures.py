@@ -1,12 +1,6 @@
 """Errors as one sentence with the remedy on standard error, and as an exit code.
 
-Exit codes, the same for every command:
-
-0    success; for `serve` and `forward` also a stop by SIGINT or SIGTERM
-1    a failure while running, such as a failing source; with --partial, events of a source are missing
-2    an invalid flag, argument or setting
-3    the command finished, but unreadable records were left out
-130  Ctrl-C
+`docs/reference/cli.md` lists the exit codes.
 """
 
 from __future__ import annotations
@@ -24,16 +18,12 @@ import typer
 from app.cli.client import Problem
 from app.domain.errors import ConfigurationError
 from app.forward.target import Json, Page
+from app.logs import describe_exception
 
 FAILED, USAGE, UNREADABLE, INTERRUPTED = 1, 2, 3, 130
 
 #: The `reason` of a source that left records out.
 _UNREADABLE = re.compile(r"(\d+) records that cannot be read")
-
-_USAGE = {
-    "bad_request", "invalid_parameter", "unknown_parameter", "filter_not_applicable", "invalid_window",
-    "invalid_cursor", "cursor_mismatch", "not_found", "unauthenticated", "forbidden", "not_a_gateway", "uri_too_long",
-}  # fmt: skip
 
 _REMEDIES = {
     "unauthenticated": "make a key where it runs: audit-gateway keys new --name me --scopes events:read --file F",
@@ -41,11 +31,8 @@ _REMEDIES = {
     "source_unauthorized": "set the source's keys anew; audit-gateway probe names them",
     "source_failed": "try again; audit-gateway probe examines the source",
     "source_timeout": "try again, or ask for a shorter time with --since and --until",
-    "source_unavailable": "try again later",
-    "rate_limited": "try again later",
-    "overloaded": "try again later",
-    "not_ready": "try again later",
     "internal_error": "see the gateway's log",
+    **dict.fromkeys(("source_unavailable", "rate_limited", "overloaded", "not_ready"), "try again later"),
 }
 
 #: Codes for which a retry may help.
@@ -107,19 +94,12 @@ def print_error(text: str) -> None:
 
 
 def print_file_error(error: OSError) -> None:
-    """Print one line on standard error that names the file, or standard output if it cannot be written.
-
-    An OSError without a file may come from a socket or another file; flushing standard output shows whether it is the
-    failing one.
-    """
+    """Print one line on standard error that names the file, if the error has one."""
     if error.filename is not None:
-        return print_error(f"{error.filename} cannot be read or written ({error.strerror})")
-    try:
-        print(end="", flush=True)
-    except OSError:
-        discard_output()
-        return print_error(f"standard output cannot be written ({error.strerror})")
-    print_error(f"the operating system reports: {error.strerror or type(error).__name__}")
+        print_error(f"{error.filename} cannot be read or written ({error.strerror})")
+    else:
+        discard_output()  # which may be what failed
+        print_error(f"the operating system reports: {error.strerror or type(error).__name__}")
 
 
 def discard_output() -> None:
@@ -184,7 +164,8 @@ def reported(*, broken_pipe: int = 0, partial_helps: bool = False) -> Iterator[N
         raise
     except Problem as problem:
         print_error(sentence(problem, partial_helps=partial_helps))
-        raise typer.Exit(USAGE if problem.code in _USAGE else FAILED) from None
+        is_failure = problem.code in TRANSIENT or problem.code == "source_unauthorized"
+        raise typer.Exit(FAILED if is_failure else USAGE) from None
     except Failure as failure:
         print_error(failure.sentence)
         raise typer.Exit(failure.code) from None
@@ -200,8 +181,6 @@ def reported(*, broken_pipe: int = 0, partial_helps: bool = False) -> Iterator[N
         print_file_error(error)
         raise typer.Exit(FAILED) from None
     except Exception as error:
-        from app.logs import describe_exception
-
         found = describe_exception(error)
         place = found["frames"][-1] if found["frames"] else "?"
         print_error(f"this is a bug in audit-gateway: {found['exception']} at {place}; please report it")

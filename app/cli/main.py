@@ -12,13 +12,12 @@ import typer
 
 from app.cli.client import connected
 from app.cli.export import export
-from app.cli.failures import FAILED, USAGE, Failure, discard_output, print_file_error
+from app.cli.failures import FAILED, USAGE, Failure, reported
 from app.cli.flags import Config, command
 from app.cli.forwarding import forward
 from app.cli.keys import list_keys, make_key, revoke_keys, signing_key, verify
 from app.cli.output import write_bytes
 from app.cli.queries import count, event, events, sources
-from app.domain.errors import ConfigurationError
 from app.logs import configure_logging
 
 EXIT_CODES = (
@@ -105,14 +104,13 @@ def openapi(
     output: Annotated[Path | None, typer.Option(help="Write to this file. Default: standard output.")] = None,
 ) -> None:
     """Print the OpenAPI document."""
-    text = openapi_text()
     if output is None:
-        write_bytes(text.encode())
+        write_bytes(openapi_text().encode())
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        output.write_text(openapi_text(), encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"--output: {output} cannot be written ({error.strerror}).") from None
+        raise Failure(f"--output: {output} cannot be written ({error.strerror})", USAGE) from None
 
 
 def openapi_text() -> str:
@@ -153,19 +151,14 @@ cli.add_typer(keys, name="keys")
 def main() -> None:
     """Run the command line. A failing standard output prints one line on standard error, with exit code 1."""
     try:
-        try:
-            cli()
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()  # the interpreter would do so, and fail with a traceback
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            discard_output()
-            sys.exit(0)
-        print_file_error(error)
-        sys.exit(FAILED)
+        with reported():
+            try:
+                cli()
+            finally:
+                if sys.stdout is not None:
+                    write_bytes(b"")  # the interpreter would flush it, and fail with a traceback
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
 
 
 if __name__ == "__main__":

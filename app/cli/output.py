@@ -56,6 +56,7 @@ def write_bytes(data: bytes) -> None:
     if sys.stdout.isatty():
         data = _OBEYED.sub("\N{MIDDLE DOT}", data.decode(errors="replace")).encode()
     try:
+        sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:

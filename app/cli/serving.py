@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import TextIO, cast
 
 import msgspec
@@ -49,7 +48,7 @@ def serve_gateway(
     log = cast(TextIO, QueuedStream(sys.stderr))
     configure_logging(log)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Inherited from another `serve`, it would make this one a sandbox without emulators.
     os.environ.pop(SANDBOX_VARIABLE, None)
@@ -114,29 +113,23 @@ def _key_of_this_run(configuration: Configuration, host: str) -> str | None:
     return None
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
-
-
 def _bind(host: str, port: int) -> socket.socket:
     """Return a bound socket that does not listen yet. Raises ConfigurationError with the remedy."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (socket.gaierror, UnicodeError):  # the latter for a label of more than 63 characters
+        # With an explicit protocol, asyncio disables Nagle's delay.
+        listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
+    except (OSError, UnicodeError):  # the latter for a label of more than 63 characters
         raise ConfigurationError(f"--host: {host} is no address of this machine; try 127.0.0.1.") from None
-    # With an explicit protocol, asyncio disables Nagle's delay.
-    listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
-            remedy = "stop what listens there, or choose another with --port (0 takes a free one)"
-            raise ConfigurationError(f"--port: {port} on {host} is in use; {remedy}.") from None
-        if error.errno == errno.EACCES:
-            raise ConfigurationError(f"--port: {port} needs more rights; choose one above 1023.") from None
-        raise ConfigurationError(f"--host: cannot listen on {host} ({error.strerror}); try 127.0.0.1.") from None
+        what = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise ConfigurationError(
+            f"--port: {port} on {host} {what}; choose another with --port (0 takes a free one), or --host."
+        ) from None
     return listener
 
 
