@@ -131,12 +131,8 @@ def make_shared(
     settings, environment = configuration.settings, configuration.environment
     if settings.redis_url is None:
         return None
-    # A source that the environment alone configures is named after its provider.
-    accounts: dict[str, object] = {
-        name: {variable: environment.get(variable) for variable in provider.variables}
-        for name, provider in providers.items()
-    }
-    accounts |= {str(table.get("name")): table for table in configuration.tables}
+    variables = {name: environment.get(name) for provider in providers.values() for name in provider.variables}
+    accounts = json.dumps([variables, configuration.tables], sort_keys=True, default=str)
     return SharedState(settings.redis_url.get_secret_value(), settings.cursor_secrets[0], metrics, accounts)
 
 

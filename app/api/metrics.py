@@ -70,8 +70,6 @@ class Metrics(Observer):
         self._page_cache = counter("page_cache", text, "source", "outcome")
         text = "1 while the state that replicas share can be had, by its store."
         self._shared_up = gauge("shared_state_up", text, "store", mode="livemin")
-        text = "Operations on the shared state that failed."
-        self._shared_errors = counter("shared_state_errors", text, "reason")
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -123,9 +121,6 @@ class Metrics(Observer):
     def on_shared_state(self, up: bool) -> None:
         # With a label, so that it is absent without shared state.
         self._shared_up.labels("redis").set(up)
-
-    def on_shared_error(self, reason: str) -> None:
-        self._shared_errors.labels(reason).inc()
 
 
 def _word(outcome: Outcome) -> str:

@@ -43,10 +43,6 @@ class Observer:
     def on_shared_state(self, up: bool) -> None:
         """The replicas' shared state became reachable or unreachable."""
 
-    def on_shared_error(self, reason: str) -> None:
-        """An operation on the shared state failed; `reason` is one of `timeout`, `connection`, `answer`; `still_down`:
-        it cannot be reached again yet."""
-
 
 class Observations:
     """Named facts. `clock` returns µs since the epoch. A fact keeps its time until its value changes."""
