@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
@@ -19,14 +18,9 @@ from app.providers.taktikal.mapping import text_of
 from app.providers.taktikal.models import Entry, Signee, recipient_id
 from app.providers.taktikal.wire import Process, without_secrets
 
-_ENTRY_TEXTS = attrgetter(
-    "status", "created_by", "flow_key", "sequence_key", "user_agent", "file_name", "signature_location"
-)
-_SIGNEE_TEXTS = attrgetter("name", "email", "phone", "ssn", "signature_type")
 _LONG_KEY = 32  #: characters of a key that cannot be guessed
 _BREAK = "\n\0\n"  #: between the descriptions of a log
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_SHOWN = ("name", "email", "owner", "phone", "national_id", "signature_type", "status", "flow_id", "sequence_id")
 
 
 def address_of(text: object) -> str | None:
@@ -38,13 +32,9 @@ class ProcessParts:
     """Shared parts of the records of one process. `prepared` creates it for the first event, because most processes of
     a response have none. Each person and each envelope is created once, and must not be changed.
 
-    `entries`: those of the records. `hide` removes links and signee keys from a text. `hides`: whether descriptions can
-    contain any; `descriptions` maps some to the text to show. `shown` is `hide`; None if no other text contains any."""
+    `entries`: those of the records. `hide` removes links and signee keys from a text."""
 
-    hides: bool
     hide: Callable[[str], str]
-    descriptions: dict[str, str]
-    shown: Callable[[str], str] | None
 
     def __init__(self, source: str, process: Process) -> None:
         self.source, self.process, self._is_ready = source, process, False
@@ -53,50 +43,36 @@ class ProcessParts:
     def prepared(self) -> ProcessParts:
         if self._is_ready:
             return self
-        process, secrets = self.process, self.process.secrets
+        process = self.process
         body, entries = process.body, process.entries
         self._named: dict[tuple[str | UnsetType | None, ...], tuple[Actor, Envelope, Recipient | None]] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, str | None], Envelope] = {}
         self._recipients: dict[str, Recipient] = {}
-        self._owner = owner_of(entries) or process.owner
-        self._name = (
+        self.hide = process.secrets.text
+        self._owner = self._hidden(owner_of(entries) or process.owner)
+        self._name = self._hidden(
             body.activity_display_name
             or body.file_name
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
-        self.hides, self.hide = bool(secrets), secrets.text
-        self.descriptions, self.shown = {}, None
-        if self.hides:
-            # Short keys are hidden if they are the whole text.
-            if process.has_short_keys or self._repeats_secrets():
-                self.shown = self.hide
-            if not process.has_short_keys:
-                self.descriptions = self._search_descriptions()
+        self._descriptions = self._search_descriptions()
         self._is_ready = True
         return self
 
-    def _repeats_secrets(self) -> bool:
-        """Whether one of the process's texts, except descriptions, repeats a link or a signee key. One search for all
-        texts, because separate searches take most of an event's time."""
-        process, body = self.process, self.process.body
-        texts: set[object] = {self._name, body.status, body.file_name}
-        try:
-            for signee in process.signees.values():
-                texts.update(_SIGNEE_TEXTS(signee))
-            for entry in self.entries:
-                texts.update(_ENTRY_TEXTS(entry))
-        except TypeError:
-            return True  # an undocumented list or object may contain one at any depth
-        if body.sequence_signees:
-            texts.update(one.sequence_key for one in body.sequence_signees)
-        return process.secrets.may_be_in(texts)
+    def _hidden(self, text: str | UnsetType | None) -> str | None:
+        return self.hide(text) if text else None
+
+    def description(self, text: str) -> str:
+        """Return an entry's description without links and signee keys."""
+        return self._descriptions.get(text) or self.hide(text)
 
     def _search_descriptions(self) -> dict[str, str]:
         """Return the records' descriptions, searched together; empty if each must be searched separately."""
         found = [text for entry in self.entries if (text := entry.description)]
         joined = _BREAK.join(found)
-        # Other letters and links: their neighbours would be changed with them.
-        if not joined.isascii() or "/" in joined:
+        # Short keys are hidden if they are the whole text. Other letters and links: their neighbours would be changed
+        # with them.
+        if self.process.has_short_keys or not joined.isascii() or "/" in joined:
             return {}
         shown = self.hide(joined).split(_BREAK)
         return dict(zip(found, shown, strict=True)) if len(found) == len(shown) else {}
@@ -107,8 +83,6 @@ class ProcessParts:
         found = self._named.get(keys)
         if found is None:
             actor = self._actor(entry.created_by or None, entry.signee_key or "")
-            if self.shown is not None:
-                actor = _shown(actor, self.shown)
             recipient = self.recipient(entry.signee_key) if entry.signee_key else None
             self._named[keys] = found = actor, self._envelope(entry), recipient
         return found
@@ -120,13 +94,14 @@ class ProcessParts:
         process with it."""
         address = address_of(text)
         if address is None:
-            return Actor("system", None, text)
+            return Actor("system", None, self._hidden(text))
         wanted, signees = fold(address), self.process.signees
         matches = [key for key, signee in signees.items() if fold(address_of(signee.email) or "") == wanted]
         key = own if own in matches else matches[0] if len(matches) == 1 else None
+        address = self.hide(address)
         if key is None:
             return Actor("user", None, None, address)
-        return Actor("recipient", recipient_id(self.process.key, key), signees[key].name or None, address)
+        return Actor("recipient", recipient_id(self.process.key, key), self._hidden(signees[key].name), address)
 
     def _envelope(self, entry: Entry) -> Envelope:
         """Return the process, with the entry's flow and sequence."""
@@ -136,20 +111,25 @@ class ProcessParts:
             sequence = self.process.sequence_of(entry.signee_key)
         found = self._envelopes.get((entry.flow_key, sequence))
         if found is None:
-            status = body.status.casefold() if body.status else None
-            found = Envelope(self.process.key, self._name, status, self._owner, entry.flow_key or None, None, sequence)
-            self._envelopes[entry.flow_key, sequence] = found = (
-                found if self.shown is None else _shown(found, self.shown)
-            )
+            status = self.hide(body.status.casefold()) if body.status else None
+            flow, sequence_id = self._hidden(entry.flow_key), self._hidden(sequence)
+            found = Envelope(self.process.key, self._name, status, self._owner, flow, None, sequence_id)
+            self._envelopes[entry.flow_key, sequence] = found
         return found
 
     def recipient(self, key: str) -> Recipient:
         """Return the process's signee with this key."""
         found = self._recipients.get(key)
         if found is None:
-            signee = self.process.signees.get(key) or _NOBODY
-            found = _recipient(recipient_id(self.process.key, key), signee)
-            self._recipients[key] = found = found if self.shown is None else _shown(found, self.shown)
+            signee, hidden = self.process.signees.get(key) or _NOBODY, self._hidden
+            self._recipients[key] = found = Recipient(
+                id=recipient_id(self.process.key, key),
+                name=hidden(signee.name),
+                email=hidden((signee.email or "").strip()),
+                phone=hidden(text_of(signee.phone)),
+                national_id=hidden(text_of(signee.ssn)),
+                signature_type=hidden(signee.signature_type and _signature_type(signee.signature_type)),
+            )
         return found
 
     @cached_property
@@ -214,17 +194,6 @@ class ProcessParts:
         }
 
 
-_Part = TypeVar("_Part", Actor, Envelope, Recipient)
-
-
-def _shown(part: _Part, shown: Callable[[str], str]) -> _Part:
-    """Return a copy of an event's part with `shown` texts; its id and kind are unchanged."""
-    for name in _SHOWN:
-        if text := getattr(part, name, None):
-            setattr(part, name, shown(text))
-    return part
-
-
 def owner_of(entries: Iterable[Entry]) -> str | None:
     """Return who started the process: `createdBy` of its `Created` entry; None for a log without that entry."""
     for entry in entries:
@@ -239,14 +208,3 @@ def _signature_type(sent: str) -> str:
 
 
 _NOBODY = Signee()
-
-
-def _recipient(id_: str, signee: Signee) -> Recipient:
-    return Recipient(
-        id=id_,
-        name=signee.name or None,
-        email=(signee.email or "").strip() or None,
-        phone=text_of(signee.phone),
-        national_id=text_of(signee.ssn),
-        signature_type=_signature_type(signee.signature_type) if signee.signature_type else None,
-    )

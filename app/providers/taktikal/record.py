@@ -24,6 +24,7 @@ CATEGORY = "envelope"
 _NO_ID = -1
 EARLIEST = parse_rfc3339("2000-01-01")  #: µs; earlier times are invalid
 _LAST = 1 << 63  #: µs after all times
+_DEEP = frozenset({dict, list})
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -62,16 +63,14 @@ class TaktikalRecord(msgspec.Struct, gc=False):
 
     def event(self) -> Event:
         entry, common = self.entry, self.common.prepared()
-        status, user_agent = entry.status or "", entry.user_agent or None
-        if (shown := common.shown) is not None:
-            status, user_agent = shown(status), user_agent and shown(user_agent)
+        hide = common.hide
+        status, user_agent = hide(entry.status or ""), hide(entry.user_agent) if entry.user_agent else None
         meaning, description = meaning_of(status), entry.description or None
         delivery = meaning.delivery
         if description is not None:
             if meaning.purpose is not None:
                 delivery = delivery_of(description, meaning.purpose)
-            if common.hides:
-                description = common.descriptions.get(description) or common.hide(description)
+            description = common.description(description)
         actor, envelope, recipient = common.named_by(entry)
         identity = entry.id
         # By position, because names take three times as long.
@@ -109,10 +108,13 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             data["signatureLocation"] = entry.signature_location
         if entry.others is not UNSET:
             data |= entry.others
-        if not data or (entry.others is UNSET and self.common.shown is None):
-            return data
-        cleaned: dict[str, Any] = without_secrets(data, self.common.process.secrets)
-        return cleaned
+        if entry.others is not UNSET or _DEEP.intersection(map(type, data.values())):
+            cleaned: dict[str, Any] = without_secrets(data, self.common.process.secrets)
+            return cleaned
+        for name, value in data.items():
+            if isinstance(value, str):
+                data[name] = self.common.hide(value)
+        return data
 
     def raw(self) -> dict[str, Any]:
         """Return `{"entry", "signee", "process"}` as delivered, without the process's lists and signing links."""
