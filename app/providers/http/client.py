@@ -1,13 +1,13 @@
 """HTTP client for all calls to providers.
 
 `ProviderHttp` bounds time, size and redirects of responses, retries temporary failures (all calls only read), and
-raises only the gateway's errors. Retries are set up after a first failure, so that successful calls do not pay for
-them.
+raises only the gateway's errors. The retries are a loop of ours: stamina's costs 0.24 ms for each successful call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -20,31 +20,29 @@ from yarl import URL
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnavailable
 from app.providers.base import CallBudget, CommonSettings, SourceHealth
-from app.providers.http.concurrency import (
-    ATTEMPTS,
-    RETRIED_STATUS,
-    CallLimiter,
-    RetryableFailure,
-    RetryBudget,
-    attempts,
-)
+from app.providers.http.concurrency import CallLimiter, RetryBudget
 from app.providers.http.response import Response, error_for
 from app.providers.http.source_state import SourceState, time_left
 from app.providers.http.transport import AiohttpTransport, Transport
+from app.providers.observer import Outcome
 
 __all__ = ["ProviderHttp", "Response", "error_for"]
 
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "audit-gateway"}
+_ATTEMPTS = 3
+#: Temporary statuses of overload and of intermediaries (520 to 524: Cloudflare; 529: overloaded).
+RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _ENOUGH_TIME = 2.0  #: seconds; with less time before the deadline, a provider has not failed
 _ENOUGH_TO_RETRY = 0.5  #: least seconds of the deadline for a retry
 
 _log = structlog.get_logger("gateway")
 
 
-class _Request(msgspec.Struct, frozen=True):
-    method: str
-    url: str
-    content: bytes | None
+class RetryableFailure(Exception):
+    """A response or failure that may be retried. `reason`: as for the observer."""
+
+    def __init__(self, reason: Outcome, found: Response | SourceError) -> None:
+        self.reason, self.found = reason, found
 
 
 class ProviderHttp:
@@ -71,12 +69,11 @@ class ProviderHttp:
         if auth is not None:
             self._headers["authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
         self._json_headers = {**self._headers, "content-type": "application/json"}
-        self._timer = common.timer
         self._state = SourceState(name, self._host, common)
         shared, rate = common.shared, common.max_rate
         take = None if shared is None or rate is None else shared.rate(name, rate)
         self._limiter = CallLimiter(common.max_concurrency, rate, take)
-        self._retry_budget = RetryBudget()
+        self._retry_budget = RetryBudget(common.timer)
         self._transport: Transport = transport or AiohttpTransport(common)
 
     async def aclose(self) -> None:
@@ -97,65 +94,56 @@ class ProviderHttp:
         if left <= 0:
             self._observer.on_refused(self._name, "deadline")
             raise SourceTimeout("the request's deadline passed before the provider was called")
-        self._retry_budget.note_call(self._timer())
+        self._retry_budget.note_call()
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = str(URL(self._base + path.lstrip("/")))
         if params:
             url = f"{url}?{urlencode(params)}"
-        request = _Request(method, url, None if json is None else msgspec.json.encode(json))
+        content = None if json is None else msgspec.json.encode(json)
         try:
             async with asyncio.timeout(None if left == float("inf") else left):
-                try:
-                    return await self._attempt(request, budget)
-                except RetryableFailure as error:
-                    failure = error
-                return await self._retry(failure, request, budget)
+                return await self._attempts(budget, method, url, content)
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
 
-    async def _retry(self, first: RetryableFailure, request: _Request, budget: CallBudget) -> Response:
-        made, last = 0, first
+    async def _attempts(self, budget: CallBudget, method: str, url: str, content: bytes | None) -> Response:
+        last: Response | SourceError | None = None
+        for made in range(1, _ATTEMPTS + 1):
+            try:
+                return await self._attempt(budget, method, url, content)
+            except RetryableFailure as failure:
+                last = failure.found
+                if made == _ATTEMPTS or not self._may_retry(failure, budget):
+                    break
+                if self._state.pause_left() <= 0:  # else the next attempt waits for the end of the pause
+                    await asyncio.sleep(0.1 * 2 ** (made - 1) + random.uniform(0.0, 0.2))
+            except SourceUnavailable:
+                if last is None:
+                    raise
+                break  # the source closed between two attempts; the provider's own response is more precise
+        if isinstance(last, Response):
+            return last
+        assert last is not None
+        _log.warning("source_call_failed", source=self._name, host=self._host, cause=last.detail)
+        raise last
 
-        def worth_repeating(error: Exception) -> bool | float:
-            nonlocal last
-            if not isinstance(error, RetryableFailure):
-                return False
-            last = error
-            return self._may_retry(made, error, budget)
-
-        try:
-            async for attempt in attempts(worth_repeating):
-                with attempt:
-                    made += 1
-                    if made == 1:
-                        raise first  # so that the first retry waits, too
-                    return await self._attempt(request, budget)
-        except (RetryableFailure, SourceUnavailable):
-            pass  # if the source closed between two attempts, the provider's own response is more precise
-        if isinstance(last.found, Response):
-            return last.found
-        _log.warning("source_call_failed", source=self._name, host=self._host, cause=last.found.detail)
-        raise last.found
-
-    async def _attempt(self, request: _Request, budget: CallBudget) -> Response:
+    async def _attempt(self, budget: CallBudget, method: str, url: str, content: bytes | None) -> Response:
         """Make one attempt. Raises RetryableFailure, SourceFailed, and SourceUnavailable if the source accepts no
         calls."""
         permit = None
         while permit is None:
             await self._state.wait_until_open(budget)
             await self._limiter.enter(id(budget))
-            try:
-                # During the wait, the provider may have failed or demanded a pause.
-                permit = await self._state.enter(budget)
-            finally:
-                if permit is None:
-                    self._limiter.leave()
+            # During the wait, the provider may have failed or demanded a pause.
+            permit = self._state.enter(id(budget))
+            if permit is None:
+                self._limiter.leave()
         begun, outcome, ok, cause = time.monotonic(), "canceled", None, ""  # type: float, str, bool | None, str
         budget.calls += 1
         try:
-            headers = self._headers if request.content is None else self._json_headers
-            response = await self._transport.send(request.method, request.url, headers, request.content)
+            headers = self._headers if content is None else self._json_headers
+            response = await self._transport.send(method, url, headers, content)
             outcome, ok = str(response.status), response.status < 500
             cause = f"the provider answered {outcome}"
         except SourceFailed:
@@ -186,14 +174,11 @@ class ProviderHttp:
             budget.as_of = response.date if budget.as_of is None else min(budget.as_of, response.date)
         return response
 
-    def _may_retry(self, made: int, failure: RetryableFailure, budget: CallBudget) -> bool | float:
-        """Return whether to retry a call that failed `made` times: False, True (after the usual back-off), or the
-        seconds to wait."""
-        left, pause = time_left(budget), self._state.pause_left()
-        if made >= ATTEMPTS or left <= _ENOUGH_TO_RETRY or pause >= left / 2 or not self._state.is_closed:
+    def _may_retry(self, failure: RetryableFailure, budget: CallBudget) -> bool:
+        left = time_left(budget)
+        if left <= _ENOUGH_TO_RETRY or self._state.pause_left() >= left / 2 or self._state.circuit != "closed":
             return False
-        if not self._retry_budget.take(self._timer()):
+        if not self._retry_budget.take():
             return False
         self._observer.on_retry(self._name, failure.reason)
-        # `SourceState` waits for the end of a pause.
-        return 0.0 if pause > 0 else True
+        return True

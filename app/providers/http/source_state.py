@@ -1,4 +1,4 @@
-"""Circuit and pause state of one source; the pause comes from `Retry-After`.
+"""Circuit and pause of one source; the pause comes from `Retry-After`.
 
 A circuit belongs to this process; a pause holds for all replicas. The log records their beginnings and ends.
 """
@@ -9,7 +9,6 @@ import asyncio
 import random
 import time
 
-import msgspec
 import structlog
 
 from app.domain.errors import SourceUnavailable
@@ -18,68 +17,9 @@ from app.providers.base import CallBudget, CommonSettings, SourceHealth
 from app.providers.http.response import LONGEST_PAUSE
 from app.providers.observer import CircuitState
 
-
-class CallPermit(msgspec.Struct, frozen=True):
-    """Permission for one call, to pass to `Circuit.settle` once."""
-
-    era: int
-    trial: bool
-
-
-class Circuit:
-    """Opens after `threshold` failures in a row, for `first` seconds; then one trial call decides. A trial call that
-    fails doubles the time, up to `most` seconds; one that succeeds closes the circuit and resets the time."""
-
-    def __init__(self, *, threshold: int = 5, first: float = 30.0, most: float = 300.0) -> None:
-        self._threshold, self._first, self._most = threshold, first, most
-        self.state: CircuitState = "closed"
-        self.failures = 0  #: consecutive
-        self._duration = first
-        self._until = 0.0
-        self._trying = False
-        # The result of a call that began before the circuit changed its state does not apply to the new state.
-        self._era = 0
-
-    def enter(self, now: float) -> CallPermit | None:
-        """Return permission for one call; None while the circuit is open or a trial call is under way."""
-        if self.state == "closed":
-            return CallPermit(self._era, False)
-        if self._trying or now < self._until:
-            return None
-        self._change("half_open")
-        self._trying = True
-        return CallPermit(self._era, True)
-
-    def wait(self, now: float) -> float:
-        """Return the seconds until a trial call may be made; 0 also while one is under way."""
-        return max(0.0, self._until - now) if self.state == "open" else 0.0
-
-    def settle(self, permit: CallPermit, now: float, ok: bool | None) -> None:
-        """Record the result of a call. None: unknown, for example if the caller disconnected."""
-        if permit.era != self._era:
-            return
-        if permit.trial:
-            self._trying = False
-        if ok:
-            self.failures = 0
-            if permit.trial:
-                self._duration = self._first
-                self._change("closed")
-        elif ok is False:
-            self.failures += 1
-            if permit.trial:
-                self._duration = min(self._most, 2 * self._duration)
-            if permit.trial or self.failures >= self._threshold:
-                self._until = now + self._duration
-                self._change("open")
-
-    def _change(self, state: CircuitState) -> None:
-        if state != self.state:
-            self.state = state
-            self._era += 1
-
-
 SAFETY = 0.05  #: seconds of the deadline left for rendering the answer
+_FAILURES = 5  #: in a row, that open the circuit
+_FIRST, _LONGEST = 30.0, 300.0  #: seconds for which it is open
 _JITTER = 0.1  #: of a pause, so that waiting calls do not all return at once
 _TRIAL_UNDER_WAY = 1.0  #: seconds to retry after, while another request makes the trial call
 
@@ -93,25 +33,26 @@ def time_left(budget: CallBudget) -> float:
 
 class SourceState:
     """State of the source `name`, whose provider listens at `host`. `common.timer` is the clock of circuit and pause;
-    `common.observer` is notified of every change of the circuit."""
+    `common.observer` is notified of every change of the circuit.
+
+    After five failures in a row the circuit opens for 30 s; then one trial call decides. A trial call that fails
+    doubles the time, up to 300 s; one that succeeds closes the circuit and resets the time."""
 
     def __init__(self, name: str, host: str, common: CommonSettings) -> None:
         self._name, self._host, self._shared = name, host, common.shared
         self._timer, self._sleep, self._observer = common.timer, common.sleep, common.observer
         self._clock = common.clock or now_micros
-        self._circuit = Circuit()
-        self._last_state: CircuitState = "closed"
+        self.circuit: CircuitState = "closed"
+        self.failures = 0  #: consecutive
         self._since = self._clock()
         self._cause = ""  #: of the last failure
-        self._paused_until = 0.0
+        self._duration, self._open_until, self._paused_until = _FIRST, 0.0, 0.0
         self._pause_logged = False
         self._trial: tuple[int, asyncio.Event] | None = None  #: its request, and the event of its result
+        # The result of a call that began before the circuit changed its state does not apply to the new state.
+        self._era = 0
         self._pause_key = "" if common.shared is None else common.shared.key("pause", name)
         self._observer.on_circuit(name, "closed")
-
-    @property
-    def is_closed(self) -> bool:
-        return self._circuit.state == "closed"
 
     def pause_left(self) -> float:
         """Return the remaining seconds of the pause."""
@@ -119,12 +60,13 @@ class SourceState:
 
     async def wait_until_open(self, budget: CallBudget) -> None:
         """Wait until a call is allowed. Raises SourceUnavailable if that takes too long."""
+        if self._shared is not None:
+            self._pause(await self._shared.time_left(self._pause_key), "another replica")
         while True:
-            if (wait := self._circuit.wait(self._timer())) > 0:
+            if self.circuit == "open" and (wait := self._open_until - self._timer()) > 0:
                 self._observer.on_refused(self._name, "circuit_open")
                 raise SourceUnavailable(
-                    f"calls are suspended after {self._circuit.failures} failures in a row: {self._cause}",
-                    retry_after=wait,
+                    f"calls are suspended after {self.failures} failures in a row: {self._cause}", retry_after=wait
                 )
             if self._trial is not None:
                 # Calls of the request with the trial call wait for its result, because failing them would end the
@@ -144,30 +86,44 @@ class SourceState:
             else:
                 return
 
-    async def enter(self, budget: CallBudget) -> CallPermit | None:
-        """Return permission for one call, to pass to `settle`; None if the source accepts no calls."""
-        if self._shared is not None:
-            self._pause(await self._shared.time_left(self._pause_key), "another replica")
-        if self.pause_left() > 0:
+    def enter(self, request: int) -> int | None:
+        """Return permission for one call of a request, to pass to `settle` once; None if the source accepts no
+        calls."""
+        now = self._timer()
+        if now < self._paused_until:
             return None
         if self._pause_logged:
             self._pause_logged = False
             _log.warning("source_pause_ended", source=self._name, host=self._host)
-        permit = self._circuit.enter(self._timer())
-        if permit is not None and permit.trial:
-            self._trial = (id(budget), asyncio.Event())
-        self._note_state()
-        return permit
+        if self.circuit != "closed":
+            if self._trial is not None or now < self._open_until:
+                return None
+            self._trial = request, asyncio.Event()
+            self._change("half_open")
+        return self._era
 
-    def settle(self, permit: CallPermit, ok: bool | None, cause: str) -> None:
-        """Record the result of a call (see `Circuit.settle`); `cause` is a sentence for a failure."""
+    def settle(self, permit: int, ok: bool | None, cause: str) -> None:
+        """Record the result of a call; `cause` is a sentence for a failure. `ok` None: unknown, for example if the
+        caller disconnected."""
         if ok is False:
             self._cause = cause
-        self._circuit.settle(permit, self._timer(), ok)
-        self._note_state()
-        if permit.trial and self._trial is not None:
-            self._trial[1].set()
-            self._trial = None
+        if permit != self._era:
+            return
+        trial, self._trial = self._trial, None
+        if ok:
+            self.failures = 0
+            if trial is not None:
+                self._duration = _FIRST
+                self._change("closed")
+        elif ok is False:
+            self.failures += 1
+            if trial is not None:
+                self._duration = min(_LONGEST, 2 * self._duration)
+            if trial is not None or self.failures >= _FAILURES:
+                self._open_until = self._timer() + self._duration
+                self._change("open")
+        if trial is not None:
+            trial[1].set()
 
     async def pause(self, seconds: float, cause: str) -> None:
         """Suspend all calls of the source, in all replicas."""
@@ -186,24 +142,25 @@ class SourceState:
 
     def health(self, *, in_flight: int, waiting: int) -> SourceHealth:
         """Return the source's state, with these numbers of running and waiting calls."""
-        now, pause, wait = self._clock(), self.pause_left(), self._circuit.wait(self._timer())
+        now, pause, wait = self._clock(), self.pause_left(), max(0.0, self._open_until - self._timer())
         return SourceHealth(
-            circuit=self._circuit.state,
+            circuit=self.circuit,
             since=format_micros(self._since),
-            consecutive_failures=self._circuit.failures,
-            retry_at=format_micros(now + int(wait * SECOND)) if self._circuit.state == "open" else None,
+            consecutive_failures=self.failures,
+            retry_at=format_micros(now + int(wait * SECOND)) if self.circuit == "open" else None,
             paused_until=format_micros(now + int(pause * SECOND)) if pause > 0 else None,
             in_flight=in_flight,
             waiting=waiting,
         )
 
-    def _note_state(self) -> None:
-        state = self._circuit.state
-        if state == self._last_state:
+    def _change(self, state: CircuitState) -> None:
+        before, self.circuit = self.circuit, state
+        if state == before:  # another trial call
             return
-        if state == "open" and self._last_state == "closed":
+        if state == "open" and before == "closed":
             _log.warning("source_circuit_opened", source=self._name, host=self._host, cause=self._cause)
         elif state == "closed":
             _log.warning("source_circuit_closed", source=self._name, host=self._host)
-        self._last_state, self._since = state, self._clock()
+        self._era += 1
+        self._since = self._clock()
         self._observer.on_circuit(self._name, state)

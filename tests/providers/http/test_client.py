@@ -15,8 +15,8 @@ import pytest
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnauthorized, SourceUnavailable
 from app.providers.base import CallBudget, CommonSettings
-from app.providers.http.client import ProviderHttp, error_for
-from app.providers.http.concurrency import RETRIED_STATUS, CallLimiter
+from app.providers.http.client import RETRIED_STATUS, ProviderHttp, error_for
+from app.providers.http.concurrency import CallLimiter
 from app.providers.http.response import LONGEST_PAUSE, Response, http_date
 from app.providers.http.transport import EXCEPTIONS, translate
 from app.providers.observer import Observer
