@@ -19,7 +19,7 @@ from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
 from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Source
-from app.providers.http.concurrency import gather_all
+from app.providers.http.concurrency import gather_all, in_slices
 
 _MAX_CALLS = 64  #: of one read without gateway filters
 _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that the gateway's filters throw away
@@ -140,7 +140,8 @@ class PageBuilder:
         else:
             kept = batch.records
             if self._filters:
-                kept = [record for record in kept if self._keeps[stream.source](record)]
+                keeps = self._keeps[stream.source]
+                kept = [record async for some in in_slices(batch.records) for record in some if keeps(record)]
             reading.kept += len(kept)
             date = self._spent[stream.source].as_of
             if date is not None and self._call.date_headers.stands_still(stream.source, date, self._call.now):

@@ -125,6 +125,8 @@ class MemorySource:
 
 
 class MemoryReader:
+    at_once = 50  #: records
+
     def __init__(self, source: MemorySource, span: ReadRequest, spent: CallBudget) -> None:
         self.source, self.spent, self.ascending = source, spent, span.query.ascending
         wanted = [
@@ -141,7 +143,7 @@ class MemoryReader:
             await self.source.before_read()
         if self.source.error is not None:
             raise self.source.error
-        taken, self.rest = self.rest[:50], self.rest[50:]
+        taken, self.rest = self.rest[: self.at_once], self.rest[self.at_once :]
         self.spent.calls += 1
         self.spent.records += len(taken)
         upcoming = self.rest[0].key[0] if self.rest else 0

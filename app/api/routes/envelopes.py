@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from app.domain.times import format_seconds
 from app.evidence import SigningKey
 from app.feed.envelopes import EnvelopeEvents, read_envelope, tell_story
 from app.privacy.redaction import Redactor
+from app.providers.http.concurrency import in_slices
 
 router = new_router(tags=["envelopes"])
 
@@ -60,7 +62,8 @@ async def get_envelope(
     request: Request, envelope_id: EnvelopeId, caller: EventReader, query: Annotated[EnvelopeQuery, Query()]
 ) -> Response:
     """One envelope with the progress of each recipient, and all its events from the first on."""
-    return json_response(envelope_body(*await _read(request, envelope_id, query, caller)))
+    found = await _read(request, envelope_id, query, caller)
+    return json_response(await asyncio.to_thread(envelope_body, *found))
 
 
 @router.get(
@@ -76,7 +79,8 @@ async def get_envelope_report(
     unreadable content, the SHA-256 of the events as NDJSON, and a signature if a signing key is set."""
     found, events, recipients = await _read(request, envelope_id, query, caller)
     state = request.app.state
-    page = render_report(
+    page = await asyncio.to_thread(
+        render_report,
         found,
         events,
         recipients,
@@ -100,7 +104,8 @@ async def _read(
     note_sources(log, found.sources)
     log.deliver({found.source: len(found.records)})
     redactor = Redactor(private=caller.may("pii:read"), pseudonyms=request.app.state.pseudonyms)
-    return found, list(map(redactor.event, found.records)), redactor.recipients(found.records[-1])
+    events = [redactor.event(record) async for some in in_slices(found.records) for record in some]
+    return found, events, redactor.recipients(found.records[-1])
 
 
 def render_report(

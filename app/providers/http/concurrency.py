@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
@@ -11,6 +11,14 @@ import msgspec
 from aiolimiter import AsyncLimiter
 
 T = TypeVar("T")
+
+
+async def in_slices(items: Sequence[T], size: int = 100) -> AsyncIterator[Sequence[T]]:
+    """Yield the items in slices. Serves other requests in between."""
+    for start in range(0, len(items), size):
+        if start:
+            await asyncio.sleep(0)
+        yield items[start : start + size]
 
 
 async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
