@@ -44,11 +44,11 @@ def make_app(sources: Sequence[Source], sandbox: bool = False, **settings: Any) 
 @asynccontextmanager
 async def opened(app: FastAPI, key: str | None = ALL) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the started application. `key` goes along with every call."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    given: dict[str, Any] = {"headers": {"Authorization": f"Bearer {key}"} if key else {}, "timeout": 60}
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway.example", headers=headers) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://gateway.example", **given) as client,
     ):
         yield client
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import httpx
 from fastapi import FastAPI
 
 from app.domain.times import format_micros
@@ -18,7 +16,7 @@ from app.main import create_app
 from app.providers.base import CommonSettings
 from app.providers.registry import find_providers
 from app.settings import Settings
-from tests.api.conftest import ALL, KEYS
+from tests.api.conftest import KEYS
 from tests.worlds import SECRET, World, micros
 
 DAY = 86_400_000_000
@@ -36,21 +34,6 @@ def app_over(world: World, env: Mapping[str, str] = MappingProxyType({}), **sett
         [source for source in found if source is not None],
         providers=providers,
     )
-
-
-@asynccontextmanager
-async def calling(app: FastAPI, key: str = ALL) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application that has been started by its lifespan."""
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app),
-            base_url="http://gateway.example",
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=60,
-        ) as client,
-    ):
-        yield client
 
 
 def window(world: World, days: int = 61) -> dict[str, str]:

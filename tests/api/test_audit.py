@@ -15,7 +15,7 @@ from app.privacy.pseudonyms import Pseudonyms
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app, opened
-from tests.api.gateways import app_over, calling, window
+from tests.api.gateways import app_over, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
 from tests.logged import lines
 from tests.worlds import world
@@ -176,7 +176,7 @@ def test_a_person_has_one_pseudonym_however_written(same: str) -> None:
 async def test_what_a_single_event_costs_at_its_source(log: io.StringIO, source: str) -> None:
     async with (
         world(taktikal=TaktikalOptions(events=60), subnoto=SubnotoOptions(events=60)) as one,
-        calling(app_over(one)) as client,
+        opened(app_over(one)) as client,
     ):
         page = await client.get("/events", params={"source": source, "limit": "1", **window(one)})
         event = f"/events/{page.json()['data'][0]['id']}"

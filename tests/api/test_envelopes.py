@@ -16,7 +16,7 @@ from app.feed import envelopes
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import opened
-from tests.api.gateways import app_over, calling, window
+from tests.api.gateways import app_over, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource
 from tests.api.shapes import assert_shape
 from tests.logged import lines
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 async def test_the_same_events_as_the_feed_of_both_vendors() -> None:
     async with (
         world(taktikal=TaktikalOptions(events=300), subnoto=SubnotoOptions(events=300)) as one,
-        calling(app_over(one)) as client,
+        opened(app_over(one)) as client,
     ):
         feed = (await client.get("/events", params={"limit": "1000", "order": "asc", **window(one, 400)})).json()
         by_envelope: dict[str, list[Any]] = defaultdict(list)

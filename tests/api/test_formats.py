@@ -24,7 +24,8 @@ from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
 from app.providers.registry import find_providers
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.api.gateways import app_over, calling, events_of, window
+from tests.api.conftest import opened
+from tests.api.gateways import app_over, events_of, window
 from tests.api.shapes import assert_shape
 from tests.worlds import World, served_world
 
@@ -68,7 +69,7 @@ def world() -> Iterator[World]:
 
 
 async def exported(world: World, form: str, **query: str) -> list[dict[str, Any]]:
-    async with calling(app_over(world)) as client:
+    async with opened(app_over(world)) as client:
         answer = await client.get("/events/export", params={**window(world), "format": form, **query})
     found = events_of(form, answer.content)
     assert len(found) == len(world.truth())
@@ -97,7 +98,7 @@ def is_utf8(event: dict[str, Any]) -> bool:
 @pytest.mark.anyio
 @pytest.mark.parametrize("include", [{}, {"include": "raw"}], ids=["plain", "raw"])
 async def test_real_pages_are_field_by_field_what_the_document_says(world: World, include: dict[str, str]) -> None:
-    async with calling(app_over(world)) as client:
+    async with opened(app_over(world)) as client:
         answer = await client.get("/events", params={**window(world), "limit": "1000", **include})
     assert_shape(answer.json(), EventPage)
     assert len(answer.json()["data"]) == 1000
@@ -252,7 +253,7 @@ def test_half_a_surrogate_pair_is_written_as_json_would() -> None:
 
 @pytest.mark.anyio
 async def test_csv_of_real_accounts(world: World) -> None:
-    async with calling(app_over(world)) as client:
+    async with opened(app_over(world)) as client:
         body = (await client.get("/events/export", params={**window(world), "format": "csv"})).content
     lines = list(csv.reader(io.StringIO(body.decode(), newline=""), strict=True))
     assert lines[0] == list(COLUMNS)

@@ -197,20 +197,3 @@ def test_every_field_is_described_and_always_there(document: dict[str, Any]) -> 
             assert "title" not in described
             # What may be null is a list of types, or a schema or null: generators take anything else amiss.
             assert all("$ref" in one or one == {"type": "null"} for one in described.get("anyOf", ()))
-
-
-@pytest.mark.anyio
-async def test_real_answers_fit_the_schemas(client: httpx.AsyncClient) -> None:
-    calls: dict[str, Any] = {
-        "/events?limit=3&include=raw": schemas.EventPage,
-        "/event-types": schemas.EventTypes,
-        "/envelopes/e3?source=north": schemas.EnvelopeStory,
-        "/sources": schemas.Sources,
-        "/me": schemas.Me,
-        "/health/live": schemas.Health,
-        "/nowhere": schemas.Problem,
-    }
-    for path, schema in calls.items():
-        assert_shape((await client.get(path)).json(), schema)
-    document = (await client.get("/openapi.json")).json()
-    assert document["info"]["title"] == "Audit gateway"

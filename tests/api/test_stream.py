@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +20,7 @@ from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app
 from tests.api.gateways import app_over
+from tests.api.listener import Message, heard, listening, numbers, take
 from tests.api.memory import PHONE, MemorySource, history
 from tests.api.server import served
 from tests.waiting import wait_until
@@ -30,80 +28,6 @@ from tests.worlds import Clock, World, micros, served_world
 
 SINCE = {"since": "2026-04-30"}
 QUICK: dict[str, Any] = {"stream_poll": 0.02, "stream_heartbeat": 0.05}
-
-
-@dataclass
-class Message:
-    id: str | None
-    event: str
-    data: Any
-
-
-@dataclass
-class Connection:
-    """One listener, which parses as the standard says. `last_id` is what it would send when it connects again."""
-
-    response: httpx.Response
-    last_id: str | None = None
-    comments: list[str] = field(default_factory=list)
-    _text: bytes = b""
-
-    def __post_init__(self) -> None:
-        self.parts = self.response.iter_raw()
-
-    def blocks(self) -> Iterator[list[str]]:
-        """Blocks of lines, until the end."""
-        while True:
-            while (end := self._text.find(b"\n\n")) >= 0:
-                block, self._text = self._text[:end].decode().split("\n"), self._text[end + 2 :]
-                yield block
-            part = next(self.parts, None)
-            if part is None:
-                return
-            self._text += part
-
-    def messages(self) -> Iterator[Message]:
-        for block in self.blocks():
-            fields: dict[str, str] = {}
-            for line in block:
-                name, _, value = line.partition(": ")
-                if name == "":
-                    self.comments.append(value)
-                fields[name] = value
-            if "id" in fields:
-                self.last_id = fields["id"]
-            if "data" in fields:
-                yield Message(fields.get("id"), fields.get("event", "message"), json.loads(fields["data"]))
-
-
-@contextmanager
-def listening(
-    port: int, key: str = ALL, last_id: str | None = None, receive_buffer: int = 0, **query: str
-) -> Iterator[Connection]:
-    headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
-    headers |= {"Last-Event-ID": last_id} if last_id else {}
-    options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)] if receive_buffer else []
-    url = f"http://127.0.0.1:{port}/events/stream"
-    with (
-        httpx.Client(transport=httpx.HTTPTransport(socket_options=options), headers=headers, timeout=60) as client,
-        client.stream("GET", url, params=query) as response,
-    ):
-        yield Connection(response)
-
-
-def take(connection: Connection, count: int) -> list[Message]:
-    """The next messages, so many of them; problems are left out."""
-    got: list[Message] = []
-    for message in connection.messages():
-        if message.event == "message":
-            got.append(message)
-        if len(got) == count:
-            return got
-    raise AssertionError(f"it ended after {len(got)} of {count} events")
-
-
-def numbers(messages: list[Message]) -> list[tuple[str, str]]:
-    return [(message.data["source"], message.data["provider_id"]) for message in messages]
 
 
 @pytest.fixture
@@ -118,27 +42,10 @@ def port(source: MemorySource) -> Iterator[int]:
         yield found
 
 
-# ---- once and only once --------------------------------------------------------------------------------------------
-
-
-def test_cut_behind_any_event_and_resumed_it_is_the_truth(port: int) -> None:
-    rng = random.Random(4)
-    got: list[Message] = []
-    last_id = None
-    while len(got) < 1500:
-        with listening(port, last_id=last_id, **SINCE) as connection:
-            got += take(connection, min(rng.choice((1, 2, 30, 99, 100, 101, 260)), 1500 - len(got)))
-            last_id = connection.last_id
-    keys = [(message.data["occurred_at"], message.data["source"]) for message in got]
-    assert keys == sorted(keys)
-    assert len({message.data["id"] for message in got}) == 1500
-    assert {message.id for message in got} & {None} == set()
-
-
 def test_cut_between_any_two_bytes(port: int) -> None:
-    """What had not come whole comes again, and nothing else does."""
+    """What had not come whole comes again, and nothing else does; in order."""
     rng = random.Random(6)
-    got: list[str] = []
+    got: list[Any] = []
     last_id = None
     while len(got) < 1500:
         with listening(port, last_id=last_id, **SINCE) as connection:
@@ -149,8 +56,11 @@ def test_cut_between_any_two_bytes(port: int) -> None:
                 fields = dict(line.partition(": ")[::2] for line in block.split("\n"))
                 last_id = fields.get("id", last_id)
                 if "data" in fields:
-                    got.append(json.loads(fields["data"])["id"])
-    assert len(got) == len(set(got)) == 1500
+                    got.append(json.loads(fields["data"]))
+                    assert fields["id"]
+    keys = [(event["occurred_at"], event["source"]) for event in got]
+    assert keys == sorted(keys)
+    assert len(got) == len({event["id"] for event in got}) == 1500
 
 
 def test_the_cursor_is_good_for_pages_too_and_the_other_way_round(port: int) -> None:
@@ -210,20 +120,6 @@ def settled(world: World, since: int) -> list[int]:
     return [row[0] for row in world.truth() if since <= row[0] < mark]
 
 
-# ---- what goes over the wire ---------------------------------------------------------------------------------------
-
-
-def test_the_answers_head_and_first_block(port: int) -> None:
-    with listening(port, **SINCE) as connection:
-        first = next(connection.blocks())
-    headers = connection.response.headers
-    assert connection.response.status_code == 200
-    assert headers["content-type"].startswith("text/event-stream")
-    assert headers["cache-control"] == "no-store"
-    assert first[0].startswith("retry: ")
-    assert first[1].startswith("id: ")
-
-
 def test_heartbeats_carry_the_place_so_that_a_quiet_listener_resumes_there(port: int, source: MemorySource) -> None:
     with listening(port) as connection:
         heard = 0
@@ -247,18 +143,18 @@ def test_the_first_connection_begins_now(source: MemorySource) -> None:
     assert message.data["provider_id"] == "0"
 
 
-def test_raw_where_it_is_asked_for(port: int) -> None:
-    with listening(port, include="raw", **SINCE) as connection:
-        assert take(connection, 1)[0].data["raw"] == {"number": 0, "phone": PHONE, "signee": {}}
-
-
-def test_filters_apply(port: int) -> None:
-    with listening(port, type="envelope.completed", source="north", **SINCE) as connection:
+def test_head_first_block_filters_and_raw(port: int) -> None:
+    asked = {"include": "raw", "type": "envelope.completed", "source": "north"}
+    with listening(port, **asked, **SINCE) as connection:
+        headers, blocks = connection.response.headers, connection.blocks()
+        first = next(blocks)
         got = take(connection, 400)
+    assert connection.response.status_code == 200
+    assert headers["content-type"].startswith("text/event-stream")
+    assert headers["cache-control"] == "no-store"
+    assert [line.partition(": ")[0] for line in first[:2]] == ["retry", "id"]
     assert numbers(got) == [("north", str(number)) for number in range(2, 1200, 3)]
-
-
-# ---- failing -------------------------------------------------------------------------------------------------------
+    assert got[0].data["raw"] == {"number": 2, "phone": PHONE, "signee": {}}
 
 
 def test_a_source_that_fails_is_told_of_once_and_its_events_follow(port: int, source: MemorySource) -> None:
@@ -306,10 +202,6 @@ def test_what_a_provider_refuses_is_told_of_once(category: str | None) -> None:
     assert bool(events) == (category is None)
 
 
-def heard(connection: Connection) -> list[str]:
-    return connection.comments or [next(iter(connection.blocks()))[0]]
-
-
 @pytest.mark.parametrize(
     ("left", "code"),
     [
@@ -335,9 +227,6 @@ def test_it_ends_in_order_when_the_gateway_stops(source: MemorySource) -> None:
         app.state.ready = False
         list(connection.messages())
     assert connection.comments[-1] == "the gateway is stopping"
-
-
-# ---- many ----------------------------------------------------------------------------------------------------------
 
 
 def test_listeners_of_one_topic_share_one_polling() -> None:

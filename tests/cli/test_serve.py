@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import socket
-import stat
 import subprocess
 import time
 from pathlib import Path
@@ -19,7 +17,6 @@ from tests.cli.served import call
 from tests.process import environment, run, serving, start
 
 SANDBOX = {"Authorization": "Bearer sandbox"}
-NEW_KEY = ("keys", "new", "--scopes", "events:read", "--file", "keys.jsonl")
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -55,27 +52,6 @@ def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=30)
     assert process.returncode in (0, -signal.SIGTERM), "the latter before Python has set up its handlers"
     assert b"Traceback" not in errors
-
-
-def test_a_key_that_was_made_opens_it_and_its_grants_hold(tmp_path: Path) -> None:
-    made = call(*NEW_KEY, "--name", "me", env={}, cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
-    key = made.stdout.strip()
-    assert made.stdout == f"{key}\n"
-    assert key.startswith("agw_")
-    assert stat.S_IMODE(os.stat(tmp_path / "keys.jsonl").st_mode) == 0o600
-    assert key not in (tmp_path / "keys.jsonl").read_text()
-    settings = {"GATEWAY_API_KEYS_FILE": "keys.jsonl"}
-    with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path, env=settings) as gateway:
-        headers = {"X-API-Key": key}
-        assert httpx.get(f"{gateway.url}/events", headers=headers).status_code == 200
-        assert httpx.get(f"{gateway.url}/sources", headers=headers).json()["code"] == "forbidden"
-        late = call(
-            "keys", "new", "--name", "late", "--scopes", "events:read", "--file", "keys.jsonl", env={}, cwd=tmp_path
-        )
-        headers = {"X-API-Key": late.stdout.strip()}
-        assert httpx.get(f"{gateway.url}/events", headers=headers).status_code == 200
-    assert key not in gateway.errors.read_text()
 
 
 @pytest.mark.parametrize(
@@ -135,21 +111,6 @@ def test_make_serve_is_the_sandbox_only_without_any_setting_of_an_account(
     assert ended.stdout == f"serve {'--sandbox ' if sandbox else ''}--port 1\n"
 
 
-@pytest.mark.parametrize(
-    ("variable", "missing"),
-    [
-        ("TAKTIKAL_API_KEY", "TAKTIKAL_COMPANY_KEY is missing"),
-        ("TAKTIKAL_COMPANY_KEY", "TAKTIKAL_API_KEY is missing"),
-        ("SUBNOTO_ACCESS_KEY", "SUBNOTO_SECRET_KEY is missing"),
-        ("SUBNOTO_SECRET_KEY", "SUBNOTO_ACCESS_KEY is missing"),
-        ("GATEWAY_CONFIG", "x cannot be read"),
-    ],
-)
-def test_half_an_account_is_named(tmp_path: Path, variable: str, missing: str) -> None:
-    ended = call("serve", "--port", "0", env={variable: "x"}, cwd=tmp_path)
-    assert (ended.returncode, missing in ended.stderr) == (2, True), ended.stderr
-
-
 def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -177,12 +138,6 @@ def test_with_ones_own_account_and_no_key_yet_one_is_made_for_the_run(tmp_path: 
     ended = run("serve", "--port", "0", "--host", "0.0.0.0", env=account, cwd=tmp_path)
     assert ended.returncode == 2
     assert "No API keys" in ended.stderr
-
-
-def test_real_accounts_are_not_behind_the_sandboxs_key(tmp_path: Path) -> None:
-    (tmp_path / "gateway.toml").write_text('[[sources]]\nname = "real"\nprovider = "nobody"\n')
-    with serving("--sandbox", "--config", "gateway.toml", "--sandbox-events", "20", cwd=tmp_path) as gateway:
-        assert "real" not in gateway.greeting
 
 
 def test_the_document_is_printed_and_written(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ import pytest
 from app.domain.times import format_micros
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.api.conftest import ALL
-from tests.api.gateways import FORMATS, app_over, calling, events_of, ids_of
+from tests.api.conftest import ALL, opened
+from tests.api.gateways import FORMATS, app_over, events_of, ids_of
 from tests.filters.facts import Fact, facts
 from tests.worlds import Clock, World, served_world
 
@@ -39,8 +39,8 @@ class Gateway:
         self.known, self._loop = facts(one), loop
         self.sizes: list[int] = []  #: of the answers
         environment = {"TAKTIKAL_DATE_RANGE_MODE": "activity", "TAKTIKAL_LOG_MODE": "whole"}
-        self._calling = calling(app_over(one, environment))
-        self._client = loop.run(self._calling.__aenter__())
+        self._opened = opened(app_over(one, environment))
+        self._client = loop.run(self._opened.__aenter__())
 
     def get(self, path: str, key: str, pairs: Pairs) -> httpx.Response:
         answer = self._loop.run(self._client.get(path, params=pairs, headers={"Authorization": f"Bearer {key}"}))
@@ -59,7 +59,7 @@ class Gateway:
             asked = [("cursor", page["page"]["next_cursor"])]
 
     def close(self) -> None:
-        self._loop.run(self._calling.__aexit__(None, None, None))
+        self._loop.run(self._opened.__aexit__(None, None, None))
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,7 @@ from app.config import Configuration
 from app.main import create_app
 from app.providers.registry import find_providers
 from app.settings import Settings
-from tests.api.conftest import ALL, KEYS
-from tests.api.gateways import calling
+from tests.api.conftest import ALL, KEYS, opened
 from tests.process import Running, serving
 from tests.valkey import Valkey
 from tests.waiting import until
@@ -45,7 +44,7 @@ async def replicas(
     """Clients of so many."""
     async with AsyncExitStack() as stack:
         apps = [replica(world, redis_url, **settings) for _ in range(count)]
-        yield [await stack.enter_async_context(calling(app, key)) for app in apps]
+        yield [await stack.enter_async_context(opened(app, key)) for app in apps]
 
 
 @contextmanager

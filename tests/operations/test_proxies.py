@@ -92,8 +92,6 @@ async def test_an_issuer_on_this_machine(proxied: list[str]) -> None:
     ("command", "name", "value"),
     [
         (["serve", "--sandbox", "--port", "0"], "HTTPS_PROXY", "ftp://proxy:1"),
-        (["serve", "--sandbox", "--port", "0"], "SSL_CERT_FILE", "/nowhere/ca.pem"),
-        (["events"], "http_proxy", "socks5://proxy.example:1080"),
         (["events"], "NO_PROXY", "a.example,10.0.0.0/40"),
         (["sources"], "SSL_CERT_DIR", "/nowhere"),
     ],

@@ -157,7 +157,7 @@ def exercise(client: httpx.Client, world: World) -> Iterator[httpx.Response]:
         events = client.get("/events", params=SINCE | {"include": "raw"})
         yield events
         yield client.get(f"/events/{events.json()['data'][0]['id']}")
-        for value in (EMAILS[0], NAMES[0], *ALL_PRIVATE[:3]):
+        for value in (EMAILS[0], NAMES[0], ALL_PRIVATE[0]):
             for name in ("q", "actor", "recipient", "owner", "envelope_id", "nonsense"):
                 yield client.get("/events", params=SINCE | {name: value})
             yield client.get("/events/count", params=SINCE | {"q": value})

@@ -13,7 +13,8 @@ import pytest
 from app.domain.times import format_micros
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.api.gateways import app_over, calling
+from tests.api.conftest import opened
+from tests.api.gateways import app_over
 from tests.worlds import ANYONE, SECRET, World, any_limit, ask, describe, micros, served_world, walk, world
 
 pytestmark = pytest.mark.anyio
@@ -191,7 +192,7 @@ async def test_a_wrong_newest_row_spoils_no_page_count_or_export(kind: Any) -> N
     with served_world(None, options) as one:
         now = micros(one.clock())
         for hours in ((1, 24), (24, 1)):
-            async with calling(app_over(one, totals_ttl=0)) as client:
+            async with opened(app_over(one, totals_ttl=0)) as client:
                 for since in (now - number * DAY // 24 for number in hours):
                     true = [format_micros(row[0]) for row in one.truth() if since <= row[0] < now]
                     window = {"since": format_micros(since), "until": format_micros(now)}

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import product
+from itertools import cycle, product
 from typing import Any, get_args
 
 import httpx
@@ -60,16 +60,8 @@ async def exercise(canary: Canary, client: httpx.AsyncClient, who: str, seen: li
     assert (await ask(client, who, "/me")).json()["kind"] == "key"
     # A problem's `instance` is the caller's own path, but no log line and no metric may have it.
     assert (await client.get(f"/envelopes/{seen[0]}", headers={"X-API-Key": SECRETS[who]})).status_code == 404
-    for path in (
-        "/envelopes/unknown",
-        "/sources",
-        "/event-types",
-        "/metrics",
-        "/nowhere",
-        "/events/unknown",
-        "/events?nonsense=1",
-    ):
-        await ask(client, who, path)
+    for path in ("envelopes/unknown", "sources", "event-types", "metrics", "nowhere", "events/unknown", "events?no=1"):
+        await ask(client, who, f"/{path}")
     for order in ("asc", "desc"):
         page = await ask(client, who, "/events", params={"order": order, "limit": 2, "include": ["raw", "total"]})
         while page.status_code == 200 and page.json()["page"]["next_cursor"]:
@@ -92,11 +84,10 @@ async def exercise(canary: Canary, client: httpx.AsyncClient, who: str, seen: li
         assert await canary.listen(who, 9, since="2000-01-01", **include) == 200
     assert await canary.listen(who) == 200
     assert await canary.listen(who, nonsense=seen[0]) == 422
-    for value in seen:
+    for value, more in zip(seen, cycle(({"include": "total"}, {"include": "raw", "partial": "true"}))):
         await canary.listen(who, 9, since="2000-01-01", q=value)
         for name in ("q", "owner", "actor", "recipient", "person"):
-            for more in ({"include": "total"}, {"include": "raw", "partial": "true"}):
-                await ask(client, who, "/events", params={name: value, **more})
+            await ask(client, who, "/events", params={name: value, **more})
             await ask(client, who, "/events/count", params={name: value})
             await ask(client, who, "/events/count", params={name: value, "exact": "true", "by": "actor"})
 
@@ -143,15 +134,14 @@ async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, pseu
         assert await canary.listen("nobody") == 401
         wrong = await client.get("/events", headers={"Authorization": f"Bearer {SECRETS['key']}x"})
         canary.answers["nobody"].append(wrong.text)
-        for who in ("plain key", "key"):
-            await fail(canary, client, who)
+        await fail(canary, client, "plain key" if pseudonymize else "key")
         metrics = (await canary.ask(client, "plain key", "/metrics")).text
         settings = repr(canary.app.state.authenticator.__dict__) + repr(
             Settings(cursor_secret=SECRETS["GATEWAY_CURSOR_SECRET"])
         )
 
     everything = [answer for answers in canary.answers.values() for answer in answers]
-    assert len(everything) > 300
+    assert len(everything) > 250
     # It was really there: the planted values do come out where they may.
     for private_answers in ("\n".join(canary.answers["key"]), "\n".join(canary.streams["key"])):
         for values in (["+3548691177"], ["1203874459"], PRIVATE["address"][:1], NAMES[:1], EMAILS[:1]):
@@ -214,8 +204,7 @@ async def test_what_is_masked_still_joins(log: io.StringIO) -> None:
         assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 
 
-@pytest.mark.parametrize("value", ALL_PRIVATE)
-async def test_nobody_can_search_for_what_he_may_not_see(log: io.StringIO, value: str) -> None:
+async def test_nobody_can_search_for_what_he_may_not_see(log: io.StringIO) -> None:
     async with gateway(log, False) as (canary, client):
         # One way of writing is in no planted text; it is known by the record's own number.
         one = {"mobile": PRIVATE["foreign phone"][0], "note": PRIVATE["foreign phone"][1]}
@@ -223,11 +212,12 @@ async def test_nobody_can_search_for_what_he_may_not_see(log: io.StringIO, value
         canary.world.subnoto.history.append(
             "ENVELOPE_OPENED", category="envelope", event_data=one, timestamp=canary.world.clock() - timedelta(hours=1)
         )
-        allowed = await canary.ask(client, "key", "/events", params={"q": value})
-        assert allowed.json()["data"], "one vendor at least finds it"
-        refused = await canary.ask(client, "plain key", "/events", params={"q": value})
-        assert refused.json()["data"] == []
-        exact = await canary.ask(client, "plain key", "/events/count", params={"q": value, "exact": "true"})
-        assert exact.json()["value"] == 0
-        plain = await canary.ask(client, "plain key", "/events/count", params={"q": value})
-        assert [(total["value"], total["relation"]) for total in plain.json()["sources"]] == [(0, "eq")] * 2
+        for value in ALL_PRIVATE:
+            allowed = await canary.ask(client, "key", "/events", params={"q": value})
+            assert allowed.json()["data"], "one vendor at least finds it"
+            refused = await canary.ask(client, "plain key", "/events", params={"q": value})
+            assert refused.json()["data"] == []
+            exact = await canary.ask(client, "plain key", "/events/count", params={"q": value, "exact": "true"})
+            assert exact.json()["value"] == 0
+            plain = await canary.ask(client, "plain key", "/events/count", params={"q": value})
+            assert [(total["value"], total["relation"]) for total in plain.json()["sources"]] == [(0, "eq")] * 2

@@ -13,8 +13,8 @@ from app.api.exports import FORMATS
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from sandbox.taktikal.records import Process
-from tests.api.conftest import ALL
-from tests.api.gateways import app_over, calling, window
+from tests.api.conftest import ALL, opened
+from tests.api.gateways import app_over, window
 from tests.worlds import World, served_world
 
 pytestmark = pytest.mark.anyio
@@ -56,8 +56,10 @@ def plant(world: World, hidden: tuple[str, str, str]) -> None:
 
 def requests(within: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
     """Every filter on every hidden value of either history, whole, in part and in another spelling."""
-    values = [piece for hidden in (ONE, OTHER) for value in hidden for piece in (value, value[-4:], value[4:])]
-    values += [f"{ONE[0][4:]}@sms.is", f"{OTHER[0][4:]}@sms.is", "***@sms.is", "Anna", "lease"]
+    values = [piece for hidden in (ONE, OTHER) for value in hidden for piece in (value, value[-4:])]
+    for phone, *_ in (ONE, OTHER):
+        values += [phone[4:], f"{phone[4:]}@sms.is"]
+    values += ["***@sms.is", "Anna", "lease"]
     found: list[tuple[str, dict[str, Any]]] = []
     for value in values:
         for name in ("q", "recipient", "actor", "person", "owner", "actor.not"):
@@ -83,7 +85,7 @@ async def answers(world: World, within: dict[str, str], key: str) -> list[str]:
         return seen.setdefault(match[0], f"#{len(seen)}")
 
     found = []
-    async with calling(app_over(world, scan=5, totals_ttl=0), key) as client:
+    async with opened(app_over(world, scan=5, totals_ttl=0), key) as client:
         for path, params in requests(within)[:: 3 if key == ALL else 1]:
             world.taktikal.calls.reset()
             world.subnoto.calls.reset()
@@ -105,7 +107,7 @@ async def test_no_answer_depends_on_what_is_hidden(key: str) -> None:
             plant(world, hidden)
             both.append(await answers(world, window(world), key))
     if key == ALL:
-        assert sum(one != other for one, other in zip(*both, strict=True)) > 17, "the histories do differ"
+        assert sum(one != other for one, other in zip(*both, strict=True)) > 12, "the histories do differ"
         return
     assert len(both[0]) > 150
     for one, other in zip(*both, strict=True):

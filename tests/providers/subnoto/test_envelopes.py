@@ -20,7 +20,8 @@ from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget
 from app.providers.subnoto.envelopes import decode_envelope
 from sandbox.subnoto import EmulatorOptions
-from tests.api.gateways import app_over, calling
+from tests.api.conftest import opened
+from tests.api.gateways import app_over
 from tests.worlds import ANYONE, World, ask, describe, micros, served_world, walk, world
 
 pytestmark = pytest.mark.anyio
@@ -212,7 +213,7 @@ async def test_what_is_joined_is_as_private_as_what_the_log_has(one: World, feed
         found = await ask(feed, NO_PII, envelope_id=key, person=value)
         assert 1 <= len(found.records) <= count
     assert len((await ask(feed, NO_PII, envelope_id=key, person=owner)).records) == len(page.records)
-    async with calling(app_over(one, {"SUBNOTO_JOIN_ENVELOPES": "true"})) as client:
+    async with opened(app_over(one, {"SUBNOTO_JOIN_ENVELOPES": "true"})) as client:
         story = (await client.get(f"/envelopes/{key}")).json()
     assert (story["envelope"]["owner"], story["envelope"]["status"]) == (owner, envelope["status"])
     signers = {person(other)["email"] for other, _ in signed if other["envelopeUuid"] == key}
