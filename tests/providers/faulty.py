@@ -12,12 +12,15 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
+from app.domain.times import format_micros, parse_rfc3339
 from app.main import create_app
 from app.providers.base import CommonSettings, Provider
 from app.providers.registry import find_providers
 from app.settings import Settings
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.contract.account import Tap
-from tests.worlds import SECRET, Clock, micros
+from tests.worlds import SECRET, Clock, World, micros, world
 
 SINCE = "2026-05-01T00:00:00Z"
 UNTIL = "2026-06-01T12:00:00Z"
@@ -129,3 +132,50 @@ class Rewritten(Tap):
     def _changed(self, body: bytes) -> bytes:
         changed = self._change(json.loads(body))
         return changed if isinstance(changed, bytes) else json.dumps(changed).encode()
+
+
+VENDORS = ["taktikal", "subnoto"]
+
+
+def one_of(vendor: str, **options: Any) -> Any:
+    settings = {"events": 300, "tie_burst": 3, **options}
+    if vendor == "taktikal":
+        return world(taktikal=TaktikalOptions(**settings))
+    return world(subnoto=SubnotoOptions(**settings))
+
+
+def emulator(one: World) -> Any:
+    return one.taktikal or one.subnoto
+
+
+def order(one: World, fault: int | str, times: int, **given: Any) -> None:
+    faults = emulator(one).faults
+    faults.cut(times=times) if fault == "cut" else faults.answer(fault, times=times, **given)
+
+
+def truth(one: World) -> list[tuple[str, str]]:
+    """Time and provider's type of each event of the window, newest first."""
+    since, until = parse_rfc3339(SINCE), parse_rfc3339(UNTIL)
+    return [(format_micros(row[0]), row[4]) for row in one.truth() if since <= row[0] < until][::-1]
+
+
+def rows(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(event["occurred_at"], event["provider_type"]) for event in events]
+
+
+async def check_walk(one: World, found: Gateway) -> None:
+    """The walk is exactly right: nothing missing, nothing twice, in order."""
+    events = await found.walk()
+    assert len({event["id"] for event in events}) == len(events)
+    assert rows(events) == truth(one)
+
+
+PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+GZIPPED = PLAIN.replace(b"connection", b"content-encoding: gzip\r\nconnection")
+
+
+def pointing_at(url: str) -> dict[str, str]:
+    return {"TAKTIKAL_BASE_URL": f"{url}/api", "TAKTIKAL_COMPANY_KEY": "c", "TAKTIKAL_API_KEY": "k"}
+
+
+ONE = {"envelope_id": "sp1"}
