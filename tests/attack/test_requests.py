@@ -48,10 +48,6 @@ fuzzed = settings(
 )
 
 
-def port_of(url: str) -> int:
-    return int(url.rpartition(":")[2])
-
-
 def send(url: str, head: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
     """Bytes as they are, and what is answered until it is whole or the server closes; status 0 where the connection was
     closed without a word."""

@@ -159,3 +159,4 @@ def check(gateway: Gateway, pairs: Pairs, key: str, order: str, rng: random.Rand
     assert (count["value"], count["relation"]) == (len(expected), "eq"), pairs
     groups = {group["key"]: group["value"] for group in count["groups"] if group["value"]}
     assert groups == Counter(map(KEYS[by], expected)), (by, pairs)
+    assert by != "day" or [*groups] == sorted(groups)

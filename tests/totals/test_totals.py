@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from app.domain.caller import Caller
-from app.domain.errors import SourcesFailed
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery, Query
 from app.domain.times import format_micros, parse_rfc3339
@@ -103,19 +101,6 @@ def with_events(one: World, since: int, until: int) -> int:
 
 
 @pytest.mark.parametrize("ends", ENDS)
-async def test_taktikal_counts_envelopes_with_events_in_the_window(ends: dict[str, Any]) -> None:
-    async with world(taktikal=TaktikalOptions(events=1000, **ends)) as one:
-        feed = one.gateway()
-        for days, length in ((20, 6.5), (9, 9), (31.00000123, 3.000000007)):
-            given = window(one, days, length)
-            totals = await count(feed, **given)
-            envelopes = with_events(one, parse_rfc3339(given["since"]), parse_rfc3339(given["until"]))
-            own = totals.sources[0].provider_total
-            assert (own.value, own.unit, own.relation) == (envelopes, "envelopes", "eq")
-            assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
-
-
-@pytest.mark.parametrize("ends", ENDS)
 async def test_taktikals_count_is_exact_only_where_the_ends_of_the_window_make_no_difference(
     ends: dict[str, Any],
 ) -> None:
@@ -144,6 +129,13 @@ async def test_taktikals_count_is_exact_only_where_the_ends_of_the_window_make_n
                 assert found.relation in ("eq", "gte")
                 relations.add(found.relation)
         assert "gte" in relations
+        for days, length in ((20, 6.5), (9, 9), (31.00000123, 3.000000007)):
+            given = window(one, days, length)
+            totals = await count(feed, **given)
+            envelopes = with_events(one, parse_rfc3339(given["since"]), parse_rfc3339(given["until"]))
+            own = totals.sources[0].provider_total
+            assert (own.value, own.unit, own.relation) == (envelopes, "envelopes", "eq")
+            assert (totals.value, totals.unit, totals.relation) == (true_number(one, given), "events", "eq")
 
 
 @pytest.mark.parametrize("key_dates", ["honoured", "ignored"])
@@ -182,30 +174,11 @@ async def test_ranges_that_select_by_creation_give_an_estimate() -> None:
         assert (totals.value, totals.relation) == (true_number(one, given), "eq")
 
 
-@pytest.mark.parametrize("exact", [False, True])
-async def test_a_sum_is_of_events_whatever_the_providers_count(both: World, feed: Feed, exact: bool) -> None:
+async def test_a_sum_is_of_events_whatever_the_providers_count(both: World, feed: Feed) -> None:
     given = window(both, 40, 30)
-    totals = await count(feed, **given, exact=exact)
+    totals = await count(feed, **given)
     assert (totals.value, totals.unit, totals.relation) == (true_number(both, given), "events", "eq")
-    if not exact:
-        units = {source.provider_total.unit for source in totals.sources if source.provider_total}
-        assert units == {"envelopes", "events"}
-
-
-@pytest.mark.parametrize("by", ["type", "provider_type", "category", "source", "actor", "day"])
-async def test_groups_add_up_and_are_those_of_the_events(both: World, feed: Feed, by: str) -> None:
-    given = window(both, 40, 30)
-    totals = await count(feed, **given, by=by)
-    events = [record.event() for record in (await walk(feed, **given, limits=1000)).records]
-    keys = {
-        "day": lambda event: event.occurred_at[:10],
-        "actor": lambda event: event.actor.email or event.actor.name or event.actor.kind,
-    }
-    truth = Counter(keys.get(by, lambda event: getattr(event, by))(event) for event in events)
-    assert {group.key: group.value for group in totals.groups} == truth
-    assert sum(truth.values()) == totals.value
-    if by == "day":
-        assert [group.key for group in totals.groups] == sorted(group.key for group in totals.groups)
+    assert {source.provider_total.unit for source in totals.sources if source.provider_total} == {"envelopes", "events"}
 
 
 async def test_a_count_stops_at_its_budget_and_reads_on_where_it_is_to_be_exact() -> None:
@@ -277,12 +250,6 @@ async def test_records_that_were_seen_not_to_be_readable_make_a_count_an_estimat
             assert fresh.relation == "estimate", "a count's own pages show it, too"
 
 
-async def test_without_private_data_a_search_is_never_the_providers_count(feed: Feed) -> None:
-    blind, asked = Caller("blind", frozenset({"events:read"})), {"q": "example", "source": "taktikal"}
-    assert (await count(feed, **asked)).sources[0].provider_total is not None
-    assert [source.provider_total for source in (await count(feed, blind, **asked)).sources] == [None]
-
-
 async def test_many_callers_share_one_call_and_the_answer_is_kept_for_seconds() -> None:
     async with world(subnoto=SubnotoOptions(events=500)) as one:
         feed = one.gateway()
@@ -305,15 +272,6 @@ async def test_many_callers_share_one_call_and_the_answer_is_kept_for_seconds() 
         one.reset_calls()
         await count(one.gateway(), category="envelope")
         assert shared == one.calls()
-
-
-async def test_errors_are_not_kept() -> None:
-    async with world(subnoto=SubnotoOptions(events=200)) as one:
-        feed = one.gateway()
-        one.subnoto.faults.answer(401, {})
-        with pytest.raises(SourcesFailed):
-            await count(feed)
-        assert (await count(feed)).relation == "eq"
 
 
 async def test_the_cache_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,12 @@
-"""`SUBNOTO_TRANSPORT=tunnel`: its settings, and the running gateway beside one that reads the account by the proxy."""
+"""`SUBNOTO_TRANSPORT=tunnel`: its settings, and a gateway that has it beside one that reads the account by the proxy."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from subnoto_api_client.transport import _needs_encryption
 
@@ -15,45 +14,39 @@ from app.domain.errors import ConfigurationError
 from app.providers.base import CommonSettings
 from app.providers.subnoto import PROVIDER
 from app.providers.subnoto.settings import SubnotoSettings, sdk_encrypts
-from sandbox.serving import serve
-from sandbox.subnoto import Emulator, EmulatorOptions
-from tests.process import run, serving
+from sandbox.subnoto import EmulatorOptions
+from tests.api.conftest import opened
+from tests.api.gateways import app_over, window
+from tests.cli.served import call
+from tests.worlds import world
 
-KEY = {"Authorization": "Bearer anything"}
-
-
-def everything(url: str, **parameters: str) -> list[dict[str, Any]]:
-    events: list[dict[str, Any]] = []
-    cursor: dict[str, str] = parameters
-    while True:
-        answer = httpx.get(f"{url}/events", params={"limit": "200", **cursor}, headers=KEY, timeout=30)
-        assert answer.status_code == 200, answer.text
-        events += answer.json()["data"]
-        if not answer.json()["page"]["has_more"]:
-            return events
-        cursor = {"cursor": answer.json()["page"]["next_cursor"]}
+pytestmark = pytest.mark.anyio
 
 
-def test_the_tunnel_gives_the_same_events_and_ids_as_the_proxy(tmp_path: Path) -> None:
-    now = datetime.now(UTC)
-    window = {"since": (now - timedelta(days=20)).isoformat(), "until": (now - timedelta(minutes=5)).isoformat()}
-    emulator = Emulator(EmulatorOptions(events=900, twins=0.1))
+async def test_the_tunnel_gives_the_same_events_and_ids_as_the_proxy(tmp_path: Path) -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     sources: dict[str, dict[str, Any]] = {}
-    with serve(emulator.app) as base_url:
+    async with world(subnoto=EmulatorOptions(events=900, twins=0.1)) as one:
+        assert one.subnoto is not None
         for transport in ("proxy", "tunnel"):
-            env = {**emulator.env(base_url), "SUBNOTO_TRANSPORT": transport, "GATEWAY_AUTH": "off"}
-            place = tmp_path / transport
-            place.mkdir()
-            emulator.calls.reset()
-            with serving(cwd=place, env=env) as gateway:
-                found[transport] = everything(gateway.url, **window, include="raw")
-                (sources[transport],) = httpx.get(f"{gateway.url}/sources", headers=KEY).json()["data"]
-            signed = {"signature" in call.headers for call in emulator.calls.calls}
-            bearer = {"authorization" in call.headers for call in emulator.calls.calls}
+            one.reset_calls()
+            env = {"SUBNOTO_TRANSPORT": transport}
+            async with opened(app_over(one, env)) as client:
+                asked: dict[str, str] = {**window(one), "include": "raw", "limit": "200"}
+                found[transport] = []
+                while asked:
+                    page = (await client.get("/events", params=asked)).json()
+                    found[transport] += page["data"]
+                    asked = {"cursor": page["page"]["next_cursor"]} if page["page"]["has_more"] else {}
+                (sources[transport],) = (await client.get("/sources")).json()["data"]
+            signed = {"signature" in call.headers for call in one.subnoto.calls.calls}
+            bearer = {"authorization" in call.headers for call in one.subnoto.calls.calls}
             assert (signed, bearer) == (({False}, {True}) if transport == "proxy" else ({True}, {False}))
-            assert emulator.options.secret_key not in gateway.errors.read_text() + str(sources[transport])
-        report = run("probe", "--wait", "0", env=env | {"COLUMNS": "200"}, cwd=tmp_path)
+            assert one.subnoto.options.secret_key not in str(sources[transport])
+        report = await asyncio.to_thread(
+            call, "probe", "--wait", "0", env=one.env | env | {"COLUMNS": "200"}, cwd=tmp_path
+        )
+        secret = one.subnoto.options.secret_key
     assert found["tunnel"] == found["proxy"]
     assert len({event["id"] for event in found["tunnel"]}) == len(found["tunnel"]) > 100
     assert "tunnel" not in sources["proxy"]["details"]
@@ -62,7 +55,7 @@ def test_the_tunnel_gives_the_same_events_and_ids_as_the_proxy(tmp_path: Path) -
     }  # fmt: skip
     assert report.returncode == 0, report.stderr
     assert "signed, not encrypted" in report.stdout
-    assert emulator.options.secret_key not in report.stdout + report.stderr
+    assert secret not in report.stdout + report.stderr
 
 
 def test_the_default_is_the_vendors_enclave() -> None:
