@@ -20,6 +20,21 @@ async def test_a_duration_is_pinned_and_may_be_repeated_beside_the_cursor(client
         assert refused["errors"][0]["parameter"] == "since", text
 
 
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [("type=envelope.veiwed", "envelope.viewed"), ("type.not=envelope.veiwed", "envelope.viewed"),
+     ("category=envelop", "envelope"), ("source.not=nort", "north")],
+)  # fmt: skip
+async def test_a_value_that_can_match_nothing_is_warned_of(client: httpx.AsyncClient, given: str, nearest: str) -> None:
+    page = (await client.get(f"/events?{given}")).json()
+    good = (await client.get("/events?type=envelope.viewed")).json()
+    (warning,) = page["warnings"]
+    name, _, value = given.partition("=")
+    assert (warning["parameter"], warning["value"], warning["nearest"]) == (name, value, nearest)
+    assert f"did you mean {nearest}?" in warning["message"]
+    assert good["warnings"] == []
+
+
 async def test_a_window_in_the_future_is_warned_of(client: httpx.AsyncClient) -> None:
     page, count = [
         (await client.get(f"/events{path}?since=2999-01-01&until=2999-02-01")).json() for path in ("", "/count")

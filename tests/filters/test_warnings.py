@@ -26,10 +26,6 @@ class AnySource:
 @pytest.mark.parametrize(
     ("providers", "given", "message"),
     [
-        ("taktikal", {"type": "envelope.veiwed"}, "is not a known type; did you mean envelope.viewed?"),
-        ("taktikal", {"type.not": "envelope.veiwed"}, "is not a known type; did you mean envelope.viewed?"),
-        ("taktikal", {"type": "envelope.viewed"}, None),
-        ("taktikal", {"category": "envelop"}, "is not a known category; did you mean envelope?"),
         ("taktikal subnoto", {"provider_type": "SigneSigned"}, "is not a known provider type; did you mean Signe"),
         ("taktikal subnoto", {"provider_type": "XXXX"}, "XXXX is not a known provider type"),
         ("taktikal subnoto", {"provider_type.not": "XXXX"}, "XXXX is not a known provider type"),

@@ -1,4 +1,4 @@
-"""`SUBNOTO_TRANSPORT=tunnel`: its settings, and a gateway that has it beside one that reads the account by the proxy."""
+"""`SUBNOTO_TRANSPORT=tunnel`: its settings, and a gateway that uses it beside one that reads the account by proxy."""
 
 from __future__ import annotations
 
