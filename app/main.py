@@ -14,13 +14,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.admission import AdmissionMiddleware, LargePages, Slots
+from app.api.admission import LargePages, Slots
 from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.auth import Authenticator, Rates
 from app.api.broadcaster import EventBroadcaster
 from app.api.export_stream import Manifests
 from app.api.metrics import Metrics
-from app.api.middleware import CompressionMiddleware, RequestMiddleware, UnexpectedErrorMiddleware
+from app.api.middleware import CompressionMiddleware, RequestMiddleware
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
 from app.api.rendering import json_response
@@ -149,11 +149,11 @@ def create_app(
     app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)
     install_openapi(app, providers)
     install_problems(app)
-    # The last one added is the outermost: ids and the log line around everything, CORS headers on errors too.
+    # The last one added is the outermost: CORS headers on errors, too.
     app.add_middleware(CompressionMiddleware, minimum_size=1024, compresslevel=5)
-    app.add_middleware(UnexpectedErrorMiddleware)
     most = {"pages": settings.max_in_flight, "exports": settings.max_in_flight, "streams": settings.stream_listeners}
-    app.add_middleware(AdmissionMiddleware, most=most)
+    audit = None if local else AuditTrail(settings.pseudonyms, loggable_values(sources, providers))
+    app.add_middleware(RequestMiddleware, most=most, metrics=metrics, audit=audit, quiet=local)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -162,8 +162,6 @@ def create_app(
             allow_headers=ALLOWED,
             expose_headers=EXPOSED,
         )
-    audit = None if local else AuditTrail(settings.pseudonyms, loggable_values(sources, providers))
-    app.add_middleware(RequestMiddleware, metrics=metrics, audit=audit, quiet=local)
     tracing = start_tracing(app, os.environ)
     return app
 

@@ -1,25 +1,34 @@
-"""Request id, log line and error response of every request.
+"""Request id, bounds, error response and log line of every request; the end of its work if the caller hangs up.
 
 Plain ASGI rather than Starlette's BaseHTTPMiddleware, which costs a task per request and hides a client's disconnect.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from collections import Counter
+from collections.abc import Mapping
 
 import structlog
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.admission import kind_of
+from app.api.admission import SLOT_WAIT
 from app.api.metrics import Metrics
 from app.api.problems import problem_response
-from app.api.request_log import AuditTrail, RequestLog, new_request_id
+from app.api.request_log import AuditTrail, RequestLog, new_request_id, request_log
 from app.logs import describe_exception
 
 UNMATCHED = "unmatched"  #: the route of an unknown path
+
+#: Long calls are counted separately, so that they do not displace pages. Probes of orchestrators and monitors, which
+#: call no provider, are answered under any load.
+_KINDS = {"/events/stream": "streams", "/events/export": "exports"} | dict.fromkeys(
+    ("/health/live", "/health/ready", "/metrics"), "probes"
+)
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 
@@ -27,11 +36,16 @@ _log = structlog.get_logger("gateway.request")
 
 
 class RequestMiddleware:
-    """Accept or create the request id and return it; write the log line and the audit line; count."""
+    """Accept or create the request id and return it; refuse requests above `most` (concurrent requests of each kind in
+    this process); cancel the work for a disconnected caller; answer an unexpected exception with a 500; write the log
+    line and the audit line; count.
+
+    Neither log nor response contain an exception's text, which may quote a secret or personal data."""
 
     def __init__(
         self,
         app: ASGIApp,
+        most: Mapping[str, int] | None = None,
         metrics: Metrics | None = None,
         audit: AuditTrail | None = None,
         quiet: bool = False,
@@ -40,13 +54,16 @@ class RequestMiddleware:
         self.metrics = metrics or Metrics()
         self.audit = audit
         self.quiet = quiet
+        self._most = most or {}
+        self._under_way = Counter[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        kind = kind_of(scope["path"])
+        kind = _KINDS.get(scope["path"], "pages")
         self.metrics.begin_request(kind)
+        self._under_way[kind] += 1
         log = RequestLog(request_id=_request_id(scope))
         scope.setdefault("state", {})["gateway_log"] = log
         started = time.perf_counter()
@@ -59,56 +76,89 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_id)
-        finally:
-            seconds = time.perf_counter() - started
-            # The route's template, because a path is the caller's text.
-            route = getattr(scope.get("route"), "path", None) or UNMATCHED
-            self.metrics.end_request(kind, scope["method"], route, log.status, seconds, log)
-            if self.audit is not None:
-                self.audit.record(scope, log, route)
-            unimportant = self.quiet or (route.startswith("/health/") and log.status < 500)
-            write = _log.debug if unimportant else _log.info
-            optional = {"code": log.code, "events": log.events, "sources": log.sources or None}
-            write(
-                "request",
-                method=scope["method"],
-                route=route,
-                status=log.status,
-                duration_ms=round(seconds * 1000, 1),
-                caller=log.caller,
-                request_id=log.request_id,
-                **{name: value for name, value in optional.items() if value is not None},
-            )
-
-
-class UnexpectedErrorMiddleware:
-    """Answer an unexpected exception with a 500, and log its location.
-
-    Neither contains the exception's text, which may quote a secret or personal data.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        try:
-            await self.app(scope, receive, send)
+            if self._under_way[kind] > self._most.get(kind, self._under_way[kind]):
+                detail = "Too many requests are under way; try again in a moment."
+                headers = {"Retry-After": "1" if kind == "pages" else str(SLOT_WAIT)}
+                refusal = problem_response(Request(scope), "overloaded", detail, headers=headers)
+                await refusal(scope, receive, send_with_id)
+            else:
+                await _until_hung_up(self.app, scope, receive, send_with_id)
         except InterruptedAnswer:
             raise  # an intended interruption, already logged
         except Exception as error:
-            request = Request(scope)
-            log: RequestLog = scope["state"]["gateway_log"]
             log.code = "internal_error"
             _log.error("unexpected_error", request_id=log.request_id, **describe_exception(error))
             if log.status:
                 # Too late for another response: the server cuts the connection, so that the client notices.
                 raise InterruptedAnswer("the answer was cut off by an error") from None
             detail = "An unexpected error; the gateway's log has more under this request_id."
-            await problem_response(request, "internal_error", detail)(scope, receive, send)
+            await problem_response(Request(scope), "internal_error", detail)(scope, receive, send_with_id)
+        finally:
+            self._under_way[kind] -= 1
+            self._end(scope, kind, log, time.perf_counter() - started)
+
+    def _end(self, scope: Scope, kind: str, log: RequestLog, seconds: float) -> None:
+        # The route's template, because a path is the caller's text.
+        route = getattr(scope.get("route"), "path", None) or UNMATCHED
+        self.metrics.end_request(kind, scope["method"], route, log.status, seconds, log)
+        if self.audit is not None:
+            self.audit.record(scope, log, route)
+        unimportant = self.quiet or (route.startswith("/health/") and log.status < 500)
+        write = _log.debug if unimportant else _log.info
+        optional = {"code": log.code, "events": log.events, "sources": log.sources or None}
+        write(
+            "request",
+            method=scope["method"],
+            route=route,
+            status=log.status,
+            duration_ms=round(seconds * 1000, 1),
+            caller=log.caller,
+            request_id=log.request_id,
+            **{name: value for name, value in optional.items() if value is not None},
+        )
+
+
+async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run `app`, and cancel it if the caller disconnects before the response is complete."""
+    task = asyncio.current_task()
+    assert task is not None
+    gone = asyncio.Event()
+    answered = hung_up = begun = False
+
+    async def watching(message: Message) -> None:
+        nonlocal answered
+        # Before sending, because a server may report the end of a response immediately as a disconnect.
+        answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await send(message)
+
+    async def bodiless() -> Message:
+        # No call takes a body: the first message ends the request, and the next one is the disconnect.
+        nonlocal begun
+        if not begun:
+            begun = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def watch() -> None:
+        nonlocal hung_up
+        while (await receive())["type"] != "http.disconnect":
+            pass  # an unexpected body
+        gone.set()
+        if not answered:
+            hung_up = True
+            task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        await app(scope, bodiless, watching)
+    except asyncio.CancelledError:
+        if not hung_up:
+            raise
+        task.uncancel()
+        request_log(Request(scope)).code = "hung_up"
+    finally:
+        watcher.cancel()
 
 
 #: The client refuses gzip (RFC 9110, section 12.4.2).

@@ -8,9 +8,7 @@ import time
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from app.api.admission import MAX_HEADERS, MAX_URL
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.memory import MemorySource, history
 from tests.api.server import rest, served, talk
@@ -90,23 +88,6 @@ async def test_too_many_at_a_time_are_turned_away_and_the_rest_served() -> None:
     assert alive.status_code == 200
     assert [answer.status_code for answer in served_ones] == [200] * 3
     assert after.status_code == 200
-
-
-@pytest.mark.anyio
-async def test_a_request_that_is_too_large_is_a_problem(application: FastAPI) -> None:
-    async with opened(application) as client:
-        long_url = await client.get("/events?q=" + "x" * MAX_URL)
-        long_path = await client.get("/events/" + "x" * MAX_URL)
-        heavy = await client.get("/events", headers={"X-Filler": "x" * MAX_HEADERS})
-        fits = await client.get("/events?limit=1", headers={"X-Filler": "x" * (MAX_HEADERS - 1000)})
-    for answer, status, code in (
-        (long_url, 414, "uri_too_long"),
-        (long_path, 414, "uri_too_long"),
-        (heavy, 431, "headers_too_large"),
-    ):
-        assert (answer.status_code, answer.json()["code"]) == (status, code)
-        assert answer.headers["content-type"] == "application/problem+json"
-    assert fits.status_code == 200
 
 
 @pytest.mark.anyio

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from app.api.middleware import RequestMiddleware, UnexpectedErrorMiddleware
+from app.api.middleware import RequestMiddleware
 from app.api.problems import PROBLEMS, install_problems, problem_response
 from app.domain import errors
 from app.domain.errors import GatewayError
@@ -65,7 +65,6 @@ def application(raised: Callable[[], Exception]) -> FastAPI:
         raise raised()
 
     install_problems(app)
-    app.add_middleware(UnexpectedErrorMiddleware)
     app.add_middleware(RequestMiddleware)
     return app
 

@@ -148,7 +148,6 @@ async def test_a_preflight_for_others_is_refused(sources: list[MemorySource], as
     async with opened(make_app(sources, cors_origins=("https://app.example.com",)), None) as client:
         refused = await client.options("/events", headers=asked)
     assert (refused.status_code, refused.text) == (400, f"Disallowed CORS {says}")
-    assert refused.headers["x-request-id"]
     allowed = refused.headers.get("access-control-allow-origin")
     assert allowed == (None if says == "origin" else "https://app.example.com")
 
