@@ -29,6 +29,10 @@ KEYS: dict[str, Callable[[Fact], str]] = {
     "category": lambda fact: fact.category, "source": lambda fact: fact.source,
     "actor": lambda fact: fact.actor or fact.actor_name, "day": lambda fact: format_micros(fact.time)[:10],
 }  # fmt: skip
+#: Filters of which one of the vendors has no notion, and the field of a fact.
+OF_ONE_VENDOR = {"owner": "owner", "flow_id": "flow_id", "flow_type": "flow_type", "workspace_id": "workspace"}
+#: Two of these together may leave no source to ask, which is refused.
+EXCLUSIVE = {*OF_ONE_VENDOR, "envelope_status", "source", "provider", "source.not"}
 Pairs = list[tuple[str, str]]
 
 
@@ -98,10 +102,14 @@ def values_of(known: list[Fact], rng: random.Random) -> dict[str, list[str]]:
         "type.not": [*types, "envelope.*", "recipient.*", "notification.*"],
         "provider_type": [fact.provider_type for fact in some],
         "provider_type.not": ["DOCUMENT_SIGNED", "SigneeSigned", "NEVER_HEARD_OF"], "category": ["envelope", "team"],
+        "source": ["taktikal", "subnoto"], "provider": ["taktikal", "subnoto"],
+        "envelope_id": [fact.envelope for fact in some], "envelope_status": ["completed", "active", "inactive"],
+        **{name: [getattr(fact, of) or "" for fact in some] for name, of in OF_ONE_VENDOR.items()},
         "category.not": ["envelope", "team", "nonsense"], "source.not": ["taktikal", "subnoto"],
         "actor": [fact.actor for fact in some], "actor.not": [fact.actor for fact in some],
         "recipient": [text for fact in some for text in fact.recipients],
-        "q": ["lease", "@example.com", "api", "+3545", "5550", *(text for fact in some for text in fact.recipients)],
+        "q": ["lease", "NON-DISCLOSURE", "@example.com", "9999-", "api", "+3545", "5550"]
+        + [text for fact in some for text in fact.recipients],
     }  # fmt: skip
     return {name: sorted(filter(None, found)) for name, found in {**values, **people}.items()}
 
@@ -115,6 +123,8 @@ def query_of(known: list[Fact], focus: str, rng: random.Random) -> Pairs:
     found: dict[str, str] = {}
     for name in [focus, *rng.sample(sorted(values), rng.choice((0, 0, 1, 2)))]:
         parameter, text = name.partition(" ")[0], rng.choice(values[name])
+        if parameter in EXCLUSIVE and EXCLUSIVE & found.keys():
+            continue
         if parameter in ("actor", "actor.not", "recipient", "person", "q"):
             text = rng.choice((text, text.upper(), text.lower()))
         found.setdefault(parameter, text)

@@ -132,16 +132,6 @@ async def test_a_callers_calls_are_counted_together(world: World, empty: Valkey)
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 86_400
 
 
-async def test_a_pause_that_one_replica_was_told_holds_for_all(world: World, empty: Valkey) -> None:
-    assert world.taktikal is not None
-    world.taktikal.faults.answer(429, {"retry-after": "300"}, times=1)
-    async with replicas(world, empty.url(), 4) as clients:
-        answers = [await client.get("/events", params={"source": "taktikal"}) for client in clients]
-        assert [answer.status_code for answer in answers] == [503] * 4
-        assert all(200 < int(answer.headers["retry-after"]) <= 300 for answer in answers)
-        assert await settled(world) == 1
-
-
 # ---- without what is shared --------------------------------------------------------------------------------------
 
 

@@ -168,10 +168,6 @@ def test_the_record_itself_is_left_as_it_was(private: bool) -> None:
     assert Redactor(private=private, raw=False).event(record).raw is None
 
 
-def test_what_was_not_asked_for_is_not_there() -> None:
-    assert Redactor(private=True, raw=False).event(Planted()).raw is None
-
-
 def test_with_pseudonyms_nobody_is_named_and_everybody_is_told_apart() -> None:
     names = Pseudonyms("x" * 32)
     event = Redactor(private=False, raw=True, pseudonyms=names).event(Planted())

@@ -53,18 +53,6 @@ def test_it_is_served_with_no_other_change(settings: dict[str, str], tmp_path: P
     assert "secret-token" not in gateway.errors.read_text()
 
 
-def test_two_accounts_of_it_from_a_file(settings: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "gateway.toml").write_text(
-        '[[sources]]\nname = "north"\nprovider = "acme"\ntoken_env = "NORTH"\n'
-        '[[sources]]\nname = "south"\nprovider = "acme"\ntoken = "t"\n'
-    )
-    with serving("--config", "gateway.toml", cwd=tmp_path, env={**settings, "NORTH": "t"}) as gateway:
-        events = get(f"{gateway.url}/events", since="2026-05-01", limit=1000)["data"]
-    assert len(events) == 120
-    assert len({event["id"] for event in events}) == 120
-    assert [event["source"] for event in events[:4]] == ["south", "north"] * 2
-
-
 def test_one_from_elsewhere_is_in_the_sandbox_of_every_worker(tmp_path: Path) -> None:
     (tmp_path / "providers").mkdir()
     shutil.copy(EXAMPLE / "signbox.py", tmp_path / "providers")

@@ -94,15 +94,6 @@ async def test_errors(emulator: Emulator, client: SubnotoClient, status: int, co
     assert "secret" not in found.value.detail
 
 
-@pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b""), (200, b"null")])
-async def test_an_empty_answer_is_an_empty_list(
-    emulator: Emulator, client: SubnotoClient, status: int, body: bytes
-) -> None:
-    emulator.faults.answer(status, body=body)
-    ((_, page),) = await client.list_logs(LogQuery("envelope"), [1], 50, CallBudget())
-    assert (page.rows, page.total) == ([], 0)
-
-
 async def test_refused_event_types_are_told_apart(emulator: Emulator, client: SubnotoClient) -> None:
     emulator.faults.answer(400, body=error("INVALID_REQUEST_FORMAT"))
     with pytest.raises(EventTypesRefused):

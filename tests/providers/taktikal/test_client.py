@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from app.domain.errors import SourceFailed, SourceUnauthorized, SourceUnavailable
+from app.domain.errors import SourceFailed
 from app.domain.times import SECOND, parse_rfc3339
 from app.providers.base import CallBudget, CommonSettings
 from app.providers.http.client import ProviderHttp
@@ -59,19 +58,6 @@ async def test_calls_and_records_are_counted(emulator: Emulator, client: Taktika
     assert (page.length, spent.records, spent.calls) == (7, 7, 2)
     assert total == emulator.history.size()[0]
     assert spent.as_of == inside.NOW_MICROS
-
-
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [
-        (401, SourceUnauthorized), (403, SourceFailed), (429, SourceUnavailable), (500, SourceFailed),
-        (302, SourceFailed),
-    ],
-)  # fmt: skip
-async def test_errors(emulator: Emulator, client: TaktikalClient, status: int, error: type[Exception]) -> None:
-    emulator.faults.answer(status, {"Retry-After": "3000"}, times=3)
-    with pytest.raises(error):
-        await client.activity(WHOLE, Filters(), CallBudget(deadline=time.monotonic() + 20), take=1)
 
 
 async def test_the_vendors_code_is_passed_on_but_not_its_sentences(emulator: Emulator, client: TaktikalClient) -> None:

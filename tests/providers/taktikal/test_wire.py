@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from app.domain.errors import SourceFailed
-from app.privacy.links import Secrets
 from app.providers.taktikal.client import decode_error, decode_total
 from app.providers.taktikal.models import Entry, canonical
-from app.providers.taktikal.wire import decode_activity, merge_processes, without_secrets
+from app.providers.taktikal.wire import decode_activity, merge_processes
 from tests.providers.taktikal.items import process_of
 
 
@@ -109,24 +108,6 @@ def test_an_error_may_be_anything(body: bytes) -> None:
 def test_a_thrown_exception_names_its_parameter_in_words(message: str, fields: set[str]) -> None:
     body = json.dumps({"responseStatus": {"errorCode": "ArgumentOutOfRangeException", "message": message}})
     assert decode_error(body.encode()).fields == fields
-
-
-def test_links_are_taken_out_wherever_they_stand() -> None:
-    link = "https://sign.example.is/secret/one"
-    sent = {"a": f"go to {link}!", "URL": link, "b": [{"url": "x", "c": [link, 5, None]}], "d": {"e": link}}
-    assert without_secrets(sent, Secrets((link,))) == {
-        "a": "go to ***!",
-        "b": [{"c": ["***", 5, None]}],
-        "d": {"e": "***"},
-    }
-    assert sent["URL"] == link, "the original is left as it was"
-
-
-def test_a_link_that_begins_with_another_is_taken_out_whole() -> None:
-    short, long = "https://s.example.is/d/1", "https://s.example.is/d/1?token=SECRET"
-    sequence = [{"signeeKey": "a", "url": short}, {"signeeKey": "b", "url": long}, {"signeeKey": "c", "url": long}]
-    process = process_of({"processKey": "sp1", "sequenceSignees": sequence, "attachmentReferences": [{"url": short}]})
-    assert without_secrets(f"see {long} or {short}", process.secrets) == "see *** or ***"
 
 
 def test_a_process_that_came_twice_is_kept_once_with_the_longer_log() -> None:
