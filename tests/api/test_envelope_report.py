@@ -124,14 +124,15 @@ async def test_what_it_states_can_be_verified(tmp_path: Path) -> None:
 @pytest.mark.skipif(not PDF_TOOLS, reason="poppler-utils is not installed")
 def test_its_pages_on_paper(tmp_path: Path) -> None:
     found, _, _ = anyio.run(reports, tmp_path, 200, ("key-of-all-scopes", "reader"))
-    for key, answer in found.items():
-        file, pdf = tmp_path / f"{key}.html", tmp_path / f"{key}.pdf"
-        file.write_bytes(answer.content)
-        with chromium() as browser:
+    with chromium() as browser:
+        for key, answer in found.items():
+            (tmp_path / f"{key}.html").write_bytes(answer.content)
             page = browser.new_page()
-            page.goto(file.as_uri())
+            page.goto((tmp_path / f"{key}.html").as_uri())
             assert page.evaluate("window.hit") is None
-            page.pdf(path=str(pdf), prefer_css_page_size=True)
+            page.pdf(path=str(tmp_path / f"{key}.pdf"), prefer_css_page_size=True)
+    for key, answer in found.items():
+        pdf = tmp_path / f"{key}.pdf"
         info = subprocess.run(["pdfinfo", pdf], capture_output=True, text=True, check=True).stdout
         assert re.search(r"Page size:\s+59[45]\S* x 84[12]\S* pts \(A4\)", info)
         text = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout

@@ -25,7 +25,7 @@ from tests.forward.receivers import SECRET, TOKEN, Accepted, Rsyslog, SplunkHand
 from tests.process import serving, start
 from tests.worlds import World, served_world
 
-KILLS = int(os.environ.get("FORWARD_KILLS", "20"))
+KILLS = int(os.environ.get("FORWARD_KILLS", "12"))
 SINCE = "2020-01-01"
 
 
@@ -88,7 +88,7 @@ def first_of_each(ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-@pytest.mark.timeout(0 if KILLS > 20 else 300)
+@pytest.mark.timeout(0 if KILLS > 12 else 300)
 def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
     rng = random.Random(17)
     if shutil.which("rsyslogd") is None:
