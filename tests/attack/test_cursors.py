@@ -42,15 +42,17 @@ def text_of(raw: bytes) -> str:
 
 def edited(rng: random.Random, text: str, other: str) -> str:
     """Up to three edits of its bytes or of its characters: a piece is left out, doubled, turned round, or replaced by
-    chance or by the same piece of another cursor."""
+    chance, by zeros or by the same piece of another cursor."""
     is_raw = rng.random() < 0.5
     whole, foreign = (raw_of(one) if is_raw else bytearray(one.encode()) for one in (text, other))
     for _ in range(rng.choice((1, 1, 2, 3))):
         begin = rng.randrange(len(whole) + 1)
         end = min(len(whole), begin + rng.choice((0, 1, 1, 2, 16, 1000)))
         piece = whole[begin:end]
-        chance = rng.randbytes(max(1, len(piece))) if is_raw else bytes(rng.choices(LETTERS, k=max(1, len(piece))))
-        whole[begin:end] = rng.choice((b"", piece * 2, piece[::-1], chance, chance, foreign[begin:end]))
+        size = max(1, len(piece))
+        chance = rng.randbytes(size) if is_raw else bytes(rng.choices(LETTERS, k=size))
+        zeros = bytes(size) if is_raw else b"A" * size
+        whole[begin:end] = rng.choice((b"", piece * 2, piece[::-1], chance, zeros, foreign[begin:end]))
     return text_of(whole) if is_raw else whole.decode()
 
 

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from itertools import pairwise
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from sandbox import launcher
 from sandbox.identifiers import Identifiers
 from sandbox.instruments import LOG_LENGTH, Call, CallLog, Instrumented, utc_now
 from sandbox.launcher import find_emulators, start_sandbox
-from sandbox.schedule import Schedule, is_twin, step_of, thread_of
+from sandbox.schedule import Schedule, step_of, thread_of
 from sandbox.serving import serve
 
 pytestmark = pytest.mark.anyio
@@ -38,9 +37,6 @@ def small_app() -> Starlette:
 
 def server_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("sandbox-server")]
-
-
-# -- serving ---------------------------------------------------------------------------------------------
 
 
 def test_serving_starts_answers_and_leaves_nothing_behind() -> None:
@@ -105,22 +101,9 @@ def test_serving_is_quiet_but_silences_no_one_else(caplog: pytest.LogCaptureFixt
     assert logging.getLogger("uvicorn.error").filters == filters
 
 
-# -- the schedule and identifiers ------------------------------------------------------------------------
-
-
 def schedule(**changes: object) -> Schedule:
     settings: dict[str, object] = {"seed": 1, "now": NOW, "days": 20, "events": 2000, "plans": PLANS}
     return Schedule(**{**settings, **changes})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("events", [0, 1, 5, 100, 3333])
-@pytest.mark.parametrize("twins", [0.0, 0.2])
-@pytest.mark.parametrize("burst", [0, 4])
-def test_exactly_so_many_steps_are_due(events: int, twins: float, burst: int) -> None:
-    due = schedule(events=events, twins=twins, burst=burst).due(NOW)
-    assert len(due) == events
-    assert due == sorted(due)
-    assert all(NOW - 21 * 24 * HOUR <= moment <= NOW for moment, _ in due)
 
 
 def test_lives_begin_at_their_beginning() -> None:
@@ -142,13 +125,6 @@ def test_how_often_one_asks_makes_no_difference() -> None:
     assert once.due(NOW) == []
 
 
-def test_a_twin_comes_right_behind_its_original() -> None:
-    due = schedule(twins=0.2).due(NOW)
-    twins = [(before, after) for before, after in pairwise(due) if is_twin(after[1])]
-    assert len(twins) > 200
-    assert all(before == (after[0], after[1] - 1) for before, after in twins)
-
-
 def test_plans_are_checked() -> None:
     for plans in ([(5, 6)], [tuple(range(33))]):
         with pytest.raises(ValueError, match="a plan has"):
@@ -159,9 +135,6 @@ def test_identifiers_differ() -> None:
     ours, others = Identifiers(1, "envelope"), Identifiers(2, "envelope")
     assert len({one.uuid(number) for one in (ours, others) for number in range(1000)}) == 2000
     assert UUID(ours.uuid(5)).version == 4
-
-
-# -- the sandbox -----------------------------------------------------------------------------------------
 
 
 def test_the_log_of_calls_is_bounded_and_the_counts_are_not() -> None:
