@@ -37,6 +37,18 @@ def encode_event_id(source: str, ordinal: int, locator: bytes) -> str:
     return _base64url(_prefix(source, ordinal) + locator)
 
 
+class IdPrefix:
+    """Encodes ids of ordinal 0 whose locators begin with `begin`. Their common characters are computed once."""
+
+    def __init__(self, source: str, begin: bytes) -> None:
+        raw = _prefix(source, 0) + begin
+        whole = len(raw) // 3 * 3  # three bytes are four characters
+        self._text, self._rest = _base64url(raw[:whole]), raw[whole:]
+
+    def encode(self, end: bytes) -> str:
+        return self._text + _base64url(self._rest + end)
+
+
 def decode_event_id(text: str) -> EventId:
     """Raises ValueError for text that `encode_event_id` does not create, including other encodings of the same
     bytes."""

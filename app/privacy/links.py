@@ -94,6 +94,13 @@ class Secrets(Rewriter):
         # The longest first: of two keys, one may contain the other.
         longest = sorted(self._keys, key=len, reverse=True)[:_MAX_KEYS]
         self._long_keys = [key for key in longest if len(key) >= WITHIN]
+        #: Per link and key, letters of each of its spellings; of too many or unusual ones, no letters, which are in
+        #: every text. Takes a tenth of the time of `_words`, which most processes do not need.
+        self._probes = {b""}
+        if len(self._links) + len(self._keys) <= _MAX_KEYS:
+            self._probes = {_letters(text) for text in (*map(_shortest, self._links), *self._keys)}
+        #: Characters of the shortest ASCII text that may have any. Other texts may be shorter than their letters.
+        self.shortest = 0 if self._short_keys else min(map(len, self._probes), default=sys.maxsize)
 
     def __bool__(self) -> bool:
         return bool(self._keys or self._words)
@@ -102,21 +109,6 @@ class Secrets(Rewriter):
     def _words(self) -> Words:
         words = dict.fromkeys([spelling for link in self._links for spelling in _spellings(link)], MASK)
         return Words(words | {key: shown for key, shown in self._keys.items() if key not in self._short_keys})
-
-    @cached_property
-    def _probes(self) -> set[bytes]:
-        """Return, per link and key, letters of each of its spellings; of too many or unusual ones, no letters, which
-        are in every text. Takes a tenth of the time of `_words`, which most processes do not need."""
-        if len(self._links) + len(self._keys) > _MAX_KEYS:
-            return {b""}
-        spelled = [*map(_shortest, self._links), *(key for key in self._keys if key not in self._short_keys)]
-        return {(text.isascii() and quick_letters(text)) or b"" for text in spelled}
-
-    @cached_property
-    def shortest(self) -> int:
-        """Return the characters of the shortest ASCII text that may have a link or key. Others may be shorter than
-        their letters."""
-        return 0 if self._short_keys else min(map(len, self._probes), default=sys.maxsize)
 
     def text(self, text: str) -> str:
         """The text without the links and keys, also where they stand without scheme, with an upper-case host,
@@ -146,6 +138,14 @@ def _spellings(link: str) -> Iterator[str]:
         yield (bare := spelled.partition("://")[2] or spelled.removeprefix("//"))
         if len(path := bare[max(0, bare.find("/")) :]) >= _SHORTEST_PATH:
             yield path
+
+
+def _letters(text: str) -> bytes:
+    """Return letters that all spellings of an ASCII text have; none of other texts."""
+    if not text.isascii():
+        return b""
+    # Most keys are letters and digits alone.
+    return text.lower().encode() if text.isalnum() else quick_letters(text) or b""
 
 
 def _shortest(link: str) -> str:

@@ -68,7 +68,9 @@ class Redactor:
         if self._raw:
             event.raw = record.raw()
         # Most records have names of neither kind, which one look shows.
-        is_suspect = any_object(event.data, _names_have_either) or any_object(event.raw, _names_have_either)
+        is_suspect = (event.data and any_object(event.data, _names_have_either)) or (
+            event.raw is not None and any_object(event.raw, _names_have_either)
+        )
         if is_suspect and (has_links(event.data) or has_links(event.raw)):
             _take_links_out(event)
         if not self._private:

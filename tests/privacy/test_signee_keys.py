@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from app.privacy.links import Secrets
 from app.privacy.redaction import Redactor
 from app.providers.taktikal.models import recipient_id
 from app.providers.taktikal.record import TaktikalRecord, records_of
@@ -81,3 +85,31 @@ def test_the_digest_of_a_phone_or_an_id_is_hidden(key: str, phone: str) -> None:
     assert event.recipient.id == "***"
     assert event.description == "for ***"
     assert recipient_id("sp1", key) not in msgspec.json.encode(event).decode()
+
+
+SPELLINGS: list[Callable[[str], str]] = [
+    str, str.upper, "-".join, " \n".join, "\u200b".join, lambda key: quote(key, safe=""), lambda key: f"x{key}9",
+    lambda key: "".join(f"%{ord(letter):02x}" for letter in key), lambda key: key[:9] + "\0" + key[9:],
+    lambda key: "".join(f"&#{ord(letter)};" for letter in key), lambda key: quote(quote(key, safe=""), safe=""),
+    lambda key: "".join(f"\\u{ord(letter):04x}" for letter in key), lambda key: key.replace("s", "\u017f"),
+    lambda key: key.translate({letter: letter + 0xFEE0 for letter in range(33, 127)}), lambda key: key[1:],
+    lambda key: key.replace("i", "\u0130"), lambda key: key.replace("k", "\u212a"),
+]  # fmt: skip
+WORDS = st.sampled_from(["Þóra á Ísafirði", "Signee key: ", "rcp_", "a/b", "100%", "&amp;", "\\", "ﬃ", "-", "", " "])
+KEYS = st.sampled_from([KEY, "siOther0001", "si-third-0002", "sikkk", "siÞórður12345", "k i", "si", "0101302989"])
+LINKS = st.sampled_from(
+    [LINK, "https://sign.example.is/s/", "http://x.is/-/-/-/-/-/-/-", "https://þ.is/siskis", "//s/%6B"]
+)
+
+
+@given(st.sets(KEYS, max_size=3), st.sets(LINKS, max_size=2), st.data())
+def test_the_search_of_a_few_letters_first_changes_no_result(
+    keys: set[str], links: set[str], data: st.DataObject
+) -> None:
+    first, all_spellings = (
+        Secrets(sorted(links), {key: recipient_id("sp1", key) for key in sorted(keys)}) for _ in "ab"
+    )
+    all_spellings._probes, all_spellings.shortest = {b""}, 0
+    planted = st.builds(lambda spell, word: spell(word), st.sampled_from(SPELLINGS), KEYS | LINKS)
+    text = "".join(data.draw(st.lists(WORDS | planted, max_size=4)))
+    assert first.text(text) == all_spellings.text(text)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.event import Actor, Envelope, Recipient
 from app.domain.text import fold, memoize
+from app.paging.event_id import IdPrefix, encode_event_id
 from app.privacy.masking import Mask
 from app.privacy.person_fields import private_leaves
 from app.privacy.replacer import MASK
@@ -26,6 +28,9 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 def address_of(text: object) -> str | None:
     """Return an e-mail address without blanks around it; None for other text."""
     return text.strip() if isinstance(text, str) and "@" in text else None
+
+
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class ProcessParts:
@@ -48,9 +53,10 @@ class ProcessParts:
         self._named: dict[tuple[str | UnsetType | None, ...], tuple[Actor, Envelope, Recipient | None]] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, str | None], Envelope] = {}
         self._recipients: dict[str, Recipient] = {}
-        self.hide = process.secrets.text
-        self._owner = self._hidden(owner_of(entries) or process.owner)
-        self._name = self._hidden(
+        self.hide, self._shortest = process.secrets.text, process.secrets.shortest
+        self._ids = IdPrefix(self.source, _pack((process.key, 0, 0))[:-2])
+        self._owner = self.hidden(owner_of(entries) or process.owner)
+        self._name = self.hidden(
             body.activity_display_name
             or body.file_name
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
@@ -59,12 +65,22 @@ class ProcessParts:
         self._is_ready = True
         return self
 
-    def _hidden(self, text: str | UnsetType | None) -> str | None:
-        return self.hide(text) if text else None
+    def hidden(self, text: str | UnsetType | None) -> str | None:
+        """Return the text without links and signee keys; None for an empty or missing one."""
+        if not text:
+            return None
+        # As `Secrets.text` begins, which most texts do not need.
+        return text if len(text) < self._shortest and text.isascii() else self.hide(text)
 
     def description(self, text: str) -> str:
         """Return an entry's description without links and signee keys."""
         return self._descriptions.get(text) or self.hide(text)
+
+    def event_id(self, ordinal: int, ticks: int, identity: int | bytes) -> str:
+        """Return the id whose locator is `app.providers.taktikal.record.Locator` as MessagePack."""
+        if ordinal:
+            return encode_event_id(self.source, ordinal, _pack((self.process.key, ticks, identity)))
+        return self._ids.encode(_pack((ticks, identity))[1:])
 
     def _search_descriptions(self) -> dict[str, str]:
         """Return the records' descriptions, searched together; empty if each must be searched separately."""
@@ -94,14 +110,14 @@ class ProcessParts:
         process with it."""
         address = address_of(text)
         if address is None:
-            return Actor("system", None, self._hidden(text))
+            return Actor("system", None, self.hidden(text))
         wanted, signees = fold(address), self.process.signees
         matches = [key for key, signee in signees.items() if fold(address_of(signee.email) or "") == wanted]
         key = own if own in matches else matches[0] if len(matches) == 1 else None
         address = self.hide(address)
         if key is None:
             return Actor("user", None, None, address)
-        return Actor("recipient", recipient_id(self.process.key, key), self._hidden(signees[key].name), address)
+        return Actor("recipient", recipient_id(self.process.key, key), self.hidden(signees[key].name), address)
 
     def _envelope(self, entry: Entry) -> Envelope:
         """Return the process, with the entry's flow and sequence."""
@@ -112,7 +128,7 @@ class ProcessParts:
         found = self._envelopes.get((entry.flow_key, sequence))
         if found is None:
             status = self.hide(body.status.casefold()) if body.status else None
-            flow, sequence_id = self._hidden(entry.flow_key), self._hidden(sequence)
+            flow, sequence_id = self.hidden(entry.flow_key), self.hidden(sequence)
             found = Envelope(self.process.key, self._name, status, self._owner, flow, None, sequence_id)
             self._envelopes[entry.flow_key, sequence] = found
         return found
@@ -121,14 +137,14 @@ class ProcessParts:
         """Return the process's signee with this key."""
         found = self._recipients.get(key)
         if found is None:
-            signee, hidden = self.process.signees.get(key) or _NOBODY, self._hidden
+            signee, hidden = self.process.signees.get(key) or _NOBODY, self.hidden
             self._recipients[key] = found = Recipient(
-                id=recipient_id(self.process.key, key),
-                name=hidden(signee.name),
-                email=hidden((signee.email or "").strip()),
-                phone=hidden(text_of(signee.phone)),
-                national_id=hidden(text_of(signee.ssn)),
-                signature_type=hidden(signee.signature_type and _signature_type(signee.signature_type)),
+                recipient_id(self.process.key, key),
+                hidden(signee.name),
+                hidden(signee.email and signee.email.strip()),
+                hidden(text_of(signee.phone)),
+                hidden(text_of(signee.ssn)),
+                hidden(signee.signature_type and _signature_type(signee.signature_type)),
             )
         return found
 

@@ -13,7 +13,6 @@ from msgspec import UNSET, UnsetType
 from app.domain.event import Event, Recipient
 from app.domain.position import Key
 from app.domain.times import format_vendor_time, parse_rfc3339, parse_vendor_ticks
-from app.paging.event_id import encode_event_id
 from app.providers.http.lenient_json import MAX_KEY
 from app.providers.taktikal.mapping import delivery_of, meaning_of
 from app.providers.taktikal.models import Entry, recipient_id
@@ -24,7 +23,7 @@ CATEGORY = "envelope"
 _NO_ID = -1
 EARLIEST = parse_rfc3339("2000-01-01")  #: µs; earlier times are invalid
 _LAST = 1 << 63  #: µs after all times
-_DEEP = frozenset({dict, list})
+_TEXTS = frozenset({str, dict, list})  #: values that may have secrets
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -35,9 +34,6 @@ class Locator(msgspec.Struct, array_like=True):
     process: str
     ticks: int
     entry: int | bytes
-
-
-_pack = msgspec.msgpack.Encoder().encode
 
 
 class TaktikalRecord(msgspec.Struct, gc=False):
@@ -63,8 +59,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
 
     def event(self) -> Event:
         entry, common = self.entry, self.common.prepared()
-        hide = common.hide
-        status, user_agent = hide(entry.status or ""), hide(entry.user_agent) if entry.user_agent else None
+        status = common.hidden(entry.status) or ""
         meaning, description = meaning_of(status), entry.description or None
         delivery = meaning.delivery
         if description is not None:
@@ -75,7 +70,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         identity = entry.id
         # By position, because names take three times as long.
         return Event(
-            encode_event_id(common.source, self.ordinal, _pack((common.process.key, self.ticks, self.identity))),
+            common.event_id(self.ordinal, self.ticks, self.identity),
             common.source,
             "taktikal",
             meaning.type,
@@ -90,7 +85,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             recipient,
             delivery,
             None,
-            user_agent,
+            common.hidden(entry.user_agent),
             self._data(),
         )
 
@@ -106,14 +101,13 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             data["signInOrder"] = entry.sign_in_order
         if entry.signature_location is not UNSET:
             data["signatureLocation"] = entry.signature_location
+        secrets = self.common.process.secrets
         if entry.others is not UNSET:
-            data |= entry.others
-        if entry.others is not UNSET or _DEEP.intersection(map(type, data.values())):
-            cleaned: dict[str, Any] = without_secrets(data, self.common.process.secrets)
+            cleaned: dict[str, Any] = without_secrets(data | entry.others, secrets)
             return cleaned
         for name, value in data.items():
-            if isinstance(value, str):
-                data[name] = self.common.hide(value)
+            if type(value) in _TEXTS:
+                data[name] = without_secrets(value, secrets)
         return data
 
     def raw(self) -> dict[str, Any]:
@@ -158,12 +152,11 @@ def records_of(
     bad = 0
     for index, entry in enumerate(process.entries):
         ticks = ticks_of(entry.created_at)
-        if ticks is None or len(entry.status or "") > MAX_KEY or not EARLIEST <= (time := ticks // 10) <= latest:
+        if ticks is None or not EARLIEST <= (time := ticks // 10) <= latest or len(entry.status or "") > MAX_KEY:
             bad += 1
         elif since <= time < until:
-            identity = _identity(entry)
-            sequence = identity if type(identity) is int else _NO_ID
-            place = (time, source, CATEGORY, key, sequence, 0)
+            identity = entry.id if type(entry.id) is int and entry.id in _INT64 else _identity(entry)
+            place = (time, source, CATEGORY, key, identity if type(identity) is int else _NO_ID, 0)
             records.append(TaktikalRecord(place, entry, index, ticks, identity, 0, common))
             common.entries.append(entry)
     if len({record.key for record in records}) < len(records):

@@ -108,8 +108,7 @@ class Process:
     def _recipient_ids(self) -> dict[str, str]:
         """Return the recipient id of each signee key in the process."""
         body, own = self.body, self.key
-        keys = dict.fromkeys(self.signees, own)
-        keys |= {key: own for entry in self.entries if (key := entry.signee_key)}
+        keys = dict.fromkeys([*self.signees, *[key for entry in self.entries if (key := entry.signee_key)]], own)
         pairs: list[tuple[str, str]] = []
         for one in body.sequence_signees or ():
             pairs.append((one.process_key or own, one.signee_key or ""))
