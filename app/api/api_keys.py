@@ -40,7 +40,6 @@ SANDBOX_KEY = "sandbox"  #: opens emulated data only; see `app.config.load_confi
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
-_REST = 1_000_000  #: µs without a change of the keys file before a removed key is refused
 _PATIENCE = 0.25  #: seconds for which a call waits for the keys file
 
 _log = structlog.get_logger("gateway.keys")
@@ -196,12 +195,6 @@ class Keyring:
             self._problem = problem
             return
         self._seen, self._problem = stamp, ""
-        if 0 <= self._clock() - stamp[0] // 1000 < _REST:
-            # The file may be partly written: new keys are valid immediately, but removed keys only after it has been
-            # unchanged for a while and was read again.
-            kept = {key.hash for key in found}
-            found = (*found, *(key for key in self._from_file if key.hash not in kept))
-            self._seen = None
         if found != self._from_file:
             _log.info("keys_file_read", keys=len(found))
         self._from_file = found

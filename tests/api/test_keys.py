@@ -192,23 +192,6 @@ def test_a_file_that_could_not_be_read_is_read_once_it_can_be(tmp_path: Path) ->
     assert log.getvalue().count("keys_file_unreadable") == 1
 
 
-def test_a_file_that_is_being_written_takes_nobodys_key_away(tmp_path: Path) -> None:
-    """Cut off behind a line, or emptied to be written anew, it is a good file with keys missing."""
-    file = tmp_path / "keys.jsonl"
-    keys = [make_key(name, "events:read", file) for name in ("first", "second")]
-    both = file.read_text()
-    first, second = both.splitlines(keepends=True)
-    another = make_api_key(name="x", hash="0" * 64, scopes=["events:read"]).line()
-    now = 2_000_000_000 * 1_000_000
-    ring = Keyring(file=file, clock=lambda: now, pause=0)
-    for age, text in ((1000, ""), (1001, first), (1002, both + another), (999_000, second)):  # microseconds
-        file.write_text(text)
-        os.utime(file, ns=(0, (now - age) * 1000))
-        assert holders(ring, keys) == ["first", "second"]
-    now += 1_000_000
-    assert holders(ring, keys) == ["second"]
-
-
 def test_a_file_that_is_not_there_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"GATEWAY_API_KEYS_FILE: .*audit-gateway keys new"):
         Keyring(file=tmp_path / "absent")
