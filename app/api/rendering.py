@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from itertools import islice
@@ -116,16 +115,24 @@ def encode(body: dict[str, Any] | Sequence[Event] | msgspec.Struct) -> bytes:
 
 #: Unicode's line and paragraph separators, which JSON allows unescaped and line readers split at.
 _SEPARATORS = {each.encode(): b"\\u%04x" % ord(each) for each in ("\u2028", "\u2029", "\x85")}
-#: The same as patterns of one byte and its successors, because searching for one byte is three times as fast.
-_SEPARATOR_PATTERNS = [re.compile(rb"\xe2(?=\x80[\xa8\xa9])"), re.compile(rb"\xc2(?=\x85)")]
 
 
 def one_line(encoded: bytes) -> bytes:
     """Return JSON with U+2028, U+2029 and U+0085 escaped."""
-    if not encoded.isascii() and any(pattern.search(encoded) for pattern in _SEPARATOR_PATTERNS):
+    if not encoded.isascii() and (
+        _has(encoded, b"\xe2", (b"\x80\xa8", b"\x80\xa9")) or _has(encoded, b"\xc2", (b"\x85",))
+    ):
         for raw, escaped in _SEPARATORS.items():
             encoded = encoded.replace(raw, escaped)
     return encoded
+
+
+def _has(encoded: bytes, first: bytes, following: tuple[bytes, ...]) -> bool:
+    # A search for one byte is twenty times as fast as one for several, or for a pattern.
+    at = encoded.find(first)
+    while at >= 0 and not encoded.startswith(following, at + 1):
+        at = encoded.find(first, at + 1)
+    return at >= 0
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,6 @@ from app.domain.text import memoize
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
-_MINUTE = 60 * SECOND
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = "0123456789"
@@ -51,19 +50,18 @@ def format_micros(micros: int) -> str:
     """`2019-11-08T11:06:01.560000Z`: UTC, always six digits. Raises OverflowError outside years 1 to 9999."""
     # `datetime.isoformat` takes five times as long, and there is one time for each event. Filling up with noughts is
     # half of that again, unless a leading one does it.
-    days, rest = divmod(micros, DAY)
-    minute, rest = divmod(rest, _MINUTE)
-    digits = str(100 * SECOND + rest)
-    return f"{_date(days)}{_MINUTES[minute]}{digits[1:3]}.{digits[3:]}Z"
+    second = micros // SECOND
+    hour = second // 3600
+    return f"{_hour(hour)}{_SECONDS[second - hour * 3600]}{str(micros - second * SECOND + SECOND)[1:]}Z"
 
 
 @lru_cache(maxsize=4096)
-def _date(days: int) -> str:
-    """`2019-11-08T`."""
-    return to_datetime(days * DAY).isoformat()[:11]
+def _hour(hours: int) -> str:
+    """`2019-11-08T11:`."""
+    return to_datetime(hours * 3600 * SECOND).isoformat()[:14]
 
 
-_MINUTES = [f"{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)]
+_SECONDS = [f"{minute:02}:{second:02}." for minute in range(60) for second in range(60)]
 _FIRST = to_micros(datetime.min)
 _LAST = to_micros(datetime.max)
 
@@ -172,7 +170,7 @@ _RFC_1123 = re.compile(
     r" (\d{2}:\d{2}:\d{2}) (?:GMT|UTC|Z|([+-]\d{4}))\Z",
     re.ASCII,
 )
-_MINUTE_TICKS = {text: minute * _MINUTE * 10 for minute, text in enumerate(_MINUTES)}
+_MINUTE_TICKS = {f"{minute // 60:02}:{minute % 60:02}:": minute * 600 * SECOND for minute in range(24 * 60)}
 
 
 def parse_vendor_ticks(text: str) -> int:

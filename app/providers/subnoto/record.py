@@ -213,16 +213,15 @@ def number_ties(
     Rows whose type `keep` refuses are dropped first, so that a rank does not depend on whether the provider or the
     gateway filters by type. Bad rows are dropped as well. Input and output are unordered.
     """
-    numbers: list[int] = []
-    records: list[SubnotoRecord] = []
-    for number, row in rows:
-        time, sent = row.time, row.sent
-        if not row.bad and time is not None and (keep is None or keep(sent.event_type or "")):
-            numbers.append(number)
-            records.append(SubnotoRecord((time, source, category, sent.envelope_uuid or "", 0, 0), row, 0))
-    if len({record.key[0] for record in records}) < len(records):
+    has_ties = len({row.time for _, row in rows}) < len(rows)
+    records = [
+        SubnotoRecord((row.time, source, category, row.sent.envelope_uuid or "", 0, 0), row, 0)
+        for _, row in (sorted(rows, key=itemgetter(0)) if has_ties else rows)
+        if not row.bad and row.time is not None and (keep is None or keep(row.sent.event_type or ""))
+    ]
+    if has_ties:
         tied: dict[int, list[SubnotoRecord]] = defaultdict(list)
-        for _, record in sorted(zip(numbers, records, strict=True), key=itemgetter(0)):
+        for record in records:
             tied[record.key[0]].append(record)
         for group in tied.values():
             if len(group) > 1:

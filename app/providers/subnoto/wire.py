@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any
+from itertools import takewhile
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -21,6 +22,7 @@ from app.domain.times import DAY, SECOND, now_micros, parse_vendor_ticks
 from app.providers.http.lenient_json import MAX_KEY, is_shallow, read_json
 
 _Text = str | None
+_Key = Annotated[str, msgspec.Meta(max_length=MAX_KEY)] | None
 _Scalar = str | int | float | bool | None
 
 
@@ -36,12 +38,12 @@ class Author(msgspec.Struct, gc=False):
 class Sent(msgspec.Struct, rename="camel", gc=False):
     """The members of a record that the gateway reads; `raw` has the rest."""
 
-    event_type: _Text = None
+    event_type: _Key = None
     timestamp: _Scalar = None
     event_data: Any = None
     author: Author | None = None
-    envelope_uuid: _Text = None
-    workspace_uuid: _Text = None
+    envelope_uuid: _Key = None
+    workspace_uuid: _Key = None
 
 
 class _Answer(msgspec.Struct, gc=False):
@@ -146,8 +148,13 @@ def _decode_leniently(body: bytes, now: int) -> LogPage:
         raise SourceFailed("the provider's answer holds no list of logs")
     delivered = RawBody(b"")
     delivered.logs = [item if isinstance(item, dict) else {"record": item} for item in logs]
-    usable = [isinstance(item, dict) and found.usable(item) for item in logs]
     sent = [sent_of(item) for item in delivered.logs]
+    usable = [
+        isinstance(item, dict)
+        and found.usable(item)
+        and all(len(key or "") <= MAX_KEY for key in (one.event_type, one.envelope_uuid, one.workspace_uuid))
+        for item, one in zip(logs, sent, strict=True)
+    ]
     return _page(_Answer(sent, answer.get("pagination"), answer.get("totalCount")), delivered, usable, now)
 
 
@@ -156,26 +163,21 @@ def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None, now: i
     has_next, number = _pagination(answer.pagination)
     rows: list[LogRow] = []
     time: int | None = None
+    last = now + _AHEAD
     for index, sent in enumerate(answer.logs):
         stamp = sent.timestamp
         # Nearly always milliseconds.
         moment = stamp * 1000 if type(stamp) is int and 10**11 <= stamp < 10**14 else _time(stamp)
-        if moment is not None and not EARLIEST <= moment <= now + _AHEAD:
+        if moment is not None and not EARLIEST <= moment <= last:
             moment = None
-        bad = (
-            moment is None
-            or sent.event_type is None
-            or len(sent.event_type) > MAX_KEY
-            or (sent.envelope_uuid is not None and len(sent.envelope_uuid) > MAX_KEY)
-            or (sent.workspace_uuid is not None and len(sent.workspace_uuid) > MAX_KEY)
-            or (usable is not None and not usable[index])
-        )
+        bad = moment is None or sent.event_type is None or (usable is not None and not usable[index])
         # A record without a readable time has its neighbours' place.
         time = time if moment is None else moment
         rows.append(LogRow(sent, time, bad, delivered, index))
-    for row, following in zip(reversed(rows[:-1]), reversed(rows), strict=False):
-        if row.time is None:
-            row.time = following.time
+    if rows and rows[0].time is None:
+        time = next((row.time for row in rows if row.time is not None), None)
+        for row in takewhile(lambda row: row.time is None, rows):
+            row.time = time
     first = next((row.sent for row in rows if not row.bad), None)
     if first is None:
         return LogPage(rows, total, shape, has_next=has_next, number=number)
