@@ -10,7 +10,6 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
-from itertools import islice
 
 from cachetools import TTLCache
 from fastapi import Request
@@ -27,7 +26,7 @@ from app.domain.query import EventQuery, ExportQuery
 from app.domain.times import format_seconds, now_micros
 from app.evidence import Segment, digest_of
 from app.feed import Page, WalkStart
-from app.privacy.redaction import visible_events
+from app.privacy.redaction import Redactor
 from app.providers.shared.redis import SharedState
 
 MANIFEST_PATH = "/events/export/manifests/"
@@ -152,12 +151,13 @@ class Export:
     def _rendered(self, records: list[Record]) -> Iterator[bytes]:
         """Yield a page's masked lines in parts. Removes the records from the list."""
         private, raw = self._caller.may("pii:read"), "raw" in self._start.include
+        redactor = Redactor(private=private, raw=raw, pseudonyms=self._state.pseudonyms)
         records.reverse()
-        given = (records.pop() for _ in range(len(records)))
-        events = visible_events(given, private=private, raw=raw, pseudonyms=self._state.pseudonyms)
         while records:
-            counts = Counter(record.key[1] for record in records[-_CHUNK:])
-            shown = list(islice(events, counts.total()))
+            some = records[: -_CHUNK - 1 : -1]
+            del records[-_CHUNK:]
+            counts = Counter(record.key[1] for record in some)
+            shown = redactor.events(some)
             lines = self.form.lines(shown)
             self._segment.add(lines, [event.id for event in shown])
             self._log.deliver(counts)

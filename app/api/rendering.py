@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from app.domain.times import format_seconds
 from app.feed.envelopes import EnvelopeEvents, tell_story
 from app.feed.model import Page, SourceStatus
 from app.privacy.pseudonyms import Pseudonyms
-from app.privacy.redaction import visible_events
+from app.privacy.redaction import Redactor
 
 MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger
 _FIRST = 4  #: events rendered first; then as many as fill a part
@@ -32,10 +31,10 @@ _LARGE = 1024 * 1024  #: bytes above which a page is not joined, because that ta
 def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
     """Yield the body of `GET /events` in parts, masked for `caller`; `pseudonyms` if people are masked, too. Cuts a
     page of more than MAX_PAGE bytes, which then has the cursor of its last event."""
-    private, raw = caller.may("pii:read"), "raw" in page.include
-    events = visible_events(page.records, private=private, raw=raw, pseudonyms=pseudonyms)
+    redactor = Redactor(private=caller.may("pii:read"), raw="raw" in page.include, pseudonyms=pseudonyms)
     total, done, size, count, before = len(page.records), 0, 0, _FIRST, b'{"data":['
-    while done < total and (some := list(islice(events, count))):
+    while done < total:
+        some = redactor.events(page.records[done : done + count])
         encoded = encode(some)[1:-1]
         if size + len(encoded) > MAX_PAGE:
             some, encoded = _as_fit(some, MAX_PAGE - size, at_least=0 if done else 1)

@@ -20,7 +20,7 @@ from app.feed.planner import Plan
 from app.feed.totals import TotalsCache
 from app.feed.visibility import native_query
 from app.paging.cursor import CursorState
-from app.privacy.redaction import visible_events
+from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget, Record, Relation, Total
 from app.providers.http.concurrency import gather_all
 
@@ -168,7 +168,7 @@ class EventCounter:
             return (format_micros(record.key[0])[:10] for record in records)
         if by == "source":
             return ()
-        events = visible_events(records, private=self._private, raw=False, pseudonyms=self._pseudonyms)
+        events = Redactor(private=self._private, pseudonyms=self._pseudonyms).events(records)
         if by == "provider_type":
             return (event.provider_type for event in events)
         return (event.actor.email or event.actor.name or event.actor.kind for event in events)

@@ -6,7 +6,7 @@ same redacted event, so that no answer depends on hidden text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -15,12 +15,18 @@ from msgspec.structs import replace
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
 from app.domain.filters import matches_text
-from app.domain.text import Memoized, memoize
+from app.domain.text import Memoized
 from app.privacy.links import Secrets, has_links, names_have_links, without_links
 from app.privacy.masking import Mask
-from app.privacy.person_fields import hidden, is_person_name, is_private_name, names_have_private, private_leaves
+from app.privacy.person_fields import (
+    hidden,
+    is_person_name,
+    is_private_name,
+    names_have_private,
+    private_leaves,
+)
 from app.privacy.pseudonyms import PersonMask, Pseudonyms
-from app.privacy.replacer import MASK, any_object
+from app.privacy.replacer import MASK, any_object, names_in
 
 _ID, _TEXT, _NAME, _PERSON = "id", "text", "name", "person"
 #: The vendor's texts in the parts of an event. The kind of an actor and a target, the purpose of a delivery and the id
@@ -62,24 +68,35 @@ class Redactor:
             self._people = Memoized(partial(PersonMask, pseudonyms=pseudonyms))
         self._judged: dict[tuple[int, int], tuple[object, Mask | None, bool]] = {}
 
+    def events(self, records: Sequence[Record]) -> list[Event]:
+        """Return the records' events."""
+        events = list(map(self._unmasked, records))
+        # Nearly always none of them has a link, which one look at their names shows.
+        if names_have_links(tuple(names_in([event.data for event in events], [event.raw for event in events]))):
+            for event in events:
+                _take_links_out(event)
+        if not self._private:
+            for event, record in zip(events, records, strict=True):
+                self._hide(event, record)
+        return events
+
     def event(self, record: Record) -> Event:
         """Return the record's event."""
+        event = self._unmasked(record)
+        _take_links_out(event)
+        if not self._private:
+            self._hide(event, record)
+        return event
+
+    def _unmasked(self, record: Record) -> Event:
         event = record.event()
         if self._raw:
             event.raw = record.raw()
-        # Most records have names of neither kind, which one look shows.
-        is_suspect = (event.data and any_object(event.data, _names_have_either)) or (
-            event.raw is not None and any_object(event.raw, _names_have_either)
-        )
-        if is_suspect and (has_links(event.data) or has_links(event.raw)):
-            _take_links_out(event)
-        if not self._private:
-            self._hide(event, record, is_suspect)
         return event
 
-    def _hide(self, event: Event, record: Record, is_suspect: bool) -> None:
+    def _hide(self, event: Event, record: Record) -> None:
         found: list[str] = []
-        if is_suspect:
+        if any_object(event.data, names_have_private) or any_object(event.raw, names_have_private):
             event.data, event.raw = hidden(event.data, found), hidden(event.raw, found)
         mask = self._masks[record.names_all_recipients].of(record.private_values(), found)
         event.recipient = event.recipient and _without_numbers(event.recipient)
@@ -136,18 +153,6 @@ class Redactor:
         return self._masks[record.names_all_recipients].of(record.private_values(), private_leaves(record.event().data))
 
 
-@memoize
-def _names_have_either(names: tuple[str, ...]) -> bool:
-    return names_have_links(names) or names_have_private(names)
-
-
-def visible_events(
-    records: Iterable[Record], *, private: bool, raw: bool, pseudonyms: Pseudonyms | None = None
-) -> Iterator[Event]:
-    """Yield the records' events as `Redactor` creates them."""
-    return map(Redactor(private=private, raw=raw, pseudonyms=pseudonyms).event, records)
-
-
 def _rules_of(mask: Mask | PersonMask) -> Rules:
     if isinstance(mask, Mask):
         return {_ID: mask.identifier, _TEXT: mask.text, _NAME: mask.text, _PERSON: mask.text}
@@ -190,6 +195,8 @@ def _without_numbers(one: Recipient) -> Recipient:
 
 def _take_links_out(event: Event) -> None:
     """Remove the signing links of `data` and `raw`, also from all texts that repeat them."""
+    if not (has_links(event.data) or has_links(event.raw)):
+        return
     found: list[str] = []
     event.data, event.raw = without_links(event.data, links=found), without_links(event.raw, links=found)
     if links := Secrets(found):

@@ -23,7 +23,7 @@ from app.domain.errors import CallerError, CursorMismatch, GatewayError, Invalid
 from app.domain.query import EventQuery, StreamQuery
 from app.feed import Feed, Page, WalkStart
 from app.privacy.pseudonyms import Pseudonyms
-from app.privacy.redaction import visible_events
+from app.privacy.redaction import Redactor
 
 router = new_router(tags=["events"])
 
@@ -46,7 +46,7 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
     """Return a function that renders a page's events for listeners, each with the cursor after it."""
 
     def render(page: Page, topic: Topic) -> Sequence[Item]:
-        events = visible_events(page.records, private=topic.private, raw=topic.raw, pseudonyms=pseudonyms)
+        events = Redactor(private=topic.private, raw=topic.raw, pseudonyms=pseudonyms).events(page.records)
         items = []
         for index, (record, event) in enumerate(zip(page.records, events, strict=True)):
             frame = b"id: %b\ndata: %b\n\n" % (page.cursor_after(index).encode(), encode(event))
