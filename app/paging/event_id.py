@@ -34,8 +34,7 @@ def source_hash(name: str) -> bytes:
 
 def encode_event_id(source: str, ordinal: int, locator: bytes) -> str:
     """Return the id of the `ordinal`-th record (from 0) of this identity."""
-    # `base64.urlsafe_b64encode` takes twice as long, once for each event.
-    return binascii.b2a_base64(_prefix(source, ordinal) + locator, newline=False).translate(_URL_SAFE, b"=").decode()
+    return _base64url(_prefix(source, ordinal) + locator)
 
 
 class IdPrefix:
@@ -59,7 +58,7 @@ def decode_event_id(text: str) -> EventId:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("not an event id") from None
-    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != text or raw[:1] != bytes((_VERSION,)):
+    if _base64url(raw) != text or raw[:1] != bytes((_VERSION,)):
         raise ValueError("not an event id")
     ordinal, rest = unpack_uint(raw[1 + _HASH :])
     return EventId(raw[1 : 1 + _HASH], ordinal, rest)
@@ -71,6 +70,11 @@ def _prefix(source: str, ordinal: int) -> bytes:
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def _base64url(raw: bytes) -> str:
+    # `base64.urlsafe_b64encode` takes twice as long, once for each event.
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def pack_uint(number: int) -> bytes:
