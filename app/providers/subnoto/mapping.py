@@ -164,12 +164,10 @@ class _Shape(msgspec.Struct, frozen=True):
     """What the names in an `eventData` mean, computed once for all of one shape.
 
     `objects`: by the name of an object of `_OBJECTS`, its members: those of that name, and those that begin with it,
-    such as `memberEmail`. The vendor documents neither. `recipients`: the same for recipients, in their order.
-    `has_title`: whether an envelope's title may be among them."""
+    such as `memberEmail`. The vendor documents neither. `recipients`: the same for recipients, in their order."""
 
     objects: dict[str, tuple[str, ...]]
     recipients: tuple[tuple[str, tuple[str, ...]], ...]
-    has_title: bool
 
 
 @memoize
@@ -177,13 +175,13 @@ def _shape_of(names: tuple[str, ...]) -> _Shape:
     beginning = {one: tuple(name for name in names if name.startswith(one)) for one in _OBJECTS}
     objects = {one: found for one, found in beginning.items() if found}
     recipients = tuple((name, objects[name]) for name in _RECIPIENTS if name in objects)
-    return _Shape(objects, recipients, not _TITLES.isdisjoint(names))
+    return _Shape(objects, recipients)
 
 
 def envelope_of(sent: Sent, data: dict[str, Any]) -> Envelope | None:
     if not sent.envelope_uuid:
         return None
-    name = _title(data) if _shape_of(tuple(data)).has_title else None
+    name = None if _TITLES.isdisjoint(data) else _title(data)
     return Envelope(sent.envelope_uuid, name, None, None, None, sent.workspace_uuid or None)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
@@ -54,14 +54,15 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         return mapping.type_of(self.provider_type)
 
     def event(self) -> Event:
-        sent, (time, source, category, *_) = self.row.sent, self.key
-        event_type, data = sent.event_type or "", self._data()
+        sent, data = self.row.sent, self._data()
+        time, source, category, _, _, _ = self.key
+        event_type, envelope_uuid = sent.event_type or "", sent.envelope_uuid
         meaning = mapping.meaning_of(event_type)
-        agent = data.get("userAgent")
         recipient, envelope = self._recipient(data), mapping.envelope_of(sent, data)
         if self.joined is not None and envelope is not None:
             envelope = self.joined.complete(envelope)
-        packed = None if sent.envelope_uuid is None else _pack(sent.envelope_uuid)
+        packed = None if envelope_uuid is None else _pack(envelope_uuid)
+        agent = data.get("userAgent")
         # By position, because names take three times as long.
         return Event(
             encode_event_id(source, self.ordinal, _encode((category, time, packed, _digest(sent, category, time)))),
@@ -189,16 +190,9 @@ def _unpack(packed: bytes) -> str:
 
 
 def _digest(sent: Sent, category: str, time: int) -> bytes:
-    identity = (
-        category,
-        sent.event_type,
-        time,
-        sent.envelope_uuid,
-        sent.workspace_uuid,
-        mapping.author_id(sent.author),
-        sent.event_data,
-    )
-    return hashlib.blake2b(_encode_sorted(identity), digest_size=12).digest()
+    author = mapping.author_id(sent.author)
+    identity = category, sent.event_type, time, sent.envelope_uuid, sent.workspace_uuid, author, sent.event_data
+    return blake2b(_encode_sorted(identity), digest_size=12).digest()
 
 
 # Sorted members: equal objects in another order are the same record.
