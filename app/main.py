@@ -14,13 +14,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.admission import LargePages, Slots
 from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.auth import Authenticator, Rates
 from app.api.broadcaster import EventBroadcaster
 from app.api.export_stream import Manifests
 from app.api.metrics import Metrics
-from app.api.middleware import CompressionMiddleware, RequestMiddleware
+from app.api.middleware import CompressionMiddleware, LargePages, RequestMiddleware, Slots
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
 from app.api.rendering import json_response

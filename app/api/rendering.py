@@ -157,7 +157,7 @@ def _source(status: SourceStatus) -> schemas.SourceStatus:
 
 
 class ClosingStream(StreamingResponse):
-    """Starlette's response without its second task: `app.api.admission` stops the work when the client disconnects.
+    """Starlette's response without its second task: `app.api.middleware` stops the work when the client disconnects.
 
     At any end of the response, its generator is closed with its calls, and `held` is released."""
 

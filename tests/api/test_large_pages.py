@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.api.admission import LargePages
+from app.api.middleware import LargePages
 from app.api.rendering import MAX_PAGE
 from app.domain.event import Event
 from app.domain.query import Query
