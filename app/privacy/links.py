@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.domain.text import memoize
-from app.privacy.replacer import MASK, WITHIN, Rewriter, Words, any_object, decoded, quick_letters, rewritten
+from app.privacy.replacer import MASK, WITHIN, Rewriter, Span, Words, any_object, decoded, quick_letters, rewritten
 
 _LINK_NAME = re.compile(r"(?:ur[il]|href|link)s?\Z")
 #: Parts of a name that make a link personal, wherever it stands: `signingUrl`, `signee_link`, `invitationLinks`. The
@@ -85,11 +85,23 @@ def links_in(value: Any) -> Iterator[str]:
                 yield link
 
 
-class Secrets(Rewriter):
-    """Links, in whose place stands `***`, and signing keys with what stands in the place of each. Falsy without any."""
+class KeyShape(NamedTuple):
+    """What a vendor's keys look like, to find those that the record itself does not list. `quick` searches
+    `quick_letters`; `spans` returns the places in a text of plain spelling; `length`: of a key, in characters."""
 
-    def __init__(self, links: Iterable[str] = (), keys: Mapping[str, str] | None = None) -> None:
-        self._links, self._keys = list(links), keys or {}
+    quick: re.Pattern[bytes]
+    spans: Callable[[str], list[Span]]
+    length: int
+
+
+class Secrets(Rewriter):
+    """Links, in whose place stands `***`, and signing keys with what stands in the place of each. `shape`: of further
+    keys. Falsy without links and keys."""
+
+    def __init__(
+        self, links: Iterable[str] = (), keys: Mapping[str, str] | None = None, shape: KeyShape | None = None
+    ) -> None:
+        self._links, self._keys, self._shape = list(links), keys or {}, shape
         self._short_keys = {key: shown for key, shown in self._keys.items() if len(key.strip()) < _SHORTEST_KEY}
         # The longest first: of two keys, one may contain the other.
         longest = sorted(self._keys, key=len, reverse=True)[:_MAX_KEYS]
@@ -100,7 +112,8 @@ class Secrets(Rewriter):
         if len(self._links) + len(self._keys) <= _MAX_KEYS:
             self._probes = {_letters(text) for text in (*map(_shortest, self._links), *self._keys)}
         #: Characters of the shortest ASCII text that may have any. Other texts may be shorter than their letters.
-        self.shortest = 0 if self._short_keys else min(map(len, self._probes), default=sys.maxsize)
+        lengths = [*map(len, self._probes), sys.maxsize if shape is None else shape.length]
+        self.shortest = 0 if self._short_keys else min(lengths)
 
     def __bool__(self) -> bool:
         return bool(self._keys or self._words)
@@ -127,8 +140,13 @@ class Secrets(Rewriter):
                 if probe in quick:
                     break
             else:
-                return text
-        return rewritten(text, self._words.spans)
+                if self._shape is None or self._shape.quick.search(quick) is None:
+                    return text
+        return rewritten(text, self._words.spans if self._shape is None else self._spans)
+
+    def _spans(self, plain: str) -> list[Span]:
+        # Of equal places the first counts: a listed key has its own replacement.
+        return [*self._words.spans(plain), *(self._shape.spans(plain) if self._shape else ())]
 
 
 def _spellings(link: str) -> Iterator[str]:

@@ -69,6 +69,22 @@ def test_the_link_of_another_process_in_the_sequence_has_its_own_id() -> None:
     assert found.description == f"next: {recipient_id('sp2', 'siThird02')}"
 
 
+@pytest.mark.parametrize("private", [True, False])
+def test_no_text_has_a_key_of_another_process(private: bool) -> None:
+    process, key = "sp" + "2b" * 16, "si" + "7d" * 16
+    link = f"https://app.example.is/s/{process}/{key}"
+    texts = [link, f"/{process}/{key}.pdf", link.upper(), quote(link, safe=""), f"Replaces {key}.", f"x{key}y"]
+    for text in texts:
+        entry = {"description": text, "userAgent": text, "fileName": text, "note": {"oldSigneeKey": key, text: [text]}}
+        answer = shown(record(entry, activityDisplayName=text, signees=[{"signeeKey": KEY, "name": text}]), private)
+        assert key not in answer
+        assert (recipient_id(process, key) in answer) == (process in text.casefold())
+    alone = process_of(
+        {"processKey": "sp1", "activityLog": [{"createdAt": "2026-05-01T00:00:00Z", "description": key}]}
+    )
+    assert records_of("t", alone)[0][0].event().description == "***"
+
+
 def test_a_recipient_is_found_by_key_and_by_id() -> None:
     found = record()
     assert found.recipient_id(KEY.upper()) == recipient_id("sp1", KEY)

@@ -9,6 +9,7 @@ Responses in the documented spelling are decoded directly into the structs of `a
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -18,8 +19,8 @@ import msgspec
 from msgspec import UNSET
 
 from app.domain.text import memoize
-from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, Secrets, has_links, links_in, without_links
-from app.privacy.replacer import any_object
+from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, KeyShape, Secrets, has_links, links_in, without_links
+from app.privacy.replacer import MASK, Span, any_object
 from app.providers.http.lenient_json import MAX_KEY, read_json
 from app.providers.taktikal.models import (
     LISTS,
@@ -35,6 +36,20 @@ from app.providers.taktikal.models import (
 
 _SHORT_KEY = 12  #: characters of a signee key that may occur within other words
 _DECODER = msgspec.json.Decoder(list[Body])
+#: A signee key, and the process key before it in a link (the vendor's examples).
+_LINKED_KEY = re.compile(r"(?:(sp[0-9a-f]{32})(?:/|%2f))?(si[0-9a-f]{32})", re.IGNORECASE)
+
+
+def _linked_keys(plain: str) -> list[Span]:
+    """Return the places of signee keys in a text of plain spelling: the recipient id where the text has the process
+    key, too, else `***`. Whether another response lists the key must make no difference to the event."""
+    return [
+        Span(*found.span(2), recipient_id(found[1].lower(), found[2].lower()) if found[1] else MASK)
+        for found in _LINKED_KEY.finditer(plain)
+    ]
+
+
+_KEY_SHAPE = KeyShape(re.compile(rb"si[0-9a-f]{32}"), _linked_keys, length=34)
 
 
 class RawBody:
@@ -90,7 +105,7 @@ class Process:
                 ids |= item._recipient_ids()
                 links += item._own_links()
             self.has_short_keys = min(map(len, ids), default=_SHORT_KEY) < _SHORT_KEY
-            self._secrets = Secrets(links, ids)
+            self._secrets = Secrets(links, ids, _KEY_SHAPE)
         return self._secrets
 
     def _own_links(self) -> list[str]:
