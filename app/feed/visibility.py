@@ -14,8 +14,9 @@ from app.domain.event import Record
 from app.domain.filters import event_filter, matches_type
 from app.domain.query import Query
 from app.privacy.masking import may_be_hidden
-from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.pseudonyms import MARK, Pseudonyms
 from app.privacy.redaction import Redactor
+from app.privacy.replacer import MASK
 from app.providers.base import Source
 
 #: Filters by which a provider would search texts that are hidden from callers without `pii:read`.
@@ -33,12 +34,16 @@ def native_query(query: Query, caller: Caller) -> Query:
     left_out: dict[str, Any] = {name: empty for name, empty in _SEARCHES.items() if getattr(query, name, None)}
     for name in _VALUES:
         value = getattr(query, name)
-        if value and any(map(may_be_hidden, [value] if isinstance(value, str) else value)):
+        if value and any(map(_may_be_hidden, [value] if isinstance(value, str) else value)):
             left_out[name] = () if isinstance(value, tuple) else None
     # A provider may compare a whole e-mail address, which is shown; part of a name could be found in hidden text.
     if query.person is not None and ("@" not in query.person or may_be_hidden(query.person)):
         left_out["person"] = None
     return query.model_copy(update=left_out) if left_out else query
+
+
+def _may_be_hidden(value: str) -> bool:
+    return may_be_hidden(value) or MASK in value or value.startswith(MARK)
 
 
 def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudonyms | None) -> Callable[[Record], bool]:
@@ -53,10 +58,16 @@ def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudon
     matches_event = event_filter(judged)
     wanted = None if sees_all and source.filters.get("q") == "native" else query.q
 
+    # A provider's own type may have a private value in it.
+    shows_type = not sees_all and bool(query.provider_type or query.provider_type_not)
+
     def keeps(record: Record) -> bool:
-        if not matches_type(query, record.type, record.provider_type) or record.key[2] in query.category_not:
+        event = redactor.event(record) if shows_type else None
+        if not matches_type(query, record.type, event.provider_type if event else record.provider_type):
             return False
-        if matches_event is not None and not matches_event(redactor.event(record), record.recipient_id):
+        if record.key[2] in query.category_not:
+            return False
+        if matches_event is not None and not matches_event(event or redactor.event(record), record.recipient_id):
             return False
         return wanted is None or redactor.has_text(record, wanted)
 

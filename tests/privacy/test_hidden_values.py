@@ -50,6 +50,7 @@ def plant(world: World, hidden: tuple[str, str, str]) -> None:
         data = {"recipientPhone": phone, "recipientAddress": address, "note": text, "change": change}
         at = now - timedelta(hours=1 + number)
         world.subnoto.history.append("ENVELOPE_OPENED", category="envelope", event_data=data, timestamp=at)
+        world.subnoto.history.append(f"SENT_{local}", category="team", event_data={}, timestamp=at)
         later = {"note": f"again {' -- '.join(local)}, 2nd floor", "amount": float(local)}
         world.subnoto.history.append("DOCUMENT_SIGNED", category="envelope", event_data=later, timestamp=at)
 
@@ -61,6 +62,9 @@ def requests(within: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
         values += [phone[4:], f"{phone[4:]}@sms.is"]
     values += ["***@sms.is", "Anna", "lease"]
     found: list[tuple[str, dict[str, Any]]] = []
+    for kind in (f"SENT_{ONE[0][4:]}", f"SENT_{OTHER[0][4:]}", "SENT_***"):
+        found += [("/events", {name: kind, "limit": 9, **within}) for name in ("provider_type", "provider_type.not")]
+        found.append(("/events/count", {"provider_type": kind, **within}))
     for value in values:
         for name in ("q", "recipient", "actor", "person", "owner", "actor.not"):
             found.append(("/events", {name: value, "limit": 2, **within}))

@@ -49,6 +49,15 @@ def test_q_is_looked_for_in_what_may_be_seen() -> None:
     assert kept(NAMES.of("Jon1"), records(2), NAMES) == [True, True]
 
 
+def test_a_type_of_the_provider_is_judged_as_it_is_shown() -> None:
+    found = records(1, status="Sent to 555000")  # and the entry's number, which makes it the phone of a signee
+    for value, matches in (("Sent to 5550000", False), ("Sent to ***", True)):
+        for name in ("provider_type", "provider_type_not"):
+            query = Query.model_validate({name: (value,)})
+            keeps = filter_for(query, cast(Source, Searching()), Caller("c", frozenset({"events:read"})), None)
+            assert [keeps(record) for record in found] == [matches == (name == "provider_type")]
+
+
 def test_a_long_log_is_judged_once_for_all_its_records() -> None:
     """Each record's texts are the whole log's: judged for each record, this would take longer than a test may."""
     assert not any(kept("zzz", records(20_000)))
