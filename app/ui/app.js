@@ -132,6 +132,7 @@ function Identity() {
   if (!me) return html`<button type="button" onClick=${() => shown.ask("")}>Sign in</button>`;
   const kind = { key: "API key", token: "Token", none: "No authentication" }[me.kind] ?? me.kind;
   const rows = [
+    ["Name", me.name],
     ["Signed in with", kind],
     ["Scopes", me.scopes?.join(", ")],
     ["Sources", me.sources?.join(", ")],

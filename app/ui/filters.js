@@ -34,7 +34,8 @@ export const PERIODS = [
 ];
 export const DEFAULT_PERIOD = "30d";
 const BEGINNING = "1970-01-01T00:00:00Z";
-const OTHERS = ["person", "order", "since", "until", "last"];
+const TIMES = ["since", "until"];
+const OTHERS = ["person", "order", "last", ...TIMES];
 
 /** The field of a filter's name, which may end in ".not"; undefined for a name without a chip. */
 export function fieldOf(name) {
@@ -51,12 +52,15 @@ export function parse(fragment) {
   const all = [...new URLSearchParams(fragment.replace(/^#/, ""))].filter(([, value]) => value);
   const only = (name) => all.find(([one]) => one === name)?.[1] ?? null;
   if (only("envelope")) return { envelope: only("envelope"), source: only("source"), event: only("event") };
-  const known = ([name, value]) =>
-    name === "last" ? PERIODS.some(([id]) => id === value) : fieldOf(name) || OTHERS.includes(name);
+  const known = ([name, value]) => {
+    if (name === "last") return PERIODS.some(([id]) => id === value);
+    if (TIMES.includes(name)) return !Number.isNaN(Date.parse(value));
+    return fieldOf(name) || OTHERS.includes(name);
+  };
   const rest = all.filter(([name]) => name !== "event");
   const unknown = rest
     .filter((pair) => !known(pair))
-    .map(([name, value]) => (name === "last" ? `last=${value}` : name));
+    .map(([name, value]) => (OTHERS.includes(name) ? `${name}=${value}` : name));
   return { pairs: rest.filter(known), event: only("event"), unknown: [...new Set(unknown)] };
 }
 

@@ -170,6 +170,9 @@ def test_an_empty_result_offers_a_wider_period(world: World) -> None:
         page.get_by_text("Not understood in this address, and ignored: sourc").wait_for()
         page.get_by_role("button", name="Widen the period").click()
         wait_for_rows(page)
+        page.goto(f"{world.url}/ui#since=7d&until=x")
+        page.get_by_text("Not understood in this address, and ignored: since=7d, until=x").wait_for()
+        wait_for_rows(page)
 
 
 def test_unknown_values_and_mistakes_are_shown(world: World) -> None:
