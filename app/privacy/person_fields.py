@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from app.domain.text import memoize
+from app.domain.text import INVISIBLE, memoize
 from app.privacy.replacer import MASK
 
 #: Words of a name under which a phone, a national id or an address stands, whatever the value looks like.
 _PRIVATE_WORDS = frozenset([
     "tel", "telno", "gsm", "fax", "ssn", "idnumber", "taxid", "kt", "cpr", "passport", "street", "city", "town",
-    "zip", "postal", "latitude", "longitude",
+    "zip", "postal", "latitude", "longitude", "mobil", "tlf", "tlfnr", "gata", "fnr", "pnr", "personnr", "hetu",
+    "pesel", "isikukood", "bsn", "nir", "nif", "dni",
 ])  # fmt: skip
 #: The same, where a name is written as one word or as several.
 _PRIVATE_PARTS = (
@@ -23,13 +25,16 @@ _PRIVATE_PARTS = (
     "nationalid", "nationalnumber", "nationalregistration", "personalid", "personalnumber", "personalcode",
     "personnumber", "personnummer", "identitynumber", "identitycode", "identificationnumber", "identificationcode",
     "citizenid", "civilid", "socialid", "socialsecurity", "taxnumber", "postalcode", "postcode", "zipcode",
-    "address",
+    "address", "telefon", "puhelin", "simanumer", "adresse", "gatuadress", "heimilisfang", "postnumer", "postnummer",
+    "fodselsnummer", "foedselsnummer", "henkilotunnus",
 )  # fmt: skip
 #: Words one after another, where the same letters also stand in other names, such as `gridNumber`.
 _PRIVATE_PHRASES = (" id number ", " tax id ", " tel no ")
 #: An e-mail address identifies a person, but is not a private address.
-_EMAIL_PARTS = re.compile(r"email(?:address(?:es)?)?|mailaddress(?:es)?")
+_EMAIL_PARTS = re.compile(r"email(?:add?ress(?:es?)?)?|mailadd?ress(?:es?)?")
 
+#: Letters that are written with ASCII letters in other names, and are no letter with an accent.
+_SPELLED = str.maketrans({"ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "ð": "d", "Ð": "D"})
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 #: Members that name another member, as in `{"field": "phone", "old": "…", "new": "…"}`: all others are its values.
@@ -63,7 +68,10 @@ _PEOPLE = frozenset(
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words of a name such as `phone_number` or `phoneNumber`, in lower case."""
+    """Return the words of a name such as `phone_number` or `phoneNumber`, in lower case and without accents."""
+    if not name.isascii():
+        name = unicodedata.normalize("NFKD", name.translate(_SPELLED).translate(INVISIBLE))
+        name = "".join(letter for letter in name if not unicodedata.combining(letter))
     return [word.lower() for word in _WORDS.findall(name)]
 
 
@@ -88,7 +96,7 @@ def is_private_name(name: str) -> bool:
     joined = _EMAIL_PARTS.sub(" ", "".join(words))
     phrase = f" {' '.join(words)} "
     return (
-        any(word in _PRIVATE_WORDS or word.endswith(("ssn", "ssns")) for word in words)
+        any(word in _PRIVATE_WORDS or word.endswith(("ssn", "ssns", "simi")) for word in words)
         or any(part in joined for part in _PRIVATE_PARTS)
         or any(part in phrase for part in _PRIVATE_PHRASES)
     )

@@ -18,7 +18,10 @@ from app.privacy.replacer import MASK
      "nationalNumber", "kennitala", "personalNumber", "personalCode", "idNumber", "IDNumber", "idnumber", "id_number",
      "recipientIdNumber", "identificationNumber", "identityCode", "taxId", "tax_id", "taxNumber",
      "address", "homeAddress", "streetAddress", "mailingAddress", "mailAddressStreet", "ipAddress", "postalCode",
-     "postal_code", "PostalCode", "zip", "zipCode", "city", "streetName"],
+     "postal_code", "PostalCode", "zip", "zipCode", "city", "streetName",
+     "sími", "farsími", "FarSimi", "símanúmer", "heimilisfang", "póstnúmer", "telefon", "Telefonnummer", "puhelin",
+     "fødselsnummer", "henkilötunnus", "adresse", "gatuadress", "téléphone", "ｐｈｏｎｅ", "pho\u200bne",
+     "e-mailadresseOrTlf"],
 )  # fmt: skip
 def test_private_names(name: str) -> None:
     assert is_private_name(name)
@@ -27,7 +30,8 @@ def test_private_names(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["email", "emailAddress", "email_address", "emailAddresses", "e_mail_address", "recipientEmail", "mailAddress",
-     "name", "className", "title", "status", "role", "id", "uuid", "documentId", "documentUuid", "envelopeUuid",
+     "emailAdresse", "name", "className", "title", "status", "role", "id", "uuid", "documentId", "documentUuid",
+     "envelopeUuid",
      "envelopeId", "personId", "workspaceId", "processKey", "capacity", "publicity", "velocity", "hotel", "hotelNo",
      "telemetry", "phase", "zippedAt", "createdAt", "assignee", "signatureType", "gridNumber", "paidNumber", "syntaxId",
      "smsStatus", "lessN", ""],

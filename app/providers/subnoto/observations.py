@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from app.domain.times import SECOND
+from app.privacy.masking import Mask
 from app.providers.observer import Observations
 from app.providers.subnoto.client import PAGE_SIZE
 from app.providers.subnoto.mapping import TUTORIAL
@@ -30,6 +31,7 @@ class AccountObservations(Observations):
             None  # rows of a page that fit into memory, and the time of the observation
         )
         self._seen: dict[str, set[str]] = {}
+        self._mask = Mask(any_number=True)
         self._refused: set[str] = set()
         self._unreadable: dict[str, tuple[float, float]] = {}  # per category, the times of the first and the last
         self._step_back = 0
@@ -61,7 +63,8 @@ class AccountObservations(Observations):
         self.note("id_quality", "none: event ids are made of the content", "the vendor's documents")
         self.note("largest_step_back_seconds", self._step_back / 1e6, "times of records in order of insertion")
         if len(seen) != known:
-            self.note(f"event_types_seen_{category}", sorted(seen), _FIELD)
+            # Shown to callers without `pii:read`, too.
+            self.note(f"event_types_seen_{category}", sorted(set(map(self._mask.text, seen))), _FIELD)
 
     def _note_unreadable(self, category: str, times: Iterable[int | None]) -> None:
         first, last = self._unreadable.get(category, (math.inf, -math.inf))
