@@ -32,7 +32,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 
 _TIME = "A duration back from now (7d, 12h, P7D), today, yesterday, a date or an RFC 3339 time; UTC."
 _TIMES = {
-    "since": f"Only events at or after this time. {_TIME} Default: 30 days ago.",
+    "since": f"Only events at or after this time. {_TIME} Default: 30 days ago, or now where the command has no end.",
     "until": f"Only events before this time. {_TIME} Default: now.",
 }
 
