@@ -79,6 +79,18 @@ INVISIBLE = dict.fromkeys(
 _TABLE = _BLANKS | INVISIBLE
 
 
+#: Letters that people without them write with ASCII letters, and that are no letter with an accent.
+_SPELLED = str.maketrans({"ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "ð": "d", "Ð": "D"})
+
+
+def without_accents(text: str) -> str:
+    """Return the text as it is written where accents are missing, in plain width and without invisible characters."""
+    if text.isascii():
+        return text
+    apart = unicodedata.normalize("NFKD", text.translate(_SPELLED).translate(INVISIBLE))
+    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+
+
 def _fold(text: str) -> str:
     if text.isascii():
         return text.lower()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.text import memoize
+from app.domain.text import memoize, without_accents
 from app.privacy.person_fields import plain_number, words_of
 from app.privacy.replacer import (
     MASK,
@@ -68,7 +68,8 @@ class Mask(Rewriter):
 
     def __init__(self, values: Iterable[str] = (), *, any_number: bool = False) -> None:
         self._any_number = any_number
-        self._words = Words(dict.fromkeys(values, MASK), numbers=True)
+        spelled = [form for value in values for form in (value, without_accents(value))]
+        self._words = Words(dict.fromkeys(spelled, MASK), numbers=True)
         #: The text with `***` for each private value; `***` for a text longer than `MAX_TEXT`.
         self.text = memoize(self._masked)
         self._left = 0

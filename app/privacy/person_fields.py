@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from app.domain.text import INVISIBLE, memoize
+from app.domain.text import memoize, without_accents
 from app.privacy.replacer import MASK
 
 #: Words of a name under which a phone, a national id or an address stands, whatever the value looks like.
@@ -33,8 +32,6 @@ _PRIVATE_PHRASES = (" id number ", " tax id ", " tel no ")
 #: An e-mail address identifies a person, but is not a private address.
 _EMAIL_PARTS = re.compile(r"email(?:add?ress(?:es?)?)?|mailadd?ress(?:es?)?")
 
-#: Letters that are written with ASCII letters in other names, and are no letter with an accent.
-_SPELLED = str.maketrans({"ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "ð": "d", "Ð": "D"})
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 #: Members that name another member, as in `{"field": "phone", "old": "…", "new": "…"}`: all others are its values.
@@ -69,10 +66,7 @@ _PEOPLE = frozenset(
 
 def words_of(name: str) -> list[str]:
     """Return the words of a name such as `phone_number` or `phoneNumber`, in lower case and without accents."""
-    if not name.isascii():
-        name = unicodedata.normalize("NFKD", name.translate(_SPELLED).translate(INVISIBLE))
-        name = "".join(letter for letter in name if not unicodedata.combining(letter))
-    return [word.lower() for word in _WORDS.findall(name)]
+    return [word.lower() for word in _WORDS.findall(without_accents(name))]
 
 
 @memoize

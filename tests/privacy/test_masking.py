@@ -65,6 +65,7 @@ def test_an_address_that_stands_where_a_phone_may_stand_is_not_hidden_elsewhere(
         (["555-1234", "555-1234-99"], "555-1234-99", "***"),
         (["S\u00ed\u00f0um\u00fali 5"], "at Si\u0301\u00f0umu\u0301li 5!", "at ***!"),
         (["Si\u0301\u00f0umu\u0301li 5"], "at S\u00ed\u00f0um\u00fali 5!", "at ***!"),
+        (["S\u00ed\u00f0um\u00fali 5"], "at SIDUMULI 5!", "at ***!"),
         (["555-1234"], "call 555\u20111234, 555\u20131234 or 555\u00a01234", "call ***, *** or ***"),
         (["555\u20111234"], "call 5551234", "call ***"),
         (["5551234"], "\uff15\uff15\uff15\uff11\uff12\uff13\uff14", "***"),
