@@ -80,7 +80,7 @@ BUGS = (
     ),
     Bug(
         "until is inclusive (windows)",
-        "app/providers/taktikal/reader.py",
+        "app/providers/taktikal/collector.py",
         "records_of(self._source, process, window.start, window.end, self._latest)",
         "records_of(self._source, process, window.start, window.end + 1, self._latest)",
         "tests/properties/test_readers.py::test_taktikal",
@@ -101,7 +101,7 @@ BUGS = (
     ),
     Bug(
         "a window leaves its last microsecond to nobody",
-        "app/providers/taktikal/reader.py",
+        "app/providers/taktikal/collector.py",
         "records_of(self._source, process, window.start, window.end, self._latest)",
         "records_of(self._source, process, window.start, window.end - (window.width > 1), self._latest)",
         "tests/properties/test_readers.py::test_taktikal",
