@@ -45,7 +45,7 @@ export const capital = (text) => text[0].toUpperCase() + text.slice(1);
 export const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
 /** What to call a person or a target; null for nobody. */
-export const nameOf = (person) => (person && (person.name || person.email || person.id)) || null;
+export const nameOf = (person) => (person && (person.name || person.email || person.id || person.phone)) || null;
 
 export function actorOf({ actor }) {
   return nameOf(actor) ?? (actor.kind === "system" ? "System" : capital(actor.kind));
