@@ -143,6 +143,8 @@ def _fault(item: Any, names: Mapping[str, str]) -> str:
 
 def remedy(item: Any) -> str:
     """Return the text of one of pydantic's errors, to follow the setting's name: no capital, no full stop."""
+    if item["type"] in ("bool_parsing", "bool_type"):
+        return "must be true or false"
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{message[0].lower()}{message[1:]}"
 

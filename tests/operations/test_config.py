@@ -94,7 +94,7 @@ def test_names_are_in_capitals(clean: Path, monkeypatch: pytest.MonkeyPatch, whe
         ("GATEWAY_RATE", "5/fortnight", ""),
         ("GATEWAY_MAX_IN_FLIGHT", "0", ""),
         ("GATEWAY_SHUTDOWN_GRACE", "-1", ""),
-        ("GATEWAY_PSEUDONYMIZE", "perhaps", ""),
+        ("GATEWAY_PSEUDONYMIZE", "perhaps", "must be true or false"),
         ("GATEWAY_IDENTITY_SECRET", "hunter2", ""),
     ],
 )
