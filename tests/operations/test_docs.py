@@ -41,7 +41,7 @@ def shape(output: str) -> Any:
     try:
         return skeleton(json.loads(output))
     except ValueError:
-        lines = output.strip().splitlines()
+        lines = [line.rstrip() for line in output.strip().splitlines()]  # tables are padded
         return [re.sub(r"\d+", "#", line) if "ids" in line else len(columns(line)) for line in lines]
 
 
