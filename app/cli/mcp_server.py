@@ -97,13 +97,10 @@ async def _get(client: Client, path: str, parameters: dict[str, Any]) -> Json:
     """Return the body of a 200 response. Raises ToolError with the API's explanation."""
     pairs = [(name, str(value)) for name, value in parameters.items() if value is not None]
     try:
-        body = await asyncio.to_thread(client.get, path, pairs)
+        return await asyncio.to_thread(client.get, path, pairs)
     except Problem as problem:
         errors = [f"{name}: {message}" for name, message in problem.errors]
         raise ToolError("; ".join([problem.detail, *errors])) from None
-    if not isinstance(body, dict):
-        raise ToolError("The gateway's response is no JSON object.")
-    return body
 
 
 def _row(event: Json) -> str:
