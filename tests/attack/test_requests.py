@@ -11,7 +11,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.api.problems import PROBLEMS
@@ -116,10 +116,14 @@ PARAMETERS = st.lists(st.tuples(names, values), max_size=6).map(
 )
 RAW = st.binary(max_size=80).map(lambda raw: bytes(byte for byte in raw if byte not in b" \r\n"))
 ANY_PATH = st.sampled_from(PATHS).map(str.encode)
+WITH_PARAMETERS, WITH_BYTES = (st.tuples(ANY_PATH, query).map(b"?".join) for query in (PARAMETERS, RAW))
 
 
 @fuzzed
-@given(target=st.tuples(ANY_PATH, PARAMETERS | RAW).map(b"?".join) | RAW.map(b"/".__add__))
+@given(target=st.one_of(WITH_PARAMETERS, WITH_PARAMETERS, WITH_BYTES, RAW.map(b"/".__add__)))
+@example(target=b"/events?since=2026-05-01T23:59:60Z&until=2026-05-01T00:00:00%2B99:99")
+@example(target=b"/events?since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59.999999Z&cursor=")
+@example(target=b"/events/count?until=0000-01-01&since=2026-13-01&exact=true&exact=1")
 def test_any_target(url: str, log: io.StringIO, target: bytes) -> None:
     assert_planned(url, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + AUTH + b"\r\n", log)
 
