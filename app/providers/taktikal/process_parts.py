@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from app.domain.event import Actor, Envelope, Recipient
 from app.domain.text import fold, memoize
-from app.paging.event_id import IdPrefix, encode_event_id
+from app.paging.event_id import IdPrefix
 from app.privacy.masking import Mask
 from app.privacy.person_fields import private_leaves
 from app.privacy.replacer import MASK
@@ -30,40 +30,39 @@ def address_of(text: object) -> str | None:
     return text.strip() if isinstance(text, str) and "@" in text else None
 
 
-_pack = msgspec.msgpack.Encoder().encode
+_Keys = tuple[str | UnsetType | None, ...]  #: author, signee, flow and sequence of an entry
+pack = msgspec.msgpack.Encoder().encode
 
 
 class ProcessParts:
-    """Shared parts of the records of one process. `prepared` creates it for the first event, because most processes of
+    """Shared parts of the records of one process. `prepare` creates it for the first event, because most processes of
     a response have none. Each person and each envelope is created once, and must not be changed.
 
-    `entries`: those of the records. `hide` removes links and signee keys from a text."""
+    `entries`: those of the records. `hide` removes links and signee keys from a text; `descriptions` has some without.
+    `ids` encodes event ids of ordinal 0, whose locators are `app.providers.taktikal.record.Locator` as MessagePack."""
 
     hide: Callable[[str], str]
 
     def __init__(self, source: str, process: Process) -> None:
-        self.source, self.process, self._is_ready = source, process, False
+        self.source, self.process, self.is_ready = source, process, False
         self.entries: list[Entry] = []
 
-    def prepared(self) -> ProcessParts:
-        if self._is_ready:
-            return self
+    def prepare(self) -> None:
         process = self.process
         body, entries = process.body, process.entries
-        self._named: dict[tuple[str | UnsetType | None, ...], tuple[Actor, Envelope, Recipient | None]] = {}
+        self.named: dict[_Keys, tuple[Actor, Envelope, Recipient | None]] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, str | None], Envelope] = {}
         self._recipients: dict[str, Recipient] = {}
         self.hide, self._shortest = process.secrets.text, process.secrets.shortest
-        self._ids = IdPrefix(self.source, _pack((process.key, 0, 0))[:-2])
+        self.ids = IdPrefix(self.source, pack((process.key, 0, 0))[:-2])
         self._owner = self.hidden(owner_of(entries) or process.owner)
         self._name = self.hidden(
             body.activity_display_name
             or body.file_name
             or next((one.file_name for one in entries if one.file_name and isinstance(one.file_name, str)), None)
         )
-        self._descriptions = self._search_descriptions()
-        self._is_ready = True
-        return self
+        self.descriptions = self._search_descriptions()
+        self.is_ready = True
 
     def hidden(self, text: str | UnsetType | None) -> str | None:
         """Return the text without links and signee keys; None for an empty or missing one."""
@@ -71,16 +70,6 @@ class ProcessParts:
             return None
         # As `Secrets.text` begins, which most texts do not need.
         return text if len(text) < self._shortest and text.isascii() else self.hide(text)
-
-    def description(self, text: str) -> str:
-        """Return an entry's description without links and signee keys."""
-        return self._descriptions.get(text) or self.hide(text)
-
-    def event_id(self, ordinal: int, ticks: int, identity: int | bytes) -> str:
-        """Return the id whose locator is `app.providers.taktikal.record.Locator` as MessagePack."""
-        if ordinal:
-            return encode_event_id(self.source, ordinal, _pack((self.process.key, ticks, identity)))
-        return self._ids.encode(_pack((ticks, identity))[1:])
 
     def _search_descriptions(self) -> dict[str, str]:
         """Return the records' descriptions, searched together; empty if each must be searched separately."""
@@ -93,14 +82,11 @@ class ProcessParts:
         shown = self.hide(joined).split(_BREAK)
         return dict(zip(found, shown, strict=True)) if len(found) == len(shown) else {}
 
-    def named_by(self, entry: Entry) -> tuple[Actor, Envelope, Recipient | None]:
-        """Return the author, the envelope and the recipient of an entry."""
-        keys = (entry.created_by, entry.signee_key, entry.flow_key, entry.sequence_key)
-        found = self._named.get(keys)
-        if found is None:
-            actor = self._actor(entry.created_by or None, entry.signee_key or "")
-            recipient = self.recipient(entry.signee_key) if entry.signee_key else None
-            self._named[keys] = found = actor, self._envelope(entry), recipient
+    def name(self, keys: _Keys, entry: Entry) -> tuple[Actor, Envelope, Recipient | None]:
+        """Return the author, the envelope and the recipient of entries with these `keys`, and add them to `named`."""
+        actor = self._actor(entry.created_by or None, entry.signee_key or "")
+        recipient = self.recipient(entry.signee_key) if entry.signee_key else None
+        self.named[keys] = found = actor, self._envelope(entry), recipient
         return found
 
     def _actor(self, text: str | None, own: str) -> Actor:

@@ -13,10 +13,11 @@ from msgspec import UNSET, UnsetType
 from app.domain.event import Event, Recipient
 from app.domain.position import Key
 from app.domain.times import format_vendor_time, parse_rfc3339, parse_vendor_ticks
+from app.paging.event_id import encode_event_id
 from app.providers.http.lenient_json import MAX_KEY
 from app.providers.taktikal.mapping import delivery_of, meaning_of
 from app.providers.taktikal.models import Entry, recipient_id
-from app.providers.taktikal.process_parts import ProcessParts
+from app.providers.taktikal.process_parts import ProcessParts, pack
 from app.providers.taktikal.wire import Process, content_of, without_secrets
 
 CATEGORY = "envelope"
@@ -58,19 +59,24 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         return meaning_of(self.entry.status or "").type
 
     def event(self) -> Event:
-        entry, common = self.entry, self.common.prepared()
+        entry, common = self.entry, self.common
+        if not common.is_ready:
+            common.prepare()
         status = common.hidden(entry.status) or ""
         meaning, description = meaning_of(status), entry.description or None
         delivery = meaning.delivery
         if description is not None:
             if meaning.purpose is not None:
                 delivery = delivery_of(description, meaning.purpose)
-            description = common.description(description)
-        actor, envelope, recipient = common.named_by(entry)
+            description = common.descriptions.get(description) or common.hide(description)
+        keys = (entry.created_by, entry.signee_key, entry.flow_key, entry.sequence_key)
+        actor, envelope, recipient = common.named.get(keys) or common.name(keys, entry)
         identity = entry.id
         # By position, because names take three times as long.
         return Event(
-            common.event_id(self.ordinal, self.ticks, self.identity),
+            common.ids.encode(pack((self.ticks, self.identity))[1:])
+            if not self.ordinal
+            else encode_event_id(common.source, self.ordinal, pack((common.process.key, self.ticks, self.identity))),
             common.source,
             "taktikal",
             meaning.type,
@@ -130,7 +136,9 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         return self.common.private_values
 
     def recipients(self) -> list[Recipient]:
-        common = self.common.prepared()
+        common = self.common
+        if not common.is_ready:
+            common.prepare()
         return [common.recipient(key) for key in common.process.signees if key]
 
     @property
