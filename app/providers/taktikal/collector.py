@@ -45,5 +45,6 @@ class Collector:
         return found
 
     def batch(self, records: list[Record], complete_until: int, ended: bool, reason: str | None = None) -> Batch:
-        """Return a batch with the unreadable items and entries so far."""
+        """Return a batch with the unreadable items and entries so far, and reasons why it may lack events."""
+        reason = "; ".join(filter(None, (reason, *sorted(self._loader.doubts)))) or None
         return Batch(records, complete_until, ended, self._loader.unreadable, reason, self._any_readable)

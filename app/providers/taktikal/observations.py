@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from msgspec import UNSET
@@ -15,6 +15,7 @@ from app.providers.taktikal.wire import ActivityPage
 #: What a date range selects: processes with any entry in it, created in it, or whose newest entry is in it.
 Selection = Literal["activity", "creation", "last_update"]
 
+_ROOM = 4  #: times the largest process so far that the next one may have
 _AGAIN = 600 * SECOND  #: after which a possibly accidental observation is repeated
 
 _HEAVY = 32 * 1024  #: bytes of a process above which responses are kept small
@@ -46,7 +47,9 @@ class AccountObservations(Observations):
         self.longest_skip = 0
         #: Whether `Take` and `Skip` count items, if a process has several.
         self.counts_items: bool | None = None
+        self.splits = False  # whether a process had several items
         self.totals_contradicted = False
+        self.total_excess: int | None = None  # by which totals are too high
         self.longest_life = 0  # µs between two entries of a process
         self._size: tuple[int, int] | None = None
         self.density: list[int] | None = None  #: a sizer's hint from the last first page without filters
@@ -158,8 +161,8 @@ class AccountObservations(Observations):
 
     def is_whole(self, page: ActivityPage, take: int) -> bool:
         """Whether a response to a larger `Take` cannot be truncated: it is shorter than an earlier one to as large a
-        `Take`, and another process of twice the largest size would have fitted. Processes have no largest size, so
-        this is unknown after responses that were truncated at different lengths, or so far at one."""
+        `Take`, and another process of _ROOM times the largest size would have fitted. Processes have no largest size,
+        so this is unknown after responses that were truncated at different lengths, or so far at one."""
         held = self._honoured_at.items()
         if page.null or not any(
             take <= t and page.length < length and page.items < items for t, (length, items) in held
@@ -169,7 +172,20 @@ class AccountObservations(Observations):
         if page.length == 0:
             return True
         counted = not self._cuts or (len(self._cuts) == 1 and self._cuts_at is not None)
-        return counted and page.size + 2 * self._largest <= self._honoured_size
+        return counted and page.size + _ROOM * self._largest <= self._honoured_size
+
+    @property
+    def may_halve(self) -> bool:
+        """Whether a part of a process may be cut off where no `Skip` returns it: a process has several items, `Skip`
+        counts processes, and responses were truncated at several lengths, so by bytes."""
+        return self.splits and not self.counts_items and len(self._cuts) > 1
+
+    def has_room(self, page: ActivityPage, others: Iterable[ActivityPage]) -> bool:
+        """Whether a response of one process would contain another of _ROOM times the largest size, because one of the
+        `others` or an earlier one was that large, and none was truncated by bytes."""
+        length = max([self.honoured, *(other.length for other in others)])
+        size = max([self._honoured_size, *(other.size for other in others if other.items > 1)]) - page.size
+        return length > 1 >= len(self._cuts) and size >= _ROOM * max(self._largest, page.size)
 
     def contradicted(self, total: int, length: int) -> None:
         """Record that a total differed from a list with a proven end."""

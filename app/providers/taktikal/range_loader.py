@@ -4,7 +4,11 @@ The order of a response, `Take` and `/total` are unreliable: a server may trunca
 total may lag behind its list, be too high, too low or capped. A response is complete only if
 
 - it is so much smaller than an earlier one that it cannot be truncated (`AccountObservations.is_whole`), or
-- a second call after its last process (`Skip`) returns none, and such a `Skip` has returned processes before.
+- a second call from its last process on (`Skip`) returns that process alone, although others would have fitted, or
+- a call after its last process returns none, and the total or a process after as long a `Skip` in the account shows
+  that this is no limit of `Skip`.
+
+If nothing shows or contradicts the end, the answer has a reason (`doubts`).
 
 The faults are switches of the emulator. `tests/paging/test_exactly_once.py` reads through each of them, and
 `tests/properties/test_taktikal_faults.py` through several at a time.
@@ -19,20 +23,18 @@ import msgspec
 
 from app.domain.errors import SourceFailed
 from app.domain.text import fold
-from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.http.concurrency import gather_all
-from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters, TakeRefused, TaktikalClient
-from app.providers.taktikal.observations import AccountObservations
+from app.providers.taktikal.client import WHOLE, DateRange, TakeRefused
+from app.providers.taktikal.list_reader import BEHIND, JOINED, UNPROVEN, ListReader, keys_of
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
 _MARGIN = 64  #: requested in addition to the count, because processes may be added
-_JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
 _FEW = 4  #: responses
 _PASSES = 48
 _AT_ONCE = 32  #: concurrent calls of a pass
 _FAR = 1 << 24  #: a `Skip` after all processes
-_COUNTED_SKIP = 100  #: processes up to which a `Skip` to an end that the total confirms needs no call to prove it
+_TRIES = 3  #: passes to an end that is not proven, because processes may be added
 _QUIET = 12  #: passes to the end of a list without new items, after which it is complete
 
 
@@ -44,25 +46,8 @@ class TooMany(msgspec.Struct, frozen=True):
     few: bool = False
 
 
-class RangeLoader(msgspec.Struct):
-    """Load ranges for one request. `unreadable`: items by their marks, and entries by their process; those of
-    its copies, too."""
-
-    client: TaktikalClient
-    filters: Filters
-    facts: AccountObservations
-    spent: CallBudget
-    unreadable: Counter[str] = msgspec.field(default_factory=Counter)
-
-    @property
-    def most(self) -> int:
-        """Return the largest expected number of processes in one response."""
-        return self.facts.at_most(MAX_TAKE)
-
-    async def count(self, within: DateRange) -> int | None:
-        """Return the provider's total of the range: a hint, never proof of emptiness. None if it sends none. Raises
-        SourceError."""
-        return await self.client.total(within, self.filters, self.spent)
+class RangeLoader(ListReader):
+    """Load ranges for one request."""
 
     async def count_up_to(self, within: DateRange, enough: int) -> int:
         """Return the total or, if the provider sends none, the length of a list of at most `enough`. Raises
@@ -77,7 +62,7 @@ class RangeLoader(msgspec.Struct):
         lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within, total)
         if lacking:
             few = False
-            if 0 < page.length < take and (lacking > _JOINED or self.facts.is_past(within.end)):
+            if 0 < page.length < take and (lacking > JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
             if 0 < page.length < take or take == self.most:
                 few = (await self._take(within, 1, _FEW * page.length))[0].length == 0
@@ -93,37 +78,22 @@ class RangeLoader(msgspec.Struct):
     async def _lacking(self, page: ActivityPage, take: int, within: DateRange, total: int | None) -> int:
         """Return the number of processes that a response seems to lack; 0 if complete. A total is no proof, because it
         may be low by as much as the response is truncated."""
-        if page.length < take or take == self.most:
-            is_short = max(page.length, page.items) < take and (total is None or total <= page.length)
-            if is_short and self.facts.is_whole(page, take):
-                return 0
-            if page.null and (total := await self.count(within)):
-                raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
-            places = await self._places(page, within)
-            behind, _ = await self._take(within, _MARGIN, places)
-            is_counted = total == page.length and places <= _COUNTED_SKIP
-            if behind.length == 0 and (is_counted or await self._skips(within, places - 1)):
-                return 0
-            counted = await self.count(within)
-            if counted == page.length and not _adds_to(page, behind) and (await self._take(within, 1, _FAR))[0].length:
-                return 0  # the server ignores `Skip`
-            return max(1, behind.length, (counted or 0) - page.length)
-        return max(page.length, (await self.count(within) or 0) - page.length)
-
-    async def _skips(self, within: DateRange, skip: int) -> bool:
-        """Whether the list is continued after `skip`: an end behind it is not only a limit of `Skip`."""
-        if skip > self.facts.longest_skip and (await self._take(within, 1, skip))[0].length:
-            self.facts.longest_skip = skip
-        return skip <= self.facts.longest_skip
-
-    async def _places(self, page: ActivityPage, within: DateRange) -> int:
-        """Return the `Skip` after a response. Whether it counts processes or items is determined by requesting one
-        process of several items with a `Take` of 1."""
-        if page.split is not None and self.facts.counts_items is None:
-            alone, take = await self._one(page.split)._take(within, 1)
-            if alone.items:
-                self.facts.counts_items = alone.items <= take
-        return page.items if self.facts.counts_items else page.length
+        if page.length >= take and take != self.most:
+            return max(page.length, (await self.count(within) or 0) - page.length)
+        is_short = max(page.length, page.items) < take and (total is None or total <= page.length)
+        if is_short and self.facts.is_whole(page, take):
+            return 0
+        if page.null and (total := await self._counted(within)):
+            raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
+        places = await self._places(page, within)
+        lacking = await self._behind(within, places, (page.length, places), [page])
+        if not lacking:
+            return 0
+        counted = await self.count(within)
+        if counted == page.length and (await self._take(within, 1, _FAR))[0].length:
+            self.doubts.add(UNPROVEN)  # the server ignores `Skip`: only the total shows the end
+            return int(_adds_to(page, (await self._take(within, BEHIND, places))[0]))
+        return max(lacking, (counted or 0) - page.length)
 
     async def everything(self, within: DateRange) -> list[Process]:
         """Return all that the range selects, in several responses if needed. Raises SourceError."""
@@ -173,9 +143,6 @@ class RangeLoader(msgspec.Struct):
             return await self._one(keys[0]).count(within)
         return len(await self.named(keys, within))
 
-    def _one(self, key: str) -> RangeLoader:
-        return msgspec.structs.replace(self, filters=self.filters.with_process(key))
-
     async def page_through(self, within: DateRange, total: int) -> list[Process]:
         """Read all pages of a list, until as many different processes were returned as it contains.
 
@@ -183,7 +150,7 @@ class RangeLoader(msgspec.Struct):
         items are on several pages: equal ones count as often as on one page. Raises SourceError."""
         found: dict[str, Process] = {}
         unreadable: Counter[str] = Counter()
-        quiet, same, known, before = 0, 0, 0, list[set[str]]()
+        quiet, same, known, tries, before, claimed = 0, 0, 0, 0, list[set[str]](), total
         for _ in range(_PASSES):
             try:
                 pages, end = await self._pass(within, total)
@@ -200,16 +167,21 @@ class RangeLoader(msgspec.Struct):
                 known = held
                 continue
             quiet, known = quiet + 1 if held == known else 0, held
-            order = [_keys(page) for page in pages]
+            order = [keys_of(page) for page in pages]
             same, before = same + 1 if order == before else 0, order
             # The end may count items, of which a process may have several, and equal unreadable ones count once.
             reached = max(len(found) + bad.total(), self._items_once(pages))
             exact = reached >= end and (end >= total or quiet)
             if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
-                if end > 1 and not await self._skips(within, end - 1):
+                lacking = await self._behind(within, end, (reached, end), pages, claimed)
+                tries += 1
+                if not lacking or (lacking == 1 and tries == _TRIES):
+                    if lacking:
+                        self.doubts.add(UNPROVEN)
+                    self.unreadable |= bad
+                    return list(found.values())
+                if tries == _TRIES:
                     break
-                self.unreadable |= bad
-                return list(found.values())
             total = end
         raise SourceFailed(
             f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
@@ -242,47 +214,16 @@ class RangeLoader(msgspec.Struct):
         step = self.most
         total = min(max(total, 1), step * _AT_ONCE)  # a total may be far too high
         end = max(await gather_all(fill(skip, min(skip + step, total)) for skip in range(0, total, step)))
-        known, old = {key for page in pages for key in _keys(page)}, 0
+        known, old = {key for page in pages for key in keys_of(page)}, 0
         while old < _QUIET:
             page = await self._fetch(within, self.most, end)
             if page.length == 0:
                 return pages, end
             pages.append(page)
             end += await self._places(page, within)
-            old = old + 1 if _keys(page) <= known else 0
-            known |= _keys(page)
+            old = old + 1 if keys_of(page) <= known else 0
+            known |= keys_of(page)
         return pages, None
-
-    async def _take(self, within: DateRange, most: int, skip: int = 0) -> tuple[ActivityPage, int]:
-        """Return up to `most` after the first `skip`, and the number requested, which the provider accepts."""
-        while True:
-            take = max(1, min(most, self.most))
-            try:
-                return await self._fetch(within, take, skip), take
-            except TakeRefused:
-                continue  # which has decreased `self.most`
-
-    async def _fetch(self, within: DateRange, take: int, skip: int = 0) -> ActivityPage:
-        """Fetch one response. Raises SourceError; TakeRefused after recording the refusal."""
-        try:
-            page = await self.client.activity(within, self.filters, self.spent, take=take, skip=skip)
-        except TakeRefused as error:
-            if error.by_size:
-                await self._weigh(within, take)
-            else:
-                self.facts.refuse(take)
-            raise
-        self.facts.sample(page)
-        return page
-
-    async def _weigh(self, within: DateRange, take: int) -> None:
-        """Measure the size of processes, after `take` of them were too large; the next request is for half at most."""
-        page = await self.client.activity(within, self.filters, self.spent, take=1)
-        self.facts.weigh(max(page.size, 8 * ENOUGH_BYTES // take))
-
-
-def _keys(page: ActivityPage) -> set[str]:
-    return {process.key for process in page.processes}
 
 
 def _entries(processes: Iterable[Process]) -> int:

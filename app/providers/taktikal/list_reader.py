@@ -1,0 +1,134 @@
+"""Read a list of processes in responses, and prove its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Self
+
+import msgspec
+
+from app.providers.base import ENOUGH_BYTES, CallBudget
+from app.providers.taktikal.client import MAX_TAKE, NOTHING, WHOLE, DateRange, Filters, TakeRefused, TaktikalClient
+from app.providers.taktikal.observations import AccountObservations
+from app.providers.taktikal.wire import ActivityPage
+
+JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
+BEHIND = JOINED + 2  #: requested from the end of a list on
+UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
+
+_HALVES = (
+    "the provider truncates responses by size and returns some envelopes in parts: events of a part may be left out"
+)
+
+
+class ListReader(msgspec.Struct):
+    """Calls of one request for one list. `unreadable`: items by their marks, and entries by their process. `doubts`:
+    reasons why events may be left out. Both with those of its copies."""
+
+    client: TaktikalClient
+    filters: Filters
+    facts: AccountObservations
+    spent: CallBudget
+    unreadable: Counter[str] = msgspec.field(default_factory=Counter)
+    doubts: set[str] = msgspec.field(default_factory=set)
+
+    @property
+    def most(self) -> int:
+        """Return the largest expected number of processes in one response."""
+        return self.facts.at_most(MAX_TAKE)
+
+    async def count(self, within: DateRange) -> int | None:
+        """Return the provider's total of the range: a hint, never proof of emptiness. None if it sends none. Raises
+        SourceError."""
+        return await self.client.total(within, self.filters, self.spent)
+
+    async def _behind(
+        self, within: DateRange, places: int, lengths: tuple[int, int], pages: Sequence[ActivityPage], claimed: int = 0
+    ) -> int:
+        """Return the number of processes that a list seems to contain from the `Skip` of `places` on; 0 if it ends
+        there. `lengths`: those that a right total may have; `pages`: of the list; `claimed`: an earlier total.
+
+        A response that begins with the last process, and contains it alone, ends, unless bytes limit it. An empty
+        response may be a limit of `Skip` instead, unless the total or a longer `Skip` disproves that."""
+        facts, length, has_skipped = self.facts, max(lengths), True
+        if places > 1:
+            last, _ = await self._take(within, BEHIND, places - 1)
+            if last.length > 1 or not keys_of(last) <= {key for page in pages for key in keys_of(page)}:
+                return max(1, last.length - 1)
+            has_skipped = last.length > 0
+            if has_skipped and facts.has_room(last, pages):
+                return 0
+        behind, _ = await self._take(within, BEHIND, places)
+        is_one = "ProcessKey" in self.filters.values and length == 1
+        if behind.length or places == 0 or (has_skipped and (is_one or await self._skips(places))):
+            return behind.length
+        counted = await self._counted(within)
+        is_larger = facts.honoured > length  # the account is, so that `Skip` seems to be limited
+        lacking = 0 if counted in lengths else int(is_larger) if (counted or 0) < length else (counted or 0) - length
+        lacking = max(lacking, claimed - length)
+        if not lacking and (counted not in lengths or not has_skipped or is_larger):
+            self.doubts.add(UNPROVEN)
+        return max(0, lacking)
+
+    async def _skips(self, skip: int) -> bool:
+        """Whether the account's list continues after `skip`: an empty response there is not a limit of `Skip`."""
+        if skip > self.facts.longest_skip:
+            account = msgspec.structs.replace(self, filters=Filters())
+            if (await account._take(WHOLE, BEHIND, skip))[0].length:
+                self.facts.longest_skip = skip
+        return skip <= self.facts.longest_skip
+
+    async def _counted(self, within: DateRange) -> int | None:
+        """Return the total without the number that the provider counts too many, which it does in an empty range."""
+        if not (total := await self.count(within)):
+            return total
+        if self.facts.total_excess is None:
+            self.facts.total_excess = await self.client.total(NOTHING, Filters(), self.spent) or 0
+        return max(0, total - self.facts.total_excess)
+
+    async def _places(self, page: ActivityPage, within: DateRange) -> int:
+        """Return the `Skip` after a response. Whether it counts processes or items is determined by requesting one
+        process of several items with a `Take` of 1."""
+        if page.split is not None and self.facts.counts_items is None:
+            alone, take = await self._one(page.split)._take(within, 1)
+            if alone.items:
+                self.facts.counts_items = alone.items <= take
+        return page.items if self.facts.counts_items else page.length
+
+    def _one(self, key: str) -> Self:
+        return msgspec.structs.replace(self, filters=self.filters.with_process(key))
+
+    async def _take(self, within: DateRange, most: int, skip: int = 0) -> tuple[ActivityPage, int]:
+        """Return up to `most` after the first `skip`, and the number requested, which the provider accepts."""
+        while True:
+            take = max(1, min(most, self.most))
+            try:
+                return await self._fetch(within, take, skip), take
+            except TakeRefused:
+                continue  # which has decreased `self.most`
+
+    async def _fetch(self, within: DateRange, take: int, skip: int = 0) -> ActivityPage:
+        """Fetch one response. Raises SourceError; TakeRefused after recording the refusal."""
+        try:
+            page = await self.client.activity(within, self.filters, self.spent, take=take, skip=skip)
+        except TakeRefused as error:
+            if error.by_size:
+                await self._weigh(within, take)
+            else:
+                self.facts.refuse(take)
+            raise
+        self.facts.sample(page)
+        self.facts.splits = self.facts.splits or page.split is not None
+        if self.facts.may_halve:
+            self.doubts.add(_HALVES)
+        return page
+
+    async def _weigh(self, within: DateRange, take: int) -> None:
+        """Measure the size of processes, after `take` of them were too large; the next request is for half at most."""
+        page = await self.client.activity(within, self.filters, self.spent, take=1)
+        self.facts.weigh(max(page.size, 8 * ENOUGH_BYTES // take))
+
+
+def keys_of(page: ActivityPage) -> set[str]:
+    return {process.key for process in page.processes}
