@@ -111,6 +111,8 @@ async def test_what_it_states_can_be_verified(tmp_path: Path) -> None:
         # What a provider sends is text: nothing that loads or runs.
         assert not page.tags & {"script", "img", "iframe", "link", "object", "form", "a"}
         assert "{{ 7 * 7 }}" in page.text
+        assert "[U+202E]" in page.text
+        assert "\u202e" not in page.text
     assert "By" in full.text
     assert "all (key)" in full.text
     assert "reader (key)" in masked.text

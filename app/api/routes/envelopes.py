@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 from fastapi import Path as PathParameter
 from fastapi import Query, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from app.api.auth import EventReader
@@ -36,6 +37,8 @@ from app.providers.http.concurrency import in_slices
 
 router = new_router(tags=["envelopes"])
 
+#: Embeddings, overrides and isolates.
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 #: The page needs only its own style.
 _REPORT_HEADERS = {
     "Cache-Control": "no-store",
@@ -144,7 +147,7 @@ def render_report(
         version=version("audit-gateway"),
         sha256=sha256,
         signature=None if signing_key is None else signing_key.sign(msgspec.json.encode(claims)),
-        ndjson=lines.decode(),
+        ndjson=escape(lines.decode()),
     )
     return page.encode(errors="replace")
 
@@ -191,8 +194,19 @@ def _css_string(text: str) -> Markup:
     return Markup(f'"{"".join(plain)}"')
 
 
+def _in_sight(value: object) -> object:
+    """Return a text with its signs of direction spelled out: they would show its letters in another order."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return _DIRECTIONS.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
+    return value
+
+
 _ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parents[1]), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    loader=FileSystemLoader(Path(__file__).parents[1]),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    finalize=_in_sight,
 )
 _ENVIRONMENT.filters |= {
     "utc": _utc,
