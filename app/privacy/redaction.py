@@ -72,7 +72,8 @@ class Redactor:
         """Return the records' events."""
         events = list(map(self._unmasked, records))
         # Nearly always none of them has a link, which one look at their names shows.
-        if names_have_links(tuple(names_in([event.data for event in events], [event.raw for event in events]))):
+        values = [event.data for event in events] + ([event.raw for event in events] if self._raw else [])
+        if names_have_links(tuple(names_in(values))):
             for event in events:
                 _take_links_out(event)
         if not self._private:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from html import unescape
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -232,16 +232,17 @@ def any_object(value: Any, judge: Callable[[tuple[str, ...]], bool]) -> bool:
     return False
 
 
-def names_in(*values: Sequence[Any]) -> set[str]:
+def names_in(values: Iterable[Any]) -> set[str]:
     """Return the names of all objects in JSON values, at any depth."""
     names: set[str] = set()
-    inside = [value for some in values for value in some if type(value) in _CONTAINERS]
-    while inside:
-        objects = [value for value in inside if type(value) is dict]
-        lists = [value for value in inside if type(value) is not dict] if len(objects) < len(inside) else ()
-        names.update(*objects)
-        members = chain(chain.from_iterable(map(dict.values, objects)), chain.from_iterable(lists))
-        inside = [member for member in members if type(member) in _CONTAINERS]
+    inside = [value for value in values if type(value) in _CONTAINERS]
+    for value in inside:
+        if type(value) is dict:
+            names.update(value)
+            value = value.values()
+        for item in value:
+            if type(item) in _CONTAINERS:
+                inside.append(item)
     return names
 
 
