@@ -192,9 +192,12 @@ def _unpack(packed: bytes) -> str:
 def _digest(sent: Sent, category: str, time: int) -> bytes:
     author = mapping.author_id(sent.author)
     identity = category, sent.event_type, time, sent.envelope_uuid, sent.workspace_uuid, author, sent.event_data
-    return blake2b(_encode_sorted(identity), digest_size=12).digest()
+    digest = _DIGEST.copy()
+    digest.update(_encode_sorted(identity))
+    return digest.digest()
 
 
+_DIGEST = blake2b(digest_size=12)  #: a copy takes less time than another one
 # Sorted members: equal objects in another order are the same record.
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
