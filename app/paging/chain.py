@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Generic
 
 from app.paging.log_end import LogMoved
-from app.paging.rows import R, Response
+from app.paging.rows import R, Response, are_equal
 
 _FAR = 4  #: pages
 
@@ -123,7 +123,7 @@ class Chain(Generic[R]):
             raise LogMoved  # it ends where the chain goes on
         elif at[-1] >= len(self.rows) - self._above:
             raise LogMoved  # the rows below that join may stand elsewhere: the final read could not tell
-        elif _are_equal([self.rows[index] for index in at]):
+        elif are_equal([self.rows[index] for index in at]):
             if is_crossing:
                 raise LogMoved
             self.size = max(range(size // 2 + 1, size + 1), key=self._distance)
@@ -147,7 +147,7 @@ class Chain(Generic[R]):
         """Compare the rows of the first page read with their expected numbers: after a jump over the whole chain, they
         are lower by its length and a page at least."""
         new, at = self._place(rows)
-        if new or not at or at[-1] < len(self.rows) - self._newest or _are_equal(rows):
+        if new or not at or at[-1] < len(self.rows) - self._newest or are_equal(rows):
             raise LogMoved
         moved = self.begin + at[0] - start
         if not 0 <= moved < self._size + self._newest:
@@ -168,7 +168,7 @@ class Chain(Generic[R]):
         if below is None or not self.rows:
             return
         at = _following(self.rows, below.rows, _last_same(self.rows[0], below.rows, len(below.rows)))
-        if len(at) > 1 and not _are_equal(self.rows[: len(at)]):
+        if len(at) > 1 and not are_equal(self.rows[: len(at)]):
             self.rows[:0] = below.rows[: at[0]]
             self.begin -= at[0]
             self._most = below._most if at[0] else self._most
@@ -208,7 +208,3 @@ def _following(rows: Sequence[R], others: Sequence[R], index: int) -> list[int]:
         found.append(index)
         index += 1
     return found
-
-
-def _are_equal(rows: Sequence[R]) -> bool:
-    return all(row.same_as(rows[0]) for row in rows)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+#: Pages after the last one read that may have rows.
+_FAR = 1 << 24
+#: Pages of one row, equal to the page before, that show the end.
+_SAME = 2
+
 
 class LogMoved(Exception):
     """The rows' numbers have changed during the walk: start over."""
@@ -18,21 +23,21 @@ class OddPages(Exception):
 class LogEnd:
     """`end`: the number after the last row; None before the first response. Lists take precedence over totals."""
 
-    def __init__(self, page_size: int) -> None:
+    def __init__(self, page_size: int, longest: int) -> None:
         self.end: int | None = None
         self.is_short = False  #: whether rows within the total are missing
         self.shown_by: int | None = None  #: the page that shows `end`, if totals contradict it
         self.lacks_rows = False  #: whether the total promises rows that are not there: whole pages, or refused ones
         self.may_be_twins = False  #: whether rows after the total may be twins or one page again and again
-        self._size = page_size
-        self._is_doubtful = False
+        self._size, self._longest = page_size, longest
+        self._is_doubtful = self._is_settled = self._is_refused = self._looked_at_first = False
         self._lengths: dict[int, int] = {}  # rows of each page
-        self._agrees: set[int] = set()  # pages that end at their own total
+        self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
         self._gap = 1
-        self._looked_at_first = False
         self._beyond: set[int] = set()  # pages that start after their own total, and have rows
         self._last: int | None = None  # the lowest page known whose rows a later page repeats
-        self._is_settled = self._is_refused = False
+        self._is_repeated = False  # whether that is sure
+        self._may_be_cut = False  # whether that may be a page of few rows and the next ones its twins
         self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
 
     def doubt(self) -> None:
@@ -56,7 +61,7 @@ class LogEnd:
             self._beyond.add(page)
             self._gap = 1 if rows < self._size else self._gap
         expected = min(self._size, max(0, total - before))
-        if rows == expected and rows < self._size:
+        if rows == expected and rows < self._size and not has_next:
             self._agrees.add(page)
         if rows > expected:
             self.doubt()
@@ -71,9 +76,12 @@ class LogEnd:
             # Rows after a page that is not full, which no walk can reach by continuing.
             self.is_short |= any(rows for page, rows in self._lengths.items() if page > short)
 
-    def repeat(self, page: int, rows: int, later: int) -> None:
-        """Record that the `rows` rows of `page` came again as those of a `later` one: the log ends before it."""
+    def repeat(self, page: int, rows: int, later: int, *, is_sure: bool, are_equal: bool) -> None:
+        """Record that the `rows` rows of `page` came again as those of a `later` one: the log ends before it.
+        `is_sure`: no rows can have moved. `are_equal`: all of them; perhaps twins, if no longer page was sent."""
         self._lengths[page], self._lengths[later], self._last = rows, 0, page
+        self._is_repeated, self._is_doubtful, self.is_short = is_sure, True, True
+        self._may_be_cut = are_equal and not self._is_longer(rows)
         self.end = min(self.end or 0, (page - 1) * self._size + rows)
 
     def pages(self) -> dict[int, int]:
@@ -83,6 +91,14 @@ class LogEnd:
     def _first_short(self) -> int | None:
         """Return the first page read that is not full."""
         return min((page for page, rows in self._lengths.items() if rows < self._size), default=None)
+
+    def _is_shown(self, short: int) -> bool:
+        """Whether a page that is not full shows the end alone: its total agrees, and the server sends longer ones."""
+        return short in self._agrees and not self._exceeds and self._is_longer(self._lengths[short])
+
+    def _is_longer(self, rows: int) -> bool:
+        """Whether the server has sent a page of more rows."""
+        return not rows or rows < max(self._longest, *self._lengths.values())
 
     def look(self, *, needed: bool) -> int | None:
         """Return the page to read before the end is certain; None if it is, or is not `needed`. Raises OddPages."""
@@ -95,7 +111,7 @@ class LogEnd:
             if whole and not rest and whole not in lengths:
                 return whole  # a server may repeat it for the page after it
             page = whole + 1
-            while lengths.get(page) == size:
+            while lengths.get(page) == size or (page in self._agrees and not self._is_longer(lengths[page])):
                 page += 1
             return None if page in lengths or (rest and page == whole + 1) else page
         short = self._first_short()
@@ -103,6 +119,8 @@ class LogEnd:
             return self._first_of_equal_pages(self._last)
         full = max((page for page, rows in lengths.items() if rows == size), default=0)
         if short is None:
+            if self._gap > _FAR:
+                raise LogMoved  # a server repeats a last page whose rows change
             page, self._gap = full + self._gap, 2 * self._gap
             return page
         later = [rows for page, rows in lengths.items() if page > short]
@@ -112,7 +130,7 @@ class LogEnd:
         if (not lengths[short] or short in self._beyond) and short - full > 1:
             page, self._gap = max((full + short) // 2, short - self._gap), 2 * self._gap
             return page
-        is_shown = short in self._agrees and not self._exceeds
+        is_shown = self._is_shown(short)
         if not later and not is_shown:
             return short + 1
         found = (short - 1) * size + lengths[short]
@@ -131,7 +149,14 @@ class LogEnd:
         before = max((page for page, rows in self._lengths.items() if page < last and rows), default=0)
         if last - before > 1:
             return (before + last) // 2
+        later = [page for page in self._lengths if page > last]
+        if any(self._lengths[page] for page in later):
+            raise OddPages(self._lengths[last]) if self._may_be_cut else LogMoved
+        if not self._is_repeated:
+            return last + 1
+        if self._may_be_cut and len(later) < _SAME:
+            return max(later) + 1
         self.end = (last - 1) * self._size + self._lengths[last]
-        self.shown_by = min(page for page in self._lengths if page > last)
+        self.shown_by = min(later)
         self.is_short = self._is_doubtful = False
         return None

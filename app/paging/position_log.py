@@ -8,7 +8,7 @@ finds out whether any were removed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 from operator import sub
 from typing import Generic
@@ -16,7 +16,7 @@ from typing import Generic
 from app.paging.chain import Chain
 from app.paging.log_end import LogEnd, LogMoved, OddPages
 from app.paging.row_order import wrong_rows
-from app.paging.rows import R, Response
+from app.paging.rows import R, Response, are_equal
 from app.paging.steadiness import Anchor, Steadiness, digest_of
 
 #: Rows that must have been read before a row proves that nothing wanted lies behind it: one with a wrong time would
@@ -33,12 +33,11 @@ class PositionLog(Generic[R]):
     """The rows that one walk has read. The log ends at its end in the first response: later rows belong to the next
     walk."""
 
-    def __init__(self, ascending: bool, page_size: int, max_skew: int, anchor: Anchor | None) -> None:
-        self.sign = 1 if ascending else -1
-        self.size = page_size
+    def __init__(self, ascending: bool, page_size: int, max_skew: int, anchor: Anchor | None, longest: int) -> None:
+        self.sign, self.size = 1 if ascending else -1, page_size
         self.support = min(SUPPORT, (page_size - 1) // 2)  #: see SUPPORT; less for pages of few rows
         self.step_back = 0  #: largest µs by which a row is older than an earlier one
-        self.ending = LogEnd(page_size)
+        self.ending = LogEnd(page_size, longest)
         self.rows: dict[int, R] = {}  #: by number
         self.misplaced: dict[int, int] = {}  #: number and own time of rows that contradict the others beyond `max_skew`
         self.steadiness: Steadiness[R] = Steadiness(anchor)
@@ -50,12 +49,14 @@ class PositionLog(Generic[R]):
 
     def add(self, responses: Sequence[Response[R]]) -> None:
         """Add one round of responses. Raises OddPages, LogMoved."""
-        if self.is_open:
+        if self.ending.end is None:
             totals = [response.total for response in responses if response.total is not None]
             self.ending.end = min(totals, default=None)
-        is_shorter = False
+        is_shorter, known = False, self.ending.pages()
         for response in responses:
-            rows = self._own_rows(response)
+            rows = self._own_rows(response, known)
+            if rows is None:
+                continue
             self.ending.note(response.page, len(rows), response.total, response.has_next)
             start = (response.page - 1) * self.size
             if len(rows) < min(self.size, self.total - start) and not self.ending.is_short:
@@ -79,43 +80,41 @@ class PositionLog(Generic[R]):
         self.misplaced.clear()
         self._check_order()
 
-    def _own_rows(self, response: Response[R]) -> Sequence[R]:
-        """Return the rows of a response; empty if a server repeats its last page after the end. Raises OddPages."""
+    def _own_rows(self, response: Response[R], known: Collection[int]) -> Sequence[R] | None:
+        """Return the rows of a response; empty if a server repeats its last page after the end, None if that is
+        unclear, so that the page has to be read again. `known`: pages of earlier rounds. Raises OddPages."""
         rows = response.rows
         if len(rows) > self.size:
             raise OddPages(len(rows))
         if response.number is not None and response.number < response.page:
             return ()
         lengths = self.ending.pages()
-        for page in [
-            page for page, count in lengths.items() if page != response.page and self._holds(page, count, rows)
-        ]:
+        for page, count in lengths.items():
+            if page == response.page or not self._holds(page, count, rows):
+                continue
             if self._are_twins(response, abs(page - response.page), has_full=self.size in lengths.values()):
                 continue
             if page < response.page:
-                self.ending.repeat(page, lengths[page], response.page)
+                if page not in known:
+                    return None
+                self.ending.repeat(page, count, response.page, is_sure=True, are_equal=are_equal(rows))
                 return ()
-            # The last page is this one, or one before it; or rows were removed, which reading `page` again shows.
-            self._drop(page)
-            self.ending.repeat(response.page, len(rows), page)
+            # The last page is this one, or one before it; or rows have moved to this one.
+            for number in range((page - 1) * self.size, page * self.size):
+                self.rows.pop(number, None)
+            self.ending.repeat(response.page, len(rows), page, is_sure=False, are_equal=are_equal(rows))
         return rows
 
     def _holds(self, page: int, count: int, rows: Sequence[R]) -> bool:
-        """Whether the `count` rows of a page equal `rows`."""
-        known = map(self.rows.get, range((page - 1) * self.size, page * self.size))
-        return count == len(rows) and all(
-            row is not None and row.same_as(own) for row, own in zip(known, rows, strict=False)
-        )
-
-    def _drop(self, page: int) -> None:
-        self._xs = None
-        for number in range((page - 1) * self.size, page * self.size):
-            self.rows.pop(number, None)
+        """Whether the `count` rows of a page equal `rows`, to which others may have been added."""
+        known = map(self.rows.get, range((page - 1) * self.size, (page - 1) * self.size + count))
+        same = (row is not None and row.same_as(own) for row, own in zip(known, rows, strict=False))
+        return count <= len(rows) and all(same)
 
     def _are_twins(self, response: Response[R], pages: int, *, has_full: bool) -> bool:
         """Whether a page may have the rows of one so many `pages` away because all of them are equal."""
         rows = response.rows
-        if not all(row.same_as(rows[0]) for row in rows):
+        if not are_equal(rows):
             return False
         if response.total is None or response.page * self.size <= response.total:
             return len(rows) == self.size or not has_full  # the server's pages may be smaller
@@ -141,11 +140,6 @@ class PositionLog(Generic[R]):
         self.step_back = _step_back([time for index, time in enumerate(times) if index not in wrong])
 
     # ---- the view in the direction of reading --------------------------------------------------------------------
-
-    @property
-    def is_open(self) -> bool:
-        """Whether no response was added yet."""
-        return self.ending.end is None
 
     @property
     def total(self) -> int:

@@ -37,15 +37,15 @@ class PositionReader(Generic[R]):
     Ascending: rows with start <= time < stop. Descending, `start` is the newest time wanted and `stop` the oldest:
     rows with stop <= time <= start. `hint` is what `hint_at` gave an earlier walk of the same direction, or its first
     two numbers; `marks` are (number, time) of rows near the start, and `total` how many rows there were, when they were
-    read some other time; `now` guides the first guess. None of them has to be right. Without `trusted`, that pages have
-    the size is to be seen first. `glances` are pages to read besides: rows with wrong times stood there. Times in µs.
+    read some other time; `now` guides the first guess. None of them has to be right. The server has sent pages of up to
+    `longest` rows; if fewer than `page_size`, that pages have this size is to be seen first. `glances` are pages to
+    read besides: rows with wrong times stood there. Times in µs.
 
     Use: fetch the pages `wanted`, `add` them, until none is; then, while `unconfirmed` names a page, fetch it again and
-    `confirm` it; then `take`. LogMoved, from any of them: the rows' numbers changed; another walk from `complete_until`
-    goes on, with the first two numbers of a hint.
+    `steadiness.confirm` it; then `take`. LogMoved, from any of them: the rows' numbers changed; another walk from
+    `complete_until` goes on, with the first two numbers of a hint.
 
-    Guarantee: each row that existed at the first response is returned once, in order; the cost of the search is bounded
-    (see `Search`).
+    Guarantee: each row that existed at the first response is returned once, in order; `Search` bounds its cost.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class PositionReader(Generic[R]):
         hint: Sequence[int] | None = None,
         marks: Sequence[tuple[int, int]] = (),
         total: int | None = None,
-        trusted: bool = True,
+        longest: int = 1 << 30,
         glances: Sequence[int] = (),
         max_skew: int = DAY,
     ) -> None:
@@ -69,9 +69,9 @@ class PositionReader(Generic[R]):
         self._stop = stop if ascending else -stop + 1
         self.skew = skew  #: allowed for: the given one, or the largest step back that was seen
         self._hint = [max(0, number) for number in hint] if hint and len(hint) in (2, 4) else None
-        self._total, self._trusted = total, trusted
+        self._total, self._trusted = total, longest >= page_size
         anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
-        self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor)
+        self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor, longest)
         self.steadiness, self.ending, self.misplaced = self._log.steadiness, self._log.ending, self._log.misplaced
         self._anchor, self._left = anchor, list(glances)  # `_left`: pages to read after those of the first round
         self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]
@@ -84,18 +84,21 @@ class PositionReader(Generic[R]):
 
     def wanted(self, count: int, most: int) -> list[int]:
         """Return the pages (from 1) to fetch so that `take` can return about `count` rows, a tenth more or fewer; at
-        most `most` (at least 1).
-
-        Empty: `take` has all rows. Call again after each round of `add`."""
+        most `most` (at least 1). Empty: `take` has all rows. Call again after each round of `add`."""
         pages = self._wanted(count, most)
-        if self._hint is None and self._total is None and not self._log.is_open and (len(pages) < most or not pages):
+        if (
+            self._hint is None
+            and self._total is None
+            and self.ending.end is not None
+            and (len(pages) < most or not pages)
+        ):
             # The last two rows show the end of a silent log, and a wrong time that no search finds.
             last = {self._log.page_of(self._log.total - 1), self._log.page_of(self._log.total - 2)}
             pages += [page for page in last.difference(pages) if not self.steadiness.has_read(page)]
         return pages
 
     def _wanted(self, count: int, most: int) -> list[int]:
-        if self._log.is_open:
+        if self.ending.end is None:
             return self._first_pages(count, most)
         left, self._left = [page for page in {*self._left} if not self.steadiness.has_read(page)], []
         if left:
@@ -144,7 +147,7 @@ class PositionReader(Generic[R]):
 
     def may_lack(self, page: int, total: int) -> bool:
         """Whether the log may end before a page, which is its last one or after it. `total`: a later one."""
-        return 0 <= (total if self._log.is_open else self._log.total) <= page * self._log.size
+        return 0 <= (total if self.ending.end is None else self._log.total) <= page * self._log.size
 
     def _needs_the_end(self) -> bool:
         """Whether the returned rows depend on the end of the log."""
@@ -202,10 +205,10 @@ class PositionReader(Generic[R]):
 
     def add(self, responses: Sequence[Response[R]]) -> None:
         """Add one round of pages as the provider sent them. Raises OddPages, LogMoved."""
-        total = None if self._log.is_open else self._log.total
+        total = self.ending.end
         self._log.add(responses)
         # Pages that were asked for too early count as guesses: so a first page of a hundred keeps its bound.
-        self._take_over(min(len(responses), _MOST_COST) if self._is_ahead else 1, again=total != self._log.total)
+        self._take_over(min(len(responses), _MOST_COST) if self._is_ahead else 1, again=total != self.ending.end)
 
     def adopt(self, chain: Chain[R]) -> None:
         """Take a chain in place of rounds: nothing is unconfirmed. Read as a chain what `wanted` names then, too."""
@@ -225,18 +228,14 @@ class PositionReader(Generic[R]):
         return None if self._begin is None else self._log.page_at(max(self._begin - 1, self._log.first))
 
     def unconfirmed(self) -> int | None:
-        """The page to read again (`confirm`) before rows are handed out; None where it is certain that all that were
-        read are of one state of the log."""
+        """The page to read again (see `Steadiness`) before rows are handed out; None where all that were read are
+        certainly of one state of the log."""
         if (place := self.place()) is None:
             return None
         edges = [place, self._log.page_at(self._next - 1)]
         if self.ending.shown_by is not None and self._needs_the_end():
             edges.append(self.ending.shown_by)
         return self.steadiness.page_to_confirm(min(edges), max(edges))
-
-    def confirm(self, response: Response[R]) -> None:
-        """Take the page that `unconfirmed` named. Raises LogMoved."""
-        self.steadiness.confirm(response)
 
     def _take_over(self, cost: int, *, again: bool) -> None:
         if self._log.step_back > self.skew:

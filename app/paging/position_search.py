@@ -64,7 +64,12 @@ class Search(Generic[R]):
         """Return the x to read on from, or None if not known precisely enough. All rows before it are too early."""
         first, last = self._low + 1, self._high - 1
         unread = {self._log.page_at(x) for x in self._unread(first, last, 2)}
-        return first if len(unread) <= 1 or self._may_begin_on_a_guess() else None
+        if len(unread) <= 1:
+            return first
+        # A guess may cost two useless pages, so such guesses have to pay as well.
+        return (
+            first if self._probes + 2 <= self._allowed() and 0 <= self.guess() - self._low <= self._log.size else None
+        )
 
     def _unread(self, first: int, last: int, most: int) -> Iterator[int]:
         """Yield the first unread row from `first` to `last`, and the first of each later page, at most `most`."""
@@ -76,10 +81,6 @@ class Search(Generic[R]):
             yield x
             most -= 1
             x = self._log.page_edge(self._log.page_at(x))
-
-    def _may_begin_on_a_guess(self) -> bool:
-        # It may cost two useless pages, so such guesses have to pay as well.
-        return self._probes + 2 <= self._allowed() and 0 <= self.guess() - self._low <= self._log.size
 
     def probe(self) -> int:
         """Return the row to read next, strictly between the bounds."""

@@ -36,6 +36,11 @@ class Response(msgspec.Struct, Generic[R], frozen=True):
     number: int | None = None
 
 
+def are_equal(rows: Sequence[R]) -> bool:
+    """Whether all rows contain equal records."""
+    return all(row.same_as(rows[0]) for row in rows)
+
+
 class Rows(msgspec.Struct, Generic[R], frozen=True):
     """Result of `take`: (number, row) in time order, complete up to `complete_until` (see `Batch.complete_until`)."""
 

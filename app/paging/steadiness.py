@@ -90,7 +90,8 @@ class Steadiness(Generic[R]):
         """Take the page named by `page_to_confirm`, read again. Raises LogMoved where it holds other rows."""
         page = self._pages[response.page]
         self._round += 1
-        if len(response.rows) < len(page.rows) or not _same(page.rows, response.rows):
+        same = (row.same_as(other) for row, other in zip(page.rows, response.rows, strict=False))
+        if len(response.rows) < len(page.rows) or not all(same):
             raise LogMoved
         page.held = self._round
 
@@ -125,7 +126,3 @@ def _repeats(page: _Page[R], following: _Page[R], behind: dict[int | None, list[
     times = [time for time in page.times if time is not None]
     later = [time for time in following.times if time is not None]
     return not times or not later or min(times) >= min(later) or max(times) >= max(later)
-
-
-def _same(rows: Sequence[R], others: Sequence[R]) -> bool:
-    return all(row.same_as(other) for row, other in zip(rows, others, strict=False))

@@ -155,7 +155,7 @@ class Reading:
                 assert min(wanted) >= 1
                 walk.add(self._round(wanted, rng))
             elif (again := walk.unconfirmed()) is not None:
-                walk.confirm(self._round([again], rng)[0])
+                walk.steadiness.confirm(self._round([again], rng)[0])
             else:
                 return
         raise AssertionError("no end")

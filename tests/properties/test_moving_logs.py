@@ -218,7 +218,8 @@ def test_a_wrong_time_at_the_edge_of_a_page_hides_no_other(
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize(
-    ("count", "growth", "size", "off"), [(49, 1, 20, -50), (50, 20, 20, -50), (1200, 1, 50, -1), (1500, 1, 20, -50)]
+    ("count", "growth", "size", "off"),
+    [(49, 1, 20, -50), (50, 20, 20, -50), (1200, 1, 50, -1), (1500, 1, 20, -50), (8, 0, 7, -1), (120, 0, 20, -50)],
 )
 def test_a_total_that_is_too_low_and_grows_hides_nothing(
     order: Any, count: int, growth: int, size: int, off: int

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.paging.position_reader import OddPages, PositionReader, Response
+from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
 from tests.properties.logs import HISTORY, STEPS, Log, Reading, Row, logs
 
 SEEDS = st.integers(0, 1 << 16)
@@ -191,6 +191,31 @@ def test_pages_smaller_than_asked_for_are_noticed() -> None:
     with pytest.raises(OddPages) as odd:
         walk.wanted(10, 1)
     assert odd.value.page_size == 20
+
+
+@pytest.mark.parametrize(
+    ("longest", "has_next", "wanted"), [(7, None, [2]), (7, False, [2]), (8, None, []), (8, True, [2])]
+)
+def test_a_page_that_is_as_long_as_any_or_announces_another_shows_no_end(
+    longest: int, has_next: bool | None, wanted: list[int]
+) -> None:
+    """The server's pages may be that short, and its total too low."""
+    walk: PositionReader[Row] = PositionReader(
+        ascending=True, start=0, stop=100, skew=0, page_size=50, now=0, longest=longest
+    )
+    walk.add([Response(1, [Row(n, n) for n in range(7)], 7, has_next)])
+    assert walk.wanted(10, 1) == wanted
+
+
+def test_rows_that_have_moved_by_a_page_are_no_last_page_that_a_server_repeats() -> None:
+    rows = [Row(n, n) for n in range(50)]
+    walk: PositionReader[Row] = PositionReader(ascending=True, start=0, stop=100, skew=100, page_size=10, now=0)
+    for page, first in ((3, 20), (2, 20), (1, 10)):
+        walk.add([Response(page, rows[first : first + 10], 40)])
+    assert walk.wanted(40, 4) == [3]
+    walk.add([Response(3, rows[30:40], 40)])
+    with pytest.raises(LogMoved):
+        walk.wanted(40, 4)
 
 
 @given(logs(), SEEDS)

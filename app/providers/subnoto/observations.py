@@ -3,7 +3,6 @@ that an inexact count is returned as exact."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from itertools import islice
 
@@ -33,7 +32,7 @@ class AccountObservations(Observations):
         self._seen: dict[str, set[str]] = {}
         self._mask = Mask(any_number=True)
         self._refused: set[str] = set()
-        self._unreadable: dict[str, tuple[float, float]] = {}  # per category, the times of the first and the last
+        self.has_unreadable = False  #: whether an unreadable record was seen: where one is, others are likely
         self._step_back = 0
         self._longest = 0
         self._lag = 0
@@ -46,7 +45,8 @@ class AccountObservations(Observations):
             self._longest = max(self._longest, len(page.rows))
             readable = [row for row in page.rows if not row.bad]
             if len(readable) < len(page.rows):
-                self._note_unreadable(category, [row.time for row in page.rows if row.bad])
+                self.has_unreadable = True
+                self.note(f"unreadable_{category}", "seen", "records that cannot be read; counts are estimates")
             newest = 0
             for time in (row.time for row in readable if row.time is not None):
                 if time >= newest:
@@ -65,21 +65,6 @@ class AccountObservations(Observations):
         if len(seen) != known:
             # Shown to callers without `pii:read`, too.
             self.note(f"event_types_seen_{category}", sorted(set(map(self._mask.text, seen))), _FIELD)
-
-    def _note_unreadable(self, category: str, times: Iterable[int | None]) -> None:
-        first, last = self._unreadable.get(category, (math.inf, -math.inf))
-        for time in times:
-            # Without a time it may be anywhere.
-            first = min(first, -math.inf if time is None else time)
-            last = max(last, math.inf if time is None else time)
-        self._unreadable[category] = first, last
-        how = "records that cannot be read; a count of the time in which they lie is an estimate"
-        self.note(f"unreadable_{category}", "seen", how)
-
-    def is_readable(self, category: str, since: int, until: int) -> bool:
-        """Whether no unreadable record was seen in [since, until) (µs), nor between two seen ones."""
-        first, last = self._unreadable.get(category, (math.inf, -math.inf))
-        return until <= first or last < since
 
     @property
     def page_size(self) -> int | None:
@@ -112,10 +97,11 @@ class AccountObservations(Observations):
             self._lag = late
             self.note("lag_seconds", round(late / 1e6, 1), "records that were not there when the log was read last")
 
-    def hands_out(self, rows: int) -> bool:
-        """Whether a page of so many rows was seen. The place of a shorter one in the log is unknown, because the server
-        may count in smaller pages than requested."""
-        return self._longest >= rows
+    @property
+    def longest(self) -> int:
+        """Return the rows of the longest page. The place of a page of more rows in the log is unknown, because the
+        server may count in smaller pages than requested; one of fewer rows is the last."""
+        return self._longest
 
     def shrink_pages(self, rows: int) -> int | None:
         """Record a page of `rows` before others; returns the new `page_size`. It needs two such responses, because one

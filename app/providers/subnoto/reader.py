@@ -78,7 +78,7 @@ class SubnotoReader:
             hint=hint,
             marks=marks,
             total=self._index.total(self._query),
-            trusted=self._observations.hands_out(self._size),
+            longest=self._observations.longest,
             glances=sorted({at // self._size + 1 for number in self._strays for at in (max(0, number - 1), number)}),
         )
         if self._exceeds:
@@ -186,7 +186,7 @@ class SubnotoReader:
             if self._chain is not None:
                 self._chain.add(responses[0])
             elif again:
-                self._walk.confirm(responses[0])
+                self._walk.steadiness.confirm(responses[0])
             else:
                 self._walk.add(responses)
         except OddPages as odd:

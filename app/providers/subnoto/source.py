@@ -135,9 +135,9 @@ class SubnotoSource:
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         """Count the records between the positions of the window's ends, by reading a few pages around each end.
 
-        `eq`: all are events, as far as this process has read them; undiscovered unreadable records count, too.
-        `estimate`: some are known to be unreadable, or far after their times. `gte`: the key may not read everything
-        or, with 0, the provider does not apply all filters."""
+        `eq`: this process has seen no unreadable record of this account. Undiscovered ones count, too: only reading
+        every record would show them. `estimate`: it has seen some, or records far after their times. `gte`: the key
+        may not read everything or, with 0, the provider does not apply all filters."""
         judged = (query.actor, query.recipient, query.q, query.owner, query.envelope_status)
         if any(value is not None for value in judged):
             return Total(0, "events", "gte")
@@ -171,8 +171,7 @@ class SubnotoSource:
             return Total(0, "events", "gte")
         # After these calls, whose observations count, too.
         is_whole = not any(end.has_strays_behind(rank) for end, rank in zip(ends, ranks, strict=True))
-        is_readable = self._observations.is_readable(stream.partition("/")[0], since, until)
-        is_exact = is_steady and is_whole and is_readable
+        is_exact = is_steady and is_whole and not self._observations.has_unreadable
         return Total(ranks[1] - ranks[0], "events", "eq" if is_exact else "estimate")
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[SubnotoRecord]:
