@@ -86,15 +86,13 @@ class PositionReader(Generic[R]):
         """Return the pages (from 1) to fetch so that `take` can return about `count` rows, a tenth more or fewer; at
         most `most` (at least 1). Empty: `take` has all rows. Call again after each round of `add`."""
         pages = self._wanted(count, most)
-        if (
-            self._hint is None
-            and self._total is None
-            and self.ending.end is not None
-            and (len(pages) < most or not pages)
-        ):
-            # The last two rows show the end of a silent log, and a wrong time that no search finds.
-            last = {self._log.page_of(self._log.total - 1), self._log.page_of(self._log.total - 2)}
-            pages += [page for page in last.difference(pages) if not self.steadiness.has_read(page)]
+        if self._hint is None and self._total is None and self.ending.end is not None:
+            if len(pages) < most or not pages:
+                # The last two rows show the end of a silent log, and a wrong time that no search finds.
+                last = {self._log.page_of(self._log.total - 1), self._log.page_of(self._log.total - 2)}
+                pages += [page for page in last.difference(pages) if not self.steadiness.has_read(page)]
+            if not pages and not (pages := self._look(needed=True)) and self._begin is None:
+                return self.wanted(count, most)  # the log ends elsewhere
         return pages
 
     def _wanted(self, count: int, most: int) -> list[int]:

@@ -56,8 +56,9 @@ async def test_a_window_in_a_smooth_history_is_found_in_a_handful_of_calls(order
             one.reset_calls()
             page = await ask(feed, **window)
             assert len(page.records) == 100
-            # Ascending, the page that shows whether the log moved is read once more at the end.
-            assert one.calls() <= (6 if order == "desc" else 7)
+            # Ascending, the page that shows whether the log moved is read once more at the end. A process that starts
+            # also reads behind the log's last page, because that is full.
+            assert one.calls() <= (6 if order == "desc" else 7) + (back == 3)
             for limit in (100, 50, 1000):
                 one.reset_calls()
                 page = await ask(feed, cursor=page.next_cursor, limit=limit)

@@ -185,14 +185,14 @@ def test_a_total_that_is_too_high_fails_no_page(order: Any, beyond: str, count: 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [7, 100, 1000])
 @pytest.mark.parametrize("count", [49, 400, 401])
-@pytest.mark.parametrize(("since", "until"), [(60, 0), (180, 100), (600, 115)])
+@pytest.mark.parametrize(("since", "until", "off"), [(60, 0, 0), (180, 100, 0), (600, 115, 0), (600, 100, -50)])
 def test_a_newest_row_of_a_wrong_time_is_in_its_window(
-    order: Any, limit: int, count: int, since: int, until: int
+    order: Any, limit: int, count: int, since: int, until: int, off: int
 ) -> None:
     """No search for its time comes by the end of the log; cold, and warm once it was seen."""
     rows = [(NOW - (count - n) * 60 * SECOND, n) for n in range(count)]
     rows[-1] = (NOW - 7201 * SECOND, count - 1)
-    moving, known = Moving(rows, random.Random(1)), fresh()
+    moving, known = Moving(rows, random.Random(1), off=off), fresh()
     begin, end = NOW - since * 60 * SECOND, NOW - until * 60 * SECOND
     inside = [n for _, n in sorted(row for row in rows if begin <= row[0] < end)]
 

@@ -12,7 +12,7 @@ from app.domain.times import SECOND
 from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
 from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, Hint, ReadRequest
-from app.providers.subnoto.client import EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
+from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
 from app.providers.subnoto.mapping import type_of
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.record import SubnotoRecord, number_ties
@@ -199,7 +199,7 @@ class SubnotoReader:
             self._observations.shrink_pages(rows)
             self._size = self._observations.rows_at_once
         else:
-            self._size = rows
+            self._size = min(rows, PAGE_SIZE)
         self._restart()
 
     def _restart(self, hint: list[int] | None = None) -> None:

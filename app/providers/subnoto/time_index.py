@@ -31,6 +31,7 @@ class _Log:
     def __init__(self) -> None:
         self.numbers, self.times = array("q"), array("q")
         self.total = self.seen = 0
+        self.is_longer = False  #: whether lists have exceeded totals
         self.strays: dict[int, int] = {}  #: number and time of the latest rows much older than an earlier one
 
     def add(self, number: int, time: int) -> None:
@@ -84,9 +85,10 @@ class TimeIndex:
         """Add a page: its rows, the `number` of the first one, and the log's total.
 
         Returns the least lateness of a row in µs: its age when the log was last read without it."""
+        log = self._logs.setdefault(query, _Log())
+        log.is_longer |= number + len(rows) > total
         # Servers may repeat rows beyond the end.
         rows = rows[: max(0, total - number)]
-        log = self._logs.setdefault(query, _Log())
         new = rows[max(0, log.total - number) :] if log.seen else ()
         late = max((log.seen - row.time for row in new if row.time is not None), default=0)
         log.total, log.seen = total, now
@@ -110,9 +112,9 @@ class TimeIndex:
         self._logs.pop(query, None)
 
     def total(self, query: LogQuery) -> int | None:
-        """Return the number of rows of a log at its last read."""
+        """Return the number of rows of a log at its last read; None if its end is unknown."""
         log = self._logs.get(query)
-        return None if log is None else log.total
+        return None if log is None or log.is_longer else log.total
 
     def around(self, query: LogQuery, start: int, skew: int, *, ascending: bool) -> list[tuple[int, int]]:
         """Return (number, time) of the last known row before a walk's `start`, and of the first after it; fewer at an
