@@ -17,7 +17,7 @@ from app.providers.shared.redis import SharedState
 _MOST = 256  #: sets of streams
 _MOST_STREAMS = 16  #: of one set; larger sets are of single envelopes, and rarely repeat
 _MEMORY = 2000  #: records after which older ones count half
-_PATIENCE = 60 * SECOND  #: for which a `Date` may stay the same
+_PATIENCE = 60 * SECOND  #: by which a `Date` may be behind
 
 StreamId = tuple[str, str]  #: source, stream
 
@@ -42,22 +42,6 @@ class StreamRatios:
         given = self._given.get(streams, {})
         shown = sum(given.values())
         return {stream: 1000 * count // shown for stream, count in given.items()}
-
-
-class DateHeaders:
-    """Detect a provider whose `Date` stands still, behind which followers would wait. Holds the last `Date` of each
-    source, and when this process first received it. Times in µs."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[int, int]] = {}
-
-    def stands_still(self, source: str, date: int, now: int) -> bool:
-        """Record a `Date` received at `now`. Return whether it has not moved for longer than a minute."""
-        known, since = self._seen.get(source, (date, now))
-        if date // SECOND != known // SECOND:
-            known, since = date, now
-        self._seen[source] = known, since
-        return now - since > _PATIENCE
 
 
 class FeedSettings(msgspec.Struct, frozen=True):
@@ -86,7 +70,10 @@ class FeedCall(msgspec.Struct, frozen=True):
     sources: Mapping[str, Source]
     settings: FeedSettings
     ratios: StreamRatios
-    date_headers: DateHeaders
+
+    def is_late(self, date: int | None) -> bool:
+        """Whether a provider's `Date`, in µs, is so far behind, or has stood still for so long, that followers wait."""
+        return date is not None and self.now - date > _PATIENCE
 
     @property
     def deadline(self) -> float:

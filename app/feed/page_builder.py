@@ -143,9 +143,8 @@ class PageBuilder:
                 keeps = self._keeps[stream.source]
                 kept = [record async for some in in_slices(batch.records) for record in some if keeps(record)]
             reading.kept += len(kept)
-            date = self._spent[stream.source].as_of
-            if date is not None and self._call.date_headers.stands_still(stream.source, date, self._call.now):
-                self._note(stream.source, "its Date header stands still: newer events wait until it moves")
+            if self._call.is_late(self._spent[stream.source].as_of):
+                self._note(stream.source, "its Date header is over a minute behind: newer events wait for it")
             if batch.reason is not None:
                 self._note(stream.source, f"{stream.name}: {batch.reason}")
             if bad := batch.bad_records - self._status[stream.source].bad_records:

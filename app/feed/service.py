@@ -23,7 +23,7 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import format_seconds, now_micros
-from app.feed.call import DateHeaders, FeedCall, FeedSettings, StreamRatios
+from app.feed.call import FeedCall, FeedSettings, StreamRatios
 from app.feed.counts import EventCounter
 from app.feed.model import Page, Totals, ValueWarning
 from app.feed.page_builder import PageBuilder
@@ -46,7 +46,7 @@ class Feed:
         self.settings = settings
         self._codec = CursorCodec(settings.cursor_secrets)
         self._clock = settings.clock or now_micros
-        self._ratios, self._date_headers = StreamRatios(), DateHeaders()
+        self._ratios = StreamRatios()
         self.totals_cache = TotalsCache(
             ttl=settings.totals_ttl, patience=settings.deadline * _PATIENCE, shared=settings.shared
         )
@@ -127,7 +127,7 @@ class Feed:
 
     def _call(self, caller: Caller, begun: float | None = None) -> FeedCall:
         begun = time.monotonic() if begun is None else begun
-        return FeedCall(caller, self._clock(), begun, self.sources, self.settings, self._ratios, self._date_headers)
+        return FeedCall(caller, self._clock(), begun, self.sources, self.settings, self._ratios)
 
     async def event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget] | None = None) -> Record:
         """The record behind an event id. `spent` receives the calls by source, also of a search without a result.

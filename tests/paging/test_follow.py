@@ -205,8 +205,10 @@ async def test_a_providers_clock_that_is_wrong_hides_nothing(ahead: int) -> None
         await feed.aclose()
 
 
-async def test_a_date_that_stands_still_is_told() -> None:
+@pytest.mark.parametrize("behind", [0, 7200])
+async def test_a_date_that_stands_still_or_is_behind_has_a_reason(behind: int) -> None:
     clock, theirs = Clock(), Clock()
+    theirs.now -= timedelta(seconds=behind)
     emulator = Emulator(SubnotoOptions(events=10), clock=theirs)
     with serve(emulator.app) as url:
         one = World(clock, None, emulator, emulator.env(url))
@@ -215,6 +217,7 @@ async def test_a_date_that_stands_still_is_told() -> None:
         for _ in range(4):
             reasons.append((await ask(feed)).sources[0].reason)
             clock.advance(seconds=40)
-        assert reasons[:2] == [None, None]
-        assert "stands still" in (reasons[2] or "")
+            theirs.advance(seconds=40 if behind else 0)
+        late = ["over a minute behind" in (reason or "") for reason in reasons]
+        assert late == ([True] * 4 if behind else [False, False, True, True])
         await feed.aclose()
