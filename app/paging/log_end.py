@@ -44,6 +44,11 @@ class LogEnd:
         """Distrust totals, because lists of this log exceeded theirs before."""
         self._exceeds = self._is_doubtful = True
 
+    def exceed(self, end: int) -> None:
+        """Record that a list had rows up to `end` that were there before: the totals so far were too low."""
+        self.doubt()
+        self.end = max(self.end or 0, end)
+
     def settle(self, end: int) -> None:
         """Set the end without a further read, because more than the page that shows it was read."""
         self.end, self._is_settled = end, True
@@ -64,8 +69,7 @@ class LogEnd:
         if rows == expected and rows < self._size and not has_next:
             self._agrees.add(page)
         if rows > expected:
-            self.doubt()
-            self.end = max(self.end or 0, before + rows)
+            self.exceed(before + rows)
         elif rows < expected:
             self._is_doubtful = self.is_short = True
         elif not rows and before == self.end and total != self.end:

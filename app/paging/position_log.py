@@ -13,6 +13,7 @@ from itertools import accumulate
 from operator import sub
 from typing import Generic
 
+from app.domain.times import SECOND
 from app.paging.chain import Chain
 from app.paging.log_end import LogEnd, LogMoved, OddPages
 from app.paging.row_order import wrong_rows
@@ -26,6 +27,9 @@ SUPPORT = 3
 #: From so many pages on, equal rows are one page that a server repeats rather than twins.
 _TWIN_PAGES = 8
 
+#: µs before a walk in which its log may grow: an older row after the end contradicts the total.
+_FRESH = 30 * SECOND
+
 NEVER = -(1 << 62)  #: a v before all others
 
 
@@ -33,7 +37,9 @@ class PositionLog(Generic[R]):
     """The rows that one walk has read. The log ends at its end in the first response: later rows belong to the next
     walk."""
 
-    def __init__(self, ascending: bool, page_size: int, max_skew: int, anchor: Anchor | None, longest: int) -> None:
+    def __init__(
+        self, ascending: bool, page_size: int, max_skew: int, anchor: Anchor | None, longest: int, now: int
+    ) -> None:
         self.sign, self.size = 1 if ascending else -1, page_size
         self.support = min(SUPPORT, (page_size - 1) // 2)  #: see SUPPORT; less for pages of few rows
         self.step_back = 0  #: largest µs by which a row is older than an earlier one
@@ -41,7 +47,7 @@ class PositionLog(Generic[R]):
         self.rows: dict[int, R] = {}  #: by number
         self.misplaced: dict[int, int] = {}  #: number and own time of rows that contradict the others beyond `max_skew`
         self.steadiness: Steadiness[R] = Steadiness(anchor)
-        self._ascending, self._max_skew = ascending, max_skew
+        self._ascending, self._max_skew, self._was_there = ascending, max_skew, now - _FRESH
         self._xs: list[int] | None = None
         self.is_chain = False  #: whether the rows are a chain's
 
@@ -61,9 +67,10 @@ class PositionLog(Generic[R]):
             start = (response.page - 1) * self.size
             if len(rows) < min(self.size, self.total - start) and not self.ending.is_short:
                 is_shorter = True
-            for number, row in enumerate(rows, start):
-                if number < self.total:
-                    self.rows.setdefault(number, row)
+            if any(row.time is not None and row.time < self._was_there for row in rows[max(0, self.total - start) :]):
+                self.ending.exceed(start + len(rows))
+            for number, row in enumerate(rows[: max(0, self.total - start)], start):
+                self.rows.setdefault(number, row)
         self.steadiness.add(responses)
         self._xs = None
         self._check_order()

@@ -71,7 +71,7 @@ class PositionReader(Generic[R]):
         self._hint = [max(0, number) for number in hint] if hint and len(hint) in (2, 4) else None
         self._total, self._trusted = total, longest >= page_size
         anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
-        self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor, longest)
+        self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor, longest, now)
         self.steadiness, self.ending, self.misplaced = self._log.steadiness, self._log.ending, self._log.misplaced
         self._anchor, self._left = anchor, list(glances)  # `_left`: pages to read after those of the first round
         self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]

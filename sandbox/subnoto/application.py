@@ -91,7 +91,10 @@ class Emulator(Instrumented):
             raise VendorError(403, "AUTHORIZATION_ERROR", f"This API key lacks the permission {needed}")
         self._retain(body.category)
         records, total = self._find(body)
-        total = max(0, total + self.options.total_offset)
+        if self.options.total_of_page:
+            total = min(total, body.page * body.limit + 1)
+        drift = (self._listed[body.category] % 3 - 1) * self.options.total_jitter
+        total = max(0, total + self.options.total_offset + drift)
         total = total if self.options.total_cap is None else min(total, self.options.total_cap)
         call_of(request).records = len(records)
         answer: dict[str, Any] = {"logs": [self._render(record) for record in records]}

@@ -27,7 +27,9 @@ class EmulatorOptions(HistoryOptions):
     Defects: `wrong_time` of the record number `wrong_time_at` of each category (negative: from the newest): ten
     minutes `ahead`, in the `future` (2099), at the `epoch`, or two hours `old`; every `removed_every` calls for a
     category's list its `removed` oldest records are deleted, and in a `ring` as many new ones are added; totals with
-    an error of `total_offset`, or at most `total_cap`; a `Date` header `date_ahead_seconds` in the future.
+    an error of `total_offset`, or one that changes from call to call by up to `total_jitter`, of the records up to the
+    page's end and the next one (`total_of_page`), or at most `total_cap`; a `Date` header `date_ahead_seconds` in the
+    future.
     """
 
     skew_seconds: float = 2.0
@@ -53,5 +55,7 @@ class EmulatorOptions(HistoryOptions):
     removed_every: int = 0
     ring: bool = False
     total_offset: int = 0
+    total_jitter: int = 0
+    total_of_page: bool = False
     total_cap: int | None = None
     date_ahead_seconds: float = 0.0

@@ -93,6 +93,9 @@ SUBNOTO: dict[str, dict[str, Any]] = {
     "refuses-pages-beyond-the-end": {"beyond_the_end": "refused"},
     "date-ahead": {"date_ahead_seconds": 3600.0},
     **{f"totals-off-by-{off}": {"total_offset": off} for off in (-50, -1, 1)},
+    **{f"totals-differ-by-{off}": {"total_jitter": off} for off in (1, 50)},
+    "totals-of-pages": {"total_of_page": True, "totals": "totalCount"},
+    "totals-capped-as-pages": {"total_cap": 20, "max_limit": 20, "events": 400},
     "totals-capped": {"total_cap": 400, "totals": "totalCount"},
     "totals-capped-repeats": {"total_cap": 400, "totals": "totalCount", "beyond_the_end": "last"},
 }
