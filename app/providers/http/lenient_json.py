@@ -100,6 +100,15 @@ def _unusable(text: str) -> Any:
     return UNUSABLE
 
 
+def count_in(value: Any) -> int | None:
+    """Return the count that a provider wrote as a number or as its digits, `1342`, `1342.0` or `"1342"`; else None."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
 def _integer(text: str) -> Any:
     return int(text) if len(text) <= MAX_DIGITS else UNUSABLE
 

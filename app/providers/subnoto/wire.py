@@ -19,7 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from app.domain.errors import SourceFailed
 from app.domain.times import DAY, SECOND, now_micros, parse_vendor_ticks
-from app.providers.http.lenient_json import MAX_KEY, is_shallow, read_json
+from app.providers.http.lenient_json import MAX_KEY, count_in, is_shallow, read_json
 
 _Text = str | None
 _Key = Annotated[str, msgspec.Meta(max_length=MAX_KEY)] | None
@@ -217,10 +217,10 @@ def _unit(value: Any) -> str:
 
 def _total(answer: _Answer) -> tuple[int, str]:
     pagination = answer.pagination
-    if isinstance(pagination, dict) and _is_count(pagination.get("totalRecords")):
-        return pagination["totalRecords"], "pagination"
-    if _is_count(answer.total_count):
-        return answer.total_count, "totalCount"
+    if isinstance(pagination, dict) and (total := count_in(pagination.get("totalRecords"))) is not None:
+        return total, "pagination"
+    if (total := count_in(answer.total_count)) is not None:
+        return total, "totalCount"
     raise SourceFailed("the provider's answer names no total (neither totalCount nor pagination.totalRecords)")
 
 
@@ -228,13 +228,8 @@ def _pagination(sent: Any) -> tuple[bool | None, int | None]:
     """Return whether another page follows, and the number of this one."""
     if not isinstance(sent, dict):
         return None, None
-    number = sent.get("currentPage")
     follows = None if "nextPage" not in sent else sent["nextPage"] is not None
-    return follows, number if _is_count(number) else None
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return follows, count_in(sent.get("currentPage"))
 
 
 def _time(value: Any) -> int | None:

@@ -12,7 +12,7 @@ from app.domain.errors import SourceError, SourceFailed
 from app.domain.times import SECOND, to_datetime
 from app.providers.base import CallBudget
 from app.providers.http.client import ProviderHttp, Response, error_for
-from app.providers.http.lenient_json import read_json
+from app.providers.http.lenient_json import count_in, read_json
 from app.providers.http.response import ResponseTooLarge
 from app.providers.taktikal.models import canonical, folded, objects
 from app.providers.taktikal.wire import ActivityPage, decode_activity
@@ -189,8 +189,8 @@ def decode_total(body: bytes) -> int | None:
     answer = read_json(body).value if body.strip() else None
     if answer is None or answer == {}:
         return None
-    total = canonical(answer).get("total")
-    if not isinstance(total, int) or isinstance(total, bool) or total < 0:
+    total = count_in(canonical(answer).get("total"))
+    if total is None:
         raise SourceFailed("the provider's answer names no total")
     return total
 

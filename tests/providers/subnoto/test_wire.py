@@ -62,7 +62,8 @@ def test_a_record_that_is_none_keeps_its_place(item: Any) -> None:
     [
         ({"totalCount": 7}, 7), ({"pagination": {"totalRecords": 8, "currentPage": 1}}, 8),
         ({"pagination": {"totalRecords": 8}, "totalCount": 7}, 8), ({"pagination": {}, "totalCount": 7}, 7),
-        ({"pagination": None, "totalCount": 0}, 0),
+        ({"pagination": None, "totalCount": 0}, 0), ({"totalCount": "5"}, 5),
+        ({"pagination": {"totalRecords": 8.0}}, 8),
     ],
 )  # fmt: skip
 def test_both_shapes_of_totals(totals: dict[str, Any], total: int) -> None:
@@ -73,7 +74,7 @@ def test_both_shapes_of_totals(totals: dict[str, Any], total: int) -> None:
     "answer",
     [
         b"<html>", b"[]", b"{}", b"0", b'{"logs": {}}', b'{"totalCount": 5}', b'{"logs": []}',
-        b'{"logs": [], "totalCount": "5"}', b'{"logs": [], "totalCount": -1}', b'{"logs": [], "totalCount": true}',
+        b'{"logs": [], "totalCount": "5.5"}', b'{"logs": [], "totalCount": -1}', b'{"logs": [], "totalCount": true}',
         b'{"logs": [], "pagination": {"totalRecords": null}}', b'{"logs": [', b"\xff", b"\xff\xfe",
         b"7", b'"text"', b'{"logs": 7}', b'{"logs": [], "totalCount": NaN}', b'{"logs": [], "totalCount": 1e999}',
         b"[" * 100_000,

@@ -62,14 +62,22 @@ def test_what_is_raw_keeps_the_providers_own_spelling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "total"), [(b'{"total": 1342}', 1342), (b'{"Total": 0}', 0), (b"{}", None), (b"", None), (b"null", None)]
+    ("body", "total"),
+    [
+        (b'{"total": 1342}', 1342),
+        (b'{"total": "1342"}', 1342),
+        (b'{"Total": 0}', 0),
+        (b"{}", None),
+        (b"", None),
+        (b"null", None),
+    ],
 )
 def test_total(body: bytes, total: int | None) -> None:
     assert decode_total(body) == total
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"1342", b'{"total": "1342"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}']
+    "body", [b"[]", b"1342", b'{"total": "many"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}']
 )
 def test_no_total(body: bytes) -> None:
     with pytest.raises(SourceFailed):
