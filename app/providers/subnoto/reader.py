@@ -46,9 +46,8 @@ class SubnotoReader:
         self._source, self._now, self._observations, self._index = source, now, observations, index
         self._ascending = span.query.ascending
         self._size = observations.rows_at_once
-        self._restarts = self._moves = 0
-        self._exceeds = False  # whether lists have exceeded totals
-        self._any_readable = False
+        self._restarts = self._moves = self._chained = 0  # `_chained`: rows of the last chain
+        self._any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
         self._lost_ties = False  # whether it is unknown which records of the cursor's microsecond were returned
         self._chain: Chain[LogRow] | None = None  # during moves of the log
         self._numbered: list[SubnotoRecord] = []
@@ -237,7 +236,8 @@ class SubnotoReader:
             self._moves = 1
             return False
         self._skew = self._walk.skew  # rows of different states of the log would have a larger one
-        if (reaching := chain.reaching(pages)) is None:
+        self._moves, self._chained = self._moves + (len(chain.rows) <= self._chained), len(chain.rows)
+        if (reaching := chain.reaching(pages)) is None or self._moves > _MOVES:
             self._go_on()
         else:
             self._follow(reaching)
