@@ -15,6 +15,7 @@ from app.providers.taktikal.wire import ActivityPage
 
 JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
 BEHIND = JOINED + 2  #: requested from the end of a list on
+_AMPLE = 32  #: times the largest process that the next one is surely smaller than
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
 
 _HALVES = (
@@ -51,17 +52,18 @@ class ListReader(msgspec.Struct):
 
         A response that begins with the last process, and contains it alone, ends, unless bytes limit it. An empty
         response may be a limit of `Skip` instead, unless the total or a longer `Skip` disproves that."""
-        facts, length, has_skipped = self.facts, max(lengths), True
+        facts, length, has_skipped, has_room = self.facts, max(lengths), True, False
         if places > 1:
             last, _ = await self._take(within, BEHIND, places - 1)
             if last.length > 1 or not keys_of(last) <= {key for page in pages for key in keys_of(page)}:
                 return max(1, last.length - 1)
             has_skipped = last.length > 0
-            if has_skipped and facts.has_room(last, pages):
+            has_room = has_skipped and facts.has_room(last, pages)
+            if has_room and claimed <= length and facts.has_room(last, pages, _AMPLE):
                 return 0
         behind, _ = await self._take(within, BEHIND, places)
         is_one = "ProcessKey" in self.filters.values and length == 1
-        if behind.length or places == 0 or (has_skipped and (is_one or await self._skips(places))):
+        if behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
             return behind.length
         counted = await self._counted(within)
         is_larger = facts.honoured > length  # the account is, so that `Skip` seems to be limited

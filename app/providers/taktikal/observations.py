@@ -180,12 +180,12 @@ class AccountObservations(Observations):
         counts processes, and responses were truncated at several lengths, so by bytes."""
         return self.splits and not self.counts_items and len(self._cuts) > 1
 
-    def has_room(self, page: ActivityPage, others: Iterable[ActivityPage]) -> bool:
-        """Whether a response of one process would contain another of _ROOM times the largest size, because one of the
-        `others` or an earlier one was that large, and none was truncated by bytes."""
+    def has_room(self, page: ActivityPage, others: Iterable[ActivityPage], times: int = _ROOM) -> bool:
+        """Whether a response of one process would contain another of so many `times` the largest size, because one of
+        the `others` or an earlier one was that large, and none was truncated by bytes."""
         length = max([self.honoured, *(other.length for other in others)])
         size = max([self._honoured_size, *(other.size for other in others if other.items > 1)]) - page.size
-        return length > 1 >= len(self._cuts) and size >= _ROOM * max(self._largest, page.size)
+        return length > 1 >= len(self._cuts) and size >= times * max(self._largest, page.size)
 
     def contradicted(self, total: int, length: int) -> None:
         """Record that a total differed from a list with a proven end."""

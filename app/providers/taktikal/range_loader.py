@@ -4,7 +4,7 @@ The order of a response, `Take` and `/total` are unreliable: a server may trunca
 total may lag behind its list, be too high, too low or capped. A response is complete only if
 
 - it is so much smaller than an earlier one that it cannot be truncated (`AccountObservations.is_whole`), or
-- a second call from its last process on (`Skip`) returns that process alone, although others would have fitted, or
+- a second call from its last process on (`Skip`) returns that process alone, although one much larger would fit, or
 - a call after its last process returns none, and the total or a process after as long a `Skip` in the account shows
   that this is no limit of `Skip`.
 
@@ -86,7 +86,7 @@ class RangeLoader(ListReader):
         if page.null and (total := await self._counted(within)):
             raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
         places = await self._places(page, within)
-        lacking = await self._behind(within, places, (page.length, places), [page])
+        lacking = await self._behind(within, places, (page.length, places), [page], total or 0)
         if not lacking:
             return 0
         counted = await self.count(within)
