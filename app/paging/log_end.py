@@ -37,6 +37,7 @@ class LogEnd:
         self._beyond: set[int] = set()  # pages that start after their own total, and have rows
         self._last: int | None = None  # the lowest page known whose rows a later page repeats
         self._is_repeated = False  # whether that is sure
+        self._read_again: set[int] = set()  # pages behind which the next one was read again, to be sure
         self._may_be_cut = False  # whether that may be a page of few rows and the next ones its twins
         self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
 
@@ -157,6 +158,9 @@ class LogEnd:
         if any(self._lengths[page] for page in later):
             raise OddPages(self._lengths[last]) if self._may_be_cut else LogMoved
         if not self._is_repeated:
+            if last in self._read_again:
+                raise LogMoved  # the page behind is not this one: rows have moved to this one
+            self._read_again.add(last)
             return last + 1
         if self._may_be_cut and len(later) < _SAME:
             return max(later) + 1

@@ -144,8 +144,11 @@ class PositionReader(Generic[R]):
         return [] if page is None else [page]
 
     def may_lack(self, page: int, total: int) -> bool:
-        """Whether the log may end before a page, which is its last one or after it. `total`: a later one."""
-        return 0 <= (total if self.ending.end is None else self._log.total) <= page * self._log.size
+        """Whether the log may end before a page: neither it nor a later one has known rows, so that `LogEnd` can show
+        the end. `total`: of another response, for a first round."""
+        if self.ending.end is None:
+            return 0 <= total <= page * self._log.size
+        return all(known < page for known in self.ending.pages())
 
     def _needs_the_end(self) -> bool:
         """Whether the returned rows depend on the end of the log."""

@@ -22,8 +22,7 @@ from app.providers.subnoto.wire import LogRow
 
 #: Numbers of a hint: event types, skew, two of `ties_at`, and two or four of `PositionReader`.
 _HINT = 8
-_RESTARTS = 4
-_MOVES = 16  #: moves of the log without progress
+_RESTARTS, _MOVES = 4, 16  #: restarts of a walk, and moves of the log, without progress
 
 
 class SubnotoReader:
@@ -275,9 +274,10 @@ class SubnotoReader:
             pass
         return self._walk.rank() if first is None else self._walk.rank(first._walk.ending.end or 0, first._span.since)
 
-    def has_strays_behind(self, rank: int) -> bool:
-        """Whether rows before `span.since` are known after this place in the log, which `rank` cannot count."""
-        return any(number >= rank for number in self._index.strays(self._query, 0, self._span.since))
+    def lacks_rows(self, rank: int) -> bool:
+        """Whether `rank` lacks rows: before `span.since` but after this place in the log, or counted but not listed."""
+        strays = self._index.strays(self._query, 0, self._span.since)
+        return self._walk.ending.lacks_rows or any(number >= rank for number in strays)
 
     async def is_unmoved(self) -> bool:
         """Check by one call that no record was removed since this reader's first response."""

@@ -170,7 +170,7 @@ class SubnotoSource:
         if by_type and not all(end.filters_natively for end in ends):
             return Total(0, "events", "gte")
         # After these calls, whose observations count, too.
-        is_whole = not any(end.has_strays_behind(rank) for end, rank in zip(ends, ranks, strict=True))
+        is_whole = not any(end.lacks_rows(rank) for end, rank in zip(ends, ranks, strict=True))
         is_exact = is_steady and is_whole and not self._observations.has_unreadable
         return Total(ranks[1] - ranks[0], "events", "eq" if is_exact else "estimate")
 
