@@ -196,7 +196,16 @@ def event(
 
 
 def sources(as_json: AsJson = False, config: Config = None) -> None:
-    """List the sources with their filters, health and observations."""
+    """List the sources with their state and the filters that the provider applies; --json adds all observations."""
     with connected(config) as client:
         found = client.sources()
-    write_bytes(json_line({"data": found}, indent=None if as_json else 2))
+    if as_json:
+        write_bytes(json_line({"data": found}))
+        return
+    table = plain_table("source", "provider", "circuit", "paused until", "settle", "filtered by the provider")
+    for source in found:
+        health, filters = source["health"], source["filters"]
+        native = ", ".join(name for name, how in filters.items() if how == "native")
+        cells = (source["name"], source["provider"], health["circuit"], health["paused_until"] or "-")
+        table.add_row(*map(printable, cells), f"{source['settle']:g} s", native)
+    console().print(table)

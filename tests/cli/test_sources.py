@@ -18,5 +18,8 @@ def test_every_source_with_what_it_filters(cli_world: Served, way: dict[str, str
     text = call("sources", env=way, cwd=tmp_path)
     assert (text.returncode, text.stderr) == (0, "")
     assert "\x1b" not in text.stdout
-    assert [source["name"] for source in json.loads(text.stdout)["data"]] == [source["name"] for source in told]
-    assert '\n      "name": "' in text.stdout
+    heading, *lines = text.stdout.splitlines()
+    assert heading.split()[:3] == ["source", "provider", "circuit"]
+    assert [line.split()[:3] for line in lines if not line.startswith(" ")] == [
+        [source["name"], source["provider"], "closed"] for source in told
+    ]
