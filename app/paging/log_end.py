@@ -33,6 +33,7 @@ class LogEnd:
         self._is_doubtful = self._is_settled = self._is_refused = self._looked_at_first = False
         self._lengths: dict[int, int] = {}  # rows of each page
         self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
+        self._grown: set[int] = set()  # pages of rows that were added during the walk
         self._gap = 1
         self._beyond: set[int] = set()  # pages that start after their own total, and have rows
         self._last: int | None = None  # the lowest page known whose rows a later page repeats
@@ -49,6 +50,10 @@ class LogEnd:
         """Record that a list had rows up to `end` that were there before: the totals so far were too low."""
         self.doubt()
         self.end = max(self.end or 0, end)
+
+    def grow(self, page: int) -> None:
+        """Record that a page after the end holds only rows that were added meanwhile, which shows the end, too."""
+        self._grown.add(page)
 
     def settle(self, end: int) -> None:
         """Set the end without a further read, because more than the page that shows it was read."""
@@ -116,7 +121,9 @@ class LogEnd:
             if whole and not rest and whole not in lengths:
                 return whole  # a server may repeat it for the page after it
             page = whole + 1
-            while lengths.get(page) == size or (page in self._agrees and not self._is_longer(lengths[page])):
+            while page not in self._grown and (
+                lengths.get(page) == size or (page in self._agrees and not self._is_longer(lengths[page]))
+            ):
                 page += 1
             return None if page in lengths or (rest and page == whole + 1) else page
         short = self._first_short()

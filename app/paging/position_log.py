@@ -67,8 +67,11 @@ class PositionLog(Generic[R]):
             start = (response.page - 1) * self.size
             if len(rows) < min(self.size, self.total - start) and not self.ending.is_short:
                 is_shorter = True
-            if any(row.time is not None and row.time < self._was_there for row in rows[max(0, self.total - start) :]):
+            later = [row.time for row in rows[max(0, self.total - start) :]]
+            if any(time is not None and time < self._was_there for time in later):
                 self.ending.exceed(start + len(rows))
+            elif later and None not in later and len(later) == len(rows) <= (response.total or 0) - start:
+                self.ending.grow(response.page)
             for number, row in enumerate(rows[: max(0, self.total - start)], start):
                 self.rows.setdefault(number, row)
         self.steadiness.add(responses)

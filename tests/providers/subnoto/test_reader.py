@@ -331,6 +331,21 @@ async def test_pages_that_stay_refused_are_said_to_be_missing(order: str, monkey
     assert len(asked) <= 8, "the end is searched for in halves"
 
 
+async def test_a_log_that_grows_by_a_page_with_each_call_is_not_chased(monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator, send = emulator_of(500, step=60_000), SubnotoClient.list_logs
+
+    async def list_logs(*given: Any) -> list[tuple[int, LogPage]]:
+        for _ in range(50):
+            emulator.history.append("ENVELOPE_OPENED")
+        return await send(*given)
+
+    monkeypatch.setattr(SubnotoClient, "list_logs", list_logs)
+    wanted = range(400, 500)
+    found = reader(emulator, "desc", since=BASE + 400 * 60 * SECOND, until=BASE + 500 * 60 * SECOND)
+    assert sorted(await numbers(found)) == list(wanted)
+    assert emulator.calls.total <= 10
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_the_end_is_known_until_many_may_have_come_since(order: str) -> None:
     emulator, places = emulator_of(1_000, step=60_000), TimeIndex()
