@@ -16,7 +16,7 @@ from app.privacy.replacer import MASK
 _PRIVATE_WORDS = frozenset([
     "tel", "telno", "gsm", "fax", "ssn", "idnumber", "taxid", "kt", "cpr", "passport", "street", "city", "town",
     "zip", "postal", "latitude", "longitude", "mobil", "tlf", "tlfnr", "gata", "fnr", "pnr", "personnr", "hetu",
-    "pesel", "isikukood", "bsn", "nir", "nif", "dni",
+    "pesel", "isikukood", "bsn", "nir", "nif", "dni", "curp", "rut", "addr",
 ])  # fmt: skip
 #: The same, where a name is written as one word or as several.
 _PRIVATE_PARTS = (
@@ -25,7 +25,8 @@ _PRIVATE_PARTS = (
     "personnumber", "personnummer", "identitynumber", "identitycode", "identificationnumber", "identificationcode",
     "citizenid", "civilid", "socialid", "socialsecurity", "taxnumber", "postalcode", "postcode", "zipcode",
     "address", "telefon", "puhelin", "simanumer", "adresse", "gatuadress", "heimilisfang", "postnumer", "postnummer",
-    "fodselsnummer", "foedselsnummer", "henkilotunnus",
+    "fodselsnummer", "foedselsnummer", "henkilotunnus", "osoite", "cellular", "idcard", "civicregistration",
+    "codicefiscale", "steuerid", "steuernummer", "driverlicense", "driverslicense", "drivinglicence",
 )  # fmt: skip
 #: Words one after another, where the same letters also stand in other names, such as `gridNumber`.
 _PRIVATE_PHRASES = (" id number ", " tax id ", " tel no ")

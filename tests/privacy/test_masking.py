@@ -21,7 +21,7 @@ from app.privacy.replacer import MASK
      "postal_code", "PostalCode", "zip", "zipCode", "city", "streetName",
      "sími", "farsími", "FarSimi", "símanúmer", "heimilisfang", "póstnúmer", "telefon", "Telefonnummer", "puhelin",
      "fødselsnummer", "henkilötunnus", "adresse", "gatuadress", "téléphone", "ｐｈｏｎｅ", "pho\u200bne",
-     "e-mailadresseOrTlf"],
+     "e-mailadresseOrTlf", "idCardNumber", "osoite", "codiceFiscale"],
 )  # fmt: skip
 def test_private_names(name: str) -> None:
     assert is_private_name(name)
