@@ -143,8 +143,6 @@ class PageBuilder:
                 keeps = self._keeps[stream.source]
                 kept = [record async for some in in_slices(batch.records) for record in some if keeps(record)]
             reading.kept += len(kept)
-            if self._call.is_late(self._spent[stream.source].as_of):
-                self._note(stream.source, "its Date header is over a minute behind: newer events wait for it")
             if batch.reason is not None:
                 self._note(stream.source, f"{stream.name}: {batch.reason}")
             if bad := batch.bad_records - self._status[stream.source].bad_records:
@@ -257,6 +255,8 @@ class PageBuilder:
         for name, status in self._status.items():
             status.calls, status.records = self._spent[name].calls, self._spent[name].records
             refused = [reading.stream.refused for reading in self._readings if reading.source.name == name]
+            if self._plan.query.follow and self._call.is_late(self._spent[name].as_of):
+                self._note(name, "its Date header is over a minute behind: newer events wait for it")
             # A source that refuses all of its streams shows nothing, and is complete up to no time.
             if status.status != "failed" and not (refused and all(refused)):
                 settled = self._settled(name)

@@ -215,7 +215,7 @@ async def test_a_date_that_stands_still_or_is_behind_has_a_reason(behind: int) -
         feed = one.gateway()
         reasons = []
         for _ in range(4):
-            reasons.append((await ask(feed)).sources[0].reason)
+            reasons.append((await ask(feed, order="asc", follow=True)).sources[0].reason)
             clock.advance(seconds=40)
             theirs.advance(seconds=40 if behind else 0)
         late = ["over a minute behind" in (reason or "") for reason in reasons]

@@ -73,6 +73,10 @@ class ListReader(msgspec.Struct):
             self.doubts.add(UNPROVEN)
         return max(0, lacking)
 
+    async def _has(self, within: DateRange, places: int) -> bool:
+        """Whether the list contains processes from the `Skip` of `places` on."""
+        return (await self._take(within, BEHIND, places))[0].length > 0
+
     async def _skips(self, skip: int) -> bool:
         """Whether the account's list continues after `skip`: an empty response there is not a limit of `Skip`."""
         if skip > self.facts.longest_skip:

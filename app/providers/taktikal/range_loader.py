@@ -34,6 +34,7 @@ _FEW = 4  #: responses
 _PASSES = 48
 _AT_ONCE = 32  #: concurrent calls of a pass
 _FAR = 1 << 24  #: a `Skip` after all processes
+_SMALL = 3  #: processes of an account whose list is believed against its total
 _TRIES = 3  #: passes to an end that is not proven, because processes may be added
 _QUIET = 12  #: passes to the end of a list without new items, after which it is complete
 
@@ -175,7 +176,10 @@ class RangeLoader(ListReader):
             if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
                 lacking = await self._behind(within, end, (reached, end), pages, claimed)
                 tries += 1
-                if not lacking or (lacking == 1 and tries == _TRIES):
+                # Only the total promises more, and no server is likely to limit its responses to so few.
+                few = tries == _TRIES and self.facts.honoured <= len(found) <= _SMALL
+                is_small = few and not await self._has(within, end)
+                if not lacking or (lacking == 1 and tries == _TRIES) or is_small:
                     if lacking:
                         self.doubts.add(UNPROVEN)
                     self.unreadable |= bad
