@@ -33,6 +33,7 @@ _KINDS = {"/events/stream": "streams", "/events/export": "exports"} | dict.fromk
 )
 
 SLOT_WAIT = 30  #: seconds of Retry-After if streams or exports must end first
+_UNWATCHED = 0.01  #: seconds that a request may take before its connection is watched
 _LARGE = 200  #: events of a page that waits for its turn
 _LARGE_AT_ONCE = 3  #: such pages at once
 
@@ -181,6 +182,7 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
     assert task is not None
     gone = asyncio.Event()
     answered = hung_up = begun = False
+    watcher: asyncio.Task[None] | None = None
 
     async def watching(message: Message) -> None:
         nonlocal answered
@@ -206,7 +208,12 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
             hung_up = True
             task.cancel()
 
-    watcher = asyncio.create_task(watch())
+    def begin_to_watch() -> None:
+        nonlocal watcher
+        watcher = asyncio.create_task(watch())
+
+    # Most responses without a provider are complete before that; a task costs as much as a few log lines.
+    timer = asyncio.get_running_loop().call_later(_UNWATCHED, begin_to_watch)
     try:
         await app(scope, bodiless, watching)
     except asyncio.CancelledError:
@@ -215,7 +222,9 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
         task.uncancel()
         request_log(Request(scope)).code = "hung_up"
     finally:
-        watcher.cancel()
+        timer.cancel()
+        if watcher is not None:
+            watcher.cancel()
 
 
 #: The client refuses gzip (RFC 9110, section 12.4.2).

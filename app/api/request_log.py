@@ -112,7 +112,9 @@ class AuditTrail:
         for name in ("event_id", "envelope_id"):
             if name in (found := scope.get("path_params") or {}):
                 line[name] = self._pseudonyms.of(str(found[name]))
-        _log.info("access", extra={"audit": line})
+        if _log.isEnabledFor(logging.INFO):
+            # `_log.info` would search for the calling line of code, which is always this one.
+            _log.handle(_log.makeRecord(AUDIT, logging.INFO, "", 0, "access", (), None, extra={"audit": line}))
 
     def filters(self, scope: Scope) -> dict[str, list[str]]:
         """Return the query's parameters by name, with loggable values."""

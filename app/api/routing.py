@@ -7,7 +7,8 @@ repeated parameters and return other errors; `read_query` parses the same models
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, TypeAlias, get_args
 from urllib.parse import parse_qsl
 
@@ -29,6 +30,8 @@ MAX_PAIRS = 1000
 
 #: Characters of a query or cursor in a header, because proxies and clients refuse headers of 8 kB.
 LONGEST_HEADER = 4096
+
+_SHORT = 2048  #: bytes of a cached query
 
 #: Of a call without query parameters.
 NoQuery: TypeAlias = Annotated[NoParameters, Query()]
@@ -101,5 +104,13 @@ def wants_no_cache(request: Request) -> bool:
 def parse_query(scope: Scope) -> list[tuple[str, str]]:
     """Return the pairs of a request's scope. Raises UnicodeError for invalid percent-encoded UTF-8, ValueError for too
     many pairs."""
-    query = scope["query_string"].decode("ascii")
-    return parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS)
+    query: bytes = scope["query_string"]
+    return list(_read_again(query) if len(query) <= _SHORT else _read(query))
+
+
+def _read(query: bytes) -> Sequence[tuple[str, str]]:
+    return tuple(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS))
+
+
+# The handler and the audit trail parse the same query, and callers repeat queries.
+_read_again = lru_cache(maxsize=256)(_read)
