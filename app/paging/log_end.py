@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-#: Pages after the last one read that may have rows.
+#: Pages after the last one read in which the end is searched for: a server that changes its last page has no end.
 _FAR = 1 << 24
-#: Pages of one row, equal to the page before, that show the end.
+#: Pages that must repeat a page of equal rows before they show the end: one alone may be its twins.
 _SAME = 2
 
 

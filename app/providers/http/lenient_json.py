@@ -101,7 +101,7 @@ def _unusable(text: str) -> Any:
 
 
 def count_in(value: Any) -> int | None:
-    """Return the count that a provider wrote as a number or as its digits, `1342`, `1342.0` or `"1342"`; else None."""
+    """Return the count that a provider wrote as a number or as its digits: `1342`, `1342.0` or `"1342"`; else None."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
         return int(value)
     if isinstance(value, float) and value.is_integer():
