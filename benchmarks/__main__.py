@@ -11,13 +11,13 @@ import sysconfig
 import time
 from pathlib import Path
 
-from benchmarks import bulk, latency, memory, normalize, pages
+from benchmarks import bulk, latency, memory, normalize, pages, upstream
 from benchmarks.pairs import Report, table, write
 from benchmarks.serving import ROOT
 
 PARTS = {
     "normalize": normalize.measure, "pages": pages.measure, "bulk": bulk.measure, "memory": memory.measure,
-    "latency": latency.measure, "hot": pages.measure_hot,
+    "latency": latency.measure, "hot": pages.measure_hot, "upstream": upstream.measure,
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from benchmarks.histories import to_micros
 
 _KNOWN = frozenset({"startdate", "enddate", "take", "skip", "processkey"})
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+_NUMBERS = b"1 555 0007 "  #: what a text is padded with: masks examine each number
 #: Where a record has a text of any length.
 _LONG_TEXT = re.compile(rb'"(?:description":"|eventData":\{(?="))')
 
@@ -133,7 +134,7 @@ class Mock:
 
 
 async def main(port: str, padding: str, *folders: str) -> None:
-    Items.padding = b"x" * int(padding)
+    Items.padding = (_NUMBERS * (int(padding) // len(_NUMBERS) + 1))[: int(padding)]
     mock = Mock([Path(folder) for folder in folders])
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

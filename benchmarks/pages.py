@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from benchmarks import serving
 from benchmarks.histories import History, history
 from benchmarks.load import load
-from benchmarks.pairs import Report, paired
+from benchmarks.pairs import Report, Spread, paired
 from benchmarks.serving import Server
 
 FOLLOW = "/events?limit=100&cursor="
@@ -56,6 +56,7 @@ def measure(*, quick: bool) -> Report:
                     label = {"same": "same-stack"}.get(name, name)
                     what = f"rate of pages of 100, {n} in flight, of a {label} pass-through's"
                     report.at_least(what, least, found.ratio("gateway", name))
+            report.at_most(*beside_the_calls(gateway, same, mock, rounds, seconds))
         with serving.gateway(serving.account("taktikal", mock) | secret, "--workers", "2") as two:
             workers = {"one": gateway, "two": two}
             found = paired(
@@ -68,6 +69,34 @@ def measure(*, quick: bool) -> Report:
         what = "rate of pages of 100, 32 in flight: two workers, of one"
         report.at_least(what, 1.75, found.ratio("two", "one"))
     return report
+
+
+def beside_the_calls(
+    gateway: Server, same: Server, mock: Server, rounds: int, seconds: float
+) -> tuple[str, float, Spread]:
+    """Processor time of a page of one event beyond that of the same-stack pass-through, which makes the same calls:
+    authentication, parsing, cursor, planning, the event, log line, metrics."""
+    first = gateway.get("/events?since=2026-05-01T12:00:00Z&until=2026-05-01T12:05:00Z&limit=1")
+    page = FOLLOW.replace("100", "1") + first["page"]["next_cursor"]
+    mock.get("/-/calls")
+    gateway.get(page)
+    calls = mock.get("/-/calls")
+    found = paired(
+        {
+            "gateway": lambda: processor_ms(gateway, [page], seconds),
+            "same": lambda: len(calls) * processor_ms(same, calls, seconds),
+        },
+        rounds,
+    )
+    spent = [a - b for a, b in zip(found.values["gateway"], found.values["same"], strict=True)]
+    return "processor time of a page of one event beside its calls, ms", 1, Spread.of(*spent)
+
+
+def processor_ms(server: Server, targets: list[str], seconds: float) -> float:
+    """Milliseconds of processor time for one request."""
+    before = server.processor()
+    rate = load(server, targets, connections=1, seconds=seconds)
+    return 1000 * (server.processor() - before) / (rate * seconds)
 
 
 def measure_hot(*, quick: bool) -> Report:

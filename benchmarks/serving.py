@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -51,6 +52,11 @@ class Server:
         """The most memory since `forget_peak`, in bytes."""
         return peak_of(self.pid)
 
+    def processor(self) -> float:
+        """Processor seconds since its start."""
+        user, system = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def forget_peak(self) -> None:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
@@ -84,7 +90,7 @@ def python(*module: str, port: int, env: Mapping[str, str] | None = None) -> Ite
 
 @contextmanager
 def mock(*folders: Path, padding: int = 0) -> Iterator[Server]:
-    """The mock of both vendors over these histories, each record longer by `padding` bytes."""
+    """The mock of both vendors over these histories, each record longer by `padding` bytes of numbers."""
     port = free_port()
     with python("benchmarks.mock", str(port), str(padding), *map(str, folders), port=port) as server:
         yield server
