@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 import msgspec
 
 from app.domain.errors import SourceError, SourceUnauthorized
-from app.domain.event import Record, Time, described
+from app.domain.event import Record as Record
+from app.domain.event import Time, described
 from app.domain.position import Position
 from app.domain.query import FILTERS, GATEWAY_FILTERS, Query
 from app.providers.http.network import Network
@@ -37,24 +38,6 @@ from app.providers.observer import Observer
 
 if TYPE_CHECKING:
     from app.providers.shared.redis import SharedState
-
-__all__ = [
-    "ENOUGH_BYTES",
-    "Batch",
-    "CallBudget",
-    "CommonSettings",
-    "FilterSupport",
-    "Hint",
-    "ProbeResult",
-    "Provider",
-    "ReadRequest",
-    "Reader",
-    "Record",
-    "Source",
-    "SourceHealth",
-    "Total",
-    "TypeMapping",
-]
 
 #: Who applies a filter: the provider, the gateway, or neither (then the filter excludes the source).
 FilterSupport = Literal["native", "gateway", "not_applicable"]

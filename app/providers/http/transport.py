@@ -35,74 +35,35 @@ _TOO_MANY_HEADERS = "the provider's response headers are larger than 64 kB: look
 #: Exceptions of aiohttp, httpx and the standard library, most specific first, and their errors. A test checks that it
 #: is complete.
 EXCEPTIONS: Sequence[tuple[tuple[type[BaseException], ...], type[SourceError], str]] = (
-    (
-        (aiohttp.ClientProxyConnectionError,),
-        SourceUnavailable,
-        "the proxy towards the provider cannot be reached: check HTTPS_PROXY and HTTP_PROXY, or exempt the provider's"
-        " host in NO_PROXY",
-    ),
-    (
-        (aiohttp.ClientHttpProxyError, httpx.ProxyError),
-        SourceUnavailable,
-        "the proxy towards the provider refused the connection: check its credentials in HTTPS_PROXY, and its rules",
-    ),
-    (
-        (socket.gaierror, aiohttp.ClientConnectorDNSError),
-        SourceUnavailable,
-        "the provider's host name is unknown: check the base URL, and this machine's name server",
-    ),
-    (
-        (ConnectionRefusedError,),
-        SourceUnavailable,
-        "the provider's address refuses connections at this port: check the base URL, and whether its server runs",
-    ),
-    (
-        (ssl.SSLCertVerificationError, ssl.CertificateError),
-        SourceUnavailable,
-        "the provider's certificate is not trusted: name the file of its certificate authority (PEM) in SSL_CERT_FILE",
-    ),
-    (
-        (ssl.SSLError, aiohttp.ClientConnectorSSLError),
-        SourceUnavailable,
-        "the provider's address and the gateway find no common TLS: check http or https, and the port, in the base URL",
-    ),
-    (
-        (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
-        SourceTimeout,
-        "the provider did not accept a connection in time: check the base URL, and firewalls on the way",
-    ),
+    ((aiohttp.ClientProxyConnectionError,), SourceUnavailable,
+     "the proxy towards the provider cannot be reached: check HTTPS_PROXY and HTTP_PROXY, or exempt the provider's host"
+     " in NO_PROXY"),
+    ((aiohttp.ClientHttpProxyError, httpx.ProxyError), SourceUnavailable,
+     "the proxy towards the provider refused the connection: check its credentials in HTTPS_PROXY, and its rules"),
+    ((socket.gaierror, aiohttp.ClientConnectorDNSError), SourceUnavailable,
+     "the provider's host name is unknown: check the base URL, and this machine's name server"),
+    ((ConnectionRefusedError,), SourceUnavailable,
+     "the provider's address refuses connections at this port: check the base URL, and whether its server runs"),
+    ((ssl.SSLCertVerificationError, ssl.CertificateError), SourceUnavailable,
+     "the provider's certificate is not trusted: name the file of its certificate authority (PEM) in SSL_CERT_FILE"),
+    ((ssl.SSLError, aiohttp.ClientConnectorSSLError), SourceUnavailable,
+     "the provider's address and the gateway find no common TLS: check http or https, and the port, in the base URL"),
+    ((aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout), SourceTimeout,
+     "the provider did not accept a connection in time: check the base URL, and firewalls on the way"),
     ((httpx.PoolTimeout,), SourceTimeout, "too many calls to the provider are under way"),
     ((aiohttp.ServerTimeoutError, httpx.TimeoutException), SourceTimeout, "the provider did not answer in time"),
-    (
-        (aiohttp.ClientConnectorError, httpx.ConnectError),
-        SourceUnavailable,
-        "the provider cannot be reached: check the base URL, and this machine's network",
-    ),
+    ((aiohttp.ClientConnectorError, httpx.ConnectError), SourceUnavailable,
+     "the provider cannot be reached: check the base URL, and this machine's network"),
     ((LineTooLong,), SourceFailed, _TOO_MANY_HEADERS),
-    (
-        (
-            aiohttp.ServerDisconnectedError,
-            aiohttp.ClientPayloadError,
-            aiohttp.ClientResponseError,
-            httpx.RemoteProtocolError,
-            TruncatedResponse,
-        ),
-        SourceUnavailable,
-        "the provider broke off its response",
-    ),
-    (
-        (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, httpx.InvalidURL, httpx.UnsupportedProtocol),
-        SourceFailed,
-        "the base URL is not valid",
-    ),
+    ((aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError,
+      httpx.RemoteProtocolError, TruncatedResponse), SourceUnavailable, "the provider broke off its response"),
+    ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, httpx.InvalidURL, httpx.UnsupportedProtocol), SourceFailed,
+     "the base URL is not valid"),
     ((httpx.DecodingError,), SourceFailed, "the provider's response has a broken content encoding"),
-    (
-        (aiohttp.ClientConnectionError, httpx.NetworkError, OSError),
-        SourceUnavailable,
-        "the connection to the provider broke",
-    ),
+    ((aiohttp.ClientConnectionError, httpx.NetworkError, OSError), SourceUnavailable,
+     "the connection to the provider broke"),
     ((aiohttp.ClientError, httpx.HTTPError), SourceFailed, "the call to the provider failed"),
-)
+)  # fmt: skip
 
 #: Exceptions to catch from a transport.
 TRANSPORT_ERRORS = (aiohttp.ClientError, httpx.HTTPError, httpx.InvalidURL, TruncatedResponse, OSError, ssl.SSLError)
