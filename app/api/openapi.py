@@ -1,17 +1,21 @@
-"""The OpenAPI document: FastAPI's, in a form that client generators handle best."""
+"""The OpenAPI document: FastAPI's, in a form that client generators handle best.
+
+Its examples are responses of the sandbox, recorded in `examples.json`. `python -m tests.clients.recording` records them
+again, and a test compares. They contain no personal data, because the sandbox's people are invented.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.api import examples
 from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 from app.api.schemas import Problem
 from app.domain.parameter_types import DEFAULT_LIMIT, MAX_LIMIT
@@ -186,7 +190,7 @@ def _document(app: FastAPI, providers: Mapping[str, Provider]) -> dict[str, Any]
             operation["parameters"] = [_parameter(one) for one in operation.get("parameters", ())]
             if not operation["parameters"]:
                 del operation["parameters"]
-    examples.add_examples(document, providers)
+    _add_examples(document, providers)
     return document
 
 
@@ -222,3 +226,42 @@ def _simplify(schema: dict[str, Any]) -> None:
             one, null = field.pop("anyOf")
             field |= one
             field["type"] = [one["type"], null["type"]]
+
+
+RECORDED = Path(__file__).with_name("examples.json")
+
+#: Parameters, and the path of their values in a recorded event.
+_PATHS = {
+    "source": "source", "envelope_id": "envelope.id", "workspace_id": "envelope.workspace_id",
+    "flow_id": "envelope.flow_id", "owner": "envelope.owner", "actor": "actor.email", "recipient": "recipient.email",
+    "event_id": "id", "after": "id",
+}  # fmt: skip
+
+
+def _add_examples(document: dict[str, Any], providers: Mapping[str, Provider]) -> None:
+    """Add examples to responses and parameters, with vendors' names from `providers`. Runs after FastAPI, which would
+    remove nulls from examples."""
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+    events = recorded["list_events"]["data"]
+    recorded["get_event"] = events[0]
+    found: dict[str, Sequence[str]] = {name: _values(events, path.split(".")) for name, path in _PATHS.items()}
+    rows = [row for provider in providers.values() for row in provider.mapping if row.type == "recipient.signed"]
+    vendors = {"provider": list(providers), "provider_type": [row.provider_type for row in rows]}
+    for schema in document["components"]["schemas"].values():
+        for name in vendors.keys() & schema["properties"].keys():
+            schema["properties"][name]["examples"] = vendors[name]
+    for item in document["paths"].values():
+        for operation in item.values():
+            if (answer := recorded.get(operation["operationId"])) is not None:
+                ((_, described),) = operation["responses"]["200"]["content"].items()
+                described["example"] = answer
+            for parameter in operation.get("parameters", ()):
+                if values := (found | vendors).get(parameter["name"]):
+                    parameter["schema"].get("items", parameter["schema"])["examples"] = values
+
+
+def _values(events: Sequence[Any], path: Sequence[str]) -> list[str]:
+    """Return the different values of one member of the events."""
+    for name in path:
+        events = [event[name] for event in events if event is not None]
+    return list(dict.fromkeys(value for value in events if value is not None))

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from app.api.api_keys import ApiKey, hash_of
-from app.api.examples import RECORDED
+from app.api.openapi import RECORDED
 from app.domain.caller import SCOPES
 from app.main import create_app
 from app.providers.base import CommonSettings

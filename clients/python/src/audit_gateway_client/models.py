@@ -15,11 +15,11 @@ class Actor(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    email: str | None = Field(..., examples=['anna@team.example.com'])
+    email: str | None
     """
     The actor's e-mail address.
     """
-    id: str | None = Field(..., examples=['cbd6f05c-e325-4b77-bc71-4eef58c5eacc'])
+    id: str | None
     """
     The provider's id of the actor.
     """
@@ -27,7 +27,7 @@ class Actor(BaseModel):
     """
     Kind of the actor.
     """
-    name: str | None = Field(..., examples=['Taktikal.Core'])
+    name: str | None
     """
     The actor's name, or the system's.
     """
@@ -65,25 +65,23 @@ class Envelope(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    flow_id: str | None = Field(..., examples=['2aaf201363f6'])
+    flow_id: str | None
     """
     Id of its flow (template).
     """
-    id: str = Field(..., examples=['sp3c475f6d619b34cf3e9097169e430f4f'])
+    id: str
     """
     The provider's id of the envelope.
     """
-    name: str | None = Field(..., examples=['purchase-order-129.pdf'])
+    name: str | None
     """
     The envelope's or file's name.
     """
-    owner: str | None = Field(..., examples=['freyja.demo@company.example.is'])
+    owner: str | None
     """
     E-mail address of the user who started it; null if the provider did not send it.
     """
-    sequence_id: str | None = Field(
-        ..., examples=['sq61a8292f0714e938c1236131f7076765']
-    )
+    sequence_id: str | None
     """
     Id of its signing sequence.
     """
@@ -91,9 +89,7 @@ class Envelope(BaseModel):
     """
     The provider's status of the envelope.
     """
-    workspace_id: str | None = Field(
-        ..., examples=['bc1f8644-bacc-41d4-aab6-a19fdc20be20']
-    )
+    workspace_id: str | None
     """
     Id of its workspace.
     """
@@ -217,18 +213,15 @@ class PageInfo(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    has_more: bool = Field(..., examples=[True])
+    has_more: bool
     """
     Whether more events follow.
     """
-    limit: int = Field(..., examples=[3])
+    limit: int
     """
     The page's limit.
     """
-    next_cursor: str | None = Field(
-        ...,
-        examples=['Ao8U338iDMYVOn-CtxLRv2P7E5s1xwWVrSDfNLwr7rmGEMhkfDEVmOEC9V0vGyiEasMZL0QN73XcKvxaXTH-xZcQuF-xfVpjRaimH31Tp6_heRRphiUtQRctlmzWNn6s8OupD4lxeySFdsdwSd4IHzLfaHFy8kd1O_-RjBH7QULx8JF3SwA63kT9rtRTOhULYxzxZf79E-kxEeMJe3vvWVlezwfnwMlbfCXxC1EIYUQDvcgeqmeAY6lu-aMRF7vxGsu-AZgLS_BofC8yUvsUrpwwg49YM4a-MS-VyyhymFdO3FTvBY35L4gAJMCjc1Ku0nWNWJK8vvJfHVfenPprqA6vybM'],
-    )
+    next_cursor: str | None
     """
     The `cursor` of the next page; null if no events follow.
     """
@@ -328,7 +321,7 @@ class ProviderTotal(BaseModel):
     """
     The counted unit.
     """
-    value: int = Field(..., examples=[617])
+    value: int
     """
     The provider's count.
     """
@@ -342,27 +335,27 @@ class Recipient(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    email: str | None = Field(..., examples=['salka.testdottir97@example.is'])
+    email: str | None
     """
     The recipient's e-mail address.
     """
-    id: str | None = Field(..., examples=['rcp_36246f3294dfb0d055bcf83dc5006de5'])
+    id: str | None
     """
     The provider's id of the recipient, or `rcp_` and a digest where that id is a secret.
     """
-    name: str | None = Field(..., examples=['Salka Testdottir'])
+    name: str | None
     """
     The recipient's name.
     """
-    national_id: str | None = Field(..., examples=['999999-9797'])
+    national_id: str | None
     """
     National id number; `***` without the scope `pii:read`.
     """
-    phone: str | None = Field(..., examples=['5559797'])
+    phone: str | None
     """
     Phone number; `***` without the scope `pii:read`.
     """
-    signature_type: str | None = Field(..., examples=['simple'])
+    signature_type: str | None
     """
     Type of signature.
     """
@@ -402,11 +395,11 @@ class SourceHealth(BaseModel):
     """
     `closed` (calls pass), `open` (no calls until `retry_at`) or `half_open` (one trial call at a time).
     """
-    consecutive_failures: int = Field(..., examples=[0])
+    consecutive_failures: int
     """
     Failed calls since the last successful one.
     """
-    in_flight: int = Field(..., examples=[0])
+    in_flight: int
     """
     Running calls.
     """
@@ -418,11 +411,11 @@ class SourceHealth(BaseModel):
     """
     While the circuit is open: time of the next call.
     """
-    since: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00.000000Z'])
+    since: AwareDatetime
     """
     When the circuit entered this state.
     """
-    waiting: int = Field(..., examples=[0])
+    waiting: int
     """
     Queued calls.
     """
@@ -451,7 +444,7 @@ class SourceInfo(BaseModel):
     """
     State of its calls; null for a source without calls.
     """
-    name: str = Field(..., examples=['subnoto'])
+    name: str
     """
     Its name in the parameter `source`.
     """
@@ -459,7 +452,7 @@ class SourceInfo(BaseModel):
     """
     The vendor.
     """
-    settle: float = Field(..., examples=[30.0])
+    settle: float
     """
     Seconds by which new events are delayed for followers.
     """
@@ -473,13 +466,11 @@ class SourceStatus(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    complete_through: AwareDatetime | None = Field(
-        ..., examples=['2026-05-19T18:20:00Z']
-    )
+    complete_through: AwareDatetime | None
     """
     The response is complete up to this time; null for a failed or skipped source.
     """
-    name: str = Field(..., examples=['subnoto'])
+    name: str
     """
     The source's name.
     """
@@ -505,15 +496,15 @@ class SourceTotal(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    as_of: AwareDatetime = Field(..., examples=['2026-06-01T12:00:00Z'])
+    as_of: AwareDatetime
     """
     Time of the count.
     """
-    cached: bool = Field(..., examples=[False])
+    cached: bool
     """
     Whether the count was cached.
     """
-    name: str = Field(..., examples=['subnoto'])
+    name: str
     """
     The source's name.
     """
@@ -533,7 +524,7 @@ class SourceTotal(BaseModel):
     """
     The counted unit.
     """
-    value: int = Field(..., examples=[617])
+    value: int
     """
     The count.
     """
@@ -589,11 +580,11 @@ class TimeWindow(BaseModel):
     model_config = ConfigDict(
         extra='allow',
     )
-    since: AwareDatetime = Field(..., examples=['2026-05-01T00:00:00Z'])
+    since: AwareDatetime
     """
     Its beginning, inclusive.
     """
-    until: AwareDatetime | None = Field(..., examples=['2026-05-19T18:20:00Z'])
+    until: AwareDatetime | None
     """
     Its end, exclusive, fixed by the first page; null while following.
     """
@@ -758,10 +749,7 @@ class Event(BaseModel):
     """
     Only for notifications.
     """
-    description: str | None = Field(
-        ...,
-        examples=['Signee signed. ProcessKey: sp3c475f6d619b34cf3e9097169e430f4f. Signee key: rcp_36246f3294dfb0d055bcf83dc5006de5'],
-    )
+    description: str | None
     """
     The provider's own text.
     """
@@ -769,14 +757,11 @@ class Event(BaseModel):
     """
     The envelope, if any.
     """
-    id: str = Field(
-        ...,
-        examples=['Abo1Z1HNoPz5AJPZInNwM2M0NzVmNmQ2MTliMzRjZjNlOTA5NzE2OWU0MzBmNGbPAD813S7imbQN'],
-    )
+    id: str
     """
     Opaque and unique; the same for the same record in every query and on every replica.
     """
-    occurred_at: AwareDatetime = Field(..., examples=['2026-05-19T18:19:22.341829Z'])
+    occurred_at: AwareDatetime
     """
     Time of the event, in UTC with six digits.
     """
@@ -788,7 +773,7 @@ class Event(BaseModel):
     """
     The vendor of that account.
     """
-    provider_id: str | None = Field(..., examples=['13'])
+    provider_id: str | None
     """
     The provider's own id of the record, if any.
     """
@@ -807,7 +792,7 @@ class Event(BaseModel):
     """
     The recipient, if any.
     """
-    source: str = Field(..., examples=['taktikal'])
+    source: str
     """
     Name of the configured account.
     """
@@ -821,10 +806,7 @@ class Event(BaseModel):
     """
     Type of the event, as `object.past_participle`; `unknown` without a mapping.
     """
-    user_agent: str | None = Field(
-        ...,
-        examples=['Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148'],
-    )
+    user_agent: str | None
     """
     The actor's browser or program.
     """
@@ -936,7 +918,7 @@ class Totals(BaseModel):
     """
     The counted unit.
     """
-    value: int = Field(..., examples=[1347])
+    value: int
     """
     The sum.
     """
