@@ -197,7 +197,7 @@ class CountedSource(MemorySource):
 
 
 async def test_no_more_than_two_pages_are_held_however_long_it_is() -> None:
-    size = 10 * PAGE
+    size = 5 * PAGE
     Counted.alive = Counted.most = 0
     app = make_app([CountedSource("north", history("north", size))])
     with served(app) as port:

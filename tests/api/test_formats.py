@@ -64,7 +64,7 @@ def events() -> Iterator[Event]:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with served_world(TaktikalOptions(events=700), SubnotoOptions(events=700)) as found:
+    with served_world(TaktikalOptions(events=150), SubnotoOptions(events=150)) as found:
         yield found
 
 
@@ -180,10 +180,9 @@ async def test_real_accounts(world: World, include: dict[str, str]) -> None:
             for form in ("csv", *CHECKS)
         }
     assert_shape(page, EventPage)
-    assert len(page["data"]) == 1000
     for form, check in CHECKS.items():
         found = events_of(form, exports[form])
-        assert len(found) == len(world.truth())
+        assert len(found) == len(page["data"]) == len(world.truth())
         for event in found:
             assert form != "ocsf" or ("raw_data" in event) == bool(include)
             check(event)
