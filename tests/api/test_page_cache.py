@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.domain.times import SECOND
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import scrape
@@ -18,8 +17,6 @@ from tests.worlds import World, served_world, window
 
 pytestmark = pytest.mark.anyio
 
-DAY = 86_400 * SECOND
-
 
 @pytest.fixture
 def accounts() -> Iterator[World]:
@@ -27,18 +24,13 @@ def accounts() -> Iterator[World]:
         yield found
 
 
-async def kept(*clients: httpx.AsyncClient) -> dict[str, Counter[str]]:
+async def kept(client: httpx.AsyncClient) -> dict[str, Counter[str]]:
     """By source: how many pages came from the cache (`hit`), and how many did not (`miss`)."""
     found: dict[str, Counter[str]] = {}
-    for client in clients:
-        for (name, labels), value in (await scrape(client)).items():
-            if name == "gateway_page_cache_total":
-                of = dict(labels)
-                found.setdefault(of["source"], Counter())[of["outcome"]] += int(value)
+    for (name, labels), value in (await scrape(client)).items():
+        if name == "gateway_page_cache_total":
+            found.setdefault(dict(labels)["source"], Counter())[dict(labels)["outcome"]] += int(value)
     return found
-
-
-# ---- cost --------------------------------------------------------------------------------------------------------
 
 
 async def test_200_equal_dashboards_cost_what_one_costs(accounts: World) -> None:

@@ -19,16 +19,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from sandbox.instruments import utc_now
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.process import Running, serving
 from tests.soak.callers import SETTLE, Callers
-from tests.soak.world import Trouble, Truth, vendors
+from tests.soak.world import Trouble, Truth
 from tests.waiting import until
-from tests.worlds import World
+from tests.worlds import World, served_world
 
 SECONDS, SEED = float(os.environ.get("SOAK_SECONDS", "600")), int(os.environ.get("SOAK_SEED", "1"))
+EVENTS, DAYS = 20_000, 20  #: of each vendor, to begin with
 RESTS, WARM_UP = 8, 3  #: pauses of all callers, and those of them in which caches still fill
 LONGEST_REST = 90  #: seconds
 MIB = 1 << 20
@@ -60,53 +65,67 @@ class Held:
     descriptors: Counter[str]
 
 
-@dataclass
-class Watch:
-    """Measures one gateway; it writes its state into `file`."""
-
-    pid: int
-    file: Path
-
-    def resident(self) -> int:
-        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())
-        return int(found[1]) * 1024 if found else 0
-
-    def descriptors(self) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for link in Path(f"/proc/{self.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):
-                kind = os.readlink(link).split(":")[0]
-                found["file" if kind.startswith("/") else kind] += 1
-        return found
-
-    async def held(self) -> Held:
-        self.file.unlink(missing_ok=True)
-        os.kill(self.pid, signal.SIGUSR1)
-        await until(self.file.exists)
-        state = json.loads(self.file.read_text())
-        descriptors = self.descriptors() - Counter(socket=state["busy"] + state["idle"])
-        return Held(**state, resident=self.resident(), descriptors=descriptors)
-
-    async def at_rest(self, tasks: int) -> Held:
-        """The state once there are no more tasks than that, or after LONGEST_REST."""
-        for _ in range(LONGEST_REST):
-            held = await self.held()
-            if sum(held.tasks.values()) <= tasks:
-                break
-            await asyncio.sleep(1)
-        return held
+def state_of(pid: int, state: dict[str, Any]) -> Held:
+    descriptors = Counter(socket=-state["busy"] - state["idle"])
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            kind = os.readlink(link).split(":")[0]
+            descriptors["file" if kind.startswith("/") else kind] += 1
+    (resident,) = re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return Held(**state, resident=int(resident) * 1024, descriptors=descriptors)
 
 
 @dataclass
 class Soak:
-    """`before`: of a gateway that had answered one page."""
+    """`before`: of a gateway that had answered one page. The gateway writes its state into `file`."""
 
+    gateway: Running
+    file: Path
     callers: Callers
-    before: Held
-    after: Held
-    seconds: float = 0.0
-    most: int = 0
+    before: Held = field(init=False)
+    after: Held = field(init=False)
     rests: list[tuple[float, Held]] = field(default_factory=list)
+
+    async def held(self) -> Held:
+        pid = self.gateway.process.pid
+        self.file.unlink(missing_ok=True)
+        os.kill(pid, signal.SIGUSR1)
+        await until(self.file.exists)
+        return state_of(pid, json.loads(self.file.read_text()))
+
+    async def at_rest(self) -> Held:
+        """The state once there are no more tasks than before, or after LONGEST_REST."""
+        for _ in range(LONGEST_REST):
+            held = await self.held()
+            if sum(held.tasks.values()) <= sum(self.before.tasks.values()):
+                break
+            await asyncio.sleep(1)
+        return held
+
+    async def run(self, trouble: Trouble) -> None:
+        self.before = await self.held()
+        running = [asyncio.create_task(self.callers.loop(caller)) for caller in self.callers.all()]
+        begun = time.monotonic()
+        trouble.start()
+        for number in range(1, RESTS + 1):
+            trouble.is_on = True
+            while time.monotonic() < begun + number * SECONDS / RESTS:
+                await asyncio.sleep(min(15, SECONDS / RESTS))
+                await asyncio.to_thread(self.callers.truth.refresh)
+                self.callers.prove(refresh=False)
+            self.callers.stopping = number == RESTS
+            trouble.is_on = False
+            self.callers.going.clear()
+            self.rests.append((time.monotonic() - begun, await self.at_rest()))
+            self.callers.going.set()
+            print(f"  {time.monotonic() - begun:4.0f} s  {dict(self.callers.done)}", flush=True)
+        trouble.stop()
+        await asyncio.wait(running, timeout=60)
+        self.callers.wrong += [f"does not stop: {task}" for task in running if not task.done()]
+        await asyncio.sleep(SETTLE + 2)
+        self.callers.prove()
+        self.callers.wrong += [f"not judged: {each[0]}" for each in self.callers.unproven]
+        self.after = await self.at_rest()
 
     @property
     def growth(self) -> float:
@@ -118,14 +137,13 @@ class Soak:
     def blocks(self) -> int:
         return self.rests[-1][1].blocks - self.rests[WARM_UP][1].blocks
 
-    def wrong(self, gateway: Running) -> Iterator[str]:
+    def wrong(self) -> Iterator[str]:
         yield from self.callers.wrong
         if self.growth > MAX_GROWTH:
             yield "memory grew"
         if max(held.resident for _, held in self.rests) > MAX_RESIDENT:
             yield "the process takes too much memory"
-        done = self.callers.done
-        answers = self.callers.answers.total() + done["callers who hung up"] + done["streams"]
+        answers = self.callers.answers.total() + self.callers.done["callers who hung up"]
         if self.blocks > CACHED + MAX_BLOCKS * answers:
             yield f"{self.blocks:,} more blocks of memory for {answers:,} answers"
         for left in (
@@ -135,82 +153,52 @@ class Soak:
         ):
             if left:
                 yield f"left behind: {dict(left)}"
-        yield from (f"log: {line}" for line in gateway.log if line["event"] not in ("request", "access"))
-        if gateway.code != 0:
-            yield f"exit code {gateway.code}"
+        yield from (f"log: {line}" for line in self.gateway.log if line["event"] not in ("request", "access"))
+        if self.gateway.code != 0:
+            yield f"exit code {self.gateway.code}"
+
+    def report(self, trouble: Trouble) -> int:
+        """Print the figures; the exit code."""
+        rows = {
+            "seconds": f"{self.rests[-1][0]:.0f}",
+            "answers": dict(self.callers.answers),
+            "proven": dict(self.callers.done),
+            "faults": dict(trouble.met),
+            "at rest, MiB": [held.resident // MIB for _, held in self.rests],
+            "in use, MiB": [held.used // MIB for _, held in self.rests],
+            "growth": f"{self.growth / 1024:+.0f} KiB a minute, at most {MAX_GROWTH >> 10}; {self.blocks:+,} blocks",
+            "before": self.before,
+            "after": self.after,
+        }
+        for name, value in rows.items():
+            print(f"{name:14}{value}")
+        found = list(self.wrong())
+        print(f"{'wrong':14}{len(found) or 'nothing'}", *(f"  {each[:600]}" for each in found[:20]), sep="\n")
+        return 1 if found else 0
 
 
-async def soak(world: World, trouble: Trouble, gateway: Running, watch: Watch) -> Soak:
+async def soak(world: World, trouble: Trouble, gateway: Running, file: Path) -> Soak:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=gateway.url, timeout=60, limits=limits) as client:
         assert (await client.get("/events", params={"limit": 1})).status_code == 200
-        before = await watch.held()
-        tasks = sum(before.tasks.values())
-        seen = Soak(Callers(client, Truth(world), SEED), before, before)
-        running = [asyncio.create_task(seen.callers.loop(caller)) for caller in seen.callers.all()]
-        begun = time.monotonic()
-        trouble.start()
-        for number in range(1, RESTS + 1):
-            trouble.is_on = True
-            await under_load(seen, watch, begun + number * SECONDS / RESTS)
-            seen.callers.stopping = number == RESTS
-            trouble.is_on = False
-            seen.callers.going.clear()
-            seen.rests.append((time.monotonic() - begun, await watch.at_rest(tasks)))
-            seen.callers.going.set()
-            print(f"  {time.monotonic() - begun:4.0f} s  {dict(seen.callers.done)}", flush=True)
-        trouble.stop()
-        seen.seconds = time.monotonic() - begun
-        await asyncio.wait(running, timeout=60)
-        seen.callers.wrong += [f"does not stop: {task}" for task in running if not task.done()]
-    await asyncio.sleep(SETTLE + 2)
-    seen.callers.prove()
-    seen.callers.wrong += [f"not judged: {each[0]}" for each in seen.callers.unproven]
-    seen.after = await watch.at_rest(tasks)
-    return seen
-
-
-async def under_load(seen: Soak, watch: Watch, end: float) -> None:
-    """Watch the memory, and prove what can be proven by now."""
-    number = 0
-    while time.monotonic() < end:
-        await asyncio.sleep(1)
-        seen.most = max(seen.most, watch.resident())
-        if (number := number + 1) % 15 == 0:
-            await asyncio.to_thread(seen.callers.truth.refresh)
-            seen.callers.prove(refresh=False)
-
-
-def report(seen: Soak, trouble: Trouble, gateway: Running) -> int:
-    """Print the figures; the exit code."""
-    rows = {
-        "seconds": f"{seen.seconds:.0f}",
-        "answers": dict(seen.callers.answers),
-        "proven": dict(seen.callers.done),
-        "faults": dict(trouble.met),
-        "at rest, MiB": [held.resident // MIB for _, held in seen.rests],
-        "at most, MiB": seen.most // MIB,
-        "in use, MiB": [held.used // MIB for _, held in seen.rests],
-        "growth": f"{seen.growth / 1024:+.0f} KiB a minute, at most {MAX_GROWTH >> 10}; {seen.blocks:+,} blocks",
-        "before": seen.before,
-        "after": seen.after,
-    }
-    for name, value in rows.items():
-        print(f"{name:14}{value}")
-    found = list(seen.wrong(gateway))
-    print(f"{'wrong':14}{len(found) or 'nothing'}", *(f"  {each[:600]}" for each in found[:20]), sep="\n")
-    return 1 if found else 0
+        seen = Soak(gateway, file, Callers(client, Truth(world), SEED))
+        await seen.run(trouble)
+        return seen
 
 
 def run() -> int:
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder, vendors() as world:
+    options = {"events": EVENTS, "days": DAYS}
+    with (
+        tempfile.TemporaryDirectory(prefix="soak-") as folder,
+        served_world(TaktikalOptions(**options), SubnotoOptions(**options), utc_now) as world,  # type: ignore[arg-type]
+    ):
         file = Path(folder, "held.json")
         command = [sys.executable, "-P", str(Path(__file__).with_name("gateway.py")), str(file)]
         with serving(cwd=Path(folder), env=world.env | SETTINGS, command=command) as gateway:
             trouble = Trouble(world, SEED)
-            seen = asyncio.run(soak(world, trouble, gateway, Watch(gateway.process.pid, file)))
+            seen = asyncio.run(soak(world, trouble, gateway, file))
             gateway.stop()
-            return report(seen, trouble, gateway)
+            return seen.report(trouble)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -23,19 +24,16 @@ FILTERS = ((0, "", ""), (0, "", ""), (1, "source", "taktikal"), (2, "category", 
            (4, "provider_type", "DOCUMENT_SIGNED"))  # fmt: skip
 
 Caller = Callable[[], Awaitable[None]]
+Event = dict[str, Any]
 
 
-def window(since: int, until: int) -> dict[str, Any]:
-    return {"since": format_micros(since), "until": format_micros(until)}
-
-
-def row_of(event: dict[str, Any]) -> Row:
+def row_of(event: Event) -> Row:
     """A delivered event in the words of the truth."""
-    time = parse_rfc3339(event["occurred_at"])
     envelope = event["envelope"]["id"] if event["envelope"] else ""
     told: Any = None if event["provider_id"] is None else int(event["provider_id"])
     if event["provider"] == "subnoto":
         told = json.dumps(event["data"], sort_keys=True)
+    time = parse_rfc3339(event["occurred_at"])
     return (time, event["provider"], event["category"], envelope, event["provider_type"], told)
 
 
@@ -43,19 +41,23 @@ class Callers:
     """`wrong`: answers that should not have been; `unproven`: events of the growing end, not compared yet."""
 
     def __init__(self, client: httpx.AsyncClient, truth: Truth, seed: int) -> None:
-        self._client, self.truth = client, truth
-        self._rng = random.Random(seed)
+        self._client, self.truth, self._rng = client, truth, random.Random(seed)
         self.stopping = False
         self.going = asyncio.Event()  #: cleared: no request is begun
         self.going.set()
-        self.done: Counter[str] = Counter()
-        self.answers: Counter[str] = Counter()
+        self.done, self.answers = Counter[str](), Counter[str]()
         self.wrong: list[str] = []
-        self.unproven: list[tuple[str, int, list[dict[str, Any]]]] = []
+        self.unproven: list[tuple[str, int, list[Event]]] = []
 
     def all(self) -> list[Caller]:
-        kinds = [(self.walk, 6), (self.export, 4), (self.follow, 2), (self.listen, 4)]
-        kinds += [(self.hang_up, 1), (self.single, 1), (self.count, 1), (self.look, 1)]
+        kinds = (
+            (self.walk, 6),
+            (self.export, 4),
+            (self.follow, 2),
+            (self.listen, 4),
+            (self.hang_up, 1),
+            (self.look, 2),
+        )
         return [kind for kind, times in kinds for _ in range(times)]
 
     async def loop(self, caller: Caller) -> None:
@@ -65,38 +67,39 @@ class Callers:
             except Exception as error:
                 self.wrong.append(f"{caller.__name__}: {error!r}")
 
-    async def get(self, path: str, **params: Any) -> dict[str, Any] | None:
-        """The body of a 200; None for a failure that may happen."""
+    @asynccontextmanager
+    async def asked(self, path: str, headers: dict[str, str] | None = None, **params: Any) -> AsyncIterator[Any]:
+        """The response; None for a failure that may happen."""
         await self.going.wait()
-        answer = await self._client.get(path, params=params)
-        self.answers[str(answer.status_code)] += 1
-        body: dict[str, Any] = answer.json()
-        if answer.status_code == 200:
-            return body
-        await self._refused(path, answer.status_code, body)
-        return None
-
-    async def _refused(self, path: str, status: int, body: dict[str, Any]) -> None:
-        if EXPECTED.get(status) != body["code"]:
-            self.wrong.append(f"{path}: {status} {body}")
+        async with self._client.stream("GET", path, params=params, headers=headers) as answer:
+            self.answers[str(answer.status_code)] += 1
+            if answer.status_code == 200:
+                yield answer
+                return
+            problem = json.loads(await answer.aread())
+            if EXPECTED.get(answer.status_code) != problem["code"]:
+                self.wrong.append(f"{path}: {problem}")
+            yield None
         await asyncio.sleep(0.2)
 
-    async def _page(self, **given: Any) -> dict[str, Any] | None:
-        page = await self.get("/events", **given)
-        self.done["pages"] += page is not None
-        return page
+    async def get(self, path: str, **params: Any) -> Event | None:
+        """The body of a 200."""
+        async with self.asked(path, **params) as answer:
+            return None if answer is None else json.loads(await answer.aread())
+
+    def window(self, events: int) -> tuple[int, int, dict[str, Any]]:
+        since, until = self.truth.window(self._rng, events)
+        return since, until, {"since": format_micros(since), "until": format_micros(until)}
 
     async def walk(self) -> None:
-        """A window, page by page, with whatever filter; a page that fails is asked for again."""
-        since, until = self.truth.window(self._rng, self._rng.choice((50, 300, 1500)))
-        order = self._rng.choice(("asc", "desc"))
-        place, name, value = self._rng.choice(FILTERS)
-        given: dict[str, Any] = {**window(since, until), "order": order, **({name: value} if name else {})}
-        events: list[dict[str, Any]] = []
+        """A window, page by page, with whatever filter; a page that fails is requested again."""
+        since, until, given = self.window(self._rng.choice((50, 300, 1500)))
+        order, (place, name, value) = self._rng.choice(("asc", "desc")), self._rng.choice(FILTERS)
+        given |= {"order": order, **({name: value} if name else {})}
+        events: list[Event] = []
         while not self.stopping:
-            limit = self._rng.choice((7, 50, 100, 333, 1000))
             include = ["raw"] if self._rng.random() < 0.1 else []
-            page = await self._page(**given, limit=limit, include=include)
+            page = await self.get("/events", **given, limit=self._rng.choice((7, 50, 333, 1000)), include=include)
             if page is None:
                 continue
             events += page["data"]
@@ -110,142 +113,98 @@ class Callers:
         """The growing end, from a moment ago on, for a while."""
         since = self.truth.until - 20_000_000
         given: dict[str, Any] = {"since": format_micros(since), "order": "asc", "follow": "true"}
-        events: list[dict[str, Any]] = []
+        events: list[Event] = []
         for _ in range(self._rng.randrange(5, 60)):
             if self.stopping:
                 break
-            page = await self._page(**given, limit=self._rng.choice((5, 100, 1000)))
+            page = await self.get("/events", **given, limit=self._rng.choice((5, 100, 1000)))
             if page is not None:
                 events += page["data"]
                 given = {"cursor": page["page"]["next_cursor"]}
             await asyncio.sleep(self._rng.uniform(0.1, 0.6))
         self.unproven.append(("follow", since, events))
 
-    async def single(self) -> None:
-        since, until = self.truth.window(self._rng, 20)
-        page = await self.get("/events", **window(since, until), limit=3)
-        for event in page["data"] if page else ():
-            found = await self.get(f"/events/{event['id']}")
-            if found is not None:
-                self.done["single events"] += 1
-                # What is joined when it is read may have changed since.
-                if (found["id"], row_of(found)) != (event["id"], row_of(event)):
-                    self.wrong.append(f"single: {event['id']} is another event")
-
-    async def count(self) -> None:
-        since, until = self.truth.window(self._rng, 300)
-        found = await self.get("/events/count", **window(since, until), exact="true")
-        if found is not None:
-            self.done["counts"] += 1
-            if found["value"] != len(self.truth.between(since, until)):
-                self.wrong.append(f"count: {found} is not {len(self.truth.between(since, until))}")
-
     async def look(self) -> None:
+        """A count, single events, and what else there is to ask for."""
+        since, until, given = self.window(300)
+        found = await self.get("/events/count", **given, exact="true")
+        if found is not None and found["value"] != len(self.truth.between(since, until)):
+            self.wrong.append(f"count: {found} is not {len(self.truth.between(since, until))}")
+        for event in (await self.get("/events", **given, limit=3) or {"data": []})["data"]:
+            same = await self.get(f"/events/{event['id']}")
+            # What is joined when it is read may have changed since.
+            if same is not None and (same["id"], row_of(same)) != (event["id"], row_of(event)):
+                self.wrong.append(f"single: {event['id']} is another event")
         for path in ("/health/live", "/metrics", "/sources", "/event-types"):
-            await self.going.wait()
-            answer = await self._client.get(path)
-            self.answers[str(answer.status_code)] += 1
-            if answer.status_code != 200:
-                self.wrong.append(f"{path}: {answer.status_code}")
-            await asyncio.sleep(0.5)
+            async with self.asked(path):
+                self.done["looks"] += 1
 
     async def hang_up(self) -> None:
-        since, until = self.truth.window(self._rng, 2000)
-        given = {**window(since, until), "limit": 1000, "include": "total"}
-        await self.going.wait()
-        try:
+        *_, given = self.window(2000)
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._rng.uniform(0.005, 0.4)):
-                await self._client.get("/events", params=given)
-        except TimeoutError:
-            self.done["callers who hung up"] += 1
+                await self.get("/events", **given, limit=1000, include="total")
+        self.done["callers who hung up"] += 1
         # Each of them leaves work behind; more would leave the providers' emulators time for little else.
         await asyncio.sleep(0.1)
 
     async def export(self) -> None:
         """A window as NDJSON; cut by half of the callers, and by failures, it goes on behind what came."""
         cut = self._rng.random() < 0.5
-        since, until = self.truth.window(self._rng, 3000)
-        given: dict[str, Any] = {**window(since, until), "order": "asc"}
-        events: list[dict[str, Any]] = []
+        since, until, given = self.window(3000)
+        given["order"] = "asc"
+        events: list[Event] = []
         while not self.stopping:
-            most = self._rng.randrange(1, 2500) if cut else 10**9
-            last, beginning = await self._lines(given, most, events)
-            if last is not None and last["complete"]:
-                self.done["exports"] += 1
-                self._judge("export", events, self.truth.between(since, until))
-                return
-            if last is not None:
-                given = {"cursor": last["cursor"]}
-            elif beginning is not None and events:
-                self.done["exports resumed"] += 1
-                given = {"cursor": beginning, "after": events[-1]["id"]}
-
-    async def _lines(
-        self, given: dict[str, Any], most: int, events: list[dict[str, Any]]
-    ) -> tuple[dict[str, Any] | None, str | None]:
-        """The export's last line where it came, and its Export-Cursor; adds the events that came."""
-        await self.going.wait()
-        async with self._client.stream("GET", "/events/export", params=given) as answer:
-            self.answers[str(answer.status_code)] += 1
-            if answer.status_code != 200:
-                await self._refused("export", answer.status_code, json.loads(await answer.aread()))
-                return None, None
-            begun = len(events)
-            async for line in answer.aiter_lines():
-                read = json.loads(line)
-                if "complete" in read:
-                    return read, None
-                events.append(read)
-                if len(events) - begun >= most:
-                    break
-            return None, answer.headers["Export-Cursor"]
+            most, begun = self._rng.randrange(1, 2500) if cut else 10**9, len(events)
+            async with self.asked("/events/export", **given) as answer:
+                async for line in answer.aiter_lines() if answer else _nothing():
+                    read = json.loads(line)
+                    if read.get("complete"):
+                        self._judge("export", events, self.truth.between(since, until))
+                        return
+                    if "complete" in read:
+                        given = {"cursor": read["cursor"]}
+                        break
+                    events.append(read)
+                    if len(events) - begun >= most:
+                        self.done["exports resumed"] += 1
+                        given = {"cursor": answer.headers["Export-Cursor"], "after": read["id"]}
+                        break
 
     async def listen(self) -> None:
-        """A stream for a few seconds; dropped, and sometimes taken up again where it was."""
+        """A stream for a few seconds; dropped, and sometimes resumed."""
         since = self.truth.until - 20_000_000
-        events: list[dict[str, Any]] = []
+        events: list[Event] = []
         headers: dict[str, str] = {}
         for _ in range(self._rng.randrange(1, 4)):
             if self.stopping:
                 break
-            await self.going.wait()
             self.done["streams"] += 1
-            seconds = self._rng.uniform(0.05, 8)
-            try:
+            with suppress(TimeoutError):
                 async with (
-                    asyncio.timeout(seconds),
-                    self._client.stream(
-                        "GET", "/events/stream", params={"since": format_micros(since)}, headers=headers
-                    ) as answer,
+                    asyncio.timeout(self._rng.uniform(0.05, 8)),
+                    self.asked("/events/stream", headers, since=format_micros(since)) as answer,
                 ):
-                    if answer.status_code != 200:
-                        self.wrong.append(f"stream: {answer.status_code} {await answer.aread()!r}")
-                        return
-                    cursor, kind = "", "message"
+                    block: dict[str, str] = {}
                     async for line in answer.aiter_lines():
-                        if line.startswith("id: "):
-                            cursor = line[4:]
-                        elif line.startswith("event: "):
-                            kind = line[7:]
-                        elif line.startswith("data: ") and kind == "message":
-                            events.append(json.loads(line[6:]))
-                            headers = {"Last-Event-ID": cursor}
-                        elif not line:
-                            kind = "message"
-            except TimeoutError:
-                pass
+                        name, _, value = line.partition(": ")
+                        block[name] = value
+                        if name == "data" and "event" not in block:
+                            events.append(json.loads(value))
+                            headers = {"Last-Event-ID": block["id"]}
+                        if not line:
+                            block = {}
         self.unproven.append(("stream", since, events))
 
-    def _judge(self, what: str, events: list[dict[str, Any]], expected: list[Row]) -> None:
+    def _judge(self, what: str, events: list[Event], expected: list[Row]) -> None:
         rows, ids = [row_of(event) for event in events], {event["id"] for event in events}
         self.done[f"{what}s proven"] += 1
         self.done["events proven"] += len(rows)
         if rows != expected or len(ids) != len(rows):
             lost, more = Counter(expected) - Counter(rows), Counter(rows) - Counter(expected)
-            self.wrong.append(
-                f"{what}: {len(rows)} events for {len(expected)}, {len(ids)} ids; lost {list(lost)[:3]},"
-                f" too many {list(more)[:3]}, order {'right' if sorted(rows) == sorted(expected) else 'unclear'}"
-            )
+            order = "right" if sorted(rows) == sorted(expected) else "unclear"
+            self.wrong.append(f"{what}: {len(rows)} events for {len(expected)}, {len(ids)} ids, order {order};"
+                              f" lost {list(lost)[:3]}, too many {list(more)[:3]}")  # fmt: skip
 
     def prove(self, *, refresh: bool = True) -> None:
         """Judge the events of the growing end that the truth covers by now."""
@@ -258,3 +217,8 @@ class Callers:
                 self.unproven.append((what, since, events))
             else:
                 self._judge(what, events, self.truth.between(since, last + 1)[: len(events)])
+
+
+async def _nothing() -> AsyncIterator[str]:
+    for line in ():
+        yield line

@@ -6,21 +6,12 @@ import bisect
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.instruments import utc_now
-from sandbox.serving import serve
-from sandbox.subnoto import Emulator as Subnoto
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import Emulator as Taktikal
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import World, micros
 
-EVENTS, DAYS = 20_000, 20  #: of each vendor, to begin with
-GROWTH = 10  #: events a second of each
+GROWTH = 10  #: events a second of each vendor
 FAULTS = 0.1  #: of each, at an event; more would open the circuits, and nothing is learnt meanwhile
 OUTAGE = 0.0005  #: the same, each of 20 failed calls
 VERY_SLOW = 18  #: seconds: more than the gateway's deadline
@@ -31,14 +22,10 @@ Row = tuple[Any, ...]
 
 
 class Truth:
-    """What the emulators hold, as it was a moment ago. Histories only ever grow at their end, so that a window before
-    that moment never changes."""
+    """The emulators' events up to `until`. Histories grow only at their end, so that a window before never changes."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.rows: list[Row] = []
-        self.times: list[int] = []
-        self.until = 0
         self.refresh()
 
     def refresh(self) -> None:
@@ -63,10 +50,7 @@ class Trouble(threading.Thread):
 
     def __init__(self, world: World, seed: int) -> None:
         super().__init__(name="trouble", daemon=True)
-        assert world.taktikal is not None
-        assert world.subnoto is not None
-        self._taktikal, self._subnoto, self._rng = world.taktikal, world.subnoto, random.Random(seed)
-        self._over = threading.Event()
+        self._world, self._rng, self._over = world, random.Random(seed), threading.Event()
         self.is_on, self.met, self._appended = False, Counter[str](), 0
 
     def stop(self) -> None:
@@ -76,14 +60,15 @@ class Trouble(threading.Thread):
     def run(self) -> None:
         while not self._over.wait(1 / GROWTH):
             self._grow()
-            for emulator in (self._taktikal, self._subnoto):
-                if self.is_on and self._rng.random() < OUTAGE:
+            for emulator in (self._world.taktikal, self._world.subnoto):
+                assert emulator is not None
+                if not self.is_on:
+                    emulator.faults.clear()
+                elif self._rng.random() < OUTAGE:
                     self.met["outage"] += 1
                     emulator.faults.answer(503, times=20)
-                elif self.is_on and self._rng.random() < FAULTS:
+                elif self._rng.random() < FAULTS:
                     self._plan(emulator.faults)
-                elif not self.is_on:
-                    emulator.faults.clear()
 
     def _plan(self, faults: Any) -> None:
         kind = self._rng.choices(list(KINDS), list(KINDS.values()))[0]
@@ -96,21 +81,12 @@ class Trouble(threading.Thread):
             getattr(faults, kind)()
 
     def _grow(self) -> None:
-        number = self._appended // 8
+        assert self._world.taktikal is not None
+        assert self._world.subnoto is not None
+        number, place = divmod(self._appended, 8)
         statuses = ("Created", "SigneeAdded", "SignupSent", "SMS:DELIVERED", "Auth", "SigneeSigned", "Completed", "New")
-        place = self._appended % 8
-        self._taktikal.history.append(f"spsoak{number:08}", statuses[place], id=place + 1)
-        kinds = ("ENVELOPE_OPENED", "DOCUMENT_SIGNED", "ENVELOPE_COMPLETED")
-        self._subnoto.history.append(self._rng.choice(kinds), event_data={"number": self._appended})
-        if not self._appended % 10:
-            self._subnoto.history.append("MEMBER_JOINED", category="team", event_data={"number": self._appended})
+        self._world.taktikal.history.append(f"spsoak{number:08}", statuses[place], id=place + 1)
+        kinds = [(self._rng.choice(("ENVELOPE_OPENED", "DOCUMENT_SIGNED", "ENVELOPE_COMPLETED")), "envelope")]
+        for kind, category in kinds + [("MEMBER_JOINED", "team")] * (not self._appended % 10):
+            self._world.subnoto.history.append(kind, category=category, event_data={"number": self._appended})
         self._appended += 1
-
-
-@contextmanager
-def vendors() -> Iterator[World]:
-    """Both emulators on loopback, by the machine's own clock."""
-    taktikal = Taktikal(TaktikalOptions(events=EVENTS, days=DAYS), clock=utc_now)
-    subnoto = Subnoto(SubnotoOptions(events=EVENTS, days=DAYS), clock=utc_now)
-    with serve(taktikal.app) as one, serve(subnoto.app) as other:
-        yield World(utc_now, taktikal, subnoto, taktikal.env(one) | subnoto.env(other))  # type: ignore[arg-type]
