@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,6 @@ from app.cli.failures import TRANSIENT, USAGE, Failure, sentence
 from app.cli.flags import Config, Filters, Include, Partial, query_pairs
 from app.cli.output import lines_of
 from app.config import read_environment
-from app.domain.times import format_seconds, now_micros, parse_duration, parse_rfc3339
 from app.forward.checkpoint import Checkpoint, CheckpointFile
 from app.forward.target import Page, Pairs
 from app.logs import configure_logging
@@ -47,15 +45,8 @@ def forward(
 
     if "until" in dict(filters):
         raise Failure("forward has no end; leave out --until", USAGE)
-    others, begin = [(name, text) for name, text in filters if name != "since"], now_micros()
-    if (text := dict(filters).get("since")) is not None:
-        try:
-            duration = parse_duration(text)
-            begin = parse_rfc3339(text) if duration is None else begin - duration // timedelta(microseconds=1)
-        except ValueError as error:
-            raise Failure(f"--since {error}", USAGE) from None
-    since = ("since", format_seconds(begin))
-    pairs = query_pairs((*others, since), order="asc", partial=partial, follow=True, include=include)
+    since = () if "since" in dict(filters) else (("since", "now"),)
+    pairs = query_pairs((*filters, *since), order="asc", partial=partial, follow=True, include=include)
     asked = shlex.join(
         f"{name}={text}" for name, text in (*sorted(filters), *([("include", "raw")] if include else []))
     )
@@ -63,7 +54,7 @@ def forward(
     file = CheckpointFile(cursor_file)
     with closing(target), file.locked(), connected(config) as client:
         configure_logging()
-        start = file.load(Checkpoint(asked=asked, through=since[1]))
+        start = file.load(Checkpoint(asked=asked, through=dict(pairs)["since"]))
 
         def fetch(page: Pairs) -> Page:
             try:

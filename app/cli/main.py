@@ -17,7 +17,7 @@ from app.cli.flags import Config, command
 from app.cli.forwarding import forward
 from app.cli.keys import list_keys, make_key, revoke_keys, signing_key, verify
 from app.cli.output import write_bytes
-from app.cli.queries import count, events, sources
+from app.cli.queries import count, event, events, sources
 from app.logs import configure_logging
 
 EXIT_CODES = (
@@ -100,9 +100,17 @@ def mcp(config: Config = None) -> None:
         asyncio.run(make_server(client).run_stdio_async())
 
 
-def openapi() -> None:
+def openapi(
+    output: Annotated[Path | None, typer.Option(help="Write to this file. Default: standard output.")] = None,
+) -> None:
     """Print the OpenAPI document."""
-    write_bytes(openapi_text().encode())
+    if output is None:
+        write_bytes(openapi_text().encode())
+        return
+    try:
+        output.write_text(openapi_text(), encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"--output: {output} cannot be written ({error.strerror})", USAGE) from None
 
 
 def openapi_text() -> str:
@@ -129,7 +137,7 @@ def probe(
 
 # In the order of the help.
 for function, epilog in (
-    (serve, None), (events, EPILOG), (count, EPILOG), (export, EPILOG), (forward, EPILOG),
+    (serve, None), (events, EPILOG), (count, EPILOG), (export, EPILOG), (forward, EPILOG), (event, EPILOG),
     (sources, EPILOG), (mcp, EPILOG), (verify, None), (openapi, None), (probe, None),
 ):  # fmt: skip
     cli.command(epilog=epilog)(command(function, broken_pipe=FAILED if function is export else 0))

@@ -44,9 +44,9 @@ def plain_table(*headings: str, has_headings: bool = True, gap: int = 2) -> Tabl
     return Table(*headings, box=None, pad_edge=False, padding=(0, gap, 0, 0), show_header=has_headings)
 
 
-def json_line(value: Any) -> bytes:
-    """Return JSON in UTF-8 on one line, with its line end."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def json_line(value: Any, *, indent: int | None = None) -> bytes:
+    """Return JSON in UTF-8 with its line end, on one line without `indent`."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=(",", ":" if indent is None else ": "))
     return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 
@@ -99,14 +99,23 @@ def lines_of(name: str) -> Lines:
     return Lines(known.header, line)
 
 
+_SUFFIXES = {"": "ndjson", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"} | {
+    f".{name}": name for name in ("ocsf", "cloudevents", "ecs")
+}
+
+
 def format_of(path: Path | None) -> str:
     """Return the format of a file's suffix, such as `.csv`, `.ecs` or `.ecs.ndjson`; NDJSON for standard output and for
     a name without a suffix. Raises Failure for another suffix.
     """
-    suffixes = [] if path is None else [suffix[1:].lower() for suffix in path.suffixes]
-    first, last = ["", "", *suffixes][-2:]
-    if last in ("", "jsonl", "ndjson"):
-        return first if first in ("ocsf", "cloudevents", "ecs") else "ndjson"
-    if last not in ("csv", "ocsf", "cloudevents", "ecs"):
-        raise Failure(f"{path}: the suffix .{last} names no format; add --format", USAGE)
-    return last
+    if path is None:
+        return "ndjson"
+    suffix, stem = path.suffix.lower(), Path(path.stem).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise Failure(
+            f"{path}: the suffix {suffix} names no format; add --format, or use one of "
+            f"{', '.join(filter(None, _SUFFIXES))}",
+            USAGE,
+        )
+    found = _SUFFIXES[suffix]
+    return _SUFFIXES[stem] if found == "ndjson" and stem in (".ocsf", ".cloudevents", ".ecs") else found

@@ -1,4 +1,4 @@
-"""`audit-gateway events`, `count` and `sources`.
+"""`audit-gateway events`, `count`, `event` and `sources`.
 
 Events are by default a table: on a terminal cut to its width, elsewhere, such as in a pipe, whole.
 """
@@ -19,19 +19,19 @@ from app.cli.failures import USAGE, Failure, Notices, print_error, printable, wi
 from app.cli.flags import AsJson, By, Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, json_line, lines_of, plain_table, write_bytes
 from app.cli.walk import walk
-from app.domain.times import format_seconds, now_micros
 from app.forward.target import Json
 
 _HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
-_WHOLE = 3  #: columns that become narrower on a narrow terminal only after the others
+_WIDE = ("outcome", "provider type", "envelope id", "event id")
+_SHORTENED = slice(3, 6)  #: columns that become narrower on a narrow terminal, before the others
 _RELATIONS = {"eq": "", "gte": "at least ", "estimate": "about "}
 DEFAULT_EVENTS = 50
 
 
-def cells_of(event: Json) -> tuple[str, ...]:
-    """Return the event's cells: time, source, type, envelope, actor, recipient."""
+def cells_of(event: Json, *, wide: bool = False) -> tuple[str, ...]:
+    """Return the event's cells: time, source, type, envelope, actor, recipient; with `wide`, also those of `_WIDE`."""
     kind = str(event["type"])
-    cells = (
+    cells: tuple[Any, ...] = (
         f"{str(event['occurred_at']).replace('T', ' ')[:19]}Z",
         event["source"],
         f"unknown ({event['provider_type']})" if kind == "unknown" else kind,
@@ -39,6 +39,9 @@ def cells_of(event: Json) -> tuple[str, ...]:
         _first(event["actor"], "name", "email", "id", "kind"),
         _first(event["recipient"], "name", "email", "id"),
     )
+    if wide:
+        more = (event["outcome"] or "-", event["provider_type"], _first(event["envelope"], "id"), event["id"])
+        cells = (*cells, *more)
     return tuple(printable(str(cell)) for cell in cells)
 
 
@@ -52,20 +55,21 @@ class EventTable:
     """Print pages as tables, the first one with headings; `cut` to the console's width, with times without the year, or
     as wide as the cells."""
 
-    def __init__(self, console: Console, *, cut: bool) -> None:
-        self._console, self._cut, self._has_headings = console, cut, True
+    def __init__(self, console: Console, *, cut: bool, wide: bool = False) -> None:
+        self._console, self._wide, self._cut, self._has_headings = console, wide, cut, True
         if not cut:
             console.width = 100_000
 
     def add(self, events: Sequence[Json]) -> None:
         if not events:
             return
-        table = plain_table(*_HEADINGS, has_headings=self._has_headings, gap=1 if self._cut else 2)
-        for column in table.columns[:_WHOLE]:
+        headings = (*_HEADINGS, *_WIDE) if self._wide else _HEADINGS
+        table = plain_table(*headings, has_headings=self._has_headings, gap=1 if self._cut else 2)
+        for column in (*table.columns[: _SHORTENED.start], *table.columns[_SHORTENED.stop :]):
             column.no_wrap = True
         for event in events:
             styles = ("cyan", "dim", "red" if event["outcome"] == "failure" else "")
-            time, *cells = cells_of(event)
+            time, *cells = cells_of(event, wide=self._wide)
             styled = zip_longest((time[5:19] if self._cut else time, *cells), styles, fillvalue="")
             table.add_row(*(Text(cell, style, no_wrap=True, overflow="ellipsis") for cell, style in styled))
         self._console.print(table)
@@ -76,9 +80,13 @@ def events(
     filters: Filters,
     as_json: Annotated[bool, typer.Option("--json", help="Print NDJSON: one event a line, whole.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: a header, one event a record.")] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Cut no column; add the provider's type, the envelope's and the event's id.")
+    ] = False,
     limit: Annotated[
         int | None, typer.Option(min=0, help="Number of events in all; 0: all. Default: 50.", show_default=False)
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="The same as --limit 0.")] = False,
     order: Order = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Print new events, from now (or --since) on, until Ctrl-C.")
@@ -88,15 +96,20 @@ def events(
     config: Config = None,
 ) -> int:
     """Print events as a table, NDJSON or CSV, newest first."""
-    if as_json and as_csv:
-        raise Failure("--json and --csv cannot go together; leave one out", USAGE)
+    for clash, names in (
+        (as_json and as_csv, "--json and --csv"),
+        (every and limit, "--all and --limit"),
+        (wide and (as_json or as_csv), "--wide and --json or --csv"),
+    ):
+        if clash:
+            raise Failure(f"{names} cannot go together; leave one out", USAGE)
     if follow:
         if "until" in dict(filters):
             raise Failure("--follow cannot go with --until: a follower has no end; leave one out", USAGE)
         if "since" not in dict(filters):
-            filters = (*filters, ("since", format_seconds(now_micros())))  # the API would begin with the last 30 days
+            filters = (*filters, ("since", "now"))  # the API would begin with the last 30 days
         limit, order = limit or 0, order or "asc"
-    most = None if limit == 0 else limit or DEFAULT_EVENTS
+    most = None if every or limit == 0 else limit or DEFAULT_EVENTS
     pairs = query_pairs(filters, order=order, partial=partial, follow=follow, include=include)
     form = "ndjson" if as_json else "csv" if as_csv else "table"
     show: Callable[[Sequence[Json]], None] | None = None
@@ -105,7 +118,7 @@ def events(
         try:
             for page in walk(client, pairs, most=most, follow=follow):
                 # After the first page, so that a refused call leaves standard output empty.
-                show = show or _printer(form)
+                show = show or _printer(form, wide=wide)
                 notices.page(page)
                 show(page.events)
                 shown += len(page.events)
@@ -117,7 +130,7 @@ def events(
     code = notices.end()
     if form == "table" and sys.stderr.isatty():
         if more and shown:
-            print_error(f"more than these {shown} events match; add --limit N (0: all)")
+            print_error(f"more than these {shown} events match; add --limit N or --all")
         elif not shown:
             # With an envelope's id the window begins at the beginning.
             has_window = "envelope_id" not in dict(filters)
@@ -125,9 +138,9 @@ def events(
     return code
 
 
-def _printer(form: str) -> Callable[[Sequence[Json]], None]:
+def _printer(form: str, *, wide: bool) -> Callable[[Sequence[Json]], None]:
     if form == "table":
-        return EventTable(console(), cut=sys.stdout.isatty()).add
+        return EventTable(console(), cut=sys.stdout.isatty() and not wide, wide=wide).add
     lines = lines_of(form)
     write_bytes(lines.header)
     return lambda page: write_bytes(lines.of(page))
@@ -146,7 +159,7 @@ def count(
     pairs = query_pairs(filters)
     pairs += ([("by", by)] if by else []) + ([("exact", "true")] if exact else [])
     with connected(config) as client:
-        totals = client.get("/events/count", pairs)
+        totals = client.count(pairs)
     notices = Notices()
     notices.values(totals.get("warnings") or ())
     for source in totals["sources"]:
@@ -170,15 +183,27 @@ def count(
     console().print(table)
 
 
+def event(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="The event's id.", show_default=False)],
+    as_json: AsJson = False,
+    include: Include = None,
+    config: Config = None,
+) -> None:
+    """Print one event with all its fields."""
+    with connected(config) as client:
+        found = client.event(event_id, query_pairs((), include=include))
+    write_bytes(json_line(found, indent=None if as_json else 2))
+
+
 def sources(as_json: AsJson = False, config: Config = None) -> None:
     """List the sources with their state and the filters that the provider applies; --json adds all observations."""
     with connected(config) as client:
-        found = client.get("/sources")
+        found = client.sources()
     if as_json:
-        write_bytes(json_line(found))
+        write_bytes(json_line({"data": found}))
         return
     table = plain_table("source", "provider", "circuit", "paused until", "settle", "filtered by the provider")
-    for source in found["data"]:
+    for source in found:
         health, filters = source["health"], source["filters"]
         native = ", ".join(name for name, how in filters.items() if how == "native")
         cells = (source["name"], source["provider"], health["circuit"], health["paused_until"] or "-")

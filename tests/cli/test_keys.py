@@ -14,6 +14,27 @@ from tests.process import COMMAND, environment
 NEW = ("keys", "new", "--name", "siem", "--scopes", "events:read", "--file", "keys.jsonl")
 
 
+def test_a_second_key_of_one_name_is_made_with_a_warning(tmp_path: Path) -> None:
+    def make(name: str) -> list[str]:
+        made = call(
+            "keys", "new", "--name", name, "--scopes", "events:read", "--file", "keys.jsonl", env={}, cwd=tmp_path
+        )
+        assert made.returncode == 0
+        assert made.stdout.startswith("agw_")
+        _added, scope, *more = made.stderr.splitlines()
+        assert scope.split()[0] == "events:read", "each scope's grant is printed"
+        return more
+
+    assert make("siem") == make("siem-2") == []
+    (warning,) = make("siem")
+    assert warning.startswith("audit-gateway: keys.jsonl had a key of the name siem already")
+    file = tmp_path / "keys.jsonl"
+    assert len(file.read_text().splitlines()) == 3
+    # A line that is wrong is the gateway's to complain of.
+    file.write_text("{\n")
+    assert make("siem") == []
+
+
 def run_into_a_full_disk(*arguments: str, cwd: Path) -> tuple[int, str]:
     """The exit code, and standard error."""
     with Path("/dev/full").open("w") as full:
