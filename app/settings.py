@@ -46,7 +46,7 @@ class Settings(BaseModel):
     auth: Literal["on", "off"] = _setting("on", "`off` serves without authentication, on loopback only")
     api_keys: SecretStr | None = _setting(None, "hashed API keys as JSON, in place of a file")
     api_keys_file: Path | None = _setting(
-        None, "the file of hashed API keys, made with `audit-gateway keys new`; it is read again when it changes"
+        None, "the file of `audit-gateway keys new`; it is read again when it changes"
     )
     cursor_secret: SecretStr = Field(
         default_factory=lambda: SecretStr(secrets.token_urlsafe(32)),
@@ -55,57 +55,32 @@ class Settings(BaseModel):
     )
     settle: float = _setting(30.0, "seconds that `follow` holds events back", ge=0, le=86_400)
     deadline: float = _setting(30.0, "seconds for one request", gt=0, le=3_600)
-    scan: int = _setting(
-        40, "calls per source and page (or count) spent on records that only the gateway can filter", ge=1, le=100_000
-    )
+    scan: int = _setting(40, "calls per source and page (or count) for filters of the gateway alone", ge=1, le=100_000)
     source_concurrency: int = _setting(32, "concurrent calls to one source, per process", ge=1, le=1000)
     source_rate: float | None = _setting(
-        None, "calls per second to one source; all replicas together with `GATEWAY_REDIS_URL`", ge=0.01, le=100_000
+        None, "calls per second to one source, of all replicas with `GATEWAY_REDIS_URL`", ge=0.01, le=100_000
     )
     cors_origins: tuple[str, ...] = _setting((), "browser origins to allow, comma-separated")
-    page_cache_ttl: float = _setting(
-        0.0,
-        "seconds for which a query's first page is cached, at most 60; `Cache-Control: no-cache` bypasses it",
-        ge=0,
-        le=60,
-    )
+    page_cache_ttl: float = _setting(0.0, "seconds for which a query's first page is cached, at most 60", ge=0, le=60)
     totals_ttl: float = _setting(30.0, "seconds for which a count is cached", ge=0, le=86_400)
     default_window: timedelta = _setting(timedelta(days=30), "the window of a query without `since`")
     redis_url: SecretStr | None = _setting(
-        None, "Redis 6.2 or later, or Valkey, shared by the replicas: totals, rates, pauses"
+        None, "Redis 6.2 or later, or Valkey, shared by replicas: totals, rates, pauses"
     )
-    signing_key_file: Path | None = _setting(
-        None, "Ed25519 private key (PEM) that signs exports; `audit-gateway keys signing` creates one"
-    )
+    signing_key_file: Path | None = _setting(None, "the key that signs exports, made with `audit-gateway keys signing`")
     rate: str | None = _setting(None, "rate limit of keys without one of their own, such as `600/minute`")
-    max_in_flight: int = _setting(
-        256, "concurrent pages per process, and as many exports; more are answered with 503", ge=1, le=100_000
-    )
+    max_in_flight: int = _setting(256, "concurrent pages per process, and as many exports; else 503", ge=1, le=100_000)
     shutdown_grace: float = _setting(1.0, "seconds between failing readiness and stopping, on SIGTERM", ge=0, le=600)
-    export_deadline: float = _setting(
-        3_600.0, "seconds for one export; NDJSON then ends with a cursor", gt=0, le=86_400
-    )
-    stream_poll: float = _setting(
-        5.0, "seconds between two looks for new events; equal streams share them", gt=0, le=3_600
-    )
+    export_deadline: float = _setting(3_600.0, "seconds for one export, which then ends with a cursor", gt=0, le=86_400)
+    stream_poll: float = _setting(5.0, "seconds between two looks of equal streams for new events", gt=0, le=3_600)
     stream_heartbeat: float = _setting(15.0, "seconds of silence before a stream sends a comment", gt=0, le=3_600)
     stream_listeners: int = _setting(100, "concurrent streams per process", ge=1, le=100_000)
-    key_streams: int = _setting(
-        10, "concurrent streams of one key per process; more are answered with 429", ge=1, le=100_000
-    )
-    key_exports: int = _setting(
-        10, "concurrent exports of one key per process; more are answered with 429", ge=1, le=100_000
-    )
+    key_streams: int = _setting(10, "concurrent streams of one key per process; else 429", ge=1, le=100_000)
+    key_exports: int = _setting(10, "concurrent exports of one key per process; else 429", ge=1, le=100_000)
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "`debug`, `info`, `warning` or `error`")
-    log_format: Literal["auto", "json", "console"] = _setting(
-        "auto", "`json`, `console`, or `auto`: console on a terminal"
-    )
-    pseudonymize: bool = _setting(
-        False, "`true`: callers without `pii:read` see keyed hashes in place of names and e-mail addresses"
-    )
-    identity_secret: SecretStr | None = _setting(
-        None, "keys the pseudonyms: 32 characters or more. Default: the first cursor secret"
-    )
+    log_format: Literal["auto", "json", "console"] = _setting("auto", "`json`, `console`, or by standard error: `auto`")
+    pseudonymize: bool = _setting(False, "`true`: names and e-mail addresses are keyed hashes without `pii:read`")
+    identity_secret: SecretStr | None = _setting(None, "keys the pseudonyms; default: the first cursor secret")
     jwt_issuer: str | None = _setting(None, "accept JWTs of this OpenID Connect issuer")
     jwt_audience: str | None = _setting(None, "the audience that a JWT must name")
     jwt_jwks: str | None = _setting(None, "the issuer's keys: a file or an https URL")
@@ -141,10 +116,8 @@ class Settings(BaseModel):
             return None
         parts = _split(value.get_secret_value())
         if not parts or any(len(part) < MIN_SECRET for part in parts):
-            raise ValueError(
-                f"each of the comma-separated secrets must have {MIN_SECRET} characters or more;"
-                " make one with: openssl rand -hex 32"
-            )
+            what = f"each of the comma-separated secrets must have {MIN_SECRET} characters or more"
+            raise ValueError(f"{what}; make one with: openssl rand -hex 32")
         return value
 
     @field_validator("cors_origins", mode="before")

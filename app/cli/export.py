@@ -25,18 +25,8 @@ from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printab
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, format_of, lines_of, write_bytes
 from app.cli.walk import signed_walk, walk
-from app.forward.checkpoint import Versioned, lock_file, read_checkpoint, replace_file, sync_folder
+from app.forward.checkpoint import Checkpoint, lock_file, read_checkpoint, save_checkpoint, sync_folder
 from app.forward.target import Page
-
-
-class Checkpoint(Versioned, frozen=True, kw_only=True):
-    """`cursor` None: empty file. `length` in bytes; `asked` is the export's query, as text that must be equal to
-    resume."""
-
-    asked: str
-    cursor: str | None = None
-    length: int = 0
-    events: int = 0
 
 
 class ResumableFile:
@@ -76,18 +66,18 @@ class ResumableFile:
     def checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint of an unfinished export. Raises ConfigurationError for an invalid one."""
         foreign = f"{self.checkpoint_path} was not written by an export; remove it, or start over with --force."
-        return read_checkpoint(self.checkpoint_path, Checkpoint, foreign)
+        return read_checkpoint(self.checkpoint_path, foreign)
 
     def begin(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint, then truncate the file to its length."""
         self._begun = True
-        self._save(checkpoint)
+        save_checkpoint(self.checkpoint_path, checkpoint)
         os.ftruncate(self._file.fileno(), checkpoint.length)
 
     def add(self, data: bytes, checkpoint: Checkpoint) -> None:
         """Append `data`, then replace the checkpoint, whose length is the file's with `data`."""
         self._append(data)
-        self._save(checkpoint)
+        save_checkpoint(self.checkpoint_path, checkpoint)
 
     def finish(self, data: bytes) -> None:
         """Append the last piece. Without a checkpoint, the file is complete."""
@@ -100,9 +90,6 @@ class ResumableFile:
         while view:
             view = view[self._file.write(view) :]
         os.fsync(self._file.fileno())
-
-    def _save(self, checkpoint: Checkpoint) -> None:
-        replace_file(self.checkpoint_path, msgspec.json.format(msgspec.json.encode(checkpoint)).decode() + "\n")
 
 
 def export(

@@ -1,37 +1,29 @@
-"""The file with a forwarder's cursor. A kill or a power cut leaves the old or the new content."""
+"""Files with the cursor of a forwarder or an export. A kill or a power cut leaves the old or the new content."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from app.domain.errors import ConfigurationError
 
 
-class Versioned(msgspec.Struct, frozen=True, kw_only=True):
-    """Content of a checkpoint file."""
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """`asked`: the query, as text that must be equal to continue. `cursor` None: no page was accepted yet. `events`:
+    number accepted. A forwarder's `through`: time (RFC 3339) up to which every matching event was accepted. An export's
+    `length`: bytes of its file up to the cursor."""
 
     version: int = 1
-
-
-Found = TypeVar("Found", bound=Versioned)
-
-
-class Checkpoint(Versioned, frozen=True, kw_only=True):
-    """`asked`: the filters, as text that must be equal to continue. `cursor` None: no page was accepted yet. `through`:
-    time (RFC 3339) up to which every matching event was accepted. `events`: number accepted."""
-
     asked: str
     cursor: str | None = None
-    through: str
     events: int = 0
+    through: str = ""
+    length: int = 0
 
 
 class CheckpointFile:
@@ -44,31 +36,21 @@ class CheckpointFile:
         # A lock on the file itself would be lost when a page replaces it.
         name = self.path.with_name(f"{self.path.name}.lock")
         with open(name, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as lock:
-            lock_file(
-                lock.fileno(),
-                self.path,
-                f"--cursor-file: another forwarder uses {self.path}; give each receiver a file of its own.",
-            )
+            busy = f"--cursor-file: another forwarder uses {self.path}; give each receiver a file of its own."
+            lock_file(lock.fileno(), self.path, busy)
             yield
 
     def load(self, fresh: Checkpoint) -> Checkpoint:
         """Return the file's checkpoint, or `fresh` without a file. Raises ConfigurationError for another query."""
-        found = read_checkpoint(
-            self.path, Checkpoint, f"--cursor-file: {self.path} was not written by this command; give another name."
-        )
-        if found is None:
-            return fresh
+        foreign = f"--cursor-file: {self.path} was not written by this command; give another name."
+        found = read_checkpoint(self.path, foreign) or fresh
         if found.asked != fresh.asked:
-            asked = found.asked or "none"
-            raise ConfigurationError(
-                f"--cursor-file: {self.path} is of other filters ({asked}); give those, or another file."
-            )
+            remedy = f"is of other filters ({found.asked or 'none'}); give those, or another file."
+            raise ConfigurationError(f"--cursor-file: {self.path} {remedy}")
         return found
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the file atomically, and flush it to the disk. Raises OSError."""
-        text = json.dumps(msgspec.to_builtins(checkpoint), indent=1)
-        replace_file(self.path, text, mode=0o600)
+        save_checkpoint(self.path, checkpoint)
 
 
 def lock_file(file: int, path: Path, busy: str) -> None:
@@ -79,21 +61,24 @@ def lock_file(file: int, path: Path, busy: str) -> None:
     except BlockingIOError:
         raise ConfigurationError(busy) from None
     except OSError as error:
-        raise ConfigurationError(
-            f"the file system of {path} refuses a lock ({error.strerror}), as NFS without a lock service does; name a"
-            " file on a local disk."
-        ) from None
+        why = f"refuses a lock ({error.strerror}), as NFS without a lock service does; name a file on a local disk."
+        raise ConfigurationError(f"the file system of {path} {why}") from None
 
 
-def read_checkpoint(path: Path, kind: type[Found], foreign: str) -> Found | None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace the file atomically, and flush it to the disk. Raises OSError."""
+    replace_file(path, msgspec.json.format(msgspec.json.encode(checkpoint)).decode() + "\n", mode=0o600)
+
+
+def read_checkpoint(path: Path, foreign: str) -> Checkpoint | None:
     """Return a file's checkpoint, or None without a file. Raises ConfigurationError (`foreign`) for other content."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=kind)
+        found = msgspec.json.decode(path.read_bytes(), type=Checkpoint)
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ConfigurationError(foreign) from None
-    if found.version != 1:
+        found = None
+    if found is None or found.version != 1:
         raise ConfigurationError(foreign)
     return found
 
