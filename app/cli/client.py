@@ -100,11 +100,8 @@ class Client:
 
     def get(self, path: str, pairs: Pairs) -> Json:
         """Return the body of a 200 response."""
-        try:
-            body = self._send(path, pairs).json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
+        body = _object(self._send(path, pairs))
+        if body is None:
             raise self._not_a_gateway("its response is no JSON object")
         return body
 
@@ -127,11 +124,8 @@ class Client:
         if status == 401:
             why = "does not accept the key in GATEWAY_KEY" if self._has_key else "wants a key; GATEWAY_KEY is not set"
             return Problem("unauthenticated", f"The gateway at {self._shown} {why}")
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict) or not isinstance(code := body.get("code"), str):
+        body = _object(response)
+        if body is None or not isinstance(code := body.get("code"), str):
             if status >= 500 or status == 429:
                 return Problem("no_answer", f"The gateway at {self._shown} answered {status}; try again.")
             return self._not_a_gateway(f"it answered {status}")
@@ -156,6 +150,14 @@ def _without_credentials(url: str) -> str:
         if parsed.scheme in ("http", "https") and parsed.host:
             return str(parsed.copy_with(userinfo=b""))
     raise ConfigurationError("GATEWAY_URL is no address of a gateway; it looks like http://127.0.0.1:8000")
+
+
+def _object(response: httpx.Response) -> Json | None:
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _objects(value: Any) -> list[Json]:
@@ -208,9 +210,8 @@ def _local_client(config: Path | None, signs: bool) -> Client:
     except NoSource as error:
         if config is not None:
             raise
-        raise ConfigurationError(
-            f"{error.detail}. To ask a gateway that runs: set GATEWAY_URL and GATEWAY_KEY"
-        ) from None
+        other = "To ask a gateway that runs: set GATEWAY_URL and GATEWAY_KEY"
+        raise ConfigurationError(f"{error.detail}. {other}") from None
 
 
 def setting(name: str) -> str | None:

@@ -161,11 +161,8 @@ def _resumed(file: ResumableFile, fresh: Checkpoint, *, incremental: bool) -> Ch
     if checkpoint is None:
         return fresh
     if checkpoint.asked != fresh.asked:
-        raise Failure(
-            f"{file.path} was begun with other flags ({checkpoint.asked}): repeat them to resume, or start over with"
-            " --force",
-            USAGE,
-        )
+        remedy = f"other flags ({checkpoint.asked}): repeat them to resume, or start over with --force"
+        raise Failure(f"{file.path} was begun with {remedy}", USAGE)
     if checkpoint.cursor is None:
         return fresh
     if incremental and not file.size:
@@ -209,29 +206,23 @@ def _write(
                 else:
                     file.add(data, checkpoint)
                 show(checkpoint.events, page)
-    except Problem as problem:
-        if has_begun and partial and problem.sources:
-            how = f"and the same command resumes behind these {checkpoint.events:,} events"
-            raise (without_failed(problem) if file is None else without_failed(problem, how)) from None
+    except (Problem, KeyboardInterrupt) as stop:
+        written = f"{checkpoint.events:,} events"
+        if isinstance(stop, Problem) and has_begun and partial and stop.sources:
+            resumes = f"and the same command resumes behind these {written}"
+            raise (without_failed(stop) if file is None else without_failed(stop, resumes)) from None
         if file is not None and has_begun:
-            print_error(f"broken off after {checkpoint.events:,} events; the same command resumes there")
-        elif file is not None and problem.code == "invalid_cursor":
-            raise Failure(
-                f"the gateway refuses the cursor in {file.checkpoint_path} (its GATEWAY_CURSOR_SECRET may have"
-                " changed); start over with --force",
-                USAGE,
-            ) from None
-        raise
-    except KeyboardInterrupt:
-        if file is not None and has_begun:
-            print_error(f"stopped after {checkpoint.events:,} events; the same command resumes there")
+            print_error(f"stopped after {written}; the same command resumes there")
+        elif file is not None and isinstance(stop, Problem) and stop.code == "invalid_cursor":
+            why = "its GATEWAY_CURSOR_SECRET may have changed"
+            what = f"the gateway refuses the cursor in {file.checkpoint_path} ({why}); start over with --force"
+            raise Failure(what, USAGE) from None
         raise
     except OSError as error:
         if file is None:
             raise
-        raise Failure(
-            f"{file.path} cannot be written ({error.strerror}); the same command resumes once that is fixed"
-        ) from None
+        what = f"{file.path} cannot be written ({error.strerror}); the same command resumes once that is fixed"
+        raise Failure(what) from None
     code = notices.end()
     if file is not None and sys.stderr.isatty():
         print_error(f"{checkpoint.events:,} events are in {file.path}")

@@ -84,22 +84,10 @@ def _source(source: Json) -> str:
     return f"source {source.get('name')}: {str(source.get('detail') or source.get('code')).rstrip('.')}{suffix}"
 
 
-def _ended(text: str) -> str:
-    return text if text.endswith("?") else text.rstrip(".") + "."
-
-
 def print_error(text: str) -> None:
     """Print one line on standard error."""
-    print(f"audit-gateway: {_ended(printable(text))}", file=sys.stderr, flush=True)
-
-
-def print_file_error(error: OSError) -> None:
-    """Print one line on standard error that names the file, if the error has one."""
-    if error.filename is not None:
-        print_error(f"{error.filename} cannot be read or written ({error.strerror})")
-    else:
-        discard_output()  # which may be what failed
-        print_error(f"the operating system reports: {error.strerror or type(error).__name__}")
+    end = "" if text.endswith("?") else "."
+    print(f"audit-gateway: {printable(text).removesuffix('.')}{end}", file=sys.stderr, flush=True)
 
 
 def discard_output() -> None:
@@ -108,15 +96,12 @@ def discard_output() -> None:
 
 
 class Notices:
-    """Print a walk's gaps, each once: values that match nothing, missing sources, unreadable records.
-
-    `failed`: a source failed; `unreadable`: number of unreadable records by source.
-    """
+    """Print a walk's gaps, each once: values that match nothing, missing sources, unreadable records."""
 
     def __init__(self) -> None:
         self._printed: set[str] = set()
-        self.failed = False
-        self.unreadable: Counter[str] = Counter()
+        self._failed = False  #: a source
+        self._unreadable: Counter[str] = Counter()  #: records by source
 
     def add(self, text: str) -> None:
         if text not in self._printed:
@@ -133,22 +118,21 @@ class Notices:
         self.values(page.warnings)
         for source in page.sources:
             name, reason = source["name"], source.get("reason")
-            self.failed = self.failed or source["status"] == "failed"
+            self._failed = self._failed or source["status"] == "failed"
             if source["status"] in ("failed", "forbidden"):
                 self.add(f"source {name} {source['status']}: {reason}; its events are missing here")
             elif source["status"] == "ok" and reason:
                 for part in reason.split("; "):
                     if (found := _UNREADABLE.match(part)) is not None:
-                        self.unreadable[name] += int(found[1])
+                        self._unreadable[name] += int(found[1])
                     else:
                         self.add(f"source {name}: {part}")
 
     def end(self) -> int:
         """Print the counts of unreadable records; returns the exit code of a finished command."""
-        for name, number in sorted(self.unreadable.items()):
+        for name, number in sorted(self._unreadable.items()):
             self.add(f"source {name}: {number:,} records that cannot be read are left out; the gateway's log has more")
-        self.unreadable.clear()
-        return FAILED if self.failed else UNREADABLE if any("cannot be read" in text for text in self._printed) else 0
+        return FAILED if self._failed else UNREADABLE if self._unreadable else 0
 
 
 @contextmanager
@@ -178,7 +162,10 @@ def reported(*, broken_pipe: int = 0, partial_helps: bool = False) -> Iterator[N
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except OSError as error:
-        print_file_error(error)
+        if error.filename is None:
+            discard_output()  # which may be what failed
+        what = "the system refuses" if error.filename is None else f"{error.filename} cannot be read or written"
+        print_error(f"{what} ({error.strerror or type(error).__name__})")
         raise typer.Exit(FAILED) from None
     except Exception as error:
         found = describe_exception(error)

@@ -12,12 +12,11 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from rich.table import Table
 
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
 from app.cli.client import setting
 from app.cli.failures import USAGE, Failure, print_error
-from app.cli.output import console, write_bytes
+from app.cli.output import console, plain_table, write_bytes
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.files import check_regular, read_text
@@ -38,13 +37,9 @@ def make_key(
     """Create an API key. Its hash goes to the file; standard output is only the key, shown once."""
     key = new_key()
     try:
+        names = None if sources is None else _list(sources)
         record = make_api_key(
-            name=name,
-            hash=hash_of(key),
-            scopes=_list(scopes),
-            sources=None if sources is None else _list(sources),
-            rate=rate,
-            expires=expires,
+            name=name, hash=hash_of(key), scopes=_list(scopes), sources=names, rate=rate, expires=expires
         )
     except ValueError as error:
         raise ConfigurationError(f"--{error}.") from None
@@ -80,9 +75,7 @@ def list_keys(
         for key in keys:
             print(key.line())
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("name", "state", "scopes", "sources", "rate", "hash"):
-        table.add_column(heading, overflow="fold")
+    table = plain_table("name", "state", "scopes", "sources", "rate", "hash")
     for key in keys:
         until = "" if key.expires is None else format_seconds(key.expires)
         state = "valid" if not until else f"expired {until}" if (key.expires or 0) <= now_micros() else f"until {until}"
@@ -97,15 +90,13 @@ def revoke_keys(
     """Remove a caller's keys from a file; a running gateway reads the change without a restart."""
     text = read_text(file, "--file")
     names = [key.name for key in read_keys(text, str(file))]
-    if not (removed := names.count(name)):
+    if name not in names:
         others = ", ".join(sorted({*names})) or "none"
         raise ConfigurationError(f"{file} has no key of the name {name}; it has {others}.")
     kept = [line for line in text.splitlines() if all(key.name != name for key in read_keys(line, str(file)))]
     replace_file(file, "".join(f"{line}\n" for line in kept), mode=stat.S_IMODE(file.stat().st_mode))
-    print(
-        f"Revoked {removed} key{'s' * (removed > 1)} of {name}; a running gateway refuses it within 2 s.",
-        file=sys.stderr,
-    )
+    keys = "1 key" if names.count(name) == 1 else f"{names.count(name)} keys"
+    print(f"Revoked {keys} of {name}; a running gateway refuses it within 2 s.", file=sys.stderr)
 
 
 def _check_writable(file: Path) -> None:

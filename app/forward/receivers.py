@@ -36,13 +36,10 @@ class Poster:
     """POST to one receiver over one persistent connection, without redirects, which would receive the secrets."""
 
     def __init__(self, headers: Mapping[str, str], tls: ssl.SSLContext, proxy: str | None) -> None:
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
         timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
         # Uncompressed responses, because a small compressed one could be large.
         plain = {**headers, "Accept-Encoding": "identity"}
-        self._http = httpx.Client(
-            headers=plain, verify=tls, limits=limits, timeout=timeout, proxy=proxy, trust_env=False
-        )
+        self._http = httpx.Client(headers=plain, verify=tls, timeout=timeout, proxy=proxy, trust_env=False)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         """Return the body of a 2xx response. Raises Temporary, Gone."""
@@ -98,15 +95,9 @@ class Webhook:
         moment = str(int(time.time()))
         signed = f"{message}.{moment}.".encode() + body
         signatures = [base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in self._secrets]
-        self._poster.post(
-            self._url,
-            body,
-            {
-                "webhook-id": message,
-                "webhook-timestamp": moment,
-                "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
-            },
-        )
+        headers = {"webhook-id": message, "webhook-timestamp": moment}
+        headers["webhook-signature"] = " ".join(f"v1,{signature}" for signature in signatures)
+        self._poster.post(self._url, body, headers)
 
     def close(self) -> None:
         self._poster.close()
@@ -206,10 +197,13 @@ class Syslog:
         try:
             with socket.create_connection((self._host, self._port), CONNECT_TIMEOUT) as connection:
                 connection.settimeout(ANSWER_TIMEOUT)
-                if self._tls is None:
-                    self._send_plain(connection, data)
-                else:
+                if self._tls is not None:
                     self._send_encrypted(self._tls, connection, data)
+                    return
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass
         except TimeoutError:
             raise Temporary("the receiver did not end the connection after the batch") from None
         except OSError as error:
@@ -218,13 +212,6 @@ class Syslog:
 
     def close(self) -> None:
         pass
-
-    @staticmethod
-    def _send_plain(connection: socket.socket, data: bytes) -> None:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        while connection.recv(4096):
-            pass
 
     def _send_encrypted(self, tls: ssl.SSLContext, connection: socket.socket, data: bytes) -> None:
         with tls.wrap_socket(connection, server_hostname=self._host) as encrypted:
