@@ -183,25 +183,18 @@ class Export:
         raise InterruptedAnswer(f"the export ended early: {reason}")
 
     def _manifest(self, cursor: str | None, complete: bool) -> str:
-        query, window = self._query, self._start.window
-        sources = [
-            {
-                "name": name,
-                "status": "forbidden" if name in self._forbidden else "ok",
-                "bad_records": self._bad_records.get(name, Counter()).total(),
-            }
-            for name in self._start.active
-        ]
-        filters = self._start.query.given(without=("order", "follow"))
+        query, start = self._query, self._start
+        sources = []
+        for name in start.active:
+            status, bad = "forbidden" if name in self._forbidden else "ok", self._bad_records.get(name, Counter())
+            sources.append({"name": name, "status": status, "bad_records": bad.total()})
+        filters = start.query.given(without=("order", "follow"))
         return self._segment.sign(
             self._state.signing_key,
             format=self.form.name,
-            window={
-                "since": format_seconds(window.since),
-                "until": None if window.until is None else format_seconds(window.until),
-            },
+            window=start.window.shown(),
             filters={name: sorted(value) if isinstance(value, tuple) else value for name, value in filters.items()},
-            order=self._start.query.order,
+            order=start.query.order,
             sources=sources,
             as_of=format_seconds(now_micros()),
             complete=complete,

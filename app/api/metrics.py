@@ -28,7 +28,6 @@ _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _STATES: tuple[CircuitState, ...] = ("closed", "open", "half_open")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LIVE_FILE = re.compile(r"gauge_live[a-z]*_(\d+)\.db\Z")
-_WORD = re.compile(r"[a-z0-9_]{1,32}\Z")
 
 
 class Metrics(Observer):
@@ -125,9 +124,7 @@ class Metrics(Observer):
 
 def _word(outcome: Outcome) -> str:
     """Return the label of an outcome. Statuses of a provider outside 100 to 599 share one label."""
-    if outcome.isdigit():
-        return outcome if len(outcome) == 3 and "100" <= outcome <= "599" else "other"
-    return outcome if _WORD.match(outcome) else "other"
+    return "other" if outcome.isdigit() and not (len(outcome) == 3 and "100" <= outcome <= "599") else outcome
 
 
 def _forget_the_dead(directory: Path) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.domain import parameter_types as kinds
+from app.domain.times import format_seconds
 
 GroupBy = Literal["type", "provider_type", "category", "source", "actor", "day"]
 
@@ -215,6 +216,12 @@ class Window(msgspec.Struct, frozen=True):
 
     since: int
     until: int | None
+
+    def shown(self) -> dict[str, str | None]:
+        """Return both ends as text."""
+        return {
+            "since": format_seconds(self.since), "until": None if self.until is None else format_seconds(self.until)
+        }  # fmt: skip
 
 
 #: Filters that the gateway can judge on any event; a provider may do it, too.

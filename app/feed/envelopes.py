@@ -124,18 +124,7 @@ class EnvelopeRecipient(Recipient, gc=True):
 
     state: Annotated[
         str,
-        described(
-            "State of the recipient.",
-            "added",
-            "not_reached",
-            "invited",
-            "delivered",
-            "opened",
-            "viewed",
-            "verified",
-            "signed",
-            "declined",
-        ),
+        described("State of the recipient.", "added", "not_reached", *_STATES.values(), "declined"),
     ] = "added"
     invited_at: Annotated[Time | None, described("When the recipient was invited to sign.")] = None
     delivered_at: Annotated[Time | None, described("When a message about signing was delivered.")] = None
@@ -202,10 +191,9 @@ def _recipients(events: Sequence[Event], known: Sequence[Recipient]) -> list[Env
             _entry(people, person)
     for one in people:
         one.state = _state(one)
+        invited, viewed, signed = one.invited_at, one.viewed_at, one.signed_at
         one.durations = RecipientDurations(
-            invited_to_viewed=_between(one.invited_at, one.viewed_at),
-            invited_to_signed=_between(one.invited_at, one.signed_at),
-            viewed_to_signed=_between(one.viewed_at, one.signed_at),
+            _between(invited, viewed), _between(invited, signed), _between(viewed, signed)
         )
     return people
 

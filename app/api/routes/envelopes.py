@@ -48,8 +48,8 @@ _REPORT_HEADERS = {
 }
 
 _MASKED = (
-    "Masked: the caller's key lacks pii:read. Phone numbers, national ids, addresses and what repeats them are"
-    " shown as ***."
+    "Masked: the caller's key lacks pii:read. Phone numbers, national ids, addresses and what repeats them are shown as"
+    " ***."
 )
 _PSEUDONYMS = " Names and e-mail addresses are replaced by pseudonyms."
 
@@ -127,11 +127,7 @@ def render_report(
     lines = FORMATS["ndjson"].lines(events)
     sha256 = hashlib.sha256(lines).hexdigest()
     retrieved = format_seconds(retrieved_at)
-    until = None if found.window.until is None else format_seconds(found.window.until)
-    filters = {
-        "envelope_id": envelope.id, "source": found.source, "order": "asc",
-        "since": format_seconds(found.window.since), "until": until,
-    }  # fmt: skip
+    filters = {"envelope_id": envelope.id, "source": found.source, "order": "asc", **found.window.shown()}
     claims = {"sha256": sha256, "count": len(events), "filters": filters, "as_of": retrieved}
     masked = not caller.may("pii:read")
     page = _ENVIRONMENT.get_template("envelope_report.html").render(
@@ -156,10 +152,8 @@ def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[s
     """Return notes on masked and missing content."""
     notices = [_MASKED + (_PSEUDONYMS if pseudonymized else "")] if masked else []
     for status in found.sources:
-        if status.name == found.source and status.bad_records:
-            notices.append(
-                f"Unreadable: {status.bad_records.total()} records of {status.name} that have no valid content."
-            )
+        if status.name == found.source and (bad := status.bad_records.total()):
+            notices.append(f"Unreadable: {bad} records of {status.name} that have no valid content.")
         if status.name == found.source and status.status == "forbidden":
             notices.append(f"Incomplete: {status.name} refuses a part: {status.reason}")
     if found.has_more:
