@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 import httpx
 import typer
+from rich.table import Table
 
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
 from app.cli.client import setting
 from app.cli.failures import USAGE, Failure, print_error
-from app.cli.output import console, plain_table, write_bytes
+from app.cli.output import console, write_bytes
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.files import check_regular, read_text
@@ -75,7 +76,9 @@ def list_keys(
         for key in keys:
             print(key.line())
         return
-    table = plain_table("name", "state", "scopes", "sources", "rate", "hash")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "state", "scopes", "sources", "rate", "hash"):
+        table.add_column(heading, overflow="fold")
     for key in keys:
         until = "" if key.expires is None else format_seconds(key.expires)
         state = "valid" if not until else f"expired {until}" if (key.expires or 0) <= now_micros() else f"until {until}"
