@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -45,14 +46,8 @@ def assemble(configuration: Configuration, providers: Mapping[str, Provider]) ->
     metrics = Metrics()
     shared = make_shared(configuration, providers, metrics)
     sources = build_sources(configuration, providers, metrics, shared)
-    return create_app(
-        configuration.settings,
-        sources,
-        providers=providers,
-        sandbox=configuration.sandbox,
-        metrics=metrics,
-        shared=shared,
-    )
+    sandbox, settings = configuration.sandbox, configuration.settings
+    return create_app(settings, sources, providers=providers, sandbox=sandbox, metrics=metrics, shared=shared)
 
 
 def create_app_from_environment() -> FastAPI:
@@ -86,12 +81,8 @@ def local_app(config_file: Path | None, *, signs: bool = False) -> FastAPI:
     if "cursor_secret" not in settings.model_fields_set:
         changes["cursor_secret"] = SecretStr(_LOCAL_SECRET)
     providers = find_providers(configuration.provider_paths)
-    return create_app(
-        settings.model_copy(update={**changes, "auth": "off"}),
-        build_sources(configuration, providers),
-        providers=providers,
-        local=True,
-    )
+    settings = settings.model_copy(update={**changes, "auth": "off"})
+    return create_app(settings, build_sources(configuration, providers), providers=providers, local=True)
 
 
 def build_sources(
@@ -113,10 +104,7 @@ def build_sources(
     )
     found = make_sources(providers, configuration.environment, configuration.tables, common)
     if not found:
-        ways = "; ".join(
-            f"{provider.title}: {' and '.join(provider.needed or provider.variables)}"
-            for provider in providers.values()
-        )
+        ways = "; ".join(f"{one.title}: {' and '.join(one.needed or one.variables)}" for one in providers.values())
         raise NoSource(
             f"No source is configured. Set a provider's variables ({ways}),"
             " or try it without any account: audit-gateway serve --sandbox"
@@ -139,15 +127,12 @@ def make_shared(
 def _accounts_twice(name: str, provider: Provider, configuration: Configuration) -> list[str]:
     """Return a warning for each pair of sources with equal credentials, whose events are duplicated."""
     keys = {variable: variable.removeprefix(f"{name.upper()}_").lower() for variable in provider.needed}
-    accounts = [(f"[[sources]] {table.get('name')}", table) for table in configuration.tables]
-    accounts = [account for account in accounts if account[1].get("provider") == name]
     environment = {key: configuration.environment.get(variable) for variable, key in keys.items()}
-    if all(environment.values()):
-        accounts.insert(0, (" and ".join(keys), environment))
+    tables = [table for table in configuration.tables if table.get("provider") == name]
+    accounts = [(" and ".join(keys), environment), *((f"[[sources]] {one.get('name')}", one) for one in tables)]
     return [
         f"{first} and {second} configure the same account: each of its events comes twice; remove one of them"
-        for number, (first, one) in enumerate(accounts)
-        for second, other in accounts[number + 1 :]
+        for (first, one), (second, other) in combinations(accounts, 2)
         if keys and all(one.get(key) and one.get(key) == other.get(key) for key in keys.values())
     ]
 

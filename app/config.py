@@ -135,20 +135,14 @@ def _settings(gateway: Mapping[str, Any], environment: Mapping[str, str]) -> Set
 def _warnings(settings: Settings, environment: Mapping[str, str], sandbox: bool) -> Iterable[str]:
     yield from unknown_variables(environment, PREFIX, [*_VARIABLES.values(), *OTHER_VARIABLES, *REMOVED])
     if "cursor_secret" not in settings.model_fields_set and not sandbox:
-        yield (
-            "GATEWAY_CURSOR_SECRET is not set: one was made for this run. Cursors will not outlive it, nor"
-            " open on another replica."
-        )
+        made = "GATEWAY_CURSOR_SECRET is not set: one was made for this run."
+        yield f"{made} Cursors will not outlive it, nor open on another replica."
         if settings.redis_url is not None:
-            yield (
-                "GATEWAY_REDIS_URL is set without GATEWAY_CURSOR_SECRET: its values are encrypted with the secret"
-                " of this run, and shared with its own workers only."
-            )
+            why = "its values are encrypted with the secret of this run, and shared with its own workers only"
+            yield f"GATEWAY_REDIS_URL is set without GATEWAY_CURSOR_SECRET: {why}."
     if settings.pseudonymize and not settings.model_fields_set & {"identity_secret", "cursor_secret"}:
-        yield (
-            "GATEWAY_PSEUDONYMIZE is set without GATEWAY_IDENTITY_SECRET: pseudonyms of people are valid for this run"
-            " only, and differ after the next start."
-        )
+        why = "pseudonyms of people are valid for this run only, and differ after the next start"
+        yield f"GATEWAY_PSEUDONYMIZE is set without GATEWAY_IDENTITY_SECRET: {why}."
 
 
 def _read_toml(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -116,14 +116,9 @@ def create_app(
                 yield
 
     app = FastAPI(
-        title=TITLE,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
+        title=TITLE, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
         telemetry=NO_TELEMETRY,
-    )
+    )  # fmt: skip
     app.state.ready = False
     app.state.feed = feed
     app.state.providers = providers
@@ -155,12 +150,9 @@ def create_app(
     app.add_middleware(RequestMiddleware, most=most, metrics=metrics, audit=audit, quiet=local)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET"],
-            allow_headers=ALLOWED,
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET"], allow_headers=ALLOWED,
             expose_headers=EXPOSED,
-        )
+        )  # fmt: skip
     tracing = start_tracing(app, os.environ)
     return app
 
@@ -197,14 +189,9 @@ def make_tokens(settings: Settings) -> Tokens | None:
             "GATEWAY_JWT_ISSUER, GATEWAY_JWT_AUDIENCE and GATEWAY_JWT_JWKS go together: set all three, or none."
         )
     return Tokens(
-        issuer,
-        audience,
-        jwks,
-        settings.pseudonyms,
-        scopes_claim=settings.jwt_scopes_claim,
-        sources_claim=settings.jwt_sources_claim,
-        network=Network(read_environment()),
-    )
+        issuer, audience, jwks, settings.pseudonyms, scopes_claim=settings.jwt_scopes_claim,
+        sources_claim=settings.jwt_sources_claim, network=Network(read_environment()),
+    )  # fmt: skip
 
 
 def loggable_values(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, Sequence[str]]:

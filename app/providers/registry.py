@@ -78,19 +78,14 @@ def make_sources(
 
     Raises ConfigurationError for an invalid table and for two sources of one name.
     """
-    sources: list[Source] = []
-    for provider in providers.values():
-        source = provider.from_environment(rename(environment, provider.renamed), common)
-        if source is not None:
-            sources.append(source)
-    for number, table in enumerate(tables, start=1):
-        sources.append(_from_table(providers, number, dict(table), common))
+    found = [one.from_environment(rename(environment, one.renamed), common) for one in providers.values()]
+    sources = [source for source in found if source is not None]
+    sources += [_from_table(providers, number, dict(table), common) for number, table in enumerate(tables, start=1)]
     names = [source.name for source in sources]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigurationError(
-            f"Two sources have the name {twice[0]}; a name is part of every event's id: give each its own."
-            " (Variables such as those of a provider's keys make a source named after the provider.)"
-        )
+        what = f"Two sources have the name {twice[0]}; a name is part of every event's id: give each its own."
+        hint = "(Variables such as those of a provider's keys make a source named after the provider.)"
+        raise ConfigurationError(f"{what} {hint}")
     return sorted(sources, key=lambda source: source.name)
 
 

@@ -181,9 +181,6 @@ def rename(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, A
 
 def outdated_names(values: Mapping[str, Any], renamed: Mapping[str, str], removed: Collection[str] = ()) -> list[str]:
     """Return one sentence for each name in `values` that was renamed or removed in this release."""
-    old = [
-        f"{name} is now {new}; the old name works in this release only"
-        for name, new in renamed.items()
-        if name in values
-    ]
+    now = "is now {}; the old name works in this release only"
+    old = [f"{name} {now.format(new)}" for name, new in renamed.items() if name in values]
     return old + [f"{name} is no longer a setting and has no effect; remove it" for name in removed if name in values]
