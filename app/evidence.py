@@ -53,10 +53,9 @@ class SigningKey:
 
     def sign(self, payload: bytes) -> str:
         """Return a compact JWS over `payload`."""
+        header = {"alg": ALGORITHM, "kid": self.kid}
         with _eddsa_allowed():
-            return jws.serialize_compact(
-                {"alg": ALGORITHM, "kid": self.kid}, payload, self._key, algorithms=[ALGORITHM]
-            )
+            return jws.serialize_compact(header, payload, self._key, algorithms=[ALGORITHM])
 
     def jwks(self) -> dict[str, Any]:
         """Return the public key as a JSON Web Key Set (RFC 7517)."""
@@ -194,9 +193,8 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
         kids.append(kid)
         sha256, count, last = hashlib.sha256(), 0, None
     if last is not None:
-        raise Refusal(
-            f"{count} lines up to line {last} have no manifest behind them: the file was cut, added to or never signed"
-        )
+        why = "have no manifest behind them: the file was cut, added to or never signed"
+        raise Refusal(f"{count} lines up to line {last} {why}")
     if not manifests:
         raise Refusal("the file is empty")
     if manifests[-1].next is not None:

@@ -75,13 +75,9 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def line(self) -> str:
         """Return the key as a line of the file, without the line end."""
-        fields = {
-            name: sorted(value) if isinstance(value, frozenset) else value
-            for name, value in msgspec.structs.asdict(self).items()
-        }
-        if self.expires is not None:
-            fields["expires"] = format_seconds(self.expires)
-        return json.dumps(fields, separators=(",", ":"))
+        expires = None if self.expires is None else format_seconds(self.expires)
+        fields = msgspec.structs.asdict(self) | {"expires": expires}
+        return json.dumps(fields, separators=(",", ":"), default=sorted)  # the sets
 
 
 def new_key() -> str:
@@ -112,18 +108,15 @@ def read_keys(text: str, where: str) -> list[ApiKey]:
         if not line or line.startswith("#"):
             continue
         try:
-            keys.append(_from_json(line))
+            fields = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.MsgspecError:
+            what = "is no JSON object; write keys with `audit-gateway keys new`"
+            raise ConfigurationError(f"{where}, line {number}: {what}.") from None
+        try:
+            keys.append(make_api_key(**fields))
         except ValueError as error:
             raise ConfigurationError(f"{where}, line {number}: {error}.") from None
     return keys
-
-
-def _from_json(line: str) -> ApiKey:
-    try:
-        fields = msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.MsgspecError:
-        raise ValueError("is no JSON object; write keys with `audit-gateway keys new`") from None
-    return make_api_key(**fields)
 
 
 class Keyring:

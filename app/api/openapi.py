@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -84,10 +85,10 @@ _REFERENCE = "#/components/schemas/{name}"
 
 def problems(kind: str) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route with its problems, one of them with an example."""
-    statuses = sorted({PROBLEMS[code][0] for code in _CODES[kind]})
-    found: dict[int | str, dict[str, Any]] = {
-        status: _problem(status, [code for code in PROBLEMS if code in _CODES[kind]]) for status in statuses
-    }
+    codes = [code for code in PROBLEMS if code in _CODES[kind]]
+    found: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({PROBLEMS[code][0] for code in codes}):
+        found[status] = _problem(status, [code for code in codes if PROBLEMS[code][0] == status])
     shown = next(status for status in (422, 500) if status in found)
     found[shown]["content"][MEDIA_TYPE]["example"] = _EXAMPLES[shown]
     return found
@@ -105,8 +106,7 @@ _EXAMPLES = {
 }
 
 
-def _problem(status: int, possible: Sequence[str]) -> dict[str, Any]:
-    codes = [code for code in possible if PROBLEMS[code][0] == status]
+def _problem(status: int, codes: Sequence[str]) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if status == 401:
         headers = {"WWW-Authenticate": header("How to authenticate.")}
@@ -160,24 +160,14 @@ def header(description: str) -> dict[str, Any]:
 def install_openapi(app: FastAPI, providers: Mapping[str, Provider]) -> None:
     """Make `app.openapi()` return this document."""
 
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app, providers)
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = cache(lambda: _document(app, providers))  # type: ignore[method-assign]
 
 
 def _document(app: FastAPI, providers: Mapping[str, Provider]) -> dict[str, Any]:
     document = get_openapi(
-        title=TITLE,
-        version=version("audit-gateway"),
-        summary=SUMMARY,
-        description=DESCRIPTION,
-        routes=app.routes,
-        tags=TAGS,
-        servers=[{"url": "/"}],
-    )
+        title=TITLE, version=version("audit-gateway"), summary=SUMMARY, description=DESCRIPTION, routes=app.routes,
+        tags=TAGS, servers=[{"url": "/"}],
+    )  # fmt: skip
     _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REFERENCE)
     document["components"] = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
     paths = document["paths"]

@@ -76,14 +76,10 @@ def problem_response(
     log.code = code
     for error in sources:
         log.sources.setdefault(error.source or "?", {})["error"] = error.code
-    return Response(
-        problem_body(
-            code, detail, instance=request.url.path, request_id=log.request_id, errors=errors, sources=sources
-        ),
-        status_code=status,
-        media_type=MEDIA_TYPE,
-        headers={"Cache-Control": "no-store", **_headers(status, sources), **(headers or {})},
-    )
+    path, request_id = request.url.path, log.request_id
+    body = problem_body(code, detail, instance=path, request_id=request_id, errors=errors, sources=sources)
+    headers = {"Cache-Control": "no-store", **_headers(status, sources), **(headers or {})}
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def problem_body(

@@ -78,8 +78,8 @@ class Tokens:
             try:
                 self._keys = public_keys(json.loads(read_small(Path(jwks))))
             except (OSError, ValueError) as error:
-                reason = type(error).__name__
-                raise ConfigurationError(f"GATEWAY_JWT_JWKS: {jwks} cannot be used ({reason}).") from None
+                what = f"GATEWAY_JWT_JWKS: {jwks} cannot be used ({type(error).__name__})."
+                raise ConfigurationError(what) from None
             return
         url = httpx.URL(jwks)
         if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):

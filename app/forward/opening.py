@@ -51,8 +51,7 @@ def open_target(url: str, form: str | None, environment: Mapping[str, str], tls:
     form = form or ("cloudevents" if scheme in ("https", "http") else "ndjson")
     if form not in FORMATS:
         raise ConfigurationError(f"--format must be one of {', '.join(FORMATS)}.")
-    token = environment.get("FORWARD_TOKEN")
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    token, address = environment.get("FORWARD_TOKEN"), f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if scheme.startswith("splunk-hec"):
         if token is None:
             raise ConfigurationError("FORWARD_TOKEN is not set; it is the token of Splunk's HTTP Event Collector.")

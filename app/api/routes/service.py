@@ -94,16 +94,9 @@ async def get_me(request: Request, caller: Annotated[Caller, Depends(requires(No
     """The caller's name, scopes, sources, rate and expiry. Needs any valid key or token."""
     feed: Feed = request.app.state.feed
     authenticator: Authenticator = request.app.state.authenticator
-    return json_response(
-        Me(
-            name=caller.name,
-            kind=caller.kind,
-            scopes=sorted(caller.scopes),
-            sources=[name for name in feed.sources if caller.may_read(name)],
-            rate=caller.rate or authenticator.rates.default,
-            expires=None if caller.expires is None else format_seconds(caller.expires),
-        )
-    )
+    sources, rate = [name for name in feed.sources if caller.may_read(name)], caller.rate or authenticator.rates.default
+    expires = None if caller.expires is None else format_seconds(caller.expires)
+    return json_response(Me(caller.name, caller.kind, sorted(caller.scopes), sources, rate, expires))
 
 
 # Each health call has two routes. The lower one is the first, answers, and lists both methods in `Allow`. The upper one

@@ -12,7 +12,7 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from app.api.auth import EventReader, require_raw, require_still
-from app.api.broadcaster import EventBroadcaster, Item, Listener, Message, Render, Topic
+from app.api.broadcaster import Item, Listener, Message, Render, Topic
 from app.api.openapi import answers
 from app.api.problems import PROBLEMS, problem_body
 from app.api.rendering import ClosingStream, encode
@@ -79,16 +79,13 @@ async def stream_events(request: Request, caller: EventReader, query: Annotated[
     To resume a broken connection, send the last received `id` as `Last-Event-ID` (browsers do) or as `cursor`. Send the
     key in a header; a key in the URL, which logs contain, is not accepted."""
     feed: Feed = request.app.state.feed
-    broadcaster: EventBroadcaster = request.app.state.broadcaster
     asked, live = _read(request, query, feed.now())
     start = _start(request, feed, asked, caller)
-    raw = "raw" in start.include
-    if raw:
+    if raw := "raw" in start.include:
         require_raw(caller, by_cursor=asked.include is None)
     held = ExitStack()
     held.enter_context(request.app.state.stream_slots.take(caller))
-    topic = Topic(start.query, start.active, raw, caller.may("pii:read"))
-    body = _body(request, broadcaster, topic, start, live)
+    body = _body(request, Topic(start.query, start.active, raw, caller.may("pii:read")), start, live)
     # The second is for reverse proxies that buffer.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return ClosingStream(body, media_type="text/event-stream", headers=headers, held=held)
@@ -124,16 +121,14 @@ def _start(request: Request, feed: Feed, asked: EventQuery, caller: Caller) -> W
         raise
 
 
-async def _body(
-    request: Request, broadcaster: EventBroadcaster, topic: Topic, start: WalkStart, live: bool
-) -> AsyncGenerator[bytes]:
+async def _body(request: Request, topic: Topic, start: WalkStart, live: bool) -> AsyncGenerator[bytes]:
     state, log = request.app.state, request_log(request)
     clock = asyncio.get_running_loop().time
     # The first id: a client that reconnects before any event continues here, not at a later time.
     warnings = b"".join(b": warning %b\n" % encode(warning) for warning in start.warnings)
     yield warnings + b"retry: %d\nid: %b\n\n" % (_RETRY, start.cursor.encode())
     last_problem: str | None = None
-    async with Listener(broadcaster, topic, start, live=live) as listener:
+    async with Listener(state.broadcaster, topic, start, live=live) as listener:
         silent_since = clock()
         while state.ready:
             if (refusal := await _refusal(request, topic)) is not None:

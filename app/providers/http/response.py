@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -91,10 +92,8 @@ def decode_body(headers: Mapping[str, str], raw: bytes, most: int) -> bytes:
         return _gunzip(raw, most)
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "") and not _is_plain(raw):
-        raise SourceFailed(
-            f"the provider's response has the content encoding {word(encoding)}, which the gateway did not ask for"
-            " and cannot read: look for a proxy on the way that compresses"
-        )
+        what = f"has the content encoding {word(encoding)}, which the gateway did not ask for and cannot read"
+        raise SourceFailed(f"the provider's response {what}: look for a proxy on the way that compresses")
     return raw
 
 
@@ -128,9 +127,8 @@ def error_for(response: Response, *, code: str | None = None, request_id: str | 
         return SourceFailed(_not_the_api(response), provider_request_id=request_id)
     if status in (401, 403):
         # The adapter detects a 403 for one part of an account by the vendor's code.
-        return SourceUnauthorized(
-            f"{detail}: it refuses the credentials of this source", provider_request_id=request_id
-        )
+        refusal = f"{detail}: it refuses the credentials of this source"
+        return SourceUnauthorized(refusal, provider_request_id=request_id)
     if status in (408, 425, 429, 503, 529) or 520 <= status <= 524:
         return SourceUnavailable(detail, retry_after=response.retry_after, provider_request_id=request_id)
     if status == 504:
@@ -161,9 +159,7 @@ def _is_html(response: Response) -> bool:
 
 def word(text: str) -> str:
     """Return a vendor's word, fit for an error and a log: at most 64 plain characters."""
-    return "".join(
-        character for character in text[:64] if character.isascii() and (character.isalnum() or character in "_.-")
-    )
+    return re.sub(r"[^A-Za-z0-9_.-]", "", text[:64])
 
 
 def http_date(text: str) -> int | None:

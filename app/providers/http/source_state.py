@@ -65,18 +65,16 @@ class SourceState:
         while True:
             if self.circuit == "open" and (wait := self._open_until - self._timer()) > 0:
                 self._observer.on_refused(self._name, "circuit_open")
-                raise SourceUnavailable(
-                    f"calls are suspended after {self.failures} failures in a row: {self._cause}", retry_after=wait
-                )
+                cause = f"calls are suspended after {self.failures} failures in a row: {self._cause}"
+                raise SourceUnavailable(cause, retry_after=wait)
             if self._trial is not None:
                 # Calls of the request with the trial call wait for its result, because failing them would end the
                 # request and the trial. All other requests are refused immediately.
                 request, done = self._trial
                 if request != id(budget):
                     self._observer.on_refused(self._name, "circuit_open")
-                    raise SourceUnavailable(
-                        f"a trial call is under way after failures: {self._cause}", retry_after=_TRIAL_UNDER_WAY
-                    )
+                    cause = f"a trial call is under way after failures: {self._cause}"
+                    raise SourceUnavailable(cause, retry_after=_TRIAL_UNDER_WAY)
                 await done.wait()
             elif (pause := self.pause_left()) > 0:
                 if pause >= time_left(budget) / 2:
@@ -135,10 +133,8 @@ class SourceState:
         if seconds > self.pause_left():
             self._paused_until = self._timer() + seconds
             if not self._pause_logged:
-                self._pause_logged = True
-                _log.warning(
-                    "source_paused", source=self._name, host=self._host, seconds=round(seconds, 1), cause=cause
-                )
+                self._pause_logged, rounded = True, round(seconds, 1)
+                _log.warning("source_paused", source=self._name, host=self._host, seconds=rounded, cause=cause)
 
     def health(self, *, in_flight: int, waiting: int) -> SourceHealth:
         """Return the source's state, with these numbers of running and waiting calls."""

@@ -60,9 +60,8 @@ class TimeRangeReader:
         while not (self._ended or len(records) >= want or bad.total() > len(records)) and (
             calls < max_calls or not records
         ):
-            request = PageRequest(
-                self._since, self._until, self._ascending, self._token, self._envelope, self._span.query, self._spent
-            )
+            window = self._since, self._until, self._ascending
+            request = PageRequest(*window, self._token, self._envelope, self._span.query, self._spent)
             page = await self._source.fetch(request)
             calls += 1
             self._spent.records += len(page.items)
