@@ -32,20 +32,9 @@ def test_limit_order_and_filters_mean_what_they_mean_in_the_api(
     flags = ["--type", "recipient.*", "--type", "envelope.created", "--since", "2000-01-01", "--until", cli_world.until]
     truth = cli_world.walk(type=["recipient.*", "envelope.created"], since="2000-01-01", order="asc", include="raw")
     # 1,203 events take two pages.
-    for most in (1, 3, min(1203, len(truth))):
-        ended = call(
-            "events",
-            *flags,
-            "--order",
-            "asc",
-            "--limit",
-            str(most),
-            "--include",
-            "raw",
-            "--json",
-            env=way,
-            cwd=tmp_path,
-        )
+    for most in (3, min(1203, len(truth))):
+        asked = ["--order", "asc", "--limit", str(most), "--include", "raw", "--json"]
+        ended = call("events", *flags, *asked, env=way, cwd=tmp_path)
         assert [json.loads(line) for line in ended.stdout.splitlines()] == truth[:most], ended.stderr
     envelope = truth[0]["envelope"]["id"]
     for flag in ("--envelope-id", "--envelope_id"):
@@ -128,6 +117,7 @@ def test_days_of_people(cli_world: Served, way: dict[str, str], tmp_path: Path) 
     ("arguments", "code", "says"),
     [
         (["--source", "nowhere"], 2, ["--source", "nowhere", "there are"]),
+        (["--provider", "nobody"], 2, ["--provider "]),
         (["--type", "a*b"], 2, ["--type", "recipient.*"]),
         (["--actor", ""], 2, ["--actor must not be empty"]),
         (["--envelope-status", "odd"], 2, ["--envelope-status must be one of completed"]),
@@ -242,7 +232,7 @@ def test_follow_shows_what_there_is_and_waits_until_ctrl_c(way: dict[str, str], 
 EVER = ("events", "--all", "--since", "60d")
 
 
-@pytest.mark.parametrize("arguments", [EVER, (*EVER, "--json"), (*EVER, "--csv"), ("sources",), ("count",)])
+@pytest.mark.parametrize("arguments", [EVER, (*EVER, "--json"), ("sources",)])
 def test_a_reader_that_has_seen_enough(cli_world: Served, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     process = start(*arguments, env=cli_world.over_http, cwd=tmp_path, stdout=writing)

@@ -190,13 +190,13 @@ def test_incremental_adds_what_has_come_and_no_more(tmp_path: Path) -> None:
         env = dict(sandbox.env)
         command = ("export", "trail.ndjson", "--incremental", *SINCE)
         sizes = []
-        for hours in (0, 0, 30, 30, 100):
+        for hours in (0, 0, 30, 100):
             passed = timedelta(hours=hours)
             ended = call(*command, env=env, cwd=tmp_path)
             assert ended.returncode == 0
             assert all("its Date header is over a minute behind" in line for line in ended.stderr.splitlines())
             sizes.append(len(ids_in(tmp_path / "trail.ndjson")))
-        assert sizes[0] == sizes[1] < sizes[2] == sizes[3] < sizes[4]
+        assert sizes[0] == sizes[1] < sizes[2] < sizes[3]
         whole = ids_in(tmp_path / "trail.ndjson")
         # Rotated: what comes next goes into a new file.
         (tmp_path / "trail.ndjson").rename(tmp_path / "trail.1.ndjson")
@@ -205,27 +205,20 @@ def test_incremental_adds_what_has_come_and_no_more(tmp_path: Path) -> None:
         whole += ids_in(tmp_path / "trail.ndjson")
         assert len(whole) > sizes[-1]
         settled = format(begun + passed - timedelta(seconds=31), "%Y-%m-%dT%H:%M:%SZ")
-        assert (
-            call(
-                "export", "truth.ndjson", *SINCE, "--until", settled, "--order", "asc", env=env, cwd=tmp_path
-            ).returncode
-            == 0
-        )
+        asked = ("export", "truth.ndjson", *SINCE, "--until", settled, "--order", "asc")
+        assert call(*asked, env=env, cwd=tmp_path).returncode == 0
         assert whole == ids_in(tmp_path / "truth.ndjson")
 
 
-@pytest.mark.parametrize("way", ["in_process", "over_http"])
 def test_a_signed_export_verifies_as_one_file_however_often_it_is_resumed(
-    cli_world: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    cli_world: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = call("keys", "signing", "--file", "key.pem", env={}, cwd=tmp_path)
     (tmp_path / "keys.json").write_text(keys.stdout)
-    env = {**getattr(cli_world, way), "GATEWAY_SIGNING_KEY_FILE": str(tmp_path / "key.pem")}
     export = ["export", "all.ndjson", "--signed", *SINCE, "--until", cli_world.until]
-    if way == "over_http":
-        refused = call(*export, env=env, cwd=tmp_path)
-        assert (refused.returncode, "GATEWAY_SIGNING_KEY_FILE" in refused.stderr) == (2, True)
-        return
+    refused = call(*export, env=cli_world.over_http, cwd=tmp_path)
+    assert (refused.returncode, "GATEWAY_SIGNING_KEY_FILE" in refused.stderr) == (2, True)
+    env = {**cli_world.in_process, "GATEWAY_SIGNING_KEY_FILE": str(tmp_path / "key.pem")}
     segment, asked = walking.Client.segment, 0
 
     def fails_often(client: walking.Client, pairs: walking.Pairs) -> bytes:
