@@ -9,7 +9,20 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from app.domain.text import memoize
-from app.privacy.replacer import MASK, WITHIN, Rewriter, Span, Words, any_object, decoded, quick_letters, rewritten
+from app.privacy.person_fields import plain_number
+from app.privacy.replacer import (
+    MASK,
+    WITHIN,
+    Rewriter,
+    Span,
+    Words,
+    any_object,
+    decoded,
+    has_json_text,
+    json_in,
+    quick_letters,
+    rewritten,
+)
 
 _LINK_NAME = re.compile(r"(?:ur[il]|href|link)s?\Z")
 #: Parts of a name that make a link personal, wherever it stands: `signingUrl`, `signee_link`, `invitationLinks`. The
@@ -54,15 +67,15 @@ def names_have_links(names: tuple[str, ...]) -> bool:
 
 
 def has_links(value: Any) -> bool:
-    """Whether a name in a JSON value may be a link's. Without one, `without_links` leaves nothing out."""
-    return any_object(value, names_have_links)
+    """Whether a name in a JSON value may be a link's. Without one, `without_links` finds none."""
+    return any_object(value, names_have_links) or has_json_text((value,))
 
 
 def without_links(value: Any, kinds: frozenset[str] = PERSONAL, links: list[str] | None = None) -> Any:
     """A copy of `value` without the members that are personal links, or links of people and files, at any depth.
 
-    `links` receives the links in these members, which other texts may repeat; not texts that are too short for a link
-    or have no slash, such as `none`."""
+    `links` receives the links in these members, which other texts may repeat, and those of JSON in texts; not texts
+    that are too short for a link or have no slash, such as `none`."""
     if isinstance(value, dict):
         kept = {}
         for name, item in value.items():
@@ -71,6 +84,9 @@ def without_links(value: Any, kinds: frozenset[str] = PERSONAL, links: list[str]
             elif links is not None:
                 links += links_in(item)
         return kept
+    if isinstance(value, str) and links is not None:
+        for inner in json_in(value):
+            without_links(inner, kinds, links)
     return [without_links(item, kinds, links) for item in value] if isinstance(value, list) else value
 
 
@@ -108,6 +124,7 @@ class Secrets(Rewriter):
         self._long_keys = [key for key in longest if len(key) >= WITHIN]
         #: Per link and key, letters of each of its spellings; of too many or unusual ones, no letters, which are in
         #: every text. Takes a tenth of the time of `_words`, which most processes do not need.
+        self._numbers = {key: shown for key, shown in self._keys.items() if key.isdecimal()}
         self._probes = {b""}
         if len(self._links) + len(self._keys) <= _MAX_KEYS:
             self._probes = {_letters(text) for text in (*map(_shortest, self._links), *self._keys)}
@@ -143,6 +160,9 @@ class Secrets(Rewriter):
                 if self._shape is None or self._shape.quick.search(quick) is None:
                     return text
         return rewritten(text, self._words.spans if self._shape is None else self._spans)
+
+    def number(self, value: float, _: str) -> Any:
+        return self._numbers.get(plain_number(value), value) if self._numbers else value
 
     def _spans(self, plain: str) -> list[Span]:
         # Of equal places the first counts: a listed key has its own replacement.

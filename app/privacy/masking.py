@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 
 from app.domain.text import memoize, without_accents
-from app.privacy.person_fields import plain_number, words_of
+from app.privacy.person_fields import is_private_name, plain_number, words_of
 from app.privacy.replacer import (
     MASK,
     MAX_TEXT,
     Rewriter,
     Span,
     Words,
-    decoded,
+    decodings,
     letters_of,
     plain_spelling,
     quick_letters,
@@ -88,7 +88,7 @@ class Mask(Rewriter):
             return False
         if b"0000000" not in quick.translate(_RUNS):
             return True
-        return not _may_have_phone(text) and not (self._any_number and _ANY_DIGITS.search(text))
+        return not _may_have_phone(text) and not self._has_numbers(text)
 
     def identifier(self, text: str, *, of_person: bool = True) -> str:
         """Return the id, or `***` if it contains a private value of six characters or more or, with `of_person`, a
@@ -97,7 +97,7 @@ class Mask(Rewriter):
             return text
         find = self._spans if of_person else self._words.spans
         hidden = any(
-            end - start >= _ID for form in {text, decoded(text)} for start, end, _ in find(plain_spelling(form))
+            end - start >= _ID for form in (text, *decodings(text)) for start, end, _ in find(plain_spelling(form))
         )
         return MASK if hidden else text
 
@@ -127,7 +127,11 @@ class Mask(Rewriter):
         spans = [Span(_sign_before(plain, start), end, shown) for start, end, shown in self._words.spans(plain)]
         if _may_have_phone(plain):
             spans += [Span(*match.span()) for match in _PHONE_OR_ID.finditer(plain)]
-        return spans + _any_numbers(plain) if self._any_number else spans
+        return spans + _any_numbers(plain) if self._has_numbers(plain) else spans
+
+    def _has_numbers(self, plain: str) -> bool:
+        """Whether a text has a number that may be private because nothing else is known, or because it is named."""
+        return _ANY_DIGITS.search(plain) is not None and (self._any_number or is_private_name(plain))
 
 
 def _may_have_phone(plain: str) -> bool:
@@ -135,8 +139,6 @@ def _may_have_phone(plain: str) -> bool:
 
 
 def _any_numbers(plain: str) -> list[Span]:
-    if _ANY_DIGITS.search(plain) is None:
-        return []
     found = [match for match in _ANY_NUMBER.finditer(plain) if match["other"] is None]
     return [Span(*match.span()) for match in found if sum(map(str.isdigit, match[0])) >= _MIN_DIGITS]
 

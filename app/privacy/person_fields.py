@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from app.domain.text import memoize, without_accents
-from app.privacy.replacer import MASK
+from app.privacy.replacer import MASK, any_object, json_in
 
 #: Words of a name under which a phone, a national id or an address stands, whatever the value looks like.
 _PRIVATE_WORDS = frozenset([
     "tel", "telno", "gsm", "fax", "ssn", "idnumber", "taxid", "kt", "cpr", "passport", "street", "city", "town",
     "zip", "postal", "latitude", "longitude", "mobil", "tlf", "tlfnr", "gata", "fnr", "pnr", "personnr", "hetu",
-    "pesel", "isikukood", "bsn", "nir", "nif", "dni", "curp", "rut", "addr",
+    "pesel", "isikukood", "bsn", "nir", "nif", "dni", "curp", "rut", "addr", "cell", "whatsapp",
 ])  # fmt: skip
 #: The same, where a name is written as one word or as several.
 _PRIVATE_PARTS = (
@@ -126,14 +126,23 @@ def names_have_private(names: tuple[str, ...]) -> bool:
     return any(private_names(names))
 
 
+def has_private(*values: Any) -> bool:
+    """Whether JSON values may have private members, except in JSON texts."""
+    return any(any_object(value, names_have_private) for value in values)
+
+
 def hidden(value: Any, found: list[str]) -> Any:
     """Return a copy of a JSON value with `***` for its private members at any depth. `found` receives their texts and
-    numbers, which other texts may repeat."""
+    numbers, which other texts may repeat, and those of JSON in texts."""
     if isinstance(value, dict):
         private = private_members(value)
         return {
             name: _whole(item, name, found) if name in private else hidden(item, found) for name, item in value.items()
         }
+    if isinstance(value, str):
+        for inner in json_in(value):
+            hidden(inner, found)
+        return value
     return [hidden(item, found) for item in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -19,14 +19,14 @@ from app.domain.text import Memoized
 from app.privacy.links import Secrets, has_links, names_have_links, without_links
 from app.privacy.masking import Mask
 from app.privacy.person_fields import (
+    has_private,
     hidden,
     is_person_name,
     is_private_name,
-    names_have_private,
     private_leaves,
 )
 from app.privacy.pseudonyms import PersonMask, Pseudonyms
-from app.privacy.replacer import MASK, any_object, names_in
+from app.privacy.replacer import MASK, has_json_text, names_in
 
 _ID, _TEXT, _NAME, _PERSON = "id", "text", "name", "person"
 #: The vendor's texts in the parts of an event. The kind of an actor and a target, the purpose of a delivery and the id
@@ -72,13 +72,14 @@ class Redactor:
         """Return the records' events."""
         events = list(map(self._unmasked, records))
         # Nearly always none of them has a link, which one look at their names shows.
-        values = [event.data for event in events] + ([event.raw for event in events] if self._raw else [])
-        if names_have_links(tuple(names_in(values))):
+        values: list[Any] = [event.data for event in events] + [event.raw for event in events if self._raw]
+        has_json = has_json_text(values) or has_json_text(event.description for event in events)
+        if has_json or names_have_links(tuple(names_in(values))):
             for event in events:
                 _take_links_out(event)
         if not self._private:
             for event, record in zip(events, records, strict=True):
-                self._hide(event, record)
+                self._hide(event, record, has_json)
         return events
 
     def event(self, record: Record) -> Event:
@@ -95,10 +96,13 @@ class Redactor:
             event.raw = record.raw()
         return event
 
-    def _hide(self, event: Event, record: Record) -> None:
+    def _hide(self, event: Event, record: Record, has_json: bool = True) -> None:
         found: list[str] = []
-        if any_object(event.data, names_have_private) or any_object(event.raw, names_have_private):
+        if has_private(event.data, event.raw) or (
+            has_json and has_json_text((event.data, event.raw, event.description))
+        ):
             event.data, event.raw = hidden(event.data, found), hidden(event.raw, found)
+            hidden(event.description, found)
         mask = self._masks[record.names_all_recipients].of(record.private_values(), found)
         event.recipient = event.recipient and _without_numbers(event.recipient)
         # Nearly always none of its texts has a private value.
@@ -151,7 +155,9 @@ class Redactor:
                 yield shown
 
     def _mask_of(self, record: Record) -> Mask:
-        return self._masks[record.names_all_recipients].of(record.private_values(), private_leaves(record.event().data))
+        event = record.event()
+        found = private_leaves((event.data, event.description))
+        return self._masks[record.names_all_recipients].of(record.private_values(), found)
 
 
 def _rules_of(mask: Mask | PersonMask) -> Rules:
@@ -196,9 +202,10 @@ def _without_numbers(one: Recipient) -> Recipient:
 
 def _take_links_out(event: Event) -> None:
     """Remove the signing links of `data` and `raw`, also from all texts that repeat them."""
-    if not (has_links(event.data) or has_links(event.raw)):
+    if not (has_links(event.data) or has_links(event.raw) or has_links(event.description)):
         return
     found: list[str] = []
+    without_links(event.description, links=found)
     event.data, event.raw = without_links(event.data, links=found), without_links(event.raw, links=found)
     if links := Secrets(found):
         _rewrite(event, dict.fromkeys((_ID, _TEXT, _NAME, _PERSON), links.text))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from html import unescape
 from itertools import islice
@@ -26,7 +27,14 @@ _FEW = 64  #: words that are tried one after another before all are searched at 
 
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _FOREIGN_DIGITS = re.compile(r"(?![0-9])\d")
-_JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+#: Escapes of JSON and JavaScript.
+_ESCAPE = re.compile(r"[\\%]u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
+_MARKUP = re.compile(r"<[/!?]?[a-zA-Z-][\w-]*+(?:[\s/][^<>]*+)?>")
+_MAX_LAYERS = 16  #: encodings of one text that are taken off
+
+_DECODER = json.JSONDecoder(strict=False)
+_ESCAPED_QUOTE = re.compile(r'\\+"')
+_MAX_OBJECTS = 64  #: of one text that are tried
 
 _LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 _SIGNS = bytes(byte for byte in range(128) if not chr(byte).isalnum())
@@ -78,10 +86,17 @@ def letters_of(plain: str) -> str:
     return plain.translate(_ASCII_LETTERS) if plain.isascii() else "".join(filter(str.isalnum, folded(plain)))
 
 
+def places_of_letters(plain: str) -> list[int]:
+    """Return for each of `letters_of(plain)` its place in the text."""
+    return [place for place, letter in enumerate(plain) for one in folded(letter) if one.isalnum()]
+
+
 def quick_letters(text: str) -> bytes | None:
     """Return the letters of a text, of which ASCII ones are folded, in a hundredth of the time of `letters_of`; None if
-    it may be encoded or is not of plain spelling."""
+    it may be encoded, has markup or is not of plain spelling."""
     if "%" in text or "&" in text or "\\" in text or not (text.isascii() or _PLAIN.fullmatch(text)):
+        return None
+    if "<" in text and _MARKUP.search(text) is not None:
         return None
     return text.encode().translate(_LOWER, _SIGNS)
 
@@ -139,8 +154,7 @@ class Words:
             return []
         if len(found) > _MAX_PLACES or len(plain) > MAX_TEXT:
             return [Span(0, len(plain))]
-        # Per letter, its place in the text.
-        places = [place for place, letter in enumerate(plain) for one in folded(letter) if one.isalnum()]
+        places = places_of_letters(plain)
         spans = []
         for last, word in found:
             start, end = places[last + 1 - len(word)], places[last] + 1
@@ -199,23 +213,70 @@ def replaced(text: str, spans: Iterable[Span]) -> str:
 def rewritten(text: str, spans: Callable[[str], list[Span]]) -> str:
     """Return the text without the `spans` of its plain spelling, and with `***` for each word, or the whole, that
     contains one when it is decoded. A text without any is unchanged."""
+
+    def has_more(text: str) -> bool:
+        return any(spans(plain_spelling(form)) for form in decodings(text))
+
     plain = plain_spelling(text)
     found = spans(plain)
     shown = replaced(plain, found) if found else plain
-    if (decoded(shown)) != shown and spans(plain_spelling(decoded(shown))):
-        shown = re.sub(r"\S+", lambda word: MASK if spans(plain_spelling(decoded(word[0]))) else word[0], shown)
-        if spans(plain_spelling(decoded(shown))):
+    if has_more(shown):
+        shown = re.sub(r"\S+", lambda word: MASK if has_more(word[0]) else word[0], shown)
+        if has_more(shown):
             return MASK
     return text if shown == plain else shown
 
 
+def decodings(text: str) -> Iterator[str]:
+    """Yield the decoded text, and the decoded text without markup, if they differ from the text."""
+    if (plain := decoded(text)) != text:
+        yield plain
+    if "<" in plain and (bare := _MARKUP.sub("", plain)) != plain:
+        yield bare
+
+
 def decoded(text: str) -> str:
     """Return the text without percent-encoding and the escapes of HTML and JSON, also if encoded several times."""
-    for _ in range(4):
-        if not ("%" in text or "&" in text or "\\" in text):
+    for _ in range(_MAX_LAYERS):
+        before = text
+        if "%" in text or "&" in text or "\\" in text:
+            text = _ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), unescape(unquote(text)))
+        if text == before:
             break
-        text = _JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)), unescape(unquote(text)))
     return text
+
+
+def has_json_text(values: Iterable[Any]) -> bool:
+    """Whether a text in JSON values may contain a JSON object."""
+    inside = list(values)
+    for value in inside:
+        kind = type(value)
+        if kind is str:
+            if "{" in value or "&" in value or "%" in value:
+                return True
+        elif kind is dict:
+            inside += value.values()
+        elif kind in _CONTAINERS:
+            inside += value
+    return False
+
+
+def json_in(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects in a text, also in an encoded or escaped one."""
+    if not has_json_text((text,)):
+        return
+    for form in dict.fromkeys((text, _ESCAPED_QUOTE.sub('"', text), *decodings(text))):
+        place = form.find("{")
+        for _ in range(_MAX_OBJECTS):
+            if place < 0:
+                break
+            try:
+                value, end = _DECODER.raw_decode(form, place)
+            except (ValueError, RecursionError):
+                end = place + 1
+            else:
+                yield value
+            place = form.find("{", end)
 
 
 def any_object(value: Any, judge: Callable[[tuple[str, ...]], bool]) -> bool:

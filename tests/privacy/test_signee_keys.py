@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+import unicodedata
 from collections.abc import Callable
+from functools import reduce
+from html import unescape
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 import pytest
@@ -111,6 +116,42 @@ SPELLINGS: list[Callable[[str], str]] = [
     lambda key: key.translate({letter: letter + 0xFEE0 for letter in range(33, 127)}), lambda key: key[1:],
     lambda key: key.replace("i", "\u0130"), lambda key: key.replace("k", "\u212a"),
 ]  # fmt: skip
+#: Spellings that a reader takes for the key itself.
+LEGIBLE: list[Callable[[str], str]] = [
+    *SPELLINGS[:14],
+    lambda key: f"{key[:9]}<b>{key[9:]}</b>", lambda key: f"{key[:9]}</i><i class='x'>{key[9:]}",
+    lambda key: f"{key[:9]}<!-- -->{key[9:]}", lambda key: "".join(f"\\x{ord(letter):02x}" for letter in key),
+    lambda key: reduce(lambda text, _: quote(text, safe=""), range(6), LEGIBLE[7](key)),
+    lambda key: json.dumps(json.dumps({"at": f"https://x.is/s/sp1/{key}"})).replace("/", "\\/"),
+    lambda key: f"<a href='https%3A%2F%2Fx.is%2Fs%2F{key}'>", lambda key: "\u034f".join(key), "**".join, "\u00a0".join,
+]  # fmt: skip
+
+
+def read_letters(text: str) -> str:
+    for _ in range(9):
+        text = re.sub(r"\\+(?:u([0-9a-f]{4})|x([0-9a-f]{2}))", lambda one: chr(int(one[1] or one[2], 16)), text)
+        text = unescape(unquote(text))
+    # Tags, but not the links in them.
+    found = text + re.sub(r"<[^>]*>", "", text)
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", found).casefold()))
+
+
+@pytest.mark.parametrize("spell", LEGIBLE)
+@pytest.mark.parametrize("key", [KEY, OTHER, "siThird02", "si" + "7d" * 16, "48211937"])
+def test_no_legible_spelling_of_a_key_is_in_any_part(key: str, spell: Callable[[str], str]) -> None:
+    text = spell(key)
+    signees = [{"signeeKey": one, "name": text, "signatureType": text} for one in (KEY, "48211937")]
+    note = {"deep": [text], text: {"x": text}, "numbers": [48211937, {"signeeKey": 48211937}]}
+    for status in (f"SMS:{text[:200]}", "Created"):
+        texts = dict.fromkeys(
+            ("description", "userAgent", "fileName", "createdBy", "flowKey", "sequenceKey", "id"), text
+        )
+        found = record({**texts, "status": status, "note": note}, fileName=text, signees=signees, extra={text: text})
+        answer = read_letters(shown(found, private=True))
+        assert read_letters(key) not in answer
+        assert "48211937" not in answer
+
+
 WORDS = st.sampled_from(["Þóra á Ísafirði", "Signee key: ", "rcp_", "a/b", "100%", "&amp;", "\\", "ﬃ", "-", "", " "])
 KEYS = st.sampled_from([KEY, "siOther0001", "si-third-0002", "sikkk", "siÞórður12345", "k i", "si", "0101302989"])
 LINKS = st.sampled_from(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import reduce
 from itertools import product
 from typing import Any, ClassVar, cast
 from urllib.parse import quote
@@ -48,6 +49,11 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "percent": lambda digits: quote(f"+354 {digits}", safe=""),
     "HTML": lambda digits: f"{digits[:3]}&nbsp;{digits[3:]}",
     "JSON": lambda digits: json.dumps({"n": [digits]}),
+    "markup": lambda digits: f"{digits[:3]}<b class='x'>{digits[3:]}</b>",
+    "JavaScript": lambda digits: "".join(f"\\x{ord(digit):02x}" for digit in digits),
+    "five times": lambda digits: reduce(
+        lambda text, _: quote(text, safe=""), range(5), f"%{ord(digits[0]):x}{digits[1:]}"
+    ),
 }
 
 
@@ -82,6 +88,16 @@ PLACES: dict[str, Callable[[str, str], Record]] = {
     "author's address": lambda text, phone: taktikal({"createdBy": f"{text}@sms.is", "userAgent": text}, phone),
     "keys": lambda text, phone: taktikal({"sequenceKey": text, "flowKey": text, "id": text}, phone, text),
     "status": lambda text, phone: taktikal({"status": f"SMS {text}:failed"}, phone, activityDisplayName=text),
+    "named": lambda text, _: taktikal({"description": f"New phone : {text}"}, "+3545550000"),
+    "JSON in a text": lambda text, phone: taktikal(
+        {
+            "description": "changed "
+            + json.dumps([{"a": 1}, {"contact": {"mobile_no": [text], "address": f"Elm {phone[-4:]}"}}]),
+            "more": json.dumps(json.dumps({"field": "homeAddress", "old": f"Ash {phone[-4:]}"})),
+            "userAgent": f"at Elm {phone[-4:]}, Ash {phone[-4:]}",
+        },
+        "+3545550000",
+    ),
     "address known": lambda text, phone: taktikal(
         {"description": f"{text} at ELM  {phone[-4:]}", "homeAddress": f"Elm {phone[-4:]}"}, phone
     ),

@@ -147,6 +147,8 @@ class ProcessParts:
         for entry in self.process.entries:
             if entry.others is not UNSET:
                 found += private_leaves(entry.others)
+            if entry.description:
+                found += private_leaves(entry.description)
         # A short key that contains a phone or an id could be guessed from its digest.
         keys = [key for key in self.process.signees if len(key) < _LONG_KEY]
         if keys:

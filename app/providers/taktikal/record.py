@@ -83,7 +83,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             CATEGORY,
             meaning.outcome,
             status,
-            None if identity is None or identity is UNSET else str(identity),
+            None if identity is None or identity is UNSET else common.hidden(str(identity)),
             format_vendor_time(entry.created_at or "", self.key[0]),
             description,
             actor,

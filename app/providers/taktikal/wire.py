@@ -20,7 +20,7 @@ from msgspec import UNSET
 
 from app.domain.text import memoize
 from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, KeyShape, Secrets, has_links, links_in, without_links
-from app.privacy.replacer import MASK, Span, any_object
+from app.privacy.replacer import MASK, Span, any_object, letters_of, places_of_letters
 from app.providers.http.lenient_json import MAX_KEY, read_json
 from app.providers.taktikal.models import (
     LISTS,
@@ -36,16 +36,18 @@ from app.providers.taktikal.models import (
 
 _SHORT_KEY = 12  #: characters of a signee key that may occur within other words
 _DECODER = msgspec.json.Decoder(list[Body])
-#: A signee key, and the process key before it in a link (the vendor's examples).
-_LINKED_KEY = re.compile(r"(?:(sp[0-9a-f]{32})(?:/|%2f))?(si[0-9a-f]{32})", re.IGNORECASE)
+#: The letters of a signee key, and of the process key and the slash before it in a link (the vendor's examples).
+_LINKED_KEY = re.compile(r"(?:(sp[0-9a-f]{32})(?:2f)?)?(si[0-9a-f]{32})")
 
 
 def _linked_keys(plain: str) -> list[Span]:
     """Return the places of signee keys in a text of plain spelling: the recipient id where the text has the process
     key, too, else `***`. Whether another response lists the key must make no difference to the event."""
+    keys = list(_LINKED_KEY.finditer(letters_of(plain)))
+    places = places_of_letters(plain) if keys else []
     return [
-        Span(*found.span(2), recipient_id(found[1].lower(), found[2].lower()) if found[1] else MASK)
-        for found in _LINKED_KEY.finditer(plain)
+        Span(places[key.start(2)], places[key.end(2) - 1] + 1, recipient_id(key[1], key[2]) if key[1] else MASK)
+        for key in keys
     ]
 
 
@@ -214,10 +216,10 @@ def _find_signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
         own = _member(value, "processkey")
         process = own if isinstance(own, str) and own else process
         for name, item in value.items():
-            if isinstance(item, str):
+            if isinstance(item, str | int):
                 if name.casefold() == "signeekey":
-                    yield process, item
-            elif not isinstance(item, int | float | None):
+                    yield process, str(item)
+            elif not isinstance(item, float | None):
                 yield from _find_signee_keys(item, process)
     elif isinstance(value, list):
         for item in value:
