@@ -47,13 +47,10 @@ def configure_logging(stream: TextIO | None = None, *, level: str | None = None,
     stream = stream or sys.stderr
     level = level or os.environ.get("GATEWAY_LOG_LEVEL") or "info"
     form = form or os.environ.get("GATEWAY_LOG_FORMAT") or "auto"
-    readable = form == "console" or (form == "auto" and stream.isatty())
     shared: list[Processor] = [structlog.stdlib.add_log_level, time_stamp, trace_fields, bare_exceptions]
-    renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty())
-        if readable
-        else structlog.processors.JSONRenderer(_to_json)
-    )
+    renderer: Processor = structlog.processors.JSONRenderer(_to_json)
+    if form == "console" or (form == "auto" and stream.isatty()):
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS.get(level, logging.INFO)),
@@ -140,10 +137,8 @@ def describe_exception(error: BaseException) -> dict[str, Any]:
         names.append(type(current).__name__)
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     frames = traceback.extract_tb(error.__traceback__, limit=-_MAX_FRAMES)
-    return {
-        "exception": " < ".join(names),
-        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-    }
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"exception": " < ".join(names), "frames": places}
 
 
 _CAPACITY = 10_000  #: lines; about 5 MB

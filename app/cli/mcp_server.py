@@ -122,13 +122,9 @@ def _person(person: Json) -> str:
 
 def _notes(body: Json) -> list[str]:
     """Return notes on missing sources and on filters that can match nothing."""
-    notes = [
-        f"note: {source['name']} {source['status']}: {source.get('reason')}"
-        for source in body.get("sources") or []
-        if source.get("status", "ok") != "ok"
-    ]
-    for warning in body.get("warnings") or []:
-        notes.append(f"note: {warning if isinstance(warning, str) else _compact(warning)}")
+    states = [source for source in body.get("sources") or [] if source.get("status", "ok") != "ok"]
+    notes = [f"note: {source['name']} {source['status']}: {source.get('reason')}" for source in states]
+    notes += [f"note: {_compact(warning)}" for warning in body.get("warnings") or []]
     if scanned := (body.get("page") or {}).get("scanned_to"):
         notes.append(f"note: searched as far as {scanned}; continue with next_cursor")
     return [printable(note) for note in notes]

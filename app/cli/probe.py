@@ -38,8 +38,7 @@ def probe_sources(config: Path | None, wait: float) -> int:
         for heading in ("what", "", "found"):
             table.add_column(heading, overflow="fold")
         for finding in findings:
-            state = f"[{_STYLES[finding.state]}]{finding.state}[/]"
-            table.add_row(finding.topic, state, finding.found)
+            table.add_row(finding.topic, f"[{_STYLES[finding.state]}]{finding.state}[/]", finding.found)
         console.print(table)
         # Lines for a `.env`, not wrapped at the terminal's width.
         for line in filter(None, map(_advice, findings)):
@@ -93,9 +92,8 @@ async def measure_lag(
     late = [looked - record.key[0] for record in fresh if record.key[0] < looked]
     if not fresh:
         return [ProbeResult("lag", "unknown", f"nothing new came within {wait:g} s; try again in busy hours")]
-    worst = max(late, default=0) / 1e6
-    found = f"{len(fresh)} new events in {wait:g} s, the latest {worst:.1f} s after its time; held back for"
-    found += f" {source.settle:g} s"
+    worst, settle = max(late, default=0) / 1e6, f"held back for {source.settle:g} s"
+    found = f"{len(fresh)} new events in {wait:g} s, the latest {worst:.1f} s after its time; {settle}"
     if worst * 2 > source.settle:
         return [ProbeResult("lag", "warning", found, f"GATEWAY_SETTLE={max(30, round(worst * 4))}")]
     return [ProbeResult("lag", "ok", f"{found}, which is enough")]

@@ -89,7 +89,7 @@ def serve_gateway(
         tune_gc()
         if workers == 1:
             return _serve_alone(listener, _uvicorn_config(app, settings), greeting)
-        asyncio.run(_close(sources))
+        asyncio.run(app.state.feed.aclose())
         factory = "app.assembly:create_app_from_environment"
         return _serve_with_workers(listener, _uvicorn_config(factory, settings, workers), greeting)
 
@@ -127,25 +127,18 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         what = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        raise ConfigurationError(
-            f"--port: {port} on {host} {what}; choose another with --port (0 takes a free one), or --host."
-        ) from None
+        remedy = "choose another with --port (0 takes a free one), or --host."
+        raise ConfigurationError(f"--port: {port} on {host} {what}; {remedy}") from None
     return listener
 
 
 def _uvicorn_config(app: FastAPI | str, settings: Settings, workers: int = 1) -> uvicorn.Config:
+    # No request takes longer than the deadline, so all requests in flight complete before the server stops.
+    patience = math.ceil(settings.deadline) + 1
     return uvicorn.Config(
-        app,
-        factory=isinstance(app, str),
-        workers=workers,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # No request takes longer than the deadline, so all requests in flight complete before the server stops.
-        timeout_graceful_shutdown=math.ceil(settings.deadline) + 1,
-    )
+        app, factory=isinstance(app, str), workers=workers, ws="none", lifespan="on", log_config=None,
+        access_log=False, server_header=False, timeout_graceful_shutdown=patience,
+    )  # fmt: skip
 
 
 class _Server(uvicorn.Server):
@@ -201,11 +194,6 @@ def _serve_with_workers(listener: socket.socket, config: uvicorn.Config, greetin
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # not the supervisor's handler; the workers inherit it
     supervisor.run()
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
-
-
-async def _close(sources: Sequence[Source]) -> None:
-    for source in sources:
-        await source.aclose()
 
 
 def _greeting(listener: socket.socket, configuration: Configuration, sources: Sequence[Source], key: str | None) -> str:

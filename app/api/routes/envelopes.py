@@ -82,15 +82,9 @@ async def get_envelope_report(
     unreadable content, the SHA-256 of the events as NDJSON, and a signature if a signing key is set."""
     found, events, recipients = await _read(request, envelope_id, query, caller)
     state = request.app.state
+    facts = {"retrieved_at": state.feed.now(), "pseudonymized": state.pseudonyms is not None}
     page = await asyncio.to_thread(
-        render_report,
-        found,
-        events,
-        recipients,
-        caller,
-        retrieved_at=state.feed.now(),
-        pseudonymized=state.pseudonyms is not None,
-        signing_key=state.signing_key,
+        render_report, found, events, recipients, caller, **facts, signing_key=state.signing_key
     )
     return Response(page, media_type="text/html; charset=utf-8", headers=_REPORT_HEADERS)
 
@@ -131,20 +125,13 @@ def render_report(
     claims = {"sha256": sha256, "count": len(events), "filters": filters, "as_of": retrieved}
     masked = not caller.may("pii:read")
     page = _ENVIRONMENT.get_template("envelope_report.html").render(
-        story=story,
-        notices=_notices(found, masked, pseudonymized),
-        events=events,
-        found=found,
-        caller=caller,
-        retrieved=retrieved,
-        filters=filters,
+        story=story, notices=_notices(found, masked, pseudonymized), events=events, found=found, caller=caller,
+        retrieved=retrieved, filters=filters, version=version("audit-gateway"), sha256=sha256,
         complete_through=None if found.complete_through is None else format_seconds(found.complete_through),
         visible=_MASKED if masked else "Everything that the provider sent, unmasked.",
-        version=version("audit-gateway"),
-        sha256=sha256,
         signature=None if signing_key is None else signing_key.sign(msgspec.json.encode(claims)),
         ndjson=escape(lines.decode()),
-    )
+    )  # fmt: skip
     return page.encode(errors="replace")
 
 
@@ -196,16 +183,10 @@ def _in_sight(value: object) -> object:
 
 
 _ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parents[1]),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
+    loader=FileSystemLoader(Path(__file__).parents[1]), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     finalize=_in_sight,
-)
+)  # fmt: skip
 _ENVIRONMENT.filters |= {
-    "utc": _utc,
-    "person": _person,
-    "duration": _duration,
-    "css_string": _css_string,
+    "utc": _utc, "person": _person, "duration": _duration, "css_string": _css_string,
     "json": lambda value: json.dumps(value, ensure_ascii=False),
-}
+}  # fmt: skip

@@ -92,11 +92,8 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, held: Exi
         require_raw(caller, by_cursor=query.include is None)
     export = Export(request, caller, query, start)
     page, form = await export.first(at), export.form
-    headers = {
-        "Cache-Control": "no-store",
-        "Content-Disposition": f'attachment; filename="{_file_name(start, form)}"',
-        "X-Accel-Buffering": "no",
-    }
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    headers["Content-Disposition"] = f'attachment; filename="{_file_name(start, form)}"'
     if len(start.cursor) <= LONGEST_HEADER:
         headers["Export-Cursor"] = start.cursor
     if export.manifest_id is not None:

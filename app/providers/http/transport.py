@@ -165,19 +165,13 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         # At the first call: aiohttp needs the running event loop, and the certificates take a while to load.
         connector = aiohttp.TCPConnector(
-            limit=self._connections,
-            keepalive_timeout=self._keepalive,
-            ssl=self._network.ssl_context(),
+            limit=self._connections, keepalive_timeout=self._keepalive, ssl=self._network.ssl_context(),
             socket_factory=_make_socket,
-        )
+        )  # fmt: skip
         self._session = session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            max_line_size=MAX_HEADERS,
-            max_field_size=MAX_HEADERS,
-            max_headers=1000,
-        )
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
+            max_line_size=MAX_HEADERS, max_field_size=MAX_HEADERS, max_headers=1000,
+        )  # fmt: skip
         # aiohttp would repeat a GET by itself, and nothing else, also on a new connection, uncounted. There is no
         # public switch; a test fails if this one goes.
         session._retry_connection = False

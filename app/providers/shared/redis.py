@@ -70,14 +70,9 @@ class SharedState:
         scheme, _, rest = url.partition("://")
         try:
             pool = BlockingConnectionPool.from_url(
-                f"{scheme.replace('valkey', 'redis')}://{rest}",
-                max_connections=_CONNECTIONS,
-                timeout=_POOL_WAIT,
-                socket_timeout=_TIMEOUT,
-                socket_connect_timeout=_TIMEOUT,
-                retry=Retry(NoBackoff(), 0),
-                protocol=2,
-            )
+                f"{scheme.replace('valkey', 'redis')}://{rest}", max_connections=_CONNECTIONS, timeout=_POOL_WAIT,
+                socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT, retry=Retry(NoBackoff(), 0), protocol=2,
+            )  # fmt: skip
         except (ValueError, TypeError):
             raise ConfigurationError(
                 "GATEWAY_REDIS_URL: is no URL that a client understands, such as redis://localhost:6379/0."
