@@ -65,9 +65,6 @@ def routes() -> set[str]:
     return set(app.openapi()["paths"])
 
 
-# ---- by their schemas ------------------------------------------------------------------------------------------------
-
-
 def test_the_compose_files_fit_the_specification() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     files = map(str, DEPLOY.rglob("compose.yaml"))
@@ -79,16 +76,6 @@ def test_the_compose_files_fit_the_specification() -> None:
 def test_the_manifests_fit_kubernetes_schemas(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
-
-
-def test_a_misspelt_field_would_be_found() -> None:
-    wrong = of_kind("Deployment")
-    wrong["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
-
-
-# ---- what schemas cannot know ----------------------------------------------------------------------------------------
 
 
 def test_every_variable_is_a_setting() -> None:
@@ -202,14 +189,8 @@ def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
         assert each["deploy"]["resources"]["limits"]["memory"]
 
 
-def test_secrets_are_named_and_not_held() -> None:
+def test_secrets_are_not_held() -> None:
     assert not [each for each in documents() if each["kind"] == "Secret"]
-    named = [each["secretRef"]["name"] for each in CONTAINER["envFrom"] if "secretRef" in each]
-    mounted = [each["secret"]["secretName"] for each in POD["volumes"] if "secret" in each]
-    for name in (*named, *mounted):
-        assert re.search(f"kubectl create secret (generic|tls) {name} ", OPERATIONS)
-    for name in [each["configMap"]["name"] for each in POD["volumes"] if "configMap" in each]:
-        assert f"kubectl create configmap {name} " in OPERATIONS
     assert set((DEPLOY / ".gitignore").read_text().split()) == {"gateway.env", "keys/", "tls/"}
 
 
@@ -232,20 +213,15 @@ def test_the_proxy_of_subnoto_is_started_for_subnoto_alone() -> None:
     }
     # To depend on what is not started is an error.
     assert set(SERVICE["depends_on"]) == {"valkey"}
-    assert "echo COMPOSE_PROFILES=subnoto > .env" in (DEPLOY / "compose.yaml").read_text()
     # With an account of Taktikal alone, the proxy's address is of no source.
-    values = SERVICE["environment"]
-    assert not SUBNOTO.from_environment(values, CommonSettings())
+    assert not SUBNOTO.from_environment(SERVICE["environment"], CommonSettings())
 
 
 def test_the_disruption_budget_and_the_scaler_are_of_the_gateway() -> None:
     assert of_kind("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == LABELS
-    assert of_kind("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "audit-gateway"
-    assert of_kind("HorizontalPodAutoscaler")["spec"]["minReplicas"] >= 2
+    scaler = of_kind("HorizontalPodAutoscaler")["spec"]
+    assert (scaler["scaleTargetRef"]["name"], scaler["minReplicas"] >= 2) == ("audit-gateway", True)
     assert "replicas" not in of_kind("Deployment")["spec"]
-
-
-# ---- alerts ----------------------------------------------------------------------------------------------------------
 
 
 def test_every_metric_of_the_alerts_exists() -> None:
@@ -262,11 +238,8 @@ def test_every_metric_of_the_alerts_exists() -> None:
         assert named, rule["alert"]
         assert named - families <= {"up"}, rule["alert"]
         assert rule["expr"].count("(") == rule["expr"].count(")")
-        assert rule["annotations"]["summary"]
-        assert rule["annotations"]["description"]
-        (row,) = [line for line in OPERATIONS.splitlines() if f"`{rule['alert']}`" in line]
-        assert set(re.findall(r"`((?:gateway_|up)\w*)`", row)) == named
-    assert len(RULES) == len(re.findall(r"^\| `AuditGateway", OPERATIONS, flags=re.MULTILINE))
+        assert rule["annotations"].keys() >= {"summary", "description"}
+        assert f"| `{rule['alert']}`" in OPERATIONS
     limit = CONFIG_MAP["GATEWAY_MAX_IN_FLIGHT"]
     (full,) = [rule for rule in RULES if rule["alert"] == "AuditGatewayFull"]
     assert full["expr"].endswith(f"* {limit}")

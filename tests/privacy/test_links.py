@@ -79,9 +79,9 @@ def test_a_link_is_taken_out_however_it_is_repeated(repeated: str) -> None:
 
 
 def test_very_many_links_are_looked_for_at_once() -> None:
-    links = Secrets(f"https://sign.example/{number:07}" for number in range(100_000))
-    assert links.value(["https://sign.example/x"] * 100_000) == ["https://sign.example/x"] * 100_000
-    assert links.text("see https://sign.example/0099999") == "see ***"
+    links = Secrets(f"https://sign.example/{number:07}" for number in range(30_000))
+    assert links.value(["https://sign.example/x"] * 30_000) == ["https://sign.example/x"] * 30_000
+    assert links.text("see https://sign.example/0029999") == "see ***"
     assert links.text(" ".join(f"https://sign.example/{number:07}" for number in range(600))) == "***", (
         "the whole text, where it may hold very many"
     )

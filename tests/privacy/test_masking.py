@@ -113,8 +113,8 @@ def test_what_stands_under_a_private_name_is_hidden_elsewhere_too() -> None:
 
 def test_very_many_values_are_looked_for_at_once() -> None:
     """Tried one after another in each text, they would take longer than a test may."""
-    mask = Mask(str(number) + "a" for number in range(1_000_000, 1_100_000)).text
-    assert [mask(f"note {number}") for number in range(100_000)] == [f"note {number}" for number in range(100_000)]
+    mask = Mask(str(number) + "a" for number in range(1_000_000, 1_030_000)).text
+    assert [mask(f"note {number}") for number in range(30_000)] == [f"note {number}" for number in range(30_000)]
     assert mask("of 1000007a") == f"of {MASK}"
 
 

@@ -48,7 +48,7 @@ def test_addresses_are_found_wherever_they_begin() -> None:
 @pytest.mark.parametrize("text", ["a", "a.", "a@", "a@a-", "a@b."])
 def test_a_vendors_long_text_is_read_once(text: str) -> None:
     """Read again from each of its letters, it would take longer than a test may."""
-    PersonMask(["Anna"], Pseudonyms("x" * 32)).text(text * 1_000_000)
+    PersonMask(["Anna"], Pseudonyms("x" * 32)).text(text * 200_000)
 
 
 def test_people_are_found_however_their_accents_are_encoded() -> None:
