@@ -213,9 +213,6 @@ def append_key(file: Path, key: ApiKey) -> None:
     # One write of one line in append mode: concurrent writers do not mix lines, and readers see whole lines.
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as stream:
-        size = stream.seek(0, os.SEEK_END)
-        unfinished = False
-        if size:
-            stream.seek(-1, os.SEEK_END)
-            unfinished = stream.read(1) != b"\n"
-        stream.write((("\n" if unfinished else "") + key.line() + "\n").encode())
+        size = os.fstat(descriptor).st_size
+        is_whole = not size or os.pread(descriptor, 1, size - 1) == b"\n"
+        stream.write((("" if is_whole else "\n") + key.line() + "\n").encode())

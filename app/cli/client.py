@@ -14,7 +14,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import httpx
 
@@ -86,19 +85,7 @@ class Client:
         """Return one response of `GET /events/export` in NDJSON, with its last line."""
         return self._send("/events/export", pairs).content
 
-    def count(self, pairs: Pairs) -> Json:
-        """Return the body of `GET /events/count`."""
-        return self.get("/events/count", pairs)
-
-    def event(self, event_id: str, pairs: Pairs) -> Json:
-        """Return the body of `GET /events/{event_id}`."""
-        return self.get(f"/events/{quote(event_id, safe='')}", pairs)
-
-    def sources(self) -> list[Json]:
-        """Return the `data` of `GET /sources`."""
-        return list(self.get("/sources", ())["data"])
-
-    def get(self, path: str, pairs: Pairs) -> Json:
+    def get(self, path: str, pairs: Pairs = ()) -> Json:
         """Return the body of a 200 response."""
         body = _object(self._send(path, pairs))
         if body is None:

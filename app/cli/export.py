@@ -135,8 +135,7 @@ def export(
     # The flags for the file's content as the user wrote them: `7d` stays relative to the first run.
     asked = [word for name, text in sorted(filters) for word in (flag(name), text)]
     asked += [word for name in include or () for word in ("--include", name)]
-    asked += ["--format", form, "--order", order] + ["--incremental"] * incremental
-    asked += ["--signed"] * signed
+    asked += ["--format", form, "--order", order, *["--incremental"] * incremental, *["--signed"] * signed]
     pairs = query_pairs(filters, order=order, partial=partial, follow=incremental, include=include)
     lines = lines_of(form)
     with ExitStack() as stack:

@@ -99,23 +99,18 @@ def lines_of(name: str) -> Lines:
     return Lines(known.header, line)
 
 
-_SUFFIXES = {"": "ndjson", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"} | {
-    f".{name}": name for name in ("ocsf", "cloudevents", "ecs")
-}
+_SUFFIXES = ("ndjson", "jsonl", "csv", "ocsf", "cloudevents", "ecs")
 
 
 def format_of(path: Path | None) -> str:
     """Return the format of a file's suffix, such as `.csv`, `.ecs` or `.ecs.ndjson`; NDJSON for standard output and for
     a name without a suffix. Raises Failure for another suffix.
     """
-    if path is None:
-        return "ndjson"
-    suffix, stem = path.suffix.lower(), Path(path.stem).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise Failure(
-            f"{path}: the suffix {suffix} names no format; add --format, or use one of "
-            f"{', '.join(filter(None, _SUFFIXES))}",
-            USAGE,
-        )
-    found = _SUFFIXES[suffix]
-    return _SUFFIXES[stem] if found == "ndjson" and stem in (".ocsf", ".cloudevents", ".ecs") else found
+    suffixes = [] if path is None else [suffix[1:].lower() for suffix in path.suffixes]
+    first, last = ["", "", *suffixes][-2:]
+    if last in ("", "ndjson", "jsonl"):
+        return first if first in ("ocsf", "cloudevents", "ecs") else "ndjson"
+    if last not in _SUFFIXES:
+        remedy = f"add --format, or use one of .{', .'.join(_SUFFIXES)}"
+        raise Failure(f"{path}: the suffix .{last} names no format; {remedy}", USAGE)
+    return last

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -159,7 +160,7 @@ def count(
     pairs = query_pairs(filters)
     pairs += ([("by", by)] if by else []) + ([("exact", "true")] if exact else [])
     with connected(config) as client:
-        totals = client.count(pairs)
+        totals = client.get("/events/count", pairs)
     notices = Notices()
     notices.values(totals.get("warnings") or ())
     for source in totals["sources"]:
@@ -191,19 +192,19 @@ def event(
 ) -> None:
     """Print one event with all its fields."""
     with connected(config) as client:
-        found = client.event(event_id, query_pairs((), include=include))
+        found = client.get(f"/events/{quote(event_id, safe='')}", query_pairs((), include=include))
     write_bytes(json_line(found, indent=None if as_json else 2))
 
 
 def sources(as_json: AsJson = False, config: Config = None) -> None:
     """List the sources with their state and the filters that the provider applies; --json adds all observations."""
     with connected(config) as client:
-        found = client.sources()
+        found = client.get("/sources")
     if as_json:
-        write_bytes(json_line({"data": found}))
+        write_bytes(json_line(found))
         return
     table = plain_table("source", "provider", "circuit", "paused until", "settle", "filtered by the provider")
-    for source in found:
+    for source in found["data"]:
         health, filters = source["health"], source["filters"]
         native = ", ".join(name for name, how in filters.items() if how == "native")
         cells = (source["name"], source["provider"], health["circuit"], health["paused_until"] or "-")

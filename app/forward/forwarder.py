@@ -171,11 +171,8 @@ class Forwarder:
             if reason or source["status"] != "ok":
                 gaps.append(f"{source['name']}: {source['status']}, {_UNREADABLE.sub('records', reason)}".rstrip(", "))
         if gaps != self._gaps:
+            log.warning("incomplete", gaps=gaps) if gaps else log.info("complete_again")
             self._gaps = gaps
-            if gaps:
-                log.warning("incomplete", gaps=gaps)
-            else:
-                log.info("complete_again")
 
     def _advance(self, page: Page) -> None:
         """Move the cursor to after the page, whose events were all accepted."""
