@@ -75,7 +75,8 @@ def _resolver(name: str, annotation: Any) -> _Resolve:
 
     async def resolve(request: Request) -> Any:
         if is_query:
-            return read_query(kind, pairs_of(request))
+            read = _query_again if len(request.scope["query_string"]) <= _SHORT else read_query
+            return read(kind, tuple(pairs_of(request)))
         return request if kind is Request else request.path_params[name]
 
     return resolve
@@ -112,5 +113,5 @@ def _read(query: bytes) -> Sequence[tuple[str, str]]:
     return tuple(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS))
 
 
-# The handler and the audit trail parse the same query, and callers repeat queries.
-_read_again = lru_cache(maxsize=256)(_read)
+# The handler and the audit trail parse the same query, and callers repeat queries. Parsed queries do not change.
+_read_again, _query_again = lru_cache(maxsize=256)(_read), lru_cache(maxsize=256)(read_query)
