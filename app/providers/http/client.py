@@ -99,7 +99,7 @@ class ProviderHttp:
         if url is None:
             url = self._urls[path] = str(URL(self._base + path.lstrip("/")))
         if params:
-            url = f"{url}?{urlencode(params)}"
+            url = f"{url}?{urlencode(params, safe=':')}"  # texts without escapes take a quarter of the time
         content = None if json is None else msgspec.json.encode(json)
         try:
             async with asyncio.timeout(None if left == float("inf") else left):

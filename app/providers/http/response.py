@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -72,15 +73,16 @@ class ResponseTooLarge(SourceFailed):
 async def read_bounded(chunks: AsyncIterator[bytes], most: int, turn: asyncio.Semaphore | None = None) -> bytes:
     """Return the raw body. Above LARGE bytes it waits for `turn`, which bounds the memory of concurrent calls. Raises
     ResponseTooLarge above `most` bytes."""
-    body = bytearray()
+    parts, size = list[bytes](), 0
     async with AsyncExitStack() as held:
         async for chunk in chunks:
-            if turn is not None and len(body) < LARGE <= len(body) + len(chunk):
+            if turn is not None and size < LARGE <= size + len(chunk):
                 await held.enter_async_context(turn)
-            body += chunk
-            if len(body) > most:
+            parts.append(chunk)
+            size += len(chunk)
+            if size > most:
                 raise ResponseTooLarge(most)
-        return bytes(body)
+        return b"".join(parts)
 
 
 def decode_body(headers: Mapping[str, str], raw: bytes, most: int) -> bytes:
@@ -162,6 +164,7 @@ def word(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "", text[:64])
 
 
+@lru_cache(maxsize=16)  # a server's `Date` changes once a second
 def http_date(text: str) -> int | None:
     """Return µs of an HTTP date (RFC 9110, section 5.6.7); None for anything else."""
     try:
