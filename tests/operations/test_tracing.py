@@ -14,7 +14,7 @@ import pytest
 
 from app.api.api_keys import ApiKey, hash_of
 from app.domain.caller import SCOPES
-from app.tracing import ALLOWED
+from app.tracing import ALLOWED, tracing_warnings
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.operations.collector import Collector, Sent, collecting
@@ -222,6 +222,13 @@ def test_a_collector_that_is_away_changes_no_answer(tmp_path: Path) -> None:
             # Besides, there may be that the queue is full, or that the rest could not be sent at the end.
             rest = set(events) - {"request", "access", "configuration", "traces_not_delivered"}
             assert rest <= {"Queue full, dropping Span.", "traces_not_flushed"}
+
+
+def test_traces_that_are_not_wanted_need_no_setting() -> None:
+    wrong = {"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"}
+    assert len(tracing_warnings(wrong)) == 1
+    for off in ({"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}):
+        assert tracing_warnings(wrong | off) == tracing_warnings({}) == []
 
 
 NO_SDK = """
