@@ -44,23 +44,3 @@ async def test_a_window_in_the_future_is_warned_of(client: httpx.AsyncClient) ->
     assert [(one["parameter"], one["message"]) for one in page["warnings"]] == [
         ("since", "2999-01-01T00:00:00Z is in the future")
     ]
-
-
-@pytest.mark.parametrize(
-    ("given", "remedy"),
-    [
-        ("type=a,b", "type=a&type=b"), ("category=envelope,team", "without a comma"), ("envelope_id=a,b", "repeat it"),
-        ("envelope_id={a}", "braces"), ("envelope_id=%20a", "blanks"), ("recipient=a%20", "blanks"),
-        ("actor=anna+home@example.com", "%2B"), ("owner=a%C2%A0@example.com", "%2B"), ("person=a+b@example.com", "%2B"),
-        ("workspace_id={a}", "braces"), ("source=%20north", "blanks"), ("type=%20recipient.signed", "blanks"),
-        ("actor.not=a+b@example.com", "%2B"),
-    ],
-)  # fmt: skip
-async def test_a_value_that_cannot_be_meant_is_refused_with_the_remedy(
-    client: httpx.AsyncClient, given: str, remedy: str
-) -> None:
-    refused = await client.get(f"/events?{given}")
-    assert refused.status_code == 422
-    (error,) = refused.json()["errors"]
-    assert error["parameter"] == given.partition("=")[0]
-    assert remedy in error["message"]

@@ -88,6 +88,22 @@ def test_each_fault_is_named_with_its_remedy(name: str, value: str) -> None:
     assert len(found[name]) > 10
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("type", "a,b", "type=a&type=b"), ("category", "envelope,team", "without a comma"),
+        ("envelope_id", "a,b", "repeat it"), ("envelope_id", "{a}", "braces"), ("envelope_id", " a", "blanks"),
+        ("recipient", "a ", "blanks"), ("actor", "anna home@example.com", "%2B"),
+        ("owner", "a\u00a0@example.com", "%2B"), ("person", "a b@example.com", "%2B"), 
+        ("workspace_id", "{a}", "braces"),
+        ("source", " north", "blanks"), ("type", " recipient.signed", "blanks"),
+        ("actor.not", "a b@example.com", "%2B"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_meant_is_refused_with_the_remedy(name: str, value: str, remedy: str) -> None:
+    assert remedy in errors(**{name: value})[1][name]
+
+
 @pytest.mark.parametrize("cursor", ["", "x" * 40_000])
 def test_a_cursor_of_an_impossible_length_is_no_cursor(cursor: str) -> None:
     with pytest.raises(InvalidCursor, match="exactly as an earlier page gave it"):

@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from types import SimpleNamespace
-from uuid import UUID
 
 import httpx
 import pytest
@@ -14,7 +13,6 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from sandbox import launcher
-from sandbox.identifiers import Identifiers
 from sandbox.instruments import LOG_LENGTH, Call, CallLog, Instrumented, utc_now
 from sandbox.launcher import find_emulators, start_sandbox
 from sandbox.schedule import Schedule, step_of, thread_of
@@ -51,29 +49,6 @@ def test_serving_starts_answers_and_leaves_nothing_behind() -> None:
     assert server_threads() == before
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{base_url}/hello")
-
-
-def test_serving_on_a_given_port_and_a_taken_one() -> None:
-    with serve(small_app()) as base_url:
-        port = int(base_url.rpartition(":")[2])
-        with pytest.raises(OSError, match="in use"), serve(small_app(), port=port):
-            pass
-    with serve(small_app(), port=port) as again:
-        assert again == base_url
-
-
-def test_an_application_that_cannot_start_raises() -> None:
-    class Lifespan:
-        async def __aenter__(self) -> None:
-            raise LookupError("no start for me")
-
-        async def __aexit__(self, *error: object) -> None:
-            raise AssertionError
-
-    before = server_threads()
-    with pytest.raises(RuntimeError, match="did not start"), serve(Starlette(lifespan=lambda app: Lifespan())):
-        pass
-    assert server_threads() == before
 
 
 def test_a_hanging_request_does_not_keep_the_server() -> None:
@@ -123,18 +98,6 @@ def test_how_often_one_asks_makes_no_difference() -> None:
     assert len(whole) > 2200
     assert len(found) > len(whole) - 5
     assert once.due(NOW) == []
-
-
-def test_plans_are_checked() -> None:
-    for plans in ([(5, 6)], [tuple(range(33))]):
-        with pytest.raises(ValueError, match="a plan has"):
-            schedule(plans=plans)
-
-
-def test_identifiers_differ() -> None:
-    ours, others = Identifiers(1, "envelope"), Identifiers(2, "envelope")
-    assert len({one.uuid(number) for one in (ours, others) for number in range(1000)}) == 2000
-    assert UUID(ours.uuid(5)).version == 4
 
 
 def test_the_log_of_calls_is_bounded_and_the_counts_are_not() -> None:

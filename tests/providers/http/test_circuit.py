@@ -23,7 +23,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(STEPS)
 # Each failed trial doubles the time up to five minutes, and a good one makes the next opening short again.
 @example([*OPEN, *(step for wait in (30, 60, 120, 240, 300, 300) for step in (("wait", wait, None), *FAIL)),
@@ -77,7 +77,7 @@ def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, int, bool
     assert circuit.enter(1) is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=300))
 def test_retries_stay_within_the_budget(steps: list[tuple[bool, float]]) -> None:
     now, calls, retries = 0.0, 0, 0

@@ -1,0 +1,93 @@
+"""How many calls there are at a time and a second, and whose turn it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from app.domain.errors import SourceTimeout
+from app.providers.base import CallBudget
+from app.providers.http.concurrency import CallLimiter
+from tests.providers.http.scripted import Provider, never
+
+pytestmark = pytest.mark.anyio
+
+
+async def served_by(limiter: CallLimiter, requests: list[int]) -> list[int]:
+    served: list[int] = []
+
+    async def call(request: int) -> None:
+        await limiter.enter(request)
+        served.append(request)
+        await asyncio.sleep(0)
+        limiter.leave()
+
+    await asyncio.gather(*(call(request) for request in requests))
+    assert (limiter.in_flight, limiter.waiting) == (0, 0)
+    return served
+
+
+async def test_a_request_of_many_calls_does_not_starve_another() -> None:
+    served = await served_by(CallLimiter(1, None), [1] * 32 + [2, 3, 2])
+    assert served.index(3) <= 5
+    assert [place for place, request in enumerate(served) if request == 2][-1] <= 8
+    assert len(served) == 35
+
+
+async def test_no_more_at_a_time_and_a_second_than_allowed() -> None:
+    limiter, most = CallLimiter(3, None), 0
+
+    async def call() -> None:
+        nonlocal most
+        await limiter.enter(1)
+        most = max(most, limiter.in_flight)
+        await asyncio.sleep(0)
+        limiter.leave()
+
+    await asyncio.gather(*(call() for _ in range(50)))
+    assert (most, limiter.in_flight) == (3, 0)
+    slow, served = CallLimiter(32, 5.0), 0
+
+    async def count() -> None:
+        nonlocal served
+        await slow.enter(1)
+        served += 1
+        slow.leave()
+
+    tasks = [asyncio.create_task(count()) for _ in range(50)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert served == 5, "one second's calls; the others wait for the clock"
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (slow.in_flight, slow.waiting) == (0, 0)
+
+
+async def test_callers_who_hang_up_in_the_queue_take_no_turn_with_them() -> None:
+    limiter, release = CallLimiter(1, None), asyncio.Event()
+
+    async def call(request: int) -> int:
+        await limiter.enter(request)
+        try:
+            await release.wait()
+        finally:
+            limiter.leave()
+        return request
+
+    tasks = [asyncio.create_task(call(request)) for request in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks[1::2]:
+        task.cancel()
+    release.set()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [one for one in found if isinstance(one, int)] == list(range(0, 20, 2))
+    assert (limiter.in_flight, limiter.waiting) == (0, 0)
+    provider = Provider(never, max_concurrency=1)
+    budgets = [CallBudget(deadline=time.monotonic() + 0.2) for _ in range(5)]
+    ended = await asyncio.gather(*(provider.call(budget) for budget in budgets), return_exceptions=True)
+    assert all(isinstance(one, SourceTimeout) for one in ended)
+    health = provider.http.health()
+    assert (provider.asked, health.in_flight, health.waiting) == (1, 0, 0)
