@@ -104,6 +104,8 @@ class Emulator(Instrumented):
     def total(self, query: Query) -> int:
         """Return the number of processes or items that match a query, with the errors of the options."""
         options = self.options
+        if options.totals == "absent":
+            raise VendorError(404, "NotFound", "Not found")
         if options.total_lag_seconds:
             seen = from_datetime(self.clock()) - int(options.total_lag_seconds * TICKS_PER_SECOND)
             query = replace(query, end=min(query.end, seen))

@@ -63,6 +63,8 @@ def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> 
     given = {name.lower(): value for name, value in parameters if value != ""}
     start = _date(given, "StartDate")
     end = _date(given, "EndDate")
+    if options.year_one == "refused" and start < parse("1753-01-01"):
+        raise VendorError(500, "SqlTypeException", "SqlDateTime overflow. Must be between 1/1/1753 and 12/31/9999.")
     if start >= end:
         raise _refused("LessThan", "'Start Date' must be less than 'End Date'.", "StartDate")
     precision = _PRECISIONS[options.query_precision]
@@ -73,10 +75,13 @@ def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> 
     if options.start_exclusive:
         start += 1
     take = _integer(given, "Take", DEFAULT_TAKE)
-    refuses = options.take_beyond == "refused" and "take" in given  # the default is always accepted
-    if refuses and options.max_take is not None and take > options.max_take:
-        text = f"'Take' must be less than or equal to '{options.max_take}'."
-        raise VendorError(400, "LessThanOrEqual", text, "Take")
+    # The default is always accepted.
+    if "take" in given and options.max_take is not None and take > options.max_take:
+        if options.take_beyond == "refused":
+            text = f"'Take' must be less than or equal to '{options.max_take}'."
+            raise VendorError(400, "LessThanOrEqual", text, "Take")
+        if options.take_beyond == "refused_unnamed":
+            raise VendorError(400, "ArgumentException", "Too many.")
     return Query(
         start=start,
         end=end,

@@ -8,6 +8,9 @@ from sandbox.identifiers import mix
 from .history import History, ProcessLog
 from .options import EmulatorOptions
 from .query import Query
+from .ticks import parse
+
+_WRONG_TIMES = {"year_one": parse("0001-01-01"), "epoch": 0, "future": parse("2099-12-31T12:00")}
 
 
 class _Facts(NamedTuple):
@@ -54,10 +57,11 @@ class Selector:
         return query.process_key is not None and self._options.key_dates == "ignored"
 
     def _in_range(self, log: ProcessLog, query: Query) -> bool:
+        wrong = _WRONG_TIMES.get(self._options.wrong_times) if log.ordinal % 10 == 3 else None
         if self._options.range_selects == "creation":
-            return query.start <= log.created < query.end
+            return query.start <= (log.created if wrong is None else wrong) < query.end
         if self._options.range_selects == "last_update":
-            return query.start <= max(log.ticks) < query.end
+            return query.start <= (max(log.ticks) if wrong is None else wrong) < query.end
         return any(query.start <= ticks < query.end for _, ticks, _ in log.rows)
 
     def _matches(self, log: ProcessLog, query: Query) -> bool:

@@ -30,15 +30,17 @@ SWITCHES: dict[str, list[Any]] = {
     "split_items": ["by_process", "by_item"], "tied_entries": ["shuffled"],
     "range_selects": ["creation", "last_update"], "logs": ["trimmed"],
     "order": ["oldest", "shuffled_stable", "shuffled"], "end_inclusive": [True], "start_exclusive": [True],
-    "query_precision": ["seconds", "minutes", "days"], "max_take": [1, 2, 3, 10], "take_beyond": ["refused", "default"],
+    "query_precision": ["seconds", "minutes", "days"], "max_take": [1, 2, 3, 10],
+    "take_beyond": ["refused", "refused_unnamed", "default"],
     "max_skip": [0, 1, 3], "max_bytes": [1500, 6000], "key_dates": ["ignored"], "key_case": ["honoured"],
     "total_lag_seconds": [10.0, 200_000.0], "total_offset": [-50, -1, 1, 50], "total_cap": [1, 2, 10],
-    "lag_seconds": [0.0, 30.0],
+    "totals": ["absent"], "lag_seconds": [0.0, 30.0], "year_one": ["refused"],
+    "wrong_times": ["year_one", "epoch", "future"],
 }  # fmt: skip
 
 #: Without any of them, responses show whether they are complete.
 MISLEADING = {"generation", "max_take", "max_skip", "max_bytes", "split_items", "total_lag_seconds", "total_offset",
-              "total_cap"}  # fmt: skip
+              "total_cap", "totals"}  # fmt: skip
 
 
 def options_of(rng: random.Random) -> dict[str, Any]:
@@ -52,6 +54,8 @@ def options_of(rng: random.Random) -> dict[str, Any]:
         options.pop("max_bytes", None)  # what is cut off between two items of one process cannot be asked for
     if "max_skip" in options:
         options["skip_beyond"] = rng.choice(("empty", "first"))
+    if options.get("wrong_times") == "year_one":
+        options.pop("year_one", None)  # what such a server holds cannot be asked for
     history = {"events": rng.choice((6, 16, 25)), "days": rng.choice((0.001, 0.2, 25)), "seed": rng.randrange(1000)}
     return {"tie_burst": rng.choice((0, 0, 3)), "twins": rng.choice((0.0, 0.2)), **history, **options}
 

@@ -17,7 +17,7 @@ from app.domain.times import SECOND
 from app.providers.base import CallBudget
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
-from app.providers.taktikal.observations import AccountObservations, Selection
+from app.providers.taktikal.observations import AccountObservations, Selection, keys_of
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
@@ -57,11 +57,11 @@ async def _look(client: TaktikalClient, within: DateRange, facts: AccountObserva
     for take in map(facts.at_most, _SAMPLES):
         sample = await client.activity(within, _NO_FILTERS, spent, take=take)
         facts.answered(sample, take)
-        if (
-            0 < sample.length < take
-            and (await client.activity(within, _NO_FILTERS, spent, take=1, skip=sample.items)).length
-        ):
-            facts.cut(sample)
+        facts.lived(sample.processes)
+        if 0 < sample.length < take:
+            behind = await client.activity(within, _NO_FILTERS, spent, take=1, skip=sample.items)
+            if not keys_of(behind) <= keys_of(sample):  # else the server ignores `Skip`
+                facts.cut(sample)
         chosen = _pick(sample, facts.latest)
         if chosen is not None or sample.length < take:
             break

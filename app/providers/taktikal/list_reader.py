@@ -10,7 +10,7 @@ import msgspec
 
 from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.taktikal.client import MAX_TAKE, NOTHING, WHOLE, DateRange, Filters, TakeRefused, TaktikalClient
-from app.providers.taktikal.observations import AccountObservations
+from app.providers.taktikal.observations import AccountObservations, keys_of
 from app.providers.taktikal.wire import ActivityPage
 
 JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
@@ -73,7 +73,7 @@ class ListReader(msgspec.Struct):
             self.doubts.add(UNPROVEN)
         return max(0, lacking)
 
-    async def _has(self, within: DateRange, places: int) -> bool:
+    async def has(self, within: DateRange, places: int = 0) -> bool:
         """Whether the list contains processes from the `Skip` of `places` on."""
         return (await self._take(within, BEHIND, places))[0].length > 0
 
@@ -125,6 +125,7 @@ class ListReader(msgspec.Struct):
                 self.facts.refuse(take)
             raise
         self.facts.sample(page)
+        self.facts.longest = max(self.facts.longest, page.items)
         self.facts.splits = self.facts.splits or page.split is not None
         if self.facts.may_halve:
             self.doubts.add(_HALVES)
@@ -134,7 +135,3 @@ class ListReader(msgspec.Struct):
         """Measure the size of processes, after `take` of them were too large; the next request is for half at most."""
         page = await self.client.activity(within, self.filters, self.spent, take=1)
         self.facts.weigh(max(page.size, 8 * ENOUGH_BYTES // take))
-
-
-def keys_of(page: ActivityPage) -> set[str]:
-    return {process.key for process in page.processes}

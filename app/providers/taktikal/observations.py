@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -9,13 +10,14 @@ from msgspec import UNSET
 
 from app.domain.times import DAY, SECOND
 from app.providers.observer import Observations
+from app.providers.taktikal.client import DateRange
 from app.providers.taktikal.record import ticks_of
-from app.providers.taktikal.wire import ActivityPage
+from app.providers.taktikal.wire import ActivityPage, Process
 
 #: What a date range selects: processes with any entry in it, created in it, or whose newest entry is in it.
 Selection = Literal["activity", "creation", "last_update"]
 
-_ROOM = 4  #: times the largest process so far that the next one may have
+_ROOM = 8  #: times the largest process so far that the next one may have
 _AGAIN = 600 * SECOND  #: after which a possibly accidental observation is repeated
 
 _HEAVY = 32 * 1024  #: bytes of a process above which responses are kept small
@@ -25,6 +27,7 @@ _LARGEST = 24 * 1024 * 1024  #: bytes of any other, below the bound of `CommonSe
 _SAMPLES = 100  #: responses
 _SAMPLE = 4  #: sampled processes at either end of a response, and entries at the end of each
 _SPARE = 8  #: a first page reads an eighth more than needed, because another read costs a call
+_LONGEST = 3660 * DAY  #: a longer life of a process is a wrong time
 _YOUNG = 120 * SECOND  #: entries up to this age are remembered, to detect late ones
 
 
@@ -48,10 +51,14 @@ class AccountObservations(Observations):
         #: Whether `Take` and `Skip` count items, if a process has several.
         self.counts_items: bool | None = None
         self.splits = False  # whether a process had several items
+        self.longest = 0  # items of the longest response, truncated or not
+        self.truncates_to_one = False  # whether a truncated response had one item
         self.totals_contradicted = False
         self.total_excess: int | None = None  # by which totals are too high
         self.longest_life = 0  # µs between two entries of a process
-        self._size: tuple[int, int] | None = None
+        self.ever: DateRange | None = None  #: the longest range that the server accepts
+        self.looking = asyncio.Lock()  #: one request at a time determines the above
+        self._recent: dict[str, tuple[int, int]] = {}  # values by name, and their times
         self.density: list[int] | None = None  #: a sizer's hint from the last first page without filters
         self._reach: dict[
             bool, list[int]
@@ -83,20 +90,24 @@ class AccountObservations(Observations):
         """Whether a range ends so long ago that no process is added to it."""
         return end < self._clock() - _YOUNG
 
-    @property
-    def size(self) -> int | None:
-        """Return the number of processes of the account a short time ago: a hint."""
-        return None if self._size is None or self._clock() - self._size[1] > _AGAIN else self._size[0]
+    def remember(self, name: str, value: int) -> None:
+        """Record the number of processes of the account, or of those with wrong times."""
+        self._recent[name] = value, self._clock()
 
-    @size.setter
-    def size(self, size: int) -> None:
-        self._size = size, self._clock()
+    def recall(self, name: str) -> int | None:
+        """Return the number a short time ago: a hint."""
+        value, time = self._recent.get(name, (None, 0))
+        return None if self._clock() - time > _AGAIN else value
 
     @property
     def splittable(self) -> bool:
         """Whether a range may be read in parts. If logs are trimmed and ranges select by creation, a log is complete
         only in a range with both the creation and the entries."""
         return self.selects == "activity" or self.whole is True
+
+    def lived(self, processes: Iterable[Process]) -> None:
+        """Record the longest time between two entries of a process."""
+        self.longest_life = max([self.longest_life, *map(_life_of, processes)])
 
     def wants_looking(self, width: int) -> bool:
         """Whether to determine what ranges select and, if it matters, whether logs are whole: unknown, and not
@@ -176,9 +187,11 @@ class AccountObservations(Observations):
 
     @property
     def may_halve(self) -> bool:
-        """Whether a part of a process may be cut off where no `Skip` returns it: a process has several items, `Skip`
-        counts processes, and responses were truncated at several lengths, so by bytes."""
-        return self.splits and not self.counts_items and len(self._cuts) > 1
+        """Whether a part of a process may be cut off where no `Skip` returns it: responses are truncated to one item,
+        or a process has several items, `Skip` counts processes, and responses were truncated at several lengths, so by
+        bytes."""
+        is_single = self.truncates_to_one and self.longest <= 1
+        return is_single or (self.splits and not self.counts_items and len(self._cuts) > 1)
 
     def has_room(self, page: ActivityPage, others: Iterable[ActivityPage], times: int = _ROOM) -> bool:
         """Whether a response of one process would contain another of so many `times` the largest size, because one of
@@ -275,3 +288,16 @@ class AccountObservations(Observations):
         """Return `take`, limited by the provider's observed limit and by memory."""
         cap = self.cap
         return min(take, self.fitting, take if cap is None else cap)
+
+
+def _life_of(process: Process) -> int:
+    """Return the µs between the first and the last entry; 0 if unknown."""
+    times = [
+        ticks // 10 for one in (*process.entries[:1], *process.entries[-1:]) if (ticks := ticks_of(one.created_at))
+    ]
+    life = max(times, default=0) - min(times, default=0)
+    return life if life <= _LONGEST else 0
+
+
+def keys_of(page: ActivityPage) -> set[str]:
+    return {process.key for process in page.processes}

@@ -18,15 +18,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 
 import msgspec
 
 from app.domain.errors import SourceFailed
 from app.domain.text import fold
 from app.providers.http.concurrency import gather_all
-from app.providers.taktikal.client import WHOLE, DateRange, TakeRefused
-from app.providers.taktikal.list_reader import BEHIND, JOINED, UNPROVEN, ListReader, keys_of
+from app.providers.taktikal.client import EVER, WHOLE, DateRange, Filters, TakeRefused
+from app.providers.taktikal.list_reader import JOINED, UNPROVEN, ListReader
+from app.providers.taktikal.observations import keys_of
 from app.providers.taktikal.process_parts import owner_of
+from app.providers.taktikal.record import EARLIEST
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
 _MARGIN = 64  #: requested in addition to the count, because processes may be added
@@ -34,6 +37,7 @@ _FEW = 4  #: responses
 _PASSES = 48
 _AT_ONCE = 32  #: concurrent calls of a pass
 _FAR = 1 << 24  #: a `Skip` after all processes
+_MANY = 1000  #: processes with implausible times
 _SMALL = 3  #: processes of an account whose list is believed against its total
 _TRIES = 3  #: passes to an end that is not proven, because processes may be added
 _QUIET = 12  #: passes to the end of a list without new items, after which it is complete
@@ -62,7 +66,7 @@ class RangeLoader(ListReader):
         page, take = await self._take(within, 1 << (take + _MARGIN - 1).bit_length())
         lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within, total)
         if lacking:
-            few = False
+            few, self.facts.truncates_to_one = False, self.facts.truncates_to_one or page.items == 1
             if 0 < page.length < take and (lacking > JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
             if 0 < page.length < take or take == self.most:
@@ -90,28 +94,80 @@ class RangeLoader(ListReader):
         lacking = await self._behind(within, places, (page.length, places), [page], total or 0)
         if not lacking:
             return 0
-        counted = await self.count(within)
-        if counted == page.length and (await self._take(within, 1, _FAR))[0].length:
-            self.doubts.add(UNPROVEN)  # the server ignores `Skip`: only the total shows the end
-            return int(_adds_to(page, (await self._take(within, BEHIND, places))[0]))
+        counted = await self._counted(within)
+        if (await self._take(within, 1, _FAR))[0].length:
+            # The server ignores `Skip`: only the total, or parts of the range, show that more follow.
+            if (counted or 0) > page.length:
+                return (counted or 0) - page.length
+            self.doubts.add(UNPROVEN)
+            parts = await gather_all(self._take(part, take) for part in within.halves() or (within,))
+            return sum(_adds_to(page, part) for part, _ in parts)
         return max(lacking, (counted or 0) - page.length)
 
-    async def everything(self, within: DateRange) -> list[Process]:
-        """Return all that the range selects, in several responses if needed. Raises SourceError."""
-        total = await self.count(within)
+    async def everything(self, within: DateRange, total: int | None = None) -> list[Process]:
+        """Return all that the range selects, in several responses if needed. `total`: its number, roughly. Raises
+        SourceError."""
+        counted = None
+        if total is None:
+            total = counted = await self.count(within)
         if total is None or total <= self.most:
-            found = await self.attempt(within, self.most if total is None else total, total)
+            found = await self.attempt(within, self.most if total is None else total, counted)
             if not isinstance(found, TooMany):
                 return found
             total = max(total or 0, found.total)
             if found.few:
                 return await self.page_through(within, total)
-        if self.facts.splittable and (halves := within.halves()) is not None:
-            if self.facts.selects in ("activity", "creation"):
-                return list(merge_processes(await gather_all(self.everything(half) for half in halves)))
-            # The older first, because an updated process may move into the newer.
-            return list(merge_processes([await self.everything(half) for half in halves]))
-        return await self.page_through(within, total)
+        if not self.facts.splittable or (halves := within.halves()) is None:
+            return await self.page_through(within, total)
+        if self.facts.selects in ("activity", "creation"):
+            older = await self.count(halves[0])
+            totals = (None, None) if older is None else (older, max(0, total - older))
+            return list(merge_processes(await gather_all(map(self.everything, halves, totals))))
+        # The older first, because an updated process may move into the newer.
+        return list(merge_processes([await self.everything(half) for half in halves]))
+
+    @property
+    def ever(self) -> DateRange:
+        """Return the longest range that the server is known to accept."""
+        return self.facts.ever or WHOLE
+
+    async def count_ever(self) -> int | None:
+        """Return the total of everything, from year 1 on if the server accepts that, or None if it sends none. Raises
+        SourceError."""
+        async with nullcontext() if self.facts.ever else self.facts.looking:
+            for within in [self.facts.ever] if self.facts.ever else [EVER, WHOLE]:
+                try:
+                    total = await self.count(within)
+                    if total is None and self.facts.ever is None:
+                        await self._take(within, 1)
+                except SourceFailed:
+                    if within is not EVER:
+                        raise
+                else:
+                    self.facts.ever = within
+                    break
+            return total
+
+    async def outside(self) -> list[Process]:
+        """Return the processes whose creation or last update has an implausible time, such as a default or that of a
+        wrong clock, so that the ranges of windows do not select them. Raises SourceError."""
+        facts, account = self.facts, msgspec.structs.replace(self, filters=Filters())
+        found: list[Process] = []
+        ranges = {"early": DateRange(self.ever.start, EARLIEST), "late": DateRange(facts.latest, self.ever.end)}
+        for name, within in ranges.items():
+            if facts.recall(name) is None:
+                facts.remember(name, await account.has(within))
+            if facts.recall(name):
+                some = await self.attempt(within, 0)
+                most = _MANY if facts.whole else _AT_ONCE
+                if (some.total if isinstance(some, TooMany) else len(some)) > most:
+                    self.doubts.add(
+                        f"more than {most} envelopes have a time of creation or update before 2000 or in the future:"
+                        " their events may be left out"
+                    )
+                    continue
+                found += await self.everything(within) if isinstance(some, TooMany) else some
+        return found if facts.whole else await self.named([one.key for one in found])
 
     async def name_owner(self, processes: Sequence[Process], within: DateRange, address: str) -> None:
         """Set the owner of the processes that the user with this e-mail address started, if the range does not contain
@@ -128,13 +184,16 @@ class RangeLoader(ListReader):
             if process.key in keys:
                 process.owner = address
 
-    async def named(self, keys: Sequence[str], within: DateRange = WHOLE) -> list[Process]:
-        """Return the processes with these keys, each with its whole log. Raises SourceError."""
-        found = await gather_all(self._one(key)._whole(within) for key in keys)
+    async def named(self, keys: Sequence[str], within: DateRange | None = None) -> list[Process]:
+        """Return the processes with these keys, in any range with their whole logs. Raises SourceError."""
+        found = await gather_all(self._one(key)._whole(within or self.ever) for key in keys)
         return list(merge_processes(found))
 
     async def _whole(self, within: DateRange) -> list[Process]:
         found = await self.attempt(within, 0)
+        if found == [] and within is WHOLE and self.facts.ever is None and self.facts.selects != "activity":
+            await msgspec.structs.replace(self, filters=Filters()).count_ever()
+            return await self._whole(EVER) if self.ever is EVER else []
         return await self.page_through(within, found.total) if isinstance(found, TooMany) else found
 
     async def count_of(self, keys: Sequence[str], within: DateRange) -> int | None:
@@ -178,7 +237,7 @@ class RangeLoader(ListReader):
                 tries += 1
                 # Only the total promises more, and no server is likely to limit its responses to so few.
                 few = tries == _TRIES and self.facts.honoured <= len(found) <= _SMALL
-                is_small = few and not await self._has(within, end)
+                is_small = few and not await self.has(within, end)
                 if not lacking or (lacking == 1 and tries == _TRIES) or is_small:
                     if lacking:
                         self.doubts.add(UNPROVEN)

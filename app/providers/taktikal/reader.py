@@ -9,11 +9,10 @@ from app.domain.times import DAY, SECOND
 from app.paging.windows import Window, WindowSizer, next_window
 from app.providers.base import ENOUGH_BYTES, Batch, Hint, ReadRequest, Record
 from app.providers.http.concurrency import gather_all
-from app.providers.taktikal.client import WHOLE, DateRange
+from app.providers.taktikal.client import DateRange
 from app.providers.taktikal.collector import Collector
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
-from app.providers.taktikal.record import ticks_of
-from app.providers.taktikal.wire import Process
+from app.providers.taktikal.wire import Process, merge_processes
 
 _CALLS_PER_BATCH = 3  #: calls after which a batch with records is returned
 _GROWTH = 8  #: of windows without items
@@ -22,7 +21,6 @@ _REACH = 2000  #: records of a first page that determine the extent of later one
 _SHORT = 600 * SECOND  #: a shorter rest is loaded, not counted
 _SMALL = 1000  #: processes of an account that is read at once unless ranges select by activity
 _SMALL_CALLS = 20  #: responses
-_LONGEST = 3660 * DAY  #: the largest `max_age`; more is a wrong time
 
 
 def _ladder(first: int, last: int) -> list[int]:
@@ -85,6 +83,8 @@ class WindowReader:
         self._counts_none = False  # whether the next window's count is zero
         self._stride = 1  # of wide windows, in usual ones
         self._is_large = False  # whether the filters select too many processes to load all
+        self._most: int | None = None  # their number, if one response may contain them
+        self._outside: Sequence[Process] | None = None  # those with a time that no window's range contains
         self._reason: str | None = None
         start = first_time(span.position, self._ascending)
         self._frontier = self._begin = start if self._ascending else start + 1
@@ -188,26 +188,26 @@ class WindowReader:
 
     async def _by_age(self) -> list[Record]:
         """Return the records of the next window, for processes created up to `max_age` before it or last updated up to
-        `max_age` after it; those of all windows from a small account, where neither age nor wrong times matter."""
+        `max_age` after it, or at no plausible time; those of all windows from a small account."""
+        loader, facts = self._loader, self._facts
         if (found := await self._small_account()) is not None:
-            return await self._pass(self._next(abs(self._stop - self._frontier)), found, WHOLE)
-        selects, age = self._facts.selects, max(self._max_age, self._facts.longest_life)
+            return await self._pass(self._next(abs(self._stop - self._frontier)), found, loader.ever)
+        selects, age = facts.selects, max(self._max_age, facts.longest_life)
         window = self._next(max(DAY, age // 4) * self._stride)
-        # Ranges may be by the day or in another time zone, unless they are known to be by the second.
-        spare = DAY if selects is None else 0
-        before = 0 if selects == "last_update" else age
-        after = 0 if selects == "creation" else age
-        within = DateRange.around(window.start - before - spare, window.end + after + spare)
-        loaded = await (self._loader.everything(within) if self._stride == 1 else self._loader.attempt(within, 0))
+        # A day more, because ranges may be by the day or in another time zone, and clocks differ.
+        before = DAY + (0 if selects == "last_update" else age)
+        after = DAY + (0 if selects == "creation" else age)
+        within = DateRange.around(window.start - before, window.end + after)
+        loaded = await (loader.everything(within, self._most) if self._stride == 1 else loader.attempt(within, 0))
         if isinstance(loaded, TooMany):
             self._stride //= _GROWTH
             return []
-        if (life := max(map(_life_of, loaded), default=0)) > age:
-            self._facts.longest_life = life
+        facts.lived(loaded)
+        if facts.longest_life > age:
             return []  # read the window again
         if age > self._max_age:
             self._reason = f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
-        elif not self._is_age_set and (selects != "last_update" or self._facts.is_past(within.end)):
+        elif not self._is_age_set and (selects != "last_update" or facts.is_past(within.end)):
             self._reason = (
                 "date ranges do not select by activity, and the account is too large to read at once: events more than"
                 f" {age // DAY} days after the creation or before the last update of their envelope may be left out;"
@@ -215,29 +215,34 @@ class WindowReader:
             )
         # Windows grow over long empty times.
         self._stride = 1 if loaded else self._stride * _GROWTH
-        return await self._pass(window, loaded, within)
+        if self._outside is None:
+            self._outside = await loader.outside()
+        return await self._pass(window, list(merge_processes([loaded, self._outside])), within)
 
     async def _small_account(self) -> Sequence[Process] | None:
         """Return all processes that the filters select, if they are few; else None."""
         loader, facts = self._loader, self._facts
-        unfiltered, most = not loader.filters.values, min(_SMALL, facts.fitting, _SMALL_CALLS * loader.most)
-        size = facts.size if unfiltered else None
-        if self._is_large or (size or 0) > _SMALL:
+        if self._is_large:
             return None
-        total = await loader.count(WHOLE) if size is None else size or None
+        unfiltered, most = not loader.filters.values, min(_SMALL, facts.fitting, _SMALL_CALLS * loader.most)
+        total = facts.recall("size") if unfiltered else None
+        if total is None:
+            total = await loader.count_ever()
         if total is None or total <= most:
             found: Sequence[Process] | TooMany = TooMany(total or 0)
             if (total or 0) <= loader.most:
-                found = await loader.attempt(WHOLE, total or most, total)
+                found = await loader.attempt(loader.ever, total or most, total)
             if isinstance(found, TooMany) and found.total <= most:
-                found = await loader.everything(WHOLE)
+                found = await loader.everything(loader.ever)
             if not isinstance(found, TooMany):
                 if unfiltered:
-                    facts.size = len(found)
+                    facts.remember("size", len(found))
                 return found
+            total = None
         self._is_large = True
+        self._most = total if total is not None and total <= loader.most else None
         if unfiltered:
-            facts.size = _SMALL + 1
+            facts.remember("size", total or _SMALL + 1)
         return None
 
     def _far_edge(self, window: Window) -> int:
@@ -261,12 +266,3 @@ class WindowReader:
 
     def hint(self, position: Position) -> Hint:
         return self._sizer.hint()
-
-
-def _life_of(process: Process) -> int:
-    """Return the µs between the first and the last entry; 0 if unknown."""
-    times = [
-        ticks // 10 for one in (*process.entries[:1], *process.entries[-1:]) if (ticks := ticks_of(one.created_at))
-    ]
-    life = max(times, default=0) - min(times, default=0)
-    return life if life <= _LONGEST else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -72,7 +71,6 @@ class TaktikalSource:
         )
         self._http = ProviderHttp(settings.base_url, common, name=name, auth=keys, on_answer=self._facts.note_clock)
         self._client = TaktikalClient(self._http)
-        self._looking = asyncio.Lock()
 
     def streams(self, query: Query) -> Sequence[str]:
         if not may_hold(query, CATEGORY, (row.type for row in MAPPING)):
@@ -107,7 +105,7 @@ class TaktikalSource:
         width = within.end - within.start
         if not self._facts.wants_looking(width):
             return
-        async with self._looking:
+        async with self._facts.looking:
             if self._facts.wants_looking(width):
                 await calibrate(self._client, within, self._facts, spent)
 

@@ -156,6 +156,40 @@ async def test_a_large_account_names_the_setting_for_ages(
         assert ("TAKTIKAL_MAX_ENVELOPE_AGE" in (batch.reason or "")) == named
 
 
+@pytest.mark.parametrize("times", ["year_one", "epoch", "future"])
+@pytest.mark.parametrize("logs", ["whole", "trimmed"])
+@pytest.mark.parametrize("selects", ["creation", "last_update"])
+async def test_wrong_times_of_creation_or_update_hide_nothing_in_a_large_account(
+    times: Any, selects: Any, logs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even from a database that begins in 1753, or by a key on a process that has just started."""
+    monkeypatch.setattr("app.providers.taktikal.reader._SMALL", 3)
+    moments = [BASE + n * 977 * SECOND for n in range(40)]
+    year_one = "accepted" if times == "year_one" else "refused"
+    emulator = emulator_of(*moments, range_selects=selects, logs=logs, wrong_times=times, year_one=year_one)
+    facts = AccountObservations(lambda: inside.NOW_MICROS)
+    facts.set(selects, logs == "whole")
+    for calls in (20, 6):  # without those by keys, of which a trimmed log needs one for each process
+        emulator.calls.reset()
+        loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
+        span = ReadRequest(Query(), BASE, inside.NOW_MICROS, (inside.NOW_MICROS,))
+        batch = await WindowReader("s", span, loader, prepare=nothing, max_age=120 * DAY).read(50, 64)
+        assert [record.key[0] for record in batch.records] == moments[::-1]
+        assert sum("ProcessKey" not in call.params for call in emulator.calls.calls) <= calls
+        assert batch.reason is None
+    loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
+    loader.facts = AccountObservations(lambda: inside.NOW_MICROS)
+    assert [process.key for process in await loader.named(["sp003"])] == ["sp003"]
+
+
+async def test_many_wrong_times_of_creation_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.providers.taktikal.reader._SMALL", 3)
+    moments = [BASE + n for n in range(400)]
+    found = reader(emulator_of(*moments, range_selects="creation", wrong_times="epoch"), BASE, BASE + DAY, "asc", None)
+    batch = await found.read(500, 64)
+    assert (len(batch.records), "before 2000" in (batch.reason or "")) == (360, True)
+
+
 @pytest.mark.parametrize("hint", [None, [1, 1], [10**15, 10**6], [0, 0], [5], [-4, 7]])
 async def test_a_hint_need_not_be_right(hint: Any) -> None:
     moments = [BASE + n * 977 * SECOND for n in range(60)]
@@ -175,7 +209,7 @@ async def test_unreadable_entries_are_counted_and_the_rest_is_read() -> None:
 
 
 async def test_one_process_by_its_key() -> None:
-    emulator = emulator_of(*range(BASE, BASE + 6), key_dates="honoured", logs="trimmed")
+    emulator = emulator_of(*range(BASE, BASE + 12), key_dates="honoured", logs="trimmed")
     client = TaktikalClient(inside.taktikal(emulator))
     spent = CallBudget()
     loader = RangeLoader(client, Filters(), AccountObservations(lambda: inside.NOW_MICROS), spent)
