@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.taktikal.client import MAX_TAKE, NOTHING, WHOLE, DateRange, Filters, TakeRefused, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations, keys_of
-from app.providers.taktikal.wire import ActivityPage
+from app.providers.taktikal.wire import ActivityPage, Process
 
 JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
 BEHIND = JOINED + 2  #: requested from the end of a list on
@@ -45,17 +45,24 @@ class ListReader(msgspec.Struct):
         return await self.client.total(within, self.filters, self.spent)
 
     async def _behind(
-        self, within: DateRange, places: int, lengths: tuple[int, int], pages: Sequence[ActivityPage], claimed: int = 0
+        self,
+        within: DateRange,
+        places: int,
+        lengths: tuple[int, int],
+        pages: Sequence[ActivityPage],
+        known: Iterable[Process],
+        claimed: int = 0,
     ) -> int:
         """Return the number of processes that a list seems to contain from the `Skip` of `places` on; 0 if it ends
-        there. `lengths`: those that a right total may have; `pages`: of the list; `claimed`: an earlier total.
+        there. `lengths`: those that a right total may have; `pages`: of the list; `known`: its processes; `claimed`: an
+        earlier total.
 
         A response that begins with the last process, and contains it alone, ends, unless bytes limit it. An empty
         response may be a limit of `Skip` instead, unless the total or a longer `Skip` disproves that."""
         facts, length, has_skipped, has_room = self.facts, max(lengths), True, False
         if places > 1:
             last, _ = await self._take(within, BEHIND, places - 1)
-            if last.length > 1 or not keys_of(last) <= {key for page in pages for key in keys_of(page)}:
+            if last.length > 1 or not keys_of(last) <= {process.key for process in known}:
                 return max(1, last.length - 1)
             has_skipped = last.length > 0
             has_room = has_skipped and facts.has_room(last, pages)

@@ -91,7 +91,7 @@ class RangeLoader(ListReader):
         if page.null and (total := await self._counted(within)):
             raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
         places = await self._places(page, within)
-        lacking = await self._behind(within, places, (page.length, places), [page], total or 0)
+        lacking = await self._behind(within, places, (page.length, places), [page], page.processes, total or 0)
         if not lacking:
             return 0
         counted = await self._counted(within)
@@ -233,7 +233,7 @@ class RangeLoader(ListReader):
             reached = max(len(found) + bad.total(), self._items_once(pages))
             exact = reached >= end and (end >= total or quiet)
             if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
-                lacking = await self._behind(within, end, (reached, end), pages, claimed)
+                lacking = await self._behind(within, end, (reached, end), pages, found.values(), claimed)
                 tries += 1
                 # Only the total promises more, and no server is likely to limit its responses to so few.
                 few = tries == _TRIES and self.facts.honoured <= len(found) <= _SMALL
