@@ -82,6 +82,8 @@ CATEGORY_OF: dict[str, str] = {row.provider_type: row.category for row in MAPPIN
 
 #: Actions of recipients only.
 _BY_SIGNERS = frozenset({"recipient.signed", "recipient.identity_verified", "envelope.declined"})
+#: Actions of recipients where the author is no user.
+_BY_RECIPIENTS = _BY_SIGNERS | {"envelope.viewed", "envelope.approved"}
 #: Kinds of targets, and their members of `eventData`.
 _TARGETS = {
     "member": "member", "invitation": "invitation", "api_key": "apiKey", "webhook": "webhook",
@@ -143,9 +145,12 @@ def signer_address(author: Author | None, event_type: str) -> str | None:
     return None if is_user and TYPES.get(event_type) not in _BY_SIGNERS else author.email
 
 
-def actor_of(author: Author | None, recipient: Recipient | None = None, event_type: str = "") -> Actor:
-    """Return the actor: the recipient of `eventData` if the author has the same e-mail address. The nil UUID and the id
-    0 are the system (vendor's reference page and tutorial) or, with an address, the signer of a signer's event."""
+def actor_of(
+    author: Author | None, recipient: Recipient | None = None, event_type: str = "", data: Any = None
+) -> Actor:
+    """Return the actor: the recipient of `eventData` if the author has the same e-mail address, else the only one of
+    its `recipients` with that address. The nil UUID and the id 0 are the system (vendor's reference page and tutorial)
+    or, with an address, the recipient of a recipient's event."""
     if author is None:
         return Actor("system")
     identity, name, email = author_id(author), author.name or None, author.email or None
@@ -154,8 +159,13 @@ def actor_of(author: Author | None, recipient: Recipient | None = None, event_ty
     is_same = address == email or (address and email and fold(address.strip()) == fold(email.strip()))
     if recipient is not None and email and is_same:
         return Actor("recipient", recipient.id, name or recipient.name, email)
+    if email and data and type(listed := data.get("recipients")) is list:
+        wanted = fold(email.strip())
+        known = [one for one in map(_person, listed) if one is not None and fold((one.email or "").strip()) == wanted]
+        if len(known) == 1:
+            return Actor("recipient", known[0].id, name or known[0].name, email)
     if identity is None or identity in _SYSTEM:
-        signer = email is not None and "@" in email and address is None and TYPES.get(event_type) in _BY_SIGNERS
+        signer = email is not None and "@" in email and address is None and TYPES.get(event_type) in _BY_RECIPIENTS
         return Actor("recipient" if signer else "system", None, name, email)
     return Actor("user", identity, name, email)
 
@@ -194,15 +204,25 @@ def _title(data: dict[str, Any]) -> str | None:
 
 
 def recipient_of(data: dict[str, Any]) -> Recipient | None:
-    """Return the recipient or decliner of `eventData`; several `recipients` remain only in `data`."""
+    """Return the recipient or decliner of `eventData`; those of `recipients` remain only in `data`."""
     for name, members in _shape_of(tuple(data)).recipients:
-        if found := _described(data, name, members):
-            get = found.get
-            id_, full_name, email = get("uuid") or get("id"), get("name") or _name_in(get), get("email")
-            phone, national_id = get("phone") or get("phonenumber"), get("nationalid") or get("ssn")
-            signature_type = get("signaturetype")
-            if id_ or full_name or email or phone or national_id or signature_type:
-                return Recipient(id_, full_name, email, phone, national_id, signature_type)
+        if found := _recipient(_described(data, name, members)):
+            return found
+    return None
+
+
+def _person(sent: Any) -> Recipient | None:
+    """Return one of `recipients`."""
+    return _recipient(_described({"recipient": sent}, "recipient", ("recipient",)))
+
+
+def _recipient(found: dict[str, str]) -> Recipient | None:
+    get = found.get
+    id_, full_name, email = get("uuid") or get("id"), get("name") or _name_in(get), get("email")
+    phone, national_id = get("phone") or get("phonenumber"), get("nationalid") or get("ssn")
+    signature_type = get("signaturetype")
+    if id_ or full_name or email or phone or national_id or signature_type:
+        return Recipient(id_, full_name, email, phone, national_id, signature_type)
     return None
 
 

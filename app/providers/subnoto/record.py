@@ -75,7 +75,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
             None,
             format_micros(time),
             None,
-            mapping.actor_of(sent.author, recipient, event_type),
+            mapping.actor_of(sent.author, recipient, event_type, data),
             envelope,
             recipient,
             None,
@@ -121,7 +121,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         people = [recipient.name, recipient.email] if recipient else []
         if target is not None:
             people += [target.name if target.kind in ("member", "invitation") else None, target.email]
-        if author is not None and mapping.actor_of(author, recipient, self.provider_type).kind != "system":
+        if author is not None and mapping.actor_of(author, recipient, self.provider_type, data).kind != "system":
             people += [author.name, author.email]
         if self.joined is not None:
             people += self.joined.people()

@@ -149,6 +149,12 @@ NIL = "00000000-0000-0000-0000-000000000000"
         ({"uuid": NIL, "email": "a@example.com"}, {"recipientEmail": "b@example.com"}, "DOCUMENT_SIGNED",
          ("system", None)),
         ({"uuid": NIL, "email": "system@example.com"}, {}, "ENVELOPE_COMPLETED", ("system", None)),
+        *(({"id": 0, "email": "a@example.com"}, {}, one, ("recipient", None)) for one in ("ENVELOPE_OPENED",
+         "ENVELOPE_APPROVED", "RECIPIENT_VERIFIED", "ENVELOPE_DECLINED")),
+        *(({"uuid": one, "email": " A@example.com"}, {"recipients": [{"uuid": "r", "email": "a@Example.com"}, *others]},
+           "ENVELOPE_OPENED", wanted) for one, others, wanted in [
+            (NIL, [{"email": "b@example.com"}, 5], ("recipient", "r")), ("u", [], ("recipient", "r")),
+            ("u", [{"email": "a@example.com"}], ("user", "u"))]),
         ({"uuid": "u-1", "email": "a@example.com"}, {"recipientEmail": "b@example.com"}, "ENVELOPE_SENT",
          ("user", "u-1")),
     ],
@@ -157,7 +163,7 @@ def test_an_author_with_the_recipients_address_is_the_recipient(
     author: Any, data: dict[str, Any], event_type: str, wanted: tuple[Any, ...]
 ) -> None:
     sent = sent_of({"author": author})
-    actor = mapping.actor_of(sent.author, mapping.recipient_of(data), event_type)
+    actor = mapping.actor_of(sent.author, mapping.recipient_of(data), event_type, data)
     assert (actor.kind, actor.id) == wanted
 
 
