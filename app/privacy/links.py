@@ -6,9 +6,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
-from app.domain.text import memoize
+from app.domain.text import LONGEST, memoize
 from app.privacy.person_fields import plain_number
 from app.privacy.replacer import (
     MASK,
@@ -101,13 +101,20 @@ def links_in(value: Any) -> Iterator[str]:
                 yield link
 
 
-class KeyShape(NamedTuple):
-    """What a vendor's keys look like, to find those that the record itself does not list. `quick` searches
-    `quick_letters`; `spans` returns the places in a text of plain spelling; `length`: of a key, in characters."""
+class KeyShape:
+    """What a vendor's keys look like, to find those that the record itself does not list. `pattern`: of a key, which is
+    lower-case ASCII letters and digits; `spans` returns the places in a text of plain spelling; `length`: of a key, in
+    characters.
 
-    quick: re.Pattern[bytes]
-    spans: Callable[[str], list[Span]]
-    length: int
+    `is_key`: whether a text is one; `may_be_in`: whether it may contain any. Texts such as user agents recur."""
+
+    def __init__(self, pattern: str, spans: Callable[[str], list[Span]], length: int) -> None:
+        self.quick, self.spans, self.length = re.compile(pattern.encode()), spans, length
+        self.is_key = re.compile(pattern).fullmatch
+        self.may_be_in = memoize(self._may_be_in)
+
+    def _may_be_in(self, text: str) -> bool:
+        return (quick := quick_letters(text)) is None or self.quick.search(quick) is not None
 
 
 class Secrets(Rewriter):
@@ -118,19 +125,24 @@ class Secrets(Rewriter):
         self, links: Iterable[str] = (), keys: Mapping[str, str] | None = None, shape: KeyShape | None = None
     ) -> None:
         self._links, self._keys, self._shape = list(links), keys or {}, shape
-        self._short_keys = {key: shown for key, shown in self._keys.items() if len(key.strip()) < _SHORTEST_KEY}
-        # The longest first: of two keys, one may contain the other.
-        longest = sorted(self._keys, key=len, reverse=True)[:_MAX_KEYS]
-        self._long_keys = [key for key in longest if len(key) >= WITHIN]
-        #: Per link and key, letters of each of its spellings; of too many or unusual ones, no letters, which are in
+        #: Keys of another shape.
+        self.odd_keys = [key for key in self._keys if not shape.is_key(key)] if shape else [*self._keys]
+        self._short_keys = {key: self._keys[key] for key in self.odd_keys if len(key.strip()) < _SHORTEST_KEY}
+        self._numbers = {key: self._keys[key] for key in self.odd_keys if key.isdecimal()}
+        #: Per link and odd key, letters of each of its spellings; of too many or unusual ones, no letters, which are in
         #: every text. Takes a tenth of the time of `_words`, which most processes do not need.
-        self._numbers = {key: shown for key, shown in self._keys.items() if key.isdecimal()}
         self._probes = {b""}
         if len(self._links) + len(self._keys) <= _MAX_KEYS:
-            self._probes = {_letters(text) for text in (*map(_shortest, self._links), *self._keys)}
+            self._probes = {_letters(text) for text in (*map(_shortest, self._links), *self.odd_keys)}
         #: Characters of the shortest ASCII text that may have any. Other texts may be shorter than their letters.
         lengths = [*map(len, self._probes), sys.maxsize if shape is None else shape.length]
         self.shortest = 0 if self._short_keys else min(lengths)
+
+    @cached_property
+    def _long_keys(self) -> list[str]:
+        """The longest first: of two keys, one may contain the other."""
+        longest = sorted(self._keys, key=len, reverse=True)[:_MAX_KEYS]
+        return [key for key in longest if len(key) >= WITHIN]
 
     def __bool__(self) -> bool:
         return bool(self._keys or self._words)
@@ -147,6 +159,8 @@ class Secrets(Rewriter):
             return text
         if text in self._short_keys:
             return self._short_keys[text]
+        if len(text) <= LONGEST and not self._probes and self._shape and not self._shape.may_be_in(text):
+            return text
         if "/" not in text:
             # Most repeat a key as it is, outside of a link; the search below takes ten times as long.
             for key in self._long_keys:

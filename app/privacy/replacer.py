@@ -296,7 +296,7 @@ def any_object(value: Any, judge: Callable[[tuple[str, ...]], bool]) -> bool:
 def names_in(values: Iterable[Any]) -> set[str]:
     """Return the names of all objects in JSON values, at any depth."""
     names: set[str] = set()
-    inside = [value for value in values if type(value) in _CONTAINERS]
+    inside = [value for value in values if value and type(value) in _CONTAINERS]
     for value in inside:
         if type(value) is dict:
             names.update(value)

@@ -38,13 +38,14 @@ class ProcessParts:
     """Shared parts of the records of one process. `prepare` creates it for the first event, because most processes of
     a response have none. Each person and each envelope is created once, and must not be changed.
 
-    `entries`: those of the records. `hide` removes links and signee keys from a text; `descriptions` has some without.
-    `ids` encodes event ids of ordinal 0, whose locators are `app.providers.taktikal.record.Locator` as MessagePack."""
+    `entries`: those of the records. `has_net_times`: all times of the log have the form of `parse_net_ticks`. `hide`
+    removes links and signee keys from a text; `descriptions` has some without. `ids` encodes event ids of ordinal 0,
+    whose locators are `app.providers.taktikal.record.Locator` as MessagePack."""
 
     hide: Callable[[str], str]
 
     def __init__(self, source: str, process: Process) -> None:
-        self.source, self.process, self.is_ready = source, process, False
+        self.source, self.process, self.is_ready, self.has_net_times = source, process, False, False
         self.entries: list[Entry] = []
 
     def prepare(self) -> None:
@@ -53,7 +54,7 @@ class ProcessParts:
         self.named: dict[_Keys, tuple[Actor, Envelope, Recipient | None]] = {}
         self._envelopes: dict[tuple[str | UnsetType | None, str | None], Envelope] = {}
         self._recipients: dict[str, Recipient] = {}
-        self.hide, self._shortest = process.secrets.text, process.secrets.shortest
+        self.hide, self.shortest = process.secrets.text, process.secrets.shortest
         self.ids = IdPrefix(self.source, pack((process.key, 0, 0))[:-2])
         self._owner = self.hidden(owner_of(entries) or process.owner)
         self._name = self.hidden(
@@ -69,7 +70,7 @@ class ProcessParts:
         if not text:
             return None
         # As `Secrets.text` begins, which most texts do not need.
-        return text if len(text) < self._shortest and text.isascii() else self.hide(text)
+        return text if len(text) < self.shortest and text.isascii() else self.hide(text)
 
     def _search_descriptions(self) -> dict[str, str]:
         """Return the records' descriptions, searched together; empty if each must be searched separately."""
@@ -77,7 +78,7 @@ class ProcessParts:
         joined = _BREAK.join(found)
         # Short keys are hidden if they are the whole text. Other letters and links: their neighbours would be changed
         # with them.
-        if self.process.has_short_keys or not joined.isascii() or "/" in joined:
+        if self.process.secrets.odd_keys or not joined.isascii() or "/" in joined:
             return {}
         shown = self.hide(joined).split(_BREAK)
         return dict(zip(found, shown, strict=True)) if len(found) == len(shown) else {}

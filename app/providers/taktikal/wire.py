@@ -34,7 +34,6 @@ from app.providers.taktikal.models import (
     recipient_id,
 )
 
-_SHORT_KEY = 12  #: characters of a signee key that may occur within other words
 _DECODER = msgspec.json.Decoder(list[Body])
 #: The letters of a signee key, and of the process key and the slash before it in a link (the vendor's examples).
 _LINKED_KEY = re.compile(r"(?:(sp[0-9a-f]{32})(?:2f)?)?(si[0-9a-f]{32})")
@@ -51,7 +50,7 @@ def _linked_keys(plain: str) -> list[Span]:
     ]
 
 
-_KEY_SHAPE = KeyShape(re.compile(rb"si[0-9a-f]{32}"), _linked_keys, length=34)
+_KEY_SHAPE = KeyShape("si[0-9a-f]{32}", _linked_keys, length=34)
 
 
 class RawBody:
@@ -73,8 +72,8 @@ class Process:
 
     Signees and secrets are computed on first use, because most processes of a response have no event to return."""
 
-    __slots__ = ("_delivered", "_index", "_others", "_secrets", "_sent_entries", "_signees", "body", "entries",
-                 "has_short_keys", "key", "owner", "repaired")  # fmt: skip
+    __slots__ = ("_delivered", "_index", "_others", "_secrets", "_sent_entries", "_signees", "body", "entries", "key",
+                 "owner", "repaired")  # fmt: skip
 
     def __init__(self, key: str, body: Body, delivered: RawBody, index: int, repaired: bool = False) -> None:
         self.key, self.body, self.repaired = key, body, repaired
@@ -106,7 +105,6 @@ class Process:
             for item in (*self._others, self):
                 ids |= item._recipient_ids()
                 links += item._own_links()
-            self.has_short_keys = min(map(len, ids), default=_SHORT_KEY) < _SHORT_KEY
             self._secrets = Secrets(links, ids, _KEY_SHAPE)
         return self._secrets
 
