@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from app.domain.text import memoize
+import msgspec
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -144,23 +145,6 @@ def parse_moment(value: int | str | timedelta | None) -> int | timedelta | None:
     return parse_rfc3339(value) if duration is None else duration
 
 
-def format_vendor_time(text: str, micros: int) -> str:
-    """`format_micros(micros)`, where `text` is what `parse_vendor_ticks` made them of: nearly always it holds it, as
-    .NET writes a time in UTC, `2019-11-08T11:06:01.5600000Z`."""
-    if len(text) == 28 and text[4:20:3] == "--T::." and text[27] == "Z":
-        return f"{text[:26]}Z"
-    return format_micros(micros)
-
-
-@memoize
-def _minute_ticks(text: str) -> int | None:
-    """Of `2019-11-08T11:06:`; None for what has another form. Raises ValueError where there is no such day."""
-    minute = _MINUTE_TICKS.get(text[11:])
-    if minute is None or not _DATE.match(text[:10]) or text[10] != "T":
-        return None
-    return to_micros(datetime.fromisoformat(text[:10])) * 10 + minute
-
-
 _ASP_NET = re.compile(r"/DATE\((-?\d{1,18})(?:[+-]\d{4})?\)/\Z", re.ASCII)
 _MONTHS = "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"
 _RFC_1123 = re.compile(
@@ -168,7 +152,37 @@ _RFC_1123 = re.compile(
     r" (\d{2}:\d{2}:\d{2}) (?:GMT|UTC|Z|([+-]\d{4}))\Z",
     re.ASCII,
 )
-_MINUTE_TICKS = {f"{minute // 60:02}:{minute % 60:02}:": minute * 600 * SECOND for minute in range(24 * 60)}
+
+
+class _Minutes(dict[int, int]):
+    """By a number such as 11911081106, the ticks of the minute 2019-11-08T11:06. Raises ValueError for others."""
+
+    def __missing__(self, number: int) -> int:
+        text = f"20{number - 10**10:010}"
+        if len(self) >= 8192:
+            self.clear()
+        self[number] = found = to_micros(datetime.strptime(text, "%Y%m%d%H%M")) * 10
+        return found
+
+
+_minutes = _Minutes()
+_NET_TIME = b",0000-00-00T00:00:00.0000000Z"
+_ZEROS = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))
+_MINUTE = 10**9  #: what a minute's number counts for in the numbers of `parse_net_ticks`
+_decode_numbers = msgspec.json.Decoder(list[int]).decode
+
+
+def parse_net_ticks(texts: Sequence[str]) -> list[int]:
+    """As `parse_vendor_ticks` of each, in a third of the time, where all have the form in which .NET writes a time in
+    UTC, `2019-11-08T11:06:01.5600000Z`, from 2000 to 2099. Raises ValueError for other texts."""
+    joined = f",{','.join(texts)}".encode()
+    if joined.translate(_ZEROS) != _NET_TIME * len(texts) or max(joined[18::29]) >= ord("6"):
+        raise ValueError("has another form, or more than 59 seconds")
+    # One number for each, 1191108110601560000; the 1 because JSON allows no leading zero.
+    digits = joined.translate(None, b"-T:.Z").replace(b",20", b",1")
+    if len(digits) != 21 * len(texts):
+        raise ValueError("is of another century")
+    return [_minutes[number // _MINUTE] + number % _MINUTE for number in _decode_numbers(b"[%b]" % digits[1:])]
 
 
 def parse_vendor_ticks(text: str) -> int:
@@ -179,11 +193,6 @@ def parse_vendor_ticks(text: str) -> int:
     order and windows are judged on `ticks // 10`. Raises ValueError when the text is no time, OverflowError when it has
     no time in UTC.
     """
-    if len(text) == 28 and text[19] == "." and text[27] == "Z":
-        # As .NET writes it: nearly always. `datetime.fromisoformat` takes longer, and drops the seventh digit unread.
-        minute, seconds = _minute_ticks(text[:17]), text[17:19] + text[20:27]
-        if minute is not None and seconds.isdecimal() and seconds.isascii() and seconds < "6":
-            return minute + int(seconds)
     text = text.strip().upper()
     if (found := _ASP_NET.match(text)) is not None:
         return to_micros(to_datetime(int(found[1]) * 1000)) * 10

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from app.domain.times import (
     format_micros,
     format_seconds,
-    format_vendor_time,
+    parse_net_ticks,
     parse_rfc3339,
     parse_vendor_ticks,
     to_datetime,
     to_micros,
 )
 
+_USUAL = "2019-11-08T11:06:01.5600000Z"
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -119,13 +120,25 @@ def nearly_dot_net_times(draw: st.DrawFn) -> str:
 @given(nearly_dot_net_times())
 @example("2019-11-08T11:06:01.56000,0Z")
 @example("2019-11-08T11:06:01.5:00000Z")
-def test_a_vendors_time_is_shown_as_it_was_read(text: str) -> None:
-    """Text of nearly the usual form is copied, unread: it must be no time, or be the very time that was read."""
-    try:
-        micros = parse_vendor_ticks(text) // 10
-    except (ValueError, OverflowError):
-        return
-    assert format_vendor_time(text, micros) == format_micros(micros)
+def test_times_that_are_read_together_are_the_same_and_are_shown_as_sent(text: str) -> None:
+    for texts in ([text], [text, _USUAL], [_USUAL, text], [text[:20], text[20:]]):
+        try:
+            ticks = parse_net_ticks(texts)
+        except ValueError:
+            continue
+        assert ticks == [parse_vendor_ticks(one) for one in texts]
+        assert [f"{one[:26]}Z" for one in texts] == [format_micros(one // 10) for one in ticks]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1999-11-08T11:06:01.5600000Z", "2019-11-08T11:06:60.5600000Z", "2019-11-08T24:06:01.5600000Z",
+     "2019-02-29T11:06:01.5600000Z", "2019-11-08T11:60:01.5600000Z", "2019-11-08T11:06:01.560000Z"],
+)  # fmt: skip
+def test_other_times_are_not_read_together(text: str) -> None:
+    assert parse_net_ticks([_USUAL]) == [parse_vendor_ticks(_USUAL)]
+    with pytest.raises(ValueError, match=r"form|century|day|hour|data"):
+        parse_net_ticks([_USUAL, text])
 
 
 @given(st.text(max_size=40))

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from app.domain.event import Event, Recipient
 from app.domain.position import Key
-from app.domain.times import format_vendor_time, parse_rfc3339, parse_vendor_ticks
+from app.domain.times import format_micros, parse_net_ticks, parse_rfc3339, parse_vendor_ticks
 from app.paging.event_id import encode_event_id
 from app.providers.http.lenient_json import MAX_KEY
 from app.providers.taktikal.mapping import delivery_of, meaning_of
@@ -24,8 +24,7 @@ CATEGORY = "envelope"
 _NO_ID = -1
 EARLIEST = parse_rfc3339("2000-01-01")  #: µs; earlier times are invalid
 _LAST = 1 << 63  #: µs after all times
-_TEXTS = frozenset({str, dict, list})  #: values that may have secrets
-_INT64 = range(-(1 << 63), 1 << 63)
+_CONTAINERS = frozenset({dict, list})
 
 
 class Locator(msgspec.Struct, array_like=True):
@@ -62,15 +61,17 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         entry, common = self.entry, self.common
         if not common.is_ready:
             common.prepare()
-        status = common.hidden(entry.status) or ""
+        status = entry.status or ""
+        if len(status) >= common.shortest or not status.isascii():
+            status = common.hide(status)
         meaning, description = meaning_of(status), entry.description or None
+        keys = (entry.created_by, entry.signee_key, entry.flow_key, entry.sequence_key)
+        actor, envelope, recipient = common.named.get(keys) or common.name(keys, entry)
         delivery = meaning.delivery
         if description is not None:
             if meaning.purpose is not None:
                 delivery = delivery_of(description, meaning.purpose)
             description = common.descriptions.get(description) or common.hide(description)
-        keys = (entry.created_by, entry.signee_key, entry.flow_key, entry.sequence_key)
-        actor, envelope, recipient = common.named.get(keys) or common.name(keys, entry)
         identity = entry.id
         # By position, because names take three times as long.
         return Event(
@@ -84,7 +85,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             meaning.outcome,
             status,
             None if identity is None or identity is UNSET else common.hidden(str(identity)),
-            format_vendor_time(entry.created_at or "", self.key[0]),
+            f"{entry.created_at[:26]}Z" if common.has_net_times else format_micros(self.key[0]),  # type: ignore[index]
             description,
             actor,
             envelope,
@@ -100,21 +101,23 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         entry = self.entry
         data: dict[str, Any] = {}
         if entry.file_name is not UNSET:
-            data["fileName"] = entry.file_name
+            data["fileName"] = self._shown(entry.file_name)
         if entry.requires_auth is not UNSET:
-            data["requiresAuth"] = entry.requires_auth
+            data["requiresAuth"] = self._shown(entry.requires_auth)
         if entry.sign_in_order is not UNSET:
-            data["signInOrder"] = entry.sign_in_order
+            data["signInOrder"] = self._shown(entry.sign_in_order)
         if entry.signature_location is not UNSET:
-            data["signatureLocation"] = entry.signature_location
-        secrets = self.common.process.secrets
+            data["signatureLocation"] = self._shown(entry.signature_location)
         if entry.others is not UNSET:
-            cleaned: dict[str, Any] = without_secrets(data | entry.others, secrets)
+            cleaned: dict[str, Any] = without_secrets(data | entry.others, self.common.process.secrets)
             return cleaned
-        for name, value in data.items():
-            if type(value) in _TEXTS:
-                data[name] = without_secrets(value, secrets)
         return data
+
+    def _shown(self, value: Any) -> Any:
+        common = self.common
+        if type(value) is str:
+            return value and common.hidden(value)
+        return without_secrets(value, common.process.secrets) if type(value) in _CONTAINERS else value
 
     def raw(self) -> dict[str, Any]:
         """Return `{"entry", "signee", "process"}` as delivered, without the process's lists and signing links."""
@@ -157,18 +160,23 @@ def records_of(
     unreadable entries of the whole log. A time before 2000 or after `latest` is unreadable."""
     key, common = process.key, ProcessParts(source, process)
     records: list[TaktikalRecord] = []
-    bad = 0
-    for index, entry in enumerate(process.entries):
-        ticks = ticks_of(entry.created_at)
+    texts, times, bad = [entry.created_at for entry in process.entries], list[int | None](), 0
+    try:
+        times += parse_net_ticks(texts)  # type: ignore[arg-type]  # TypeError if one is missing
+        common.has_net_times = True
+    except (TypeError, ValueError):
+        times += map(ticks_of, texts)
+    for index, (entry, ticks) in enumerate(zip(process.entries, times, strict=True)):
         if ticks is None or not EARLIEST <= (time := ticks // 10) <= latest or len(entry.status or "") > MAX_KEY:
             bad += 1
         elif since <= time < until:
-            identity = entry.id if type(entry.id) is int and entry.id in _INT64 else _identity(entry)
+            sent = entry.id
+            identity = sent if type(sent) is int and -_LAST <= sent < _LAST else _identity(entry)
             place = (time, source, CATEGORY, key, identity if type(identity) is int else _NO_ID, 0)
             records.append(TaktikalRecord(place, entry, index, ticks, identity, 0, common))
             common.entries.append(entry)
-    if len({record.key for record in records}) < len(records):
-        _number_ties(records, _is_chronological(process.entries))
+    if len({record.key[4] for record in records}) < len(records) > len({record.key for record in records}):
+        _number_ties(records, _is_chronological(times))
     return records, bad
 
 
@@ -193,9 +201,9 @@ def _number_ties(records: list[TaktikalRecord], is_chronological: bool) -> None:
             ordinals[twin] += 1
 
 
-def _is_chronological(entries: Sequence[Entry]) -> bool:
-    """Whether the microseconds of a log only grow, or only fall."""
-    times = [ticks // 10 for entry in entries if (ticks := ticks_of(entry.created_at)) is not None]
+def _is_chronological(log: Sequence[int | None]) -> bool:
+    """Whether the microseconds of a log's ticks only grow, or only fall."""
+    times = [ticks // 10 for ticks in log if ticks is not None]
     return times in (sorted(times), sorted(times, reverse=True))
 
 
@@ -209,11 +217,9 @@ def ticks_of(created_at: str | UnsetType | None) -> int | None:
 
 def _identity(entry: Entry) -> int | bytes:
     value = entry.id
-    if type(value) is int and value in _INT64:
-        return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-        if value in _INT64:
+        if -_LAST <= value < _LAST:
             return value
     return hashlib.blake2b(content_of(entry), digest_size=12).digest()
 
