@@ -41,17 +41,8 @@ async def test_the_first_failure_stops_the_others_and_comes_out_bare() -> None:
     with pytest.raises(KeyError, match="mine"):
         await gather_all([waits(), fails()])
     assert stopped.is_set()
-
-
-async def test_nested_groups_too() -> None:
-    async def fails() -> None:
-        raise LookupError("deep")
-
-    async def inner() -> list[None]:
-        return await gather_all([fails()])
-
-    with pytest.raises(LookupError, match="deep"):
-        await gather_all([inner(), inner()])
+    with pytest.raises(KeyError, match="mine"):
+        await gather_all([gather_all([fails()]), gather_all([fails()])])
 
 
 async def test_a_caller_who_goes_away_stops_them() -> None:
