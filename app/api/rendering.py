@@ -25,6 +25,7 @@ from app.privacy.redaction import Redactor
 MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger
 _FIRST = 4  #: events rendered first; then as many as fill a part
 _PART = 16 * 1024  #: bytes rendered before other requests are served: 2 ms, masked 4 ms, or one event
+_FEW, _WHOLE = 200, 128 * 1024  #: events of a page, and bytes of it, that are rendered at once: a tenth cheaper
 _LARGE = 1024 * 1024  #: bytes above which a page is not joined, because that takes its memory twice
 
 
@@ -74,12 +75,14 @@ def _rest(page: Page) -> dict[str, Any]:
 
 async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None) -> list[bytes]:
     """Return the body of `GET /events` in one or, for a large page, several parts. Serves other requests in between."""
-    parts = []
+    parts, size, whole = [], 0, _WHOLE if len(page.records) <= _FEW else 0
     for part in page_parts(page, caller, pseudonyms):
         parts.append(part)
-        if len(part) >= _PART:
+        size += len(part)
+        # 32 small pages that alternate after each part displace one another from the processor's caches.
+        if size > whole and len(part) >= _PART:
             await asyncio.sleep(0)
-    return parts if sum(map(len, parts)) >= _LARGE else [b"".join(parts)]
+    return parts if size >= _LARGE else [b"".join(parts)]
 
 
 def envelope_body(
