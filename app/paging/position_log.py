@@ -58,7 +58,7 @@ class PositionLog(Generic[R]):
         if self.ending.end is None:
             totals = [response.total for response in responses if response.total is not None]
             self.ending.end = min(totals, default=None)
-        is_shorter, known = False, self.ending.pages()
+        self._xs, is_shorter, known = None, False, self.ending.pages()  # also if it raises an error
         for response in responses:
             rows = self._own_rows(response, known)
             if rows is None:
@@ -75,7 +75,6 @@ class PositionLog(Generic[R]):
             for number, row in enumerate(rows[: max(0, self.total - start)], start):
                 self.rows.setdefault(number, row)
         self.steadiness.add(responses)
-        self._xs = None
         self._check_order()
         if is_shorter:
             raise LogMoved
@@ -217,6 +216,13 @@ class PositionLog(Generic[R]):
             x = edge
         return pages
 
+    def expected(self, v: int) -> int:
+        """Return the approximate x of the first row from `v` on, between known rows; the end if none is after it."""
+        known = [(x, own) for x in self.xs() if (own := self.value_at(x)) is not None]
+        behind = max((mark for mark in known if mark[1] < v), default=(self.end, v))
+        ahead = min((mark for mark in known if mark[1] >= v), default=(self.end, v))
+        return between(behind, ahead, v) if behind[0] < ahead[0] < self.end else self.end
+
     def chain(self, edge: int, last: int | None, *, is_to_end: bool) -> Chain[R] | None:
         """Return a chain of the pages from the last row below `edge` (a v) to row `last`, or to the log's end. None if
         no row was read."""
@@ -256,3 +262,9 @@ class PositionLog(Generic[R]):
 def _step_back(times: Sequence[int]) -> int:
     """Return the largest difference by which a time is before an earlier one."""
     return max(map(sub, accumulate(times, max), times), default=0)
+
+
+def between(behind: tuple[int, int], ahead: tuple[int, int], edge: int) -> int:
+    """The x at which `edge` stands, were the log as dense everywhere between these two (x, v)."""
+    share = (edge - behind[1]) / (ahead[1] - behind[1])
+    return behind[0] + int((ahead[0] - behind[0]) * min(1.0, max(0.0, share)))

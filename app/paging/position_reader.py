@@ -21,10 +21,10 @@ from app.paging.held_rows import HeldRows
 from app.paging.log_end import LogMoved, OddPages
 from app.paging.position_log import NEVER, PositionLog
 from app.paging.position_search import Search
-from app.paging.rows import R, Response, Rows
+from app.paging.rows import Consecutive, R, Response, Rows
 from app.paging.steadiness import Anchor
 
-__all__ = ["LogMoved", "OddPages", "PositionReader", "Response", "Rows"]
+__all__ = ["Consecutive", "LogMoved", "OddPages", "PositionReader", "Response", "Rows"]
 
 _MOST_COST = 5  #: guesses that rows asked for before their place was found count as, at the most
 _SURE = 3  #: how many times further than the place is away rows must be wanted, to read from where it is guessed to be
@@ -120,7 +120,11 @@ class PositionReader(Generic[R]):
         unsure = len(self._held) - ready
         if not self._held:
             unsure = self._log.density(self._next, self.skew) + max(0, self._search.guess() - self._next)
-        return self._led(self._log.following(self._next, count - ready + unsure, most))
+        return self._led(self._following(self._next, count - ready + unsure, most))
+
+    def _following(self, x: int, rows: int, most: int) -> list[int]:
+        """Return the unread pages of the next rows, up to a page after the expected place of the walk's end."""
+        return self._log.following(x, min(rows, self._log.expected(self._stop + self.skew) - x + self._log.size), most)
 
     def _led(self, pages: list[int]) -> list[int]:
         """Return the highest page before the others, unless one behind it was read: see `Steadiness`."""
@@ -164,7 +168,7 @@ class PositionReader(Generic[R]):
             spare = count // (_SPARE * self._log.size) * self._log.size
             begin = self._search.between(probe - spare)
             rows = probe - begin + before + count + self._log.density(self._next, self.skew) + spare
-            return self._led(self._log.following(begin, rows, most))
+            return self._led(self._following(begin, rows, most))
         return [self._log.page_at(probe)]
 
     def _first_pages(self, count: int, most: int) -> list[int]:
@@ -286,13 +290,26 @@ class PositionReader(Generic[R]):
     def _is_over(self) -> bool:
         return self._begin is not None and self._sure() >= self._stop
 
+    def consecutive(self) -> Consecutive[R] | None:
+        """Return the rows read without a gap; None before the start is found."""
+        if self._begin is None:
+            return None
+        begin, end = self._begin, min(self._next, self._log.end)
+        while self._log.knows(begin - 1):
+            begin -= 1
+        first = begin if self._ascending else -end
+        rows = [self._log.row(self._log.number(number)) for number in range(first, first + end - begin)]
+        return Consecutive(first, rows, self._log.total)
+
     def rank(self, end: int = 0, since: int = NEVER) -> int:
         """Return the number of rows before the walk's start, including unreadable ones, but without those that are
         before `since` and, as rows of the log, not before number `end`. Ascending only, after `wanted` is empty."""
-        assert self._begin is not None
-        read = ((number, self._log.row(number).time) for number in range(self._begin, min(self._next, self._log.end)))
-        before = (time is None or (since if number >= end else NEVER) <= time < self._start for number, time in read)
-        return self._begin + sum(before)
+        read = self.consecutive()
+        assert read is not None
+        return read.first + sum(
+            row.time is None or (since if number >= end else NEVER) <= row.time < self._start
+            for number, row in enumerate(read.rows, read.first)
+        )
 
     def hint_at(self, time: int) -> list[int] | None:
         """For a walk that starts at `time`: the number of a row behind it, about how many rows one skew holds there,

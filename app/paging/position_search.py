@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from math import inf, log2
 from typing import Generic
 
-from app.paging.position_log import NEVER, PositionLog
+from app.paging.position_log import NEVER, PositionLog, between
 from app.paging.rows import R
 
 
@@ -40,7 +40,7 @@ class Search(Generic[R]):
         ahead = min((mark for mark in self._marks if mark[1] >= self._edge), default=None)
         if behind is None or ahead is None or behind[0] >= ahead[0]:
             return 1
-        return self._log.page_at(max(behind[0] + 1, _between(behind, ahead, self._edge) - self._log.size // 2))
+        return self._log.page_at(max(behind[0] + 1, between(behind, ahead, self._edge) - self._log.size // 2))
 
     def narrow(self, cost: int = 1) -> None:
         """Move the bounds by all added pages, which cost as much as `cost` guesses."""
@@ -121,7 +121,7 @@ class Search(Generic[R]):
         behind, ahead = self._bracket()
         if NEVER in (behind[1], ahead[1]) or ahead[1] <= behind[1]:
             return self._low - 1
-        return _between(behind, ahead, self._edge)
+        return between(behind, ahead, self._edge)
 
     def _bracket(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return (x, v) of the bounds, or of marks between them."""
@@ -139,9 +139,3 @@ class Search(Generic[R]):
         half for every two, or it is cut in the middle until it has. That bounds the search by twice a binary one, on
         any history."""
         return 2 * log2((self._log.end - self._log.first + 2) / (self._high - self._low)) + 3
-
-
-def _between(behind: tuple[int, int], ahead: tuple[int, int], edge: int) -> int:
-    """The x at which `edge` stands, were the log as dense everywhere between these two (x, v)."""
-    share = (edge - behind[1]) / (ahead[1] - behind[1])
-    return behind[0] + int((ahead[0] - behind[0]) * min(1.0, max(0.0, share)))

@@ -47,3 +47,35 @@ class Rows(msgspec.Struct, Generic[R], frozen=True):
     rows: list[tuple[int, R]]
     complete_until: int
     ended: bool
+
+
+class Consecutive(msgspec.Struct, Generic[R], frozen=True):
+    """Rows without a gap, from number `first` on, of a log that ends before number `end`. All rows before them are
+    older than any time for which these were read, and all after them newer, except for wrong times."""
+
+    first: int
+    rows: list[R]
+    end: int
+
+    @property
+    def from_start(self) -> bool:
+        """Whether the log begins with them."""
+        return not self.first
+
+    @property
+    def to_end(self) -> bool:
+        """Whether the log ends with them."""
+        return self.first + len(self.rows) >= self.end
+
+    def __contains__(self, number: int) -> bool:
+        return self.first <= number < self.first + len(self.rows)
+
+    def rank(self, time: int) -> int:
+        """Return the number of rows before a time, including unreadable ones."""
+        return self.first + sum(row.time is None or row.time < time for row in self.rows)
+
+    def has_same(self, start: int, rows: Sequence[R]) -> bool:
+        """Whether those of `rows`, numbered from `start` on, that have numbers of rows here are the same; false if none
+        has."""
+        both = [(row, self.rows[at - self.first]) for at, row in enumerate(rows, start) if at in self]
+        return bool(both) and all(own.same_as(row) for row, own in both)

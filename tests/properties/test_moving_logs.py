@@ -48,7 +48,9 @@ class Moving:
     growth: int = 0  #: rows that are put at the end with each `every`-th call
     has_next: bool | None = None
     beyond: str = "empty"  #: a page after the end: "empty", the "last" one again, or "refused"
+    order: str = "honoured"  #: sorting by time is "honoured", with ties in any order, "ignored" or "refused"
     calls: int = 0
+    sorted_calls: int = 0  #: those in the order of time
     removed: list[tuple[int, int]] = field(default_factory=list)
 
     async def list_logs(
@@ -59,9 +61,15 @@ class Moving:
             spent.calls += 1
             self._move()
             limit = min(limit, self.size)
-            rows = self.rows[(page - 1) * limit : page * limit]
+            log = self.rows
+            self.sorted_calls += query.by_time
+            if query.by_time and self.order == "refused":
+                raise SourceFailed("refused")
+            if query.by_time and self.order == "honoured":
+                log = sorted(log, key=lambda row: (row[0], self.rng.random()))
+            rows = log[(page - 1) * limit : page * limit]
             if not rows and self.beyond == "last":
-                rows = self.rows[max(0, len(self.rows) - 1) // limit * limit :]
+                rows = log[max(0, len(self.rows) - 1) // limit * limit :]
             total = max(0, len(self.rows) + self.off)
             logs = [{"eventType": "X", "timestamp": time / SECOND, "eventData": {"n": n}} for time, n in rows]
             body = {"logs": logs, "totalCount": total if self.cap is None else min(total, self.cap)}
@@ -199,6 +207,48 @@ def test_a_newest_row_of_a_wrong_time_is_in_its_window(
     for memories in (fresh, lambda: known, lambda: known):
         got = asyncio.run(walk(moving, Query(order=order), begin, end, (limit,), memories))
         assert got == (inside if order == "asc" else inside[::-1])
+
+
+@pytest.mark.parametrize("query", [Query(order="asc"), Query(order="desc")], ids=["asc", "desc"])
+@pytest.mark.parametrize("ahead", [7200, -7200, 600, -600, 40_000, -3 * 86_400])
+@pytest.mark.parametrize(("back", "on"), [(1, 1), (300, 300), (1200, 1200), (9000, 100), (100, 90_000)])
+@pytest.mark.parametrize(("sorting", "growth"), [("honoured", 0), ("honoured", 2), ("ignored", 0), ("refused", 0)])
+def test_a_wrong_time_far_from_its_place_is_found_or_said(
+    query: Query, ahead: int, back: int, on: int, sorting: str, growth: int
+) -> None:
+    """In windows of 0 to 400 rows around its time, of which no search comes by its place. Without it, nothing is
+    said; that costs one call for up to 48 rows and for a window up to now, and else two."""
+    rng = random.Random(ahead)
+    times = sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(400))
+    at = 150 if ahead > 0 else 250
+    wrong = times[at] + ahead * SECOND
+    since, until = wrong - back * SECOND, min(NOW, wrong + on * SECOND)
+    for is_wrong in (True, False):
+        rows = [(wrong if n == at and is_wrong else time, n) for n, time in enumerate(times)]
+        inside = {n for time, n in rows if since <= time < until}
+        moving = Moving(rows, rng, order=sorting, growth=growth)
+        got, batches = asyncio.run(first_page(moving, query, since, until))
+        assert set(got) <= inside
+        is_said = any(batch.bad_records and "SUBNOTO_MAX_TIME_SKEW" in (batch.reason or "") for batch in batches)
+        if is_wrong and sorting == "honoured":
+            assert set(got) == inside or is_said
+        if not is_wrong:
+            assert (set(got), is_said) == (inside, False)
+            fewest = 0 if since < times[0] and until > times[-1] else 1 + (until < NOW and len(inside) > 48)
+            assert moving.sorted_calls <= fewest
+
+
+async def first_page(log: Moving, query: Query, since: int, until: int) -> tuple[list[int], list[Any]]:
+    """The numbers of the records of one page that ends its window, and the batches that it read."""
+    (facts, index), position = fresh(), (since if query.ascending else until,)
+    reader = SubnotoReader(
+        log, LogQuery("envelope"), ReadRequest(query, since, until, position), CallBudget(),  # type: ignore[arg-type]
+        source="s", skew=120 * SECOND, now=NOW, observations=facts, index=index,
+    )  # fmt: skip
+    batches = [await reader.read(1001, 64)]
+    while not batches[-1].ended:
+        batches.append(await reader.read(1001, 64))
+    return [record.event().data["n"] for batch in batches for record in batch.records], batches
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

@@ -48,6 +48,7 @@ class LogQuery(msgspec.Struct, frozen=True):
     envelope: str | None = None
     workspace: str | None = None
     event_types: tuple[str, ...] = ()
+    by_time: bool = False
 
     def body(self, page: int, limit: int) -> dict[str, Any]:
         # `id` is insertion order and the only strict one: the order of ties of `timestamp` may change with each call.
@@ -55,7 +56,7 @@ class LogQuery(msgspec.Struct, frozen=True):
             "category": self.category,
             "page": page,
             "limit": limit,
-            "sortBy": "id",
+            "sortBy": "timestamp" if self.by_time else "id",
             "sortOrder": "asc",
         }
         if self.envelope is not None:

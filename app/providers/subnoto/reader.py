@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from app.domain.errors import SourceFailed
 from app.domain.filters import matches_type
 from app.domain.position import Position, first_time, is_beyond
-from app.domain.times import SECOND
 from app.paging.chain import Chain
-from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
+from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response, Rows
 from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, Hint, ReadRequest
 from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
+from app.providers.subnoto.gaps import gap_reason
 from app.providers.subnoto.mapping import type_of
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.record import SubnotoRecord, number_ties
 from app.providers.subnoto.ties import restore_ranks, ties_at
 from app.providers.subnoto.time_index import TimeIndex
+from app.providers.subnoto.time_order import TimeOrder
 from app.providers.subnoto.wire import LogRow
 
 #: Numbers of a hint: event types, skew, two of `ties_at`, and two or four of `PositionReader`.
@@ -46,13 +47,15 @@ class SubnotoReader:
         self._ascending = span.query.ascending
         self._size = observations.rows_at_once
         self._restarts = self._moves = self._chained = 0  # `_chained`: rows of the last chain
+        self._misses = 0  # records of the first page at least that are elsewhere in the log
         self._any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
+        self._is_first = span.hint is None and len(span.position) == 1 and span.until - span.since > 1
         self._lost_ties = False  # whether it is unknown which records of the cursor's microsecond were returned
         self._chain: Chain[LogRow] | None = None  # during moves of the log
         self._numbered: list[SubnotoRecord] = []
         self._near: list[int] | None = None  # the hint of a walk that continues another
-        hint = self._usable_hint(span.hint)
-        self._setting, self._tied = skew, hint[1:3]
+        self._setting, hint = skew, self._usable_hint(span.hint)
+        self._tied = hint[1:3]
         self._skew = max(skew, hint[0] if hint else 0)
         start = first_time(span.position, self._ascending)
         # A cursor contains the skew of these rows.
@@ -93,16 +96,16 @@ class SubnotoReader:
         ahead, enough = self._spent.calls + max_calls, self._spent.bytes + ENOUGH_BYTES
         while True:
             # The search for the start is not shortened, because no records can be returned without it.
-            left = ahead - self._spent.calls if self._walk.is_reading else max_calls
-            if self._walk.is_reading and self._spent.bytes >= enough:
-                left = 0
-            if not await self._advance(want, left):
+            left = 0 if self._spent.bytes >= enough else ahead - self._spent.calls
+            if not await self._advance(want, left if self._walk.is_reading else max_calls):
                 break
         self._skew = self._walk.skew
         taken = self._walk.take()
+        self._misses = max(self._misses, await self._count_missing(taken))
         unread = {number for number, row in taken.rows if row.bad}
         unread |= {at for at, time in self._walk.misplaced.items() if self._span.since <= time < self._span.until}
-        bad = Counter(f"{self._query.category} {self._query.envelope} {number}" for number in unread)
+        name = f"{self._query.category} {self._query.envelope}"
+        bad = Counter({name: self._misses}) + Counter(f"{name} {number}" for number in unread)
         records = number_ties(self._source, self._query.category, taken.rows, self._keeps)
         position, begins = self._span.position, any(not number for number, _ in taken.rows)
         self._lost_ties |= restore_ranks(records, position, self._tied, begins=begins)
@@ -113,34 +116,29 @@ class SubnotoReader:
             complete_until=taken.complete_until,
             ended=taken.ended,
             bad_records=bad,
-            reason=self._reason(),
+            reason=gap_reason(self._walk, self._setting, misses=self._misses, lost_ties=self._lost_ties),
             any_readable=self._any_readable,
         )
 
+    async def _count_missing(self, taken: Rows[LogRow]) -> int:
+        """Return how many records at least the search missed on a walk's first page: see `TimeOrder`. Makes at most two
+        calls if the page ends the window, and else at most one; more if records are missing."""
+        read, span, until = self._walk.consecutive(), self._span, taken.complete_until
+        if read is None or self._chain is not None or not self._is_first or (self._numbered and not taken.ended):
+            return 0
+        order = TimeOrder(self._client, self._query, self._size, read, self._spent)
+        low, high = (span.since, until) if self._ascending else (until, span.until)
+        low, high = (span.since, span.until) if taken.ended else (low, high)
+        misses = await order.missing(low, high, self._walk.misplaced.values(), 1 + taken.ended, self._now - self._skew)
+        return misses if misses > 0 and await self.is_unmoved() else 0
+
     def _at_once(self) -> int:
         """Return the number of pages to fetch in one round, from earlier sizes."""
-        page = self._spent.bytes // max(1, self._spent.calls) or self._observations.page_bytes
-        return max(1, ENOUGH_BYTES // page)
+        return max(1, ENOUGH_BYTES // (self._spent.bytes // max(1, self._spent.calls) or self._observations.page_bytes))
 
     def _keeps(self, event_type: str) -> bool:
         query = self._span.query
         return not (query.type or query.provider_type) or matches_type(query, type_of(event_type), event_type)
-
-    def _reason(self) -> str | None:
-        """Return possible gaps of a page, and the setting to change."""
-        if self._walk.ending.lacks_rows:
-            return "the provider counts records that its lists do not contain"
-        if self._walk.ending.may_be_twins:
-            return "the provider's totals are too low and its last records equal: their number is uncertain"
-        if self._lost_ties:
-            return "records were removed at the time where this page begins: others of that time may be missing"
-        if self._skew <= self._setting:
-            return None
-        seconds = -(-self._skew // SECOND)
-        return (
-            f"times run back against insertion by up to {seconds} s, more than was allowed for: "
-            f"set SUBNOTO_MAX_TIME_SKEW={2 * seconds}"
-        )
 
     async def _fetch(self, pages: list[int], *, again: bool = False) -> None:
         size = self._size if self._chain is None else self._chain.size
@@ -275,18 +273,18 @@ class SubnotoReader:
         return self._walk.rank() if first is None else self._walk.rank(first._walk.ending.end or 0, first._span.since)
 
     def lacks_rows(self, rank: int) -> bool:
-        """Whether `rank` lacks rows: before `span.since` but after this place in the log, or counted but not listed."""
+        """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
+        or counted but not listed."""
         strays = self._index.strays(self._query, 0, self._span.since)
-        return self._walk.ending.lacks_rows or any(number >= rank for number in strays)
+        return self._moves > 0 or self._walk.ending.lacks_rows or any(number >= rank for number in strays)
 
     async def is_unmoved(self) -> bool:
-        """Check by one call that no record was removed since this reader's first response."""
-        page = self._walk.place()
+        """Check by one call that no record was removed since this walk's first response."""
+        page, moves = self._walk.place(), self._moves
         if page is None or not self._walk.steadiness.has_read(page):
             return self._chain is None
-        moves = self._moves
         await self._fetch([page], again=True)
-        return moves == self._moves == 0
+        return moves == self._moves
 
     @property
     def filters_natively(self) -> bool:

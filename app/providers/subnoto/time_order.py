@@ -1,0 +1,117 @@
+"""Compare a window with the log in the provider's order of time.
+
+A record with a wrong but plausible time is far from its place in the order of `id`, and a search by `id` for that time
+never reads it. The vendor's API also sorts by `timestamp`, and that order shows the record among its neighbours in
+time. It is no order to read by: the order of equal times is unknown and may change with each call. Therefore only the
+numbers of records before a time are compared. A server that refuses the order, or ignores it, shows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import ge
+
+import msgspec
+
+from app.domain.errors import SourceFailed
+from app.domain.times import SECOND
+from app.paging.position_reader import Consecutive
+from app.providers.base import CallBudget
+from app.providers.subnoto.client import EventTypesRefused, LogQuery, SubnotoClient
+from app.providers.subnoto.wire import LogRow
+
+_UNKNOWN = 1 << 62
+_FRESH = 30 * SECOND  #: duration of a walk, about
+
+Bounds = tuple[int, int]  #: least and largest possible number of records before a time
+
+
+class TimeOrder:
+    """The log of `query`, in pages of at most `size` rows. `read`: its rows read in the order of `id`."""
+
+    def __init__(
+        self, client: SubnotoClient, query: LogQuery, size: int, read: Consecutive[LogRow], spent: CallBudget
+    ) -> None:
+        self._client, self._query = client, msgspec.structs.replace(query, by_time=True)
+        self._size, self._read, self._spent = size, read, spent
+        self._total, self._shown = 0, list[LogRow]()  # rows of the log, and of all pages
+
+    async def missing(self, low: int, high: int, misplaced: Iterable[int], calls: int, settled: int) -> int:
+        """Return how many records of [low, high) at least are not among the rows read, which contain all others of
+        that window; 0 if unknown. `misplaced`: own times of rows known to be elsewhere. Rows that are added meanwhile
+        are younger than `settled`. Makes at most `calls` calls (1 or 2) if none is missing, and none if more are needed
+        or the whole log was read. Raises SourceError, but not SourceFailed.
+
+        Rows before the first one read are older than the window, and those after the last one newer, or have wrong
+        times. Therefore only an edge with unread rows behind it is compared. If that shows more records than expected,
+        the other edge is, too, because unreadable records may come first or last."""
+        read = self._read
+        found = sum(low <= row.time < high for row in read.rows if row.time is not None and not row.bad)
+        found += sum(low <= time < high for time in misplaced)
+        expected = {low: read.rank(low), high: read.rank(high)}
+        bounds = {edge: (rank, rank) for edge, rank in expected.items()}
+        open_edges = [low] * (not read.from_start) + [high] * (not read.to_end)
+        if not open_edges:
+            return 0
+        for edges in filter(None, (open_edges, [edge for edge in (low, high) if edge not in open_edges])):
+            parts = [edges] if self._limit([expected[edge] for edge in edges]) else [[edge] for edge in edges]
+            if edges is open_edges and len(parts) > calls:
+                return 0
+            for part in parts:
+                if (found_bounds := await self.bounds(part)) is None:
+                    return 0
+                bounds |= zip(part, found_bounds, strict=True)
+            missing = bounds[high][0] - bounds[low][1] - found - self._new(settled - _FRESH, high)
+            if missing <= 0:
+                return 0
+        return missing
+
+    async def bounds(self, edges: Sequence[int]) -> list[Bounds] | None:
+        """Return the bounds of the number of records before each of the times, which are near each other. None if the
+        server refuses or ignores the order. Raises SourceError, but not SourceFailed."""
+        expected = [self._read.rank(edge) for edge in edges]
+        limit = self._limit(expected)
+        start = _start(expected[0], limit)
+        try:
+            [(_, page)] = await self._client.list_logs(self._query, [start // limit + 1], limit, self._spent)
+        except (SourceFailed, EventTypesRefused):
+            return None
+        if page.refusal is not None or len(page.rows) > limit or page.number not in (None, start // limit + 1):
+            return None
+        self._total, self._shown = page.total, [*self._shown, *page.rows]
+        if self._read.has_same(start, page.rows):
+            return [(rank, rank) for rank in expected]
+        times = [row.time for row in page.rows if row.time is not None and not row.bad]
+        if not all(map(ge, times[1:], times)):
+            return None
+        return [_bounds(edge, start, page.rows, is_last=len(page.rows) < limit) for edge in edges]
+
+    def _new(self, since: int, until: int) -> int:
+        """Return the number of rows of [since, until) on the pages that were added after the others were read."""
+        shown = [row for row in self._shown if row.time is not None and since <= row.time < until]
+        new = sum(not any(map(row.same_as, self._read.rows)) for row in shown)
+        return min(new, max(0, self._total - self._read.end))
+
+    def _limit(self, ranks: Sequence[int]) -> int:
+        """Return the rows of the pages of which one contains the rows before and after all `ranks`, with as many as
+        possible around them; 0 if there is no such page."""
+
+        def margin(limit: int) -> int:
+            start = _start(ranks[0], limit)
+            after = start + limit - 1 - ranks[-1]
+            return min(after, ranks[0] - start) if start else after
+
+        limit = max(range(2, self._size + 1), key=margin, default=0) if ranks else 0
+        return limit if limit and margin(limit) >= 0 else 0
+
+
+def _start(rank: int, limit: int) -> int:
+    """Return the number of the first row of the page with the row before number `rank`."""
+    return max(0, rank - 1) // limit * limit
+
+
+def _bounds(time: int, start: int, rows: Sequence[LogRow], *, is_last: bool) -> Bounds:
+    earlier = [at for at, row in enumerate(rows, start + 1) if not row.bad and row.time is not None and row.time < time]
+    later = [at for at, row in enumerate(rows, start) if not row.bad and row.time is not None and row.time >= time]
+    end = start + len(rows) if is_last else _UNKNOWN
+    return max(earlier, default=0), min(later, default=end)
