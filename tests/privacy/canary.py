@@ -199,8 +199,8 @@ async def gateway(log: io.StringIO, pseudonymize: bool) -> AsyncIterator[tuple[C
             totals_ttl=0,
             deadline=8,
             default_window="P36500D",
-            stream_poll=0.05,
-            stream_heartbeat=0.1,
+            stream_poll=0.02,
+            stream_heartbeat=0.03,
         )
         providers, metrics = find_providers([]), Metrics()
         sources = build_sources(Configuration(settings, world.env), providers, metrics)

@@ -102,7 +102,7 @@ async def fail(canary: Canary, client: httpx.AsyncClient, who: str) -> None:
         await canary.ask(client, who, "/events", params={"partial": "true", "include": "total"})
         await canary.ask(client, who, "/events/count")
         # Each with its own `since`, because equal streams share the messages of the first.
-        await canary.listen(who, heartbeats=100, since=f"2000-02-{day:02}")
+        await canary.listen(who, heartbeats=1000, since=f"2000-02-{day:02}")
         assert "event: problem" in canary.streams[who][-1]
         emulator.faults.clear()
     for emulator in emulators:
