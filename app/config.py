@@ -118,7 +118,10 @@ def unknown_variables(environment: Mapping[str, str], prefix: str, known: Iterab
     """Return a sentence for each variable with `prefix` that is not `known`, with the nearest known one."""
     known = sorted(known)
     found = sorted(name for name in environment if name.upper().startswith(prefix) and name not in known)
-    return [f"{name} is not a setting and is ignored{_nearest(name.upper(), known)}" for name in found]
+    # The prefix is the same in all of them, and would make any two names near.
+    stems = [one.removeprefix(prefix) for one in known if one.startswith(prefix)]
+    nearest = (_nearest(name.upper().removeprefix(prefix), stems, prefix) for name in found)
+    return [f"{name} is not a setting and is ignored{near}" for name, near in zip(found, nearest, strict=True)]
 
 
 def _settings(gateway: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
@@ -191,6 +194,6 @@ def _check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> 
             raise ConfigurationError(f"{where}: {name} is not a setting{_nearest(name, known)}")
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else "."
+    return f"; did you mean {prefix}{near[0]}?" if near else "."

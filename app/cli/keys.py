@@ -82,8 +82,8 @@ def list_keys(
     for key in keys:
         until = "" if key.expires is None else format_seconds(key.expires)
         state = "valid" if not until else f"expired {until}" if (key.expires or 0) <= now_micros() else f"until {until}"
-        sources = "all" if key.sources is None else ",".join(sorted(key.sources))
-        table.add_row(key.name, state, ",".join(sorted(key.scopes)), sources, key.rate or "-", key.hash[:8])
+        sources = "all" if key.sources is None else ", ".join(sorted(key.sources))
+        table.add_row(key.name, state, ", ".join(sorted(key.scopes)), sources, key.rate or "-", key.hash[:8])
     console().print(table)
 
 

@@ -132,9 +132,11 @@ def test_nothing_secret_is_in_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unknown_variable_is_warned_of_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_DEADLIN", "5")
+    monkeypatch.setenv("GATEWAY_WORKERS", "2")
     monkeypatch.setenv("GATEWAY_CONFIG", "")
     found = load_configuration()
     assert "GATEWAY_DEADLIN is not a setting and is ignored; did you mean GATEWAY_DEADLINE?" in found.warnings
+    assert "GATEWAY_WORKERS is not a setting and is ignored." in found.warnings
 
 
 def test_gateway_config_names_the_file(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:

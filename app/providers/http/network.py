@@ -121,10 +121,12 @@ def _proxy(environment: Mapping[str, str], scheme: str) -> str | None:
             break
     else:
         return None
-    text = text if "://" in text else f"http://{text}"
+    has_scheme = "://" in text
+    text = text if has_scheme else f"http://{text}"
     with suppress(ValueError):  # its text contains the value
         parts = urlsplit(text)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.path.strip("/"):
+        is_port = parts.port != 0 and (has_scheme or parts.port is not None)
+        if parts.scheme in ("http", "https") and parts.hostname and is_port and not parts.path.strip("/"):
             return text
     socks = " SOCKS proxies are not supported." if text.startswith("socks") else ""
     raise ConfigurationError(f"{name}: must be a proxy's URL such as http://proxy.example:3128, or unset.{socks}")

@@ -87,6 +87,7 @@ def test_no_proxy(no_proxy: str, direct: list[str], proxied: list[str]) -> None:
     [
         ("HTTPS_PROXY", "socks5://secret:1"), ("ALL_PROXY", "socks5h://secret:1"), ("http_proxy", "http://secret:port"),
         ("HTTP_PROXY", "ftp://secret"), ("HTTP_PROXY", "http://"), ("HTTP_PROXY", "http://[secret"),
+        ("HTTPS_PROXY", "secret"),
         ("HTTP_PROXY", "http://secret:1/path"), ("NO_PROXY", "a, secret.example:99999"), ("NO_PROXY", "10.0.0.0/99"),
         ("no_proxy", "http://secret"), ("NO_PROXY", "[::1"), ("NO_PROXY", "10.0.0"),
     ],
