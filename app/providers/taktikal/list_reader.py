@@ -18,9 +18,7 @@ BEHIND = JOINED + 2  #: requested from the end of a list on
 _AMPLE = 32  #: times the largest process that the next one is surely smaller than
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
 
-_HALVES = (
-    "the provider truncates responses by size and returns some envelopes in parts: events of a part may be left out"
-)
+_HALVES = "the provider truncates responses and may return envelopes in parts: events of a part may be left out"
 
 
 class ListReader(msgspec.Struct):

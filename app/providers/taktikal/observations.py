@@ -52,7 +52,7 @@ class AccountObservations(Observations):
         self.counts_items: bool | None = None
         self.splits = False  # whether a process had several items
         self.longest = 0  # items of the longest response, truncated or not
-        self.truncates_to_one = False  # whether a truncated response had one item
+        self.truncates = False  # whether a response was truncated below its `Take`
         self.totals_contradicted = False
         self.total_excess: int | None = None  # by which totals are too high
         self.longest_life = 0  # µs between two entries of a process
@@ -187,11 +187,9 @@ class AccountObservations(Observations):
 
     @property
     def may_halve(self) -> bool:
-        """Whether a part of a process may be cut off where no `Skip` returns it: responses are truncated to one item,
-        or a process has several items, `Skip` counts processes, and responses were truncated at several lengths, so by
-        bytes."""
-        is_single = self.truncates_to_one and self.longest <= 1
-        return is_single or (self.splits and not self.counts_items and len(self._cuts) > 1)
+        """Whether a part of a process may be cut off where no `Skip` returns it: responses are truncated, and have one
+        item at most, or several of a process while `Skip` counts processes."""
+        return self.truncates and (self.longest <= 1 or (self.splits and not self.counts_items))
 
     def has_room(self, page: ActivityPage, others: Iterable[ActivityPage], times: int = _ROOM) -> bool:
         """Whether a response of one process would contain another of so many `times` the largest size, because one of

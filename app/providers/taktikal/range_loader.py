@@ -66,7 +66,8 @@ class RangeLoader(ListReader):
         page, take = await self._take(within, 1 << (take + _MARGIN - 1).bit_length())
         lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within, total)
         if lacking:
-            few, self.facts.truncates_to_one = False, self.facts.truncates_to_one or page.items == 1
+            few = False
+            self.facts.truncates = self.facts.truncates or 0 < page.length < take
             if 0 < page.length < take and (lacking > JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
             if 0 < page.length < take or take == self.most:

@@ -222,10 +222,12 @@ async def test_without_skip_and_totals_a_list_that_is_cut_off_is_read_in_parts(c
     assert found.doubts
 
 
-async def test_responses_of_one_item_may_be_parts() -> None:
-    """Nothing shows whether the rest of a process was cut off, if each response contains an item of it."""
-    emulator = company(4)
-    emulator._bytes_allow = lambda items: min(1, len(items))  # type: ignore[method-assign]
+@pytest.mark.parametrize(("cut", "split"), [(1, "no"), (3, "by_process")])
+async def test_truncated_responses_may_lack_parts(cut: int, split: Any) -> None:
+    """Nothing shows whether the rest of a process was cut off, if each response contains an item of it, or if `Skip`
+    counts processes."""
+    emulator = company(4, split_items=split)
+    emulator._bytes_allow = lambda items: min(cut, len(items))  # type: ignore[method-assign]
     found = loader(emulator)
     assert len(await found.everything(WHOLE)) == 4
     assert any("in parts" in doubt for doubt in found.doubts)
