@@ -77,6 +77,13 @@ def test_a_raw_control_character_or_an_unknown_escape_loses_no_record(value: str
     assert (records[1].event().data["odd"], bad) == (read, 0)
 
 
+@pytest.mark.parametrize("value", [b'"\xff"', b'{"deep": ' + DEEP.encode() + b"}"])
+def test_a_member_that_the_gateway_does_not_read_may_hold_anything(value: bytes) -> None:
+    page = decode_page(log_of(record(1), record(2, new="?")).replace(b'"?"', value))
+    assert [row.bad for row in page.rows] == [False, value != b'"\xff"']
+    assert "new" in page.rows[1].body
+
+
 def test_bytes_that_are_no_text() -> None:
     found = read_json(b'["\xff", "whole"]')
     assert found.value == ["\ufffd", "whole"]
