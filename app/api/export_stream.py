@@ -129,7 +129,7 @@ class Export:
         await require_still(self._request, self._scopes, self._start.active)
         limit = PAGE if self._query.limit is None else min(PAGE, self._query.limit - read)
         asked = EventQuery(cursor=cursor, limit=limit, include=self._start.include - {"total"}, partial=False)
-        page: Page = await self._state.feed.page(asked, self._caller)
+        page: Page = await self._state.feed.page(asked, self._caller, may_exceed=self._query.limit is None)
         for status in page.sources:
             if status.status == "forbidden":
                 self._forbidden[status.name] = status.reason or ""

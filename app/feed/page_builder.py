@@ -71,8 +71,8 @@ class PageBuilder:
             readings.append(Reading(Stream(source.name, name, position), reader, source, state))
         return readings
 
-    async def page(self, seal: Callable[[CursorState], str]) -> Page:
-        """Raises SourcesFailed."""
+    async def page(self, seal: Callable[[CursorState], str], *, may_exceed: bool = False) -> Page:
+        """`may_exceed`: return up to twice the limit if that many were read. Raises SourcesFailed."""
         while waiting := self._merge.advance():
             if self._shown_bytes() >= ENOUGH_BYTES and self._merge.end_early():
                 break
@@ -81,6 +81,8 @@ class PageBuilder:
                 self._merge.set_ceiling(self._watermark())
         self._check_failures()
         plan, merge = self._plan, self._merge
+        if may_exceed and len(merge.records) == plan.limit:
+            merge.extend()
         given = Counter(id(stream) for stream in merge.origins)
         self._call.ratios.learn({reading.name: given[id(reading.stream)] for reading in self._readings})
         boundary = merge.boundary() or plan.position

@@ -52,16 +52,22 @@ class Feed:
         )
 
     async def page(
-        self, asked: EventQuery, caller: Caller, *, no_cache: bool = False, begun: float | None = None
+        self,
+        asked: EventQuery,
+        caller: Caller,
+        *,
+        no_cache: bool = False,
+        begun: float | None = None,
+        may_exceed: bool = False,
     ) -> Page:
         """Return one page; with `include=total`, its totals. `no_cache` bypasses cached totals. `begun`: start of the
-        request, by `time.monotonic`. Raises CallerError and SourcesFailed."""
+        request, by `time.monotonic`. `may_exceed`: up to twice the limit. Raises CallerError and SourcesFailed."""
         call = self._call(caller, begun)
         plan = self._plan(asked, caller, call.now)
         builder = PageBuilder(plan, call)
         page: Page
         if "total" not in plan.include:
-            page = await builder.page(self._codec.seal)
+            page = await builder.page(self._codec.seal, may_exceed=may_exceed)
             page.warnings = self._warnings(plan, caller)
             return page
         given = asked.filters() if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}

@@ -71,6 +71,18 @@ class Merge:
         self.limit, self.has_more = len(self.records), True
         return True
 
+    def extend(self) -> None:
+        """Add the certain records of a single stream to a full page, up to twice its limit, except the last one, which
+        shows that there are more: a later page would read them again."""
+        is_full = self.has_more and len(self.records) == self.limit
+        if is_full and len(self.streams) == 1 and self._ceiling is None and not self.streams[0].failed:
+            (stream,) = self.streams
+            run = [stream.buffer.popleft() for _ in range(min(len(stream.buffer) - 1, self.limit))]
+            if run:
+                self.records += run
+                self.origins += [stream] * len(run)
+                stream.last, self.limit = run[-1].key, len(self.records)
+
     def set_ceiling(self, time: int) -> None:
         """Ascending only: records at or after `time` wait for a later page (`follow`). It may decrease during
         a page if a provider's clocks differ; records emitted beyond it are taken back."""

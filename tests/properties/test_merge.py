@@ -97,7 +97,7 @@ class World:
         return State({source.name: begin for source in self.sources}, set())
 
     def page(
-        self, state: State, limit: int, ceiling: int | None = None, fall: int = 0
+        self, state: State, limit: int, ceiling: int | None = None, fall: int = 0, *, may_exceed: bool = True
     ) -> tuple[list[Key], State | None, set[str]]:
         """One page; the state of the next, None after the last; and who failed. The ceiling falls to `ceiling` from so
         much higher, or as far as it comes in as many rounds as there are."""
@@ -119,9 +119,11 @@ class World:
             if ceiling is not None:
                 fall = self.rng.randint(0, fall)
                 merge.set_ceiling(ceiling + fall)
+        if may_exceed and self.rng.random() < 0.5:
+            merge.extend()
         failed = {stream.source for stream in merge.streams if stream.failed}
         keys = [record.key for record in merge.records]
-        assert len(keys) <= limit
+        assert len(keys) <= (2 * limit if len(merge.streams) == 1 else limit)
         assert ceiling is None or all(key[0] < ceiling + fall for key in keys)
         self._certain(keys, merge, state)
         boundary = merge.boundary() or min(state.positions.values())
@@ -250,7 +252,7 @@ def test_a_ceiling_holds_back_what_is_not_settled(
 
 @given(WORLDS, st.integers(1, 30))
 def test_one_page_has_what_comes_first(world: World, limit: int) -> None:
-    keys, state, _ = world.page(world.start(), limit)
+    keys, state, _ = world.page(world.start(), limit, may_exceed=False)
     truth = world.truth()
     assert keys == truth[:limit]
     assert (state is not None) == (len(truth) > limit)
