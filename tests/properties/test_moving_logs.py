@@ -24,7 +24,7 @@ from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.settings import SubnotoSettings
 from app.providers.subnoto.source import SubnotoSource
 from app.providers.subnoto.time_index import TimeIndex
-from app.providers.subnoto.wire import LogPage, decode_page
+from app.providers.subnoto.wire import EARLIEST, LogPage, decode_page
 
 NOW = 1_780_000_000 * SECOND
 WRONG = {"ahead": 600, "old": -7200, "days old": -3 * 86_400, "future": 2_290_000_000, "past": -1_780_000_000}
@@ -286,15 +286,43 @@ def test_a_total_that_is_too_low_and_grows_hides_nothing(
 @pytest.mark.parametrize("off", [0, 1, 50, -1, -50])
 @pytest.mark.parametrize("count", [3, 49, 400])
 def test_a_count_has_no_record_that_is_new_and_before_its_window(count: int, off: int) -> None:
+    rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
+    moving = Moving(rows, random.Random(1), growth=2, off=off)
+    since = NOW + SECOND  # the new ones are a few µs after NOW
+    assert counted(moving, since, since + SECOND) == (0, "eq")
+    assert counted(moving, 0, NOW) == (count, "eq")
+
+
+@pytest.mark.parametrize("ahead", [7200, -7200, 600, -600, 3 * 86_400, 3 * 10**9, -(10**9)])
+@pytest.mark.parametrize(("back", "on"), [(1, 1), (300, 300), (1200, 1200), (9000, 100), (100, 90_000)])
+@pytest.mark.parametrize("place", ["its time", "its neighbours"])
+@pytest.mark.parametrize("order", ["honoured", "ignored", "refused"])
+def test_a_count_with_a_row_far_from_its_place_is_an_estimate(
+    ahead: int, back: int, on: int, place: str, order: str
+) -> None:
+    """It is counted where its neighbours are. Windows with or without unread rows behind their ends."""
+    rng = random.Random(ahead)
+    times = sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(400))
+    at = 150 if ahead > 0 else 250
+    wrong = times[at] + ahead * SECOND
+    centre = wrong if place == "its time" and EARLIEST < wrong < NOW else times[at]
+    since, until = centre - back * SECOND, min(NOW, centre + on * SECOND)
+    for is_wrong in (True, False):
+        rows = [(wrong if n == at and is_wrong else time, n) for n, time in enumerate(times)]
+        truth = sum(since <= time < until for time, _ in rows)
+        value, relation = counted(Moving(rows, rng, order=order), since, until)
+        if not is_wrong:
+            assert (value, relation) == (truth, "eq")
+        elif order == "honoured":
+            assert value == truth or relation == "estimate"
+
+
+def counted(log: Moving, since: int, until: int) -> tuple[int, str]:
     settings = SubnotoSettings.model_validate({"base_url": "http://log.example", "access_key": "a", "secret_key": "b"})
     source = SubnotoSource("s", settings, CommonSettings(clock=lambda: NOW))
-    rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
-    source._client = Moving(rows, random.Random(1), growth=2, off=off)  # type: ignore[assignment]
-    since = NOW + SECOND  # the new ones are a few µs after NOW
-    total = asyncio.run(source.total(Query(category=("envelope",)), since, since + SECOND, CallBudget()))
-    assert (total.value, total.relation) == (0, "eq")
-    whole = asyncio.run(source.total(Query(category=("envelope",)), 0, NOW, CallBudget()))
-    assert (whole.value, whole.relation) == (count, "eq")
+    source._client = log  # type: ignore[assignment]
+    total = asyncio.run(source.total(Query(category=("envelope",)), since, until, CallBudget()))
+    return total.value, total.relation
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

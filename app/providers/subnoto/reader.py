@@ -278,6 +278,14 @@ class SubnotoReader:
         strays = self._index.strays(self._query, 0, self._span.since)
         return self._moves > 0 or self._walk.ending.lacks_rows or any(number >= rank for number in strays)
 
+    async def is_confirmed(self) -> bool | None:
+        """Whether as many records are before `span.since` in the provider's order of time, which one call shows; None
+        if the provider has no such order, or the log moved."""
+        if (read := self._walk.consecutive()) is None or self._chain is not None:
+            return None
+        order = TimeOrder(self._client, self._query, self._size, read, self._spent)
+        return await order.agrees(self._span.since)
+
     async def is_unmoved(self) -> bool:
         """Check by one call that no record was removed since this walk's first response."""
         page, moves = self._walk.place(), self._moves

@@ -135,9 +135,9 @@ class SubnotoSource:
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         """Count the records between the positions of the window's ends, by reading a few pages around each end.
 
-        `eq`: this process has seen no unreadable record of this account. Undiscovered ones count, too: only reading
-        every record would show them. `estimate`: it has seen some, or records far after their times. `gte`: the key
-        may not read everything or, with 0, the provider does not apply all filters."""
+        `eq`: the provider's order of time has as many records before each end, and this process has seen no unreadable
+        record of this account. `estimate`: it has seen some, or records far from their times, or the order of time has
+        other records. `gte`: the key may not read everything or, with 0, the provider does not apply all filters."""
         judged = (query.actor, query.recipient, query.q, query.owner, query.envelope_status)
         if any(value is not None for value in judged):
             return Total(0, "events", "gte")
@@ -163,7 +163,9 @@ class SubnotoSource:
                     return Total(0, "events", "gte")
                 ends.append(end)
                 ranks.append(await end.rank(ends[0] if ranks else None))
-            is_steady = await ends[0].is_unmoved()
+            # A row far from its place would be counted where it is, and not at its time.
+            agreed = [await end.is_confirmed() for end in ends]
+            is_steady = False not in agreed and (agreed[0] is not None or await ends[0].is_unmoved())
         except SourceForbidden:
             return None
         # Check again: if the server has refused the types meanwhile, the rest was counted with all types.

@@ -66,6 +66,14 @@ class TimeOrder:
                 return 0
         return missing
 
+    async def agrees(self, time: int) -> bool | None:
+        """Whether as many rows are before a time as were read, or behind them, by one call; None if unknown. Raises
+        SourceError, but not SourceFailed."""
+        if (found := await self.bounds([time])) is None:
+            return None
+        [(least, most)] = found
+        return least - max(0, self._total - self._read.end) <= self._read.rank(time) <= most
+
     async def bounds(self, edges: Sequence[int]) -> list[Bounds] | None:
         """Return the bounds of the number of records before each of the times, which are near each other. None if the
         server refuses or ignores the order. Raises SourceError, but not SourceFailed."""
