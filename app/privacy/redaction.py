@@ -72,9 +72,10 @@ class Redactor:
         """Return the records' events."""
         events = list(map(self._unmasked, records))
         # Nearly always none of them has a link, which one look at their names shows.
-        values: list[Any] = [event.data for event in events] + [event.raw for event in events if self._raw]
-        has_json = has_json_text(values) or has_json_text(event.description for event in events)
-        if has_json or names_have_links(tuple(names_in(values))):
+        names, has_json = names_in(
+            [part for event in events for part in (event.data, event.raw, event.description) if part]
+        )
+        if has_json or names_have_links(tuple(names)):
             for event in events:
                 _take_links_out(event)
         if not self._private:

@@ -6,7 +6,7 @@ import json
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from html import unescape
 from itertools import islice
@@ -293,18 +293,21 @@ def any_object(value: Any, judge: Callable[[tuple[str, ...]], bool]) -> bool:
     return False
 
 
-def names_in(values: Iterable[Any]) -> set[str]:
-    """Return the names of all objects in JSON values, at any depth."""
-    names: set[str] = set()
-    inside = [value for value in values if value and type(value) in _CONTAINERS]
+def names_in(values: Sequence[Any]) -> tuple[set[str], bool]:
+    """Return the names of all objects in JSON values, at any depth, and whether one of the texts may contain a JSON
+    object."""
+    names, has_json, inside = set[str](), False, list[Any]([values])
     for value in inside:
         if type(value) is dict:
             names.update(value)
             value = value.values()
         for item in value:
-            if type(item) in _CONTAINERS:
+            kind = type(item)
+            if kind is str:
+                has_json = has_json or "{" in item or "&" in item or "%" in item
+            elif item and kind in _CONTAINERS:
                 inside.append(item)
-    return names
+    return names, has_json
 
 
 _CONTAINERS = frozenset({dict, list, tuple})
