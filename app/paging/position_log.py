@@ -17,7 +17,7 @@ from app.domain.times import SECOND
 from app.paging.chain import Chain
 from app.paging.log_end import LogEnd, LogMoved, OddPages
 from app.paging.row_order import wrong_rows
-from app.paging.rows import R, Response, are_equal
+from app.paging.rows import Consecutive, R, Response, are_equal
 from app.paging.steadiness import Anchor, Steadiness, digest_of
 
 #: Rows that must have been read before a row proves that nothing wanted lies behind it: one with a wrong time would
@@ -215,6 +215,14 @@ class PositionLog(Generic[R]):
                 pages.append(page)
             x = edge
         return pages
+
+    def consecutive(self, x: int, after: int) -> Consecutive[R]:
+        """Return the rows from x to before another, which were read, and those without a gap before them."""
+        after = min(after, self.end)
+        while self.knows(x - 1):
+            x -= 1
+        first = x if self._ascending else -after
+        return Consecutive(first, [self.rows[number] for number in range(first, first + after - x)], self.total)
 
     def expected(self, v: int) -> int:
         """Return the approximate x of the first row from `v` on, between known rows; the end if none is after it."""

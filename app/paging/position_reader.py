@@ -19,7 +19,7 @@ from app.domain.times import DAY
 from app.paging.chain import Chain
 from app.paging.held_rows import HeldRows
 from app.paging.log_end import LogMoved, OddPages
-from app.paging.position_log import NEVER, PositionLog
+from app.paging.position_log import PositionLog
 from app.paging.position_search import Search
 from app.paging.rows import Consecutive, R, Response, Rows
 from app.paging.steadiness import Anchor
@@ -292,24 +292,7 @@ class PositionReader(Generic[R]):
 
     def consecutive(self) -> Consecutive[R] | None:
         """Return the rows read without a gap; None before the start is found."""
-        if self._begin is None:
-            return None
-        begin, end = self._begin, min(self._next, self._log.end)
-        while self._log.knows(begin - 1):
-            begin -= 1
-        first = begin if self._ascending else -end
-        rows = [self._log.row(self._log.number(number)) for number in range(first, first + end - begin)]
-        return Consecutive(first, rows, self._log.total)
-
-    def rank(self, end: int = 0, since: int = NEVER) -> int:
-        """Return the number of rows before the walk's start, including unreadable ones, but without those that are
-        before `since` and, as rows of the log, not before number `end`. Ascending only, after `wanted` is empty."""
-        read = self.consecutive()
-        assert read is not None
-        return read.first + sum(
-            row.time is None or (since if number >= end else NEVER) <= row.time < self._start
-            for number, row in enumerate(read.rows, read.first)
-        )
+        return None if self._begin is None else self._log.consecutive(self._begin, self._next)
 
     def hint_at(self, time: int) -> list[int] | None:
         """For a walk that starts at `time`: the number of a row behind it, about how many rows one skew holds there,

@@ -70,9 +70,11 @@ class Consecutive(msgspec.Struct, Generic[R], frozen=True):
     def __contains__(self, number: int) -> bool:
         return self.first <= number < self.first + len(self.rows)
 
-    def rank(self, time: int) -> int:
-        """Return the number of rows before a time, including unreadable ones."""
-        return self.first + sum(row.time is None or row.time < time for row in self.rows)
+    def rank(self, time: int, end: int = 0, since: int = -(1 << 62)) -> int:
+        """Return the number of rows before a time, including unreadable ones, but without those that are before `since`
+        and not before number `end`."""
+        times = ((row.time, number < end) for number, row in enumerate(self.rows, self.first))
+        return self.first + sum(own is None or (own < time and (known or own >= since)) for own, known in times)
 
     def has_same(self, start: int, rows: Sequence[R]) -> bool:
         """Whether those of `rows`, numbered from `start` on, that have numbers of rows here are the same; false if none

@@ -10,19 +10,8 @@ from typing import Any
 
 from app.domain.text import LONGEST, memoize
 from app.privacy.person_fields import plain_number
-from app.privacy.replacer import (
-    MASK,
-    WITHIN,
-    Rewriter,
-    Span,
-    Words,
-    any_object,
-    decoded,
-    has_json_text,
-    json_in,
-    quick_letters,
-    rewritten,
-)
+from app.privacy.replacer import MASK, WITHIN, Rewriter, Span, Words, any_object, has_json_text, json_in, rewritten
+from app.privacy.spelling import decoded, quick_letters
 
 _LINK_NAME = re.compile(r"(?:ur[il]|href|link)s?\Z")
 #: Parts of a name that make a link personal, wherever it stands: `signingUrl`, `signee_link`, `invitationLinks`. The

@@ -10,18 +10,8 @@ import msgspec
 
 from app.domain.text import memoize, without_accents
 from app.privacy.person_fields import is_private_name, plain_number, words_of
-from app.privacy.replacer import (
-    MASK,
-    MAX_TEXT,
-    Rewriter,
-    Span,
-    Words,
-    decodings,
-    letters_of,
-    plain_spelling,
-    quick_letters,
-    rewritten,
-)
+from app.privacy.replacer import MASK, MAX_TEXT, Rewriter, Span, Words, rewritten
+from app.privacy.spelling import decodings, letters_of, plain_spelling, quick_letters
 
 MAX_TEXTS = 524_288  #: characters of the texts of one record's `data` and `raw`; the texts behind are hidden whole
 _OVERHEAD = 64  #: characters that a text counts for beyond its own

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.privacy.masking import Mask
-from app.privacy.replacer import MASK, folded, plain_spelling
+from app.privacy.replacer import MASK
+from app.privacy.spelling import folded, plain_spelling
 
 LETTERS = "aikszAIKSZ é\u00c5\u0130\u0131\u017f\u212aßẞΣσςμµþÞ\ufb05\ufb06\u0307"
 NUMBERS = "0123456789 ()+-/._\u00a0"

@@ -69,19 +69,12 @@ class SubnotoReader:
     def _new_walk(
         self, start: int, hint: list[int] | None = None, marks: Sequence[tuple[int, int]] = ()
     ) -> PositionReader[LogRow]:
+        strays = {at // self._size + 1 for number in self._strays for at in (max(0, number - 1), number)}
         walk: PositionReader[LogRow] = PositionReader(
-            ascending=self._ascending,
-            start=start,
-            stop=self._span.until if self._ascending else self._span.since,
-            skew=self._skew,
-            page_size=self._size,
-            now=self._now,
-            hint=hint,
-            marks=marks,
-            total=self._index.total(self._query),
-            longest=self._observations.longest,
-            glances=sorted({at // self._size + 1 for number in self._strays for at in (max(0, number - 1), number)}),
-        )
+            ascending=self._ascending, start=start, stop=self._span.until if self._ascending else self._span.since,
+            skew=self._skew, page_size=self._size, now=self._now, hint=hint, marks=marks,
+            total=self._index.total(self._query), longest=self._observations.longest, glances=sorted(strays),
+        )  # fmt: skip
         if self._exceeds:
             walk.ending.doubt()
         return walk
@@ -270,7 +263,9 @@ class SubnotoReader:
         Counts all types if it no longer `filters_natively`."""
         while await self._advance(1, 16, confirm=False):
             pass
-        return self._walk.rank() if first is None else self._walk.rank(first._walk.ending.end or 0, first._span.since)
+        read, end = self._walk.consecutive(), 0 if first is None else first._walk.ending.end or 0
+        assert read is not None
+        return read.rank(self._span.since) if first is None else read.rank(self._span.since, end, first._span.since)
 
     def lacks_rows(self, rank: int) -> bool:
         """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
@@ -281,10 +276,10 @@ class SubnotoReader:
     async def is_confirmed(self) -> bool | None:
         """Whether as many records are before `span.since` in the provider's order of time, which one call shows; None
         if the provider has no such order, or the log moved."""
-        if (read := self._walk.consecutive()) is None or self._chain is not None:
+        read = self._walk.consecutive()
+        if read is None or self._chain is not None:
             return None
-        order = TimeOrder(self._client, self._query, self._size, read, self._spent)
-        return await order.agrees(self._span.since)
+        return await TimeOrder(self._client, self._query, self._size, read, self._spent).agrees(self._span.since)
 
     async def is_unmoved(self) -> bool:
         """Check by one call that no record was removed since this walk's first response."""
@@ -301,6 +296,5 @@ class SubnotoReader:
 
     def hint(self, position: Position) -> Hint:
         found = self._walk.hint_at(first_time(position, self._ascending)) or self._near
-        if found is None:
-            return None
-        return [len(self._query.event_types), self._skew, *ties_at(position, self._numbered), *found]
+        ties = ties_at(position, self._numbered)
+        return None if found is None else [len(self._query.event_types), self._skew, *ties, *found]

@@ -290,9 +290,8 @@ class AccountObservations(Observations):
 
 def _life_of(process: Process) -> int:
     """Return the µs between the first and the last entry; 0 if unknown."""
-    times = [
-        ticks // 10 for one in (*process.entries[:1], *process.entries[-1:]) if (ticks := ticks_of(one.created_at))
-    ]
+    ends = (ticks_of(entry.created_at) for entry in (*process.entries[:1], *process.entries[-1:]))
+    times = [ticks // 10 for ticks in ends if ticks]
     life = max(times, default=0) - min(times, default=0)
     return life if life <= _LONGEST else 0
 
