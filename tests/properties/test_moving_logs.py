@@ -317,6 +317,16 @@ def test_a_count_with_a_row_far_from_its_place_is_an_estimate(
             assert value == truth or relation == "estimate"
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_pages_too_short_to_compare_fail_nothing(size: int) -> None:
+    rows = [(NOW - (60 - n) * 60 * SECOND, n) for n in range(60)]
+    for since in (0, 20, 21, 22, 59):
+        moving = Moving(list(rows), random.Random(1), size=size)
+        assert counted(moving, rows[since][0], NOW)[0] == 60 - since
+        got, batches = asyncio.run(first_page(moving, Query(order="asc"), rows[since][0], NOW))
+        assert (got, batches[-1].reason) == (list(range(since, 60)), None)
+
+
 def counted(log: Moving, since: int, until: int) -> tuple[int, str]:
     settings = SubnotoSettings.model_validate({"base_url": "http://log.example", "access_key": "a", "secret_key": "b"})
     source = SubnotoSource("s", settings, CommonSettings(clock=lambda: NOW))

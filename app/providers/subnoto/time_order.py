@@ -76,9 +76,10 @@ class TimeOrder:
 
     async def bounds(self, edges: Sequence[int]) -> list[Bounds] | None:
         """Return the bounds of the number of records before each of the times, which are near each other. None if the
-        server refuses or ignores the order. Raises SourceError, but not SourceFailed."""
+        server refuses or ignores the order, or its pages are too short. Raises SourceError, but not SourceFailed."""
         expected = [self._read.rank(edge) for edge in edges]
-        limit = self._limit(expected)
+        if not (limit := self._limit(expected)):
+            return None
         start = _start(expected[0], limit)
         try:
             [(_, page)] = await self._client.list_logs(self._query, [start // limit + 1], limit, self._spent)
