@@ -1,7 +1,7 @@
 """The installed command as a child process that costs no import: it is forked from a process that has imported it.
 
-A start of a server takes 0.6 seconds of processor time instead of 2.5, and there are about a hundred; its workers are
-forks, too. The forkserver of multiprocessing runs functions, without a command's streams and exit codes.
+A start of a server takes 0.6 seconds of processor time instead of 2.5, and there are about a hundred. The forkserver of
+multiprocessing runs functions, without a command's streams and exit codes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import ctypes
 import gc
 import importlib
 import json
-import multiprocessing
 import os
 import socket
 import subprocess
 import sys
 import threading
-import types
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,25 +80,9 @@ def _server() -> socket.socket:
     return ours
 
 
-class Worker(multiprocessing.get_context("fork").Process):  # type: ignore[name-defined,misc]
-    """A worker of uvicorn without what a new interpreter would not have: the functions that its supervisor calls at
-    exit, and counters for one process. At its own exit, its functions are called."""
-
-    def run(self) -> None:
-        from prometheus_client import values
-
-        atexit._clear()
-        values.ValueClass = values.get_value_class()
-        try:
-            super().run()
-        finally:
-            atexit._run_exitfuncs()
-
-
 def main() -> None:
     for name in MODULES:
         importlib.import_module(name)
-    importlib.import_module("uvicorn._subprocess").spawn = types.SimpleNamespace(Process=Worker)  # type: ignore[attr-defined]
     gc.freeze()
     orders = socket.socket(fileno=0)
     while True:

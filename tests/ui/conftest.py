@@ -136,7 +136,7 @@ def wait_for_rows(page: playwright.Page) -> playwright.Page:
 
 
 def scroll_to_the_end(page: playwright.Page) -> None:
-    end = time.monotonic() + 60  # a busy machine renders thousands of rows slowly
+    end = time.monotonic() + 120  # a busy machine renders thousands of rows slowly
     while after := page.inner_text(".after"):  # "Loading" or "Load more"
         assert time.monotonic() < end, f"the list has no end: {after}"
         page.mouse.wheel(0, 20_000)
