@@ -79,18 +79,27 @@ class Taktikal:
 
 
 class Subnoto:
-    """The list of logs, in order of insertion."""
+    """The list of logs, in order of insertion or of time."""
 
     def __init__(self, folder: Path) -> None:
         self._categories = {name: Items(folder, name) for name in ("envelope", "team")}
+        self._by_time: dict[str, list[int]] = {}  # places, by category
+
+    def _in_time(self, category: str) -> list[int]:
+        if category not in self._by_time:
+            items = self._categories[category]
+            times = [json.loads(items.joined([place]))["timestamp"] for place in range(len(items))]
+            self._by_time[category] = sorted(range(len(items)), key=times.__getitem__)
+        return self._by_time[category]
 
     def answer(self, body: bytes) -> bytes:
         asked = json.loads(body)
-        items, page, limit = self._categories[asked.pop("category")], asked.pop("page"), asked.pop("limit")
-        descending = asked.pop("sortOrder", "desc") == "desc"
-        if asked != {"sortBy": "id"} or not 1 <= limit <= 50:
+        category, page, limit = asked.pop("category"), asked.pop("page"), asked.pop("limit")
+        items, descending = self._categories[category], asked.pop("sortOrder", "desc") == "desc"
+        if asked not in ({"sortBy": "id"}, {"sortBy": "timestamp"}) or not 1 <= limit <= 50:
             raise ValueError(f"members {sorted(asked)}, or the limit")
-        places = range(len(items))[:: -1 if descending else 1][(page - 1) * limit : page * limit]
+        order = range(len(items)) if asked["sortBy"] == "id" else self._in_time(category)
+        places = order[:: -1 if descending else 1][(page - 1) * limit : page * limit]
         pages = max(1, -(-len(items) // limit))
         pagination = {
             "totalRecords": len(items), "currentPage": page, "totalPages": pages,

@@ -92,8 +92,7 @@ class SubnotoReader:
             left = 0 if self._spent.bytes >= enough else ahead - self._spent.calls
             if not await self._advance(want, left if self._walk.is_reading else max_calls):
                 break
-        self._skew = self._walk.skew
-        taken = self._walk.take()
+        self._skew, taken = self._walk.skew, self._walk.take()
         self._misses = max(self._misses, await self._count_missing(taken))
         unread = {number for number, row in taken.rows if row.bad}
         unread |= {at for at, time in self._walk.misplaced.items() if self._span.since <= time < self._span.until}
@@ -116,14 +115,18 @@ class SubnotoReader:
     async def _count_missing(self, taken: Rows[LogRow]) -> int:
         """Return how many records at least the search missed on a walk's first page: see `TimeOrder`. Makes at most two
         calls if the page ends the window, and else at most one; more if records are missing."""
-        read, span, until = self._walk.consecutive(), self._span, taken.complete_until
-        if read is None or self._chain is not None or not self._is_first or (self._numbered and not taken.ended):
+        order, span, until = self._time_order(), self._span, taken.complete_until
+        if order is None or not self._is_first or (self._numbered and not taken.ended):
             return 0
-        order = TimeOrder(self._client, self._query, self._size, read, self._spent)
         low, high = (span.since, until) if self._ascending else (until, span.until)
         low, high = (span.since, span.until) if taken.ended else (low, high)
         misses = await order.missing(low, high, self._walk.misplaced.values(), 1 + taken.ended, self._now - self._skew)
         return misses if misses > 0 and await self.is_unmoved() else 0
+
+    def _time_order(self) -> TimeOrder | None:
+        if (read := self._walk.consecutive()) is None or self._chain is not None:
+            return None
+        return TimeOrder(self._client, self._query, self._size, read, self._spent, self._observations)
 
     def _at_once(self) -> int:
         """Return the number of pages to fetch in one round, from earlier sizes."""
@@ -276,10 +279,8 @@ class SubnotoReader:
     async def is_confirmed(self) -> bool | None:
         """Whether as many records are before `span.since` in the provider's order of time, which one call shows; None
         if the provider has no such order, or the log moved."""
-        read = self._walk.consecutive()
-        if read is None or self._chain is not None:
-            return None
-        return await TimeOrder(self._client, self._query, self._size, read, self._spent).agrees(self._span.since)
+        order = self._time_order()
+        return None if order is None else await order.agrees(self._span.since)
 
     async def is_unmoved(self) -> bool:
         """Check by one call that no record was removed since this walk's first response."""

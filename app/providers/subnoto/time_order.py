@@ -3,25 +3,30 @@
 A record with a wrong but plausible time is far from its place in the order of `id`, and a search by `id` for that time
 never reads it. The vendor's API also sorts by `timestamp`, and that order shows the record among its neighbours in
 time. It is no order to read by: the order of equal times is unknown and may change with each call. Therefore only the
-numbers of records before a time are compared. A server that refuses the order, or ignores it, shows nothing.
+numbers of records before a time are compared. A server that refuses the order, ignores it, or does not answer in half
+of the time left, shows nothing, and no page fails by it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from operator import ge
 
 import msgspec
 
-from app.domain.errors import SourceFailed
+from app.domain.errors import SourceError
 from app.domain.times import SECOND
 from app.paging.position_reader import Consecutive
 from app.providers.base import CallBudget
+from app.providers.http.source_state import time_left
 from app.providers.subnoto.client import EventTypesRefused, LogQuery, SubnotoClient
+from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.wire import LogRow
 
 _UNKNOWN = 1 << 62
 _FRESH = 30 * SECOND  #: duration of a walk, about
+_LONGEST = 3600.0  #: seconds
 
 Bounds = tuple[int, int]  #: least and largest possible number of records before a time
 
@@ -30,9 +35,16 @@ class TimeOrder:
     """The log of `query`, in pages of at most `size` rows. `read`: its rows read in the order of `id`."""
 
     def __init__(
-        self, client: SubnotoClient, query: LogQuery, size: int, read: Consecutive[LogRow], spent: CallBudget
+        self,
+        client: SubnotoClient,
+        query: LogQuery,
+        size: int,
+        read: Consecutive[LogRow],
+        spent: CallBudget,
+        observations: AccountObservations,
     ) -> None:
         self._client, self._query = client, msgspec.structs.replace(query, by_time=True)
+        self._observations = observations
         self._size, self._read, self._spent = size, read, spent
         self._total, self._shown = 0, list[LogRow]()  # rows of the log, and of all pages
 
@@ -40,7 +52,7 @@ class TimeOrder:
         """Return how many records of [low, high) at least are not among the rows read, which contain all others of
         that window; 0 if unknown. `misplaced`: own times of rows known to be elsewhere. Rows that are added meanwhile
         are younger than `settled`. Makes at most `calls` calls (1 or 2) if none is missing, and none if more are needed
-        or the whole log was read. Raises SourceError, but not SourceFailed.
+        or the whole log was read.
 
         Rows before the first one read are older than the window, and those after the last one newer, or have wrong
         times. Therefore only an edge with unread rows behind it is compared. If that shows more records than expected,
@@ -67,8 +79,7 @@ class TimeOrder:
         return missing
 
     async def agrees(self, time: int) -> bool | None:
-        """Whether as many rows are before a time as were read, or behind them, by one call; None if unknown. Raises
-        SourceError, but not SourceFailed."""
+        """Whether as many rows are before a time as were read, or behind them, by one call; None if unknown."""
         if (found := await self.bounds([time])) is None:
             return None
         [(least, most)] = found
@@ -76,16 +87,20 @@ class TimeOrder:
 
     async def bounds(self, edges: Sequence[int]) -> list[Bounds] | None:
         """Return the bounds of the number of records before each of the times, which are near each other. None if the
-        server refuses or ignores the order, or its pages are too short. Raises SourceError, but not SourceFailed."""
+        server does not have the order, or its pages are too short."""
         expected = [self._read.rank(edge) for edge in edges]
-        if not (limit := self._limit(expected)):
+        if not self._observations.has_time_order or not (limit := self._limit(expected)):
             return None
         start = _start(expected[0], limit)
         try:
-            [(_, page)] = await self._client.list_logs(self._query, [start // limit + 1], limit, self._spent)
-        except (SourceFailed, EventTypesRefused):
+            async with asyncio.timeout(min(time_left(self._spent) / 2, _LONGEST)):
+                [(_, page)] = await self._client.list_logs(self._query, [start // limit + 1], limit, self._spent)
+            if page.refusal is not None:
+                raise page.refusal
+        except (SourceError, EventTypesRefused, TimeoutError):
+            self._observations.lacks_time_order()
             return None
-        if page.refusal is not None or len(page.rows) > limit or page.number not in (None, start // limit + 1):
+        if len(page.rows) > limit or page.number not in (None, start // limit + 1):
             return None
         self._total, self._shown = page.total, [*self._shown, *page.rows]
         if self._read.has_same(start, page.rows):
