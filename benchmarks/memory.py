@@ -31,7 +31,6 @@ def measure(*, quick: bool) -> Report:
     report = Report("Memory of one process")
     account, seconds = history("taktikal", 2_000 if quick else 100_000), 0.3 if quick else 5.0
     target = f"/events?{urlencode(account.window | {'limit': '1000'})}"
-    rows = []
     with (
         serving.mock(account.folder) as mock,
         serving.gateway(serving.account("taktikal", mock) | {"GATEWAY_API_KEYS": KEYS}) as gateway,
@@ -39,13 +38,11 @@ def measure(*, quick: bool) -> Report:
         gateway = replace(gateway, key="all")
         gateway.get("/events?limit=100")
         gateway.forget_peak()
-        rows.append(["idle, after its first page", f"{gateway.peak() / MB:.0f}", "-", "-"])
         for (count, key), bound in list(WAITS.items())[: 3 if quick else None]:
             gateway.forget_peak()
             with watched(gateway) as waits:
                 load(replace(gateway, key=key), [target], connections=count, seconds=seconds)
             what = f"{count} {key} pages of 1,000 at once".replace(" all ", " ")
-            rows.append(_row(what, gateway, waits))
             if bound is not None:
                 label = f"`/health/live`, ms, 99th percentile during {what}"
                 report.at_most(label, bound, Spread.of(_percentile(waits)))
@@ -59,20 +56,13 @@ def measure(*, quick: bool) -> Report:
             ):
                 gateway = replace(gateway, key=key)
                 with watched(gateway) as waits:
-                    size = len(gateway.read(f"/events?{urlencode(large.window | {'limit': '1000'})}"))
-                rows.append(_row(f"{what}, {provider}: {size / MB:.0f} MB", gateway, waits))
+                    gateway.read(f"/events?{urlencode(large.window | {'limit': '1000'})}")
                 if key == "all":
                     report.at_most(f"MB at the peak of {what}, {provider}", 200, Spread.of(gateway.peak() / MB))
                 else:
                     label = f"`/health/live`, ms, 99th percentile during {what}, {provider}"
                     report.at_most(label, 100, Spread.of(_percentile(waits)))
-    header = ["concurrent work", "peak resident memory, MB", "`/health/live`, ms, 99th percentile", "at the slowest"]
-    report.table(header, rows)
     return report
-
-
-def _row(what: str, gateway: serving.Server, waits: list[float]) -> list[str]:
-    return [what, f"{gateway.peak() / MB:.0f}", f"{_percentile(waits):.0f}", f"{1000 * max(waits):.0f}"]
 
 
 def _percentile(waits: list[float]) -> float:

@@ -76,7 +76,7 @@ def beside_the_calls(
 ) -> tuple[str, float, Spread]:
     """Processor time of a page of one event beyond that of the same-stack pass-through, which makes the same calls:
     authentication, parsing, cursor, planning, the event, log line, metrics."""
-    first = gateway.get("/events?since=2026-05-01T12:00:00Z&until=2026-05-01T12:05:00Z&limit=1")
+    first = gateway.get("/events?since=2026-05-01T12:00:00Z&until=2026-05-02T12:00:00Z&limit=1")
     page = FOLLOW.replace("100", "1") + first["page"]["next_cursor"]
     mock.get("/-/calls")
     gateway.get(page)
