@@ -69,10 +69,6 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.rate is not None and not RATE.match(self.rate):
             raise ValueError("rate must be such as 600/minute (second, minute, hour or day)")
 
-    @property
-    def caller(self) -> Caller:
-        return Caller(self.name, self.scopes, self.sources, self.rate, expires=self.expires)
-
     def line(self) -> str:
         """Return the key as a line of the file, without the line end."""
         expires = None if self.expires is None else format_seconds(self.expires)
@@ -150,7 +146,7 @@ class Keyring:
             raise Unauthenticated("This API key is not known here; ask the gateway's operator for one.")
         if found.expires is not None and found.expires <= self._clock():
             raise Unauthenticated("This API key has expired; ask the gateway's operator for a new one.")
-        return found.caller
+        return Caller(found.name, found.scopes, found.sources, found.rate, expires=found.expires)
 
     def _find(self, key: str) -> ApiKey | None:
         digest, found = hash_of(key), None

@@ -8,7 +8,6 @@ values from a fixed vocabulary are logged, others as keyed hashes, which show th
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -44,11 +43,6 @@ class RequestLog(msgspec.Struct):
         self.events = (self.events or 0) + sum(counts.values())
         for source, count in counts.items():
             self.delivered[source] = self.delivered.get(source, 0) + count
-
-
-def new_request_id() -> str:
-    """Return 32 hexadecimal digits from the faster, non-cryptographic generator, because the id is not secret."""
-    return f"{random.getrandbits(128):032x}"
 
 
 def request_log(request: Request) -> RequestLog:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from functools import reduce
 from itertools import takewhile
 
 import msgspec
@@ -134,7 +133,7 @@ class Merge:
         for other in self.streams:
             if other is not stream and not other.failed and (other.buffer or not other.ended):
                 edges.append(other.buffer[0].key if other.buffer else other.frontier)
-        edge = reduce(lambda one, other: earlier_position(one, other, self._ascending), edges) if edges else None
+        edge = (min if self._ascending else max)(edges, default=None)
         buffer, most = stream.buffer, self.limit - len(self.records)
         run = [buffer.popleft()]
         while buffer and len(run) < most and (edge is None or is_beyond(edge, buffer[0].key, self._ascending)):
@@ -154,20 +153,22 @@ class Merge:
         return self._ceiling is None or key < (self._ceiling,)
 
     def _waiting(self) -> list[Stream]:
-        """Return the streams to read before the page can end early."""
-        return [s for s in self.streams if self._can_give(s) and self._is_open(s)]
+        """Return the streams to read before the page can end early: a further read could return records of it."""
+        edges = self._edges()
+        return [
+            stream
+            for stream in self.streams
+            if not (stream.buffer or stream.ended or stream.stopped or stream.failed)
+            and (
+                stream.complete_until is None
+                or all(is_beyond(edge, stream.frontier, self._ascending) for edge in edges)
+            )
+        ]
 
-    def _can_give(self, stream: Stream) -> bool:
-        return not (stream.buffer or stream.ended or stream.stopped or stream.failed)
-
-    def _is_open(self, stream: Stream) -> bool:
-        """Whether a further read could return records of this page."""
-        if stream.complete_until is None:
-            return True
-        edges = [s.frontier for s in self.streams if s.stopped]
-        if self._ceiling is not None:
-            edges.append((self._ceiling,))
-        return all(is_beyond(edge, stream.frontier, self._ascending) for edge in edges)
+    def _edges(self) -> list[Position]:
+        """Return the positions that the page cannot exceed."""
+        edges = [stream.frontier for stream in self.streams if stream.stopped]
+        return edges if self._ceiling is None else [*edges, (self._ceiling,)]
 
     def _blocks(self, stream: Stream, key: Position) -> bool:
         """Whether the stream may still contain a record before `key`."""
@@ -183,11 +184,8 @@ class Merge:
         a stopped stream."""
         if len(self.records) == self.limit:
             return self.records[-1].key
-        edges = [s.frontier for s in self.streams if s.stopped]
-        if self._ceiling is not None:
-            edges.append((self._ceiling,))
-        if edges:
-            return reduce(lambda one, other: earlier_position(one, other, self._ascending), edges)
+        if edges := self._edges():
+            return min(edges) if self._ascending else max(edges)
         return self.records[-1].key if self.records else None
 
     def resume(self, stream: Stream, boundary: Position) -> Position:
@@ -195,7 +193,9 @@ class Merge:
         # Other streams continued without a failed stream, so only its own records count.
         edge = (stream.last or stream.position) if stream.failed or stream.refused else boundary
         if stream.buffer:
-            edge = later_position(edge, self._before(stream.buffer[0].key), self._ascending)
+            # The latest bare time, in reading direction, before the first record that is left.
+            time = stream.buffer[0].key[0]
+            edge = later_position(edge, (time if self._ascending else time + 1,), self._ascending)
         elif not stream.ended and stream.complete_until is not None:
             edge = later_position(edge, (stream.complete_until,), self._ascending)
         if self._ceiling is not None:
@@ -206,7 +206,3 @@ class Merge:
     def finished(self, stream: Stream) -> bool:
         """Whether no records of the stream are left for later pages."""
         return stream.ended and not stream.refused and not stream.buffer and self._ceiling is None
-
-    def _before(self, key: Position) -> Position:
-        """Return the latest bare time, in reading direction, before `key`."""
-        return (key[0],) if self._ascending else (key[0] + 1,)

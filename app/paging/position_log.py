@@ -16,8 +16,7 @@ from typing import Generic
 from app.domain.times import SECOND
 from app.paging.chain import Chain
 from app.paging.log_end import LogEnd, LogMoved, OddPages
-from app.paging.row_order import wrong_rows
-from app.paging.rows import Consecutive, R, Response, are_equal
+from app.paging.rows import Consecutive, R, Response, are_equal, wrong_rows
 from app.paging.steadiness import Anchor, Steadiness, digest_of
 
 #: Rows that must have been read before a row proves that nothing wanted lies behind it: one with a wrong time would
@@ -29,8 +28,6 @@ _TWIN_PAGES = 8
 
 #: µs before a walk in which its log may grow: an older row after the end contradicts the total.
 _FRESH = 30 * SECOND
-
-NEVER = -(1 << 62)  #: a v before all others
 
 
 class PositionLog(Generic[R]):

@@ -17,11 +17,10 @@ from typing import Generic
 
 from app.domain.times import DAY
 from app.paging.chain import Chain
-from app.paging.held_rows import HeldRows
 from app.paging.log_end import LogMoved, OddPages
 from app.paging.position_log import PositionLog
 from app.paging.position_search import Search
-from app.paging.rows import Consecutive, R, Response, Rows
+from app.paging.rows import Consecutive, HeldRows, R, Response, Rows
 from app.paging.steadiness import Anchor
 
 __all__ = ["Consecutive", "LogMoved", "OddPages", "PositionReader", "Response", "Rows"]
@@ -262,12 +261,10 @@ class PositionReader(Generic[R]):
     def _read_on(self) -> None:
         """Take over the rows that follow the read ones without a gap."""
         assert self._begin is not None
-        end = self._log.end
+        first, end = self._next, self._log.end
         while self._next < end and self._log.knows(self._next):
-            x, row = self._next, self._log.row(self._next)
             self._next += 1
-            self._held.add(x, row, self._log.value_at(x))
-        self._held.sort()
+        self._held.extend((x, self._log.row(x), self._log.value_at(x)) for x in range(first, self._next))
 
     def take(self) -> Rows[R]:
         """Return the certain rows, in reading order of their times and, if equal, of their numbers."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from math import inf, log2
 from typing import Generic
 
-from app.paging.position_log import NEVER, PositionLog, between
-from app.paging.rows import R
+from app.paging.position_log import PositionLog, between
+from app.paging.rows import NEVER, R
 
 
 class Search(Generic[R]):

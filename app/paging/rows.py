@@ -1,11 +1,17 @@
-"""Rows of a log with positions but without dates, and the provider's pages of them."""
+"""Rows of a log with positions but without dates: the provider's pages of them, those that a walk has read but not
+returned yet, and those that contradict the order of the others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
+
+NEVER = -(1 << 62)  #: a v before all others (see `PositionLog`)
+_MOST = 64  #: contradicting rows that are judged one by one
 
 
 class Timed(Protocol):
@@ -81,3 +87,84 @@ class Consecutive(msgspec.Struct, Generic[R], frozen=True):
         has."""
         both = [(row, self.rows[at - self.first]) for at, row in enumerate(rows, start) if at in self]
         return bool(both) and all(own.same_as(row) for row, own in both)
+
+
+class HeldRows(Generic[R]):
+    """Rows with `given` <= v < `stop`, by v and then by x (see `PositionLog`). Everything below `given` was returned.
+
+    `peak` is the largest v read, without the last `support` rows: a wrong time among those would falsely prove that
+    nothing earlier follows."""
+
+    def __init__(self, given: int, stop: int, support: int) -> None:
+        self.given, self.peak = given, NEVER
+        self._stop, self._support = stop, support
+        self._last: deque[int] = deque()
+        self._rows: list[tuple[int, int, R]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def clear(self) -> None:
+        """Drop the rows that were not returned."""
+        self.peak = NEVER
+        self._last.clear()
+        self._rows.clear()
+
+    def extend(self, rows: Iterable[tuple[int, R, int | None]]) -> None:
+        """Add the next rows as (x, row, v); `v` None if it has no valid time: it counts at the time of its
+        neighbours."""
+        for x, row, v in rows:
+            if v is None:
+                v = self._last[-1] if self._last else max(self.peak, self.given)
+            else:
+                self._last.append(v)
+                if len(self._last) > self._support:
+                    self.peak = max(self.peak, self._last.popleft())
+            if self.given <= v < self._stop:
+                self._rows.append((v, x, row))
+        # Each x is unique, so that rows themselves are never compared.
+        self._rows.sort()
+
+    def ready(self, sure: int) -> int:
+        """Return the number of rows below `sure`."""
+        return bisect_left(self._rows, sure, key=lambda held: held[0])
+
+    def take(self, sure: int) -> list[tuple[int, R]]:
+        """Remove and return the rows below `sure` as (x, row)."""
+        ready = self.ready(sure)
+        rows = [(x, row) for _, x, row in self._rows[:ready]]
+        del self._rows[:ready]
+        self.given = max(self.given, sure)
+        return rows
+
+
+def wrong_rows(times: Sequence[int], tolerance: int) -> set[int]:
+    """The indices of rows without which no row is older than an earlier one by more than `tolerance` µs: first those
+    that contradict the most others."""
+    wrong: set[int] = set()
+    while True:
+        left = [index for index in range(len(times)) if index not in wrong]
+        against = _contradictions([times[index] for index in left], tolerance)
+        if not any(against):
+            return wrong
+        if len(wrong) >= _MOST:
+            return wrong | {index for index, others in zip(left, against, strict=True) if others}
+        middle = sorted(times[index] for index in left)[len(left) // 2]
+        _, _, worst = max((others, abs(times[at] - middle), at) for at, others in zip(left, against, strict=True))
+        wrong.add(worst)
+
+
+def _contradictions(times: Sequence[int], tolerance: int) -> list[int]:
+    """For each row, the number of earlier ones that are younger, and of later ones that are older, beyond tolerance."""
+    younger = _above(times, tolerance)
+    older = _above([-time for time in reversed(times)], tolerance)
+    return [before + after for before, after in zip(younger, reversed(older), strict=True)]
+
+
+def _above(times: Iterable[int], tolerance: int) -> list[int]:
+    seen: list[int] = []
+    found = []
+    for time in times:
+        found.append(len(seen) - bisect_right(seen, time + tolerance))
+        insort(seen, time)
+    return found

@@ -43,8 +43,8 @@ BUGS = (
     Bug(
         "a tie at the end of a page is dropped (descending) or doubled (ascending)",
         "app/paging/merge.py",
-        "            return self.records[-1].key\n        edges",
-        "            return self.records[-1].key[:1]\n        edges",
+        "            return self.records[-1].key\n        if edges",
+        "            return self.records[-1].key[:1]\n        if edges",
         "tests/properties/test_merge.py::test_pages_add_up_to_the_truth",
     ),
     Bug(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -129,12 +130,7 @@ async def list_events(request: Request, caller: EventReader, query: Annotated[Ev
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
     pairs, no_cache = pairs_of(request), wants_no_cache(request)
     pages: PageCache = request.app.state.page_cache
-
-    async def make() -> RenderedPage:
-        begun = time.monotonic()
-        async with request.app.state.large_pages.turn(query.limit or (DEFAULT_LIMIT if query.cursor is None else None)):
-            return await _make_page(request, query, pairs, caller, no_cache, begun)
-
+    make = partial(_make_page, request, query, pairs, caller, no_cache)
     shown, cached = await pages.get(caller, pairs, make, no_cache=no_cache)
     if cached is not None:
         _note_cache(request, shown, cached)
@@ -148,18 +144,20 @@ async def list_events(request: Request, caller: EventReader, query: Annotated[Ev
 
 
 async def _make_page(
-    request: Request, query: EventQuery, pairs: list[tuple[str, str]], caller: Caller, no_cache: bool, begun: float
+    request: Request, query: EventQuery, pairs: list[tuple[str, str]], caller: Caller, no_cache: bool
 ) -> RenderedPage:
-    if query.include and "raw" in query.include:
-        require_raw(caller)
     feed: Feed = request.app.state.feed
-    page = await feed.page(query, caller, no_cache=no_cache, begun=begun)
-    if "raw" in page.include:
-        require_raw(caller, by_cursor=query.include is None)
-    note_sources(request_log(request), page.sources)
-    if page.total is not None:
-        _note_totals(request, page.total)
-    parts = await render_page(page, caller, request.app.state.pseudonyms)
+    begun = time.monotonic()  # the deadline includes the time in the queue of large pages
+    async with request.app.state.large_pages.turn(query.limit or (DEFAULT_LIMIT if query.cursor is None else None)):
+        if query.include and "raw" in query.include:
+            require_raw(caller)
+        page = await feed.page(query, caller, no_cache=no_cache, begun=begun)
+        if "raw" in page.include:
+            require_raw(caller, by_cursor=query.include is None)
+        note_sources(request_log(request), page.sources)
+        if page.total is not None:
+            _note_totals(request, page.total)
+        parts = await render_page(page, caller, request.app.state.pseudonyms)
     return RenderedPage(
         parts,
         None if page.next_cursor is None else _next_query(pairs, page.next_cursor),

@@ -154,17 +154,14 @@ class AccountObservations(Observations):
         self._largest = max(self._largest, page.largest)
         if page.items > 1:  # a single item is returned at any size
             self._honoured_size = max(self._honoured_size, page.size)
-        self._honour(take, page.length, page.items)
+        held, length, items = self._honoured_at, page.length, page.items
+        if not any(t >= take and held[t][0] >= length and held[t][1] >= items for t in held):
+            kept = {t: held[t] for t in held if t > take or held[t][0] > length or held[t][1] > items}
+            self._honoured_at = kept | {take: (length, items)}
         self.weigh(page.size // max(1, page.length))
         if page.length > self.honoured:
             self.honoured = page.length
             self.note("longest_answer", page.length, "the processes in one answer")
-
-    def _honour(self, take: int, length: int, items: int) -> None:
-        held = self._honoured_at
-        if not any(t >= take and held[t][0] >= length and held[t][1] >= items for t in held):
-            kept = {t: held[t] for t in held if t > take or held[t][0] > length or held[t][1] > items}
-            self._honoured_at = kept | {take: (length, items)}
 
     def weigh(self, size: int) -> None:
         """Record the bytes of a process; the estimate decreases slowly."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from app.domain.filters import may_hold
@@ -82,12 +83,11 @@ class TaktikalSource:
         if stream != CATEGORY:
             keys = next(keys for keys in _spellings(span.query) if stream == f"{CATEGORY}/{keys[0]}")
             return ProcessReader(self.name, span, self._loader(filters, spent), keys)
-
-        async def prepare() -> None:
-            await self._find_out(DateRange.around(span.since - self._max_age, span.until), spent)
-
-        loader, ages = self._loader(filters, spent), (self._max_age, self._is_age_set)
-        return WindowReader(self.name, span, loader, prepare=prepare, max_age=ages[0], is_age_set=ages[1])
+        within = DateRange.around(span.since - self._max_age, span.until)
+        prepare, loader = partial(self._find_out, within, spent), self._loader(filters, spent)
+        return WindowReader(
+            self.name, span, loader, prepare=prepare, max_age=self._max_age, is_age_set=self._is_age_set
+        )
 
     def _loader(self, filters: Filters, spent: CallBudget) -> RangeLoader:
         return RangeLoader(self._client, filters, self._facts, spent)
