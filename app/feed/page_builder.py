@@ -117,7 +117,7 @@ class PageBuilder:
             left = self._call.settings.scan - spent.calls
             is_spent = left <= 0 or time.monotonic() >= self._call.half_time or spent.bytes >= _MOST_BYTES
             if reading.was_read and (is_spent or (self._join == "judged" and spent.joins <= 0)):
-                if self._has_moved(stream):
+                if is_beyond(stream.frontier, stream.position, self._plan.query.ascending):
                     stream.stopped = True
                     return
                 # A page without progress would be followed by the same page: a tie run longer than the budget is read
@@ -160,10 +160,6 @@ class PageBuilder:
             seen = sum(reading.seen for reading in own)
             shown += spent.bytes * sum(reading.kept for reading in own) // max(1, seen)
         return shown
-
-    def _has_moved(self, stream: Stream) -> bool:
-        """Whether a later page would begin at a later position of this stream."""
-        return is_beyond(stream.frontier, stream.position, self._plan.query.ascending)
 
     def _want(self, reading: Reading, first: bool) -> int:
         missing = max(1, self._merge.missing)

@@ -91,7 +91,7 @@ class Feed:
         granted = [name for name in self.sources if caller.may_read(name)]
         active = [self.sources[name] for name in plan.active]
         found = warnings_of(plan.query, active, granted, self.settings.mapping)
-        if (since := plan.window.since) > self.now():
+        if (since := plan.window.since) > self._clock():
             found.append(ValueWarning("since", format_seconds(since), f"{format_seconds(since)} is in the future"))
         return found
 

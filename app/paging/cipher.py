@@ -1,7 +1,4 @@
-"""AES-GCM-SIV, which tolerates repeated nonces, with keys derived from the operator's secret.
-
-A separate module, imported on first use, because its library is slow to load.
-"""
+"""AES-GCM-SIV, which tolerates repeated nonces, with keys derived from the operator's secret."""
 
 from __future__ import annotations
 

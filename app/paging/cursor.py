@@ -12,20 +12,16 @@ import binascii
 import hmac
 import zlib
 from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from app.domain.errors import InvalidCursor
 from app.domain.parameter_types import Included
 from app.domain.query import Query
-
-if TYPE_CHECKING:
-    from app.paging.cipher import Cipher
+from app.paging.cipher import NONCE, Cipher
 
 FORMAT = 2
-_NONCE = 12  #: bytes
 _COMPRESS_FROM = 512
 _MAX_PLAIN = 1_048_576  #: bytes; fifty envelopes are read as so many streams of each source, each by its name
 
@@ -63,20 +59,14 @@ class CursorCodec:
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets:
             raise ValueError("a sealer needs at least one secret")
-        self._secrets = secrets
-
-    @cached_property
-    def _ciphers(self) -> list[Cipher]:
-        from app.paging.cipher import Cipher
-
-        return [Cipher(secret, b"audit-gateway cursor") for secret in self._secrets]
+        self._ciphers = [Cipher(secret, b"audit-gateway cursor") for secret in secrets]
 
     def seal(self, state: CursorState) -> str:
         """Return URL-safe text, equal for equal state and secret."""
         plain = msgspec.msgpack.encode(state, enc_hook=_filters)
         plain = b"z" + zlib.compress(plain, 6) if len(plain) > _COMPRESS_FROM else b"p" + plain
         cipher = self._ciphers[0]
-        nonce = hmac.digest(cipher.mac_key, plain, "sha256")[:_NONCE]
+        nonce = hmac.digest(cipher.mac_key, plain, "sha256")[:NONCE]
         sealed = bytes((FORMAT,)) + nonce + cipher.encrypt(nonce, plain, bytes((FORMAT,)))
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
@@ -91,7 +81,7 @@ class CursorCodec:
             raise _not_ours()
         if raw[:1] != bytes((FORMAT,)):
             raise InvalidCursor(f"the cursor is of a format that this version does not read; {_START_OVER}")
-        nonce, sealed = raw[1 : 1 + _NONCE], raw[1 + _NONCE :]
+        nonce, sealed = raw[1 : 1 + NONCE], raw[1 + NONCE :]
         for cipher in self._ciphers:
             if (plain := cipher.decrypt(nonce, sealed, raw[:1])) is not None:
                 return _decode(plain)

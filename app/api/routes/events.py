@@ -158,9 +158,12 @@ async def _make_page(
         if page.total is not None:
             _note_totals(request, page.total)
         parts = await render_page(page, caller, request.app.state.pseudonyms)
+    next_query = None
+    if page.next_cursor is not None:
+        next_query = urlencode([*(pair for pair in pairs if pair[0] in _KEPT), ("cursor", page.next_cursor)])
     return RenderedPage(
         parts,
-        None if page.next_cursor is None else _next_query(pairs, page.next_cursor),
+        next_query,
         [status.name for status in page.sources if status.status == "ok"],
         Counter(record.key[1] for record in page.records),
         # Totals have a cache of their own.
@@ -213,7 +216,3 @@ def _note_totals(request: Request, totals: Totals) -> None:
     log.totals = [(total.name, total.cached) for total in totals.sources]
     for name, cached in log.totals:
         log.sources.setdefault(name, {"cached": cached})
-
-
-def _next_query(pairs: list[tuple[str, str]], cursor: str) -> str:
-    return urlencode([*((name, value) for name, value in pairs if name in _KEPT), ("cursor", cursor)])
