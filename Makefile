@@ -50,10 +50,14 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-# Programs of Debian that tests run. Where one cannot be installed, its tests say so and are skipped.
+# Programs of Debian, and modules of rsyslog, that tests use. Where one cannot be installed, its tests say so and are
+# skipped.
+PROGRAMS := chromium:chromium nginx:nginx-light pdftotext:poppler-utils rsyslogd:rsyslog \
+	lmnsd_ossl.so:rsyslog-openssl lmnsd_gtls.so:rsyslog-gnutls
+
 programs:
-	@for pair in chromium:chromium nginx:nginx-light rsyslogd:rsyslog; do program=$${pair%%:*} package=$${pair#*:}; \
-	PATH=$$PATH:/usr/sbin command -v $$program >/dev/null || \
+	@for pair in $(PROGRAMS); do program=$${pair%%:*} package=$${pair#*:}; \
+	PATH=$$PATH:/usr/sbin command -v $$program >/dev/null || ls /usr/lib*/*/rsyslog/$$program >/dev/null 2>&1 || \
 	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  { echo "installing $$package for the tests"; apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package >/dev/null; }; } || \

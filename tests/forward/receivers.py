@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import socket
 import ssl
 import subprocess
@@ -201,6 +202,15 @@ input(type="imtcp" address="127.0.0.1" port="{port}" ruleset="file" {tls})
 _TLS = 'streamDriver.name="{driver}" streamDriver.mode="1" streamDriver.authMode="anon"'
 
 
+def lacks_rsyslog(driver: str | None) -> str | None:
+    """The packages to install for rsyslogd with a driver of TLS; None if they are here."""
+    if shutil.which("rsyslogd") is None:
+        return "rsyslog"
+    if driver is None or any(Path("/usr").glob(f"lib*/**/rsyslog/lmnsd_{driver}.so")):
+        return None
+    return {"ossl": "rsyslog-openssl", "gtls": "rsyslog-gnutls"}[driver]
+
+
 @dataclass
 class Rsyslog:
     """rsyslogd in a folder of its own; `restart` stops it in order, and starts it on the same port."""
@@ -225,7 +235,11 @@ class Rsyslog:
         command = ["rsyslogd", "-n", "-f", str(self.folder / "rsyslog.conf"), "-i", str(self.folder / "pid")]
         with (self.folder / "errors").open("ab") as errors:
             self.process = subprocess.Popen(command, stderr=errors)
-        wait_until(lambda: self.process is None or self.process.poll() is not None or is_open(self.port))
+        try:
+            wait_until(lambda: self.process is None or self.process.poll() is not None or is_open(self.port))
+        except AssertionError:
+            self.stop()
+            raise
         assert self.process.poll() is None, (self.folder / "errors").read_text()
 
     def stop(self) -> None:

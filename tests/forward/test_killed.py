@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import threading
@@ -21,7 +20,16 @@ import pytest
 
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.forward.receivers import SECRET, TOKEN, Accepted, Rsyslog, SplunkHandler, WebhookHandler, receiving
+from tests.forward.receivers import (
+    SECRET,
+    TOKEN,
+    Accepted,
+    Rsyslog,
+    SplunkHandler,
+    WebhookHandler,
+    lacks_rsyslog,
+    receiving,
+)
 from tests.process import serving, start
 from tests.worlds import World, served_world
 
@@ -91,8 +99,8 @@ def first_of_each(ids: Sequence[str]) -> list[str]:
 @pytest.mark.timeout(0 if KILLS > 12 else 300)
 def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
     rng = random.Random(17)
-    if shutil.which("rsyslogd") is None:
-        pytest.skip("no rsyslogd here: apt-get install rsyslog rsyslog-openssl")
+    if package := lacks_rsyslog("gtls"):
+        pytest.skip(f"not installed: apt-get install {package}")
     with ExitStack() as stack:
         one = stack.enter_context(
             served_world(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
 import threading
@@ -18,7 +17,16 @@ from app.cli.output import lines_of
 from app.domain.errors import ConfigurationError
 from app.forward.opening import open_target, tls_context
 from app.forward.target import Gone, Item, Temporary, TooLarge
-from tests.forward.receivers import SECRET, TOKEN, Rsyslog, SplunkHandler, WebhookHandler, certificate, receiving
+from tests.forward.receivers import (
+    SECRET,
+    TOKEN,
+    Rsyslog,
+    SplunkHandler,
+    WebhookHandler,
+    certificate,
+    lacks_rsyslog,
+    receiving,
+)
 
 SECRETS = {"FORWARD_SECRET": SECRET, "FORWARD_TOKEN": TOKEN}
 
@@ -140,8 +148,8 @@ def test_splunk_says_why_not_and_no_token_is_repeated() -> None:
 
 @pytest.fixture(params=[None, "ossl", "gtls"])
 def rsyslog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rsyslog]:
-    if shutil.which("rsyslogd") is None:
-        pytest.skip("no rsyslogd here: apt-get install rsyslog rsyslog-openssl rsyslog-gnutls")
+    if package := lacks_rsyslog(request.param):
+        pytest.skip(f"not installed: apt-get install {package}")
     server = Rsyslog(tmp_path, request.param)
     server.start()
     try:
