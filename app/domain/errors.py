@@ -109,6 +109,10 @@ class SourceUnauthorized(SourceError, code="source_unauthorized"):
     """The provider refuses our credentials."""
 
 
+class CallUnauthorized(SourceError, code="source_unauthorized"):
+    """The provider refuses a call by 403, and may accept others with these credentials."""
+
+
 class SourceForbidden(SourceError, code="source_forbidden"):
     """The provider refuses this part of the account to our credentials; other parts may still answer.
 

@@ -147,7 +147,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
     @classmethod
     def of_failure(cls, error: SourceError, keys: str, address: str) -> ProbeResult:
         """Return the result for an account that could not be probed. `keys`, `address`: the settings to check."""
-        if isinstance(error, SourceUnauthorized):
+        if error.code == SourceUnauthorized.code:
             return cls("credentials", "failed", error.detail, keys)
         return cls("connection", "failed", error.detail, f"try again; if it stays so: {address}")
 

@@ -13,7 +13,14 @@ from functools import lru_cache
 
 import msgspec
 
-from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnauthorized, SourceUnavailable
+from app.domain.errors import (
+    CallUnauthorized,
+    SourceError,
+    SourceFailed,
+    SourceTimeout,
+    SourceUnauthorized,
+    SourceUnavailable,
+)
 from app.domain.times import now_micros, to_micros
 
 LONGEST_PAUSE = 3600.0  #: seconds; a provider with longer pauses is called once an hour
@@ -130,7 +137,8 @@ def error_for(response: Response, *, code: str | None = None, request_id: str | 
     if status in (401, 403):
         # The adapter detects a 403 for one part of an account by the vendor's code.
         refusal = f"{detail}: it refuses the credentials of this source"
-        return SourceUnauthorized(refusal, provider_request_id=request_id)
+        kind = SourceUnauthorized if status == 401 else CallUnauthorized
+        return kind(refusal, provider_request_id=request_id)
     if status in (408, 425, 429, 503, 529) or 520 <= status <= 524:
         return SourceUnavailable(detail, retry_after=response.retry_after, provider_request_id=request_id)
     if status == 504:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from cachetools import TTLCache
 
-from app.domain.errors import SourceError, SourceForbidden
+from app.domain.errors import SourceError, SourceForbidden, SourceUnauthorized
 from app.domain.event import Envelope, Recipient
 from app.domain.position import Position
 from app.domain.text import fold
@@ -118,7 +118,8 @@ class EnvelopeJoin:
 
     async def join(self, records: Sequence[SubnotoRecord], likely: int, spent: CallBudget) -> str | None:
         """Join cached envelopes and, with the remaining calls, those of the first `likely` records, for display.
-        Returns the reason for missing ones. Raises no SourceError; takes at most half of the remaining time."""
+        Returns the reason for missing ones. Takes at most half of the remaining time. Raises SourceUnauthorized, but no
+        other SourceError."""
         found, missing = self._known(records)
         wanted = {_key(record.row.sent) for record in records[:likely]}
         reads = [key for key in missing if key in wanted]
@@ -131,6 +132,8 @@ class EnvelopeJoin:
         try:
             async with asyncio.timeout(None if left == float("inf") else left / 2):
                 found |= await self._read(reads, spent)
+        except SourceUnauthorized:
+            raise
         except (TimeoutError, SourceError) as error:
             detail = error.detail if isinstance(error, SourceError) else "the provider did not answer in time"
             reason = f"envelopes are shown without name, status and owner: {detail}"

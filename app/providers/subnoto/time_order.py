@@ -4,7 +4,7 @@ A record with a wrong but plausible time is far from its place in the order of `
 never reads it. The vendor's API also sorts by `timestamp`, and that order shows the record among its neighbours in
 time. It is no order to read by: the order of equal times is unknown and may change with each call. Therefore only the
 numbers of records before a time are compared. A server that refuses the order, ignores it, or does not answer in half
-of the time left, shows nothing, and no page fails by it.
+of the time left, shows nothing, and no page fails by it, except by a 401: the credentials are refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from operator import ge
 
 import msgspec
 
-from app.domain.errors import SourceError
+from app.domain.errors import SourceError, SourceUnauthorized
 from app.domain.times import SECOND
 from app.paging.position_reader import Consecutive
 from app.providers.base import CallBudget
@@ -87,7 +87,8 @@ class TimeOrder:
 
     async def bounds(self, edges: Sequence[int]) -> list[Bounds] | None:
         """Return the bounds of the number of records before each of the times, which are near each other. None if the
-        server does not have the order, or its pages are too short."""
+        server does not have the order, or its pages are too short. Raises SourceUnauthorized, but no other
+        SourceError."""
         expected = [self._read.rank(edge) for edge in edges]
         if not self._observations.has_time_order or not (limit := self._limit(expected)):
             return None
@@ -97,6 +98,8 @@ class TimeOrder:
                 [(_, page)] = await self._client.list_logs(self._query, [start // limit + 1], limit, self._spent)
             if page.refusal is not None:
                 raise page.refusal
+        except SourceUnauthorized:
+            raise
         except (SourceError, EventTypesRefused, TimeoutError):
             self._observations.lacks_time_order()
             return None

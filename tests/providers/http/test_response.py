@@ -9,7 +9,14 @@ import aiohttp
 import httpx
 import pytest
 
-from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnauthorized, SourceUnavailable
+from app.domain.errors import (
+    CallUnauthorized,
+    SourceError,
+    SourceFailed,
+    SourceTimeout,
+    SourceUnauthorized,
+    SourceUnavailable,
+)
 from app.providers.http.client import error_for
 from app.providers.http.response import LONGEST_PAUSE, Response, http_date
 from app.providers.http.transport import EXCEPTIONS, translate
@@ -77,7 +84,7 @@ async def test_an_invalid_date_is_no_date(text: str) -> None:
     ("status", "code", "kind"),
     [*((status, None, SourceFailed) for status in (301, 302, 303, 307, 308)),
      (400, "C", SourceFailed), (401, None, SourceUnauthorized),
-     (401, "C", SourceUnauthorized), (403, "C", SourceUnauthorized), (403, None, SourceFailed),
+     (401, "C", SourceUnauthorized), (403, "C", CallUnauthorized), (403, None, SourceFailed),
      (404, "C", SourceFailed),
      (418, "C", SourceFailed), (500, "C", SourceFailed), (502, None, SourceFailed), (504, None, SourceTimeout),
      *((status, None, SourceUnavailable) for status in (408, 425, 429, 503, 520, 524, 529))],

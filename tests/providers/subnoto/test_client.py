@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.errors import SourceFailed, SourceForbidden, SourceUnauthorized, SourceUnavailable
+from app.domain.errors import CallUnauthorized, SourceFailed, SourceForbidden, SourceUnauthorized, SourceUnavailable
 from app.providers.base import CallBudget
 from app.providers.subnoto.client import EventTypesRefused, LogQuery, SubnotoClient
 from sandbox.subnoto import Emulator, EmulatorOptions
@@ -78,7 +78,7 @@ async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoCli
     ("status", "code", "kind"),
     [
         (401, "AUTHENTICATION_ERROR", SourceUnauthorized), (403, "AUTHORIZATION_ERROR", SourceForbidden),
-        (403, "SOMETHING_ELSE", SourceUnauthorized), (403, "FEATURE_NOT_IN_CURRENT_PLAN", SourceForbidden),
+        (403, "SOMETHING_ELSE", CallUnauthorized), (403, "FEATURE_NOT_IN_CURRENT_PLAN", SourceForbidden),
         (400, "LOG_CATEGORY_NOT_IMPLEMENTED", SourceForbidden), (400, "INVALID_REQUEST_FORMAT", SourceFailed),
         (500, "INTERNAL_SERVER_ERROR", SourceFailed), (429, "TOO_MANY", SourceUnavailable),
         (503, "", SourceUnavailable), (200, "INTERNAL_SERVER_ERROR", SourceFailed),

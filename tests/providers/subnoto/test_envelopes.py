@@ -186,6 +186,10 @@ async def test_a_failing_envelope_api_fails_no_page_but_those_filtered_by_it(one
     with pytest.raises(SourcesFailed, match="418"):
         await ask(feed, envelope_status="completed")
     one.subnoto.faults.clear()
+    one.subnoto.faults.answer(401, times=20, path=GET)
+    with pytest.raises(SourcesFailed, match="credentials"):
+        await ask(feed)
+    one.subnoto.faults.clear()
     assert (await ask(feed, envelope_status="completed")).records
 
 

@@ -38,11 +38,11 @@ class WithoutTimeOrder:
         if self._fault == "hangs":
             await asyncio.sleep(20)
         if isinstance(self._fault, int):
-            return await Response(b"{}", self._fault)(scope, again, send)
+            return await Response(b'{"error": {"code": "NO"}}', self._fault)(scope, again, send)
         raise ConnectionError  # the connection is closed without a response
 
 
-@pytest.mark.parametrize("fault", [400, 401, 403, 404, 500, 501, 503, "closes"])
+@pytest.mark.parametrize("fault", [400, 403, 404, 500, 501, 503, "closes"])
 async def test_no_page_fails_without_the_order_of_time(fault: int | str) -> None:
     async with one_of("subnoto") as one:
         server = WithoutTimeOrder(emulator(one).app, fault)
@@ -67,3 +67,10 @@ async def test_half_of_the_time_is_left_to_a_server_that_hangs() -> None:
                 assert answer.status_code == 200, answer.text
                 await check_walk(one, found)
         assert 1 <= server.calls <= 2
+
+
+async def test_refused_credentials_are_told() -> None:
+    async with one_of("subnoto") as one:
+        with serve(WithoutTimeOrder(emulator(one).app, 401)) as url:
+            async with gateway({**one.env, "SUBNOTO_BASE_URL": url}) as found:
+                assert await found.problem(since="2026-05-20T00:00:00Z") == (502, "source_unauthorized", None)
