@@ -238,9 +238,32 @@ def test_a_wrong_time_far_from_its_place_is_found_or_said(
             assert moving.sorted_calls <= fewest
 
 
-async def first_page(log: Moving, query: Query, since: int, until: int) -> tuple[list[int], list[Any]]:
-    """The numbers of the records of one page that ends its window, and the batches that it read."""
-    (facts, index), position = fresh(), (since if query.ascending else until,)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("window", [(0, 600), (100, 600), (100, 500)])
+@pytest.mark.parametrize("left", [1, 20, 60, 200])
+@pytest.mark.parametrize("jitter", [0, 40])
+def test_a_walk_that_begins_within_its_window_misses_nothing(
+    order: Any, window: tuple[int, int], left: int, jitter: int
+) -> None:
+    """As an export does that was cut off, with `left` rows to read, among equal times and unsorted ones."""
+    rng = random.Random(left)
+    times = [NOW - (600 - n) // 5 * 5 * SECOND - rng.randrange(jitter + 1) * SECOND for n in range(600)]
+    rows = [*zip(times, range(600), strict=True)]
+    since, until = min(times[window[0] :]), NOW if window[1] == 600 else times[window[1]]
+    ordered = sorted((time, n) for time, n in rows if since <= time < until)
+    begin = ordered[-left][0] if order == "asc" else ordered[left - 1][0] + 1
+    got, batches = asyncio.run(first_page(Moving(rows, rng), Query(order=order), since, until, begin))
+    assert set(got) == {n for time, n in ordered if (time >= begin) == (order == "asc")}
+    assert [batch.reason for batch in batches if batch.reason] == []
+
+
+async def first_page(
+    log: Moving, query: Query, since: int, until: int, begin: int | None = None
+) -> tuple[list[int], list[Any]]:
+    """The numbers of the records of one page that ends its window, and the batches that it read. `begin`: the time to
+    begin at, within the window."""
+    edge = since if query.ascending else until
+    (facts, index), position = fresh(), (edge if begin is None else begin,)
     reader = SubnotoReader(
         log, LogQuery("envelope"), ReadRequest(query, since, until, position), CallBudget(),  # type: ignore[arg-type]
         source="s", skew=120 * SECOND, now=NOW, observations=facts, index=index,

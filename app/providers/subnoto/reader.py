@@ -49,7 +49,9 @@ class SubnotoReader:
         self._restarts = self._moves = self._chained = 0  # `_chained`: rows of the last chain
         self._misses = 0  # records of the first page at least that are elsewhere in the log
         self._any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
-        self._is_first = span.hint is None and len(span.position) == 1 and span.until - span.since > 1
+        # A walk that was cut off begins at a bare time, too, but within the window.
+        edge = span.since if self._ascending else span.until
+        self._is_first = span.hint is None and span.position == (edge,) and span.until - span.since > 1
         self._lost_ties = False  # whether it is unknown which records of the cursor's microsecond were returned
         self._chain: Chain[LogRow] | None = None  # during moves of the log
         self._numbered: list[SubnotoRecord] = []
