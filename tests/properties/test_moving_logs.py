@@ -130,8 +130,10 @@ def fresh() -> tuple[AccountObservations, TimeIndex]:
     return AccountObservations(lambda: NOW), TimeIndex()
 
 
-async def walk(log: Moving, query: Query, since: int, until: int, limits: Sequence[int], memories: Any) -> list[int]:
-    """The numbers of the records that pages deliver."""
+async def walk(
+    log: Moving, query: Query, since: int, until: int, limits: Sequence[int], memories: Any, pages: Any = None
+) -> list[int]:
+    """The numbers of the records that pages deliver. `pages` receives the last batch of each page."""
     position: Any = (since,) if query.ascending else (until,)
     hint: Hint = None
     got: list[int] = []
@@ -148,6 +150,8 @@ async def walk(log: Moving, query: Query, since: int, until: int, limits: Sequen
             found += batch.records
             has_ended = batch.ended
         page = found[:limit]
+        if pages is not None:
+            pages.append(batch)
         got += [record.event().data["n"] for record in page]
         if len(found) <= limit:
             return got
@@ -236,6 +240,39 @@ def test_a_wrong_time_far_from_its_place_is_found_or_said(
             assert (set(got), is_said) == (inside, False)
             fewest = 0 if since < times[0] and until > times[-1] else 1 + (until < NOW and len(inside) > 48)
             assert moving.sorted_calls <= fewest
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("ahead", [7200, -7200, 600, 40_000, -3 * 86_400])
+@pytest.mark.parametrize(("back", "on"), [(3000, 3000), (12_000, 12_000), (9000, 100), (100, 90_000), (86_400, 86_400)])
+@pytest.mark.parametrize(
+    ("limit", "growth", "by"), [(7, 0, 0), (30, 0, 0), (100, 0, 0), (30, 2, 0), (30, 0, 40), (30, 1, 1)]
+)
+def test_a_wrong_time_in_a_window_of_several_pages_is_found_or_said(
+    order: Any, ahead: int, back: int, on: int, limit: int, growth: int, by: int
+) -> None:
+    """At the latest by the last page, with a call on the first and the last page. `by`: records that are removed, 40
+    of them once: then perhaps nothing is seen, and nothing is said that is not so."""
+    rng = random.Random(ahead)
+    times = sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(600))
+    at = 250 if ahead > 0 else 350
+    wrong = times[at] + ahead * SECOND
+    since, until = wrong - back * SECOND, min(NOW, wrong + on * SECOND)
+    for is_wrong in (True, False):
+        rows = [(wrong if n == at and is_wrong else time, n) for n, time in enumerate(times)]
+        inside = {n for time, n in rows if since <= time < until}
+        moving = Moving(rows, rng, growth=growth, by=by, every=12 if by > 1 else 5, is_ring=by == 1, only_once=by > 1)
+        pages: list[Any] = []
+        got = asyncio.run(walk(moving, Query(order=order), since, until, (limit,), fresh, pages))
+        assert len(got) == len(set(got))
+        said = [page for page in pages if "SUBNOTO_MAX_TIME_SKEW" in (page.reason or "")]
+        removed = {n for _, n in moving.removed}
+        if is_wrong and not by:
+            assert inside - removed <= set(got) or said
+        if not is_wrong:
+            assert inside - removed <= set(got)
+            assert not said
+            assert by or moving.sorted_calls <= 3
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

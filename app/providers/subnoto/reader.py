@@ -21,8 +21,8 @@ from app.providers.subnoto.time_index import TimeIndex
 from app.providers.subnoto.time_order import TimeOrder
 from app.providers.subnoto.wire import LogRow
 
-#: Numbers of a hint: event types, skew, two of `ties_at`, and two or four of `PositionReader`.
-_HINT = 8
+#: Numbers of a hint: event types, skew, two of `ties_at`, one or none of `TimeOrder`, two or four of `PositionReader`.
+_HINTS = (6, 7, 8, 9)
 _RESTARTS, _MOVES = 4, 16  #: restarts of a walk, and moves of the log, without progress
 
 
@@ -57,13 +57,14 @@ class SubnotoReader:
         self._numbered: list[SubnotoRecord] = []
         self._near: list[int] | None = None  # the hint of a walk that continues another
         self._setting, hint = skew, self._usable_hint(span.hint)
-        self._tied = hint[1:3]
+        self._tied, self._begun = hint[1:3], hint[3:4] if len(hint) % 2 == 0 else []
+        place = hint[3 + len(self._begun) :]
         self._skew = max(skew, hint[0] if hint else 0)
         start = first_time(span.position, self._ascending)
         # A cursor contains the skew of these rows.
         self._strays = [] if hint else index.strays(query, span.since, span.until)
         marks = index.around(query, start, self._skew, ascending=self._ascending)
-        near = hint[3:] or index.near(query, start, now, self._skew, ascending=self._ascending)
+        near = place or index.near(query, start, now, self._skew, ascending=self._ascending)
         # A page that a hint leads to may be after the end, where the hint's own page is not.
         self._retries = [None, near[:2]] if near else [None]
         self._walk = self._new_walk(start, near, marks)
@@ -83,7 +84,7 @@ class SubnotoReader:
 
     def _usable_hint(self, hint: Hint) -> list[int]:
         # A hint counts rows of its own list; other event types are another list.
-        if hint is None or len(hint) not in (_HINT - 2, _HINT) or hint[0] != len(self._query.event_types):
+        if hint is None or len(hint) not in _HINTS or hint[0] != len(self._query.event_types):
             return []
         return [max(0, number) for number in hint[1:]]
 
@@ -115,14 +116,20 @@ class SubnotoReader:
         )
 
     async def _count_missing(self, taken: Rows[LogRow]) -> int:
-        """Return how many records at least the search missed on a walk's first page: see `TimeOrder`. Makes at most two
-        calls if the page ends the window, and else at most one; more if records are missing."""
+        """Return how many records at least the search missed on a walk's first page, or before the end of a walk of
+        several: see `TimeOrder`. Makes at most two calls if the page ends the window, else at most one; more if records
+        are missing."""
         order, span, until = self._time_order(), self._span, taken.complete_until
-        if order is None or not self._is_first or (self._numbered and not taken.ended):
-            return 0
         low, high = (span.since, until) if self._ascending else (until, span.until)
         low, high = (span.since, span.until) if taken.ended else (low, high)
-        misses = await order.missing(low, high, self._walk.misplaced.values(), 1 + taken.ended, self._now - self._skew)
+        first, last = (low, high) if self._ascending else (high, low)
+        misplaced = [time for time in self._walk.misplaced.values() if low <= time < high]
+        misses, settled = 0, self._now - self._skew
+        if order is not None and self._is_first and (taken.ended or not self._numbered):
+            misses = await order.missing(low, high, misplaced, 1 + taken.ended, settled)
+            self._begun = [] if taken.ended else order.begin(first, ascending=self._ascending)
+        elif order is not None and taken.ended and self._begun and not self._moves:
+            misses = await order.lacking(self._begun.pop(), first, last, settled) - len(misplaced)
         return misses if misses > 0 and await self.is_unmoved() else 0
 
     def _time_order(self) -> TimeOrder | None:
@@ -299,5 +306,6 @@ class SubnotoReader:
 
     def hint(self, position: Position) -> Hint:
         found = self._walk.hint_at(first_time(position, self._ascending)) or self._near
-        ties = ties_at(position, self._numbered)
-        return None if found is None else [len(self._query.event_types), self._skew, *ties, *found]
+        # Numbers of rows are compared only if none was removed during the walk.
+        ties, begun = ties_at(position, self._numbered), [] if self._moves else self._begun
+        return None if found is None else [len(self._query.event_types), self._skew, *ties, *begun, *found]

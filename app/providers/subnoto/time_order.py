@@ -19,6 +19,7 @@ from app.domain.errors import SourceError, SourceUnauthorized
 from app.domain.times import SECOND
 from app.paging.position_reader import Consecutive
 from app.providers.base import CallBudget
+from app.providers.http.concurrency import gather_all
 from app.providers.http.source_state import time_left
 from app.providers.subnoto.client import EventTypesRefused, LogQuery, SubnotoClient
 from app.providers.subnoto.observations import AccountObservations
@@ -78,6 +79,37 @@ class TimeOrder:
                 return 0
         return missing
 
+    def begin(self, edge: int, *, ascending: bool) -> list[int]:
+        """Return what `lacking` needs to know of the edge where a walk begins, as one number for a cursor: twice the
+        number of records before it, and one more if unread ones are behind it."""
+        return [2 * self._read.rank(edge) + (not (self._read.from_start if ascending else self._read.to_end))]
+
+    async def lacking(self, begun: int, first: int, last: int, settled: int) -> int:
+        """Return how many records at least a walk of several pages has missed between `first`, the edge where it began
+        (`begun`: see `begin`), and `last`, where it ends; 0 if unknown. Rows that are added meanwhile are younger than
+        `settled`. Makes at most two calls, at once, if none is missing.
+
+        If no record is missing, both orders have the same number between the edges. A record that was read although
+        its time is outside is subtracted from one that is missing: not all that is missing is seen."""
+        rank, is_open = divmod(begun, 2)
+        low, high = sorted((first, last))
+        ranks = {first: rank, last: self._read.rank(last)}
+        is_last_open = not (self._read.to_end if last == high else self._read.from_start)
+        open_edges, seen = [first] * is_open + [last] * is_last_open, dict(ranks)
+        missing = 0
+        # An edge without unread rows behind it is compared only if the other one shows more records than expected.
+        for edges in (open_edges, [edge for edge in (first, last) if edge not in open_edges]):
+            found = await gather_all(self.bounds([edge], [ranks[edge]]) for edge in edges)
+            for edge, bounds in zip(edges, found, strict=True):
+                if bounds is None:
+                    return 0
+                [(least, most)] = bounds
+                seen[edge] = most if edge == low else least - self._new(settled - _FRESH, high)
+            missing = seen[high] - ranks[high] - (seen[low] - ranks[low])
+            if missing <= 0:
+                return 0
+        return missing
+
     async def agrees(self, time: int) -> bool | None:
         """Whether as many rows are before a time as were read, or behind them, by one call; None if unknown."""
         if (found := await self.bounds([time])) is None:
@@ -85,11 +117,11 @@ class TimeOrder:
         [(least, most)] = found
         return least - max(0, self._total - self._read.end) <= self._read.rank(time) <= most
 
-    async def bounds(self, edges: Sequence[int]) -> list[Bounds] | None:
-        """Return the bounds of the number of records before each of the times, which are near each other. None if the
-        server does not have the order, or its pages are too short. Raises SourceUnauthorized, but no other
-        SourceError."""
-        expected = [self._read.rank(edge) for edge in edges]
+    async def bounds(self, edges: Sequence[int], ranks: Sequence[int] = ()) -> list[Bounds] | None:
+        """Return the bounds of the number of records before each of the times, which are near each other. `ranks`:
+        where they are expected, if not by the rows read. None if the server does not have the order, or its pages are
+        too short. Raises SourceUnauthorized, but no other SourceError."""
+        expected = list(ranks) or [self._read.rank(edge) for edge in edges]
         if not self._observations.has_time_order or not (limit := self._limit(expected)):
             return None
         start = _start(expected[0], limit)
