@@ -158,11 +158,20 @@ class _Minutes(dict[int, int]):
     """By a number such as 11911081106, the ticks of the minute 2019-11-08T11:06. Raises ValueError for others."""
 
     def __missing__(self, number: int) -> int:
-        text = f"20{number - 10**10:010}"
+        day, clock = divmod(number, 10_000)
+        hour, minute = divmod(clock, 100)
+        if hour > 23 or minute > 59:
+            raise ValueError("is no time of day")
         if len(self) >= 8192:
             self.clear()
-        self[number] = found = to_micros(datetime.strptime(text, "%Y%m%d%H%M")) * 10
+        self[number] = found = _day(day) + (hour * 60 + minute) * 60 * SECOND * 10
         return found
+
+
+@lru_cache(maxsize=512)
+def _day(number: int) -> int:
+    """By a number such as 1191108, the ticks of the day 2019-11-08. Raises ValueError for others."""
+    return to_micros(datetime.fromisoformat(f"20{number - 10**6:06}")) * 10
 
 
 _minutes = _Minutes()
