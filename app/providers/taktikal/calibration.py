@@ -1,7 +1,7 @@
 """Determine what a date range selects, and whether logs are trimmed, from the account's own responses.
 
 Take a process with entries in disjoint ranges, and request it in the range of its first entry, of its last, and of one
-in the middle, if any. If all return it, ranges select by activity; if only the first does, by creation; if only the
+in the middle. If all return it, ranges select by activity; if only the first does, by creation; if only the
 last does, by last update. If all entries are present, logs are whole. As a control, a range directly after the last
 entry must not return it. Otherwise the server ignores dates with a key, and the calls are repeated without the key, or
 its dates are coarser than a second, and the result is unknown.
@@ -63,7 +63,7 @@ async def _look(client: TaktikalClient, within: DateRange, facts: AccountObserva
             if not keys_of(behind) <= keys_of(sample):  # else the server ignores `Skip`
                 facts.cut(sample)
         chosen = _pick(sample, facts.latest)
-        if chosen is not None or sample.length < take:
+        if (chosen is not None and chosen.middle is not None) or sample.length < take:
             break
     if chosen is None:
         facts.found(None, None, width, "no signing process with entries at two different times was found")
@@ -102,8 +102,8 @@ async def _ask(
     full = [page.length >= take for page in pages]
     whole = max((len(one.entries) for one in (at_first, at_last) if one is not None), default=0) >= chosen.entries
     if at_first is not None and at_last is not None:
-        # Both and not the middle: processes created or last updated in the range, which the safe method reads.
-        return (None if None in at_middle else "activity"), whole
+        # Without one in the middle, it may be processes created or last updated in the range.
+        return ("activity" if any(at_middle) else None), whole
     if at_first is not None and not full[1]:
         return "creation", whole
     if at_last is not None and not full[0]:

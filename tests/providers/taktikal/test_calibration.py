@@ -76,6 +76,13 @@ async def test_without_evidence_nothing_is_concluded(moments: list[int]) -> None
     assert facts.wants_looking(WITHIN.end - WITHIN.start + 1), "but in a wider range"
 
 
+async def test_ranges_select_by_activity_only_if_an_entry_in_the_middle_shows_it() -> None:
+    """A range that selects by creation or last update returns such a process for both of its entries."""
+    log = [Entry("sp1", "Created", BASE * 10), Entry("sp1", "Started", (BASE + inside.DAY) * 10)]
+    facts = await found_out(Emulator(clock=lambda: inside.NOW, processes=[(Process("sp1"), log)]))
+    assert (facts.selects, facts.whole) == (None, True)
+
+
 async def test_what_was_found_is_not_looked_for_again() -> None:
     facts = await found_out(Emulator(EmulatorOptions(events=300, days=30), clock=lambda: inside.NOW))
     assert not facts.wants_looking(10**18)
