@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 #: Pages after the last one read in which the end is searched for: a server that changes its last page has no end.
 _FAR = 1 << 24
 #: Pages that must repeat a page of equal rows before they show the end: one alone may be its twins.
@@ -20,6 +22,32 @@ class OddPages(Exception):
         self.page_size = page_size
 
 
+class RepeatedPage:
+    """A `page` whose rows a later page repeats: the lowest known. `is_sure`: no rows have moved. `may_be_cut`: it may
+    be a page of few equal rows, and the later ones its twins. `read_again`: pages behind which the next one was read
+    again, to be sure."""
+
+    def __init__(self, page: int, is_sure: bool, may_be_cut: bool, read_again: set[int]) -> None:
+        self.page, self._is_sure, self._may_be_cut, self.read_again = page, is_sure, may_be_cut, read_again
+
+    def look(self, lengths: Mapping[int, int]) -> int | None:
+        """Return the page to read to find the first of the repeated pages; None if it is this one. `lengths`: rows of
+        each page read. Raises OddPages, LogMoved."""
+        last = self.page
+        before = max((page for page, rows in lengths.items() if page < last and rows), default=0)
+        if last - before > 1:
+            return (before + last) // 2
+        later = [page for page in lengths if page > last]
+        if any(lengths[page] for page in later):
+            raise OddPages(lengths[last]) if self._may_be_cut else LogMoved
+        if not self._is_sure:
+            if last in self.read_again:
+                raise LogMoved  # the page behind is not this one: rows have moved to this one
+            self.read_again.add(last)
+            return last + 1
+        return max(later) + 1 if self._may_be_cut and len(later) < _SAME else None
+
+
 class LogEnd:
     """`end`: the number after the last row; None before the first response. Lists take precedence over totals."""
 
@@ -36,10 +64,7 @@ class LogEnd:
         self._grown: set[int] = set()  # pages of rows that were added during the walk
         self._gap = 1
         self._beyond: set[int] = set()  # pages that start after their own total, and have rows
-        self._last: int | None = None  # the lowest page known whose rows a later page repeats
-        self._is_repeated = False  # whether that is sure
-        self._read_again: set[int] = set()  # pages behind which the next one was read again, to be sure
-        self._may_be_cut = False  # whether that may be a page of few rows and the next ones its twins
+        self._repeated: RepeatedPage | None = None
         self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
 
     def doubt(self) -> None:
@@ -89,9 +114,11 @@ class LogEnd:
     def repeat(self, page: int, rows: int, later: int, *, is_sure: bool, are_equal: bool) -> None:
         """Record that the `rows` rows of `page` came again as those of a `later` one: the log ends before it.
         `is_sure`: no rows can have moved. `are_equal`: all of them; perhaps twins, if no longer page was sent."""
-        self._lengths[page], self._lengths[later], self._last = rows, 0, page
-        self._is_repeated, self._is_doubtful, self.is_short = is_sure, True, True
-        self._may_be_cut = are_equal and not self._is_longer(rows)
+        self._lengths[page], self._lengths[later] = rows, 0
+        self._is_doubtful = self.is_short = True
+        read_again = set[int]() if self._repeated is None else self._repeated.read_again
+        may_be_cut = are_equal and not self._is_longer(rows)
+        self._repeated = RepeatedPage(page, is_sure, may_be_cut, read_again)
         self.end = min(self.end or 0, (page - 1) * self._size + rows)
 
     def pages(self) -> dict[int, int]:
@@ -127,8 +154,11 @@ class LogEnd:
                 page += 1
             return None if page in lengths or (rest and page == whole + 1) else page
         short = self._first_short()
-        if self._last is not None and (short is None or short >= self._last):
-            return self._first_of_equal_pages(self._last)
+        if self._repeated is not None and (short is None or short >= self._repeated.page):
+            last = self._repeated.page
+            if (page_to_read := self._repeated.look(lengths)) is None:
+                self._show(last, min(page for page in lengths if page > last))
+            return page_to_read
         full = max((page for page, rows in lengths.items() if rows == size), default=0)
         if short is None:
             if self._gap > _FAR:
@@ -151,27 +181,10 @@ class LogEnd:
             self._looked_at_first = True
             return 1
         self.lacks_rows = found < (self.end or 0) and (self._is_refused or (not found and (self.end or 0) >= size))
-        self.end = found
-        self.shown_by = short if is_shown else short + 1
-        self.is_short = self._is_doubtful = False
+        self._show(short, short if is_shown else short + 1)
         return None
 
-    def _first_of_equal_pages(self, last: int) -> int | None:
-        """Return the page to read to find the first of those that a server repeats; None if it is `last`."""
-        before = max((page for page, rows in self._lengths.items() if page < last and rows), default=0)
-        if last - before > 1:
-            return (before + last) // 2
-        later = [page for page in self._lengths if page > last]
-        if any(self._lengths[page] for page in later):
-            raise OddPages(self._lengths[last]) if self._may_be_cut else LogMoved
-        if not self._is_repeated:
-            if last in self._read_again:
-                raise LogMoved  # the page behind is not this one: rows have moved to this one
-            self._read_again.add(last)
-            return last + 1
-        if self._may_be_cut and len(later) < _SAME:
-            return max(later) + 1
-        self.end = (last - 1) * self._size + self._lengths[last]
-        self.shown_by = min(later)
+    def _show(self, last: int, shown_by: int) -> None:
+        """Set the end to that of the page `last`."""
+        self.end, self.shown_by = (last - 1) * self._size + self._lengths[last], shown_by
         self.is_short = self._is_doubtful = False
-        return None
