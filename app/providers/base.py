@@ -107,6 +107,14 @@ class CallBudget(msgspec.Struct, eq=False):
     records: int = 0  #: received
     joins: int = 10  #: calls left for joins
     as_of: int | None = None  #: the provider's clock, in µs, at the earliest response; None if it sent none
+    is_optional: bool = False  #: whether no answer needs these calls: see `OptionalCalls`
+
+    def add(self, other: CallBudget) -> None:
+        """Add the usage of a part of the request."""
+        self.calls += other.calls
+        self.bytes += other.bytes
+        self.records += other.records
+        self.as_of = min((date for date in (self.as_of, other.as_of) if date is not None), default=None)
 
 
 class Reader(Protocol):

@@ -8,9 +8,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
-from starlette.types import ASGIApp
+from starlette.responses import HTMLResponse, JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.times import format_micros, parse_rfc3339
 from app.main import create_app
@@ -132,6 +134,45 @@ class Rewritten(Tap):
     def _changed(self, body: bytes) -> bytes:
         changed = self._change(json.loads(body))
         return changed if isinstance(changed, bytes) else json.dumps(changed).encode()
+
+
+#: Ways in which one call may fail while others succeed.
+FAULTS: list[int | str] = [400, 403, 404, 405, 429, 500, 501, 503, "html", "closes", "hangs"]
+
+
+class FailsCalls:
+    """A vendor's API that fails the calls that `fails` selects, by their URL's path and their parameters or members, by
+    `fault`: one of `FAULTS`, another status, or None for no fault. `calls`: those that it selects."""
+
+    def __init__(self, app: ASGIApp, fails: Callable[[str, Mapping[str, Any]], bool], fault: int | str | None) -> None:
+        self._app, self._fails, self.fault, self.calls = app, fails, fault, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+
+        async def again() -> dict[str, object]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        sent = json.loads(body) if body else dict(parse_qsl(scope["query_string"].decode()))
+        if not self._fails(scope["path"], sent):
+            return await self._app(scope, again, send)
+        self.calls += 1
+        if self.fault is None:
+            return await self._app(scope, again, send)
+        if self.fault == "closes":
+            raise ConnectionError  # the connection is closed without a response
+        if self.fault == "hangs":
+            await asyncio.sleep(20)
+        if not isinstance(self.fault, int):
+            return await HTMLResponse("<html>Please sign in.</html>")(scope, again, send)
+        error = {"error": {"code": "NO"}, "responseStatus": {"errorCode": "No"}}
+        headers = {"retry-after": "300"} if self.fault == 429 else None
+        return await JSONResponse(error, self.fault, headers)(scope, again, send)
 
 
 VENDORS = ["taktikal", "subnoto"]

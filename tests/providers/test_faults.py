@@ -164,7 +164,7 @@ async def test_the_circuit_opens_probes_once_and_backs_off() -> None:
 async def test_a_page_of_many_calls_closes_the_circuit_again(vendor: str) -> None:
     """The first of its calls is the probe; the others wait for it rather than fail the page and the probe with it."""
     async with one_of(vendor, events=2000) as one, gateway(one.env) as found:
-        emulator(one).faults.answer(500, times=5)
+        emulator(one).faults.answer(500, times=10_000)
         while (await found.get(limit=1)).status_code != 503:
             pass
         emulator(one).faults.clear()

@@ -95,7 +95,8 @@ class ProviderHttp:
     ) -> Response:
         """Make one logical call, repeated after temporary failures (`attempts` in all) within the deadline of `budget`.
 
-        Every attempt counts in `budget`. Returns the last response, with any status. Raises SourceTimeout,
+        Every attempt counts in `budget`. Failures of optional calls count for nothing else, and their `Retry-After` is
+        left to `OptionalCalls`. Returns the last response, with any status. Raises SourceTimeout,
         SourceUnavailable or SourceFailed without a response, above a bound, or if the source accepts no calls."""
         left = time_left(budget)
         if left <= 0:
@@ -169,13 +170,15 @@ class ProviderHttp:
                 ok = False if time.monotonic() - begun >= _ENOUGH_TIME else None
             raise
         finally:
-            self._state.settle(permit, ok, cause)
+            self._state.settle(permit, None if budget.is_optional and not ok else ok, cause)
             self._limiter.leave()
             self._observer.on_call(self._name, outcome, time.monotonic() - begun)
         if self._on_answer is not None:
             self._on_answer(response.date)
         budget.bytes += len(response.body)
         if response.status in RETRIED_STATUS:
+            if response.retry_after and budget.is_optional:
+                return response  # a pause for optional calls alone
             if response.retry_after:
                 await self._state.pause(response.retry_after, cause)
             raise RetryableFailure(outcome, response)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Self, TypeVar
 
 import msgspec
 
 from app.providers.base import ENOUGH_BYTES, CallBudget
-from app.providers.taktikal.client import MAX_TAKE, NOTHING, WHOLE, DateRange, Filters, TakeRefused, TaktikalClient
+from app.providers.taktikal.client import (
+    EVER,
+    MAX_TAKE,
+    NOTHING,
+    WHOLE,
+    DateRange,
+    Filters,
+    TakeRefused,
+    TaktikalClient,
+)
 from app.providers.taktikal.observations import AccountObservations, keys_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
@@ -19,6 +28,8 @@ _AMPLE = 32  #: times the largest process that the next one is surely smaller th
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
 
 _HALVES = "the provider truncates responses and may return envelopes in parts: events of a part may be left out"
+
+T = TypeVar("T")
 
 
 class ListReader(msgspec.Struct):
@@ -38,9 +49,22 @@ class ListReader(msgspec.Struct):
         return self.facts.at_most(MAX_TAKE)
 
     async def count(self, within: DateRange) -> int | None:
-        """Return the provider's total of the range: a hint, never proof of emptiness. None if it sends none. Raises
-        SourceError."""
-        return await self.client.total(within, self.filters, self.spent)
+        """Return the provider's total of the range: a hint, never proof of emptiness. None if it sends none, or fails.
+        Raises SourceUnauthorized."""
+        return await self.optional(total_of(within), lambda one: one.client.total(within, one.filters, one.spent))
+
+    async def optional(self, kind: str, make: Callable[[Self], Awaitable[T]]) -> T | None:
+        """Return the result of optional calls by a copy of this reader; None if they fail. Raises
+        SourceUnauthorized."""
+        kinds = (kind, *self.filters.values)  # a server may not support a combination of filters
+        return await self.facts.optional.attempt(
+            kinds, self.spent, lambda spent: make(msgspec.structs.replace(self, spent=spent))
+        )
+
+    async def _after(self, within: DateRange, skip: int, kind: str = "skip", most: int = BEHIND) -> ActivityPage | None:
+        """Return the first processes from the `Skip` on, to prove an end; None if the call fails."""
+        found = await self.optional(kind, lambda one: one._take(within, most, skip))
+        return None if found is None else found[0]
 
     async def _behind(
         self,
@@ -56,22 +80,25 @@ class ListReader(msgspec.Struct):
         earlier total.
 
         A response that begins with the last process, and contains it alone, ends, unless bytes limit it. An empty
-        response may be a limit of `Skip` instead, unless the total or a longer `Skip` disproves that."""
-        facts, length, has_skipped, has_room = self.facts, max(lengths), True, False
-        if places > 1:
-            last, _ = await self._take(within, BEHIND, places - 1)
+        response may be a limit of `Skip` instead, unless the total or a longer `Skip` disproves that. If these
+        calls fail, only totals show more, and the end is in doubt."""
+        facts, length, has_skipped, has_room = self.facts, max(lengths), places <= 1, False
+        if places > 1 and (last := await self._after(within, places - 1)) is not None:
             if last.length > 1 or not keys_of(last) <= {process.key for process in known}:
                 return max(1, last.length - 1)
             has_skipped = last.length > 0
             has_room = has_skipped and facts.has_room(last, pages)
             if has_room and claimed <= length and facts.has_room(last, pages, _AMPLE):
                 return 0
-        behind, _ = await self._take(within, BEHIND, places)
+        behind = await self._after(within, places, "skip" if places else "again")
         is_one = "ProcessKey" in self.filters.values and length == 1
-        if behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
+        if behind is None:
+            has_skipped = False
+        elif behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
             return behind.length
         counted = await self._counted(within)
-        is_larger = facts.honoured > length  # the account is, so that `Skip` seems to be limited
+        # The account is, so that `Skip` seems to be limited.
+        is_larger = behind is not None and facts.honoured > length
         lacking = 0 if counted in lengths else int(is_larger) if (counted or 0) < length else (counted or 0) - length
         lacking = max(lacking, claimed - length)
         if not lacking and (counted not in lengths or not has_skipped or is_larger):
@@ -79,14 +106,14 @@ class ListReader(msgspec.Struct):
         return max(0, lacking)
 
     async def has(self, within: DateRange, places: int = 0) -> bool:
-        """Whether the list contains processes from the `Skip` of `places` on."""
+        """Whether the list contains processes from the `Skip` of `places` on. Raises SourceError."""
         return (await self._take(within, BEHIND, places))[0].length > 0
 
     async def _skips(self, skip: int) -> bool:
         """Whether the account's list continues after `skip`: an empty response there is not a limit of `Skip`."""
         if skip > self.facts.longest_skip:
             account = msgspec.structs.replace(self, filters=Filters())
-            if (await account._take(WHOLE, BEHIND, skip))[0].length:
+            if (found := await account._after(WHOLE, skip, "skip of all")) is not None and found.length:
                 self.facts.longest_skip = skip
         return skip <= self.facts.longest_skip
 
@@ -95,16 +122,18 @@ class ListReader(msgspec.Struct):
         if not (total := await self.count(within)):
             return total
         if self.facts.total_excess is None:
-            self.facts.total_excess = await self.client.total(NOTHING, Filters(), self.spent) or 0
-        return max(0, total - self.facts.total_excess)
+            excess = await msgspec.structs.replace(self, filters=Filters()).count(NOTHING)
+            if self.facts.optional.failure((total_of(NOTHING),)) is None:
+                self.facts.total_excess = excess or 0
+        return max(0, total - (self.facts.total_excess or 0))
 
     async def _places(self, page: ActivityPage, within: DateRange) -> int:
         """Return the `Skip` after a response. Whether it counts processes or items is determined by requesting one
         process of several items with a `Take` of 1."""
         if page.split is not None and self.facts.counts_items is None:
-            alone, take = await self._one(page.split)._take(within, 1)
-            if alone.items:
-                self.facts.counts_items = alone.items <= take
+            alone = await self._one(page.split).optional("one item", lambda one: one._take(within, 1))
+            if alone is not None and alone[0].items:
+                self.facts.counts_items = alone[0].items <= alone[1]
         return page.items if self.facts.counts_items else page.length
 
     def _one(self, key: str) -> Self:
@@ -140,3 +169,8 @@ class ListReader(msgspec.Struct):
         """Measure the size of processes, after `take` of them were too large; the next request is for half at most."""
         page = await self.client.activity(within, self.filters, self.spent, take=1)
         self.facts.weigh(max(page.size, 8 * ENOUGH_BYTES // take))
+
+
+def total_of(within: DateRange) -> str:
+    """Return the kind of a total: a server may refuse extreme ranges."""
+    return f"total of {within}" if within in (EVER, WHOLE, NOTHING) else "total"

@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import UNSET
 
 from app.domain.times import DAY, SECOND
+from app.providers.http.optional import OptionalCalls
 from app.providers.observer import Observations
 from app.providers.taktikal.client import DateRange
 from app.providers.taktikal.record import ticks_of
@@ -16,6 +17,8 @@ from app.providers.taktikal.wire import ActivityPage, Process
 
 #: What a date range selects: processes with any entry in it, created in it, or whose newest entry is in it.
 Selection = Literal["activity", "creation", "last_update"]
+
+CALIBRATION = "calibration"  #: a kind of optional calls
 
 _ROOM = 8  #: times the largest process so far that the next one may have
 _AGAIN = 600 * SECOND  #: after which a possibly accidental observation is repeated
@@ -41,6 +44,7 @@ class AccountObservations(Observations):
 
     def __init__(self, clock: Callable[[], int]) -> None:
         super().__init__(clock)
+        self.optional = OptionalCalls(clock)
         self.selects: Selection | None = None
         self.whole: bool | None = None
         self.honoured = 0
@@ -113,6 +117,8 @@ class AccountObservations(Observations):
         """Whether to determine what ranges select and, if it matters, whether logs are whole: unknown, and not
         attempted lately in a range of `width` µs."""
         if self.selects == "activity" or (self.selects is not None and self.whole is not None):
+            return False
+        if self.optional.failure(CALIBRATION) is not None:
             return False
         return self._looked_at is None or width > self._looked_into or self._clock() - self._looked_at > _AGAIN
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import msgspec
 
@@ -26,7 +27,7 @@ from app.domain.errors import SourceFailed
 from app.domain.text import fold
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import EVER, WHOLE, DateRange, Filters, TakeRefused
-from app.providers.taktikal.list_reader import JOINED, UNPROVEN, ListReader
+from app.providers.taktikal.list_reader import JOINED, UNPROVEN, ListReader, total_of
 from app.providers.taktikal.observations import keys_of
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.record import EARLIEST
@@ -37,6 +38,10 @@ _FEW = 4  #: responses
 _PASSES = 48
 _AT_ONCE = 32  #: concurrent calls of a pass
 _FAR = 1 << 24  #: a `Skip` after all processes
+_MAY_HAVE_WRONG_TIMES = (
+    "the provider does not show whether envelopes have a time of creation or update before 2000 or in the future: their"
+    " events may be left out"
+)
 _MANY = 1000  #: processes with implausible times
 _SMALL = 3  #: processes of an account whose list is believed against its total
 _TRIES = 3  #: passes to an end that is not proven, because processes may be added
@@ -71,7 +76,8 @@ class RangeLoader(ListReader):
             if 0 < page.length < take and (lacking > JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
             if 0 < page.length < take or take == self.most:
-                few = (await self._take(within, 1, _FEW * page.length))[0].length == 0
+                behind = await self._after(within, _FEW * page.length, most=1)
+                few = behind is not None and behind.length == 0
             return TooMany(page.length + lacking, few)
         if total not in (None, page.length, page.items) and await self.count(within) == total:
             self.facts.contradicted(total, page.length)
@@ -96,7 +102,7 @@ class RangeLoader(ListReader):
         if not lacking:
             return 0
         counted = await self._counted(within)
-        if (await self._take(within, 1, _FAR))[0].length:
+        if (far := await self._after(within, _FAR, "far skip", most=1)) is not None and far.length:
             # The server ignores `Skip`: only the total, or parts of the range, show that more follow.
             if (counted or 0) > page.length:
                 return (counted or 0) - page.length
@@ -134,20 +140,26 @@ class RangeLoader(ListReader):
 
     async def count_ever(self) -> int | None:
         """Return the total of everything, from year 1 on if the server accepts that, or None if it sends none. Raises
-        SourceError."""
+        SourceUnauthorized."""
         async with nullcontext() if self.facts.ever else self.facts.looking:
-            for within in [self.facts.ever] if self.facts.ever else [EVER, WHOLE]:
-                try:
-                    total = await self.count(within)
-                    if total is None and self.facts.ever is None:
-                        await self._take(within, 1)
-                except SourceFailed:
-                    if within is not EVER:
-                        raise
-                else:
-                    self.facts.ever = within
+            ranges = [self.facts.ever] if self.facts.ever else [EVER, WHOLE]
+            for within in ranges:
+                if (total := await self.count(within)) is not None:
+                    self._accepts(within, total_of(EVER))
+                    return total
+            for within in ranges if self.facts.ever is None else []:
+                take = partial(RangeLoader._take, within=within, most=1)
+                if await self.optional(f"list of {within}", take) is not None:
+                    self._accepts(within, f"list of {EVER}")
                     break
-            return total
+            return None
+
+    def _accepts(self, within: DateRange, kind: str) -> None:
+        """Record the longest range, unless the failure of a longer one may be temporary."""
+        if within is EVER or isinstance(self.facts.optional.failure((kind, *self.filters.values)), SourceFailed):
+            self.facts.ever = within
+        elif self.facts.ever is None:
+            self.doubts.add(UNPROVEN)
 
     async def outside(self) -> list[Process]:
         """Return the processes whose creation or last update has an implausible time, such as a default or that of a
@@ -157,7 +169,10 @@ class RangeLoader(ListReader):
         ranges = {"early": DateRange(self.ever.start, EARLIEST), "late": DateRange(facts.latest, self.ever.end)}
         for name, within in ranges.items():
             if facts.recall(name) is None:
-                facts.remember(name, await account.has(within))
+                if (holds := await account.optional(name, partial(RangeLoader.has, within=within))) is None:
+                    self.doubts.add(_MAY_HAVE_WRONG_TIMES)
+                    continue
+                facts.remember(name, holds)
             if facts.recall(name):
                 some = await self.attempt(within, 0)
                 most = _MANY if facts.whole else _AT_ONCE
@@ -172,11 +187,14 @@ class RangeLoader(ListReader):
 
     async def name_owner(self, processes: Sequence[Process], within: DateRange, address: str) -> None:
         """Set the owner of the processes that the user with this e-mail address started, if the range does not contain
-        their `Created` entry. Raises SourceError."""
+        their `Created` entry. Raises SourceUnauthorized."""
         if "User" in self.filters.values or all(owner_of(one.entries) for one in processes):
             return
         users = msgspec.structs.replace(self, filters=self.filters.with_user(address))
-        started = await users.everything(within)
+        started = await users.optional("user", partial(RangeLoader.everything, within=within))
+        if started is None:
+            self.doubts.add("the provider does not show which envelopes the person started: events may be left out")
+            return
         known = (owner_of(one.entries) for one in started)
         if any(owner is not None and fold(owner) != fold(address) for owner in known):
             return  # a server without this filter returns all processes

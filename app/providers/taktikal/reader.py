@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from app.domain.position import Position, first_time
 from app.domain.times import DAY, SECOND
@@ -29,6 +30,16 @@ def _ladder(first: int, last: int) -> list[int]:
     steps = min(_STEPS, int(last / first).bit_length() - 1)
     factor = (last / first) ** (1 / (steps + 1)) if last > first else 1
     return [*(int(first * factor**step) for step in range(1, steps + 1)), last]
+
+
+async def _load_all(loader: RangeLoader, total: int | None, most: int) -> Sequence[Process] | TooMany:
+    """Return all processes that the filters select, `total` of them, if they are at most `most`."""
+    found: Sequence[Process] | TooMany = TooMany(total or 0)
+    if (total or 0) <= loader.most:
+        found = await loader.attempt(loader.ever, total or most, total)
+    if isinstance(found, TooMany) and found.total <= most:
+        return await loader.everything(loader.ever)
+    return found
 
 
 class ProcessReader:
@@ -225,16 +236,12 @@ class WindowReader:
         if self._is_large:
             return None
         unfiltered, most = not loader.filters.values, min(_SMALL, facts.fitting, _SMALL_CALLS * loader.most)
-        total = facts.recall("size") if unfiltered else None
+        total = facts.recall("size") if unfiltered and facts.ever else None
         if total is None:
             total = await loader.count_ever()
         if total is None or total <= most:
-            found: Sequence[Process] | TooMany = TooMany(total or 0)
-            if (total or 0) <= loader.most:
-                found = await loader.attempt(loader.ever, total or most, total)
-            if isinstance(found, TooMany) and found.total <= most:
-                found = await loader.everything(loader.ever)
-            if not isinstance(found, TooMany):
+            found = await loader.optional("all", partial(_load_all, total=total, most=most))
+            if found is not None and not isinstance(found, TooMany):
                 if unfiltered:
                     facts.remember("size", len(found))
                 return found

@@ -26,7 +26,7 @@ from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import PARAMETERS, DateRange, Filters, TaktikalClient
 from app.providers.taktikal.mapping import MAPPING
-from app.providers.taktikal.observations import AccountObservations
+from app.providers.taktikal.observations import CALIBRATION, AccountObservations
 from app.providers.taktikal.probe import probe
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import ProcessReader, WindowReader
@@ -103,11 +103,14 @@ class TaktikalSource:
     async def _find_out(self, within: DateRange, spent: CallBudget) -> None:
         """Determine what date ranges select, unless known or attempted lately; one request at a time."""
         width = within.end - within.start
-        if not self._facts.wants_looking(width):
-            return
-        async with self._facts.looking:
-            if self._facts.wants_looking(width):
-                await calibrate(self._client, within, self._facts, spent)
+
+        async def look(spent: CallBudget) -> None:
+            async with self._facts.looking:
+                if self._facts.wants_looking(width):
+                    await calibrate(self._client, within, self._facts, spent)
+
+        if self._facts.wants_looking(width):
+            await self._facts.optional.attempt(CALIBRATION, spent, look)
 
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         """Return the provider's own count of envelopes.

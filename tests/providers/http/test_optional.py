@@ -1,0 +1,91 @@
+"""Optional calls: what their failures cost, and that they cost the source nothing else."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from app.domain.errors import SourceUnauthorized
+from app.providers.base import CallBudget
+from app.providers.http.client import error_for
+from app.providers.http.optional import OptionalCalls
+from app.providers.http.response import http_date
+from tests.providers.http.scripted import DATE, Provider, Reply, answer, never
+
+pytestmark = pytest.mark.anyio
+
+
+class Calls:
+    """Optional calls of a scripted provider, on a clock that only tests move."""
+
+    def __init__(self, *replies: Reply | int) -> None:
+        self.provider, self.now = Provider(*replies), 0
+        self.optional = OptionalCalls(lambda: self.now * 1_000_000)
+
+    async def attempt(self, kind: str = "a", spent: CallBudget | None = None) -> int | None:
+        async def make(budget: CallBudget) -> int:
+            response = await self.provider.http.call("GET", "x", budget)
+            if not response.ok:
+                raise error_for(response, code="C")
+            return response.status
+
+        return await self.optional.attempt(kind, spent or CallBudget(), make)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+async def test_a_kind_that_failed_is_left_out_for_ten_minutes(status: int) -> None:
+    calls = Calls(status)
+    assert await calls.attempt() is None
+    made = len(calls.provider.requests)
+    assert made == (3 if status == 500 else 1)
+    calls.now += 599
+    assert await calls.attempt() is None
+    assert len(calls.provider.requests) == made
+    assert await calls.attempt("b") is None
+    assert len(calls.provider.requests) == 2 * made
+    calls.now += 1
+    calls.provider.replies[:] = [200]
+    assert [await calls.attempt(), await calls.attempt("b")] == [200, None]
+
+
+async def test_failures_do_not_open_the_circuit_and_a_pause_holds_for_their_kind() -> None:
+    calls = Calls(500)
+    for kind in "abc":
+        assert await calls.attempt(kind) is None
+    health = calls.provider.http.health()
+    assert (health.circuit, health.consecutive_failures) == ("closed", 0)
+    calls.provider.replies[:] = [lambda _: answer(429, {"retry-after": "1800"}), 200]
+    assert [await calls.attempt("d"), await calls.attempt("e")] == [None, 200]
+    assert calls.provider.http.health().paused_until is None
+    calls.now += 1799
+    assert [await calls.attempt("a"), await calls.attempt("d")] == [200, None]
+    calls.now += 1
+    assert await calls.attempt("d") == 200
+
+
+async def test_half_of_the_time_is_left() -> None:
+    calls, begun = Calls(never), time.monotonic()
+    spent = CallBudget(deadline=begun + 0.8)
+    assert await calls.attempt(spent=spent) is None
+    assert 0.2 < time.monotonic() - begun < 0.7
+    assert spent.calls == 1
+
+
+async def test_a_call_that_the_gateway_refused_itself_is_not_remembered() -> None:
+    calls = Calls(200)
+    assert await calls.attempt(spent=CallBudget(deadline=time.monotonic())) is None
+    assert await calls.attempt() == 200
+
+
+async def test_their_usage_is_that_of_the_request() -> None:
+    calls, spent = Calls(lambda _: answer(200, {"date": DATE}, b"[1]")), CallBudget()
+    assert await calls.attempt(spent=spent) == 200
+    assert (spent.calls, spent.bytes, spent.as_of) == (1, 3, http_date(DATE))
+
+
+async def test_refused_credentials_are_raised_each_time() -> None:
+    calls = Calls(401)
+    for _ in range(2):
+        with pytest.raises(SourceUnauthorized):
+            await calls.attempt()
