@@ -48,7 +48,7 @@ TAGS = [
     {"name": "events", "description": "Audit events and their types."},
     {"name": "envelopes", "description": "One envelope and the progress of its recipients."},
     {"name": "sources", "description": "Configured accounts."},
-    {"name": "monitoring", "description": "Metrics of the gateway."},
+    {"name": "monitoring", "description": "The gateway itself."},
     {"name": "health", "description": "Liveness and readiness, without an API key."},
 ]
 
@@ -73,7 +73,9 @@ _CODES = {
     "event": (*_READING, "not_found"),
     "envelope": (*_FILTERED, "not_found"),
     "guarded": _GUARDED,
+    "manifest": (*_GUARDED, "not_found"),
     "open": ("internal_error",),
+    "keys": ("unknown_parameter", "internal_error"),
     "ready": ("internal_error", "not_ready"),
 }
 

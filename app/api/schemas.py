@@ -183,3 +183,20 @@ class Problem(msgspec.Struct, frozen=True):
     request_id: Annotated[str, described("Id of this call in the gateway's log.")]
     errors: Annotated[list[ProblemParameter], described("The parameters at fault, if any.")]
     sources: Annotated[list[ProblemSource], described("The sources that failed, if any.")]
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """A JSON Web Key of an Ed25519 key (RFC 8037)."""
+
+    kty: Annotated[str, described("`OKP`.")]
+    crv: Annotated[str, described("`Ed25519`.")]
+    x: Annotated[str, described("The key, in base64url.")]
+    kid: Annotated[str, described("Its id, as in the header of a signature.")]
+    use: Annotated[str, described("`sig`.")]
+    alg: Annotated[str, described("`EdDSA`.")]
+
+
+class PublicKeys(msgspec.Struct, frozen=True):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: Annotated[list[PublicKey], described("The signing key; none if the gateway has none.")]

@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fastapi import FastAPI
 from jwcrypto import jwk, jws
 
+from app.api.schemas import PublicKeys
 from app.evidence import Refusal, SigningKey, create_key_file, verify, verify_detached
 from tests.api.conftest import make_app, opened
 from tests.api.memory import MemorySource, history
@@ -151,6 +153,12 @@ async def test_other_formats_have_a_manifest_beside_them(key_file: Path, tmp_pat
     (tmp_path / "file.jws").write_text(manifest.text + "\n")
     good = call("verify", "file", "--jwks", "keys.json", "--manifest", "file.jws", env={}, cwd=tmp_path)
     assert "whole and unchanged: 230 events" in good.stdout
+
+
+async def test_the_key_set_has_the_documented_members(key_file: Path) -> None:
+    async with opened(gateway(key_file)) as http:
+        sent = (await http.get("/.well-known/jwks.json")).json()
+    assert msgspec.to_builtins(msgspec.convert(sent, PublicKeys)) == sent
 
 
 async def test_without_a_key_nothing_is_signed() -> None:

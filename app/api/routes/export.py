@@ -6,15 +6,15 @@ from codecs import BOM_UTF8
 from contextlib import ExitStack
 from typing import Annotated, Any
 
-from fastapi import Query, Request
-from starlette.responses import Response
+from fastapi import Path, Query, Request
+from starlette.responses import PlainTextResponse, Response
 
 from app.api.auth import EventReader, require_raw
 from app.api.export_stream import MANIFEST_PATH, Export
 from app.api.exports import FORMATS, Format
 from app.api.openapi import answer_headers, answers, header
 from app.api.rendering import ClosingStream
-from app.api.routing import LONGEST_HEADER, new_router
+from app.api.routing import LONGEST_HEADER, NoQuery, new_router
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
 from app.domain.query import EventQuery, ExportQuery
@@ -103,8 +103,18 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, held: Exi
     return ClosingStream(body, media_type=form.media_type, headers=headers, held=held.pop_all())
 
 
-@router.get(f"{MANIFEST_PATH}{{manifest_id}}", include_in_schema=False)
-async def get_manifest(request: Request, manifest_id: str, caller: EventReader) -> Response:
+@router.get(
+    f"{MANIFEST_PATH}{{manifest_id}}",
+    summary="Read an export's signed manifest",
+    response_class=PlainTextResponse,
+    responses=answers("manifest", "A JWS.", content={"application/jose": {"schema": {"type": "string"}}}),
+)
+async def get_manifest(
+    request: Request,
+    manifest_id: Annotated[str, Path(description="The end of the path in the export's header `Export-Manifest`.")],
+    caller: EventReader,
+    _: NoQuery,
+) -> Response:
     """The manifest of one of the caller's exports."""
     manifest = await request.app.state.manifests.get(manifest_id, caller)
     if manifest is None:

@@ -20,7 +20,17 @@ from app.api.openapi import answers
 from app.api.problems import PROBLEMS, problem_response
 from app.api.rendering import json_response
 from app.api.routing import READ, NoQuery, new_router
-from app.api.schemas import EventType, EventTypes, Health, Me, ProviderInfo, SourceInfo, Sources, TypeMapping
+from app.api.schemas import (
+    EventType,
+    EventTypes,
+    Health,
+    Me,
+    ProviderInfo,
+    PublicKeys,
+    SourceInfo,
+    Sources,
+    TypeMapping,
+)
 from app.domain.caller import Caller
 from app.domain.query import FILTERS, OWN_FILTERS
 from app.domain.times import format_seconds
@@ -146,7 +156,13 @@ async def read_metrics(
     return Response(metrics.exposition(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
-@router.get("/.well-known/jwks.json", include_in_schema=False)
+@router.get(
+    "/.well-known/jwks.json",
+    tags=["monitoring"],
+    summary="Read the key that verifies signatures",
+    responses=answers("keys", "The public key.", PublicKeys),
+    openapi_extra=_OPEN,
+)
 async def get_jwks(request: Request, _: NoQuery) -> Response:
     """The public key that verifies exports and reports of this gateway. Needs no API key."""
     key = request.app.state.signing_key

@@ -327,6 +327,54 @@ class ProviderTotal(BaseModel):
     """
 
 
+class PublicKey(BaseModel):
+    """
+    A JSON Web Key of an Ed25519 key (RFC 8037).
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    alg: str
+    """
+    `EdDSA`.
+    """
+    crv: str
+    """
+    `Ed25519`.
+    """
+    kid: str
+    """
+    Its id, as in the header of a signature.
+    """
+    kty: str
+    """
+    `OKP`.
+    """
+    use: str
+    """
+    `sig`.
+    """
+    x: str
+    """
+    The key, in base64url.
+    """
+
+
+class PublicKeys(BaseModel):
+    """
+    A JSON Web Key Set (RFC 7517).
+    """
+
+    model_config = ConfigDict(
+        extra='allow',
+    )
+    keys: list[PublicKey]
+    """
+    The signing key; none if the gateway has none.
+    """
+
+
 class Recipient(BaseModel):
     """
     The recipient that the event concerns.
