@@ -29,7 +29,7 @@ from app.providers.observer import Outcome
 __all__ = ["ProviderHttp", "Response", "error_for"]
 
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "audit-gateway"}
-ATTEMPTS = 3
+_ATTEMPTS = 3
 #: Temporary statuses of overload and of intermediaries (520 to 524: Cloudflare; 529: overloaded).
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _ENOUGH_TIME = 2.0  #: seconds; with less time before the deadline, a provider has not failed
@@ -84,16 +84,9 @@ class ProviderHttp:
         return self._state.health(in_flight=self._limiter.in_flight, waiting=self._limiter.waiting)
 
     async def call(
-        self,
-        method: str,
-        path: str,
-        budget: CallBudget,
-        *,
-        params: Mapping[str, str] | None = None,
-        json: Any = None,
-        attempts: int = ATTEMPTS,
+        self, method: str, path: str, budget: CallBudget, *, params: Mapping[str, str] | None = None, json: Any = None
     ) -> Response:
-        """Make one logical call, repeated after temporary failures (`attempts` in all) within the deadline of `budget`.
+        """Make one logical call, with up to two retries of temporary failures, within the deadline of `budget`.
 
         Every attempt counts in `budget`. Failures of optional calls count for nothing else, and their `Retry-After` is
         left to `OptionalCalls`. Returns the last response, with any status. Raises SourceTimeout,
@@ -111,20 +104,18 @@ class ProviderHttp:
         content = None if json is None else msgspec.json.encode(json)
         try:
             async with asyncio.timeout(None if left == float("inf") else left):
-                return await self._attempts(budget, method, url, content, attempts)
+                return await self._attempts(budget, method, url, content)
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
 
-    async def _attempts(
-        self, budget: CallBudget, method: str, url: str, content: bytes | None, attempts: int
-    ) -> Response:
+    async def _attempts(self, budget: CallBudget, method: str, url: str, content: bytes | None) -> Response:
         last: Response | SourceError | None = None
-        for made in range(1, attempts + 1):
+        for made in range(1, _ATTEMPTS + 1):
             try:
                 return await self._attempt(budget, method, url, content)
             except RetryableFailure as failure:
                 last = failure.found
-                if made == attempts or not self._may_retry(failure, budget):
+                if made == _ATTEMPTS or not self._may_retry(failure, budget):
                     break
                 if self._state.pause_left() <= 0:  # else the next attempt waits for the end of the pause
                     await asyncio.sleep(0.1 * 2 ** (made - 1) + random.uniform(0.0, 0.2))

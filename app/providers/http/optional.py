@@ -10,7 +10,6 @@ from typing import TypeVar
 from app.domain.errors import SourceError, SourceTimeout, SourceUnauthorized
 from app.domain.times import SECOND
 from app.providers.base import CallBudget
-from app.providers.http.source_state import time_left
 
 _AGAIN = 600.0  #: seconds after which a kind of call that failed is made again
 _LONGEST = 3600.0  #: seconds
@@ -44,7 +43,8 @@ class OptionalCalls:
             return None
         own = CallBudget(deadline=(time.monotonic() + spent.deadline) / 2, is_optional=True)
         try:
-            async with asyncio.timeout(min(time_left(own), _LONGEST)):
+            # A little more than each call has, so that its failure can be handled.
+            async with asyncio.timeout(min(own.deadline - time.monotonic(), _LONGEST)):
                 return await make(own)
         except SourceUnauthorized:
             raise

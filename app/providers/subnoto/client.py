@@ -10,7 +10,7 @@ import msgspec
 from app.domain.errors import SourceFailed, SourceForbidden
 from app.domain.times import now_micros
 from app.providers.base import CallBudget
-from app.providers.http.client import ATTEMPTS, ProviderHttp, error_for
+from app.providers.http.client import ProviderHttp, error_for
 from app.providers.http.concurrency import gather_all
 from app.providers.http.response import ResponseTooLarge
 from app.providers.subnoto.wire import LogPage, decode_error, decode_page
@@ -48,7 +48,7 @@ class LogQuery(msgspec.Struct, frozen=True):
     envelope: str | None = None
     workspace: str | None = None
     event_types: tuple[str, ...] = ()
-    by_time: bool = False  #: only for checks, whose calls are not repeated after failures
+    by_time: bool = False  #: only for checks
 
     def body(self, page: int, limit: int) -> dict[str, Any]:
         # `id` is insertion order and the only strict one: the order of ties of `timestamp` may change with each call.
@@ -84,9 +84,7 @@ class SubnotoClient:
 
     async def _page(self, query: LogQuery, page: int, limit: int, spent: CallBudget) -> LogPage:
         try:
-            attempts = 1 if query.by_time else ATTEMPTS
-            body = query.body(page, limit)
-            answer = await self._http.call("POST", "public/logs/list", spent, json=body, attempts=attempts)
+            answer = await self._http.call("POST", "public/logs/list", spent, json=query.body(page, limit))
         except ResponseTooLarge as large:
             if limit > 1:
                 raise PageTooLarge(large.most) from None

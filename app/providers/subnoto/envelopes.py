@@ -6,16 +6,15 @@ with SUBNOTO_JOIN_ENVELOPES. A page makes at most `CallBudget.joins` of these ca
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from cachetools import TTLCache
 
-from app.domain.errors import SourceError, SourceForbidden, SourceUnauthorized
+from app.domain.errors import SourceError, SourceForbidden, SourceTimeout, SourceUnauthorized
 from app.domain.event import Envelope, Recipient
 from app.domain.position import Position
 from app.domain.text import fold
@@ -24,6 +23,7 @@ from app.providers.base import Batch, CallBudget, Hint, ProbeResult, Reader, Rea
 from app.providers.http.client import ProviderHttp, error_for
 from app.providers.http.concurrency import gather_all
 from app.providers.http.lenient_json import read_json
+from app.providers.http.optional import OptionalCalls
 from app.providers.subnoto.client import ABSENT, REFUSED
 from app.providers.subnoto.wire import Sent, decode_error
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _MOST = 10_000  #: envelopes in the cache
 _GOOD_FOR = 60  #: seconds
+_FAILED_FOR = 600  #: seconds
+_KIND = "envelopes"  #: of optional calls
 
 #: The vendor's statuses and the gateway's. Others are unchanged.
 _STATUSES = {
@@ -109,34 +111,34 @@ _Key = tuple[str, str | None]  #: UUIDs of envelope and workspace
 
 
 class EnvelopeJoin:
-    """Read envelopes of one account and cache them for a minute. `timer` is a monotonic clock in seconds."""
+    """Read envelopes of one account and cache them for a minute, failures for ten. `timer` is a monotonic clock in
+    seconds."""
 
-    def __init__(self, http: ProviderHttp, timer: Callable[[], float]) -> None:
-        self._http = http
+    def __init__(self, http: ProviderHttp, timer: Callable[[], float], optional: OptionalCalls) -> None:
+        self._http, self._optional = http, optional
         self._kept: TTLCache[_Key, JoinedEnvelope] = TTLCache(_MOST, _GOOD_FOR, timer)
+        self._failed: TTLCache[_Key, SourceError] = TTLCache(_MOST, _FAILED_FOR, timer)  # while others did not
         self._refusal: TTLCache[None, SourceForbidden] = TTLCache(1, _GOOD_FOR, timer)
 
     async def join(self, records: Sequence[SubnotoRecord], likely: int, spent: CallBudget) -> str | None:
         """Join cached envelopes and, with the remaining calls, those of the first `likely` records, for display.
-        Returns the reason for missing ones. Takes at most half of the remaining time. Raises SourceUnauthorized, but no
-        other SourceError."""
+        Returns the reason for missing ones. Raises SourceUnauthorized, but no other SourceError."""
         found, missing = self._known(records)
         wanted = {_key(record.row.sent) for record in records[:likely]}
-        reads = [key for key in missing if key in wanted]
+        reads = [key for key in missing if key in wanted and key not in self._failed]
         reason = None
         if len(reads) > spent.joins:
             reason = f"{len(reads) - spent.joins} envelopes are shown without name, status and owner: too many a page"
         reads = reads[: spent.joins]
         spent.joins -= len(reads)
-        left = spent.deadline - time.monotonic()
-        try:
-            async with asyncio.timeout(None if left == float("inf") else left / 2):
-                found |= await self._read(reads, spent)
-        except SourceUnauthorized:
-            raise
-        except (TimeoutError, SourceError) as error:
-            detail = error.detail if isinstance(error, SourceError) else "the provider did not answer in time"
-            reason = f"envelopes are shown without name, status and owner: {detail}"
+        failures = [failure for key in missing if (failure := self._failed.get(key)) is not None]
+        if reads:
+            read = await self._optional.attempt(_KIND, spent, partial(self._read_some, reads, failures))
+            if read is None:
+                failures.append(self._optional.failure(_KIND) or SourceTimeout("no time was left to read them"))
+            found |= read or {}
+        if failures:
+            reason = f"envelopes are shown without name, status and owner: {failures[0].detail}"
         for record in records:
             record.joined = found.get(_key(record.row.sent))
         return reason
@@ -177,6 +179,28 @@ class EnvelopeJoin:
         if keys and (refusal := self._refusal.get(None)) is not None:
             raise SourceForbidden(refusal.detail, provider_request_id=refusal.provider_request_id)
         return dict(zip(keys, await gather_all(self._get(key, spent) for key in keys), strict=True))
+
+    async def _read_some(
+        self, keys: Sequence[_Key], failures: list[SourceError], spent: CallBudget
+    ) -> dict[_Key, JoinedEnvelope]:
+        """Read envelopes, and add those that fail to `failures`. Raises SourceError if all fail."""
+
+        async def read(key: _Key) -> tuple[_Key, JoinedEnvelope] | None:
+            try:
+                return key, await self._get(key, spent)
+            except (SourceForbidden, SourceUnauthorized):
+                raise
+            except SourceError as error:
+                failed[key] = error
+                return None
+
+        failed: dict[_Key, SourceError] = {}
+        found = dict(filter(None, await gather_all(map(read, keys))))
+        failures.extend(failed.values())
+        if not found:
+            raise failures.pop()
+        self._failed.update(failed)
+        return found
 
     async def _get(self, key: _Key, spent: CallBudget) -> JoinedEnvelope:
         # Without a workspace, the vendor uses the team's default one.

@@ -8,6 +8,7 @@ from itertools import islice
 
 from app.domain.times import SECOND
 from app.privacy.masking import Mask
+from app.providers.http.optional import OptionalCalls
 from app.providers.observer import Observations
 from app.providers.subnoto.client import PAGE_SIZE
 from app.providers.subnoto.mapping import TUTORIAL
@@ -24,13 +25,13 @@ class AccountObservations(Observations):
 
     def __init__(self, clock: Callable[[], int]) -> None:
         super().__init__(clock)
+        self.optional = OptionalCalls(clock)
         self._short: tuple[int, int] | None = None  # rows of a page that was too short, and its time
         self._page_size: tuple[int, int] | None = None
         self._large: tuple[int, int] | None = None  # rows of a page that fit into memory, and its time
         self._seen: dict[str, set[str]] = {}
         self._mask = Mask(any_number=True)
         self._refused: set[str] = set()
-        self._no_order: int | None = None  # when the order of time was unavailable
         self.has_unreadable = False  #: whether an unreadable record was seen: where one is, others are likely
         self._step_back = 0
         self._longest = 0
@@ -111,16 +112,6 @@ class AccountObservations(Observations):
             self.note("page_size", rows, "pages shorter than was asked for, with more behind them")
         self._short = rows, now
         return self.page_size
-
-    @property
-    def has_time_order(self) -> bool:
-        """Whether the server may sort by time: false for a while after a call for it failed, which would cost each page
-        that call, and a refusal's effect on the circuit."""
-        return self._no_order is None or self._clock() - self._no_order > _GOOD_FOR
-
-    def lacks_time_order(self) -> None:
-        """Record that a call for the order of time failed."""
-        self._no_order = self._clock()
 
     def refuse(self, event_types: Iterable[str]) -> None:
         """Record that the server refused a call with these types."""

@@ -66,7 +66,8 @@ class SubnotoSource:
             on_answer=self._observations.note_clock,
         )
         self._client = SubnotoClient(self._http, self._clock)
-        self._join = EnvelopeJoin(self._http, common.timer) if settings.join_envelopes else None
+        optional = self._observations.optional
+        self._join = EnvelopeJoin(self._http, common.timer, optional) if settings.join_envelopes else None
 
     def streams(self, query: Query) -> Sequence[str]:
         names: list[str] = []

@@ -3,31 +3,28 @@
 A record with a wrong but plausible time is far from its place in the order of `id`, and a search by `id` for that time
 never reads it. The vendor's API also sorts by `timestamp`, and that order shows the record among its neighbours in
 time. It is no order to read by: the order of equal times is unknown and may change with each call. Therefore only the
-numbers of records before a time are compared. A server that refuses the order, ignores it, or does not answer in half
-of the time left, shows nothing, and no page fails by it, except by a 401: the credentials are refused.
+numbers of records before a time are compared. A server that refuses or ignores the order shows nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from operator import ge
 
 import msgspec
 
-from app.domain.errors import SourceError, SourceUnauthorized
+from app.domain.errors import SourceFailed
 from app.domain.times import SECOND
 from app.paging.position_reader import Consecutive
 from app.providers.base import CallBudget
 from app.providers.http.concurrency import gather_all
-from app.providers.http.source_state import time_left
 from app.providers.subnoto.client import EventTypesRefused, LogQuery, SubnotoClient
 from app.providers.subnoto.observations import AccountObservations
-from app.providers.subnoto.wire import LogRow
+from app.providers.subnoto.wire import LogPage, LogRow
 
 _UNKNOWN = 1 << 62
 _FRESH = 30 * SECOND  #: duration of a walk, about
-_LONGEST = 3600.0  #: seconds
 
 Bounds = tuple[int, int]  #: least and largest possible number of records before a time
 
@@ -122,18 +119,14 @@ class TimeOrder:
         where they are expected, if not by the rows read. None if the server does not have the order, or its pages are
         too short. Raises SourceUnauthorized, but no other SourceError."""
         expected = list(ranks) or [self._read.rank(edge) for edge in edges]
-        if not self._observations.has_time_order or not (limit := self._limit(expected)):
+        if not (limit := self._limit(expected)):
             return None
         start = _start(expected[0], limit)
-        try:
-            async with asyncio.timeout(min(time_left(self._spent) / 2, _LONGEST)):
-                [(_, page)] = await self._client.list_logs(self._query, [start // limit + 1], limit, self._spent)
-            if page.refusal is not None:
-                raise page.refusal
-        except SourceUnauthorized:
-            raise
-        except (SourceError, EventTypesRefused, TimeoutError):
-            self._observations.lacks_time_order()
+        if (
+            page := await self._observations.optional.attempt(
+                "order of time", self._spent, partial(self._get, start // limit + 1, limit)
+            )
+        ) is None:
             return None
         if len(page.rows) > limit or page.number not in (None, start // limit + 1):
             return None
@@ -144,6 +137,15 @@ class TimeOrder:
         if not all(map(ge, times[1:], times)):
             return None
         return [_bounds(edge, start, page.rows, is_last=len(page.rows) < limit) for edge in edges]
+
+    async def _get(self, number: int, limit: int, spent: CallBudget) -> LogPage:
+        try:
+            [(_, page)] = await self._client.list_logs(self._query, [number], limit, spent)
+        except EventTypesRefused:
+            raise SourceFailed("the provider refuses event types in this order") from None
+        if page.refusal is not None:
+            raise page.refusal
+        return page
 
     def _new(self, since: int, until: int) -> int:
         """Return the number of rows of [since, until) on the pages that were added after the others were read."""
