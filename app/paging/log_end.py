@@ -57,6 +57,7 @@ class LogEnd:
         self.shown_by: int | None = None  #: the page that shows `end`, if totals contradict it
         self.lacks_rows = False  #: whether the total promises rows that are not there: whole pages, or refused ones
         self.may_be_twins = False  #: whether rows after the total may be twins or one page again and again
+        self.doubted: int | None = None  #: rows of its last page, if that may be truncated because totals contradict it
         self._size, self._longest = page_size, longest
         self._is_doubtful = self._is_settled = self._is_refused = self._looked_at_first = False
         self._lengths: dict[int, int] = {}  # rows of each page
@@ -187,4 +188,5 @@ class LogEnd:
     def _show(self, last: int, shown_by: int) -> None:
         """Set the end to that of the page `last`."""
         self.end, self.shown_by = (last - 1) * self._size + self._lengths[last], shown_by
+        self.doubted = None if shown_by == last else self._lengths[last]
         self.is_short = self._is_doubtful = False

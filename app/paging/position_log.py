@@ -44,7 +44,7 @@ class PositionLog(Generic[R]):
         self.rows: dict[int, R] = {}  #: by number
         self.misplaced: dict[int, int] = {}  #: number and own time of rows that contradict the others beyond `max_skew`
         self.steadiness: Steadiness[R] = Steadiness(anchor)
-        self._ascending, self._max_skew, self._was_there = ascending, max_skew, now - _FRESH
+        self._ascending, self._max_skew, self._begun = ascending, max_skew, now - _FRESH
         self._xs: list[int] | None = None
         self.is_chain = False  #: whether the rows are a chain's
 
@@ -64,10 +64,11 @@ class PositionLog(Generic[R]):
             start = (response.page - 1) * self.size
             if len(rows) < min(self.size, self.total - start) and not self.ending.is_short:
                 is_shorter = True
-            later = [row.time for row in rows[max(0, self.total - start) :]]
-            if any(time is not None and time < self._was_there for time in later):
+            later = rows[max(0, self.total - start) :]
+            is_timed = all(row.time is not None for row in later)
+            if any(map(self.was_there, later)):
                 self.ending.exceed(start + len(rows))
-            elif later and None not in later and len(later) == len(rows) <= (response.total or 0) - start:
+            elif later and is_timed and len(later) == len(rows) <= (response.total or 0) - start:
                 self.ending.grow(response.page)
             for number, row in enumerate(rows[: max(0, self.total - start)], start):
                 self.rows.setdefault(number, row)
@@ -85,6 +86,10 @@ class PositionLog(Generic[R]):
         self._xs = None
         self.misplaced.clear()
         self._check_order()
+
+    def was_there(self, row: R) -> bool:
+        """Whether a row is older than the walk."""
+        return row.time is not None and row.time < self._begun
 
     def _own_rows(self, response: Response[R], known: Collection[int]) -> Sequence[R] | None:
         """Return the rows of a response; empty if a server repeats its last page after the end, None if that is

@@ -153,6 +153,12 @@ class PositionReader(Generic[R]):
             return 0 <= total <= page * self._log.size
         return all(known < page for known in self.ending.pages())
 
+    def contradicts_end(self, rows: Sequence[R]) -> bool:
+        """Whether rows from the end on were there before the walk, and are not the last one, which a server may repeat
+        after the end."""
+        last = self._log.rows.get(self._log.total - 1)
+        return any(self._log.was_there(row) and (last is None or not row.same_as(last)) for row in rows)
+
     def _needs_the_end(self) -> bool:
         """Whether the returned rows depend on the end of the log."""
         return self._next >= self._log.end if self._ascending else self._begin == self._log.first

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from app.domain.errors import SourceFailed
 from app.domain.query import Query
@@ -134,6 +135,24 @@ async def test_one_short_answer_is_not_believed(order: str) -> None:
     assert sorted(await numbers(reader(emulator, order, facts=facts))) == list(range(300))
     assert facts.page_size is None
     assert emulator.calls.total <= 12
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("beyond", ["empty", "last", "refused"])
+@pytest.mark.parametrize(("count", "rows"), [(10, 5), (49, 20), (69, 20), (49, 48)])
+async def test_a_last_page_that_is_truncated_hides_no_record(
+    count: int, rows: int, beyond: Any, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page after it is empty, and only the total contradicts it. Two reads, because a single truncated page may be
+    an error."""
+    emulator, send = emulator_of(count, beyond_the_end=beyond), SubnotoClient.list_logs
+
+    async def list_logs(*given: Any) -> list[tuple[int, LogPage]]:
+        return [(page, replace_struct(sent, rows=sent.rows[:rows])) for page, sent in await send(*given)]
+
+    monkeypatch.setattr(SubnotoClient, "list_logs", list_logs)
+    assert sorted(await numbers(reader(emulator, order))) == list(range(count))
+    assert await reader(emulator, since=inside.NOW_MICROS).rank() == count
 
 
 def test_small_pages_are_believed_for_a_while_when_they_come_twice() -> None:
