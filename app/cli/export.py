@@ -164,6 +164,8 @@ def _resumed(file: ResumableFile, fresh: Checkpoint, *, incremental: bool) -> Ch
         raise Failure(f"{file.path} was begun with {remedy}", USAGE)
     if checkpoint.cursor is None:
         return fresh
+    if incremental:
+        checkpoint = msgspec.structs.replace(checkpoint, unreadable={})  # each run reports its own
     if incremental and not file.size:
         # Moved away or emptied between two runs by a log rotation: continue in a new file.
         return msgspec.structs.replace(checkpoint, length=0)
@@ -181,7 +183,7 @@ def _write(
     partial: bool,
 ) -> int:
     """Write pages to a file, or to standard output. Returns the exit code."""
-    notices, has_begun = Notices(), False
+    notices, has_begun = Notices(checkpoint.unreadable), False
     try:
         with _progress() as show:
             for page, data in pieces:
@@ -197,6 +199,7 @@ def _write(
                     cursor=page.next_cursor,
                     length=checkpoint.length + len(data),
                     events=checkpoint.events + len(page.events),
+                    unreadable=dict(notices.unreadable),
                 )
                 if file is None:
                     write_bytes(data)
@@ -222,7 +225,8 @@ def _write(
             raise
         what = f"{file.path} cannot be written ({error.strerror}); the same command resumes once that is fixed"
         raise Failure(what) from None
-    code = notices.end()
+    finally:
+        code = notices.end()
     if file is not None and sys.stderr.isatty():
         print_error(f"{checkpoint.events:,} events are in {file.path}")
     return code

@@ -10,8 +10,9 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import typer
 
@@ -96,12 +97,14 @@ def discard_output() -> None:
 
 
 class Notices:
-    """Print a walk's gaps, each once: values that match nothing, missing sources, unreadable records."""
+    """Print a walk's gaps, each once: values that match nothing, missing sources, unreadable records.
 
-    def __init__(self) -> None:
+    `unreadable`: records by source, from before this walk; None for a walk without end, which prints each number."""
+
+    def __init__(self, unreadable: Mapping[str, int] | None = MappingProxyType({})) -> None:
         self._printed: set[str] = set()
-        self._failed = False  #: a source
-        self._unreadable: Counter[str] = Counter()  #: records by source
+        self._failed, self._is_endless = False, unreadable is None
+        self.unreadable = Counter(unreadable or {})
 
     def add(self, text: str) -> None:
         if text not in self._printed:
@@ -117,22 +120,25 @@ class Notices:
         """Print the page's warnings and the state of its sources."""
         self.values(page.warnings)
         for source in page.sources:
-            name, reason = source["name"], source.get("reason")
-            self._failed = self._failed or source["status"] == "failed"
-            if source["status"] in ("failed", "forbidden"):
-                self.add(f"source {name} {source['status']}: {reason}; its events are missing here")
-            elif source["status"] == "ok" and reason:
-                for part in reason.split("; "):
-                    if (found := _UNREADABLE.match(part)) is not None:
-                        self._unreadable[name] += int(found[1])
-                    else:
-                        self.add(f"source {name}: {part}")
+            name, status, reasons = source["name"], source["status"], list[str]()
+            for part in (source.get("reason") or "").split("; "):
+                found = None if self._is_endless else _UNREADABLE.match(part)
+                if found is not None:
+                    self.unreadable[name] += int(found[1])
+                elif part:
+                    reasons.append(part)
+            self._failed = self._failed or status == "failed"
+            if status in ("failed", "forbidden"):
+                self.add(f"source {name} {status}: {'; '.join(reasons)}; its events are missing here")
+            elif status == "ok":
+                for reason in reasons:
+                    self.add(f"source {name}: {reason}")
 
     def end(self) -> int:
         """Print the counts of unreadable records; returns the exit code of a finished command."""
-        for name, number in sorted(self._unreadable.items()):
+        for name, number in sorted(self.unreadable.items()):
             self.add(f"source {name}: {number:,} records that cannot be read are left out; the gateway's log has more")
-        return FAILED if self._failed else UNREADABLE if self._unreadable else 0
+        return FAILED if self._failed else UNREADABLE if self.unreadable else 0
 
 
 @contextmanager

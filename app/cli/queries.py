@@ -114,7 +114,7 @@ def events(
     pairs = query_pairs(filters, order=order, partial=partial, follow=follow, include=include)
     form = "ndjson" if as_json else "csv" if as_csv else "table"
     show: Callable[[Sequence[Json]], None] | None = None
-    shown, more, notices = 0, False, Notices()
+    shown, more, notices = 0, False, Notices(None if follow else {})
     with connected(config) as client:
         try:
             for page in walk(client, pairs, most=most, follow=follow):
@@ -128,7 +128,8 @@ def events(
             if show is None or not partial or not problem.sources:
                 raise
             raise without_failed(problem) from None
-    code = notices.end()
+        finally:
+            code = notices.end()
     if form == "table" and sys.stderr.isatty():
         if more and shown:
             print_error(f"more than these {shown} events match; add --limit N or --all")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from app.domain.caller import Caller
-from app.domain.errors import NotFound, ParameterError
+from app.domain.errors import NotFound, ParameterError, SourceFailed, SourcesFailed
 from app.domain.event import Envelope, Event, Recipient, Record, Time, described
 from app.domain.parameter_types import MAX_LIMIT
 from app.domain.query import EventQuery, Window
@@ -45,6 +45,10 @@ async def read_envelope(feed: Feed, query: EventQuery, caller: Caller) -> Envelo
     names = sorted({record.key[1] for record in records})
     statuses = _merged(pages)
     if not names:
+        if unread := [status for status in statuses if status.bad_records]:
+            raise SourcesFailed(
+                [SourceFailed("none of the envelope's records can be read", source=s.name) for s in unread]
+            )
         refused = [status.name for status in statuses if status.status == "forbidden"]
         hidden = f"; the provider refuses this part of {', '.join(refused)}" if refused else ""
         raise NotFound(f"no source has an envelope with this id{hidden}")

@@ -85,6 +85,7 @@ class Forwarder:
         self._checkpoint, self._stopper, self._limit = checkpoint, Stopper(), limit
         self._shown, self._failure = shown, ""
         self._gaps: list[str] = []  # of the last page
+        self._unreadable = 0  # records of the last page, if the next one may contain them again
         self.metrics = ForwardMetrics(shown, lambda: _seconds(self._checkpoint.through))
 
     def run(self, query: Pairs) -> NoReturn:
@@ -158,7 +159,7 @@ class Forwarder:
 
     def _note_gaps(self, page: Page) -> None:
         """Count unreadable records, and log the page's gaps if they differ from the previous page's."""
-        gaps = []
+        gaps, unreadable = [], 0
         for warning in page.warnings:
             # Without the value, which may be a person's address.
             near = f", the nearest known one is {warning['nearest']}" if warning.get("nearest") else ""
@@ -167,9 +168,12 @@ class Forwarder:
             if source["status"] == "skipped":
                 continue
             reason = source.get("reason") or ""
-            self.metrics.unreadable.inc(sum(map(int, _UNREADABLE.findall(reason))))
+            unreadable += sum(map(int, _UNREADABLE.findall(reason)))
             if reason or source["status"] != "ok":
                 gaps.append(f"{source['name']}: {source['status']}, {_UNREADABLE.sub('records', reason)}".rstrip(", "))
+        # Without new events, the provider sends the same records again.
+        self.metrics.unreadable.inc(max(0, unreadable - self._unreadable))
+        self._unreadable = 0 if page.has_more else unreadable
         if gaps != self._gaps:
             log.warning("incomplete", gaps=gaps) if gaps else log.info("complete_again")
             self._gaps = gaps

@@ -96,6 +96,16 @@ async def test_which_envelope_is_meant(client: httpx.AsyncClient, sources: list[
     assert (await client.get("/envelopes/e9?source=north")).status_code == 200
 
 
+async def test_an_envelope_of_unreadable_records_is_a_failure_not_unknown(
+    client: httpx.AsyncClient, sources: list[MemorySource]
+) -> None:
+    sources[0].records, sources[0].bad_records = [], 1
+    for path in ("/envelopes/e7?source=north", "/envelopes/e7/report?source=north"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (502, "source_failed")
+        assert answer.json()["detail"] == "north: none of the envelope's records can be read"
+
+
 async def test_a_long_envelope_is_read_in_pages_up_to_a_limit(
     client: httpx.AsyncClient, sources: list[MemorySource], monkeypatch: pytest.MonkeyPatch
 ) -> None:

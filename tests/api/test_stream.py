@@ -14,7 +14,7 @@ import pytest
 
 from app.api.api_keys import ApiKey, Keyring, hash_of
 from app.domain.caller import SCOPES
-from app.domain.errors import SourceTimeout
+from app.domain.errors import SourceFailed, SourceTimeout
 from app.domain.times import format_micros
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
@@ -180,6 +180,17 @@ def test_records_that_cannot_be_read_are_reported_and_the_others_come(port: int,
     problem = next(message for message in got if message.event == "problem")
     assert problem.data["sources"][0]["detail"] == "2 records that cannot be read are left out"
     assert sum(message.event == "message" for message in got) > 100
+
+
+def test_a_failure_after_unreadable_records_is_reported(port: int, source: MemorySource) -> None:
+    """Both have the same code."""
+    source.bad_records = 2
+    with listening(port, since="2026-06-01") as connection:
+        messages = connection.messages()
+        details = [next(messages).data["detail"]]
+        source.error = SourceFailed("the provider answered 500")
+        details.append(next(messages).data["detail"])
+    assert details == ["north: 2 records that cannot be read are left out", "north: the provider answered 500"]
 
 
 @pytest.mark.parametrize("category", ["team", None])

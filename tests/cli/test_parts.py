@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from app.cli.export import Checkpoint, ResumableFile
+from app.cli.client import Problem
+from app.cli.export import Checkpoint, ResumableFile, _write
 from app.cli.failures import Failure, Notices
 from app.cli.flags import FILTERS, to_rfc3339
 from app.cli.output import format_of, json_line
@@ -60,6 +62,45 @@ def test_unreadable_records_and_values_without_match_are_printed_once(capsys: py
     ]
     notices.page(Page([], True, "c", {}, [{"name": "b", "status": "failed", "reason": "down"}]))
     assert notices.end() == 1
+
+
+def test_unreadable_records_beside_a_refused_part_have_their_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    notices, reason = Notices(), "team: 403; 1 records that cannot be read are left out"
+    notices.page(Page([], False, None, {}, [{"name": "a", "status": "forbidden", "reason": reason}]))
+    assert notices.end() == 3
+    assert capsys.readouterr().err.splitlines() == [
+        "audit-gateway: source a forbidden: team: 403; its events are missing here.",
+        "audit-gateway: source a: 1 records that cannot be read are left out; the gateway's log has more.",
+    ]
+
+
+def test_a_follower_prints_unreadable_records_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    notices = Notices(None)
+    for count in (1, 1, 2):
+        reason = f"{count} records that cannot be read are left out"
+        notices.page(Page([], False, "c", {}, [{"name": "a", "status": "ok", "reason": reason}]))
+    assert capsys.readouterr().err.splitlines() == [
+        f"audit-gateway: source a: {count} records that cannot be read are left out." for count in (1, 2)
+    ]
+
+
+def test_a_resumed_export_reports_the_unreadable_records_of_its_first_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pieces(reason: str | None, cursor: str | None) -> Iterator[tuple[Page, bytes]]:
+        yield Page([], cursor is not None, cursor, {}, [{"name": "a", "status": "ok", "reason": reason}]), b"{}\n"
+        if cursor is not None:
+            raise Problem("source_failed", "down")
+
+    with ResumableFile(tmp_path / "e.ndjson") as file:
+        first = pieces("2 records that cannot be read are left out", "c")
+        with pytest.raises(Problem):
+            _write(first, b"", file, Checkpoint(asked=""), partial=False)
+        assert "a: 2 records that cannot be read" in capsys.readouterr().err
+        checkpoint = file.checkpoint()
+        assert checkpoint is not None
+        assert _write(pieces(None, None), b"", file, checkpoint, partial=False) == 3
+    assert "a: 2 records that cannot be read" in capsys.readouterr().err
 
 
 NOW = parse_rfc3339("2026-03-01T12:30:45.250000Z")

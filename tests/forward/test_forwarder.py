@@ -167,6 +167,15 @@ def test_what_a_page_leaves_out_is_logged_at_each_change_and_counted(tmp_path: P
     )
 
 
+def test_an_unreadable_record_at_the_end_of_the_log_is_counted_once(tmp_path: Path) -> None:
+    pages = [page(after=number, more=False) for number in range(1, 5)]
+    for number, found in enumerate(pages, start=1):
+        found.sources[0]["reason"] = f"{1 + number // 4} records that cannot be read are left out"
+    one = World(tmp_path / "c", {f"cursor-{number}" if number else "": found for number, found in enumerate(pages)})
+    registry = one.run().metrics.registry
+    assert registry.get_sample_value("gateway_forward_unreadable_records_total", {"target": "test://"}) == 2
+
+
 def test_the_gateway_is_waited_for_and_its_refusals_are_not(tmp_path: Path) -> None:
     one = World(tmp_path / "c", {"": page(1, after=1, more=False)})
     failures: list[Exception] = [Temporary("away"), Temporary("away", retry_after=1)]

@@ -161,10 +161,10 @@ async def _refusal(request: Request, topic: Topic) -> CallerError | None:
 
 
 def _frames(request: Request, log: RequestLog, message: Message, last: str | None) -> tuple[bytes, str | None]:
-    """Return the bytes of a message, empty for a repeated problem, and the problem's code. `last`: that of the message
+    """Return the bytes of a message, empty for a repeated problem, and the problem's text. `last`: that of the message
     before."""
     if isinstance(message, GatewayError):
-        return (b"" if message.code == last else _problem(request, message)), message.code
+        return (b"" if message.detail == last else _problem(request, message)), message.detail
     if isinstance(message, Exception):
         raise message
     log.deliver(Counter(item.source for item in message))
