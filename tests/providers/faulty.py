@@ -165,7 +165,8 @@ class FailsCalls:
         if self.fault is None:
             return await self._app(scope, again, send)
         if self.fault == "closes":
-            raise ConnectionError  # the connection is closed without a response
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+            raise ConnectionError  # the connection is closed without a body
         if self.fault == "hangs":
             await asyncio.sleep(20)
         if not isinstance(self.fault, int):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.errors import SourceFailed, SourceForbidden
+from app.domain.errors import CallUnauthorized, SourceFailed, SourceForbidden
 from app.domain.times import now_micros
 from app.providers.base import CallBudget
 from app.providers.http.client import ProviderHttp, error_for
@@ -30,7 +30,10 @@ REFUSED = frozenset({"AUTHORIZATION_ERROR", "FEATURE_NOT_IN_CURRENT_PLAN", "LOG_
 
 
 class EventTypesRefused(Exception):
-    """The server refuses one of the call's event types."""
+    """The server refuses one of the call's event types; perhaps only now, unless `is_known`."""
+
+    def __init__(self, *, is_known: bool = False) -> None:
+        self.is_known = is_known
 
 
 class PageTooLarge(SourceFailed):
@@ -99,6 +102,8 @@ class SubnotoClient:
                 return decoded
             except SourceFailed:
                 error = decode_error(answer.body)
+                if error.code is None and query.event_types:
+                    raise EventTypesRefused from None
                 if error.code is None:
                     raise  # not an error with a status of success
         error = error or decode_error(answer.body)
@@ -108,8 +113,11 @@ class SubnotoClient:
             detail = error_for(answer, code=error.code).detail
             return LogPage([], 0, "", refusal=SourceFailed(detail, provider_request_id=error.request_id))
         if answer.status == 400 and query.event_types and error.code == "INVALID_REQUEST_FORMAT":
-            raise EventTypesRefused
+            raise EventTypesRefused(is_known=True)
         if error.code in REFUSED and answer.status in (200, 400, 403):
             detail = f"the provider answered {answer.status} ({error.code})"
             raise SourceForbidden(detail, provider_request_id=error.request_id)
-        raise error_for(answer, code=error.code, request_id=error.request_id)
+        found = error_for(answer, code=error.code, request_id=error.request_id)
+        if query.event_types and isinstance(found, SourceFailed | CallUnauthorized):
+            raise EventTypesRefused  # without them, the next call shows whether they are the reason
+        raise found

@@ -16,6 +16,7 @@ from app.providers.subnoto.wire import LogPage
 
 _MOST_TYPES = 500  #: remembered by category
 _GOOD_FOR = 600 * SECOND  #: duration of the memory of small pages
+_FOREVER = 1 << 62
 _PAGE_BYTES = 2 * 1024 * 1024  #: of a page with large rows
 _FIELD = "the answers to logs/list"
 
@@ -31,7 +32,7 @@ class AccountObservations(Observations):
         self._large: tuple[int, int] | None = None  # rows of a page that fit into memory, and its time
         self._seen: dict[str, set[str]] = {}
         self._mask = Mask(any_number=True)
-        self._refused: set[str] = set()
+        self._refused: dict[str, int] = {}  # event types, and until when
         self.has_unreadable = False  #: whether an unreadable record was seen: where one is, others are likely
         self._step_back = 0
         self._longest = 0
@@ -113,12 +114,14 @@ class AccountObservations(Observations):
         self._short = rows, now
         return self.page_size
 
-    def refuse(self, event_types: Iterable[str]) -> None:
-        """Record that the server refused a call with these types."""
-        self._refused.update(event_types)
-        self.note("event_types_refused", sorted(self._refused), "an INVALID_REQUEST_FORMAT that named them")
+    def refuse(self, event_types: Iterable[str], *, is_known: bool) -> None:
+        """Record that the server refused a call with these types, perhaps only now, unless `is_known`."""
+        self._refused.update(dict.fromkeys(event_types, _FOREVER if is_known else self._clock() + _GOOD_FOR))
+        refused = sorted(event_type for event_type, until in self._refused.items() if until == _FOREVER)
+        if refused:
+            self.note("event_types_refused", refused, "an INVALID_REQUEST_FORMAT that named them")
 
     def takes(self, category: str, event_type: str) -> bool:
         """Whether the server is known to accept this type in `eventTypes`."""
         known = event_type in TUTORIAL.get(category, ()) or event_type in self._seen.get(category, ())
-        return known and event_type not in self._refused
+        return known and self._refused.get(event_type, 0) <= self._clock()

@@ -19,11 +19,15 @@ from app.providers.subnoto.record import SubnotoRecord, number_ties
 from app.providers.subnoto.ties import restore_ranks, ties_at
 from app.providers.subnoto.time_index import TimeIndex
 from app.providers.subnoto.time_order import TimeOrder
-from app.providers.subnoto.wire import LogRow
+from app.providers.subnoto.wire import LogPage, LogRow
 
 #: Numbers of a hint: event types, skew, two of `ties_at`, one or none of `TimeOrder`, two or four of `PositionReader`.
 _HINTS = (6, 7, 8, 9)
 _RESTARTS, _MOVES = 4, 16  #: restarts of a walk, and moves of the log, without progress
+
+#: Kinds of optional calls, as reasons: a page after the claimed end, and a page read again.
+_BEHIND = "the provider does not show whether its log ends where it claims: newer records may be missing"
+_AGAIN = "the provider does not show whether records were removed meanwhile: others may be missing"
 
 
 class SubnotoReader:
@@ -54,6 +58,7 @@ class SubnotoReader:
         self._is_first = span.hint is None and span.position == (edge,) and span.until - span.since > 1
         self._lost_ties = False  # whether it is unknown which records of the cursor's microsecond were returned
         self._chain: Chain[LogRow] | None = None  # during moves of the log
+        self._doubts = set[str]()  # kinds of optional calls that failed
         self._numbered: list[SubnotoRecord] = []
         self._near: list[int] | None = None  # the hint of a walk that continues another
         self._setting, hint = skew, self._usable_hint(span.hint)
@@ -106,12 +111,13 @@ class SubnotoReader:
         self._lost_ties |= restore_ranks(records, position, self._tied, begins=begins)
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
+        reason = gap_reason(self._walk, self._setting, misses=self._misses, lost_ties=self._lost_ties)
         return Batch(
             [record for record in records if is_beyond(record.key, position, self._ascending)],
             complete_until=taken.complete_until,
             ended=taken.ended,
             bad_records=bad,
-            reason=gap_reason(self._walk, self._setting, misses=self._misses, lost_ties=self._lost_ties),
+            reason="; ".join(filter(None, (reason, *sorted(self._doubts)))) or None,
             any_readable=self._any_readable,
         )
 
@@ -145,23 +151,56 @@ class SubnotoReader:
         query = self._span.query
         return not (query.type or query.provider_type) or matches_type(query, type_of(event_type), event_type)
 
+    def _are_behind(self, pages: list[int]) -> bool:
+        """Whether the pages are after the end that totals and lists claim, to prove it."""
+        end = self._walk.ending.end
+        return self._chain is None and end is not None and (min(pages) - 1) * self._size >= end
+
+    async def _list(self, pages: list[int], size: int, kind: str | None) -> list[tuple[int, LogPage]] | None:
+        """Return pages, or None if optional calls of this `kind` fail, which is a reason. Raises as `list_logs`."""
+        if kind is None:
+            return await self._client.list_logs(self._query, pages, size, self._spent)
+
+        async def attempt(spent: CallBudget) -> list[tuple[int, LogPage]] | PageTooLarge:
+            try:
+                return await self._client.list_logs(self._query, pages, size, spent)
+            except PageTooLarge as error:
+                return error
+            except EventTypesRefused:
+                raise SourceFailed("the provider refuses event types that it accepted") from None
+
+        found = await self._observations.optional.attempt(kind, self._spent, attempt)
+        if isinstance(found, PageTooLarge):
+            raise found
+        if found is None:
+            self._doubts.add(kind)
+        return found
+
     async def _fetch(self, pages: list[int], *, again: bool = False) -> None:
         size = self._size if self._chain is None else self._chain.size
+        kind = _AGAIN if again else _BEHIND if self._are_behind(pages) else None
         try:
-            found = await self._client.list_logs(self._query, pages, size, self._spent)
+            found = await self._list(pages, size, kind)
         except PageTooLarge as large:
             self._size = self._observations.too_large(self._size, large.bytes)
             self._walk, self._chain = self._new_walk(self._goes_on_at()), None
             return
-        except EventTypesRefused:
-            self._observations.refuse(self._query.event_types)
+        except EventTypesRefused as refused:
+            self._observations.refuse(self._query.event_types, is_known=refused.is_known)
             self._query = LogQuery(self._query.category, self._query.envelope, self._query.workspace)
             self._restart()
             return
+        if found is None and again:
+            return
+        if found is None:
+            return self._take([Response(page, [], None, None, None) for page in pages])
         read = [(number, page) for number, page in found if page.refusal is None]
         total = max((page.total for _, page in read), default=-1)
         for number, page in found:
             if page.refusal is not None and self._chain is None and not self._walk.may_lack(number, total):
+                if not self._retries and again:
+                    self._doubts.add(_AGAIN)
+                    return
                 if not self._retries:
                     raise page.refusal
                 self._index.forget(self._query)
@@ -259,7 +298,7 @@ class SubnotoReader:
                 return True
             if await self._is_cut():
                 return True
-            page = self._walk.unconfirmed() if confirm else None
+            page = self._walk.unconfirmed() if confirm and _AGAIN not in self._doubts else None
         except OddPages as odd:
             # A page that is not full may be the end, or truncated.
             self._resize(odd.page_size)
@@ -278,7 +317,9 @@ class SubnotoReader:
         rows, end, ending.doubted = ending.doubted, ending.end, None
         if not rows or not end:
             return False
-        [(number, page)] = await self._client.list_logs(self._query, [end + 1], 1, self._spent)
+        if (found := await self._list([end + 1], 1, _BEHIND)) is None:
+            return False
+        [(number, page)] = found
         if page.number not in (None, number) or not self._walk.contradicts_end(page.rows):
             return False
         self._resize(rows)
@@ -296,9 +337,14 @@ class SubnotoReader:
 
     def lacks_rows(self, rank: int) -> bool:
         """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
-        or counted but not listed."""
+        or counted but not listed; or the provider does not show that."""
         strays = self._index.strays(self._query, 0, self._span.since)
-        return self._moves > 0 or self._walk.ending.lacks_rows or any(number >= rank for number in strays)
+        return (
+            self._moves > 0
+            or self._walk.ending.lacks_rows
+            or bool(self._doubts)
+            or any(number >= rank for number in strays)
+        )
 
     async def is_confirmed(self) -> bool | None:
         """Whether as many records are before `span.since` in the provider's order of time, which one call shows; None
@@ -312,7 +358,7 @@ class SubnotoReader:
         if page is None or not self._walk.steadiness.has_read(page):
             return self._chain is None
         await self._fetch([page], again=True)
-        return moves == self._moves
+        return moves == self._moves and _AGAIN not in self._doubts
 
     @property
     def filters_natively(self) -> bool:

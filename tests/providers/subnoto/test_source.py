@@ -75,7 +75,7 @@ def test_newer_event_types_are_sent_only_once_the_account_showed_them() -> None:
     shown = {"logs": [{"eventType": "ENVELOPE_APPROVED", "timestamp": 1_780_000_000}], "totalCount": 1}
     found._observations.learn("envelope", [decode_page(json.dumps(shown).encode())])
     assert event_types(found, type=("envelope.approved",)) == ["ENVELOPE_APPROVED"]
-    found._observations.refuse(["ENVELOPE_APPROVED"])
+    found._observations.refuse(["ENVELOPE_APPROVED"], is_known=True)
     assert event_types(found, type=("envelope.approved",)) == []
 
 
