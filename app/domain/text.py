@@ -73,9 +73,12 @@ class _Memory(dict[Key, Value], Generic[Key, Value]):
 
 #: Every width of space becomes one; what has no width (soft hyphen, joiners, marks of direction) is left out.
 _BLANKS = dict.fromkeys((160, 5760, *range(8192, 8203), 8239, 8287, 12288), " ")
-INVISIBLE = dict.fromkeys(
-    (0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF)
-)
+#: These are Unicode's Default_Ignorable_Code_Point, of which the Hangul fillers are letters.
+INVISIBLE = dict.fromkeys((
+    0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), *range(0x200B, 0x2010),
+    *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0x3164, *range(0xFE00, 0xFE10), 0xFEFF, 0xFFA0,
+    *range(0xE0000, 0xE1000),
+))  # fmt: skip
 _TABLE = _BLANKS | INVISIBLE
 
 

@@ -23,14 +23,15 @@ _SOME_NUMBER = re.compile(r"\d(?:[\W_]*\d){5}")
 #: Phones as they are written internationally, and the national ids that are a date of birth with a dash and a number.
 _PHONE_OR_ID = re.compile(
     r"(?<!\d)\+\d(?:[\W_]{0,3}\d){6,14}|(?<![\w.+])00[1-9](?:[ ().-]{0,2}\d){6,14}(?!\w)"
-    r"|(?<![^\W_])(?:\d\d)?(?:[0-3]\d[01]\d\d\d|\d\d[01]\d[0-3]\d)[-+]\d{3}[\dA-Z](?![^\W_])",
+    r"|(?<![0-9a-z])(?:\d\d)?(?:[0-3]\d[01]\d\d\d|\d\d[01]\d[0-3]\d)[-+]\d{3}[\dA-Z](?![0-9a-z])",
     re.IGNORECASE,
 )
 #: Any numbers side by side. The group `other` matches what is neither phone nor id: UUIDs, dates, program versions.
 _ANY_NUMBER = re.compile(
     r"(?P<other>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b\d{4}-[01]\d-[0-3]\d(?:[T ]\d\d:[\d:.]*)?"
-    r"|\bGecko/\d+|\b[a-z]+/\d+(?:[._]\d+)+)"
-    r"|(?<![^\W_])\+?\d++(?![^\W_])(?:[\W_]++\d++(?![^\W_]))*+",
+    r"|\bGecko/\d+|\b[a-z]+/\d{1,6}(?:[._]\d+)+)"
+    # Ids have ASCII letters beside their digits; other scripts write numbers without blanks.
+    r"|(?<![0-9a-z])\+?\d++(?![0-9a-z])(?:[\W_]++\d++(?![0-9a-z]))*+",
     re.IGNORECASE,
 )
 _MIN_DIGITS = 7  #: of such numbers together
