@@ -1,4 +1,4 @@
-"""No text of a Taktikal event has a signee key: with the process key it is the signing link."""
+"""No text of an event has a signee key of Taktikal: with the process key it is the signing link."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from hypothesis import strategies as st
 
 from app.privacy.links import Secrets
 from app.privacy.redaction import Redactor
+from app.providers.subnoto.envelopes import decode_envelope
+from app.providers.subnoto.record import number_ties
+from app.providers.subnoto.wire import decode_page
 from app.providers.taktikal.models import recipient_id
 from app.providers.taktikal.record import TaktikalRecord, records_of
 from tests.providers.taktikal.items import process_of
@@ -88,6 +91,19 @@ def test_no_text_has_a_key_of_another_process(private: bool) -> None:
         {"processKey": "sp1", "activityLog": [{"createdAt": "2026-05-01T00:00:00Z", "description": key}]}
     )
     assert records_of("t", alone)[0][0].event().description == "***"
+
+
+@pytest.mark.parametrize("undocumented", [{}, {"more": LINK}])
+def test_no_text_of_subnoto_has_a_key(undocumented: dict[str, Any]) -> None:
+    data = {"envelopeTitle": LINK, "note": json.dumps({"url": LINK}), KEY: [KEY]}
+    sent = {"eventType": "ENVELOPE_SENT", "eventData": data, "timestamp": 1777593600, "author": {"id": 1, "name": KEY}}
+    page = decode_page(json.dumps({"logs": [sent | undocumented], "totalCount": 1}).encode())
+    (found,) = number_ties("s", "envelope", [*enumerate(page.rows)])
+    event = Redactor(private=True, raw=True).event(found)
+    assert event.data["envelopeTitle"] == "https://app.example.is/s/sp1/***"
+    assert KEY not in msgspec.json.encode(event).decode() + str([*found.texts()])
+    joined = decode_envelope(json.dumps({"title": LINK, "owner": {"name": KEY}}).encode())
+    assert KEY not in repr(joined)
 
 
 def test_a_recipient_is_found_by_key_and_by_id() -> None:

@@ -25,7 +25,7 @@ from app.providers.http.concurrency import gather_all
 from app.providers.http.lenient_json import read_json
 from app.providers.http.optional import OptionalCalls
 from app.providers.subnoto.client import ABSENT, REFUSED
-from app.providers.subnoto.wire import Sent, decode_error
+from app.providers.subnoto.wire import Sent, decode_error, without_signee_keys
 
 if TYPE_CHECKING:
     from app.providers.subnoto.record import SubnotoRecord
@@ -80,7 +80,7 @@ class JoinedEnvelope(msgspec.Struct, frozen=True):
 
 def decode_envelope(body: bytes) -> JoinedEnvelope:
     """Decode a response, member by member. Raises SourceFailed for invalid JSON."""
-    sent = read_json(body).value
+    sent = read_json(without_signee_keys(body)).value
     if not isinstance(sent, dict):
         return JoinedEnvelope()
     owner = sent.get("owner")
