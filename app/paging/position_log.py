@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import accumulate
-from operator import sub
+from operator import ge, sub
 from typing import Generic
 
 from app.domain.times import SECOND
@@ -25,6 +25,9 @@ SUPPORT = 3
 
 #: From so many pages on, equal rows are one page that a server repeats rather than twins.
 _TWIN_PAGES = 8
+
+#: Different times that only fall in a log from newest to oldest; fewer may be records added late.
+_FALLING = 8
 
 #: µs before a walk in which its log may grow: an older row after the end contradicts the total.
 _FRESH = 30 * SECOND
@@ -43,6 +46,7 @@ class PositionLog(Generic[R]):
         self.ending = LogEnd(page_size, longest)
         self.rows: dict[int, R] = {}  #: by number
         self.misplaced: dict[int, int] = {}  #: number and own time of rows that contradict the others beyond `max_skew`
+        self.is_unordered = False  #: whether most rows contradict the others beyond `max_skew`, or times only fall
         self.steadiness: Steadiness[R] = Steadiness(anchor)
         self._ascending, self._max_skew, self._begun = ascending, max_skew, now - _FRESH
         self._xs: list[int] | None = None
@@ -140,9 +144,11 @@ class PositionLog(Generic[R]):
         timed = [(number, row.time) for number, row in rows if row.time is not None and not row.bad]
         times = [time for _, time in timed]
         self.step_back = _step_back(times)
+        self.is_unordered |= all(map(ge, times, times[1:])) and len(set(times)) >= _FALLING
         if self.step_back <= self._max_skew:
             return
         wrong = wrong_rows(times, self._max_skew)
+        self.is_unordered |= 2 * len(wrong) > len(times)
         for index in wrong:
             row = self.rows[timed[index][0]]
             near = next((at for at in (*range(index, -1, -1), *range(index, len(times))) if at not in wrong), None)

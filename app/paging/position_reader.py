@@ -153,6 +153,11 @@ class PositionReader(Generic[R]):
             return 0 <= total <= page * self._log.size
         return all(known < page for known in self.ending.pages())
 
+    @property
+    def is_unordered(self) -> bool:
+        """Whether most rows contradict the order of time, in which no time can be found."""
+        return self._log.is_unordered
+
     def contradicts_end(self, rows: Sequence[R]) -> bool:
         """Whether rows from the end on were there before the walk, and are not the last one, which a server may repeat
         after the end."""

@@ -16,6 +16,8 @@ def gap_reason(walk: PositionReader[LogRow], skew: int, *, misses: int, lost_tie
         return "the provider's totals are too low and its last records equal: their number is uncertain"
     if lost_ties:
         return "records were removed at the time where this page begins: others of that time may be missing"
+    if walk.is_unordered:
+        return "the provider's log is not in order of time: records may be missing"
     if misses:
         return (
             "records of this time are missing because their place in the provider's log is of another time: "

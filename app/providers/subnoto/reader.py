@@ -339,12 +339,8 @@ class SubnotoReader:
         """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
         or counted but not listed; or the provider does not show that."""
         strays = self._index.strays(self._query, 0, self._span.since)
-        return (
-            self._moves > 0
-            or self._walk.ending.lacks_rows
-            or bool(self._doubts)
-            or any(number >= rank for number in strays)
-        )
+        lacks = self._moves > 0 or self._walk.ending.lacks_rows or self._walk.is_unordered or bool(self._doubts)
+        return lacks or any(number >= rank for number in strays)
 
     async def is_confirmed(self) -> bool | None:
         """Whether as many records are before `span.since` in the provider's order of time, which one call shows; None

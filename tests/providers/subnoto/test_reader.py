@@ -155,6 +155,22 @@ async def test_a_last_page_that_is_truncated_hides_no_record(
     assert await reader(emulator, since=inside.NOW_MICROS).rank() == count
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("step", [1000, 86_400_000 // 4])
+async def test_a_server_that_ignores_the_order_is_said(step: int, order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newest first: within the skew, or over days."""
+    emulator, send = emulator_of(40, step=step), SubnotoClient.list_logs
+
+    async def list_logs(*given: Any) -> list[tuple[int, LogPage]]:
+        return [(page, replace_struct(sent, rows=sent.rows[::-1])) for page, sent in await send(*given)]
+
+    monkeypatch.setattr(SubnotoClient, "list_logs", list_logs)
+    found = reader(emulator, order, since=BASE + 30_500 * step)
+    assert (await found.read(100, 10)).reason == "the provider's log is not in order of time: records may be missing"
+    count = reader(emulator, since=BASE + 30_500 * step)
+    assert count.lacks_rows(await count.rank())
+
+
 def test_small_pages_are_believed_for_a_while_when_they_come_twice() -> None:
     now = 0
     facts = AccountObservations(lambda: now)
