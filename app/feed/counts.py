@@ -127,7 +127,7 @@ class EventCounter:
         groups: Counter[str] = Counter()
         count = calls = bad = 0
         scanned_to: int | None = None
-        refused = unsure = False
+        refused = unproven = False
         held: list[CursorState] = []
 
         def keep(state: CursorState) -> str:
@@ -150,9 +150,9 @@ class EventCounter:
                 bad + status.bad_records.total(),
                 refused or status.status == "forbidden",
             )
-            unsure = unsure or status.reason is not None
+            unproven = unproven or status.unproven
             if not page.has_more:
-                relation: Relation = "estimate" if bad else "gte" if refused else "estimate" if unsure else "eq"
+                relation: Relation = "estimate" if bad else "gte" if refused else "estimate" if unproven else "eq"
                 return Groups(count, relation, groups, as_of)
             scanned_to = page.position[0]
             if time.monotonic() >= limit or (not exact and calls + status.calls > self._call.settings.scan):

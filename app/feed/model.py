@@ -31,7 +31,8 @@ class ValueWarning(msgspec.Struct, frozen=True):
 
 
 class SourceStatus(msgspec.Struct):
-    """State of one source. `complete_through` in µs; `calls` and `records` of this request."""
+    """State of one source. `complete_through` in µs; `calls` and `records` of this request. `unproven`: of
+    any batch."""
 
     name: str
     provider: str
@@ -42,6 +43,7 @@ class SourceStatus(msgspec.Struct):
     records: int = 0
     bad_records: Counter[str] = msgspec.field(default_factory=Counter)
     error: SourceError | None = None
+    unproven: bool = False
 
 
 _RELATIONS = ("eq", "gte", "estimate")

@@ -147,6 +147,7 @@ class PageBuilder:
             reading.kept += len(kept)
             if batch.reason is not None:
                 self._note(stream.source, f"{stream.name}: {batch.reason}")
+            self._status[stream.source].unproven |= batch.unproven
             if bad := batch.bad_records - self._status[stream.source].bad_records:
                 self._status[stream.source].bad_records |= bad
                 self._call.settings.observer.on_bad_records(stream.source, bad.total())

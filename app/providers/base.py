@@ -70,7 +70,8 @@ class Batch(msgspec.Struct):
 
     `reason`, for the caller: possible gaps of the batch and their remedy. `bad_records`: number of unreadable
     records by any text that is the same in each read, so that a walk counts each once; they may be those of earlier
-    batches, too. `any_readable`: whether the reader has seen any other, also outside the window.
+    batches, too. `any_readable`: whether the reader has seen any other, also outside the window. `unproven`: whether
+    calls that would show that nothing is left out failed, which makes a count an estimate.
     """
 
     records: list[Record]
@@ -79,6 +80,7 @@ class Batch(msgspec.Struct):
     bad_records: Counter[str] = msgspec.field(default_factory=Counter)
     reason: str | None = None
     any_readable: bool = False  #: not needed with `records`
+    unproven: bool = False
 
 
 #: Bytes of responses after which a reader returns and a page ends, because they take several times the memory.

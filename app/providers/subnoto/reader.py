@@ -119,6 +119,7 @@ class SubnotoReader:
             bad_records=bad,
             reason="; ".join(filter(None, (reason, *sorted(self._doubts)))) or None,
             any_readable=self._any_readable,
+            unproven=bool(self._doubts),
         )
 
     async def _count_missing(self, taken: Rows[LogRow]) -> int:

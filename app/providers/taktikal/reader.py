@@ -97,6 +97,7 @@ class WindowReader:
         self._most: int | None = None  # their number, if one response may contain them
         self._outside: Sequence[Process] | None = None  # those with a time that no window's range contains
         self._reason: str | None = None
+        self._assumes_age = False  # whether events of older envelopes may be left out
         start = first_time(span.position, self._ascending)
         self._frontier = self._begin = start if self._ascending else start + 1
         self._stop = span.until if self._ascending else span.since
@@ -115,7 +116,7 @@ class WindowReader:
                 records += await self._by_activity(want - len(records))
             else:
                 records += await self._by_age()
-        return self._collector.batch(records, self._frontier, self._ended, self._reason)
+        return self._collector.batch(records, self._frontier, self._ended, self._reason, self._assumes_age)
 
     @property
     def _ended(self) -> bool:
@@ -219,6 +220,7 @@ class WindowReader:
         if age > self._max_age:
             self._reason = f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
         elif not self._is_age_set and (selects != "last_update" or facts.is_past(within.end)):
+            self._assumes_age = True
             self._reason = (
                 "date ranges do not select by activity, and the account is too large to read at once: events more than"
                 f" {age // DAY} days after the creation or before the last update of their envelope may be left out;"
