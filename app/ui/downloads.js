@@ -18,11 +18,11 @@ export function exportQuery({ pairs, window: shown, sources }) {
 }
 
 /**
- * Read an export to its end and save it. `onProgress(bytes)`. Raises Problem where the export is not complete: then nothing
- * is saved.
+ * Read an export to its end, save it, and return the file's name and whether unreadable records are missing in it.
+ * `onProgress(bytes)`. Raises Problem where the export is not complete: then nothing is saved.
  */
 export async function download(session, query, format, onProgress, signal) {
-  // The page itself states which records cannot be read.
+  // The page itself states that records cannot be read.
   const form = [["format", format], ["bom", String(format === "csv")], ["unreadable", "skip"]];
   const answer = await session.send("events/export", [...query, ...form], signal);
   const parts = [];
@@ -39,16 +39,27 @@ export async function download(session, query, format, onProgress, signal) {
     throw unreachable(error, answer.status);
   }
   const file = new Blob(parts, { type: TYPES[format] });
-  if (format === "ndjson") await checkEnd(file);
-  return save(file, fileNameOf(answer) ?? `audit-events.${format}`);
+  const lacks = await (format === "ndjson" ? checkEnd(file) : isEstimated(session, query, signal));
+  return [save(file, fileNameOf(answer) ?? `audit-events.${format}`), lacks];
 }
 
-/** The last line of an NDJSON export states whether the export is complete. */
+/** Whether unreadable records make the count of a CSV export's events, which has no last line, an estimate. */
+async function isEstimated(session, query, signal) {
+  try {
+    const { relation } = await session.read("events/count", without(query, "order"), signal);
+    return relation === "estimate";
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    return false; // the export itself is complete
+  }
+}
+
+/** By the last line of an NDJSON export: whether unreadable records are missing. Raises Problem for other gaps. */
 async function checkEnd(file) {
   const tail = await file.slice(-65_536).text();
   const last = tail.trimEnd().split("\n").at(-1);
   const end = last.includes('"complete"') ? JSON.parse(last) : null;
-  if (end?.complete || end?.reason === "unreadable_records") return;
+  if (end?.complete || end?.reason === "unreadable_records") return !end.complete;
   const detail = `${end?.reason ? `The gateway ended it early (${end.reason}). ` : ""}Choose a shorter period, or use “audit-gateway export”, which resumes.`;
   throw new Problem(0, { title: "The export is not complete, and was not saved", detail });
 }

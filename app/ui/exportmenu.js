@@ -24,9 +24,10 @@ export function ExportMenu({ feed, say, onJob }) {
     const step = (bytes) => onJob(html`<${Running} bytes=${bytes} stop=${stop} />`);
     step(0);
     try {
-      const file = await download(session, exportQuery(feed), format, step, abort.signal);
+      const [file, lacks] = await download(session, exportQuery(feed), format, step, abort.signal);
       const without = failed.length ? ` without ${failed.join(", ")}` : "";
-      onJob(html`<${Note} text="Saved as ${file}${without}." close=${close} />`);
+      const unreadable = lacks ? " Records that cannot be read are left out." : "";
+      onJob(html`<${Note} text="Saved as ${file}${without}.${unreadable}" close=${close} />`);
     } catch (problem) {
       if (abort.signal.aborted) onJob(html`<${Note} text="Export stopped. Nothing was saved." close=${close} />`);
       else if (problem.name !== "AbortError")

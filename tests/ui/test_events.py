@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,11 @@ def test_what_is_missing_is_named_and_a_team_event_has_its_target(browser: playw
             notice = page.locator(".notice.warning")
             expect(notice.filter(has_text="subnoto")).to_contain_text("Some of its events are missing")
             expect(notice.filter(has_text="taktikal")).to_contain_text("2 records that cannot be read are left out")
+            for form in ("NDJSON", "CSV"):
+                page.get_by_role("button", name="Export").click()
+                page.get_by_role("button", name=form).click()
+                saved = page.locator(".notice", has_text=re.compile(rf"Saved as \S+\.{form.lower()}"))
+                expect(saved).to_contain_text("Records that cannot be read are left out.")
             events = httpx.get(f"{gateway.url}/events?since=90d&category=team&limit=1000").json()["data"]
             event = next(event for event in events if event["target"])
             page.goto(f"{gateway.url}/ui#last=90d&event={event['id']}")
