@@ -57,7 +57,8 @@ class Item(msgspec.Struct, frozen=True):
 
 class Batch(msgspec.Struct, frozen=True):
     """Result of one page up to `position`, where `cursor` continues, or its `error`. By source, `forbidden` contains
-    the refused parts and `bad_records` the number of unreadable records; `read_at` is a time of the monotonic clock."""
+    the refused parts, `bad_records` the number of unreadable records and `notes` the reasons why events may be missing;
+    `read_at` is a time of the monotonic clock."""
 
     items: Sequence[Item]
     position: Position
@@ -65,6 +66,7 @@ class Batch(msgspec.Struct, frozen=True):
     has_more: bool = False
     forbidden: Mapping[str, str] = {}
     bad_records: Mapping[str, int] = {}
+    notes: Mapping[str, str] = {}
     error: Exception | None = None
     read_at: float = msgspec.field(default_factory=time.monotonic)
 
@@ -110,6 +112,7 @@ class EventBroadcaster:
                 page.has_more,
                 {status.name: status.reason or "" for status in page.sources if status.status == "forbidden"},
                 {status.name: status.bad_records.total() for status in page.sources if status.bad_records},
+                {status.name: status.reason for status in page.sources if status.status == "ok" and status.reason},
             )
         except Exception as error:  # each listener raises it in its own request, unexpected ones too
             batch = Batch((), position, cursor, error=error)
@@ -128,6 +131,7 @@ class Listener:
         self.cursor = start.cursor
         self._broadcaster, self._topic, self._position = broadcaster, topic, start.position
         self._forbidden: Mapping[str, str] = {}  # as last sent
+        self._notes: Mapping[str, str] = {}  # as last sent
         self._last = Batch((), start.position, start.cursor, has_more=True)
         if live:
             self._last = broadcaster.front(topic, start.position) or self._last
@@ -165,7 +169,8 @@ class Listener:
         return await self._broadcaster.read(self._topic, self._last.position, self._last.cursor)
 
     def _messages(self, batch: Batch) -> list[Message]:
-        """Return the events that are new for this listener, unreadable records and, once, refused parts."""
+        """Return the events that are new for this listener, unreadable records and, once, refused parts
+        and reasons why events may be missing."""
         if batch.error is not None:
             return [batch.error]
         messages: list[Message] = []
@@ -175,6 +180,9 @@ class Listener:
             refusals = [SourceUnauthorized(reason, source=name) for name, reason in batch.forbidden.items()]
             messages.append(SourcesFailed(refusals))
         self._forbidden = batch.forbidden
+        if batch.notes and batch.notes != self._notes:
+            messages.append(SourcesFailed([SourceFailed(note, source=name) for name, note in batch.notes.items()]))
+        self._notes = batch.notes
         if batch.bad_records and batch.position > self._position:
             left_out = "records that cannot be read are left out"
             counts = [SourceFailed(f"{count} {left_out}", source=name) for name, count in batch.bad_records.items()]

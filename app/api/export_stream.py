@@ -32,6 +32,7 @@ from app.providers.shared.redis import SharedState
 MANIFEST_PATH = "/events/export/manifests/"
 PAGE = 2000  #: events
 _MOST_KNOWN = 10_000  #: unreadable records of a source, so that the memory is constant
+_MOST_NOTES = 16  #: reasons of a source
 _CHUNK = 100  #: events rendered at a time, so that other requests are served in between
 
 _HOUR = 3600
@@ -59,6 +60,7 @@ class Export:
         self._segment = Segment()
         self._forbidden: dict[str, str] = {}  # by source, the parts that its provider refuses
         self._bad_records: dict[str, Counter[str]] = {}  # by source
+        self._notes: dict[str, dict[str, None]] = {}  # by source, the reasons why events may be missing
         #: Id of the manifest of a whole export in a format without a place for it.
         self.manifest_id: str | None = None
         if state.signing_key is not None and not self.form.tells_its_end and query.after is None:
@@ -133,6 +135,9 @@ class Export:
         for status in page.sources:
             if status.status == "forbidden":
                 self._forbidden[status.name] = status.reason or ""
+            elif status.reason is not None and status.status == "ok":
+                known = self._notes.setdefault(status.name, {})
+                known |= dict.fromkeys(status.reason.split("; ")[: _MOST_NOTES - len(known)])
             if status.bad_records:
                 self._note_unreadable(status.name, status.bad_records)
             noted = self._log.sources.setdefault(status.name, {"calls": 0, "records": 0})
@@ -170,7 +175,8 @@ class Export:
         if self.form.tells_its_end:
             bad = {name: records.total() for name, records in self._bad_records.items()}
             line: dict[str, object] = {"cursor": cursor, "complete": reason is None}
-            optional = {"reason": reason, "forbidden": self._forbidden, "bad_records": bad}
+            notes = {name: "; ".join(parts) for name, parts in self._notes.items()}
+            optional = {"reason": reason, "forbidden": self._forbidden, "bad_records": bad, "notes": notes}
             line |= {name: value for name, value in optional.items() if value}
             if self._state.signing_key is not None:
                 line["manifest"] = self._manifest(cursor, reason is None)
@@ -187,7 +193,8 @@ class Export:
         sources = []
         for name in start.active:
             status, bad = "forbidden" if name in self._forbidden else "ok", self._bad_records.get(name, Counter())
-            sources.append({"name": name, "status": status, "bad_records": bad.total()})
+            source = {"name": name, "status": status, "bad_records": bad.total()}
+            sources.append(source | ({"reason": "; ".join(self._notes[name])} if name in self._notes else {}))
         filters = start.query.given(without=("order", "follow"))
         return self._segment.sign(
             self._state.signing_key,

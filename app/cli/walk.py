@@ -79,10 +79,11 @@ def _segment(client: Client, asked: Pairs) -> tuple[Page, bytes]:
 
 def _states(end: Json) -> list[Json]:
     """Return the sources of an export's last line in the form of a page."""
-    refused, unread = end.get("forbidden") or {}, end.get("bad_records") or {}
+    refused, notes = end.get("forbidden") or {}, end.get("notes") or {}
+    unread = {name: f"{number} records that cannot be read" for name, number in (end.get("bad_records") or {}).items()}
     states = [{"name": name, "status": "forbidden", "reason": reason} for name, reason in refused.items()]
-    reasons = {name: f"{number} records that cannot be read" for name, number in unread.items()}
-    return [*states, *({"name": name, "status": "ok", "reason": reason} for name, reason in reasons.items())]
+    reasons = [*notes.items(), *unread.items()]
+    return [*states, *({"name": name, "status": "ok", "reason": reason} for name, reason in reasons)]
 
 
 def _after(cursor: str, pairs: Pairs) -> Pairs:

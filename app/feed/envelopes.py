@@ -63,13 +63,15 @@ async def read_envelope(feed: Feed, query: EventQuery, caller: Caller) -> Envelo
 
 
 def _merged(pages: Sequence[Page]) -> list[SourceStatus]:
-    """Return the last page's statuses with the calls, records and unreadable records of all pages."""
+    """Return the last page's statuses with the calls, records, unreadable records and reasons of all pages."""
     statuses = pages[-1].sources
     for page in pages[:-1]:
         for status, earlier in zip(statuses, page.sources, strict=True):
             status.calls += earlier.calls
             status.records += earlier.records
             status.bad_records |= earlier.bad_records
+            if earlier.reason is not None and earlier.reason not in (status.reason or ""):
+                status.reason = "; ".join(filter(None, (earlier.reason, status.reason)))
     return statuses
 
 

@@ -88,6 +88,7 @@ class MemorySource:
         self.name, self.settle, self.records = name, 30.0, list(records)
         self.error: Exception | None = None
         self.bad_records = 0
+        self.reason: str | None = None
         self.closed = False
         self.totals_asked = self.opened = 0
         self.on_open: Callable[[], object] = lambda: None
@@ -152,6 +153,7 @@ class MemoryReader:
             complete_until=upcoming if self.ascending else upcoming + 1,
             ended=not self.rest,
             bad_records=Counter({"one": self.source.bad_records}),
+            reason=self.source.reason,
         )
 
     def hint(self, position: Position) -> Hint:

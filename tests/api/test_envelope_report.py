@@ -74,7 +74,7 @@ async def reports(tmp_path: Path, size: int, keys: tuple[str, ...]) -> tuple[dic
     key_file = tmp_path / "signing.pem"
     create_key_file(key_file)
     source = MemorySource("north", [Hostile("north", number) for number in range(size)])
-    source.bad_records = 1
+    source.bad_records, source.reason = 1, "events may be left out"
     app = make_app([source, MemorySource("south", history("south", 3))], signing_key_file=key_file)
     async with opened(app) as client:
         found = {
@@ -108,6 +108,7 @@ async def test_what_it_states_can_be_verified(tmp_path: Path) -> None:
             assert all(text in page.text for text in (event["id"], time, event["user_agent"].strip(), event["type"]))
         assert "qualified" in page.text
         assert re.search(r"Unreadable: \d+ records of north", page.text)
+        assert "Note on north: envelope: events may be left out" in page.text
         # What a provider sends is text: nothing that loads or runs.
         assert not page.tags & {"script", "img", "iframe", "link", "object", "form", "a"}
         assert "{{ 7 * 7 }}" in page.text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import io
 import json
 import zlib
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +22,7 @@ from app.api.request_log import RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import SourceTimeout
 from app.domain.query import EventQuery, ExportQuery
+from app.evidence import create_key_file
 from app.providers.base import Batch, CallBudget, ReadRequest
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.gateways import FORMATS, events_of, ids_of
@@ -207,6 +210,19 @@ async def test_no_more_than_two_pages_are_held_however_long_it_is() -> None:
     assert lines == size + 1
     # The reader of a page is one batch of fifty ahead of it.
     assert Counted.most <= 2 * (PAGE + 50)
+
+
+async def test_a_reason_why_events_may_be_missing_is_in_the_last_line_and_the_manifest(tmp_path: Path) -> None:
+    source, key_file = MemorySource("north", history("north", 2100)), tmp_path / "signing.pem"
+    source.reason = "may be left out"
+    create_key_file(key_file)
+    app = make_app([source, MemorySource("south", history("south", 3))], signing_key_file=key_file)
+    async with opened(app) as client:
+        last = json.loads((await client.get("/events/export")).content.splitlines()[-1])
+    manifest = json.loads(base64.urlsafe_b64decode(last["manifest"].split(".")[1] + "=="))
+    note = "envelope: may be left out"
+    assert (last["complete"], last["notes"]) == (True, {"north": note})
+    assert [one.get("reason") for one in manifest["sources"]] == [note, None]
 
 
 @pytest.mark.parametrize("form", FORMATS)

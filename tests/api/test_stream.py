@@ -182,6 +182,15 @@ def test_records_that_cannot_be_read_are_reported_and_the_others_come(port: int,
     assert sum(message.event == "message" for message in got) > 100
 
 
+def test_a_reason_why_events_may_be_missing_is_reported_once(port: int, source: MemorySource) -> None:
+    source.reason = "events may be left out"
+    with listening(port, **SINCE) as connection:
+        messages = connection.messages()
+        got = [next(messages) for _ in range(400)]
+    details = [message.data["sources"][0]["detail"] for message in got if message.event == "problem"]
+    assert details == ["envelope: events may be left out"]
+
+
 def test_a_failure_after_unreadable_records_is_reported(port: int, source: MemorySource) -> None:
     """Both have the same code."""
     source.bad_records = 2

@@ -143,6 +143,8 @@ def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[s
             notices.append(f"Unreadable: {bad} records of {status.name} that have no valid content.")
         if status.name == found.source and status.status == "forbidden":
             notices.append(f"Incomplete: {status.name} refuses a part: {status.reason}")
+        elif status.name == found.source and status.reason is not None:
+            notices.append(f"Note on {status.name}: {status.reason}")
     if found.has_more:
         notices.append("Incomplete: the envelope has more events than one report holds.")
     return notices

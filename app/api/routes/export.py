@@ -56,8 +56,9 @@ _LINKS: dict[str, Any] = {
         " where `complete` is false, `reason` says why (`deadline`, `stopping`, or a problem's code), and"
         " `cursor` goes on; `bad_records`, if it is there, counts by source the unreadable records that"
         " are left out; `forbidden`, if it is there, names the sources of which a provider does not show"
-        " everything to the credentials it was given, and why. In the other formats an answer that ends in"
-        " order is complete; one that cannot be completed, or lacks unreadable records, is cut off, which an"
+        " everything to the credentials it was given, and why; `notes`, if it is there, contains by source the"
+        " reasons why events may be missing, as in `sources` of `GET /events`. In the other formats an answer that"
+        " ends in order is complete; one that cannot be completed, or lacks unreadable records, is cut off, which an"
         " HTTP client reports as an error.",
         headers=_HEADERS,
         links=_LINKS,
