@@ -160,8 +160,12 @@ def verify(
     print(f"{file} is whole and unchanged: {verdict.count:,} events in {parts} signed segment{'s' * (parts > 1)}")
     print(f"  window   {first.window['since']} to {first.window['until']}, order {first.order}")
     print(f"  filters  {json.dumps(first.filters, ensure_ascii=False)}")
-    for source in last.sources:
-        print(f"  source   {source['name']}: {source['status']}, unreadable records: {source['bad_records']}")
+    found = [source for manifest in verdict.manifests for source in manifest.sources]
+    for name in dict.fromkeys(source["name"] for source in found):
+        own = [source for source in found if source["name"] == name]
+        states = ", ".join(dict.fromkeys(source["status"] for source in own))
+        reasons = "".join(f", {reason}" for reason in dict.fromkeys(source.get("reason") for source in own) if reason)
+        print(f"  source   {name}: {states}, unreadable records: {sum(one['bad_records'] for one in own)}{reasons}")
     print(f"  signed   {last.as_of} with the key {', '.join(verdict.kids)}")
 
 

@@ -18,7 +18,7 @@ export function exportQuery({ pairs, window: shown, sources }) {
 }
 
 /**
- * Read an export to its end, save it, and return the file's name and whether unreadable records are missing in it.
+ * Read an export to its end, save it, and return the file's name and a sentence on missing records.
  * `onProgress(bytes)`. Raises Problem where the export is not complete: then nothing is saved.
  */
 export async function download(session, query, format, onProgress, signal) {
@@ -39,27 +39,30 @@ export async function download(session, query, format, onProgress, signal) {
     throw unreachable(error, answer.status);
   }
   const file = new Blob(parts, { type: TYPES[format] });
-  const lacks = await (format === "ndjson" ? checkEnd(file) : isEstimated(session, query, signal));
-  return [save(file, fileNameOf(answer) ?? `audit-events.${format}`), lacks];
+  const gaps = await (format === "ndjson" ? checkEnd(file) : estimate(session, query, signal));
+  return [save(file, fileNameOf(answer) ?? `audit-events.${format}`), gaps];
 }
 
-/** Whether unreadable records make the count of a CSV export's events, which has no last line, an estimate. */
-async function isEstimated(session, query, signal) {
+/** By a count of a CSV export's events, which has no last line: an estimate where records may be missing. */
+async function estimate(session, query, signal) {
   try {
     const { relation } = await session.read("events/count", without(query, "order"), signal);
-    return relation === "estimate";
+    return relation === "estimate" ? " Records that cannot be read or were not read may be missing." : "";
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    return false; // the export itself is complete
+    return ""; // the export itself is complete
   }
 }
 
-/** By the last line of an NDJSON export: whether unreadable records are missing. Raises Problem for other gaps. */
+/** By the last line of an NDJSON export. Raises Problem if the gateway or the network ended it early. */
 async function checkEnd(file) {
   const tail = await file.slice(-65_536).text();
   const last = tail.trimEnd().split("\n").at(-1);
   const end = last.includes('"complete"') ? JSON.parse(last) : null;
-  if (end?.complete || end?.reason === "unreadable_records") return !end.complete;
+  if (end?.complete || end?.reason === "unreadable_records") {
+    const reasons = Object.entries(end.notes ?? {}).map(([name, reason]) => ` ${name}: ${reason}.`);
+    return [end.complete ? "" : " Records that cannot be read are left out.", ...reasons].join("");
+  }
   const detail = `${end?.reason ? `The gateway ended it early (${end.reason}). ` : ""}Choose a shorter period, or use “audit-gateway export”, which resumes.`;
   throw new Problem(0, { title: "The export is not complete, and was not saved", detail });
 }

@@ -24,10 +24,9 @@ export function ExportMenu({ feed, say, onJob }) {
     const step = (bytes) => onJob(html`<${Running} bytes=${bytes} stop=${stop} />`);
     step(0);
     try {
-      const [file, lacks] = await download(session, exportQuery(feed), format, step, abort.signal);
+      const [file, gaps] = await download(session, exportQuery(feed), format, step, abort.signal);
       const without = failed.length ? ` without ${failed.join(", ")}` : "";
-      const unreadable = lacks ? " Records that cannot be read are left out." : "";
-      onJob(html`<${Note} text="Saved as ${file}${without}.${unreadable}" close=${close} />`);
+      onJob(html`<${Note} text="Saved as ${file}${without}.${gaps}" close=${close} />`);
     } catch (problem) {
       if (abort.signal.aborted) onJob(html`<${Note} text="Export stopped. Nothing was saved." close=${close} />`);
       else if (problem.name !== "AbortError")

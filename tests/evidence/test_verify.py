@@ -155,6 +155,19 @@ async def test_other_formats_have_a_manifest_beside_them(key_file: Path, tmp_pat
     assert "whole and unchanged: 230 events" in good.stdout
 
 
+async def test_verify_prints_what_is_missing_in_any_segment(key_file: Path, tmp_path: Path) -> None:
+    source = MemorySource("north", history("north", EVENTS))
+    source.bad_records, source.reason = 2, "times run back"
+    async with opened(make_app([source], signing_key_file=key_file)) as http:
+        (tmp_path / "keys.json").write_text((await http.get("/.well-known/jwks.json")).text)
+        first = (await http.get("/events/export", params={**WINDOW, "limit": 200})).content
+        source.bad_records, source.reason = 0, None
+        cursor = json.loads(first.splitlines()[-1])["cursor"]
+        (tmp_path / "file").write_bytes(first + (await http.get("/events/export", params={"cursor": cursor})).content)
+    printed = call("verify", "file", "--jwks", "keys.json", env={}, cwd=tmp_path).stdout
+    assert "  source   north: ok, unreadable records: 2, envelope: times run back\n" in printed
+
+
 async def test_the_key_set_has_the_documented_members(key_file: Path) -> None:
     async with opened(gateway(key_file)) as http:
         sent = (await http.get("/.well-known/jwks.json")).json()

@@ -270,7 +270,7 @@ def test_what_is_missing_is_named_and_a_team_event_has_its_target(browser: playw
                 page.get_by_role("button", name="Export").click()
                 page.get_by_role("button", name=form).click()
                 saved = page.locator(".notice", has_text=re.compile(rf"Saved as \S+\.{form.lower()}"))
-                expect(saved).to_contain_text("Records that cannot be read are left out.")
+                expect(saved).to_contain_text("Records that cannot be read")
             events = httpx.get(f"{gateway.url}/events?since=90d&category=team&limit=1000").json()["data"]
             event = next(event for event in events if event["target"])
             page.goto(f"{gateway.url}/ui#last=90d&event={event['id']}")
