@@ -7,9 +7,9 @@ from app.paging.position_reader import PositionReader
 from app.providers.subnoto.wire import LogRow
 
 
-def gap_reason(walk: PositionReader[LogRow], skew: int, *, misses: int, lost_ties: bool) -> str | None:
-    """Return the reason why a walk, allowed a `skew` (µs), may have missed records; None if it has not. `misses`:
-    records that are elsewhere in the log. `lost_ties`: others of the time where it begins may be missing."""
+def gap_reason(walk: PositionReader[LogRow], *, misses: int, lost_ties: bool) -> str | None:
+    """Return the reason why a walk may have missed records; None if it has not. `misses`: records that are elsewhere in
+    the log. `lost_ties`: others of the time where it begins may be missing."""
     if walk.ending.lacks_rows:
         return "the provider counts records that its lists do not contain"
     if walk.ending.may_be_twins:
@@ -23,6 +23,11 @@ def gap_reason(walk: PositionReader[LogRow], skew: int, *, misses: int, lost_tie
             "records of this time are missing because their place in the provider's log is of another time: "
             "set SUBNOTO_MAX_TIME_SKEW to the largest error of its times, in seconds"
         )
+    return None
+
+
+def skew_reason(walk: PositionReader[LogRow], skew: int) -> str | None:
+    """Return the reason why a walk, allowed a `skew` (µs), needed a larger one; None if it did not."""
     if walk.skew <= skew:
         return None
     seconds = -(-walk.skew // SECOND)

@@ -12,7 +12,7 @@ from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response, Rows
 from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, Hint, ReadRequest
 from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
-from app.providers.subnoto.gaps import gap_reason
+from app.providers.subnoto.gaps import gap_reason, skew_reason
 from app.providers.subnoto.mapping import type_of
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.record import SubnotoRecord, number_ties
@@ -111,15 +111,16 @@ class SubnotoReader:
         self._lost_ties |= restore_ranks(records, position, self._tied, begins=begins)
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
-        reason = gap_reason(self._walk, self._setting, misses=self._misses, lost_ties=self._lost_ties)
+        gap = gap_reason(self._walk, misses=self._misses, lost_ties=self._lost_ties)
+        reasons = [gap or skew_reason(self._walk, self._setting), *sorted(self._doubts)]
         return Batch(
             [record for record in records if is_beyond(record.key, position, self._ascending)],
             complete_until=taken.complete_until,
             ended=taken.ended,
             bad_records=bad,
-            reason="; ".join(filter(None, (reason, *sorted(self._doubts)))) or None,
+            reason="; ".join(filter(None, reasons)) or None,
             any_readable=self._any_readable,
-            unproven=bool(self._doubts),
+            unproven=gap is not None or bool(self._doubts),
         )
 
     async def _count_missing(self, taken: Rows[LogRow]) -> int:

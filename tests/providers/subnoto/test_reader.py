@@ -166,7 +166,9 @@ async def test_a_server_that_ignores_the_order_is_said(step: int, order: str, mo
 
     monkeypatch.setattr(SubnotoClient, "list_logs", list_logs)
     found = reader(emulator, order, since=BASE + 30_500 * step)
-    assert (await found.read(100, 10)).reason == "the provider's log is not in order of time: records may be missing"
+    batch = await found.read(100, 10)
+    assert batch.reason == "the provider's log is not in order of time: records may be missing"
+    assert batch.unproven
     count = reader(emulator, since=BASE + 30_500 * step)
     assert count.lacks_rows(await count.rank())
 
@@ -225,6 +227,7 @@ async def test_lists_without_the_records_that_totals_count_are_said(order: str) 
     batch = await reader(emulator, order).read(10, 10)
     assert (batch.records, batch.ended) == ([], True)
     assert batch.reason == "the provider counts records that its lists do not contain"
+    assert batch.unproven
 
 
 async def test_one_empty_answer_is_not_believed() -> None:
