@@ -121,8 +121,8 @@ def _person(person: Json) -> str:
 
 
 def _notes(body: Json) -> list[str]:
-    """Return notes on missing sources and on filters that can match nothing."""
-    states = [source for source in body.get("sources") or [] if source.get("status", "ok") != "ok"]
+    """Return notes on missing sources and records, and on filters that can match nothing."""
+    states = [one for one in body.get("sources") or [] if one.get("status", "ok") != "ok" or one.get("reason")]
     notes = [f"note: {source['name']} {source['status']}: {source.get('reason')}" for source in states]
     notes += [f"note: {_compact(warning)}" for warning in body.get("warnings") or []]
     if scanned := (body.get("page") or {}).get("scanned_to"):

@@ -14,6 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from app.api.api_keys import ApiKey, hash_of
+from app.cli.mcp_server import _notes
 from sandbox.launcher import start_sandbox
 from tests.cli.served import call as run_here
 from tests.process import COMMAND, environment, serving
@@ -117,6 +118,14 @@ async def test_the_key_decides(gateway: dict[str, str], tmp_path: Path) -> None:
         refused = await call(client, "search_events")
         assert refused.startswith("ERROR ")
         assert "wrong" not in refused
+
+
+def test_a_page_has_notes_on_what_is_missing() -> None:
+    reason = "1 records that cannot be read are left out"
+    states = [("a", "ok", reason), ("b", "ok", None), ("c", "forbidden", "team: 403")]
+    sources = [{"name": name, "status": status, "reason": reason} for name, status, reason in states]
+    assert _notes({"sources": sources}) == [f"note: a ok: {reason}", "note: c forbidden: team: 403"]
+    assert _notes({"sources": [{"name": "a", "value": 3, "relation": "eq"}]}) == []
 
 
 def test_without_the_sdk_the_command_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,14 +73,15 @@ def requests(within: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
     found += [("/events/export", {"format": form, **export}) for form in FORMATS]
     filtered = zip(values, itertools.cycle(itertools.product(FORMATS, ("q", "person", "recipient", "actor"))))
     found += [("/events/export", {"format": form, name: value, **export}) for value, (form, name) in filtered]
-    found += [(f"/envelopes/sphidden{number}", {}) for number in range(3)]
+    found += [(f"/envelopes/sphidden{number}{part}", {}) for number in range(3) for part in ("", "/report")]
+    found += [("/sources", {}), ("/events", {"follow": "true", "order": "asc", "since": within["since"], "limit": 9})]
     return [*found, ("/events", {"limit": 1000, "include": "raw", **within}), ("/events/count", within)]
 
 
 async def answers(world: World, within: dict[str, str], key: str, pseudonymize: bool) -> list[str]:
     """Each answer, or every third for a caller who sees all or pseudonyms, with its status, its size in calls to both
-    providers, and without times. Ids and cursors stand by their order of appearance: an id is a digest of the whole
-    record (contract, section 2)."""
+    providers, and without times; then the metrics. Ids and cursors stand by their order of appearance: an id is a
+    digest of the whole record (contract, section 2)."""
     assert world.taktikal is not None
     assert world.subnoto is not None
     seen: dict[str, str] = {}
@@ -98,10 +99,16 @@ async def answers(world: World, within: dict[str, str], key: str, pseudonymize: 
             assert answer.status_code == (403 if pseudonymize and "owner" in params else 200), answer.text
             headers = {name: value for name, value in answer.headers.items() if name not in CHANCE}
             text = re.sub(r"[A-Za-z0-9_-]{40,}", numbered, answer.text + str(headers))
-            text = re.sub(r'"(as_of|complete_through|request_id)":"[^"]*"', "", text)
+            text = re.sub(r'"(as_of|complete_through|request_id|since|at)":"[^"]*"', "", text)
+            if path.endswith("/report"):  # of now
+                text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.]+", "", text)
             calls = world.taktikal.calls.total, world.subnoto.calls.total
             found.append(f"{path} {params} {calls} {text}")
-    return found
+        metrics = (await client.get("/metrics")).text.splitlines()
+    return [
+        *found,
+        *(line for line in metrics if line.startswith("gateway_") and not re.search("seconds|created", line)),
+    ]
 
 
 @pytest.mark.parametrize(("key", "pseudonymize"), [("plain", False), ("plain", True), (ALL, False)])
