@@ -49,6 +49,11 @@ SETTINGS = {
     "GATEWAY_STREAM_HEARTBEAT": "1", "GATEWAY_TOTALS_TTL": "5", "GATEWAY_SHUTDOWN_GRACE": "0.5",
     "GATEWAY_CURSOR_SECRET": "of the soak and of nothing else at all",
 }  # fmt: skip
+#: Events of the log, some of them of failing sources.
+LOGGED = {
+    "request", "access", "source_paused", "source_pause_ended", "source_circuit_opened", "source_circuit_closed",
+    "source_call_failed",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ class Soak:
         ):
             if left:
                 yield f"left behind: {dict(left)}"
-        yield from (f"log: {line}" for line in self.gateway.log if line["event"] not in ("request", "access"))
+        yield from (f"log: {line}" for line in self.gateway.log if line["event"] not in LOGGED)
         if self.gateway.code != 0:
             yield f"exit code {self.gateway.code}"
 

@@ -13,7 +13,7 @@ from tests.worlds import World, micros
 
 GROWTH = 10  #: events a second of each vendor
 FAULTS = 0.1  #: of each, at an event; more would open the circuits, and nothing is learnt meanwhile
-OUTAGE = 0.0005  #: the same, each of 20 failed calls
+OUTAGE = 0.0005  #: the same, each of up to 20 failed calls within a second
 VERY_SLOW = 18  #: seconds: more than the gateway's deadline
 #: Kinds of faults, and how often against the others.
 KINDS = {"500": 6, "503": 4, "429": 0.3, "cut": 13, "slow": 8, "very slow": 0.5, "html": 0.5, "malformed": 0.5}
@@ -46,7 +46,9 @@ class Truth:
 
 
 class Trouble(threading.Thread):
-    """Makes the histories grow, and plans faults for the next calls while `is_on`."""
+    """Makes the histories grow, and plans faults for the next calls while `is_on`.
+
+    Faults that no call meets at once are dropped: those planned while a circuit is open would meet all its trials."""
 
     def __init__(self, world: World, seed: int) -> None:
         super().__init__(name="trouble", daemon=True)
@@ -58,15 +60,20 @@ class Trouble(threading.Thread):
         self.join()
 
     def run(self) -> None:
+        outage = 0  # events left
         while not self._over.wait(1 / GROWTH):
             self._grow()
+            outage -= 1
             for emulator in (self._world.taktikal, self._world.subnoto):
                 assert emulator is not None
-                if not self.is_on:
+                if outage <= 0 or not self.is_on:
                     emulator.faults.clear()
-                elif self._rng.random() < OUTAGE:
+                if not self.is_on:
+                    continue
+                if self._rng.random() < OUTAGE:
                     self.met["outage"] += 1
                     emulator.faults.answer(503, times=20)
+                    outage = GROWTH
                 elif self._rng.random() < FAULTS:
                     self._plan(emulator.faults)
 
