@@ -1,0 +1,271 @@
+"""Read one list of Subnoto's log in the order of `id`, although pages are odd, calls are refused, or rows removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.domain.errors import SourceFailed
+from app.domain.position import Position, first_time
+from app.paging.chain import Chain
+from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response, Rows
+from app.providers.base import ENOUGH_BYTES, CallBudget, ReadRequest
+from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
+from app.providers.subnoto.observations import AccountObservations
+from app.providers.subnoto.time_index import TimeIndex
+from app.providers.subnoto.wire import LogPage, LogRow
+
+_RESTARTS, _MOVES = 4, 16  #: new readers for odd pages, and moves of the log, without progress
+
+#: Kinds of optional calls, as reasons: a page after the claimed end, and a page read again.
+_BEHIND = "the provider does not show whether its log ends where it claims: newer records may be missing"
+_AGAIN = "the provider does not show whether records were removed meanwhile: others may be missing"
+
+
+class LogWalk:
+    """The walk of one request through the list of `query`, by one `reader` after another: each goes on where the rows
+    of the one before are complete. `skew` in µs: the setting, or a larger one that was seen; `known_skew`: that of the
+    cursor that the walk continues. `place`: of a hint. `now` in µs.
+
+    `size`: rows of a page; `chain`: of pages, while the log moves; `moves`: how often it moved; `doubts`: reasons why
+    records may be missing, from optional calls that failed; `any_readable`: whether any row was readable."""
+
+    def __init__(
+        self,
+        client: SubnotoClient,
+        query: LogQuery,
+        span: ReadRequest,
+        spent: CallBudget,
+        *,
+        skew: int,
+        known_skew: int | None,
+        place: list[int],
+        now: int,
+        observations: AccountObservations,
+        index: TimeIndex,
+    ) -> None:
+        self._client, self.query, self._span, self._spent = client, query, span, spent
+        self._now, self._observations, self._index = now, observations, index
+        self._ascending = span.query.ascending
+        self.size = observations.rows_at_once
+        self._setting, self.skew = skew, max(skew, known_skew or 0)
+        self._restarts = self.moves = self._chained = 0  # `_chained`: rows of the last chain
+        self.any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
+        self.doubts = set[str]()
+        self.chain: Chain[LogRow] | None = None
+        self._near: list[int] | None = None  # the hint of a reader that continues another
+        start = first_time(span.position, self._ascending)
+        # A cursor contains the skew of these rows.
+        self._strays = [] if known_skew is not None else index.strays(query, span.since, span.until)
+        marks = index.around(query, start, self.skew, ascending=self._ascending)
+        near = place or index.near(query, start, now, self.skew, ascending=self._ascending)
+        # A page that a hint leads to may be after the end, where the hint's own page is not.
+        self._retries = [None, near[:2]] if near else [None]
+        self.reader = self._new_reader(start, near, marks)
+
+    def _new_reader(
+        self, start: int, hint: list[int] | None = None, marks: Sequence[tuple[int, int]] = ()
+    ) -> PositionReader[LogRow]:
+        strays = {at // self.size + 1 for number in self._strays for at in (max(0, number - 1), number)}
+        reader: PositionReader[LogRow] = PositionReader(
+            ascending=self._ascending, start=start, stop=self._span.until if self._ascending else self._span.since,
+            skew=self.skew, page_size=self.size, now=self._now, hint=hint, marks=marks,
+            total=self._index.total(self.query), longest=self._observations.longest, glances=sorted(strays),
+        )  # fmt: skip
+        if self._exceeds:
+            reader.ending.doubt()
+        return reader
+
+    def take(self) -> Rows[LogRow]:
+        """Return the rows that are complete by now."""
+        self.skew = self.reader.skew
+        return self.reader.take()
+
+    def place(self, position: Position) -> list[int] | None:
+        """Return the numbers of a hint that lead to a position; None if no row was read."""
+        return self.reader.hint_at(first_time(position, self._ascending)) or self._near
+
+    async def advance(self, want: int, most: int, *, confirm: bool = True) -> bool:
+        """Make one round of calls; returns whether one was needed."""
+        if self.chain is not None:
+            return await self._link(self.chain, want, most)
+        try:
+            if pages := self.reader.wanted(want, min(most, self._at_once())) if most > 0 else self.reader.last_look():
+                await self._fetch(pages)
+                return True
+            if await self._is_cut():
+                return True
+            page = self.reader.unconfirmed() if confirm and _AGAIN not in self.doubts else None
+        except OddPages as odd:
+            # A page that is not full may be the end, or truncated.
+            self._resize(odd.page_size)
+            return True
+        except LogMoved:
+            self._go_on()
+            return True
+        if page is not None:
+            await self._fetch([page], again=True)
+        return page is not None
+
+    async def is_unmoved(self) -> bool:
+        """Check by one call that no record was removed since this walk's first response."""
+        page, moves = self.reader.place(), self.moves
+        if page is None or not self.reader.steadiness.has_read(page):
+            return self.chain is None
+        await self._fetch([page], again=True)
+        return moves == self.moves and _AGAIN not in self.doubts
+
+    def _at_once(self) -> int:
+        """Return the number of pages to fetch in one round, from earlier sizes."""
+        return max(1, ENOUGH_BYTES // (self._spent.bytes // max(1, self._spent.calls) or self._observations.page_bytes))
+
+    def _are_behind(self, pages: list[int]) -> bool:
+        """Whether the pages are after the end that totals and lists claim, to prove it."""
+        end = self.reader.ending.end
+        return self.chain is None and end is not None and (min(pages) - 1) * self.size >= end
+
+    async def _list(self, pages: list[int], size: int, kind: str | None) -> list[tuple[int, LogPage]] | None:
+        """Return pages, or None if optional calls of this `kind` fail, which is a reason. Raises as `list_logs`."""
+        if kind is None:
+            return await self._client.list_logs(self.query, pages, size, self._spent)
+
+        async def attempt(spent: CallBudget) -> list[tuple[int, LogPage]] | PageTooLarge:
+            try:
+                return await self._client.list_logs(self.query, pages, size, spent)
+            except PageTooLarge as error:
+                return error
+            except EventTypesRefused:
+                raise SourceFailed("the provider refuses event types that it accepted") from None
+
+        found = await self._observations.optional.attempt(kind, self._spent, attempt)
+        if isinstance(found, PageTooLarge):
+            raise found
+        if found is None:
+            self.doubts.add(kind)
+        return found
+
+    async def _fetch(self, pages: list[int], *, again: bool = False) -> None:
+        size = self.size if self.chain is None else self.chain.size
+        kind = _AGAIN if again else _BEHIND if self._are_behind(pages) else None
+        try:
+            found = await self._list(pages, size, kind)
+        except PageTooLarge as large:
+            self.size = self._observations.too_large(self.size, large.bytes)
+            self.reader, self.chain = self._new_reader(self._goes_on_at()), None
+            return
+        except EventTypesRefused as refused:
+            self._observations.refuse(self.query.event_types, is_known=refused.is_known)
+            self.query = LogQuery(self.query.category, self.query.envelope, self.query.workspace)
+            self._restart()
+            return
+        if found is None and again:
+            return
+        if found is None:
+            return self._take([Response(page, [], None, None, None) for page in pages])
+        read = [(number, page) for number, page in found if page.refusal is None]
+        total = max((page.total for _, page in read), default=-1)
+        for number, page in found:
+            if page.refusal is not None and self.chain is None and not self.reader.may_lack(number, total):
+                if not self._retries and again:
+                    self.doubts.add(_AGAIN)
+                    return
+                if not self._retries:
+                    raise page.refusal
+                self._index.forget(self.query)
+                self._restart(self._retries.pop())
+                return
+        responses = [
+            Response(number, page.rows, page.total if page.refusal is None else None, page.has_next, page.number)
+            for number, page in found
+        ]
+        self._observations.learn(self.query.category, [page for _, page in read])
+        for number, page in read:
+            self.any_readable = self.any_readable or not all(row.bad for row in page.rows)
+            offset = (number - 1) * size
+            is_repeated = page.number is not None and page.number < number
+            self._exceeds |= bool(page.rows) and not is_repeated and offset + len(page.rows) > page.total
+            late = self._index.learn(self.query, offset, page.rows, page.total, self._now, self._setting)
+            self._observations.note_lag(late)
+        self._take(responses, again=again)
+
+    def _take(self, responses: list[Response[LogRow]], *, again: bool = False) -> None:
+        """Pass responses to the reader; begin another if they are inconsistent."""
+        try:
+            if self.chain is not None:
+                self.chain.add(responses[0])
+            elif again:
+                self.reader.steadiness.confirm(responses[0])
+            else:
+                self.reader.add(responses)
+        except OddPages as odd:
+            self._resize(odd.page_size)
+        except LogMoved:
+            self._go_on()
+
+    def _resize(self, rows: int) -> None:
+        if rows < self.size:
+            self._observations.shrink_pages(rows)
+            self.size = self._observations.rows_at_once
+        else:
+            self.size = min(rows, PAGE_SIZE)
+        self._restart()
+
+    def _restart(self, hint: list[int] | None = None) -> None:
+        self._restarts += 1
+        if self._restarts > _RESTARTS:
+            raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
+        self.reader, self.chain = self._new_reader(self._goes_on_at(), hint), None
+
+    def _go_on(self) -> None:
+        """The rows' numbers have changed: continue from about the same place."""
+        self.moves += 1
+        if self.moves > _MOVES:
+            raise SourceFailed("the provider removes records faster than they can be read")
+        start = self._goes_on_at()
+        chain = self.reader.chain(start) if self.moves > 1 and self.chain is None else None
+        # Rows move towards lower numbers, so begin a little before their last place.
+        found = self.reader.hint_at(start)
+        self._near = self._near if found is None else [max(0, found[0] - self.size // 4), found[1]]
+        self._follow(chain)
+
+    def _follow(self, chain: Chain[LogRow] | None) -> None:
+        """Continue with another reader, over a chain if there is one."""
+        self.reader, self.chain = self._new_reader(self._goes_on_at(), self._near), chain
+
+    async def _link(self, chain: Chain[LogRow], want: int, most: int) -> bool:
+        """Advance a reader over a chain: read its next page, or find the others that are needed."""
+        page = chain.page
+        if page is not None:
+            await self._fetch([page])
+            if self.chain is chain and chain.page is None:
+                self.reader.adopt(chain)
+            return True
+        pages = self.reader.wanted(want, most) if most > 0 else []
+        if not pages:
+            self.moves = 1
+            return False
+        self.skew = self.reader.skew  # rows of different states of the log would have a larger one
+        self.moves, self._chained = self.moves + (len(chain.rows) <= self._chained), len(chain.rows)
+        if (reaching := chain.reaching(pages)) is None or self.moves > _MOVES:
+            self._go_on()
+        else:
+            self._follow(reaching)
+        return True
+
+    def _goes_on_at(self) -> int:
+        complete_until = self.reader.complete_until
+        return complete_until if self._ascending else complete_until - 1
+
+    async def _is_cut(self) -> bool:
+        """Whether the last page is truncated, although an empty page follows it: a page of one row shows the next row.
+        Checked once, if totals contradict the end. Begins another reader with pages of that length."""
+        ending = self.reader.ending
+        rows, end, ending.doubted = ending.doubted, ending.end, None
+        if not rows or not end:
+            return False
+        if (found := await self._list([end + 1], 1, _BEHIND)) is None:
+            return False
+        [(number, page)] = found
+        if page.number not in (None, number) or not self.reader.contradicts_end(page.rows):
+            return False
+        self._resize(rows)
+        return True
