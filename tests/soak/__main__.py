@@ -98,11 +98,13 @@ class Soak:
         await until(self.file.exists)
         return state_of(pid, json.loads(self.file.read_text()))
 
-    async def at_rest(self) -> Held:
-        """The state once there are no more tasks than before, or after LONGEST_REST."""
+    async def at_rest(self, *, is_last: bool = False) -> Held:
+        """The state once there are no more tasks than before, at last also no more descriptors; or after
+        LONGEST_REST."""
         for _ in range(LONGEST_REST):
             held = await self.held()
-            if sum(held.tasks.values()) <= sum(self.before.tasks.values()):
+            is_closed = not is_last or not held.descriptors - self.before.descriptors
+            if is_closed and sum(held.tasks.values()) <= sum(self.before.tasks.values()):
                 break
             await asyncio.sleep(1)
         return held
@@ -130,7 +132,7 @@ class Soak:
         await asyncio.sleep(SETTLE + 2)
         self.callers.prove()
         self.callers.wrong += [f"not judged: {each[0]}" for each in self.callers.unproven]
-        self.after = await self.at_rest()
+        self.after = await self.at_rest(is_last=True)
 
     @property
     def growth(self) -> float:
