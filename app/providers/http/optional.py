@@ -7,11 +7,12 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
 
-from app.domain.errors import SourceError, SourceTimeout, SourceUnauthorized
+from app.domain.errors import SourceError, SourceTimeout, SourceUnauthorized, SourceUnavailable
 from app.domain.times import SECOND
 from app.providers.base import CallBudget
 
-_AGAIN = 600.0  #: seconds after which a kind of call that failed is made again
+#: Seconds after which a kind of call is made again that failed, and that failed because the provider was unavailable.
+_AGAIN, _SOON = 600.0, 60.0
 _LONGEST = 3600.0  #: seconds
 
 T = TypeVar("T")
@@ -20,8 +21,8 @@ T = TypeVar("T")
 class OptionalCalls:
     """Optional calls of one source, and their failures by kind. `clock` returns µs since the epoch.
 
-    A failure is "unknown", and costs once in ten minutes: half of the time left at most, and as many attempts as for
-    other calls. It is no failure of the source: it neither opens the circuit nor counts for it. `Retry-After` pauses
+    A failure is "unknown", and costs once in ten minutes, or in one if the provider was unavailable: half of the time
+    left at most, and as many attempts as for other calls. It is no failure of the source: it neither opens the circuit nor counts for it. `Retry-After` pauses
     the calls of this kind only, because the vendor may limit them apart; if it limits all, the next call that the
     answer needs receives it, too. A 401 is raised, because it concerns all calls.
 
@@ -51,7 +52,8 @@ class OptionalCalls:
         except (SourceError, TimeoutError) as error:
             failure = error if isinstance(error, SourceError) else SourceTimeout("the provider did not answer in time")
             if own.calls:  # else the gateway's own limits refused the call
-                pause = max(_AGAIN, failure.retry_after or 0)
+                again = _SOON if isinstance(failure, SourceUnavailable) else _AGAIN
+                pause = max(again, failure.retry_after or 0)
                 self._failures[kind] = failure, self._clock() + int(pause * SECOND)
             return None
         finally:

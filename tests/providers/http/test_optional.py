@@ -33,13 +33,13 @@ class Calls:
         return await self.optional.attempt(kind, spent or CallBudget(), make)
 
 
-@pytest.mark.parametrize("status", [403, 404, 500])
-async def test_a_kind_that_failed_is_left_out_for_ten_minutes(status: int) -> None:
+@pytest.mark.parametrize(("status", "seconds"), [(403, 600), (404, 600), (500, 600), (503, 60)])
+async def test_a_kind_that_failed_is_left_out_for_ten_minutes_or_one(status: int, seconds: int) -> None:
     calls = Calls(status)
     assert await calls.attempt() is None
     made = len(calls.provider.requests)
-    assert made == (3 if status == 500 else 1)
-    calls.now += 599
+    assert made == (3 if status >= 500 else 1)
+    calls.now += seconds - 1
     assert await calls.attempt() is None
     assert len(calls.provider.requests) == made
     assert await calls.attempt("b") is None
