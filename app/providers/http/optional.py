@@ -22,9 +22,9 @@ class OptionalCalls:
     """Optional calls of one source, and their failures by kind. `clock` returns µs since the epoch.
 
     A failure is "unknown", and costs once in ten minutes, or in one if the provider was unavailable: half of the time
-    left at most, and as many attempts as for other calls. It is no failure of the source: it neither opens the circuit nor counts for it. `Retry-After` pauses
-    the calls of this kind only, because the vendor may limit them apart; if it limits all, the next call that the
-    answer needs receives it, too. A 401 is raised, because it concerns all calls.
+    left at most, and as many attempts as for other calls. It is no failure of the source: it neither opens the circuit
+    nor counts for it. `Retry-After` pauses the calls of this kind only, because the vendor may limit them apart; if it
+    limits all, the next call that the answer needs receives it, too. A 401 is raised, because it concerns all calls.
 
     The caller adds a reason, or makes a count an estimate, if the answer may be incomplete without the call."""
 
