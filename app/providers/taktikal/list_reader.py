@@ -119,13 +119,16 @@ class ListReader(msgspec.Struct):
 
     async def _counted(self, within: DateRange) -> int | None:
         """Return the total without the number that the provider counts too many, which it does in an empty range."""
-        if not (total := await self.count(within)):
-            return total
+        total = await self.count(within)
+        return max(0, total - await self._excess()) if total else total
+
+    async def _excess(self) -> int:
+        """Return the number that the provider counts too many: its total of an empty range."""
         if self.facts.total_excess is None:
             excess = await msgspec.structs.replace(self, filters=Filters()).count(NOTHING)
             if self.facts.optional.failure((total_of(NOTHING),)) is None:
                 self.facts.total_excess = excess or 0
-        return max(0, total - (self.facts.total_excess or 0))
+        return self.facts.total_excess or 0
 
     async def _places(self, page: ActivityPage, within: DateRange) -> int:
         """Return the `Skip` after a response. Whether it counts processes or items is determined by requesting one

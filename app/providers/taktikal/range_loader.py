@@ -63,7 +63,9 @@ class RangeLoader(ListReader):
         """Return the total or, if the provider sends none, the length of a list of at most `enough`. Raises
         SourceError."""
         total = await self.count(within)
-        return (await self._take(within, enough))[0].length if total is None else total
+        if total is None:
+            return (await self._take(within, enough))[0].length
+        return max(0, total - (self.facts.total_excess or 0))
 
     async def attempt(self, within: DateRange, take: int, total: int | None = None) -> list[Process] | TooMany:
         """Return the processes of one response if it is complete. `total`: an earlier count. Raises SourceError."""
@@ -117,6 +119,8 @@ class RangeLoader(ListReader):
         counted = None
         if total is None:
             total = counted = await self.count(within)
+            if total is not None and total > self.most:
+                total = max(0, total - await self._excess())  # else no part of the range would have few enough
         if total is None or total <= self.most:
             found = await self.attempt(within, self.most if total is None else total, counted)
             if not isinstance(found, TooMany):
@@ -127,7 +131,7 @@ class RangeLoader(ListReader):
         if not self.facts.splittable or (halves := within.halves()) is None:
             return await self.page_through(within, total)
         if self.facts.selects in ("activity", "creation"):
-            older = await self.count(halves[0])
+            older = await self._counted(halves[0])
             totals = (None, None) if older is None else (older, max(0, total - older))
             return list(merge_processes(await gather_all(map(self.everything, halves, totals))))
         # The older first, because an updated process may move into the newer.

@@ -265,6 +265,23 @@ async def test_a_total_that_is_far_too_high_costs_no_call_for_each() -> None:
     assert emulator.calls.total <= 205
 
 
+@pytest.mark.parametrize("selects", ["creation", "last_update"])
+async def test_a_total_of_all_processes_for_any_range_does_not_divide_ranges_into_seconds(
+    selects: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def total(*given: Any) -> int:
+        assert emulator.calls.total <= 500
+        return 1000
+
+    monkeypatch.setattr(TaktikalClient, "total", total)
+    options = EmulatorOptions(events=1500, days=60, range_selects=selects, max_take=7)
+    emulator = Emulator(options, clock=lambda: inside.NOW)
+    found = await loader(emulator, selects, True).everything(WHOLE)
+    unlimited = Emulator(EmulatorOptions(events=1500, days=60), clock=lambda: inside.NOW)
+    assert keys(found) == keys(await loader(unlimited, "activity", True).everything(WHOLE))
+    assert emulator.calls.total <= 500
+
+
 @pytest.mark.parametrize(
     ("logs", "known"), [("whole", True), ("whole", None), ("trimmed", False), ("trimmed", None), ("whole", False)]
 )
