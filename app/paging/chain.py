@@ -34,6 +34,7 @@ class Chain(Generic[R]):
         self.begin = 0
         self.has_end = False
         self.total = 0  #: the log's, by the latest response
+        self.doubted: int | None = None  #: rows of its last page, as `LogEnd.doubted`
         self.size = page_size
         self._size, self._first, self._last = page_size, first, last
         self._most = 0  # the largest possible number of the first row: `begin` is right if none after it was removed
@@ -44,6 +45,11 @@ class Chain(Generic[R]):
         self._left = 2 * (last - first) + 16  # pages, because a log may grow faster than it is read
 
     @property
+    def end(self) -> int:
+        """Return the number after the last row."""
+        return self.begin + len(self.rows)
+
+    @property
     def shift(self) -> int:
         """Return what to add to the numbers, so that none is negative."""
         return max(0, -self.begin)
@@ -52,7 +58,7 @@ class Chain(Generic[R]):
         """Return a chain that continues to these pages, or this one if they are below it. None if they are far
         above. The pages are of numbers with `shift`."""
         pages = [max(1, page - self.shift // self._size) for page in pages]
-        low, high = max(0, self.begin) // self._size + 1, (self.begin + len(self.rows)) // self._size + 1
+        low, high = max(0, self.begin) // self._size + 1, self.end // self._size + 1
         if max(pages) >= high:
             chain: Chain[R] = Chain(self._size, self._first, max(pages))
             chain._below = self
@@ -84,7 +90,7 @@ class Chain(Generic[R]):
     @property
     def _proof(self) -> int:
         """Return the present page of the lowest row of the first page read."""
-        return max(0, self.begin + len(self.rows) - self._newest) // self._size + 1
+        return max(0, self.end - self._newest) // self._size + 1
 
     def add(self, response: Response[R]) -> None:
         """Add the requested page. Raises LogMoved if its relation to the others is unclear."""
@@ -110,6 +116,8 @@ class Chain(Generic[R]):
         self.has_end |= not rows
         self.rows, self.begin, self._newest = list(rows), start, len(rows)
         self._most = start
+        if self.has_end and len(rows) < self._size and self.total != self.end:
+            self.doubted = len(rows)
 
     def _join(self, start: int, rows: Sequence[R]) -> None:
         new, at = self._place(rows)

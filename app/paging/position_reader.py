@@ -158,10 +158,10 @@ class PositionReader(Generic[R]):
         """Whether most rows contradict the order of time, in which no time can be found."""
         return self._log.is_unordered
 
-    def contradicts_end(self, rows: Sequence[R]) -> bool:
-        """Whether rows from the end on were there before the walk, and are not the last one, which a server may repeat
-        after the end."""
-        last = self._log.rows.get(self._log.total - 1)
+    def contradicts_end(self, rows: Sequence[R], chain: Chain[R] | None = None) -> bool:
+        """Whether rows from the end on (of the chain, if there is one) were there before the walk, and are not the last
+        one, which a server may repeat after the end."""
+        last = self._log.rows.get(self._log.total - 1) if chain is None else chain.rows[-1]
         return any(self._log.was_there(row) and (last is None or not row.same_as(last)) for row in rows)
 
     def _needs_the_end(self) -> bool:

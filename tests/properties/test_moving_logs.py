@@ -49,6 +49,7 @@ class Moving:
     has_next: bool | None = None
     beyond: str = "empty"  #: a page after the end: "empty", the "last" one again, or "refused"
     order: str = "honoured"  #: sorting by time is "honoured", with ties in any order, "ignored" or "refused"
+    cut: float = 0  #: probability that a page lacks its last rows
     calls: int = 0
     sorted_calls: int = 0  #: those in the order of time
     removed: list[tuple[int, int]] = field(default_factory=list)
@@ -70,6 +71,8 @@ class Moving:
             rows = log[(page - 1) * limit : page * limit]
             if not rows and self.beyond == "last":
                 rows = log[max(0, len(self.rows) - 1) // limit * limit :]
+            if self.cut and len(rows) > 1 and self.rng.random() < self.cut:
+                rows = rows[: self.rng.randrange(1, len(rows))]
             total = max(0, len(self.rows) + self.off)
             logs = [{"eventType": "X", "timestamp": time / SECOND, "eventData": {"n": n}} for time, n in rows]
             body = {"logs": logs, "totalCount": total if self.cap is None else min(total, self.cap)}
@@ -181,6 +184,19 @@ def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
     stays = {n for time, n in moving.rows if since <= time < until and n not in wrong}
     assert stays & {n for _, n in before} <= set(got)
     assert len(got) == len(set(got))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_last_page_that_is_truncated_while_rows_are_removed_hides_no_row(seed: int) -> None:
+    rng = random.Random(seed)
+    rows = [(NOW - DAY + n * SECOND, n) for n in range(rng.choice([45, 90, 400]))]
+    moving = Moving(rows, rng, every=rng.choice([1, 2, 3]), by=1, cut=0.3, off=rng.choice([0, 0, -50, 50]))
+    batches: list[Any] = []
+    try:
+        got = asyncio.run(walk(moving, Query(order=rng.choice(["asc", "desc"])), 0, NOW, (100,), fresh, batches))
+    except SourceFailed:
+        return
+    assert {n for _, n in moving.rows} <= set(got) or any(batch.reason for batch in batches)
 
 
 @pytest.mark.parametrize(("count", "off"), [(0, 1), (0, 50), (0, 1000), (1, 1), (1, 50), (50, 1), (100, 1), (100, 50)])

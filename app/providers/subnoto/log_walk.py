@@ -236,7 +236,7 @@ class LogWalk:
         page = chain.page
         if page is not None:
             await self._fetch([page])
-            if self.chain is chain and chain.page is None:
+            if self.chain is chain and not await self._is_cut() and chain.page is None:
                 self.reader.adopt(chain)
             return True
         pages = self.reader.wanted(want, most) if most > 0 else []
@@ -257,15 +257,16 @@ class LogWalk:
 
     async def _is_cut(self) -> bool:
         """Whether the last page is truncated, although an empty page follows it: a page of one row shows the next row.
-        Checked once, if totals contradict the end. Begins another reader with pages of that length."""
-        ending = self.reader.ending
+        While the log moves, that may have the last row's number by now. Checked once, if totals contradict the end.
+        Begins another reader with pages of that length."""
+        ending = self.reader.ending if self.chain is None else self.chain
         rows, end, ending.doubted = ending.doubted, ending.end, None
         if not rows or not end:
             return False
-        if (found := await self._list([end + 1], 1, _BEHIND)) is None:
+        if (found := await self._list([end, end + 1][self.chain is None :], 1, _BEHIND)) is None:
             return False
-        [(number, page)] = found
-        if page.number not in (None, number) or not self.reader.contradicts_end(page.rows):
+        after = [row for number, page in found if page.number in (None, number) for row in page.rows]
+        if not self.reader.contradicts_end(after, self.chain):
             return False
         self._resize(rows)
         return True
