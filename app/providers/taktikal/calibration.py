@@ -58,6 +58,7 @@ async def _look(client: TaktikalClient, within: DateRange, facts: AccountObserva
         sample = await client.activity(within, _NO_FILTERS, spent, take=take)
         facts.answered(sample, take)
         facts.lived(sample.processes)
+        facts.sample(sample)
         if 0 < sample.length < take:
             behind = await client.activity(within, _NO_FILTERS, spent, take=1, skip=sample.items)
             if not keys_of(behind) <= keys_of(sample):  # else the server ignores `Skip`

@@ -49,8 +49,10 @@ class ListReader(msgspec.Struct):
         return self.facts.at_most(MAX_TAKE)
 
     async def count(self, within: DateRange) -> int | None:
-        """Return the provider's total of the range: a hint, never proof of emptiness. None if it sends none, or fails.
-        Raises SourceUnauthorized."""
+        """Return the provider's total of the range: a hint, never proof of emptiness. None if it sends none, the call
+        fails, or totals are wrong. Raises SourceUnauthorized."""
+        if self.facts.totals_are_wrong:
+            return None
         return await self.optional(total_of(within), lambda one: one.client.total(within, one.filters, one.spent))
 
     async def optional(self, kind: str, make: Callable[[Self], Awaitable[T]]) -> T | None:
@@ -97,11 +99,13 @@ class ListReader(msgspec.Struct):
         elif behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
             return behind.length
         counted = await self._counted(within)
+        # Processes may have been removed since.
+        is_withdrawn = has_skipped and claimed > length and (counted is not None or facts.totals_are_wrong)
         # The account is, so that `Skip` seems to be limited.
         is_larger = behind is not None and facts.honoured > length
         lacking = 0 if counted in lengths else int(is_larger) if (counted or 0) < length else (counted or 0) - length
-        lacking = max(lacking, claimed - length)
-        if not lacking and (counted not in lengths or not has_skipped or is_larger):
+        lacking = lacking if is_withdrawn else max(lacking, claimed - length)
+        if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
             self.doubts.add(UNPROVEN)
         return max(0, lacking)
 
@@ -118,17 +122,20 @@ class ListReader(msgspec.Struct):
         return skip <= self.facts.longest_skip
 
     async def _counted(self, within: DateRange) -> int | None:
-        """Return the total without the number that the provider counts too many, which it does in an empty range."""
-        total = await self.count(within)
-        return max(0, total - await self._excess()) if total else total
+        """Return the total without the number that the provider counts too many; None without one."""
+        return await self.corrected(await self.count(within))
 
-    async def _excess(self) -> int:
-        """Return the number that the provider counts too many: its total of an empty range."""
-        if self.facts.total_excess is None:
-            excess = await msgspec.structs.replace(self, filters=Filters()).count(NOTHING)
-            if self.facts.optional.failure((total_of(NOTHING),)) is None:
-                self.facts.total_excess = excess or 0
-        return self.facts.total_excess or 0
+    async def corrected(self, total: int | None) -> int | None:
+        """Return a total without the number that the provider counts too many, which is that of an empty range, and
+        one less than that of one process. If these differ, totals are wrong, and this is None."""
+        facts, account = self.facts, msgspec.structs.replace(self, filters=Filters())
+        if total and facts.total_excess is None:
+            if facts.known is None:
+                await account._after(WHOLE, 0, "known")
+            if facts.known and (alone := await account._one(facts.known).count(facts.ever or WHOLE)) is not None:
+                facts.total_excess = max(0, alone - 1)
+                facts.totals_are_wrong = alone > 1 and await account.count(NOTHING) != alone - 1
+        return None if total is None or facts.totals_are_wrong else max(0, total - (facts.total_excess or 0))
 
     async def _places(self, page: ActivityPage, within: DateRange) -> int:
         """Return the `Skip` after a response. Whether it counts processes or items is determined by requesting one

@@ -59,6 +59,8 @@ class AccountObservations(Observations):
         self.truncates = False  # whether a response was truncated below its `Take`
         self.totals_contradicted = False
         self.total_excess: int | None = None  # by which totals are too high
+        self.totals_are_wrong = False  # and by other numbers for other ranges
+        self.known: str | None = None  # the key of a process, preferably with several entries
         self.longest_life = 0  # µs between two entries of a process
         self.ever: DateRange | None = None  #: the longest range that the server accepts
         self.looking = asyncio.Lock()  #: one request at a time determines the above
@@ -208,7 +210,9 @@ class AccountObservations(Observations):
         self.note("total_off_by", total - length, how)
 
     def sample(self, page: ActivityPage) -> None:
-        """Record the precision of times and the quality of ids."""
+        """Record the key of a process, the precision of times and the quality of ids."""
+        if page.processes:
+            self.known = max(page.processes[:_SAMPLE], key=lambda process: len(process.entries)).key
         if self._sampled >= _SAMPLES or (self._ids_repeat and self._time_digits == 7):
             return  # all is known
         self._sampled += 1

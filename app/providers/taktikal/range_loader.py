@@ -120,7 +120,7 @@ class RangeLoader(ListReader):
         if total is None:
             total = counted = await self.count(within)
             if total is not None and total > self.most:
-                total = max(0, total - await self._excess())  # else no part of the range would have few enough
+                total = await self.corrected(total)  # else no part of the range would have few enough
         if total is None or total <= self.most:
             found = await self.attempt(within, self.most if total is None else total, counted)
             if not isinstance(found, TooMany):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -280,6 +281,51 @@ async def test_a_total_of_all_processes_for_any_range_does_not_divide_ranges_int
     unlimited = Emulator(EmulatorOptions(events=1500, days=60), clock=lambda: inside.NOW)
     assert keys(found) == keys(await loader(unlimited, "activity", True).everything(WHOLE))
     assert emulator.calls.total <= 500
+
+
+def with_totals(monkeypatch: pytest.MonkeyPatch, sent: Callable[[int], int]) -> None:
+    """Replace each right total by `sent` of it."""
+    right = TaktikalClient.total
+
+    async def total(*given: Any) -> int | None:
+        found = await right(*given)
+        return found and sent(found)
+
+    monkeypatch.setattr(TaktikalClient, "total", total)
+
+
+@pytest.mark.parametrize("sent", [lambda total: total + 1000, lambda total: total * 5])
+@pytest.mark.parametrize("selects", ["activity", "creation", "last_update"])
+async def test_totals_that_are_too_high_unless_zero_do_not_divide_ranges_into_seconds(
+    selects: Any, sent: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: 9,712 calls for a page."""
+    with_totals(monkeypatch, sent)
+    options = EmulatorOptions(events=600, days=30, range_selects=selects, max_take=7)
+    emulator = Emulator(options, clock=lambda: inside.NOW)
+    found = loader(emulator, selects, True)
+    unlimited = Emulator(EmulatorOptions(events=600, days=30), clock=lambda: inside.NOW)
+    everything = keys(await loader(unlimited, "activity", True).everything(WHOLE))
+    assert keys(await found.everything(WHOLE)) == everything
+    assert emulator.calls.total <= 150
+
+
+@pytest.mark.parametrize("more", [1, 2, 1000])
+async def test_totals_that_are_too_high_unless_zero_are_a_reason_not_a_failure(
+    more: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_totals(monkeypatch, lambda total: total + more)
+    emulator = company(8)
+    found = loader(emulator)
+    assert len(await found.everything(WHOLE)) == 8
+    assert found.doubts
+    assert emulator.calls.total <= 16
+
+
+async def test_a_process_that_is_removed_after_its_count_is_a_reason_not_a_failure() -> None:
+    found = loader(company(8))
+    assert len(await found.page_through(WHOLE, 9)) == 8
+    assert found.doubts
 
 
 @pytest.mark.parametrize(
