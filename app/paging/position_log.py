@@ -156,6 +156,30 @@ class PositionLog(Generic[R]):
             row.bad, row.time = True, None if near is None else times[near]
         self.step_back = _step_back([time for index, time in enumerate(times) if index not in wrong])
 
+    def repeated(self) -> int | None:
+        """Return a page of rows of equal time of which two are equal, on different pages and with others between them:
+        these may be one row, if the provider's order of equal times changes with each call. None without such rows."""
+        end = 0
+        for edge in sorted(page * self.size for page in self.ending.pages()):
+            if edge < end or not self._are_tied(edge - 1):
+                continue
+            first, end, places = edge - 1, edge + 1, dict[int, int]()
+            while self._are_tied(first - 1):
+                first -= 1
+            while self._are_tied(end - 1):
+                end += 1
+            for number in range(first, end):
+                content = digest_of([self.rows[number]])
+                before, places[content] = places.get(content, number), number
+                if number - before > 1 and self.page_of(before) < self.page_of(number):
+                    return self.page_of((first + end) // 2)
+        return None
+
+    def _are_tied(self, number: int) -> bool:
+        """Whether this row and the next one were read and have the same time."""
+        row, after = self.rows.get(number), self.rows.get(number + 1)
+        return row is not None and after is not None and row.time == after.time and not (row.bad or after.bad)
+
     # ---- the view in the direction of reading --------------------------------------------------------------------
 
     @property

@@ -252,6 +252,10 @@ class PositionReader(Generic[R]):
             edges.append(self.ending.shown_by)
         return self.steadiness.page_to_confirm(min(edges), max(edges))
 
+    def repeated(self) -> int | None:
+        """See `PositionLog.repeated`."""
+        return self._log.repeated()
+
     def _take_over(self, cost: int, *, again: bool) -> None:
         if self._log.step_back > self.skew:
             # Times run back by more than the skew: search again with the larger one.

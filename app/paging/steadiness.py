@@ -13,6 +13,7 @@ cheaper ones first:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Generic
 from zlib import crc32
 
@@ -35,6 +36,18 @@ def digest_of(rows: Sequence[R]) -> int:
     # Unreadable records may hold values that JSON cannot: all such values count as null.
     contents = [row.content() for row in rows]
     return crc32(msgspec.json.encode(contents, order="sorted", enc_hook=lambda _: None))
+
+
+def is_shuffled(before: Sequence[R], after: Sequence[R], *, first: bool, last: bool) -> bool:
+    """Whether a page read again has rows of the same time as its `first` or its `last` row in another order. Removed
+    and added rows change no order, so the provider's order of equal times does, and with it the pages of these rows."""
+    ends = [row for rows in (before, after) for row in (*rows[: int(first)], *rows[len(rows) - int(last) :])]
+    times = {row.time for row in ends}
+    old, new = ([digest_of([row]) for row in rows if row.time in times] for rows in (before, after))
+    places = [old.index(row) for row in new if old.count(row) == 1 == new.count(row)]
+    return (
+        sum(one > following for one, following in pairwise(places)) > 1
+    )  # one may be a twin that took the place of a removed row
 
 
 class _Page(msgspec.Struct, Generic[R]):

@@ -48,7 +48,9 @@ class Moving:
     growth: int = 0  #: rows that are put at the end with each `every`-th call
     has_next: bool | None = None
     beyond: str = "empty"  #: a page after the end: "empty", the "last" one again, or "refused"
-    order: str = "honoured"  #: sorting by time is "honoured", with ties in any order, "ignored" or "refused"
+    order: str = (
+        "honoured"  #: sorting by time is "honoured", with ties in any order, "ignored", "refused", or the "only"
+    )
     cut: float = 0  #: probability that a page lacks its last rows
     calls: int = 0
     sorted_calls: int = 0  #: those in the order of time
@@ -66,7 +68,7 @@ class Moving:
             self.sorted_calls += query.by_time
             if query.by_time and self.order == "refused":
                 raise SourceFailed("refused")
-            if query.by_time and self.order == "honoured":
+            if self.order == "only" or (query.by_time and self.order == "honoured"):
                 log = sorted(log, key=lambda row: (row[0], self.rng.random()))
             rows = log[(page - 1) * limit : page * limit]
             if not rows and self.beyond == "last":
@@ -197,6 +199,40 @@ def test_a_last_page_that_is_truncated_while_rows_are_removed_hides_no_row(seed:
     except SourceFailed:
         return
     assert {n for _, n in moving.rows} <= set(got) or any(batch.reason for batch in batches)
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("ties", [60, 130, 300])
+def test_an_order_of_equal_times_that_changes_with_each_call_is_said(ties: int, seed: int) -> None:
+    rng = random.Random(seed)
+    times = sorted(NOW - rng.randrange(1, 86_400) * SECOND for _ in range(600))
+    begin = rng.randrange(600 - ties)
+    times[begin : begin + ties] = [times[begin]] * ties
+    growth, by = rng.choice([(0, 0), (0, 0), (1, 0), (0, 1)])
+    moving = Moving([*zip(times, range(600), strict=True)], rng, order="only", every=3, growth=growth, by=by)
+    batches: list[Any] = []
+    try:
+        got = asyncio.run(walk(moving, Query(order=rng.choice(["asc", "desc"])), 0, NOW, (1000,), fresh, batches))
+    except SourceFailed:
+        return
+    stay = {n for _, n in moving.rows if n < 600}
+    assert (stay <= set(got) and len(got) == len(set(got))) or any(batch.reason for batch in batches)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_twins_and_moves_are_no_change_of_order(seed: int) -> None:
+    rng = random.Random(seed)
+    times = sorted(NOW - rng.randrange(1, 86_400) * SECOND for _ in range(600))
+    begin = rng.randrange(470)
+    times[begin : begin + 130] = [times[begin]] * 130
+    rows = [*zip(times, range(600), strict=True)]
+    for twin in rng.sample(range(begin + 60, begin + 130), 5):
+        rows[twin] = rows[twin - rng.choice([1, 5, 55])]
+    moving = Moving(rows, rng, every=3, growth=rng.choice([0, 1]), by=rng.choice([0, 0, 1]))
+    batches: list[Any] = []
+    got = asyncio.run(walk(moving, Query(order=rng.choice(["asc", "desc"])), 0, NOW, (1000,), fresh, batches))
+    assert {n for time, n in moving.rows if time < NOW} <= set(got)
+    assert [batch.reason for batch in batches] == [None] * len(batches)
 
 
 @pytest.mark.parametrize(("count", "off"), [(0, 1), (0, 50), (0, 1000), (1, 1), (1, 50), (50, 1), (100, 1), (100, 50)])

@@ -8,6 +8,7 @@ from app.domain.errors import SourceFailed
 from app.domain.position import Position, first_time
 from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response, Rows
+from app.paging.steadiness import is_shuffled
 from app.providers.base import ENOUGH_BYTES, CallBudget, ReadRequest
 from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
 from app.providers.subnoto.observations import AccountObservations
@@ -27,7 +28,8 @@ class LogWalk:
     cursor that the walk continues. `place`: of a hint. `now` in µs.
 
     `size`: rows of a page; `chain`: of pages, while the log moves; `moves`: how often it moved; `doubts`: reasons why
-    records may be missing, from optional calls that failed; `any_readable`: whether any row was readable."""
+    records may be missing, from optional calls that failed; `any_readable`: whether any row was readable;
+    `is_shuffled`: whether the order of equal times changed on a page read again."""
 
     def __init__(
         self,
@@ -50,6 +52,9 @@ class LogWalk:
         self._setting, self.skew = skew, max(skew, known_skew or 0)
         self._restarts = self.moves = self._chained = 0  # `_chained`: rows of the last chain
         self.any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
+        self.is_shuffled = False
+        self._pages: dict[tuple[int, int], list[LogRow]] = {}  # by rows of a page, and number
+        self._compared = set[int | None]()  # pages read again because of rows seen twice
         self.doubts = set[str]()
         self.chain: Chain[LogRow] | None = None
         self._near: list[int] | None = None  # the hint of a reader that continues another
@@ -94,7 +99,7 @@ class LogWalk:
                 return True
             if await self._is_cut():
                 return True
-            page = self.reader.unconfirmed() if confirm and _AGAIN not in self.doubts else None
+            page = self._unconfirmed() if confirm and _AGAIN not in self.doubts and not self.is_shuffled else None
         except OddPages as odd:
             # A page that is not full may be the end, or truncated.
             self._resize(odd.page_size)
@@ -105,6 +110,15 @@ class LogWalk:
         if page is not None:
             await self._fetch([page], again=True)
         return page is not None
+
+    def _unconfirmed(self) -> int | None:
+        """Return the page to read again before rows are returned; None if there is none."""
+        if (page := self.reader.unconfirmed()) is not None:
+            return page
+        page = self.reader.repeated()
+        found = None if page in self._compared else page
+        self._compared.add(page)
+        return found
 
     async def is_unmoved(self) -> bool:
         """Check by one call that no record was removed since this walk's first response."""
@@ -182,10 +196,15 @@ class LogWalk:
             self.any_readable = self.any_readable or not all(row.bad for row in page.rows)
             offset = (number - 1) * size
             is_repeated = page.number is not None and page.number < number
+            if not is_repeated:
+                before, is_full = self._pages.get((size, number), []), len(page.rows) == size
+                self.is_shuffled |= is_shuffled(before, page.rows, first=number > 1, last=is_full)
+                self._pages[size, number] = page.rows
             self._exceeds |= bool(page.rows) and not is_repeated and offset + len(page.rows) > page.total
             late = self._index.learn(self.query, offset, page.rows, page.total, self._now, self._setting)
             self._observations.note_lag(late)
-        self._take(responses, again=again)
+        if not (again and self.is_shuffled):
+            self._take(responses, again=again)
 
     def _take(self, responses: list[Response[LogRow]], *, again: bool = False) -> None:
         """Pass responses to the reader; begin another if they are inconsistent."""

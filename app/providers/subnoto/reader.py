@@ -75,7 +75,9 @@ class SubnotoReader:
         self._lost_ties |= restore_ranks(records, position, self._tied, begins=begins)
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
-        gap = gap_reason(self._walk.reader, misses=self._misses, lost_ties=self._lost_ties)
+        gap = gap_reason(
+            self._walk.reader, misses=self._misses, lost_ties=self._lost_ties, is_shuffled=self._walk.is_shuffled
+        )
         reasons = [gap or skew_reason(self._walk.reader, self._setting), *sorted(self._walk.doubts)]
         return Batch(
             [record for record in records if is_beyond(record.key, position, self._ascending)],
