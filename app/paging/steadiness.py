@@ -45,9 +45,8 @@ def is_shuffled(before: Sequence[R], after: Sequence[R], *, first: bool, last: b
     times = {row.time for row in ends}
     old, new = ([digest_of([row]) for row in rows if row.time in times] for rows in (before, after))
     places = [old.index(row) for row in new if old.count(row) == 1 == new.count(row)]
-    return (
-        sum(one > following for one, following in pairwise(places)) > 1
-    )  # one may be a twin that took the place of a removed row
+    # A single row may be the twin of a removed one.
+    return sum(one > following for one, following in pairwise(places)) > 1
 
 
 class _Page(msgspec.Struct, Generic[R]):

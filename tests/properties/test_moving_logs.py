@@ -447,6 +447,14 @@ def counted(log: Moving, since: int, until: int) -> tuple[int, str]:
     return total.value, total.relation
 
 
+@pytest.mark.parametrize("size", [5, 50])
+def test_an_unreadable_row_that_only_the_order_of_time_shows_makes_a_count_an_estimate(size: int) -> None:
+    rows = [(NOW - DAY + n * SECOND, n) for n in range(400)]
+    assert counted(Moving(rows, random.Random(1), size=size), NOW - 2 * DAY, NOW) == (400, "eq")
+    rows[150] = (0, 150)
+    assert counted(Moving(rows, random.Random(1), size=size), NOW - 2 * DAY, NOW)[1] == "estimate"
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [30, 1000])
 @pytest.mark.parametrize("is_ring", [True, False])

@@ -197,8 +197,9 @@ class LogWalk:
             offset = (number - 1) * size
             is_repeated = page.number is not None and page.number < number
             if not is_repeated:
-                before, is_full = self._pages.get((size, number), []), len(page.rows) == size
-                self.is_shuffled |= is_shuffled(before, page.rows, first=number > 1, last=is_full)
+                before, is_full = self._pages.get((size, number)), len(page.rows) == size
+                if before is not None and is_shuffled(before, page.rows, first=number > 1, last=is_full):
+                    self.is_shuffled = True
                 self._pages[size, number] = page.rows
             self._exceeds |= bool(page.rows) and not is_repeated and offset + len(page.rows) > page.total
             late = self._index.learn(self.query, offset, page.rows, page.total, self._now, self._setting)

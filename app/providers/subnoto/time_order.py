@@ -128,6 +128,7 @@ class TimeOrder:
             )
         ) is None:
             return None
+        self._observations.learn(self._query.category, [page])
         if len(page.rows) > limit or page.number not in (None, start // limit + 1):
             return None
         self._total, self._shown = page.total, [*self._shown, *page.rows]
