@@ -28,6 +28,10 @@ _AMPLE = 32  #: times the largest process that the next one is surely smaller th
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
 
 _HALVES = "the provider truncates responses and may return envelopes in parts: events of a part may be left out"
+_TWINS = (
+    "the provider returns envelopes in parts that share entries without ids: one of two equal events may be left out,"
+    " or one event may be there twice"
+)
 
 T = TypeVar("T")
 
@@ -99,12 +103,13 @@ class ListReader(msgspec.Struct):
         elif behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
             return behind.length
         counted = await self._counted(within)
+        claim = await self.corrected(claimed) if claimed > length else 0
         # Processes may have been removed since.
-        is_withdrawn = has_skipped and claimed > length and (counted is not None or facts.totals_are_wrong)
+        is_withdrawn = has_skipped and (claim is None or (claim > length and counted is not None))
         # The account is, so that `Skip` seems to be limited.
         is_larger = behind is not None and facts.honoured > length
         lacking = 0 if counted in lengths else int(is_larger) if (counted or 0) < length else (counted or 0) - length
-        lacking = lacking if is_withdrawn else max(lacking, claimed - length)
+        lacking = lacking if is_withdrawn else max(lacking, (claimed if claim is None else claim) - length)
         if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
             self.doubts.add(UNPROVEN)
         return max(0, lacking)
@@ -169,10 +174,10 @@ class ListReader(msgspec.Struct):
                 self.facts.refuse(take)
             raise
         self.facts.sample(page)
-        self.facts.longest = max(self.facts.longest, page.items)
-        self.facts.splits = self.facts.splits or page.split is not None
         if self.facts.may_halve:
             self.doubts.add(_HALVES)
+        if page.split is not None and any(process.is_ambiguous for process in page.processes):
+            self.doubts.add(_TWINS)
         return page
 
     async def _weigh(self, within: DateRange, take: int) -> None:

@@ -210,7 +210,9 @@ class AccountObservations(Observations):
         self.note("total_off_by", total - length, how)
 
     def sample(self, page: ActivityPage) -> None:
-        """Record the key of a process, the precision of times and the quality of ids."""
+        """Record the key of a process, its parts, the precision of times and the quality of ids."""
+        self.longest = max(self.longest, page.items)
+        self.splits = self.splits or page.split is not None
         if page.processes:
             self.known = max(page.processes[:_SAMPLE], key=lambda process: len(process.entries)).key
         if self._sampled >= _SAMPLES or (self._ids_repeat and self._time_digits == 7):
@@ -257,7 +259,7 @@ class AccountObservations(Observations):
     def cut(self, page: ActivityPage) -> None:
         """Record a truncated response. A single one may be an error, and its limit would make every page cost a hundred
         calls: it needs two within _AGAIN, is valid for as long, and is then renewed by one of the same length."""
-        now, length = self._clock(), page.length
+        now, length, self.truncates = self._clock(), page.length, True
         self.honoured = min(self.honoured, length)
         self._honoured_at = {t: (min(one, length), min(two, page.items)) for t, (one, two) in self._honoured_at.items()}
         self._cuts.add(length)

@@ -83,6 +83,8 @@ class RangeLoader(ListReader):
             return TooMany(page.length + lacking, few)
         if total not in (None, page.length, page.items) and await self.count(within) == total:
             self.facts.contradicted(total, page.length)
+            if total > page.length:
+                await self.corrected(total)
         if not self.filters.values:
             self.facts.reached(page, within.start, within.end)
         self.facts.answered(page, take)

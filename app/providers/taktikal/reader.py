@@ -92,6 +92,7 @@ class WindowReader:
         self._measure = False  # whether to count before loading, because the known density was wrong
         self._empty = 0  # width of the last window, if it was empty
         self._counts_none = False  # whether the next window's count is zero
+        self._count: int | None = None  # that of the next window, if narrower ones do not have fewer
         self._stride = 1  # of wide windows, in usual ones
         self._is_large = False  # whether the filters select too many processes to load all
         self._most: int | None = None  # their number, if one response may contain them
@@ -127,7 +128,7 @@ class WindowReader:
         target = self._sizer.target(want, self._loader.most * 4 // 5)
         window, take = await self._choose_window(target, want)
         within = DateRange.around(window.start, window.end)
-        found = await self._loader.attempt(within, take)
+        found = await self._loader.attempt(within, take, self._count)
         if isinstance(found, TooMany):
             if self._counts_none:
                 self._facts.contradicted(0, found.total)
@@ -145,7 +146,7 @@ class WindowReader:
     async def _choose_window(self, target: int, want: int) -> tuple[Window, int]:
         """Return the next window, and the number of processes to request. The known density or a count determines the
         width."""
-        rest, self._counts_none = abs(self._stop - self._frontier), False
+        rest, self._counts_none, self._count = abs(self._stop - self._frontier), False, None
         fits = self._sizer.knows_density and self._crowded is None and self._sizer.width(target) >= rest
         if fits or (self._sizer.knows_density and not self._measure):
             reach = self._facts.reach_of(self._ascending, want) if self._shared and not self._times else None
@@ -172,7 +173,7 @@ class WindowReader:
             windows = {w: windows[w] for w in sorted(windows) if empty < w < high or (w == high and not items)}
             if not windows:
                 # The frontier passes the empty part by loading it: a total of 0 is no proof.
-                self._counts_none = empty > 0
+                self._counts_none, self._count = empty > 0, None if empty or self._crowded else items
                 return (self._next(empty), 2 * target) if empty else (self._next(high), max(items, 2 * target))
             ranges = (DateRange.around(w.start, w.end) for w in windows.values())
             counts = await gather_all(self._loader.count_up_to(within, fits + 1) for within in ranges)

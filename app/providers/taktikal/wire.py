@@ -68,17 +68,19 @@ class RawBody:
 
 class Process:
     """One signing process: its own members (`body`), its log (`entries`) and its signees. `repaired`: the response
-    was parsed leniently, so it may contain undocumented members. `owner`: the user who started it, if the provider's
+    was parsed leniently, so it may contain undocumented members. `is_ambiguous`: its items share entries without ids,
+    which may be twins or one entry. `owner`: the user who started it, if the provider's
     `User` filter selected it.
 
     Signees and secrets are computed on first use, because most processes of a response have no event to return."""
 
-    __slots__ = ("_delivered", "_index", "_others", "_secrets", "_sent_entries", "_signees", "body", "entries", "key",
-                 "owner", "repaired")  # fmt: skip
+    __slots__ = ("_delivered", "_index", "_others", "_secrets", "_sent_entries", "_signees", "body", "entries",
+                 "is_ambiguous", "key", "owner", "repaired")  # fmt: skip
 
     def __init__(self, key: str, body: Body, delivered: RawBody, index: int, repaired: bool = False) -> None:
         self.key, self.body, self.repaired = key, body, repaired
         self.owner: str | None = None
+        self.is_ambiguous = False
         self._delivered, self._index = delivered, index
         self._others: tuple[Process, ...] = ()
         self._sent_entries: list[dict[str, Any]] | None = None
@@ -169,9 +171,9 @@ class Process:
     def united_with(self, other: Process, halves: bool = False) -> Process:
         """Return the process with the entries and signees of both items. An entry in both is one; two in either item
         are twins, and stay two. `halves`: the items are of one response, so that twins without ids may be the last of
-        one and the first of the other."""
+        one and the first of the other. Only equal items show that these are an entry in both."""
         mine, theirs = Counter(map(content_of, self.entries)), Counter(map(content_of, other.entries))
-        shared = mine & theirs
+        shared, is_same = mine & theirs, mine == theirs
         if halves and len(shared) == 1 and min(len(self.entries), len(other.entries)) > 1:
             (content,) = shared
             last, first = self.entries[-1], other.entries[0]
@@ -185,6 +187,9 @@ class Process:
             else:
                 added.append(pair)
         found = Process(self.key, self.body, self._delivered, self._index, self.repaired)
+        found.is_ambiguous = self.is_ambiguous or other.is_ambiguous
+        if halves and not is_same:
+            found.is_ambiguous |= any(one.id in (UNSET, None) and content_of(one) in shared for one in other.entries)
         found._others = (*self._others, *other._others, other)
         found.entries = [*self.entries, *(entry for entry, _ in added)]
         found._sent_entries = [*self.sent_entries, *(sent for _, sent in added)]

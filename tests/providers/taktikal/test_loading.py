@@ -12,6 +12,7 @@ import pytest
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND
 from app.providers.base import CallBudget
+from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
@@ -231,6 +232,31 @@ async def test_truncated_responses_may_lack_parts(cut: int, split: Any) -> None:
     emulator._bytes_allow = lambda items: min(cut, len(items))  # type: ignore[method-assign]
     found = loader(emulator)
     assert len(await found.everything(WHOLE)) == 4
+    assert any("in parts" in doubt for doubt in found.doubts)
+
+
+async def test_parts_that_share_entries_without_ids_are_a_reason() -> None:
+    """Found by a stranger: entries in both parts of their process came twice."""
+    found = loader(company(1))
+
+    async def in_parts(*args: Any, **given: Any) -> ActivityPage:
+        log = [{"status": "Reminder", "createdAt": f"2026-01-01T00:00:0{n}Z"} for n in range(3)]
+        return decode_activity(
+            msgspec.json.encode([{"processKey": "sp0", "activityLog": log[n : n + 2]} for n in (0, 1)])
+        )
+
+    found.client.activity = in_parts  # type: ignore[method-assign]
+    await found._fetch(WHOLE, 10)
+    assert any("without ids" in doubt for doubt in found.doubts)
+
+
+async def test_a_response_that_a_calibration_finds_truncated_may_lack_parts() -> None:
+    """Found by a stranger: the first page after the calibration lost the rest of a process, without a reason."""
+    emulator = company(40, split_items="by_process")
+    found = loader(emulator, None)
+    emulator._bytes_allow = lambda items: min(3, len(items))  # type: ignore[method-assign]
+    await calibrate(found.client, WHOLE, found.facts, found.spent)
+    await found._fetch(DateRange.around(BASE, BASE + SECOND), 10)
     assert any("in parts" in doubt for doubt in found.doubts)
 
 

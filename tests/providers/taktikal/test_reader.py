@@ -294,3 +294,24 @@ async def test_an_empty_newest_part_costs_few_rounds(gap: int) -> None:
     for _ in range(2):
         await pages.page(inside.NOW_MICROS, 100)
     assert await pages.page(inside.NOW_MICROS + gap * DAY, 100) <= 4
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("of_nothing", [0, 1000])
+async def test_totals_that_are_too_high_do_not_divide_windows_into_seconds(
+    order: str, of_nothing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a stranger: 110,802 calls for a page, one for each second of a window with few events."""
+    right = TaktikalClient.total
+
+    async def total(*given: Any) -> int | None:
+        assert emulator.calls.total <= 200
+        found = await right(*given)
+        return found + 1000 if found else of_nothing
+
+    monkeypatch.setattr(TaktikalClient, "total", total)
+    moments = [BASE + hour * 3600 * SECOND for hour in range(1, 20)]
+    emulator = emulator_of(*moments)
+    found = reader(emulator, BASE, BASE + DAY, order, "activity")
+    assert sorted(await times(found)) == moments
+    assert emulator.calls.total <= 100

@@ -160,6 +160,24 @@ def test_a_process_that_comes_as_several_items_is_united(items: list[list[int]],
     assert all(process.sent_signee(key) == {"signeeKey": key, "name": f"N{key[1:]}"} for key in process.signees)
 
 
+@pytest.mark.parametrize(
+    ("items", "is_ambiguous"),
+    [
+        ([[-1, -2], [-3, -4]], False),
+        ([[-1, -2], [-2, -3]], True),  # twins, or one entry in both halves
+        ([[-1, -2, -4], [-2, -3]], True),
+        ([[-1, -2], [-2]], True),
+        ([[-1, -2], [-2, -3], [4]], True),
+        ([[-1, -2], [-1, -2]], False),  # the same item twice
+        ([[1, 2], [2, 3]], False),
+        ([[-1, 2], [2, -3]], False),
+    ],
+)
+def test_items_that_share_entries_without_ids_are_ambiguous(items: list[list[int]], is_ambiguous: bool) -> None:
+    page = decode_activity(json.dumps([log_of(*numbers) for numbers in items]).encode())
+    assert page.processes[0].is_ambiguous == is_ambiguous
+
+
 @pytest.mark.parametrize("body", [b"", b" ", b"null"])
 def test_a_null_response_holds_no_process(body: bytes) -> None:
     page = decode_activity(body)
