@@ -49,6 +49,16 @@ def is_shuffled(before: Sequence[R], after: Sequence[R], *, first: bool, last: b
     return sum(one > following for one, following in pairwise(places)) > 1
 
 
+def have_risen(before: Sequence[R], after: Sequence[R]) -> bool:
+    """Whether all rows that stayed on a page read again have higher numbers: newer rows were put before them, as in a
+    log that comes newest first."""
+    if not before or not after or before[0].same_as(after[0]):
+        return False
+    old, new = ([digest_of([row]) for row in rows] for rows in (before, after))
+    moves = [new.index(row) - old.index(row) for row in new if old.count(row) == 1 == new.count(row)]
+    return len(moves) > 1 and min(moves) > 0
+
+
 class _Page(msgspec.Struct, Generic[R]):
     """A page that had these rows in all rounds from `read` (0: when the cursor was made) to `held`. `times` of its rows
     as they came: `PositionLog` changes those of bad ones."""

@@ -48,9 +48,9 @@ class Moving:
     growth: int = 0  #: rows that are put at the end with each `every`-th call
     has_next: bool | None = None
     beyond: str = "empty"  #: a page after the end: "empty", the "last" one again, or "refused"
-    order: str = (
-        "honoured"  #: sorting by time is "honoured", with ties in any order, "ignored", "refused", or the "only"
-    )
+    #: Sorting by time is "honoured", with ties in any order, "ignored", "refused", or the "only" order.
+    order: str = "honoured"
+    newest_first: bool = False  #: `sortOrder` is ignored
     cut: float = 0  #: probability that a page lacks its last rows
     calls: int = 0
     sorted_calls: int = 0  #: those in the order of time
@@ -70,6 +70,8 @@ class Moving:
                 raise SourceFailed("refused")
             if self.order == "only" or (query.by_time and self.order == "honoured"):
                 log = sorted(log, key=lambda row: (row[0], self.rng.random()))
+            if self.newest_first:
+                log = log[::-1]
             rows = log[(page - 1) * limit : page * limit]
             if not rows and self.beyond == "last":
                 rows = log[max(0, len(self.rows) - 1) // limit * limit :]
@@ -217,6 +219,24 @@ def test_an_order_of_equal_times_that_changes_with_each_call_is_said(ties: int, 
         return
     stay = {n for _, n in moving.rows if n < 600}
     assert (stay <= set(got) and len(got) == len(set(got))) or any(batch.reason for batch in batches)
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("size", [25, 50])
+def test_a_growing_log_that_comes_newest_first_is_said(size: int, seed: int) -> None:
+    rng = random.Random(seed)
+    rows = sorted((NOW - rng.randrange(1, 400) * SECOND, n) for n in range(400))
+    rows = [(time - rng.randrange(60) * SECOND, n) for time, n in rows]
+    moving = Moving(rows, rng, size=size, growth=1, every=rng.choice([2, 3]), newest_first=True)
+    since = NOW - rng.randrange(120, 360) * SECOND
+    batches: list[Any] = []
+    query, limits = Query(order=rng.choice(["asc", "desc"])), rng.choice([(100,), (1000,)])
+    try:
+        got = asyncio.run(walk(moving, query, since, since + rng.choice([60, 300]) * SECOND, limits, fresh, batches))
+    except SourceFailed:
+        return
+    inside = {n for time, n in rows if since <= time < since + 60 * SECOND}
+    assert inside <= set(got) or any(batch.reason for batch in batches)
 
 
 @pytest.mark.parametrize("seed", range(20))

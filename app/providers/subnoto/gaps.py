@@ -7,9 +7,11 @@ from app.paging.position_reader import PositionReader
 from app.providers.subnoto.wire import LogRow
 
 
-def gap_reason(walk: PositionReader[LogRow], *, misses: int, lost_ties: bool, is_shuffled: bool) -> str | None:
+def gap_reason(
+    walk: PositionReader[LogRow], *, misses: int, lost_ties: bool, is_shuffled: bool, have_risen: bool
+) -> str | None:
     """Return the reason why a walk may have missed records; None if it has not. `misses`: records that are elsewhere in
-    the log. `lost_ties`: others of the time where it begins may be missing. `is_shuffled`: see `LogWalk`."""
+    the log. `lost_ties`: others of the time where it begins may be missing. See `LogWalk` for the others."""
     if walk.ending.lacks_rows:
         return "the provider counts records that its lists do not contain"
     if walk.ending.may_be_twins:
@@ -18,7 +20,7 @@ def gap_reason(walk: PositionReader[LogRow], *, misses: int, lost_ties: bool, is
         return "the provider's order of equal times changes with each call: records may be missing or come twice"
     if lost_ties:
         return "records were removed at the time where this page begins: others of that time may be missing"
-    if walk.is_unordered:
+    if walk.is_unordered or have_risen:
         return "the provider's log is not in order of time: records may be missing"
     if misses:
         return (

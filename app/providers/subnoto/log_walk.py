@@ -8,7 +8,7 @@ from app.domain.errors import SourceFailed
 from app.domain.position import Position, first_time
 from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response, Rows
-from app.paging.steadiness import is_shuffled
+from app.paging.steadiness import have_risen, is_shuffled
 from app.providers.base import ENOUGH_BYTES, CallBudget, ReadRequest
 from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
 from app.providers.subnoto.observations import AccountObservations
@@ -29,7 +29,8 @@ class LogWalk:
 
     `size`: rows of a page; `chain`: of pages, while the log moves; `moves`: how often it moved; `doubts`: reasons why
     records may be missing, from optional calls that failed; `any_readable`: whether any row was readable;
-    `is_shuffled`: whether the order of equal times changed on a page read again."""
+    `is_shuffled`: whether the order of equal times changed on a page read again; `have_risen`: whether its rows have
+    higher numbers now."""
 
     def __init__(
         self,
@@ -52,8 +53,10 @@ class LogWalk:
         self._setting, self.skew = skew, max(skew, known_skew or 0)
         self._restarts = self.moves = self._chained = 0  # `_chained`: rows of the last chain
         self.any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
-        self.is_shuffled = False
-        self._pages: dict[tuple[int, int], list[LogRow]] = {}  # by rows of a page, and number
+        self.is_shuffled = self.have_risen = False
+        self._pages: dict[
+            tuple[int, int, bool], list[LogRow]
+        ] = {}  # by size, number, and whether the total is exceeded
         self._compared = set[int | None]()  # pages read again because of rows seen twice
         self.doubts = set[str]()
         self.chain: Chain[LogRow] | None = None
@@ -196,12 +199,15 @@ class LogWalk:
             self.any_readable = self.any_readable or not all(row.bad for row in page.rows)
             offset = (number - 1) * size
             is_repeated = page.number is not None and page.number < number
+            exceeds = offset + len(page.rows) > page.total
             if not is_repeated:
-                before, is_full = self._pages.get((size, number)), len(page.rows) == size
-                if before is not None and is_shuffled(before, page.rows, first=number > 1, last=is_full):
-                    self.is_shuffled = True
-                self._pages[size, number] = page.rows
-            self._exceeds |= bool(page.rows) and not is_repeated and offset + len(page.rows) > page.total
+                # A page after the end may be the last one again, whose rows rise where others are removed.
+                key, is_full = (size, number, exceeds), len(page.rows) == size
+                if (before := self._pages.get(key)) is not None:
+                    self.is_shuffled |= is_shuffled(before, page.rows, first=number > 1, last=is_full)
+                    self.have_risen |= not exceeds and have_risen(before, page.rows)
+                self._pages[key] = page.rows
+            self._exceeds |= bool(page.rows) and not is_repeated and exceeds
             late = self._index.learn(self.query, offset, page.rows, page.total, self._now, self._setting)
             self._observations.note_lag(late)
         if not (again and self.is_shuffled):

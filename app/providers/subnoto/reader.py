@@ -75,9 +75,11 @@ class SubnotoReader:
         self._lost_ties |= restore_ranks(records, position, self._tied, begins=begins)
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
+        walk = self._walk
         gap = gap_reason(
-            self._walk.reader, misses=self._misses, lost_ties=self._lost_ties, is_shuffled=self._walk.is_shuffled
-        )
+            walk.reader, misses=self._misses, lost_ties=self._lost_ties, is_shuffled=walk.is_shuffled,
+            have_risen=walk.have_risen,
+        )  # fmt: skip
         reasons = [gap or skew_reason(self._walk.reader, self._setting), *sorted(self._walk.doubts)]
         return Batch(
             [record for record in records if is_beyond(record.key, position, self._ascending)],
@@ -129,7 +131,13 @@ class SubnotoReader:
         """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
         or counted but not listed; or the provider does not show that."""
         walk, strays = self._walk, self._index.strays(self._walk.query, 0, self._span.since)
-        lacks = walk.moves > 0 or walk.reader.ending.lacks_rows or walk.reader.is_unordered or bool(walk.doubts)
+        lacks = (
+            walk.moves > 0
+            or walk.reader.ending.lacks_rows
+            or walk.reader.is_unordered
+            or walk.have_risen
+            or bool(walk.doubts)
+        )
         return lacks or any(number >= rank for number in strays)
 
     async def is_confirmed(self) -> bool | None:
