@@ -70,8 +70,8 @@ async def _look(client: TaktikalClient, within: DateRange, facts: AccountObserva
         facts.found(None, None, width, "no signing process with entries at two different times was found")
         return
     verdict = await _ask(client, chosen, spent, _NO_FILTERS.with_process(chosen.process.key), facts.at_most(10))
-    if verdict is None:
-        # Dates with a process key are ignored; without one they cannot be.
+    if verdict is None and not facts.truncates:
+        # Dates with a process key are ignored; without one they cannot be. A truncated control would show nothing.
         verdict = await _ask(client, chosen, spent, _NO_FILTERS, facts.at_most(200))
     facts.found(*(verdict or (None, None)), width, _EVIDENCE[verdict[0] if verdict else "ignored"])
 

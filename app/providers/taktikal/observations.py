@@ -97,7 +97,7 @@ class AccountObservations(Observations):
         return end < self._clock() - _YOUNG
 
     def remember(self, name: str, value: int) -> None:
-        """Record the number of processes of the account, or of those with wrong times."""
+        """Record a number of processes: of the account, with wrong times, or of a list with pages that never end."""
         self._recent[name] = value, self._clock()
 
     def recall(self, name: str) -> int | None:

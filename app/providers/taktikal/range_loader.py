@@ -25,6 +25,7 @@ import msgspec
 
 from app.domain.errors import SourceFailed
 from app.domain.text import fold
+from app.domain.times import DAY
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import EVER, WHOLE, DateRange, Filters, TakeRefused
 from app.providers.taktikal.list_reader import JOINED, UNPROVEN, ListReader, total_of
@@ -37,6 +38,7 @@ _MARGIN = 64  #: requested in addition to the count, because processes may be ad
 _FEW = 4  #: responses
 _PASSES = 48
 _AT_ONCE = 32  #: concurrent calls of a pass
+_COARSE = 2 * DAY  #: ranges from which on a half may contain as much as the whole
 _FAR = 1 << 24  #: a `Skip` after all processes
 _MAY_HAVE_WRONG_TIMES = (
     "the provider does not show whether envelopes have a time of creation or update before 2000 or in the future: their"
@@ -115,9 +117,9 @@ class RangeLoader(ListReader):
             return sum(_adds_to(page, part) for part, _ in parts)
         return max(lacking, (counted or 0) - page.length)
 
-    async def everything(self, within: DateRange, total: int | None = None) -> list[Process]:
-        """Return all that the range selects, in several responses if needed. `total`: its number, roughly. Raises
-        SourceError."""
+    async def everything(self, within: DateRange, total: int | None = None, before: int | None = None) -> list[Process]:
+        """Return all that the range selects, in several responses if needed. `total`: its number, roughly; `before`:
+        that of the range of which it is a half. Raises SourceError."""
         counted = None
         if total is None:
             total = counted = await self.count(within)
@@ -132,12 +134,19 @@ class RangeLoader(ListReader):
                 return await self.page_through(within, total)
         if not self.facts.splittable or (halves := within.halves()) is None:
             return await self.page_through(within, total)
+        is_no_less = before is not None and total >= before and within.end - within.start <= _COARSE
+        if is_no_less and self.facts.recall("limited pages") is None:
+            # Probably the server's dates are whole days, so that halves contain as many again.
+            try:
+                return await self.page_through(within, total)
+            except SourceFailed:
+                self.facts.remember("limited pages", total)
         if self.facts.selects in ("activity", "creation"):
             older = await self._counted(halves[0])
             totals = (None, None) if older is None else (older, max(0, total - older))
-            return list(merge_processes(await gather_all(map(self.everything, halves, totals))))
+            return list(merge_processes(await gather_all(map(self.everything, halves, totals, (total, total)))))
         # The older first, because an updated process may move into the newer.
-        return list(merge_processes([await self.everything(half) for half in halves]))
+        return list(merge_processes([await self.everything(half, None, total) for half in halves]))
 
     @property
     def ever(self) -> DateRange:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from app.domain.times import SECOND
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.taktikal.calibration import calibrate
-from app.providers.taktikal.client import DateRange, TaktikalClient
+from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations, Selection
 from app.providers.taktikal.probe import probe
+from app.providers.taktikal.wire import ActivityPage
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
@@ -59,6 +61,27 @@ async def test_a_server_that_ignores_dates_beside_a_key_teaches_nothing_wrong(
     )
     facts = await found_out(Emulator(options, clock=lambda: inside.NOW))
     assert facts.selects in (selects, None)
+
+
+async def test_a_truncated_control_shows_nothing() -> None:
+    """With dates ignored, the control may lack the process only because its response is truncated."""
+    log = [Entry("sp1", "Started", (BASE + n * inside.DAY) * 10) for n in range(3)]
+    processes = [(Process("sp1"), log), (Process("sp2"), [Entry("sp2", "Created", BASE * 10)])]
+    emulator = Emulator(EmulatorOptions(), clock=lambda: inside.NOW, processes=processes)
+    client, facts = TaktikalClient(inside.taktikal(emulator)), AccountObservations(lambda: inside.NOW_MICROS)
+    control = (BASE + 2 * inside.DAY) // SECOND * SECOND + SECOND
+    right = client.activity
+
+    async def activity(within: DateRange, filters: Filters, *args: Any, take: int, skip: int = 0) -> ActivityPage:
+        page = await right(WHOLE, filters, *args, take=take)
+        key = "sp2" if (skip or within.start > control) and not filters.values else "sp1"
+        page.processes = [process for process in page.processes if process.key == key]
+        page.length = page.items = 1
+        return page
+
+    client.activity = activity  # type: ignore[method-assign]
+    await calibrate(client, WITHIN, facts, CallBudget())
+    assert facts.selects is None
 
 
 @pytest.mark.parametrize(
