@@ -54,9 +54,8 @@ class LogWalk:
         self._restarts = self.moves = self._chained = 0  # `_chained`: rows of the last chain
         self.any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
         self.is_shuffled = self.have_risen = False
-        self._pages: dict[
-            tuple[int, int, bool], list[LogRow]
-        ] = {}  # by size, number, and whether the total is exceeded
+        # By size, number, and whether the total is exceeded.
+        self._pages: dict[tuple[int, int, bool], list[LogRow]] = {}
         self._compared = set[int | None]()  # pages read again because of rows seen twice
         self.doubts = set[str]()
         self.chain: Chain[LogRow] | None = None

@@ -69,8 +69,7 @@ class RawBody:
 class Process:
     """One signing process: its own members (`body`), its log (`entries`) and its signees. `repaired`: the response
     was parsed leniently, so it may contain undocumented members. `is_ambiguous`: its items share entries without ids,
-    which may be twins or one entry. `owner`: the user who started it, if the provider's
-    `User` filter selected it.
+    which may be twins or one entry. `owner`: the user who started it, if the provider's `User` filter selected it.
 
     Signees and secrets are computed on first use, because most processes of a response have no event to return."""
 
