@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from app.api.api_keys import SANDBOX_KEY, ApiKey, hash_of, new_key
 from app.api.auth import require_loopback
@@ -164,12 +165,19 @@ def _serve_alone(listener: socket.socket, config: uvicorn.Config, greeting: str)
 
 
 class _Workers(Multiprocess):
-    """uvicorn's supervisor with three differences that `tests/operations/test_graceful_shutdown.py` shows.
+    """uvicorn's supervisor with four differences that `tests/operations/test_graceful_shutdown.py` shows.
 
-    The listener is closed when the workers stop, because new callers would wait in a queue that no process serves. A
+    Each worker has a listener of its own, if there is one for each; the replacement of a crashed worker has all. The
+    listeners are closed when the workers stop, because new callers would wait in a queue that no process serves. A
     second SIGTERM or SIGINT reaches the workers immediately. SIGHUP has no effect, as in a server of one process: API
     keys are read again without a signal, and logs go to standard error.
     """
+
+    def init_processes(self) -> None:
+        for number in range(self.processes_num):
+            process = Process(self.config, [self.sockets[number % len(self.sockets)]])
+            process.start()
+            self.processes.append(process)
 
     def terminate_all(self) -> None:
         for listener in self.sockets:
@@ -185,12 +193,33 @@ class _Workers(Multiprocess):
             alive[0].process.join(0.1)
 
 
+def _listen(listener: socket.socket, workers: int) -> list[socket.socket]:
+    """Return listening sockets on the address of `listener`: one for each worker on Linux, else `listener` alone.
+
+    Workers that share a listener leave several connections that arrive together to the one that wakes up first. The
+    kernel spreads connections over several listeners with SO_REUSEPORT; other systems do not. The option is set after
+    the exclusive `bind`, so that a second gateway on this port is still refused.
+    """
+    listeners = [listener]
+    if sys.platform == "linux":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        for _ in range(workers - 1):
+            another = socket.socket(listener.family, listener.type, listener.proto)
+            another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            another.bind(listener.getsockname())
+            listeners.append(another)
+    for each in listeners:
+        # Callers wait for the first worker instead of being refused.
+        each.listen(2048)
+    return listeners
+
+
 def _serve_with_workers(listener: socket.socket, config: uvicorn.Config, greeting: str) -> int:
-    # Listen here already, so that callers wait for the first worker instead of being refused.
-    listener.listen(2048)
+    listeners = _listen(listener, config.workers)
     print(greeting, flush=True)
     os.environ[PARENT_VARIABLE] = str(os.getpid())
-    supervisor = _Workers(config, sockets=[listener])
+    supervisor = _Workers(config, sockets=listeners)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # not the supervisor's handler; the workers inherit it
     supervisor.run()
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0

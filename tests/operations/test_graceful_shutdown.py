@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from sandbox.subnoto import EmulatorOptions
-from tests.process import serving
+from tests.process import run, serving
 from tests.waiting import wait_until
 from tests.worlds import served_world
 
@@ -107,6 +111,35 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
         gateway.process.kill()
         gateway.code = gateway.process.wait()
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not spread connections over listeners")
+def test_connections_that_arrive_together_are_spread_over_the_workers(tmp_path: Path) -> None:
+    with serving("--sandbox", "--sandbox-events", "20", "--workers", "2", cwd=tmp_path) as gateway:
+        until_status(f"{gateway.url}/health/ready", 200)
+        address = urlsplit(gateway.url)
+        workers = children(gateway.process.pid)
+        with ExitStack() as stack:
+            for _ in range(64):
+                stack.enter_context(socket.create_connection((address.hostname, address.port)))
+            # The helper process of `multiprocessing` is among the children and accepts none.
+            wait_until(lambda: sum(accepted(pid, address.port) for pid in workers) == 64)
+            counts = sorted(accepted(pid, address.port) for pid in workers)
+        assert counts[-2] > 8
+        second = run("serve", "--sandbox", "--workers", "2", "--port", str(address.port), cwd=tmp_path)
+        assert second.returncode == 2
+        assert "is in use" in second.stderr
+
+
+def accepted(pid: int, port: int) -> int:
+    """The established connections of a process to its own port, from /proc."""
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    inodes = {line[9] for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01"}
+    count = 0
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            count += os.readlink(file).removeprefix("socket:[").removesuffix("]") in inodes
+    return count
 
 
 def children(parent: int) -> set[int]:
