@@ -1,7 +1,9 @@
-"""Two pass-throughs, which return the vendor's bytes unread. UPSTREAM is the address of the mock.
+"""Two pass-throughs, which return the vendor's bytes unread, and a floor. UPSTREAM is the address of the mock.
 
 `stock` is written as the documentation of FastAPI and httpx does it. `same` uses the gateway's own connections, without
-what ProviderHttp does around its calls: what the gateway adds to it is its own work.
+what ProviderHttp does around its calls: what the gateway adds to it is its own work. `floor` is `same` with the least
+that a page of events needs: decoding the response, sorting its entries by their time, and encoding 100 events, without
+ids, exact times, joined recipients, links, masks, cursors, authentication, log and metrics.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import msgspec
 from fastapi import FastAPI, Request, Response
 
+from app.domain.event import Actor, Event
 from app.providers.base import CommonSettings
 from app.providers.http.transport import AiohttpTransport
+from app.providers.taktikal.models import Body, Entry
 
 UPSTREAM = os.environ["UPSTREAM"]
 AUTHORIZATION = "Basic Y29tcGFueTprZXk="  #: company:key
@@ -29,6 +34,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 stock = FastAPI(lifespan=lifespan)
 same = FastAPI(lifespan=lifespan)
+floor = FastAPI(lifespan=lifespan)
+_decode = msgspec.json.Decoder(list[Body]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 @stock.get("/{path:path}")
@@ -39,8 +47,29 @@ async def forward(path: str, request: Request) -> Response:
 
 @same.get("/{path:path}")
 async def forward_on_the_same_stack(path: str, request: Request) -> Response:
+    return Response(await _read(path, request), media_type="application/json")
+
+
+@floor.get("/{path:path}")
+async def encode_the_newest(path: str, request: Request) -> Response:
+    entries = [entry for body in _decode(await _read(path, request)) for entry in body.activity_log or ()]
+    entries.sort(key=_time_of, reverse=True)
+    return Response(_encode([_event(entry) for entry in entries[:100]]), media_type="application/json")
+
+
+async def _read(path: str, request: Request) -> bytes:
     headers = {"authorization": AUTHORIZATION, "accept-encoding": "gzip"}
     url = f"{UPSTREAM}/{path}?{request.url.query}"
-    return Response(
-        (await request.app.state.transport.send("GET", url, headers, None)).body, media_type="application/json"
-    )
+    return (await request.app.state.transport.send("GET", url, headers, None)).body
+
+
+def _time_of(entry: Entry) -> str:
+    return str(entry.created_at)
+
+
+def _event(entry: Entry) -> Event:
+    sent, actor = str(entry.status), Actor("system", None, str(entry.created_by), None)
+    return Event(
+        str(entry.id), "taktikal", "taktikal", sent, "envelope", "success", sent, None, str(entry.created_at),
+        str(entry.description), actor, None, None, None, None, None, {},
+    )  # fmt: skip

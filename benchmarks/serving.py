@@ -22,8 +22,9 @@ from tests.process import serving as serving_gateway
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Of the two pass-throughs: `uvicorn` with its defaults, and with the gateway's options.
-OPTIONS = {"stock": [], "same": ["--ws", "none", "--no-access-log", "--no-server-header", "--log-level", "critical"]}
+#: `uvicorn` with its defaults, and with the gateway's options.
+_OWN_OPTIONS = ["--ws", "none", "--no-access-log", "--no-server-header", "--log-level", "critical"]
+OPTIONS = {"stock": [], "same": _OWN_OPTIONS, "floor": _OWN_OPTIONS}
 
 
 @dataclass(frozen=True)
