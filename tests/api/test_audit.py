@@ -23,7 +23,6 @@ from tests.worlds import world
 SECRET = "an identity secret of thirty-two characters"
 
 
-@pytest.mark.anyio
 async def test_who_which_filters_how_many_and_how_it_ended(sources: list[MemorySource], log: io.StringIO) -> None:
     app = make_app(sources, identity_secret=SECRET)
     query = (
@@ -63,7 +62,6 @@ async def test_who_which_filters_how_many_and_how_it_ended(sources: list[MemoryS
     assert line["timestamp"]
 
 
-@pytest.mark.anyio
 async def test_a_count_names_the_accounts_that_were_counted(sources: list[MemorySource], log: io.StringIO) -> None:
     async with opened(make_app(sources)) as client:
         for _ in range(2):  # asked for, and from the cache
@@ -71,7 +69,6 @@ async def test_a_count_names_the_accounts_that_were_counted(sources: list[Memory
     assert [line["sources"] for line in lines(log, "access")] == [["north"], ["north"]]
 
 
-@pytest.mark.anyio
 async def test_every_way_that_an_access_may_end_has_its_line(
     client: httpx.AsyncClient, sources: list[MemorySource], log: io.StringIO
 ) -> None:
@@ -110,7 +107,6 @@ async def test_every_way_that_an_access_may_end_has_its_line(
     assert trail[6]["filters"] == {"cursor": ["given"]}
 
 
-@pytest.mark.anyio
 async def test_personal_values_are_in_no_place_of_a_line(client: httpx.AsyncClient, log: io.StringIO) -> None:
     planted = [PHONE.lstrip("+"), NATIONAL_ID, "Jonas", "jonas@example.com"]
     places = [
@@ -171,7 +167,6 @@ def test_a_person_has_one_pseudonym_however_written(same: str) -> None:
     assert len(names.of(same)) == 17
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("source", ["taktikal", "subnoto"])
 async def test_what_a_single_event_costs_at_its_source(log: io.StringIO, source: str) -> None:
     async with (

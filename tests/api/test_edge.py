@@ -71,7 +71,6 @@ def test_a_body_that_nobody_asked_for_is_no_hanging_up() -> None:
         assert rest(talk(port, head, b"x=1&y=2")).startswith(b"HTTP/1.1 200 OK")
 
 
-@pytest.mark.anyio
 async def test_too_many_at_a_time_are_turned_away_and_the_rest_served() -> None:
     source = Busy()
     async with opened(make_app([source], max_in_flight=3)) as client:
@@ -90,7 +89,6 @@ async def test_too_many_at_a_time_are_turned_away_and_the_rest_served() -> None:
     assert after.status_code == 200
 
 
-@pytest.mark.anyio
 async def test_work_that_the_server_cancels_stays_cancelled() -> None:
     source = Busy()
     async with opened(make_app([source])) as client:

@@ -23,8 +23,6 @@ from tests.api.conftest import make_app, opened
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history
 from tests.browser import chromium, needs_chromium
 
-pytestmark = pytest.mark.anyio
-
 HOSTILE = '</style></pre><script>window.hit=1</script><img src="https://evil.example/x">" \u202e\ud83d & {{ 7 * 7 }}'
 PDF_TOOLS = all(map(shutil.which, ("pdftotext", "pdftoppm")))
 

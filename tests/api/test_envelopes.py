@@ -22,8 +22,6 @@ from tests.api.shapes import assert_shape
 from tests.logged import lines
 from tests.worlds import world
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_the_same_events_as_the_feed_of_both_vendors() -> None:
     async with (

@@ -16,8 +16,6 @@ from tests.api.conftest import opened
 from tests.api.memory import MemorySource
 from tests.api.shapes import assert_shape
 
-pytestmark = pytest.mark.anyio
-
 
 def next_url(answer: httpx.Response) -> httpx.URL:
     """Where its `Link` leads, as RFC 8288 has it: resolved against the URL that was called."""

@@ -23,8 +23,6 @@ from tests.api.server import served
 from tests.logged import lines
 from tests.worlds import World, served_world, walk
 
-pytestmark = pytest.mark.anyio
-
 KEY = {"Authorization": f"Bearer {ALL}"}
 
 

@@ -30,8 +30,6 @@ from tests.api.memory import MemoryReader, MemorySource, history
 from tests.api.server import rest, served, talk
 from tests.waiting import until
 
-pytestmark = pytest.mark.anyio
-
 KEY = {"Authorization": f"Bearer {ALL}"}
 
 

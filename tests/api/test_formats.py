@@ -169,7 +169,6 @@ def test_every_type(form: str) -> None:
         CHECKS[form](found)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("include", [{}, {"include": "raw"}], ids=["plain", "raw"])
 async def test_real_accounts(world: World, include: dict[str, str]) -> None:
     query = {**window(world), **include}

@@ -19,8 +19,6 @@ from app.privacy.pseudonyms import Pseudonyms
 from tests.api.issuer import AUDIENCE, EC, ISSUER, RSA, forged, key_file, key_set, signed
 from tests.waiting import until
 
-pytestmark = pytest.mark.anyio
-
 
 class Issuer:
     """Answers for a JWKS URL, and counts; or hangs, for `takes` seconds of its own clock before it gives up."""

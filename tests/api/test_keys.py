@@ -207,7 +207,6 @@ def keys_file(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.anyio
 async def test_a_hung_file_system_keeps_the_last_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ring = Keyring(file=keys_file(tmp_path), pause=0)
     answer, looks = threading.Event(), []
@@ -225,7 +224,6 @@ async def test_a_hung_file_system_keeps_the_last_keys(tmp_path: Path, monkeypatc
     answer.set()
 
 
-@pytest.mark.anyio
 async def test_a_fifo_is_named_and_never_opened(tmp_path: Path) -> None:
     file = keys_file(tmp_path)
     ring = Keyring(file=file)
@@ -238,7 +236,6 @@ async def test_a_fifo_is_named_and_never_opened(tmp_path: Path) -> None:
     assert "not a regular file" in logs[0]["problem"]
 
 
-@pytest.mark.anyio
 async def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
     file = keys_file(tmp_path)
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"  \r\n"))
@@ -247,7 +244,6 @@ async def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
     assert api_keys.read_keys(f"\ufeff{line} \r\n", "GATEWAY_API_KEYS")[0].name == "a"
 
 
-@pytest.mark.anyio
 async def test_where_a_key_may_be_sent() -> None:
     guard = Authenticator(Keyring([make_api_key(name="n", hash=hash_of(KEY), scopes=["events:read"])]))
     for headers in (
@@ -262,7 +258,6 @@ async def test_where_a_key_may_be_sent() -> None:
             await guard.identify(request(headers))
 
 
-@pytest.mark.anyio
 async def test_without_authentication_everything_is_allowed_on_loopback() -> None:
     caller = await Authenticator(None).identify(request({"Host": "localhost:8000"}))
     assert caller.scopes == set(SCOPES)
@@ -270,7 +265,6 @@ async def test_without_authentication_everything_is_allowed_on_loopback() -> Non
     assert (await Authenticator(None).identify(request({"Host": "testserver"}, ("testserver", 80)))).name == "anonymous"
 
 
-@pytest.mark.anyio
 async def test_without_authentication_nobody_comes_in_from_elsewhere() -> None:
     for host, server in (("10.0.0.5:8000", ("10.0.0.5", 8000)), ("rebound.example.com", ("127.0.0.1", 8000))):
         with pytest.raises(Forbidden, match="GATEWAY_AUTH is off"):

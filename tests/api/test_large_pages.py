@@ -23,7 +23,6 @@ from tests.api.memory import MemoryReader, MemoryRecord, MemorySource, history
 from tests.providers.faulty import Rewritten
 from tests.worlds import ask, describe, world
 
-pytestmark = pytest.mark.anyio
 PLAIN = {"Accept-Encoding": "identity"}
 
 

@@ -14,8 +14,6 @@ from tests.api.conftest import KEYS, make_app, opened
 from tests.api.issuer import AUDIENCE, ISSUER, key_file, signed
 from tests.api.memory import MemorySource
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_every_caller_sees_its_own_grants(application: FastAPI) -> None:
     async with opened(application, None) as client:

@@ -38,7 +38,6 @@ async def scrape(client: httpx.AsyncClient) -> Samples:
     return parse(answer.text)
 
 
-@pytest.mark.anyio
 async def test_what_was_asked_and_delivered_is_counted(client: httpx.AsyncClient, sources: list[MemorySource]) -> None:
     page = (await client.get("/events?limit=40")).json()
     await client.get(f"/events/{page['data'][0]['id']}")
@@ -69,7 +68,6 @@ async def test_what_was_asked_and_delivered_is_counted(client: httpx.AsyncClient
     assert labelled("process_open_fds") in found
 
 
-@pytest.mark.anyio
 async def test_callers_cannot_add_labels(client: httpx.AsyncClient) -> None:
     before = None
     for number in range(20):

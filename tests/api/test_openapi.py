@@ -153,7 +153,6 @@ def test_the_bounds_of_parameters_are_those_that_hold(document: dict[str, Any]) 
                 read_query(EventQuery, [(name, "x" * (longest + 1))])
 
 
-@pytest.mark.anyio
 async def test_the_headers_of_good_answers_are_those_that_come(
     document: dict[str, Any], client: httpx.AsyncClient
 ) -> None:

@@ -15,8 +15,6 @@ from tests.api.test_metrics import scrape
 from tests.operations.replicas import replicas, settled
 from tests.worlds import World, served_world, window
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 def accounts() -> Iterator[World]:

@@ -17,8 +17,6 @@ from app.api.problems import PROBLEMS, install_problems, problem_response
 from app.domain import errors
 from app.domain.errors import GatewayError
 
-pytestmark = pytest.mark.anyio
-
 SECRET = "hunter2"
 
 

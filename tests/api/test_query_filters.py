@@ -5,8 +5,6 @@ from __future__ import annotations
 import httpx
 import pytest
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_a_duration_is_pinned_and_may_be_repeated_beside_the_cursor(client: httpx.AsyncClient) -> None:
     first = (await client.get("/events?since=P36500D&until=1s&limit=3")).json()

@@ -19,8 +19,6 @@ from tests.api.conftest import make_app, opened
 from tests.api.memory import MemorySource, history
 from tests.providers.acme import PROVIDER
 
-pytestmark = pytest.mark.anyio
-
 
 class FrozenTime:
     """Stands in for the module `time` where the counters look at it."""

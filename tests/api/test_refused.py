@@ -5,8 +5,6 @@ from __future__ import annotations
 import httpx
 import pytest
 
-pytestmark = pytest.mark.anyio
-
 RAW = "raw:read"
 
 

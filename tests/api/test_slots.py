@@ -13,8 +13,6 @@ from fastapi import FastAPI
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.memory import MemorySource, history
 
-pytestmark = pytest.mark.anyio
-
 PATHS = ("/events/stream", "/events/export")
 
 

@@ -16,8 +16,6 @@ from tests.api.conftest import ALL, make_app, opened
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
 from tests.logged import lines
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.mark.parametrize(
     "path",

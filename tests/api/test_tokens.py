@@ -20,8 +20,6 @@ from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forge
 from tests.api.memory import MemorySource
 from tests.logged import lines
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 def guarded(sources: list[MemorySource], tmp_path: Path) -> FastAPI:

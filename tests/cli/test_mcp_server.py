@@ -19,7 +19,6 @@ from sandbox.launcher import start_sandbox
 from tests.cli.served import call as run_here
 from tests.process import COMMAND, environment, serving
 
-pytestmark = pytest.mark.anyio
 MASKED, FULL = "masked-key", "full-key"
 
 

@@ -16,8 +16,6 @@ from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.cli.served import call
 from tests.worlds import micros, served_world, world
 
-pytestmark = pytest.mark.anyio
-
 
 async def findings(source: Source) -> dict[str, ProbeResult]:
     return {finding.topic: finding for finding in await source.probe(CallBudget())}

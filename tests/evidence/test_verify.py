@@ -18,8 +18,6 @@ from tests.api.conftest import make_app, opened
 from tests.api.memory import MemorySource, history
 from tests.cli.served import call
 
-pytestmark = pytest.mark.anyio
-
 EVENTS = 230
 WINDOW = {"since": "2001-01-01", "until": "2100-01-01"}
 

@@ -15,8 +15,6 @@ from tests.filters.facts import Fact, rows
 from tests.filters.filtering import DAY, UNKNOWN_UUID, Given, check
 from tests.worlds import ANYONE, World, ask, micros, walk
 
-pytestmark = pytest.mark.anyio
-
 NO_PII = Caller("no-pii", frozenset({"events:read"}))
 #: The gateway's own judgement: patterns and provider types in this very spelling, recipients by nothing but id and
 #: address, unknown values.

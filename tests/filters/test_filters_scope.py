@@ -14,8 +14,6 @@ from tests.filters.facts import Fact
 from tests.filters.filtering import DAY, UNKNOWN_UUID
 from tests.worlds import World, ask
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.mark.parametrize(
     ("given", "skipped"),

@@ -18,8 +18,6 @@ from sandbox.taktikal import EmulatorOptions
 from sandbox.taktikal.records import Process
 from tests.worlds import ANYONE, ask, walk, world
 
-pytestmark = pytest.mark.anyio
-
 
 async def count(feed: Feed, *keys: str) -> tuple[Any, Any]:
     totals = await feed.totals(read_query(CountQuery, [("envelope_id", key) for key in keys]), ANYONE, no_cache=True)

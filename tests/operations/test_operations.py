@@ -20,8 +20,6 @@ from sandbox.subnoto import EmulatorOptions
 from tests.process import COMMAND, environment, serving
 from tests.worlds import SECRET, World, ask, micros, walk, world
 
-pytestmark = pytest.mark.anyio
-
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 

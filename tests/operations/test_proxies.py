@@ -79,7 +79,6 @@ def test_a_receiver_elsewhere(proxied: list[str]) -> None:
     assert proxied == []  # a tunnel, which the recorder refuses as an unknown method
 
 
-@pytest.mark.anyio
 async def test_an_issuer_on_this_machine(proxied: list[str]) -> None:
     with recording() as (address, seen), structlog.testing.capture_logs():
         keys = Tokens("i", "a", f"http://{address}/jwks", Pseudonyms("x" * 32), network=Network(os.environ))

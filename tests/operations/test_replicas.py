@@ -20,8 +20,6 @@ from tests.valkey import IMPATIENT, Valkey, serving_valkey
 from tests.waiting import until
 from tests.worlds import World, micros, served_world, window
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 
 

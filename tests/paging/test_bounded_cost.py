@@ -18,8 +18,6 @@ from sandbox.subnoto import Record
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import Clock, World, ask, micros, walk, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 ACCOUNTS = tuple(accounts(1))
 

@@ -13,8 +13,6 @@ from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ask, world
 
-pytestmark = pytest.mark.anyio
-
 ROUNDS = 100
 
 

@@ -15,8 +15,6 @@ from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import SECRET, World, any_limit, ask, micros, served_world, walk, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 OTHER = "another secret of thirty-two characters or more"
 

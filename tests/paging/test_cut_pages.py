@@ -16,8 +16,6 @@ from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, ask, describe, micros, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 
 WORLDS: list[tuple[dict[str, Any], dict[str, Any]]] = [

@@ -14,8 +14,6 @@ from sandbox.subnoto import Record
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, walk, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 
 

@@ -17,8 +17,6 @@ from tests.api.conftest import opened
 from tests.api.gateways import app_over
 from tests.worlds import ANYONE, SECRET, World, any_limit, ask, describe, micros, served_world, walk, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 FUZZ = "FUZZ_EXAMPLES" in os.environ  #: whether there is time for each with each, on histories twice as long
 TWICE = 2 if FUZZ else 1

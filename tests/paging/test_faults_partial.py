@@ -18,8 +18,6 @@ from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, World, any_limit, ask, describe, micros, walk, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 #: An endless failure that is not worth repeating, so that tests do not wait for back-off.
 BROKEN: dict[str, Callable[[Faults], None]] = {

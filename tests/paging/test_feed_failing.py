@@ -14,8 +14,6 @@ from app.feed import Feed, FeedSettings
 from tests.api.memory import MemorySource, history
 from tests.worlds import ANYONE, SECRET
 
-pytestmark = pytest.mark.anyio
-
 
 class Slow(MemorySource):
     """Whose totals never come."""

@@ -17,8 +17,6 @@ from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import Clock, World, ask, describe, micros, world
 
-pytestmark = pytest.mark.anyio
-
 SECOND = 1_000_000
 SETTLE = 30
 

@@ -15,8 +15,6 @@ from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.filters.facts import facts, rows
 from tests.worlds import World, micros, walk, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 WORKSPACE = "22222222-2222-4222-8222-222222222222"
 NEEDLE = "needle@example.com"

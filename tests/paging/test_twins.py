@@ -13,8 +13,6 @@ from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.paging.test_exactly_once import in_log_order
 from tests.worlds import ANYONE, describe, micros, walk, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 SHAPES: list[dict[str, Any]] = [
     {"entry_ids": "per_process"},

@@ -35,8 +35,6 @@ from tests.privacy.canary import (
     gateway,
 )
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:

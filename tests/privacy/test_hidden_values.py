@@ -17,8 +17,6 @@ from tests.api.conftest import ALL, opened
 from tests.api.gateways import app_over, window
 from tests.worlds import World, served_world
 
-pytestmark = pytest.mark.anyio
-
 #: The hidden values of two histories: phone, national id, address.
 ONE = ("+3548691177", "1203874459", "Hraunbraut 77")
 OTHER = ("+3545550199", "0101302989", "Laugavegur 12")

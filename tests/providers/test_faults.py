@@ -31,8 +31,6 @@ from tests.providers.faulty import (
 from tests.providers.http.servers import server
 from tests.worlds import World, world
 
-pytestmark = pytest.mark.anyio
-
 
 def single(one: World) -> dict[str, str]:
     """A query that costs exactly one call: one process of Taktikal's."""

@@ -11,8 +11,6 @@ from app.feed import Feed
 from sandbox.taktikal import EmulatorOptions
 from tests.worlds import ask, world
 
-pytestmark = pytest.mark.anyio
-
 
 def learnt(feed: Feed) -> dict[str, Any]:
     return {fact["name"]: fact["value"] for fact in feed.sources["taktikal"].describe()["observations"]}

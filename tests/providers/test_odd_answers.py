@@ -31,8 +31,6 @@ from tests.providers.faulty import (
 )
 from tests.providers.http.servers import answering, server
 
-pytestmark = pytest.mark.anyio
-
 MEBIBYTE = 1024 * 1024
 
 

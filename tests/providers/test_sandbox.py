@@ -18,8 +18,6 @@ from sandbox.launcher import find_emulators, start_sandbox
 from sandbox.schedule import Schedule, step_of, thread_of
 from sandbox.serving import serve
 
-pytestmark = pytest.mark.anyio
-
 HOUR = 3_600_000
 NOW = 1_779_289_200_000  # 2026-05-20T15:00:00Z
 PLANS = [(0,), (0, 40, 40, 5 * HOUR), (0, 60_000, 26 * HOUR, 26 * HOUR + 300)]

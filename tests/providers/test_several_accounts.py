@@ -21,8 +21,6 @@ from sandbox.taktikal import Emulator as TaktikalEmulator
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, SECRET, Clock, World, any_limit, ask, describe, micros, walk
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 
 

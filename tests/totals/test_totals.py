@@ -23,8 +23,6 @@ from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.providers.faulty import Rewritten
 from tests.worlds import ANYONE, World, ask, micros, served_world, walk, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 
 

@@ -18,7 +18,6 @@ from tests.api.conftest import log as captured_log
 from tests.providers.http.scripted import DATE, Provider, answer, answering, never
 from tests.waiting import until
 
-pytestmark = pytest.mark.anyio
 log = captured_log
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from app.providers.http.concurrency import gather_all
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_results_come_in_the_order_given() -> None:
     last = asyncio.Event()

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
 from app.domain.errors import SourceTimeout
 from app.providers.base import CallBudget
 from app.providers.http.concurrency import CallLimiter
 from tests.providers.http.scripted import Provider, never
-
-pytestmark = pytest.mark.anyio
 
 
 async def served_by(limiter: CallLimiter, requests: list[int]) -> list[int]:

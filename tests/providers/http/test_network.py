@@ -22,7 +22,6 @@ from tests.api.conftest import log as captured_log
 from tests.providers.http.httpx_transport import HttpxTransport
 from tests.providers.http.servers import OK, answering, server
 
-pytestmark = pytest.mark.anyio
 log = captured_log
 PROXY = "http://proxy.example:3128"
 

@@ -13,8 +13,6 @@ from app.providers.http.optional import OptionalCalls
 from app.providers.http.response import http_date
 from tests.providers.http.scripted import DATE, Provider, Reply, answer, never
 
-pytestmark = pytest.mark.anyio
-
 
 class Calls:
     """Optional calls of a scripted provider, on a clock that only tests move."""

@@ -22,8 +22,6 @@ from app.providers.http.response import LONGEST_PAUSE, Response, http_date
 from app.providers.http.transport import EXCEPTIONS, translate
 from tests.providers.http.scripted import DATE, Provider, answering
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.mark.parametrize(
     ("header", "seconds"),

@@ -17,8 +17,6 @@ from app.providers.http.response import Response
 from app.providers.http.transport import AiohttpTransport
 from tests.providers.http.servers import OK, answering, server
 
-pytestmark = pytest.mark.anyio
-
 
 def make(network: Network | None = None, read: float = 5.0) -> AiohttpTransport:
     bounds = CommonSettings(max_concurrency=4, connect_timeout=2, read_timeout=read, max_answer_bytes=1_000_000)

@@ -15,7 +15,6 @@ from app.providers.subnoto.client import EventTypesRefused, LogQuery, SubnotoCli
 from sandbox.subnoto import Emulator, EmulatorOptions
 from tests.providers import inside
 
-pytestmark = pytest.mark.anyio
 UUID = "99999999-9999-4999-8999-999999999999"
 
 

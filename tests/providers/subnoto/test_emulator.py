@@ -12,8 +12,6 @@ import pytest
 from sandbox.subnoto import Emulator, EmulatorOptions, Record
 from tests.worlds import Clock
 
-pytestmark = pytest.mark.anyio
-
 NOW = datetime(2026, 5, 20, 15, 0, tzinfo=UTC)
 NIL = "00000000-0000-0000-0000-000000000000"
 

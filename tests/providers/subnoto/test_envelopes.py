@@ -26,8 +26,6 @@ from tests.api.gateways import app_over
 from tests.providers.faulty import FAULTS, FailsCalls, check_walk, emulator, gateway, one_of
 from tests.worlds import ANYONE, World, ask, describe, micros, served_world, walk, world
 
-pytestmark = pytest.mark.anyio
-
 DAY = 86_400_000_000
 NO_PII = Caller("no-pii", frozenset({"events:read"}))
 GET = "/public/envelope/get"

@@ -24,8 +24,6 @@ from tests.providers.faulty import (
 from tests.providers.faulty import truth as all_events
 from tests.worlds import World
 
-pytestmark = pytest.mark.anyio
-
 Fails = Callable[[str, Mapping[str, Any]], bool]
 NO_SUCH_PAGE = (400, 404)  #: which show an end themselves
 

@@ -25,7 +25,6 @@ from sandbox.subnoto import Emulator, EmulatorOptions, Record
 from tests.providers import inside
 from tests.providers.rows import row_of
 
-pytestmark = pytest.mark.anyio
 BASE = inside.NOW_MICROS - 20 * inside.DAY
 SKEW = 120 * SECOND
 ENVELOPE = "8f2f1d5e-3b0e-4a2c-9b3e-0f6d1c2b3a40"

@@ -10,8 +10,6 @@ import pytest
 from sandbox.serving import serve
 from tests.providers.faulty import FAULTS, FailsCalls, check_walk, emulator, gateway, one_of
 
-pytestmark = pytest.mark.anyio
-
 
 def is_by_time(_: str, sent: Mapping[str, Any]) -> bool:
     return sent.get("sortBy") == "timestamp"

@@ -35,8 +35,6 @@ from sandbox.serving import serve
 from sandbox.subnoto import Emulator, EmulatorOptions
 from tests.waiting import until
 
-pytestmark = pytest.mark.anyio
-
 TEAM = LogQuery("team")
 BODY = {"category": "team", "page": 1, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
 LOST = json.dumps({"statusCode": 401, "error": {"code": "TUNNEL_SESSION_NOT_FOUND"}}).encode()

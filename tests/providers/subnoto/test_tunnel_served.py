@@ -20,8 +20,6 @@ from tests.api.gateways import app_over, window
 from tests.cli.served import call
 from tests.worlds import world
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_the_tunnel_gives_the_same_events_and_ids_as_the_proxy(tmp_path: Path) -> None:
     found: dict[str, list[dict[str, Any]]] = {}

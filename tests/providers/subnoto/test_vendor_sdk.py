@@ -25,8 +25,6 @@ from subnoto_api_client.middleware import signature_utils
 from sandbox.serving import serve
 from sandbox.subnoto import Emulator, EmulatorOptions
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Emulator, str]]:

@@ -17,7 +17,6 @@ from app.providers.taktikal.wire import ActivityPage
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
-pytestmark = pytest.mark.anyio
 WITHIN = DateRange.around(inside.NOW_MICROS - 60 * inside.DAY, inside.NOW_MICROS)
 BASE = inside.NOW_MICROS - 20 * inside.DAY
 

@@ -18,8 +18,6 @@ from sandbox.taktikal import Emulator, EmulatorOptions
 from tests.providers import inside
 from tests.providers.http.httpx_transport import HttpxTransport
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture
 def emulator() -> Emulator:

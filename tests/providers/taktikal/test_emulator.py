@@ -27,8 +27,6 @@ from tests.providers.taktikal.emulated import (
 )
 from tests.worlds import Clock
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_the_history_is_as_long_as_asked_and_lies_in_its_days() -> None:
     server = emulator(events=777, twins=0.05, tie_burst=3)

@@ -18,8 +18,6 @@ from tests.providers.taktikal.emulated import (
     total,
 )
 
-pytestmark = pytest.mark.anyio
-
 HOUR = 3600 * SECOND
 ACTIVE, CREATED, NEITHER = ("2026-05-11", "2026-05-13"), ("2026-05-01", "2026-05-03"), ("2026-05-05", "2026-05-06")
 EVER = ("2000-01-01", "2100-01-01")

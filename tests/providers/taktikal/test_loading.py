@@ -20,7 +20,6 @@ from app.providers.taktikal.wire import ActivityPage, decode_activity
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
-pytestmark = pytest.mark.anyio
 BASE = inside.NOW_MICROS - inside.DAY
 
 

@@ -13,8 +13,6 @@ from sandbox.taktikal import EmulatorOptions
 from tests.providers.faulty import FAULTS, SINCE, UNTIL, FailsCalls, check_walk, emulator, gateway, one_of, rows, truth
 from tests.worlds import world
 
-pytestmark = pytest.mark.anyio
-
 Sent = Mapping[str, Any]
 Fails = Callable[[str, Sent], bool]
 CREATION = {"range_selects": "creation"}

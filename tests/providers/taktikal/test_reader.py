@@ -18,7 +18,6 @@ from app.providers.taktikal.reader import ProcessReader, WindowReader
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
-pytestmark = pytest.mark.anyio
 BASE = inside.NOW_MICROS - 40 * inside.DAY
 
 
