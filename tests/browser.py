@@ -1,7 +1,5 @@
 """Debian's chromium, and a page that is watched: what it asked for, and what it complained about."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

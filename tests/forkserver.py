@@ -4,8 +4,6 @@ A start of a server takes 0.6 seconds of processor time instead of 2.5, and ther
 multiprocessing runs functions, without a command's streams and exit codes.
 """
 
-from __future__ import annotations
-
 import atexit
 import ctypes
 import gc

@@ -1,7 +1,5 @@
 """A real Valkey server that tests can kill, start again, freeze and empty."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The type table of contract section 2, written out by hand: tests compare the mappings with it, row by row."""
 
-from __future__ import annotations
-
 TAKTIKAL = {
     "Created": "envelope.created",
     "Started": "envelope.started",

@@ -1,7 +1,5 @@
 """Waiting for what comes with time, however busy the machine is."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import time

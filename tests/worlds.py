@@ -4,8 +4,6 @@ The truth is computed from the emulators' own histories, by the words of the con
 code, so that it can disagree.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import random

@@ -1,7 +1,5 @@
 """An application over sources in memory, called without a socket."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """The whole application over the emulators' accounts, and how a client reads what it sends."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """An OIDC issuer's keys and tokens, and the ways to forge one."""
 
-from __future__ import annotations
-
 import base64
 import json
 import time

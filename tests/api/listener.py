@@ -1,7 +1,5 @@
 """A listener to `GET /events/stream`, which parses as the standard of server-sent events says."""
 
-from __future__ import annotations
-
 import json
 import socket
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The application behind a real socket, as `audit-gateway serve` has it, in a thread of this process."""
 
-from __future__ import annotations
-
 import socket
 import threading
 import time

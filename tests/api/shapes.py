@@ -1,7 +1,5 @@
 """That an answer has the shape that the code and the OpenAPI document give it."""
 
-from __future__ import annotations
-
 import json
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The audit trail: one line an access, on its own logger, and nobody's data in it."""
 
-from __future__ import annotations
-
 import io
 import logging
 

@@ -1,7 +1,5 @@
 """What is turned away at the door, and what happens to a caller's work when the caller has gone."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import time

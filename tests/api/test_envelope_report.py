@@ -1,7 +1,5 @@
 """The report of an envelope: what it states, that it can be verified, and its pages as chromium prints them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

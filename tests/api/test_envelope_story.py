@@ -1,7 +1,5 @@
 """The story of an envelope, told from its events."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`GET /envelopes/{envelope_id}`: every event of one envelope, and what follows from them, as its caller may see it."""
 
-from __future__ import annotations
-
 import io
 from collections import defaultdict
 from typing import Any

@@ -1,7 +1,5 @@
 """`GET /events` and `GET /events/{event_id}` over sources in memory, through the real feed."""
 
-from __future__ import annotations
-
 import random
 from string import ascii_letters
 from typing import Any

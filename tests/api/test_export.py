@@ -1,7 +1,5 @@
 """`GET /events/export` over the emulators: all of it, once, in order; cut anywhere and gone on with."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import random

@@ -1,7 +1,5 @@
 """`GET /events/export` over sources that fail, hang or hold unreadable records; callers who leave; keys that change."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import gc

@@ -1,7 +1,5 @@
 """Each format against its published schema, by somebody else's code; and what a spreadsheet would run."""
 
-from __future__ import annotations
-
 import csv
 import io
 import itertools

@@ -1,7 +1,5 @@
 """The issuer's keys: kept, asked for again, and never more often than is decent."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

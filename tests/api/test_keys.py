@@ -1,7 +1,5 @@
 """API keys: making, keeping, looking up; and who may come in without one."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

@@ -1,7 +1,5 @@
 """Pages are bounded in bytes as well as in events, and large ones are made few at a time."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`GET /me`: the caller's own grants, whatever they are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

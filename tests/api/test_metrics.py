@@ -1,7 +1,5 @@
 """`GET /metrics`: counts that are right, and labels that nobody outside can add to."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from pathlib import Path

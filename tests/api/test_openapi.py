@@ -1,7 +1,5 @@
 """The OpenAPI document: that it says what is true, and says it as client generators need it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

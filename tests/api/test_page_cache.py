@@ -1,7 +1,5 @@
 """GATEWAY_PAGE_CACHE_TTL: many equal dashboards cost the provider what one does."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Every error there is has one shape: RFC 9457's, with the gateway's own members beside it."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Durations, `person`, exclusions and warnings, judged against all events of two sources in memory."""
 
-from __future__ import annotations
-
 import httpx
 import pytest
 

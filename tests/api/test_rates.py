@@ -1,7 +1,5 @@
 """Each key's rate: counted, told, enforced, and forgiven with time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx

@@ -1,7 +1,5 @@
 """Every refusal has its status and code, and names the parameter."""
 
-from __future__ import annotations
-
 import httpx
 import pytest
 

@@ -1,7 +1,5 @@
 """Streams and exports: counted apart from pages, shared out between keys, given back however they end."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

@@ -1,7 +1,5 @@
 """`GET /events/stream`: each event once, wherever the connection breaks; and what many listeners cost."""
 
-from __future__ import annotations
-
 import json
 import random
 import time

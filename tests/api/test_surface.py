@@ -1,7 +1,5 @@
 """What is around the events: keys, the other endpoints, headers, the log line, the documents."""
 
-from __future__ import annotations
-
 import io
 import json
 

@@ -1,7 +1,5 @@
 """JWT bearer tokens: whom they let in, and every way to forge one."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import io

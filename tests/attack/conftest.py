@@ -1,7 +1,5 @@
 """One server for all attacks, with sources in memory behind it."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 

@@ -1,8 +1,6 @@
 """Cursors that nobody sealed: a hundred thousand of them with FUZZ_EXAMPLES=100000, none accepted. Foreign texts, other
 secrets and other spellings of the same bytes: `tests/properties/test_cursors.py`."""
 
-from __future__ import annotations
-
 import base64
 import os
 import random

@@ -1,7 +1,5 @@
 """An event's id and a cursor name things, and grant none of them (OWASP API1)."""
 
-from __future__ import annotations
-
 import httpx
 
 from tests.api.conftest import ALL

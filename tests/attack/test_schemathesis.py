@@ -2,8 +2,6 @@
 does not, sent to a server as it is run.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os

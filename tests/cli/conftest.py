@@ -1,7 +1,5 @@
 """One gateway for all tests of the terminal client, which only read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

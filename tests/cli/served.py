@@ -1,7 +1,5 @@
 """What the tests of the terminal client share: emulators, a gateway that serves them, and both ways to ask."""
 
-from __future__ import annotations
-
 import fcntl
 import io
 import os

@@ -1,7 +1,5 @@
 """`audit-gateway events`, over HTTP and in-process, as a person or a script runs it."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """`audit-gateway export`: everything once, whatever happens on the way."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """`audit-gateway keys new`, as far as no gateway is needed."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`audit-gateway mcp`, driven by the SDK's own client."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator

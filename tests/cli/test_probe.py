@@ -1,7 +1,5 @@
 """`audit-gateway probe`: what it finds out of accounts that differ in what the vendors leave open."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 from typing import Any

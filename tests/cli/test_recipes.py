@@ -1,7 +1,5 @@
 """Every block of `docs/guides/exports.md`, as it stands, against a gateway with a sandbox behind it."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

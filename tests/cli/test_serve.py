@@ -1,7 +1,5 @@
 """`audit-gateway serve`, `keys` and `openapi`, as a person runs them."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import signal

@@ -1,7 +1,5 @@
 """`audit-gateway sources`."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """How the terminal client walks and waits, and the sentence for each way in which a gateway does not answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import httpx

@@ -4,8 +4,6 @@ api-smart-diff judges most of it (`compare.mjs`). What it does not look at is ju
 that clients have, how a caller authenticates, where the paths hang, and the types of parameters.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Changes to the OpenAPI document that break its clients (PLANTED), and such that do not (HARMLESS), by their names:
 what `breaking.py` judges itself, and a sample of what api-smart-diff does."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -5,8 +5,6 @@
 A test asks again and compares, so that the examples stay true answers.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

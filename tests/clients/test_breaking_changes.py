@@ -2,8 +2,6 @@
 check finds them; harmless changes raise no alarm.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import re

@@ -1,7 +1,5 @@
 """The committed OpenAPI document: what linters say of it, and whether its examples are true."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The programs of `examples/` as a user runs them: on generated clients, type-checked strictly, and on curl."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

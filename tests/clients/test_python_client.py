@@ -1,7 +1,5 @@
 """`clients/python`, against a sandbox gateway with faults."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

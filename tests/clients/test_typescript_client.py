@@ -1,7 +1,5 @@
 """`clients/typescript`, compiled strictly and run against a sandbox gateway with faults."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

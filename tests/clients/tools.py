@@ -2,8 +2,6 @@
 that needs it is skipped and says why.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

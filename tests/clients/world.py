@@ -1,7 +1,5 @@
 """Servers for the tests of clients: a gateway over the emulators, a proxy with faults, a gateway of a later version."""
 
-from __future__ import annotations
-
 import json
 import signal
 from collections import deque

@@ -1,7 +1,5 @@
 """What the contract suite knows of a provider: what the registry and its emulator's `make_sandbox` offer."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import json

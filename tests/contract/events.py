@@ -1,7 +1,5 @@
 """What every event must look like, whoever the vendor is (contract, section 2)."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

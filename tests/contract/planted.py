@@ -1,7 +1,5 @@
 """Faults that an adapter may have, planted one at a time into the adapter under test: the suite has to catch each."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace

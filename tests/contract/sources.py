@@ -1,8 +1,6 @@
 """What every source must do, whoever the vendor is: order, exactly once, finding, filters, `Batch` (see
 `app/providers/base.py`)."""
 
-from __future__ import annotations
-
 import random
 from functools import partial
 

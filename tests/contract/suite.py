@@ -8,8 +8,6 @@
 `sandbox.<provider>`; one outside of this repository may do it for its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """The contract suite for every provider that is there, and for the one of `docs/guides/adding-a-provider.md`."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.providers.base import Provider

@@ -1,7 +1,5 @@
 """Signed exports: an independent JOSE library accepts them, and every change to a file is refused."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One world with everything that filters can tell apart, and the truth about it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

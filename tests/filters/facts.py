@@ -1,8 +1,6 @@
 """What each event of a world is, worked out from the emulators' histories by the words of contract section 3 and
 without the gateway's code: the truth that filters are held against."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """One world with everything that filters can tell apart, and how a filter is held against the truth."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from contextlib import AbstractContextManager

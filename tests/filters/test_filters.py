@@ -1,8 +1,6 @@
 """Filters whose values nothing has, several envelopes, and owners, held against the truth at both providers together.
 All others, alone and combined: `test_oracle.py`."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from typing import Any

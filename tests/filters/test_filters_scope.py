@@ -1,7 +1,5 @@
 """Windows to the microsecond, and parameters that a source has no notion of (contract, section 3)."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from contextlib import suppress

@@ -1,8 +1,6 @@
 """Any filters together, by any caller, in pages, in every export format and in counts: always the same events, and the
 truth's."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

@@ -1,7 +1,5 @@
 """The query parameters of `GET /events`, each on its own and together (contract section 3)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """One value in several spellings: keys of envelopes, and texts whose characters differ and look the same."""
 
-from __future__ import annotations
-
 import itertools
 import unicodedata
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Values that can match nothing are named, with the nearest that can (contract, section 3)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,8 +1,6 @@
 """Receivers to forward to: a webhook that the `standardwebhooks` library verifies, a Splunk collector that is as strict
 as its manual, and a real rsyslog. Each keeps what it accepted, and can be made to fail."""
 
-from __future__ import annotations
-
 import json
 import random
 import shutil

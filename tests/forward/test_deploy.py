@@ -1,7 +1,5 @@
 """`deploy/forward/`: right by its schemas, and its commands are commands."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

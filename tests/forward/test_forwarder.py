@@ -1,7 +1,5 @@
 """The loop between a gateway and a receiver: what moves the cursor, what is repeated, how it stops."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

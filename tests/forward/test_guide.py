@@ -1,7 +1,5 @@
 """`docs/guides/forward.md`: its receiver and its command, run as they stand but for the ports."""
 
-from __future__ import annotations
-
 import re
 import signal
 import subprocess

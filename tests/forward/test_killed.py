@@ -1,8 +1,6 @@
 """Forwarders that are killed at random while the histories grow and the receivers fail: every event arrives, in order,
 and what arrives twice has the same id. `FORWARD_KILLS=200` (as in `make soak`) makes it long."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal

@@ -1,7 +1,5 @@
 """Every kind of receiver, the real one where there is one: what it gets, and when a batch counts as accepted."""
 
-from __future__ import annotations
-
 import socket
 import ssl
 import threading

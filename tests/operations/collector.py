@@ -1,7 +1,5 @@
 """A collector of traces: takes OTLP over HTTP as the real ones do, and keeps what came."""
 
-from __future__ import annotations
-
 import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

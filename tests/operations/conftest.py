@@ -1,7 +1,5 @@
 """A folder without settings, for the tests of the configuration."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`deploy/nginx.conf` in a real nginx, in front of the application."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 import subprocess

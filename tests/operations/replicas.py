@@ -1,7 +1,5 @@
 """Replicas of one gateway: several applications in this process, or real processes, that share a Valkey."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager

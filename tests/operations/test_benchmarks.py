@@ -1,7 +1,5 @@
 """The benchmarks run: their mocks answer every call that the gateway makes, or they would end."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Settings: where they come from, which goes first, and what is said about a wrong one."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The TOML file: sources and their secrets, as editors leave it, and what is said about a wrong one."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`deploy/`: right by its schemas, and right about this gateway. `docs/operations.md` is tried in `test_operations`."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

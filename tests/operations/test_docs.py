@@ -1,8 +1,6 @@
 """The README's commands are run, and their output compared in everything but times and names. The documentation's
 generated parts are current, every setting is described, and the tests that it names exist."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """SIGTERM fails readiness, then refuses new calls, completes those in flight and ends with exit code 0."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

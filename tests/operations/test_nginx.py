@@ -1,7 +1,5 @@
 """What `deploy/nginx.conf` protects the gateway from, shown with a real nginx and raw sockets."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import re

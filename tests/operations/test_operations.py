@@ -1,7 +1,5 @@
 """`docs/operations.md`: its commands and the orders that it gives, carried out."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

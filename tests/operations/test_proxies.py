@@ -1,7 +1,5 @@
 """Loopback addresses are never called through a proxy, and an unusable variable is named at start: by the command."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

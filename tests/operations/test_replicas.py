@@ -1,7 +1,5 @@
 """Many replicas cost the providers what one does, and do without what they share when it is gone."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Iterator

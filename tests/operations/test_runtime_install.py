@@ -1,7 +1,5 @@
 """The steps of the Dockerfile, run here: what it installs is all that the gateway needs, and it writes nowhere."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -1,7 +1,5 @@
 """A log that nothing reads must not stop the service."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import threading

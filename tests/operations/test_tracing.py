@@ -1,7 +1,5 @@
 """Traces of the real command, taken by a collector: what is in them, what is not, and that they cost no answer."""
 
-from __future__ import annotations
-
 import json
 import socket
 from collections.abc import Iterator

@@ -5,8 +5,6 @@
 
 Exits with 1 where a bug lived."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys

@@ -1,7 +1,5 @@
 """What a page costs at the providers, counted by the emulators: calls, records, overlap."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Callers who go away at any moment leave no connection behind: a source that lost all of them could never be asked
 again."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Cursors as contract section 5 words them: what may change between pages, what may not, and what is refused."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

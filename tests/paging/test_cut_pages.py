@@ -1,7 +1,5 @@
 """A page may be cut behind any of its events: the cursor for that place goes on with the next one."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

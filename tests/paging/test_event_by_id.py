@@ -1,7 +1,5 @@
 """`GET /events/{event_id}` finds every event from its id alone, on any replica, whatever the vendors' shapes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Every event exactly once, in order, whatever the answers to the vendors' unknowns are."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

@@ -1,7 +1,5 @@
 """Sources that fail: the whole call by default; with `partial=true` the others answer and nothing is lost."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A page that fails: at once, and in the same words each time."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

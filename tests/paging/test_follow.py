@@ -1,7 +1,5 @@
 """Following: what comes is delivered once, in order, as soon as it is settled, whatever happens meanwhile."""
 
-from __future__ import annotations
-
 import random
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """Bugs of the engine, planted one at a time: a test notices each."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

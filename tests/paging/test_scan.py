@@ -1,7 +1,5 @@
 """A rare needle is found page by page (contract, section 5): bounded calls, `scanned_to`, nothing lost."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any

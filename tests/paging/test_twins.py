@@ -1,7 +1,5 @@
 """Twins, records equal in every field, stay two events with the same two ids in every query."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

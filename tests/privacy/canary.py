@@ -1,7 +1,5 @@
 """Distinctive secrets and personal data, planted in a gateway's settings and in both of its accounts."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

@@ -2,8 +2,6 @@
 none of them comes out where it does not belong.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import json

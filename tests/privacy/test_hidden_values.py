@@ -1,7 +1,5 @@
 """Two histories that differ only in what a caller may not see give that caller the same answers to everything."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Signing links are known by their names, and taken out with whatever repeats them."""
 
-from __future__ import annotations
-
 import json
 from html import unescape
 from typing import Any

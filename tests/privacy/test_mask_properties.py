@@ -1,7 +1,5 @@
 """A mask hides what a search by one pattern per value would find, in every spelling."""
 
-from __future__ import annotations
-
 import re
 import sys
 from itertools import chain

@@ -1,7 +1,5 @@
 """What counts as private in a name, and how private values are hidden in a text."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.privacy.masking import Mask

@@ -1,7 +1,5 @@
 """Who is a person in an event, and pseudonyms in the place of people."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.privacy.person_fields import is_person_name

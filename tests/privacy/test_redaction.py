@@ -1,7 +1,5 @@
 """Private values become `***` wherever they stand, signing links never go out, and nothing else changes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from copy import copy
 from typing import Any

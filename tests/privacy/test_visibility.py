@@ -1,7 +1,5 @@
 """`q`, judged by the gateway on what the caller may see."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 

@@ -1,7 +1,5 @@
 """Histories that no one would write by hand, for logs that have positions but no dates."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Cursors: what is sealed is opened again, and nothing else is."""
 
-from __future__ import annotations
-
 import base64
 import random
 import string

@@ -1,7 +1,5 @@
 """Windows never skip a microsecond and never overlap, whatever was learnt on the way."""
 
-from __future__ import annotations
-
 import random
 
 from hypothesis import given

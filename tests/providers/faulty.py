@@ -1,7 +1,5 @@
 """Providers that misbehave over real sockets, and a whole gateway in front of them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """Numbered fixtures: whole answers as a vendor sends them, and beside each what they become."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

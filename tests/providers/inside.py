@@ -1,7 +1,5 @@
 """The vendors' emulators called without sockets, for tests of one adapter's parts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows of Subnoto's log, made by hand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from app.providers.subnoto.wire import LogRow, RawBody, sent_of

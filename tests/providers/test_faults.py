@@ -1,8 +1,6 @@
 """Every fault a provider can come up with, over real HTTP: what the caller gets, what the provider is asked, and that
 the walk afterwards is exactly right. `docs/reliability.md` has the table."""
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 import random

@@ -1,7 +1,5 @@
 """`docs/guides/adding-a-provider.md`, followed from the published text in a temporary checkout."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """What is remembered of texts that a provider chose: bounded in number, and in size."""
 
-from __future__ import annotations
-
 import gc
 import tracemalloc
 import weakref

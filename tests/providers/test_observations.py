@@ -1,7 +1,5 @@
 """What is learnt of a Taktikal account from answers that are read anyway (contract, section 9)."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

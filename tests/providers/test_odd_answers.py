@@ -1,7 +1,5 @@
 """Answers of a provider that are odd in size or content, over real HTTP: what can be read is delivered, once."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import struct

@@ -1,7 +1,5 @@
 """Finding providers, and making the configured sources."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

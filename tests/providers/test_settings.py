@@ -1,7 +1,5 @@
 """The providers' settings: where they come from, and how a wrong one is named."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Several accounts of one provider merge as well as two providers do."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from typing import Any
 

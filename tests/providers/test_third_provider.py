@@ -1,7 +1,5 @@
 """A third provider is one folder: it is copied to an empty directory, named in the environment, and served."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

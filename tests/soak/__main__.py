@@ -3,8 +3,6 @@
 Exits with 1 for a wrong answer, memory that grows, leftovers, or a log line that should not be there.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

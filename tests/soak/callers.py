@@ -1,7 +1,5 @@
 """The callers of the soak: each loops until `stopping`, and compares every answer with the truth."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import random

@@ -1,7 +1,5 @@
 """`audit-gateway`, which on SIGUSR1 writes what it holds as JSON into FILE: `gateway.py FILE serve …`"""
 
-from __future__ import annotations
-
 import asyncio
 import ctypes
 import gc

@@ -1,7 +1,5 @@
 """The vendors of the soak: histories that grow, their faults, and the truth."""
 
-from __future__ import annotations
-
 import bisect
 import random
 import threading

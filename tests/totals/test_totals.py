@@ -1,7 +1,5 @@
 """Totals: the providers' own, events between two positions, and counted one by one; cached for seconds."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """One browser for all tests of the page, in front of the real command and a seeded sandbox."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Iterator

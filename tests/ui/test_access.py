@@ -1,7 +1,5 @@
 """`/ui` for everybody: keys and identities, an envelope's page, hostile text, assistive technology, small screens."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The events view of `/ui`: it shows what the API returns, all of it, and says what is missing."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import UTC, datetime, timedelta

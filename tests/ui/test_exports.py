@@ -1,7 +1,5 @@
 """What leaves the events view of `/ui`: files, commands to copy, and pages to print."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Swagger UI in a real browser: authorize, try it out, read events; and no request leaves the machine."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

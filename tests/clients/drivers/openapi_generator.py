@@ -2,8 +2,6 @@
 words of a later gateway's event.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """Acme Sign: a provider of sources in memory. `test_third_provider.py` copies this folder elsewhere and serves it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """An httpx transport, such as httpx.MockTransport and httpx.ASGITransport, as a `Transport`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import httpx

@@ -1,7 +1,5 @@
 """`ProviderHttp` over a scripted provider, and the clock of its pauses."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

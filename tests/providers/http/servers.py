@@ -1,7 +1,5 @@
 """A server on loopback that writes what a test likes, with or without TLS."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable

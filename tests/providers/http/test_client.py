@@ -1,7 +1,5 @@
 """`ProviderHttp` over a scripted provider: retries, pauses and the circuit."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """How many calls there are at a time and a second, and whose turn it is."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 

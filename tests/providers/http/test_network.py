@@ -1,7 +1,5 @@
 """Proxies and certificates: the environment's variables, and what each kind of unreachable provider is called."""
 
-from __future__ import annotations
-
 import ipaddress
 import json
 import socket

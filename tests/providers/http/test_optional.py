@@ -1,7 +1,5 @@
 """Optional calls: what their failures cost, and that they cost the source nothing else."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

@@ -1,7 +1,5 @@
 """What a provider's response means: its encoding, its size, its headers and its status."""
 
-from __future__ import annotations
-
 import gzip
 from typing import Any
 

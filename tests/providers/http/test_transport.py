@@ -1,7 +1,5 @@
 """aiohttp's connections, against servers that write what they like."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 

@@ -1,7 +1,5 @@
 """Subnoto's call as it is really sent, and what its errors become."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import AsyncIterator

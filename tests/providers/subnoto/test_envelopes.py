@@ -1,7 +1,5 @@
 """SUBNOTO_JOIN_ENVELOPES: what the envelope API adds to events, what filters make of it, and what it may cost."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Subnoto's event types and fixtures against the contract."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

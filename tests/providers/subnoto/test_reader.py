@@ -1,7 +1,5 @@
 """Reading the log by positions, at the edges that only real answers have."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Identity, ranks among ties, and ordinals of twins."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

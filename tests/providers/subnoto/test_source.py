@@ -1,7 +1,5 @@
 """Which parts of an account a query touches, and what is never sent."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Servers without the provider's order of time: it only checks, so that no page fails or becomes slow by it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

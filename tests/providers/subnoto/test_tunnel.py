@@ -5,8 +5,6 @@ a name that it does not know, so that both ways are tried over real sockets. The
 prove what it is: its sessions are without attestation, and where the proof is asked for it is refused.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gzip
 import json

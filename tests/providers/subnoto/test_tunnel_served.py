@@ -1,7 +1,5 @@
 """`SUBNOTO_TRANSPORT=tunnel`: its settings, and a gateway that uses it beside one that reads the account by proxy."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from pathlib import Path

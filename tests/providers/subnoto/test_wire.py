@@ -1,7 +1,5 @@
 """Subnoto's answers: both generations, units of time, and what no server should send."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

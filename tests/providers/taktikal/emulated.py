@@ -1,7 +1,5 @@
 """Calls of the Taktikal emulator without a socket, and processes for it to have."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Items of Taktikal's answers, for tests."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from app.providers.taktikal.models import body_of

@@ -1,7 +1,5 @@
 """What a date range selects and whether logs come trimmed, found out from the account's own answers."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Taktikal's two calls as they are really sent, and what their errors become."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Loading a range whole: an answer is believed only where it cannot have been cut off."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Taktikal's statuses and fixtures against the contract."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """Taktikal's calls that are only hints or proofs: no page fails by them, and what they would show is unknown."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Reading by time windows and by process, at the edges."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Identity, order and ordinals of entries."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

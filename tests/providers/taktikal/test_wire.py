@@ -1,7 +1,5 @@
 """Taktikal's answers: letter case, both generations, and what no server should send."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
