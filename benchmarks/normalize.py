@@ -21,6 +21,7 @@ from app.providers.subnoto.record import number_ties
 from app.providers.subnoto.wire import decode_page
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import decode_activity
+from benchmarks.floor import subnoto_events, taktikal_events
 from benchmarks.histories import History, history
 from benchmarks.mock import Subnoto, Taktikal
 from benchmarks.pairs import Report, paired, timed
@@ -35,7 +36,8 @@ CALLERS = {"whole": Caller("bench", frozenset(SCOPES)), "masked": Caller("bench"
 
 def measure(*, quick: bool) -> Report:
     report = Report("Normalizing: bytes to bytes")
-    loads, rounds = _floor(), 2 if quick else 15
+    loads, rounds = _loads(), 2 if quick else 15
+    names, rows = ("least", *CALLERS), list[list[object]]()
     for provider, (bound, warm_bound, masked_bound) in TARGETS.items():
         account = history(provider, WARM if quick else EVENTS)
         works = _works(loads, account)
@@ -45,12 +47,14 @@ def measure(*, quick: bool) -> Report:
         found = paired({name: lambda work=work: timed(work) for name, work in works.items()}, rounds)
         # Several times in a row, with the time to free the results: without page faults.
         works = _works(loads, history(provider, WARM))
-        warm = paired({name: lambda work=works[name]: timed(_repeated(work)) for name in ("floor", "whole")}, rounds)
+        warm = paired({name: lambda work=works[name]: timed(_repeated(work)) for name in ("loads", "whole")}, rounds)
         what = f"{provider} events bytes to bytes, of `orjson.loads`"
-        report.at_most(f"{account.events:,} {what}", bound, found.ratio("whole", "floor"))
-        report.at_most(f"{WARM:,} {what}, warm and freed", warm_bound, warm.ratio("whole", "floor"))
+        report.at_most(f"{account.events:,} {what}", bound, found.ratio("whole", "loads"))
+        report.at_most(f"{WARM:,} {what}, warm and freed", warm_bound, warm.ratio("whole", "loads"))
         without = f"{provider} events without `pii:read`, of all scopes"
         report.at_most(without, masked_bound, found.ratio("masked", "whole"))
+        rows.append([f"{account.events:,} {provider} events", *(found.ratio(name, "loads") for name in names)])
+    report.table(["of `orjson.loads`", "least", "gateway", "without `pii:read`"], rows)
     return report
 
 
@@ -62,7 +66,7 @@ def _repeated(work: Callable[[], object]) -> Callable[[], None]:
     return repeat
 
 
-def _floor() -> Callable[[bytes], Any]:
+def _loads() -> Callable[[bytes], Any]:
     """`orjson.loads`, from the environment of the comparison programs."""
     sys.path += map(str, (ROOT / ".venv-bench").glob("lib/python*/site-packages"))
     try:
@@ -75,7 +79,8 @@ def _floor() -> Callable[[bytes], Any]:
 
 def _works(loads: Callable[[bytes], Any], account: History) -> dict[str, Callable[[], Any]]:
     read, bodies = _taktikal(account) if account.provider == "taktikal" else _subnoto(account)
-    works: dict[str, Callable[[], Any]] = {"floor": lambda: [loads(body) for body in bodies]}
+    works: dict[str, Callable[[], Any]] = {"loads": lambda: [loads(body) for body in bodies]}
+    works["least"] = lambda: taktikal_events(*bodies) if account.provider == "taktikal" else subnoto_events(bodies)
     return works | {name: lambda caller=caller: _rendered(read(), caller) for name, caller in CALLERS.items()}
 
 

@@ -2,8 +2,7 @@
 
 `stock` is written as the documentation of FastAPI and httpx does it. `same` uses the gateway's own connections, without
 what ProviderHttp does around its calls: what the gateway adds to it is its own work. `floor` is `same` with the least
-that a page of events needs: decoding the response, sorting its entries by their time, and encoding 100 events, without
-ids, exact times, joined recipients, links, masks, cursors, authentication, log and metrics.
+that a page of 100 events needs (benchmarks/floor.py); no cursor, authentication, log and metrics.
 """
 
 from __future__ import annotations
@@ -13,13 +12,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-import msgspec
 from fastapi import FastAPI, Request, Response
 
-from app.domain.event import Actor, Event
 from app.providers.base import CommonSettings
 from app.providers.http.transport import AiohttpTransport
-from app.providers.taktikal.models import Body, Entry
+from benchmarks.floor import taktikal_events
 
 UPSTREAM = os.environ["UPSTREAM"]
 AUTHORIZATION = "Basic Y29tcGFueTprZXk="  #: company:key
@@ -35,8 +32,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 stock = FastAPI(lifespan=lifespan)
 same = FastAPI(lifespan=lifespan)
 floor = FastAPI(lifespan=lifespan)
-_decode = msgspec.json.Decoder(list[Body]).decode
-_encode = msgspec.json.Encoder().encode
 
 
 @stock.get("/{path:path}")
@@ -52,24 +47,10 @@ async def forward_on_the_same_stack(path: str, request: Request) -> Response:
 
 @floor.get("/{path:path}")
 async def encode_the_newest(path: str, request: Request) -> Response:
-    entries = [entry for body in _decode(await _read(path, request)) for entry in body.activity_log or ()]
-    entries.sort(key=_time_of, reverse=True)
-    return Response(_encode([_event(entry) for entry in entries[:100]]), media_type="application/json")
+    return Response(taktikal_events(await _read(path, request), 100), media_type="application/json")
 
 
 async def _read(path: str, request: Request) -> bytes:
     headers = {"authorization": AUTHORIZATION, "accept-encoding": "gzip"}
     url = f"{UPSTREAM}/{path}?{request.url.query}"
     return (await request.app.state.transport.send("GET", url, headers, None)).body
-
-
-def _time_of(entry: Entry) -> str:
-    return str(entry.created_at)
-
-
-def _event(entry: Entry) -> Event:
-    sent, actor = str(entry.status), Actor("system", None, str(entry.created_by), None)
-    return Event(
-        str(entry.id), "taktikal", "taktikal", sent, "envelope", "success", sent, None, str(entry.created_at),
-        str(entry.description), actor, None, None, None, None, None, {},
-    )  # fmt: skip
