@@ -17,6 +17,7 @@ from app.main import create_app
 from app.providers.base import CommonSettings, Provider
 from app.providers.registry import find_providers
 from app.settings import Settings
+from sandbox.serving import serve
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.contract.account import Tap
@@ -72,6 +73,12 @@ class Gateway:
         [found] = [source["health"] for source in answer.json()["data"] if source["name"] == name]
         health: dict[str, Any] = found
         return health
+
+    async def check_healthy(self, name: str) -> None:
+        """The failures of its calls have not counted against this source."""
+        health = await self.health(name)
+        assert (health["circuit"], health["consecutive_failures"]) == ("closed", 0)
+        assert health["paused_until"] is None
 
     async def walk(self, limit: int = 100, patience: int = 50, **parameters: Any) -> list[dict[str, Any]]:
         """All events. A page that fails is asked for again, after the time that the answer names."""
@@ -134,15 +141,16 @@ class Rewritten(Tap):
         return changed if isinstance(changed, bytes) else json.dumps(changed).encode()
 
 
+Fails = Callable[[str, Mapping[str, Any]], bool]  #: by the path of a call, and its parameters or members
 #: Ways in which one call may fail while others succeed.
 FAULTS: list[int | str] = [400, 403, 404, 405, 429, 500, 501, 503, "html", "closes", "hangs"]
 
 
 class FailsCalls:
-    """A vendor's API that fails the calls that `fails` selects, by their URL's path and their parameters or members, by
-    `fault`: one of `FAULTS`, another status, or None for no fault. `calls`: those that it selects."""
+    """A vendor's API that fails the calls that `fails` selects by `fault`: one of `FAULTS`, another status, or None for
+    no fault. `calls`: those that it selects."""
 
-    def __init__(self, app: ASGIApp, fails: Callable[[str, Mapping[str, Any]], bool], fault: int | str | None) -> None:
+    def __init__(self, app: ASGIApp, fails: Fails, fault: int | str | None) -> None:
         self._app, self._fails, self.fault, self.calls = app, fails, fault, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,6 +180,25 @@ class FailsCalls:
         error = {"error": {"code": "NO"}, "responseStatus": {"errorCode": "No"}}
         headers = {"retry-after": "300"} if self.fault == 429 else None
         return await JSONResponse(error, self.fault, headers)(scope, again, send)
+
+
+@asynccontextmanager
+async def reading(one: World, app: ASGIApp, env: Mapping[str, str] = {}, **options: Any) -> AsyncIterator[Gateway]:
+    """A gateway that reads `app` in place of the world's emulator; `env`: further settings."""
+    with serve(app) as url:
+        own = {"TAKTIKAL_BASE_URL": f"{url}/api"} if one.taktikal else {"SUBNOTO_BASE_URL": url}
+        async with gateway({**one.env, **own, **env}, **options) as found:
+            yield found
+
+
+@asynccontextmanager
+async def failing(
+    one: World, fails: Fails, fault: int | str, env: Mapping[str, str] = {}, **options: Any
+) -> AsyncIterator[tuple[FailsCalls, Gateway]]:
+    """The world's emulator, of which the calls that `fails` selects fail, and a gateway that reads it."""
+    app = FailsCalls(emulator(one).app, fails, fault)
+    async with reading(one, app, env, **options) as found:
+        yield app, found
 
 
 VENDORS = ["taktikal", "subnoto"]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from app.domain.times import parse_rfc3339
-from sandbox.serving import serve
 from tests.contract.account import providers_with_emulators, served_account
 from tests.contract.example.sandbox import make_sandbox as signbox_sandbox
 from tests.contract.example.signbox import PROVIDER as SIGNBOX
@@ -26,6 +25,7 @@ from tests.providers.faulty import (
     gateway,
     one_of,
     pointing_at,
+    reading,
 )
 from tests.providers.http.servers import answering, server
 
@@ -81,14 +81,13 @@ async def test_one_bad_record_is_counted_and_the_rest_delivered(value: bytes) ->
                     record["eventData"] = {"odd": "@@@"}
             return json.dumps(answer).encode().replace(b'"@@@"', value)
 
-        with serve(Rewritten(emulator(one).app, spoil)) as url:
-            async with gateway({**one.env, "SUBNOTO_BASE_URL": url}) as spoilt:
-                events = await spoilt.walk()
-                assert [event["id"] for event in events] == [
-                    event["id"] for event in good if event["occurred_at"] != picked["occurred_at"]
-                ]
-                page = (await spoilt.get(limit=1000)).json()
-                assert page["sources"][0]["reason"] == "1 records that cannot be read are left out"
+        async with reading(one, Rewritten(emulator(one).app, spoil)) as spoilt:
+            events = await spoilt.walk()
+            assert [event["id"] for event in events] == [
+                event["id"] for event in good if event["occurred_at"] != picked["occurred_at"]
+            ]
+            page = (await spoilt.get(limit=1000)).json()
+            assert page["sources"][0]["reason"] == "1 records that cannot be read are left out"
 
 
 @pytest.mark.parametrize(
@@ -124,9 +123,8 @@ async def test_odd_texts_are_delivered() -> None:
                     record["eventData"] = {"odd": "@@@"}
                 return json.dumps(answer).encode().replace(b'"@@@"', value)
 
-            with serve(Rewritten(emulator(one).app, change)) as url:
-                async with gateway({**one.env, "SUBNOTO_BASE_URL": url}) as found:
-                    await check_walk(one, found)
-                    answer = await found.get(include="raw")
-                    assert answer.status_code == 200
-                    json.loads(answer.content)
+            async with reading(one, Rewritten(emulator(one).app, change)) as found:
+                await check_walk(one, found)
+                answer = await found.get(include="raw")
+                assert answer.status_code == 200
+                json.loads(answer.content)

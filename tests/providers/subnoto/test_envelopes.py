@@ -1,7 +1,7 @@
 """SUBNOTO_JOIN_ENVELOPES: what the envelope API adds to events, what filters make of it, and what it may cost."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -17,11 +17,10 @@ from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget
 from app.providers.subnoto.envelopes import decode_envelope
-from sandbox.serving import serve
 from sandbox.subnoto import EmulatorOptions
 from tests.api.conftest import opened
 from tests.api.gateways import app_over
-from tests.providers.faulty import FAULTS, FailsCalls, check_walk, emulator, gateway, one_of
+from tests.providers.faulty import FAULTS, check_walk, failing, one_of
 from tests.worlds import ANYONE, World, ask, describe, micros, served_world, walk, world
 
 DAY = 86_400_000_000
@@ -194,38 +193,39 @@ async def test_refused_credentials_fail_a_page(one: World, feed: Feed) -> None:
     one.subnoto.faults.clear()
 
 
+JOINED = {"SUBNOTO_JOIN_ENVELOPES": "true"}
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_names_are_left_out_for_ten_minutes_after_a_failure(fault: int | str) -> None:
-    async with one_of("subnoto") as one:
-        server = FailsCalls(emulator(one).app, lambda path, _: path == GET, fault)
-        with serve(server) as url:
-            env = {**one.env, "SUBNOTO_BASE_URL": url, "SUBNOTO_JOIN_ENVELOPES": "true"}
-            async with gateway(env, deadline=4.0) as found:
-                for _ in range(3):
-                    answer = await found.get()
-                    assert answer.status_code == 200, answer.text
-                    assert "without name" in answer.json()["sources"][0]["reason"]
-                await check_walk(one, found)
-                health = await found.health("subnoto")
-                assert (health["circuit"], health["consecutive_failures"]) == ("closed", 0)
-                assert health["paused_until"] is None
+    async with (
+        one_of("subnoto") as one,
+        failing(one, lambda path, _: path == GET, fault, JOINED, deadline=4.0) as (server, found),
+    ):
+        for _ in range(3):
+            answer = await found.get()
+            assert answer.status_code == 200, answer.text
+            assert "without name" in answer.json()["sources"][0]["reason"]
+        await check_walk(one, found)
+        await found.check_healthy("subnoto")
         assert 1 <= server.calls <= 30
 
 
 async def test_an_envelope_that_fails_leaves_the_names_of_others() -> None:
     async with one_of("subnoto") as one:
         key = next(row["envelopeUuid"] for row in list(one.subnoto.history.truth())[::-1] if row["envelopeUuid"])
-        server = FailsCalls(emulator(one).app, lambda path, sent: path == GET and sent["envelopeUuid"] == key, 500)
-        with serve(server) as url:
-            env = {**one.env, "SUBNOTO_BASE_URL": url, "SUBNOTO_JOIN_ENVELOPES": "true"}
-            async with gateway(env) as found:
-                for _ in range(3):
-                    answer = (await found.get(category="envelope", limit=20)).json()
-                    statuses = {event["envelope"]["id"]: event["envelope"]["status"] for event in answer["data"]}
-                    assert statuses.pop(key) is None
-                    assert None not in statuses.values()
-                    assert "answered 500" in answer["sources"][0]["reason"]
-        assert server.calls == 3, "one call with its retries"
+
+        def fails(path: str, sent: Mapping[str, Any]) -> bool:
+            return path == GET and sent["envelopeUuid"] == key
+
+        async with failing(one, fails, 500, JOINED) as (server, found):
+            for _ in range(3):
+                answer = (await found.get(category="envelope", limit=20)).json()
+                statuses = {event["envelope"]["id"]: event["envelope"]["status"] for event in answer["data"]}
+                assert statuses.pop(key) is None
+                assert None not in statuses.values()
+                assert "answered 500" in answer["sources"][0]["reason"]
+            assert server.calls == 3, "one call with its retries"
 
 
 async def test_what_is_joined_is_as_private_as_what_the_log_has(one: World, feed: Feed) -> None:

@@ -1,0 +1,257 @@
+"""Calls that only hint, filter or prove: no page fails by them, and what they would show is unknown."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from sandbox.taktikal import EmulatorOptions
+from tests.providers.faulty import (
+    FAULTS,
+    SINCE,
+    UNTIL,
+    Fails,
+    Gateway,
+    check_walk,
+    failing,
+    one_of,
+    reading,
+    rows,
+    truth,
+)
+from tests.worlds import World, world
+
+Sent = Mapping[str, Any]
+WINDOW = {"since": SINCE, "until": UNTIL}
+
+
+async def check_answers(one: World, found: Gateway, *relations: str) -> None:
+    """The walk, the export and the count are right, the count with one of these relations."""
+    await check_walk(one, found)
+    count = (await found.get("/events/count", **WINDOW)).json()
+    assert count["value"] == len(truth(one))
+    assert count["relation"] in relations
+    *events, last = map(json.loads, (await found.get("/events/export", **WINDOW)).text.splitlines())
+    assert (rows(events), last["complete"]) == (truth(one), True)
+
+
+# ---- Taktikal --------------------------------------------------------------------------------------------------------
+
+CREATION = {"range_selects": "creation"}
+FEW: list[int | str] = [400, 429, "html"]
+
+
+def is_total(path: str) -> bool:
+    return path.endswith("/total")
+
+
+def after(sent: Sent) -> int:
+    return int(sent.get("Skip", 0))
+
+
+#: The emulator's options, the calls that fail, how, and whether the answer's completeness depends on them.
+KINDS: dict[str, tuple[dict[str, Any], Fails, list[int | str], bool]] = {
+    "total": ({}, lambda path, _: is_total(path), FAULTS, False),
+    "total by creation": (CREATION, lambda path, _: is_total(path), ["closes", "hangs"], False),
+    "total of nothing": (
+        {"events": 20, "total_offset": 1},
+        lambda path, sent: is_total(path) and sent["EndDate"] < "1754",
+        [*FEW, 404],
+        True,
+    ),
+    "total from year 1 on": (CREATION, lambda path, sent: is_total(path) and sent["StartDate"] < "0002", [429], True),
+    "total where year 1 is refused": (
+        CREATION,
+        lambda path, sent: is_total(path) and sent["StartDate"] < "0002",
+        [400],
+        False,
+    ),
+    "all": (CREATION, lambda _, sent: sent["StartDate"] < "1754" and sent["EndDate"] > "9", FEW, True),
+    "early": (CREATION, lambda _, sent: sent["EndDate"] < "2001", FEW, True),
+    "late": (CREATION, lambda _, sent: sent["StartDate"] > "2026-06-02", FEW, True),
+    "calibration": ({}, lambda path, sent: not is_total(path) and sent["Take"] == "50", FAULTS, False),
+    "calibration by key": ({}, lambda _, sent: "ProcessKey" in sent, [*FEW, "hangs"], False),
+    "skip": ({}, lambda _, sent: after(sent) > 0, FAULTS, True),
+    "skip by creation": (CREATION, lambda _, sent: after(sent) > 0, FEW, True),
+    "far skip": ({"max_take": 10}, lambda _, sent: after(sent) >= 1 << 24, FEW, False),
+    "skip of all": ({"events": 20}, lambda _, sent: after(sent) > 0 and sent["StartDate"] < "1754", FEW, False),
+}
+
+
+@pytest.mark.parametrize(("kind", "fault"), [(kind, fault) for kind, row in KINDS.items() for fault in row[2]])
+async def test_no_page_fails_by_an_optional_call(kind: str, fault: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options, fails, _, is_proof = KINDS[kind]
+    if kind in ("early", "late"):
+        monkeypatch.setattr("app.providers.taktikal.reader._SMALL", 10)  # the account is large
+    async with (
+        one_of("taktikal", **options) as one,
+        failing(one, fails, fault, deadline=4.0) as (server, found),
+    ):
+        answer = await found.get(limit=1000)
+        assert answer.status_code == 200, answer.text
+        assert rows(answer.json()["data"]) == truth(one)
+        [source] = answer.json()["sources"]
+        assert (source["reason"] is not None) == is_proof
+        calls = server.calls
+        assert calls, "no call failed"
+        await check_answers(one, found, "estimate" if is_proof else "eq")
+        await found.check_healthy("taktikal")
+        assert server.calls <= calls + 3, "failures are remembered"
+
+
+async def test_an_unknown_owner_is_a_reason() -> None:
+    async with (
+        world(EmulatorOptions(events=2000, logs="trimmed")) as one,
+        failing(one, lambda _, sent: "User" in sent, 500) as (server, found),
+    ):
+        owner = next(entry["createdBy"] for entry in one.taktikal.history.truth() if entry["status"] == "Created")
+        answer = await found.get(person=owner, since="2026-05-25T00:00:00Z")
+        assert answer.status_code == 200, answer.text
+        assert "which envelopes the person started" in answer.json()["sources"][0]["reason"]
+        assert server.calls
+
+
+# ---- Subnoto ---------------------------------------------------------------------------------------------------------
+
+NO_SUCH_PAGE = (400, 404)  #: which show an end themselves
+
+
+def behind(one: World) -> Fails:
+    """Pages after the last record."""
+    sizes = {name: sum(row["category"] == name for row in one.subnoto.history.truth()) for name in ("envelope", "team")}
+
+    def fails(_: str, sent: Sent) -> bool:
+        return sent["sortBy"] == "id" and (sent["page"] - 1) * sent["limit"] >= sizes[sent["category"]]
+
+    return fails
+
+
+def again(_: World) -> Fails:
+    """Pages that were read before."""
+    seen = set[str]()
+
+    def fails(_: str, sent: Sent) -> bool:
+        text, known = json.dumps(sent), len(seen)
+        seen.add(text)
+        return len(seen) == known
+
+    return fails
+
+
+def by_type(_: World) -> Fails:
+    """Pages of some event types."""
+    return lambda _, sent: "eventTypes" in sent
+
+
+def by_time(_: World) -> Fails:
+    """Pages in the order of time, which only checks what was read in the order of arrival."""
+    return lambda _, sent: sent.get("sortBy") == "timestamp"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_no_page_fails_by_the_proof_of_an_end(fault: int | str) -> None:
+    async with one_of("subnoto") as one, failing(one, behind(one), fault, deadline=4.0) as (server, found):
+        answer = (await found.get(limit=1000)).json()
+        assert rows(answer["data"]) == truth(one)
+        [source] = answer["sources"]
+        assert ("whether its log ends" in (source["reason"] or "")) == (fault not in NO_SUCH_PAGE)
+        calls = server.calls
+        assert calls
+        await check_answers(one, found, "eq", "estimate")
+        await found.check_healthy("subnoto")
+        assert server.calls == calls or fault in NO_SUCH_PAGE, "the failure is remembered"
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_no_page_fails_by_a_page_read_again(fault: int | str, order: str) -> None:
+    async with one_of("subnoto") as one, failing(one, again(one), fault, deadline=4.0) as (server, found):
+        answer = await found.get(limit=1000, order=order)
+        assert answer.status_code == 200, answer.text
+        step = -1 if order == "asc" else 1
+        assert rows(answer.json()["data"])[::step] == truth(one)
+        assert "records were removed meanwhile" in answer.json()["sources"][0]["reason"]
+        await found.check_healthy("subnoto")
+        assert server.calls
+
+
+@pytest.mark.parametrize("fault", [400, 403, 404, 405, 422, 500, 501, "html"])
+async def test_no_page_fails_by_refused_event_types(fault: int | str) -> None:
+    async with one_of("subnoto") as one, failing(one, by_type(one), fault, clock=one.clock) as (server, found):
+        expected = [row for row in truth(one) if row[1] == "DOCUMENT_SIGNED"]
+        for _ in range(2):
+            answer = await found.get(provider_type="DOCUMENT_SIGNED", limit=1000)
+            assert answer.status_code == 200, answer.text
+            assert rows(answer.json()["data"]) == expected
+            assert answer.json()["sources"][0]["reason"] is None
+        count = (await found.get("/events/count", **WINDOW, provider_type="DOCUMENT_SIGNED")).json()
+        assert (count["value"], count["relation"]) == (len(expected), "eq")
+        calls = server.calls
+        assert calls == (3 if fault == 500 else 1), "the refusal is remembered"
+        one.clock.advance(minutes=11)
+        answer = await found.get(provider_type="DOCUMENT_SIGNED", limit=1000)
+        assert rows(answer.json()["data"]) == expected
+        assert server.calls > calls
+        await found.check_healthy("subnoto")
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "hangs"])
+async def test_no_page_fails_without_the_order_of_time(fault: int | str) -> None:
+    async with one_of("subnoto") as one, failing(one, by_time(one), fault) as (server, found):
+        await check_walk(one, found)
+        for window in ({}, {"since": "2026-05-20T00:00:00Z"}, {"until": "2026-05-20T00:00:00Z"}):
+            for path in ("/events", "/events/count", "/events/export"):
+                answer = await found.get(path, **{"since": "2026-05-10T00:00:00Z", **window})
+                assert answer.status_code == 200, answer.text
+        await found.check_healthy("subnoto")
+        # The failure is remembered; both categories may have called at once.
+        assert 1 <= server.calls <= (6 if fault in (500, 503, "closes") else 2)
+
+
+async def test_half_of_the_time_is_left_to_a_server_that_hangs() -> None:
+    async with one_of("subnoto") as one, failing(one, by_time(one), "hangs", deadline=4.0) as (server, found):
+        answer = await found.get(since="2026-05-20T00:00:00Z")
+        assert answer.status_code == 200, answer.text
+        await check_walk(one, found)
+        assert 1 <= server.calls <= 2
+
+
+# ---- both ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fails", ["total", "calibration", "skip", "all", behind, again, by_type, by_time])
+async def test_refused_credentials_are_told(fails: str | Callable[[World], Fails]) -> None:
+    vendor, options = ("taktikal", KINDS[fails][0]) if isinstance(fails, str) else ("subnoto", {})
+    query: dict[str, Any] = {"limit": 1000}
+    if fails is by_type:
+        query |= {"provider_type": "DOCUMENT_SIGNED"}
+    if fails is by_time:
+        query = {"since": "2026-05-20T00:00:00Z"}  # a page that does not end its window
+    async with one_of(vendor, **options) as one:
+        refused = KINDS[fails][1] if isinstance(fails, str) else fails(one)
+        async with failing(one, refused, 401) as (_, found):
+            assert await found.problem(**query) == (502, "source_unauthorized", None)
+
+
+@pytest.mark.parametrize("fails", ["total", "calibration", "skip", behind, again])
+async def test_answers_are_those_of_another_process_after_ten_minutes(fails: str | Callable[[World], Fails]) -> None:
+    vendor, options = ("taktikal", KINDS[fails][0]) if isinstance(fails, str) else ("subnoto", {})
+    async with one_of(vendor, **options) as one:
+        failed = KINDS[fails][1] if isinstance(fails, str) else fails(one)
+        async with (
+            failing(one, failed, 403, clock=one.clock) as (server, warm),
+            reading(one, server, clock=one.clock) as cold,
+        ):
+            first = await warm.get(limit=1000)
+            assert first.status_code == 200
+            assert vendor == "taktikal" or first.json()["sources"][0]["reason"]
+            server.fault, calls = None, server.calls
+            if vendor == "taktikal":
+                await check_walk(one, warm)
+                assert server.calls == calls
+            one.clock.advance(minutes=11)
+            answers = [(await each.get(limit=1000)).json() for each in (warm, cold)]
+            assert answers[0]["data"] == answers[1]["data"]
+            assert [answer["sources"][0]["reason"] for answer in answers] == [None, None]
+            assert server.calls > calls
