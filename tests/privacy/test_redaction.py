@@ -8,10 +8,10 @@ import pytest
 from msgspec import to_builtins
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
-from app.domain.position import Key
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
 from app.privacy.replacer import MASK
+from tests.api.memory import MemoryRecord
 
 PHONE = "+354 581-2345"
 NATIONAL_ID = "0101302989"
@@ -19,14 +19,11 @@ STREET = "Laugavegur 1"
 PRIVATE = (PHONE, NATIONAL_ID, STREET, "101")
 
 
-class Planted:
+class Planted(MemoryRecord):
     """A record with a private value in every place that there is."""
 
-    key: Key = (0, "s", "envelope", "e", 0, 0)
-    provider_type = "P"
-    type = "t"
-
     def __init__(self) -> None:
+        super().__init__("s", 0)
         self._event = Event(
             id="id-5812345",
             source="s",
@@ -79,14 +76,6 @@ class Planted:
 
     def person_values(self) -> Iterable[str]:
         return ("Anna", "anna@example.com", "Jonas", "jonas@example.com")
-
-    names_all_recipients = True
-
-    def recipient_id(self, key: str) -> str:
-        return key
-
-    def recipients(self) -> list[Recipient]:
-        return []
 
     def private_values(self) -> Iterable[str]:
         return PRIVATE
