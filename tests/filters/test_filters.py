@@ -9,8 +9,8 @@ import pytest
 
 from app.domain.caller import Caller
 from app.domain.times import format_micros
+from tests.filters.conftest import DAY, UNKNOWN_UUID, Given, check
 from tests.filters.facts import Fact, rows
-from tests.filters.filtering import DAY, UNKNOWN_UUID, Given, check
 from tests.worlds import ANYONE, World, ask, micros, walk
 
 NO_PII = Caller("no-pii", frozenset({"events:read"}))

@@ -8,8 +8,8 @@ import pytest
 
 from app.domain.errors import ParameterError
 from app.domain.times import format_micros
+from tests.filters.conftest import DAY, UNKNOWN_UUID
 from tests.filters.facts import Fact
-from tests.filters.filtering import DAY, UNKNOWN_UUID
 from tests.worlds import World, ask
 
 
