@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.caller import SCOPES, Caller
-from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor
+from app.domain.errors import CursorMismatch, InvalidCursor
 from app.domain.times import format_micros
 from app.feed import Feed, FeedSettings
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
@@ -14,7 +13,6 @@ from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import SECRET, World, any_limit, ask, micros, served_world, walk, world
 
 DAY = 86_400_000_000
-OTHER = "another secret of thirty-two characters or more"
 
 
 @pytest.fixture(scope="module")
@@ -84,41 +82,11 @@ async def test_limit_include_and_partial_may_change_and_otherwise_stay(feed: Fee
     assert keys == sorted(set(keys), reverse=True)
 
 
-async def test_a_cursor_of_another_secret_is_refused_and_rotation_keeps_old_ones(one: World) -> None:
-    old, new, both = one.gateway(), one.gateway(secret=OTHER), one.gateway()
-    both = Feed(list(old.sources.values()), FeedSettings((OTHER, SECRET), clock=lambda: micros(one.clock())))
-    cursor = (await ask(old, limit=5)).next_cursor
-    with pytest.raises(InvalidCursor, match="GATEWAY_CURSOR_SECRET"):
-        await ask(new, cursor=cursor)
-    rotated = await ask(both, cursor=cursor)
-    assert (await ask(old, cursor=cursor)).records[0].key == rotated.records[0].key
-    with pytest.raises(InvalidCursor):
-        await ask(old, cursor=rotated.next_cursor)
-    assert (await ask(new, cursor=rotated.next_cursor)).records
-    for each in (old, new):
-        await each.aclose()
-
-
 async def test_a_cursor_of_a_source_that_is_gone_says_start_over(one: World, feed: Feed) -> None:
     cursor = (await ask(feed, limit=5)).next_cursor
     smaller = Feed([feed.sources["subnoto"]], FeedSettings((SECRET,), clock=lambda: micros(one.clock())))
     with pytest.raises(InvalidCursor, match="start over"):
         await ask(smaller, cursor=cursor)
-
-
-async def test_a_cursor_grants_nothing(feed: Feed) -> None:
-    cursor = (await ask(feed, limit=5)).next_cursor
-    limited = Caller("limited", frozenset(SCOPES), frozenset({"taktikal"}))
-    with pytest.raises(Forbidden):
-        await ask(feed, limited, cursor=cursor)
-    with pytest.raises(Forbidden):
-        await ask(feed, limited, source="subnoto")
-    own = await ask(feed, limited, limit=5)
-    assert {record.event().source for record in own.records} == {"taktikal"}
-    assert [status.name for status in own.sources] == ["taktikal"]
-    assert (await ask(feed, limited, cursor=own.next_cursor)).records
-    with pytest.raises(Forbidden):
-        await ask(feed, Caller("none", frozenset(SCOPES), frozenset()), limit=5)
 
 
 async def test_until_is_pinned_by_the_first_page() -> None:

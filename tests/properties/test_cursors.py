@@ -1,6 +1,8 @@
-"""Cursors: what is sealed is opened again, and nothing else is."""
+"""Cursors: what is sealed is opened again, and nothing else is: of a hundred thousand edited ones with
+FUZZ_EXAMPLES=100000, none."""
 
 import base64
+import os
 import random
 import string
 
@@ -15,6 +17,7 @@ from app.paging.cursor import FORMAT, CursorCodec, CursorState, StreamState
 
 SECRETS = ("the first secret, of thirty-two or more", "the second secret, of thirty-two too")
 SEALER = CursorCodec(SECRETS[:1])
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5000"))
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 TEXT = st.text(max_size=30)
@@ -61,7 +64,7 @@ def test_round_trip(state: CursorState) -> None:
 def test_another_secret_opens_nothing_and_rotation_opens_both(state: CursorState) -> None:
     old, new = SEALER, CursorCodec(SECRETS[1:])
     rotated = CursorCodec((SECRETS[1], SECRETS[0]))
-    with pytest.raises(InvalidCursor):
+    with pytest.raises(InvalidCursor, match="GATEWAY_CURSOR_SECRET"):
         new.open(old.seal(state))
     assert rotated.open(old.seal(state)) == state
     assert rotated.seal(state) == new.seal(state)
@@ -88,6 +91,60 @@ def test_only_the_spelling_that_was_handed_out_is_good() -> None:
                 SEALER.open(other)
 
 
+def raw_of(text: str) -> bytearray:
+    return bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def text_of(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+#: Of both secrets, small ones, and such as are compressed.
+GOOD = [
+    codec.seal(example_state(size)) for codec in (SEALER, CursorCodec(SECRETS[1:])) for size in (*range(1, 19), 40, 50)
+]
+LETTERS = (string.ascii_letters + string.digits + "-_=+/ \n.%").encode()
+
+
+def edited(rng: random.Random, text: str, other: str) -> str:
+    """Up to three edits of its bytes or of its characters: a piece is left out, doubled, turned round, or replaced by
+    chance, by zeros or by the same piece of another cursor."""
+    is_raw = rng.random() < 0.5
+    whole, foreign = (raw_of(one) if is_raw else bytearray(one.encode()) for one in (text, other))
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        begin = rng.randrange(len(whole) + 1)
+        end = min(len(whole), begin + rng.choice((0, 1, 1, 2, 16, 1000)))
+        piece = whole[begin:end]
+        size = max(1, len(piece))
+        chance = rng.randbytes(size) if is_raw else bytes(rng.choices(LETTERS, k=size))
+        zeros = bytes(size) if is_raw else b"A" * size
+        whole[begin:end] = rng.choice((b"", piece * 2, piece[::-1], chance, zeros, foreign[begin:end]))
+    return text_of(whole) if is_raw else whole.decode()
+
+
+def test_no_edited_cursor_is_accepted() -> None:
+    sealer, rng, good, tried = CursorCodec(SECRETS), random.Random(20260601), set(GOOD), 0
+    assert all(sealer.open(text).limit == 100 for text in GOOD), "or what follows would prove nothing"
+    assert len(good) == len(GOOD)
+    while tried < EXAMPLES:
+        text = edited(rng, *rng.sample(GOOD, 2))
+        if text in good:
+            continue  # an edit may change nothing
+        tried += 1
+        with pytest.raises(InvalidCursor):
+            sealer.open(text)
+
+
+@pytest.mark.parametrize("size", [1, 50])
+def test_every_single_bit_counts(size: int) -> None:
+    raw = raw_of(SEALER.seal(example_state(size)))
+    for place in range(len(raw) * 8):
+        changed = bytearray(raw)
+        changed[place // 8] ^= 1 << place % 8
+        with pytest.raises(InvalidCursor):
+            SEALER.open(text_of(changed))
+
+
 @given(st.text(max_size=200))
 def test_foreign_text_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursor):
@@ -98,7 +155,7 @@ def test_foreign_text_is_refused(text: str) -> None:
 def test_foreign_bytes_are_refused(raw: bytes) -> None:
     for head in (b"", b"\x01", b"\x02"):
         with pytest.raises(InvalidCursor):
-            SEALER.open(base64.urlsafe_b64encode(head + raw).rstrip(b"=").decode())
+            SEALER.open(text_of(head + raw))
 
 
 def state(**changes: object) -> CursorState:
@@ -109,15 +166,11 @@ def state(**changes: object) -> CursorState:
     return CursorState(**(values | changes))  # type: ignore[arg-type]
 
 
-def raw(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
 def test_nothing_of_the_content_can_be_read() -> None:
     secret = "person@example.com"
     cursor = SEALER.seal(state(query=Query(actor=secret)))
-    assert secret.encode() not in raw(cursor)
-    assert b"person" not in raw(cursor)
+    assert secret.encode() not in raw_of(cursor)
+    assert b"person" not in raw_of(cursor)
 
 
 def test_the_longest_filters_over_many_sources_give_a_cursor_that_is_taken() -> None:
@@ -131,9 +184,9 @@ def test_the_longest_filters_over_many_sources_give_a_cursor_that_is_taken() -> 
 
 
 def test_a_cursor_of_another_format_says_start_over() -> None:
-    changed = bytes((FORMAT + 1,)) + raw(SEALER.seal(state()))[1:]
+    changed = bytes((FORMAT + 1,)) + raw_of(SEALER.seal(state()))[1:]
     with pytest.raises(InvalidCursor, match="start over"):
-        SEALER.open(base64.urlsafe_b64encode(changed).rstrip(b"=").decode())
+        SEALER.open(text_of(changed))
 
 
 def test_what_this_secret_sealed_in_another_shape_says_start_over() -> None:
@@ -142,7 +195,7 @@ def test_what_this_secret_sealed_in_another_shape_says_start_over() -> None:
     for plain in (b"", b"p", b"pnot msgpack", b"znot zlib", b"p\x91\x01", b"z" + b"\x78\x9c\x03\x00\x00\x00\x00\x01"):
         sealed = bytes((FORMAT,)) + bytes(12) + cipher.encrypt(bytes(12), plain, bytes((FORMAT,)))
         with pytest.raises(InvalidCursor, match="start over"):
-            SEALER.open(base64.urlsafe_b64encode(sealed).rstrip(b"=").decode())
+            SEALER.open(text_of(sealed))
 
 
 def test_there_has_to_be_a_secret() -> None:

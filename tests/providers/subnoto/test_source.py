@@ -75,10 +75,3 @@ def test_newer_event_types_are_sent_only_once_the_account_showed_them() -> None:
     assert event_types(found, type=("envelope.approved",)) == ["ENVELOPE_APPROVED"]
     found._observations.refuse(["ENVELOPE_APPROVED"], is_known=True)
     assert event_types(found, type=("envelope.approved",)) == []
-
-
-def test_every_parameter_has_somebody_who_judges_it() -> None:
-    judged = source().filters
-    assert set(judged.values()) <= {"native", "gateway", "not_applicable"}
-    absent = {name for name, who in judged.items() if who == "not_applicable"}
-    assert absent == {"flow_id", "flow_type", "envelope_status", "owner"}
