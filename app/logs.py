@@ -4,7 +4,7 @@ No log line contains an exception's own text, because libraries quote URLs, bodi
 frames are logged.
 
 Servers write through `QueuedStream`: a stalled log reader (a full pipe behind standard error) does not stop the event
-loop (`tests/operations/test_stalled_log.py`). The standard library's QueueHandler blocks or raises on a full queue and
+loop (`tests/operations/test_logs.py`). The standard library's QueueHandler blocks or raises on a full queue and
 serves `logging` alone, while structlog writes to a stream.
 """
 

@@ -1,22 +1,39 @@
-"""`GET /envelopes/{envelope_id}`: every event of one envelope, and what follows from them, as its caller may see it."""
+"""`GET /envelopes/{envelope_id}` and its report: every event of one envelope, and what follows from them, as its caller
+may see it; that the report can be verified, and its pages as chromium prints them."""
 
+import hashlib
 import io
+import json
+import random
+import re
+import shutil
+import subprocess
 from collections import defaultdict
+from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
+import msgspec
 import pytest
 from fastapi import FastAPI
+from joserfc import jws
+from joserfc.jwk import KeySet
 
 from app.api.schemas import EnvelopeStory
 from app.domain.errors import SourceUnavailable
+from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
+from app.evidence import create_key_file
 from app.feed import envelopes
+from app.feed.envelopes import EnvelopeDurations, RecipientDurations, tell_story
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.api.conftest import opened
+from tests.api.conftest import make_app, opened
 from tests.api.gateways import app_over, window
-from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource
+from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history
 from tests.api.shapes import assert_shape
+from tests.browser import chromium, needs_chromium
 from tests.logged import lines
 from tests.worlds import world
 
@@ -119,3 +136,247 @@ async def test_a_long_envelope_is_read_in_pages_up_to_a_limit(
     body = (await client.get("/envelopes/e7")).json()
     assert (len(body["events"]), body["has_more"]) == (2000, True)
     assert body["complete_through"] == "2026-05-02T09:19:00Z"
+
+
+ANNA, BO = Recipient("a", "Anna", "anna@example.com"), Recipient("b", "Bo", "bo@example.com")
+
+
+def event(minute: int, type_: str, recipient: Recipient | None = None, **parts: Any) -> Event:
+    data, actor = parts.pop("data", {}), parts.pop("actor", Actor("system"))
+    return Event(
+        f"id{minute}", "north", "acme", type_, "envelope", "success", type_, None, at(minute), None, actor,
+        Envelope("e1", **parts.pop("envelope", {})), recipient, parts.pop("delivery", None), None, None, data,
+    )  # fmt: skip
+
+
+def at(minute: int) -> str:
+    return f"2026-05-{1 + minute // 1440:02}T{minute // 60 % 24:02}:{minute % 60:02}:00.000000Z"
+
+
+def test_what_became_of_each_recipient() -> None:
+    invitation = Delivery("sms", "delivered", None)
+    story = tell_story(
+        [
+            event(0, "envelope.created", envelope={"name": "old.pdf", "owner": "o@example.com"}),
+            event(1, "recipient.added", ANNA),
+            event(1, "recipient.added", BO),
+            event(2, "recipient.invited", ANNA),
+            event(3, "recipient.invited", BO),
+            event(4, "notification.delivered", ANNA, delivery=invitation),
+            event(5, "notification.failed", BO, delivery=Delivery("email", "failed", None)),
+            event(6, "notification.opened", ANNA, delivery=invitation),
+            event(7, "envelope.viewed", ANNA),
+            event(8, "envelope.viewed", ANNA),
+            event(9, "recipient.reminded", BO, delivery=Delivery("sms", "sent", "reminder")),
+            event(10, "recipient.identity_verified", None, actor=Actor("recipient", "a", "Anna", "anna@example.com")),
+            event(11, "recipient.signed", ANNA),
+            event(12, "notification.delivered", ANNA, delivery=Delivery("email", "delivered", "confirmation")),
+            event(13, "notification.delivered", BO, delivery=Delivery("email", "delivered", "sender_notice")),
+            event(62, "recipient.signed", BO),
+            event(62, "envelope.completed", BO),
+            event(70, "notification.opened", BO, envelope={"name": "new.pdf"}, delivery=invitation),
+        ]
+    )
+    assert story.envelope == Envelope("e1", "new.pdf", None, "o@example.com")
+    assert story.status == "completed"
+    assert story.durations == EnvelopeDurations(3720.0, 660.0, 3720.0)
+    anna, bo = story.recipients
+    assert [anna.invited_at, anna.delivered_at, anna.opened_at, anna.viewed_at, anna.verified_at, anna.signed_at] == [
+        at(minute) for minute in (2, 4, 6, 7, 10, 11)
+    ]
+    assert anna.durations == RecipientDurations(300.0, 540.0, 240.0)
+    assert (anna.state, anna.failures, anna.reminders) == ("signed", [], [])
+    assert (bo.delivered_at, bo.opened_at, bo.viewed_at, bo.signed_at) == (None, None, None, at(62))
+    assert [(one.event_id, one.occurred_at, one.channel) for one in bo.failures] == [("id5", at(5), "email")]
+    assert [(one.event_id, one.channel) for one in bo.reminders] == [("id9", "sms")]
+    assert bo.durations.invited_to_viewed is None
+
+
+@pytest.mark.parametrize(
+    ("types", "status", "state"),
+    [
+        (["recipient.added"], "in_progress", "added"),
+        (["recipient.added", "recipient.invited"], "in_progress", "invited"),
+        (["recipient.added", "recipient.invited", "notification.failed"], "in_progress", "not_reached"),
+        (["recipient.invited", "notification.failed", "envelope.viewed"], "in_progress", "viewed"),
+        (["recipient.invited", "envelope.viewed", "envelope.declined"], "declined", "declined"),
+        (["recipient.invited", "recipient.signed", "envelope.expired"], "expired", "signed"),
+        (["recipient.invited", "envelope.canceled"], "canceled", "invited"),
+        (["something.new"], "in_progress", "added"),
+    ],
+)
+def test_status_and_state(types: list[str], status: str, state: str) -> None:
+    story = tell_story([event(minute, type_, ANNA) for minute, type_ in enumerate(types)])
+    assert (story.status, [one.state for one in story.recipients]) == (status, [state])
+
+
+def test_who_is_who() -> None:
+    """Ids tell people who share an address apart; without ids, the address does; what is masked, or absent, never."""
+    twin = Recipient("a2", "Anna's twin", "ANNA@example.com")
+    story = tell_story([event(0, "recipient.added", ANNA), event(1, "recipient.signed", twin)])
+    assert [(one.id, one.state) for one in story.recipients] == [("a", "added"), ("a2", "signed")]
+
+    listed = {"recipients": [{"email": "anna@example.com", "role": "signer"}, {"name": "Bo"}, "odd", {"role": "x"}, {}]}
+    sent = event(0, "envelope.sent", data=listed)
+    signed = event(1, "recipient.signed", Recipient(None, "Anna", "Anna@Example.com", signature_type="simple"))
+    story = tell_story([sent, signed, event(2, "envelope.viewed", Recipient(None, "Bo"))])
+    anna, bo = story.recipients
+    assert (anna.name, anna.invited_at, anna.signed_at, anna.signature_type) == ("Anna", at(0), at(1), "simple")
+    assert (bo.invited_at, bo.viewed_at, bo.signed_at) == (at(0), at(2), None)
+    assert not tell_story([event(0, "envelope.sent", data={"recipients": "all"})]).recipients
+
+    masked = [event(0, "recipient.added", Recipient("a", "***", "***")), event(1, "x", Recipient("b", "***", "***"))]
+    assert [one.id for one in tell_story(masked).recipients] == ["a", "b"]
+    masked = [event(0, "recipient.added", Recipient(None, "***")), event(1, "x", Recipient(None, "***"))]
+    assert len(tell_story(masked).recipients) == 2
+
+
+def test_it_holds_for_any_events() -> None:
+    """First times, counts and totals agree with a plain reading of the same events."""
+    chance = random.Random(5)
+    types = ("recipient.invited", "envelope.viewed", "recipient.signed", "recipient.reminded", "notification.failed")
+    for _ in range(200):
+        events = [event(m, chance.choice(types), chance.choice((ANNA, BO, None))) for m in range(chance.randint(1, 20))]
+        before = msgspec.json.encode(events)
+        story = tell_story(events)
+        assert msgspec.json.encode(events) == before
+        assert story.durations.total == 60.0 * (len(events) - 1)
+        for person in (ANNA, BO):
+            own = [one for one in events if one.recipient is person]
+            found = [one for one in story.recipients if one.id == person.id]
+            assert len(found) == (1 if own else 0)
+            for name, type_ in (("invited_at", types[0]), ("viewed_at", types[1]), ("signed_at", types[2])):
+                times = [one.occurred_at for one in own if one.type == type_]
+                assert [getattr(one, name) for one in found if times] == times[:1]
+            for one in found:
+                assert [m.event_id for m in one.reminders] == [e.id for e in own if e.type == types[3]]
+                assert [m.event_id for m in one.failures] == [e.id for e in own if e.type == types[4]]
+
+
+HOSTILE = '</style></pre><script>window.hit=1</script><img src="https://evil.example/x">" \u202e\ud83d & {{ 7 * 7 }}'
+PDF_TOOLS = all(map(shutil.which, ("pdftotext", "pdftoppm")))
+
+
+class Hostile(MemoryRecord):
+    """A record of a very long envelope, all of whose texts are hostile."""
+
+    def __init__(self, source: str, number: int) -> None:
+        super().__init__(source, number)
+        self.minute, self.number = number, 21  # e7
+
+    def event(self) -> Event:
+        found = super().event()
+        found.id = f"ev_{self.minute:04}_" + "x" * 60
+        found.envelope = Envelope("e7", name=HOSTILE, owner="owner@example.com")
+        found.description = HOSTILE
+        found.type = ("recipient.invited", "envelope.viewed", "recipient.signed", "something.new")[self.minute % 4]
+        found.user_agent = "Mozilla/5.0 " + "(X11; Linux x86_64) " * (self.minute % 5)
+        found.recipient = Recipient(f"r{self.minute % 3}", HOSTILE, None, PHONE, NATIONAL_ID, "qualified")
+        return found
+
+
+class _Ndjson(HTMLParser):
+    """The text of `#events-ndjson`, the text of all elements, and the elements' names."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.ndjson, self.tags, self.text, self._inside = "", set[str](), "", False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.add(tag)
+        self._inside = ("id", "events-ndjson") in attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.ndjson += data
+        else:
+            self.text += data
+
+
+async def reports(tmp_path: Path, size: int, keys: tuple[str, ...]) -> tuple[dict[str, httpx.Response], Any, str]:
+    """The report of envelope e7 for each key; the public keys; the same events as an export."""
+    key_file = tmp_path / "signing.pem"
+    create_key_file(key_file)
+    source = MemorySource("north", [Hostile("north", number) for number in range(size)])
+    source.bad_records, source.reason = 1, "events may be left out"
+    app = make_app([source, MemorySource("south", history("south", 3))], signing_key_file=key_file)
+    async with opened(app) as client:
+        found = {
+            key: await client.get("/envelopes/e7/report", headers={"Authorization": f"Bearer {key}"}) for key in keys
+        }
+        jwks = (await client.get("/.well-known/jwks.json")).json()
+        window = {"envelope_id": "e7", "source": "north", "order": "asc", "since": "1970-01-01"}
+        export = (await client.get("/events/export", params=window)).text
+    return found, jwks, export
+
+
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
+async def test_what_it_states_can_be_verified(tmp_path: Path) -> None:
+    found, jwks, export = await reports(tmp_path, 12, ("key-of-all-scopes", "reader"))
+    full, masked = (_Ndjson(answer.text) for answer in found.values())
+    # The canonical NDJSON is what an export of the same filters has before its last line.
+    assert full.ndjson.encode() == "".join(export.splitlines(keepends=True)[:-1]).encode()
+    for key, page in zip(found, (full, masked), strict=True):
+        assert found[key].headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in found[key].headers["content-security-policy"]
+        digest = hashlib.sha256(page.ndjson.encode()).hexdigest()
+        assert page.text.count(digest) >= 2  # the footer of every page, and the text
+        (token,) = re.findall(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", page.text)
+        payload = json.loads(jws.deserialize_compact(token, KeySet.import_key_set(jwks), algorithms=["EdDSA"]).payload)
+        assert (payload["sha256"], payload["count"]) == (digest, 12)
+        assert payload["filters"]["envelope_id"] == "e7"
+        assert payload["as_of"].replace("T", " ").removesuffix("Z") in page.text
+        events = [json.loads(line) for line in page.ndjson.splitlines()]
+        for event in events:
+            time = event["occurred_at"].replace("T", " ").removesuffix("Z")
+            assert all(text in page.text for text in (event["id"], time, event["user_agent"].strip(), event["type"]))
+        assert "qualified" in page.text
+        assert re.search(r"Unreadable: \d+ records of north", page.text)
+        assert "Note on north: envelope: events may be left out" in page.text
+        # What a provider sends is text: nothing that loads or runs.
+        assert not page.tags & {"script", "img", "iframe", "link", "object", "form", "a"}
+        assert "{{ 7 * 7 }}" in page.text
+        assert "[U+202E]" in page.text
+        assert "\u202e" not in page.text
+    assert "By" in full.text
+    assert "all (key)" in full.text
+    assert "reader (key)" in masked.text
+    assert PHONE in full.text
+    assert "Masked:" not in full.text
+    assert not [value for value in (PHONE, NATIONAL_ID) if value in found["reader"].text]
+    assert "Masked:" in masked.text
+
+
+@needs_chromium
+@pytest.mark.skipif(not PDF_TOOLS, reason="poppler-utils is not installed")
+def test_its_pages_on_paper(tmp_path: Path) -> None:
+    found, _, _ = anyio.run(reports, tmp_path, 200, ("key-of-all-scopes", "reader"))
+    with chromium() as browser:
+        for key, answer in found.items():
+            (tmp_path / f"{key}.html").write_bytes(answer.content)
+            page = browser.new_page()
+            page.goto((tmp_path / f"{key}.html").as_uri())
+            assert page.evaluate("window.hit") is None
+            page.pdf(path=str(tmp_path / f"{key}.pdf"), prefer_css_page_size=True)
+    for key, answer in found.items():
+        pdf = tmp_path / f"{key}.pdf"
+        info = subprocess.run(["pdfinfo", pdf], capture_output=True, text=True, check=True).stdout
+        assert re.search(r"Page size:\s+59[45]\S* x 84[12]\S* pts \(A4\)", info)
+        text = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
+        pages = text.split("\f")[:-1]
+        assert len(pages) > 10
+        plain = re.sub(r"\s+", "", text)
+        for number, sheet in enumerate(pages, 1):
+            assert f"Page {number} of {len(pages)}" in sheet
+            assert "Audit report" in sheet.splitlines()[0]
+            assert "SHA-256 " in sheet
+        for line in _Ndjson(answer.text).ndjson.splitlines():
+            assert json.loads(line)["id"] in plain  # however it is broken into lines
+        # Nothing reaches into the margins: every word lies inside the page.
+        boxes = subprocess.run(["pdftotext", "-bbox", pdf, "-"], capture_output=True, text=True, check=True).stdout
+        edges = [float(x) for x in re.findall(r'xMax="([\d.]+)"', boxes)]
+        assert max(edges) <= 595 - 14 / 25.4 * 72

@@ -1,5 +1,6 @@
-"""JWT bearer tokens: whom they let in, and every way to forge one."""
+"""JWT bearer tokens: whom they let in, every way to forge one, and the issuer's keys."""
 
+import asyncio
 import hashlib
 import hmac
 import io
@@ -11,12 +12,17 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from joserfc.jwk import OctKey, RSAKey
 
-from app.domain.errors import ConfigurationError
+from app.api import tokens
+from app.api.tokens import Tokens
+from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
+from app.privacy.pseudonyms import Pseudonyms
 from tests.api.conftest import make_app, opened
-from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forged, key_file, part, signed
+from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forged, key_file, key_set, part, signed
 from tests.api.memory import MemorySource
 from tests.logged import lines
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -185,3 +191,200 @@ async def test_tokens_alone_are_enough(sources: list[MemorySource], tmp_path: Pa
 async def test_wrong_settings_stop_the_start(sources: list[MemorySource], settings: Any, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         make_app(sources, **settings)
+
+
+class Issuer:
+    """Answers for a JWKS URL, and counts; or hangs, for `takes` seconds of its own clock before it gives up."""
+
+    def __init__(self, body: Any) -> None:
+        self.body: Any = body
+        self.status, self.asked, self.now = 200, 0, 1000.0
+        self.hangs, self.stopped, self.takes = False, 0, 0.0
+        transport = httpx.MockTransport(self.answer)
+        self.tokens = Tokens(
+            ISSUER, AUDIENCE, f"{ISSUER}/jwks", Pseudonyms("x" * 32), transport=transport, timer=lambda: self.now
+        )
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        self.now += self.takes
+        if self.hangs:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.stopped += 1
+        if isinstance(self.body, Exception):
+            raise self.body
+        content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        return httpx.Response(
+            self.status, stream=httpx.ByteStream(content), headers={"location": "https://evil.example"}
+        )
+
+
+async def test_the_keys_are_kept_and_asked_for_again_when_they_are_old() -> None:
+    issuer = Issuer(key_set(RSA))
+    for _ in range(20):
+        assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
+    assert issuer.asked == 1
+    issuer.now += tokens.MAX_AGE + 1
+    issuer.body = key_set(RSA, EC)
+    await issuer.tokens.caller(signed())
+    await until(lambda: issuer.asked == 2)
+    assert (await issuer.tokens.caller(signed(EC, "ES256"))).name == "jwt:client-7"
+    assert issuer.asked == 2
+    await issuer.tokens.aclose()
+
+
+async def test_an_issuer_that_hangs_holds_up_nobody_whose_key_is_held() -> None:
+    issuer = Issuer(key_set(RSA))
+    await issuer.tokens.caller(signed())
+    issuer.hangs = True
+    issuer.now += tokens.MAX_AGE + 1
+    async with asyncio.timeout(tokens.TIMEOUT / 2):
+        for _ in range(20):
+            await issuer.tokens.caller(signed())
+            await asyncio.sleep(0)
+        assert issuer.asked == 2
+        await issuer.tokens.aclose()
+    assert issuer.stopped == 1, "the asking ends with the gateway"
+
+
+async def test_made_up_names_wait_for_an_issuer_that_hangs_together_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "TIMEOUT", 0.1)
+    issuer = Issuer(key_set(RSA))
+    await issuer.tokens.caller(signed())
+    issuer.hangs = True
+    issuer.now += tokens.GAP + 1
+
+    async def make_up(number: int) -> None:
+        with pytest.raises(Unauthenticated):
+            await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
+
+    await asyncio.gather(*map(make_up, range(50)))
+    await make_up(50)
+    assert (issuer.asked, issuer.stopped) == (2, 1)
+    await issuer.tokens.aclose()
+
+
+async def test_an_issuer_that_fails_slowly_is_left_alone_from_then_on() -> None:
+    issuer = Issuer(httpx.ReadTimeout("slow"))
+    issuer.takes = tokens.GAP / 6 + 1
+    for _ in range(5):
+        with pytest.raises(IssuerUnavailable):
+            await issuer.tokens.caller(signed())
+    assert issuer.asked == 1
+
+
+async def test_who_hangs_up_does_not_stop_the_asking_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "TIMEOUT", 0.1)
+    issuer = Issuer(key_set(RSA))
+    issuer.hangs = True
+    first = asyncio.create_task(issuer.tokens.caller(signed()))
+    await until(lambda: issuer.asked == 1)
+    first.cancel()
+    with pytest.raises(IssuerUnavailable):
+        await issuer.tokens.caller(signed())
+    assert issuer.asked == 1
+    await issuer.tokens.aclose()
+
+
+async def test_a_key_that_is_new_is_found_and_made_up_names_do_not_hammer_the_issuer() -> None:
+    issuer = Issuer(key_set(RSA))
+    await issuer.tokens.caller(signed())
+    issuer.body = key_set(RSA, EC)
+    for number in range(50):
+        with pytest.raises(Unauthenticated):
+            await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
+    assert issuer.asked == 1, "so shortly after the last time"
+    issuer.now += tokens.GAP + 1
+    assert (await issuer.tokens.caller(signed(EC, "ES256"))).name == "jwt:client-7"
+    assert issuer.asked == 2
+    for number in range(50):
+        with pytest.raises(Unauthenticated):
+            await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
+    assert issuer.asked == 2
+    await issuer.tokens.aclose()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b"oops"),
+        (302, b""),
+        (200, b"<html>"),
+        (200, b"\xff\xfe"),
+        (200, b"[" * 100_000),
+        (200, {"keys": 7}),
+        (200, {"keys": []}),
+        (200, {"keys": [None, 1, {"kty": ["RSA"]}, {"kty": "RSA"}, {"kty": "RSA", "n": "!", "e": "?"}]}),
+        (200, {"keys": [OctKey.generate_key(256, {"kid": "rsa"}).as_dict(private=True)]}),
+        (200, httpx.ConnectError("hunter2")),
+        (200, httpx.ReadTimeout("hunter2")),
+    ],
+)
+async def test_an_issuer_that_fails_is_told_of_and_the_old_keys_stay(log: io.StringIO, status: int, body: Any) -> None:
+    issuer = Issuer(body)
+    issuer.status = status
+    for _ in range(5):
+        with pytest.raises(IssuerUnavailable):
+            await issuer.tokens.caller(signed())
+    assert issuer.asked == 1
+    issuer.now += tokens.GAP / 6 + 1
+    issuer.status, issuer.body = 200, key_set(RSA)
+    await issuer.tokens.caller(signed())
+    issuer.status, issuer.body = status, body
+    issuer.now += tokens.MAX_AGE + 1
+    assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
+    await until(lambda: issuer.asked == 3)
+    assert "jwks_unavailable" in log.getvalue()
+    assert "hunter2" not in log.getvalue()
+    await issuer.tokens.aclose()
+
+
+async def accepted(tokens: Tokens, token: str) -> bool:
+    try:
+        await tokens.caller(token)
+    except Unauthenticated:
+        return False
+    return True
+
+
+async def test_weak_keys_and_keys_for_other_uses_sign_nothing() -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weak = RSAKey.generate_key(1024, {"kid": "weak"})
+        by_weak = signed(weak)
+    encryption = RSAKey.generate_key(2048, {"kid": "enc", "use": "enc"})
+    issuer = Issuer(key_set(RSA, weak, encryption))
+    assert await accepted(issuer.tokens, signed())
+    assert not await accepted(issuer.tokens, by_weak)
+    plain = RSAKey.import_key({**encryption.as_dict(private=True), "use": "sig"})
+    assert not await accepted(issuer.tokens, signed(plain))
+    assert not await accepted(issuer.tokens, signed(header={})), "several keys, and no id"
+    alone = Issuer(key_set(RSA))
+    assert await accepted(alone.tokens, signed(header={})), "there is only one that it can be"
+    await issuer.tokens.aclose()
+    await alone.tokens.aclose()
+
+
+async def test_a_file_is_read_again_for_an_unknown_key_and_by_age(tmp_path: Path, log: io.StringIO) -> None:
+    file, now = key_file(tmp_path), 1000.0
+    found = Tokens(ISSUER, AUDIENCE, str(file), Pseudonyms("x" * 32), timer=lambda: now)
+    other = RSAKey.generate_key(2048, {"kid": "new"})
+    assert await accepted(found, signed())
+    file.write_text("{half")
+    assert not await accepted(found, signed(other))
+    assert log.getvalue().count("jwks_unavailable") == 1
+    assert await accepted(found, signed()), "the old keys stay"
+    file.write_text(json.dumps(key_set(EC, other)))
+    assert not await accepted(found, signed(other)), "so shortly after the last time"
+    now += tokens.GAP / 6
+    assert await accepted(found, signed(other))
+    assert not await accepted(found, signed())
+    file.unlink()
+    now += tokens.MAX_AGE + 1
+    assert await accepted(found, signed(EC, "ES256"))
+    await until(lambda: log.getvalue().count("jwks_unavailable") == 2)
+    await found.aclose()

@@ -5,11 +5,168 @@ check finds them; harmless changes raise no alarm.
 import copy
 import json
 import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from tests.clients.breaking import breaking_changes
-from tests.clients.planted import HARMLESS, PLANTED, Json
-from tests.clients.tools import DOCUMENT, RELEASED, ROOT
+from tests.clients.tools import DOCUMENT, HERE, RELEASED, ROOT, call, node, npm_package
+
+Json = dict[str, Any]
+Operation = tuple[str, str]  #: path and method
+
+
+def breaking_changes(before: Path, *after: Path) -> list[list[str]]:
+    """For each document `after`, one line for each break; none where every client of `before` goes on working."""
+    npm_package("api-smart-diff")
+    compared = json.loads(call(node(), str(HERE / "compare.mjs"), str(before), *map(str, after), cwd=HERE))
+    old, *new = (json.loads(file.read_text(encoding="utf-8")) for file in (before, *after))
+    return [
+        [_line(diff) for diff in diffs if not _is_harmless(diff["action"], diff["path"])] + list(_overlooked(old, one))
+        for diffs, one in zip(compared, new, strict=True)
+    ]
+
+
+def _line(diff: Json) -> str:
+    place = " > ".join(map(str, diff["path"]))
+    return f"{diff['action']} {place}: {_short(diff.get('before'))} -> {_short(diff.get('after'))}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 60 else f"{text[:59]}…"
+
+
+def _is_harmless(action: str, path: Sequence[str | int]) -> bool:
+    """What api-smart-diff takes for a break since it cannot know that our schemas are all of answers: there a new field
+    takes nothing away, nor does a promise that a field is always there. One more way to authenticate neither.
+    """
+    if action != "add" or path[0] != "components":
+        return False
+    return path[-2] in ("properties", "required") or (len(path) == 3 and path[1] == "securitySchemes")
+
+
+def _overlooked(old: Json, new: Json) -> Iterator[str]:
+    if old["servers"] != new["servers"]:
+        yield f"servers: {_short(old['servers'])} -> {_short(new['servers'])}"
+    for name in old["components"]["securitySchemes"].keys() - new["components"]["securitySchemes"].keys():
+        yield f"security scheme {name} is gone"
+    after = dict(_operations(new))
+    for (path, method), operation in _operations(old):
+        if (changed := after.get((path, method))) is None:
+            continue  # which api-smart-diff reports
+        place = f"{method} {path}"
+        if operation["operationId"] != changed["operationId"]:
+            yield f"{place}: operationId {operation['operationId']} -> {changed['operationId']}"
+        ways, now = _security(old, operation), _security(new, changed)
+        if any(way not in now for way in ways) or bool(ways) != bool(now):
+            yield f"{place}: security {_short(ways)} -> {_short(now)}"
+        parameters = dict(_parameters(changed))
+        for name, traits in _parameters(operation):
+            if name in parameters and parameters[name] != traits:
+                yield f"{place}: parameter {name}: {_short(traits)} -> {_short(parameters[name])}"
+
+
+def _operations(document: Json) -> Iterator[tuple[Operation, Json]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield (path, method), operation
+
+
+def _security(document: Json, operation: Json) -> list[Json]:
+    """The ways to authenticate; none where nobody has to."""
+    ways: list[Json] = operation.get("security", document["security"])
+    return ways
+
+
+def _parameters(operation: Json) -> Iterator[tuple[str, Json]]:
+    """What of each parameter a client has built in: its type, how lists are written, and values to choose from."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        member = schema.get("items", schema)
+        traits = {name: parameter.get(name) for name in ("style", "explode")}
+        traits |= {"type": schema.get("type"), "of": member.get("type"), "enum": member.get("enum")}
+        yield f"{parameter['name']} in {parameter['in']}", traits
+
+
+Change = Callable[[Json], object]
+
+
+def operation(document: Json, path: str = "/events") -> Json:
+    found: Json = document["paths"][path]["get"]
+    return found
+
+
+def parameters(document: Json) -> list[Json]:
+    found: list[Json] = operation(document)["parameters"]
+    return found
+
+
+def parameter(document: Json, name: str) -> Json:
+    return next(one for one in parameters(document) if one["name"] == name)
+
+
+def schema(document: Json, name: str = "Event") -> Json:
+    found: Json = document["components"]["schemas"][name]
+    return found
+
+
+def field(document: Json, name: str, of: str = "Event") -> Json:
+    found: Json = schema(document, of)["properties"][name]
+    return found
+
+
+def schemes(document: Json) -> Json:
+    found: Json = document["components"]["securitySchemes"]
+    return found
+
+
+def new(required: bool) -> Json:
+    return {"name": "tenant", "in": "query", "required": required, "schema": {"type": "string"}}
+
+
+NULL = {"type": "null"}
+PLANTED: dict[str, Change] = {
+    "operation gone": lambda d: d["paths"].pop("/events/count"),
+    "paths moved": lambda d: d.update(servers=[{"url": "/v2"}]),
+    "operation renamed": lambda d: operation(d).update(operationId="read_events"),
+    "field gone": lambda d: (schema(d)["required"].remove("data"), schema(d)["properties"].pop("data")),
+    "field nullable": lambda d: field(d, "provider").update(type=["string", "null"]),
+    "field type": lambda d: field(d, "limit", "PageInfo").update(type="string"),
+    "open string closed": lambda d: field(d, "type").update(enum=["recipient.signed", "unknown"]),
+    "parameter gone": lambda d: parameters(d).remove(parameter(d, "q")),
+    "new parameter required": lambda d: parameters(d).append(new(required=True)),
+    "parameter type": lambda d: parameter(d, "limit").update(schema={"type": "string"}),
+    "parameter repeats no more": lambda d: parameter(d, "type").update(schema={"type": "string"}),
+    "list written otherwise": lambda d: parameter(d, "type").update(explode=False),
+    "parameter is a choice": lambda d: parameter(d, "category")["schema"]["items"].update(enum=["envelope"]),
+    "bound tighter": lambda d: parameter(d, "limit")["schema"].update(maximum=100),
+    "scheme gone": lambda d: (d.update(security=[{"bearer": []}]), schemes(d).pop("apiKey")),
+    "both keys needed": lambda d: d.update(security=[{"bearer": [], "apiKey": []}]),
+    "open operation needs a key": lambda d: operation(d, "/health/live").pop("security"),
+    "status gone": lambda d: operation(d)["responses"].pop("429"),
+}
+
+PLACE = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+NEW_OPERATION = {"get": {"operationId": "read_new", "responses": {"200": {"description": "It is."}}}}
+HARMLESS: dict[str, Change] = {
+    "new operation": lambda d: d["paths"].update({"/new": NEW_OPERATION}),
+    "new field": lambda d: (
+        schema(d)["required"].append("severity"),
+        schema(d)["properties"].update(severity={"type": "string"}),
+    ),
+    "new schema": lambda d: (
+        d["components"]["schemas"].update(Place=PLACE),
+        schema(d, "Actor")["properties"].update(place={"anyOf": [{"$ref": "#/components/schemas/Place"}, NULL]}),
+    ),
+    "new parameter": lambda d: parameters(d).insert(0, new(required=False)),
+    "other order": lambda d: (schema(d)["required"].reverse(), parameters(d).reverse()),
+    "looser bound": lambda d: parameter(d, "limit")["schema"].update(maximum=5000),
+    "one more scheme": lambda d: (
+        schemes(d).update(basic={"type": "http", "scheme": "basic"}),
+        d["security"].append({"basic": []}),
+    ),
+}
+
 
 #: What the changes need of the document: all of it takes a second to compare.
 PATHS = ("/events", "/events/count", "/events/export", "/event-types", "/health/live")

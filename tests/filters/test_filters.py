@@ -1,17 +1,30 @@
-"""Filters whose values nothing has, several envelopes, and owners, held against the truth at both providers together.
-All others, alone and combined: `test_oracle.py`."""
+"""Filters whose values nothing has, several envelopes, owners, windows to the microsecond, spellings, and parameters
+that a source has no notion of (contract, section 3). All others, alone and combined: `test_oracle.py`."""
 
+import itertools
 import random
+import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app.domain.caller import Caller
+from app.domain.errors import ParameterError
+from app.domain.parameters import read_query
+from app.domain.query import CountQuery, Query
 from app.domain.times import format_micros
+from app.feed import Feed
+from app.feed.warnings import warnings_of
+from app.providers.registry import find_providers
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import EmulatorOptions
+from sandbox.taktikal.records import Process
 from tests.filters.conftest import DAY, UNKNOWN_UUID, Given, check
 from tests.filters.facts import Fact, rows
-from tests.worlds import ANYONE, World, ask, micros, walk
+from tests.worlds import ANYONE, World, ask, micros, walk, world
 
 NO_PII = Caller("no-pii", frozenset({"events:read"}))
 #: The gateway's own judgement: patterns and provider types in this very spelling, recipients by nothing but id and
@@ -96,3 +109,231 @@ async def test_owners_are_persons_whatever_the_pages(
         await feed.aclose()
     assert [record.key[0] for record in found] == [row[0] for row in expected[::-1]]
     assert any(fact.owner == owner and owner not in fact.addresses for fact in known)
+
+
+@pytest.mark.parametrize(
+    ("given", "skipped"),
+    [
+        ({"workspace_id": UNKNOWN_UUID}, "taktikal"), ({"flow_id": "3fc7848d338a"}, "subnoto"),
+        ({"flow_type": "DropAndSign"}, "subnoto"), ({"envelope_status": "active"}, "subnoto"),
+        ({"owner": "anna@example.com"}, "subnoto"),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_parameter_without_notion_skips_the_source(mixed: World, given: dict[str, str], skipped: str) -> None:
+    feed = mixed.gateway()
+    mixed.reset_calls()
+    page = await ask(feed, **given)
+    (name,) = given
+    by_name = {status.name: status for status in page.sources}
+    assert by_name[skipped].status == "skipped"
+    assert name in (by_name[skipped].reason or "")
+    assert by_name[skipped].complete_through is None
+    assert by_name[skipped].calls == 0
+    (other,) = set(by_name) - {skipped}
+    assert by_name[other].status == "ok"
+    for asked in ({"source": skipped}, {"source": [skipped, other]}, {"provider": skipped}):
+        with pytest.raises(ParameterError) as error:
+            await ask(feed, **given, **asked)
+        assert error.value.code == "filter_not_applicable"
+        assert error.value.errors[0][0] == name
+    await feed.aclose()
+
+
+async def test_filters_that_exclude_every_source_are_all_named(mixed: World) -> None:
+    feed = mixed.gateway()
+    with pytest.raises(ParameterError) as error:
+        await ask(feed, flow_id="3fc7848d338a", workspace_id=UNKNOWN_UUID)
+    assert {name for name, _ in error.value.errors} == {"flow_id", "workspace_id"}
+    await feed.aclose()
+
+
+@pytest.mark.parametrize(
+    ("given", "parameter"), [({"source": "nowhere"}, "source"), ({"provider": "docusign"}, "provider")]
+)
+async def test_an_unknown_source_or_provider_is_named(mixed: World, given: dict[str, str], parameter: str) -> None:
+    feed = mixed.gateway()
+    with pytest.raises(ParameterError) as error:
+        await ask(feed, **given)
+    assert [name for name, _ in error.value.errors] == [parameter]
+    await feed.aclose()
+
+
+@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
+async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(
+    mixed: World, known: list[Fact], source: str
+) -> None:
+    feed = mixed.gateway()
+    own = [f for f in known if f.source == source]
+    # In the midst of ties, twins and bursts, and at lone events.
+    times = {f.time for f, g in itertools.pairwise(own) if f.time == g.time}
+    rng = random.Random(5)
+    for since in [*rng.sample(sorted(times), 3), own[len(own) // 2].time]:
+        for shift in (-1, 0, 1):
+            begin = since + shift
+            until = begin + 3 * 3_600_000_000
+            page = await ask(feed, since=format_micros(begin), until=format_micros(until), source=source, limit=1000)
+            assert [r.key[0] for r in page.records] == [f.time for f in own if begin <= f.time < until][::-1]
+            early = await ask(
+                feed, since=format_micros(begin - DAY), until=format_micros(begin), source=source, limit=1000
+            )
+            expected = [f.time for f in own if begin - DAY <= f.time < begin]
+            assert [r.key[0] for r in early.records] == expected[::-1]
+            moment = await ask(feed, since=format_micros(begin), until=format_micros(begin + 1), source=source)
+            assert [r.key[0] for r in moment.records] == [f.time for f in own if f.time == begin][::-1]
+    await feed.aclose()
+    assert mixed.refused() == []
+
+
+async def test_only_until_is_the_thirty_days_before_it(mixed: World) -> None:
+    feed = mixed.gateway()
+    page = await ask(feed, until="2026-05-01T02:00:00+02:00")
+    assert format_micros(page.window.until or 0) == "2026-05-01T00:00:00.000000Z"
+    assert page.window.since == (page.window.until or 0) - 30 * DAY
+    await feed.aclose()
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        {"since": "0001-01-01T00:00:00Z", "until": "1950-01-01"},
+        {"since": "0001-01-01T00:00:00+14:00", "until": "0001-01-02"},
+        {"until": "9999-12-31T23:59:59.999999Z"},
+        {"since": "2026-05-31", "until": "9999-12-31T23:59:59-14:00"},
+        {"since": "9999-12-31T23:59:59.9Z", "until": "9999-12-31T23:59:59.99Z"},
+    ],
+    ids=str,
+)
+async def test_the_edges_of_the_calendar(mixed: World, edge: dict[str, str]) -> None:
+    """Any valid date-time is a window or a parameter error, never a crash."""
+    feed = mixed.gateway()
+    for order in ("asc", "desc"):
+        with suppress(ParameterError):
+            page = await ask(feed, order=order, limit=5, **edge)
+            assert format_micros(page.window.since)
+            assert format_micros(page.window.until or 0)
+    await feed.aclose()
+    assert mixed.refused() == []
+
+
+async def count(feed: Feed, *keys: str) -> tuple[Any, Any]:
+    totals = await feed.totals(read_query(CountQuery, [("envelope_id", key) for key in keys]), ANYONE, no_cache=True)
+    return totals.value, totals.relation
+
+
+@pytest.mark.parametrize("key_case", ["honoured", "ignored"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_one_envelope_in_several_spellings_comes_once(key_case: Any, order: str) -> None:
+    async with world(taktikal=EmulatorOptions(events=300, key_case=key_case)) as one:
+        feed = one.gateway()
+        key = (await ask(feed, limit=1)).records[0].key[3]
+        alone = await walk(feed, envelope_id=key, order=order, limits=4)
+        assert len(alone.pages) > 1
+        spellings = [key, key.upper(), key.title()]
+        assert (await walk(feed, envelope_id=spellings, order=order, limits=4)).ids == alone.ids
+        assert await count(feed, *spellings) == (len(alone.ids), "eq")
+        other = await walk(feed, envelope_id=key.upper(), order=order)
+        assert other.ids == (alone.ids if key_case == "ignored" else [])
+        assert await count(feed, key.upper()) == (len(other.ids), "eq")
+
+
+@pytest.mark.parametrize("key_case", ["honoured", "ignored"])
+async def test_envelopes_whose_keys_differ_in_letter_case_alone_all_come(key_case: Any) -> None:
+    async with world(taktikal=EmulatorOptions(events=0, key_case=key_case)) as one:
+        for key in ("spA", "spa", "spB"):
+            for status in ("Created", "Reminder", "Completed"):
+                one.taktikal.history.append(key, status)
+        one.clock.advance(minutes=1)
+        feed = one.gateway()
+        everything = await walk(feed)
+        assert len(everything.ids) == 9
+        found = await walk(feed, envelope_id=["spA", "spa", "spb", "spB"], limits=2)
+        assert found.ids == everything.ids
+        assert await count(feed, "spA", "spa", "spb", "spB") == (9, "eq")
+
+
+NAME, ADDRESS = "J\u00f3n \u00de\u00f3r Stra\u00dfe \u00c5strand", "j\u00f3n.stra\u00dfe.\u00e5strand@example.is"
+SPELLINGS = {
+    "composed": lambda text: unicodedata.normalize("NFC", text),
+    "decomposed": lambda text: unicodedata.normalize("NFD", text),
+    "capitals": lambda text: unicodedata.normalize("NFD", text).upper(),
+    "non-breaking": lambda text: text.replace(" ", "\u00a0"),
+    "narrow": lambda text: text.replace(" ", "\u202f"),
+    "without width": lambda text: "".join(f"{one}\u200b" for one in text),
+    "hyphenated and marked": lambda text: f"\u200f{text[:4]}\u00ad{text[4:]}\ufeff",
+}
+PLAIN = Caller("plain", frozenset({"events:read"}))
+
+
+async def test_a_text_is_found_however_its_characters_are_written() -> None:
+    """Each spelling finds all, at both vendors; a person whose name and address differ by a letter is never found."""
+    async with world(taktikal=EmulatorOptions(events=0), subnoto=SubnotoOptions(events=0)) as one:
+        people = [(NAME, ADDRESS), ("J\u00f3n Por Stra\u00dfe \u00c5strand", "jon.stra\u00dfe.\u00e5strand@example.is")]
+        for number, ((name, address), write) in enumerate(itertools.product(people, SPELLINGS.values())):
+            name, address = write(name), write(address)
+            at, key = one.clock() - timedelta(hours=1 + number), f"{number:03}"
+            author = {"id": 7, "uuid": "0b0b0b0b-1111-4222-8333-444444444444", "name": name, "email": address}
+            data = {"recipientName": name, "recipientEmail": address}
+            one.subnoto.history.append("ENVELOPE_OPENED", event_data=data, author=author, timestamp=at)
+            signee = {"signeeKey": f"si{key}", "name": name, "email": address}
+            one.taktikal.history.add_process(Process(key=f"sp{key}", started_by="owner@example.is", signees=(signee,)))
+            one.taktikal.history.append(f"sp{key}", "SigneeSigned", at=at, created_by=address, signeeKey=f"si{key}")
+        feed = one.gateway()
+        events = [record.event() for record in (await ask(feed)).records]
+        right = events[: len(events) // 2]
+        assert len(right) == 2 * len(SPELLINGS)
+        for asked, caller in itertools.product(SPELLINGS, (ANYONE, PLAIN)):
+            # With `pii:read`, q is the provider's own search at Taktikal. An address has no blank of any width.
+            judged = [event for event in right if caller is PLAIN or event.source == "subnoto"]
+            cases = [("q", NAME, judged), ("q", ADDRESS, judged), ("person", NAME, right)]
+            if asked not in ("without width", "hyphenated and marked"):
+                cases += [(name, ADDRESS, right) for name in ("actor", "recipient", "person")]
+            for name, text, wanted in cases:
+                sources = {event.source for event in wanted}
+                page = await ask(feed, caller, **{name: SPELLINGS[asked](text)}, source=sorted(sources))
+                found = [record.event().id for record in page.records]
+                assert found == [event.id for event in wanted], (name, asked, caller.name)
+
+
+PROVIDERS = find_providers()
+
+
+class AnySource:
+    """A source that reads whatever is asked for."""
+
+    def __init__(self, provider: str) -> None:
+        self.name = self.provider = provider
+
+    def streams(self, query: Query) -> list[str]:
+        return [] if query.workspace_id == "none" or query.category_not == ("all",) else ["all"]
+
+
+@pytest.mark.parametrize(
+    ("providers", "given", "message"),
+    [
+        ("taktikal subnoto", {"provider_type": "SigneSigned"}, "is not a known provider type; did you mean Signe"),
+        ("taktikal subnoto", {"provider_type": "XXXX"}, "XXXX is not a known provider type"),
+        ("taktikal subnoto", {"provider_type.not": "XXXX"}, "XXXX is not a known provider type"),
+        ("subnoto", {"provider_type": "SigneeSigned"}, "SigneeSigned does not occur in these sources"),
+        ("subnoto", {"provider_type": "SMS:DELIVERED"}, "SMS:DELIVERED does not occur in these sources"),
+        ("taktikal", {"provider_type": "DOCUMENT_SIGNED"}, "DOCUMENT_SIGNED does not occur in these sources"),
+        ("taktikal subnoto", {"provider_type": "SigneeSigned"}, None),
+        ("taktikal subnoto", {"provider_type.not": "DOCUMENT_SIGNED"}, None),
+        ("taktikal", {"provider_type": "SMS:DELIVERED"}, None),
+        ("taktikal", {"provider_type": "SalesPerson:delivered"}, None),
+        ("taktikal", {"provider_type": "SMS:QUEUED"}, "SMS:QUEUED is not a known provider type"),
+        ("subnoto", {"source.not": "subnot"}, "subnot is not a known source; did you mean subnoto?"),
+        ("subnoto", {"source.not": "taktikal"}, None),
+        ("subnoto", {"category.not": "all"}, "no event of these sources passes category.not"),
+        ("subnoto", {"recipient": "Anna Jones"}, "neither a recipient id nor an e-mail address; person finds names"),
+        ("subnoto", {"recipient": "rcp_1"}, None),
+        ("subnoto", {"workspace_id": "none"}, "none is not a workspace id of these sources"),
+    ],
+)
+def test_values_that_match_nothing(providers: str, given: dict[str, str], message: str | None) -> None:
+    ((name, value),) = given.items()
+    query = Query.model_validate({name: value if name in ("workspace_id", "recipient") else (value,)})
+    sources: Any = [AnySource(provider) for provider in providers.split()]
+    found = warnings_of(query, sources, list(PROVIDERS), {one.name: one.mapping for one in PROVIDERS.values()})
+    assert [(one.parameter, one.value) for one in found] == ([(name, value)] if message else [])
+    assert not message or message in found[0].message

@@ -1,13 +1,22 @@
-"""`deploy/forward/`: right by its schemas, and its commands are commands."""
+"""`deploy/forward/` is right by its schemas, and `docs/guides/forward.md` runs as it stands but for the ports."""
 
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from typer.main import get_command
 
 from app.cli.main import cli
+from tests.forward.receivers import SECRET
+from tests.operations.nginx import free_port
+from tests.process import environment, serving, start
+from tests.waiting import wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = DEPLOY / "forward" / "compose.yaml"
@@ -36,3 +45,44 @@ def test_the_policies_name_pods_that_there_are() -> None:
     labels = [one["spec"]["template"]["metadata"]["labels"] for one in (gateway, manifests()[0])]
     selected = [one["spec"]["podSelector"]["matchLabels"] for one in manifests() if one["kind"] == "NetworkPolicy"]
     assert selected == [labels[1], labels[0]]
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "forward.md").read_text()
+
+
+def test_the_guide_can_be_followed(tmp_path: Path) -> None:
+    port, metrics = free_port(), free_port()
+    (script,) = re.findall(r"^```python\n(.*?)^```", GUIDE, flags=re.DOTALL | re.MULTILINE)
+    (command,) = re.findall(r"^audit-gateway (forward --to .*)$", GUIDE, flags=re.MULTILINE)
+    command = command.replace("8712", str(port)).replace("9464", str(metrics))
+    with serving("--sandbox", cwd=tmp_path) as gateway:
+        env = {"GATEWAY_URL": gateway.url, "GATEWAY_KEY": "sandbox", "FORWARD_SECRET": SECRET}
+        # Started before the receiver, which it waits for.
+        forwarder = start(*command.split(), env=env, cwd=tmp_path)
+        receiver = subprocess.Popen(
+            [sys.executable, "-c", script.replace("8712", str(port))],
+            env=environment(env),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert receiver.stdout is not None
+            found = re.fullmatch(r"msg_\w{32} (\d+) events, (\d+) new\n", receiver.stdout.readline())
+            assert found is not None
+            assert found[1] == found[2]
+            url, shown = f"http://127.0.0.1:{metrics}", f" {found[1]}.0"
+            wait_until(lambda: shown in httpx.get(url).text)
+            told = httpx.get(url).text
+            names = set(re.findall(r"^(gateway_forward_\w+)\{", GUIDE, flags=re.MULTILINE))
+            assert names == {
+                name for name in re.findall(r"^(\w+)\{", told, flags=re.MULTILINE) if "_created" not in name
+            }
+            forwarder.send_signal(signal.SIGTERM)
+            _, errors = forwarder.communicate(timeout=30)
+            assert forwarder.returncode == 0
+            assert b'"event":"forwarding"' in errors
+            assert SECRET.encode() not in errors
+        finally:
+            forwarder.kill()
+            receiver.kill()
+            receiver.communicate()

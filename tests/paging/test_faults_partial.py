@@ -1,5 +1,6 @@
 """Sources that fail: the whole call by default; with `partial=true` the others answer and nothing is lost."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from app.domain.errors import SourceFailed, SourceForbidden, SourcesFailed
-from app.domain.query import CountQuery
+from app.domain.errors import SourceFailed, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnavailable
+from app.domain.parameters import read_query
+from app.domain.query import CountQuery, EventQuery
 from app.domain.times import SECOND, format_micros
-from app.feed import Feed, Page
+from app.feed import Feed, FeedSettings, Page
 from sandbox.faults import Faults
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import ANYONE, World, any_limit, ask, describe, micros, walk, world
+from tests.api.memory import MemorySource, history
+from tests.worlds import ANYONE, SECRET, World, any_limit, ask, describe, micros, walk, world
 
 DAY = 86_400_000_000
 #: An endless failure that is not worth repeating, so that tests do not wait for back-off.
@@ -316,3 +319,68 @@ async def test_find_works_while_the_other_source_fails() -> None:
         page = await ask(feed, source="taktikal", limit=3)
         BROKEN["unauthorized"](one.subnoto.faults)
         assert (await feed.event(page.records[0].event().id, ANYONE)).key == page.records[0].key
+
+
+class Slow(MemorySource):
+    """Whose totals never come."""
+
+    async def total(self, *_: Any) -> Any:
+        await asyncio.Event().wait()
+
+
+def feed_of(*sources: MemorySource) -> Feed:
+    return Feed(sources, FeedSettings((SECRET,)))
+
+
+@pytest.mark.parametrize("partial", ["true", "false"])
+async def test_a_page_that_fails_does_not_wait_for_its_total(partial: str) -> None:
+    north = Slow("north", history("north", 30))
+    north.error = SourceUnavailable("left alone for a while", retry_after=30.0)
+    asked = read_query(EventQuery, [("since", "2026-04-30"), ("include", "total"), ("partial", partial)])
+    async with asyncio.timeout(5):
+        with pytest.raises(SourcesFailed, match="left alone"):
+            await feed_of(north).page(asked, ANYONE)
+
+
+async def test_failed_sources_are_named_in_their_order() -> None:
+    sources = [MemorySource(f"account-{number}", []) for number in range(9)]
+    for source in sources:
+        source.error = SourceTimeout(f"{source.name} is slow")
+    with pytest.raises(SourcesFailed) as error:
+        await feed_of(*sources).page(read_query(EventQuery, [("partial", "true")]), ANYONE)
+    assert [one.source for one in error.value.errors] == [source.name for source in sources]
+
+
+ROUNDS = 100
+
+
+async def ticks(count: int) -> None:
+    """Turns of the event loop: what a cancellation meets is a matter of turns, not of time."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def once(rng: random.Random) -> list[int]:
+    return [rng.randrange(400)]
+
+
+def twice(rng: random.Random) -> list[int]:
+    return [rng.randrange(400), rng.randrange(4)]
+
+
+@pytest.mark.parametrize("moments", [once, twice])
+async def test_calls_that_are_cancelled_leave_no_connection_behind(
+    moments: Callable[[random.Random], list[int]],
+) -> None:
+    rng = random.Random(1)
+    async with world(taktikal=TaktikalOptions(events=200), subnoto=SubnotoOptions(events=200)) as one:
+        feed = one.gateway(deadline=10, TAKTIKAL_CONCURRENCY="2", SUBNOTO_CONCURRENCY="2")
+        for _ in range(ROUNDS):
+            asking = asyncio.create_task(ask(feed))
+            for moment in moments(rng):
+                await ticks(moment)
+                asking.cancel()
+            await asyncio.wait([asking])
+        page = await ask(feed)
+        assert [source.status for source in page.sources] == ["ok", "ok"]
+        assert page.records

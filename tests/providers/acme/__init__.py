@@ -1,4 +1,4 @@
-"""Acme Sign: a provider of sources in memory. `test_third_provider.py` copies this folder elsewhere and serves it."""
+"""Acme Sign: a provider of sources in memory. `test_registry.py` copies this folder elsewhere and serves it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,11 +1,13 @@
-"""How many calls there are at a time and a second, and whose turn it is."""
+"""Calls side by side: how many there are at a time and a second, whose turn it is, and what stops them."""
 
 import asyncio
 import time
 
+import pytest
+
 from app.domain.errors import SourceTimeout
 from app.providers.base import CallBudget
-from app.providers.http.concurrency import CallLimiter
+from app.providers.http.concurrency import CallLimiter, gather_all
 from tests.providers.http.scripted import Provider, never
 
 
@@ -85,3 +87,56 @@ async def test_callers_who_hang_up_in_the_queue_take_no_turn_with_them() -> None
     assert all(isinstance(one, SourceTimeout) for one in ended)
     health = provider.http.health()
     assert (provider.asked, health.in_flight, health.waiting) == (1, 0, 0)
+
+
+async def test_results_come_in_the_order_given() -> None:
+    last = asyncio.Event()
+
+    async def first() -> int:
+        await last.wait()
+        return 1
+
+    async def second() -> int:
+        last.set()
+        return 2
+
+    assert await gather_all([first(), second()]) == [1, 2]
+    assert await gather_all([]) == []
+
+
+async def test_the_first_failure_stops_the_others_and_comes_out_bare() -> None:
+    stopped = asyncio.Event()
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    async def fails() -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await gather_all([waits(), fails()])
+    assert stopped.is_set()
+    with pytest.raises(KeyError, match="mine"):
+        await gather_all([gather_all([fails()]), gather_all([fails()])])
+
+
+async def test_a_caller_who_goes_away_stops_them() -> None:
+    stopped = 0
+
+    async def waits() -> None:
+        nonlocal stopped
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped += 1
+
+    task = asyncio.create_task(gather_all([waits(), waits()]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stopped == 2

@@ -1,11 +1,14 @@
-"""What a date range selects and whether logs come trimmed, found out from the account's own answers."""
+"""What a date range selects and whether logs come trimmed, found out from the account's own answers;
+and what is learnt from those that are read anyway."""
 
 import itertools
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app.domain.times import SECOND
+from app.feed import Feed
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
@@ -14,6 +17,7 @@ from app.providers.taktikal.probe import probe
 from app.providers.taktikal.wire import ActivityPage
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
+from tests.worlds import ask, world
 
 WITHIN = DateRange.around(inside.NOW_MICROS - 60 * inside.DAY, inside.NOW_MICROS)
 BASE = inside.NOW_MICROS - 20 * inside.DAY
@@ -144,3 +148,42 @@ async def test_a_server_of_the_older_generation_is_named() -> None:
 async def test_ranges_that_select_by_last_update_are_named() -> None:
     found = await probed(range_selects="last_update")
     assert "last update" in found["date range"].found
+
+
+def learnt(feed: Feed) -> dict[str, Any]:
+    return {fact["name"]: fact["value"] for fact in feed.sources["taktikal"].describe()["observations"]}
+
+
+@pytest.mark.parametrize(
+    ("entry_ids", "quality"),
+    [
+        ("per_process", "unique in its envelope only"),
+        ("company", "unique"),
+        ("none", "none: event ids are made of the content"),
+    ],
+)
+@pytest.mark.parametrize(("precision", "digits"), [("ticks", 7), ("milliseconds", 3)])
+async def test_what_times_and_ids_are_good_for(entry_ids: Any, quality: str, precision: Any, digits: int) -> None:
+    async with world(taktikal=EmulatorOptions(events=600, entry_ids=entry_ids, created_precision=precision)) as one:
+        feed = one.gateway()
+        assert "time_digits" not in learnt(feed)
+        await ask(feed)
+        assert (learnt(feed)["time_digits"], learnt(feed)["id_quality"]) == (digits, quality)
+
+
+async def test_how_late_entries_come() -> None:
+    async with world(taktikal=EmulatorOptions(events=600, lag_seconds=0)) as one:
+        feed = one.gateway()
+        await ask(feed)
+        for late, known in ((0, None), (12, 12.0), (5, 12.0), (40, 40.0)):
+            one.clock.advance(seconds=60)
+            now = one.clock()
+            key = f"sp-late-{late}"
+            one.taktikal.history.append(key, "Created", at=now - timedelta(seconds=30))
+            await ask(feed)
+            one.clock.advance(seconds=1)
+            one.taktikal.history.append(key, "Reminder", at=now - timedelta(seconds=late))
+            await ask(feed, q="another question")
+            await ask(feed, since="2026-06-01T00:00:00Z", until="2026-06-01T06:00:00Z")
+            await ask(feed)
+            assert learnt(feed).get("lag_seconds") == known
