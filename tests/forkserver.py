@@ -71,7 +71,6 @@ def _server() -> socket.socket:
         stderr=subprocess.STDOUT,
     )
     theirs.close()
-    assert process.stdout is not None
     atexit.register(process.wait)
     atexit.register(process.stdout.close)
     atexit.register(ours.close)

@@ -102,7 +102,6 @@ def serving(
 
 def _greeting(process: subprocess.Popen[bytes], errors: Path) -> str:
     """What is printed up to the line that says where to look. Fails aloud when the process ends before."""
-    assert process.stdout is not None
     text = b""
     deadline = time.monotonic() + START
     with selectors.DefaultSelector() as selector:

@@ -177,7 +177,6 @@ async def test_what_a_single_event_costs_at_its_source(log: io.StringIO, source:
         assert (await client.get(event)).status_code == 200
         calls = one.calls()
         emulator = one.taktikal if source == "taktikal" else one.subnoto
-        assert emulator is not None
         emulator.faults.answer(401, times=10)
         assert (await client.get(event)).status_code == 502
         assert (await client.get("/events/unknown")).status_code == 404

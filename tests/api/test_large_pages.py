@@ -90,8 +90,6 @@ async def test_other_requests_are_served_between_the_parts_of_an_answer(
 async def test_large_records_are_read_a_few_at_a_time() -> None:
     """The provider's responses, too: a page over them took more than a gigabyte."""
     async with world(subnoto=SubnotoOptions(events=60), taktikal=TaktikalOptions(events=60)) as one:
-        assert one.subnoto is not None
-        assert one.taktikal is not None
         with serve(Rewritten(one.subnoto.app, pad)) as subnoto, serve(Rewritten(one.taktikal.app, pad)) as taktikal:
             feed = one.gateway(SUBNOTO_BASE_URL=subnoto, TAKTIKAL_BASE_URL=f"{taktikal}/api")
             asked: dict[str, Any] = {"since": "P90D", "limit": 1000}

@@ -104,7 +104,6 @@ async def test_a_kept_page_is_told_of_like_any_other(accounts: World) -> None:
 
 
 async def test_a_page_without_a_source_that_failed_is_not_kept(accounts: World) -> None:
-    assert accounts.taktikal is not None
     parameters = {**window(accounts), "limit": "50", "partial": "true"}
     async with replicas(accounts, None, 1, page_cache_ttl=60) as (client,):
         accounts.taktikal.faults.answer(500, {}, times=10_000)

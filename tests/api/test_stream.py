@@ -102,8 +102,6 @@ def test_what_comes_is_delivered_over_real_accounts_and_any_number_of_cuts() -> 
 
 
 def happen(world: World, rng: random.Random) -> None:
-    assert world.subnoto is not None
-    assert world.taktikal is not None
     for _ in range(rng.randint(1, 4)):
         moment = world.clock() - timedelta(seconds=rng.uniform(0, 20))
         if rng.random() < 0.5:

@@ -219,7 +219,6 @@ def test_follow_shows_what_there_is_and_waits_until_ctrl_c(way: dict[str, str], 
     assert (ended.returncode, len(events)) == (0, 7)
     assert [event["occurred_at"] for event in events] == sorted(event["occurred_at"] for event in events)
     process = start("events", "--follow", "--since", "2d", env=way, cwd=tmp_path)
-    assert process.stdout is not None
     assert b"time (UTC)" in process.stdout.readline()
     assert b"Z " in process.stdout.readline(), "events come out as they come, not when a buffer is full"
     process.send_signal(signal.SIGINT)

@@ -39,7 +39,6 @@ async def test_what_taktikals_ranges_select_is_found_out(selects: Any, logs: Any
 
 async def test_evidence_that_says_nothing_leaves_the_safe_way_in_force() -> None:
     async with world(taktikal=TaktikalOptions(events=0)) as one:
-        assert one.taktikal is not None
         for number in range(5):
             one.taktikal.history.append(f"lonely-{number}", "Created")
         one.clock.advance(minutes=1)
@@ -125,7 +124,6 @@ def test_what_to_set_can_be_copied(tmp_path: Path) -> None:
 async def test_the_lag_is_measured_by_looking_twice(recent: int, late: int, state: str, advice: str | None) -> None:
     """Also where more happened lately than one page holds; a lag that is too long has a setting."""
     async with world(subnoto=SubnotoOptions(events=200)) as one:
-        assert one.subnoto is not None
         feed = one.gateway()
         history = one.subnoto.history
         for number in range(recent):
@@ -150,7 +148,6 @@ async def test_what_keeps_an_account_from_being_tried(provider: str, status: int
     options = {"taktikal": TaktikalOptions(events=50), "subnoto": SubnotoOptions(events=50)}
     async with world(**{name: options[name] if name == provider else None for name in options}) as one:
         emulator = one.taktikal if provider == "taktikal" else one.subnoto
-        assert emulator is not None
         emulator.faults.answer(status, times=50)
         found = await findings(one.gateway().sources[provider])
         assert [(one.topic, one.state) for one in found.values()] == [(topic, "failed")]

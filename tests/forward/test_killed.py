@@ -71,8 +71,6 @@ class Killed(threading.Thread):
 
 
 def grow(one: World, rng: random.Random) -> None:
-    assert one.subnoto is not None
-    assert one.taktikal is not None
     for _ in range(rng.choice((1, 1, 3))):
         one.subnoto.history.append("ENVELOPE_OPENED")
         one.taktikal.history.append(f"spgrow{rng.randrange(3)}", "Reminder")

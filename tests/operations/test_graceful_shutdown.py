@@ -36,7 +36,6 @@ def is_refused(url: str) -> bool:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, workers: str) -> None:
     with served_world(None, EmulatorOptions(events=20)) as world:
-        assert world.subnoto is not None
         settings = {**world.env, "GATEWAY_AUTH": "off", "GATEWAY_SHUTDOWN_GRACE": "1.5"}
         with serving("--workers", workers, cwd=tmp_path, env=settings) as gateway, ThreadPoolExecutor(2) as pool:
             until_status(f"{gateway.url}/health/ready", 200)

@@ -118,7 +118,6 @@ def test_a_stalled_reader_costs_lines_and_not_answers(tmp_path: Path) -> None:
         arguments = ("serve", "--sandbox", "--sandbox-events", "20", "--port", "0")
         process = start(*arguments, cwd=tmp_path, stderr=writer, text=True)
         os.close(writer)
-        assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
         with httpx.Client(base_url=url, headers=SANDBOX, timeout=60) as client:
             for _ in range(50):

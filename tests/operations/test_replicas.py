@@ -75,7 +75,6 @@ async def test_eight_replicas_ask_for_a_hot_total_once(world: World, empty: Valk
 
 
 async def test_a_replica_that_fails_leaves_the_total_to_the_next(world: World, empty: Valkey) -> None:
-    assert world.subnoto is not None
     world.subnoto.faults.answer(401, {}, times=1)
     async with replicas(world, empty.url(), 4) as clients:
         found = await asyncio.gather(
@@ -100,7 +99,6 @@ async def test_another_account_or_secret_shares_nothing(world: World, empty: Val
 
 
 async def test_what_is_shared_shows_nobody_anything(world: World, empty: Valkey) -> None:
-    assert world.subnoto is not None
     async with replicas(world, empty.url(), 2, rate="100/minute") as clients:
         for client in clients:
             for filters in ({"q": "kanari@example.com"}, {"owner": "eigandi@example.com", "source": "taktikal"}):
@@ -217,7 +215,6 @@ async def test_workers_and_hosts_together_cost_what_one_costs(world: World, empt
         # Three processes by themselves would let twenty go at once each.
         assert 40 < await settled(world) <= 20 + 20 * (time.monotonic() - begun) + 1
 
-        assert world.taktikal is not None
         world.reset_calls()
         # Several, because a process may begin with optional calls, which demand no pause of the others.
         world.taktikal.faults.answer(429, {"retry-after": "300"}, times=50)
@@ -259,7 +256,6 @@ async def test_workers_whose_secret_was_made_for_them_are_replicas_too(
 async def test_a_worker_that_is_killed_while_it_counts_is_not_waited_for(
     world: World, empty: Valkey, tmp_path: Path
 ) -> None:
-    assert world.subnoto is not None
     parameters = {**window(world), "source": "subnoto"}
     secret = {"CURSOR_SECRET": "a secret of both hosts that is long enough for it"}
     with (

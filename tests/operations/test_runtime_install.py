@@ -50,7 +50,6 @@ def started_and_stopped(command: Sequence[str], cwd: Path, env: Mapping[str, str
     )
     greeting = ""
     try:
-        assert serving.stdout is not None
         greeting = serving.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:\d+", greeting)
         assert found is not None, (greeting, serving.stderr and serving.stderr.read())

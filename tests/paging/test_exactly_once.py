@@ -172,7 +172,6 @@ async def test_subnoto_that_moves_or_errs(options: dict[str, Any], order: str) -
 async def test_a_full_last_page_that_comes_again_after_a_total_too_low(limit: int, cap: int, order: str) -> None:
     options: dict[str, Any] = {"total_cap": cap, "totals": "totalCount", "beyond_the_end": "last"}
     async with world(subnoto=SubnotoOptions(events=180 if limit == 1 else 700, tie_burst=5, **options)) as one:
-        assert one.subnoto is not None
         history, now = one.subnoto.history, micros(one.clock())
         history.delete_oldest(sum(row[2] == "envelope" for row in one.truth()) % 50)
         since = format_micros(now - 3650 * DAY)

@@ -70,8 +70,6 @@ TEXT = (
 def plant(world: World) -> None:
     """Both accounts' whole histories: every place that a vendor has for a text."""
     now = world.clock()
-    assert world.taktikal is not None
-    assert world.subnoto is not None
     history = world.taktikal.history
     history.add_process(
         Process(

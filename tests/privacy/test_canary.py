@@ -204,7 +204,6 @@ async def test_nobody_can_search_for_what_he_may_not_see(log: io.StringIO) -> No
     async with gateway(log, False) as (canary, client):
         # One way of writing is in no planted text; it is known by the record's own number.
         one = {"mobile": PRIVATE["foreign phone"][0], "note": PRIVATE["foreign phone"][1]}
-        assert canary.world.subnoto is not None
         canary.world.subnoto.history.append(
             "ENVELOPE_OPENED", category="envelope", event_data=one, timestamp=canary.world.clock() - timedelta(hours=1)
         )

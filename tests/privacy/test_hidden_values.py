@@ -24,8 +24,6 @@ CHANCE = ("x-request-id", "content-length", "content-disposition", "etag", "serv
 
 def plant(world: World, hidden: tuple[str, str, str]) -> None:
     phone, national_id, address = hidden
-    assert world.taktikal is not None
-    assert world.subnoto is not None
     now, local = world.clock(), phone[4:]
     text = f"sent to {local} at {address} ({national_id})"
     for number in range(3):
@@ -78,8 +76,6 @@ async def answers(world: World, within: dict[str, str], key: str, pseudonymize: 
     """Each answer, or every third for a caller who sees all or pseudonyms, with its status, its size in calls to both
     providers, and without times; then the metrics. Ids and cursors stand by their order of appearance: an id is a
     digest of the whole record (contract, section 2)."""
-    assert world.taktikal is not None
-    assert world.subnoto is not None
     seen: dict[str, str] = {}
 
     def numbered(match: re.Match[str]) -> str:

@@ -63,7 +63,6 @@ class Trouble(threading.Thread):
             self._grow()
             outage -= 1
             for emulator in (self._world.taktikal, self._world.subnoto):
-                assert emulator is not None
                 if outage <= 0 or not self.is_on:
                     emulator.faults.clear()
                 if not self.is_on:
@@ -86,8 +85,6 @@ class Trouble(threading.Thread):
             getattr(faults, kind)()
 
     def _grow(self) -> None:
-        assert self._world.taktikal is not None
-        assert self._world.subnoto is not None
         number, place = divmod(self._appended, 8)
         statuses = ("Created", "SigneeAdded", "SignupSent", "SMS:DELIVERED", "Auth", "SigneeSigned", "Completed", "New")
         self._world.taktikal.history.append(f"spsoak{number:08}", statuses[place], id=place + 1)
