@@ -14,8 +14,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-import sandbox.subnoto as subnoto_emulator
-import sandbox.taktikal as taktikal_emulator
 from app.domain.caller import SCOPES, Caller
 from app.domain.event import Event
 from app.domain.parameters import read_query
@@ -26,6 +24,10 @@ from app.providers.base import CommonSettings, Record
 from app.providers.subnoto import PROVIDER as SUBNOTO
 from app.providers.taktikal import PROVIDER as TAKTIKAL
 from sandbox.serving import serve
+from sandbox.subnoto import Emulator as SubnotoEmulator
+from sandbox.subnoto import EmulatorOptions as SubnotoOptions
+from sandbox.taktikal import Emulator as TaktikalEmulator
+from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ANYONE = Caller("test", frozenset(SCOPES))
@@ -52,8 +54,8 @@ class Clock:
 @dataclass
 class World:
     clock: Clock
-    taktikal: taktikal_emulator.Emulator | None
-    subnoto: subnoto_emulator.Emulator | None
+    taktikal: TaktikalEmulator | None
+    subnoto: SubnotoEmulator | None
     env: dict[str, str]
     feeds: list[Feed] = field(default_factory=list)
 
@@ -100,13 +102,13 @@ class World:
 
 @contextmanager
 def served_world(
-    taktikal: taktikal_emulator.EmulatorOptions | None,
-    subnoto: subnoto_emulator.EmulatorOptions | None,
+    taktikal: TaktikalOptions | None,
+    subnoto: SubnotoOptions | None,
     clock: Clock | None = None,
 ) -> Iterator[World]:
     clock = clock or Clock()
-    one = taktikal_emulator.Emulator(taktikal, clock=clock) if taktikal else None
-    other = subnoto_emulator.Emulator(subnoto, clock=clock) if subnoto else None
+    one = TaktikalEmulator(taktikal, clock=clock) if taktikal else None
+    other = SubnotoEmulator(subnoto, clock=clock) if subnoto else None
     with _served(one) as taktikal_url, _served(other) as subnoto_url:
         env = (one.env(taktikal_url) if one else {}) | (other.env(subnoto_url) if other else {})
         yield World(clock, one, other, env)
@@ -129,8 +131,8 @@ def window(world: World, days: float = 30) -> dict[str, str]:
 
 @asynccontextmanager
 async def world(
-    taktikal: taktikal_emulator.EmulatorOptions | None = None,
-    subnoto: subnoto_emulator.EmulatorOptions | None = None,
+    taktikal: TaktikalOptions | None = None,
+    subnoto: SubnotoOptions | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[World]:
     with served_world(taktikal, subnoto, clock) as found:

@@ -10,13 +10,11 @@ from app.api.request_log import AuditTrail
 from app.domain.errors import SourceFailed
 from app.logs import AUDIT
 from app.privacy.pseudonyms import Pseudonyms
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.gateways import app_over, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
 from tests.logged import lines
-from tests.worlds import world
+from tests.worlds import SubnotoOptions, TaktikalOptions, world
 
 SECRET = "an identity secret of thirty-two characters"
 

@@ -27,15 +27,13 @@ from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
 from app.evidence import create_key_file
 from app.feed import envelopes
 from app.feed.envelopes import EnvelopeDurations, RecipientDurations, tell_story
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import make_app, opened
 from tests.api.gateways import app_over, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history
 from tests.api.shapes import assert_shape
 from tests.browser import chromium, needs_chromium
 from tests.logged import lines
-from tests.worlds import world
+from tests.worlds import SubnotoOptions, TaktikalOptions, world
 
 
 async def test_the_same_events_as_the_feed_of_both_vendors() -> None:

@@ -12,14 +12,12 @@ import pytest
 
 from app.api import exports
 from app.domain.event import Event
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.gateways import FORMATS, app_over, events_of, id_of, ids_of, whole, window
 from tests.api.memory import MemoryRecord, MemorySource, history
 from tests.api.server import served
 from tests.logged import lines
-from tests.worlds import World, served_world, walk
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world, walk
 
 KEY = {"Authorization": f"Bearer {ALL}"}
 

@@ -20,12 +20,10 @@ from app.api.exports.csv import COLUMNS, neutral, to_row
 from app.api.schemas import EventPage
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
 from app.providers.registry import find_providers
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import opened
 from tests.api.gateways import app_over, events_of, window
 from tests.api.shapes import assert_shape
-from tests.worlds import World, served_world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "formats.md").read_text(encoding="utf-8")
 TYPES = sorted(

@@ -14,12 +14,10 @@ from app.domain.query import Query
 from app.feed import Feed, FeedSettings
 from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, ReadRequest
 from sandbox.serving import serve
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import make_app, opened
 from tests.api.memory import MemoryReader, MemoryRecord, MemorySource, history
 from tests.providers.faulty import Rewritten
-from tests.worlds import ask, describe, world
+from tests.worlds import SubnotoOptions, TaktikalOptions, ask, describe, world
 
 PLAIN = {"Accept-Encoding": "identity"}
 

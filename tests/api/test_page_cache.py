@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import scrape
 from tests.operations.replicas import replicas, settled
-from tests.worlds import World, served_world, window
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world, window
 
 
 @pytest.fixture

@@ -14,15 +14,13 @@ from app.api.api_keys import ApiKey, Keyring, hash_of
 from app.domain.caller import SCOPES
 from app.domain.errors import SourceFailed, SourceTimeout
 from app.domain.times import format_micros
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, make_app
 from tests.api.gateways import app_over
 from tests.api.listener import Message, heard, listening, numbers, take
 from tests.api.memory import PHONE, MemorySource, history
 from tests.api.server import served
 from tests.waiting import wait_until
-from tests.worlds import Clock, World, micros, served_world
+from tests.worlds import Clock, SubnotoOptions, TaktikalOptions, World, micros, served_world
 
 SINCE = {"since": "2026-04-30"}
 QUICK: dict[str, Any] = {"stream_poll": 0.02, "stream_heartbeat": 0.05}

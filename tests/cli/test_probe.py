@@ -9,10 +9,8 @@ import pytest
 from app.cli.probe import measure_lag
 from app.providers.base import CallBudget, ProbeResult, Source
 from sandbox.launcher import start_sandbox
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.cli.served import call
-from tests.worlds import micros, served_world, world
+from tests.worlds import SubnotoOptions, TaktikalOptions, micros, served_world, world
 
 
 async def findings(source: Source) -> dict[str, ProbeResult]:

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from app.domain.times import format_micros
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.filters.facts import Fact, facts, rows
-from tests.worlds import World, micros, served_world, walk
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, micros, served_world, walk
 
 DAY = 86_400_000_000
 Given = Mapping[str, str | list[str]]

@@ -19,12 +19,11 @@ from app.domain.times import format_micros
 from app.feed import Feed
 from app.feed.warnings import warnings_of
 from app.providers.registry import find_providers
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions
 from sandbox.taktikal.records import Process
 from tests.filters.conftest import DAY, UNKNOWN_UUID, Given, check
 from tests.filters.facts import Fact, rows
-from tests.worlds import ANYONE, World, ask, micros, walk, world
+from tests.worlds import ANYONE, SubnotoOptions, World, ask, micros, walk, world
 
 NO_PII = Caller("no-pii", frozenset({"events:read"}))
 #: The gateway's own judgement: patterns and provider types in this very spelling, recipients by nothing but id and

@@ -13,12 +13,10 @@ import httpx
 import pytest
 
 from app.domain.times import format_micros
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import ALL, opened
 from tests.api.gateways import FORMATS, app_over, events_of, ids_of
 from tests.filters.facts import Fact, facts
-from tests.worlds import Clock, World, served_world
+from tests.worlds import Clock, SubnotoOptions, TaktikalOptions, World, served_world
 
 SECOND = 1_000_000
 HOURS = {"PT36H": 36, "4d": 96, "P9D": 216, "3w": 504, "P30D": 720, "P60D": 1440}

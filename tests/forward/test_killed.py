@@ -16,8 +16,6 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.forward.receivers import (
     SECRET,
     TOKEN,
@@ -29,7 +27,7 @@ from tests.forward.receivers import (
     receiving,
 )
 from tests.process import serving, start
-from tests.worlds import World, served_world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
 KILLS = int(os.environ.get("FORWARD_KILLS", "12"))
 SINCE = "2020-01-01"

@@ -9,14 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.test_metrics import labelled, parse
 from tests.logged import lines, logged
 from tests.operations.replicas import get_all, processes, replicas, settled
 from tests.valkey import IMPATIENT, Valkey, serving_valkey
 from tests.waiting import until
-from tests.worlds import World, micros, served_world, window
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, micros, served_world, window
 
 DAY = 86_400_000_000
 

@@ -13,12 +13,10 @@ import pytest
 from app.api.api_keys import ApiKey, hash_of
 from app.domain.caller import SCOPES
 from app.tracing import ALLOWED, tracing_warnings
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.operations.collector import Collector, Sent, collecting
 from tests.privacy.canary import ALL_PRIVATE, ALL_SECRETS, EMAILS, LINKS, NAMES, SECRETS, TEXT, found_in, plant
 from tests.process import Running, serving
-from tests.worlds import World, served_world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SINCE = {"since": "2020-01-01"}

@@ -11,10 +11,8 @@ from app.feed import Feed
 from benchmarks.calls import accounts, row
 from sandbox.serving import serve
 from sandbox.subnoto import Emulator as SubnotoEmulator
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.subnoto import Record
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import Clock, World, ask, micros, walk, world
+from tests.worlds import Clock, SubnotoOptions, TaktikalOptions, World, ask, micros, walk, world
 
 DAY = 86_400_000_000
 ACCOUNTS = tuple(accounts(1))

@@ -10,9 +10,7 @@ from app.domain.parameters import read_query
 from app.domain.query import EventQuery
 from app.domain.times import format_micros
 from app.feed import Feed
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import ANYONE, ask, describe, micros, world
+from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, ask, describe, micros, world
 
 DAY = 86_400_000_000
 

@@ -11,11 +11,9 @@ from app.domain.caller import SCOPES, Caller
 from app.domain.errors import NotFound, SourcesFailed
 from app.domain.times import format_micros
 from app.paging.event_id import decode_event_id, encode_event_id
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.subnoto import Record
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.paging.test_exactly_once import in_log_order
-from tests.worlds import ANYONE, describe, micros, walk, world
+from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, describe, micros, walk, world
 
 DAY = 86_400_000_000
 

@@ -11,9 +11,7 @@ from app.domain.times import format_micros
 from app.feed import Page
 from sandbox.serving import serve
 from sandbox.subnoto import Emulator
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import Clock, World, ask, describe, micros, world
+from tests.worlds import Clock, SubnotoOptions, TaktikalOptions, World, ask, describe, micros, world
 
 SECOND = 1_000_000
 SETTLE = 30

@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 
 from app.domain.times import format_micros
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.subnoto import Record
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.filters.facts import facts, rows
-from tests.worlds import World, micros, walk, world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, micros, walk, world
 
 DAY = 86_400_000_000
 WORKSPACE = "22222222-2222-4222-8222-222222222222"

@@ -14,10 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from app.domain.errors import SourcesFailed
 from app.domain.times import DAY, format_micros
 from app.feed import Feed, Page
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.subnoto import Record
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import ANYONE, World, ask, describe, micros, served_world, walk
+from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, describe, micros, served_world, walk
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 BURST = 10_000 if EXAMPLES else 300

@@ -23,10 +23,8 @@ from app.config import Configuration, Settings
 from app.domain.caller import SCOPES
 from app.main import create_app
 from app.providers.registry import find_providers
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from sandbox.taktikal.records import Process
-from tests.worlds import World, served_world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
 SECRETS = {
     "TAKTIKAL_COMPANY_KEY": "canarycompany4471",

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 
 from app.api.exports import FORMATS
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from sandbox.taktikal.records import Process
 from tests.api.conftest import ALL, opened
 from tests.api.gateways import app_over, window
-from tests.worlds import World, served_world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
 #: The hidden values of two histories: phone, national id, address.
 ONE = ("+3548691177", "1203874459", "Hraunbraut 77")

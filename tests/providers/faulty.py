@@ -18,10 +18,8 @@ from app.providers.base import CommonSettings, Provider
 from app.providers.registry import find_providers
 from app.settings import Settings
 from sandbox.serving import serve
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.contract.account import Tap
-from tests.worlds import SECRET, Clock, World, micros, world
+from tests.worlds import SECRET, Clock, SubnotoOptions, TaktikalOptions, World, micros, world
 
 SINCE = "2026-05-01T00:00:00Z"
 UNTIL = "2026-06-01T12:00:00Z"

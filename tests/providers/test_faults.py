@@ -17,8 +17,6 @@ import pytest
 
 from app.domain.times import parse_rfc3339
 from sandbox.serving import serve
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.contract.account import providers_with_emulators, served_account
 from tests.contract.example.sandbox import make_sandbox as signbox_sandbox
 from tests.contract.example.signbox import PROVIDER as SIGNBOX
@@ -41,7 +39,7 @@ from tests.providers.faulty import (
     truth,
 )
 from tests.providers.http.servers import answering, server
-from tests.worlds import World, world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, world
 
 
 def single(one: World) -> dict[str, str]:

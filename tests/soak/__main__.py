@@ -22,13 +22,11 @@ from typing import Any
 import httpx
 
 from sandbox.instruments import utc_now
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.process import Running, serving
 from tests.soak.callers import SETTLE, Callers
 from tests.soak.world import Trouble, Truth
 from tests.waiting import until
-from tests.worlds import World, served_world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
 SECONDS, SEED = float(os.environ.get("SOAK_SECONDS", "600")), int(os.environ.get("SOAK_SEED", "1"))
 EVENTS, DAYS = 20_000, 20  #: of each vendor, to begin with

@@ -16,10 +16,8 @@ from app.feed.counts import Groups
 from app.feed.model import Totals
 from app.feed.totals import TotalsCache
 from sandbox.serving import serve
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.providers.faulty import Rewritten
-from tests.worlds import ANYONE, World, ask, micros, served_world, walk, world
+from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, micros, served_world, walk, world
 
 DAY = 86_400_000_000
 

@@ -10,12 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from sandbox.subnoto import EmulatorOptions as SubnotoOptions
-from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.browser import needs_chromium, opened, playwright
 from tests.process import serving
 from tests.ui.conftest import MASKED, World, fragment, is_path, rows, scroll_to_the_end, wait_for_rows
-from tests.worlds import Clock, served_world
+from tests.worlds import Clock, SubnotoOptions, TaktikalOptions, served_world
 
 pytestmark = needs_chromium
 expect = playwright.expect
