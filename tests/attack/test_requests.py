@@ -2,6 +2,8 @@
 application is a problem, and no line of the log is anybody's but ours. uvicorn itself refuses what is not HTTP.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import os

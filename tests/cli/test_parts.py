@@ -1,5 +1,7 @@
 """The terminal client's parts that need no gateway. Its walk and its calls: `test_walk.py`."""
 
+from __future__ import annotations
+
 import io
 import json
 from collections.abc import Iterator

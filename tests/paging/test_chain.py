@@ -1,5 +1,7 @@
 """Chains of pages over logs that lose their oldest rows, or any, between two calls."""
 
+from __future__ import annotations
+
 import random
 from collections import Counter
 

@@ -1,6 +1,8 @@
 """Random lives of the whole service: real HTTP, both emulators, two replicas, and everything that can happen between
 two pages. `FUZZ_EXAMPLES` raises the number of lives; Hypothesis prints the shortest one that breaks."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 from contextlib import ExitStack

@@ -1,6 +1,8 @@
 """What counts as private, or as a person, in a name; how private values are hidden in a text, in every spelling, and
 what stands in the place of people."""
 
+from __future__ import annotations
+
 import re
 import sys
 from itertools import chain

@@ -1,5 +1,7 @@
 """No text of an event has a signee key of Taktikal: with the process key it is the signing link."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re

@@ -1,6 +1,8 @@
 """Two records that differ only in what a caller may not see give that caller the same event and pass the same filters,
 wherever the hidden values stand and however they are written."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress

@@ -1,6 +1,8 @@
 """Taktikal's answers are decoded in two ways, the quick one and the lenient one: an answer that both can read becomes
 the same events, ids and raw records in both."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import msgspec

@@ -1,6 +1,8 @@
 """Cursors: what is sealed is opened again, and nothing else is: of a hundred thousand edited ones with
 FUZZ_EXAMPLES=100000, none."""
 
+from __future__ import annotations
+
 import base64
 import os
 import random

@@ -1,5 +1,7 @@
 """Event ids: opaque, canonical, and never made from anything but identity."""
 
+from __future__ import annotations
+
 import base64
 
 import pytest

@@ -1,6 +1,8 @@
 """Subnoto's reader over logs that move while they are read, with wrong times and wrong totals: page after page, on cold
 and on warm processes, each record that stays comes once, or the page is an error."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import random

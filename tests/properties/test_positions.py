@@ -1,5 +1,7 @@
 """`PositionReader` over arbitrary histories: complete, in order, once, at bounded cost."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Sequence
 from math import log2

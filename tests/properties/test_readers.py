@@ -1,6 +1,8 @@
 """Both vendors' readers over arbitrary histories with ties and twins, against their emulators in memory: page after
 page, resumed from nothing but the last key and a hint, every record comes once, in order, under the same id."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 from collections.abc import Callable

@@ -2,6 +2,8 @@
 nothing, fails, or has a reason, which ordinary responses never have. Warm and cold gateways
 give the same ids, up and down."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 from typing import Any

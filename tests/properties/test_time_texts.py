@@ -1,5 +1,7 @@
 """Times as text, against an independent reference: plain arithmetic on the calendar; and case by case."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest

@@ -1,5 +1,7 @@
 """Windows never skip a microsecond and never overlap, whatever was learnt on the way."""
 
+from __future__ import annotations
+
 import random
 
 from hypothesis import given

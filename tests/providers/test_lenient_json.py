@@ -1,5 +1,7 @@
 """JSON that nobody should send: one bad record does not take the others with it."""
 
+from __future__ import annotations
+
 import json
 from typing import Any
 

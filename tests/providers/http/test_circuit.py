@@ -1,5 +1,7 @@
 """The circuit and the retry budget: pure machines, driven through thousands of histories."""
 
+from __future__ import annotations
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
