@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.faults import Faults
@@ -110,46 +110,36 @@ class Instrumented:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await _read_body(receive)
-        call = _describe(scope, body)
+        request = Request(scope, receive)
+        body = await request.body()
+        call = _describe(request, body)
+
+        async def replay() -> Message:
+            return {"type": "http.request", "body": body}
+
         self.calls.begin(call)
         try:
             await asyncio.sleep(self.latency)
-            await self._answer(scope, body, call, send)
+            fault = self.faults.take(call.path)
+            app, sending = self._app, self._dated(send, call, is_cut=fault is not None and fault.kind == "cut")
+            if fault is not None and fault.kind == "hang":
+                await asyncio.sleep(fault.seconds)
+            elif fault is not None and fault.kind == "status":
+                app = Response(fault.body, fault.status, fault.headers)
+            await app({**scope, "emulator.call": call}, replay, sending)
         finally:
             self.calls.end(call)
 
-    async def _answer(self, scope: Scope, body: bytes, call: Call, send: Send) -> None:
-        fault = self.faults.take(call.path)
-        dated = self._dated(send, call)
-        if fault is not None and fault.kind == "hang":
-            await asyncio.sleep(fault.seconds)
-        elif fault is not None and fault.kind == "cut":
-            dated = _cutting(dated)
-        elif fault is not None:
-            call.status = fault.status
-            headers = {"content-length": str(len(fault.body)), **fault.headers}
-            pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-            await dated({"type": "http.response.start", "status": fault.status, "headers": pairs})
-            await dated({"type": "http.response.body", "body": fault.body})
-            return
-        handed = False
-
-        async def replay() -> Message:
-            nonlocal handed
-            if handed:
-                return {"type": "http.disconnect"}
-            handed = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app({**scope, "emulator.call": call}, replay, dated)
-
-    def _dated(self, send: Send, call: Call) -> Send:
+    def _dated(self, send: Send, call: Call, *, is_cut: bool) -> Send:
         async def dated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
                 date = format_datetime(self._clock().astimezone(UTC), usegmt=True).encode()
-                message = {**message, "headers": [*message.get("headers", []), (b"date", date)]}
+                message = {**message, "headers": [*message["headers"], (b"date", date)]}
+            elif is_cut:
+                # Half of the Content-Length without an end: the server then drops the connection.
+                half = message["body"][: len(message["body"]) // 2]
+                message = {**message, "body": half, "more_body": True}
             await send(message)
 
         return dated
@@ -162,36 +152,16 @@ def call_of(request: Request) -> Call:
     return call
 
 
-def _describe(scope: Scope, body: bytes) -> Call:
+def _describe(request: Request, body: bytes) -> Call:
     try:
         parsed = json.loads(body) if body else None
     except ValueError:
         parsed = body
     return Call(
-        method=scope["method"],
-        path=scope["path"],
-        params=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        method=request.method,
+        path=request.scope["path"],
+        params=dict(request.query_params),
         body=parsed,
-        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+        headers=dict(request.headers),
         started=time.monotonic(),
     )
-
-
-async def _read_body(receive: Receive) -> bytes:
-    parts = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def _cutting(send: Send) -> Send:
-    async def cutting(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            # Half of the Content-Length without an end: the server then drops the connection.
-            half = message.get("body", b"")[: len(message.get("body", b"")) // 2]
-            message = {"type": "http.response.body", "body": half, "more_body": True}
-        await send(message)
-
-    return cutting
