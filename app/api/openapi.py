@@ -167,9 +167,14 @@ def install_openapi(app: FastAPI, providers: Mapping[str, Provider]) -> None:
 
 def _document(app: FastAPI, providers: Mapping[str, Provider]) -> dict[str, Any]:
     document = get_openapi(
-        title=TITLE, version=version("audit-gateway"), summary=SUMMARY, description=DESCRIPTION, routes=app.routes,
-        tags=TAGS, servers=[{"url": "/"}],
-    )  # fmt: skip
+        title=TITLE,
+        version=version("audit-gateway"),
+        summary=SUMMARY,
+        description=DESCRIPTION,
+        routes=app.routes,
+        tags=TAGS,
+        servers=[{"url": "/"}],
+    )
     _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REFERENCE)
     document["components"] = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
     paths = document["paths"]

@@ -137,9 +137,16 @@ def _uvicorn_config(app: FastAPI | str, settings: Settings, workers: int = 1) ->
     # No request takes longer than the deadline, so all requests in flight complete before the server stops.
     patience = math.ceil(settings.deadline) + 1
     return uvicorn.Config(
-        app, factory=isinstance(app, str), workers=workers, ws="none", lifespan="on", log_config=None,
-        access_log=False, server_header=False, timeout_graceful_shutdown=patience,
-    )  # fmt: skip
+        app,
+        factory=isinstance(app, str),
+        workers=workers,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=patience,
+    )
 
 
 class _Server(uvicorn.Server):

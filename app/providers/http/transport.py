@@ -153,9 +153,14 @@ class AiohttpTransport:
         while True:
             try:
                 return await session.request(
-                    method, url, headers=headers, data=content, allow_redirects=False, proxy=self._proxies[origin],
+                    method,
+                    url,
+                    headers=headers,
+                    data=content,
+                    allow_redirects=False,
+                    proxy=self._proxies[origin],
                     timeout=self._timeout,
-                )  # fmt: skip
+                )
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # The server closed an idle connection just as it was reused: normal for keep-alive (RFC 9112, section
                 # 9.3.1), and all calls only read. Each such connection is then closed, so that this ends.
@@ -165,13 +170,19 @@ class AiohttpTransport:
     def _open(self) -> aiohttp.ClientSession:
         # At the first call: aiohttp needs the running event loop, and the certificates take a while to load.
         connector = aiohttp.TCPConnector(
-            limit=self._connections, keepalive_timeout=self._keepalive, ssl=self._network.ssl_context(),
+            limit=self._connections,
+            keepalive_timeout=self._keepalive,
+            ssl=self._network.ssl_context(),
             socket_factory=_make_socket,
-        )  # fmt: skip
+        )
         self._session = session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
-            max_line_size=MAX_HEADERS, max_field_size=MAX_HEADERS, max_headers=1000,
-        )  # fmt: skip
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            max_line_size=MAX_HEADERS,
+            max_field_size=MAX_HEADERS,
+            max_headers=1000,
+        )
         # aiohttp would repeat a GET by itself, and nothing else, also on a new connection, uncounted. There is no
         # public switch; a test fails if this one goes.
         session._retry_connection = False
