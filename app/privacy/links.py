@@ -157,7 +157,7 @@ class Secrets(Rewriter):
         quick = quick_letters(text)
         if quick is not None:
             for probe in self._probes:
-                if probe in quick:
+                if quick.find(probe) >= 0:
                     break
             else:
                 if self._shape is None or self._shape.quick.search(quick) is None:

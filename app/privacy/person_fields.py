@@ -128,7 +128,10 @@ def names_have_private(names: tuple[str, ...]) -> bool:
 
 def has_private(*values: Any) -> bool:
     """Whether JSON values may have private members, except in JSON texts."""
-    return any(any_object(value, names_have_private) for value in values)
+    for value in values:  # noqa: SIM110 - `any` takes three times as long
+        if value and any_object(value, names_have_private):
+            return True
+    return False
 
 
 def hidden(value: Any, found: list[str]) -> Any:

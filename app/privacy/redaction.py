@@ -42,11 +42,12 @@ _FIELDS: dict[type[Any], dict[str, str]] = {
     Delivery: {"channel": _TEXT, "status": _TEXT},
     Target: {"id": _ID, "name": _NAME, "email": _PERSON},
 }  # fmt: skip
-_TEXTS_OF = [(part.__name__.lower(), attrgetter(*fields)) for part, fields in _FIELDS.items()]
-_PARTS = ("actor", "envelope", "recipient", "delivery", "target")
+_TEXTS_OF = {part.__name__.lower(): attrgetter(*fields) for part, fields in _FIELDS.items()}
+_PARTS: tuple[str, ...] = ("actor", "envelope", "recipient", "delivery", "target")
+_SHARED, _OWN = _PARTS[:3], _PARTS[3:]  #: parts that the events of one envelope share, and those of each event
 _OWN_TEXTS = ("provider_type", "description", "user_agent")
 _PEOPLE = frozenset({"user", "recipient", "member", "invitation"})  #: kinds of actors and targets with a person's name
-_MAX_JUDGED = 1024  #: sets of texts whose judgement is remembered
+_MAX_JUDGED = 1024  #: sets of texts or parts whose judgement is remembered
 
 Part = TypeVar("Part", Actor, Envelope, Recipient, Delivery, Target)
 #: By kind of field, the text that is shown for a text.
@@ -67,6 +68,7 @@ class Redactor:
         if pseudonyms is not None and not private:
             self._people = Memoized(partial(PersonMask, pseudonyms=pseudonyms))
         self._judged: dict[tuple[int, int], tuple[object, Mask | None, bool]] = {}
+        self._shown_parts: dict[tuple[int, ...], tuple[object, Mask, list[Any]]] = {}
 
     def events(self, records: Sequence[Record]) -> list[Event]:
         """Return the records' events."""
@@ -104,18 +106,39 @@ class Redactor:
         ):
             event.data, event.raw = hidden(event.data, found), hidden(event.raw, found)
             hidden(event.description, found)
-        mask = self._masks[record.names_all_recipients].of(record.private_values(), found)
-        event.recipient = event.recipient and _without_numbers(event.recipient)
+        private, parts = record.private_values(), _PARTS
+        mask = self._masks[record.names_all_recipients].of(private, found)
+        if isinstance(private, tuple):
+            event.actor, event.envelope, event.recipient = self._masked_parts(event, mask)
+            parts = _OWN
+        else:
+            event.recipient = event.recipient and _without_numbers(event.recipient)
+        texts = [event.provider_id, event.provider_type, event.description, event.user_agent, *_texts_of(event, parts)]
         # Nearly always none of its texts has a private value.
-        if not mask.is_clean(texts := _texts_of(event), event.data, event.raw):
+        if not mask.is_clean(texts, event.data, event.raw):
             event.data, event.raw = mask.values(event.data, event.raw)
             if not mask.is_clean(texts):
                 event.provider_id = event.provider_id and mask.identifier(event.provider_id, of_person=False)
-                _rewrite(event, _rules_of(mask))
+                _rewrite(event, _rules_of(mask), parts)
         if self._people is not None:
             people = self._people.of(record.person_values())
             _rewrite(event, _rules_of(people))
             event.data, event.raw = people.value(event.data), people.value(event.raw)
+
+    def _masked_parts(self, event: Event, mask: Mask) -> list[Any]:
+        """Return the masked parts that the event shares with others. The same parts are judged once."""
+        parts = event.actor, event.envelope, event.recipient
+        key = (*map(id, parts), id(mask))
+        if (held := self._shown_parts.get(key)) is None:
+            if len(self._shown_parts) >= _MAX_JUDGED:
+                self._shown_parts.clear()
+            event.recipient = event.recipient and _without_numbers(event.recipient)
+            if not mask.is_clean(_texts_of(event, _SHARED)):
+                _rewrite_parts(event, _rules_of(mask), _SHARED)
+            # With the parts and the mask, so that no others get their ids.
+            shown = [event.actor, event.envelope, event.recipient]
+            held = self._shown_parts[key] = parts, mask, shown
+        return held[2]
 
     def recipients(self, record: Record) -> list[Recipient]:
         """Return all recipients of the record's envelope, masked for the caller."""
@@ -167,19 +190,25 @@ def _rules_of(mask: Mask | PersonMask) -> Rules:
     return {_ID: mask.text, _TEXT: mask.text, _NAME: mask.person, _PERSON: mask.person}
 
 
-def _texts_of(event: Event) -> list[str | None]:
-    texts = [event.provider_id, event.provider_type, event.description, event.user_agent]
-    for name, texts_of in _TEXTS_OF:
+def _texts_of(event: Event, names: Iterable[str]) -> list[str | None]:
+    """Return the texts of these parts."""
+    texts: list[str | None] = []
+    for name in names:
         if (part := getattr(event, name)) is not None:
-            texts += texts_of(part)
+            texts += _TEXTS_OF[name](part)
     return texts
 
 
-def _rewrite(event: Event, rules: Rules) -> None:
+def _rewrite(event: Event, rules: Rules, parts: Iterable[str] = _PARTS) -> None:
+    """Rewrite the event's own texts and those of its `parts`."""
     for name in _OWN_TEXTS:
         if text := getattr(event, name):
             setattr(event, name, rules[_TEXT](text))
-    for name in _PARTS:
+    _rewrite_parts(event, rules, parts)
+
+
+def _rewrite_parts(event: Event, rules: Rules, names: Iterable[str]) -> None:
+    for name in names:
         if (part := getattr(event, name)) is not None:
             setattr(event, name, _rewritten(part, rules))
 

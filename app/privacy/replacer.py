@@ -82,8 +82,9 @@ class Words:
         """Return False if a text certainly contains no word, by its `quick_letters`."""
         if quick is None:
             return bool(self)
-        for probe in self._probes:  # noqa: SIM110 - `any` takes three times as long
-            if probe in quick:
+        # `any` takes three times as long, and `in` twice: it first tries the bytes as a number.
+        for probe in self._probes:  # noqa: SIM110
+            if quick.find(probe) >= 0:
                 return True
         return False
 

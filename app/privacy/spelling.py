@@ -61,6 +61,8 @@ def letters_of(plain: str) -> str:
 
 def places_of_letters(plain: str) -> list[int]:
     """Return for each of `letters_of(plain)` its place in the text."""
+    if plain.isascii():
+        return [place for place, letter in enumerate(plain) if letter.isalnum()]
     return [place for place, letter in enumerate(plain) for one in folded(letter) if one.isalnum()]
 
 

@@ -15,7 +15,7 @@ from app.domain.text import fold, memoize
 from app.paging.event_id import IdPrefix
 from app.privacy.masking import Mask
 from app.privacy.person_fields import private_leaves
-from app.privacy.replacer import MASK
+from app.privacy.replacer import MASK, has_json_text
 from app.providers.taktikal.mapping import text_of
 from app.providers.taktikal.models import Entry, Signee, recipient_id
 from app.providers.taktikal.wire import Process, without_secrets
@@ -145,10 +145,12 @@ class ProcessParts:
             for value in (signee.ssn, signee.phone, signee.address, signee.postal_code, signee.city)
             if isinstance(value, str | int) and value != ""
         ]
-        for entry in self.process.entries:
+        entries = self.process.entries
+        has_json = has_json_text([entry.description for entry in entries])
+        for entry in entries:
             if entry.others is not UNSET:
                 found += private_leaves(entry.others)
-            if entry.description:
+            if has_json and entry.description:
                 found += private_leaves(entry.description)
         # A short key that contains a phone or an id could be guessed from its digest.
         keys = [key for key in self.process.signees if len(key) < _LONG_KEY]
