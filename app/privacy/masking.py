@@ -41,6 +41,10 @@ _DATED, _TRUNK = re.compile(r"-(?<=\d{6}-)\d{3}"), re.compile(r"00(?=[1-9])(?:[ 
 _ANY_DIGITS = re.compile(r"[0-9](?<![0-9A-Za-z][0-9])(?=(?:[\W_]*[0-9]){6})[0-9]*+(?![0-9A-Za-z])")
 #: Much faster: a text with a match of any pattern has seven digits in a row among its letters.
 _RUNS = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
+#: Keys of letters and digits have such runs, but seldom this row, which a match of `_ANY_DIGITS` becomes if digits are
+#: 0, other ASCII letters x, and the rest blanks.
+_ROW = re.compile(rb" 0(?: *0){6}")
+_KINDS = bytes(48 if 48 <= byte < 58 else 120 if chr(byte).isalpha() and byte < 128 else 32 for byte in range(256))
 #: Words of members whose numbers are no phones.
 _MEASURES = frozenset([
     "at", "time", "timestamp", "date", "expires", "duration", "seconds", "ms", "size", "length", "bytes", "count",
@@ -71,7 +75,8 @@ class Mask(Rewriter):
         known = [text for text in texts if text and not (len(text) == 36 and _UUID.fullmatch(text))]
         try:
             # Only these two of JSON's escapes are frequent.
-            text = _encode((known, values)).replace(b'\\"', b" ").replace(b"\\n", b" ").decode()
+            encoded = _encode((known, values)).replace(b'\\"', b" ").replace(b"\\n", b" ")
+            text = encoded.decode()
         except UnicodeEncodeError:
             return False
         quick = None if len(text) > MAX_TEXT else quick_letters(text)
@@ -79,7 +84,8 @@ class Mask(Rewriter):
             return False
         if quick.translate(_RUNS).find(b"0000000") < 0:
             return True
-        return not _may_have_phone(text) and not self._has_numbers(text)
+        has_row = _ROW.search(encoded.translate(_KINDS)) is not None
+        return not _may_have_phone(text) and not (has_row and self._has_numbers(text))
 
     def identifier(self, text: str, *, of_person: bool = True) -> str:
         """Return the id, or `***` if it contains a private value of six characters or more or, with `of_person`, a
