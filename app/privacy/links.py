@@ -156,7 +156,7 @@ class Secrets(Rewriter):
                 text = text.replace(key, self._keys[key])
         quick = quick_letters(text)
         if quick is not None:
-            for probe in self._probes:
+            for probe in self._probes:  # not `in`, which first tries bytes as a number
                 if quick.find(probe) >= 0:
                     break
             else:
