@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import msgspec
 
-from app.domain.times import SECOND
+from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget
 from app.providers.http.concurrency import gather_all
-from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
+from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
+from app.providers.taktikal.list_reader import ListReader
 from app.providers.taktikal.observations import AccountObservations, Selection, keys_of
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import ActivityPage, Process
@@ -24,12 +25,11 @@ from app.providers.taktikal.wire import ActivityPage, Process
 #: Fewest at first, because such a response shows that later ones of fewer were not truncated.
 _SAMPLES = (50, 200)
 _GAP = 2 * SECOND  #: between entries and ranges, which have whole seconds
-_NO_FILTERS = Filters()
 
 
 class CalibrationSample(msgspec.Struct, frozen=True):
     """A process with entries in disjoint ranges. Times in µs. It was created from `first` to `created`; `middle` is
-    None without an entry apart from those and the last."""
+    None without an entry apart from those and the last, or if the last is too near to midnight to show anything."""
 
     process: Process
     first: int
@@ -44,23 +44,14 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObs
     many processes at a time.
 
     Raises SourceError without a response of the provider."""
-    while True:
-        try:
-            return await _look(client, within, facts, spent)
-        except TakeRefused as refused:
-            facts.refuse(refused.take)
-
-
-async def _look(client: TaktikalClient, within: DateRange, facts: AccountObservations, spent: CallBudget) -> None:
-    chosen = None
+    reader, chosen = ListReader(client, Filters(), facts, spent), None
     width = within.end - within.start
-    for take in map(facts.at_most, _SAMPLES):
-        sample = await client.activity(within, _NO_FILTERS, spent, take=take)
+    for most in _SAMPLES:
+        sample, take = await reader.take(within, most)
         facts.answered(sample, take)
         facts.lived(sample.processes)
-        facts.sample(sample)
         if 0 < sample.length < take:
-            behind = await client.activity(within, _NO_FILTERS, spent, take=1, skip=sample.items)
+            behind, _ = await reader.take(within, 1, sample.items)
             if not keys_of(behind) <= keys_of(sample):  # else the server ignores `Skip`
                 facts.cut(sample)
         chosen = _pick(sample, facts.latest)
@@ -69,10 +60,10 @@ async def _look(client: TaktikalClient, within: DateRange, facts: AccountObserva
     if chosen is None:
         facts.found(None, None, width, "no signing process with entries at two different times was found")
         return
-    verdict = await _ask(client, chosen, spent, _NO_FILTERS.with_process(chosen.process.key), facts.at_most(10))
+    verdict = await _ask(reader.one(chosen.process.key), chosen, 10)
     if verdict is None and not facts.truncates:
         # Dates with a process key are ignored; without one they cannot be. A truncated control would show nothing.
-        verdict = await _ask(client, chosen, spent, _NO_FILTERS, facts.at_most(200))
+        verdict = await _ask(reader, chosen, 200)
     facts.found(*(verdict or (None, None)), width, _EVIDENCE[verdict[0] if verdict else "ignored"])
 
 
@@ -85,22 +76,18 @@ _EVIDENCE: dict[str | None, str] = {
 }
 
 
-async def _ask(
-    client: TaktikalClient, chosen: CalibrationSample, spent: CallBudget, filters: Filters, take: int
-) -> tuple[Selection | None, bool | None] | None:
+async def _ask(reader: ListReader, chosen: CalibrationSample, most: int) -> tuple[Selection | None, bool | None] | None:
     """Return what ranges select and whether logs are whole; None if dates were ignored, so that both are unknown."""
     key, behind = chosen.process.key, chosen.last + _GAP
     spans = [(chosen.first, chosen.created), (chosen.last, chosen.last), (behind, behind)]
     if chosen.middle is not None:
         spans.append((chosen.middle, chosen.middle))
-    pages = await gather_all(
-        client.activity(DateRange.around(start, end + 1), filters, spent, take=take) for start, end in spans
-    )
-    control = pages.pop(2)
-    if _find(control, key) is not None or control.length >= take:
+    pages = await gather_all(reader.take(DateRange.around(start, end + 1), most) for start, end in spans)
+    full = [page.length >= take for page, take in pages]
+    found = [next((one for one in page.processes if one.key == key), None) for page, _ in pages]
+    if found.pop(2) is not None or full.pop(2):
         return None
-    at_first, at_last, *at_middle = (_find(page, key) for page in pages)
-    full = [page.length >= take for page in pages]
+    at_first, at_last, *at_middle = found
     whole = max((len(one.entries) for one in (at_first, at_last) if one is not None), default=0) >= chosen.entries
     if at_first is not None and at_last is not None:
         # Without one in the middle, it may be processes created or last updated in the range.
@@ -129,9 +116,7 @@ def _sample_of(process: Process, latest: int) -> CalibrationSample | None:
     if last // SECOND * SECOND - created < _GAP:
         return None
     apart = [time for time in times if time // SECOND * SECOND - created >= _GAP <= last // SECOND * SECOND - time]
-    middle = apart[len(apart) // 2] if apart else None
+    # A server may round dates to days: the range of the last entry and the control must be of one day.
+    is_by_midnight = (last - SECOND) // DAY != (last + 2 * _GAP) // DAY
+    middle = apart[len(apart) // 2] if apart and not is_by_midnight else None
     return CalibrationSample(process, first, created, middle, last, len(process.entries))
-
-
-def _find(page: ActivityPage, key: str) -> Process | None:
-    return next((process for process in page.processes if process.key == key), None)

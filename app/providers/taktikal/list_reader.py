@@ -69,7 +69,7 @@ class ListReader(msgspec.Struct):
 
     async def _after(self, within: DateRange, skip: int, kind: str = "skip", most: int = BEHIND) -> ActivityPage | None:
         """Return the first processes from the `Skip` on, to prove an end; None if the call fails."""
-        found = await self.optional(kind, lambda one: one._take(within, most, skip))
+        found = await self.optional(kind, lambda one: one.take(within, most, skip))
         return None if found is None else found[0]
 
     async def _behind(
@@ -116,7 +116,7 @@ class ListReader(msgspec.Struct):
 
     async def has(self, within: DateRange, places: int = 0) -> bool:
         """Whether the list contains processes from the `Skip` of `places` on. Raises SourceError."""
-        return (await self._take(within, BEHIND, places))[0].length > 0
+        return (await self.take(within, BEHIND, places))[0].length > 0
 
     async def _skips(self, skip: int) -> bool:
         """Whether the account's list continues after `skip`: an empty response there is not a limit of `Skip`."""
@@ -137,7 +137,7 @@ class ListReader(msgspec.Struct):
         if total and facts.total_excess is None:
             if facts.known is None:
                 await account._after(WHOLE, 0, "known")
-            if facts.known and (alone := await account._one(facts.known).count(facts.ever or WHOLE)) is not None:
+            if facts.known and (alone := await account.one(facts.known).count(facts.ever or WHOLE)) is not None:
                 facts.total_excess = max(0, alone - 1)
                 facts.totals_are_wrong = alone > 1 and await account.count(NOTHING) != alone - 1
         return None if total is None or facts.totals_are_wrong else max(0, total - (facts.total_excess or 0))
@@ -146,15 +146,16 @@ class ListReader(msgspec.Struct):
         """Return the `Skip` after a response. Whether it counts processes or items is determined by requesting one
         process of several items with a `Take` of 1."""
         if page.split is not None and self.facts.counts_items is None:
-            alone = await self._one(page.split).optional("one item", lambda one: one._take(within, 1))
+            alone = await self.one(page.split).optional("one item", lambda one: one.take(within, 1))
             if alone is not None and alone[0].items:
                 self.facts.counts_items = alone[0].items <= alone[1]
         return page.items if self.facts.counts_items else page.length
 
-    def _one(self, key: str) -> Self:
+    def one(self, key: str) -> Self:
+        """Return a reader of the process with this key."""
         return msgspec.structs.replace(self, filters=self.filters.with_process(key))
 
-    async def _take(self, within: DateRange, most: int, skip: int = 0) -> tuple[ActivityPage, int]:
+    async def take(self, within: DateRange, most: int, skip: int = 0) -> tuple[ActivityPage, int]:
         """Return up to `most` after the first `skip`, and the number requested, which the provider accepts."""
         while True:
             take = max(1, min(most, self.most))

@@ -6,7 +6,8 @@ from app.domain.errors import SourceError
 from app.domain.times import DAY
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.taktikal.calibration import calibrate
-from app.providers.taktikal.client import DateRange, Filters, TakeRefused, TaktikalClient
+from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
+from app.providers.taktikal.list_reader import ListReader
 from app.providers.taktikal.observations import AccountObservations
 
 _DAYS = 150
@@ -73,12 +74,10 @@ async def _take(
     asked = facts.at_most(min(_TAKE, total))
     if asked <= facts.honoured and facts.cap is None:
         return ProbeResult("Take", "ok", f"answers of {facts.honoured} came whole")
-    try:
-        page = await client.activity(within, _EVERYTHING, spent, take=asked)
-    except TakeRefused:
-        facts.refuse(asked)
+    page, taken = await ListReader(client, _EVERYTHING, facts, spent).take(within, asked)
+    facts.answered(page, taken)
+    if taken < asked:
         return ProbeResult("Take", "warning", f"{asked} at a time are refused: windows are made smaller")
-    facts.answered(page, asked)
     if page.length < asked:
         facts.cut(page)
         return ProbeResult("Take", "warning", f"answers are cut off at {page.length}: windows are made smaller")

@@ -66,13 +66,13 @@ class RangeLoader(ListReader):
         SourceError."""
         total = await self.count(within)
         if total is None:
-            return (await self._take(within, enough))[0].length
+            return (await self.take(within, enough))[0].length
         return max(0, total - (self.facts.total_excess or 0))
 
     async def attempt(self, within: DateRange, take: int, total: int | None = None) -> list[Process] | TooMany:
         """Return the processes of one response if it is complete. `total`: an earlier count. Raises SourceError."""
         # Powers of two, because only a response to as large a `Take` proves that a later one is complete.
-        page, take = await self._take(within, 1 << (take + _MARGIN - 1).bit_length())
+        page, take = await self.take(within, 1 << (take + _MARGIN - 1).bit_length())
         lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within, total)
         if lacking:
             few = False
@@ -113,7 +113,7 @@ class RangeLoader(ListReader):
             if (counted or 0) > page.length:
                 return (counted or 0) - page.length
             self.doubts.add(UNPROVEN)
-            parts = await gather_all(self._take(part, take) for part in within.halves() or (within,))
+            parts = await gather_all(self.take(part, take) for part in within.halves() or (within,))
             return sum(_adds_to(page, part) for part, _ in parts)
         return max(lacking, (counted or 0) - page.length)
 
@@ -163,7 +163,7 @@ class RangeLoader(ListReader):
                     self._accepts(within, total_of(EVER))
                     return total
             for within in ranges if self.facts.ever is None else []:
-                take = partial(RangeLoader._take, within=within, most=1)
+                take = partial(RangeLoader.take, within=within, most=1)
                 if await self.optional(f"list of {within}", take) is not None:
                     self._accepts(within, f"list of {EVER}")
                     break
@@ -220,7 +220,7 @@ class RangeLoader(ListReader):
 
     async def named(self, keys: Sequence[str], within: DateRange | None = None) -> list[Process]:
         """Return the processes with these keys, in any range with their whole logs. Raises SourceError."""
-        found = await gather_all(self._one(key)._whole(within or self.ever) for key in keys)
+        found = await gather_all(self.one(key)._whole(within or self.ever) for key in keys)
         return list(merge_processes(found))
 
     async def _whole(self, within: DateRange) -> list[Process]:
@@ -234,7 +234,7 @@ class RangeLoader(ListReader):
         """Return the number of processes with these keys in the range; None if the provider sends none. Raises
         SourceError."""
         if len(keys) == 1:
-            return await self._one(keys[0]).count(within)
+            return await self.one(keys[0]).count(within)
         return len(await self.named(keys, within))
 
     async def page_through(self, within: DateRange, total: int) -> list[Process]:
@@ -269,21 +269,32 @@ class RangeLoader(ListReader):
             if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
                 lacking = await self._behind(within, end, (reached, end), pages, found.values(), claimed)
                 tries += 1
-                # Only the total promises more, and no server is likely to limit its responses to so few.
-                few = tries == _TRIES and self.facts.honoured <= len(found) <= _SMALL
-                is_small = few and not await self.has(within, end)
-                if not lacking or (lacking == 1 and tries == _TRIES) or is_small:
+                is_last = tries == _TRIES
+                if not lacking or (is_last and (lacking == 1 or await self._ends(within, pages, end))):
                     if lacking:
                         self.doubts.add(UNPROVEN)
+                    # Wrong totals would cost as many passes again.
+                    self.facts.totals_are_wrong = self.facts.totals_are_wrong or lacking > 1
                     self.unreadable |= bad
                     return list(found.values())
-                if tries == _TRIES:
+                if is_last:
                     break
             total = end
         raise SourceFailed(
             f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"
         )
+
+    async def _ends(self, within: DateRange, pages: Sequence[ActivityPage], end: int) -> bool:
+        """Whether a list ends where its responses do, though the total promises more: after as many processes less one
+        as the longest response contains, no other follows. Only few are believed without, because no server is likely
+        to limit its responses to so few."""
+        longest = max((page.length for page in pages), default=0)
+        if self.facts.honoured <= longest <= _SMALL:
+            return not await self.has(within, end)
+        skip = max(1, end - longest + 1)
+        rest, _ = await self.take(within, self.most, skip)
+        return 0 < await self._places(rest, within) == end - skip
 
     def _items_once(self, pages: Sequence[ActivityPage]) -> int:
         """Return the number of items in a pass, if `Skip` counts them and the pass contains no entry twice, else 0."""

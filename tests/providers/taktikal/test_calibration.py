@@ -20,7 +20,7 @@ from tests.providers import inside
 from tests.worlds import ask, world
 
 WITHIN = DateRange.around(inside.NOW_MICROS - 60 * inside.DAY, inside.NOW_MICROS)
-BASE = inside.NOW_MICROS - 20 * inside.DAY
+BASE = inside.NOW_MICROS - 20 * inside.DAY + inside.DAY // 2
 
 
 async def found_out(
@@ -105,6 +105,23 @@ async def test_ranges_select_by_activity_only_if_an_entry_in_the_middle_shows_it
     log = [Entry("sp1", "Created", BASE * 10), Entry("sp1", "Started", (BASE + inside.DAY) * 10)]
     facts = await found_out(Emulator(clock=lambda: inside.NOW, processes=[(Process("sp1"), log)]))
     assert (facts.selects, facts.whole) == (None, True)
+
+
+@pytest.mark.parametrize("last", [-500_000, 500_000])
+async def test_whole_days_near_midnight_do_not_look_like_activity(last: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by reading: the ranges of all entries, but not the control, contained the day of creation."""
+    right, midnight = TaktikalClient.activity, BASE + inside.DAY // 2
+
+    async def by_day(client: TaktikalClient, within: DateRange, *args: Any, **given: Any) -> ActivityPage:
+        days = DateRange(within.start // inside.DAY * inside.DAY, -(-within.end // inside.DAY) * inside.DAY)
+        return await right(client, days, *args, **given)
+
+    monkeypatch.setattr(TaktikalClient, "activity", by_day)
+    log = [Entry("sp1", "Created", (midnight - 20 * SECOND) * 10)]
+    log += [Entry("sp1", "Started", (midnight + time) * 10) for time in (-10 * SECOND, last)]
+    options = EmulatorOptions(range_selects="creation")
+    facts = await found_out(Emulator(options, clock=lambda: inside.NOW, processes=[(Process("sp1"), log)]))
+    assert facts.selects != "activity"
 
 
 async def test_what_was_found_is_not_looked_for_again() -> None:

@@ -370,6 +370,22 @@ async def test_totals_that_are_too_high_unless_zero_are_a_reason_not_a_failure(
     assert emulator.calls.total <= 16
 
 
+@pytest.mark.parametrize("limits", [{"max_take": 10}, {"max_skip": 10}])
+async def test_totals_that_are_too_high_for_some_processes_are_a_reason_not_a_failure(
+    limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a mock: each page failed, because the total of one process was right."""
+    with_totals(monkeypatch, lambda total: total * 4 // 3)
+    monkeypatch.setattr(AccountObservations, "has_room", lambda *_: False)  # as if sizes were very different
+    emulator = company(60, **limits)
+    found = loader(emulator, "creation", False)
+    assert len(await found.everything(WHOLE)) == 60
+    assert found.doubts
+    emulator.calls.reset()
+    assert len(await found.everything(WHOLE)) == 60
+    assert emulator.calls.total <= 25
+
+
 async def test_a_process_that_is_removed_after_its_count_is_a_reason_not_a_failure() -> None:
     found = loader(company(8))
     assert len(await found.page_through(WHOLE, 9)) == 8
