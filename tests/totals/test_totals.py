@@ -147,6 +147,13 @@ async def test_an_envelopes_count_is_exact_only_where_the_window_holds_all_of_it
         assert own.value == 1
 
 
+async def test_a_total_of_the_parts_of_envelopes_is_an_estimate() -> None:
+    """Found by a mock: exactly twice the number of envelopes."""
+    async with world(taktikal=TaktikalOptions(events=300, split_items="by_item", twins=0.0)) as one:
+        own = (await count(one.gateway(), **window(one, 20, 6.5))).sources[0].provider_total
+        assert own.relation == "estimate"
+
+
 async def test_a_count_is_kept_whatever_it_cost() -> None:
     async with world(taktikal=TaktikalOptions(events=600, days=60)) as one:
         feed = one.gateway()

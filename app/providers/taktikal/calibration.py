@@ -20,7 +20,7 @@ from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
 from app.providers.taktikal.list_reader import ListReader
 from app.providers.taktikal.observations import AccountObservations, Selection, keys_of
 from app.providers.taktikal.record import records_of
-from app.providers.taktikal.wire import ActivityPage, Process
+from app.providers.taktikal.wire import Process
 
 #: Fewest at first, because such a response shows that later ones of fewer were not truncated.
 _SAMPLES = (50, 200)
@@ -36,7 +36,6 @@ class CalibrationSample(msgspec.Struct, frozen=True):
     created: int
     middle: int | None
     last: int
-    entries: int
 
 
 async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObservations, spent: CallBudget) -> None:
@@ -54,7 +53,9 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObs
             behind, _ = await reader.take(within, 1, sample.items)
             if not keys_of(behind) <= keys_of(sample):  # else the server ignores `Skip`
                 facts.cut(sample)
-        chosen = _pick(sample, facts.latest)
+        # The one with the largest distance of entries, preferably with one in the middle.
+        found = (one for process in sample.processes if (one := _sample_of(process, facts.latest)) is not None)
+        chosen = max(found, key=lambda one: (one.middle is not None, one.last - one.first), default=None)
         if (chosen is not None and chosen.middle is not None) or sample.length < take:
             break
     if chosen is None:
@@ -88,7 +89,8 @@ async def _ask(reader: ListReader, chosen: CalibrationSample, most: int) -> tupl
     if found.pop(2) is not None or full.pop(2):
         return None
     at_first, at_last, *at_middle = found
-    whole = max((len(one.entries) for one in (at_first, at_last) if one is not None), default=0) >= chosen.entries
+    longest = max((len(one.entries) for one in (at_first, at_last) if one is not None), default=0)
+    whole = longest >= len(chosen.process.entries)
     if at_first is not None and at_last is not None:
         # Without one in the middle, it may be processes created or last updated in the range.
         return ("activity" if any(at_middle) else None), whole
@@ -97,12 +99,6 @@ async def _ask(reader: ListReader, chosen: CalibrationSample, most: int) -> tupl
     if at_last is not None and not full[0]:
         return "last_update", whole
     return None, None
-
-
-def _pick(sample: ActivityPage, latest: int) -> CalibrationSample | None:
-    """Return the process with the largest distance of entries, preferably with one in the middle."""
-    found = [one for process in sample.processes if (one := _sample_of(process, latest)) is not None]
-    return max(found, key=lambda one: (one.middle is not None, one.last - one.first), default=None)
 
 
 def _sample_of(process: Process, latest: int) -> CalibrationSample | None:
@@ -119,4 +115,4 @@ def _sample_of(process: Process, latest: int) -> CalibrationSample | None:
     # A server may round dates to days: the range of the last entry and the control must be of one day.
     is_by_midnight = (last - SECOND) // DAY != (last + 2 * _GAP) // DAY
     middle = apart[len(apart) // 2] if apart and not is_by_midnight else None
-    return CalibrationSample(process, first, created, middle, last, len(process.entries))
+    return CalibrationSample(process, first, created, middle, last)

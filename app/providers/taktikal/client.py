@@ -101,11 +101,8 @@ class Filters(msgspec.Struct, frozen=True):
 
     values: Mapping[str, str] = msgspec.field(default_factory=dict)
 
-    def with_process(self, key: str) -> Filters:
-        return Filters({**self.values, "ProcessKey": key})
-
-    def with_user(self, address: str) -> Filters:
-        return Filters({**self.values, "User": address})
+    def replace(self, **values: str) -> Filters:
+        return Filters({**self.values, **values})
 
 
 class TakeRefused(SourceFailed):

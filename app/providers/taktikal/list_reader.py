@@ -1,4 +1,23 @@
-"""Read a list of processes in responses, and prove its end."""
+"""Read a list of processes in responses, and prove its end.
+
+The order of a response, `Take`, `Skip` and `/total` are unreliable: a server may truncate responses by count or by
+bytes, limit or ignore `Skip`, and a total may lag behind its list, be too high, too low or capped. The first of these
+rules that applies determines whether a list is complete:
+
+1. A response so much smaller than one to as large a `Take` that it cannot be truncated is complete (`is_whole`).
+2. A response from the last process on (`Skip`) with others, or one after it with any, shows that the list continues.
+3. One from the last process on that contains it alone ends the list, if a process many times larger would fit, and no
+   total promises more.
+4. An empty response after the last process ends the list, if such a process would fit in the one before, or a process
+   after as long a `Skip` in the account shows that this is no limit of `Skip`.
+5. Otherwise the total decides, because a limit of bytes or of `Skip` may hide the rest. If it promises more, the range
+   is read in parts, and without parts again: the third time, an end that the responses show is believed (`_ends`).
+
+If only the total decided, or nothing did, the answer has a reason (`doubts`).
+
+The faults are switches of the emulator. `tests/paging/test_exactly_once.py` reads through each of them, and
+`tests/properties/test_taktikal_faults.py` through several at a time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +27,9 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from app.domain.errors import SourceFailed
 from app.providers.base import ENOUGH_BYTES, CallBudget
+from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import (
     EVER,
     MAX_TAKE,
@@ -20,11 +41,13 @@ from app.providers.taktikal.client import (
     TaktikalClient,
 )
 from app.providers.taktikal.observations import AccountObservations, keys_of
-from app.providers.taktikal.wire import ActivityPage, Process
+from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
 JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
 BEHIND = JOINED + 2  #: requested from the end of a list on
 _AMPLE = 32  #: times the largest process that the next one is surely smaller than
+_FAR = 1 << 24  #: a `Skip` after all processes
+_SMALL = 3  #: processes of an account whose list is believed against its total
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
 
 _HALVES = "the provider truncates responses and may return envelopes in parts: events of a part may be left out"
@@ -72,6 +95,30 @@ class ListReader(msgspec.Struct):
         found = await self.optional(kind, lambda one: one.take(within, most, skip))
         return None if found is None else found[0]
 
+    async def _lacking(self, page: ActivityPage, take: int, within: DateRange, total: int | None) -> int:
+        """Return the number of processes that a response seems to lack; 0 if complete. A total is no proof, because it
+        may be low by as much as the response is truncated."""
+        if page.length >= take and take != self.most:
+            return max(page.length, (await self.count(within) or 0) - page.length)
+        is_short = max(page.length, page.items) < take and (total is None or total <= page.length)
+        if is_short and self.facts.is_whole(page, take):
+            return 0
+        if page.null and (total := await self._counted(within)):
+            raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
+        places = await self._places(page, within)
+        lacking = await self._behind(within, places, (page.length, places), [page], page.processes, total or 0)
+        if not lacking:
+            return 0
+        counted = await self._counted(within)
+        if (far := await self._after(within, _FAR, "far skip", most=1)) is not None and far.length:
+            # The server ignores `Skip`: only the total, or parts of the range, show that more follow.
+            if (counted or 0) > page.length:
+                return (counted or 0) - page.length
+            self.doubts.add(UNPROVEN)
+            parts = await gather_all(self.take(part, take) for part in within.halves() or (within,))
+            return sum(_adds_to(page, part) for part, _ in parts)
+        return max(lacking, (counted or 0) - page.length)
+
     async def _behind(
         self,
         within: DateRange,
@@ -83,11 +130,7 @@ class ListReader(msgspec.Struct):
     ) -> int:
         """Return the number of processes that a list seems to contain from the `Skip` of `places` on; 0 if it ends
         there. `lengths`: those that a right total may have; `pages`: of the list; `known`: its processes; `claimed`: an
-        earlier total.
-
-        A response that begins with the last process, and contains it alone, ends, unless bytes limit it. An empty
-        response may be a limit of `Skip` instead, unless the total or a longer `Skip` disproves that. If these
-        calls fail, only totals show more, and the end is in doubt."""
+        earlier total. If calls fail, only totals show more, and the end is in doubt."""
         facts, length, has_skipped, has_room = self.facts, max(lengths), places <= 1, False
         if places > 1 and (last := await self._after(within, places - 1)) is not None:
             if last.length > 1 or not keys_of(last) <= {process.key for process in known}:
@@ -113,6 +156,16 @@ class ListReader(msgspec.Struct):
         if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
             self.doubts.add(UNPROVEN)
         return max(0, lacking)
+
+    async def _ends(self, within: DateRange, pages: Sequence[ActivityPage], end: int) -> bool:
+        """Whether a list ends where its responses do, though the total promises more: after as many processes less one
+        as the longest response contains, no other follows. Only few are believed without, because no server is likely
+        to limit its responses to so few."""
+        if self.facts.honoured <= end <= _SMALL:
+            return not await self.has(within, end)
+        skip = max(1, end + 1 - max((page.length for page in pages), default=0))
+        rest, _ = await self.take(within, self.most, skip)
+        return 0 < await self._places(rest, within) == end - skip
 
     async def has(self, within: DateRange, places: int = 0) -> bool:
         """Whether the list contains processes from the `Skip` of `places` on. Raises SourceError."""
@@ -153,7 +206,7 @@ class ListReader(msgspec.Struct):
 
     def one(self, key: str) -> Self:
         """Return a reader of the process with this key."""
-        return msgspec.structs.replace(self, filters=self.filters.with_process(key))
+        return msgspec.structs.replace(self, filters=self.filters.replace(ProcessKey=key))
 
     async def take(self, within: DateRange, most: int, skip: int = 0) -> tuple[ActivityPage, int]:
         """Return up to `most` after the first `skip`, and the number requested, which the provider accepts."""
@@ -165,12 +218,14 @@ class ListReader(msgspec.Struct):
                 continue  # which has decreased `self.most`
 
     async def _fetch(self, within: DateRange, take: int, skip: int = 0) -> ActivityPage:
-        """Fetch one response. Raises SourceError; TakeRefused after recording the refusal."""
+        """Fetch one response. Raises SourceError; TakeRefused after recording the refusal, or the size of processes."""
         try:
             page = await self.client.activity(within, self.filters, self.spent, take=take, skip=skip)
         except TakeRefused as error:
             if error.by_size:
-                await self._weigh(within, take)
+                # The next request is for half at most.
+                page = await self.client.activity(within, self.filters, self.spent, take=1)
+                self.facts.weigh(max(page.size, 8 * ENOUGH_BYTES // take))
             else:
                 self.facts.refuse(take)
             raise
@@ -181,12 +236,17 @@ class ListReader(msgspec.Struct):
             self.doubts.add(_TWINS)
         return page
 
-    async def _weigh(self, within: DateRange, take: int) -> None:
-        """Measure the size of processes, after `take` of them were too large; the next request is for half at most."""
-        page = await self.client.activity(within, self.filters, self.spent, take=1)
-        self.facts.weigh(max(page.size, 8 * ENOUGH_BYTES // take))
-
 
 def total_of(within: DateRange) -> str:
     """Return the kind of a total: a server may refuse extreme ranges."""
     return f"total of {within}" if within in (EVER, WHOLE, NOTHING) else "total"
+
+
+def entries_of(processes: Iterable[Process]) -> int:
+    return sum(len(one.entries) for one in processes)
+
+
+def _adds_to(page: ActivityPage, later: ActivityPage) -> bool:
+    """Whether a later response contains anything that a page does not."""
+    processes = merge_processes([page.processes, later.processes])
+    return entries_of(processes) > entries_of(page.processes) or not later.unreadable <= page.unreadable

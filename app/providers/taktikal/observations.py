@@ -10,22 +10,15 @@ from msgspec import UNSET
 
 from app.domain.times import DAY, SECOND
 from app.providers.http.optional import OptionalCalls
-from app.providers.observer import Observations
 from app.providers.taktikal.client import DateRange
 from app.providers.taktikal.record import ticks_of
+from app.providers.taktikal.response_limits import AGAIN, ResponseLimits
 from app.providers.taktikal.wire import ActivityPage, Process
 
 #: What a date range selects: processes with any entry in it, created in it, or whose newest entry is in it.
 Selection = Literal["activity", "creation", "last_update"]
 
 CALIBRATION = "calibration"  #: a kind of optional calls
-
-_ROOM = 8  #: times the largest process so far that the next one may have
-_AGAIN = 600 * SECOND  #: after which a possibly accidental observation is repeated
-
-_HEAVY = 32 * 1024  #: bytes of a process above which responses are kept small
-_ANSWER = 12 * 1024 * 1024  #: bytes of such a response
-_LARGEST = 24 * 1024 * 1024  #: bytes of any other, below the bound of `CommonSettings`
 
 _SAMPLES = 100  #: responses
 _SAMPLE = 4  #: sampled processes at either end of a response, and entries at the end of each
@@ -34,12 +27,12 @@ _LONGEST = 3660 * DAY  #: a longer life of a process is a wrong time
 _YOUNG = 120 * SECOND  #: entries up to this age are remembered, to detect late ones
 
 
-class AccountObservations(Observations):
+class AccountObservations(ResponseLimits):
     """`selects`: what a date range selects; `whole`: whether a returned process contains its whole log. None: unknown,
     so a method that is right in either case is used.
 
-    `honoured`: the longest response seen. `totals_contradicted`: `/total` has differed from its list. `longest_skip`:
-    the longest `Skip` after which a process was returned. `clock` returns µs since the epoch.
+    `totals_contradicted`: `/total` has differed from its list. `longest_skip`: the longest `Skip` after which a process
+    was returned. `clock` returns µs since the epoch.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
@@ -47,16 +40,7 @@ class AccountObservations(Observations):
         self.optional = OptionalCalls(clock)
         self.selects: Selection | None = None
         self.whole: bool | None = None
-        self.honoured = 0
-        #: By `Take`, the processes and items of the longest response: a limit by count is not below them, unless a
-        #: larger `Take` has another limit, such as the default instead of a refused one.
-        self._honoured_at: dict[int, tuple[int, int]] = {}
         self.longest_skip = 0
-        #: Whether `Take` and `Skip` count items, if a process has several.
-        self.counts_items: bool | None = None
-        self.splits = False  # whether a process had several items
-        self.longest = 0  # items of the longest response, truncated or not
-        self.truncates = False  # whether a response was truncated below its `Take`
         self.totals_contradicted = False
         self.total_excess: int | None = None  # by which totals are too high
         self.totals_are_wrong = False  # and by other numbers for other ranges
@@ -66,16 +50,8 @@ class AccountObservations(Observations):
         self.looking = asyncio.Lock()  #: one request at a time determines the above
         self._recent: dict[str, tuple[int, int]] = {}  # values by name, and their times
         self.density: list[int] | None = None  #: a sizer's hint from the last first page without filters
-        self._reach: dict[
-            bool, list[int]
-        ] = {}  # by order, distances from the beginning of such a page by number of records
-        self._honoured_size = 0  # bytes of the largest response seen; a limit by bytes is not below it
-        self._largest = 0  # largest bytes of a process
-        self._weight = 0  # bytes of a process in recent responses
-        self._refused: int | None = None
-        self._cut: tuple[int, int] | None = None  # the last truncated response: its length and time
-        self._cuts: set[int] = set()  # lengths of truncated responses: several, unless a limit by count truncates
-        self._cuts_at: tuple[int, int] | None = None  # the server's limit, and the end of its validity
+        #: By order, distances from the beginning of such a page by number of records.
+        self._reach: dict[bool, list[int]] = {}
         self._given: set[str] = set()
         self._looked_at: int | None = None
         self._looked_into = 0
@@ -103,7 +79,7 @@ class AccountObservations(Observations):
     def recall(self, name: str) -> int | None:
         """Return the number a short time ago: a hint."""
         value, time = self._recent.get(name, (None, 0))
-        return None if self._clock() - time > _AGAIN else value
+        return None if self._clock() - time > AGAIN else value
 
     @property
     def splittable(self) -> bool:
@@ -113,16 +89,19 @@ class AccountObservations(Observations):
 
     def lived(self, processes: Iterable[Process]) -> None:
         """Record the longest time between two entries of a process."""
-        self.longest_life = max([self.longest_life, *map(_life_of, processes)])
+        for process in processes:
+            ends = (ticks_of(entry.created_at) for entry in (*process.entries[:1], *process.entries[-1:]))
+            times = [ticks // 10 for ticks in ends if ticks]
+            life = max(times, default=0) - min(times, default=0)
+            self.longest_life = max(self.longest_life, life if life <= _LONGEST else 0)
 
     def wants_looking(self, width: int) -> bool:
         """Whether to determine what ranges select and, if it matters, whether logs are whole: unknown, and not
         attempted lately in a range of `width` µs."""
-        if self.selects == "activity" or (self.selects is not None and self.whole is not None):
+        is_known = self.selects == "activity" or None not in (self.selects, self.whole)
+        if is_known or self.optional.failure(CALIBRATION) is not None:
             return False
-        if self.optional.failure(CALIBRATION) is not None:
-            return False
-        return self._looked_at is None or width > self._looked_into or self._clock() - self._looked_at > _AGAIN
+        return self._looked_at is None or width > self._looked_into or self._clock() - self._looked_at > AGAIN
 
     def found(self, selects: Selection | None, whole: bool | None, width: int, how: str) -> None:
         """Record the result for a range of `width` µs; None if inconclusive. It never replaces the operator's
@@ -132,8 +111,7 @@ class AccountObservations(Observations):
             self.selects = selects
             self.note("range_selects", selects or "unknown", how)
         if "logs" not in self._given:
-            if whole is not None:
-                self.whole = whole
+            self.whole = self.whole if whole is None else whole
             self.note("logs", {True: "whole", False: "trimmed", None: "unknown"}[self.whole], how)
 
     def set(self, selects: Selection | None, whole: bool | None) -> None:
@@ -156,52 +134,6 @@ class AccountObservations(Observations):
         """Return the likely extent of such a page for `events` records; None if no page had so many."""
         reach, place = self._reach.get(ascending, []), events + events // _SPARE
         return reach[place] + 1 if place < len(reach) else None
-
-    def answered(self, page: ActivityPage, take: int) -> None:
-        """Record the size of a response to this `Take`."""
-        self._largest = max(self._largest, page.largest)
-        if page.items > 1:  # a single item is returned at any size
-            self._honoured_size = max(self._honoured_size, page.size)
-        held, length, items = self._honoured_at, page.length, page.items
-        if not any(t >= take and held[t][0] >= length and held[t][1] >= items for t in held):
-            kept = {t: held[t] for t in held if t > take or held[t][0] > length or held[t][1] > items}
-            self._honoured_at = kept | {take: (length, items)}
-        self.weigh(page.size // max(1, page.length))
-        if page.length > self.honoured:
-            self.honoured = page.length
-            self.note("longest_answer", page.length, "the processes in one answer")
-
-    def weigh(self, size: int) -> None:
-        """Record the bytes of a process; the estimate decreases slowly."""
-        self._weight = max(size, self._weight * 9 // 10)
-
-    def is_whole(self, page: ActivityPage, take: int) -> bool:
-        """Whether a response to a larger `Take` cannot be truncated: it is shorter than an earlier one to as large a
-        `Take`, and another process of _ROOM times the largest size would have fitted. Processes have no largest size,
-        so this is unknown after responses that were truncated at different lengths, or so far at one."""
-        held = self._honoured_at.items()
-        if page.null or not any(
-            take <= t and page.length < length and page.items < items for t, (length, items) in held
-        ):
-            return False
-        self._largest = max(self._largest, page.largest)
-        if page.length == 0:
-            return True
-        counted = not self._cuts or (len(self._cuts) == 1 and self._cuts_at is not None)
-        return counted and page.size + _ROOM * self._largest <= self._honoured_size
-
-    @property
-    def may_halve(self) -> bool:
-        """Whether a part of a process may be cut off where no `Skip` returns it: responses are truncated, and have one
-        item at most, or several of a process while `Skip` counts processes."""
-        return self.truncates and (self.longest <= 1 or (self.splits and not self.counts_items))
-
-    def has_room(self, page: ActivityPage, others: Iterable[ActivityPage], times: int = _ROOM) -> bool:
-        """Whether a response of one process would contain another of so many `times` the largest size, because one of
-        the `others` or an earlier one was that large, and none was truncated by bytes."""
-        length = max([self.honoured, *(other.length for other in others)])
-        size = max([self._honoured_size, *(other.size for other in others if other.items > 1)]) - page.size
-        return length > 1 >= len(self._cuts) and size >= times * max(self._largest, page.size)
 
     def contradicted(self, total: int, length: int) -> None:
         """Record that a total differed from a list with a proven end."""
@@ -255,54 +187,6 @@ class AccountObservations(Observations):
                 how = "entries that were not there when the present was read last"
                 self.note("lag_seconds", round(late / 1e6, 1), how)
         self._present = page.date, since, young
-
-    def cut(self, page: ActivityPage) -> None:
-        """Record a truncated response. A single one may be an error, and its limit would make every page cost a hundred
-        calls: it needs two within _AGAIN, is valid for as long, and is then renewed by one of the same length."""
-        now, length, self.truncates = self._clock(), page.length, True
-        self.honoured = min(self.honoured, length)
-        self._honoured_at = {t: (min(one, length), min(two, page.items)) for t, (one, two) in self._honoured_at.items()}
-        self._cuts.add(length)
-        self._honoured_size = min(self._honoured_size, page.size)
-        again = self._cuts_at is not None and self._cuts_at[0] == length
-        if self._cut is not None and (again or now - self._cut[1] <= _AGAIN):
-            self._cuts_at = max(length, self._cut[0]), now + _AGAIN
-            how = "two answers shorter than both Take and the total of the same range"
-            self.note("take_cap", self.cap, how)
-        self._cut = length, now
-
-    def refuse(self, take: int) -> None:
-        """Record that a `take` above one was refused as too many."""
-        self._refused = take // 2 if self._refused is None else min(self._refused, take // 2)
-        self.note("take_cap", self.cap, f"half of {take}, which was refused as too large a Take")
-
-    @property
-    def cap(self) -> int | None:
-        """Return the observed limit of responses, or half of the refused `take`; None without a limit."""
-        cut = None if self._cuts_at is None or self._clock() > self._cuts_at[1] else self._cuts_at[0]
-        return min((cap for cap in (cut, self._refused) if cap is not None), default=None)
-
-    @property
-    def fitting(self) -> int:
-        """Return the number of processes that memory allows in a response."""
-        if not self._weight:
-            return _LARGEST
-        fitting = max(1, (_ANSWER if self._weight > _HEAVY else _LARGEST) // self._weight)
-        # A power of two: a Take that grew a little with each response would have each proven by another call.
-        return 1 << (fitting.bit_length() - 1)
-
-    def at_most(self, take: int) -> int:
-        """Return `take`, limited by the provider's observed limit and by memory."""
-        cap = self.cap
-        return min(take, self.fitting, take if cap is None else cap)
-
-
-def _life_of(process: Process) -> int:
-    """Return the µs between the first and the last entry; 0 if unknown."""
-    ends = (ticks_of(entry.created_at) for entry in (*process.entries[:1], *process.entries[-1:]))
-    times = [ticks // 10 for ticks in ends if ticks]
-    life = max(times, default=0) - min(times, default=0)
-    return life if life <= _LONGEST else 0
 
 
 def keys_of(page: ActivityPage) -> set[str]:

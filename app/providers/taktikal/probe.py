@@ -76,12 +76,9 @@ async def _take(
         return ProbeResult("Take", "ok", f"answers of {facts.honoured} came whole")
     page, taken = await ListReader(client, _EVERYTHING, facts, spent).take(within, asked)
     facts.answered(page, taken)
-    if taken < asked:
-        return ProbeResult("Take", "warning", f"{asked} at a time are refused: windows are made smaller")
-    if page.length < asked:
+    if page.length < taken:
         facts.cut(page)
         return ProbeResult("Take", "warning", f"answers are cut off at {page.length}: windows are made smaller")
     if facts.cap is not None:
-        found = f"more than {facts.cap} at a time cannot be had: windows are made smaller"
-        return ProbeResult("Take", "warning", found)
+        return ProbeResult("Take", "warning", f"more than {facts.cap} cannot be had at once: windows are made smaller")
     return ProbeResult("Take", "ok", f"answers of {page.length} come whole")

@@ -1,23 +1,9 @@
-"""Load everything that a date range selects, or report that it is too much for one response.
-
-The order of a response, `Take` and `/total` are unreliable: a server may truncate responses by count or by bytes, and a
-total may lag behind its list, be too high, too low or capped. A response is complete only if
-
-- it is so much smaller than an earlier one that it cannot be truncated (`AccountObservations.is_whole`), or
-- a second call from its last process on (`Skip`) returns that process alone, although one much larger would fit, or
-- a call after its last process returns none, and the total or a process after as long a `Skip` in the account shows
-  that this is no limit of `Skip`.
-
-If nothing shows or contradicts the end, the answer has a reason (`doubts`).
-
-The faults are switches of the emulator. `tests/paging/test_exactly_once.py` reads through each of them, and
-`tests/properties/test_taktikal_faults.py` through several at a time.
-"""
+"""Load everything that a date range selects, or report that it is too much for one response."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -28,24 +14,22 @@ from app.domain.text import fold
 from app.domain.times import DAY
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import EVER, WHOLE, DateRange, Filters, TakeRefused
-from app.providers.taktikal.list_reader import JOINED, UNPROVEN, ListReader, total_of
+from app.providers.taktikal.list_reader import JOINED, UNPROVEN, ListReader, entries_of, total_of
 from app.providers.taktikal.observations import keys_of
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.record import EARLIEST
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
 _MARGIN = 64  #: requested in addition to the count, because processes may be added
-_FEW = 4  #: responses
+_FEW = 16  #: responses; more would cost many passes if the order changes with each call
 _PASSES = 48
 _AT_ONCE = 32  #: concurrent calls of a pass
 _COARSE = 2 * DAY  #: ranges from which on a half may contain as much as the whole
-_FAR = 1 << 24  #: a `Skip` after all processes
 _MAY_HAVE_WRONG_TIMES = (
     "the provider does not show whether envelopes have a time of creation or update before 2000 or in the future: their"
     " events may be left out"
 )
 _MANY = 1000  #: processes with implausible times
-_SMALL = 3  #: processes of an account whose list is believed against its total
 _TRIES = 3  #: passes to an end that is not proven, because processes may be added
 _QUIET = 12  #: passes to the end of a list without new items, after which it is complete
 
@@ -61,6 +45,12 @@ class TooMany(msgspec.Struct, frozen=True):
 class RangeLoader(ListReader):
     """Load ranges for one request."""
 
+    @property
+    def most_at_once(self) -> int:
+        """Return the number of processes to aim at in a window: if the server limits responses, those of several,
+        because paging in a stable order costs fewer calls than narrower windows."""
+        return self.most * (_FEW // 2 if self.facts.cap and not self.facts.is_shuffled else 1) * 4 // 5
+
     async def count_up_to(self, within: DateRange, enough: int) -> int:
         """Return the total or, if the provider sends none, the length of a list of at most `enough`. Raises
         SourceError."""
@@ -75,14 +65,13 @@ class RangeLoader(ListReader):
         page, take = await self.take(within, 1 << (take + _MARGIN - 1).bit_length())
         lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within, total)
         if lacking:
-            few = False
-            self.facts.truncates = self.facts.truncates or 0 < page.length < take
-            if 0 < page.length < take and (lacking > JOINED or self.facts.is_past(within.end)):
+            is_truncated = 0 < page.length < take
+            self.facts.truncates = self.facts.truncates or is_truncated
+            if is_truncated and (lacking > JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
-            if 0 < page.length < take or take == self.most:
-                behind = await self._after(within, _FEW * page.length, most=1)
-                few = behind is not None and behind.length == 0
-            return TooMany(page.length + lacking, few)
+            is_limited = is_truncated or take == self.most
+            behind = await self._after(within, _FEW * page.length, most=1) if is_limited else None
+            return TooMany(page.length + lacking, few=behind is not None and behind.length == 0)
         if total not in (None, page.length, page.items) and await self.count(within) == total:
             self.facts.contradicted(total, page.length)
             if total > page.length:
@@ -92,30 +81,6 @@ class RangeLoader(ListReader):
         self.facts.answered(page, take)
         self.unreadable |= page.unreadable
         return page.processes
-
-    async def _lacking(self, page: ActivityPage, take: int, within: DateRange, total: int | None) -> int:
-        """Return the number of processes that a response seems to lack; 0 if complete. A total is no proof, because it
-        may be low by as much as the response is truncated."""
-        if page.length >= take and take != self.most:
-            return max(page.length, (await self.count(within) or 0) - page.length)
-        is_short = max(page.length, page.items) < take and (total is None or total <= page.length)
-        if is_short and self.facts.is_whole(page, take):
-            return 0
-        if page.null and (total := await self._counted(within)):
-            raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
-        places = await self._places(page, within)
-        lacking = await self._behind(within, places, (page.length, places), [page], page.processes, total or 0)
-        if not lacking:
-            return 0
-        counted = await self._counted(within)
-        if (far := await self._after(within, _FAR, "far skip", most=1)) is not None and far.length:
-            # The server ignores `Skip`: only the total, or parts of the range, show that more follow.
-            if (counted or 0) > page.length:
-                return (counted or 0) - page.length
-            self.doubts.add(UNPROVEN)
-            parts = await gather_all(self.take(part, take) for part in within.halves() or (within,))
-            return sum(_adds_to(page, part) for part, _ in parts)
-        return max(lacking, (counted or 0) - page.length)
 
     async def everything(self, within: DateRange, total: int | None = None, before: int | None = None) -> list[Process]:
         """Return all that the range selects, in several responses if needed. `total`: its number, roughly; `before`:
@@ -180,23 +145,22 @@ class RangeLoader(ListReader):
         """Return the processes whose creation or last update has an implausible time, such as a default or that of a
         wrong clock, so that the ranges of windows do not select them. Raises SourceError."""
         facts, account = self.facts, msgspec.structs.replace(self, filters=Filters())
-        found: list[Process] = []
+        most, found = _MANY if facts.whole else _AT_ONCE, list[Process]()
         ranges = {"early": DateRange(self.ever.start, EARLIEST), "late": DateRange(facts.latest, self.ever.end)}
         for name, within in ranges.items():
-            if facts.recall(name) is None:
-                if (holds := await account.optional(name, partial(RangeLoader.has, within=within))) is None:
+            if (holds := facts.recall(name)) is None:
+                holds = await account.optional(name, partial(RangeLoader.has, within=within))
+                if holds is None:
                     self.doubts.add(_MAY_HAVE_WRONG_TIMES)
                     continue
                 facts.remember(name, holds)
-            if facts.recall(name):
-                some = await self.attempt(within, 0)
-                most = _MANY if facts.whole else _AT_ONCE
-                if (some.total if isinstance(some, TooMany) else len(some)) > most:
-                    self.doubts.add(
-                        f"more than {most} envelopes have a time of creation or update before 2000 or in the future:"
-                        " their events may be left out"
-                    )
-                    continue
+            some = await self.attempt(within, 0) if holds else []
+            if (some.total if isinstance(some, TooMany) else len(some)) > most:
+                self.doubts.add(
+                    f"more than {most} envelopes have a time of creation or update before 2000 or in the future:"
+                    " their events may be left out"
+                )
+            else:
                 found += await self.everything(within) if isinstance(some, TooMany) else some
         return found if facts.whole else await self.named([one.key for one in found])
 
@@ -205,7 +169,7 @@ class RangeLoader(ListReader):
         their `Created` entry. Raises SourceUnauthorized."""
         if "User" in self.filters.values or all(owner_of(one.entries) for one in processes):
             return
-        users = msgspec.structs.replace(self, filters=self.filters.with_user(address))
+        users = msgspec.structs.replace(self, filters=self.filters.replace(User=address))
         started = await users.optional("user", partial(RangeLoader.everything, within=within))
         if started is None:
             self.doubts.add("the provider does not show which envelopes the person started: events may be left out")
@@ -233,9 +197,7 @@ class RangeLoader(ListReader):
     async def count_of(self, keys: Sequence[str], within: DateRange) -> int | None:
         """Return the number of processes with these keys in the range; None if the provider sends none. Raises
         SourceError."""
-        if len(keys) == 1:
-            return await self.one(keys[0]).count(within)
-        return len(await self.named(keys, within))
+        return await self.one(keys[0]).count(within) if len(keys) == 1 else len(await self.named(keys, within))
 
     async def page_through(self, within: DateRange, total: int) -> list[Process]:
         """Read all pages of a list, until as many different processes were returned as it contains.
@@ -266,6 +228,7 @@ class RangeLoader(ListReader):
             # The end may count items, of which a process may have several, and equal unreadable ones count once.
             reached = max(len(found) + bad.total(), self._items_once(pages))
             exact = reached >= end and (end >= total or quiet)
+            self.facts.is_shuffled |= reached < end
             if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
                 lacking = await self._behind(within, end, (reached, end), pages, found.values(), claimed)
                 tries += 1
@@ -285,21 +248,10 @@ class RangeLoader(ListReader):
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"
         )
 
-    async def _ends(self, within: DateRange, pages: Sequence[ActivityPage], end: int) -> bool:
-        """Whether a list ends where its responses do, though the total promises more: after as many processes less one
-        as the longest response contains, no other follows. Only few are believed without, because no server is likely
-        to limit its responses to so few."""
-        longest = max((page.length for page in pages), default=0)
-        if self.facts.honoured <= longest <= _SMALL:
-            return not await self.has(within, end)
-        skip = max(1, end - longest + 1)
-        rest, _ = await self.take(within, self.most, skip)
-        return 0 < await self._places(rest, within) == end - skip
-
     def _items_once(self, pages: Sequence[ActivityPage]) -> int:
         """Return the number of items in a pass, if `Skip` counts them and the pass contains no entry twice, else 0."""
         parts = [page.processes for page in pages]
-        if not self.facts.counts_items or _entries(merge_processes(parts)) < sum(map(_entries, parts)):
+        if not self.facts.counts_items or entries_of(merge_processes(parts)) < sum(map(entries_of, parts)):
             return 0
         return sum(page.items for page in pages)
 
@@ -332,13 +284,3 @@ class RangeLoader(ListReader):
             old = old + 1 if keys_of(page) <= known else 0
             known |= keys_of(page)
         return pages, None
-
-
-def _entries(processes: Iterable[Process]) -> int:
-    return sum(len(one.entries) for one in processes)
-
-
-def _adds_to(page: ActivityPage, later: ActivityPage) -> bool:
-    """Whether a later response contains anything that a page does not."""
-    processes = merge_processes([page.processes, later.processes])
-    return _entries(processes) > _entries(page.processes) or not later.unreadable <= page.unreadable

@@ -125,7 +125,7 @@ class WindowReader:
 
     async def _by_activity(self, want: int) -> list[Record]:
         """Return the records of the next window; empty, too, if the window is too large and must be divided."""
-        target = self._sizer.target(want, self._loader.most * 4 // 5)
+        target = self._sizer.target(want, self._loader.most_at_once)
         window, take = await self._choose_window(target, want)
         within = DateRange.around(window.start, window.end)
         found = await self._loader.attempt(within, take, self._count)

@@ -140,7 +140,7 @@ class TaktikalSource:
         # The truth is between the two. Sequential calls, because the first suffices if it finds none.
         least = await loader.count(inside) if most and inside else 0
         relation = "gte" if most is None or least != most else "eq"
-        if self._facts.totals_contradicted and None not in (most, least):
+        if (self._facts.totals_contradicted or self._facts.splits) and None not in (most, least):
             relation = "estimate"
         return Total(least or 0, "envelopes", relation)
 

@@ -122,7 +122,7 @@ async def test_a_refused_value_that_names_nothing_is_a_failure(
 async def test_a_process_that_is_not_there_is_no_error(emulator: Emulator, client: TaktikalClient) -> None:
     body, spent = b'{"ResponseStatus": {"ErrorCode": "NotFound"}}', CallBudget()
     emulator.faults.answer(404, body=body)
-    assert (await client.activity(WHOLE, Filters().with_process("sp0"), spent, take=5)).length == 0
+    assert (await client.activity(WHOLE, Filters({"ProcessKey": "sp0"}), spent, take=5)).length == 0
     assert spent.as_of == inside.NOW_MICROS
     emulator.faults.answer(404, body=body)
     with pytest.raises(SourceFailed):
@@ -134,7 +134,7 @@ async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulat
     transport = HttpxTransport(httpx.ASGITransport(app=emulator.app), CommonSettings())
     http = ProviderHttp("http://emulator/wrong", CommonSettings(), name="s", transport=transport, auth=keys)
     with pytest.raises(SourceFailed, match="404"):
-        await TaktikalClient(http).activity(WHOLE, Filters().with_process("sp0"), CallBudget(), take=5)
+        await TaktikalClient(http).activity(WHOLE, Filters({"ProcessKey": "sp0"}), CallBudget(), take=5)
 
 
 @pytest.mark.parametrize(

@@ -312,3 +312,13 @@ async def test_totals_that_are_too_high_do_not_divide_windows_into_seconds(
     found = reader(emulator, BASE, BASE + DAY, order, "activity")
     assert sorted(await times(found)) == moments
     assert emulator.calls.total <= 100
+
+
+@pytest.mark.parametrize(("order", "most"), [("newest", 110), ("shuffled", 200)])
+async def test_a_small_limit_of_responses_does_not_divide_windows_into_as_many(order: Any, most: int) -> None:
+    """Found by a mock: each window contained as many envelopes as a response, and took three calls."""
+    moments = [BASE + hour * 3600 * SECOND for hour in range(150)]
+    emulator = emulator_of(*moments, max_take=5, order=order)
+    found = reader(emulator, BASE, BASE + 7 * DAY, "asc", "activity")
+    assert await times(found, 200) == moments
+    assert emulator.calls.total <= most
