@@ -123,7 +123,7 @@ BUGS = (
         "app/paging/steadiness.py",
         "    if any(last.same_as(other) for other in behind.get(page.times[-1], ())):",
         "    if not behind:",
-        "tests/properties/test_positions.py::test_what_retention_leaves_while_pages_are_read_comes_once",
+        "tests/paging/test_chain.py::test_a_page_that_repeats_rows_of_the_one_behind_it_asks_for_a_proof",
     ),
     Bug(
         "one wrong time proves that nothing wanted lies behind it",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.paging.chain import Chain
 from app.paging.log_end import LogMoved
 from app.paging.rows import Response
+from app.paging.steadiness import Steadiness
 from tests.properties.logs import Row
 
 SIZE = 10
@@ -73,3 +74,13 @@ def test_a_chain_is_a_stretch_of_the_log_or_an_error(
             read(chain)
     except LogMoved:
         assert most > 1 or twins or count < 200
+
+
+def test_a_page_that_repeats_rows_of_the_one_behind_it_asks_for_a_proof() -> None:
+    """The page behind is read first. If a row was removed in between, this page repeats one of its rows."""
+    behind = [Row(number, number) for number in (4, 5, 6)]
+    for page, doubted in (([1, 2, 3], None), ([2, 3, 4], 2)):
+        steadiness = Steadiness[Row](None)
+        steadiness.add([Response(2, behind, 6)])
+        steadiness.add([Response(1, [Row(number, number) for number in page], 6)])
+        assert steadiness.page_to_confirm(1, 2) == doubted
