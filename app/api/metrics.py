@@ -106,11 +106,13 @@ class Metrics(Observer):
     # ---- app.providers.observer.Observer -------------------------------------------------------------------------
 
     def on_call(self, source: str, outcome: Outcome, seconds: float) -> None:
-        self._calls(source, _word(outcome)).inc()
+        # Statuses of a provider outside 100 to 599 share one label.
+        is_known = not outcome.isdigit() or (len(outcome) == 3 and "100" <= outcome <= "599")
+        self._calls(source, outcome if is_known else "other").inc()
         self._call_seconds(source).observe(seconds)
 
     def on_retry(self, source: str, reason: Outcome) -> None:
-        self._retries(source, _word(reason)).inc()
+        self._retries(source, reason).inc()
 
     def on_refused(self, source: str, reason: Refusal) -> None:
         self._refused(source, reason).inc()
@@ -125,11 +127,6 @@ class Metrics(Observer):
     def on_shared_state(self, up: bool) -> None:
         # With a label, so that it is absent without shared state.
         self._shared_up("redis").set(up)
-
-
-def _word(outcome: Outcome) -> str:
-    """Return the label of an outcome. Statuses of a provider outside 100 to 599 share one label."""
-    return "other" if outcome.isdigit() and not (len(outcome) == 3 and "100" <= outcome <= "599") else outcome
 
 
 def _forget_the_dead(directory: Path) -> None:

@@ -95,7 +95,7 @@ class ProviderHttp:
         if left <= 0:
             self._observer.on_refused(self._name, "deadline")
             raise SourceTimeout("the request's deadline passed before the provider was called")
-        self._retry_budget.note_call()
+        self._retry_budget.calls += 1
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = str(URL(self._base + path.lstrip("/")))
@@ -104,30 +104,32 @@ class ProviderHttp:
         content = None if json is None else msgspec.json.encode(json)
         try:
             async with asyncio.timeout(None if left == float("inf") else left):
-                return await self._attempts(budget, method, url, content)
+                try:
+                    return await self._attempt(budget, method, url, content)
+                except RetryableFailure as failure:
+                    return await self._retry(failure, budget, method, url, content)
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
 
-    async def _attempts(self, budget: CallBudget, method: str, url: str, content: bytes | None) -> Response:
-        last: Response | SourceError | None = None
-        for made in range(1, _ATTEMPTS + 1):
+    async def _retry(
+        self, last: RetryableFailure, budget: CallBudget, method: str, url: str, content: bytes | None
+    ) -> Response:
+        """Repeat a failed call. Returns the last response; raises the last error if there was none."""
+        for made in range(1, _ATTEMPTS):
+            if not self._may_retry(last, budget):
+                break
+            if self._state.pause_left() <= 0:  # else the next attempt waits for the end of the pause
+                await asyncio.sleep(0.1 * 2 ** (made - 1) + random.uniform(0.0, 0.2))
             try:
                 return await self._attempt(budget, method, url, content)
             except RetryableFailure as failure:
-                last = failure.found
-                if made == _ATTEMPTS or not self._may_retry(failure, budget):
-                    break
-                if self._state.pause_left() <= 0:  # else the next attempt waits for the end of the pause
-                    await asyncio.sleep(0.1 * 2 ** (made - 1) + random.uniform(0.0, 0.2))
+                last = failure
             except SourceUnavailable:
-                if last is None:
-                    raise
                 break  # the source closed between two attempts; the provider's own response is more precise
-        if isinstance(last, Response):
-            return last
-        assert last is not None
-        _log.warning("source_call_failed", source=self._name, host=self._host, cause=last.detail)
-        raise last
+        if isinstance(last.found, Response):
+            return last.found
+        _log.warning("source_call_failed", source=self._name, host=self._host, cause=last.found.detail)
+        raise last.found from None
 
     async def _attempt(self, budget: CallBudget, method: str, url: str, content: bytes | None) -> Response:
         """Make one attempt. Raises RetryableFailure, SourceFailed, and SourceUnavailable if the source accepts no

@@ -128,15 +128,13 @@ class RetryBudget:
     def __init__(self, timer: Callable[[], float]) -> None:
         self._timer, self._at = timer, timer()
         self._fifths = 100.0  #: of a retry
-
-    def note_call(self) -> None:
-        """Count a call that is not a retry."""
-        self._fifths = min(200.0, self._fifths + 1)
+        self.calls = 0  #: since the last retry, counted by the client
 
     def take(self) -> bool:
         """Count one more retry, if the budget allows it."""
         now = self._timer()
-        self._fifths, self._at = min(200.0, self._fifths + 10 * (now - self._at)), now
+        earned = self.calls + 10 * (now - self._at)
+        self._fifths, self._at, self.calls = min(200.0, self._fifths + earned), now, 0
         if self._fifths < 5:
             return False
         self._fifths -= 5

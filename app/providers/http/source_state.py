@@ -76,7 +76,7 @@ class SourceState:
                     cause = f"a trial call is under way after failures: {self._cause}"
                     raise SourceUnavailable(cause, retry_after=_TRIAL_UNDER_WAY)
                 await done.wait()
-            elif (pause := self.pause_left()) > 0:
+            elif (pause := self._paused_until - self._timer()) > 0:
                 if pause >= time_left(budget) / 2:
                     self._observer.on_refused(self._name, "pause")
                     raise SourceUnavailable("the provider asked for a pause in calls", retry_after=pause)
