@@ -155,7 +155,7 @@ class Export:
 
     def _rendered(self, records: list[Record]) -> Iterator[bytes]:
         """Yield a page's masked lines in parts. Removes the records from the list."""
-        private, raw = self._caller.may("pii:read"), "raw" in self._start.include
+        private, raw = "pii:read" in self._caller.scopes, "raw" in self._start.include
         redactor = Redactor(private=private, raw=raw, pseudonyms=self._state.pseudonyms)
         records.reverse()
         while records:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import Metrics
 from app.api.problems import problem_response
-from app.api.request_log import AuditTrail, RequestLog, request_log
+from app.api.request_log import AuditTrail, RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
 from app.logs import describe_exception
@@ -81,6 +81,9 @@ class RequestMiddleware:
                 log.status = message["status"]
                 headers = [*message.get("headers", ()), (b"x-request-id", log.request_id.encode()), *log.headers]
                 message = {**message, "headers": headers}
+            elif message["type"] == "http.response.body":
+                # Before sending, because a server may report the end of a response immediately as a disconnect.
+                log.is_complete = not message.get("more_body", False)
             await send(message)
 
         try:
@@ -90,7 +93,7 @@ class RequestMiddleware:
                 refusal = problem_response(Request(scope), "overloaded", detail, headers=headers)
                 await refusal(scope, receive, send_with_id)
             else:
-                await _until_hung_up(self.app, scope, receive, send_with_id)
+                await _until_hung_up(self.app, scope, receive, send_with_id, log)
         except InterruptedAnswer:
             raise  # an intended interruption, already logged
         except Exception as error:
@@ -177,19 +180,13 @@ class LargePages:
                 self._turns.release()
 
 
-async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Send, log: RequestLog) -> None:
     """Run `app`, and cancel it if the caller disconnects before the response is complete."""
     task = asyncio.current_task()
     assert task is not None
     gone = asyncio.Event()
-    answered = hung_up = begun = False
+    hung_up = begun = False
     watcher: asyncio.Task[None] | None = None
-
-    async def watching(message: Message) -> None:
-        nonlocal answered
-        # Before sending, because a server may report the end of a response immediately as a disconnect.
-        answered = message["type"] == "http.response.body" and not message.get("more_body", False)
-        await send(message)
 
     async def bodiless() -> Message:
         # No call takes a body: the first message ends the request, and the next one is the disconnect.
@@ -205,7 +202,7 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
         while (await receive())["type"] != "http.disconnect":
             pass  # an unexpected body
         gone.set()
-        if not answered:
+        if not log.is_complete:
             hung_up = True
             task.cancel()
 
@@ -216,12 +213,12 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
     # Most responses without a provider are complete before that; a task costs as much as a few log lines.
     timer = asyncio.get_running_loop().call_later(_UNWATCHED, begin_to_watch)
     try:
-        await app(scope, bodiless, watching)
+        await app(scope, bodiless, send)
     except asyncio.CancelledError:
         if not hung_up:
             raise
         task.uncancel()
-        request_log(Request(scope)).code = "hung_up"
+        log.code = "hung_up"
     finally:
         timer.cancel()
         if watcher is not None:

@@ -32,7 +32,7 @@ _LARGE = 1024 * 1024  #: bytes above which a page is not joined, because that ta
 def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
     """Yield the body of `GET /events` in parts, masked for `caller`; `pseudonyms` if people are masked, too. Cuts a
     page of more than MAX_PAGE bytes, which then has the cursor of its last event."""
-    redactor = Redactor(private=caller.may("pii:read"), raw="raw" in page.include, pseudonyms=pseudonyms)
+    redactor = Redactor(private="pii:read" in caller.scopes, raw="raw" in page.include, pseudonyms=pseudonyms)
     total, done, size, count, before = len(page.records), 0, 0, _FIRST, b'{"data":['
     while done < total:
         some = redactor.events(page.records[done : done + count])

@@ -15,7 +15,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.types import Scope
 
-from app.api.routing import parse_query
+from app.api.routing import pairs_of
+from app.domain.errors import ParameterError
 from app.domain.query import CountQuery, EventQuery, ExportQuery, choices
 from app.domain.times import format_micros, parse_moment
 from app.feed import SourceStatus
@@ -28,6 +29,7 @@ class RequestLog(msgspec.Struct):
 
     request_id: str
     status: int = 0  #: of the response; 0 before it begins
+    is_complete: bool = False  #: whether the whole response was sent
     caller: str | None = None
     code: str | None = None  #: of the problem in the response
     events: int | None = None
@@ -113,8 +115,8 @@ class AuditTrail:
     def filters(self, scope: Scope) -> dict[str, list[str]]:
         """Return the query's parameters by name, with loggable values."""
         try:
-            pairs = parse_query(scope)
-        except ValueError:
+            pairs = pairs_of(scope)
+        except ParameterError:
             return {"?": ["unreadable"]}
         shown: dict[str, list[str]] = {}
         for name, value in pairs[:_MOST]:

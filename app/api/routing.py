@@ -7,7 +7,7 @@ repeated parameters and return other errors; `read_query` parses the same models
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, TypeAlias, get_args
 from urllib.parse import parse_qsl
@@ -17,11 +17,12 @@ from fastapi.params import Depends, Query
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
+from app.domain.caller import Caller
 from app.domain.errors import ParameterError
 from app.domain.parameters import read_query
-from app.domain.query import NoParameters
+from app.domain.query import NoParameters, Parameters
 
 #: Methods of finite resources. HEAD on a stream would never end.
 READ = ["GET", "HEAD"]
@@ -35,8 +36,6 @@ _SHORT = 2048  #: bytes of a cached query
 
 #: Of a call without query parameters.
 NoQuery: TypeAlias = Annotated[NoParameters, Query()]
-
-_Resolve = Callable[[Request], Awaitable[Any]]
 
 
 def new_router(**settings: Any) -> APIRouter:
@@ -52,43 +51,47 @@ def add_routes(app: FastAPI, routers: Iterable[APIRouter]) -> None:
 
 
 class _Route(APIRoute):
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        endpoint = self.endpoint
+    """Endpoints may take `request`, `caller` (a dependency), one query model, and the parameters of their path."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
+        super().__init__(path, endpoint, **settings)
         parameters = inspect.signature(endpoint, eval_str=True).parameters
-        resolvers = {name: _resolver(name, parameter.annotation) for name, parameter in parameters.items()}
+        self._takes_request = "request" in parameters
+        self._authorize: Callable[[Request], Awaitable[Caller]] | None = None
+        self._query: tuple[str, type[Parameters]] | None = None
+        for name, parameter in parameters.items():
+            kind, *metadata = get_args(parameter.annotation) or (parameter.annotation,)
+            for one in metadata:
+                if isinstance(one, Depends):
+                    self._authorize = one.dependency
+                elif isinstance(one, Query):
+                    self._query = name, kind
+        # Instead of FastAPI's, which opens two exit stacks for dependencies that we do not have.
+        self.app = self._answer
 
-        async def handle(request: Request) -> Response:
-            # In the order of the signature: authentication before the query.
-            response: Response = await endpoint(**{name: await find(request) for name, find in resolvers.items()})
-            return response
-
-        return handle
-
-
-def _resolver(name: str, annotation: Any) -> _Resolve:
-    """Return the function that reads one argument of an endpoint from a request."""
-    kind, *metadata = get_args(annotation) or (annotation,)
-    for one in metadata:
-        if isinstance(one, Depends) and one.dependency is not None:
-            return one.dependency
-    is_query = any(isinstance(one, Query) for one in metadata)
-
-    async def resolve(request: Request) -> Any:
-        if is_query:
-            read = _query_again if len(request.scope["query_string"]) <= _SHORT else read_query
-            return read(kind, tuple(pairs_of(request)))
-        return request if kind is Request else request.path_params[name]
-
-    return resolve
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        arguments: dict[str, Any] = dict(request.path_params)
+        if self._takes_request:
+            arguments["request"] = request
+        if self._authorize is not None:  # before the query is read
+            arguments["caller"] = await self._authorize(request)
+        if self._query is not None:
+            name, model = self._query
+            read = _query_again if len(scope["query_string"]) <= _SHORT else read_query
+            arguments[name] = read(model, pairs_of(scope))
+        response: Response = await self.endpoint(**arguments)
+        await response(scope, receive, send)
 
 
 # ---- queries, parsed strictly, because a silently dropped parameter would widen the response ----
 
 
-def pairs_of(request: Request) -> list[tuple[str, str]]:
+def pairs_of(scope: Scope) -> Sequence[tuple[str, str]]:
     """Return the query's unchanged (name, value) pairs, blank values included. Raises ParameterError."""
+    query: bytes = scope["query_string"]
     try:
-        return parse_query(request.scope)
+        return _read_again(query) if len(query) <= _SHORT else _read(query)
     except UnicodeError:
         message = "must be percent-encoded UTF-8"
     except ValueError:
@@ -102,14 +105,7 @@ def wants_no_cache(request: Request) -> bool:
     return any(directive.strip() in ("no-cache", "no-store", "max-age=0") for directive in directives)
 
 
-def parse_query(scope: Scope) -> list[tuple[str, str]]:
-    """Return the pairs of a request's scope. Raises UnicodeError for invalid percent-encoded UTF-8, ValueError for too
-    many pairs."""
-    query: bytes = scope["query_string"]
-    return list(_read_again(query) if len(query) <= _SHORT else _read(query))
-
-
-def _read(query: bytes) -> Sequence[tuple[str, str]]:
+def _read(query: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PAIRS))
 
 

@@ -100,7 +100,7 @@ async def _read(
     log = request_log(request)
     note_sources(log, found.sources)
     log.deliver({found.source: len(found.records)})
-    redactor = Redactor(private=caller.may("pii:read"), pseudonyms=request.app.state.pseudonyms)
+    redactor = Redactor(private="pii:read" in caller.scopes, pseudonyms=request.app.state.pseudonyms)
     events = [redactor.event(record) async for some in in_slices(found.records) for record in some]
     return found, events, redactor.recipients(found.records[-1])
 
@@ -123,7 +123,7 @@ def render_report(
     retrieved = format_seconds(retrieved_at)
     filters = {"envelope_id": envelope.id, "source": found.source, "order": "asc", **found.window.shown()}
     claims = {"sha256": sha256, "count": len(events), "filters": filters, "as_of": retrieved}
-    masked = not caller.may("pii:read")
+    masked = "pii:read" not in caller.scopes
     page = _ENVIRONMENT.get_template("envelope_report.html").render(
         story=story, notices=_notices(found, masked, pseudonymized), events=events, found=found, caller=caller,
         retrieved=retrieved, filters=filters, version=version("audit-gateway"), sha256=sha256,

@@ -128,7 +128,7 @@ _PAGE_HEADERS: dict[str, Any] = {
 @router.api_route("/events", methods=READ, include_in_schema=False)
 async def list_events(request: Request, caller: EventReader, query: Annotated[EventQuery, Query()]) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
-    pairs, no_cache = pairs_of(request), wants_no_cache(request)
+    pairs, no_cache = pairs_of(request.scope), wants_no_cache(request)
     pages: PageCache = request.app.state.page_cache
     make = partial(_make_page, request, query, pairs, caller, no_cache)
     shown, cached = await pages.get(caller, pairs, make, no_cache=no_cache)
@@ -144,7 +144,7 @@ async def list_events(request: Request, caller: EventReader, query: Annotated[Ev
 
 
 async def _make_page(
-    request: Request, query: EventQuery, pairs: list[tuple[str, str]], caller: Caller, no_cache: bool
+    request: Request, query: EventQuery, pairs: Sequence[tuple[str, str]], caller: Caller, no_cache: bool
 ) -> RenderedPage:
     feed: Feed = request.app.state.feed
     begun = time.monotonic()  # the deadline includes the time in the queue of large pages
@@ -199,7 +199,7 @@ async def get_event(
     finally:
         log.sources = {name: {"calls": cost.calls, "records": cost.records} for name, cost in spent.items()}
     log.deliver({record.key[1]: 1})
-    redactor = Redactor(private=caller.may("pii:read"), raw=raw, pseudonyms=request.app.state.pseudonyms)
+    redactor = Redactor(private="pii:read" in caller.scopes, raw=raw, pseudonyms=request.app.state.pseudonyms)
     return json_response(redactor.event(record))
 
 

@@ -85,7 +85,7 @@ async def stream_events(request: Request, caller: EventReader, query: Annotated[
         require_raw(caller, by_cursor=asked.include is None)
     held = ExitStack()
     held.enter_context(request.app.state.stream_slots.take(caller))
-    body = _body(request, Topic(start.query, start.active, raw, caller.may("pii:read")), start, live)
+    body = _body(request, Topic(start.query, start.active, raw, "pii:read" in caller.scopes), start, live)
     # The second is for reverse proxies that buffer.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return ClosingStream(body, media_type="text/event-stream", headers=headers, held=held)
