@@ -31,8 +31,5 @@ class Caller(msgspec.Struct, frozen=True):
     kind: str = "key"
     expires: int | None = None
 
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes
-
     def may_read(self, source: str) -> bool:
         return self.sources is None or source in self.sources

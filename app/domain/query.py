@@ -111,6 +111,9 @@ class Query(Filters):
         return self.order == "asc"
 
 
+_PAGING = ("limit", "cursor", "include", "partial")
+
+
 class EventQuery(Query, TimeRange):
     """One call of `GET /events`, each parameter valid on its own. None: the cursor's value, or the default."""
 
@@ -139,7 +142,7 @@ class EventQuery(Query, TimeRange):
 
     def filters(self) -> dict[str, Any]:
         """Return the filters of the call. A cursor in the same call must have equal ones."""
-        return self.given(without=("limit", "cursor", "include", "partial"))
+        return {name: getattr(self, name) for name in self.model_fields_set if name not in _PAGING}
 
 
 class CountQuery(Filters, TimeRange):

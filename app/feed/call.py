@@ -1,47 +1,20 @@
-"""One call of the feed: settings, caller, time, and observations of earlier calls."""
+"""One call of the feed: settings, caller, time, and the shares of streams in earlier calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-from cachetools import LRUCache
 
 from app.domain.caller import Caller
 from app.domain.times import SECOND
+from app.feed.reading import StreamRatios
 from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import Source, TypeMapping
 from app.providers.observer import Observer
 from app.providers.shared.redis import SharedState
 
-_MOST = 256  #: sets of streams
-_MOST_STREAMS = 16  #: of one set; larger sets are of single envelopes, and rarely repeat
-_MEMORY = 2000  #: records after which older ones count half
 _PATIENCE = 60 * SECOND  #: by which a `Date` may be behind
-
-StreamId = tuple[str, str]  #: source, stream
-
-
-class StreamRatios:
-    """Shares of the streams in recent pages, in thousandths. A first page requests from each stream its likely part,
-    because missing records cost another round of calls, and unused ones are read again for the next page."""
-
-    def __init__(self) -> None:
-        self._given: LRUCache[frozenset[StreamId], Mapping[StreamId, int]] = LRUCache(_MOST)
-
-    def learn(self, given: Mapping[StreamId, int]) -> None:
-        """Record the number of records from each stream of a page."""
-        if len(given) > _MOST_STREAMS or not any(given.values()):
-            return
-        before = self._given.get(streams := frozenset(given), {})
-        fade = 2 if sum(before.values()) > _MEMORY else 1
-        self._given[streams] = {stream: before.get(stream, 0) // fade + count for stream, count in given.items()}
-
-    def of(self, streams: frozenset[StreamId]) -> dict[StreamId, int]:
-        """Return the shares by stream; empty for streams that no recent page combined."""
-        given = self._given.get(streams, {})
-        shown = sum(given.values())
-        return {stream: 1000 * count // shown for stream, count in given.items()}
 
 
 class FeedSettings(msgspec.Struct, frozen=True):
@@ -62,11 +35,13 @@ class FeedSettings(msgspec.Struct, frozen=True):
 
 
 class FeedCall(msgspec.Struct, frozen=True):
-    """`now` in µs since the epoch; `begun` on the clock of `time.monotonic`, as `deadline` and `half_time` are."""
+    """`now` in µs since the epoch; `begun`, `half_time` and `deadline` on the clock of `time.monotonic`."""
 
     caller: Caller
     now: int
     begun: float
+    half_time: float
+    deadline: float
     sources: Mapping[str, Source]
     settings: FeedSettings
     ratios: StreamRatios
@@ -74,11 +49,3 @@ class FeedCall(msgspec.Struct, frozen=True):
     def is_late(self, date: int | None) -> bool:
         """Whether a provider's `Date`, in µs, is so far behind, or has stood still for so long, that followers wait."""
         return date is not None and self.now - date > _PATIENCE
-
-    @property
-    def deadline(self) -> float:
-        return self.begun + self.settings.deadline
-
-    @property
-    def half_time(self) -> float:
-        return self.begun + self.settings.deadline / 2

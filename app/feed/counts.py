@@ -55,7 +55,7 @@ class EventCounter:
             states={},
         )
         self._call, self._cache = call, cache
-        self._private, self._pseudonyms = call.caller.may("pii:read"), call.settings.pseudonyms
+        self._private, self._pseudonyms = "pii:read" in call.caller.scopes, call.settings.pseudonyms
 
     async def totals(self, given: Mapping[str, Any], *, no_cache: bool, exact: bool, by: GroupBy | None) -> Totals:
         """`given` are the filters as the caller wrote them. Raises SourcesFailed."""

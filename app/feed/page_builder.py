@@ -14,11 +14,11 @@ from app.domain.times import DAY, SECOND
 from app.feed.call import FeedCall
 from app.feed.model import Page, SourceStatus
 from app.feed.planner import Plan, state_of
-from app.feed.reading import Reading
+from app.feed.reading import Reading, StreamId
 from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
-from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Source
+from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Record, Source
 from app.providers.http.concurrency import gather_all, in_slices
 
 _MAX_CALLS = 64  #: of one read without gateway filters
@@ -42,17 +42,19 @@ class PageBuilder:
             or self._native != plan.query
             or any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS)
         )
-        self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
-        self._readings = [reading for name in plan.active for reading in self._open(sources[name])]
-        streams = [reading.stream for reading in self._readings]
+        self._keeps: dict[str, Callable[[Record], bool]] = {}
+        if self._filters:
+            self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
+        self._readings: dict[StreamId, Reading] = {}
+        for name in plan.active:
+            self._open(sources[name])
+        streams = [reading.stream for reading in self._readings.values()]
         self._merge = Merge(streams, ascending=plan.query.ascending, limit=plan.limit)
-        self._by_stream = {id(reading.stream): reading for reading in self._readings}
-        self._usual = call.ratios.of(frozenset(reading.name for reading in self._readings))
+        self._usual = call.ratios.of(frozenset(self._readings))
 
-    def _open(self, source: Source) -> list[Reading]:
+    def _open(self, source: Source) -> None:
         plan = self._plan
         until = plan.window.until
-        readings = []
         for name in source.streams(plan.query):
             state = plan.states.get(source.name, {}).get(name)
             if state is not None and state.done:
@@ -68,29 +70,25 @@ class PageBuilder:
                 self._join,
             )
             reader = source.reader(name, span, self._spent[source.name])
-            readings.append(Reading(Stream(source.name, name, position), reader, source, state))
-        return readings
+            self._readings[source.name, name] = Reading(Stream(source.name, name, position), reader, source, state)
 
     async def page(self, seal: Callable[[CursorState], str], *, may_exceed: bool = False) -> Page:
         """`may_exceed`: return up to twice the limit if that many were read. Raises SourcesFailed."""
         while waiting := self._merge.advance():
             if self._shown_bytes() >= ENOUGH_BYTES and self._merge.end_early():
                 break
-            await gather_all(self._read(self._by_stream[id(stream)]) for stream in waiting)
+            await gather_all(self._read(self._readings[stream.source, stream.name]) for stream in waiting)
             if self._plan.query.follow:
                 self._merge.set_ceiling(self._watermark())
-        self._check_failures()
+        if self._plan.partial:
+            self._check_failures()
         plan, merge = self._plan, self._merge
         if may_exceed and len(merge.records) == plan.limit:
             merge.extend()
         given = Counter(id(stream) for stream in merge.origins)
-        self._call.ratios.learn({reading.name: given[id(reading.stream)] for reading in self._readings})
+        self._call.ratios.learn({name: given[id(reading.stream)] for name, reading in self._readings.items()})
         boundary = merge.boundary() or plan.position
-        stopped = (
-            merge.has_more
-            and len(merge.records) < plan.limit
-            and any(reading.stream.stopped for reading in self._readings)
-        )
+        stopped = merge.has_more and len(merge.records) < plan.limit and any(stream.stopped for stream in merge.streams)
         cursor = None
         if merge.has_more or plan.query.follow:
             cursor = seal(self._state(boundary))
@@ -123,10 +121,12 @@ class PageBuilder:
                 # A page without progress would be followed by the same page: a tie run longer than the budget is read
                 # to its end.
                 left = self._call.settings.scan
+        usual = self._usual.get((stream.source, stream.name))
+        want = reading.want(max(1, self._merge.missing), usual, len(self._readings))
         first, reading.was_read = not reading.was_read, True
         try:
             async with asyncio.timeout(max(0.0, self._call.deadline - time.monotonic())):
-                batch = await reading.reader.read(self._want(reading, first), max(1, left))
+                batch = await reading.reader.read(want, max(1, left))
             reading.take(batch, follow=self._plan.query.follow)
         except TimeoutError:
             self._fail(reading, SourceTimeout("the provider did not answer within the request's deadline"))
@@ -157,16 +157,10 @@ class PageBuilder:
         """Bytes of the responses with records that this page may show, about."""
         shown = 0
         for name, spent in self._spent.items():
-            own = [reading for reading in self._readings if reading.source.name == name]
+            own = [reading for reading in self._readings.values() if reading.source.name == name]
             seen = sum(reading.seen for reading in own)
             shown += spent.bytes * sum(reading.kept for reading in own) // max(1, seen)
         return shown
-
-    def _want(self, reading: Reading, first: bool) -> int:
-        missing = max(1, self._merge.missing)
-        if first and len(self._readings) > 1:
-            return reading.share_of(missing, self._usual.get(reading.name), len(self._readings))
-        return reading.needed_for(missing) if self._filters else missing
 
     def _refuse(self, reading: Reading, error: SourceForbidden) -> None:
         """Continue without the stream; the cursor keeps its position."""
@@ -191,17 +185,18 @@ class PageBuilder:
         status.status, status.error = "failed", error
 
     def _check_failures(self) -> None:
-        """Raise if every source failed, also with `partial`: the caller's cursor stays valid."""
-        failing = {reading.stream.source for reading in self._readings if reading.stream.failed}
+        """Raise if every source failed: the caller's cursor stays valid. Without `partial`, `_fail` has raised."""
+        streams = self._merge.streams
+        failing = {stream.source for stream in streams if stream.failed}
         failed = [name for name in self._plan.active if name in failing]
-        has_nothing = all(r.stream.failed or r.stream.refused or self._merge.finished(r.stream) for r in self._readings)
+        has_nothing = all(stream.failed or stream.refused or self._merge.finished(stream) for stream in streams)
         if failed and not self._merge.records and has_nothing:
             errors = [error for name in failed if (error := self._status[name].error) is not None]
             raise SourcesFailed(errors, all_failed=True)
 
     def _watermark(self) -> int:
         """Return the time up to which every source is complete."""
-        active = {reading.source.name for reading in self._readings if not reading.stream.failed}
+        active = {stream.source for stream in self._merge.streams if not stream.failed}
         return min((self._settled(name) for name in active), default=self._call.now)
 
     def _settled(self, name: str) -> int:
@@ -223,7 +218,7 @@ class PageBuilder:
         states: dict[str, dict[str, StreamState]] = {name: {} for name in plan.active}
         for name, streams in plan.states.items():
             states[name].update({stream: state for stream, state in streams.items() if state.done})
-        for reading in self._readings:
+        for reading in self._readings.values():
             stream = reading.stream
             whole = id(stream) not in withheld
             if whole and merge.finished(stream):
@@ -253,7 +248,7 @@ class PageBuilder:
         until = self._plan.window.until
         for name, status in self._status.items():
             status.calls, status.records = self._spent[name].calls, self._spent[name].records
-            refused = [reading.stream.refused for reading in self._readings if reading.source.name == name]
+            refused = [stream.refused for stream in self._merge.streams if stream.source == name]
             if self._plan.query.follow and self._call.is_late(self._spent[name].as_of):
                 self._note(name, "its Date header is over a minute behind: newer events wait for it")
             # A source that refuses all of its streams shows nothing, and is complete up to no time.

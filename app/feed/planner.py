@@ -17,6 +17,7 @@ from app.feed.model import ValueWarning
 from app.paging.cursor import CursorState, StreamState
 from app.providers.base import Source
 
+_MICROSECOND = timedelta(microseconds=1)
 _EARLIEST = to_micros(datetime(1, 1, 1, tzinfo=UTC))
 _BEGINNING = 0  #: 1970: no electronic signature is older
 
@@ -55,11 +56,9 @@ def first_plan(
     query = Query(**{name: value for name, value in asked.filters().items() if name not in ("since", "until")})
     window = _window(asked, query, now, default_window)
     chosen = _choose(query, caller, sources)
-    active, skipped = _split(query, chosen, sources)
-    if skipped and not active:
-        raise ParameterError("filter_not_applicable", _not_applicable(query, skipped, sources))
-    if named := [name for name in skipped if name in query.source]:
-        raise ParameterError("filter_not_applicable", _not_applicable(query, named, sources))
+    foreign = _foreign(query, chosen, sources)
+    if wrong := [name for name in foreign if len(foreign) == len(chosen) or name in query.source]:
+        raise ParameterError("filter_not_applicable", _not_applicable(foreign, wrong, sources))
     until = now if window.until is None else window.until
     return Plan(
         query=query,
@@ -67,8 +66,8 @@ def first_plan(
         limit=asked.limit or DEFAULT_LIMIT,
         include=asked.include or frozenset(),
         partial=bool(asked.partial),
-        active=tuple(active),
-        skipped=skipped,
+        active=tuple(name for name in chosen if name not in foreign),
+        skipped=_reasons(foreign, sources),
         position=(window.since,) if query.ascending else (until,),
         states={},
         ago=(_micros(asked.since), _micros(asked.until)),
@@ -83,8 +82,11 @@ def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], 
             raise InvalidCursor("the cursor is of a source that is no longer configured; start over without a cursor")
         if not caller.may_read(name):
             raise Forbidden("the cursor is of a source that this key does not grant")
-    candidates = [name for name in sources if caller.may_read(name) and _is_chosen(state.query, sources[name])]
-    _, skipped = _split(state.query, candidates, sources)
+    others = [
+        name
+        for name in sources
+        if name not in state.sources and caller.may_read(name) and _is_chosen(state.query, sources[name])
+    ]
     return Plan(
         query=state.query,
         window=Window(state.since, state.until),
@@ -92,7 +94,7 @@ def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], 
         include=frozenset(state.include) if asked.include is None else asked.include,
         partial=state.partial if asked.partial is None else asked.partial,
         active=tuple(name for name in sources if name in state.sources),
-        skipped={name: reason for name, reason in skipped.items() if name not in state.sources},
+        skipped=_reasons(_foreign(state.query, others, sources), sources),
         position=tuple(state.position),
         states=state.sources,
         ago=state.ago,
@@ -135,15 +137,14 @@ def state_of(plan: Plan, position: Position, states: Mapping[str, Mapping[str, S
 
 def _micros(time: int | timedelta | None) -> int | None:
     """The µs of a duration; None for any other time."""
-    return time // timedelta(microseconds=1) if isinstance(time, timedelta) else None
-
-
-def _pinned(time: int | timedelta | None, now: int) -> int | None:
-    return max(_EARLIEST, now - ago) if (ago := _micros(time)) is not None else time  # type: ignore[return-value]
+    return time // _MICROSECOND if isinstance(time, timedelta) else None
 
 
 def _window(asked: EventQuery, query: Query, now: int, default_window: int) -> Window:
-    end, since = _pinned(asked.until, now), _pinned(asked.since, now)
+    since, end = (
+        max(_EARLIEST, now - time // _MICROSECOND) if isinstance(time, timedelta) else time
+        for time in (asked.since, asked.until)
+    )
     until = now if end is None else end
     if since is None:
         since = min(_BEGINNING, until - default_window) if query.envelope_id else until - default_window
@@ -190,30 +191,29 @@ def _is_chosen(query: Query, source: Source) -> bool:
     )
 
 
-def _split(query: Query, chosen: Iterable[str], sources: Mapping[str, Source]) -> tuple[list[str], dict[str, str]]:
-    """The sources to read, and those that a parameter excludes, with the reason."""
-    active: list[str] = []
-    skipped: dict[str, str] = {}
-    for name in chosen:
-        foreign = _foreign(query, sources[name])
-        if foreign:
-            does = "do" if len(foreign) > 1 else "does"
-            skipped[name] = f"{', '.join(foreign)} {does} not apply to {sources[name].provider}"
-        else:
-            active.append(name)
-    return active, skipped
+def _foreign(query: Query, chosen: Iterable[str], sources: Mapping[str, Source]) -> dict[str, list[str]]:
+    """Return the sources to whose providers a given parameter does not apply, with these parameters."""
+    given = [name for name in FILTERS if getattr(query, name) not in (None, ())]
+    foreign = {
+        name: [one for one in given if sources[name].filters.get(one, "not_applicable") == "not_applicable"]
+        for name in chosen
+    }
+    return {name: parameters for name, parameters in foreign.items() if parameters}
 
 
-def _foreign(query: Query, source: Source) -> list[str]:
-    """Return the given parameters that do not apply to the provider."""
-    given = (name for name in FILTERS if getattr(query, name) not in (None, ()))
-    return [name for name in given if source.filters.get(name, "not_applicable") == "not_applicable"]
+def _reasons(foreign: Mapping[str, Sequence[str]], sources: Mapping[str, Source]) -> dict[str, str]:
+    return {
+        name: f"{', '.join(found)} {'do' if len(found) > 1 else 'does'} not apply to {sources[name].provider}"
+        for name, found in foreign.items()
+    }
 
 
-def _not_applicable(query: Query, names: Iterable[str], sources: Mapping[str, Source]) -> list[tuple[str, str]]:
+def _not_applicable(
+    foreign: Mapping[str, Sequence[str]], names: Iterable[str], sources: Mapping[str, Source]
+) -> list[tuple[str, str]]:
     vendors: dict[str, set[str]] = {}
     for name in names:
-        for parameter in _foreign(query, sources[name]):
+        for parameter in foreign[name]:
             vendors.setdefault(parameter, set()).add(sources[name].provider)
     return [
         (parameter, f"does not apply to {', '.join(sorted(found))}; leave it out, or ask another source")

@@ -23,11 +23,12 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import format_seconds, now_micros
-from app.feed.call import FeedCall, FeedSettings, StreamRatios
+from app.feed.call import FeedCall, FeedSettings
 from app.feed.counts import EventCounter
 from app.feed.model import Page, Totals, ValueWarning
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan, WalkStart, begun_at, first_plan, next_plan, state_of
+from app.feed.reading import StreamRatios
 from app.feed.totals import TotalsCache
 from app.feed.warnings import warnings_of
 from app.paging.cursor import CursorCodec
@@ -125,15 +126,18 @@ class Feed:
             plan = next_plan(asked, caller, self.sources, self._codec.open(asked.cursor))
         else:
             plan = first_plan(asked, caller, self.sources, now=now, default_window=self.settings.default_window)
-        if plan.query.owner is not None and self.settings.pseudonyms is not None and not caller.may("pii:read"):
+        if plan.query.owner is not None and self.settings.pseudonyms is not None and "pii:read" not in caller.scopes:
             # Only the provider can judge it, by the address itself: the result would reveal the owner of the envelopes.
             message = "needs the scope pii:read here, because people are shown by pseudonyms; leave it out"
             raise Forbidden(f"owner: {message}", [("owner", message)])
         return plan
 
     def _call(self, caller: Caller, begun: float | None = None) -> FeedCall:
-        begun = time.monotonic() if begun is None else begun
-        return FeedCall(caller, self._clock(), begun, self.sources, self.settings, self._ratios)
+        begun, deadline = time.monotonic() if begun is None else begun, self.settings.deadline
+        return FeedCall(
+            caller, self._clock(), begun, begun + deadline / 2, begun + deadline, self.sources, self.settings,
+            self._ratios,
+        )  # fmt: skip
 
     async def event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget] | None = None) -> Record:
         """The record behind an event id. `spent` receives the calls by source, also of a search without a result.
