@@ -91,7 +91,7 @@ docs: setup ## write the generated pages anew, and build the documentation into 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 openapi: setup ## write openapi/openapi.json anew
-	$(BIN)/audit-gateway openapi > openapi/openapi.json
+	$(BIN)/audit-gateway openapi --output openapi/openapi.json
 
 client-models: openapi clients ## write the models of clients/python anew, from openapi/openapi.json
 	cd clients/python && PATH="$(CURDIR)/.venv-clients/bin:$$PATH" datamodel-codegen --output src/audit_gateway_client/models.py

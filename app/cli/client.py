@@ -19,7 +19,7 @@ import httpx
 
 from app.config import read_environment
 from app.domain.errors import ConfigurationError
-from app.forward.target import CallFailed, Json, Page, Pairs
+from app.forward.target import Json, Page, Pairs
 from app.providers.http.network import Network
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _FIXED = ("/events", "/events/count", "/events/export", "/sources")
 
 
 @dataclass(eq=False)
-class Problem(CallFailed):
+class Problem(Exception):
     """A call that failed. `code` is of contract section 7, or `unreachable`, `no_answer` or `not_a_gateway`.
 
     `errors` are (parameter, message) pairs; `sources` are the problem's `sources[]`; `retry_after` is in seconds."""

@@ -38,18 +38,9 @@ _REMEDIES = {
 
 #: Codes for which a retry may help.
 TRANSIENT = frozenset(
-    {
-        "rate_limited",
-        "overloaded",
-        "not_ready",
-        "source_unavailable",
-        "source_timeout",
-        "source_failed",
-        "unreachable",
-        "no_answer",
-        "internal_error",
-    }
-)
+    ("rate_limited", "overloaded", "not_ready", "source_unavailable", "source_timeout", "source_failed",
+     "unreachable", "no_answer", "internal_error")
+)  # fmt: skip
 
 
 class Failure(Exception):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -13,7 +14,7 @@ from app.cli.failures import USAGE, Failure, flag, reported
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery, GroupBy, TimeRange, choices
 from app.domain.query import Filters as FilterParameters
-from app.domain.times import format_seconds, now_micros
+from app.domain.times import DAY, format_micros, format_seconds, now_micros, parse_duration, parse_rfc3339
 
 #: (parameter, text) in the user's spelling.
 Filters: TypeAlias = tuple[tuple[str, str], ...]
@@ -29,11 +30,13 @@ Include = Annotated[
 By = Annotated[str | None, typer.Option(help=f"Also count by {', '.join(choices(GroupBy))}.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 
-_TIME = "A duration back from now (7d, 12h, P7D), a date or an RFC 3339 time; UTC."
+_TIME = "A duration back from now (7d, 12h, P7D), today, yesterday, a date or an RFC 3339 time; UTC."
 _TIMES = {
     "since": f"Only events at or after this time. {_TIME} Default: 30 days ago, or now where the command has no end.",
     "until": f"Only events before this time. {_TIME} Default: now.",
 }
+
+_REMEDY = "write 7d, 2h, 30m, today, yesterday, a date such as 2026-05-01, or a time such as 2026-05-01T12:00:00Z"
 
 #: The API's name of each filter, by the model's field.
 FILTERS = {
@@ -85,27 +88,43 @@ def _option(field: str, parameter: str, repeats: bool) -> inspect.Parameter:
 
 
 def query_pairs(
-    filters: Filters,
+    filters: Sequence[tuple[str, str]],
     *,
     order: str | None = None,
     partial: bool = False,
     follow: bool = False,
     include: Collection[str] | None = None,
 ) -> list[tuple[str, str]]:
-    """Return a command's query in the API's form. Raises Failure for an `include` that no command prints."""
+    """Return a command's query in the API's form. Raises Failure for an invalid time, or an `include` that no command
+    prints."""
+    now, pairs = now_micros(), []
+    for name, text in filters:
+        if name in ("since", "until"):
+            try:
+                text = to_rfc3339(text, now)
+            except ValueError as error:
+                raise Failure(f"{flag(name)} {error}", USAGE) from None
+        pairs.append((name, text))
     if set(include or ()) - {"raw"}:
         raise Failure("--include must be raw; totals are given by audit-gateway count", USAGE)
-    pairs = list(filters)
     pairs += [("order", order)] if order else []
     pairs += [("partial", "true")] if partial else []
     pairs += [("follow", "true")] if follow else []
     return pairs + ([("include", "raw")] if include else [])
 
 
-def followed(filters: Filters, what: str) -> Filters:
-    """Return the filters of a command without end, from now on if they contain no time. The API would begin with the
-    last 30 days. Raises Failure for an end; `what`: the command or flag that excludes it."""
-    given = dict(filters)
-    if "until" in given:
-        raise Failure(f"{what} has no end; leave out --until", USAGE)
-    return filters if "since" in given else (*filters, ("since", format_seconds(now_micros())))
+def to_rfc3339(text: str, now: int) -> str:
+    """Return a time in the API's form, in UTC: an RFC 3339 time or a date as it is; `now`, `today`, `yesterday` and the
+    API's durations back from `now` (µs since the epoch) converted. Raises ValueError with the remedy."""
+    plain = text.strip().lower()
+    if plain == "now":
+        return format_seconds(now)
+    if plain in ("today", "yesterday"):
+        return format_micros(now - (DAY if plain == "yesterday" else 0))[:10]
+    try:
+        if (duration := parse_duration(text)) is not None:
+            return format_seconds(now - duration // timedelta(microseconds=1))
+        parse_rfc3339(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time; {_REMEDY}") from None
+    return text

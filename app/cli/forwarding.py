@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from contextlib import closing, suppress
-from datetime import timedelta
-from functools import partial as bound
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.cli.client import Problem, connected
-from app.cli.failures import USAGE, Failure
-from app.cli.flags import Config, Filters, Include, Partial, followed, query_pairs
+from app.cli.failures import TRANSIENT, USAGE, Failure, sentence
+from app.cli.flags import Config, Filters, Include, Partial, query_pairs
 from app.cli.output import lines_of
-from app.cli.walk import walk
 from app.config import read_environment
-from app.domain.times import format_seconds, now_micros, parse_duration
 from app.forward.checkpoint import Checkpoint, CheckpointFile
+from app.forward.target import Page, Pairs
 from app.logs import configure_logging
 
 
@@ -45,38 +41,40 @@ def forward(
     """
     from app.forward.forwarder import Forwarder, Stopped, serve_metrics
     from app.forward.opening import open_target, tls_context
-    from app.forward.target import Gone
+    from app.forward.target import Gone, Temporary
 
+    if "until" in dict(filters):
+        raise Failure("forward has no end; leave out --until", USAGE)
+    since = () if "since" in dict(filters) else (("since", "now"),)
+    pairs = query_pairs((*filters, *since), order="asc", partial=partial, follow=True, include=include)
     asked = shlex.join(
         f"{name}={text}" for name, text in (*sorted(filters), *([("include", "raw")] if include else []))
     )
-    filters = tuple((name, _pinned(text) if name == "since" else text) for name, text in followed(filters, "forward"))
-    pairs = query_pairs(filters, order="asc", partial=partial, follow=True, include=include)
     target, shown, form = open_target(to, form, read_environment(), tls_context(ca, client_cert))
     file = CheckpointFile(cursor_file)
-    with closing(target), file.locked(), connected(config) as client, suppress(Stopped):
+    with closing(target), file.locked(), connected(config) as client:
         configure_logging()
         start = file.load(Checkpoint(asked=asked, through=dict(pairs)["since"]))
-        forwarder = Forwarder(lines_of(form).line, target, file, start, shown=shown)
-        failed = bound(forwarder.failed, "gateway")
-        pages = walk(client, pairs, cursor=start.cursor, follow=True, size=batch, attempts=math.inf, notify=failed)
+
+        def fetch(page: Pairs) -> Page:
+            try:
+                return client.page(page)
+            except Problem as problem:
+                if problem.code in TRANSIENT:
+                    raise Temporary(sentence(problem), retry_after=problem.retry_after) from None
+                if problem.code == "invalid_cursor":
+                    raise Failure(
+                        f"the gateway refuses the cursor in {cursor_file} (was GATEWAY_CURSOR_SECRET changed?);"
+                        f" remove the file and add --since {file.load(start).through}: no event is missed",
+                        USAGE,
+                    ) from None
+                raise
+
+        forwarder = Forwarder(fetch, lines_of(form).line, target, file, start, shown=shown, limit=batch)
         if metrics is not None:
             serve_metrics(metrics, forwarder.metrics.registry)
-        try:
-            forwarder.run(pages)
-        except Gone as gone:
-            raise Failure(f"{gone}: it wants no more events") from None
-        except Problem as problem:
-            if problem.code != "invalid_cursor":
-                raise
-            changed = f"the gateway refuses the cursor in {cursor_file} (was GATEWAY_CURSOR_SECRET changed?)"
-            remedy = f"remove the file and add --since {file.load(start).through}: no event is missed"
-            raise Failure(f"{changed}; {remedy}", USAGE) from None
-
-
-def _pinned(since: str) -> str:
-    """Return a duration as the time so long before now, so that all attempts at the first page begin there."""
-    with suppress(ValueError):  # the API explains an invalid duration
-        if (duration := parse_duration(since)) is not None:
-            return format_seconds(now_micros() - duration // timedelta(microseconds=1))
-    return since
+        with suppress(Stopped):
+            try:
+                forwarder.run(pairs)
+            except Gone as gone:
+                raise Failure(f"{gone}: it wants no more events") from None

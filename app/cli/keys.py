@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 import httpx
 import typer
+from rich.table import Table
 
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
 from app.cli.client import setting
-from app.cli.failures import USAGE, Failure
-from app.cli.output import console, plain_table, write_bytes
+from app.cli.failures import USAGE, Failure, print_error
+from app.cli.output import console, write_bytes
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.files import check_regular, read_text
@@ -45,6 +46,7 @@ def make_key(
         raise ConfigurationError(f"--{error}.") from None
     if record.expires is not None and record.expires <= now_micros():
         raise ConfigurationError("--expires lies in the past; give a later time.")
+    is_second = name in _names_in(file)
     try:
         _check_writable(file)
         # Print the key first, because it is not stored: a hash of an unprinted key would look usable.
@@ -55,12 +57,29 @@ def make_key(
     print(f"Added {name} to {file}. Set GATEWAY_API_KEYS_FILE={file} where the gateway runs.", file=sys.stderr)
     for scope in sorted(record.scopes):
         print(f"  {scope:13} {SCOPES[scope]}", file=sys.stderr)
+    if is_second:
+        print_error(
+            f"{file} had a key of the name {name} already, which stays valid: the log shows the same name for both, and"
+            f" audit-gateway keys revoke --name {name} removes both"
+        )
 
 
-def list_keys(file: KeysFile) -> None:
+def list_keys(
+    file: KeysFile,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each key's line of the file, without the key.")
+    ] = False,
+) -> None:
     """List the keys of a file with their grants. The keys themselves are not stored."""
-    table = plain_table("name", "state", "scopes", "sources", "rate", "hash")
-    for key in read_keys(read_text(file, "--file"), str(file)):
+    keys = read_keys(read_text(file, "--file"), str(file))
+    if as_json:
+        for key in keys:
+            print(key.line())
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "state", "scopes", "sources", "rate", "hash"):
+        table.add_column(heading, overflow="fold")
+    for key in keys:
         until = "" if key.expires is None else format_seconds(key.expires)
         state = "valid" if not until else f"expired {until}" if (key.expires or 0) <= now_micros() else f"until {until}"
         sources = "all" if key.sources is None else ", ".join(sorted(key.sources))
@@ -93,6 +112,14 @@ def _check_writable(file: Path) -> None:
             raise
         if not os.access(file.parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+
+
+def _names_in(file: Path) -> set[str]:
+    """Return the names in a keys file; empty if unreadable, which the gateway reports at start."""
+    try:
+        return {key.name for key in read_keys(read_text(file, "--file"), str(file))}
+    except ConfigurationError:
+        return set()
 
 
 def _list(text: str) -> list[str]:

@@ -100,9 +100,17 @@ def mcp(config: Config = None) -> None:
         asyncio.run(make_server(client).run_stdio_async())
 
 
-def openapi() -> None:
+def openapi(
+    output: Annotated[Path | None, typer.Option(help="Write to this file. Default: standard output.")] = None,
+) -> None:
     """Print the OpenAPI document."""
-    write_bytes(openapi_text().encode())
+    if output is None:
+        write_bytes(openapi_text().encode())
+        return
+    try:
+        output.write_text(openapi_text(), encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"--output: {output} cannot be written ({error.strerror})", USAGE) from None
 
 
 def openapi_text() -> str:
@@ -127,9 +135,11 @@ def probe(
     return probe_sources(config, wait)
 
 
-_CLIENTS = (events, count, export, forward, event, sources, mcp)
-for function in (serve, *_CLIENTS, verify, openapi, probe):  # in the order of the help
-    epilog = EPILOG if function in _CLIENTS else None
+# In the order of the help.
+for function, epilog in (
+    (serve, None), (events, EPILOG), (count, EPILOG), (export, EPILOG), (forward, EPILOG), (event, EPILOG),
+    (sources, EPILOG), (mcp, EPILOG), (verify, None), (openapi, None), (probe, None),
+):  # fmt: skip
     cli.command(epilog=epilog)(command(function, broken_pipe=FAILED if function is export else 0))
 keys.command("signing")(command(signing_key))
 keys.command("new")(command(make_key))

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from app.cli.client import Problem
 from app.cli.failures import USAGE, Failure, discard_output
@@ -40,9 +40,8 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def plain_table(*headings: str, has_headings: bool = True, gap: int = 2) -> Table:
-    """Return a table without lines, with `gap` cells between two columns. Long texts continue on the next line."""
-    columns = (Column(heading, overflow="fold") for heading in headings)
-    return Table(*columns, box=None, pad_edge=False, padding=(0, gap, 0, 0), show_header=has_headings)
+    """Return a table without lines, with `gap` cells between two columns."""
+    return Table(*headings, box=None, pad_edge=False, padding=(0, gap, 0, 0), show_header=has_headings)
 
 
 def json_line(value: Any, *, indent: int | None = None) -> bytes:

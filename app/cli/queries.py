@@ -17,7 +17,7 @@ from rich.text import Text
 
 from app.cli.client import Problem, connected
 from app.cli.failures import USAGE, Failure, Notices, print_error, printable, without_failed
-from app.cli.flags import AsJson, By, Config, Filters, Include, Order, Partial, followed, query_pairs
+from app.cli.flags import AsJson, By, Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, json_line, lines_of, plain_table, write_bytes
 from app.cli.walk import walk
 from app.forward.target import Json
@@ -87,6 +87,7 @@ def events(
     limit: Annotated[
         int | None, typer.Option(min=0, help="Number of events in all; 0: all. Default: 50.", show_default=False)
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="The same as --limit 0.")] = False,
     order: Order = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Print new events, from now (or --since) on, until Ctrl-C.")
@@ -98,14 +99,18 @@ def events(
     """Print events as a table, NDJSON or CSV, newest first."""
     for clash, names in (
         (as_json and as_csv, "--json and --csv"),
+        (every and limit, "--all and --limit"),
         (wide and (as_json or as_csv), "--wide and --json or --csv"),
     ):
         if clash:
             raise Failure(f"{names} cannot go together; leave one out", USAGE)
     if follow:
-        filters = followed(filters, "--follow")
+        if "until" in dict(filters):
+            raise Failure("--follow cannot go with --until: a follower has no end; leave one out", USAGE)
+        if "since" not in dict(filters):
+            filters = (*filters, ("since", "now"))  # the API would begin with the last 30 days
         limit, order = limit or 0, order or "asc"
-    most = None if limit == 0 else limit or DEFAULT_EVENTS
+    most = None if every or limit == 0 else limit or DEFAULT_EVENTS
     pairs = query_pairs(filters, order=order, partial=partial, follow=follow, include=include)
     form = "ndjson" if as_json else "csv" if as_csv else "table"
     show: Callable[[Sequence[Json]], None] | None = None
@@ -127,7 +132,7 @@ def events(
             code = notices.end()
     if form == "table" and sys.stderr.isatty():
         if more and shown:
-            print_error(f"more than these {shown} events match; add --limit N, or --limit 0 for all")
+            print_error(f"more than these {shown} events match; add --limit N or --all")
         elif not shown:
             # With an envelope's id the window begins at the beginning.
             has_window = "envelope_id" not in dict(filters)

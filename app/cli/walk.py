@@ -11,40 +11,32 @@ from typing import TypeVar
 
 from app.cli.client import Client, Problem
 from app.cli.failures import TRANSIENT, USAGE, Failure, print_error, sentence
-from app.forward.retries import retried
 from app.forward.target import Json, Page, Pairs
 
 MAX_PAGE = 1000  #: events in one page of the API
 POLL = 5.0  #: seconds between a follower's requests while there are no new events
 _ATTEMPTS = 6  #: for one page: about a minute in total
 SEGMENT = 5000  #: events of one signed segment, held in memory
+_LONGEST = 60.0  #: seconds to wait between two attempts
 
 Found = TypeVar("Found")
 
 
 def walk(
-    client: Client,
-    pairs: Pairs,
-    *,
-    cursor: str | None = None,
-    most: int | None = None,
-    follow: bool = False,
-    size: int = MAX_PAGE,
-    attempts: float = 1,
-    notify: Callable[[str], None] | None = None,
+    client: Client, pairs: Pairs, *, cursor: str | None = None, most: int | None = None, follow: bool = False
 ) -> Iterator[Page]:
-    """Yield pages of `size` events until none is left, or `most` (at least 1) events were read. A `cursor` replaces all
-    of `pairs` except `partial`. `follow`: then wait for new events, without end.
+    """Yield pages until none is left, or `most` (at least 1) events were read. A `cursor` replaces all of `pairs`
+    except `partial`. `follow`: then wait for new events, without end.
 
-    The first page is requested up to `attempts` times. For temporary failures, later ones are requested up to six
-    times, or without limit if `follow`, with growing pauses; `notify` receives each such failure. With `partial`, a
-    failure of only those sources that failed on the previous page is not retried. Raises Problem."""
+    The first page is requested once. For temporary failures, later ones are requested up to six times, or without limit
+    if `follow`, with growing pauses. With `partial`, a failure of only those sources that failed on the previous page
+    is not retried. Raises Problem."""
     asked: Pairs = pairs if cursor is None else _after(cursor, pairs)
-    left = most
+    attempts, left = 1.0, most
     failed: set[str] = set()
     while True:
-        limit = size if left is None else min(left, size)
-        page = _patient(partial(client.page, [*asked, ("limit", str(limit))]), attempts, failed, notify)
+        limit = MAX_PAGE if left is None else min(left, MAX_PAGE)
+        page = _patient(partial(client.page, [*asked, ("limit", str(limit))]), attempts, failed)
         if left is not None:
             left -= len(page.events)
         yield page
@@ -98,26 +90,21 @@ def _after(cursor: str, pairs: Pairs) -> Pairs:
     return [("cursor", cursor), *(pair for pair in pairs if pair[0] == "partial")]
 
 
-def _patient(
-    call: Callable[[], Found],
-    attempts: float,
-    failed: Collection[str] = (),
-    notify: Callable[[str], None] | None = None,
-) -> Found:
+def _patient(call: Callable[[], Found], attempts: float, failed: Collection[str] = ()) -> Found:
     """Return the result of `call`, within `attempts`. Failures of only the `failed` sources are not retried."""
-    printed = ""
-
-    def may_retry(problem: Problem) -> bool:
-        nonlocal printed
-        if problem.code not in TRANSIENT:
-            return False
-        if problem.sources and all(source.get("name") in failed for source in problem.sources):
-            return False
-        if notify is not None:
-            notify(sentence(problem))
-        elif (notice := f"{sentence(problem)}; waiting to try again") != printed:
-            print_error(notice)
-            printed = notice
-        return True
-
-    return retried(call, Problem, may_retry, attempts=attempts)
+    attempt, noticed = 0, ""
+    while True:
+        attempt += 1
+        try:
+            return call()
+        except Problem as problem:
+            if problem.code not in TRANSIENT or attempt >= attempts:
+                raise
+            if problem.sources and all(source.get("name") in failed for source in problem.sources):
+                raise
+            pause = min(_LONGEST, max(problem.retry_after or 0.0, 2.0 ** min(attempt - 1, 6)))
+            notice = f"{sentence(problem)}; waiting to try again"
+            if notice != noticed:
+                print_error(notice)
+                noticed = notice
+        sleep(pause)

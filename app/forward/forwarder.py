@@ -7,23 +7,31 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
+import stamina
+import stamina.instrumentation
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from app.domain.errors import ConfigurationError
 from app.forward.checkpoint import Checkpoint, CheckpointFile
-from app.forward.retries import retried
-from app.forward.target import Item, Page, Target, Temporary, TooLarge
+from app.forward.target import Item, Page, Pairs, Target, Temporary, TooLarge
 
 _UNREADABLE = re.compile(r"(\d+) records(?= that cannot be read)")
 
+T = TypeVar("T")
+_Kinds = type[Exception] | tuple[type[Exception], ...]
+
+POLL = 5.0  #: seconds between two requests while there are no events
 MAX_BYTES = 524_288  #: of one batch; receivers commonly refuse bodies above 1 MB
-_FIRST_PAUSE = 0.25  #: seconds between the first two attempts at a batch
+_WAITS = {"wait_initial": 0.25, "wait_max": 60.0, "wait_jitter": 0.25}  #: seconds between two attempts
 
 log = structlog.get_logger()
+# stamina would log repr(exception); failures are logged here.
+stamina.instrumentation.set_on_retry_hooks([])
 
 
 class Stopped(BaseException):
@@ -57,36 +65,46 @@ class Stopper:
 
 
 class Forwarder:
-    """Move pages to a target. `render` returns an event's line in the chosen format."""
+    """Move pages to a target.
+
+    `fetch` returns one page for query parameters, and raises Temporary for a failure to retry; other exceptions end
+    `run`. `render` returns an event's line in the chosen format. `query` are the parameters of the first page."""
 
     def __init__(
         self,
+        fetch: Callable[[Pairs], Page],
         render: Callable[[dict[str, Any]], bytes],
         target: Target,
         file: CheckpointFile,
         checkpoint: Checkpoint,
         *,
         shown: str,
+        limit: int,
     ) -> None:
-        self._render, self._target, self._file = render, target, file
-        self._checkpoint, self._stopper = checkpoint, Stopper()
+        self._fetch, self._render, self._target, self._file = fetch, render, target, file
+        self._checkpoint, self._stopper, self._limit = checkpoint, Stopper(), limit
         self._shown, self._failure = shown, ""
         self._gaps: list[str] = []  # of the last page
         self._unreadable = 0  # records of the last page, if the next one may contain them again
         self.metrics = ForwardMetrics(shown, lambda: _seconds(self._checkpoint.through))
 
-    def run(self, pages: Iterator[Page]) -> None:
-        """Forward endless pages until a signal, in the main thread. Raises Stopped, Gone, and errors of `pages`."""
+    def run(self, query: Pairs) -> NoReturn:
+        """Forward until a signal, in the main thread. Raises Stopped, Gone, and errors of `fetch` except Temporary."""
         self._stopper.install()
         log.info("forwarding", target=self._shown, through=self._checkpoint.through, events=self._checkpoint.events)
-        for page in pages:
-            self._failure = ""
+        kept = [pair for pair in query if pair[0] == "partial"]  # the cursor holds the rest
+        while True:
+            cursor = self._checkpoint.cursor
+            asked = [*(query if cursor is None else [("cursor", cursor), *kept]), ("limit", str(self._limit))]
+            page = self._patiently("gateway", partial(self._fetch, asked))
             self._stopper.defer()
             for items in self._batches(page):
                 self._deliver(items)
             self._note_gaps(page)
             self._advance(page)
             self._stopper.release()
+            if not page.has_more:
+                time.sleep(POLL)
 
     def _batches(self, page: Page) -> Iterator[list[Item]]:
         """Yield the page's events in batches of at most MAX_BYTES; a larger event is a batch of its own."""
@@ -109,14 +127,8 @@ class Forwarder:
             self._stopper.defer()
             self._target.deliver(items)
 
-        def may_retry(failure: Temporary) -> bool:
-            if isinstance(failure, TooLarge) and len(items) > 1:
-                return False
-            self.failed("receiver", str(failure))
-            return True
-
         try:
-            retried(send, Temporary, may_retry, first_pause=_FIRST_PAUSE)
+            self._patiently("receiver", send, () if len(items) == 1 else TooLarge)
         except TooLarge:
             middle = len(items) // 2
             self._deliver(items[:middle])
@@ -124,16 +136,26 @@ class Forwarder:
         else:
             self.metrics.events.inc(len(items))
             self.metrics.batches.inc()
-            self._failure = ""
 
-    def failed(self, side: str, text: str) -> None:
-        """Count a failed attempt at the `gateway` or the `receiver`, and log it unless it repeats the previous one.
-        Raises Stopped if a signal arrived."""
-        self.metrics.failures[side].inc()
-        if text != self._failure:
-            self._failure = text
-            log.warning(f"{side}_failed", reason=text)
-        self._stopper.release()
+    def _patiently(self, side: str, call: Callable[[], T], final: _Kinds = ()) -> T:
+        """Return the result of `call`, retried on Temporary except `final`. Logs a repeated failure once; a signal ends
+        the pause between two attempts."""
+
+        def on_failure(error: Exception) -> bool | float:
+            if not isinstance(error, Temporary) or isinstance(error, final):
+                return False
+            self.metrics.failures[side].inc()
+            if str(error) != self._failure:
+                self._failure = str(error)
+                log.warning(f"{side}_failed", reason=self._failure)
+            self._stopper.release()
+            return True if error.retry_after is None else max(error.retry_after, _WAITS["wait_initial"])
+
+        for attempt in stamina.retry_context(on=on_failure, attempts=None, timeout=None, **_WAITS):
+            with attempt:
+                result = call()
+        self._failure = ""
+        return result
 
     def _note_gaps(self, page: Page) -> None:
         """Count unreadable records, and log the page's gaps if they differ from the previous page's."""

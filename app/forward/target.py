@@ -34,15 +34,10 @@ class Item(NamedTuple):
     line: bytes
 
 
-class CallFailed(Exception):
-    """A call to a gateway or a receiver failed. `retry_after`: seconds to wait, if the other side named them."""
+class Temporary(Exception):
+    """A failure to retry. `retry_after` is in seconds, or None.
 
-    retry_after: float | None = None
-
-
-class Temporary(CallFailed):
-    """A receiver's failure, to be retried. The text goes to the log: it contains no secret, no part of an event and no
-    text of the receiver."""
+    The text goes to the log: it contains no secret, no part of an event and no text of the receiver."""
 
     def __init__(self, text: str, *, retry_after: float | None = None) -> None:
         super().__init__(text)

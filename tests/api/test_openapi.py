@@ -41,7 +41,9 @@ def walk(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_the_committed_document_is_the_one_the_code_makes() -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == openapi_text(), "openapi/openapi.json has drifted; run: make openapi"
+    assert DOCUMENT.read_text(encoding="utf-8") == openapi_text(), (
+        "openapi/openapi.json has drifted; run: audit-gateway openapi --output openapi/openapi.json"
+    )
 
 
 def test_every_parameter_that_is_accepted_is_described_and_no_other(document: dict[str, Any]) -> None:

@@ -18,8 +18,7 @@ from tests.process import run, start
 
 def test_all_of_it_as_ndjson_is_the_apis_own_answer(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
     truth = cli_world.walk(since="2000-01-01")
-    asked = ("--limit", "0", "--json", "--since", "2000-01-01", "--until", cli_world.until)
-    ended = run("events", *asked, env=way, cwd=tmp_path)
+    ended = run("events", "--all", "--json", "--since", "2000-01-01", "--until", cli_world.until, env=way, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [json.loads(line) for line in ended.stdout.splitlines()] == truth
     assert len(truth) > 1000, "or it is a single page"
@@ -104,8 +103,8 @@ def test_csv_is_the_apis_and_neutral(cli_world: Served, way: dict[str, str], tmp
     ]
 
 
-def test_durations_back_from_now(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
-    ended = call("events", "--since", "3d", "--until", "1d", "--limit", "0", "--json", env=way, cwd=tmp_path)
+def test_days_of_people(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+    ended = call("events", "--since", "3d", "--until", "yesterday", "--all", "--json", env=way, cwd=tmp_path)
     seen = [json.loads(line)["id"] for line in ended.stdout.splitlines()]
     assert ended.returncode == 0, ended.stderr
     assert seen
@@ -120,11 +119,12 @@ def test_durations_back_from_now(cli_world: Served, way: dict[str, str], tmp_pat
         (["--type", "a*b"], 2, ["--type", "recipient.*"]),
         (["--actor", ""], 2, ["--actor must not be empty"]),
         (["--envelope-status", "odd"], 2, ["--envelope-status must be one of completed"]),
-        (["--since", "someday"], 2, ["--since must be an RFC 3339"]),
-        (["--since", "1d", "--until", "2d"], 2, ["--since must be earlier than until"]),
+        (["--since", "someday"], 2, ["--since 'someday' is no time; write 7d"]),
+        (["--since", "today", "--until", "yesterday"], 2, ["--since must be earlier than until"]),
         (["--json", "--csv"], 2, ["--json and --csv"]),
-        (["--follow", "--until", "1d"], 2, ["--follow has no end; leave out --until"]),
-        (["--follow", "--since", "1d", "--until", "2d"], 2, ["--follow has no end; leave out --until"]),
+        (["--all", "--limit", "3"], 2, ["--all and --limit"]),
+        (["--follow", "--until", "1d"], 2, ["--follow cannot go with --until"]),
+        (["--follow", "--since", "1d", "--until", "2d"], 2, ["--follow cannot go with --until"]),
         (["--follow", "--order", "desc"], 2, ["--follow needs order=asc"]),
         (["--include", "everything"], 2, ["--include must be raw"]),
         (["--include", "raw", "--include", "total"], 2, ["--include must be raw", "audit-gateway count"]),
@@ -204,7 +204,7 @@ def test_partial_ends_when_only_a_failed_source_has_more(cli_world: Served, tmp_
     dead = {**cli_world.in_process, "TAKTIKAL_BASE_URL": "http://127.0.0.1:9"}
     whole = ("--since", "2000-01-01", "--until", cli_world.until, "--partial")
     others = [event["id"] for event in cli_world.walk(since="2000-01-01", source="subnoto")]
-    for command in (("events", "--limit", "0", "--json"), ("export", "-", "--order", "desc")):
+    for command in (("events", "--all", "--json"), ("export", "-", "--order", "desc")):
         ended = call(*command, *whole, env=dead, cwd=tmp_path)
         assert ended.returncode == 1
         assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == others
@@ -226,7 +226,7 @@ def test_follow_shows_what_there_is_and_waits_until_ctrl_c(way: dict[str, str], 
     assert (process.returncode, errors) == (130, b"")
 
 
-EVER = ("events", "--limit", "0", "--since", "60d")
+EVER = ("events", "--all", "--since", "60d")
 
 
 @pytest.mark.parametrize("arguments", [EVER, (*EVER, "--json"), ("sources",)])

@@ -146,7 +146,7 @@ def test_a_wrong_call_leaves_nothing_behind(way: dict[str, str], tmp_path: Path)
     for arguments, says in [
         (["x.ndjson", "--source", "nowhere"], "--source "),
         (["x.ndjson", "--format", "xml"], "--format must be one of ndjson"),
-        (["x.ndjson", "--since", "someday"], "--since must be an RFC 3339"),
+        (["x.ndjson", "--since", "someday"], "--since 'someday'"),
         (["x.ndjson", "--include", "total"], "--include must be raw"),
         (["-", "--incremental"], "--incremental needs a file"),
         (["x.ndjson", "--incremental", "--order", "desc"], "appends the oldest first; leave out --order desc"),

@@ -12,17 +12,25 @@ from tests.process import COMMAND, environment
 NEW = ("keys", "new", "--name", "siem", "--scopes", "events:read", "--file", "keys.jsonl")
 
 
-def test_keys_are_added_beside_any_other_lines(tmp_path: Path) -> None:
-    file = tmp_path / "keys.jsonl"
-    # A line that is wrong is the gateway's to complain of.
-    file.write_text("{\n")
-    for number in (2, 3):
-        made = call(*NEW, env={}, cwd=tmp_path)
+def test_a_second_key_of_one_name_is_made_with_a_warning(tmp_path: Path) -> None:
+    def make(name: str) -> list[str]:
+        made = call(
+            "keys", "new", "--name", name, "--scopes", "events:read", "--file", "keys.jsonl", env={}, cwd=tmp_path
+        )
         assert made.returncode == 0
         assert made.stdout.startswith("agw_")
-        _added, scope = made.stderr.splitlines()
+        _added, scope, *more = made.stderr.splitlines()
         assert scope.split()[0] == "events:read", "each scope's grant is printed"
-        assert len(file.read_text().splitlines()) == number
+        return more
+
+    assert make("siem") == make("siem-2") == []
+    (warning,) = make("siem")
+    assert warning.startswith("audit-gateway: keys.jsonl had a key of the name siem already")
+    file = tmp_path / "keys.jsonl"
+    assert len(file.read_text().splitlines()) == 3
+    # A line that is wrong is the gateway's to complain of.
+    file.write_text("{\n")
+    assert make("siem") == []
 
 
 def run_into_a_full_disk(*arguments: str, cwd: Path) -> tuple[int, str]:

@@ -17,12 +17,13 @@ from rich.console import Console
 from app.cli.client import Problem
 from app.cli.export import Checkpoint, ResumableFile, _write
 from app.cli.failures import Failure, Notices
-from app.cli.flags import FILTERS
+from app.cli.flags import FILTERS, to_rfc3339
 from app.cli.output import format_of, json_line
 from app.cli.queries import EventTable, cells_of
 from app.domain.errors import ConfigurationError
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery
+from app.domain.times import parse_rfc3339
 from app.forward.target import Page
 
 
@@ -100,6 +101,41 @@ def test_a_resumed_export_reports_the_unreadable_records_of_its_first_part(
         assert checkpoint is not None
         assert _write(pieces(None, None), b"", file, checkpoint, partial=False) == 3
     assert "a: 2 records that cannot be read" in capsys.readouterr().err
+
+
+NOW = parse_rfc3339("2026-03-01T12:30:45.250000Z")
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("7d", "2026-02-22T12:30:45.250000Z"),
+        ("2h", "2026-03-01T10:30:45.250000Z"),
+        ("30m", "2026-03-01T12:00:45.250000Z"),
+        ("45s", "2026-03-01T12:30:00.250000Z"),
+        ("2w", "2026-02-15T12:30:45.250000Z"),
+        ("P7D", "2026-02-22T12:30:45.250000Z"),
+        ("PT12H", "2026-03-01T00:30:45.250000Z"),
+        ("now", "2026-03-01T12:30:45.250000Z"),
+        ("today", "2026-03-01"),
+        ("Yesterday", "2026-02-28"),
+        ("2026-01-31", "2026-01-31"),
+        ("2026-01-31T10:00:00+01:00", "2026-01-31T10:00:00+01:00"),
+    ],
+)
+def test_what_is_sent(text: str, sent: str) -> None:
+    assert to_rfc3339(text, NOW) == sent
+    parse_rfc3339(sent)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "d", "7", "7x", "-7d", "0d", "7d later", "3 days ago", "last week", "2026-02-30", "2026-01-31T10:00:00",
+     "\u0667d", "1.5h", "7months", "999999999w"],
+)  # fmt: skip
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time; write 7d, 2h"):
+        to_rfc3339(text, NOW)
 
 
 @given(st.integers(18, 400), st.text(max_size=40))

@@ -138,8 +138,10 @@ def test_with_ones_own_account_and_no_key_yet_one_is_made_for_the_run(tmp_path: 
     assert "No API keys" in ended.stderr
 
 
-def test_the_document_is_printed_whatever_the_settings(tmp_path: Path) -> None:
+def test_the_document_is_printed_and_written(tmp_path: Path) -> None:
     printed = call("openapi", env={}, cwd=tmp_path)
-    again = call("openapi", env={"GATEWAY_DEADLINE": "nonsense"}, cwd=tmp_path)
-    assert (printed.returncode, again.returncode, again.stdout) == (0, 0, printed.stdout)
+    written = call("openapi", "--output", "document.json", env={"GATEWAY_DEADLINE": "nonsense"}, cwd=tmp_path)
+    assert (printed.returncode, written.returncode, written.stdout) == (0, 0, "")
+    assert (tmp_path / "document.json").read_text() == printed.stdout
     assert json.loads(printed.stdout)["openapi"].startswith("3.1")
+    assert call("openapi", "--output", "/not/there.json", env={}, cwd=tmp_path).returncode == 2

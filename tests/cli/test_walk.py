@@ -9,7 +9,6 @@ from app.cli import walk as walking
 from app.cli.client import Client, Problem
 from app.cli.failures import sentence
 from app.cli.walk import POLL, walk
-from app.forward import retries
 from app.forward.target import Page, Pairs
 
 
@@ -24,7 +23,6 @@ NOTICES: list[str] = []
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walking, "sleep", SLEPT.append)
-    monkeypatch.setattr(retries, "sleep", SLEPT.append)
     monkeypatch.setattr(walking, "print_error", NOTICES.append)
 
 

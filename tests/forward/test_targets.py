@@ -5,16 +5,15 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import stamina
 
 from app.cli.output import lines_of
 from app.domain.errors import ConfigurationError
 from app.forward.opening import open_target, tls_context
-from app.forward.retries import retried
 from app.forward.target import Gone, Item, Temporary, TooLarge
 from tests.forward.receivers import (
     SECRET,
@@ -162,8 +161,12 @@ def test_rsyslog_reads_the_messages(rsyslog: Rsyslog) -> None:
     url = f"{scheme}://127.0.0.1:{rsyslog.port}"
     ca = rsyslog.folder / "receiver.pem"
     large = event(4, data={"text": "x" * 100_000})
-    for events in (EVENTS, [large]):
-        retried(partial(deliver, url, ca=ca, events=events), Temporary, lambda _: True, attempts=10, first_pause=0.1)
+    for attempt in stamina.retry_context(on=Temporary, wait_jitter=0):  # as the forwarder does
+        with attempt:
+            deliver(url, ca=ca)
+    for attempt in stamina.retry_context(on=Temporary, wait_jitter=0):
+        with attempt:
+            deliver(url, ca=ca, events=[large])
     rsyslog.stop()  # writes what it has
     assert list({one["id"]: one for one in rsyslog.events}.values()) == [*EVENTS, large]
     first, second, third, *_ = rsyslog.lines

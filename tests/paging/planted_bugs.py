@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PLUGINS = ("anyio.pytest_plugin", "_hypothesis_pytestplugin", "pytest_timeout")  #: the others take seconds to import
 #: What takes long to import, once for all bugs.
 LIBRARIES = ("aiohttp", "cryptography.fernet", "fastapi", "hypothesis.stateful", "httpx", "msgspec",
-             "prometheus_client", "redis.asyncio", "uvicorn")  # fmt: skip
+             "prometheus_client", "redis.asyncio", "stamina", "uvicorn")  # fmt: skip
 
 
 @dataclass(frozen=True)
