@@ -19,6 +19,7 @@ from app.domain.query import Query
 from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget, CommonSettings, Hint, ReadRequest
 from app.providers.subnoto.client import LogQuery
+from app.providers.subnoto.log_walk import LogRequest
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.settings import SubnotoSettings
@@ -137,6 +138,12 @@ def fresh() -> tuple[AccountObservations, TimeIndex]:
     return AccountObservations(lambda: NOW), TimeIndex()
 
 
+def reader_of(log: Any, span: ReadRequest, facts: AccountObservations, index: TimeIndex) -> SubnotoReader:
+    return SubnotoReader(
+        LogRequest(log, LogQuery("envelope"), span, CallBudget(), "s", 120 * SECOND, NOW, facts, index)
+    )
+
+
 async def walk(
     log: Moving, query: Query, since: int, until: int, limits: Sequence[int], memories: Any, pages: Any = None
 ) -> list[int]:
@@ -146,10 +153,7 @@ async def walk(
     got: list[int] = []
     while True:
         limit, (facts, index) = log.rng.choice(limits), memories()
-        reader = SubnotoReader(
-            log, LogQuery("envelope"), ReadRequest(query, since, until, position, hint), CallBudget(),  # type: ignore[arg-type]
-            source="s", skew=120 * SECOND, now=NOW, observations=facts, index=index,
-        )  # fmt: skip
+        reader = reader_of(log, ReadRequest(query, since, until, position, hint), facts, index)
         found: list[Any] = []
         has_ended = False
         while not has_ended and len(found) <= limit:
@@ -372,11 +376,8 @@ async def first_page(
     """The numbers of the records of one page that ends its window, and the batches that it read. `begin`: the time to
     begin at, within the window."""
     edge = since if query.ascending else until
-    (facts, index), position = fresh(), (edge if begin is None else begin,)
-    reader = SubnotoReader(
-        log, LogQuery("envelope"), ReadRequest(query, since, until, position), CallBudget(),  # type: ignore[arg-type]
-        source="s", skew=120 * SECOND, now=NOW, observations=facts, index=index,
-    )  # fmt: skip
+    position = (edge if begin is None else begin,)
+    reader = reader_of(log, ReadRequest(query, since, until, position), *fresh())
     batches = [await reader.read(1001, 64)]
     while not batches[-1].ended:
         batches.append(await reader.read(1001, 64))

@@ -17,6 +17,7 @@ from app.domain.position import Position, first_time
 from app.domain.query import Query
 from app.providers.base import CallBudget, Hint, Reader, ReadRequest, Record
 from app.providers.subnoto.client import LogQuery, SubnotoClient
+from app.providers.subnoto.log_walk import LogRequest
 from app.providers.subnoto.observations import AccountObservations as SubnotoObservations
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.time_index import TimeIndex
@@ -139,17 +140,8 @@ def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
     clock = (NOW - EPOCH) // timedelta(microseconds=1)
 
     def make(span: ReadRequest, spent: CallBudget) -> Reader:
-        return SubnotoReader(
-            client,
-            LogQuery("envelope"),
-            span,
-            spent,
-            source="s",
-            skew=log.skew * 1000,
-            now=clock,
-            observations=facts,
-            index=found,
-        )
+        skew = log.skew * 1000
+        return SubnotoReader(LogRequest(client, LogQuery("envelope"), span, spent, "s", skew, clock, facts, found))
 
     rng = random.Random(seed)
     times = [row.timestamp * 1000 for row in log.rows] or [BASE * 1000]

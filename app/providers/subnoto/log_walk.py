@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from app.domain.errors import SourceFailed
 from app.domain.position import Position, first_time
 from app.paging.chain import Chain
@@ -11,60 +13,57 @@ from app.paging.position_reader import LogMoved, OddPages, PositionReader, Respo
 from app.paging.steadiness import have_risen, is_shuffled
 from app.providers.base import ENOUGH_BYTES, CallBudget, ReadRequest
 from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
+from app.providers.subnoto.gaps import AGAIN, BEHIND, LACKING, SHUFFLED, TWINS, UNORDERED
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.time_index import TimeIndex
 from app.providers.subnoto.wire import LogPage, LogRow
 
 _RESTARTS, _MOVES = 4, 16  #: new readers for odd pages, and moves of the log, without progress
 
-#: Kinds of optional calls, as reasons: a page after the claimed end, and a page read again.
-_BEHIND = "the provider does not show whether its log ends where it claims: newer records may be missing"
-_AGAIN = "the provider does not show whether records were removed meanwhile: others may be missing"
+
+class LogRequest(msgspec.Struct, frozen=True):
+    """One stream of one request: the list that it reads and what is known of the account. `skew` in µs: the setting;
+    `now` in µs guides the search for a time."""
+
+    client: SubnotoClient
+    query: LogQuery
+    span: ReadRequest
+    spent: CallBudget
+    source: str
+    skew: int
+    now: int
+    observations: AccountObservations
+    index: TimeIndex
 
 
 class LogWalk:
-    """The walk of one request through the list of `query`, by one `reader` after another: each goes on where the rows
-    of the one before are complete. `skew` in µs: the setting, or a larger one that was seen; `known_skew`: that of the
-    cursor that the walk continues. `place`: of a hint. `now` in µs.
+    """The walk of one `request` through its list, by one `reader` after another: each goes on where the rows of the one
+    before are complete. `known_skew`: that of the cursor that the walk continues; `place`: of its hint.
 
-    `size`: rows of a page; `chain`: of pages, while the log moves; `moves`: how often it moved; `doubts`: reasons why
-    records may be missing, from optional calls that failed; `any_readable`: whether any row was readable;
-    `is_shuffled`: whether the order of equal times changed on a page read again; `have_risen`: whether its rows have
-    higher numbers now."""
+    `skew` in µs: the setting, or a larger one that was seen; `size`: rows of a page; `chain`: of pages, while the log
+    moves; `moves`: how often it moved; `any_readable`: whether any row was readable."""
 
-    def __init__(
-        self,
-        client: SubnotoClient,
-        query: LogQuery,
-        span: ReadRequest,
-        spent: CallBudget,
-        *,
-        skew: int,
-        known_skew: int | None,
-        place: list[int],
-        now: int,
-        observations: AccountObservations,
-        index: TimeIndex,
-    ) -> None:
-        self._client, self.query, self._span, self._spent = client, query, span, spent
-        self._now, self._observations, self._index = now, observations, index
-        self._ascending = span.query.ascending
-        self.size = observations.rows_at_once
-        self._setting, self.skew = skew, max(skew, known_skew or 0)
+    def __init__(self, request: LogRequest, *, known_skew: int | None, place: list[int]) -> None:
+        self._request, self.query = request, request.query
+        self._span, self._spent = request.span, request.spent
+        self._observations, self._index = request.observations, request.index
+        self._ascending = self._span.query.ascending
+        self.size = self._observations.rows_at_once
+        self.skew = max(request.skew, known_skew or 0)
         self._restarts = self.moves = self._chained = 0  # `_chained`: rows of the last chain
         self.any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
-        self.is_shuffled = self.have_risen = False
         # By size, number, and whether the total is exceeded.
         self._pages: dict[tuple[int, int, bool], list[LogRow]] = {}
         self._compared = set[int | None]()  # pages read again because of rows seen twice
-        self.doubts = set[str]()
+        self._doubts = set[str]()  # reasons of `gaps` that stay for the whole walk
         self.chain: Chain[LogRow] | None = None
         self._near: list[int] | None = None  # the hint of a reader that continues another
+        query, span, index = request.query, request.span, request.index
         start = first_time(span.position, self._ascending)
         # A cursor contains the skew of these rows.
         self._strays = [] if known_skew is not None else index.strays(query, span.since, span.until)
         marks = index.around(query, start, self.skew, ascending=self._ascending)
-        near = place or index.near(query, start, now, self.skew, ascending=self._ascending)
+        near = place or index.near(query, start, request.now, self.skew, ascending=self._ascending)
         # A page that a hint leads to may be after the end, where the hint's own page is not.
         self._retries = [None, near[:2]] if near else [None]
         self.reader = self._new_reader(start, near, marks)
@@ -75,7 +74,7 @@ class LogWalk:
         strays = {at // self.size + 1 for number in self._strays for at in (max(0, number - 1), number)}
         reader: PositionReader[LogRow] = PositionReader(
             ascending=self._ascending, start=start, stop=self._span.until if self._ascending else self._span.since,
-            skew=self.skew, page_size=self.size, now=self._now, hint=hint, marks=marks,
+            skew=self.skew, page_size=self.size, now=self._request.now, hint=hint, marks=marks,
             total=self._index.total(self.query), longest=self._observations.longest, glances=sorted(strays),
         )  # fmt: skip
         if self._exceeds:
@@ -86,6 +85,12 @@ class LogWalk:
         """Return the rows that are complete by now."""
         self.skew = self.reader.skew
         return self.reader.take()
+
+    def gaps(self) -> set[str]:
+        """Return the reasons why rows may be missing or come twice: see `app.providers.subnoto.gaps`."""
+        ending = self.reader.ending
+        seen = {LACKING: ending.lacks_rows, TWINS: ending.may_be_twins, UNORDERED: self.reader.is_unordered}
+        return self._doubts.union(reason for reason, is_so in seen.items() if is_so)
 
     def place(self, position: Position) -> list[int] | None:
         """Return the numbers of a hint that lead to a position; None if no row was read."""
@@ -101,7 +106,7 @@ class LogWalk:
                 return True
             if await self._is_cut():
                 return True
-            page = self._unconfirmed() if confirm and _AGAIN not in self.doubts and not self.is_shuffled else None
+            page = self._unconfirmed() if confirm and not self._doubts & {AGAIN, SHUFFLED} else None
         except OddPages as odd:
             # A page that is not full may be the end, or truncated.
             self._resize(odd.page_size)
@@ -128,7 +133,7 @@ class LogWalk:
         if page is None or not self.reader.steadiness.has_read(page):
             return self.chain is None
         await self._fetch([page], again=True)
-        return moves == self.moves and _AGAIN not in self.doubts
+        return moves == self.moves and AGAIN not in self._doubts
 
     def _at_once(self) -> int:
         """Return the number of pages to fetch in one round, from earlier sizes."""
@@ -142,11 +147,11 @@ class LogWalk:
     async def _list(self, pages: list[int], size: int, kind: str | None) -> list[tuple[int, LogPage]] | None:
         """Return pages, or None if optional calls of this `kind` fail, which is a reason. Raises as `list_logs`."""
         if kind is None:
-            return await self._client.list_logs(self.query, pages, size, self._spent)
+            return await self._request.client.list_logs(self.query, pages, size, self._spent)
 
         async def attempt(spent: CallBudget) -> list[tuple[int, LogPage]] | PageTooLarge:
             try:
-                return await self._client.list_logs(self.query, pages, size, spent)
+                return await self._request.client.list_logs(self.query, pages, size, spent)
             except PageTooLarge as error:
                 return error
             except EventTypesRefused:
@@ -156,12 +161,12 @@ class LogWalk:
         if isinstance(found, PageTooLarge):
             raise found
         if found is None:
-            self.doubts.add(kind)
+            self._doubts.add(kind)
         return found
 
     async def _fetch(self, pages: list[int], *, again: bool = False) -> None:
         size = self.size if self.chain is None else self.chain.size
-        kind = _AGAIN if again else _BEHIND if self._are_behind(pages) else None
+        kind = AGAIN if again else BEHIND if self._are_behind(pages) else None
         try:
             found = await self._list(pages, size, kind)
         except PageTooLarge as large:
@@ -182,7 +187,7 @@ class LogWalk:
         for number, page in found:
             if page.refusal is not None and self.chain is None and not self.reader.may_lack(number, total):
                 if not self._retries and again:
-                    self.doubts.add(_AGAIN)
+                    self._doubts.add(AGAIN)
                     return
                 if not self._retries:
                     raise page.refusal
@@ -202,14 +207,16 @@ class LogWalk:
             if not is_repeated:
                 # A page after the end may be the last one again, whose rows rise where others are removed.
                 key, is_full = (size, number, exceeds), len(page.rows) == size
-                if (before := self._pages.get(key)) is not None:
-                    self.is_shuffled |= is_shuffled(before, page.rows, first=number > 1, last=is_full)
-                    self.have_risen |= not exceeds and have_risen(before, page.rows)
+                before = self._pages.get(key, [])
+                if is_shuffled(before, page.rows, first=number > 1, last=is_full):
+                    self._doubts.add(SHUFFLED)
+                if not exceeds and have_risen(before, page.rows):
+                    self._doubts.add(UNORDERED)
                 self._pages[key] = page.rows
             self._exceeds |= bool(page.rows) and not is_repeated and exceeds
-            late = self._index.learn(self.query, offset, page.rows, page.total, self._now, self._setting)
+            late = self._index.learn(self.query, offset, page.rows, page.total, self._request.now, self._request.skew)
             self._observations.note_lag(late)
-        if not (again and self.is_shuffled):
+        if not (again and SHUFFLED in self._doubts):
             self._take(responses, again=again)
 
     def _take(self, responses: list[Response[LogRow]], *, again: bool = False) -> None:
@@ -288,7 +295,7 @@ class LogWalk:
         rows, end, ending.doubted = ending.doubted, ending.end, None
         if not rows or not end:
             return False
-        if (found := await self._list([end, end + 1][self.chain is None :], 1, _BEHIND)) is None:
+        if (found := await self._list([end, end + 1][self.chain is None :], 1, BEHIND)) is None:
             return False
         after = [row for number, page in found if page.number in (None, number) for row in page.rows]
         if not self.reader.contradicts_end(after, self.chain):

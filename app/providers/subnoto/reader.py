@@ -7,15 +7,13 @@ from collections import Counter
 from app.domain.filters import matches_type
 from app.domain.position import Position, is_beyond
 from app.paging.position_reader import Rows
-from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, Hint, ReadRequest
-from app.providers.subnoto.client import LogQuery, SubnotoClient
-from app.providers.subnoto.gaps import gap_reason, skew_reason
-from app.providers.subnoto.log_walk import LogWalk
+from app.providers.base import ENOUGH_BYTES, Batch, Hint
+from app.providers.subnoto.client import LogQuery
+from app.providers.subnoto.gaps import LOST_TIES, MISPLACED, UNORDERED, skew_reason
+from app.providers.subnoto.log_walk import LogRequest, LogWalk
 from app.providers.subnoto.mapping import type_of
-from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.record import SubnotoRecord, number_ties
 from app.providers.subnoto.ties import restore_ranks, ties_at
-from app.providers.subnoto.time_index import TimeIndex
 from app.providers.subnoto.time_order import TimeOrder
 from app.providers.subnoto.wire import LogRow
 
@@ -24,36 +22,22 @@ _HINTS = (6, 7, 8, 9)
 
 
 class SubnotoReader:
-    """One stream of one request. `skew` in µs; `now` in µs guides the search for a time."""
+    """One stream of one request."""
 
-    def __init__(
-        self,
-        client: SubnotoClient,
-        query: LogQuery,
-        span: ReadRequest,
-        spent: CallBudget,
-        *,
-        source: str,
-        skew: int,
-        now: int,
-        observations: AccountObservations,
-        index: TimeIndex,
-    ) -> None:
-        self._client, self._span, self._spent = client, span, spent
-        self._source, self._now, self._observations, self._index = source, now, observations, index
-        self._ascending = span.query.ascending
+    def __init__(self, request: LogRequest) -> None:
+        self._request, self._span, self._spent = request, request.span, request.spent
+        self._ascending = request.span.query.ascending
+        span = request.span
         self._misses = 0  # records at least that are elsewhere in the log
         # A walk that was cut off begins at a bare time, too, but within the window.
         edge = span.since if self._ascending else span.until
         self._is_first = span.hint is None and span.position == (edge,) and span.until - span.since > 1
         self._lost_ties = False  # whether it is unknown which records of the cursor's microsecond were returned
         self._numbered: list[SubnotoRecord] = []
-        self._setting, hint = skew, _usable(span.hint, query)
+        hint = _usable(span.hint, request.query)
         self._tied, self._begun = hint[1:3], hint[3:4] if len(hint) % 2 == 0 else []
-        self._walk = LogWalk(
-            client, query, span, spent, skew=skew, known_skew=hint[0] if hint else None,
-            place=hint[3 + len(self._begun) :], now=now, observations=observations, index=index,
-        )  # fmt: skip
+        known_skew = hint[0] if hint else None
+        self._walk = LogWalk(request, known_skew=known_skew, place=hint[3 + len(self._begun) :])
 
     async def read(self, want: int, max_calls: int) -> Batch:
         ahead, enough = self._spent.calls + max_calls, self._spent.bytes + ENOUGH_BYTES
@@ -70,25 +54,23 @@ class SubnotoReader:
         }
         name = f"{self._walk.query.category} {self._walk.query.envelope}"
         bad = Counter({name: self._misses}) + Counter(f"{name} {number}" for number in unread)
-        records = number_ties(self._source, self._walk.query.category, taken.rows, self._keeps)
+        records = number_ties(self._request.source, self._walk.query.category, taken.rows, self._keeps)
         position, begins = span.position, any(not number for number, _ in taken.rows)
         self._lost_ties |= restore_ranks(records, position, self._tied, begins=begins)
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
-        walk = self._walk
-        gap = gap_reason(
-            walk.reader, misses=self._misses, lost_ties=self._lost_ties, is_shuffled=walk.is_shuffled,
-            have_risen=walk.have_risen,
-        )  # fmt: skip
-        reasons = [gap or skew_reason(self._walk.reader, self._setting), *sorted(self._walk.doubts)]
+        gaps = self._walk.gaps()
+        gaps |= {LOST_TIES} if self._lost_ties else set()
+        gaps |= {MISPLACED} if self._misses else set()
+        seen = 0 if gaps & {UNORDERED, MISPLACED} else self._walk.reader.skew
         return Batch(
             [record for record in records if is_beyond(record.key, position, self._ascending)],
             complete_until=taken.complete_until,
             ended=taken.ended,
             bad_records=bad,
-            reason="; ".join(filter(None, reasons)) or None,
+            reason="; ".join(filter(None, [*sorted(gaps), skew_reason(seen, self._request.skew)])) or None,
             any_readable=self._walk.any_readable,
-            unproven=gap is not None or bool(self._walk.doubts),
+            unproven=bool(gaps),
         )
 
     async def _count_missing(self, taken: Rows[LogRow]) -> int:
@@ -100,7 +82,7 @@ class SubnotoReader:
         low, high = (span.since, span.until) if taken.ended else (low, high)
         first, last = (low, high) if self._ascending else (high, low)
         misplaced = [time for time in self._walk.reader.misplaced.values() if low <= time < high]
-        misses, settled = 0, self._now - self._walk.skew
+        misses, settled = 0, self._request.now - self._walk.skew
         if order is not None and self._is_first and (taken.ended or not self._numbered):
             misses = await order.missing(low, high, misplaced, 1 + taken.ended, settled)
             self._begun = [] if taken.ended else order.begin(first, ascending=self._ascending)
@@ -111,7 +93,7 @@ class SubnotoReader:
     def _time_order(self) -> TimeOrder | None:
         if (read := self._walk.reader.consecutive()) is None or self._walk.chain is not None:
             return None
-        return TimeOrder(self._client, self._walk.query, self._walk.size, read, self._spent, self._observations)
+        return TimeOrder(self._request, self._walk.query, self._walk.size, read)
 
     def _keeps(self, event_type: str) -> bool:
         query = self._span.query
@@ -130,15 +112,9 @@ class SubnotoReader:
     def lacks_rows(self, rank: int) -> bool:
         """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
         or counted but not listed; or the provider does not show that."""
-        walk, strays = self._walk, self._index.strays(self._walk.query, 0, self._span.since)
-        lacks = (
-            walk.moves > 0
-            or walk.reader.ending.lacks_rows
-            or walk.reader.is_unordered
-            or walk.have_risen
-            or bool(walk.doubts)
-        )
-        return lacks or any(number >= rank for number in strays)
+        walk = self._walk
+        strays = self._request.index.strays(walk.query, 0, self._span.since)
+        return walk.moves > 0 or bool(walk.gaps()) or any(number >= rank for number in strays)
 
     async def is_confirmed(self) -> bool | None:
         """Whether as many records are before `span.since` in the provider's order of time, which one call shows; None

@@ -25,6 +25,7 @@ from app.providers.http.client import ProviderHttp
 from app.providers.http.concurrency import gather_all
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.envelopes import EnvelopeJoin, JoiningReader
+from app.providers.subnoto.log_walk import LogRequest
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, WEBHOOK_TYPES, type_of
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.probe import probe, tunnel_finding
@@ -103,16 +104,9 @@ class SubnotoSource:
         return self._read(log, span, spent)
 
     def _read(self, log: LogQuery, span: ReadRequest, spent: CallBudget) -> SubnotoReader:
+        skew = int(self._settings.max_time_skew * SECOND)
         return SubnotoReader(
-            self._client,
-            log,
-            span,
-            spent,
-            source=self.name,
-            skew=int(self._settings.max_time_skew * SECOND),
-            now=self._clock(),
-            observations=self._observations,
-            index=self._index,
+            LogRequest(self._client, log, span, spent, self.name, skew, self._clock(), self._observations, self._index)
         )
 
     def _event_types(self, category: str, query: Query) -> tuple[str, ...] | None:

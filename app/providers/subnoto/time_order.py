@@ -19,8 +19,8 @@ from app.domain.times import SECOND
 from app.paging.position_reader import Consecutive
 from app.providers.base import CallBudget
 from app.providers.http.concurrency import gather_all
-from app.providers.subnoto.client import EventTypesRefused, LogQuery, SubnotoClient
-from app.providers.subnoto.observations import AccountObservations
+from app.providers.subnoto.client import EventTypesRefused, LogQuery
+from app.providers.subnoto.log_walk import LogRequest
 from app.providers.subnoto.wire import LogPage, LogRow
 
 _UNKNOWN = 1 << 62
@@ -32,18 +32,10 @@ Bounds = tuple[int, int]  #: least and largest possible number of records before
 class TimeOrder:
     """The log of `query`, in pages of at most `size` rows. `read`: its rows read in the order of `id`."""
 
-    def __init__(
-        self,
-        client: SubnotoClient,
-        query: LogQuery,
-        size: int,
-        read: Consecutive[LogRow],
-        spent: CallBudget,
-        observations: AccountObservations,
-    ) -> None:
-        self._client, self._query = client, msgspec.structs.replace(query, by_time=True)
-        self._observations = observations
-        self._size, self._read, self._spent = size, read, spent
+    def __init__(self, request: LogRequest, query: LogQuery, size: int, read: Consecutive[LogRow]) -> None:
+        self._client, self._query = request.client, msgspec.structs.replace(query, by_time=True)
+        self._observations, self._spent = request.observations, request.spent
+        self._size, self._read = size, read
         self._total, self._shown = 0, list[LogRow]()  # rows of the log, and of all pages
 
     async def missing(self, low: int, high: int, misplaced: Iterable[int], calls: int, settled: int) -> int:

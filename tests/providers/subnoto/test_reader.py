@@ -15,6 +15,7 @@ from app.domain.times import SECOND
 from app.paging.steadiness import digest_of
 from app.providers.base import CallBudget, ReadRequest
 from app.providers.subnoto.client import LogQuery, SubnotoClient
+from app.providers.subnoto.log_walk import LogRequest
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.time_index import TimeIndex
@@ -42,15 +43,17 @@ def reader(emulator: Emulator, order: Any = "asc", hint: Any = None, **span: Any
     since, until = span.get("since", 0), span.get("until", inside.NOW_MICROS)
     position = span.get("position", (since,) if order == "asc" else (until,))
     return SubnotoReader(
-        SubnotoClient(inside.subnoto(emulator)),
-        span.get("log", LogQuery("envelope")),
-        ReadRequest(span.get("query", Query(order=order)), since, until, position, hint),
-        CallBudget(),
-        source="s",
-        skew=SKEW,
-        now=inside.NOW_MICROS,
-        observations=span.get("facts", AccountObservations(lambda: 0)),
-        index=span.get("places", TimeIndex()),
+        LogRequest(
+            SubnotoClient(inside.subnoto(emulator)),
+            span.get("log", LogQuery("envelope")),
+            ReadRequest(span.get("query", Query(order=order)), since, until, position, hint),
+            CallBudget(),
+            source="s",
+            skew=SKEW,
+            now=inside.NOW_MICROS,
+            observations=span.get("facts", AccountObservations(lambda: 0)),
+            index=span.get("places", TimeIndex()),
+        )
     )
 
 
