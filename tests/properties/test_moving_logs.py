@@ -225,6 +225,18 @@ def test_an_order_of_equal_times_that_changes_with_each_call_is_said(ties: int, 
     assert (stay <= set(got) and len(got) == len(set(got))) or any(batch.reason for batch in batches)
 
 
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_an_order_of_a_few_equal_times_that_changes_between_pages_is_said(order: Any, seed: int) -> None:
+    """All rows are on one page of the provider, so that only the cursor's ties show it."""
+    rng = random.Random(seed)
+    ties = rng.choice([2, 3, 4, 6])
+    rows = [(NOW - (3600 if n < ties else 60 * (20 - n)) * SECOND, n) for n in range(rng.choice([ties, 12]))]
+    moving, batches = Moving(rows, rng, order="only"), list[Any]()
+    got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (1, 2, 3), fresh, batches))
+    assert sorted(got) == [*range(len(rows))] or any(batch.reason for batch in batches)
+
+
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("size", [25, 50])
 def test_a_growing_log_that_comes_newest_first_is_said(size: int, seed: int) -> None:

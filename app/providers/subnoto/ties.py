@@ -16,11 +16,11 @@ _MOST = 8  #: records with a remembered digest; several, because of twins
 
 
 def ties_at(position: Position, records: Sequence[SubnotoRecord]) -> list[int]:
-    """Return, for a cursor, the number and a digest of the records tied with the one at a position, from it on."""
-    if len(position) == 1:
+    """Return, for a cursor, the rank after the last record tied with the one at a position, and a digest of the first
+    tied ones from it on."""
+    if len(position) == 1 or not (tied := _tied_with(position, records)):
         return [0, 0]
-    tied = [record for record in _tied_with(position, records) if record.key[4] >= position[4]][:_MOST]
-    return [len(tied), _digest(tied)]
+    return [tied[-1].key[4] + 1, _digest([record for record in tied if record.key[4] >= position[4]][:_MOST])]
 
 
 def restore_ranks(
@@ -30,13 +30,15 @@ def restore_ranks(
     the result of `ties_at`; `begins`: whether the first row of the log was read.
 
     The present place of the remembered records shows how many were removed. Their number does not, because new ones
-    may have been added. Returns whether that is unknown, because some of the remembered ones were removed."""
+    may have been added. Returns whether that is unknown, because some of the remembered ones were removed, or because
+    they have another place and none is missing: then the provider may have changed the order of equal times."""
     if len(position) == 1 or not remembered or not remembered[0]:
         return False
-    tied, (known, digest), rank = _tied_with(position, records), remembered, position[4]
+    tied, (end, digest), rank = _tied_with(position, records), remembered, position[4]
+    known = min(_MOST, end - rank)
     for begin in range(min(rank, len(tied) - known), -1, -1):
         if _digest(tied[begin : begin + known]) == digest:
-            removed, is_unknown = rank - begin, False
+            removed, is_unknown = rank - begin, begin < rank and len(tied) + rank - begin > end
             break
     else:
         # Removed with all older ones: the remaining records are newer.
