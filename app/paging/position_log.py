@@ -105,7 +105,7 @@ class PositionLog(Generic[R]):
             return ()
         lengths = self.ending.pages()
         for page, count in lengths.items():
-            if page == response.page or not self._holds(page, count, rows):
+            if page == response.page or not self._holds(page, rows):
                 continue
             if self._are_twins(response, abs(page - response.page), has_full=self.size in lengths.values()):
                 continue
@@ -120,11 +120,11 @@ class PositionLog(Generic[R]):
             self.ending.repeat(response.page, len(rows), page, is_sure=False, are_equal=are_equal(rows))
         return rows
 
-    def _holds(self, page: int, count: int, rows: Sequence[R]) -> bool:
-        """Whether the `count` rows of a page equal `rows`, to which others may have been added."""
-        known = map(self.rows.get, range((page - 1) * self.size, (page - 1) * self.size + count))
-        same = (row is not None and row.same_as(own) for row, own in zip(known, rows, strict=False))
-        return count <= len(rows) and all(same)
+    def _holds(self, page: int, rows: Sequence[R]) -> bool:
+        """Whether `rows` begin with the known rows of a page: others may have been added."""
+        numbers = range((page - 1) * self.size, page * self.size)
+        known = [row for number in numbers if (row := self.rows.get(number)) is not None]
+        return 0 < len(known) <= len(rows) and all(row.same_as(own) for row, own in zip(known, rows, strict=False))
 
     def _are_twins(self, response: Response[R], pages: int, *, has_full: bool) -> bool:
         """Whether a page may have the rows of one so many `pages` away because all of them are equal."""

@@ -255,6 +255,18 @@ def test_a_growing_log_that_comes_newest_first_is_said(size: int, seed: int) -> 
     assert inside <= set(got) or any(batch.reason for batch in batches)
 
 
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_last_page_that_grows_and_is_repeated_fails_no_page(order: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    count, size = rng.choice([2, 4, 6, 11, 24, 51]), rng.choice([5, 25])
+    rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
+    moving, batches = Moving(rows, rng, size=size, growth=1, every=2, beyond="last"), list[Any]()
+    got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (100,), fresh, batches))
+    assert sorted(got) == [*range(count)]
+    assert [batch.reason for batch in batches] == [None] * len(batches)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_twins_and_moves_are_no_change_of_order(seed: int) -> None:
     rng = random.Random(seed)
