@@ -11,7 +11,7 @@ import msgspec
 from app.domain.text import memoize, without_accents
 from app.privacy.person_fields import is_private_name, plain_number, words_of
 from app.privacy.replacer import MASK, MAX_TEXT, Rewriter, Span, Words, rewritten
-from app.privacy.spelling import decodings, letters_of, plain_spelling, quick_letters
+from app.privacy.spelling import decodings, letters_of, plain_spelling, quick_letters, quick_letters_of
 
 MAX_TEXTS = 524_288  #: characters of the texts of one record's `data` and `raw`; the texts behind are hidden whole
 _OVERHEAD = 64  #: characters that a text counts for beyond its own
@@ -72,19 +72,24 @@ class Mask(Rewriter):
     def is_clean(self, texts: Iterable[str | None], *values: Any) -> bool:
         """Whether texts and JSON values certainly contain no private value. One search of their JSON, without UUIDs,
         whose digits take the most time."""
-        known = [text for text in texts if text and not (len(text) == 36 and _UUID.fullmatch(text))]
+        known = [text for text in texts if text and not (len(text) == 36 and _matches_uuid(text))]
         try:
-            # Only these two of JSON's escapes are frequent.
-            encoded = _encode((known, values)).replace(b'\\"', b" ").replace(b"\\n", b" ")
-            text = encoded.decode()
+            encoded = _encode((known, values))
         except UnicodeEncodeError:
             return False
-        quick = None if len(text) > MAX_TEXT else quick_letters(text)
+        if encoded.find(b"\\") >= 0:
+            # Only these two of JSON's escapes are frequent.
+            encoded = encoded.replace(b'\\"', b" ").replace(b"\\n", b" ")
+        quick = None if len(encoded) > MAX_TEXT else quick_letters_of(encoded)
         if quick is None or self._words.may_be_in(quick):
             return False
-        if quick.translate(_RUNS).find(b"0000000") < 0:
+        if _has_few_digits(quick):
             return True
         has_row = _ROW.search(encoded.translate(_KINDS)) is not None
+        if has_row and self._any_number:
+            # Most of these have a number to hide, such as an IP address. One text after the other takes less time.
+            return False
+        text = encoded.decode()
         return not _may_have_phone(text) and not (has_row and self._has_numbers(text))
 
     def identifier(self, text: str, *, of_person: bool = True) -> str:
@@ -117,6 +122,9 @@ class Mask(Rewriter):
     def _masked(self, text: str) -> str:
         if len(text) > MAX_TEXT:
             return MASK
+        quick = quick_letters(text)
+        if quick is not None and not self._words.may_be_in(quick) and _has_few_digits(quick):
+            return text
         return text if _is_uuid(text) else rewritten(text, self._spans)
 
     def _spans(self, plain: str) -> list[Span]:
@@ -129,6 +137,10 @@ class Mask(Rewriter):
     def _has_numbers(self, plain: str) -> bool:
         """Whether a text has a number that may be private because nothing else is known, or because it is named."""
         return _ANY_DIGITS.search(plain) is not None and (self._any_number or is_private_name(plain))
+
+
+def _has_few_digits(quick: bytes) -> bool:
+    return quick.translate(_RUNS).find(b"0000000") < 0
 
 
 def _may_have_phone(plain: str) -> bool:
@@ -146,7 +158,12 @@ def may_be_hidden(text: str) -> bool:
 
 
 def _is_uuid(text: str) -> bool:
-    return len(text) == 36 and _UUID.fullmatch(text) is not None
+    return len(text) == 36 and _matches_uuid(text)
+
+
+@memoize
+def _matches_uuid(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
 
 
 def _sign_before(plain: str, start: int) -> int:

@@ -72,7 +72,10 @@ class Redactor:
 
     def events(self, records: Sequence[Record]) -> list[Event]:
         """Return the records' events."""
-        events = list(map(self._unmasked, records))
+        events = [record.event() for record in records]
+        if self._raw:
+            for event, record in zip(events, records, strict=True):
+                event.raw = record.raw()
         # Nearly always none of them has a link, which one look at their names shows.
         names, has_json = names_in(
             [part for event in events for part in (event.data, event.raw, event.description) if part]
@@ -87,16 +90,12 @@ class Redactor:
 
     def event(self, record: Record) -> Event:
         """Return the record's event."""
-        event = self._unmasked(record)
-        _take_links_out(event)
-        if not self._private:
-            self._hide(event, record)
-        return event
-
-    def _unmasked(self, record: Record) -> Event:
         event = record.event()
         if self._raw:
             event.raw = record.raw()
+        _take_links_out(event)
+        if not self._private:
+            self._hide(event, record)
         return event
 
     def _hide(self, event: Event, record: Record, has_json: bool = True) -> None:

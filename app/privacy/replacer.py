@@ -253,20 +253,29 @@ class Rewriter:
     def value(self, value: Any, name: str = "") -> Any:
         """Return a rewritten copy of the JSON value of a member `name`."""
         kind = type(value)
+        if kind is dict:
+            # Most members are texts, and nearly all names unchanged.
+            found = {
+                one: self.member(item, one) if type(item) is str else self.value(item, one)
+                for one, item in value.items()
+            }
+            names = self.names(tuple(value))
+            return found if names is None else dict(zip(names, found.values(), strict=True))
         if kind is str:
             return self.member(value, name)
-        if kind is dict:
-            return dict(
-                zip(self.names(tuple(value)), [self.value(item, one) for one, item in value.items()], strict=True)
-            )
         if kind is list or kind is tuple:
             return [self.value(item, name) for item in value]
         return value if value is None or kind is bool else self.number(value, name)
 
     @cached_property
-    def names(self) -> Callable[[tuple[str, ...]], list[str]]:
-        """Return the rewritten names of an object: the same for all objects of one shape."""
-        return memoize(lambda names: distinct([self.text(name) for name in names]))
+    def names(self) -> Callable[[tuple[str, ...]], list[str] | None]:
+        """Return the rewritten names of an object: the same for all objects of one shape. None if unchanged."""
+
+        def rewrite(names: tuple[str, ...]) -> list[str] | None:
+            found = distinct([self.text(name) for name in names])
+            return None if found == list(names) else found
+
+        return memoize(rewrite)
 
 
 def distinct(names: list[str]) -> list[str]:

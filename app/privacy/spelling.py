@@ -18,6 +18,7 @@ _ESCAPE = re.compile(r"[\\%]u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 _MARKUP = re.compile(r"<[/!?]?[a-zA-Z-][\w-]*+(?:[\s/][^<>]*+)?>")
 _MAX_LAYERS = 16  #: encodings of one text that are taken off
 
+_PERCENT, _AND, _BACKSLASH, _LESS = b"%&\\<"  #: numbers, which bytes find twenty times as fast as bytes
 _LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 _SIGNS = bytes(byte for byte in range(128) if not chr(byte).isalnum())
 _ASCII_LETTERS = {**dict.fromkeys(_SIGNS), **{ord(letter): letter.lower() for letter in string.ascii_letters}}
@@ -74,6 +75,13 @@ def quick_letters(text: str) -> bytes | None:
     if "<" in text and _MARKUP.search(text) is not None:
         return None
     return text.encode().translate(_LOWER, _SIGNS)
+
+
+def quick_letters_of(encoded: bytes) -> bytes | None:
+    """Return the `quick_letters` of a text in UTF-8."""
+    if not encoded.isascii() or _PERCENT in encoded or _AND in encoded or _BACKSLASH in encoded or _LESS in encoded:
+        return quick_letters(encoded.decode())
+    return encoded.translate(_LOWER, _SIGNS)
 
 
 def decodings(text: str) -> Iterator[str]:
