@@ -92,11 +92,11 @@ _TARGETS = {
 }  # fmt: skip
 _RECIPIENTS = ("recipient", "decliner")
 _TITLES = frozenset({"envelopeTitle", "envelopeName", "envelope", "title"})
-#: Plain names of the members that describe a person or another object.
-_DESCRIBING = frozenset([
-    "uuid", "id", "name", "fullname", "firstname", "lastname", "title", "email", "phone", "phonenumber", "nationalid",
-    "ssn", "signaturetype",
-])  # fmt: skip
+#: Plain names of the members that describe a person or another object, with the field of `Recipient` for each.
+_DESCRIBING = {
+    "uuid": 0, "id": 0, "name": 1, "fullname": 1, "firstname": 1, "lastname": 1, "title": 1, "email": 2, "phone": 3,
+    "phonenumber": 3, "nationalid": 4, "ssn": 4, "signaturetype": 5,
+}  # fmt: skip
 _OBJECTS = (*_RECIPIENTS, *_TARGETS.values())
 _FAILURES = frozenset({"OAUTH_GRANT_DENIED"})
 #: Ids of the provider itself.
@@ -206,9 +206,34 @@ def _title(data: dict[str, Any]) -> str | None:
 def recipient_of(data: dict[str, Any]) -> Recipient | None:
     """Return the recipient or decliner of `eventData`; those of `recipients` remain only in `data`."""
     for name, members in _shape_of(tuple(data)).recipients:
-        if found := _recipient(_described(data, name, members)):
+        inner = data.get(name)
+        # Nearly always one object without siblings and without several names for one field.
+        if len(members) == 1 and type(inner) is dict and (fields := _fields_of(tuple(inner))) is not None:
+            found = _simple_recipient(inner, fields)
+        else:
+            found = _recipient(_described(data, name, members))
+        if found is not None:
             return found
     return None
+
+
+@memoize
+def _fields_of(names: tuple[str, ...]) -> tuple[tuple[str, int], ...] | None:
+    """Return those of an object's names that describe it, each with its field of `Recipient`; None if several have one
+    field."""
+    fields = tuple((name, _DESCRIBING[plain]) for name, plain in _describing(names))
+    return fields if len({field for _, field in fields}) == len(fields) else None
+
+
+def _simple_recipient(inner: dict[str, Any], fields: tuple[tuple[str, int], ...]) -> Recipient | None:
+    values: list[str | None] = [None] * 6
+    for name, field in fields:
+        value = inner[name]
+        if type(value) is str:
+            values[field] = value or None
+        elif _says(value):
+            values[field] = str(value)
+    return Recipient(*values) if any(values) else None
 
 
 def _person(sent: Any) -> Recipient | None:

@@ -44,6 +44,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
     ordinal: int
     joined: JoinedEnvelope | None = None
     named: Recipient | UnsetType | None = UNSET  #: the recipient in `eventData`, once computed
+    digest: bytes | None = None  #: of its identity, once computed
 
     @property
     def provider_type(self) -> str:
@@ -62,10 +63,11 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         if self.joined is not None and envelope is not None:
             envelope = self.joined.complete(envelope)
         packed = None if envelope_uuid is None else _pack(envelope_uuid)
+        digest = self.digest or _digest(sent, category, time)
         agent = data.get("userAgent")
         # By position, because names take three times as long.
         return Event(
-            encode_event_id(source, self.ordinal, _encode((category, time, packed, _digest(sent, category, time)))),
+            encode_event_id(source, self.ordinal, _encode((category, time, packed, digest))),
             source,
             "subnoto",
             meaning.type,
@@ -129,8 +131,9 @@ class SubnotoRecord(msgspec.Struct, gc=False):
 
     def private_values(self) -> Iterable[str]:
         recipient = self._recipient(self._data())
-        own = [value for value in (recipient.phone, recipient.national_id) if value] if recipient else []
-        return own if self.joined is None else [*own, *self.joined.private]
+        # A tuple without values is the same one each time.
+        own = tuple(filter(None, (recipient.phone, recipient.national_id))) if recipient else ()
+        return own if self.joined is None else (*own, *self.joined.private)
 
     def recipients(self) -> Sequence[Recipient]:
         return () if self.joined is None else self.joined.recipients
@@ -232,7 +235,7 @@ def _number(group: Sequence[SubnotoRecord]) -> None:
     twins: dict[bytes, int] = defaultdict(int)
     for record in group:
         time, source, category, envelope, *_ = record.key
-        identity = _digest(record.row.sent, category, time)
+        identity = record.digest = _digest(record.row.sent, category, time)
         record.key, record.ordinal = (time, source, category, envelope, ranks[envelope], 0), twins[identity]
         ranks[envelope] += 1
         twins[identity] += 1
