@@ -1,5 +1,7 @@
 """Signbox: `GET /v1/audit-events`, by `created_after`, `created_before` and `document_id`, 100 records a page."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

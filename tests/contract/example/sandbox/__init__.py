@@ -1,5 +1,7 @@
 """Signbox as its documents describe it: records in memory, served over HTTP."""
 
+from __future__ import annotations
+
 import random
 from datetime import datetime, timedelta
 from typing import Any
