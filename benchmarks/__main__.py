@@ -38,9 +38,11 @@ def main() -> None:
         print(f"\n{reports[-1]}", flush=True)
     rows = [row for report in reports for row in report.targets]
     targets = "\n".join(["### Targets", "", *table(["what", "target", "median (least..most)", ""], rows)])
-    print(targets)
+    floors = [row for report in reports for row in report.floors]
+    least = "\n".join(["### The least", "", *table(["what", "decode, sort, encode", "gateway"], floors)])
+    print(f"{targets}\n\n{least}")
     if given.write:
-        write(given.write, "measured", [machine(), targets, *(str(each) for each in reports if each.figures)])
+        write(given.write, "measured", [machine(), targets, least, *(str(each) for each in reports if each.figures)])
 
 
 def machine() -> str:

@@ -14,7 +14,6 @@ from benchmarks.serving import Server
 FOLLOW = "/events?limit=100&cursor="
 #: By requests in flight: shares of the rates of the pass-throughs.
 LEAST = {1: {"same": 0.45, "stock": 0.65}, 32: {"same": 0.42, "stock": 0.9}}
-HEADER = ["in flight", "floor, of same-stack", "floor, of stock", "gateway, of same-stack", "gateway, of stock"]
 SAMPLE = 60  #: pages whose upstream calls the pass-throughs repeat
 CALLERS = 32
 
@@ -50,7 +49,6 @@ def measure(*, quick: bool) -> Report:
             serving.passthrough("stock", mock) as stock,
             serving.passthrough("floor", mock) as floor,
         ):
-            rows = []
             for n in (1, CALLERS):
                 contenders: dict[str, Callable[[], float]] = {
                     "gateway": lambda n=n: load(gateway, starts, connections=n, seconds=seconds, follow=FOLLOW),
@@ -63,8 +61,7 @@ def measure(*, quick: bool) -> Report:
                     label = {"same": "same-stack"}.get(name, name)
                     what = f"rate of pages of 100, {n} in flight, of a {label} pass-through's"
                     report.at_least(what, least, found.ratio("gateway", name))
-                rows.append([n, *(found.ratio(one, other) for one in ("floor", "gateway") for other in LEAST[n])])
-            report.table(HEADER, rows)
+                    report.floor(what, found.ratio("floor", name), found.ratio("gateway", name))
             report.at_most(*beside_the_calls(gateway, same, mock, rounds, seconds))
         with serving.gateway(serving.account("taktikal", mock) | secret, "--workers", "2") as two:
             workers = {"one": gateway, "two": two}

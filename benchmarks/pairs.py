@@ -70,17 +70,22 @@ def timed(work: Callable[[], object]) -> float:
 
 @dataclass
 class Report:
-    """The tables of one benchmark, and its rows in the table of targets."""
+    """The tables of one benchmark, and its rows in the tables of targets and floors."""
 
     title: str
     figures: list[str] = field(default_factory=list)
     targets: list[list[str]] = field(default_factory=list)
+    floors: list[list[str]] = field(default_factory=list)
 
     def at_most(self, what: str, bound: float, measured: Spread) -> None:
         self._target(what, f"≤ {bound:g}", measured, measured.median <= bound)
 
     def at_least(self, what: str, bound: float, measured: Spread) -> None:
         self._target(what, f"≥ {bound:g}", measured, measured.median >= bound)
+
+    def floor(self, what: str, least: Spread, gateway: Spread) -> None:
+        """Add what the least work for the same takes; see benchmarks/floor.py."""
+        self.floors.append([what, str(least), str(gateway)])
 
     def _target(self, what: str, bound: str, measured: Spread, is_met: bool) -> None:
         self.targets.append([what, bound, str(measured), "met" if is_met else "**missed**"])
