@@ -156,7 +156,8 @@ class Secrets(Rewriter):
                 text = text.replace(key, self._keys[key])
         quick = quick_letters(text)
         if quick is not None:
-            for probe in self._probes:  # not `in`, which first tries bytes as a number
+            for probe in self._probes:
+                # `in` first tries bytes as a number, and drops an exception: 370 instead of 230 ns.
                 if quick.find(probe) >= 0:
                     break
             else:
