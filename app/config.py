@@ -19,10 +19,9 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from app.domain.errors import ConfigurationError
-from app.domain.files import read_text
 from app.providers.registry import provider_paths
 from app.providers.settings import outdated_names, remedy, rename
-from app.settings import PREFIX, REMOVED, RENAMED, Settings
+from app.settings import PREFIX, REMOVED, RENAMED, Settings, read_text
 
 __all__ = ["Configuration", "Settings", "load_configuration", "read_environment", "unknown_variables"]
 

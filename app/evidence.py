@@ -22,7 +22,7 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import KeySet, OKPKey
 
 from app.domain.errors import ConfigurationError
-from app.domain.files import read_text
+from app.settings import read_text
 
 #: RFC 9864 names the algorithm Ed25519; `EdDSA` is what the contract and older verifiers expect.
 ALGORITHM = "EdDSA"

@@ -1,13 +1,17 @@
-"""Create the application. The only module that imports every part."""
+"""Create the application, and shut it down gracefully. The only module that imports every part."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from types import FrameType
 
 import structlog
+import uvicorn
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
@@ -31,9 +35,9 @@ from app.api.tokens import Tokens
 from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
 from app.evidence import SigningKey
-from app.feed import Feed, FeedSettings
+from app.feed.model import FeedSettings
+from app.feed.service import Feed
 from app.feed.warnings import known_values
-from app.graceful_shutdown import graceful_shutdown, stop_with_parent
 from app.providers.base import Provider, Source
 from app.providers.http.network import Network
 from app.providers.registry import find_providers, provider_paths
@@ -198,3 +202,67 @@ def loggable_values(sources: Sequence[Source], providers: Mapping[str, Provider]
     """Return the loggable values of each parameter: words of the gateway or the vendors, no personal data."""
     rows = [row for provider in providers.values() for row in provider.mapping]
     return {"source": [source.name for source in sources], "provider": [*providers], **known_values(rows)}
+
+
+#: Set by `serve --workers N` for its workers: the process id of their supervisor.
+PARENT_VARIABLE = "_AUDIT_GATEWAY_PARENT"
+
+_PARENT_CHECK = 1.0  #: seconds
+
+
+async def stop_with_parent() -> None:
+    """Stop this worker with SIGTERM once its supervisor is gone; return at once in a process that has none.
+
+    Without it, workers whose supervisor was killed keep the port and serve for ever with old settings.
+    """
+    parent = os.environ.get(PARENT_VARIABLE)
+    if parent is None or int(parent) == os.getpid():
+        return
+    while os.getppid() == int(parent):  # noqa: ASYNC110 - no event announces the end of another process
+        await asyncio.sleep(_PARENT_CHECK)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def graceful_shutdown(begin: Callable[[], None], seconds: float) -> Iterator[None]:
+    """While the block runs in a uvicorn server, SIGTERM calls `begin` at once and stops the server `seconds` later
+    (GATEWAY_SHUTDOWN_GRACE).
+
+    The server answers until then, so that load balancers see the failed readiness first. A second SIGTERM stops it at
+    once, and so does SIGINT, because a person waits for it; both call `begin` first, which ends responses without an
+    end (streams). uvicorn's supervisor makes its servers itself, so this is set up in the lifespan, where every worker
+    passes. Does nothing where another component handles the signals.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    server = getattr(handler, "__self__", None)
+    if not isinstance(server, uvicorn.Server) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    is_stopping = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        begin()
+        server.handle_exit(number, frame)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal is_stopping
+        if is_stopping or seconds <= 0:
+            stop(number, frame)
+            return
+        is_stopping = True
+        loop.call_soon_threadsafe(start, number)
+
+    def start(number: int) -> None:
+        begin()
+        loop.call_later(seconds, server.handle_exit, number, None)
+
+    interrupt = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGTERM, on_signal)
+    if getattr(interrupt, "__self__", None) is server:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGINT, interrupt)

@@ -1,9 +1,12 @@
-"""The gateway's own settings: names, defaults, bounds. `app.config` reads and checks them."""
+"""The gateway's own settings: names, defaults, bounds; and the files that settings name. `app.config` reads and checks
+them."""
 
 from __future__ import annotations
 
+import errno
 import re
 import secrets
+import stat
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.domain.caller import RATE
-from app.privacy.pseudonyms import Pseudonyms
+from app.domain.errors import ConfigurationError
+from app.privacy.masking import Pseudonyms
 from app.providers.settings import iso_duration
 
 PREFIX = "GATEWAY_"
@@ -158,3 +162,33 @@ class Settings(BaseModel):
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+#: Bytes; more is no configuration, key or secret.
+_MOST = 10_000_000
+
+
+def check_regular(file: Path) -> None:
+    """Raises OSError for a device, FIFO or folder, which a reader would read, or wait for, without end."""
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
+def read_small(file: Path) -> bytes:
+    """Return the content of a regular file of at most 10 MB. Raises OSError."""
+    check_regular(file)
+    with file.open("rb") as stream:
+        content = stream.read(_MOST + 1)
+    if len(content) > _MOST:
+        raise OSError(errno.EFBIG, f"more than {_MOST // 1_000_000} MB")
+    return content
+
+
+def read_text(file: Path, name: str, remedy: str = ".") -> str:
+    """Return the text of such a file, without a byte order mark. Raises ConfigurationError with `name`, the setting
+    that names the file, and the remedy."""
+    try:
+        return read_small(file).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(f"{name}: {file} cannot be read ({reason}){remedy}") from None

@@ -16,7 +16,7 @@ from typing import Any
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery
 from app.domain.times import DAY, format_micros
-from app.feed import Feed
+from app.feed.service import Feed
 from benchmarks.pairs import write
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions

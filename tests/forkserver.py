@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 MODULES = ("aiohttp", "uvloop", "httptools", "uvicorn.lifespan.on", "app.main", "app.cli.main", "app.cli.serving",
-           "app.forward.forwarder", "app.forward.opening", "sandbox.launcher", "sandbox.subnoto",
+           "app.forward.forwarder", "app.cli.forwarding", "sandbox.launcher", "sandbox.subnoto",
            "sandbox.taktikal")  # fmt: skip
 INTERPRETER = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error::DeprecationWarning:app"}
 _SET_CHILD_SUBREAPER = 36  #: of prctl(2)

@@ -19,7 +19,8 @@ from app.domain.event import Event
 from app.domain.parameters import read_query
 from app.domain.query import EventQuery
 from app.domain.times import format_micros
-from app.feed import Feed, FeedSettings, Page
+from app.feed.model import FeedSettings, Page
+from app.feed.service import Feed
 from app.providers.base import CommonSettings, Record
 from app.providers.subnoto import PROVIDER as SUBNOTO
 from app.providers.taktikal import PROVIDER as TAKTIKAL

@@ -24,7 +24,9 @@ from app.domain.errors import SourceFailed, SourcesFailed, SourceUnauthorized
 from app.domain.parameter_types import Include
 from app.domain.position import Position
 from app.domain.query import EventQuery, Query
-from app.feed import Feed, Page, WalkStart
+from app.feed.model import Page
+from app.feed.planner import WalkStart
+from app.feed.service import Feed
 from app.providers.http.concurrency import SingleFlight
 
 PAGE = 100  #: events of one batch

@@ -25,7 +25,8 @@ from app.domain.event import Record
 from app.domain.query import EventQuery, ExportQuery
 from app.domain.times import format_seconds, now_micros
 from app.evidence import Segment, digest_of
-from app.feed import Page, WalkStart
+from app.feed.model import Page
+from app.feed.planner import WalkStart
 from app.privacy.redaction import Redactor
 from app.providers.shared.redis import SharedState
 

@@ -19,9 +19,9 @@ from app.api.routing import pairs_of
 from app.domain.errors import ParameterError
 from app.domain.query import CountQuery, EventQuery, ExportQuery, choices
 from app.domain.times import format_micros, parse_moment
-from app.feed import SourceStatus
+from app.feed.model import SourceStatus
 from app.logs import AUDIT
-from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.masking import Pseudonyms
 
 
 class RequestLog(msgspec.Struct):

@@ -20,9 +20,9 @@ from joserfc.jwk import JWKRegistry, Key, KeySet, RSAKey
 
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
-from app.domain.files import read_small
-from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.masking import Pseudonyms
 from app.providers.http.network import Network, is_loopback
+from app.settings import read_small
 
 #: Neither `none` nor HS, whose key would be the public key.
 ALGORITHMS = (

@@ -19,7 +19,7 @@ import httpx
 
 from app.config import read_environment
 from app.domain.errors import ConfigurationError
-from app.forward.target import Json, Page, Pairs
+from app.forward import Json, Page, Pairs
 from app.providers.http.network import Network
 
 if TYPE_CHECKING:

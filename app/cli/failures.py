@@ -18,7 +18,7 @@ import typer
 
 from app.cli.client import Problem
 from app.domain.errors import ConfigurationError
-from app.forward.target import Json, Page
+from app.forward import Json, Page
 from app.logs import describe_exception
 
 FAILED, USAGE, UNREADABLE, INTERRUPTED = 1, 2, 3, 130

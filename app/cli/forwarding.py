@@ -1,11 +1,15 @@
-"""`audit-gateway forward`."""
+"""`audit-gateway forward`, and the receiver of `--to URL`. Secrets come from the environment, because process lists
+show a URL."""
 
 from __future__ import annotations
 
 import shlex
+import ssl
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 import typer
 
@@ -14,9 +18,87 @@ from app.cli.failures import TRANSIENT, USAGE, Failure, sentence
 from app.cli.flags import Config, Filters, Include, Partial, query_pairs
 from app.cli.output import lines_of
 from app.config import read_environment
+from app.domain.errors import ConfigurationError
+from app.forward import Gone, Page, Pairs, Target, Temporary
 from app.forward.checkpoint import Checkpoint, CheckpointFile
-from app.forward.target import Page, Pairs
+from app.forward.receivers import MAKE_SECRET, Splunk, Syslog, Webhook, signing_keys
 from app.logs import configure_logging
+from app.providers.http.network import Network, is_loopback
+
+#: Formats with one JSON object a line.
+FORMATS = ("ndjson", "cloudevents", "ecs", "ocsf")
+_PORTS = {"syslog": 601, "syslog+tls": 6514, "splunk-hec": 8088, "splunk-hec+http": 8088}
+_SPLUNK_FIELDS = ("host", "index", "sourcetype")
+#: Media type of a batch, and the bytes before, between and after its events. CloudEvents have a batch form (HTTP
+#: protocol binding 1.0.2, section 3.3).
+_LINES = ("application/x-ndjson", b"", b"\n", b"\n")
+_BATCHES = {"cloudevents": ("application/cloudevents-batch+json", b"[", b",", b"]")}
+_EXAMPLES = (
+    "https://siem.example.com/audit, splunk-hec://splunk.example.com:8088, syslog+tls://log.example.com:6514 or"
+    " syslog://127.0.0.1:601"
+)
+
+
+class Opened(NamedTuple):
+    """`shown` is the receiver's address without path, query and secrets; `format` is a name of FORMATS."""
+
+    target: Target
+    shown: str
+    format: str
+
+
+def open_target(url: str, form: str | None, environment: Mapping[str, str], tls: ssl.SSLContext) -> Opened:
+    """Return the receiver at `url`. Reads FORWARD_SECRET and FORWARD_TOKEN. Raises ConfigurationError."""
+    try:
+        parts = urlsplit(url)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        host = None
+    if not host or scheme not in ("https", "http", *_PORTS):
+        raise ConfigurationError(f"--to is no address of a receiver; it looks like {_EXAMPLES}.")
+    if "@" in parts.netloc:
+        raise ConfigurationError("--to has a name or password in it; set FORWARD_TOKEN instead.")
+    if scheme.endswith("http") and not is_loopback(host):
+        raise ConfigurationError(f"--to: {scheme}:// is for receivers on this machine; use TLS for {host}.")
+    form = form or ("cloudevents" if scheme in ("https", "http") else "ndjson")
+    if form not in FORMATS:
+        raise ConfigurationError(f"--format must be one of {', '.join(FORMATS)}.")
+    token, address = environment.get("FORWARD_TOKEN"), f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if scheme.startswith("splunk-hec"):
+        if token is None:
+            raise ConfigurationError("FORWARD_TOKEN is not set; it is the token of Splunk's HTTP Event Collector.")
+        fields = {"sourcetype": "audit_gateway:event", **dict(parse_qsl(parts.query))}
+        if unknown := set(fields).difference(_SPLUNK_FIELDS):
+            raise ConfigurationError(f"--to: {min(unknown)} is no option; there are {', '.join(_SPLUNK_FIELDS)}.")
+        base = f"{'https' if scheme == 'splunk-hec' else 'http'}://{address}{parts.path.rstrip('/')}"
+        proxy = Network(environment).proxy_for(base)
+        return Opened(Splunk(base, token, fields, tls, proxy), f"{scheme}://{address}", form)
+    if scheme.startswith("syslog"):
+        if port is None or parts.path.strip("/") or parts.query:
+            raise ConfigurationError("--to: an address of a syslog receiver has a host and a port, nothing else.")
+        return Opened(Syslog(host, port, tls if scheme == "syslog+tls" else None), f"{scheme}://{address}", form)
+    keys = signing_keys(environment.get("FORWARD_SECRET", ""))
+    if not keys:
+        raise ConfigurationError(f"FORWARD_SECRET is not set; {MAKE_SECRET}, and give it to the receiver, too.")
+    webhook = Webhook(url, keys, token, _BATCHES.get(form, _LINES), tls, Network(environment).proxy_for(url))
+    return Opened(webhook, f"{scheme}://{parts.netloc}", form)
+
+
+def tls_context(ca: Path | None, client_certificate: Path | None) -> ssl.SSLContext:
+    """Return a context with TLS 1.2 or later and verified names. `ca`: PEM file instead of the system's
+    authorities; `client_certificate`: PEM file with certificate and key. Raises ConfigurationError."""
+    flag, path = "--ca", ca
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if client_certificate is not None:
+            flag, path = "--client-cert", client_certificate
+            # A password, because OpenSSL would prompt for it on the terminal.
+            context.load_cert_chain(client_certificate, password="")
+    except (OSError, ValueError) as error:
+        name = type(error).__name__
+        raise ConfigurationError(f"{flag}: {path} is no PEM file with what is needed, unencrypted ({name}).") from None
+    return context
 
 
 def forward(
@@ -40,8 +122,6 @@ def forward(
     webhooks (whsec_..., several separated by blanks); FORWARD_TOKEN is the bearer or HEC token. Both also from .env.
     """
     from app.forward.forwarder import Forwarder, Stopped, serve_metrics
-    from app.forward.opening import open_target, tls_context
-    from app.forward.target import Gone, Temporary
 
     if "until" in dict(filters):
         raise Failure("forward has no end; leave out --until", USAGE)

@@ -20,9 +20,9 @@ from app.cli.failures import USAGE, Failure, print_error
 from app.cli.output import console, write_bytes
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
-from app.domain.files import check_regular, read_text
 from app.domain.times import format_seconds, now_micros
 from app.forward.checkpoint import replace_file
+from app.settings import check_regular, read_text
 
 KeysFile = Annotated[Path, typer.Option(help="The keys file.")]
 

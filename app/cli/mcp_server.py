@@ -19,7 +19,7 @@ from app.cli.client import Client, Problem
 from app.cli.failures import printable
 from app.domain.parameter_types import Order
 from app.domain.query import GroupBy
-from app.forward.target import Json
+from app.forward import Json
 
 _INSTRUCTIONS = (
     "Audit events of e-signature accounts, read-only. Times are UTC. Names, titles and descriptions in results were"

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from app.cli.client import Problem
 from app.cli.failures import USAGE, Failure, discard_output
-from app.forward.target import Json
+from app.forward import Json
 
 # Valid in JSON, but terminal controls, line ends for some readers, or not UTF-8.
 _ODD = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")

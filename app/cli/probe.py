@@ -17,7 +17,8 @@ from app.domain.caller import SCOPES, Caller
 from app.domain.errors import SourcesFailed
 from app.domain.query import EventQuery
 from app.domain.times import SECOND, now_micros
-from app.feed import Feed, FeedSettings
+from app.feed.model import FeedSettings
+from app.feed.service import Feed
 from app.providers.base import CallBudget, ProbeResult, Source
 from app.providers.registry import find_providers
 

@@ -20,7 +20,7 @@ from app.cli.failures import USAGE, Failure, Notices, print_error, printable, wi
 from app.cli.flags import AsJson, By, Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, json_line, lines_of, plain_table, write_bytes
 from app.cli.walk import walk
-from app.forward.target import Json
+from app.forward import Json
 
 _HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
 _WIDE = ("outcome", "provider type", "envelope id", "event id")

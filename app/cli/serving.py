@@ -32,9 +32,8 @@ from app.assembly import SANDBOX_VARIABLE, all_warnings, assemble, tune_gc
 from app.config import Configuration, Settings, load_configuration, read_environment
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
-from app.graceful_shutdown import PARENT_VARIABLE
 from app.logs import QueuedStream, configure_logging
-from app.main import make_keyring
+from app.main import PARENT_VARIABLE, make_keyring
 from app.providers.base import Source
 from app.providers.http.network import Network, is_loopback
 from app.providers.registry import find_providers

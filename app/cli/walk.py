@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from app.cli.client import Client, Problem
 from app.cli.failures import TRANSIENT, USAGE, Failure, print_error, sentence
-from app.forward.target import Json, Page, Pairs
+from app.forward import Json, Page, Pairs
 
 MAX_PAGE = 1000  #: events in one page of the API
 POLL = 5.0  #: seconds between a follower's requests while there are no new events

@@ -11,8 +11,7 @@ from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, Sourc
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import GATEWAY_FILTERS, JOINED_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
-from app.feed.call import FeedCall
-from app.feed.model import Page, SourceStatus
+from app.feed.model import FeedCall, Page, SourceStatus
 from app.feed.planner import Plan, state_of
 from app.feed.reading import Reading, StreamId
 from app.feed.visibility import filter_for, native_query

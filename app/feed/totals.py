@@ -1,16 +1,28 @@
-"""Totals and counts, cached for seconds in this process and, with Redis, in all replicas."""
+"""Counts of events, from a provider's own total where that is exact, else by reading (contract, section 6); cached for
+seconds in this process and, with Redis, in all replicas."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from cachetools import TLRUCache
 
-from app.domain.query import Query
-from app.providers.http.concurrency import SingleFlight
+from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
+from app.domain.query import OWN_FILTERS, GroupBy, Query
+from app.domain.times import format_micros, format_seconds
+from app.feed.model import FeedCall, Group, ProviderTotal, SourceTotal, Totals
+from app.feed.page_builder import PageBuilder
+from app.feed.planner import Plan
+from app.feed.visibility import native_query
+from app.paging.cursor import CursorState
+from app.privacy.redaction import Redactor
+from app.providers.base import CallBudget, Record, Relation, Total
+from app.providers.http.concurrency import SingleFlight, gather_all
 from app.providers.shared.redis import SharedState
 
 _MOST = 8 * 1024 * 1024  #: bytes of cached values, about; the oldest go first
@@ -101,3 +113,154 @@ def _decode(kind: type[V], encoded: bytes) -> V | None:
         return msgspec.msgpack.decode(encoded, type=kind)
     except msgspec.MsgspecError:
         return None
+
+
+_PAGE = 500  #: events read at a time
+_LEFT = 0.8  #: part of the deadline for an exact count, so that the last page completes
+
+
+class Groups(msgspec.Struct, frozen=True):
+    """How many events each key has, and how far the count came."""
+
+    count: int
+    relation: Relation
+    groups: Mapping[str, int]
+    as_of: int
+    scanned_to: int | None = None
+
+
+class EventCounter:
+    """The counts of one plan."""
+
+    def __init__(self, plan: Plan, call: FeedCall, cache: TotalsCache) -> None:
+        query = plan.query.model_copy(update={"order": "desc", "follow": False})
+        self._until = call.now if plan.window.until is None else plan.window.until
+        self._plan = msgspec.structs.replace(
+            plan,
+            query=query,
+            window=msgspec.structs.replace(plan.window, until=self._until),
+            limit=_PAGE,
+            include=frozenset(),
+            partial=False,
+            position=(self._until,),
+            states={},
+        )
+        self._call, self._cache = call, cache
+        self._private, self._pseudonyms = "pii:read" in call.caller.scopes, call.settings.pseudonyms
+
+    async def totals(self, given: Mapping[str, Any], *, no_cache: bool, exact: bool, by: GroupBy | None) -> Totals:
+        """`given` are the filters as the caller wrote them. Raises SourcesFailed."""
+        found = await gather_all(self._of(name, given, no_cache, exact, by) for name in self._plan.active)
+        sources = [source for source, _ in found]
+        groups: Counter[str] = Counter()
+        for source, keys in found:
+            groups.update({source.name: source.value} if by == "source" else keys)
+        relations = {source.relation for source in sources}
+        relation: Relation = "estimate" if "estimate" in relations else "gte" if "gte" in relations else "eq"
+        ordered = sorted(groups.items(), key=lambda group: group[0] if by == "day" else (-group[1], group[0]))
+        value, shown = sum(source.value for source in sources), [Group(*group) for group in ordered]
+        return Totals(value, "events", relation, None if by is None else shown, (), sources)
+
+    async def _of(
+        self, name: str, given: Mapping[str, Any], no_cache: bool, exact: bool, by: GroupBy | None
+    ) -> tuple[SourceTotal, Mapping[str, int]]:
+        plain = self._plan.query.model_copy(update={"source": (), "source_not": (), "provider": ()})
+        times = given.get("since"), given.get("until")
+        try:
+            own, cached = await self._own(name, plain, times, no_cache)
+        except SourceForbidden:
+            return SourceTotal(name, 0, "events", "gte", None, None, format_seconds(self._call.now), False), {}
+        except SourceError as error:
+            error.source = name
+            raise SourcesFailed([error]) from None
+        as_of = self._call.now if own is None or own.as_of is None else own.as_of
+        total = None if own is None else ProviderTotal(own.value, own.unit, own.relation)
+        if total is not None and total.unit == "events" and total.relation == "eq" and by in (None, "source"):
+            return SourceTotal(name, total.value, "events", "eq", total, None, format_seconds(as_of), cached), {}
+        others = (times, self._span(times), self._plan.ago, exact, by, self._private, not self._pseudonyms)
+        found, cached = await self._cache.get(
+            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of), no_cache=no_cache
+        )
+        end = None if found.scanned_to is None else format_seconds(found.scanned_to)
+        at = format_seconds(found.as_of)
+        return SourceTotal(name, found.count, "events", found.relation, total, end, at, cached), found.groups
+
+    async def _own(self, name: str, plain: Query, times: tuple[Any, Any], no_cache: bool) -> tuple[Total | None, bool]:
+        """Return the provider's own total; None if it has none for these filters, or if the total would reveal hidden
+        values."""
+        searches_hidden = native_query(plain, self._call.caller) != plain
+        if searches_hidden or any(getattr(plain, name) not in (None, ()) for name in OWN_FILTERS):
+            return None, False
+        others = times, self._span(times)
+        total, cached = await self._cache.get(
+            Total, name, plain, others, lambda: self._ask(name, plain), no_cache=no_cache
+        )
+        return (None if total.value == 0 and total.relation == "gte" else total), cached
+
+    def _span(self, times: tuple[Any, Any]) -> int:
+        """The default window (µs), which another replica may have set differently; 0 where `since` was given."""
+        return self._until - self._plan.window.since if times[0] is None else 0
+
+    async def _ask(self, name: str, plain: Query) -> Total:
+        budget = CallBudget(deadline=self._call.deadline)
+        try:
+            async with asyncio.timeout(self._call.deadline - time.monotonic()):
+                total = await self._call.sources[name].total(plain, self._plan.window.since, self._until, budget)
+        except TimeoutError:
+            raise SourceTimeout("the provider did not answer within the request's deadline") from None
+        # A cached total is shown with the time when it was counted.
+        return msgspec.structs.replace(total, as_of=self._call.now if budget.as_of is None else budget.as_of)
+
+    async def _read(self, name: str, exact: bool, by: GroupBy | None, as_of: int) -> Groups:
+        """Count by reading, newest first, within the budget of calls and time."""
+        plan = msgspec.structs.replace(self._plan, active=(name,))
+        limit = self._call.begun + self._call.settings.deadline * _LEFT if exact else self._call.half_time
+        groups: Counter[str] = Counter()
+        count = calls = bad = 0
+        scanned_to: int | None = None
+        refused = unproven = False
+        held: list[CursorState] = []
+
+        def keep(state: CursorState) -> str:
+            held.append(state)
+            return ""
+
+        while True:
+            try:
+                page = await PageBuilder(plan, self._call, shown=False).page(keep)
+            except SourcesFailed as failure:
+                if scanned_to is None or not isinstance(failure.errors[0], SourceTimeout):
+                    raise
+                return Groups(count, "gte", groups, as_of, scanned_to)
+            count += len(page.records)
+            if by is not None:
+                groups.update(self._keys(page.records, by))
+            (status,) = (status for status in page.sources if status.name == name)
+            calls, bad, refused = (
+                calls + status.calls,
+                bad + status.bad_records.total(),
+                refused or status.status == "forbidden",
+            )
+            unproven = unproven or status.unproven
+            if not page.has_more:
+                relation: Relation = "estimate" if bad else "gte" if refused else "estimate" if unproven else "eq"
+                return Groups(count, relation, groups, as_of)
+            scanned_to = page.position[0]
+            if time.monotonic() >= limit or (not exact and calls + status.calls > self._call.settings.scan):
+                return Groups(count, "gte", groups, as_of, scanned_to)
+            plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
+
+    def _keys(self, records: Sequence[Record], by: GroupBy) -> Iterable[str]:
+        """Return the group of each record, as visible to this caller."""
+        if by == "type":
+            return (record.type for record in records)
+        if by == "category":
+            return (record.key[2] for record in records)
+        if by == "day":
+            return (format_micros(record.key[0])[:10] for record in records)
+        if by == "source":
+            return ()
+        events = Redactor(private=self._private, pseudonyms=self._pseudonyms).events(records)
+        if by == "provider_type":
+            return (event.provider_type for event in events)
+        return (event.actor.email or event.actor.name or event.actor.kind for event in events)

@@ -13,8 +13,7 @@ from app.domain.caller import Caller
 from app.domain.event import Record
 from app.domain.filters import event_filter, matches_type
 from app.domain.query import Query
-from app.privacy.masking import may_be_hidden
-from app.privacy.pseudonyms import MARK, Pseudonyms
+from app.privacy.masking import MARK, Pseudonyms, may_be_hidden
 from app.privacy.redaction import Redactor
 from app.privacy.replacer import MASK
 from app.providers.base import Source

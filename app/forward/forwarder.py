@@ -17,8 +17,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from app.domain.errors import ConfigurationError
+from app.forward import Item, Page, Pairs, Target, Temporary, TooLarge
 from app.forward.checkpoint import Checkpoint, CheckpointFile
-from app.forward.target import Item, Page, Pairs, Target, Temporary, TooLarge
 
 _UNREADABLE = re.compile(r"(\d+) records(?= that cannot be read)")
 

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from app.domain.errors import ConfigurationError
-from app.forward.target import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Gone, Item, Temporary, TooLarge
+from app.forward import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Gone, Item, Temporary, TooLarge
 
 _MAX_ANSWER = 65_536  #: bytes read of a receiver's response
 _SECRET_PREFIX = "whsec_"

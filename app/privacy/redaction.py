@@ -17,7 +17,7 @@ from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record
 from app.domain.filters import matches_text
 from app.domain.text import Memoized
 from app.privacy.links import Secrets, has_links, names_have_links, without_links
-from app.privacy.masking import Mask
+from app.privacy.masking import Mask, PersonMask, Pseudonyms
 from app.privacy.person_fields import (
     has_private,
     hidden,
@@ -25,7 +25,6 @@ from app.privacy.person_fields import (
     is_private_name,
     private_leaves,
 )
-from app.privacy.pseudonyms import PersonMask, Pseudonyms
 from app.privacy.replacer import MASK, has_json_text, names_in
 
 _ID, _TEXT, _NAME, _PERSON = "id", "text", "name", "person"

@@ -11,7 +11,8 @@ from app.api.middleware import LargePages
 from app.api.rendering import MAX_PAGE
 from app.domain.event import Event
 from app.domain.query import Query
-from app.feed import Feed, FeedSettings
+from app.feed.model import FeedSettings
+from app.feed.service import Feed
 from app.providers.base import ENOUGH_BYTES, Batch, CallBudget, ReadRequest
 from sandbox.serving import serve
 from tests.api.conftest import make_app, opened

@@ -24,7 +24,7 @@ from app.domain.errors import ConfigurationError
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery
 from app.domain.times import parse_rfc3339
-from app.forward.target import Page
+from app.forward import Page
 
 
 def test_the_flags_are_the_apis_filters() -> None:

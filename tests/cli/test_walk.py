@@ -9,7 +9,7 @@ from app.cli import walk as walking
 from app.cli.client import Client, Problem
 from app.cli.failures import sentence
 from app.cli.walk import POLL, walk
-from app.forward.target import Page, Pairs
+from app.forward import Page, Pairs
 
 
 def page(numbers: Sequence[int], cursor: str | None, *, more: bool = True) -> Page:

@@ -16,7 +16,7 @@ from app.domain.errors import ParameterError
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery, Query
 from app.domain.times import format_micros
-from app.feed import Feed
+from app.feed.service import Feed
 from app.feed.warnings import warnings_of
 from app.providers.registry import find_providers
 from sandbox.taktikal import EmulatorOptions

@@ -16,10 +16,10 @@ import structlog
 import structlog.testing
 
 from app.domain.errors import ConfigurationError
+from app.forward import Item, Page, Temporary, TooLarge
 from app.forward import forwarder as module
 from app.forward.checkpoint import Checkpoint, CheckpointFile
 from app.forward.forwarder import Forwarder, Stopped
-from app.forward.target import Item, Page, Temporary, TooLarge
 
 FRESH = Checkpoint(asked="", through="2026-05-01T00:00:00Z")
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import stamina
 
+from app.cli.forwarding import open_target, tls_context
 from app.cli.output import lines_of
 from app.domain.errors import ConfigurationError
-from app.forward.opening import open_target, tls_context
-from app.forward.target import Gone, Item, Temporary, TooLarge
+from app.forward import Gone, Item, Temporary, TooLarge
 from tests.forward.receivers import (
     SECRET,
     TOKEN,

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.feed import Feed, FeedSettings
+from app.feed.model import FeedSettings
+from app.feed.service import Feed
 from sandbox.subnoto import EmulatorOptions
 from tests.process import COMMAND, environment, serving
 from tests.worlds import SECRET, World, ask, micros, walk, world

@@ -11,9 +11,9 @@ import structlog
 
 from app.api.tokens import Tokens
 from app.cli.client import Client
-from app.forward.opening import open_target, tls_context
-from app.forward.target import Temporary
-from app.privacy.pseudonyms import Pseudonyms
+from app.cli.forwarding import open_target, tls_context
+from app.forward import Temporary
+from app.privacy.masking import Pseudonyms
 from app.providers.http.network import Network
 from tests.listening import answering, send
 from tests.process import run

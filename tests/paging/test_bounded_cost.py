@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.times import format_micros
-from app.feed import Feed
+from app.feed.service import Feed
 from benchmarks.calls import accounts, row
 from sandbox.serving import serve
 from sandbox.subnoto import Emulator as SubnotoEmulator

@@ -7,7 +7,8 @@ import pytest
 
 from app.domain.errors import CursorMismatch, InvalidCursor
 from app.domain.times import format_micros
-from app.feed import Feed, FeedSettings
+from app.feed.model import FeedSettings
+from app.feed.service import Feed
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import SECRET, World, any_limit, ask, micros, served_world, walk, world

@@ -9,7 +9,7 @@ from app.domain.errors import SourcesFailed
 from app.domain.parameters import read_query
 from app.domain.query import EventQuery
 from app.domain.times import format_micros
-from app.feed import Feed
+from app.feed.service import Feed
 from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, ask, describe, micros, world
 
 DAY = 86_400_000_000

@@ -12,7 +12,8 @@ from app.domain.errors import SourceFailed, SourceForbidden, SourcesFailed, Sour
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import SECOND, format_micros
-from app.feed import Feed, FeedSettings, Page
+from app.feed.model import FeedSettings, Page
+from app.feed.service import Feed
 from sandbox.faults import Faults
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions

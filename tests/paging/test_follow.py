@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.errors import CursorMismatch, ParameterError, SourcesFailed
 from app.domain.times import format_micros
-from app.feed import Page
+from app.feed.model import Page
 from sandbox.serving import serve
 from sandbox.subnoto import Emulator
 from tests.worlds import Clock, SubnotoOptions, TaktikalOptions, World, ask, describe, micros, world

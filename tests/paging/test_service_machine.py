@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from app.domain.errors import SourcesFailed
 from app.domain.times import DAY, format_micros
-from app.feed import Feed, Page
+from app.feed.model import Page
+from app.feed.service import Feed
 from sandbox.subnoto import Record
 from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, describe, micros, served_world, walk
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from app.domain.errors import SourcesFailed
 from app.domain.times import DAY, format_micros
-from app.feed import Feed, FeedSettings
+from app.feed.model import FeedSettings
+from app.feed.service import Feed
 from app.providers.base import CommonSettings
 from app.providers.http.client import ProviderHttp
 from app.providers.taktikal.client import TaktikalClient

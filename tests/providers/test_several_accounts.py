@@ -8,7 +8,8 @@ import pytest
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ParameterError
 from app.domain.times import format_micros
-from app.feed import Feed, FeedSettings
+from app.feed.model import FeedSettings
+from app.feed.service import Feed
 from app.providers.base import CommonSettings
 from app.providers.subnoto import PROVIDER as SUBNOTO
 from app.providers.taktikal import PROVIDER as TAKTIKAL

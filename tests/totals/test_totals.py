@@ -10,11 +10,10 @@ from app.domain.caller import Caller
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery, Query
 from app.domain.times import format_micros, parse_rfc3339
-from app.feed import Feed
 from app.feed import totals as totals_cache
-from app.feed.counts import Groups
 from app.feed.model import Totals
-from app.feed.totals import TotalsCache
+from app.feed.service import Feed
+from app.feed.totals import Groups, TotalsCache
 from sandbox.serving import serve
 from tests.providers.faulty import Rewritten
 from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, micros, served_world, walk, world

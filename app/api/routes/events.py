@@ -25,8 +25,8 @@ from app.domain.caller import Caller
 from app.domain.event import Event
 from app.domain.parameter_types import DEFAULT_LIMIT
 from app.domain.query import CountQuery, EventQuery, SingleEventQuery
-from app.feed import Feed
 from app.feed.model import Totals
+from app.feed.service import Feed
 from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget
 from app.providers.http.concurrency import SingleFlight

@@ -19,7 +19,8 @@ from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
 from app.domain.query import EventQuery, ExportQuery
 from app.domain.times import to_datetime
-from app.feed import Feed, WalkStart
+from app.feed.planner import WalkStart
+from app.feed.service import Feed
 
 router = new_router(tags=["events"])
 

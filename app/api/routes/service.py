@@ -34,7 +34,7 @@ from app.api.schemas import (
 from app.domain.caller import Caller
 from app.domain.query import FILTERS, OWN_FILTERS
 from app.domain.times import format_seconds
-from app.feed import Feed
+from app.feed.service import Feed
 from app.providers.base import Provider, Source
 
 router = new_router()

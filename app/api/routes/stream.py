@@ -21,8 +21,10 @@ from app.api.routing import new_router
 from app.domain.caller import Caller
 from app.domain.errors import CallerError, CursorMismatch, GatewayError, InvalidCursor, SourcesFailed
 from app.domain.query import EventQuery, StreamQuery
-from app.feed import Feed, Page, WalkStart
-from app.privacy.pseudonyms import Pseudonyms
+from app.feed.model import Page
+from app.feed.planner import WalkStart
+from app.feed.service import Feed
+from app.privacy.masking import Pseudonyms
 from app.privacy.redaction import Redactor
 
 router = new_router(tags=["events"])

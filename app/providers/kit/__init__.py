@@ -5,8 +5,191 @@ This module does the rest: order, ties, positions, event ids, totals, the probe,
 removal of signing links, unreadable records and the provider's own clock. `docs/guides/adding-a-provider.md` shows one.
 """
 
-from app.providers.kit.reader import FetchedPage, PageRequest
-from app.providers.kit.record import Row
-from app.providers.kit.source import TimeRangeSource, make_provider
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+from zlib import crc32
+
+import msgspec
+
+from app.domain.errors import SourceError, SourceFailed
+from app.domain.filters import may_hold
+from app.domain.query import GATEWAY_FILTERS, OWN_FILTERS, Query
+from app.domain.times import DAY, now_micros, parse_rfc3339, parse_vendor_ticks
+from app.providers.base import (
+    CallBudget,
+    CommonSettings,
+    FilterSupport,
+    ProbeResult,
+    Provider,
+    ReadRequest,
+    Record,
+    SourceHealth,
+    Total,
+    TypeMapping,
+    filters_of,
+)
+from app.providers.http.client import ProviderHttp, error_for
+from app.providers.http.concurrency import gather_all
+from app.providers.http.lenient_json import MAX_KEY, UNUSABLE, read_json
+from app.providers.kit.records import (
+    FetchedPage,
+    Locator,
+    PageRequest,
+    Row,
+    TimeRangeReader,
+    TimeRangeRecord,
+    leaves,
+)
+from app.providers.settings import SourceSettings, configured_provider
 
 __all__ = ["FetchedPage", "PageRequest", "Row", "TimeRangeSource", "make_provider"]
+
+EARLIEST = parse_rfc3339("2000-01-01")  #: µs; earlier times are invalid
+_PROBED = 30 * DAY
+
+
+class TimeRangeSource(ABC):
+    """One account. A subclass sets the class attributes and implements the four abstract methods.
+
+    `types`: the gateway's type for each of the provider's. `native`: the filters that `fetch` passes to the
+    provider."""
+
+    provider: ClassVar[str]
+    types: ClassVar[Mapping[str, str]]
+    category: ClassVar[str] = "envelope"
+    native: ClassVar[frozenset[str]] = frozenset({"since", "until", "envelope_id"})
+
+    def __init__(self, name: str, settings: Any, common: CommonSettings) -> None:
+        common = settings.over(common)
+        self.name, self.settle = name, common.settle
+        self._clock = common.clock or now_micros
+        self._http = ProviderHttp(settings.base_url, common, name=name, headers=self.headers(settings))
+
+    @abstractmethod
+    def headers(self, settings: Any) -> dict[str, str]:
+        """Return the headers of every call: the credentials."""
+
+    @abstractmethod
+    async def fetch(self, request: PageRequest) -> FetchedPage:
+        """Return one page in time order; the caller drops records outside the times. Raises SourceError."""
+
+    @abstractmethod
+    def row(self, item: Any) -> Row:
+        """Return the identity of a record. Raises ValueError, TypeError or LookupError for an unreadable one."""
+
+    @abstractmethod
+    def normalize(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the event's fields from the body: actor, envelope, recipient, description, ... All other members
+        become `data`."""
+
+    async def get(self, path: str, budget: CallBudget, params: Mapping[str, str]) -> Any:
+        """Return the JSON of a successful call. Raises SourceError for other statuses and invalid JSON."""
+        response = await self._http.call("GET", path, budget, params=params)
+        if not response.ok:
+            raise error_for(response)
+        return read_json(response.body).value
+
+    def records(self, items: Iterable[Any], ascending: bool) -> tuple[list[TimeRangeRecord], Counter[str]]:
+        """Return the readable records, and others by a digest. Raises SourceFailed if they are not in time order."""
+        found: list[TimeRangeRecord] = []
+        unreadable, latest = Counter[str](), self._clock() + DAY
+        for item in items:
+            try:
+                row = self.row(item)
+                time = parse_vendor_ticks(row.time) // 10
+                usable = 0 < len(row.id) <= MAX_KEY >= max(len(row.envelope), len(row.type)) and _usable(item)
+            except (ValueError, TypeError, LookupError, OverflowError, AttributeError):
+                usable = False
+            if usable and EARLIEST <= time <= latest:
+                found.append(TimeRangeRecord(self, row, time, item))
+            else:
+                unreadable[f"{crc32(repr(item).encode(errors='surrogatepass')):x}"] += 1
+        times = [record.key[0] for record in found]
+        if times != sorted(times, reverse=not ascending):
+            raise SourceFailed("the provider's response is not in the order of time that was asked for")
+        return found, unreadable
+
+    @property
+    def filters(self) -> Mapping[str, FilterSupport]:
+        return filters_of(self.native)
+
+    def streams(self, query: Query) -> Sequence[str]:
+        if not may_hold(query, self.category, self.types.values()):
+            return []
+        if "envelope_id" not in self.native:
+            return [self.category]
+        return [f"{self.category}/{envelope}" for envelope in query.envelope_id] or [self.category]
+
+    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> TimeRangeReader:
+        return TimeRangeReader(self, span, spent, stream.partition("/")[2] or None)
+
+    async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
+        judged = {*GATEWAY_FILTERS, *OWN_FILTERS, "envelope_id"} - self.native - {"category_not"}
+        if any(getattr(query, name) for name in judged):
+            return Total(0, "events", "gte")
+        envelopes = [stream.partition("/")[2] or None for stream in self.streams(query)]
+        pages = await gather_all(
+            self.fetch(PageRequest(since, until, True, None, envelope, query, spent)) for envelope in envelopes
+        )
+        if any(page.total is None for page in pages):
+            return Total(0, "events", "gte")
+        unreadable = any(self.records(page.items, True)[1] for page in pages)
+        value = sum(page.total or 0 for page in pages)
+        return Total(value, "events", "estimate" if unreadable else "eq")
+
+    async def find(self, locator: bytes, spent: CallBudget) -> Sequence[Record]:
+        try:
+            found = msgspec.msgpack.decode(locator, type=Locator)
+        except msgspec.MsgspecError:
+            return []
+        if not EARLIEST <= found.time <= self._clock() + DAY:
+            return []
+        span = ReadRequest(Query(order="asc"), found.time, found.time + 1, (found.time,))
+        reader, records = self.reader(self.category, span, spent), list[Record]()
+        while True:
+            batch = await reader.read(1000, 100)
+            records += batch.records
+            if batch.ended:
+                return records
+
+    async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
+        now, prefix = self._clock(), self.provider.upper()
+        try:
+            page = await self.fetch(PageRequest(now - _PROBED, now, False, None, None, Query(), spent))
+            _, unreadable = self.records(page.items, False)
+        except SourceError as error:
+            return [ProbeResult.of_failure(error, f"the keys in {prefix}_*", f"{prefix}_BASE_URL")]
+        count = "some" if page.total is None else page.total
+        results = [ProbeResult("credentials", "ok", f"accepted; {count} events in 30 days")]
+        if unreadable:
+            found = f"{unreadable} of {len(page.items)} records cannot be read"
+            results.append(ProbeResult("records", "warning", found, "compare them with `row` of the provider"))
+        return results
+
+    def describe(self) -> dict[str, Any]:
+        return {"settle_seconds": self.settle}
+
+    def health(self) -> SourceHealth:
+        return self._http.health()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+def make_provider(
+    source: type[TimeRangeSource], settings: type[SourceSettings], *, title: str, mapping_version: str
+) -> Provider:
+    """Return the `PROVIDER` of a module. Each field of the settings with a description is also an environment variable:
+    ACME_API_KEY for `api_key` of the provider `acme`. Fields without a default are required."""
+    mapping = [TypeMapping(theirs, ours, source.category) for theirs, ours in source.types.items()]
+    return configured_provider(
+        source.provider, settings, source, title=title, mapping=mapping, mapping_version=mapping_version
+    )
+
+
+def _usable(item: Any) -> bool:
+    return all(value is not UNUSABLE for _, value in leaves("", item))

@@ -6,8 +6,7 @@ import pytest
 
 from app.domain.errors import SourceUnauthorized
 from app.providers.base import CallBudget
-from app.providers.http.client import error_for
-from app.providers.http.optional import OptionalCalls
+from app.providers.http.client import OptionalCalls, error_for
 from app.providers.http.response import http_date
 from tests.providers.http.scripted import DATE, Provider, Reply, answer, never
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain.times import SECOND
-from app.feed import Feed
+from app.feed.service import Feed
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
