@@ -15,8 +15,6 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 
 from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.auth import Authenticator, Rates
@@ -26,11 +24,10 @@ from app.api.metrics import Metrics
 from app.api.middleware import CompressionMiddleware, LargePages, RequestMiddleware, Slots
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
-from app.api.rendering import json_response
 from app.api.request_log import AuditTrail
 from app.api.routes import envelopes, events, export, pages, service, stream
 from app.api.routes.events import PageCache
-from app.api.routing import READ, add_routes
+from app.api.routing import add_routes
 from app.api.tokens import Tokens
 from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
@@ -144,7 +141,6 @@ def create_app(
     app.state.authenticator = authenticator
     modules = (export, stream, events, envelopes, service, pages)
     add_routes(app, [module.router for module in modules])
-    app.add_api_route("/openapi.json", openapi_document, methods=READ, include_in_schema=False)
     install_openapi(app, providers)
     install_problems(app)
     # The last one added is the outermost: CORS headers on errors, too.
@@ -159,11 +155,6 @@ def create_app(
         )  # fmt: skip
     tracing = start_tracing(app, os.environ)
     return app
-
-
-async def openapi_document(request: Request) -> Response:
-    """`GET /openapi.json`."""
-    return json_response(request.app.openapi(), cache="no-cache")
 
 
 def make_keyring(settings: Settings, sandbox: bool) -> Keyring | None:

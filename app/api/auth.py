@@ -47,7 +47,11 @@ class Authenticator:
         if self.keyring is None:
             _require_local(request)
             return _EVERYBODY
-        presented = _presented_key(request)
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        presented = token.strip() if scheme.lower() == "bearer" else ""
+        presented = presented or request.headers.get("x-api-key", "").strip()
+        if not presented:
+            raise Unauthenticated("An API key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
         if self.tokens is not None and self.tokens.takes(presented):
             return await self.tokens.caller(presented)
         return await self.keyring.caller(presented)
@@ -116,15 +120,6 @@ def require_loopback(host: str) -> None:
             f"GATEWAY_AUTH=off is refused on {host}: without authentication only loopback is allowed."
             " Use --host 127.0.0.1, or set GATEWAY_AUTH=on and GATEWAY_API_KEYS_FILE."
         )
-
-
-def _presented_key(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    if key := request.headers.get("x-api-key", "").strip():
-        return key
-    raise Unauthenticated("An API key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
 
 
 def _require_local(request: Request) -> None:

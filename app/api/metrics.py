@@ -57,7 +57,7 @@ class Metrics(Observer):
         text = "Requests answered; status hung_up: the caller went away."
         self._requests = counter("requests", text, "method", "route", "status")
         self._seconds = seconds("request_seconds", "Seconds until a request was answered.", "route")
-        self._under_way = gauge("requests_under_way", "Requests being answered.", "kind", mode="livesum")
+        self.under_way = gauge("requests_under_way", "Requests being answered.", "kind", mode="livesum")
         self._events = counter("events_delivered", "Events handed to callers.", "source")
         text = "Totals asked for; outcome hit: answered from the cache."
         self._totals = counter("totals", text, "source", "outcome")
@@ -85,12 +85,9 @@ class Metrics(Observer):
         MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
-    def begin_request(self, kind: str) -> None:
-        self._under_way(kind).inc()
-
     def end_request(self, kind: str, method: str, route: str, status: int, seconds: float, log: RequestLog) -> None:
         """Count a request. `status` 0: no response."""
-        self._under_way(kind).dec()
+        self.under_way(kind).dec()
         known = method if method in _METHODS else "OTHER"
         self._requests(known, route, str(status) if status else "hung_up").inc()
         self._seconds(route).observe(seconds)

@@ -70,7 +70,7 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         kind = _KINDS.get(scope["path"], "pages")
-        self.metrics.begin_request(kind)
+        self.metrics.under_way(kind).inc()
         self._under_way[kind] += 1
         log = RequestLog(request_id=_request_id(scope))
         scope.setdefault("state", {})["gateway_log"] = log

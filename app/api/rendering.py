@@ -47,7 +47,14 @@ def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None)
             page.cut_after(done - 1)
             total = done
         count = 2 * count if len(encoded) < _PART else max(1, count * _PART // len(encoded))
-    yield (b"" if done else before) + b"]," + encode(_rest(page))[1:]
+    rest = {
+        "page": schemas.PageInfo(page.limit, page.order, page.has_more, page.next_cursor, _time(page.scanned_to)),
+        "window": schemas.TimeWindow(format_seconds(page.window.since), _time(page.window.until)),
+        "total": page.total,
+        "warnings": page.warnings,
+        "sources": [_source(status) for status in page.sources],
+    }
+    yield (b"" if done else before) + b"]," + encode(rest)[1:]
 
 
 def _as_fit(events: Sequence[Event], most: int, at_least: int) -> tuple[list[Event], bytes]:
@@ -60,17 +67,6 @@ def _as_fit(events: Sequence[Event], most: int, at_least: int) -> tuple[list[Eve
             break
         encoded.append(one)
     return list(events[: len(encoded)]), b",".join(encoded)
-
-
-def _rest(page: Page) -> dict[str, Any]:
-    """Return the members of a page's body except its events."""
-    return {
-        "page": schemas.PageInfo(page.limit, page.order, page.has_more, page.next_cursor, _time(page.scanned_to)),
-        "window": schemas.TimeWindow(format_seconds(page.window.since), _time(page.window.until)),
-        "total": page.total,
-        "warnings": page.warnings,
-        "sources": [_source(status) for status in page.sources],
-    }
 
 
 async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None) -> list[bytes]:

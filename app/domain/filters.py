@@ -75,20 +75,11 @@ def event_filter(query: Query) -> Callable[[Event, Callable[[str], str]], bool] 
 
 
 def _concerns(person: str, event: Event) -> bool:
-    addresses = (fold(address) for address in _addresses(event) if address)
-    return person in addresses or any(person in fold(name) for name in _names(event) if name)
-
-
-def _addresses(event: Event) -> Iterable[str | None]:
-    yield event.actor.email
-    yield from (part.email for part in (event.recipient, event.target) if part is not None)
-    if event.envelope is not None:
-        yield event.envelope.owner
-
-
-def _names(event: Event) -> Iterable[str | None]:
-    yield event.actor.name
-    yield from (part.name for part in (event.recipient, event.target) if part is not None)
+    parts = [event.actor, *(part for part in (event.recipient, event.target) if part is not None)]
+    addresses = [part.email for part in parts] + ([] if event.envelope is None else [event.envelope.owner])
+    if any(address and fold(address) == person for address in addresses):
+        return True
+    return any(part.name and person in fold(part.name) for part in parts)
 
 
 def matches_text(wanted: str, texts: Iterable[str]) -> bool:

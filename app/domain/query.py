@@ -111,7 +111,8 @@ class Query(Filters):
         return self.order == "asc"
 
 
-_PAGING = ("limit", "cursor", "include", "partial")
+#: Parameters of a page; all others must equal those of a cursor in the same call.
+PAGING = ("limit", "cursor", "include", "partial")
 
 
 class EventQuery(Query, TimeRange):
@@ -139,10 +140,6 @@ class EventQuery(Query, TimeRange):
         """The call with the filters of another call's `parameters` and these `changes`, which are valid."""
         known = {name: value for name, value in parameters.given().items() if name in cls.model_fields}
         return cls(**known | changes)
-
-    def filters(self) -> dict[str, Any]:
-        """Return the filters of the call. A cursor in the same call must have equal ones."""
-        return {name: getattr(self, name) for name in self.model_fields_set if name not in _PAGING}
 
 
 class CountQuery(Filters, TimeRange):

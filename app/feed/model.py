@@ -14,7 +14,6 @@ from app.domain.event import Time, described
 from app.domain.parameter_types import Include, Order
 from app.domain.position import Position
 from app.domain.query import Window
-from app.domain.times import SECOND
 from app.feed.reading import StreamRatios
 from app.privacy.masking import Pseudonyms
 from app.providers.base import Record, Source, TypeMapping
@@ -122,9 +121,6 @@ class Page(msgspec.Struct):
         del self.records[index + 1 :]
 
 
-_PATIENCE = 60 * SECOND  #: by which a `Date` may be behind
-
-
 class FeedSettings(msgspec.Struct, frozen=True):
     """Seconds throughout; `scan` counts provider calls; `default_window` is in µs; `clock` gives µs since the
     epoch."""
@@ -153,7 +149,3 @@ class FeedCall(msgspec.Struct, frozen=True):
     sources: Mapping[str, Source]
     settings: FeedSettings
     ratios: StreamRatios
-
-    def is_late(self, date: int | None) -> bool:
-        """Whether a provider's `Date`, in µs, is so far behind, or has stood still for so long, that followers wait."""
-        return date is not None and self.now - date > _PATIENCE

@@ -17,9 +17,10 @@ from app.feed.reading import Reading, StreamId
 from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
-from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Record, Source
+from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Record
 from app.providers.http.concurrency import gather_all, in_slices
 
+_PATIENCE = 60 * SECOND  #: by which a `Date` may be behind, or stand still, before a follower gets a reason
 _MAX_CALLS = 64  #: of one read without gateway filters
 _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that the gateway's filters throw away
 
@@ -45,31 +46,21 @@ class PageBuilder:
         if self._filters:
             self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
         self._readings: dict[StreamId, Reading] = {}
-        for name in plan.active:
-            self._open(sources[name])
+        until = plan.window.until
+        for source in map(sources.__getitem__, plan.active):
+            for name in source.streams(plan.query):
+                state = plan.states.get(source.name, {}).get(name)
+                if state is not None and state.done:
+                    continue
+                position = plan.position if state is None or state.position is None else tuple(state.position)
+                # A follower reads up to the present; the ceiling cuts off records younger than settle.
+                end, hint = call.now + DAY if until is None else until, None if state is None else state.hint
+                span = ReadRequest(self._native, plan.window.since, end, position, hint, self._join)
+                reader = source.reader(name, span, self._spent[source.name])
+                self._readings[source.name, name] = Reading(Stream(source.name, name, position), reader, source, state)
         streams = [reading.stream for reading in self._readings.values()]
         self._merge = Merge(streams, ascending=plan.query.ascending, limit=plan.limit)
         self._usual = call.ratios.of(frozenset(self._readings))
-
-    def _open(self, source: Source) -> None:
-        plan = self._plan
-        until = plan.window.until
-        for name in source.streams(plan.query):
-            state = plan.states.get(source.name, {}).get(name)
-            if state is not None and state.done:
-                continue
-            position = plan.position if state is None or state.position is None else tuple(state.position)
-            span = ReadRequest(
-                self._native,
-                plan.window.since,
-                # A follower reads up to the present; the ceiling cuts off records younger than settle.
-                self._call.now + DAY if until is None else until,
-                position,
-                None if state is None else state.hint,
-                self._join,
-            )
-            reader = source.reader(name, span, self._spent[source.name])
-            self._readings[source.name, name] = Reading(Stream(source.name, name, position), reader, source, state)
 
     async def page(self, seal: Callable[[CursorState], str], *, may_exceed: bool = False) -> Page:
         """`may_exceed`: return up to twice the limit if that many were read. Raises SourcesFailed."""
@@ -248,7 +239,8 @@ class PageBuilder:
         for name, status in self._status.items():
             status.calls, status.records = self._spent[name].calls, self._spent[name].records
             refused = [stream.refused for stream in self._merge.streams if stream.source == name]
-            if self._plan.query.follow and self._call.is_late(self._spent[name].as_of):
+            date = self._spent[name].as_of
+            if self._plan.query.follow and date is not None and self._call.now - date > _PATIENCE:
                 self._note(name, "its Date header is over a minute behind: newer events wait for it")
             # A source that refuses all of its streams shows nothing, and is complete up to no time.
             if status.status != "failed" and not (refused and all(refused)):

@@ -11,7 +11,7 @@ from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor, ParameterError
 from app.domain.parameter_types import DEFAULT_LIMIT, Include
 from app.domain.position import Position, is_beyond, later_position
-from app.domain.query import FILTERS, EventQuery, Query, Window
+from app.domain.query import FILTERS, PAGING, EventQuery, Query, Window
 from app.domain.times import format_seconds, to_micros
 from app.feed.model import ValueWarning
 from app.paging.cursor import CursorState, StreamState
@@ -53,7 +53,7 @@ def first_plan(
     asked: EventQuery, caller: Caller, sources: Mapping[str, Source], *, now: int, default_window: int
 ) -> Plan:
     """Return the plan of a first page. Raises ParameterError, Forbidden."""
-    query = Query(**{name: value for name, value in asked.filters().items() if name not in ("since", "until")})
+    query = Query(**asked.given((*PAGING, "since", "until")))
     window = _window(asked, query, now, default_window)
     chosen = _choose(query, caller, sources)
     foreign = _foreign(query, chosen, sources)
@@ -223,7 +223,7 @@ def _not_applicable(
 
 def _check_match(asked: EventQuery, state: CursorState) -> None:
     errors: list[tuple[str, str]] = []
-    for name, value in asked.filters().items():
+    for name, value in asked.given(PAGING).items():
         if name in ("since", "until"):
             sealed, ago = getattr(state, name), state.ago[name == "until"]
             shown = "none" if sealed is None else format_seconds(sealed)

@@ -21,7 +21,7 @@ from app.domain.errors import (
     SourceTimeout,
     SourceUnauthorized,
 )
-from app.domain.query import CountQuery, EventQuery
+from app.domain.query import PAGING, CountQuery, EventQuery
 from app.domain.times import format_seconds, now_micros
 from app.feed.model import FeedCall, FeedSettings, Page, Totals, ValueWarning
 from app.feed.page_builder import PageBuilder
@@ -44,7 +44,8 @@ class Feed:
         self.sources = {source.name: source for source in sources}
         self.settings = settings
         self._codec = CursorCodec(settings.cursor_secrets)
-        self._clock = settings.clock or now_micros
+        #: µs since the epoch, on the clock that windows are cut by.
+        self.now = settings.clock or now_micros
         self._ratios = StreamRatios()
         self.totals_cache = TotalsCache(
             ttl=settings.totals_ttl, patience=settings.deadline * _PATIENCE, shared=settings.shared
@@ -69,7 +70,9 @@ class Feed:
             page = await builder.page(self._codec.seal, may_exceed=may_exceed)
             page.warnings = self._warnings(plan, caller)
             return page
-        given = asked.filters() if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
+        given = (
+            asked.given(PAGING) if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
+        )
 
         async def total() -> Totals | None:
             try:
@@ -90,7 +93,7 @@ class Feed:
         granted = [name for name in self.sources if caller.may_read(name)]
         active = [self.sources[name] for name in plan.active]
         found = warnings_of(plan.query, active, granted, self.settings.mapping)
-        if (since := plan.window.since) > self._clock():
+        if (since := plan.window.since) > self.now():
             found.append(ValueWarning("since", format_seconds(since), f"{format_seconds(since)} is in the future"))
         return found
 
@@ -106,10 +109,6 @@ class Feed:
         cursor = self._codec.seal(state_of(plan, plan.position, states))
         warnings = self._warnings(plan, caller)
         return WalkStart(**msgspec.structs.asdict(plan), cursor=cursor, warnings=warnings)
-
-    def now(self) -> int:
-        """µs since the epoch, on the clock that windows are cut by."""
-        return self._clock()
 
     async def totals(self, asked: CountQuery, caller: Caller, *, no_cache: bool = False) -> Totals:
         """How many events the filters select, per source, and by group. Raises CallerError and SourcesFailed."""
@@ -133,7 +132,7 @@ class Feed:
     def _call(self, caller: Caller, begun: float | None = None) -> FeedCall:
         begun, deadline = time.monotonic() if begun is None else begun, self.settings.deadline
         return FeedCall(
-            caller, self._clock(), begun, begun + deadline / 2, begun + deadline, self.sources, self.settings,
+            caller, self.now(), begun, begun + deadline / 2, begun + deadline, self.sources, self.settings,
             self._ratios,
         )  # fmt: skip
 

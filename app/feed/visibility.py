@@ -33,16 +33,13 @@ def native_query(query: Query, caller: Caller) -> Query:
     left_out: dict[str, Any] = {name: empty for name, empty in _SEARCHES.items() if getattr(query, name, None)}
     for name in _VALUES:
         value = getattr(query, name)
-        if value and any(map(_may_be_hidden, [value] if isinstance(value, str) else value)):
+        values = [value] if isinstance(value, str) else value or ()
+        if any(may_be_hidden(one) or MASK in one or one.startswith(MARK) for one in values):
             left_out[name] = () if isinstance(value, tuple) else None
     # A provider may compare a whole e-mail address, which is shown; part of a name could be found in hidden text.
     if query.person is not None and ("@" not in query.person or may_be_hidden(query.person)):
         left_out["person"] = None
     return query.model_copy(update=left_out) if left_out else query
-
-
-def _may_be_hidden(value: str) -> bool:
-    return may_be_hidden(value) or MASK in value or value.startswith(MARK)
 
 
 def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudonyms | None) -> Callable[[Record], bool]:

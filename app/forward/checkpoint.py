@@ -50,9 +50,6 @@ class CheckpointFile:
             raise ConfigurationError(f"--cursor-file: {self.path} {remedy}")
         return found
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        save_checkpoint(self.path, checkpoint)
-
 
 def lock_file(file: int, path: Path, busy: str) -> None:
     """Exclude other processes until the descriptor is closed. Raises ConfigurationError, with the text `busy` if

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 
 from app.domain.errors import ConfigurationError
 from app.forward import Item, Page, Pairs, Target, Temporary, TooLarge
-from app.forward.checkpoint import Checkpoint, CheckpointFile
+from app.forward.checkpoint import Checkpoint, CheckpointFile, save_checkpoint
 
 _UNREADABLE = re.compile(r"(\d+) records(?= that cannot be read)")
 
@@ -186,7 +186,7 @@ class Forwarder:
             through=_through(page) or self._checkpoint.through,
             events=self._checkpoint.events + len(page.events),
         )
-        self._file.save(self._checkpoint)
+        save_checkpoint(self._file.path, self._checkpoint)
 
 
 def _seconds(text: str) -> float:

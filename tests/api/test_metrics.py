@@ -111,7 +111,7 @@ STATES = ("closed", "open", "half_open")
 
 def test_a_request_without_an_answer_is_one_too() -> None:
     metrics = Metrics()
-    metrics.begin_request("streams")
+    metrics.under_way("streams").inc()
     metrics.end_request("streams", "GET", "/events", 0, 1.5, RequestLog("id"))
     found = parse(metrics.exposition().decode())
     assert found[labelled("gateway_requests_total", method="GET", route="/events", status="hung_up")] == 1

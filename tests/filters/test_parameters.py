@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.errors import InvalidCursor, ParameterError
 from app.domain.parameters import parameter_names, read_query
-from app.domain.query import EventQuery, NoParameters
+from app.domain.query import PAGING, EventQuery, NoParameters
 from app.domain.times import parse_rfc3339
 
 
@@ -30,7 +30,7 @@ def test_all_of_them() -> None:
         flow_id="f", flow_type="F", envelope_status="active", owner="o@example.com", actor="A@example.com",
         recipient="r", q="two words", order="asc", limit="7", include=["raw", "total"], partial="true", follow="false",
     )  # fmt: skip
-    assert asked.filters() == {
+    assert asked.given(PAGING) == {
         "since": parse_rfc3339("2026-05-01"), "until": parse_rfc3339("2026-06-01"), "source": ("a", "b"),
         "provider": ("p",), "category": ("envelope", "team"), "type": ("envelope.created", "recipient.*"),
         "provider_type": ("X:Y",), "envelope_id": ("1", "2"), "workspace_id": "w", "flow_id": "f", "flow_type": "F",
@@ -173,4 +173,4 @@ def test_what_does_not_go_together(given: dict[str, str], code: str, parameter: 
 
 
 def test_beside_a_cursor_the_order_may_be_left_out() -> None:
-    assert parse(follow="true", cursor="x").filters() == {"follow": True}
+    assert parse(follow="true", cursor="x").given(PAGING) == {"follow": True}

@@ -18,7 +18,7 @@ import structlog.testing
 from app.domain.errors import ConfigurationError
 from app.forward import Item, Page, Temporary, TooLarge
 from app.forward import forwarder as module
-from app.forward.checkpoint import Checkpoint, CheckpointFile
+from app.forward.checkpoint import Checkpoint, CheckpointFile, save_checkpoint
 from app.forward.forwarder import Forwarder, Stopped
 
 FRESH = Checkpoint(asked="", through="2026-05-01T00:00:00Z")
@@ -230,7 +230,7 @@ def test_a_file_belongs_to_one_forwarder_and_one_query(tmp_path: Path, monkeypat
     path = tmp_path / "c"
     file = CheckpointFile(path)
     with file.locked():
-        file.save(msgspec.structs.replace(FRESH, asked="type=a.b"))
+        save_checkpoint(path, msgspec.structs.replace(FRESH, asked="type=a.b"))
         with pytest.raises(ConfigurationError, match="another forwarder"), CheckpointFile(path).locked():
             pass
         with pytest.raises(ConfigurationError, match=r"type=a\.b"):

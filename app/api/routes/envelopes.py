@@ -150,10 +150,6 @@ def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[s
     return notices
 
 
-def _utc(time: str) -> str:
-    return time.replace("T", " ").removesuffix("Z")
-
-
 def _duration(seconds: float | None) -> str | None:
     if seconds is None:
         return None
@@ -189,6 +185,6 @@ _ENVIRONMENT = Environment(
     finalize=_in_sight,
 )  # fmt: skip
 _ENVIRONMENT.filters |= {
-    "utc": _utc, "person": _person, "duration": _duration, "css_string": _css_string,
-    "json": lambda value: json.dumps(value, ensure_ascii=False),
+    "utc": lambda time: time.replace("T", " ").removesuffix("Z"), "person": _person, "duration": _duration,
+    "css_string": _css_string, "json": lambda value: json.dumps(value, ensure_ascii=False),
 }  # fmt: skip

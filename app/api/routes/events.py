@@ -132,9 +132,14 @@ async def list_events(request: Request, caller: EventReader, query: Annotated[Ev
     pages: PageCache = request.app.state.page_cache
     make = partial(_make_page, request, query, pairs, caller, no_cache)
     shown, cached = await pages.get(caller, pairs, make, no_cache=no_cache)
+    log = request_log(request)
     if cached is not None:
-        _note_cache(request, shown, cached)
-    request_log(request).deliver(shown.delivered)
+        metrics: Metrics = request.app.state.metrics
+        for source in shown.sources:
+            metrics.on_page_cache(source, cached)
+            if cached:
+                log.sources[source] = {"calls": 0, "records": 0}
+    log.deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
     # Relative: behind a proxy the gateway knows neither scheme, host nor prefix, and an `http` URL would expose the
     # key. If the link is too long, `next_cursor` has the cursor.
@@ -201,14 +206,6 @@ async def get_event(
     log.deliver({record.key[1]: 1})
     redactor = Redactor(private="pii:read" in caller.scopes, raw=raw, pseudonyms=request.app.state.pseudonyms)
     return json_response(redactor.event(record))
-
-
-def _note_cache(request: Request, shown: RenderedPage, cached: bool) -> None:
-    metrics: Metrics = request.app.state.metrics
-    for source in shown.sources:
-        metrics.on_page_cache(source, cached)
-        if cached:
-            request_log(request).sources[source] = {"calls": 0, "records": 0}
 
 
 def _note_totals(request: Request, totals: Totals) -> None:

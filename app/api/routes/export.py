@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from app.api.auth import EventReader, require_raw
 from app.api.export_stream import MANIFEST_PATH, Export
-from app.api.exports import FORMATS, Format
+from app.api.exports import FORMATS
 from app.api.openapi import answer_headers, answers, header
 from app.api.rendering import ClosingStream
 from app.api.routing import LONGEST_HEADER, NoQuery, new_router
@@ -19,7 +19,6 @@ from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, NotFound, ParameterError
 from app.domain.query import EventQuery, ExportQuery
 from app.domain.times import to_datetime
-from app.feed.planner import WalkStart
 from app.feed.service import Feed
 
 router = new_router(tags=["events"])
@@ -95,7 +94,9 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, held: Exi
     export = Export(request, caller, query, start)
     page, form = await export.first(at), export.form
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    headers["Content-Disposition"] = f'attachment; filename="{_file_name(start, form)}"'
+    ends = (end for end in (start.window.since, start.window.until) if end is not None)
+    window = "_".join(f"{to_datetime(end):%Y%m%dT%H%M%SZ}" for end in ends)
+    headers["Content-Disposition"] = f'attachment; filename="audit-events_{window}.{form.extension}"'
     if len(start.cursor) <= LONGEST_HEADER:
         headers["Export-Cursor"] = start.cursor
     if export.manifest_id is not None:
@@ -131,9 +132,3 @@ async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:
     except NotFound:
         message = "must be the id of the last event that came whole; there is no such event"
         raise ParameterError("invalid_parameter", [("after", message)]) from None
-
-
-def _file_name(start: WalkStart, form: Format) -> str:
-    ends = (end for end in (start.window.since, start.window.until) if end is not None)
-    window = "_".join(f"{to_datetime(end):%Y%m%dT%H%M%SZ}" for end in ends)
-    return f"audit-events_{window}.{form.extension}"

@@ -169,6 +169,11 @@ async def get_jwks(request: Request, _: NoQuery) -> Response:
     return json_response({"keys": []} if key is None else key.jwks(), cache="max-age=300")
 
 
+@router.api_route("/openapi.json", methods=READ, include_in_schema=False)
+async def openapi_document(request: Request) -> Response:
+    return json_response(request.app.openapi(), cache="no-cache")
+
+
 @router.api_route("/problems/{code}", methods=READ, include_in_schema=False)
 async def problem_type(code: Annotated[str, Path()]) -> Response:
     """The page of a problem's `type`."""

@@ -13,12 +13,12 @@ from aiolimiter import AsyncLimiter
 T = TypeVar("T")
 
 
-async def in_slices(items: Sequence[T], size: int = 100) -> AsyncIterator[Sequence[T]]:
-    """Yield the items in slices. Serves other requests in between."""
-    for start in range(0, len(items), size):
+async def in_slices(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """Yield the items in slices of 100. Serves other requests in between."""
+    for start in range(0, len(items), 100):
         if start:
             await asyncio.sleep(0)
-        yield items[start : start + size]
+        yield items[start : start + 100]
 
 
 async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

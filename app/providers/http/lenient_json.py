@@ -35,7 +35,7 @@ class LenientJson(msgspec.Struct):
 
     def usable(self, value: Any) -> bool:
         """Whether a part of the response contains no UNUSABLE."""
-        return not self.suspect or _usable(value)
+        return not self.suspect or is_usable(value)
 
 
 def read_json(body: bytes) -> LenientJson:
@@ -76,7 +76,7 @@ def _read_leniently(body: bytes) -> Any:
 
 def _loads(text: str) -> Any:
     # `strict=False` accepts raw control characters in strings.
-    return json.loads(text, strict=False, parse_constant=_unusable, parse_int=_integer, parse_float=_number)
+    return json.loads(text, strict=False, parse_constant=lambda _: UNUSABLE, parse_int=_integer, parse_float=_number)
 
 
 def _without_deep_values(body: bytes) -> bytes:
@@ -94,10 +94,6 @@ def _without_deep_values(body: bytes) -> bytes:
             if depth == MAX_DEPTH:
                 copied = token.end()
     return b"".join([*parts, body[copied:]]) if parts else body
-
-
-def _unusable(text: str) -> Any:
-    return UNUSABLE
 
 
 def count_in(value: Any) -> int | None:
@@ -133,9 +129,10 @@ def _text(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _usable(value: Any) -> bool:
+def is_usable(value: Any) -> bool:
+    """Whether a JSON value contains no UNUSABLE."""
     if isinstance(value, dict):
-        return all(_usable(member) for member in value.values())
+        return all(is_usable(member) for member in value.values())
     if isinstance(value, list):
-        return all(_usable(member) for member in value)
+        return all(is_usable(member) for member in value)
     return value is not UNUSABLE

@@ -34,7 +34,7 @@ from app.providers.base import (
 )
 from app.providers.http.client import ProviderHttp, error_for
 from app.providers.http.concurrency import gather_all
-from app.providers.http.lenient_json import MAX_KEY, UNUSABLE, read_json
+from app.providers.http.lenient_json import MAX_KEY, is_usable, read_json
 from app.providers.kit.records import (
     FetchedPage,
     Locator,
@@ -42,7 +42,6 @@ from app.providers.kit.records import (
     Row,
     TimeRangeReader,
     TimeRangeRecord,
-    leaves,
 )
 from app.providers.settings import SourceSettings, configured_provider
 
@@ -101,7 +100,7 @@ class TimeRangeSource(ABC):
             try:
                 row = self.row(item)
                 time = parse_vendor_ticks(row.time) // 10
-                usable = 0 < len(row.id) <= MAX_KEY >= max(len(row.envelope), len(row.type)) and _usable(item)
+                usable = 0 < len(row.id) <= MAX_KEY >= max(len(row.envelope), len(row.type)) and is_usable(item)
             except (ValueError, TypeError, LookupError, OverflowError, AttributeError):
                 usable = False
             if usable and EARLIEST <= time <= latest:
@@ -189,7 +188,3 @@ def make_provider(
     return configured_provider(
         source.provider, settings, source, title=title, mapping=mapping, mapping_version=mapping_version
     )
-
-
-def _usable(item: Any) -> bool:
-    return all(value is not UNUSABLE for _, value in leaves("", item))
