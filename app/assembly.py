@@ -24,7 +24,7 @@ from app.providers.http.network import Network
 from app.providers.observer import Observer
 from app.providers.registry import find_providers, make_sources, renamed_keys
 from app.providers.settings import outdated_names
-from app.providers.shared.redis import SharedState
+from app.providers.shared import SharedState
 from app.tracing import tracing_warnings
 
 #: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.

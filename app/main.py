@@ -38,7 +38,7 @@ from app.feed.warnings import known_values
 from app.providers.base import Provider, Source
 from app.providers.http.network import Network
 from app.providers.registry import find_providers, provider_paths
-from app.providers.shared.redis import SharedState
+from app.providers.shared import SharedState
 from app.tracing import start_tracing
 
 _log = structlog.get_logger("gateway")

@@ -20,7 +20,7 @@ from app.api.tokens import Tokens
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, RateLimited, Unauthenticated
 from app.providers.http.network import is_loopback
-from app.providers.shared.redis import SharedState
+from app.providers.shared import SharedState
 
 #: IPv4 or IPv6 addresses, in no case host names.
 _ADDRESS = re.compile(r"[\d.]+\Z|[\da-f.]*:[\da-f:.]*\Z")

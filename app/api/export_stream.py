@@ -28,7 +28,7 @@ from app.evidence import Segment, digest_of
 from app.feed.model import Page
 from app.feed.planner import WalkStart
 from app.privacy.redaction import Redactor
-from app.providers.shared.redis import SharedState
+from app.providers.shared import SharedState
 
 MANIFEST_PATH = "/events/export/manifests/"
 PAGE = 2000  #: events

@@ -18,7 +18,7 @@ from app.feed.reading import StreamRatios
 from app.privacy.masking import Pseudonyms
 from app.providers.base import Record, Source, TypeMapping
 from app.providers.observer import Observer
-from app.providers.shared.redis import SharedState
+from app.providers.shared import SharedState
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]
 

@@ -23,7 +23,7 @@ from app.paging.cursor import CursorState
 from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget, Record, Relation, Total
 from app.providers.http.concurrency import SingleFlight, gather_all
-from app.providers.shared.redis import SharedState
+from app.providers.shared import SharedState
 
 _MOST = 8 * 1024 * 1024  #: bytes of cached values, about; the oldest go first
 _OVERHEAD = 512  #: bytes of one, beside its key and its value

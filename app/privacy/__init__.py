@@ -1,1 +1,0 @@
-"""Which values are private, and how links, private values and persons are hidden. Pure: no I/O."""

@@ -37,7 +37,7 @@ from app.providers.http.network import Network
 from app.providers.observer import Observer
 
 if TYPE_CHECKING:
-    from app.providers.shared.redis import SharedState
+    from app.providers.shared import SharedState
 
 #: Who applies a filter: the provider, the gateway, or neither (then the filter excludes the source).
 FilterSupport = Literal["native", "gateway", "not_applicable"]

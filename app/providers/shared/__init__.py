@@ -1,1 +1,0 @@
-"""State that the replicas of one gateway share."""

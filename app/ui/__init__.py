@@ -1,1 +1,0 @@
-"""The page `GET /ui`: static files."""
