@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
 from types import FrameType
 
 import structlog
@@ -88,7 +89,7 @@ def create_app(
             cursor_secrets=settings.cursor_secrets,
             deadline=settings.deadline,
             scan=settings.scan,
-            default_window=settings.default_window_micros,
+            default_window=settings.default_window // timedelta(microseconds=1),
             totals_ttl=settings.totals_ttl,
             observer=metrics,
             shared=shared,

@@ -94,17 +94,13 @@ class Settings(BaseModel):
     @property
     def cursor_secrets(self) -> tuple[str, ...]:
         """The secrets that cursors are sealed with: the first seals, all open."""
-        return _split(self.cursor_secret.get_secret_value())
+        return split(self.cursor_secret.get_secret_value())
 
     @property
     def pseudonyms(self) -> Pseudonyms:
         """Keyed with `identity_secret`, or with the first cursor secret if that is unset."""
         secret = self.identity_secret
         return Pseudonyms(secret.get_secret_value() if secret is not None else self.cursor_secrets[0])
-
-    @property
-    def default_window_micros(self) -> int:
-        return self.default_window // timedelta(microseconds=1)
 
     @field_validator("rate")
     @classmethod
@@ -118,7 +114,7 @@ class Settings(BaseModel):
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
-        parts = _split(value.get_secret_value())
+        parts = split(value.get_secret_value())
         if not parts or any(len(part) < MIN_SECRET for part in parts):
             what = f"each of the comma-separated secrets must have {MIN_SECRET} characters or more"
             raise ValueError(f"{what}; make one with: openssl rand -hex 32")
@@ -127,7 +123,7 @@ class Settings(BaseModel):
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _origins(cls, value: Any) -> Any:
-        origins = _split(value) if isinstance(value, str) else value
+        origins = split(value) if isinstance(value, str) else value
         for origin in origins if isinstance(origins, (list, tuple)) else ():
             if origin != "*" and not _ORIGIN.match(str(origin)):
                 raise ValueError("must be origins such as https://app.example.com, comma-separated, without a path")
@@ -160,7 +156,8 @@ class Settings(BaseModel):
         return value
 
 
-def _split(text: str) -> tuple[str, ...]:
+def split(text: str) -> tuple[str, ...]:
+    """Return the parts of a comma-separated text."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 

@@ -49,7 +49,7 @@ def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None)
         count = 2 * count if len(encoded) < _PART else max(1, count * _PART // len(encoded))
     rest = {
         "page": schemas.PageInfo(page.limit, page.order, page.has_more, page.next_cursor, _time(page.scanned_to)),
-        "window": schemas.TimeWindow(format_seconds(page.window.since), _time(page.window.until)),
+        "window": page.window.shown(),
         "total": page.total,
         "warnings": page.warnings,
         "sources": [_source(status) for status in page.sources],

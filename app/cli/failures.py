@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,13 +17,10 @@ import typer
 
 from app.cli.client import Problem
 from app.domain.errors import ConfigurationError
-from app.forward import Json, Page
+from app.forward import UNREADABLE_RECORDS, Json, Page
 from app.logs import describe_exception
 
 FAILED, USAGE, UNREADABLE, INTERRUPTED = 1, 2, 3, 130
-
-#: The `reason` of a source that left records out.
-_UNREADABLE = re.compile(r"(\d+) records that cannot be read")
 
 _REMEDIES = {
     "unauthenticated": "make a key where it runs: audit-gateway keys new --name me --scopes events:read --file F",
@@ -122,7 +118,7 @@ class Notices:
         for source in page.sources:
             name, status, reasons = source["name"], source["status"], list[str]()
             for part in (source.get("reason") or "").split("; "):
-                found = None if self._is_endless else _UNREADABLE.match(part)
+                found = None if self._is_endless else UNREADABLE_RECORDS.match(part)
                 if found is not None:
                     self.unreadable[name] += int(found[1])
                 elif part:

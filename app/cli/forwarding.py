@@ -20,7 +20,7 @@ from app.cli.output import lines_of
 from app.config import read_environment
 from app.domain.errors import ConfigurationError
 from app.forward import Gone, Page, Pairs, Target, Temporary
-from app.forward.checkpoint import Checkpoint, CheckpointFile
+from app.forward.checkpoint import Checkpoint, load_checkpoint, locked
 from app.forward.receivers import MAKE_SECRET, Splunk, Syslog, Webhook, signing_keys
 from app.logs import configure_logging
 from app.providers.http.network import Network, is_loopback
@@ -131,10 +131,9 @@ def forward(
         f"{name}={text}" for name, text in (*sorted(filters), *([("include", "raw")] if include else []))
     )
     target, shown, form = open_target(to, form, read_environment(), tls_context(ca, client_cert))
-    file = CheckpointFile(cursor_file)
-    with closing(target), file.locked(), connected(config) as client:
+    with closing(target), locked(cursor_file), connected(config) as client:
         configure_logging()
-        start = file.load(Checkpoint(asked=asked, through=dict(pairs)["since"]))
+        start = load_checkpoint(cursor_file, Checkpoint(asked=asked, through=dict(pairs)["since"]))
 
         def fetch(page: Pairs) -> Page:
             try:
@@ -143,14 +142,15 @@ def forward(
                 if problem.code in TRANSIENT:
                     raise Temporary(sentence(problem), retry_after=problem.retry_after) from None
                 if problem.code == "invalid_cursor":
+                    reached = load_checkpoint(cursor_file, start).through
                     raise Failure(
                         f"the gateway refuses the cursor in {cursor_file} (was GATEWAY_CURSOR_SECRET changed?);"
-                        f" remove the file and add --since {file.load(start).through}: no event is missed",
+                        f" remove the file and add --since {reached}: no event is missed",
                         USAGE,
                     ) from None
                 raise
 
-        forwarder = Forwarder(fetch, lines_of(form).line, target, file, start, shown=shown, limit=batch)
+        forwarder = Forwarder(fetch, lines_of(form).line, target, cursor_file, start, shown=shown, limit=batch)
         if metrics is not None:
             serve_metrics(metrics, forwarder.metrics.registry)
         with suppress(Stopped):

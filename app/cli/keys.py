@@ -22,7 +22,7 @@ from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.times import format_seconds, now_micros
 from app.forward.checkpoint import replace_file
-from app.settings import check_regular, read_text
+from app.settings import check_regular, read_text, split
 
 KeysFile = Annotated[Path, typer.Option(help="The keys file.")]
 
@@ -38,9 +38,9 @@ def make_key(
     """Create an API key. Its hash goes to the file; standard output is only the key, shown once."""
     key = new_key()
     try:
-        names = None if sources is None else _list(sources)
+        names = None if sources is None else split(sources)
         record = make_api_key(
-            name=name, hash=hash_of(key), scopes=_list(scopes), sources=names, rate=rate, expires=expires
+            name=name, hash=hash_of(key), scopes=split(scopes), sources=names, rate=rate, expires=expires
         )
     except ValueError as error:
         raise ConfigurationError(f"--{error}.") from None
@@ -120,10 +120,6 @@ def _names_in(file: Path) -> set[str]:
         return {key.name for key in read_keys(read_text(file, "--file"), str(file))}
     except ConfigurationError:
         return set()
-
-
-def _list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def verify(

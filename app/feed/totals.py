@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 import msgspec
@@ -81,27 +82,22 @@ class TotalsCache:
             return cached.value, True  # type: ignore[return-value]  # `kind` is part of the key
 
         async def find() -> tuple[V, bool]:
-            if self._shared is None or no_cache:
+            async with AsyncExitStack() as stack:
+                if self._shared is not None and not no_cache:
+                    turn = self._shared.compute_once(self._shared.key(*key), self._patience)
+                    held = await stack.enter_async_context(turn)
+                    if held is not None and (shared := _decode(kind, held.value)) is not None:
+                        self._keep(key, shared, min(held.left, self._ttl), len(held.value))
+                        return shared, True
                 value = await make()
-                await self._put(key, value)
-                return value, False
-            name = self._shared.key(*key)
-            async with self._shared.compute_once(name, self._patience) as held:
-                if held is not None and (shared := _decode(kind, held.value)) is not None:
-                    self._keep(key, shared, min(held.left, self._ttl), len(held.value))
-                    return shared, True
-                value = await make()
-                await self._put(key, value)
+                encoded = msgspec.msgpack.encode(value)
+                self._keep(key, value, self._ttl, len(encoded))
+                if self._shared is not None:
+                    await self._shared.put(self._shared.key(*key), encoded, self._ttl)
             return value, False
 
         # With `no_cache`, join no computation that began earlier.
         return await self._flights.join((key, no_cache), find)
-
-    async def _put(self, key: tuple[str, str, bytes], value: msgspec.Struct) -> None:
-        encoded = msgspec.msgpack.encode(value)
-        self._keep(key, value, self._ttl, len(encoded))
-        if self._shared is not None:
-            await self._shared.put(self._shared.key(*key), encoded, self._ttl)
 
     def _keep(self, key: tuple[str, str, bytes], value: msgspec.Struct, left: float, size: int) -> None:
         self._cached[key] = _Cached(value, left, _OVERHEAD + len(key[2]) + 3 * size)

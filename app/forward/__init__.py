@@ -6,6 +6,7 @@ page. The command passes in the function that returns pages.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +27,9 @@ class Page(msgspec.Struct, frozen=True):
     sources: list[Json]
     warnings: Sequence[Json] = ()
 
+
+#: The number of left out records in the `reason` of a source.
+UNREADABLE_RECORDS = re.compile(r"(\d+) records(?= that cannot be read)")
 
 #: Seconds for a connection, and for each read and write after it.
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 10.0, 30.0

@@ -27,28 +27,24 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: dict[str, int] = {}
 
 
-class CheckpointFile:
-    def __init__(self, path: Path) -> None:
-        self.path = path
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Exclude other forwarders from a file. Raises ConfigurationError, OSError."""
+    # A lock on the file itself would be lost when a page replaces it.
+    name = path.with_name(f"{path.name}.lock")
+    with open(name, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as lock:
+        busy = f"--cursor-file: another forwarder uses {path}; give each receiver a file of its own."
+        lock_file(lock.fileno(), path, busy)
+        yield
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Exclude other processes. Raises ConfigurationError, OSError."""
-        # A lock on the file itself would be lost when a page replaces it.
-        name = self.path.with_name(f"{self.path.name}.lock")
-        with open(name, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as lock:
-            busy = f"--cursor-file: another forwarder uses {self.path}; give each receiver a file of its own."
-            lock_file(lock.fileno(), self.path, busy)
-            yield
 
-    def load(self, fresh: Checkpoint) -> Checkpoint:
-        """Return the file's checkpoint, or `fresh` without a file. Raises ConfigurationError for another query."""
-        foreign = f"--cursor-file: {self.path} was not written by this command; give another name."
-        found = read_checkpoint(self.path, foreign) or fresh
-        if found.asked != fresh.asked:
-            remedy = f"is of other filters ({found.asked or 'none'}); give those, or another file."
-            raise ConfigurationError(f"--cursor-file: {self.path} {remedy}")
-        return found
+def load_checkpoint(path: Path, fresh: Checkpoint) -> Checkpoint:
+    """Return a forwarder's checkpoint, or `fresh` without a file. Raises ConfigurationError for another query."""
+    found = read_checkpoint(path, f"--cursor-file: {path} was not written by this command; give another name.") or fresh
+    if found.asked != fresh.asked:
+        remedy = f"is of other filters ({found.asked or 'none'}); give those, or another file."
+        raise ConfigurationError(f"--cursor-file: {path} {remedy}")
+    return found
 
 
 def lock_file(file: int, path: Path, busy: str) -> None:

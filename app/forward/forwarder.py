@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -17,10 +17,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from app.domain.errors import ConfigurationError
-from app.forward import Item, Page, Pairs, Target, Temporary, TooLarge
-from app.forward.checkpoint import Checkpoint, CheckpointFile, save_checkpoint
-
-_UNREADABLE = re.compile(r"(\d+) records(?= that cannot be read)")
+from app.forward import UNREADABLE_RECORDS, Item, Page, Pairs, Target, Temporary, TooLarge
+from app.forward.checkpoint import Checkpoint, save_checkpoint
 
 T = TypeVar("T")
 _Kinds = type[Exception] | tuple[type[Exception], ...]
@@ -75,7 +73,7 @@ class Forwarder:
         fetch: Callable[[Pairs], Page],
         render: Callable[[dict[str, Any]], bytes],
         target: Target,
-        file: CheckpointFile,
+        file: Path,
         checkpoint: Checkpoint,
         *,
         shown: str,
@@ -168,9 +166,11 @@ class Forwarder:
             if source["status"] == "skipped":
                 continue
             reason = source.get("reason") or ""
-            unreadable += sum(map(int, _UNREADABLE.findall(reason)))
+            unreadable += sum(map(int, UNREADABLE_RECORDS.findall(reason)))
             if reason or source["status"] != "ok":
-                gaps.append(f"{source['name']}: {source['status']}, {_UNREADABLE.sub('records', reason)}".rstrip(", "))
+                gaps.append(
+                    f"{source['name']}: {source['status']}, {UNREADABLE_RECORDS.sub('records', reason)}".rstrip(", ")
+                )
         # Without new events, the provider sends the same records again.
         self.metrics.unreadable.inc(max(0, unreadable - self._unreadable))
         self._unreadable = 0 if page.has_more else unreadable
@@ -186,7 +186,7 @@ class Forwarder:
             through=_through(page) or self._checkpoint.through,
             events=self._checkpoint.events + len(page.events),
         )
-        save_checkpoint(self._file.path, self._checkpoint)
+        save_checkpoint(self._file, self._checkpoint)
 
 
 def _seconds(text: str) -> float:

@@ -18,7 +18,7 @@ import structlog.testing
 from app.domain.errors import ConfigurationError
 from app.forward import Item, Page, Temporary, TooLarge
 from app.forward import forwarder as module
-from app.forward.checkpoint import Checkpoint, CheckpointFile, save_checkpoint
+from app.forward.checkpoint import Checkpoint, load_checkpoint, locked, save_checkpoint
 from app.forward.forwarder import Forwarder, Stopped
 
 FRESH = Checkpoint(asked="", through="2026-05-01T00:00:00Z")
@@ -71,14 +71,13 @@ class World:
         return msgspec.json.decode(self.path.read_bytes(), type=Checkpoint) if self.path.exists() else FRESH
 
     def run(self, query: Sequence[tuple[str, str]] = ()) -> Forwarder:
-        file = CheckpointFile(self.path)
-        with file.locked():
+        with locked(self.path):
             made = Forwarder(
                 self.fetch,
                 lambda event: json.dumps(event).encode() + b"\n",
                 self,
-                file,
-                file.load(FRESH),
+                self.path,
+                load_checkpoint(self.path, FRESH),
                 shown="test://",
                 limit=7,
             )
@@ -228,21 +227,20 @@ def test_sigterm_ends_the_pause_after_a_failure(tmp_path: Path) -> None:
 
 def test_a_file_belongs_to_one_forwarder_and_one_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "c"
-    file = CheckpointFile(path)
-    with file.locked():
+    with locked(path):
         save_checkpoint(path, msgspec.structs.replace(FRESH, asked="type=a.b"))
-        with pytest.raises(ConfigurationError, match="another forwarder"), CheckpointFile(path).locked():
+        with pytest.raises(ConfigurationError, match="another forwarder"), locked(path):
             pass
         with pytest.raises(ConfigurationError, match=r"type=a\.b"):
-            file.load(FRESH)
+            load_checkpoint(path, FRESH)
         path.write_text("[]")
         with pytest.raises(ConfigurationError, match="not written by"):
-            file.load(FRESH)
+            load_checkpoint(path, FRESH)
     assert path.stat().st_mode & 0o077 == 0
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with pytest.raises(ConfigurationError, match=r"refuses a lock .*NFS.*local disk"), file.locked():
+    with pytest.raises(ConfigurationError, match=r"refuses a lock .*NFS.*local disk"), locked(path):
         pass

