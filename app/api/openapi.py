@@ -85,6 +85,25 @@ _SHAPES: set[type[msgspec.Struct]] = {Problem}
 _REFERENCE = "#/components/schemas/{name}"
 
 
+def header(description: str) -> dict[str, Any]:
+    """Return a text header for the `responses` of a route."""
+    return {"description": description, "schema": {"type": "string"}}
+
+
+#: Headers of every response to a caller whose key has a rate.
+_RATE_HEADERS = {
+    "RateLimit-Policy": header('The key\'s rate: `"key";q=600;w=60` is 600 calls in 60 seconds.'),
+    "RateLimit": header('What is left of it: `"key";r=12;t=7` is 12 calls, and more in 7 seconds.'),
+}
+
+#: Headers of every successful response of a call that needs a key.
+ANSWER_HEADERS = {
+    "Cache-Control": header("`no-store`."),
+    "X-Request-ID": header("Names this call in the gateway's log."),
+    **_RATE_HEADERS,
+}
+
+
 def problems(kind: str) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route with its problems, one of them with an example."""
     codes = [code for code in PROBLEMS if code in _CODES[kind]]
@@ -115,28 +134,11 @@ def _problem(status: int, codes: Sequence[str]) -> dict[str, Any]:
     elif status in (429, 503):
         headers = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     if status == 429:
-        headers |= rate_headers()
+        headers |= _RATE_HEADERS
     return {
         "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
         "headers": headers | {"X-Request-ID": header("Names this call in the gateway's log.")},
         "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}},
-    }
-
-
-def rate_headers() -> dict[str, Any]:
-    """Return the headers of every response to a caller whose key has a rate."""
-    return {
-        "RateLimit-Policy": header('The key\'s rate: `"key";q=600;w=60` is 600 calls in 60 seconds.'),
-        "RateLimit": header('What is left of it: `"key";r=12;t=7` is 12 calls, and more in 7 seconds.'),
-    }
-
-
-def answer_headers() -> dict[str, Any]:
-    """Return the headers of every successful response of a call that needs a key."""
-    return {
-        "Cache-Control": header("`no-store`."),
-        "X-Request-ID": header("Names this call in the gateway's log."),
-        **rate_headers(),
     }
 
 
@@ -147,16 +149,11 @@ def answers(
     the successful one."""
     good = {"description": description, **more}
     if "unauthenticated" in _CODES[kind]:
-        good.setdefault("headers", answer_headers())
+        good.setdefault("headers", ANSWER_HEADERS)
     if shape is not None:
         _SHAPES.add(shape)
         good["content"] = {"application/json": {"schema": {"$ref": _REFERENCE.format(name=shape.__name__)}}}
     return {200: good, **problems(kind)}
-
-
-def header(description: str) -> dict[str, Any]:
-    """Return a text header for the `responses` of a route."""
-    return {"description": description, "schema": {"type": "string"}}
 
 
 def install_openapi(app: FastAPI, providers: Mapping[str, Provider]) -> None:

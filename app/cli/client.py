@@ -172,11 +172,8 @@ class LocalTransport(httpx.BaseTransport):
             return self._runner.run(call())
 
     def close(self) -> None:
-        async def stop() -> None:
-            await self._lifespan.__aexit__(None, None, None)
-
         with self._runner:
-            self._runner.run(stop())
+            self._runner.run(self._lifespan.__aexit__(None, None, None))
 
 
 @contextmanager

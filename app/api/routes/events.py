@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from app.api.auth import EventReader, require_raw
 from app.api.metrics import Metrics
-from app.api.openapi import answer_headers, answers, header
+from app.api.openapi import ANSWER_HEADERS, answers, header
 from app.api.rendering import PartedResponse, json_response, render_page
 from app.api.request_log import note_sources, request_log
 from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no_cache
@@ -116,7 +116,7 @@ _PAGE_HEADERS: dict[str, Any] = {
         'The next page, with `rel="next"` (RFC 8288): a reference relative to the URL that was called, such as'
         " `<?limit=100&cursor=…>`, so that it holds behind any proxy. Left out where too long for a header."
     ),
-    **answer_headers(),
+    **ANSWER_HEADERS,
 }
 
 

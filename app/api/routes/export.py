@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from app.api.auth import EventReader, require_raw
 from app.api.export_stream import MANIFEST_PATH, Export
 from app.api.exports import FORMATS
-from app.api.openapi import answer_headers, answers, header
+from app.api.openapi import ANSWER_HEADERS, answers, header
 from app.api.rendering import ClosingStream
 from app.api.routing import LONGEST_HEADER, NoQuery, new_router
 from app.domain.caller import Caller
@@ -34,7 +34,7 @@ _HEADERS: dict[str, Any] = {
         " JWS), which is there for an hour after the export has ended."
     ),
     "Content-Disposition": header("A file name with the window: `attachment; filename=…`."),
-    **answer_headers(),
+    **ANSWER_HEADERS,
 }
 
 _LINKS: dict[str, Any] = {
