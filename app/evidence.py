@@ -80,22 +80,6 @@ def create_key_file(path: Path) -> SigningKey:
     return SigningKey.read(path)
 
 
-def verified_payload(token: str, keys: Mapping[str, Any]) -> tuple[bytes, str]:
-    """Return the payload of a compact JWS and the signer's `kid`. Raises ValueError if no key of `keys` signed it."""
-    try:
-        signed = jws.extract_compact(token.encode("ascii"))
-        kid = signed.headers().get("kid")
-        named = [key for key in keys.get("keys", []) if key.get("kid") == kid]
-        if not named:
-            raise ValueError(f"it is signed with the key {kid}, which is not among the trusted keys")
-        key_set = KeySet.import_key_set({"keys": named})
-        with _eddsa_allowed():
-            found = jws.deserialize_compact(token, key_set, algorithms=[ALGORITHM])
-    except (JoseError, UnicodeEncodeError, TypeError):
-        raise ValueError("its signature does not match its content") from None
-    return found.payload, str(kid)
-
-
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The signed content. Times are RFC 3339 in UTC; digests are SHA-256 in hexadecimal.
 
@@ -216,12 +200,20 @@ def verify_detached(chunks: Iterable[bytes], token: str, keys: Mapping[str, Any]
 
 
 def _manifest(token: str, keys: Mapping[str, Any], where: str = "") -> tuple[Manifest, str]:
-    """Return the manifest of a JWS and the signing key's id. Raises Refusal."""
+    """Return the manifest of a compact JWS and the signer's `kid`. Raises Refusal if no key of `keys` signed it."""
+    problem = "its signature does not match its content"
     try:
-        payload, kid = verified_payload(token, keys)
-        return msgspec.json.decode(payload, type=Manifest), kid
+        kid = jws.extract_compact(token.encode("ascii")).headers().get("kid")
+        if named := [key for key in keys.get("keys", []) if key.get("kid") == kid]:
+            with _eddsa_allowed():
+                signed = jws.deserialize_compact(token, KeySet.import_key_set({"keys": named}), algorithms=[ALGORITHM])
+            return msgspec.json.decode(signed.payload, type=Manifest), str(kid)
+        problem = f"it is signed with the key {kid}, which is not among the trusted keys"
+    except (JoseError, UnicodeEncodeError, TypeError):
+        pass
     except (ValueError, msgspec.MsgspecError) as error:
-        raise Refusal(f"{where}the manifest is not valid: {error}") from None
+        problem = str(error)
+    raise Refusal(f"{where}the manifest is not valid: {problem}")
 
 
 def _check(manifest: Manifest, end: Mapping[str, Any], digest: str, count: int, number: int) -> None:

@@ -91,7 +91,9 @@ class Export:
         read = len(page.records)
         while True:
             cursor = page.next_cursor
-            ahead = self._read_ahead(page, read)
+            ahead = None
+            if cursor is not None and self._must_end(read) is None:
+                ahead = asyncio.create_task(self._page(cursor, read))
             # Keep only the unsent rest of the page.
             records = page.records
             del page
@@ -122,12 +124,6 @@ class Export:
             return LIMIT
         return DEADLINE if time.monotonic() >= self._ends_at else None if self._state.ready else STOPPING
 
-    def _read_ahead(self, page: Page, read: int) -> asyncio.Task[Page] | None:
-        """Return the task that reads the next page; None if there is none, or the export must end."""
-        if page.next_cursor is None or self._must_end(read) is not None:
-            return None
-        return asyncio.create_task(self._page(page.next_cursor, read))
-
     async def _page(self, cursor: str, read: int = 0) -> Page:
         await require_still(self._request, self._scopes, self._start.active)
         limit = PAGE if self._query.limit is None else min(PAGE, self._query.limit - read)
@@ -140,19 +136,16 @@ class Export:
                 known = self._notes.setdefault(status.name, {})
                 known |= dict.fromkeys(status.reason.split("; ")[: _MOST_NOTES - len(known)])
             if status.bad_records:
-                self._note_unreadable(status.name, status.bad_records)
+                # The page before may have read them, too.
+                unreadable = self._bad_records.setdefault(status.name, Counter())
+                if len(unreadable) < _MOST_KNOWN:
+                    unreadable |= status.bad_records
+                else:
+                    unreadable[""] += status.bad_records.total()
             noted = self._log.sources.setdefault(status.name, {"calls": 0, "records": 0})
             noted["calls"] += status.calls
             noted["records"] += status.records
         return page
-
-    def _note_unreadable(self, name: str, records: Counter[str]) -> None:
-        """Count the unreadable records of a page, which the page before may have read, too."""
-        known = self._bad_records.setdefault(name, Counter())
-        if len(known) < _MOST_KNOWN:
-            known |= records
-        else:
-            known[""] += records.total()
 
     def _rendered(self, records: list[Record]) -> Iterator[bytes]:
         """Yield a page's masked lines in parts. Removes the records from the list."""

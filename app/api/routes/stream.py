@@ -12,11 +12,11 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from app.api.auth import EventReader, require_raw, require_still
-from app.api.broadcaster import Item, Listener, Message, Render, Topic
+from app.api.broadcaster import Item, Listener, Render, Topic
 from app.api.openapi import answers
 from app.api.problems import PROBLEMS, problem_body
 from app.api.rendering import ClosingStream, encode
-from app.api.request_log import RequestLog, request_log
+from app.api.request_log import request_log
 from app.api.routing import new_router
 from app.domain.caller import Caller
 from app.domain.errors import CallerError, CursorMismatch, GatewayError, InvalidCursor, SourcesFailed
@@ -133,14 +133,25 @@ async def _body(request: Request, topic: Topic, start: WalkStart, live: bool) ->
     async with Listener(state.broadcaster, topic, start, live=live) as listener:
         silent_since = clock()
         while state.ready:
-            if (refusal := await _refusal(request, topic)) is not None:
+            try:
+                await require_still(request, topic.caller.scopes, topic.sources)
+            except CallerError as refusal:
                 yield _problem(request, refusal)
                 return
+            except GatewayError:
+                pass  # unknown at present: checked again soon
             silence = state.stream_heartbeat - (clock() - silent_since)
             sent = b""
             for message in await listener.next(max(0.0, min(_LOOK, silence))):
-                text, last_problem = _frames(request, log, message, last_problem)
-                sent += text
+                if isinstance(message, GatewayError):
+                    sent += b"" if message.detail == last_problem else _problem(request, message)
+                    last_problem = message.detail
+                elif isinstance(message, Exception):
+                    raise message
+                else:
+                    log.deliver(Counter(item.source for item in message))
+                    sent += b"".join(item.frame for item in message)
+                    last_problem = None
             if not sent and clock() - silent_since >= state.stream_heartbeat:
                 # An id without data advances a browser's Last-Event-ID, so that a reconnection after a quiet night
                 # does not read all of it.
@@ -149,28 +160,6 @@ async def _body(request: Request, topic: Topic, start: WalkStart, live: bool) ->
                 yield sent
                 silent_since = clock()
     yield b": the gateway is stopping\n\n"
-
-
-async def _refusal(request: Request, topic: Topic) -> CallerError | None:
-    """Return why the caller may not continue, or None."""
-    try:
-        await require_still(request, topic.caller.scopes, topic.sources)
-    except CallerError as error:
-        return error
-    except GatewayError:
-        pass  # Unknown at present: checked again soon.
-    return None
-
-
-def _frames(request: Request, log: RequestLog, message: Message, last: str | None) -> tuple[bytes, str | None]:
-    """Return the bytes of a message, empty for a repeated problem, and the problem's text. `last`: that of the message
-    before."""
-    if isinstance(message, GatewayError):
-        return (b"" if message.detail == last else _problem(request, message)), message.detail
-    if isinstance(message, Exception):
-        raise message
-    log.deliver(Counter(item.source for item in message))
-    return b"".join(item.frame for item in message), None
 
 
 def _problem(request: Request, error: GatewayError) -> bytes:
