@@ -28,7 +28,6 @@ from app.api.problems import install_problems
 from app.api.request_log import AuditTrail
 from app.api.routes import envelopes, events, export, pages, service, stream
 from app.api.routes.events import PageCache
-from app.api.routing import add_routes
 from app.api.tokens import Tokens
 from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
@@ -140,8 +139,9 @@ def create_app(
         make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
     )
     app.state.authenticator = authenticator
-    modules = (export, stream, events, envelopes, service, pages)
-    add_routes(app, [module.router for module in modules])
+    for module in (export, stream, events, envelopes, service, pages):
+        # `include_router` would create every route twice, and find a request's route in two steps.
+        app.router.routes.extend(module.router.routes)
     install_openapi(app, providers)
     install_problems(app)
     # The last one added is the outermost: CORS headers on errors, too.

@@ -7,12 +7,12 @@ repeated parameters and return other errors; `read_query` parses the same models
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, TypeAlias, get_args
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.params import Depends, Query
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -41,13 +41,6 @@ NoQuery: TypeAlias = Annotated[NoParameters, Query()]
 def new_router(**settings: Any) -> APIRouter:
     """Return a router whose routes can be added to an application unchanged."""
     return APIRouter(route_class=_Route, generate_unique_id_function=lambda route: route.name, **settings)
-
-
-def add_routes(app: FastAPI, routers: Iterable[APIRouter]) -> None:
-    """Add routes directly. `app.include_router` would create every route twice, and find a request's route in two
-    steps."""
-    for router in routers:
-        app.router.routes.extend(router.routes)
 
 
 class _Route(APIRoute):
