@@ -6,7 +6,7 @@ line derives its flags from them, a provider receives them, and a cursor carries
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -238,6 +238,29 @@ JOINED_FILTERS = ("envelope_status", "owner", "recipient", "person")
 
 #: Filters of which a provider may have no notion; the others work everywhere.
 FILTERS = ("category", "envelope_id", *PROVIDER_FILTERS, *GATEWAY_FILTERS)
+
+
+def matches_type(query: Query, type_: str, provider_type: str) -> bool:
+    """Whether an event matches the query's filters by type."""
+    if query.provider_type and provider_type not in query.provider_type:
+        return False
+    if query.provider_type_not and provider_type in query.provider_type_not:
+        return False
+    if query.type_not and any(_covers(pattern, type_) for pattern in query.type_not):
+        return False
+    return not query.type or any(_covers(pattern, type_) for pattern in query.type)
+
+
+def may_hold(query: Query, category: str, types: Iterable[str]) -> bool:
+    """Whether events of one category, of these types or `unknown`, can match the filters by category and type."""
+    if (query.category and category not in query.category) or category in query.category_not:
+        return False
+    return not query.type or any(_covers(pattern, type_) for type_ in (*types, "unknown") for pattern in query.type)
+
+
+def _covers(pattern: str, type_: str) -> bool:
+    # "recipient.*" takes what begins with "recipient.", so that "recipient.*" is not "recipients.added".
+    return type_.startswith(pattern[:-1]) if pattern.endswith(".*") else type_ == pattern
 
 
 def choices(annotation: Any) -> tuple[str, ...]:

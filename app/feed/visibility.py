@@ -10,27 +10,33 @@ from collections.abc import Callable
 from typing import Any
 
 from app.domain.caller import Caller
-from app.domain.event import Record
-from app.domain.filters import event_filter, matches_type
-from app.domain.query import Query
+from app.domain.event import Event, Record
+from app.domain.query import Query, matches_type
+from app.domain.text import fold
 from app.privacy.masking import MARK, Pseudonyms, may_be_hidden
 from app.privacy.redaction import Redactor
 from app.privacy.replacer import MASK
 from app.providers.base import Source
 
 #: Filters by which a provider would search texts that are hidden from callers without `pii:read`.
-_SEARCHES = {"q": None, "actor": None, "recipient": None}
+_SEARCHES = ("q", "actor", "recipient")
 #: Filters by values that are hidden where they hold a private number.
 _VALUES = ("owner", "flow_id", "provider_type")
 #: Filters that the gateway judges where the provider does not.
 _VENDORS = ("owner", "flow_id", "envelope_status")
+#: Statuses of envelopes that each value of `envelope_status` covers.
+_STATUSES = {
+    "completed": ("completed",),
+    "active": ("active", "draft"),
+    "inactive": ("inactive", "declined", "canceled", "expired"),
+}
 
 
 def native_query(query: Query, caller: Caller) -> Query:
     """Return the query to send to a provider for this caller; `filter_for` applies the omitted filters."""
     if "pii:read" in caller.scopes:
         return query
-    left_out: dict[str, Any] = {name: empty for name, empty in _SEARCHES.items() if getattr(query, name, None)}
+    left_out: dict[str, Any] = {name: None for name in _SEARCHES if getattr(query, name)}
     for name in _VALUES:
         value = getattr(query, name)
         values = [value] if isinstance(value, str) else value or ()
@@ -68,3 +74,46 @@ def filter_for(query: Query, source: Source, caller: Caller, pseudonyms: Pseudon
         return wanted is None or redactor.has_text(record, wanted)
 
     return keeps
+
+
+def event_filter(query: Query) -> Callable[[Event, Callable[[str], str]], bool] | None:
+    """Return a test for `actor`, `recipient`, `person`, `actor.not`, `owner`, `flow_id` and `envelope_status`; None if
+    the query has none of them. Its arguments are the event as visible to the caller, and a function from a provider's
+    own key of a recipient to the recipient id."""
+    actor, recipient, person, owner, flow = (
+        value and fold(value) for value in (query.actor, query.recipient, query.person, query.owner, query.flow_id)
+    )
+    excluded = {fold(value) for value in query.actor_not}
+    statuses = None if query.envelope_status is None else _STATUSES[query.envelope_status]
+    if actor is recipient is person is owner is flow is None and statuses is None and not excluded:
+        return None
+
+    def test(event: Event, recipient_id: Callable[[str], str]) -> bool:
+        email = fold(event.actor.email or "")
+        if (actor is not None and email != actor) or email in excluded:
+            return False
+        if owner is not None and (event.envelope is None or fold(event.envelope.owner or "") != owner):
+            return False
+        if flow is not None and (event.envelope is None or fold(event.envelope.flow_id or "") != flow):
+            return False
+        if statuses is not None and (event.envelope is None or event.envelope.status not in statuses):
+            return False
+        if person is not None and not _concerns(person, event):
+            return False
+        if query.recipient is None:
+            return True
+        found = event.recipient
+        return found is not None and (
+            recipient in (fold(found.id or ""), fold(found.email or ""))
+            or (found.id is not None and recipient_id(query.recipient) == found.id)
+        )
+
+    return test
+
+
+def _concerns(person: str, event: Event) -> bool:
+    parts = [event.actor, *(part for part in (event.recipient, event.target) if part is not None)]
+    addresses = [part.email for part in parts] + ([] if event.envelope is None else [event.envelope.owner])
+    if any(address and fold(address) == person for address in addresses):
+        return True
+    return any(part.name and person in fold(part.name) for part in parts)

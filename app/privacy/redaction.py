@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
-from app.domain.filters import matches_text
-from app.domain.text import Memoized
+from app.domain.text import Memoized, matches_text
 from app.privacy.links import Secrets, has_links, names_have_links, without_links
 from app.privacy.masking import Mask, PersonMask, Pseudonyms
 from app.privacy.person_fields import (

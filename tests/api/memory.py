@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.domain.event import Actor, Envelope, Event, Recipient
-from app.domain.filters import matches_type
 from app.domain.position import Key, Position, is_beyond
-from app.domain.query import Query
+from app.domain.query import Query, matches_type
 from app.domain.times import SECOND, format_micros, parse_rfc3339
 from app.paging.event_id import encode_event_id
 from app.providers.base import Batch, CallBudget, FilterSupport, Hint, ReadRequest, Total

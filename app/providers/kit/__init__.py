@@ -16,8 +16,7 @@ from zlib import crc32
 import msgspec
 
 from app.domain.errors import SourceError, SourceFailed
-from app.domain.filters import may_hold
-from app.domain.query import GATEWAY_FILTERS, OWN_FILTERS, Query
+from app.domain.query import GATEWAY_FILTERS, OWN_FILTERS, Query, may_hold
 from app.domain.times import DAY, now_micros, parse_rfc3339, parse_vendor_ticks
 from app.providers.base import (
     CallBudget,

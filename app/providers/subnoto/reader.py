@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from app.domain.filters import matches_type
 from app.domain.position import Position, is_beyond
+from app.domain.query import matches_type
 from app.paging.position_reader import Rows
 from app.providers.base import ENOUGH_BYTES, Batch, Hint
 from app.providers.subnoto.client import LogQuery

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from app.domain.errors import ConfigurationError, SourceForbidden
-from app.domain.filters import matches_type
-from app.domain.query import Query
+from app.domain.query import Query, matches_type
 from app.domain.times import SECOND, now_micros
 from app.providers.base import (
     CallBudget,

@@ -7,8 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from app.domain.filters import may_hold
-from app.domain.query import Query
+from app.domain.query import Query, may_hold
 from app.domain.times import SECOND, now_micros
 from app.providers.base import (
     CallBudget,
