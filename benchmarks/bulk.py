@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from benchmarks.pairs import Report, Spread, paired
 from benchmarks.serving import ROOT, Server
 
 PEERS = ROOT / ".venv-bench" / "bin" / "python"
-TITLES = ["gateway, export", "gateway, pages of 1,000", "script: httpx + json", "dlt"]
+TITLES = ["gateway, export", "gateway, pages of 1,000", "script: httpx + json", "dlt", "decode, sort, encode"]
 OF_SCRIPT = {"taktikal": 1.2, "subnoto": 0.7}  #: most of the script's time that an export may take
 CURSOR = re.compile(rb'"next_cursor":"([^"]+)')
 
@@ -36,13 +37,14 @@ class Race:
     peaks: dict[str, int] = field(default_factory=dict)
 
     def peer(self, name: str) -> float:
-        """Run `peers.py NAME` to its end."""
+        """Run `peers.py NAME`, or `floor.py` for `least`, to its end."""
         out = self.folder / name
-        given = [name, self.account.provider, self.mock.url, self.account.since, self.account.until, str(out)]
+        given = [self.account.provider, self.mock.url, self.account.since, self.account.until, str(out)]
+        peer = [str(PEERS), "-W", "ignore", "benchmarks/peers.py", name]
+        command = [sys.executable, "-m", "benchmarks.floor"] if name == "least" else peer
         begun = time.perf_counter()
         with (self.folder / "log").open("wb") as log:
-            command = [str(PEERS), "-W", "ignore", str(ROOT / "benchmarks" / "peers.py"), *given]
-            running = subprocess.Popen(command, stdout=log, stderr=log)
+            running = subprocess.Popen([*command, *given], stdout=log, stderr=log, cwd=ROOT)
             peak = serving.peak_until_end(running)
         taken = time.perf_counter() - begun
         if running.returncode:
@@ -130,9 +132,10 @@ def _compare(report: Report, one: Race, rounds: int) -> None:
         return
     provider, events = one.account.provider, f"{one.account.events:,}"
     contenders = {"export": one.export, "pages": one.pages}
-    found = paired(contenders | {name: lambda name=name: one.peer(name) for name in ("script", "dlt")}, rounds)
+    found = paired(contenders | {name: lambda name=name: one.peer(name) for name in ("script", "dlt", "least")}, rounds)
     what = f"{events} {provider} events, export"
     report.at_most(f"{what}: of the script's time", OF_SCRIPT[provider], found.ratio("export", "script"))
+    report.floor(f"{what}: of the script's time", found.ratio("least", "script"), found.ratio("export", "script"))
     if provider == "taktikal":
         report.at_least(f"{what}: times as fast as dlt", 2.5, found.ratio("dlt", "export"))
         header = [f"taktikal, {events} events", "seconds", "of the script's time", "peak memory, MB"]

@@ -1,41 +1,83 @@
 """The least that events need: decoding, order by time, and encoding. Without ties, exact times, joined recipients,
-actors of the envelope, links and masks; ids are the vendor's own at Taktikal, the contract's digest at Subnoto."""
+actors of the envelope, links and masks; ids are the vendor's own at Taktikal, the contract's digest at Subnoto.
+
+`python -m benchmarks.floor PROVIDER URL SINCE UNTIL OUT` is an export of that kind: the script of benchmarks/peers.py
+on the gateway's own connections, each response sorted for itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterable
 from hashlib import blake2b
 from operator import attrgetter
+from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from app.domain.event import Actor, Envelope, Event
+from app.providers.base import CommonSettings
+from app.providers.http.transport import AiohttpTransport
 from app.providers.subnoto.wire import Sent
 from app.providers.taktikal.models import Body, Entry
 
 
 class _Logs(msgspec.Struct):
     logs: list[Sent]
+    pagination: dict[str, int | None]
 
 
 _processes = msgspec.json.Decoder(list[Body]).decode
 _logs = msgspec.json.Decoder(_Logs).decode
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 def taktikal_events(body: bytes, limit: int | None = None) -> bytes:
     """Encode the newest entries of a response."""
-    entries = [(entry, process) for process in _processes(body) for entry in process.activity_log or ()]
-    entries.sort(key=lambda pair: str(pair[0].created_at), reverse=True)
-    return _encode([_of_entry(entry, process) for entry, process in entries[:limit]])
+    return _encode(_of_processes(_processes(body), limit))
 
 
 def subnoto_events(bodies: Iterable[bytes]) -> bytes:
     """Encode the records of several responses, the newest first."""
-    rows = [row for body in bodies for row in _logs(body).logs]
+    return _encode(_of_rows([row for body in bodies for row in _logs(body).logs]))
+
+
+def _of_processes(processes: Iterable[Body], limit: int | None = None) -> list[Event]:
+    entries = [(entry, process) for process in processes for entry in process.activity_log or ()]
+    entries.sort(key=lambda pair: str(pair[0].created_at), reverse=True)
+    return [_of_entry(entry, process) for entry, process in entries[:limit]]
+
+
+def _of_rows(rows: list[Sent]) -> list[Event]:
     rows.sort(key=attrgetter("timestamp"), reverse=True)
-    return _encode([_of_row(row) for row in rows])
+    return [_of_row(row) for row in rows]
+
+
+async def _export(provider: str, url: str, since: str, until: str) -> AsyncIterator[list[Event]]:
+    transport = AiohttpTransport(CommonSettings())
+    headers = {"authorization": "Basic Y29tcGFueTprZXk=", "content-type": "application/json"}
+    skip = 0
+    while provider == "taktikal" and skip % 1000 == 0:
+        target = f"{url}/api/signing/activity?StartDate={since}&EndDate={until}&Take=1000&Skip={skip}"
+        processes = _processes((await transport.send("GET", target, headers, None)).body)
+        skip += len(processes) or 1
+        yield _of_processes(processes)
+    for category in ("envelope", "team") if provider == "subnoto" else ():
+        page: int | None = 1
+        while page is not None:
+            asked = {"category": category, "page": page, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
+            found = _logs((await transport.send("POST", f"{url}/public/logs/list", headers, _encode(asked))).body)
+            page = found.pagination["nextPage"]
+            yield _of_rows(found.logs)
+    await transport.aclose()
+
+
+async def _write(file: BinaryIO, *given: str) -> None:
+    async for events in _export(*given):
+        file.write(_encode_lines(events))
 
 
 def _of_entry(entry: Entry, process: Body) -> Event:
@@ -54,3 +96,8 @@ def _of_row(row: Sent) -> Event:
         blake2b(_canonical(data), digest_size=12).hexdigest(), "subnoto", "subnoto", sent, "envelope", "success", sent,
         None, str(row.timestamp), None, actor, Envelope(str(row.envelope_uuid)), None, None, None, None, data,
     )  # fmt: skip
+
+
+if __name__ == "__main__":
+    with Path(sys.argv.pop()).open("wb") as out:
+        asyncio.run(_write(out, *sys.argv[1:]))

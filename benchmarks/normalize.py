@@ -26,6 +26,7 @@ from benchmarks.histories import History, history
 from benchmarks.mock import Subnoto, Taktikal
 from benchmarks.pairs import Report, paired, timed
 from benchmarks.serving import ROOT
+from benchmarks.without import variants
 
 EVENTS, WARM = 8_000, 1_000
 #: By provider: of `orjson.loads` at EVENTS and at WARM events; without `pii:read`, of all scopes.
@@ -36,14 +37,15 @@ CALLERS = {"whole": Caller("bench", frozenset(SCOPES)), "masked": Caller("bench"
 
 def measure(*, quick: bool) -> Report:
     report = Report("Normalizing: bytes to bytes")
-    loads, rounds = _loads(), 2 if quick else 15
+    loads, rounds, rows = _loads(), 2 if quick else 15, list[list[object]]()
     for provider, (bound, warm_bound, masked_bound) in TARGETS.items():
         account = history(provider, WARM if quick else EVENTS)
         works = _works(loads, account)
         for name in CALLERS:
             events = json.loads(works[name]())["data"]
             assert len({event["id"] for event in events}) == len(events) == account.events
-        found = paired({name: lambda work=work: timed(work) for name, work in works.items()}, rounds)
+        broken = variants(provider, works["whole"])
+        found = paired({name: lambda work=work: timed(work) for name, work in (works | broken).items()}, rounds)
         # Several times in a row, with the time to free the results: without page faults.
         works = _works(loads, history(provider, WARM))
         warm = paired({name: lambda work=works[name]: timed(_repeated(work)) for name in ("loads", "whole")}, rounds)
@@ -54,6 +56,8 @@ def measure(*, quick: bool) -> Report:
         report.at_most(without, masked_bound, found.ratio("masked", "whole"))
         what = f"{account.events:,} {provider} events, of `orjson.loads`"
         report.floor(what, found.ratio("least", "loads"), found.ratio("whole", "loads"))
+        rows += [[provider, name, found.ratio(name, "loads"), found.ratio(name, "whole")] for name in broken]
+    report.table(["provider", "events without", "of `orjson.loads`", "of the gateway"], rows)
     return report
 
 

@@ -61,8 +61,7 @@ def measure(*, quick: bool) -> Report:
                     label = {"same": "same-stack"}.get(name, name)
                     what = f"rate of pages of 100, {n} in flight, of a {label} pass-through's"
                     report.at_least(what, least, found.ratio("gateway", name))
-                    if name == "same":
-                        report.floor(what, found.ratio("floor", name), found.ratio("gateway", name))
+                    report.floor(what, found.ratio("floor", name), found.ratio("gateway", name))
             report.at_most(*beside_the_calls(gateway, same, mock, rounds, seconds))
         with serving.gateway(serving.account("taktikal", mock) | secret, "--workers", "2") as two:
             workers = {"one": gateway, "two": two}
