@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.domain.text import memoize, without_accents
-from app.privacy.person_fields import is_person_name, is_private_name, plain_number, words_of
+from app.privacy.person_fields import PRIVATE_ENDS, is_person_name, is_private_name, plain_number, words_of
 from app.privacy.replacer import MASK, MAX_TEXT, Rewriter, Span, Words, rewritten
 from app.privacy.spelling import decodings, letters_of, plain_spelling, quick_letters, quick_letters_of
 
@@ -42,11 +42,16 @@ _MIN_DIGITS = 7  #: of such numbers together
 _DATED, _TRUNK = re.compile(r"-(?<=\d{6}-)\d{3}"), re.compile(r"00(?=[1-9])(?:[ ().-]{0,2}\d){7}")
 #: Matches where `_MIN_DIGITS` begin; faster than the second pattern, because it begins with an ASCII digit.
 _ANY_DIGITS = re.compile(r"[0-9](?<![0-9A-Za-z][0-9])(?=(?:[\W_]*[0-9]){6})[0-9]*+(?![0-9A-Za-z])")
+#: A number directly after a letter, such as `tel5551234`: private only if the word before it names a phone or an id.
+#: Ids, hashes, versions and file names have other words, or none.
+_AFTER_LETTER = re.compile(r"[0-9](?<=[^\W\d_][0-9])(?:[\W_]{0,3}[0-9]){6,14}")
+_WORD_BEFORE = re.compile(r"[^\W\d_]+\Z")
+_LONGEST_WORD = 32  #: letters before a number that are looked at
 #: Much faster: a text with a match of any pattern has seven digits in a row among its letters.
-_RUNS = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
+_RUNS, _SEVEN = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256)), b"0" * _MIN_DIGITS
 #: Keys of letters and digits have such runs, but seldom this row, which a match of `_ANY_DIGITS` becomes if digits are
 #: 0, other ASCII letters x, and the rest blanks.
-_ROW = re.compile(rb" 0(?: *0){6}")
+_ROW = re.compile(rb" 0" + rb" *0" * 6)
 _KINDS = bytes(48 if 48 <= byte < 58 else 120 if chr(byte).isalpha() and byte < 128 else 32 for byte in range(256))
 #: Words of members whose numbers are no phones.
 _MEASURES = frozenset([
@@ -86,8 +91,13 @@ class Mask(Rewriter):
         quick = None if len(encoded) > MAX_TEXT else quick_letters_of(encoded)
         if quick is None or self._words.may_be_in(quick):
             return False
-        if _has_few_digits(quick):
+        runs = quick.translate(_RUNS)
+        if (place := runs.find(_SEVEN)) < 0:
             return True
+        while place >= 0 and quick[place - 2 : place] not in PRIVATE_ENDS:
+            place = runs.find(_SEVEN, place + _MIN_DIGITS)
+        if place >= 0 and _named_numbers(encoded.decode()):
+            return False
         has_row = _ROW.search(encoded.translate(_KINDS)) is not None
         if has_row and self._any_number:
             # Most of these have a number to hide, such as an IP address. One text after the other takes less time.
@@ -135,6 +145,7 @@ class Mask(Rewriter):
         spans = [Span(_sign_before(plain, start), end, shown) for start, end, shown in self._words.spans(plain)]
         if _may_have_phone(plain):
             spans += [Span(*match.span()) for match in _PHONE_OR_ID.finditer(plain)]
+        spans += _named_numbers(plain)
         return spans + _any_numbers(plain) if self._has_numbers(plain) else spans
 
     def _has_numbers(self, plain: str) -> bool:
@@ -143,7 +154,18 @@ class Mask(Rewriter):
 
 
 def _has_few_digits(quick: bytes) -> bool:
-    return quick.translate(_RUNS).find(b"0000000") < 0
+    return quick.translate(_RUNS).find(_SEVEN) < 0
+
+
+def _named_numbers(plain: str) -> list[Span]:
+    """Return the numbers directly after a word that names them: `tel5551234`, `kt120387-4459`."""
+    found = []
+    for match in _AFTER_LETTER.finditer(plain):
+        start = match.start()
+        word = _WORD_BEFORE.search(plain, max(0, start - _LONGEST_WORD), start)
+        if word is not None and word[0][-2:].lower().encode() in PRIVATE_ENDS and is_private_name(word[0]):
+            found.append(Span(*match.span()))
+    return found
 
 
 def _may_have_phone(plain: str) -> bool:

@@ -14,7 +14,7 @@ from app.privacy.replacer import MASK, any_object, json_in
 
 #: Words of a name under which a phone, a national id or an address stands, whatever the value looks like.
 _PRIVATE_WORDS = frozenset([
-    "tel", "telno", "gsm", "fax", "ssn", "idnumber", "taxid", "kt", "cpr", "passport", "street", "city", "town",
+    "tel", "telno", "gsm", "mob", "fax", "ssn", "idnumber", "taxid", "kt", "cpr", "passport", "street", "city", "town",
     "zip", "postal", "latitude", "longitude", "mobil", "tlf", "tlfnr", "gata", "fnr", "pnr", "personnr", "hetu",
     "pesel", "isikukood", "bsn", "nir", "nif", "dni", "curp", "rut", "addr", "cell", "whatsapp",
 ])  # fmt: skip
@@ -30,6 +30,12 @@ _PRIVATE_PARTS = (
 )  # fmt: skip
 #: Words one after another, where the same letters also stand in other names, such as `gridNumber`.
 _PRIVATE_PHRASES = (" id number ", " tax id ", " tel no ")
+_PRIVATE_ENDINGS = ("ssn", "ssns", "simi")
+#: The last two letters of all these: few other letters before a number need a closer look. Not of `zip`, whose numbers
+#: are short: every `ip` ends with them.
+PRIVATE_ENDS = frozenset(
+    name.strip()[-2:].encode() for name in (*_PRIVATE_WORDS, *_PRIVATE_PARTS, *_PRIVATE_PHRASES, *_PRIVATE_ENDINGS)
+) - {b"ip"}
 #: An e-mail address identifies a person, but is not a private address.
 _EMAIL_PARTS = re.compile(r"email(?:add?ress(?:es?)?)?|mailadd?ress(?:es?)?")
 
@@ -38,7 +44,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 #: Members that name another member, as in `{"field": "phone", "old": "…", "new": "…"}`: all others are its values.
 _FIELD_WORDS = frozenset(["field", "attribute", "property", "column", "path", "param", "parameter"])
 #: Members that may do so, and the names of the values that then stand beside them.
-_LABEL_WORDS = frozenset(["key", "name", "type", "kind", "label"])
+_LABEL_WORDS = frozenset(["key", "name", "type", "kind", "label", "changed", "item", "what"])
 _VALUE_WORDS = frozenset([
     "old", "new", "value", "values", "from", "to", "before", "after", "previous", "prev", "current", "original",
     "number", "text", "content", "was", "is",
@@ -91,7 +97,7 @@ def is_private_name(name: str) -> bool:
     joined = _EMAIL_PARTS.sub(" ", "".join(words))
     phrase = f" {' '.join(words)} "
     return (
-        any(word in _PRIVATE_WORDS or word.endswith(("ssn", "ssns", "simi")) for word in words)
+        any(word in _PRIVATE_WORDS or word.endswith(_PRIVATE_ENDINGS) for word in words)
         or any(part in joined for part in _PRIVATE_PARTS)
         or any(part in phrase for part in _PRIVATE_PHRASES)
     )

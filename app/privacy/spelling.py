@@ -14,7 +14,10 @@ from app.domain.text import INVISIBLE
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _FOREIGN_DIGITS = re.compile(r"(?![0-9])\d")
 #: Escapes of JSON and JavaScript.
-_ESCAPE = re.compile(r"[\\%]u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
+_ESCAPE = re.compile(
+    r"[\\%]u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\u\{0*([0-9a-fA-F]{1,5})\}"
+    r"|\\[bfnrtv](?=[\W_]{0,3}\d)"  # a blank; before a letter, as in `C:\new`, it may be no escape
+)
 _MARKUP = re.compile(r"<[/!?]?[a-zA-Z-][\w-]*+(?:[\s/][^<>]*+)?>")
 _MAX_LAYERS = 16  #: encodings of one text that are taken off
 
@@ -97,7 +100,12 @@ def decoded(text: str) -> str:
     for _ in range(_MAX_LAYERS):
         before = text
         if "%" in text or "&" in text or "\\" in text:
-            text = _ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), unescape(unquote(text)))
+            text = _ESCAPE.sub(_unescaped, unescape(unquote(text)))
         if text == before:
             break
     return text
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    number = match[1] or match[2] or match[3]
+    return " " if number is None else chr(int(number, 16))

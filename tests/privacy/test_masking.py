@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.privacy import person_fields
 from app.privacy.masking import Mask, PersonMask, Pseudonyms
 from app.privacy.person_fields import is_person_name, is_private_name, private_leaves, private_members
 from app.privacy.replacer import MASK
@@ -223,6 +224,38 @@ def test_an_unknown_number_is_hidden_whatever_stands_beside_it(
 )  # fmt: skip
 def test_an_unknown_phone_or_id_is_hidden_among_letters_and_signs(text: str) -> None:
     assert not re.search(r"555.*1234|4459", Mask().text(text))
+
+
+@pytest.mark.parametrize("any_number", [False, True])
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("call tel5551234 now", "call tel*** now"),
+        ("GSM555-1234og", "GSM***og"),
+        ("s\u00edmi5551234.", "s\u00edmi***."),
+        ("kt120387-4459", "kt***"),
+        ("recipientPhone5551234", "recipientPhone***"),
+        ("mob5551234@sms.is", "mob***@sms.is"),
+        ("hotel5551234", "hotel5551234"),
+        ("invoice INV5551234, lease5551234.pdf", "invoice INV5551234, lease5551234.pdf"),
+        ("Windows NT 10.0; Win64; x64 v20240501", "Windows NT 10.0; Win64; x64 v20240501"),
+        ("sp2312345678d6f4caaa2e29ecac92d055b", "sp2312345678d6f4caaa2e29ecac92d055b"),
+        ("e1234567890abcdef, sn1234567", "e1234567890abcdef, sn1234567"),
+        ("tel12345, id1234567", "tel12345, id1234567"),
+    ],
+)
+def test_a_number_after_a_word_is_hidden_if_the_word_names_it(text: str, masked: str, any_number: bool) -> None:
+    mask = Mask(any_number=any_number)
+    assert mask.text(text) == masked
+    assert mask.is_clean([text], {"note": text}) == (text == masked)
+
+
+def test_every_word_for_a_phone_or_an_id_is_recognized_before_a_number() -> None:
+    """Also in the quick search, by its last letters."""
+    words = {*person_fields._PRIVATE_WORDS, *person_fields._PRIVATE_PARTS, "userssn", "heimasimi"} - {"zip"}
+    for word in words:
+        assert Mask().text(f"{word}5551234") == f"{word}***"
+        assert not Mask().is_clean([f"{word}5551234"])
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,11 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "invisible": lambda digits: "\u200b".join(digits),
     "Hangul fillers": lambda digits: "\u3164".join(digits),
     "tags": lambda digits: "\U000e0041".join(digits),
+    "after a word": lambda digits: f"tel{digits}",
+    "after another word": lambda digits: f"GSM{digits[:3]}-{digits[3:]}og",
+    "tab in JSON": lambda digits: json.dumps(f"{digits[:3]}\t{digits[3:]}"),
+    "line in JSON": lambda digits: json.dumps(f"call:\r\n{digits}"),
+    "braces": lambda digits: "".join(f"\\u{{{ord(digit):x}}}" for digit in digits),
     "Chinese": lambda digits: f"电话{digits}号",
     "version": lambda digits: f"app/{digits}.0",
     "percent": lambda digits: quote(f"+354 {digits}", safe=""),
@@ -84,6 +89,9 @@ PLACES: dict[str, Callable[[str, str], Record]] = {
     "author": lambda text, _: subnoto({}, author={"id": text, "name": f"A {text}", "email": f"{text}@x.is"}),
     "workspace": lambda text, _: subnoto({}, workspaceUuid=text),
     "change": lambda text, _: subnoto({"changes": [{"field": "phone", "old": text, "new": None}]}),
+    "changed item": lambda text, _: taktikal(
+        {"changes": {"changed": "gsm", "old": text, "new": [text]}}, "+3545550000"
+    ),
     "changed key": lambda text, _: subnoto({"key": "mobileNumber", "from": text, "to": [text]}),
     "numbers": lambda _, phone: subnoto({"a": int(phone[4:]), "b": -float(phone[4:]), "c": [int(phone[1:])]}),
     "known": lambda text, phone: subnoto({"recipientPhone": phone, "note": f"x{text}y", "recipientId": text}),
