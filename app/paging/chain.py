@@ -34,7 +34,7 @@ class Chain(Generic[R]):
         self.begin = 0
         self.has_end = False
         self.total = 0  #: the log's, by the latest response
-        self.doubted: int | None = None  #: rows of its last page, as `LogEnd.doubted`
+        self.doubted: int | None = None  #: rows of its last page, if that may be truncated
         self.size = page_size
         self._size, self._first, self._last = page_size, first, last
         self._most = 0  # the largest possible number of the first row: `begin` is right if none after it was removed
@@ -116,7 +116,7 @@ class Chain(Generic[R]):
         self.has_end |= not rows
         self.rows, self.begin, self._newest = list(rows), start, len(rows)
         self._most = start
-        if self.has_end and len(rows) < self._size and self.total != self.end:
+        if self.has_end and len(rows) < self._size:
             self.doubted = len(rows)
 
     def _join(self, start: int, rows: Sequence[R]) -> None:

@@ -57,10 +57,12 @@ class LogEnd:
         self.shown_by: int | None = None  #: the page that shows `end`, if totals contradict it
         self.lacks_rows = False  #: whether the total promises rows that are not there: whole pages, or refused ones
         self.may_be_twins = False  #: whether rows after the total may be twins or one page again and again
-        self.doubted: int | None = None  #: rows of its last page, if that may be truncated because totals contradict it
         self._size, self._longest = page_size, longest
         self._is_doubtful = self._is_settled = self._is_refused = self._looked_at_first = False
         self._lengths: dict[int, int] = {}  # rows of each page
+        self._totals: dict[int, int] = {}  # of each page, and of another walk
+        self._announces = False  # whether a total was more than the rows up to its page
+        self._is_doubted, self._proven = False, 0  # whether totals contradict the end; an end that a row's page proves
         self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
         self._grown: set[int] = set()  # pages of rows that were added during the walk
         self._gap = 1
@@ -72,10 +74,32 @@ class LogEnd:
         """Distrust totals, because lists of this log exceeded theirs before."""
         self._exceeds = self._is_doubtful = True
 
+    def announce(self, total: int) -> None:
+        """Note a total of another walk, by a page that was not the last one."""
+        self._totals[0] = total
+
     def exceed(self, end: int) -> None:
         """Record that a list had rows up to `end` that were there before: the totals so far were too low."""
         self.doubt()
         self.end = max(self.end or 0, end)
+
+    def extend(self, end: int) -> None:
+        """Record that a list had rows up to `end` that may be new: they are if totals are more than the rows so far."""
+        if not self._announces:
+            self.end = max(self.end or 0, end)
+
+    def prove(self, end: int) -> None:
+        """Record that no row was after this end."""
+        self._proven = end
+
+    def unproven(self) -> int:
+        """Return the rows of the last page if it may be truncated, although its own total or a later page shows the
+        end; 0 if it is full, or two responses have this total, or the end is proven."""
+        end, rows = self.end or 0, (self.end or 0) % self._size
+        if self._is_settled or end == self._proven or self._lengths.get(end // self._size + 1) != rows:
+            return 0
+        is_agreed = sum(total == end for total in self._totals.values()) > 1
+        return 0 if is_agreed and not self._is_doubted else rows
 
     def grow(self, page: int) -> None:
         """Record that a page after the end holds only rows that were added meanwhile, which shows the end, too."""
@@ -94,6 +118,8 @@ class LogEnd:
             if before < (self.end or 0):
                 self._is_refused = self.is_short = True
             return
+        self._totals[page] = total
+        self._announces |= total > before + rows
         if rows and before >= total:
             self._beyond.add(page)
             self._gap = 1 if rows < self._size else self._gap
@@ -188,5 +214,5 @@ class LogEnd:
     def _show(self, last: int, shown_by: int) -> None:
         """Set the end to that of the page `last`."""
         self.end, self.shown_by = (last - 1) * self._size + self._lengths[last], shown_by
-        self.doubted = None if shown_by == last else self._lengths[last]
+        self._is_doubted = shown_by != last
         self.is_short = self._is_doubtful = False

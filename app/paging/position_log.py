@@ -16,7 +16,7 @@ from typing import Generic
 from app.domain.times import SECOND
 from app.paging.chain import Chain
 from app.paging.log_end import LogEnd, LogMoved, OddPages
-from app.paging.rows import Consecutive, R, Response, are_equal, wrong_rows
+from app.paging.rows import Consecutive, R, Response, are_equal, are_falling, wrong_rows
 from app.paging.steadiness import Anchor, Steadiness, digest_of
 
 #: Rows that must have been read before a row proves that nothing wanted lies behind it: one with a wrong time would
@@ -28,6 +28,9 @@ _TWIN_PAGES = 8
 
 #: Different times that only fall in a log from newest to oldest; fewer may be records added late.
 _FALLING = 8
+
+#: See `are_falling`: random times of a page reach these once in 100 pages, and once in 1,000.
+_SUSPECT, _SURELY = 1.5, 2.0
 
 #: µs before a walk in which its log may grow: an older row after the end contradicts the total.
 _FRESH = 30 * SECOND
@@ -48,7 +51,8 @@ class PositionLog(Generic[R]):
         self.misplaced: dict[int, int] = {}  #: number and own time of rows that contradict the others beyond `max_skew`
         self.is_unordered = False  #: whether most rows contradict the others beyond `max_skew`, or times only fall
         self.steadiness: Steadiness[R] = Steadiness(anchor)
-        self._ascending, self._max_skew, self._begun = ascending, max_skew, now - _FRESH
+        self._ascending, self._max_skew, self._begun = ascending, max_skew, now
+        self._is_falling = False  # whether most rows are older than the one before them
         self._xs: list[int] | None = None
         self.is_chain = False  #: whether the rows are a chain's
 
@@ -70,8 +74,10 @@ class PositionLog(Generic[R]):
                 is_shorter = True
             later = rows[max(0, self.total - start) :]
             is_timed = all(row.time is not None for row in later)
-            if any(map(self.was_there, later)):
+            if any(self.was_there(row, _FRESH) for row in later):
                 self.ending.exceed(start + len(rows))
+            elif any(map(self.was_there, later)):
+                self.ending.extend(start + len(rows))
             elif later and is_timed and len(later) == len(rows) <= (response.total or 0) - start:
                 self.ending.grow(response.page)
             for number, row in enumerate(rows[: max(0, self.total - start)], start):
@@ -91,9 +97,9 @@ class PositionLog(Generic[R]):
         self.misplaced.clear()
         self._check_order()
 
-    def was_there(self, row: R) -> bool:
-        """Whether a row is older than the walk."""
-        return row.time is not None and row.time < self._begun
+    def was_there(self, row: R, before: int = 0) -> bool:
+        """Whether a row is older than the walk, by more than `before` µs."""
+        return row.time is not None and row.time < self._begun - before
 
     def _own_rows(self, response: Response[R], known: Collection[int]) -> Sequence[R] | None:
         """Return the rows of a response; empty if a server repeats its last page after the end, None if that is
@@ -145,6 +151,10 @@ class PositionLog(Generic[R]):
         times = [time for _, time in timed]
         self.step_back = _step_back(times)
         self.is_unordered |= all(map(ge, times, times[1:])) and len(set(times)) >= _FALLING
+        self._is_falling = are_falling(times, _SUSPECT)
+        if are_falling(times, _SURELY) and len(set(times)) >= _FALLING and not self._unread_ends():
+            middle = len(times) // 2
+            self.is_unordered |= sorted(times[:middle])[middle // 2] > sorted(times[-middle:])[middle // 2]
         if self.step_back <= self._max_skew:
             return
         wrong = wrong_rows(times, self._max_skew)
@@ -155,6 +165,18 @@ class PositionLog(Generic[R]):
             self.misplaced[timed[index][0]] = times[index]
             row.bad, row.time = True, None if near is None else times[near]
         self.step_back = _step_back([time for index, time in enumerate(times) if index not in wrong])
+
+    def opposite(self) -> int | None:
+        """Return a page that shows whether the log comes newest first, if the rows read do; None if it is known."""
+        if not self._is_falling or self.is_unordered or self.is_chain:
+            return None
+        if unread := self._unread_ends():
+            return unread[0]
+        few = len({row.time for row in self.rows.values()}) < _FALLING
+        return next(iter(self.following(self.first, 1, 1)), None) if few else None
+
+    def _unread_ends(self) -> list[int]:
+        return [page for page in (1, self.page_of(self.total - 1)) if not self.steadiness.has_read(page)]
 
     def repeated(self) -> int | None:
         """Return a page of rows of equal time of which two are equal, on different pages and with others between them:

@@ -72,6 +72,8 @@ class PositionReader(Generic[R]):
         anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
         self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor, longest, now)
         self.steadiness, self.ending, self.misplaced = self._log.steadiness, self._log.ending, self._log.misplaced
+        if anchor is not None and anchor.rows < page_size:
+            self.ending.prove((anchor.page - 1) * page_size + anchor.rows)
         self._anchor, self._left = anchor, list(glances)  # `_left`: pages to read after those of the first round
         self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]
         self._now = now * self._log.sign
@@ -92,6 +94,8 @@ class PositionReader(Generic[R]):
                 pages += [page for page in last.difference(pages) if not self.steadiness.has_read(page)]
             if not pages and not (pages := self._look(needed=True)) and self._begin is None:
                 return self.wanted(count, most)  # the log ends elsewhere
+        if not pages and self._begin is not None and (opposite := self._log.opposite()) is not None:
+            return [opposite]
         return pages
 
     def _wanted(self, count: int, most: int) -> list[int]:
@@ -162,7 +166,13 @@ class PositionReader(Generic[R]):
         """Whether rows from the end on (of the chain, if there is one) were there before the walk, and are not the last
         one, which a server may repeat after the end."""
         last = self._log.rows.get(self._log.total - 1) if chain is None else chain.rows[-1]
-        return any(self._log.was_there(row) and (last is None or not row.same_as(last)) for row in rows)
+        there = [row for row in rows if row.time is None or self._log.was_there(row)]
+        return any(last is None or not row.same_as(last) for row in there)
+
+    def unproven(self) -> int:
+        """See `LogEnd.unproven`; 0 if the end is not needed. Ascending, the cursor of the last page needs it."""
+        is_needed = self._begin is not None and (self._ascending or self._needs_the_end())
+        return self.ending.unproven() if is_needed else 0
 
     def _needs_the_end(self) -> bool:
         """Whether the returned rows depend on the end of the log."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from math import sqrt
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -136,6 +138,13 @@ class HeldRows(Generic[R]):
         del self._rows[:ready]
         self.given = max(self.given, sure)
         return rows
+
+
+def are_falling(times: Sequence[int], least: float) -> bool:
+    """Whether more times fall than rise, by `least` times the root of the number of steps: random ones do so rarely."""
+    steps = [after - time for time, after in pairwise(times) if after != time]
+    more = 2 * sum(step < 0 for step in steps) - len(steps)
+    return more > 0 and more >= min(len(steps), least * sqrt(len(steps)))
 
 
 def wrong_rows(times: Sequence[int], tolerance: int) -> set[int]:

@@ -53,6 +53,8 @@ class Moving:
     order: str = "honoured"
     newest_first: bool = False  #: `sortOrder` is ignored
     cut: float = 0  #: probability that a page lacks its last rows
+    cuts: int | None = None  #: pages that may lack them, by now; None for all
+    claims_shown: bool = False  #: a total is that of the rows up to its page
     calls: int = 0
     sorted_calls: int = 0  #: those in the order of time
     removed: list[tuple[int, int]] = field(default_factory=list)
@@ -76,9 +78,9 @@ class Moving:
             rows = log[(page - 1) * limit : page * limit]
             if not rows and self.beyond == "last":
                 rows = log[max(0, len(self.rows) - 1) // limit * limit :]
-            if self.cut and len(rows) > 1 and self.rng.random() < self.cut:
-                rows = rows[: self.rng.randrange(1, len(rows))]
-            total = max(0, len(self.rows) + self.off)
+            if self.cut and len(rows) > 1 and self.cuts != 0 and self.rng.random() < self.cut:
+                rows, self.cuts = rows[: self.rng.randrange(1, len(rows))], None if self.cuts is None else self.cuts - 1
+            total = (page - 1) * limit + len(rows) if self.claims_shown else max(0, len(self.rows) + self.off)
             logs = [{"eventType": "X", "timestamp": time / SECOND, "eventData": {"n": n}} for time, n in rows]
             body = {"logs": logs, "totalCount": total if self.cap is None else min(total, self.cap)}
             if self.has_next:

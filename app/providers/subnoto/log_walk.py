@@ -19,6 +19,7 @@ from app.providers.subnoto.time_index import TimeIndex
 from app.providers.subnoto.wire import LogPage, LogRow
 
 _RESTARTS, _MOVES = 4, 16  #: new readers for odd pages, and moves of the log, without progress
+_LOOKS = 8  #: for rows after the end, which a log that grows has again and again
 
 
 class LogRequest(msgspec.Struct, frozen=True):
@@ -50,7 +51,7 @@ class LogWalk:
         self._ascending = self._span.query.ascending
         self.size = self._observations.rows_at_once
         self.skew = max(request.skew, known_skew or 0)
-        self._restarts = self.moves = self._chained = 0  # `_chained`: rows of the last chain
+        self._restarts = self.moves = self._chained = self._looks = 0  # `_chained`: rows of the last chain
         self.any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
         # By size, number, and whether the total is exceeded.
         self._pages: dict[tuple[int, int, bool], list[LogRow]] = {}
@@ -77,6 +78,7 @@ class LogWalk:
             skew=self.skew, page_size=self.size, now=self._request.now, hint=hint, marks=marks,
             total=self._index.total(self.query), longest=self._observations.longest, glances=sorted(strays),
         )  # fmt: skip
+        reader.ending.announce(self._index.announced(self.query))
         if self._exceeds:
             reader.ending.doubt()
         return reader
@@ -288,17 +290,25 @@ class LogWalk:
         return complete_until if self._ascending else complete_until - 1
 
     async def _is_cut(self) -> bool:
-        """Whether the last page is truncated, although an empty page follows it: a page of one row shows the next row.
-        While the log moves, that may have the last row's number by now. Checked once, if totals contradict the end.
-        Begins another reader with pages of that length."""
-        ending = self.reader.ending if self.chain is None else self.chain
-        rows, end, ending.doubted = ending.doubted, ending.end, None
+        """Whether the last page is truncated, although its total or an empty page shows the end: a page of one row
+        shows the next row. While the log moves, that may have the last row's number by now. If it is, that page is
+        read again, or another reader begins with pages of that length."""
+        chain, ending = self.chain, self.reader.ending
+        rows, end = (self.reader.unproven(), ending.end) if chain is None else (chain.doubted, chain.end)
         if not rows or not end:
             return False
-        if (found := await self._list([end, end + 1][self.chain is None :], 1, BEHIND)) is None:
+        if chain is not None:
+            chain.doubted = None
+        found = await self._list([end + 1] if chain is None else [end, end + 1], 1, BEHIND)
+        after = [row for number, page in found or () if page.number in (None, number) for row in page.rows[:1]]
+        is_cut, self._looks = self.reader.contradicts_end(after, chain), self._looks + 1
+        if is_cut and self._looks > _LOOKS:
+            self._doubts.add(BEHIND)
+        if not is_cut or self._looks > _LOOKS:
+            ending.prove(end)
             return False
-        after = [row for number, page in found if page.number in (None, number) for row in page.rows]
-        if not self.reader.contradicts_end(after, self.chain):
-            return False
-        self._resize(rows)
+        if chain is None:
+            await self._fetch([end // self.size + 1])
+        if chain is not None or (self.reader.ending is ending and ending.end == end):
+            self._resize(rows)
         return True

@@ -167,8 +167,8 @@ class SubnotoSource:
             return Total(0, "events", "gte")
         # After these calls, whose observations count, too.
         is_whole = not any(end.lacks_rows(rank) for end, rank in zip(ends, ranks, strict=True))
-        is_exact = is_steady and is_whole and not self._observations.has_unreadable
-        return Total(ranks[1] - ranks[0], "events", "eq" if is_exact else "estimate")
+        is_exact = is_steady and is_whole and ranks[0] <= ranks[1] and not self._observations.has_unreadable
+        return Total(max(0, ranks[1] - ranks[0]), "events", "eq" if is_exact else "estimate")
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[SubnotoRecord]:
         found = read_locator(locator)

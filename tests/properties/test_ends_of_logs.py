@@ -1,0 +1,113 @@
+"""Subnoto's reader where nothing but one response shows the end of a log or its order: truncated pages whose totals are
+their own lengths, young rows, and logs that come newest first in small pages."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from app.domain.errors import SourceFailed
+from app.domain.query import Query
+from app.domain.times import SECOND
+from tests.properties.test_moving_logs import NOW, Moving, counted, fresh, walk
+
+HOUR = 3600 * SECOND
+
+
+def rows_of(count: int, step: int) -> list[tuple[int, int]]:
+    return [(NOW - (count - n) * step, n) for n in range(count)]
+
+
+def read(log: Moving, order: Any, limit: int, since: int = 0, until: int = NOW) -> tuple[list[int], list[str]]:
+    """The numbers of the records of a walk, and its reasons."""
+    batches: list[Any] = []
+    got = asyncio.run(walk(log, Query(order=order), since, until, (limit,), fresh, batches))
+    return got, [batch.reason for batch in batches if batch.reason]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [7, 1000])
+@pytest.mark.parametrize("step", [SECOND, HOUR])
+@pytest.mark.parametrize("claims_shown", [True, False])
+@pytest.mark.parametrize("count", [2, 8, 49, 80, 130])
+def test_one_truncated_response_hides_no_row(count: int, claims_shown: bool, step: int, limit: int, order: Any) -> None:
+    for seed in range(4):
+        log = Moving(rows_of(count, step), random.Random(seed), cut=1, cuts=1, claims_shown=claims_shown)
+        got, reasons = read(log, order, limit)
+        assert (sorted(got), reasons) == ([*range(count)], [])
+        log.cuts = 1
+        assert counted(log, 0, NOW) == (count, "eq")
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("seed", range(40))
+def test_responses_truncated_now_and_then_hide_no_row(seed: int, order: Any) -> None:
+    rng = random.Random(seed)
+    count = rng.choice([2, 8, 30, 80, 130])
+    log = Moving(rows_of(count, rng.choice([SECOND, HOUR])), rng, cut=rng.choice([0.1, 0.3]), claims_shown=True)
+    try:
+        got, reasons = read(log, order, rng.choice([7, 1000]))
+        assert (len(got) == len(set(got)) and sorted(got) == [*range(count)]) or reasons
+    except SourceFailed:
+        pass
+    try:
+        value, relation = counted(log, 0, NOW)
+        assert value == count or relation == "estimate"
+    except SourceFailed:
+        pass
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("count", [1, 49, 80, 300])
+@pytest.mark.parametrize("step", [SECOND // 100, SECOND])
+def test_totals_of_the_rows_so_far_hide_no_young_row(step: int, count: int, order: Any) -> None:
+    log = Moving(rows_of(count, step), random.Random(1), claims_shown=True)
+    got, reasons = read(log, order, 100)
+    assert (sorted(got), reasons) == ([*range(count)], [])
+    assert counted(log, 0, NOW) == (count, "eq")
+
+
+@pytest.mark.parametrize("sorting", ["honoured", "ignored", "refused"])
+@pytest.mark.parametrize("jitter", [0, HOUR])
+@pytest.mark.parametrize("size", [2, 3, 5, 6, 7, 20, 50])
+def test_a_log_that_comes_newest_first_is_said(size: int, jitter: int, sorting: str) -> None:
+    """However few rows a page has, and however short the window is."""
+    for seed in range(4):
+        rng = random.Random(seed)
+        count = rng.choice([20, 80, 300])
+        rows = [(time - rng.randrange(jitter + 1), n) for time, n in rows_of(count, HOUR)]
+        since = rng.choice(rows)[0]
+        until = rng.choice([since + 1, since + 5 * HOUR, NOW])
+        inside = {n for time, n in rows if since <= time < until}
+        log = Moving(rows, rng, size=size, order=sorting, newest_first=True)
+        for order in ("asc", "desc"):
+            got, reasons = read(log, order, 1000, since, until)
+            assert set(got) == inside or reasons
+        value, relation = counted(log, since, until)
+        assert value == len(inside) or relation == "estimate"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_few_rows_out_of_order_are_no_reason(seed: int) -> None:
+    rng = random.Random(seed)
+    rows = [(NOW - HOUR - rng.randrange(100) * SECOND, n) for n in range(rng.choice([2, 3, 5, 50, 120]))]
+    log = Moving(rows, rng, size=rng.choice([3, 7, 50]))
+    for order in ("asc", "desc"):
+        got, reasons = read(log, order, 1000)
+        assert (len(got), reasons) == (len(rows), [])
+    assert counted(log, 0, NOW) == (len(rows), "eq")
+
+
+@pytest.mark.parametrize("remove_at", [0, 1])
+def test_a_count_is_never_negative(remove_at: int) -> None:
+    """Rows are removed between the two ends of its window."""
+    rows = rows_of(300, HOUR)
+    for seed in range(10):
+        log = Moving(list(rows), random.Random(seed), every=2 + remove_at, by=100, only_once=True)
+        try:
+            value, relation = counted(log, rows[250][0], rows[251][0])
+        except SourceFailed:
+            continue
+        assert value >= 0
+        assert value == 1 or relation == "estimate"
