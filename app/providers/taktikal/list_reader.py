@@ -40,8 +40,9 @@ from app.providers.taktikal.client import (
     TakeRefused,
     TaktikalClient,
 )
-from app.providers.taktikal.observations import AccountObservations, keys_of
-from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
+from app.providers.taktikal.items import adds_to
+from app.providers.taktikal.observations import AccountObservations
+from app.providers.taktikal.wire import ActivityPage, Process
 
 JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
 BEHIND = JOINED + 2  #: requested from the end of a list on
@@ -51,7 +52,7 @@ _SMALL = 3  #: processes of an account whose list is believed against its total
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
 
 _HALVES = "the provider truncates responses and may return envelopes in parts: events of a part may be left out"
-_TWINS = (
+TWINS = (
     "the provider returns envelopes in parts that share entries without ids: one of two equal events may be left out,"
     " or one event may be there twice"
 )
@@ -116,7 +117,7 @@ class ListReader(msgspec.Struct):
                 return (counted or 0) - page.length
             self.doubts.add(UNPROVEN)
             parts = await gather_all(self.take(part, take) for part in within.halves() or (within,))
-            return sum(_adds_to(page, part) for part, _ in parts)
+            return sum(adds_to(page.processes, part) or not part.unreadable <= page.unreadable for part, _ in parts)
         return max(lacking, (counted or 0) - page.length)
 
     async def _behind(
@@ -133,7 +134,7 @@ class ListReader(msgspec.Struct):
         earlier total. If calls fail, only totals show more, and the end is in doubt."""
         facts, length, has_skipped, has_room = self.facts, max(lengths), places <= 1, False
         if places > 1 and (last := await self._after(within, places - 1)) is not None:
-            if last.length > 1 or not keys_of(last) <= {process.key for process in known}:
+            if last.length > 1 or adds_to(known, last):
                 return max(1, last.length - 1)
             has_skipped = last.length > 0
             has_room = has_skipped and facts.has_room(last, pages)
@@ -230,23 +231,13 @@ class ListReader(msgspec.Struct):
                 self.facts.refuse(take)
             raise
         self.facts.sample(page)
-        if self.facts.may_halve:
+        if self.facts.may_halve(page):
             self.doubts.add(_HALVES)
         if page.split is not None and any(process.is_ambiguous for process in page.processes):
-            self.doubts.add(_TWINS)
+            self.doubts.add(TWINS)
         return page
 
 
 def total_of(within: DateRange) -> str:
     """Return the kind of a total: a server may refuse extreme ranges."""
     return f"total of {within}" if within in (EVER, WHOLE, NOTHING) else "total"
-
-
-def entries_of(processes: Iterable[Process]) -> int:
-    return sum(len(one.entries) for one in processes)
-
-
-def _adds_to(page: ActivityPage, later: ActivityPage) -> bool:
-    """Whether a later response contains anything that a page does not."""
-    processes = merge_processes([page.processes, later.processes])
-    return entries_of(processes) > entries_of(page.processes) or not later.unreadable <= page.unreadable

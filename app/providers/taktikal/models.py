@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -37,6 +38,21 @@ class Entry(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False
     signature_location: _Scalar = UNSET
     sequence_key: _Text = UNSET
     others: dict[str, Any] | UnsetType = msgspec.field(name="(others)", default=UNSET)
+
+
+def content_of(entry: Entry) -> bytes:
+    """Return the entry's members in a canonical form, equal for equal entries with any order of members."""
+    return msgspec.json.encode(entry, order="sorted")
+
+
+def contents_of(entries: Iterable[Entry]) -> Counter[bytes]:
+    """Return the number of each entry, by its content."""
+    return Counter(map(content_of, entries))
+
+
+def shares_twins(shared: Container[bytes], entries: Iterable[Entry]) -> bool:
+    """Whether entries without ids are among the `shared` contents of two items: they may be twins or one entry."""
+    return any(one.id in (UNSET, None) and content_of(one) in shared for one in entries)
 
 
 class Signee(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):

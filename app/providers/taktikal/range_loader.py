@@ -14,7 +14,8 @@ from app.domain.text import fold
 from app.domain.times import DAY
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import EVER, WHOLE, DateRange, Filters, TakeRefused
-from app.providers.taktikal.list_reader import JOINED, UNPROVEN, ListReader, entries_of, total_of
+from app.providers.taktikal.items import compare_items, entries_of
+from app.providers.taktikal.list_reader import JOINED, TWINS, UNPROVEN, ListReader, total_of
 from app.providers.taktikal.observations import keys_of
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.record import EARLIEST
@@ -239,6 +240,10 @@ class RangeLoader(ListReader):
                     # Wrong totals would cost as many passes again.
                     self.facts.totals_are_wrong = self.facts.totals_are_wrong or lacking > 1
                     self.unreadable |= bad
+                    splits, shares = compare_items(pages)
+                    self.facts.splits |= splits
+                    if shares and self.facts.splits:
+                        self.doubts.add(TWINS)
                     return list(found.values())
                 if is_last:
                     break
@@ -268,19 +273,26 @@ class RangeLoader(ListReader):
                 if page.length == 0:
                     break
                 pages.append(page)
-                end = skip = skip + await self._places(page, within)
+                end = skip + await self._places(page, within)
+                skip = end - self._may_end_inside(page, min(self.most, stop - skip))
             return end
 
         step = self.most
         total = min(max(total, 1), step * _AT_ONCE)  # a total may be far too high
         end = max(await gather_all(fill(skip, min(skip + step, total)) for skip in range(0, total, step)))
-        known, old = {key for page in pages for key in keys_of(page)}, 0
+        known, old, skip = {key for page in pages for key in keys_of(page)}, 0, end
         while old < _QUIET:
-            page = await self._fetch(within, self.most, end)
+            page = await self._fetch(within, self.most, skip)
             if page.length == 0:
                 return pages, end
             pages.append(page)
-            end += await self._places(page, within)
+            end = skip + await self._places(page, within)
+            skip = end - self._may_end_inside(page, self.most)
             old = old + 1 if keys_of(page) <= known else 0
             known |= keys_of(page)
         return pages, None
+
+    def _may_end_inside(self, page: ActivityPage, take: int) -> bool:
+        """Whether a response may be truncated between two items of its last process, which must then begin the next
+        one."""
+        return 1 < page.length < take and not self.facts.counts_items

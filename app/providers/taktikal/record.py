@@ -16,9 +16,9 @@ from app.domain.times import format_micros, parse_net_ticks, parse_rfc3339, pars
 from app.paging.event_id import encode_event_id
 from app.providers.http.lenient_json import MAX_KEY
 from app.providers.taktikal.mapping import delivery_of, meaning_of
-from app.providers.taktikal.models import Entry, recipient_id
+from app.providers.taktikal.models import Entry, content_of, recipient_id
 from app.providers.taktikal.process_parts import ProcessParts, pack
-from app.providers.taktikal.wire import Process, content_of, without_secrets
+from app.providers.taktikal.wire import Process, without_secrets
 
 CATEGORY = "envelope"
 _NO_ID = -1

@@ -70,11 +70,14 @@ class ResponseLimits(Observations):
         counted = not self._cuts or (len(self._cuts) == 1 and self._cuts_at is not None)
         return counted and page.size + _ROOM * self._largest <= self._honoured_size
 
-    @property
-    def may_halve(self) -> bool:
+    def may_halve(self, page: ActivityPage) -> bool:
         """Whether a part of a process may be cut off where no `Skip` returns it: responses are truncated, and have one
-        item at most, or several of a process while `Skip` counts processes."""
-        return self.truncates and (self.longest <= 1 or (self.splits and not self.counts_items))
+        item at most, or several of a process while `Skip` counts processes, or by bytes and this one has a single
+        process without room for another such item."""
+        if not self.truncates:
+            return False
+        is_tight = page.length == 1 and page.size * (1 + _ROOM) > self._honoured_size
+        return self.longest <= 1 or (not self.counts_items and (self.splits or (is_tight and len(self._cuts) > 1)))
 
     def has_room(self, page: ActivityPage, others: Iterable[ActivityPage], times: int = _ROOM) -> bool:
         """Whether a response of one process would contain another of so many `times` the largest size, because one of

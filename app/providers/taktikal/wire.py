@@ -30,9 +30,12 @@ from app.providers.taktikal.models import (
     Signee,
     body_of,
     canonical,
+    content_of,
+    contents_of,
     objects,
     read_items,
     recipient_id,
+    shares_twins,
 )
 
 _DECODER = msgspec.json.Decoder(list[Body])
@@ -170,9 +173,10 @@ class Process:
     def united_with(self, other: Process, halves: bool = False) -> Process:
         """Return the process with the entries and signees of both items. An entry in both is one; two in either item
         are twins, and stay two. `halves`: the items are of one response, so that twins without ids may be the last of
-        one and the first of the other. Only equal items show that these are an entry in both."""
-        mine, theirs = Counter(map(content_of, self.entries)), Counter(map(content_of, other.entries))
-        shared, is_same = mine & theirs, mine == theirs
+        one and the first of the other. Only equal items of several times show that these are an entry in both, because
+        two parts of a log are not of the same times."""
+        mine, theirs = contents_of(self.entries), contents_of(other.entries)
+        shared, is_same = mine & theirs, mine == theirs and len({one.created_at for one in other.entries}) > 1
         if halves and len(shared) == 1 and min(len(self.entries), len(other.entries)) > 1:
             (content,) = shared
             last, first = self.entries[-1], other.entries[0]
@@ -188,16 +192,11 @@ class Process:
         found = Process(self.key, self.body, self._delivered, self._index, self.repaired)
         found.is_ambiguous = self.is_ambiguous or other.is_ambiguous
         if halves and not is_same:
-            found.is_ambiguous |= any(one.id in (UNSET, None) and content_of(one) in shared for one in other.entries)
+            found.is_ambiguous |= shares_twins(shared, other.entries)
         found._others = (*self._others, *other._others, other)
         found.entries = [*self.entries, *(entry for entry, _ in added)]
         found._sent_entries = [*self.sent_entries, *(sent for _, sent in added)]
         return found
-
-
-def content_of(entry: Entry) -> bytes:
-    """Return the entry's members in a canonical form, equal for equal entries with any order of members."""
-    return msgspec.json.encode(entry, order="sorted")
 
 
 def _member(sent: Mapping[str, Any], folded_name: str) -> Any:

@@ -443,3 +443,57 @@ async def test_unreadable_processes_on_several_pages_do_not_close_the_log(order:
         readable = keys(await found.everything(WHOLE))
         assert readable == [f"sp{number:03d}" for number in range(10) if number not in (1, 7)]
         assert found.unreadable.total() == 2
+
+
+class InItems:
+    """A server that sends the entries of each process in items of one or two, and truncates responses after `cut`
+    items; `Skip` and `Take` count processes, or items."""
+
+    def __init__(self, logs: list[list[list[int]]], *, cut: int, counts_items: bool = False) -> None:
+        self._units: list[list[dict[str, Any]]] = []
+        for number, parts in enumerate(logs):
+            items = [{"processKey": f"sp{number:03d}", "activityLog": list(map(self._entry, part))} for part in parts]
+            self._units += [[item] for item in items] if counts_items else [items]
+        self._keys, self._cut = {f"sp{number:03d}" for number in range(len(logs))}, cut
+
+    @staticmethod
+    def _entry(second: int) -> dict[str, Any]:
+        return {"status": "Reminder", "createdAt": f"2026-05-30T00:00:{second:02}Z"}
+
+    async def activity(self, within: Any, filters: Filters, spent: Any, *, take: int, skip: int = 0) -> ActivityPage:
+        key = filters.values.get("ProcessKey")
+        units = [unit for unit in self._units if key in (None, unit[0]["processKey"])][skip : skip + take]
+        return decode_activity(msgspec.json.encode([item for unit in units for item in unit][: self._cut]))
+
+    async def total(self, within: Any, filters: Filters, spent: Any) -> int:
+        return 1 if filters.values else len(self._keys)
+
+
+async def entries_and_doubts(server: Any) -> tuple[list[int], set[str]]:
+    facts = AccountObservations(lambda: inside.NOW_MICROS)
+    facts.set("creation", False)
+    found = RangeLoader(server, Filters(), facts, CallBudget())
+    return [len(process.entries) for process in await found.everything(WHOLE)], found.doubts
+
+
+@pytest.mark.parametrize("cut", [2, 3, 4, 5])
+async def test_a_process_that_a_response_cuts_off_between_its_items_is_whole(cut: int) -> None:
+    """No response showed a process of several items before. A response of as many processes as requested may be cut
+    off, too: a reason."""
+    logs = [[[1]], [[1, 2], [3, 4]], [[1]], [[1]], [[2]], [[5], [6]]]
+    entries, doubts = await entries_and_doubts(InItems(logs, cut=cut))
+    assert entries == [1, 4, 1, 1, 1, 2] or (cut in (2, 4) and any("in parts" in doubt for doubt in doubts))
+
+
+@pytest.mark.parametrize("logs", [[[[1]], [[1, 2], [3, 4]]], [[[1]], [[1]], [[3]], [[1, 2], [3]]]])
+async def test_the_last_process_of_a_list_is_not_believed_without_its_last_item(logs: list[list[list[int]]]) -> None:
+    entries, _ = await entries_and_doubts(InItems(logs, cut=len(logs)))
+    assert entries == [sum(map(len, parts)) for parts in logs]
+
+
+async def test_twins_on_two_pages_are_a_reason() -> None:
+    """One the last of its item, and one the first of the next, which is on the next page."""
+    logs = [[[9]], [[1, 2], [2, 3]], [[1, 2], [2, 3]], [[7]]]
+    for counts_items in (False, True):
+        entries, doubts = await entries_and_doubts(InItems(logs, cut=2, counts_items=counts_items))
+        assert entries == [1, 4, 4, 1] or any("share entries without ids" in doubt for doubt in doubts)

@@ -167,6 +167,8 @@ def test_a_process_that_comes_as_several_items_is_united(items: list[list[int]],
         ([[-1, -2], [-2]], True),
         ([[-1, -2], [-2, -3], [4]], True),
         ([[-1, -2], [-1, -2]], False),  # the same item twice
+        ([[-1], [-1], [-2]], True),  # an entry twice, or twins in an item each
+        ([[1], [1]], False),
         ([[1, 2], [2, 3]], False),
         ([[-1, 2], [2, -3]], False),
     ],
