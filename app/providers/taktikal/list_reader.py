@@ -49,6 +49,7 @@ BEHIND = JOINED + 2  #: requested from the end of a list on
 _AMPLE = 32  #: times the largest process that the next one is surely smaller than
 _FAR = 1 << 24  #: a `Skip` after all processes
 _SMALL = 3  #: processes of an account whose list is believed against its total
+_TRUNCATED = 2  #: processes that a response as long as a truncated one lacks, or more
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
 
 _HALVES = "the provider truncates responses and may return envelopes in parts: events of a part may be left out"
@@ -112,11 +113,13 @@ class ListReader(msgspec.Struct):
             return 0
         counted = await self._counted(within)
         if (far := await self._after(within, _FAR, "far skip", most=1)) is not None and far.length:
-            # The server ignores `Skip`: only the total, or parts of the range, show that more follow.
-            if (counted or 0) > page.length:
-                return (counted or 0) - page.length
-            self.doubts.add(UNPROVEN)
+            # The server ignores `Skip`: only the total, or parts of the range, show that more follow. A total alone is
+            # not believed against a response that is shorter than another.
+            more = (counted or 0) - page.length
+            if more > 0 and page.items >= self.facts.longest:
+                return more
             parts = await gather_all(self.take(part, take) for part in within.halves() or (within,))
+            self.doubts.add(UNPROVEN)
             return sum(adds_to(page.processes, part) or not part.unreadable <= page.unreadable for part, _ in parts)
         return max(lacking, (counted or 0) - page.length)
 
@@ -154,6 +157,9 @@ class ListReader(msgspec.Struct):
         is_larger = behind is not None and facts.honoured > length
         lacking = 0 if counted in lengths else int(is_larger) if (counted or 0) < length else (counted or 0) - length
         lacking = lacking if is_withdrawn else max(lacking, (claimed if claim is None else claim) - length)
+        is_cut = counted not in lengths and facts.cut_to(length)
+        if not lacking and is_cut and facts.recall("limited pages") is not None:
+            return _TRUNCATED
         if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
             self.doubts.add(UNPROVEN)
         return max(0, lacking)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -13,26 +12,22 @@ from app.domain.errors import SourceFailed
 from app.domain.text import fold
 from app.domain.times import DAY
 from app.providers.http.concurrency import gather_all
-from app.providers.taktikal.client import EVER, WHOLE, DateRange, Filters, TakeRefused
-from app.providers.taktikal.items import compare_items, entries_of
-from app.providers.taktikal.list_reader import JOINED, TWINS, UNPROVEN, ListReader, total_of
-from app.providers.taktikal.observations import keys_of
+from app.providers.taktikal.client import EVER, WHOLE, DateRange, Filters
+from app.providers.taktikal.list_pages import PagedReader
+from app.providers.taktikal.list_reader import JOINED, UNPROVEN, total_of
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.record import EARLIEST
-from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
+from app.providers.taktikal.wire import Process, merge_processes
 
 _MARGIN = 64  #: requested in addition to the count, because processes may be added
 _FEW = 16  #: responses; more would cost many passes if the order changes with each call
-_PASSES = 48
-_AT_ONCE = 32  #: concurrent calls of a pass
+_NAMED = 32  #: processes that are read by key
 _COARSE = 2 * DAY  #: ranges from which on a half may contain as much as the whole
 _MAY_HAVE_WRONG_TIMES = (
     "the provider does not show whether envelopes have a time of creation or update before 2000 or in the future: their"
     " events may be left out"
 )
 _MANY = 1000  #: processes with implausible times
-_TRIES = 3  #: passes to an end that is not proven, because processes may be added
-_QUIET = 12  #: passes to the end of a list without new items, after which it is complete
 
 
 class TooMany(msgspec.Struct, frozen=True):
@@ -43,14 +38,21 @@ class TooMany(msgspec.Struct, frozen=True):
     few: bool = False
 
 
-class RangeLoader(ListReader):
+class RangeLoader(PagedReader):
     """Load ranges for one request."""
 
     @property
     def most_at_once(self) -> int:
         """Return the number of processes to aim at in a window: if the server limits responses, those of several,
         because paging in a stable order costs fewer calls than narrower windows."""
-        return self.most * (_FEW // 2 if self.facts.cap and not self.facts.is_shuffled else 1) * 4 // 5
+        return self.most * (_FEW // 2 if self._may_page else 1) * 4 // 5
+
+    @property
+    def _may_page(self) -> bool:
+        """Whether several responses show a list, as far as known: the server limits them, but neither changes their
+        order nor limits `Skip`."""
+        facts = self.facts
+        return facts.cap is not None and not facts.is_shuffled and facts.recall("limited pages") is None
 
     async def count_up_to(self, within: DateRange, enough: int) -> int:
         """Return the total or, if the provider sends none, the length of a list of at most `enough`. Raises
@@ -70,7 +72,7 @@ class RangeLoader(ListReader):
             self.facts.truncates = self.facts.truncates or is_truncated
             if is_truncated and (lacking > JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
-            is_limited = is_truncated or take == self.most
+            is_limited = (is_truncated or take == self.most) and self.facts.recall("limited pages") is None
             behind = await self._after(within, _FEW * page.length, most=1) if is_limited else None
             return TooMany(page.length + lacking, few=behind is not None and behind.length == 0)
         if total not in (None, page.length, page.items) and await self.count(within) == total:
@@ -95,24 +97,31 @@ class RangeLoader(ListReader):
             found = await self.attempt(within, self.most if total is None else total, counted)
             if not isinstance(found, TooMany):
                 return found
-            total = max(total or 0, found.total)
-            if found.few:
-                return await self.page_through(within, total)
+            total, few = max(total or 0, found.total), found.few
+        else:
+            few = self._may_page and total <= _FEW * self.most
         if not self.facts.splittable or (halves := within.halves()) is None:
             return await self.page_through(within, total)
+        # If a half contains no less, the server's dates are probably whole days.
         is_no_less = before is not None and total >= before and within.end - within.start <= _COARSE
-        if is_no_less and self.facts.recall("limited pages") is None:
-            # Probably the server's dates are whole days, so that halves contain as many again.
-            try:
-                return await self.page_through(within, total)
-            except SourceFailed:
-                self.facts.remember("limited pages", total)
+        if (few or is_no_less) and (paged := await self.try_pages(within, total)) is not None:
+            return paged
         if self.facts.selects in ("activity", "creation"):
             older = await self._counted(halves[0])
             totals = (None, None) if older is None else (older, max(0, total - older))
             return list(merge_processes(await gather_all(map(self.everything, halves, totals, (total, total)))))
         # The older first, because an updated process may move into the newer.
         return list(merge_processes([await self.everything(half, None, total) for half in halves]))
+
+    async def try_pages(self, within: DateRange, total: int) -> list[Process] | None:
+        """Return a list of several responses; None if they do not show all, as a short time ago: parts of the range
+        may, if the server limits `Skip`."""
+        if self.facts.recall("limited pages") is None:
+            try:
+                return await self.page_through(within, total)
+            except SourceFailed:
+                self.facts.remember("limited pages", total)
+        return None
 
     @property
     def ever(self) -> DateRange:
@@ -146,7 +155,7 @@ class RangeLoader(ListReader):
         """Return the processes whose creation or last update has an implausible time, such as a default or that of a
         wrong clock, so that the ranges of windows do not select them. Raises SourceError."""
         facts, account = self.facts, msgspec.structs.replace(self, filters=Filters())
-        most, found = _MANY if facts.whole else _AT_ONCE, list[Process]()
+        most, found = _MANY if facts.whole else _NAMED, list[Process]()
         ranges = {"early": DateRange(self.ever.start, EARLIEST), "late": DateRange(facts.latest, self.ever.end)}
         for name, within in ranges.items():
             if (holds := facts.recall(name)) is None:
@@ -199,100 +208,3 @@ class RangeLoader(ListReader):
         """Return the number of processes with these keys in the range; None if the provider sends none. Raises
         SourceError."""
         return await self.one(keys[0]).count(within) if len(keys) == 1 else len(await self.named(keys, within))
-
-    async def page_through(self, within: DateRange, total: int) -> list[Process]:
-        """Read all pages of a list, until as many different processes were returned as it contains.
-
-        With a stable order, one pass suffices. Otherwise each pass returns some of the missing ones, and unreadable
-        items are on several pages: equal ones count as often as on one page. Raises SourceError."""
-        found: dict[str, Process] = {}
-        unreadable: Counter[str] = Counter()
-        quiet, same, known, tries, before, claimed = 0, 0, 0, 0, list[set[str]](), total
-        for _ in range(_PASSES):
-            try:
-                pages, end = await self._pass(within, total)
-            except TakeRefused:
-                continue
-            found = {one.key: one for one in merge_processes([found.values(), *(page.processes for page in pages)])}
-            for page in pages:
-                unreadable |= page.unreadable
-            bad = Counter({mark: times for mark, times in unreadable.items() if mark not in found})
-            held = bad.total() + sum(len(one.entries) + 1 for one in found.values())
-            if end is None:
-                if held == known:
-                    break  # the server does not apply `Skip`
-                known = held
-                continue
-            quiet, known = quiet + 1 if held == known else 0, held
-            order = [keys_of(page) for page in pages]
-            same, before = same + 1 if order == before else 0, order
-            # The end may count items, of which a process may have several, and equal unreadable ones count once.
-            reached = max(len(found) + bad.total(), self._items_once(pages))
-            exact = reached >= end and (end >= total or quiet)
-            self.facts.is_shuffled |= reached < end
-            if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
-                lacking = await self._behind(within, end, (reached, end), pages, found.values(), claimed)
-                tries += 1
-                is_last = tries == _TRIES
-                if not lacking or (is_last and (lacking == 1 or await self._ends(within, pages, end))):
-                    if lacking:
-                        self.doubts.add(UNPROVEN)
-                    # Wrong totals would cost as many passes again.
-                    self.facts.totals_are_wrong = self.facts.totals_are_wrong or lacking > 1
-                    self.unreadable |= bad
-                    splits, shares = compare_items(pages)
-                    self.facts.splits |= splits
-                    if shares and self.facts.splits:
-                        self.doubts.add(TWINS)
-                    return list(found.values())
-                if is_last:
-                    break
-            total = end
-        raise SourceFailed(
-            f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
-            f" {self.most} at a time, and never the same ones twice; a narrower query may work"
-        )
-
-    def _items_once(self, pages: Sequence[ActivityPage]) -> int:
-        """Return the number of items in a pass, if `Skip` counts them and the pass contains no entry twice, else 0."""
-        parts = [page.processes for page in pages]
-        if not self.facts.counts_items or entries_of(merge_processes(parts)) < sum(map(entries_of, parts)):
-            return 0
-        return sum(page.items for page in pages)
-
-    async def _pass(self, within: DateRange, total: int) -> tuple[list[ActivityPage], int | None]:
-        """Return the pages of one pass, and the list's end; None if it continues without new items."""
-        pages: list[ActivityPage] = []
-
-        async def fill(skip: int, stop: int) -> int:
-            """Fetch from `skip` up to `stop`, in several responses if the server truncates them; return the end of the
-            last one, 0 without any."""
-            end = 0
-            while skip < stop:
-                page = await self._fetch(within, min(self.most, stop - skip), skip)
-                if page.length == 0:
-                    break
-                pages.append(page)
-                end = skip + await self._places(page, within)
-                skip = end - self._may_end_inside(page, min(self.most, stop - skip))
-            return end
-
-        step = self.most
-        total = min(max(total, 1), step * _AT_ONCE)  # a total may be far too high
-        end = max(await gather_all(fill(skip, min(skip + step, total)) for skip in range(0, total, step)))
-        known, old, skip = {key for page in pages for key in keys_of(page)}, 0, end
-        while old < _QUIET:
-            page = await self._fetch(within, self.most, skip)
-            if page.length == 0:
-                return pages, end
-            pages.append(page)
-            end = skip + await self._places(page, within)
-            skip = end - self._may_end_inside(page, self.most)
-            old = old + 1 if keys_of(page) <= known else 0
-            known |= keys_of(page)
-        return pages, None
-
-    def _may_end_inside(self, page: ActivityPage, take: int) -> bool:
-        """Whether a response may be truncated between two items of its last process, which must then begin the next
-        one."""
-        return 1 < page.length < take and not self.facts.counts_items

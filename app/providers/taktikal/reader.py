@@ -139,9 +139,20 @@ class WindowReader:
             # All at once, if possible: a server may not apply `Skip`.
             all_at_once = take < found.total <= self._loader.most
             again = await self._loader.attempt(within, found.total) if all_at_once else found
-            found = await self._loader.page_through(within, again.total) if isinstance(again, TooMany) else again
+            paged = await self._paged(window, within, again) if isinstance(again, TooMany) else again
+            if paged is None:
+                return []
+            found = paged
         self._measure, self._crowded = not found, None
         return await self._pass(window, found, within)
+
+    async def _paged(self, window: Window, within: DateRange, many: TooMany) -> list[Process] | None:
+        """Return the processes of several responses; None if narrower windows may show more."""
+        if window.width <= SECOND:
+            return await self._loader.page_through(within, many.total)
+        if (paged := await self._loader.try_pages(within, many.total)) is None:
+            self._crowded, self._measure = (self._far_edge(window), many.total), True
+        return paged
 
     async def _choose_window(self, target: int, want: int) -> tuple[Window, int]:
         """Return the next window, and the number of processes to request. The known density or a count determines the

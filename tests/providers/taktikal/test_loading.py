@@ -21,12 +21,13 @@ from tests.providers import inside
 BASE = inside.NOW_MICROS - inside.DAY
 
 
-def company(count: int, **options: Any) -> Emulator:
-    """`count` processes, each with an entry at 0.6 s and one at 1.2 s after BASE."""
+def company(count: int, apart: int = 0, **options: Any) -> Emulator:
+    """`count` processes, each with an entry at 0.6 s and one at 1.2 s after BASE, or `apart` µs before the last one."""
     processes = []
     for number in range(count):
         key = f"sp{number:03d}"
-        log = [Entry(key, "Reminder", (BASE + 600_000) * 10), Entry(key, "SigneeSigned", (BASE + 1_200_000) * 10)]
+        times = [(BASE - number * apart + after) * 10 for after in (600_000, 1_200_000)]
+        log = [Entry(key, status, time) for status, time in zip(("Reminder", "SigneeSigned"), times, strict=True)]
         processes.append((Process(key), log))
     return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, processes=processes)
 
@@ -402,6 +403,45 @@ async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(logs: A
     processes = await found.everything(DateRange.around(BASE, BASE + 2_000_000))
     assert len(processes) == 25
     assert all([entry.status for entry in p.entries] == ["Reminder", "SigneeSigned"] for p in processes)
+
+
+@pytest.mark.parametrize("selects", ["activity", None])
+async def test_a_limited_skip_is_no_failure_if_parts_of_the_range_show_all(selects: Any) -> None:
+    emulator = company(40, apart=DAY // 3, max_take=5, max_skip=3)
+    found = loader(emulator, selects, True)
+    for calls in (180, 150):
+        emulator.calls.reset()
+        assert len(await found.everything(WHOLE)) == 40
+        assert emulator.calls.total <= calls
+
+
+async def test_a_total_that_is_too_high_is_a_reason_where_skip_is_ignored() -> None:
+    """One process of 12 counts twice, as a total of its recipients would count it."""
+    emulator = company(12, apart=DAY // 3)
+    found = loader(emulator, "activity", True)
+
+    async def always_the_first(*args: Any, **given: Any) -> Any:
+        return await TaktikalClient.activity(found.client, *args, **{**given, "skip": 0})
+
+    async def twice(within: DateRange, *args: Any) -> int:
+        total = await TaktikalClient.total(found.client, within, *args)
+        return (total or 0) + (within.start <= BASE - DAY < within.end)
+
+    found.client.activity, found.client.total = always_the_first, twice  # type: ignore[method-assign]
+    for calls in (150, 20):
+        emulator.calls.reset()
+        assert len(await found.everything(WHOLE)) == 12
+        assert emulator.calls.total <= calls
+    assert found.doubts
+
+
+async def test_processes_of_small_responses_are_paged_through_before_ranges_are_divided() -> None:
+    emulator = company(40, apart=DAY // 3, max_take=2)
+    found = loader(emulator, "creation", True)
+    assert len(await found.everything(WHOLE)) == 40
+    emulator.calls.reset()
+    assert len(await found.everything(WHOLE)) == 40
+    assert emulator.calls.total <= 90
 
 
 async def test_a_provider_that_never_shows_all_is_a_failure() -> None:
