@@ -86,7 +86,7 @@ def links_in(value: Any) -> Iterator[str]:
             yield from links_in(item)
     elif isinstance(value, str):
         for word in value.split():
-            if "/" in word and len(link := word.rstrip(".,;:!?)>\"'")) >= _SHORTEST:
+            if "/" in decoded(word) and len(link := word.rstrip(".,;:!?)>\"'")) >= _SHORTEST:
                 yield link
 
 
@@ -174,12 +174,13 @@ class Secrets(Rewriter):
 
 
 def _spellings(link: str) -> Iterator[str]:
-    """A link as others may repeat it: whole, without scheme, and its path alone where that is long enough."""
+    """A link as others may repeat it: whole, without scheme, and its path alone, with or without its query, where that
+    is long enough."""
     for spelled in dict.fromkeys((link, decoded(link))):
         yield spelled
         yield (bare := spelled.partition("://")[2] or spelled.removeprefix("//"))
-        if len(path := bare[max(0, bare.find("/")) :]) >= _SHORTEST_PATH:
-            yield path
+        path = bare[max(0, bare.find("/")) :]
+        yield from (part for part in (path, re.split("[?#]", path)[0]) if len(part) >= _SHORTEST_PATH)
 
 
 def _letters(text: str) -> bytes:

@@ -1,7 +1,8 @@
 """Signing links are known by their names, and taken out with whatever repeats them."""
 
 import json
-from html import unescape
+from collections.abc import Callable
+from html import escape, unescape
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -74,6 +75,18 @@ def test_a_link_is_taken_out_of_texts_and_names() -> None:
 )  # fmt: skip
 def test_a_link_is_taken_out_however_it_is_repeated(repeated: str) -> None:
     assert "secret" not in unquote(unquote(unescape(Secrets([LINK]).text(f"see {repeated} now")))).lower()
+
+
+@pytest.mark.parametrize(
+    "repeated", ["{}", "{}?utm=1", "{}#top", "see {}.", "%2Fopen%2Fs3cret-of-anna", "open/s3cret-of-anna"]
+)
+@pytest.mark.parametrize("encode", [str, lambda link: quote(link, safe=""), escape, str.upper])
+def test_a_link_is_taken_out_without_its_query(repeated: str, encode: Callable[[str], str]) -> None:
+    link = "https://sign.example/open/s3cret-of-anna"
+    sent = {"signingUrl": encode(f"{link}?campaign=1&lang=is"), "note": repeated.format(link)}
+    for private in (True, False):
+        event = Redactor(private=private).event(subnoto(sent))
+        assert "s3cret" not in unquote(str(event.data)).lower()
 
 
 def test_very_many_links_are_looked_for_at_once() -> None:
