@@ -88,9 +88,11 @@ class AccountObservations(ResponseLimits):
         return self.selects == "activity" or self.whole is True
 
     def lived(self, processes: Iterable[Process]) -> None:
-        """Record the longest time between two entries of a process."""
+        """Record the longest time between two entries of a process, wherever in its log one has a wrong time."""
         for process in processes:
-            ends = (ticks_of(entry.created_at) for entry in (*process.entries[:1], *process.entries[-1:]))
+            # Texts of one form have the order of their times; other logs are in order.
+            texts = [entry.created_at for entry in process.entries if entry.created_at]
+            ends = map(ticks_of, {texts[0], texts[-1], min(texts), max(texts)} if texts else ())
             times = [ticks // 10 for ticks in ends if ticks]
             life = max(times, default=0) - min(times, default=0)
             self.longest_life = max(self.longest_life, life if life <= _LONGEST else 0)

@@ -218,9 +218,10 @@ class WindowReader:
             return await self._pass(self._next(abs(self._stop - self._frontier)), found, loader.ever)
         selects, age = facts.selects, max(self._max_age, facts.longest_life)
         window = self._next(max(DAY, age // 4) * self._stride)
+        is_older = age > self._max_age  # or a time is wrong, on either side of the creation
         # A day more, because ranges may be by the day or in another time zone, and clocks differ.
-        before = DAY + (0 if selects == "last_update" else age)
-        after = DAY + (0 if selects == "creation" else age)
+        before = DAY + (0 if selects == "last_update" and not is_older else age)
+        after = DAY + (0 if selects == "creation" and not is_older else age)
         within = DateRange.around(window.start - before, window.end + after)
         loaded = await (loader.everything(within, self._most) if self._stride == 1 else loader.attempt(within, 0))
         if isinstance(loaded, TooMany):
@@ -229,7 +230,8 @@ class WindowReader:
         facts.lived(loaded)
         if facts.longest_life > age:
             return []  # read the window again
-        if age > self._max_age:
+        if is_older:
+            self._assumes_age = True
             self._reason = f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
         elif not self._is_age_set and (selects != "last_update" or facts.is_past(within.end)):
             self._assumes_age = True

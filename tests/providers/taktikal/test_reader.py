@@ -153,6 +153,34 @@ async def test_a_large_account_names_the_setting_for_ages(
         assert ("TAKTIKAL_MAX_ENVELOPE_AGE" in (batch.reason or "")) == named
 
 
+@pytest.mark.parametrize("selects", ["creation", "last_update"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("days", [-300, 300])
+async def test_a_wrong_but_plausible_time_is_found_and_named(
+    days: int, place: int, selects: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever entry of its log has it, though the setting asserts that none does."""
+    monkeypatch.setattr("app.providers.taktikal.reader._SMALL", 3)
+    moments = [BASE - 400 * DAY + n * DAY for n in range(3)]
+    moments[place] += days * DAY
+    log = [
+        Entry("sp1", status, at * 10) for status, at in zip(("Created", "Reminder", "Started"), moments, strict=True)
+    ]
+    others = [(Process(f"x{n}"), [Entry(f"x{n}", "Created", (BASE - 900 * DAY + n) * 10)]) for n in range(5)]
+    options = EmulatorOptions(range_selects=selects)
+    emulator = Emulator(options, clock=lambda: inside.NOW, processes=[(Process("sp1"), log), *others])
+    for order in ("desc", "asc"):
+        found = reader(emulator, BASE - 800 * DAY, inside.NOW_MICROS, order, selects)
+        got = set(await times(found))
+        batch = await found.read(50, 200)
+        assert batch.unproven
+        assert "TAKTIKAL_MAX_ENVELOPE_AGE" in (batch.reason or "")
+        assert len(set(moments) - got) <= 1
+        found = reader(emulator, BASE - 800 * DAY, inside.NOW_MICROS, order, selects)
+        found._facts.longest_life = 303 * DAY  # as the page before has shown
+        assert sorted(await times(found)) == sorted(moments)
+
+
 @pytest.mark.parametrize("times", ["year_one", "epoch", "future"])
 @pytest.mark.parametrize("logs", ["whole", "trimmed"])
 @pytest.mark.parametrize("selects", ["creation", "last_update"])
