@@ -1,17 +1,11 @@
 """The least that events need: decoding, order by time, and encoding. Without ties, exact times, joined recipients,
-actors of the envelope, links and masks; ids are the vendor's own at Taktikal, the contract's digest at Subnoto.
-
-`python -m benchmarks.floor PROVIDER URL SINCE UNTIL OUT` is an export of that kind: the script of benchmarks/peers.py
-on the gateway's own connections, each response sorted for itself."""
+actors of the envelope, links and masks; ids are the vendor's own at Taktikal, the contract's digest at Subnoto."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator, Iterable
 from hashlib import blake2b
 from operator import attrgetter
-from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -75,7 +69,9 @@ async def _export(provider: str, url: str, since: str, until: str) -> AsyncItera
     await transport.aclose()
 
 
-async def _write(file: BinaryIO, *given: str) -> None:
+async def export(file: BinaryIO, *given: str) -> None:
+    """Write the calls and events of benchmarks/peers.py's `script`, with the gateway's connections, and each response
+    sorted for itself. `given`: provider, URL of the mock, since and until."""
     async for events in _export(*given):
         file.write(_encode_lines(events))
 
@@ -96,8 +92,3 @@ def _of_row(row: Sent) -> Event:
         blake2b(_canonical(data), digest_size=12).hexdigest(), "subnoto", "subnoto", sent, "envelope", "success", sent,
         None, str(row.timestamp), None, actor, Envelope(str(row.envelope_uuid)), None, None, None, None, data,
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    with Path(sys.argv.pop()).open("wb") as out:
-        asyncio.run(_write(out, *sys.argv[1:]))

@@ -56,8 +56,8 @@ def measure(*, quick: bool) -> Report:
         report.at_most(without, masked_bound, found.ratio("masked", "whole"))
         what = f"{account.events:,} {provider} events, of `orjson.loads`"
         report.floor(what, found.ratio("least", "loads"), found.ratio("whole", "loads"))
-        rows += [[provider, name, found.ratio(name, "loads"), found.ratio(name, "whole")] for name in broken]
-    report.table(["provider", "events without", "of `orjson.loads`", "of the gateway"], rows)
+        rows.append([provider, *(found.ratio(name, "loads") for name in ("whole", *broken))])
+    report.table([f"{EVENTS:,} events, of `orjson.loads`", "all", *(f"without {name}" for name in broken)], rows)
     return report
 
 

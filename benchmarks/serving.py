@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,7 +51,8 @@ class Server:
 
     def peak(self) -> int:
         """The most memory since `forget_peak`, in bytes."""
-        return peak_of(self.pid)
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())
+        return int(found[1]) * 1024 if found else 0
 
     def processor(self) -> float:
         """Processor seconds since its start."""
@@ -60,22 +61,6 @@ class Server:
 
     def forget_peak(self) -> None:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-
-
-def peak_of(pid: int) -> int:
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) * 1024 if found else 0
-
-
-def peak_until_end(running: subprocess.Popen[bytes]) -> int:
-    """Wait for a process; the most memory that it held, in bytes. What the kernel counts for a process that has ended
-    includes what its parent held when it was started."""
-    peak = 0
-    while running.poll() is None:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            peak = max(peak, peak_of(running.pid))
-        time.sleep(0.01)
-    return peak
 
 
 @contextmanager

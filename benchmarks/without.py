@@ -14,10 +14,9 @@ from app.privacy.redaction import Redactor
 from app.providers.subnoto import mapping
 from app.providers.subnoto import record as subnoto_record
 from app.providers.taktikal.process_parts import ProcessParts
-from app.providers.taktikal.record import TaktikalRecord
 from app.providers.taktikal.wire import Process
 
-ALL = "all of these"
+ALL = "all three"
 _SYSTEM = Actor("system")
 Function = tuple[Any, str, object]  #: an object, its attribute, and the replacement
 
@@ -30,7 +29,7 @@ def _events(self: Redactor, records: list[Any]) -> list[Any]:
 _PROMISES: dict[str, dict[str, list[Function]]] = {
     "taktikal": {
         "stable ids": [(IdPrefix, "encode", lambda self, end: "")],
-        "no signing links and keys": [
+        "search for signing links": [
             (Process, "secrets", Secrets()),
             (ProcessParts, "hidden", lambda self, text: text or None),
             (ProcessParts, "_search_descriptions", lambda self: {one: one for entry in self.entries
@@ -38,14 +37,13 @@ _PROMISES: dict[str, dict[str, list[Function]]] = {
             (Redactor, "events", _events),
         ],
         "joined people and envelopes": [(ProcessParts, "name", lambda self, *_: (_SYSTEM, Envelope(""), None))],
-        "nothing dropped (`data`)": [(TaktikalRecord, "_data", lambda self: {})],
     },
     "subnoto": {
         "stable ids": [
             (subnoto_record, "_digest", lambda *_: b""),
             (subnoto_record, "encode_event_id", lambda *_: ""),
         ],
-        "no signing links": [(Redactor, "events", _events)],
+        "search for signing links": [(Redactor, "events", _events)],
         "joined people and envelopes": [
             (mapping, "recipient_of", lambda data: None),
             (mapping, "actor_of", lambda *_: _SYSTEM),
