@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +47,9 @@ def make_key(
         raise ConfigurationError(f"--{error}.") from None
     if record.expires is not None and record.expires <= now_micros():
         raise ConfigurationError("--expires lies in the past; give a later time.")
-    is_second = name in _names_in(file)
+    is_second = False
+    with suppress(ConfigurationError):  # an unreadable file, which the gateway reports at start
+        is_second = name in [other.name for other in read_keys(read_text(file, "--file"), str(file))]
     try:
         _check_writable(file)
         # Print the key first, because it is not stored: a hash of an unprinted key would look usable.
@@ -112,14 +115,6 @@ def _check_writable(file: Path) -> None:
             raise
         if not os.access(file.parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
-
-
-def _names_in(file: Path) -> set[str]:
-    """Return the names in a keys file; empty if unreadable, which the gateway reports at start."""
-    try:
-        return {key.name for key in read_keys(read_text(file, "--file"), str(file))}
-    except ConfigurationError:
-        return set()
 
 
 def verify(

@@ -42,16 +42,12 @@ def probe_sources(config: Path | None, wait: float) -> int:
             table.add_row(finding.topic, f"[{_STYLES[finding.state]}]{finding.state}[/]", finding.found)
         console.print(table)
         # Lines for a `.env`, not wrapped at the terminal's width.
-        for line in filter(None, map(_advice, findings)):
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+        for finding in findings:
+            if (advice := finding.advice) is not None:
+                line = advice if _SETTING.match(advice) else f"# {finding.topic}: {advice}"
+                console.print(line, soft_wrap=True, markup=False, highlight=False)
         console.print()
     return int(any(finding.state == "failed" for findings in reports.values() for finding in findings))
-
-
-def _advice(finding: ProbeResult) -> str | None:
-    if finding.advice is None or _SETTING.match(finding.advice):
-        return finding.advice
-    return f"# {finding.topic}: {finding.advice}"
 
 
 async def _probe(sources: Sequence[Source], secrets: tuple[str, ...], wait: float) -> dict[str, list[ProbeResult]]:

@@ -232,12 +232,8 @@ class EventCounter:
             if by is not None:
                 groups.update(self._keys(page.records, by))
             (status,) = (status for status in page.sources if status.name == name)
-            calls, bad, refused = (
-                calls + status.calls,
-                bad + status.bad_records.total(),
-                refused or status.status == "forbidden",
-            )
-            unproven = unproven or status.unproven
+            calls, bad = calls + status.calls, bad + status.bad_records.total()
+            refused, unproven = refused or status.status == "forbidden", unproven or status.unproven
             if not page.has_more:
                 relation: Relation = "estimate" if bad else "gte" if refused else "estimate" if unproven else "eq"
                 return Groups(count, relation, groups, as_of)
