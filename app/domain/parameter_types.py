@@ -59,7 +59,7 @@ def _address(value: str) -> str:
 
 
 def _type(value: str) -> str:
-    stem = value[:-2] if value.endswith(".*") else value
+    stem = value.removesuffix(".*")
     if not stem or "*" in stem:
         raise ValueError("must be a type such as recipient.signed, or a prefix ending in .* such as recipient.*")
     return value

@@ -103,9 +103,3 @@ def _fold(text: str) -> str:
 
 #: The text in NFC, case-folded, with plain blanks: equal for equal texts in any letter case and any composition.
 fold = memoize(_fold, 8192)
-
-
-def matches_text(wanted: str, texts: Iterable[str]) -> bool:
-    """Whether `wanted` is part of one of the texts, regardless of case and composition."""
-    wanted = fold(wanted)
-    return any(wanted in fold(text) for text in texts)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
-from app.domain.text import Memoized, matches_text
+from app.domain.text import Memoized, fold
 from app.privacy.links import Secrets, has_links, names_have_links, without_links
 from app.privacy.masking import Mask, PersonMask, Pseudonyms
 from app.privacy.person_fields import (
@@ -149,20 +149,21 @@ class Redactor:
         return found
 
     def has_text(self, record: Record, wanted: str) -> bool:
-        """Whether one of the texts that the caller may see contains `wanted`, which is the same in all calls: records
-        that share their texts and their mask are judged once."""
+        """Whether one of the texts that the caller may see contains `wanted`, regardless of case and composition. It is
+        the same in all calls: records that share their texts and their mask are judged once."""
         texts = record.texts()
         mask = None if self._private else self._mask_of(record)
-        if not isinstance(texts, tuple):
-            return matches_text(wanted, self._shown(record, texts, mask))
         key = id(texts), id(mask)
-        if (judged := self._judged.get(key)) is None:
+        if isinstance(texts, tuple) and (judged := self._judged.get(key)) is not None:
+            return judged[2]
+        wanted = fold(wanted)
+        found = any(wanted in fold(text) for text in self._shown(record, texts, mask))
+        if isinstance(texts, tuple):
             if len(self._judged) >= _MAX_JUDGED:
                 self._judged.clear()
-            found = matches_text(wanted, self._shown(record, texts, mask))
             # With the texts and the mask, so that no others get their ids.
-            judged = self._judged[key] = texts, mask, found
-        return judged[2]
+            self._judged[key] = texts, mask, found
+        return found
 
     def _shown(self, record: Record, texts: Iterable[tuple[str, str]], mask: Mask | None) -> Iterator[str]:
         people = None if self._people is None else self._people.of(record.person_values())
