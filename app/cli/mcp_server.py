@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from importlib.metadata import version
 from typing import Annotated, Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
@@ -37,9 +40,7 @@ Person = Annotated[str | None, Field(description="E-mail address or name of any 
 
 def make_server(client: Client) -> MCPServer:
     """Return the server for a client of the gateway; its `run_stdio_async` serves until standard input ends."""
-    server = MCPServer("audit-gateway", instructions=_INSTRUCTIONS, log_level="WARNING")
 
-    @server.tool(annotations=_READ_ONLY, structured_output=False)
     async def search_events(
         since: Since = None,
         until: Until = None,
@@ -59,12 +60,10 @@ def make_server(client: Client) -> MCPServer:
         lines = [_row(event) for event in page["data"]] or ["no event matches"]
         return "\n".join([*lines, *_notes(page), f"next_cursor: {page['page']['next_cursor'] or 'none'}"])
 
-    @server.tool(annotations=_READ_ONLY, structured_output=False)
     async def get_event(event_id: str) -> str:
         """Everything about one event, as JSON."""
         return _compact(await _get(client, f"/events/{_segment(event_id)}", {}))
 
-    @server.tool(annotations=_READ_ONLY, structured_output=False)
     async def get_envelope(envelope_id: str, source: Source = None) -> str:
         """One envelope's story: state, what became of each recipient, all events from old to new."""
         story = await _get(client, f"/envelopes/{_segment(envelope_id)}", {"source": source})
@@ -74,7 +73,6 @@ def make_server(client: Client) -> MCPServer:
             lines.append(f"{len(events) - _STORY} more: search_events with envelope_id, order asc")
         return "\n".join(lines)
 
-    @server.tool(annotations=_READ_ONLY, structured_output=False)
     async def count_events(
         by: GroupBy,
         since: Since = None,
@@ -90,7 +88,20 @@ def make_server(client: Client) -> MCPServer:
         lines = [f"{group['value']} {printable(str(group['key']))}" for group in count["groups"] or []]
         return "\n".join([*lines, *_notes(count), f"total: {count['value']} ({count['relation']})"])
 
-    return server
+    tools = [_strict(function) for function in (search_events, get_event, get_envelope, count_events)]
+    return MCPServer(
+        "audit-gateway", version=version("audit-gateway"), instructions=_INSTRUCTIONS, tools=tools, log_level="WARNING"
+    )
+
+
+def _strict(function: Callable[..., Any]) -> Tool:
+    """Return a tool that refuses unknown arguments: without a misspelt filter, the answer would be wider."""
+    tool = Tool.from_function(function, annotations=_READ_ONLY, structured_output=False)
+    arguments = tool.fn_metadata.arg_model
+    arguments.model_config["extra"] = "forbid"
+    arguments.model_rebuild(force=True)
+    tool.parameters = arguments.model_json_schema(by_alias=True)
+    return tool
 
 
 async def _get(client: Client, path: str, parameters: dict[str, Any]) -> Json:
@@ -100,7 +111,7 @@ async def _get(client: Client, path: str, parameters: dict[str, Any]) -> Json:
         return await asyncio.to_thread(client.get, path, pairs)
     except Problem as problem:
         errors = [f"{name}: {message}" for name, message in problem.errors]
-        raise ToolError("; ".join([problem.detail, *errors])) from None
+        raise ToolError("; ".join(dict.fromkeys([problem.detail, *errors]))) from None
 
 
 def _row(event: Json) -> str:

@@ -117,6 +117,19 @@ async def test_the_key_decides(gateway: dict[str, str], tmp_path: Path) -> None:
         assert "wrong" not in refused
 
 
+async def test_an_unknown_argument_is_refused(gateway: dict[str, str], tmp_path: Path) -> None:
+    """Ignored, it would widen the answer to all events."""
+    async with talking({"GATEWAY_KEY": FULL, **gateway}, tmp_path) as client:
+        tools = (await client.list_tools()).tools
+        assert [tool.input_schema["additionalProperties"] for tool in tools] == [False] * 4
+        for tool, needed in (("search_events", {}), ("count_events", {"by": "type"}), ("get_event", {"event_id": "x"})):
+            refused = await call(client, tool, actor="nora.demo@company.example.is", **needed)
+            assert refused.startswith("ERROR ")
+            assert "actor" in refused
+        refused = await call(client, "search_events", since="yesterday")
+        assert refused.count("must be an RFC 3339 date-time") == 1
+
+
 def test_a_page_has_notes_on_what_is_missing() -> None:
     reason = "1 records that cannot be read are left out"
     states = [("a", "ok", reason), ("b", "ok", None), ("c", "forbidden", "team: 403")]
