@@ -13,6 +13,7 @@ from app.domain.times import parse_moment
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+MAX_EXPORT_LIMIT = 1_000_000
 MAX_ENVELOPE_IDS = 50
 MAX_VALUES = 100
 MAX_LENGTH = 320  #: characters of one value; the longest e-mail address has as many
@@ -75,12 +76,12 @@ def _flag(value: Any) -> Any:
     return value in ("true", True)
 
 
-def _limit(value: Any) -> int:
+def _limit(value: Any, most: int) -> int:
     """A caller's text; an `int` is the gateway's own, and may be larger: exports read larger pages."""
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
-        if not 1 <= value <= MAX_LIMIT:
-            raise ValueError(f"must be a whole number from 1 to {MAX_LIMIT}")
+        if not 1 <= value <= most:
+            raise ValueError(f"must be a whole number from 1 to {most}")
     return int(value)
 
 
@@ -126,8 +127,12 @@ Includes = Annotated[Include | None, _Many, _Few]
 Raw = Annotated[frozenset[Literal["raw"]] | None, _Many, _Few]
 Order = Literal["asc", "desc"]
 Limit = Annotated[
-    Annotated[int, BeforeValidator(_limit)] | None,
+    Annotated[int, BeforeValidator(partial(_limit, most=MAX_LIMIT))] | None,
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}),
+]
+ExportLimit = Annotated[
+    Annotated[int, BeforeValidator(partial(_limit, most=MAX_EXPORT_LIMIT))] | None,
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_EXPORT_LIMIT}),
 ]
 Cursor = Annotated[str | None, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_CURSOR})]
 RecipientKey = Annotated[Address, AfterValidator(_id)]

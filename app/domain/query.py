@@ -168,12 +168,10 @@ class ExportQuery(Filters, TimeRange):
         "The `id` of the last complete event of a broken response: continues after it. Also send the same filters"
         " with the same `since`, or the `Export-Cursor` as `cursor`.",
     )
-    limit: int | None = _field(
+    limit: kinds.ExportLimit = _field(
         None,
         "Events in this answer, at most; default: all. The last line's `cursor` continues, or, where a format has none,"
         " `after`.",
-        ge=1,
-        le=1_000_000,
     )
     bom: kinds.Flag = _field(
         False, "`true`: `csv` begins with a byte order mark, without which some spreadsheets garble letters."

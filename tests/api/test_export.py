@@ -190,6 +190,15 @@ async def test_a_limit_ends_an_export_in_order(form: str) -> None:
     assert found == wanted
 
 
+@pytest.mark.parametrize("limit", ["0", "1000001", "1.5", "", "-1"])
+async def test_a_limit_that_no_export_has_is_answered_with_the_remedy(world: World, limit: str) -> None:
+    async with opened(app_over(world)) as client:
+        answer = await client.get("/events/export", params={"limit": limit})
+    assert answer.status_code == 422
+    expected = {"parameter": "limit", "message": "must be a whole number from 1 to 1000000"}
+    assert answer.json()["errors"] == [expected]
+
+
 async def test_a_pages_cursor_goes_on_as_an_export() -> None:
     async with opened(make_app([MemorySource("north", history("north", 300))])) as client:
         paged = (await client.get("/events?limit=7")).json()["page"]["next_cursor"]
