@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -21,7 +22,7 @@ from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.auth import Authenticator, Rates
 from app.api.broadcaster import EventBroadcaster
 from app.api.export_stream import Manifests
-from app.api.metrics import Metrics
+from app.api.metrics import MULTIPROCESS_VARIABLE, Metrics
 from app.api.middleware import CompressionMiddleware, LargePages, RequestMiddleware, Slots
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
@@ -128,7 +129,8 @@ def create_app(
     app.state.pseudonyms = pseudonyms
     app.state.page_cache = PageCache(settings.page_cache_ttl)
     app.state.large_pages = LargePages()
-    app.state.manifests = Manifests(shared)
+    counters = os.environ.get(MULTIPROCESS_VARIABLE)  # a folder that all workers of `serve --workers` share
+    app.state.manifests = Manifests(shared, None if not counters else Path(counters, "manifests"))
     app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat

@@ -6,10 +6,14 @@ At most two pages are in memory, for an export of any length.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from cachetools import TTLCache
 from fastapi import Request
@@ -37,7 +41,7 @@ _MOST_NOTES = 16  #: reasons of a source
 _CHUNK = 100  #: events rendered at a time, so that other requests are served in between
 
 _HOUR = 3600
-_MANIFESTS = 1000  #: in this process
+_MANIFESTS = 1000  #: in this process, and in the folder of all workers
 
 #: Reasons of an early end, in addition to the codes of problems.
 DEADLINE, STOPPING, LIMIT = "deadline", "stopping", "limit"
@@ -215,21 +219,45 @@ async def _stopped(task: asyncio.Task[Page] | None) -> None:
 
 class Manifests:
     """Manifests of exports in formats without a place for one, for an hour after the export; with `shared`, in all
-    replicas. uvicorn sends no HTTP trailer, and many clients drop them: a response header contains the path of the
-    manifest, a random id that only the same caller can use."""
+    replicas, and with `folder` in all workers of this machine. uvicorn sends no HTTP trailer, and many clients drop
+    them: a response header contains the path of the manifest, a random id that only the same caller can use."""
 
-    def __init__(self, shared: SharedState | None) -> None:
-        self._shared = shared
+    def __init__(self, shared: SharedState | None, folder: Path | None) -> None:
+        self._shared, self._folder = shared, folder
         self._kept: TTLCache[tuple[str, str], str] = TTLCache(_MANIFESTS, _HOUR)
 
     async def put(self, manifest_id: str, caller: Caller, manifest: str) -> None:
         self._kept[manifest_id, caller.name] = manifest
         if self._shared is not None:
             await self._shared.put(self._shared.key("manifest", manifest_id, caller.name), manifest.encode(), _HOUR)
+        if self._folder is not None:
+            await asyncio.to_thread(_write, self._folder, _file_name(manifest_id, caller), manifest)
 
     async def get(self, manifest_id: str, caller: Caller) -> str | None:
         known = self._kept.get((manifest_id, caller.name))
+        if known is None and self._folder is not None:
+            known = await asyncio.to_thread(_read, self._folder / _file_name(manifest_id, caller))
         if known is None and self._shared is not None:
             held = await self._shared.get(self._shared.key("manifest", manifest_id, caller.name))
             known = None if held is None else held.value.decode()
         return known
+
+
+def _file_name(manifest_id: str, caller: Caller) -> str:
+    """Return a digest, because the id in a request may be a path."""
+    return hashlib.blake2b(json.dumps([manifest_id, caller.name]).encode(), digest_size=16).hexdigest()
+
+
+def _write(folder: Path, name: str, manifest: str) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileNotFoundError):  # removed by another worker
+        for old in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)[: 1 - _MANIFESTS]:
+            old.unlink()
+    (folder / name).write_text(manifest, encoding="utf-8")
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8") if file.stat().st_mtime > time.time() - _HOUR else None
+    except FileNotFoundError:
+        return None

@@ -2,19 +2,24 @@
 
 import hashlib
 import json
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from fastapi import FastAPI
 from jwcrypto import jwk, jws
 
+from app.api.export_stream import _read, _write
 from app.api.schemas import PublicKeys
 from app.evidence import Refusal, SigningKey, create_key_file, verify, verify_detached
 from tests.api.conftest import make_app, opened
 from tests.api.memory import MemorySource, history
 from tests.cli.served import call
+from tests.process import serving
 
 EVENTS = 230
 WINDOW = {"since": "2001-01-01", "until": "2100-01-01"}
@@ -117,6 +122,33 @@ def _with_manifest(end: bytes, key: SigningKey, keys: dict[str, Any]) -> bytes:
     signed.deserialize(body["manifest"])
     signed.verify(jwk.JWK(**keys["keys"][0]))
     return json.dumps(body | {"manifest": key.sign(signed.payload)}, separators=(",", ":")).encode() + b"\n"
+
+
+def test_each_worker_has_the_manifest_of_an_export(key_file: Path, tmp_path: Path) -> None:
+    env = {"GATEWAY_SIGNING_KEY_FILE": str(key_file)}
+    arguments = ["--sandbox", "--sandbox-events", "60", "--workers", "2"]
+    get = partial(httpx.get, headers={"Authorization": "Bearer sandbox"}, timeout=60)
+    with serving(*arguments, cwd=tmp_path, env=env) as running:
+        answer = get(f"{running.url}/events/export", params={"format": "csv"})
+        url = running.url + answer.headers["export-manifest"]
+        # A connection of its own each time, so that both workers are asked.
+        manifests = {get(url).text for _ in range(20)}
+        escaped = get(f"{running.url}/events/export/manifests/..%2Fmanifests")
+        keys = get(f"{running.url}/.well-known/jwks.json").json()
+    (manifest,) = manifests
+    assert verify_detached([answer.content], manifest, keys).count > 0
+    assert escaped.status_code == 404
+
+
+def test_old_manifests_of_workers_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.api.export_stream._MANIFESTS", 10)
+    for number in range(15):
+        _write(tmp_path, str(number), "manifest")
+    assert len(list(tmp_path.iterdir())) == 10
+    assert _read(tmp_path / "14") == "manifest"
+    os.utime(tmp_path / "14", (0, 0))
+    assert _read(tmp_path / "14") is None
+    assert _read(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize("form", ["csv", "ocsf", "cloudevents", "ecs"])
