@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.domain.caller import RATE
 from app.domain.errors import ConfigurationError
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from app.providers.settings import iso_duration
 
 PREFIX = "GATEWAY_"

@@ -19,7 +19,7 @@ from app.domain.event import Event, Recipient
 from app.domain.times import format_seconds
 from app.feed.envelopes import EnvelopeEvents, tell_story
 from app.feed.model import Page, SourceStatus
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
 
 MAX_PAGE = 16 * 1024 * 1024  #: bytes of a page's events; one event may be larger

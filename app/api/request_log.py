@@ -21,7 +21,7 @@ from app.domain.query import CountQuery, EventQuery, ExportQuery, choices
 from app.domain.times import format_micros, parse_moment
 from app.feed.model import SourceStatus
 from app.logs import AUDIT
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 
 
 class RequestLog(msgspec.Struct):

@@ -20,7 +20,7 @@ from joserfc.jwk import JWKRegistry, Key, KeySet, RSAKey
 
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from app.providers.http.network import Network, is_loopback
 from app.settings import read_small
 

@@ -15,7 +15,7 @@ from app.domain.parameter_types import Include, Order
 from app.domain.position import Position
 from app.domain.query import Window
 from app.feed.reading import StreamRatios
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import Record, Source, TypeMapping
 from app.providers.observer import Observer
 from app.providers.shared import SharedState

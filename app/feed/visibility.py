@@ -13,7 +13,8 @@ from app.domain.caller import Caller
 from app.domain.event import Event, Record
 from app.domain.query import Query, matches_type
 from app.domain.text import fold
-from app.privacy.masking import MARK, Pseudonyms, may_be_hidden
+from app.privacy.masking import may_be_hidden
+from app.privacy.pseudonyms import MARK, Pseudonyms
 from app.privacy.redaction import Redactor
 from app.privacy.replacer import MASK
 from app.providers.base import Source

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from app.domain.query import Filters, Query
 from app.feed.model import ValueWarning
-from app.privacy.masking import MARK
+from app.privacy.pseudonyms import MARK
 from app.providers.base import Source, TypeMapping
 
 _NEAR = 0.6  #: of difflib's ratio

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
 from app.domain.text import Memoized, fold
 from app.privacy.links import Secrets, has_links, names_have_links, without_links
-from app.privacy.masking import Mask, PersonMask, Pseudonyms
+from app.privacy.masking import Mask
 from app.privacy.person_fields import (
     has_private,
     hidden,
@@ -24,6 +24,7 @@ from app.privacy.person_fields import (
     is_private_name,
     private_leaves,
 )
+from app.privacy.pseudonyms import PersonMask, Pseudonyms
 from app.privacy.replacer import MASK, has_json_text, names_in
 
 _ID, _TEXT, _NAME, _PERSON = "id", "text", "name", "person"

@@ -9,7 +9,7 @@ import pytest
 from app.api.request_log import AuditTrail
 from app.domain.errors import SourceFailed
 from app.logs import AUDIT
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from tests.api.conftest import ALL, make_app, opened
 from tests.api.gateways import app_over, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource

@@ -15,7 +15,8 @@ from cloudevents.core.v1.event import CloudEvent
 from ocsf.v1_7_0.events import EntityManagement
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-from app.api.exports import COLUMNS, FORMATS, ecs, neutral, ocsf, to_row
+from app.api.exports import FORMATS, ecs, ocsf
+from app.api.exports.csv import COLUMNS, neutral, to_row
 from app.api.schemas import EventPage
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
 from app.providers.registry import find_providers

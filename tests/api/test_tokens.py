@@ -17,7 +17,7 @@ from joserfc.jwk import OctKey, RSAKey
 from app.api import tokens
 from app.api.tokens import Tokens
 from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from tests.api.conftest import make_app, opened
 from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forged, key_file, key_set, part, signed
 from tests.api.memory import MemorySource

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from app.api.exports import neutral
+from app.api.exports.csv import neutral
 from tests.cli.served import Served, call, on_a_terminal, without_colours
 from tests.process import run, start
 

@@ -13,7 +13,7 @@ from app.api.tokens import Tokens
 from app.cli.client import Client
 from app.cli.forwarding import open_target, tls_context
 from app.forward import Temporary
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from app.providers.http.network import Network
 from tests.listening import answering, send
 from tests.process import run

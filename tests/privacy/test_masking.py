@@ -12,8 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.privacy import person_fields
-from app.privacy.masking import Mask, PersonMask, Pseudonyms
+from app.privacy.masking import Mask
 from app.privacy.person_fields import is_person_name, is_private_name, private_leaves, private_members
+from app.privacy.pseudonyms import PersonMask, Pseudonyms
 from app.privacy.replacer import MASK
 from app.privacy.spelling import folded, plain_spelling
 

@@ -13,7 +13,7 @@ from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record
 from app.domain.query import Query
 from app.domain.text import Memoized
 from app.feed.visibility import filter_for
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
 from app.privacy.replacer import MASK
 from app.providers.base import Source

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.domain.text import LONGEST, memoize
-from app.privacy.masking import Pseudonyms
 from app.privacy.person_fields import is_person_name, is_private_name
+from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
 from app.providers.taktikal.mapping import meaning_of
 from tests.api.memory import MemoryRecord

@@ -24,7 +24,7 @@ from app.domain.query import EventQuery, StreamQuery
 from app.feed.model import Page
 from app.feed.planner import WalkStart
 from app.feed.service import Feed
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
 
 router = new_router(tags=["events"])

@@ -13,7 +13,7 @@ from app.domain.parameters import read_query
 from app.domain.query import CountQuery
 from app.domain.times import format_micros
 from app.feed.service import Feed
-from app.privacy.masking import Pseudonyms
+from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget
 from app.providers.subnoto.envelopes import decode_envelope
