@@ -24,6 +24,7 @@ CATEGORY = "envelope"
 _NO_ID = -1
 EARLIEST = parse_rfc3339("2000-01-01")  #: µs; earlier times are invalid
 _LAST = 1 << 63  #: µs after all times
+_TIED = 1 << 32  #: more than the entries of a log
 _CONTAINERS = frozenset({dict, list})
 
 
@@ -197,7 +198,8 @@ def _number_ties(records: list[TaktikalRecord], is_chronological: bool) -> None:
         ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
         for place, record in enumerate(group):
             twin = record.ticks, record.identity
-            record.key, record.ordinal = (*record.key[:5], place), ordinals[twin]
+            # With the number of entries, so that a page notices one that was added or removed since the last page.
+            record.key, record.ordinal = (*record.key[:5], place * _TIED + len(group) - 1), ordinals[twin]
             ordinals[twin] += 1
 
 

@@ -7,14 +7,18 @@ import pytest
 
 from app.domain.query import Query
 from app.domain.times import DAY, SECOND
+from app.paging.windows import Window
 from app.providers.base import Batch, CallBudget, ReadRequest
 from app.providers.http.response import Response
 from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
+from app.providers.taktikal.collector import Collector
 from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import ProcessReader, WindowReader
+from app.providers.taktikal.record import TaktikalRecord, records_of
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
+from tests.providers.taktikal.items import process_of
 
 BASE = inside.NOW_MICROS - 40 * inside.DAY
 
@@ -350,3 +354,29 @@ async def test_a_small_limit_of_responses_does_not_divide_windows_into_as_many(o
     found = reader(emulator, BASE, BASE + 7 * DAY, "asc", "activity")
     assert await times(found, 200) == moments
     assert emulator.calls.total <= most
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("ids", [True, False])
+async def test_a_log_that_changes_where_a_page_ended_is_a_reason(ids: bool, order: Any) -> None:
+    """By a place among entries of one time, or by an id, the next page could lack an event or return one twice."""
+    log = [{"status": status, "createdAt": "2026-05-01T00:00:00Z"} for status in ("Created", "Reminder", "Started")]
+    log = [entry | {"id": number} for number, entry in enumerate(log)] if ids else log
+    _, last, _ = sorted(records_of("s", process_of({"processKey": "sp1", "activityLog": log}))[0], key=key_of)
+    renumbered = [entry | {"id": number + 10} for number, entry in enumerate(log)]
+    for changed, is_named in ((log, False), (log[1:], not ids), ([*log, log[0] | {"status": "Auth"}], not ids),
+                              (renumbered, True)):  # fmt: skip
+        if changed[-1].get("status") == "Auth" and ids:
+            changed[-1]["id"] = 9
+        span = ReadRequest(Query(order=order), 0, inside.NOW_MICROS, last.key)
+        facts = AccountObservations(lambda: inside.NOW_MICROS)
+        loader = RangeLoader(TaktikalClient(inside.taktikal(emulator_of())), Filters(), facts, CallBudget())
+        collector = Collector("s", span, loader)
+        records = await collector.records(
+            [process_of({"processKey": "sp1", "activityLog": changed})], Window(0, inside.NOW_MICROS)
+        )
+        assert (collector.batch(records, 0, True).reason is not None) == is_named
+
+
+def key_of(record: TaktikalRecord) -> Any:
+    return record.key

@@ -72,8 +72,8 @@ def test_an_id_that_is_no_number_of_64_bits_counts_as_content(identity: Any) -> 
 def test_order_is_time_then_id_then_place() -> None:
     entries = [entry(id=3), entry(id=2), entry("2023-01-01T00:00:00Z", id=9), entry(id=2), entry()]
     found = sorted(records_of("s", process(*entries))[0], key=lambda record: record.key)
-    shown = [(record.entry.id or None, record.key[5]) for record in found]
-    assert shown == [(9, 0), (None, 0), (2, 0), (2, 1), (3, 0)]
+    shown = [(record.entry.id or None, *divmod(record.key[5], 1 << 32)) for record in found]
+    assert shown == [(9, 0, 0), (None, 0, 0), (2, 0, 1), (2, 1, 1), (3, 0, 0)]
     assert found[0].key == (1_672_531_200_000_000, "s", "envelope", "sp1", 9, 0)
 
 
