@@ -244,19 +244,20 @@ def matches_type(query: Query, type_: str, provider_type: str) -> bool:
         return False
     if query.provider_type_not and provider_type in query.provider_type_not:
         return False
-    if query.type_not and any(_covers(pattern, type_) for pattern in query.type_not):
+    if query.type_not and any(covers(pattern, type_) for pattern in query.type_not):
         return False
-    return not query.type or any(_covers(pattern, type_) for pattern in query.type)
+    return not query.type or any(covers(pattern, type_) for pattern in query.type)
 
 
 def may_hold(query: Query, category: str, types: Iterable[str]) -> bool:
     """Whether events of one category, of these types or `unknown`, can match the filters by category and type."""
     if (query.category and category not in query.category) or category in query.category_not:
         return False
-    return not query.type or any(_covers(pattern, type_) for type_ in (*types, "unknown") for pattern in query.type)
+    return not query.type or any(covers(pattern, type_) for type_ in (*types, "unknown") for pattern in query.type)
 
 
-def _covers(pattern: str, type_: str) -> bool:
+def covers(pattern: str, type_: str) -> bool:
+    """Whether a value of `type` selects a type, or all types of another value."""
     # "recipient.*" takes what begins with "recipient.", so that "recipient.*" is not "recipients.added".
     return type_.startswith(pattern[:-1]) if pattern.endswith(".*") else type_ == pattern
 

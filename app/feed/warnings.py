@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.domain.query import Filters, Query
+from app.domain.query import Filters, Query, covers
+from app.domain.text import fold
 from app.feed.model import ValueWarning
 from app.privacy.pseudonyms import MARK
 from app.providers.base import Source, TypeMapping
@@ -56,6 +57,11 @@ def warnings_of(
     if (recipient := query.recipient) is not None and "@" not in recipient and " " in recipient:
         message = f"{recipient} is neither a recipient id nor an e-mail address; person finds names, too"
         found.append(ValueWarning("recipient", recipient, message))
+    people = [(name, getattr(query, name) or "") for name in ("actor", "owner", "recipient", "person")]
+    for name, address in [*people, *(("actor.not", address) for address in query.actor_not)]:
+        if address.count("@") > 1 and any(separator in address for separator in ",;"):
+            found.append(ValueWarning(name, address, f"{address} is more than one e-mail address; send one"))
+    found += _excluded(query)
     if sources and not found and not any(source.streams(query) for source in sources):
         # Each value is possible, but no event has all of them.
         given = [name for name in _TOGETHER if getattr(query, name) not in (None, ())]
@@ -64,6 +70,20 @@ def warnings_of(
             shown = value if isinstance(value, str) else ", ".join(value)
             found.append(ValueWarning(names[-1], shown, f"no event of these sources passes {' and '.join(names)}"))
     return found
+
+
+def _excluded(query: Query) -> list[ValueWarning]:
+    """One for each value that the same filter's `.not` excludes."""
+    given = {"type": query.type, "category": query.category, "provider_type": query.provider_type}
+    found = [(name, value) for name, values in given.items() for value in values if _is_excluded(query, name, value)]
+    if query.actor is not None and fold(query.actor) in map(fold, query.actor_not):
+        found.append(("actor", query.actor))
+    return [ValueWarning(name, value, f"{value} is excluded by {name}.not") for name, value in found]
+
+
+def _is_excluded(query: Query, name: str, value: str) -> bool:
+    patterns = getattr(query, f"{name}_not")
+    return any(covers(pattern, value) if name == "type" else pattern == value for pattern in patterns)
 
 
 def _possible(sources: Sequence[Source], name: str, value: str | tuple[str, ...]) -> bool:

@@ -336,3 +336,39 @@ def test_values_that_match_nothing(providers: str, given: dict[str, str], messag
     found = warnings_of(query, sources, list(PROVIDERS), {one.name: one.mapping for one in PROVIDERS.values()})
     assert [(one.parameter, one.value) for one in found] == ([(name, value)] if message else [])
     assert not message or message in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"type": ["recipient.signed"], "type.not": ["recipient.*"]}, [("type", "recipient.signed", "type.not")]),
+        ({"type": ["recipient.*"], "type.not": ["recipient.*"]}, [("type", "recipient.*", "type.not")]),
+        ({"type": ["recipient.*"], "type.not": ["recipient.signed"]}, []),
+        (
+            {"type": ["team.created", "team.updated"], "type.not": ["team.created"]},
+            [("type", "team.created", "type.n")],
+        ),
+        ({"category": ["team"], "category.not": ["team"]}, [("category", "team", "category.not")]),
+        (
+            {"provider_type": ["Created"], "provider_type.not": ["Created"]},
+            [("provider_type", "Created", "r_type.not")],
+        ),
+        ({"actor": "A@x.is", "actor.not": ["a@X.is"]}, [("actor", "A@x.is", "is excluded by actor.not")]),
+        ({"actor": "a@x.is", "actor.not": ["b@x.is"]}, []),
+        ({"actor": "a@x.is,b@x.is"}, [("actor", "a@x.is,b@x.is", "more than one e-mail address")]),
+        ({"owner": "a@x.is;b@x.is"}, [("owner", "a@x.is;b@x.is", "more than one e-mail address")]),
+        ({"recipient": "a@x.is,b@x.is"}, [("recipient", "a@x.is,b@x.is", "more than one e-mail address")]),
+        ({"person": "a@x.is,b@x.is"}, [("person", "a@x.is,b@x.is", "more than one e-mail address")]),
+        ({"actor.not": ["a@x.is,b@x.is"]}, [("actor.not", "a@x.is,b@x.is", "more than one e-mail address")]),
+        ({"person": "Smith, Anna"}, []),
+    ],
+)
+def test_values_that_match_nothing_together_or_are_several(
+    given: dict[str, Any], expected: list[tuple[str, str, str]]
+) -> None:
+    sources: Any = [AnySource("taktikal"), AnySource("subnoto")]
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    query = Query.model_validate(values)
+    found = warnings_of(query, sources, list(PROVIDERS), {one.name: one.mapping for one in PROVIDERS.values()})
+    assert [(one.parameter, one.value) for one in found] == [one[:2] for one in expected]
+    assert all(message in one.message for one, (_, _, message) in zip(found, expected, strict=True))
