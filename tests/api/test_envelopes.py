@@ -378,3 +378,19 @@ def test_its_pages_on_paper(tmp_path: Path) -> None:
         boxes = subprocess.run(["pdftotext", "-bbox", pdf, "-"], capture_output=True, text=True, check=True).stdout
         edges = [float(x) for x in re.findall(r'xMax="([\d.]+)"', boxes)]
         assert max(edges) <= 595 - 14 / 25.4 * 72
+
+
+@needs_chromium
+def test_a_phone_shows_each_event_in_lines_of_the_screens_width(tmp_path: Path) -> None:
+    found, _, _ = anyio.run(reports, tmp_path, 20, ("key-of-all-scopes",))
+    (answer,) = found.values()
+    (tmp_path / "report.html").write_bytes(answer.content)
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 360, "height": 800})
+        page.goto((tmp_path / "report.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        widths = page.evaluate(
+            "[...document.querySelectorAll('tbody td strong')].map(one => one.parentElement.clientWidth)"
+        )
+        assert len(widths) > 10
+        assert min(widths) > 300
