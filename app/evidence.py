@@ -202,6 +202,8 @@ def verify_detached(chunks: Iterable[bytes], token: str, keys: Mapping[str, Any]
 def _manifest(token: str, keys: Mapping[str, Any], where: str = "") -> tuple[Manifest, str]:
     """Return the manifest of a compact JWS and the signer's `kid`. Raises Refusal if no key of `keys` signed it."""
     problem = "its signature does not match its content"
+    if token.count(".") != 2:
+        problem = "it is no JWS, such as an error that was saved in its place"
     try:
         kid = jws.extract_compact(token.encode("ascii")).headers().get("kid")
         if named := [key for key in keys.get("keys", []) if key.get("kid") == kid]:

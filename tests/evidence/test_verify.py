@@ -174,6 +174,8 @@ async def test_other_formats_have_a_manifest_beside_them(key_file: Path, tmp_pat
     for altered in (bytes(bit), answer.content[:-1], other.content, b""):
         with pytest.raises(Refusal, match="SHA-256 differs"):
             verify_detached([altered], manifest.text, keys)
+    with pytest.raises(Refusal, match="it is no JWS"):
+        verify_detached([answer.content], foreign.text, keys)
     with pytest.raises(Refusal, match="not among the trusted keys"):
         verify_detached([answer.content], manifest.text, create_key_file(tmp_path / "foreign.pem").jwks())
     (tmp_path / "keys.json").write_text(json.dumps(keys))
