@@ -61,11 +61,13 @@ class LogEnd:
         self._is_doubtful = self._is_settled = self._is_refused = self._looked_at_first = False
         self._lengths: dict[int, int] = {}  # rows of each page
         self._totals: dict[int, int] = {}  # of each page, and of another walk
-        self._announces = False  # whether a total was more than the rows up to its page
+        # Whether a total was more than the rows up to its page, and whether a row after the end was there before.
+        self._announces = self._is_open = False
         self._is_doubted, self._proven = False, 0  # whether totals contradict the end; an end that a row's page proves
         self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
         self._grown: set[int] = set()  # pages of rows that were added during the walk
         self._gap = 1
+        self._read_again: set[int] = set()  # pages that were not full, and rows after them
         self._beyond: set[int] = set()  # pages that start after their own total, and have rows
         self._repeated: RepeatedPage | None = None
         self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
@@ -84,9 +86,14 @@ class LogEnd:
         self.end = max(self.end or 0, end)
 
     def extend(self, end: int) -> None:
-        """Record that a list had rows up to `end` that may be new: they are if totals are more than the rows so far."""
-        if not self._announces:
+        """Record that a list had rows up to `end` that may be new: they are if totals are more than the rows so far,
+        unless a row after the end has shown that they are not."""
+        if not self._announces or self._is_open:
             self.end = max(self.end or 0, end)
+
+    def reopen(self) -> None:
+        """Record that a row after the end was there before."""
+        self._is_open = True
 
     def prove(self, end: int) -> None:
         """Record that no row was after this end."""
@@ -148,9 +155,18 @@ class LogEnd:
         self._repeated = RepeatedPage(page, is_sure, may_be_cut, read_again)
         self.end = min(self.end or 0, (page - 1) * self._size + rows)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a page after the end had the rows of the last one."""
+        return self._repeated is not None
+
     def pages(self) -> dict[int, int]:
         """Return the number of rows of each page that has some."""
         return {page: rows for page, rows in self._lengths.items() if rows}
+
+    def is_forgotten(self, page: int) -> bool:
+        """Whether a page is to be read again as if it had not been read."""
+        return page in self._read_again and page not in self._lengths
 
     def _first_short(self) -> int | None:
         """Return the first page read that is not full."""
@@ -175,9 +191,7 @@ class LogEnd:
             if whole and not rest and whole not in lengths:
                 return whole  # a server may repeat it for the page after it
             page = whole + 1
-            while page not in self._grown and (
-                lengths.get(page) == size or (page in self._agrees and not self._is_longer(lengths[page]))
-            ):
+            while page not in self._grown and lengths.get(page) == size:
                 page += 1
             return None if page in lengths or (rest and page == whole + 1) else page
         short = self._first_short()
@@ -194,7 +208,11 @@ class LogEnd:
             return page
         later = [rows for page, rows in lengths.items() if page > short]
         if any(later):
-            # Rows behind a page that is not full: it was cut short, or pages are smaller than was asked for.
+            # Rows behind a page that is not full: the log grew, it was cut short, or pages are smaller than requested.
+            if max(later) != lengths[short] and short not in self._read_again:
+                self._read_again.add(short)
+                del self._lengths[short]
+                return short
             raise OddPages(lengths[short] or size)
         if (not lengths[short] or short in self._beyond) and short - full > 1:
             page, self._gap = max((full + short) // 2, short - self._gap), 2 * self._gap

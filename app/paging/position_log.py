@@ -63,7 +63,7 @@ class PositionLog(Generic[R]):
         if self.ending.end is None:
             totals = [response.total for response in responses if response.total is not None]
             self.ending.end = min(totals, default=None)
-        self._xs, is_shorter, known = None, False, self.ending.pages()  # also if it raises an error
+        self._xs, has_moved, known = None, False, self.ending.pages()  # also if it raises an error
         for response in responses:
             rows = self._own_rows(response, known)
             if rows is None:
@@ -71,7 +71,7 @@ class PositionLog(Generic[R]):
             self.ending.note(response.page, len(rows), response.total, response.has_next)
             start = (response.page - 1) * self.size
             if len(rows) < min(self.size, self.total - start) and not self.ending.is_short:
-                is_shorter = True
+                has_moved = True
             later = rows[max(0, self.total - start) :]
             is_timed = all(row.time is not None for row in later)
             if any(self.was_there(row, _FRESH) for row in later):
@@ -81,11 +81,18 @@ class PositionLog(Generic[R]):
             elif later and is_timed and len(later) == len(rows) <= (response.total or 0) - start:
                 self.ending.grow(response.page)
             for number, row in enumerate(rows[: max(0, self.total - start)], start):
-                self.rows.setdefault(number, row)
+                has_moved |= not self.rows.setdefault(number, row).same_as(row)
         self.steadiness.add(responses)
         self._check_order()
-        if is_shorter:
+        if has_moved:
             raise LogMoved
+
+    def forget(self, page: int) -> None:
+        """Drop the rows of a page, which is read again."""
+        for number in range((page - 1) * self.size, page * self.size):
+            self.rows.pop(number, None)
+        self.steadiness.forget(page)
+        self._xs = None
 
     def adopt(self, chain: Chain[R]) -> None:
         """Replace the rows by a chain's."""

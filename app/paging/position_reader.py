@@ -146,7 +146,10 @@ class PositionReader(Generic[R]):
 
     def _look(self, *, needed: bool) -> list[int]:
         total, page = self._log.total, self.ending.look(needed=needed)
-        if total != self._log.total:
+        is_forgotten = page is not None and self.ending.is_forgotten(page)
+        if page is not None and is_forgotten:
+            self._log.forget(page)
+        if total != self._log.total or is_forgotten:
             self._take_over(0, again=True)
         return [] if page is None else [page]
 
@@ -173,6 +176,12 @@ class PositionReader(Generic[R]):
         """See `LogEnd.unproven`; 0 if the end is not needed. Ascending, the cursor of the last page needs it."""
         is_needed = self._begin is not None and (self._ascending or self._needs_the_end())
         return self.ending.unproven() if is_needed else 0
+
+    def page_before_end(self) -> int | None:
+        """Return the page before the last one if that was read without it; else None."""
+        page = self._log.page_of(self._log.total - 1) - 1
+        is_read = page < 1 or self.steadiness.has_read(page) or self._log.is_chain
+        return None if is_read or not self.steadiness.has_read(page + 1) else page
 
     def _needs_the_end(self) -> bool:
         """Whether the returned rows depend on the end of the log."""

@@ -89,6 +89,10 @@ class Steadiness(Generic[R]):
             times = [row.time for row in response.rows]
             self._pages.setdefault(response.page, _Page(read, self._round, response.rows, times))
 
+    def forget(self, page: int) -> None:
+        """Drop a page, which is read again."""
+        self._pages.pop(page, None)
+
     def has_read(self, page: int) -> bool:
         """Whether a page was read."""
         return page in self._pages

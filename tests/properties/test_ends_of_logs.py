@@ -111,3 +111,35 @@ def test_a_count_is_never_negative(remove_at: int) -> None:
             continue
         assert value >= 0
         assert value == 1 or relation == "estimate"
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("off", [1, 50, 100])
+@pytest.mark.parametrize("count", [30, 80, 100])
+def test_a_repeated_last_page_that_a_total_includes_is_not_counted(count: int, off: int, order: Any) -> None:
+    """Also by a process that has read it before."""
+    log, known = Moving(rows_of(count, HOUR), random.Random(1), off=off, beyond="last"), fresh()
+    for limit in (7, 100, 1000):
+        got = asyncio.run(walk(log, Query(order=order), 0, NOW, (limit,), lambda: known))
+        assert sorted(got) == [*range(count)]
+        assert counted(log, 0, NOW) == (count, "eq")
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("off", [-50, -1, 0, 1, 50])
+@pytest.mark.parametrize(
+    ("size", "late", "beyond"),
+    [
+        (7, 0, "empty"),
+        (7, 0, "refused"),
+        *((50, late, kind) for late in (0, 20) for kind in ("empty", "last", "refused")),
+    ],
+)
+def test_a_log_that_grows_fails_no_page_by_its_totals(size: int, late: int, beyond: str, off: int, order: Any) -> None:
+    """Nor do new records that are `late` seconds old."""
+    for seed in range(4):
+        log = Moving(rows_of(150, SECOND), random.Random(seed), size=size, off=off, beyond=beyond, growth=1, every=3)
+        log.late = late * SECOND
+        got, _ = read(log, order, 1000)
+        assert set(range(150)) <= set(got)
+        assert len(got) == len(set(got))

@@ -47,6 +47,7 @@ class Moving:
     cap: int | None = None
     size: int = 50  #: rows of a response, at the most
     growth: int = 0  #: rows that are put at the end with each `every`-th call
+    late: int = 0  #: µs by which the times of new rows are too old
     has_next: bool | None = None
     beyond: str = "empty"  #: a page after the end: "empty", the "last" one again, or "refused"
     #: Sorting by time is "honoured", with ties in any order, "ignored", "refused", or the "only" order.
@@ -93,7 +94,7 @@ class Moving:
 
     def _append(self, count: int) -> None:
         newest = self.rows[-1][1] + 1 if self.rows else 10**6
-        self.rows += [(NOW + n, n) for n in range(newest, newest + count)]
+        self.rows += [(NOW + n - self.late, n) for n in range(newest, newest + count)]
 
     def _move(self) -> None:
         self.calls += 1

@@ -129,6 +129,14 @@ class LogWalk:
         self._compared.add(page)
         return found
 
+    async def read_before_end(self) -> bool:
+        """Read the page before the last one, which a server may repeat for the page after it. Returns whether that was
+        needed."""
+        page = self.reader.page_before_end()
+        if page is not None:
+            await self._fetch([page])
+        return page is not None
+
     async def is_unmoved(self) -> bool:
         """Check by one call that no record was removed since this walk's first response."""
         page, moves = self.reader.place(), self.moves
@@ -230,6 +238,8 @@ class LogWalk:
                 self.reader.steadiness.confirm(responses[0])
             else:
                 self.reader.add(responses)
+                if self.reader.ending.repeats:
+                    self._index.forget(self.query)  # it has rows of the last page as those of later ones
         except OddPages as odd:
             self._resize(odd.page_size)
         except LogMoved:
@@ -308,6 +318,7 @@ class LogWalk:
             ending.prove(end)
             return False
         if chain is None:
+            ending.reopen()
             await self._fetch([end // self.size + 1])
         if chain is not None or (self.reader.ending is ending and ending.end == end):
             self._resize(rows)

@@ -99,11 +99,11 @@ class SubnotoReader:
         query = self._span.query
         return not (query.type or query.provider_type) or matches_type(query, type_of(event_type), event_type)
 
-    async def rank(self, first: SubnotoReader | None = None) -> int:
+    async def rank(self, first: SubnotoReader | None = None, *, is_again: bool = False) -> int:
         """Return the number of the stream's records before `span.since`, including unreadable ones, in O(log n) calls.
         Does not count those that have arrived since `first` read, and are before its `span.since`. Ascending only.
-        Counts all types if it no longer `filters_natively`."""
-        while await self._walk.advance(1, 16, confirm=False):
+        Counts all types if it no longer `filters_natively`. `is_again`: reads the page before the last one, too."""
+        while await self._walk.advance(1, 16, confirm=False) or (is_again and await self._walk.read_before_end()):
             pass
         read, end = self._walk.reader.consecutive(), 0 if first is None else first._walk.reader.ending.end or 0
         assert read is not None

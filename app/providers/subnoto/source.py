@@ -146,8 +146,11 @@ class SubnotoSource:
         relation: Relation = "estimate" if "estimate" in relations else "eq" if len(counted) == len(streams) else "gte"
         return Total(sum(part.value for part in counted), "events", relation)
 
-    async def _count(self, stream: str, query: Query, since: int, until: int, spent: CallBudget) -> Total | None:
-        """Return one stream's part of a total; None if the key may not read it."""
+    async def _count(
+        self, stream: str, query: Query, since: int, until: int, spent: CallBudget, *, is_again: bool = False
+    ) -> Total | None:
+        """Return one stream's part of a total; None if the key may not read it. Counts again if the order of time has
+        another number, because the log may end elsewhere."""
         by_type, ends, ranks = bool(query.type or query.provider_type), list[SubnotoReader](), list[int]()
         try:
             # Sequentially, because the second uses the pages of the first.
@@ -156,9 +159,11 @@ class SubnotoSource:
                 if by_type and not end.filters_natively:
                     return Total(0, "events", "gte")
                 ends.append(end)
-                ranks.append(await end.rank(ends[0] if ranks else None))
+                ranks.append(await end.rank(ends[0] if ranks else None, is_again=is_again))
             # A row far from its place would be counted where it is, and not at its time.
             agreed = [await end.is_confirmed() for end in ends]
+            if False in agreed and not is_again:
+                return await self._count(stream, query, since, until, spent, is_again=True)
             is_steady = False not in agreed and (agreed[0] is not None or await ends[0].is_unmoved())
         except SourceForbidden:
             return None

@@ -155,7 +155,8 @@ class TimeOrder:
             after = start + limit - 1 - ranks[-1]
             return min(after, ranks[0] - start) if start else after
 
-        limit = max(range(2, self._size + 1), key=margin, default=0) if ranks else 0
+        # Pages of another length than those read: a server that repeats its last page after the end repeats other rows.
+        limit = max(range(2, max(3, self._size)), key=margin, default=0) if ranks else 0
         return limit if limit and margin(limit) >= 0 else 0
 
 
