@@ -27,7 +27,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from app.domain.errors import SourceFailed
+from app.domain.errors import SourceFailed, SourceTimeout, SourceUnavailable
 from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import (
@@ -150,6 +150,11 @@ class ListReader(msgspec.Struct):
         elif behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
             return behind.length
         counted = await self._counted(within)
+        if behind is None and counted is None and self._is_unavailable("skip" if places else "again"):
+            # Nothing shows more: a page that waits is better than one that may lack most of its events.
+            behind, _ = await self.take(within, BEHIND, places)
+            if behind.length:
+                return behind.length
         claim = await self.corrected(claimed) if claimed > length else 0
         # Processes may have been removed since.
         is_withdrawn = has_skipped and (claim is None or (claim > length and counted is not None))
@@ -163,6 +168,11 @@ class ListReader(msgspec.Struct):
         if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
             self.doubts.add(UNPROVEN)
         return max(0, lacking)
+
+    def _is_unavailable(self, kind: str) -> bool:
+        """Whether optional calls of a kind failed for now, rather than that the provider refuses them."""
+        failure = self.facts.optional.failure((kind, *self.filters.values))
+        return isinstance(failure, SourceUnavailable | SourceTimeout)
 
     async def _ends(self, within: DateRange, pages: Sequence[ActivityPage], end: int) -> bool:
         """Whether a list ends where its responses do, though the total promises more: after as many processes less one

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain.errors import SourceFailed
+from app.domain.errors import SourceFailed, SourceUnavailable
 from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget
 from app.providers.taktikal.calibration import calibrate
@@ -403,6 +403,31 @@ async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(logs: A
     processes = await found.everything(DateRange.around(BASE, BASE + 2_000_000))
     assert len(processes) == 25
     assert all([entry.status for entry in p.entries] == ["Reminder", "SigneeSigned"] for p in processes)
+
+
+@pytest.mark.parametrize(("times", "is_answered"), [(1, True), (1000, False)])
+async def test_an_end_that_no_call_can_show_for_now_is_no_end(times: int, is_answered: bool) -> None:
+    """A page of 20 of 30 envelopes with a reason, as the provider was unavailable for a moment."""
+    found, left = loader(company(30, max_take=20)), times
+
+    async def activity(within: Any, filters: Any, spent: CallBudget, *, take: int, skip: int = 0) -> ActivityPage:
+        nonlocal left
+        left -= skip > 0
+        if skip and left >= 0:
+            spent.calls += 1
+            raise SourceUnavailable("the provider answered 503")
+        return await TaktikalClient.activity(found.client, within, filters, spent, take=take, skip=skip)
+
+    async def total(within: Any, filters: Any, spent: CallBudget) -> int:
+        spent.calls += 1
+        raise SourceUnavailable("the provider answered 503")
+
+    found.client.activity, found.client.total = activity, total  # type: ignore[method-assign]
+    if is_answered:
+        assert len(await found.everything(WHOLE)) == 30
+    else:
+        with pytest.raises(SourceUnavailable):
+            await found.everything(WHOLE)
 
 
 @pytest.mark.parametrize("selects", ["activity", None])
