@@ -24,6 +24,7 @@ from app.providers.http.client import OptionalCalls, ProviderHttp, error_for
 from app.providers.http.concurrency import gather_all
 from app.providers.http.lenient_json import read_json
 from app.providers.subnoto.client import ABSENT, REFUSED
+from app.providers.subnoto.mapping import stripped
 from app.providers.subnoto.wire import Sent, decode_error, without_signee_keys
 
 if TYPE_CHECKING:
@@ -90,9 +91,9 @@ def decode_envelope(body: bytes) -> JoinedEnvelope:
     return JoinedEnvelope(
         _text(sent, "title"),
         status and _STATUSES.get(status.casefold(), status.casefold()),
-        _text(owner, "email"),
+        stripped(_text(owner, "email")),
         _name(owner),
-        tuple(Recipient(None, _name(one), _text(one, "email"), _text(one, "phone")) for one in recipients),
+        tuple(Recipient(None, _name(one), stripped(_text(one, "email")), _text(one, "phone")) for one in recipients),
         tuple(private_leaves(recipients)),
     )
 

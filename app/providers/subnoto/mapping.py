@@ -17,7 +17,7 @@ from app.domain.text import fold, memoize
 from app.providers.base import TypeMapping
 from app.providers.subnoto.wire import Author, Sent
 
-MAPPING_VERSION = "2026-11-28"
+MAPPING_VERSION = "2026-11-30"
 
 _ENVELOPE = {
     "ENVELOPE_CREATED": "envelope.created",
@@ -90,7 +90,7 @@ _TARGETS = {
     "sso_config": "ssoConfig", "agent_registration": "agentRegistration", "oauth_grant": "oauthGrant",
     "oauth_token": "oauthToken",
 }  # fmt: skip
-_RECIPIENTS = ("recipient", "decliner")
+_RECIPIENTS = ("decliner", "recipient")  #: of both, who declined is the event's recipient
 _TITLES = frozenset({"envelopeTitle", "envelopeName", "envelope", "title"})
 #: Plain names of the members that describe a person or another object, with the field of `Recipient` for each.
 _DESCRIBING = {
@@ -139,10 +139,10 @@ def author_id(author: Author | None) -> str | None:
 
 def signer_address(author: Author | None, event_type: str) -> str | None:
     """Return the e-mail address of an author who acts as a recipient, else None."""
-    if author is None or not author.email:
+    if author is None or not (email := stripped(author.email)):
         return None
     is_user = author_id(author) not in (None, *_SYSTEM)
-    return None if is_user and TYPES.get(event_type) not in _BY_SIGNERS else author.email
+    return None if is_user and TYPES.get(event_type) not in _BY_SIGNERS else email
 
 
 def actor_of(
@@ -153,15 +153,15 @@ def actor_of(
     or, with an address, the recipient of a recipient's event."""
     if author is None:
         return Actor("system")
-    identity, name, email = author_id(author), author.name or None, author.email or None
+    identity, name, email = author_id(author), author.name or None, stripped(author.email)
     address = None if recipient is None else recipient.email
     # Nearly always spelled the same.
-    is_same = address == email or (address and email and fold(address.strip()) == fold(email.strip()))
+    is_same = address == email or (address and email and fold(address) == fold(email))
     if recipient is not None and email and is_same:
         return Actor("recipient", recipient.id, name or recipient.name, email)
     if email and data and type(listed := data.get("recipients")) is list:
-        wanted = fold(email.strip())
-        known = [one for one in map(_person, listed) if one is not None and fold((one.email or "").strip()) == wanted]
+        wanted = fold(email)
+        known = [one for one in map(_person, listed) if one is not None and fold(one.email or "") == wanted]
         if len(known) == 1:
             return Actor("recipient", known[0].id, name or known[0].name, email)
     if identity is None or identity in _SYSTEM:
@@ -233,6 +233,7 @@ def _simple_recipient(inner: dict[str, Any], fields: tuple[tuple[str, int], ...]
             values[field] = value or None
         elif _says(value):
             values[field] = str(value)
+    values[2] = stripped(values[2])
     return Recipient(*values) if any(values) else None
 
 
@@ -243,7 +244,7 @@ def _person(sent: Any) -> Recipient | None:
 
 def _recipient(found: dict[str, str]) -> Recipient | None:
     get = found.get
-    id_, full_name, email = get("uuid") or get("id"), get("name") or _name_in(get), get("email")
+    id_, full_name, email = get("uuid") or get("id"), get("name") or _name_in(get), stripped(get("email"))
     phone, national_id = get("phone") or get("phonenumber"), get("nationalid") or get("ssn")
     signature_type = get("signaturetype")
     if id_ or full_name or email or phone or national_id or signature_type:
@@ -261,7 +262,7 @@ def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
         name = _TARGETS[kind]
         if name in objects:
             get = _described(data, name, objects[name]).get
-            names = get("uuid") or get("id"), get("name") or _name_in(get), get("email")
+            names = get("uuid") or get("id"), get("name") or _name_in(get), stripped(get("email"))
             if any(names):
                 return Target(kind, *names)
     return None
@@ -307,6 +308,11 @@ def _plain(key: str) -> str:
 
 def _says(value: Any) -> bool:
     return isinstance(value, (str, int)) and value != "" and not isinstance(value, bool)
+
+
+def stripped(address: str | None) -> str | None:
+    """Return an e-mail address without blanks around it, None for an empty one."""
+    return (address.strip() or None) if address else None
 
 
 def _text(value: Any) -> str | None:

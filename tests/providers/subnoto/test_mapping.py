@@ -124,11 +124,21 @@ def test_author(author: Any, kind: str, identity: str | None) -> None:
             ("u", "D", "d@example.com"),
         ),
         ({"declinerEmail": "d@example.com"}, (None, None, "d@example.com")),
+        ({"recipient": {"uuid": "u"}, "decliner": {"email": "d@example.com"}}, (None, None, "d@example.com")),
+        ({"recipient": {"email": " a@example.com\t"}}, (None, None, "a@example.com")),
+        ({"recipientEmail": " a@example.com", "recipientId": 5}, ("5", None, "a@example.com")),
+        ({"recipient": {"email": " "}}, None),
     ],
 )
 def test_recipient(data: dict[str, Any], wanted: tuple[Any, ...] | None) -> None:
     found = mapping.recipient_of(data)
     assert (None if found is None else (found.id, found.name, found.email)) == wanted
+
+
+@pytest.mark.parametrize("author", [{"uuid": "u"}, {"id": 0}])
+def test_an_actors_address_has_no_blanks_around_it(author: dict[str, Any]) -> None:
+    sent = sent_of({"author": {**author, "email": " a@example.com "}})
+    assert mapping.actor_of(sent.author, None, "ENVELOPE_OPENED", {}).email == "a@example.com"
 
 
 NIL = "00000000-0000-0000-0000-000000000000"
