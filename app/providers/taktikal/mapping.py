@@ -15,7 +15,7 @@ from app.domain.event import Delivery
 from app.domain.text import memoize
 from app.providers.base import TypeMapping
 
-MAPPING_VERSION = "2026-11-30"
+MAPPING_VERSION = "2026-11-28"
 
 _STATUSES = {
     "Created": "envelope.created",
@@ -49,14 +49,8 @@ _STATES = {
     "bounced": "failed",
 }
 
-#: Channels named after the message's purpose; they use e-mail (Mailgun). The vendor documents `Confirmation:` and
-#: `SalesPerson:`, and the statuses of the messages `Signup` and `Reminder`.
-_PURPOSES = {
-    "confirmation": "confirmation",
-    "salesperson": "sender_notice",
-    "signup": "invitation",
-    "reminder": "reminder",
-}
+#: Channels named after the message's purpose; they use e-mail (Mailgun).
+_PURPOSES = {"confirmation": "confirmation", "salesperson": "sender_notice"}
 
 #: Types of messages whose description contains the channel, and their purposes.
 _MESSAGES = {"recipient.invited": "invitation", "recipient.reminded": "reminder"}

@@ -107,8 +107,6 @@ def test_signing_links_are_nowhere(name: str) -> None:
         ("SMS:DELIVERED", None, ("sms", "delivered", None)),
         ("Confirmation:bounced", None, ("email", "failed", "confirmation")),
         ("SalesPerson:accepted", None, ("email", "sent", "sender_notice")),
-        ("Signup:delivered", None, ("email", "delivered", "invitation")),
-        ("Reminder:failed", None, ("email", "failed", "reminder")),
         ("Viber:seen", None, ("viber", "seen", None)),
         ("SignupSent", "Delivery method : Sms ", ("sms", "sent", "invitation")),
         ("Signup", "Delivery method:Email", ("email", "sent", "invitation")),
