@@ -150,6 +150,8 @@ def _window(asked: EventQuery, query: Query, now: int, default_window: int) -> W
         since = min(_BEGINNING, until - default_window) if query.envelope_id else until - default_window
     since = max(since, _EARLIEST)
     if since >= until:
+        if asked.since is None:
+            raise ParameterError("invalid_window", [("until", f"must be later than {format_seconds(_EARLIEST)}")])
         written = "until" if end is not None else f"now ({format_seconds(now)}), because until was left out"
         raise ParameterError("invalid_window", [("since", f"must be earlier than {written}")])
     return Window(since, None if query.follow else until)

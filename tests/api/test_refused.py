@@ -15,6 +15,7 @@ RAW = "raw:read"
         ("/events?since=yesterday", "invalid_parameter", "since"),
         ("/events?since=2026-05-01T00:00:00", "invalid_parameter", "since"),
         ("/events?since=2026-06-01&until=2026-05-01", "invalid_window", "since"),
+        ("/events?until=0001-01-01", "invalid_window", "until"),
         ("/events?workspace_id=w", "filter_not_applicable", "workspace_id"),
         ("/events?q=%ff", "invalid_parameter", "query"),
         ("/events?follow=true", "invalid_parameter", "follow"),
