@@ -23,6 +23,12 @@ def until_status(url: str, status: int) -> None:
     wait_until(lambda: httpx.get(url, timeout=60).status_code == status)
 
 
+def until_all_workers_serve(url: str) -> None:
+    """The kernel spreads connections over the workers' listeners; those of a worker that still starts wait for it."""
+    for _ in range(20):
+        until_status(f"{url}/health/ready", 200)
+
+
 def is_refused(url: str) -> bool:
     try:
         httpx.get(url, timeout=1)
@@ -38,7 +44,7 @@ def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, worke
     with served_world(None, EmulatorOptions(events=20)) as world:
         settings = {**world.env, "GATEWAY_AUTH": "off", "GATEWAY_SHUTDOWN_GRACE": "1.5"}
         with serving("--workers", workers, cwd=tmp_path, env=settings) as gateway, ThreadPoolExecutor(2) as pool:
-            until_status(f"{gateway.url}/health/ready", 200)
+            until_all_workers_serve(gateway.url)
             world.subnoto.faults.hang(4)
             slow = pool.submit(httpx.get, f"{gateway.url}/events?since=2001-01-01", timeout=30)
             wait_until(world.calls)
@@ -61,7 +67,7 @@ def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, worke
 def test_sighup_changes_nothing_and_a_second_sigterm_does_not_wait(tmp_path: Path, workers: str) -> None:
     arguments = ("--sandbox", "--sandbox-events", "20", "--workers", workers)
     with serving(*arguments, cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "600"}) as gateway:
-        until_status(f"{gateway.url}/health/ready", 200)
+        until_all_workers_serve(gateway.url)
         before = children(gateway.process.pid)
         for pid in (gateway.process.pid, *before):
             os.kill(pid, signal.SIGHUP)
@@ -102,7 +108,7 @@ def test_streams_end_in_order(tmp_path: Path, number: signal.Signals) -> None:
 
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     with serving("--sandbox", "--sandbox-events", "20", "--workers", "2", cwd=tmp_path) as gateway:
-        until_status(f"{gateway.url}/health/ready", 200)
+        until_all_workers_serve(gateway.url)
         workers = children(gateway.process.pid)
         assert len(workers) >= 2
         gateway.process.kill()
@@ -113,7 +119,7 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not spread connections over listeners")
 def test_connections_that_arrive_together_are_spread_over_the_workers(tmp_path: Path) -> None:
     with serving("--sandbox", "--sandbox-events", "20", "--workers", "2", cwd=tmp_path) as gateway:
-        until_status(f"{gateway.url}/health/ready", 200)
+        until_all_workers_serve(gateway.url)
         address = urlsplit(gateway.url)
         workers = children(gateway.process.pid)
         with ExitStack() as stack:
