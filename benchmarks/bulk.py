@@ -26,12 +26,14 @@ OF_SCRIPT = {"taktikal": 1.2, "subnoto": 0.7}  #: most of the script's time that
 
 @dataclass
 class Race:
-    """One account, read whole by each contender. `peak`: bytes of memory of an export."""
+    """One account, read whole by each contender. `without`: a gateway that keeps no promise about its events. `peak`:
+    bytes of memory of an export."""
 
     account: History
     mock: Server
     folder: Path
     gateway: Server
+    without: Server
     peak: int = 0
 
     def peer(self, name: str) -> float:
@@ -55,22 +57,28 @@ class Race:
 
     def export(self) -> float:
         """Write the gateway's export into a file."""
-        out = self.folder / "export"
         self.gateway.forget_peak()
-        begun = time.perf_counter()
-        with out.open("wb") as file:
-            file.writelines(self.read(f"/events/export?{urlencode(self.account.window)}"))
-        taken = time.perf_counter() - begun
+        taken, ids = self.written(self.gateway)
         self.peak = max(self.gateway.peak(), self.peak)
-        with out.open("rb") as lines:
-            ids = [json.loads(line).get("id") for line in lines][:-1]
-        assert len(ids) == len(set(ids)) == self.account.events, f"{len(ids)} events, {len(set(ids))} ids"
+        assert len(ids) == len(set(ids)), f"{len(ids)} events, {len(set(ids))} ids"
         return taken
 
-    def read(self, target: str) -> Iterator[bytes]:
+    def written(self, server: Server) -> tuple[float, list[str]]:
+        """The seconds of an export into a file, and the ids in it."""
+        out = self.folder / "export"
+        begun = time.perf_counter()
+        with out.open("wb") as file:
+            file.writelines(self.read(server, f"/events/export?{urlencode(self.account.window)}"))
+        taken = time.perf_counter() - begun
+        with out.open("rb") as lines:
+            ids = [json.loads(line).get("id") for line in lines][:-1]
+        assert len(ids) == self.account.events, f"{len(ids)} events"
+        return taken, ids
+
+    def read(self, server: Server, target: str) -> Iterator[bytes]:
         """A response in parts."""
-        connection = http.client.HTTPConnection(self.gateway.url.removeprefix("http://"), timeout=600)
-        connection.request("GET", target, headers={"authorization": f"Bearer {self.gateway.key}"})
+        connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=600)
+        connection.request("GET", target, headers={"authorization": f"Bearer {server.key}"})
         answer = connection.getresponse()
         if answer.status != 200:
             raise RuntimeError(f"{target}: {answer.status} {answer.read(2000)!r}")
@@ -86,8 +94,9 @@ def race(provider: str, events: int, days: int = DAYS) -> Iterator[Race]:
         TemporaryDirectory(prefix="bench-bulk-") as folder,
         serving.mock(account.folder) as mock,
         serving.gateway(serving.account(provider, mock)) as gateway,
+        serving.gateway(serving.account(provider, mock), without=provider) as without,
     ):
-        yield Race(account, mock, Path(folder), gateway)
+        yield Race(account, mock, Path(folder), gateway, without)
 
 
 def measure(*, quick: bool) -> Report:
@@ -112,9 +121,12 @@ def _compare(report: Report, one: Race, rounds: int) -> None:
         return
     provider, events = one.account.provider, f"{one.account.events:,}"
     peers = {name: lambda name=name: one.peer(name) for name in ("script", "dlt", "least")}
-    found = paired({"export": one.export} | peers, rounds)
+    exports = {"export": one.export, "without": lambda: one.written(one.without)[0]}
+    found = paired(exports | peers, rounds)
     what = f"{events} {provider} events, export"
     report.at_most(f"{what}: of the script's time", OF_SCRIPT[provider], found.ratio("export", "script"))
-    report.floor(f"{what}: of the script's time", found.ratio("least", "script"), found.ratio("export", "script"))
+    report.floor(
+        f"{what}: of the script's time", *(found.ratio(name, "script") for name in ("least", "without", "export"))
+    )
     if provider == "taktikal":
         report.at_least(f"{what}: times as fast as dlt", 2.5, found.ratio("dlt", "export"))

@@ -36,7 +36,11 @@ def measure(*, quick: bool) -> Report:
     account = history("taktikal", 2_000 if quick else 100_000)
     rounds, seconds = (1, 0.3) if quick else (5, 2.0)
     secret = {"GATEWAY_CURSOR_SECRET": "shared-by-both-gateways-which-read-the-same-cursors"}
-    with serving.mock(account.folder) as mock, serving.gateway(serving.account("taktikal", mock) | secret) as gateway:
+    with (
+        serving.mock(account.folder) as mock,
+        serving.gateway(serving.account("taktikal", mock) | secret) as gateway,
+        serving.gateway(serving.account("taktikal", mock) | secret, without="taktikal") as without,
+    ):
         targets = walk(gateway, account)
         starts = targets[:: max(1, len(targets) // 64)]
         mock.get("/-/calls")
@@ -52,6 +56,7 @@ def measure(*, quick: bool) -> Report:
             for n in (1, CALLERS):
                 contenders: dict[str, Callable[[], float]] = {
                     "gateway": lambda n=n: load(gateway, starts, connections=n, seconds=seconds, follow=FOLLOW),
+                    "without": lambda n=n: load(without, starts, connections=n, seconds=seconds, follow=FOLLOW),
                     "same": lambda n=n: load(same, upstream, connections=n, seconds=seconds),
                     "stock": lambda n=n: load(stock, upstream, connections=n, seconds=seconds),
                     "floor": lambda n=n: load(floor, upstream, connections=n, seconds=seconds),
@@ -61,7 +66,7 @@ def measure(*, quick: bool) -> Report:
                     label = {"same": "same-stack"}.get(name, name)
                     what = f"rate of pages of 100, {n} in flight, of a {label} pass-through's"
                     report.at_least(what, least, found.ratio("gateway", name))
-                    report.floor(what, found.ratio("floor", name), found.ratio("gateway", name))
+                    report.floor(what, *(found.ratio(one, name) for one in ("floor", "without", "gateway")))
             report.at_most(*beside_the_calls(gateway, same, mock, rounds, seconds))
         with serving.gateway(serving.account("taktikal", mock) | secret, "--workers", "2") as two:
             workers = {"one": gateway, "two": two}

@@ -83,9 +83,10 @@ class Report:
     def at_least(self, what: str, bound: float, measured: Spread) -> None:
         self._target(what, f"≥ {bound:g}", measured, measured.median >= bound)
 
-    def floor(self, what: str, least: Spread, gateway: Spread) -> None:
-        """Add what the least work for the same takes; see benchmarks/floor.py."""
-        self.floors.append([what, str(least), str(gateway)])
+    def floor(self, what: str, least: Spread, without: Spread, gateway: Spread) -> None:
+        """Add what the same takes with the least work (benchmarks/floor.py), and without the promises of
+        benchmarks/without.py."""
+        self.floors.append([what, str(least), str(without), str(gateway)])
 
     def _target(self, what: str, bound: str, measured: Spread, is_met: bool) -> None:
         self.targets.append([what, bound, str(measured), "met" if is_met else "**missed**"])

@@ -91,12 +91,17 @@ def passthrough(name: str, upstream: Server) -> Iterator[Server]:
 
 
 @contextmanager
-def gateway(env: Mapping[str, str], *arguments: str) -> Iterator[Server]:
-    """`audit-gateway serve` as users run it: with authentication and a log."""
+def gateway(env: Mapping[str, str], *arguments: str, without: str | None = None) -> Iterator[Server]:
+    """`audit-gateway serve` as users run it: with authentication and a log. `without`: the provider for whose events it
+    keeps no promise (benchmarks/without.py)."""
+    options: dict[str, Any] = {}
+    if without is not None:
+        env = {**env, "WITHOUT": without, "PYTHONPATH": str(ROOT)}
+        options["command"] = (sys.executable, "-m", "benchmarks.without")
     with (
         TemporaryDirectory(prefix="bench-") as folder,
         # A variable of the interpreter: a new process, not a fork.
-        serving_gateway(*arguments, cwd=Path(folder), env={**env, "PYTHONUNBUFFERED": "1"}) as running,
+        serving_gateway(*arguments, cwd=Path(folder), env={**env, "PYTHONUNBUFFERED": "1"}, **options) as running,
     ):
         key = re.search(r"key +(\S+)", running.greeting)
         yield Server(running.url, running.process.pid, key[1] if key else None)

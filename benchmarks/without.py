@@ -1,7 +1,11 @@
-"""What each promise about an event takes: the gateway's path with the functions for it replaced by empty ones."""
+"""What each promise about an event takes: the gateway's path with the functions for it replaced by empty ones.
+
+`python -m benchmarks.without serve …` is `audit-gateway serve` without any for the provider WITHOUT.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -73,3 +77,10 @@ def variants(provider: str, work: Callable[[], object]) -> dict[str, Callable[[]
             return work()
 
     return {name: lambda name=name: broken(name) for name in (*_PROMISES[provider], ALL)}  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    from app.cli.main import main
+
+    with without(os.environ["WITHOUT"], ALL):
+        main()
