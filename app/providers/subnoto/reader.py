@@ -56,7 +56,7 @@ class SubnotoReader:
         bad = Counter({name: self._misses}) + Counter(f"{name} {number}" for number in unread)
         records = number_ties(self._request.source, self._walk.query.category, taken.rows, self._keeps)
         position, begins = span.position, any(not number for number, _ in taken.rows)
-        self._lost_ties |= restore_ranks(records, position, self._tied, begins=begins)
+        self._lost_ties |= restore_ranks(records, position, self._tied, ascending=self._ascending, begins=begins)
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
         gaps = self._walk.gaps()
@@ -134,7 +134,8 @@ class SubnotoReader:
     def hint(self, position: Position) -> Hint:
         found = self._walk.place(position)
         # Numbers of rows are compared only if none was removed during the walk.
-        ties, begun = ties_at(position, self._numbered), [] if self._walk.moves else self._begun
+        ties = ties_at(position, self._numbered, ascending=self._ascending)
+        begun = [] if self._walk.moves else self._begun
         return None if found is None else [len(self._walk.query.event_types), self._walk.skew, *ties, *begun, *found]
 
 
