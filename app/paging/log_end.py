@@ -60,10 +60,9 @@ class LogEnd:
         self._size, self._longest = page_size, longest
         self._is_doubtful = self._is_settled = self._is_refused = self._looked_at_first = False
         self._lengths: dict[int, int] = {}  # rows of each page
-        self._totals: dict[int, int] = {}  # of each page, and of another walk
         # Whether a total was more than the rows up to its page, and whether a row after the end was there before.
         self._announces = self._is_open = False
-        self._is_doubted, self._proven = False, 0  # whether totals contradict the end; an end that a row's page proves
+        self._proven = 0  # an end that a row's page proves
         self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
         self._grown: set[int] = set()  # pages of rows that were added during the walk
         self._gap = 1
@@ -75,10 +74,6 @@ class LogEnd:
     def doubt(self) -> None:
         """Distrust totals, because lists of this log exceeded theirs before."""
         self._exceeds = self._is_doubtful = True
-
-    def announce(self, total: int) -> None:
-        """Note a total of another walk, by a page that was not the last one."""
-        self._totals[0] = total
 
     def exceed(self, end: int) -> None:
         """Record that a list had rows up to `end` that were there before: the totals so far were too low."""
@@ -100,13 +95,11 @@ class LogEnd:
         self._proven = end
 
     def unproven(self) -> int:
-        """Return the rows of the last page if it may be truncated, although its own total or a later page shows the
-        end; 0 if it is full, or two responses have this total, or the end is proven."""
+        """Return the rows of the last page if it may be truncated, although totals or a later page show the end: all
+        totals may lack as many rows. 0 if it is full or the end is proven."""
         end, rows = self.end or 0, (self.end or 0) % self._size
-        if self._is_settled or end == self._proven or self._lengths.get(end // self._size + 1) != rows:
-            return 0
-        is_agreed = sum(total == end for total in self._totals.values()) > 1
-        return 0 if is_agreed and not self._is_doubted else rows
+        is_read = self._lengths.get(end // self._size + 1) == rows
+        return rows if is_read and not self._is_settled and end != self._proven else 0
 
     def grow(self, page: int) -> None:
         """Record that a page after the end holds only rows that were added meanwhile, which shows the end, too."""
@@ -125,7 +118,6 @@ class LogEnd:
             if before < (self.end or 0):
                 self._is_refused = self.is_short = True
             return
-        self._totals[page] = total
         self._announces |= total > before + rows
         if rows and before >= total:
             self._beyond.add(page)
@@ -232,5 +224,4 @@ class LogEnd:
     def _show(self, last: int, shown_by: int) -> None:
         """Set the end to that of the page `last`."""
         self.end, self.shown_by = (last - 1) * self._size + self._lengths[last], shown_by
-        self._is_doubted = shown_by != last
         self.is_short = self._is_doubtful = False

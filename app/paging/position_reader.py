@@ -173,9 +173,8 @@ class PositionReader(Generic[R]):
         return any(last is None or not row.same_as(last) for row in there)
 
     def unproven(self) -> int:
-        """See `LogEnd.unproven`; 0 if the end is not needed. Ascending, the cursor of the last page needs it."""
-        is_needed = self._begin is not None and (self._ascending or self._needs_the_end())
-        return self.ending.unproven() if is_needed else 0
+        """See `LogEnd.unproven`; 0 if the end is not needed."""
+        return self.ending.unproven() if self._begin is not None and self._needs_the_end() else 0
 
     def page_before_end(self) -> int | None:
         """Return the page before the last one if that was read without it; else None."""

@@ -41,6 +41,21 @@ def test_one_truncated_response_hides_no_row(count: int, claims_shown: bool, ste
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("lack", [1, 5])
+@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("count", [30, 80, 130, 330])
+def test_totals_that_lack_the_rows_of_a_truncated_page_hide_none(count: int, warm: bool, lack: int, order: Any) -> None:
+    """Although several responses have such a total."""
+    log, known = Moving(rows_of(count, HOUR), random.Random(1), off=-lack, lack=lack), fresh()
+    for cuts in (0, 1) if warm else (1,):
+        log.cuts = cuts
+        got = asyncio.run(walk(log, Query(order=order), 0, NOW, (7, 1000), lambda: known))
+        assert sorted(got) == [*range(count)]
+    log.cuts = 1
+    assert counted(log, 0, NOW) == (count, "eq")
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("seed", range(40))
 def test_responses_truncated_now_and_then_hide_no_row(seed: int, order: Any) -> None:
     rng = random.Random(seed)

@@ -55,6 +55,7 @@ class Moving:
     newest_first: bool = False  #: `sortOrder` is ignored
     cut: float = 0  #: probability that a page lacks its last rows
     cuts: int | None = None  #: pages that may lack them, by now; None for all
+    lack: int = 0  #: rows that the last page of several lacks, instead
     claims_shown: bool = False  #: a total is that of the rows up to its page
     calls: int = 0
     sorted_calls: int = 0  #: those in the order of time
@@ -79,6 +80,8 @@ class Moving:
             rows = log[(page - 1) * limit : page * limit]
             if not rows and self.beyond == "last":
                 rows = log[max(0, len(self.rows) - 1) // limit * limit :]
+            if self.lack and self.cuts and len(rows) > self.lack and rows[-1] == log[-1]:
+                rows, self.cuts = rows[: -self.lack], self.cuts - 1
             if self.cut and len(rows) > 1 and self.cuts != 0 and self.rng.random() < self.cut:
                 rows, self.cuts = rows[: self.rng.randrange(1, len(rows))], None if self.cuts is None else self.cuts - 1
             total = (page - 1) * limit + len(rows) if self.claims_shown else max(0, len(self.rows) + self.off)

@@ -78,7 +78,6 @@ class LogWalk:
             skew=self.skew, page_size=self.size, now=self._request.now, hint=hint, marks=marks,
             total=self._index.total(self.query), longest=self._observations.longest, glances=sorted(strays),
         )  # fmt: skip
-        reader.ending.announce(self._index.announced(self.query))
         if self._exceeds:
             reader.ending.doubt()
         return reader

@@ -26,11 +26,11 @@ _MOST_STRAYS = 4
 
 class _Log:
     """The first and the last row of each page of one log: ascending numbers, and times in µs. `total`: rows at the last
-    read, at the time `seen`. `announced`: at the last read of another page than the last one."""
+    read, at the time `seen`."""
 
     def __init__(self) -> None:
         self.numbers, self.times = array("q"), array("q")
-        self.total = self.seen = self.announced = 0
+        self.total = self.seen = 0
         self.is_longer = False  #: whether lists have exceeded totals
         self.strays: dict[int, int] = {}  #: number and time of the latest rows much older than an earlier one
 
@@ -92,8 +92,6 @@ class TimeIndex:
         new = rows[max(0, log.total - number) :] if log.seen else ()
         late = max((log.seen - row.time for row in new if row.time is not None), default=0)
         log.total, log.seen = total, now
-        if rows and number + len(rows) < total:
-            log.announced = total
         # An envelope's log is too short; unreadable rows have no time.
         for place in (0, len(rows) - 1) if rows and query.envelope is None else ():
             row = rows[place]
@@ -117,12 +115,6 @@ class TimeIndex:
         """Return the number of rows of a log at its last read; None if its end is unknown."""
         log = self._logs.get(query)
         return None if log is None or log.is_longer else log.total
-
-    def announced(self, query: LogQuery) -> int:
-        """Return the number of rows of a log by a page with others after it, which no truncated page shows; 0 if
-        unknown."""
-        log = self._logs.get(query)
-        return 0 if log is None else log.announced
 
     def around(self, query: LogQuery, start: int, skew: int, *, ascending: bool) -> list[tuple[int, int]]:
         """Return (number, time) of the last known row before a walk's `start`, and of the first after it; fewer at an
