@@ -126,7 +126,12 @@ class Mask(Rewriter):
     def number(self, value: float, name: str) -> Any:
         text = plain_number(value)
         any_number = self._any_number and 7 <= len(text) <= 12 and text.isdigit()
-        hidden = letters_of(text) in self._words or (any_number and not _MEASURES.intersection(words_of(name)))
+        # Of a phone, also with the digits of a country's code.
+        digits = letters_of(text)
+        known = digits in self._words or any(
+            digits[code:] in self._words for code in (1, 2, 3) if len(digits) >= 7 + code
+        )
+        hidden = known or (any_number and not _MEASURES.intersection(words_of(name)))
         return MASK if hidden else value
 
     def _masked(self, text: str) -> str:

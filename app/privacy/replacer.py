@@ -13,6 +13,7 @@ import ahocorasick
 
 from app.domain.text import memoize
 from app.privacy.spelling import (
+    READINGS,
     canonical,
     decodings,
     letters_of,
@@ -141,35 +142,51 @@ def _is_alone(plain: str, start: int, end: int) -> bool:
 
 
 def replaced(text: str, spans: Iterable[Span]) -> str:
-    """Return the text with replaced spans. Overlapping spans become the replacement of the first and longest. More than
-    `MAX_SPANS` make the whole text `***`."""
+    """Return the text with replaced spans. Overlapping spans become the replacement of the first and longest; `***`
+    remains apart from the next where signs are between them, because two numbers side by side may contain a third.
+    More than `MAX_SPANS` make the whole text `***`."""
     ordered = sorted(spans, key=lambda span: (span.start, -span.end))
     if len(ordered) > MAX_SPANS:
         return MASK
     parts: list[str] = []
     done = 0
     for start, end, replacement in ordered:
-        if start >= done:
+        if start < done < end and replacement == MASK:
+            start = next((place for place in range(done, end) if text[place].isalnum()), done)
+        if start >= done and not (start == done and parts and parts[-1] == replacement == MASK):
             parts += (text[done:start], replacement)
         done = max(done, end)
     return "".join((*parts, text[done:]))
 
 
 def rewritten(text: str, spans: Callable[[str], list[Span]]) -> str:
-    """Return the text without the `spans` of its plain spelling, and with `***` for each word, or the whole, that
-    contains one when it is decoded. A text without any is unchanged."""
-
-    def has_more(text: str) -> bool:
-        return any(spans(plain_spelling(form)) for form in decodings(text))
-
+    """Return the text without the `spans` of its plain spelling, and with `***` for each word, or the whole, that shows
+    more than the decoded text without its own `spans`. A text without any is unchanged."""
     plain = plain_spelling(text)
     found = spans(plain)
     shown = replaced(plain, found) if found else plain
-    if has_more(shown):
-        shown = re.sub(r"\S+", lambda word: MASK if has_more(word[0]) else word[0], shown)
-        if has_more(shown):
-            return MASK
+    forms = [(read, plain_spelling(form)) for read in READINGS if (form := read(plain)) != plain]
+    if forms:
+        hidden = [(read, letters_of(replaced(form, spans(form)))) for read, form in forms]
+
+        def shows_more() -> bool:
+            return any(not _is_part(letters_of(plain_spelling(read(shown))), rest) for read, rest in hidden)
+
+        if shows_more():
+            words = re.finditer(r"\S+", plain)
+            found += [
+                Span(*word.span()) for word in words if any(spans(plain_spelling(one)) for one in decodings(word[0]))
+            ]
+            shown = replaced(plain, found)
+            if shows_more():
+                return MASK
     return text if shown == plain else shown
+
+
+def _is_part(letters: str, whole: str) -> bool:
+    """Whether `whole` has all of the letters, in their order."""
+    rest = iter(whole)
+    return letters == whole or all(letter in rest for letter in letters)
 
 
 def has_json_text(values: Iterable[Any]) -> bool:

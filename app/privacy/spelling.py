@@ -19,6 +19,8 @@ _ESCAPE = re.compile(
     r"|\\[bfnrtv](?=[\W_]{0,3}\d)"  # a blank; before a letter, as in `C:\new`, it may be no escape
 )
 _MARKUP = re.compile(r"<[/!?]?[a-zA-Z-][\w-]*+(?:[\s/][^<>]*+)?>")
+#: A character beyond the first 65,536, as JSON and JavaScript escape it, also several times.
+_PAIR = re.compile(r"([\ud800-\udbff])\\*([\udc00-\udfff])")
 _MAX_LAYERS = 16  #: encodings of one text that are taken off
 
 _PERCENT, _AND, _BACKSLASH, _LESS = b"%&\\<"  #: numbers: a search for one takes 36 ns, one for bytes 230 ns
@@ -89,10 +91,7 @@ def quick_letters_of(encoded: bytes) -> bytes | None:
 
 def decodings(text: str) -> Iterator[str]:
     """Yield the decoded text, and the decoded text without markup, if they differ from the text."""
-    if (plain := decoded(text)) != text:
-        yield plain
-    if "<" in plain and (bare := _MARKUP.sub("", plain)) != plain:
-        yield bare
+    yield from (form for form in dict.fromkeys(read(text) for read in READINGS) if form != text)
 
 
 def decoded(text: str) -> str:
@@ -100,12 +99,25 @@ def decoded(text: str) -> str:
     for _ in range(_MAX_LAYERS):
         before = text
         if "%" in text or "&" in text or "\\" in text:
-            text = _ESCAPE.sub(_unescaped, unescape(unquote(text)))
+            text = _PAIR.sub(_joined, _ESCAPE.sub(_unescaped, unescape(unquote(text))))
         if text == before:
             break
     return text
 
 
+def _without_markup(text: str) -> str:
+    plain = decoded(text)
+    return _MARKUP.sub("", plain) if "<" in plain else plain
+
+
+#: The ways in which a text may be read: decoded, and decoded without markup.
+READINGS = (decoded, _without_markup)
+
+
 def _unescaped(match: re.Match[str]) -> str:
     number = match[1] or match[2] or match[3]
     return " " if number is None else chr(int(number, 16))
+
+
+def _joined(pair: re.Match[str]) -> str:
+    return (pair[1] + pair[2]).encode("utf-16", "surrogatepass").decode("utf-16")

@@ -23,6 +23,8 @@ from app.domain.query import Query
 from app.feed.visibility import filter_for
 from app.privacy.masking import MAX_TEXTS, Mask
 from app.privacy.redaction import Redactor
+from app.privacy.replacer import MASK
+from app.privacy.spelling import decoded
 from app.providers.base import Source
 from app.providers.subnoto.record import number_ties
 from app.providers.taktikal.record import records_of
@@ -155,3 +157,31 @@ def test_texts_beyond_a_record_s_share_are_hidden_without_being_read(monkeypatch
     assert event.description == "***"
     assert set(event.data.values()) == {"***"}
     assert sum(read) < MAX_TEXTS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id (120<b>387-4459</b>)",
+        "id 120<!-- x -->387-4459",
+        "".join(f"%{byte:02x}" for byte in b"a\n208/1203874\nb"),
+        json.dumps("\U0001d7d3" * 7),
+        json.dumps(json.dumps("a\n" + "\U0001d7d3" * 7)),
+    ],
+)
+def test_a_number_of_which_a_part_is_found_without_decoding_is_hidden_whole(text: str) -> None:
+    shown = Mask(any_number=True).text(text)
+    assert MASK in shown
+    assert not any(map(str.isdigit, decoded(shown))), shown
+
+
+@pytest.mark.parametrize("separator", [" ", ", ", ""])
+def test_two_numbers_side_by_side_look_the_same_whatever_their_digits(separator: str) -> None:
+    """Of +354 555 1234, the last digit of one and the other together contain `45551234`."""
+    shown = {Mask([f"+354{n}"]).text(f"to {n}{separator}{n}.") for n in ("5551234", "5551239")}
+    assert shown == {f"to {MASK}{separator}{MASK}." if separator else f"to {MASK}."}
+
+
+@pytest.mark.parametrize("number", [3545551234, 13545551234 - 10**10, -3545551234.0, 475551234])
+def test_a_known_number_with_a_country_s_code_is_hidden_as_a_number(number: float) -> None:
+    assert Mask(["555 1234"]).values({"n": number, "at": 5551234000}) == [{"n": MASK, "at": 5551234000}]
