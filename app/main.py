@@ -149,7 +149,10 @@ def create_app(
     # The last one added is the outermost: CORS headers on errors, too.
     app.add_middleware(CompressionMiddleware, minimum_size=1024, compresslevel=5)
     most = {"pages": settings.max_in_flight, "exports": settings.max_in_flight, "streams": settings.stream_listeners}
-    audit = None if local else AuditTrail(settings.pseudonyms, loggable_values(sources, providers))
+    # Loggable values of each parameter: words of the gateway or the vendors, no personal data.
+    rows = [row for provider in providers.values() for row in provider.mapping]
+    words = {"source": [source.name for source in sources], "provider": [*providers], **known_values(rows)}
+    audit = None if local else AuditTrail(settings.pseudonyms, words)
     app.add_middleware(RequestMiddleware, most=most, metrics=metrics, audit=audit, quiet=local)
     if settings.cors_origins:
         app.add_middleware(
@@ -190,12 +193,6 @@ def make_tokens(settings: Settings) -> Tokens | None:
         issuer, audience, jwks, settings.pseudonyms, scopes_claim=settings.jwt_scopes_claim,
         sources_claim=settings.jwt_sources_claim, network=Network(read_environment()),
     )  # fmt: skip
-
-
-def loggable_values(sources: Sequence[Source], providers: Mapping[str, Provider]) -> dict[str, Sequence[str]]:
-    """Return the loggable values of each parameter: words of the gateway or the vendors, no personal data."""
-    rows = [row for provider in providers.values() for row in provider.mapping]
-    return {"source": [source.name for source in sources], "provider": [*providers], **known_values(rows)}
 
 
 #: Set by `serve --workers N` for its workers: the process id of their supervisor.

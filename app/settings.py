@@ -132,14 +132,10 @@ class Settings(BaseModel):
     @field_validator("default_window", mode="wrap")
     @classmethod
     def _is_a_duration(cls, value: Any, parse: Callable[[Any], timedelta]) -> timedelta:
-        return iso_duration(value, parse, "P30D or PT12H")
-
-    @field_validator("default_window")
-    @classmethod
-    def _positive(cls, value: timedelta) -> timedelta:
-        if not timedelta(seconds=1) <= value <= timedelta(days=36_525):
+        window = iso_duration(value, parse, "P30D or PT12H")
+        if not timedelta(seconds=1) <= window <= timedelta(days=36_525):
             raise ValueError("must be from PT1S to P36525D")
-        return value
+        return window
 
     @field_validator("redis_url")
     @classmethod

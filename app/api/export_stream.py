@@ -114,7 +114,9 @@ class Export:
                 yield self._ended(cursor, error.code)
                 return
             finally:
-                await _stopped(ahead)
+                if ahead is not None:  # an unneeded page ends with its calls to providers
+                    ahead.cancel()
+                    await asyncio.gather(ahead, return_exceptions=True)
         end = self._ended(cursor, None if cursor is None else self._must_end(read) or DEADLINE)
         if self.manifest_id is not None:
             manifest = self._manifest(cursor, cursor is None and not self._bad_records)
@@ -206,15 +208,6 @@ class Export:
             resumed_from=digest_of(query.cursor if query.after is None else f"{query.cursor} {query.after}"),
             next=digest_of(cursor),
         )
-
-
-async def _stopped(task: asyncio.Task[Page] | None) -> None:
-    """Cancel the read of an unneeded page with its calls to providers."""
-    if task is not None:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # asyncio logs exceptions that are not retrieved.
 
 
 class Manifests:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -25,6 +25,8 @@ from app.providers.observer import CircuitState, Observer, Outcome, Refusal
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+M = TypeVar("M", Counter, Gauge, Histogram)
 
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _STATES: tuple[CircuitState, ...] = ("closed", "open", "half_open")
@@ -42,22 +44,17 @@ class Metrics(Observer):
             GCCollector(registry=registry)
 
         # By labels. The library would join and look up the labels each time, under a lock: 5 % of a cached page.
-        def counter(name: str, text: str, *labels: str) -> Callable[..., Counter]:
-            return cache(Counter(f"gateway_{name}", text, labels, registry=registry).labels)
+        def labeled(kind: type[M], name: str, text: str, *labels: str, **options: Any) -> Callable[..., M]:
+            return cache(kind(f"gateway_{name}", text, labels, registry=registry, **options).labels)
 
-        def gauge(
-            name: str, text: str, *labels: str, mode: Literal["livemax", "livemin", "livesum"]
-        ) -> Callable[..., Gauge]:
-            return cache(Gauge(f"gateway_{name}", text, labels, multiprocess_mode=mode, registry=registry).labels)
-
-        def seconds(name: str, text: str, *labels: str) -> Callable[..., Histogram]:
-            return cache(Histogram(f"gateway_{name}", text, labels, buckets=_SECONDS, registry=registry).labels)
-
-        gauge("build_info", "1, with the version.", "version", mode="livemax")(version("audit-gateway")).set(1)
+        counter, seconds = partial(labeled, Counter), partial(labeled, Histogram, buckets=_SECONDS)
+        gauge = partial(labeled, Gauge)
+        info = gauge("build_info", "1, with the version.", "version", multiprocess_mode="livemax")
+        info(version("audit-gateway")).set(1)
         text = "Requests answered; status hung_up: the caller went away."
         self._requests = counter("requests", text, "method", "route", "status")
         self._seconds = seconds("request_seconds", "Seconds until a request was answered.", "route")
-        self.under_way = gauge("requests_under_way", "Requests being answered.", "kind", mode="livesum")
+        self.under_way = gauge("requests_under_way", "Requests being answered.", "kind", multiprocess_mode="livesum")
         self._events = counter("events_delivered", "Events handed to callers.", "source")
         text = "Totals asked for; outcome hit: answered from the cache."
         self._totals = counter("totals", text, "source", "outcome")
@@ -68,12 +65,12 @@ class Metrics(Observer):
         self._retries = counter("source_retries", text, "source", "reason")
         self._refused = counter("source_refused", "Calls answered without asking the provider.", "source", "reason")
         text = "Processes whose circuit to the source is in this state."
-        self._circuit = gauge("source_circuit", text, "source", "state", mode="livesum")
+        self._circuit = gauge("source_circuit", text, "source", "state", multiprocess_mode="livesum")
         self._bad_records = counter("bad_records", "Records of a provider that could not be read.", "source")
         text = "First pages by source, where they are cached; outcome miss: the page was made."
         self._page_cache = counter("page_cache", text, "source", "outcome")
         text = "1 while the state that replicas share can be had, by its store."
-        self._shared_up = gauge("shared_state_up", text, "store", mode="livemin")
+        self._shared_up = gauge("shared_state_up", text, "store", multiprocess_mode="livemin")
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

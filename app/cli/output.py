@@ -91,7 +91,7 @@ def lines_of(name: str) -> Lines:
 
     def line(event: Json) -> bytes:
         try:
-            return known.line(msgspec.convert(event, Event))
+            return known.lines([msgspec.convert(event, Event)])
         except msgspec.ValidationError as error:
             # A path and two types without a value, such as "Expected `str`, got `int` - at `$.type`".
             raise Problem("not_a_gateway", f"The gateway sent an event that cannot be read ({error})") from None

@@ -44,21 +44,13 @@ class TotalsCache:
     """Values that cost provider calls. Concurrent callers of one key share one computation, also across replicas;
     errors are not cached.
 
-    `ttl` in seconds, 0 for none. `patience`: seconds to wait for another replica that computes the same. `timer` is a
-    monotonic clock in seconds."""
+    `ttl` in seconds, 0 for none. `patience`: seconds to wait for another replica that computes the same."""
 
-    def __init__(
-        self,
-        *,
-        ttl: float,
-        patience: float,
-        shared: SharedState | None = None,
-        timer: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, *, ttl: float, patience: float, shared: SharedState | None = None) -> None:
         self._ttl, self._patience = ttl, patience
         self._shared = shared if ttl > 0 else None
         self._cached: TLRUCache[tuple[str, str, bytes], _Cached] = TLRUCache(
-            _MOST, lambda _, cached, now: now + cached.left, timer, lambda cached: cached.size
+            _MOST, lambda _, cached, now: now + cached.left, time.monotonic, lambda cached: cached.size
         )
         self._flights: SingleFlight[tuple[Any, bool]] = SingleFlight()
 

@@ -52,16 +52,16 @@ def neutral(text: str) -> str:
     return f"'{text}" if text.startswith(_CONTROLS) or _DANGEROUS.match(text) else text
 
 
-def to_row(event: Event) -> bytes:
-    """Return one row, CRLF included."""
-    return _row([neutral(_value(event, *path)) for path in _PATHS])
+def to_rows(events: Iterable[Event]) -> bytes:
+    """Return one row for each event, CRLF included."""
+    return _rows([neutral(_value(event, *path)) for path in _PATHS] for event in events)
 
 
-def _row(values: Iterable[str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow(values)
+def _rows(rows: Iterable[Iterable[str]]) -> bytes:
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)
     # Half a surrogate pair has no UTF-8, and readers of C strings stop at NUL: both are escaped as in JSON.
-    return line.getvalue().replace("\0", "\\u0000").encode(errors="backslashreplace")
+    return lines.getvalue().replace("\0", "\\u0000").encode(errors="backslashreplace")
 
 
-HEADER = _row(COLUMNS)
+HEADER = _rows([COLUMNS])
