@@ -93,12 +93,12 @@ def links_in(value: Any) -> Iterator[str]:
 class KeyShape:
     """What a vendor's keys look like, to find those that the record itself does not list. `pattern`: of a key, which is
     lower-case ASCII letters and digits; `spans` returns the places in a text of plain spelling; `length`: of a key, in
-    characters.
+    characters; `quick`: of the letters of a text with such a place, if other than `pattern`.
 
     `is_key`: whether a text is one; `may_be_in`: whether it may contain any. Texts such as user agents recur."""
 
-    def __init__(self, pattern: str, spans: Callable[[str], list[Span]], length: int) -> None:
-        self.quick, self.spans, self.length = re.compile(pattern.encode()), spans, length
+    def __init__(self, pattern: str, spans: Callable[[str], list[Span]], length: int, quick: str = "") -> None:
+        self.quick, self.spans, self.length = re.compile((quick or pattern).encode()), spans, length
         self.is_key = re.compile(pattern).fullmatch
         self.may_be_in = memoize(self._may_be_in)
 

@@ -187,3 +187,18 @@ def test_the_search_of_a_few_letters_first_changes_no_result(
     planted = st.builds(lambda spell, word: spell(word), st.sampled_from(SPELLINGS), KEYS | LINKS)
     text = "".join(data.draw(st.lists(WORDS | planted, max_size=4)))
     assert first.text(text) == all_spellings.text(text)
+
+
+@pytest.mark.parametrize("key", ["abcDEF123xyz", "12345678901234567890", "u-7f3a-99"])
+@pytest.mark.parametrize(
+    "text",
+    ["Signee signed. Signee key: {key}", "{{'signeeKey': '{key}'}}, and more words", "https://x.is/s/{process}/{key}",
+     "see X.IS/s/{process}/{key}?lang=is", "/{process}/{key}.pdf", "https%3A%2F%2Fx.is%2Fs%2F{process}%2F{key}"],
+)  # fmt: skip
+def test_a_key_of_another_shape_that_nothing_lists_is_found_by_its_place(text: str, key: str) -> None:
+    process = "sp" + "ab12" * 8
+    sent = text.format(key=key, process=process)
+    found = record({"description": sent, "more": sent}, processKey=process)
+    assert key.casefold() not in shown(found, private=True)
+    if "/s/" in sent:
+        assert recipient_id(process, key) in shown(found, private=True)

@@ -41,20 +41,30 @@ from app.providers.taktikal.models import (
 _DECODER = msgspec.json.Decoder(list[Body])
 #: The letters of a signee key, and of the process key and the slash before it in a link (the vendor's examples).
 _LINKED_KEY = re.compile(r"(?:(sp[0-9a-f]{32})(?:2f)?)?(si[0-9a-f]{32})")
+#: A key of another shape, which no list names: after the process key in a link, or after its name in a text.
+_NAMED_KEY = re.compile(
+    r"(?:(sp[0-9a-f]{32})/|signee[\W_]?key[\"']?\s*[:=]\s*[\"']?)(?!rcp_[0-9a-f]{32})([\w-]{3,})", re.IGNORECASE
+)
 
 
 def _linked_keys(plain: str) -> list[Span]:
     """Return the places of signee keys in a text of plain spelling: the recipient id where the text has the process
     key, too, else `***`. Whether another response lists the key must make no difference to the event."""
-    keys = list(_LINKED_KEY.finditer(letters_of(plain)))
+    letters = letters_of(plain)
+    keys = list(_LINKED_KEY.finditer(letters))
     places = places_of_letters(plain) if keys else []
-    return [
+    found = [
         Span(places[key.start(2)], places[key.end(2) - 1] + 1, recipient_id(key[1], key[2]) if key[1] else MASK)
         for key in keys
     ]
+    if "/" in plain or letters.count("signeekey") > letters.count("signeekeysi") + letters.count("signeekeyrcp"):
+        named = _NAMED_KEY.finditer(plain)
+        found += [Span(*key.span(2), recipient_id(key[1], key[2]) if key[1] else MASK) for key in named]
+    return found
 
 
-_KEY_SHAPE = KeyShape("si[0-9a-f]{32}", _linked_keys, length=34)
+_QUICK = "s(?:i(?:[0-9a-f]{32}|gneekey[0-9a-z])|p[0-9a-f]{32}[0-9a-z])"
+_KEY_SHAPE = KeyShape("si[0-9a-f]{32}", _linked_keys, length=34, quick=_QUICK)
 
 
 class RawBody:
