@@ -16,14 +16,13 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
-from starlette.middleware.cors import CORSMiddleware
 
 from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.auth import Authenticator, Rates
 from app.api.broadcaster import EventBroadcaster
 from app.api.export_stream import Manifests
 from app.api.metrics import MULTIPROCESS_VARIABLE, Metrics
-from app.api.middleware import CompressionMiddleware, LargePages, RequestMiddleware, Slots
+from app.api.middleware import CompressionMiddleware, CorsMiddleware, LargePages, RequestMiddleware, Slots
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
 from app.api.request_log import AuditTrail
@@ -156,7 +155,7 @@ def create_app(
     app.add_middleware(RequestMiddleware, most=most, metrics=metrics, audit=audit, quiet=local)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET"], allow_headers=ALLOWED,
+            CorsMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET"], allow_headers=ALLOWED,
             expose_headers=EXPOSED,
         )  # fmt: skip
     tracing = start_tracing(app, os.environ)

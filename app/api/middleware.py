@@ -14,12 +14,15 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import structlog
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import Metrics
-from app.api.problems import problem_response
+from app.api.problems import MEDIA_TYPE, problem_body, problem_response
 from app.api.request_log import AuditTrail, RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
@@ -240,6 +243,18 @@ class CompressionMiddleware(GZipMiddleware):
         await super().__call__(scope, receive, send)
 
 
+class CorsMiddleware(CORSMiddleware):
+    """Starlette's CORS, whose refusal of a preflight is a problem."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code != 200:
+            detail = f"{bytes(response.body).decode()}; see GATEWAY_CORS_ORIGINS."
+            response.body = problem_body("bad_request", detail, instance="", request_id=new_request_id())
+            response.headers.update({"content-type": MEDIA_TYPE, "content-length": str(len(response.body))})
+        return response
+
+
 class InterruptedAnswer(Exception):
     """A started response cannot be completed."""
 
@@ -248,5 +263,9 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.match(value):
             return str(value.decode())
+    return new_request_id()
+
+
+def new_request_id() -> str:
     # From the faster, non-cryptographic generator, because the id is not secret.
     return f"{random.getrandbits(128):032x}"

@@ -73,7 +73,7 @@ class SourceTotal(msgspec.Struct, frozen=True):
     provider_total: Annotated[ProviderTotal | None, described("Null if the provider has none for these filters.")]
     scanned_to: Annotated[Time | None, described("Time that the count reached, if it stopped at its budget.")]
     as_of: Annotated[Time, described("Time of the count.")]
-    cached: Annotated[bool, described("Whether the count was cached.")]
+    cached: Annotated[bool, described("Whether the count, or the total beside it, was cached.")]
 
 
 class Group(msgspec.Struct, frozen=True):

@@ -155,7 +155,7 @@ class EventCounter:
         plain = self._plan.query.model_copy(update={"source": (), "source_not": (), "provider": ()})
         times = given.get("since"), given.get("until")
         try:
-            own, cached = await self._own(name, plain, times, no_cache)
+            own, own_cached = await self._own(name, plain, times, no_cache)
         except SourceForbidden:
             return SourceTotal(name, 0, "events", "gte", None, None, format_seconds(self._call.now), False), {}
         except SourceError as error:
@@ -164,14 +164,16 @@ class EventCounter:
         as_of = self._call.now if own is None or own.as_of is None else own.as_of
         total = None if own is None else ProviderTotal(own.value, own.unit, own.relation)
         if total is not None and total.unit == "events" and total.relation == "eq" and by in (None, "source"):
-            return SourceTotal(name, total.value, "events", "eq", total, None, format_seconds(as_of), cached), {}
+            return SourceTotal(name, total.value, "events", "eq", total, None, format_seconds(as_of), own_cached), {}
         others = (times, self._span(times), self._plan.ago, exact, by, self._private, not self._pseudonyms)
         found, cached = await self._cache.get(
             Groups, name, plain, others, lambda: self._read(name, exact, by, as_of), no_cache=no_cache
         )
         end = None if found.scanned_to is None else format_seconds(found.scanned_to)
         at = format_seconds(found.as_of)
-        return SourceTotal(name, found.count, "events", found.relation, total, end, at, cached), found.groups
+        # `as_of` is the time of the provider's total, which may be the older of the two.
+        is_cached = cached or own_cached
+        return SourceTotal(name, found.count, "events", found.relation, total, end, at, is_cached), found.groups
 
     async def _own(self, name: str, plain: Query, times: tuple[Any, Any], no_cache: bool) -> tuple[Total | None, bool]:
         """Return the provider's own total; None if it has none for these filters, or if the total would reveal hidden

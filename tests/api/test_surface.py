@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.api.api_keys import ApiKey, hash_of
-from app.api.problems import PROBLEMS
+from app.api.problems import MEDIA_TYPE, PROBLEMS
 from app.api.rendering import encode
 from app.domain.caller import SCOPES
 from app.domain.errors import SourceTimeout
@@ -113,12 +113,15 @@ async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource])
         failed = await client.get("/events?x=1", headers={"Origin": "https://app.example.com"})
         other = await client.get("/events", headers={"Origin": "https://evil.example"})
         asked = await client.options("/events", headers={"Origin": "https://app.example.com", **preflight})
+        refused = await client.options("/events", headers={"Origin": "https://evil.example", **preflight})
     assert allowed.headers["access-control-allow-origin"] == "https://app.example.com"
     exposed = allowed.headers["access-control-expose-headers"].split(", ")
     assert {"Link", "Export-Cursor", "Export-Manifest"} <= set(exposed)
     assert failed.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "access-control-allow-origin" not in other.headers
     assert asked.status_code == 200
+    assert (refused.status_code, refused.headers["content-type"]) == (400, MEDIA_TYPE)
+    assert (refused.json()["code"], "origin" in refused.json()["detail"]) == ("bad_request", True)
     async with opened(make_app(sources)) as client:
         answer = await client.get("/events", headers={"Origin": "https://app.example.com"})
     assert "access-control-allow-origin" not in answer.headers

@@ -297,3 +297,12 @@ async def test_a_page_brings_its_total() -> None:
         following = await ask(feed, cursor=page.next_cursor)
         assert following.total.value == page.total.value
         assert (await ask(feed, **given)).total is None
+
+
+async def test_a_count_beside_a_cached_total_says_so_because_both_have_its_time() -> None:
+    async with world(subnoto=SubnotoOptions(events=500)) as one:
+        feed = one.gateway()
+        first = (await count(feed)).sources[0]
+        one.clock.advance(seconds=5)
+        grouped = (await count(feed, by="type")).sources[0]
+        assert (grouped.as_of, grouped.cached) == (first.as_of, True)

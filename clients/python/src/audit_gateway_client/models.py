@@ -550,7 +550,7 @@ class SourceTotal(BaseModel):
     """
     cached: bool
     """
-    Whether the count was cached.
+    Whether the count, or the total beside it, was cached.
     """
     name: str
     """
