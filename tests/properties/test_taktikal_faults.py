@@ -9,6 +9,7 @@ import random
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from app.providers.taktikal.settings import TaktikalSettings
 from app.providers.taktikal.source import TaktikalSource
 from sandbox.taktikal import Emulator, EmulatorOptions
 from tests.providers.inside import TaktikalDirect
-from tests.worlds import SECRET, Clock, World, micros, walk
+from tests.worlds import ANYONE, SECRET, Clock, World, micros, walk
 
 COMMON = CommonSettings()
 SWITCHES: dict[str, list[Any]] = {
@@ -138,3 +139,22 @@ def test_faults_that_agree_with_each_other(faults: dict[str, Any], seed: int) ->
     """Found by fuzzing: a total that is low by as much as the answer was cut; half a process in each answer; a window
     that was cut off, read again without end."""
     asyncio.run(check({**SMALL, **faults}, random.Random(seed)))
+
+
+async def test_a_part_that_is_cut_off_by_bytes_is_named_by_key_also_at_first() -> None:
+    """By a process that has no other response: a reason for the envelope, and an error for its event."""
+    clock, options = Clock(), {**SMALL, "events": 60, "split_items": "by_process", "twins": 0.0}
+    whole = Emulator(EmulatorOptions(**options), clock=clock)
+    cut = Emulator(EmulatorOptions(**options, max_bytes=1500), clock=clock)
+    lacking, failed = 0, 0
+    for key in sorted({entry["processKey"] for entry in whole.history.truth()}):
+        truth = await walk(gateway(whole, clock), envelope_id=key)
+        found = await walk(gateway(cut, clock), envelope_id=key)
+        lost = sorted(set(truth.ids) - set(found.ids))
+        lacking += len(lost)
+        assert not lost or found.pages[0].sources[0].reason
+        for event_id in lost:
+            with pytest.raises(SourcesFailed):
+                await gateway(cut, clock).event(event_id, ANYONE)
+            failed += 1
+    assert lacking == failed > 0

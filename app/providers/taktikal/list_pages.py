@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app.domain.errors import SourceFailed
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange, TakeRefused
-from app.providers.taktikal.items import compare_items, entries_of
+from app.providers.taktikal.items import adds_to, compare_items, entries_of
 from app.providers.taktikal.list_reader import TWINS, UNPROVEN, ListReader
 from app.providers.taktikal.observations import keys_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
@@ -63,6 +63,7 @@ class PagedReader(ListReader):
                     # Wrong totals would cost as many passes again.
                     self.facts.totals_are_wrong = self.facts.totals_are_wrong or lacking > 1
                     self.unreadable |= bad
+                    self.doubt_halves(pages)
                     splits, shares = compare_items(pages)
                     self.facts.splits |= splits
                     if shares and self.facts.splits:
@@ -95,11 +96,14 @@ class PagedReader(ListReader):
         async def fill(skip: int, stop: int) -> int:
             """Fetch from `skip` up to `stop`, in several responses if the server truncates them; return the end of the
             last one, 0 without any."""
-            end = 0
+            end, before = 0, list[ActivityPage]()
             while skip < stop:
                 page = await self._fetch(within, min(self.most, stop - skip), skip)
                 if page.length == 0:
                     break
+                # The last process of the one before may be repeated.
+                self.facts.cuts.update(one.length for one in before if adds_to(one.processes, page))
+                before = [*before[-1:], page]
                 pages.append(page)
                 end = skip + await self._places(page, within)
                 skip = end - self._may_end_inside(page, min(self.most, stop - skip))

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Self, TypeVar
 
 import msgspec
@@ -48,6 +49,7 @@ JOINED = 16  #: as many may be added between two calls; a response that lacks mo
 BEHIND = JOINED + 2  #: requested from the end of a list on
 _AMPLE = 32  #: times the largest process that the next one is surely smaller than
 _FAR = 1 << 24  #: a `Skip` after all processes
+_SAMPLE = 64  #: processes of an account's first response
 _SMALL = 3  #: processes of an account whose list is believed against its total
 _TRUNCATED = 2  #: processes that a response as long as a truncated one lacks, or more
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
@@ -145,6 +147,8 @@ class ListReader(msgspec.Struct):
                 return 0
         behind = await self._after(within, places, "skip" if places else "again")
         is_one = "ProcessKey" in self.filters.values and length == 1
+        if is_one and behind is not None and not behind.length and pages[0].items == 1:
+            await self._sample_account(pages[0])
         if behind is None:
             has_skipped = False
         elif behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
@@ -168,6 +172,31 @@ class ListReader(msgspec.Struct):
         if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
             self.doubts.add(UNPROVEN)
         return max(0, lacking)
+
+    async def _sample_account(self, page: ActivityPage) -> None:
+        """Read the first responses of the account, unless a longer one than `page` is known, which has a single item of
+        a process: where the server truncates by bytes, another item of the process may be cut off."""
+        facts, account = self.facts, msgspec.structs.replace(self, filters=Filters())
+        before: ActivityPage | None = None
+        skip = 0
+        for _ in range(3 if facts.honoured <= 1 and facts.recall("sample") is None else 0):
+            found = await account.optional("sample", partial(ListReader.take, within=WHOLE, most=_SAMPLE, skip=skip))
+            if found is None or (before and not adds_to(before.processes, found[0])):
+                break
+            if before is not None:
+                facts.cut(before)
+            before, take = found
+            facts.answered(before, take)
+            facts.remember("sample", before.length)
+            if before.length >= take or not facts.is_tight(page):
+                break
+            skip += await account._places(before, WHOLE)
+        self.doubt_halves([page])
+
+    def doubt_halves(self, pages: Iterable[ActivityPage]) -> None:
+        """Add a reason if a part of a process may be cut off behind one of the pages."""
+        if any(map(self.facts.may_halve, pages)):
+            self.doubts.add(_HALVES)
 
     def _is_unavailable(self, kind: str) -> bool:
         """Whether optional calls of a kind failed for now, rather than that the provider refuses them."""
@@ -247,8 +276,7 @@ class ListReader(msgspec.Struct):
                 self.facts.refuse(take)
             raise
         self.facts.sample(page)
-        if self.facts.may_halve(page):
-            self.doubts.add(_HALVES)
+        self.doubt_halves([page])
         if page.split is not None and any(process.is_ambiguous for process in page.processes):
             self.doubts.add(TWINS)
         return page

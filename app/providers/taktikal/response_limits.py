@@ -37,7 +37,7 @@ class ResponseLimits(Observations):
         self._weight = 0  # bytes of a process in recent responses
         self._refused: int | None = None
         self._cut: tuple[int, int] | None = None  # the last truncated response: its length and time
-        self._cuts: set[int] = set()  # lengths of truncated responses: several, unless a limit by count truncates
+        self.cuts: set[int] = set()  # lengths of truncated responses: several, unless a limit by count truncates
         self._cuts_at: tuple[int, int] | None = None  # the server's limit, and the end of its validity
 
     def answered(self, page: ActivityPage, take: int) -> None:
@@ -67,7 +67,7 @@ class ResponseLimits(Observations):
         self._largest = max(self._largest, page.largest)
         if page.length == 0:
             return True
-        counted = not self._cuts or (len(self._cuts) == 1 and self._cuts_at is not None)
+        counted = not self.cuts or (len(self.cuts) == 1 and self._cuts_at is not None)
         return counted and page.size + _ROOM * self._largest <= self._honoured_size
 
     def may_halve(self, page: ActivityPage) -> bool:
@@ -76,15 +76,19 @@ class ResponseLimits(Observations):
         process without room for another such item."""
         if not self.truncates:
             return False
-        is_tight = page.length == 1 and page.size * (1 + _ROOM) > self._honoured_size
-        return self.longest <= 1 or (not self.counts_items and (self.splits or (is_tight and len(self._cuts) > 1)))
+        is_by_bytes = self.is_tight(page) and len(self.cuts) > 1
+        return self.longest <= 1 or (not self.counts_items and (self.splits or is_by_bytes))
+
+    def is_tight(self, page: ActivityPage) -> bool:
+        """Whether a response of one process may be without room for another such item."""
+        return page.length == 1 and page.size * (1 + _ROOM) > self._honoured_size
 
     def has_room(self, page: ActivityPage, others: Iterable[ActivityPage], times: int = _ROOM) -> bool:
         """Whether a response of one process would contain another of so many `times` the largest size, because one of
         the `others` or an earlier one was that large, and none was truncated by bytes."""
         length = max([self.honoured, *(other.length for other in others)])
         size = max([self._honoured_size, *(other.size for other in others if other.items > 1)]) - page.size
-        return length > 1 >= len(self._cuts) and size >= times * max(self._largest, page.size)
+        return length > 1 >= len(self.cuts) and size >= times * max(self._largest, page.size)
 
     def cut(self, page: ActivityPage) -> None:
         """Record a truncated response. A single one may be an error, and its limit would make every page cost a hundred
@@ -92,7 +96,7 @@ class ResponseLimits(Observations):
         now, length, self.truncates = self._clock(), page.length, True
         self.honoured = min(self.honoured, length)
         self._honoured_at = {t: (min(one, length), min(two, page.items)) for t, (one, two) in self._honoured_at.items()}
-        self._cuts.add(length)
+        self.cuts.add(length)
         self._honoured_size = min(self._honoured_size, page.size)
         again = self._cuts_at is not None and self._cuts_at[0] == length
         if self._cut is not None and (again or now - self._cut[1] <= AGAIN):
@@ -103,7 +107,7 @@ class ResponseLimits(Observations):
 
     def cut_to(self, length: int) -> bool:
         """Whether a response was truncated to this length."""
-        return length in self._cuts
+        return length in self.cuts
 
     def refuse(self, take: int) -> None:
         """Record that a `take` above one was refused as too many."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from app.domain.errors import SourceFailed
 from app.domain.query import Query, may_hold
 from app.domain.times import SECOND, now_micros
 from app.providers.base import (
@@ -144,9 +145,12 @@ class TaktikalSource:
         found = read_locator(locator)
         if found is None:
             return []
-        processes = await self._loader(Filters(), spent).named([found.process])
-        latest = self._facts.latest
-        return [record for process in processes for record in records_of(self.name, process, latest=latest)[0]]
+        loader, latest = self._loader(Filters(), spent), self._facts.latest
+        processes = await loader.named([found.process])
+        records = [record for process in processes for record in records_of(self.name, process, latest=latest)[0]]
+        if loader.doubts and all((one.ticks, one.identity) != (found.ticks, found.entry) for one in records):
+            raise SourceFailed("; ".join(sorted(loader.doubts)))
+        return records
 
     async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
         return await probe(self._client, self._facts, spent, self._clock(), self._max_age)
