@@ -12,6 +12,7 @@ from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
+from app.providers.taktikal.list_reader import _HALVES
 from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.wire import ActivityPage, decode_activity
@@ -562,3 +563,16 @@ async def test_twins_on_two_pages_are_a_reason() -> None:
     for counts_items in (False, True):
         entries, doubts = await entries_and_doubts(InItems(logs, cut=2, counts_items=counts_items))
         assert entries == [1, 4, 4, 1] or any("share entries without ids" in doubt for doubt in doubts)
+
+
+async def test_responses_of_several_lengths_may_cut_off_a_part_of_a_process() -> None:
+    """Also if only the pages of a list have several: a limit by count has one."""
+    processes = [
+        (Process(key), [Entry(key, "Reminder", (BASE + number) * 10) for number in range(count)])
+        for key, count in (("sp1", 1), ("sp2", 1), ("sp3", 40), ("sp4", 40))
+    ]
+    options = EmulatorOptions(split_items="by_process", max_bytes=2500, order="oldest")
+    parts = loader(Emulator(options, clock=lambda: inside.NOW, processes=processes), "creation", False)
+    found = await parts.everything(WHOLE)
+    assert sum(len(one.entries) for one in found) == 42
+    assert parts.doubts == {_HALVES}
