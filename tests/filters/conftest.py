@@ -1,11 +1,12 @@
 """One world with everything that filters can tell apart, and how a filter is held against the truth."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 import pytest
 
 from app.domain.times import format_micros
+from app.feed.service import Feed
 from tests.filters.facts import Fact, facts, rows
 from tests.worlds import SubnotoOptions, TaktikalOptions, World, micros, served_world, walk
 
@@ -21,6 +22,14 @@ def mixed() -> Iterator[World]:
     subnoto = SubnotoOptions(events=700, twins=0.03, tie_burst=4, skew_seconds=90, ties="shuffled")
     with served_world(taktikal, subnoto) as world:
         yield world
+
+
+@pytest.fixture
+async def feed(mixed: World) -> AsyncIterator[Feed]:
+    """A new gateway over `mixed`."""
+    feed = mixed.gateway()
+    yield feed
+    await feed.aclose()
 
 
 @pytest.fixture(scope="session")
