@@ -139,6 +139,8 @@ class Chain(Generic[R]):
                 raise LogMoved
             self._left += 1
             return
+        elif at[-1] >= len(at) and self._have_twins(at):
+            raise LogMoved  # the rows before or between them may still be there: others of equal content are repeated
         self._drop_between(at)
         before = at[0] if at else 0
         if new or not start:  # those before the repeated rows were removed, too
@@ -146,6 +148,10 @@ class Chain(Generic[R]):
             before = 0
         self.begin, self._most = start - before, start
         self._newest = min(self._newest, len(self.rows))
+
+    def _have_twins(self, at: Sequence[int]) -> bool:
+        """Whether one of the rows at these indices is equal to an earlier one."""
+        return any(_last_same(self.rows[index], self.rows, index) >= 0 for index in at)
 
     def _distance(self, size: int) -> int:
         """Return the distance of the chain's first row from the nearest edge of the pages of this size."""

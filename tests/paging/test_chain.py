@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -74,6 +75,15 @@ def test_a_chain_is_a_stretch_of_the_log_or_an_error(
             read(chain)
     except LogMoved:
         assert most > 1 or twins or count < 200
+
+
+@pytest.mark.parametrize("behind", [[1, 3, 3, 1, 3, 1, 2, 1, 3, 2], [1, 3, 2, 1, 4, 5, 6, 7, 8, 9]])
+def test_a_page_whose_last_rows_equal_those_of_several_places_is_not_joined(behind: list[int]) -> None:
+    """Else the rows before and between the equal ones would count as removed."""
+    chain: Chain[Row] = Chain(SIZE, 1, 2)
+    chain.add(Response(2, [Row(number, number) for number in behind], 20))
+    with pytest.raises(LogMoved):
+        chain.add(Response(1, [Row(number, number) for number in (11, 12, 13, 14, 15, 16, 17, 3, 2, 1)], 20))
 
 
 def test_a_page_that_repeats_rows_of_the_one_behind_it_asks_for_a_proof() -> None:
