@@ -12,6 +12,7 @@ from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response, Rows
 from app.paging.steadiness import have_risen, is_shuffled
 from app.providers.base import ENOUGH_BYTES, CallBudget, ReadRequest
+from app.providers.http.concurrency import gather_all
 from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
 from app.providers.subnoto.gaps import AGAIN, BEHIND, LACKING, SHUFFLED, TWINS, UNORDERED
 from app.providers.subnoto.observations import AccountObservations
@@ -59,6 +60,8 @@ class LogWalk:
         self._doubts = set[str]()  # reasons of `gaps` that stay for the whole walk
         self.chain: Chain[LogRow] | None = None
         self._near: list[int] | None = None  # the hint of a reader that continues another
+        #: The row behind the end as a reader knew it, once read.
+        self._behind: tuple[PositionReader[LogRow] | None, int, list[LogRow]] = None, 0, []
         query, span, index = request.query, request.span, request.index
         start = first_time(span.position, self._ascending)
         # A cursor contains the skew of these rows.
@@ -103,7 +106,10 @@ class LogWalk:
             return await self._link(self.chain, want, most)
         try:
             if pages := self.reader.wanted(want, min(most, self._at_once())) if most > 0 else self.reader.last_look():
-                await self._fetch(pages)
+                end = self.reader.ending.end
+                # In the same round, because the vendor's calls take longer than all else.
+                look = [self._look_behind(end)] if end and self.reader.unproven() and not self._has_looked(end) else []
+                await gather_all([self._fetch(pages), *look])
                 return True
             if await self._is_cut():
                 return True
@@ -127,6 +133,16 @@ class LogWalk:
         found = None if page in self._compared else page
         self._compared.add(page)
         return found
+
+    def _has_looked(self, end: int) -> bool:
+        return self._behind[0] is self.reader and self._behind[1] == end
+
+    async def _look_behind(self, end: int) -> None:
+        """Read the row behind the end, and that of a chain before it, in pages of one row."""
+        reader = self.reader
+        found = await self._list([end + 1] if self.chain is None else [end, end + 1], 1, BEHIND)
+        rows = [row for number, page in found or () if page.number in (None, number) for row in page.rows[:1]]
+        self._behind = reader, end, rows
 
     async def read_before_end(self) -> bool:
         """Read the page before the last one, which a server may repeat for the page after it. Returns whether that was
@@ -308,9 +324,9 @@ class LogWalk:
             return False
         if chain is not None:
             chain.doubted = None
-        found = await self._list([end + 1] if chain is None else [end, end + 1], 1, BEHIND)
-        after = [row for number, page in found or () if page.number in (None, number) for row in page.rows[:1]]
-        is_cut, self._looks = self.reader.contradicts_end(after, chain), self._looks + 1
+        if chain is not None or not self._has_looked(end):
+            await self._look_behind(end)
+        is_cut, self._looks = self.reader.contradicts_end(self._behind[2], chain), self._looks + 1
         if is_cut and self._looks > _LOOKS:
             self._doubts.add(BEHIND)
         if not is_cut or self._looks > _LOOKS:
