@@ -257,6 +257,19 @@ def test_an_order_of_many_equal_times_that_changes_between_pages_repeats_the_fir
     assert sum(batch.reason is not None for batch in batches) == 1
 
 
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_records_removed_from_a_tie_hide_none_of_the_others(order: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    ties = rng.choice([7, 20, 40])
+    rows = [(NOW - 60 * SECOND, n) for n in range(ties)]
+    moving, batches = Moving(rows, rng, every=rng.choice([4, 7]), by=1, anywhere=True), list[Any]()
+    got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (1, 2, 3), fresh, batches))
+    assert {n for _, n in moving.rows} <= set(got)
+    assert len(got) == len(set(got)) or any(batch.reason for batch in batches)
+    assert len(got) <= 2 * ties
+
+
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("size", [25, 50])
 def test_a_growing_log_that_comes_newest_first_is_said(size: int, seed: int) -> None:

@@ -55,8 +55,8 @@ class SubnotoReader:
         name = f"{self._walk.query.category} {self._walk.query.envelope}"
         bad = Counter({name: self._misses}) + Counter(f"{name} {number}" for number in unread)
         records = number_ties(self._request.source, self._walk.query.category, taken.rows, self._keeps)
-        position, begins = span.position, any(not number for number, _ in taken.rows)
-        self._lost_ties |= restore_ranks(records, position, self._tied, ascending=self._ascending, begins=begins)
+        position = span.position
+        self._lost_ties |= restore_ranks(records, position, self._tied, ascending=self._ascending)
         self._numbered += records
         records.sort(key=lambda record: record.key, reverse=not self._ascending)
         gaps = self._walk.gaps()

@@ -2,12 +2,13 @@
 
 A rank counts from the first remaining record, in the order of the provider's list. Without correction, a page that
 ended within such a tie would be followed by one that repeats or omits its records. If it is unknown which records a
-page returned, all of the tie follow once more, in the order of their content, which no later response changes: with the
-rank of the page's last record and a place of their own, other than 0.
+page returned, all of the tie follow once more, in the order of their content, which neither removals nor additions
+change: with the rank of the page's last record and a place of their own, other than 0.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
@@ -18,74 +19,82 @@ from app.providers.subnoto.record import SubnotoRecord
 _MOST = 8  #: records with a remembered digest; several, because of twins
 _MOST_REORDERED = 16  #: records whose returned ones are found by their sum: at most 12,870 combinations
 _BITS = 32  #: of a digest, and of a sum
+_TWIN_BITS = 16  #: of a number of equal records
+_ALL_PLACES = 1 << _BITS + _TWIN_BITS + 1
 
 
 def ties_at(position: Position, records: Sequence[SubnotoRecord], *, ascending: bool) -> list[int]:
-    """Return, for a cursor, the rank after the last record tied with the one at a position, and two numbers of 32 bits
-    in one: a digest of the first tied ones from it on, and the sum of the returned ones, which no order changes."""
+    """Return two numbers for a cursor, each with two of 32 bits: the first rank of the records tied with the one at a
+    position, and the rank after the last; the sum of the returned ones, which no order changes, and a digest of the
+    first ones from the position on."""
     if len(position) == 1 or not (tied := _tied_with(position, records)):
         return [0, 0]
     following = [record for record in tied if record.key >= position]
     returned = [record for record in tied if not is_beyond(record.key, position, ascending)]
-    return [tied[-1].key[4] + 1, _digest(following[:_MOST]) | _sum(map(_content, returned)) << _BITS]
+    sums = _sum(map(_content, returned)), _digest(following[:_MOST])
+    return [high << _BITS | low for high, low in ((tied[0].key[4], tied[-1].key[4] + 1), sums)]
 
 
 def restore_ranks(
-    records: Sequence[SubnotoRecord], position: Position, remembered: Sequence[int], *, ascending: bool, begins: bool
+    records: Sequence[SubnotoRecord], position: Position, remembered: Sequence[int], *, ascending: bool
 ) -> bool:
     """Restore the ranks that the records tied with the one at a position had when its page was read. `remembered` is
-    the result of `ties_at`; `begins`: whether the first row of the log was read.
+    the result of `ties_at`. Returns whether it remains unknown which of them were returned.
 
-    The present place of the remembered records shows how many were removed. Their number does not, because new ones
-    may have been added. If they have another place and none is missing, the provider may have changed the order of
-    equal times: then their sum shows which were returned. Returns whether that remains unknown."""
-    if len(position) == 1 or not remembered or not remembered[0]:
+    Their sum shows the returned records: in a row, unless some of them were removed; or in other places if the provider
+    changes the order of equal times. Otherwise, the present place of the following ones shows how many were removed.
+    Their number does not, because new ones may have been added."""
+    if len(position) == 1 or not remembered or not remembered[0] or not (tied := _tied_with(position, records)):
         return False
-    tied, (end, numbers), rank = _tied_with(position, records), remembered, position[4]
-    total, digest = divmod(numbers, 1 << _BITS)
+    rank = position[4]
+    (begin, end), (total, digest) = (divmod(number, 1 << _BITS) for number in remembered)
     if position[5]:
         _order_by_content(tied, rank, ascending=ascending)
-        return total != _sum(_content(one) for one in tied if not is_beyond(one.key, position, ascending))
-    known = min(_MOST, end - rank)
-    for begin in range(min(rank, len(tied) - known), -1, -1):
-        if _digest(tied[begin : begin + known]) == digest:
-            removed, is_unknown = rank - begin, begin < rank and len(tied) + rank - begin > end
-            if not removed and total:  # those that the digest leaves out may have changed places
-                is_unknown = _sum(map(_content, tied[: rank + 1] if ascending else tied[rank:end])) != total
-            break
-    else:
-        # Removed with all older ones: the remaining records are newer.
-        removed, is_unknown = rank + 1 if begins else 0, True
-    if is_unknown and len(tied) >= end:
-        if _reorder(tied, rank, end, total, ascending=ascending):
+        return False
+    contents, count = [_content(one) for one in tied], rank + 1 - begin if ascending else end - rank
+    expected, known = rank - begin, min(_MOST, end - rank)
+    # Descending, records behind the returned ones are new ones.
+    for first in {0} if ascending else {expected, len(tied) - count}:
+        if first >= 0 and _sum(contents[first : first + count]) == total:
+            _rank(tied, begin if ascending else rank - first)
             return False
-        _order_by_content(tied, rank, ascending=ascending)
-        return True
-    for record in tied if removed else ():
-        record.key = *record.key[:4], record.key[4] + removed, record.key[5]
-    return is_unknown and bool(tied)
+    is_small = len(tied) <= _MOST_REORDERED
+    if is_small and (ascending or len(tied) <= end - begin):
+        for returned in combinations(range(len(tied)), count):
+            if _sum(contents[at] for at in returned) == total:
+                chosen = [tied[at] for at in returned]
+                others = [one for at, one in enumerate(tied) if at not in returned]
+                _rank(
+                    [*chosen, *others] if ascending else [*others, *chosen], begin if ascending else rank - len(others)
+                )
+                return False
+    for first in range(min(expected, len(tied) - known), -1, -1):
+        if _digest(tied[first : first + known]) == digest:
+            # If none is missing, others were added, or all are in another order.
+            is_moved = first < expected and len(tied) - first > end - rank
+            is_unknown = is_moved or (first == expected and total > 0)
+            if not is_unknown or is_small or known == _MOST:
+                _rank(tied, rank - first)
+                return is_unknown
+    _order_by_content(tied, rank, ascending=ascending)
+    return True
+
+
+def _rank(tied: Sequence[SubnotoRecord], first: int) -> None:
+    """Give the records consecutive ranks."""
+    for rank, record in enumerate(tied, first):
+        record.key = *record.key[:4], rank, record.key[5]
 
 
 def _order_by_content(tied: Sequence[SubnotoRecord], rank: int, *, ascending: bool) -> None:
-    """Give all records this rank, and places after 0 in the direction of reading, by their content."""
-    for place, record in enumerate(sorted(tied, key=_content), 1 if ascending else -len(tied)):
-        record.key = *record.key[:4], rank, place
-
-
-def _reorder(tied: Sequence[SubnotoRecord], rank: int, end: int, total: int, *, ascending: bool) -> bool:
-    """Rank the records whose sum is `total`, which the page up to `rank` and earlier ones returned, before the others
-    in the direction of reading. Returns whether they were found. Descending, none must have been added."""
-    count = rank + 1 if ascending else end - rank
-    if len(tied) > (_MOST_REORDERED if ascending else min(end, _MOST_REORDERED)):
-        return False
-    contents = [_content(record) for record in tied]
-    for returned in combinations(range(len(tied)), count):
-        if _sum(contents[at] for at in returned) == total:
-            others = [at for at in range(len(tied)) if at not in returned]
-            for place, at in enumerate([*returned, *others] if ascending else [*others, *returned]):
-                tied[at].key = *tied[at].key[:4], place, tied[at].key[5]
-            return True
-    return False
+    """Give all records this rank, and places after 0 in the direction of reading: their content and, of equal ones, a
+    number."""
+    twins = Counter[int]()
+    for record in tied:
+        content = _content(record)
+        place = (content + 1 << _TWIN_BITS) + twins[content]
+        record.key = *record.key[:4], rank, place if ascending else place - _ALL_PLACES
+        twins[content] += 1
 
 
 def _tied_with(position: Position, records: Sequence[SubnotoRecord]) -> list[SubnotoRecord]:
