@@ -55,8 +55,10 @@ class Collector:
         found.sort(key=attrgetter("key"), reverse=not self._ascending)
         return found
 
-    def batch(self, records: list[Record], complete_until: int, ended: bool, reason: str | None = None) -> Batch:
+    def batch(
+        self, records: list[Record], complete_until: int, ended: bool, reason: str | None = None, unproven: bool = False
+    ) -> Batch:
         """Return a batch with the unreadable items and entries so far, and reasons why it may lack events."""
         reason = "; ".join(filter(None, (reason, *sorted(self._loader.doubts)))) or None
-        unreadable, any_readable = self._loader.unreadable, self._any_readable
-        return Batch(records, complete_until, ended, unreadable, reason, any_readable, unproven=reason is not None)
+        unproven = unproven or bool(self._loader.doubts)
+        return Batch(records, complete_until, ended, self._loader.unreadable, reason, self._any_readable, unproven)

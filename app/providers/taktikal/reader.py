@@ -63,8 +63,8 @@ class ProcessReader:
 
 class WindowReader:
     """Read time windows sequentially. `prepare` determines what ranges select, if unknown. If ranges do not select by
-    activity, `max_age` in µs is the longest time between a process's creation and its events: an assumption, also if
-    the operator set it, because a wrong time may be at any distance.
+    activity, `max_age` in µs is the longest time between a process's creation and its events: an assumption unless
+    `is_age_set`.
 
     A window is complete by its list. Totals, which may lag or be wrong, only determine widths."""
 
@@ -76,9 +76,10 @@ class WindowReader:
         *,
         prepare: Callable[[], Awaitable[None]],
         max_age: int,
+        is_age_set: bool = True,
     ) -> None:
         self._span, self._loader, self._prepare = span, loader, prepare
-        self._max_age = max_age
+        self._max_age, self._is_age_set = max_age, is_age_set
         self._ascending = span.query.ascending
         self._collector = Collector(source, span, loader)
         self._facts = loader.facts
@@ -97,6 +98,7 @@ class WindowReader:
         self._most: int | None = None  # their number, if one response may contain them
         self._outside: Sequence[Process] | None = None  # those with a time that no window's range contains
         self._reason: str | None = None
+        self._assumes_age = False  # whether events of older envelopes may be left out
         start = first_time(span.position, self._ascending)
         self._frontier = self._begin = start if self._ascending else start + 1
         self._stop = span.until if self._ascending else span.since
@@ -115,7 +117,7 @@ class WindowReader:
                 records += await self._by_activity(want - len(records))
             else:
                 records += await self._by_age()
-        return self._collector.batch(records, self._frontier, self._ended, self._reason)
+        return self._collector.batch(records, self._frontier, self._ended, self._reason, self._assumes_age)
 
     @property
     def _ended(self) -> bool:
@@ -228,13 +230,16 @@ class WindowReader:
         facts.lived(loaded)
         if facts.longest_life > age:
             return []  # read the window again
-        self._reason = (
-            f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
-            if is_older
-            else "date ranges do not select by activity, and the account is too large to read at once: events more than"
-            f" {age // DAY} days after the creation or before the last update of their envelope may be left out;"
-            " TAKTIKAL_MAX_ENVELOPE_AGE sets these days"
-        )
+        if is_older:
+            self._assumes_age = True
+            self._reason = f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
+        elif not self._is_age_set and (selects != "last_update" or facts.is_past(within.end)):
+            self._assumes_age = True
+            self._reason = (
+                "date ranges do not select by activity, and the account is too large to read at once: events more than"
+                f" {age // DAY} days after the creation or before the last update of their envelope may be left out;"
+                " set TAKTIKAL_MAX_ENVELOPE_AGE to the age that envelopes reach"
+            )
         # Windows grow over long empty times.
         self._stride = 1 if loaded else self._stride * _GROWTH
         if self._outside is None:

@@ -62,6 +62,7 @@ class TaktikalSource:
         self.settle = common.settle
         self._settings = settings
         self._max_age = settings.max_envelope_age // timedelta(microseconds=1)
+        self._is_age_set = "max_envelope_age" in settings.model_fields_set
         self._clock = common.clock or now_micros
         keys = (settings.company_key.get_secret_value(), settings.api_key.get_secret_value())
         self._facts = AccountObservations(self._clock)
@@ -84,7 +85,9 @@ class TaktikalSource:
             return ProcessReader(self.name, span, self._loader(filters, spent), keys)
         within = DateRange.around(span.since - self._max_age, span.until)
         prepare, loader = partial(self._find_out, within, spent), self._loader(filters, spent)
-        return WindowReader(self.name, span, loader, prepare=prepare, max_age=self._max_age)
+        return WindowReader(
+            self.name, span, loader, prepare=prepare, max_age=self._max_age, is_age_set=self._is_age_set
+        )
 
     def _loader(self, filters: Filters, spent: CallBudget) -> RangeLoader:
         return RangeLoader(self._client, filters, self._facts, spent)
