@@ -22,15 +22,12 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from app.api.api_keys import SANDBOX_KEY, ApiKey, hash_of, new_key
 from app.api.auth import require_loopback
 from app.api.metrics import MULTIPROCESS_VARIABLE
-from app.api.middleware import new_request_id
-from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 from app.assembly import SANDBOX_VARIABLE, all_warnings, assemble, tune_gc
 from app.config import Configuration, Settings, load_configuration, read_environment
 from app.domain.caller import SCOPES
@@ -40,8 +37,6 @@ from app.main import PARENT_VARIABLE, make_keyring
 from app.providers.base import Source
 from app.providers.http.network import Network, is_loopback
 from app.providers.registry import find_providers
-
-_MAX_URL = 65_535  #: bytes that the parser takes
 
 _log = structlog.get_logger("gateway")
 
@@ -144,7 +139,6 @@ def _uvicorn_config(app: FastAPI | str, settings: Settings, workers: int = 1) ->
         app,
         factory=isinstance(app, str),
         workers=workers,
-        http=HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -152,22 +146,6 @@ def _uvicorn_config(app: FastAPI | str, settings: Settings, workers: int = 1) ->
         server_header=False,
         timeout_graceful_shutdown=patience,
     )
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's, with a problem for a request that it cannot parse, such as one with a URL above 64 KiB."""
-
-    def send_400_response(self, msg: str) -> None:
-        code = "uri_too_long" if len(self.url or b"") > _MAX_URL else "bad_request"
-        status, title = PROBLEMS[code]
-        request_id = new_request_id()
-        body = problem_body(code, msg, instance="", request_id=request_id)
-        head = (
-            f"HTTP/1.1 {status} {title}\r\ncontent-type: {MEDIA_TYPE}\r\ncache-control: no-store\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -11,11 +11,9 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from app.api.middleware import RequestMiddleware
-from app.api.problems import MEDIA_TYPE, PROBLEMS, install_problems, problem_response
-from app.cli.serving import HttpProtocol
+from app.api.problems import PROBLEMS, install_problems, problem_response
 from app.domain import errors
 from app.domain.errors import GatewayError
-from tests.api.server import rest, served, talk
 
 SECRET = "hunter2"
 
@@ -174,19 +172,3 @@ async def test_any_other_request_id_is_replaced(insane: str) -> None:
     assert answer.headers.get_list("x-request-id") == [answer.json()["request_id"]]
     assert answer.json()["request_id"] != insane
     assert len(answer.json()["request_id"]) == 32
-
-
-@pytest.mark.parametrize(
-    ("sent", "code"),
-    [(b"GET /events?q=" + b"x" * 66_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", "uri_too_long"),
-     (b"GET /events HTTP/1.1\r\nno header\r\n\r\n", "bad_request"), (b"\x16\x03\x01\r\n\r\n", "bad_request")],
-)  # fmt: skip
-def test_a_request_that_cannot_be_parsed_is_a_problem(sent: bytes, code: str) -> None:
-    with served(FastAPI(), http=HttpProtocol) as port:
-        head, _, body = rest(talk(port, sent)).partition(b"\r\n\r\n")
-    status, title = PROBLEMS[code]
-    assert head.startswith(f"HTTP/1.1 {status} ".encode())
-    assert f"content-type: {MEDIA_TYPE}".encode() in head
-    found = json.loads(body)
-    assert (found["code"], found["status"], found["title"]) == (code, status, title)
-    assert f"x-request-id: {found['request_id']}".encode() in head
