@@ -93,17 +93,25 @@ def links_in(value: Any) -> Iterator[str]:
 class KeyShape:
     """What a vendor's keys look like, to find those that the record itself does not list. `pattern`: of a key, which is
     lower-case ASCII letters and digits; `spans` returns the places in a text of plain spelling; `length`: of a key, in
-    characters; `quick`: of the letters of a text with such a place, if other than `pattern`.
+    characters; `quick`: of the letters of a text with such a place, if other than `pattern`; `linked`: the same in a
+    text with a slash, which may be after a key's owner in a link.
 
     `is_key`: whether a text is one; `may_be_in`: whether it may contain any. Texts such as user agents recur."""
 
-    def __init__(self, pattern: str, spans: Callable[[str], list[Span]], length: int, quick: str = "") -> None:
-        self.quick, self.spans, self.length = re.compile((quick or pattern).encode()), spans, length
+    def __init__(
+        self, pattern: str, spans: Callable[[str], list[Span]], length: int, quick: str = "", linked: str = ""
+    ) -> None:
+        self._quick, self._linked = (re.compile((one or pattern).encode()) for one in (quick, linked or quick))
+        self.spans, self.length = spans, length
         self.is_key = re.compile(pattern).fullmatch
         self.may_be_in = memoize(self._may_be_in)
 
     def _may_be_in(self, text: str) -> bool:
-        return (quick := quick_letters(text)) is None or self.quick.search(quick) is not None
+        return (quick := quick_letters(text)) is None or self.has_letters(quick, text)
+
+    def has_letters(self, quick: bytes, text: str) -> bool:
+        """Whether the letters of a text (`quick_letters`) may contain a key."""
+        return (self._linked if "/" in text else self._quick).search(quick) is not None
 
 
 class Secrets(Rewriter):
@@ -161,7 +169,7 @@ class Secrets(Rewriter):
                 if quick.find(probe) >= 0:
                     break
             else:
-                if self._shape is None or self._shape.quick.search(quick) is None:
+                if self._shape is None or not self._shape.has_letters(quick, text):
                     return text
         return rewritten(text, self._words.spans if self._shape is None else self._spans)
 

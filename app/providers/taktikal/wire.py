@@ -63,8 +63,11 @@ def _linked_keys(plain: str) -> list[Span]:
     return found
 
 
-_QUICK = "s(?:i(?:[0-9a-f]{32}|gneekey[0-9a-z])|p[0-9a-f]{32}[0-9a-z])"
-_KEY_SHAPE = KeyShape("si[0-9a-f]{32}", _linked_keys, length=34, quick=_QUICK)
+# Most descriptions have the process key, but neither a link nor the words `signee key`.
+_QUICK = "si(?:[0-9a-f]{32}|gneekey(?!rcp)[0-9a-z])"
+_KEY_SHAPE = KeyShape(
+    "si[0-9a-f]{32}", _linked_keys, length=34, quick=_QUICK, linked=f"{_QUICK}|sp[0-9a-f]{{32}}[0-9a-z]"
+)
 
 
 class RawBody:
