@@ -4,8 +4,7 @@ import pytest
 
 from app.providers.base import Provider
 from tests.contract.account import MakeSandbox, providers_with_emulators
-from tests.contract.example.sandbox import make_sandbox
-from tests.contract.example.signbox import PROVIDER
+from tests.contract.example import PROVIDER, make_sandbox
 from tests.contract.suite import ContractSuite
 
 PROVIDERS = providers_with_emulators()

@@ -17,9 +17,8 @@ import pytest
 
 from app.domain.times import parse_rfc3339
 from sandbox.serving import serve
+from tests.contract import example
 from tests.contract.account import providers_with_emulators, served_account
-from tests.contract.example.sandbox import make_sandbox as signbox_sandbox
-from tests.contract.example.signbox import PROVIDER as SIGNBOX
 from tests.providers.faulty import (
     GZIPPED,
     ONE,
@@ -313,7 +312,7 @@ async def test_one_bad_record_is_counted_and_the_rest_delivered(value: bytes) ->
 )
 async def test_records_of_which_none_can_be_read_are_a_failure(vendor: str, member: bytes) -> None:
     """Signbox is on the kit. A follower has nothing but what is new, and goes on."""
-    provider, make_sandbox = {**providers_with_emulators(), "signbox": (SIGNBOX, signbox_sandbox)}[vendor]
+    provider, make_sandbox = {**providers_with_emulators(), "signbox": (example.PROVIDER, example.make_sandbox)}[vendor]
     with served_account(provider, make_sandbox, events=1_000, days=6) as account:
         async with gateway(account.env, other=[provider]) as found:
             assert (await found.get()).status_code == 200

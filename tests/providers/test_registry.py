@@ -16,6 +16,7 @@ from app.providers.base import CommonSettings
 from app.providers.registry import find_providers, make_sources
 from sandbox.launcher import find_emulators
 from tests.cli.served import call
+from tests.contract.example import ADAPTER, EMULATOR, FILES
 from tests.process import serving
 from tests.providers.acme import PROVIDER
 
@@ -108,7 +109,6 @@ def test_a_wrong_table_is_named(table: dict[str, str], says: str) -> None:
 
 
 ACME = Path(__file__).with_name("acme")
-EXAMPLE = Path(__file__).parent.parent / "contract" / "example"
 
 
 @pytest.fixture
@@ -150,8 +150,9 @@ def test_it_is_served_with_no_other_change(settings: dict[str, str], tmp_path: P
 
 def test_one_from_elsewhere_is_in_the_sandbox_of_every_worker(tmp_path: Path) -> None:
     (tmp_path / "providers").mkdir()
-    shutil.copy(EXAMPLE / "signbox.py", tmp_path / "providers")
-    shutil.copytree(EXAMPLE / "sandbox", tmp_path / "sandbox" / "signbox")
+    (tmp_path / "providers" / "signbox.py").write_text(FILES[ADAPTER])
+    (tmp_path / "sandbox" / "signbox").mkdir(parents=True)
+    (tmp_path / EMULATOR).write_text(FILES[EMULATOR])
     settings = {
         "GATEWAY_PROVIDERS_PATH": str(tmp_path / "providers"),
         "PYTHONPATH": str(tmp_path),
