@@ -39,45 +39,52 @@ def restore_ranks(
     records: Sequence[SubnotoRecord], position: Position, remembered: Sequence[int], *, ascending: bool
 ) -> bool:
     """Restore the ranks that the records tied with the one at a position had when its page was read. `remembered` is
-    the result of `ties_at`. Returns whether it remains unknown which of them were returned.
-
-    Their sum shows the returned records: in a row, unless some of them were removed; or in other places if the provider
-    changes the order of equal times. Otherwise, the present place of the following ones shows how many were removed.
-    Their number does not, because new ones may have been added."""
+    the result of `ties_at`. Returns whether it remains unknown which of them were returned. Their number does not show
+    it, because new ones may have been added."""
     if len(position) == 1 or not remembered or not remembered[0] or not (tied := _tied_with(position, records)):
         return False
-    rank = position[4]
+    rank, contents = position[4], [_content(one) for one in tied]
     (begin, end), (total, digest) = (divmod(number, 1 << _BITS) for number in remembered)
+    count = rank + 1 - begin if ascending else end - rank
+    # Descending, records behind the returned ones are new ones.
+    firsts = (0,) if ascending else (rank - begin, len(tied) - count)
     if position[5]:
         _order_by_content(tied, rank, ascending=ascending)
-        return False
-    contents, count = [_content(one) for one in tied], rank + 1 - begin if ascending else end - rank
-    expected, known = rank - begin, min(_MOST, end - rank)
-    # Descending, records behind the returned ones are new ones.
-    for first in {0} if ascending else {expected, len(tied) - count}:
-        if first >= 0 and _sum(contents[first : first + count]) == total:
-            _rank(tied, begin if ascending else rank - first)
-            return False
-    is_small = len(tied) <= _MOST_REORDERED
-    if is_small and (ascending or len(tied) <= end - begin):
-        for returned in combinations(range(len(tied)), count):
-            if _sum(contents[at] for at in returned) == total:
-                chosen = [tied[at] for at in returned]
-                others = [one for at, one in enumerate(tied) if at not in returned]
-                _rank(
-                    [*chosen, *others] if ascending else [*others, *chosen], begin if ascending else rank - len(others)
-                )
-                return False
-    for first in range(min(expected, len(tied) - known), -1, -1):
-        if _digest(tied[first : first + known]) == digest:
-            # If none is missing, others were added, or all are in another order.
-            is_moved = first < expected and len(tied) - first > end - rank
-            is_unknown = is_moved or (first == expected and total > 0)
-            if not is_unknown or is_small or known == _MOST:
-                _rank(tied, rank - first)
-                return is_unknown
-    _order_by_content(tied, rank, ascending=ascending)
-    return True
+    elif (first := _in_a_row(contents, count, total, firsts)) is not None:
+        _rank(tied, begin if ascending else rank - first)
+    elif (ascending or len(tied) <= end - begin) and (returned := _in_any_order(contents, count, total)) is not None:
+        others = [at for at in range(len(tied)) if at not in returned]
+        order = [*returned, *others] if ascending else [*others, *returned]
+        _rank([tied[at] for at in order], begin if ascending else rank - len(others))
+    elif (first := _behind_removed(tied, rank - begin, end - rank, digest)) is not None:
+        _rank(tied, rank - first)
+    else:
+        _order_by_content(tied, rank, ascending=ascending)
+        return True
+    return False
+
+
+def _in_a_row(contents: Sequence[int], count: int, total: int, firsts: Sequence[int]) -> int | None:
+    """Return the first of `count` records in a row that have the sum of the returned ones."""
+    sums = ((first, _sum(contents[first : first + count])) for first in firsts if first >= 0)
+    return next((first for first, found in sums if found == total), None)
+
+
+def _in_any_order(contents: Sequence[int], count: int, total: int) -> Sequence[int] | None:
+    """Return the places of `count` records, of a few, that have the sum of the returned ones: the provider changes the
+    order of equal times."""
+    places = range(len(contents) if len(contents) <= _MOST_REORDERED else 0)
+    found = (chosen for chosen in combinations(places, count) if _sum(contents[at] for at in chosen) == total)
+    return next(found, None)
+
+
+def _behind_removed(tied: Sequence[SubnotoRecord], expected: int, count: int, digest: int) -> int | None:
+    """Return the place from which on records have the digest, if it shows that records before it were removed, and none
+    was added: `count` were from the `expected` place on."""
+    known = min(_MOST, count)
+    places = range(min(expected, len(tied) - known), -1, -1)
+    first = next((at for at in places if _digest(tied[at : at + known]) == digest), expected)
+    return first if first < expected and len(tied) - first <= count else None
 
 
 def _rank(tied: Sequence[SubnotoRecord], first: int) -> None:
