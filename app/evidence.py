@@ -83,8 +83,9 @@ def create_key_file(path: Path) -> SigningKey:
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The signed content. Times are RFC 3339 in UTC; digests are SHA-256 in hexadecimal.
 
-    `sha256`: of all bytes of the segment before its last line. `resumed_from`, `next`: digests of the cursor that the
-    segment continues from and of its own cursor; None at the export's beginning and end.
+    `sha256`: of all bytes of the segment before its last line; `end`: of the last line before its manifest, None in
+    formats without one. `resumed_from`, `next`: digests of the cursor that the segment continues from and of its own
+    cursor; None at the export's beginning and end.
     """
 
     version: int = VERSION
@@ -99,6 +100,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str
     complete: bool
     sha256: str
+    end: str | None
     resumed_from: str | None
     next: str | None
 
@@ -165,8 +167,10 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
         if not isinstance(token := end.get("manifest"), str):
             raise Refusal(f"line {number}: this segment was not signed")
         manifest, kid = _manifest(token, keys, f"line {number}: ")
-        _check(manifest, end, sha256.hexdigest(), count, number)
+        _check(manifest, line, token, sha256.hexdigest(), count, number)
         before = manifests[-1] if manifests else None
+        if before is not None and before.next is None:
+            raise Refusal(f"line {number}: another export follows a complete one; verify each in a file of its own")
         if manifest.resumed_from != (None if before is None else before.next):
             if before is None:
                 raise Refusal(f"line {number}: the export began earlier; its first part is missing")
@@ -218,15 +222,16 @@ def _manifest(token: str, keys: Mapping[str, Any], where: str = "") -> tuple[Man
     raise Refusal(f"{where}the manifest is not valid: {problem}")
 
 
-def _check(manifest: Manifest, end: Mapping[str, Any], digest: str, count: int, number: int) -> None:
+def _check(manifest: Manifest, line: bytes, token: str, digest: str, count: int, number: int) -> None:
     if manifest.format != "ndjson":
         raise Refusal(f"line {number}: the manifest belongs to a file of the format {manifest.format}")
     if manifest.count != count:
         raise Refusal(f"line {number}: the manifest counts {manifest.count} events, the file has {count}")
     if manifest.sha256 != digest:
         raise Refusal(f"line {number}: the lines before it were changed (SHA-256 differs)")
-    if end.get("complete") != manifest.complete:
-        raise Refusal(f"line {number}: the last line and its manifest differ in `complete`")
+    head = line.removesuffix(b"\n").removesuffix(b',"manifest":"%b"}' % token.encode())
+    if manifest.end != hashlib.sha256(head).hexdigest():
+        raise Refusal(f"line {number}: the last line was changed (SHA-256 differs)")
 
 
 def _end_of(line: bytes) -> dict[str, Any] | None:

@@ -179,7 +179,7 @@ class Export:
             optional = {"reason": reason, "forbidden": self._forbidden, "bad_records": bad, "notes": notes}
             line |= {name: value for name, value in optional.items() if value}
             if self._state.signing_key is not None:
-                line["manifest"] = self._manifest(cursor, reason is None)
+                line["manifest"] = self._manifest(cursor, reason is None, encode(line)[:-1])
             return encode(line) + b"\n"
         if reason == LIMIT:
             reason = UNREADABLE if self._bad_records else None  # the requested number of events
@@ -188,7 +188,7 @@ class Export:
         self._log.code = self._log.code or reason
         raise InterruptedAnswer(f"the export ended early: {reason}")
 
-    def _manifest(self, cursor: str | None, complete: bool) -> str:
+    def _manifest(self, cursor: str | None, complete: bool, end: bytes | None = None) -> str:
         query, start = self._query, self._start
         sources = []
         for name in start.active:
@@ -205,6 +205,7 @@ class Export:
             sources=sources,
             as_of=format_seconds(now_micros()),
             complete=complete,
+            end=None if end is None else hashlib.sha256(end).hexdigest(),
             resumed_from=digest_of(query.cursor if query.after is None else f"{query.cursor} {query.after}"),
             next=digest_of(cursor),
         )

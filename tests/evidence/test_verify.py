@@ -90,6 +90,7 @@ async def test_every_change_is_refused(key_file: Path, tmp_path: Path) -> None:
     bit[40] ^= 1
     foreign = create_key_file(tmp_path / "foreign.pem")
     alien = _with_manifest(lines[ends[2]], foreign, keys)
+    other, _ = await exported(key_file, type="envelope.completed")
     changed: dict[str, tuple[list[bytes], str]] = {
         "a flipped bit": ([*lines[:7], bytes(bit), *lines[8:]], "SHA-256 differs"),
         "a missing line": ([*lines[:7], *lines[8:]], "counts 100 events, the file has 99"),
@@ -103,10 +104,21 @@ async def test_every_change_is_refused(key_file: Path, tmp_path: Path) -> None:
         "lines added behind the end": ([*lines, lines[3]], "no manifest behind them"),
         "a manifest taken away": ([*lines[:100], *lines[101:]], "counts 100 events, the file has 200"),
         "a foreign key": ([*lines[:232], alien], "not among the trusted keys"),
+        "the same export twice": ([*lines, *lines], "follows a complete one"),
+        "another export behind it": ([*lines, *other.splitlines(keepends=True)], "follows a complete one"),
         "nothing": ([], "empty"),
     }
     for name, (altered, why) in changed.items():
         assert why in refusal(altered, keys), name
+    for number in ends:
+        for place in range(0, lines[number].index(b'"manifest"'), 3):
+            flipped = bytearray(lines[number])
+            flipped[place] ^= 1
+            assert refusal([*lines[:number], bytes(flipped), *lines[number + 1 :]], keys), (number, place)
+    for added in (b'"notes":{"north":"x"},', b'"reason":"limit",'):
+        for place in (b'"manifest"', b'"complete"'):
+            end = lines[ends[2]].replace(place, added + place)
+            assert "the last line was changed" in refusal([*lines[:232], end], keys)
     assert verify(lines, keys).count == EVENTS
 
 
