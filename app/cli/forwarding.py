@@ -84,13 +84,14 @@ def open_target(url: str, form: str | None, environment: Mapping[str, str], tls:
     return Opened(webhook, f"{scheme}://{parts.netloc}", form)
 
 
-def tls_context(ca: Path | None, client_certificate: Path | None) -> ssl.SSLContext:
-    """Return a context with TLS 1.2 or later and verified names. `ca`: PEM file instead of the system's
-    authorities; `client_certificate`: PEM file with certificate and key. Raises ConfigurationError."""
+def tls_context(
+    ca: Path | None, client_certificate: Path | None, environment: Mapping[str, str] | None = None
+) -> ssl.SSLContext:
+    """Return a context with TLS 1.2 or later and verified names. `ca`: PEM file instead of the environment's and the
+    system's authorities; `client_certificate`: PEM file with certificate and key. Raises ConfigurationError."""
     flag, path = "--ca", ca
     try:
-        context = ssl.create_default_context(cafile=ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = ssl.create_default_context(cafile=ca) if ca else Network(environment).ssl_context(own=True)
         if client_certificate is not None:
             flag, path = "--client-cert", client_certificate
             # A password, because OpenSSL would prompt for it on the terminal.
@@ -116,10 +117,11 @@ def forward(
     include: Include = None,
     config: Config = None,
 ) -> None:
-    """Push events to a receiver as they happen, from now (or --since) on, at least once each, without end.
+    """Push new events to a receiver, at least once each.
 
-    The cursor file moves only after the receiver accepts; the same command continues there. FORWARD_SECRET signs
-    webhooks (whsec_..., several separated by blanks); FORWARD_TOKEN is the bearer or HEC token. Both also from .env.
+    Begins now, or at --since, and has no end. The cursor file moves only after the receiver accepts; the same command
+    continues there. FORWARD_SECRET signs webhooks (whsec_..., several separated by blanks); FORWARD_TOKEN is the bearer
+    or HEC token. Both also from .env.
     """
     from app.forward.forwarder import Forwarder, Stopped, serve_metrics
 
@@ -130,7 +132,8 @@ def forward(
     asked = shlex.join(
         f"{name}={text}" for name, text in (*sorted(filters), *([("include", "raw")] if include else []))
     )
-    target, shown, form = open_target(to, form, read_environment(), tls_context(ca, client_cert))
+    environment = read_environment()
+    target, shown, form = open_target(to, form, environment, tls_context(ca, client_cert, environment))
     with closing(target), locked(cursor_file), connected(config) as client:
         configure_logging()
         start = load_checkpoint(cursor_file, Checkpoint(asked=asked, through=dict(pairs)["since"]))
@@ -157,4 +160,4 @@ def forward(
             try:
                 forwarder.run(pairs)
             except Gone as gone:
-                raise Failure(f"{gone}: it wants no more events") from None
+                raise Failure(f"{gone}: it accepts no more events") from None

@@ -19,10 +19,12 @@ from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_ke
 from app.cli.client import setting
 from app.cli.failures import USAGE, Failure, print_error
 from app.cli.output import console, write_bytes
+from app.config import read_environment
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.times import format_seconds, now_micros
 from app.forward.checkpoint import replace_file
+from app.providers.http.network import Network
 from app.settings import check_regular, read_text, split
 
 KeysFile = Annotated[Path, typer.Option(help="The keys file.")]
@@ -36,7 +38,9 @@ def make_key(
     rate: Annotated[str | None, typer.Option(help="Calls, such as 600/minute.")] = None,
     expires: Annotated[str | None, typer.Option(help="Expiry, such as 2027-01-01.")] = None,
 ) -> None:
-    """Create an API key. Its hash goes to the file; standard output is only the key, shown once."""
+    """Create an API key.
+
+    Its hash goes to the file; standard output is only the key, shown once."""
     key = new_key()
     try:
         names = None if sources is None else split(sources)
@@ -73,7 +77,9 @@ def list_keys(
         bool, typer.Option("--json", help="Print each key's line of the file, without the key.")
     ] = False,
 ) -> None:
-    """List the keys of a file with their grants. The keys themselves are not stored."""
+    """List the keys of a file with their grants.
+
+    The keys themselves are not stored."""
     keys = read_keys(read_text(file, "--file"), str(file))
     if as_json:
         for key in keys:
@@ -93,7 +99,9 @@ def list_keys(
 def revoke_keys(
     name: Annotated[str, typer.Option(help="The key's name; all keys of this name are removed.")], file: KeysFile
 ) -> None:
-    """Remove a caller's keys from a file; a running gateway reads the change without a restart."""
+    """Remove a caller's keys from a file.
+
+    A running gateway reads the change without a restart."""
     text = read_text(file, "--file")
     names = [key.name for key in read_keys(text, str(file))]
     if name not in names:
@@ -127,9 +135,9 @@ def verify(
         Path | None, typer.Option(metavar="FILE", help="The manifest of an export in another format than NDJSON.")
     ] = None,
 ) -> None:
-    """Verify that an exported file is complete and unchanged, and print the signing key.
+    """Verify that an export is complete and unchanged.
 
-    Exit code 0: verified. 1: the file differs from the delivered export. 2: invalid arguments.
+    Prints the signing key. Exit code 0: verified. 1: the file differs from the delivered export. 2: invalid arguments.
     """
     from app.evidence import Refusal, verify_detached
     from app.evidence import verify as verified
@@ -163,7 +171,9 @@ def verify(
 def signing_key(
     file: Annotated[Path, typer.Option(metavar="FILE", help="The file to create; it must not exist.")],
 ) -> None:
-    """Create an Ed25519 key for GATEWAY_SIGNING_KEY_FILE and print its public key set."""
+    """Create a key for signed exports (Ed25519).
+
+    Prints the public key set. GATEWAY_SIGNING_KEY_FILE names the file."""
     from app.evidence import create_key_file
 
     try:
@@ -183,7 +193,8 @@ def _keys(location: str | None) -> dict[str, Any]:
         location = f"{url.rstrip('/')}/.well-known/jwks.json"
     try:
         if location.startswith(("https://", "http://")):
-            answer = httpx.get(location, timeout=20, follow_redirects=True)
+            options = Network(read_environment()).client_options(location)
+            answer = httpx.get(location, timeout=20, follow_redirects=True, **options)
             answer.raise_for_status()
             found = answer.json()
         else:

@@ -113,6 +113,10 @@ def test_https_wants_a_certificate_that_is_known(tmp_path: Path) -> None:
             deliver(f"https://{address}")
         deliver(f"https://{address}", ca=pem)
         assert accepted.events == EVENTS
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+            opened = open_target(f"https://{address}", None, SECRETS, tls_context(None, None, {name: str(pem)}))
+            opened.target.deliver(items("cloudevents"))
+            opened.target.close()
 
 
 # ---- Splunk ----------------------------------------------------------------------------------------------------------

@@ -58,6 +58,14 @@ def test_the_clients_gateway_on_this_machine(proxied: list[str], host: str) -> N
     assert (len(seen), proxied) == (1, [])
 
 
+def test_the_keys_of_a_gateway_on_this_machine(proxied: list[str], tmp_path: Path) -> None:
+    (tmp_path / "export.ndjson").touch()
+    with recording() as (address, seen):
+        proxies = {name: os.environ[name] for name in VARIABLES[:6]}
+        run("verify", "export.ndjson", env={**proxies, "GATEWAY_URL": f"http://{address}"}, cwd=tmp_path)
+    assert (len(seen), proxied) == (1, [])
+
+
 def test_a_receiver_on_this_machine(proxied: list[str]) -> None:
     with recording() as (address, seen):
         opened = open_target(

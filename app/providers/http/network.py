@@ -71,10 +71,10 @@ class Network:
         """Return keyword arguments of an httpx client for `url` only."""
         return {"trust_env": False, "proxy": self.proxy_for(url), "verify": self.ssl_context()}
 
-    def ssl_context(self) -> ssl.SSLContext:
+    def ssl_context(self, *, own: bool = False) -> ssl.SSLContext:
         """Return the context for all TLS connections, with the variables' authorities, else certifi's and the
-        system's."""
-        return _context(self._authorities)
+        system's. `own`: one that the caller may change."""
+        return (_context.__wrapped__ if own else _context)(self._authorities)
 
 
 @lru_cache(maxsize=8)
