@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.example import ADAPTER, FILES, GUIDE
+from app.providers.base import CallBudget, CommonSettings
+from app.providers.kit import FetchedPage, PageRequest
+from tests.contract.example import ADAPTER, FILES, GUIDE, PROVIDER
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = re.findall(r"^(?:make|\.venv/bin/python) .*", GUIDE, re.MULTILINE)
@@ -60,3 +62,15 @@ def test_who_follows_it_has_a_provider_that_passes_all_checks(checkout: Path) ->
     assert re.search(r"^\.{30,} ", ended.stdout, re.MULTILINE), "tests did run"
     for written in ("openapi/openapi.json", "docs/reference/configuration.md", "docs/reference/event-types.md"):
         assert "signbox" in (checkout / written).read_text().lower(), written
+
+
+async def test_the_probe_counts_records_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreadable(request: PageRequest) -> FetchedPage:
+        return FetchedPage([{"id": 1}, {"id": 2}], None, 2)
+
+    source = PROVIDER.from_environment({"SIGNBOX_API_KEY": "key"}, CommonSettings())
+    assert source is not None
+    monkeypatch.setattr(source, "fetch", unreadable)
+    found = {result.topic: result.found for result in await source.probe(CallBudget())}
+    await source.aclose()
+    assert found["records"] == "2 of 2 records cannot be read"

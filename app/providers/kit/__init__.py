@@ -108,7 +108,7 @@ class TimeRangeSource(ABC):
                 unreadable[f"{crc32(repr(item).encode(errors='surrogatepass')):x}"] += 1
         times = [record.key[0] for record in found]
         if times != sorted(times, reverse=not ascending):
-            raise SourceFailed("the provider's response is not in the order of time that was asked for")
+            raise SourceFailed("the provider's response is not in the requested order of time")
         return found, unreadable
 
     @property
@@ -164,7 +164,7 @@ class TimeRangeSource(ABC):
         count = "some" if page.total is None else page.total
         results = [ProbeResult("credentials", "ok", f"accepted; {count} events in 30 days")]
         if unreadable:
-            found = f"{unreadable} of {len(page.items)} records cannot be read"
+            found = f"{unreadable.total()} of {len(page.items)} records cannot be read"
             results.append(ProbeResult("records", "warning", found, "compare them with `row` of the provider"))
         return results
 
