@@ -3,7 +3,7 @@
 /** Where the API is: beside this page, under whatever path a proxy puts both. */
 export const BASE = new URL(".", document.baseURI);
 
-/** A proxy in front, not the gateway, asks to sign in. */
+/** The sign-in of a proxy in front of the gateway has expired. */
 const SIGNED_OUT = { title: "Your session has ended", detail: "Reload the page to sign in again." };
 
 /** An error as the API's problem details (RFC 9457) describe it. `retryAfter`: seconds, or null. */
@@ -11,7 +11,7 @@ export class Problem extends Error {
   constructor(status, body, retryAfter = null) {
     super(body.detail ?? body.title ?? `The gateway answered ${status}.`);
     this.status = status;
-    this.title = body.title ?? "The gateway gave no usable answer";
+    this.title = body.title ?? "The gateway sent no usable response";
     this.errors = body.errors ?? [];
     this.sources = body.sources ?? [];
     this.requestId = body.request_id ?? null;

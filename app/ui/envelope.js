@@ -2,7 +2,7 @@
 
 import { save } from "./downloads.js";
 import { Empty, Text, Time, copy, html, useEffect, useRef, useState, usePage } from "./lib.js";
-import { ProblemNotice, SourceNotices, Warnings } from "./notices.js";
+import { ProblemNotice, SourceNotices } from "./notices.js";
 import { Panel } from "./panel.js";
 import { durationOf, secondsBetween, utcOf } from "./times.js";
 import { Glyph, capital, count, groupOf, nameOf, reasonOf, sentenceOf } from "./words.js";
@@ -56,7 +56,7 @@ export function EnvelopeView({ id, source, back, say }) {
   };
   const saved = (text) => save(new Blob([text], { type: "text/html" }), `envelope-${id.replace(/[^\w-]/g, "_")}.html`);
   const { found, problem } = state;
-  const shown = found && (found.events ?? []).find((event) => event.id === open);
+  const shown = found?.events.find((event) => event.id === open);
   return html`
     <div class="view envelope-view ${shown ? "with-panel" : ""}">
       <article class="main" aria-label="Envelope ${id}">
@@ -92,34 +92,27 @@ function NoEnvelope({ id, source }) {
 }
 
 function Story({ found, open, onOpen }) {
-  const { envelope, recipients = [], events = [] } = found;
-  const status = found.status ?? envelope.status;
-  const first = events[0];
-  const last = events.at(-1);
+  const { envelope, recipients, events, status } = found;
+  const [first, last] = [events[0].occurred_at, events.at(-1).occurred_at];
+  const group = BAD.includes(status) ? "problem" : status === "completed" ? "signed" : "prepared";
   const facts = [
-    [
-      "Status",
-      status &&
-        html`<span class="tag is-${BAD.includes(status) ? "problem" : status === "completed" ? "signed" : "prepared"}">${capital(status.replaceAll("_", " "))}</span>`,
-    ],
-    ["First event", first && html`<${Time} at=${first.occurred_at} form="full" />`],
-    ["Last event", last && html`<${Time} at=${last.occurred_at} form="full" />`],
-    ["Duration", first && durationOf(secondsBetween(first.occurred_at, last.occurred_at))],
-    ["Source", html`<${Text} value=${found.source ?? first?.source} />`],
+    ["Status", html`<span class="tag is-${group}">${capital(status.replaceAll("_", " "))}</span>`],
+    ["First event", html`<${Time} at=${first} form="full" />`],
+    ["Last event", html`<${Time} at=${last} form="full" />`],
+    ["Duration", durationOf(found.durations.total)],
+    ["Source", html`<${Text} value=${found.source} />`],
     ...IDS.map(([name, label]) => [label, envelope[name] && html`<${Text} value=${envelope[name]} />`]),
   ];
   return html`
-    <${Warnings} warnings=${found.warnings ?? []} />
-    <${SourceNotices} sources=${found.sources ?? []} />
+    <${SourceNotices} sources=${found.sources} />
     <dl class="facts">${facts.filter(([, value]) => value).map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
     ${recipients.length > 0 && html`<${Recipients} recipients=${recipients} />`}
-    <${Events} events=${events} open=${open} onOpen=${onOpen} />
+    <${Events} events=${events} more=${found.has_more} open=${open} onOpen=${onOpen} />
   `;
 }
 
 function Recipients({ recipients }) {
   const stages = STAGES.filter(([name]) => recipients.some((one) => one[name]));
-  const number = (value) => (Array.isArray(value) ? value.length : (value ?? 0));
   return html`
     <h2 id="recipients-title">Recipients</h2>
     <div class="scroll" tabindex="0" role="group" aria-labelledby="recipients-title">
@@ -127,7 +120,7 @@ function Recipients({ recipients }) {
         <thead><tr>${["Recipient", "Signature", ...stages.map(([, label]) => label), "Messages"].map((label) => html`<th key=${label} scope="col">${label}</th>`)}</tr></thead>
         <tbody>
           ${recipients.map((one, place) => {
-            const [failed, reminded] = [number(one.failures), number(one.reminders)];
+            const [failed, reminded] = [one.failures.length, one.reminders.length];
             return html`<tr key=${one.id ?? place}>
               <th scope="row">
                 <${Text} value=${nameOf(one) ?? "–"} />
@@ -149,10 +142,10 @@ function Recipients({ recipients }) {
   `;
 }
 
-function Events({ events, open, onOpen }) {
+function Events({ events, more, open, onOpen }) {
   const { times } = usePage();
   return html`
-    <h2 id="steps-title">${count(events.length, "event", "events")}</h2>
+    <h2 id="steps-title">${more && "The first "}${count(events.length, "event", "events")}</h2>
     <div class="scroll" tabindex="0" role="group" aria-labelledby="steps-title">
       <table class="plain steps">
         <thead><tr>${[times.isUtc ? "Time" : "Time, and UTC", "Event", "Elapsed"].map((label) => html`<th key=${label} scope="col">${label}</th>`)}</tr></thead>

@@ -160,7 +160,7 @@ function NoEvents({ pairs, feed, go }) {
   `;
 }
 
-/** What a printed list says of itself. */
+/** The heading of a printed list. */
 function PrintHead({ pairs, feed }) {
   const { session, times } = usePage();
   if (!feed.window) return null;

@@ -45,8 +45,8 @@ export function fieldOf(name) {
 }
 
 /**
- * What an address's fragment means: {envelope, source} for an envelope's page, else {pairs, event}; `unknown`: names that
- * mean nothing, so that nobody takes for filtered what is not.
+ * The view of an address's fragment: {envelope, source} for an envelope's page, else {pairs, event}; `unknown`: names that
+ * are no filters, because a reader would otherwise take the list for filtered.
  */
 export function parse(fragment) {
   const all = [...new URLSearchParams(fragment.replace(/^#/, ""))].filter(([, value]) => value);

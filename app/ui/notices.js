@@ -39,25 +39,23 @@ const WORDS = {
 
 /** Sources that did not give everything, one line each. `retry`: reload; absent where that cannot help. */
 export function SourceNotices({ sources, retry }) {
-  const lacking = sources.filter(({ status, reason, bad_records }) => status !== "ok" || reason || bad_records);
-  return lacking.map(({ name, status, reason, bad_records: bad }) => {
-    const unreadable =
-      bad && !/record/.test(reason ?? "") ? count(bad, "unreadable record is", "unreadable records are") : "";
-    return html`
+  const lacking = sources.filter(({ status, reason }) => status !== "ok" || reason);
+  return lacking.map(
+    ({ name, status, reason }) => html`
       <div key=${name} class="notice ${status === "failed" ? "problem" : "warning"}" role="status">
         <p>
-          <strong><${Text} value=${name} /></strong>${status !== "ok" && ` ${WORDS[status] ?? status}`}${reason && html`${status === "ok" ? ": " : ". Reason: "}<${Text} value=${reason} />`}${unreadable && `: ${unreadable} left out`}.
+          <strong><${Text} value=${name} /></strong>${status !== "ok" && ` ${WORDS[status] ?? status}`}${reason && html`${status === "ok" ? ": " : ". Reason: "}<${Text} value=${reason} />`}.
           ${status === "failed" && retry && html` <button type="button" class="quiet" onClick=${retry}>Try again</button>`}
         </p>
       </div>
-    `;
-  });
+    `,
+  );
 }
 
 /** Warnings of the API: a value that can match nothing, with the nearest known one. */
 export function Warnings({ warnings }) {
-  return warnings.map((warning) => {
-    const text = typeof warning === "string" ? warning : `${warning.parameter}: ${warning.message ?? warning.detail}`;
+  return warnings.map(({ parameter, message }) => {
+    const text = `${parameter}: ${message}`;
     return html`<div key=${text} class="notice warning" role="status"><p><${Text} value=${text} /></p></div>`;
   });
 }

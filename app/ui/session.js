@@ -1,9 +1,9 @@
 /**
- * Who uses the page: the API key, and the identity behind it (`GET /me`).
+ * The caller: the API key and its identity (`GET /me`).
  *
- * The key is held in sessionStorage, which ends with the tab and is never written to an address or a cookie. A new tab asks
- * the open tabs of the same origin for it, so that nobody is asked twice within a session. Behind a proxy that signs people
- * in, `/me` answers without a key and none is asked for.
+ * The key is in sessionStorage, which ends with the tab, and never in an address or a cookie. A new tab gets it from the
+ * open tabs of the same origin, so that a person enters it once in a session. Behind a proxy that signs people in, `/me`
+ * needs no key.
  */
 
 import { BASE, read, send } from "./api.js";

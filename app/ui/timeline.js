@@ -93,7 +93,7 @@ export function Timeline({ bars, onSelect, note }) {
     event.preventDefault();
   };
   const [low, high] = (chosen ?? [hovered ?? last, hovered ?? last]).toSorted((one, other) => one - other);
-  const told = `${spanOf(times, bars, low, high)}: ${count(
+  const readout = `${spanOf(times, bars, low, high)}: ${count(
     bars.values.slice(low, high + 1).reduce((sum, one) => sum + one, 0),
     "event",
     "events",
@@ -101,9 +101,9 @@ export function Timeline({ bars, onSelect, note }) {
   return html`
     <section class="timeline" aria-label="Timeline">
       <div ref=${box} class="plot" tabindex="0" role="slider" aria-label="Events by ${bars.step < DAY ? "hour" : "day"}"
-        aria-valuemin="0" aria-valuemax=${last} aria-valuenow=${chosen?.[1] ?? last} aria-valuetext=${told}
+        aria-valuemin="0" aria-valuemax=${last} aria-valuenow=${chosen?.[1] ?? last} aria-valuetext=${readout}
         aria-describedby="timeline-keys" onKeyDown=${onKey} onBlur=${clear}></div>
-      <p class="readout small" aria-hidden="true">${chosen || hovered !== null ? told : (note ?? "Drag to select a range")}</p>
+      <p class="readout small" aria-hidden="true">${chosen || hovered !== null ? readout : (note ?? "Drag to select a range")}</p>
       <p id="timeline-keys" class="unseen">Arrow keys move, with Shift they select a range, Enter shows its events.</p>
     </section>
   `;

@@ -5,7 +5,7 @@ import { Text, html } from "./lib.js";
 const CHANNELS = { sms: "text message", email: "e-mail" };
 const STATES = { sent: "was sent", delivered: "was delivered", opened: "was opened", failed: "could not be delivered" };
 
-/** Groups by id: a 12 by 12 path, because colour alone would not reach everybody. */
+/** Shapes of the groups, 12 by 12, because some readers cannot distinguish the colours. */
 const SHAPES = {
   prepared: "M6 1.2a4.8 4.8 0 1 1 0 9.6a4.8 4.8 0 1 1 0-9.6z",
   delivery: "M1.5 1.5L11 6L1.5 10.5z",
@@ -44,7 +44,7 @@ export function titleOf({ type, provider_type }) {
 export const capital = (text) => text[0].toUpperCase() + text.slice(1);
 export const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
-/** What to call a person or a target; null for nobody. */
+/** The name to show for a person or a target; null without one. */
 export const nameOf = (person) => (person && (person.name || person.email || person.id || person.phone)) || null;
 
 export function actorOf({ actor }) {

@@ -136,6 +136,11 @@ def test_the_page_of_an_envelope(world: World) -> None:
         told = [one[name] for one in found["recipients"] for name in ("name", "email", "signature_type") if one[name]]
         assert [text for text in told if text not in body] == []
         assert envelope in body
+        # The report of the same envelope has this duration, too: to its end, not to a later message.
+        shown = page.locator(".facts div", has_text="Duration").locator("dd").inner_text()
+        assert shown == page.evaluate(
+            f"import('./ui/times.js').then((t) => t.durationOf({found['durations']['total']}))"
+        )
         for event in found["events"]:
             assert event["occurred_at"].replace("T", " ").removesuffix("Z") in body
         with page.expect_download() as awaited:
