@@ -77,7 +77,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Number of processes.")] = 1,
     config: ConfigFile = None,
 ) -> int:
-    """Serve the HTTP API over the sources of the environment and the configuration file."""
+    """Serve the HTTP API over the configured accounts."""
     from app.cli.serving import serve_gateway
 
     return serve_gateway(
@@ -86,7 +86,9 @@ def serve(
 
 
 def mcp(config: Config = None) -> None:
-    """Serve the Model Context Protocol on standard input and output: four read-only tools for agents."""
+    """Serve four read-only tools for agents (Model Context Protocol).
+
+    Uses standard input and output."""
     import asyncio
 
     try:
@@ -129,7 +131,9 @@ def probe(
         float, typer.Option(min=0, max=600, help="Seconds to wait for new events, to measure their lag.")
     ] = 20.0,
 ) -> int:
-    """Check each source's credentials and permissions, and measure what the providers' documents leave open."""
+    """Check each source's credentials and permissions.
+
+    Also measures what the providers' documents leave open, and prints settings to use."""
     from app.cli.probe import probe_sources
 
     return probe_sources(config, wait)

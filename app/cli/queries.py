@@ -157,7 +157,9 @@ def count(
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """Count events by source and in total; with --by, also by values of a field."""
+    """Count events by source and in total.
+
+    With --by, also by the values of a field."""
     pairs = query_pairs(filters)
     pairs += ([("by", by)] if by else []) + ([("exact", "true")] if exact else [])
     with connected(config) as client:
@@ -198,7 +200,9 @@ def event(
 
 
 def sources(as_json: AsJson = False, config: Config = None) -> None:
-    """List the sources with their state and the filters that the provider applies; --json adds all observations."""
+    """List the sources with their state and native filters.
+
+    Native filters are those that the provider applies. --json adds all observations."""
     with connected(config) as client:
         found = client.get("/sources")
     if as_json:
@@ -206,8 +210,9 @@ def sources(as_json: AsJson = False, config: Config = None) -> None:
         return
     table = plain_table("source", "provider", "circuit", "paused until", "settle", "filtered by the provider")
     for source in found["data"]:
-        health, filters = source["health"], source["filters"]
-        native = ", ".join(name for name, how in filters.items() if how == "native")
-        cells = (source["name"], source["provider"], health["circuit"], health["paused_until"] or "-")
+        health = source["health"] or {}
+        native = ", ".join(name for name, how in source["filters"].items() if how == "native")
+        state = (health.get("circuit") or "-", health.get("paused_until") or "-")
+        cells = (source["name"], source["provider"], *state)
         table.add_row(*map(printable, cells), f"{source['settle']:g} s", native)
     console().print(table)

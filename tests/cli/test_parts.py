@@ -25,6 +25,8 @@ from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery
 from app.domain.times import parse_rfc3339
 from app.forward import Page
+from tests.cli.served import call
+from tests.listening import answering, send
 
 
 def test_the_flags_are_the_apis_filters() -> None:
@@ -178,6 +180,14 @@ def test_what_lies_behind_the_mark_is_cut_off(tmp_path: Path) -> None:
         file.finish(b"two\n")
     assert path.read_bytes() == b"one\ntwo\n"
     assert [found.name for found in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_source_without_calls_is_listed(tmp_path: Path) -> None:
+    source = {"name": "north", "provider": "own", "filters": {"since": "native"}, "settle": 30.0, "health": None}
+    body = json.dumps({"data": [source]}).encode()
+    with answering(lambda request, _: send(request, body)) as address:
+        done = call("sources", env={"GATEWAY_URL": f"http://{address}"}, cwd=tmp_path)
+    assert done.stdout.splitlines()[1].split() == ["north", "own", "-", "-", "30", "s", "since"], done.stderr
 
 
 def test_what_was_never_begun_leaves_nothing_and_two_do_not_write_at_once(tmp_path: Path) -> None:
