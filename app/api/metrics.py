@@ -51,25 +51,25 @@ class Metrics(Observer):
         gauge = partial(labeled, Gauge)
         info = gauge("build_info", "1, with the version.", "version", multiprocess_mode="livemax")
         info(version("audit-gateway")).set(1)
-        text = "Requests answered; status hung_up: the caller went away."
+        text = "Requests by status of the response; hung_up: the caller disconnected."
         self._requests = counter("requests", text, "method", "route", "status")
-        self._seconds = seconds("request_seconds", "Seconds until a request was answered.", "route")
-        self.under_way = gauge("requests_under_way", "Requests being answered.", "kind", multiprocess_mode="livesum")
-        self._events = counter("events_delivered", "Events handed to callers.", "source")
-        text = "Totals asked for; outcome hit: answered from the cache."
+        self._seconds = seconds("request_seconds", "Seconds until the end of the response.", "route")
+        self.under_way = gauge("requests_under_way", "Requests in progress.", "kind", multiprocess_mode="livesum")
+        self._events = counter("events_delivered", "Events delivered to callers.", "source")
+        text = "Requested totals; outcome hit: from the cache."
         self._totals = counter("totals", text, "source", "outcome")
-        text = "Calls to a provider, each attempt counted, by how they ended."
+        text = "Attempts at calls to a provider, by outcome."
         self._calls = counter("source_calls", text, "source", "outcome")
-        self._call_seconds = seconds("source_call_seconds", "Seconds that a call to a provider took.", "source")
-        text = "Calls that were repeated, by what the attempt before ended with."
+        self._call_seconds = seconds("source_call_seconds", "Seconds until the end of a call to a provider.", "source")
+        text = "Retries of calls, by the outcome of the previous attempt."
         self._retries = counter("source_retries", text, "source", "reason")
-        self._refused = counter("source_refused", "Calls answered without asking the provider.", "source", "reason")
+        self._refused = counter("source_refused", "Calls that the gateway did not make.", "source", "reason")
         text = "Processes whose circuit to the source is in this state."
         self._circuit = gauge("source_circuit", text, "source", "state", multiprocess_mode="livesum")
-        self._bad_records = counter("bad_records", "Records of a provider that could not be read.", "source")
-        text = "First pages by source, where they are cached; outcome miss: the page was made."
+        self._bad_records = counter("bad_records", "Unreadable records of a provider.", "source")
+        text = "Cacheable first pages, by source; outcome hit: from the cache."
         self._page_cache = counter("page_cache", text, "source", "outcome")
-        text = "1 while the state that replicas share can be had, by its store."
+        text = "1 while the shared state of the replicas is available, by store."
         self._shared_up = gauge("shared_state_up", text, "store", multiprocess_mode="livemin")
 
     def exposition(self) -> bytes:

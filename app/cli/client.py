@@ -109,7 +109,7 @@ class Client:
     def _problem(self, response: httpx.Response, path: str) -> Problem:
         status = response.status_code
         if status == 401:
-            why = "does not accept the key in GATEWAY_KEY" if self._has_key else "wants a key; GATEWAY_KEY is not set"
+            why = "does not accept the key in GATEWAY_KEY" if self._has_key else "needs a key; GATEWAY_KEY is not set"
             return Problem("unauthenticated", f"The gateway at {self._shown} {why}")
         body = _object(response)
         if body is None or not isinstance(code := body.get("code"), str):

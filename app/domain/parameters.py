@@ -66,7 +66,7 @@ def read_query(model: type[Model], pairs: Iterable[tuple[str, str]]) -> Model:
     _check_together(query)
     cursor = texts.get("cursor")
     if cursor is not None and not 0 < len(cursor[0]) <= MAX_CURSOR:
-        raise InvalidCursor("must be a next_cursor exactly as an earlier page gave it; leave it out to start over")
+        raise InvalidCursor("must be the unchanged next_cursor of an earlier page; leave it out to start over")
     return query
 
 

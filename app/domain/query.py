@@ -156,7 +156,7 @@ class ExportQuery(Filters, TimeRange):
 
     format: Literal["ndjson", "csv", "ocsf", "cloudevents", "ecs"] = _field(
         "ndjson",
-        "`ndjson` (default): one event a line, as in `GET /events`, and a last line that states whether all came."
+        "`ndjson` (default): one event a line, as in `GET /events`, and a last line with the state of the export."
         " `csv`: RFC 4180. `ocsf`: Entity Management (3004) of OCSF 1.7. `cloudevents`: CloudEvents 1.0. `ecs`:"
         " Elastic Common Schema 8. The last three are NDJSON, too.",
     )
@@ -170,16 +170,16 @@ class ExportQuery(Filters, TimeRange):
     )
     limit: kinds.ExportLimit = _field(
         None,
-        "Events in this answer, at most; default: all. The last line's `cursor` continues, or, where a format has none,"
-        " `after`.",
+        "Events in this response, at most; default: all. The last line's `cursor` continues or, in formats without"
+        " one, `after`.",
     )
     bom: kinds.Flag = _field(
         False, "`true`: `csv` begins with a byte order mark, without which some spreadsheets garble letters."
     )
     unreadable: Literal["fail", "skip"] = _field(
         "fail",
-        "What becomes of a format that cannot state its end where the provider sent records that cannot be read: `fail`"
-        " (default) cuts the answer off behind the last event, `skip` ends it in order.",
+        "End of a response without unreadable records, in formats without a last line: `fail` (default) cuts it after"
+        " the last event, `skip` ends it normally.",
     )
 
 

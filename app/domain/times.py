@@ -95,7 +95,7 @@ def parse_rfc3339(text: str) -> int:
         )
     if match["second"] == "60":
         # Microseconds since the epoch have no place for one.
-        raise ValueError("must not be a leap second; write the second behind it, which begins with :00")
+        raise ValueError("must not be a leap second; write the next second, which ends in :00")
     try:
         micros = to_micros(datetime.fromisoformat(text.upper()))
     except ValueError:

@@ -21,7 +21,7 @@ from app.domain.errors import (
     SourceTimeout,
     SourceUnauthorized,
 )
-from app.domain.query import PAGING, CountQuery, EventQuery
+from app.domain.query import CountQuery, EventQuery
 from app.domain.times import format_seconds, now_micros
 from app.feed.model import FeedCall, FeedSettings, Page, Totals, ValueWarning
 from app.feed.page_builder import PageBuilder
@@ -70,14 +70,12 @@ class Feed:
             page = await builder.page(self._codec.seal, may_exceed=may_exceed)
             page.warnings = self._warnings(plan, caller)
             return page
-        given = (
-            asked.given(PAGING) if asked.cursor is None else {"since": plan.window.since, "until": plan.window.until}
-        )
+        times = (asked.since, asked.until) if asked.cursor is None else (plan.window.since, plan.window.until)
 
         async def total() -> Totals | None:
             try:
                 counter = EventCounter(plan, call, self.totals_cache)
-                return await counter.totals(given, no_cache=no_cache, exact=False, by=None)
+                return await counter.totals(times, no_cache=no_cache, exact=False, by=None)
             except SourcesFailed:
                 # With `partial`, the page names the source that failed, and has no total.
                 if plan.partial:
@@ -103,7 +101,8 @@ class Feed:
         plan = self._plan(asked, caller, self.now())
         if at is not None:
             if plan.partial:
-                raise ParameterError("invalid_parameter", [("partial", "has no one place to go on from; leave it out")])
+                what = "needs a cursor without partial=true, with which each source has a position of its own"
+                raise ParameterError("invalid_parameter", [("after", what)])
             plan = begun_at(plan, at)
         states = {name: plan.states.get(name, {}) for name in plan.active}
         cursor = self._codec.seal(state_of(plan, plan.position, states))
@@ -115,7 +114,8 @@ class Feed:
         call = self._call(caller)
         plan = self._plan(EventQuery.of(asked), caller, call.now)
         counter = EventCounter(plan, call, self.totals_cache)
-        totals = await counter.totals(asked.given(), no_cache=no_cache, exact=asked.exact, by=asked.by)
+        times = asked.since, asked.until
+        totals = await counter.totals(times, no_cache=no_cache, exact=asked.exact, by=asked.by)
         return msgspec.structs.replace(totals, warnings=self._warnings(plan, caller))
 
     def _plan(self, asked: EventQuery, caller: Caller, now: int) -> Plan:

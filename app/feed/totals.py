@@ -14,6 +14,7 @@ import msgspec
 from cachetools import TLRUCache
 
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
+from app.domain.parameter_types import Moment
 from app.domain.query import OWN_FILTERS, GroupBy, Query
 from app.domain.times import format_micros, format_seconds
 from app.feed.model import FeedCall, Group, ProviderTotal, SourceTotal, Totals
@@ -30,6 +31,7 @@ _MOST = 8 * 1024 * 1024  #: bytes of cached values, about; the oldest go first
 _OVERHEAD = 512  #: bytes of one, beside its key and its value
 
 V = TypeVar("V", bound=msgspec.Struct)
+Times = tuple[Moment, Moment]
 
 
 class _Cached(msgspec.Struct, frozen=True):
@@ -136,9 +138,9 @@ class EventCounter:
         self._call, self._cache = call, cache
         self._private, self._pseudonyms = "pii:read" in call.caller.scopes, call.settings.pseudonyms
 
-    async def totals(self, given: Mapping[str, Any], *, no_cache: bool, exact: bool, by: GroupBy | None) -> Totals:
-        """`given` are the filters as the caller wrote them. Raises SourcesFailed."""
-        found = await gather_all(self._of(name, given, no_cache, exact, by) for name in self._plan.active)
+    async def totals(self, times: Times, *, no_cache: bool, exact: bool, by: GroupBy | None) -> Totals:
+        """`times`: `since` and `until` as the caller wrote them. Raises SourcesFailed."""
+        found = await gather_all(self._of(name, times, no_cache, exact, by) for name in self._plan.active)
         sources = [source for source, _ in found]
         groups: Counter[str] = Counter()
         for source, keys in found:
@@ -150,10 +152,9 @@ class EventCounter:
         return Totals(value, "events", relation, None if by is None else shown, (), sources)
 
     async def _of(
-        self, name: str, given: Mapping[str, Any], no_cache: bool, exact: bool, by: GroupBy | None
+        self, name: str, times: Times, no_cache: bool, exact: bool, by: GroupBy | None
     ) -> tuple[SourceTotal, Mapping[str, int]]:
         plain = self._plan.query.model_copy(update={"source": (), "source_not": (), "provider": ()})
-        times = given.get("since"), given.get("until")
         try:
             own, own_cached = await self._own(name, plain, times, no_cache)
         except SourceForbidden:
@@ -175,7 +176,7 @@ class EventCounter:
         is_cached = cached or own_cached
         return SourceTotal(name, found.count, "events", found.relation, total, end, at, is_cached), found.groups
 
-    async def _own(self, name: str, plain: Query, times: tuple[Any, Any], no_cache: bool) -> tuple[Total | None, bool]:
+    async def _own(self, name: str, plain: Query, times: Times, no_cache: bool) -> tuple[Total | None, bool]:
         """Return the provider's own total; None if it has none for these filters, or if the total would reveal hidden
         values."""
         searches_hidden = native_query(plain, self._call.caller) != plain
@@ -187,7 +188,7 @@ class EventCounter:
         )
         return (None if total.value == 0 and total.relation == "gte" else total), cached
 
-    def _span(self, times: tuple[Any, Any]) -> int:
+    def _span(self, times: Times) -> int:
         """The default window (µs), which another replica may have set differently; 0 where `since` was given."""
         return self._until - self._plan.window.since if times[0] is None else 0
 

@@ -11,7 +11,7 @@ usage() {
     status=2
     exec >&2
   }
-  sed -n -e 's/^# //p' -e 's/^#$//p' "$0"
+  sed -n -e '/^set /q' -e 's/^# //p' -e 's/^#$//p' "$0"
   exit $status
 }
 

@@ -104,7 +104,7 @@ def test_a_value_that_cannot_be_meant_is_refused_with_the_remedy(name: str, valu
 
 @pytest.mark.parametrize("cursor", ["", "x" * 40_000])
 def test_a_cursor_of_an_impossible_length_is_no_cursor(cursor: str) -> None:
-    with pytest.raises(InvalidCursor, match="exactly as an earlier page gave it"):
+    with pytest.raises(InvalidCursor, match="the unchanged next_cursor of an earlier page"):
         parse(cursor=cursor)
     assert errors(cursor=cursor, limit="0")[0] == "invalid_parameter", "what can be named is, before"
 

@@ -184,7 +184,7 @@ def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
 
 def test_a_leap_second_is_refused_by_name() -> None:
     """Microseconds since the epoch have none; which of its neighbours is meant, the caller says."""
-    with pytest.raises(ValueError, match=r"leap second; write the second behind it"):
+    with pytest.raises(ValueError, match=r"leap second; write the next second"):
         parse_rfc3339("2016-12-31T23:59:60Z")
 
 

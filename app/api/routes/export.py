@@ -25,13 +25,13 @@ router = new_router(tags=["events"])
 
 _HEADERS: dict[str, Any] = {
     "Export-Cursor": header(
-        "This export's beginning, with its filters and its window. After a cut, send it as `cursor`, with the last"
-        " event that came as `after`. Left out where it would be longer than"
-        f" {LONGEST_HEADER} characters: then send the same filters with the same `since` and `until`."
+        "The beginning of this export, with its filters and window. After a cut, send it as `cursor`, with the id of"
+        f" the last complete event as `after`. Absent if longer than {LONGEST_HEADER} characters: then send the same"
+        " filters with the same `since` and `until`."
     ),
     "Export-Manifest": header(
-        "With a signing key, and but for `ndjson` and `after`: the path of this export's signed manifest (a compact"
-        " JWS), which is there for an hour after the export has ended."
+        "With a signing key, except for `ndjson` and `after`: the path of the export's signed manifest (a compact"
+        " JWS), available for an hour after the end of the export."
     ),
     "Content-Disposition": header("A file name with the window: `attachment; filename=…`."),
     **ANSWER_HEADERS,
@@ -40,7 +40,7 @@ _HEADERS: dict[str, Any] = {
 _LINKS: dict[str, Any] = {
     "SameWindow": {
         "operationId": "export_events",
-        "description": "The same export with the same window; with `after`, what a cut has left of it.",
+        "description": "The same export with the same window; with `after`, the rest of a cut one.",
         "parameters": {"cursor": "$response.header.Export-Cursor"},
     }
 }
@@ -52,14 +52,13 @@ _LINKS: dict[str, Any] = {
     response_class=Response,
     responses=answers(
         "events",
-        'The events, one a line. With `format=ndjson` the last line is `{"cursor": …, "complete": …}`:'
-        " where `complete` is false, `reason` says why (`deadline`, `stopping`, or a problem's code), and"
-        " `cursor` goes on; `bad_records`, if it is there, counts by source the unreadable records that"
-        " are left out; `forbidden`, if it is there, names the sources of which a provider does not show"
-        " everything to the credentials it was given, and why; `notes`, if it is there, contains by source the"
-        " reasons why events may be missing, as in `sources` of `GET /events`. In the other formats an answer that"
-        " ends in order is complete; one that cannot be completed, or lacks unreadable records, is cut off, which an"
-        " HTTP client reports as an error.",
+        'The events, one a line. With `format=ndjson` the last line is `{"cursor": …, "complete": …}`. If'
+        " `complete` is false, `reason` is the cause (`limit`, `deadline`, `stopping`, `unreadable_records` or a"
+        " problem's code), and `cursor` continues. Optional members, by source: `bad_records`, the number of"
+        " unreadable records left out; `forbidden`, why the provider refuses a part of the account; `notes`, why"
+        " events may be missing, as in `sources` of `GET /events`. In the other formats, a response that ends normally"
+        " is complete; one that is incomplete or lacks unreadable records is cut, which an HTTP client reports as an"
+        " error.",
         headers=_HEADERS,
         links=_LINKS,
         content={media: {"schema": {"type": "string"}} for media in ("application/x-ndjson", "text/csv")},
@@ -72,7 +71,7 @@ async def export_events(request: Request, caller: EventReader, query: Annotated[
     `cursor` from its last line. If the connection broke before that, repeat the call with `after`, the id of the last
     complete event."""
     if query.after is not None and query.cursor is None and not {"since", "envelope_id"} & query.model_fields_set:
-        message = "needs the Export-Cursor or the since of the export that it goes on with: the default since moves"
+        message = "needs the Export-Cursor or the since of the export that it continues: the default since moves"
         raise ParameterError("invalid_parameter", [("after", message)])
     if request.scope["http_version"] == "1.0" and not FORMATS[query.format].tells_its_end:
         # Its responses end with the connection, so a cut one looks complete.
@@ -88,7 +87,7 @@ async def _begin(request: Request, caller: Caller, query: ExportQuery, held: Exi
     at = None if query.after is None else await _time_of(feed, query.after, caller)
     start = feed.start(EventQuery.of(query, limit=None), caller, at=at)
     if start.query.follow:
-        raise CursorMismatch([("cursor", "is a follower's, who has no end; read it with GET /events/stream")])
+        raise CursorMismatch([("cursor", "is a follower's, which has no end; read it with GET /events/stream")])
     if "raw" in start.include:
         require_raw(caller, by_cursor=query.include is None)
     export = Export(request, caller, query, start)
@@ -121,7 +120,7 @@ async def get_manifest(
     """The manifest of one of the caller's exports."""
     manifest = await request.app.state.manifests.get(manifest_id, caller)
     if manifest is None:
-        raise NotFound("there is no such manifest: the export has not ended whole, or ended more than an hour ago")
+        raise NotFound("there is no such manifest: the export is not complete, or ended more than an hour ago")
     return Response(manifest, media_type="application/jose", headers={"Cache-Control": "no-store"})
 
 
@@ -130,5 +129,5 @@ async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:
     try:
         return (await feed.event(event_id, caller)).key[0]
     except NotFound:
-        message = "must be the id of the last event that came whole; there is no such event"
+        message = "must be the id of the last complete event; there is no such event"
         raise ParameterError("invalid_parameter", [("after", message)]) from None

@@ -39,7 +39,7 @@ _LAST_EVENT_ID: dict[str, Any] = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
-    "description": "The `id` of the last message: continues right behind it. Goes before `cursor`; empty is ignored.",
+    "description": "The `id` of the last message: continues after it. Has precedence over `cursor`; empty is ignored.",
     "schema": {"type": "string"},
 }
 
@@ -64,11 +64,10 @@ def renderer(pseudonyms: Pseudonyms | None) -> Render:
     response_class=Response,
     responses=answers(
         "events",
-        "Server-sent events, without end. A message's `data` is an Event, its `id` the cursor behind it. An"
-        " `event: problem` says that a source keeps events from coming, with a Problem as its `data`; they"
-        " follow when it is back. It comes once where a provider refuses a part of its account to us, too:"
-        " the rest comes on; and where records cannot be read and are left out."
-        " A comment comes after 15 seconds of silence (`GATEWAY_STREAM_HEARTBEAT`).",
+        "Server-sent events, without end. A message's `data` is an Event, its `id` the cursor after it. The `data` of"
+        " an `event: problem` is a Problem: a source delays events, which follow when it is back; or its provider"
+        " refuses a part of the account; or unreadable records are left out. Each is sent once. A comment is sent"
+        " after 15 seconds of silence (`GATEWAY_STREAM_HEARTBEAT`).",
         content={"text/event-stream": {"schema": {"type": "string"}}},
     ),
     openapi_extra={"parameters": [_LAST_EVENT_ID]},

@@ -73,7 +73,7 @@ async def _take(
 ) -> ProbeResult:
     asked = facts.at_most(min(_TAKE, total))
     if asked <= facts.honoured and facts.cap is None:
-        return ProbeResult("Take", "ok", f"answers of {facts.honoured} came whole")
+        return ProbeResult("Take", "ok", f"responses of {facts.honoured} were complete")
     page, taken = await ListReader(client, _EVERYTHING, facts, spent).take(within, asked)
     facts.answered(page, taken)
     if page.length < taken:
