@@ -212,7 +212,7 @@ def sources(as_json: AsJson = False, config: Config = None) -> None:
     for source in found["data"]:
         health = source["health"] or {}
         native = ", ".join(name for name, how in source["filters"].items() if how == "native")
-        state = (health.get("circuit") or "-", health.get("paused_until") or "-")
+        state = (health.get(name) or "-" for name in ("circuit", "paused_until"))
         cells = (source["name"], source["provider"], *state)
         table.add_row(*map(printable, cells), f"{source['settle']:g} s", native)
     console().print(table)

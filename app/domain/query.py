@@ -217,9 +217,8 @@ class Window(msgspec.Struct, frozen=True):
 
     def shown(self) -> dict[str, str | None]:
         """Return both ends as text."""
-        return {
-            "since": format_seconds(self.since), "until": None if self.until is None else format_seconds(self.until)
-        }  # fmt: skip
+        until = None if self.until is None else format_seconds(self.until)
+        return {"since": format_seconds(self.since), "until": until}
 
 
 #: Filters that the gateway can judge on any event; a provider may do it, too.

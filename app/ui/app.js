@@ -134,15 +134,15 @@ function Identity() {
   const rows = [
     ["Name", me.name],
     ["Signed in with", kind],
-    ["Scopes", me.scopes?.join(", ")],
-    ["Sources", me.sources?.join(", ")],
+    ["Scopes", me.scopes.join(", ")],
+    ["Sources", me.sources.join(", ")],
     ["Rate", me.rate],
     ["Expires", me.expires],
   ].filter(([, value]) => value);
   return html`
-    <${Menu} id="identity" label=${html`<bdi>${me.name ?? "Caller"}</bdi>`} title="Who am I">
-      ${rows.length > 0 && html`<dl>${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd><bdi>${value}</bdi></dd></div>`)}</dl>`}
-      ${me.scopes && !me.scopes.includes("pii:read") && html`<p class="small">Private values are masked: the scope pii:read is missing.</p>`}
+    <${Menu} id="identity" label=${html`<bdi>${me.name}</bdi>`} title="Who am I">
+      <dl>${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd><bdi>${value}</bdi></dd></div>`)}</dl>
+      ${!me.scopes.includes("pii:read") && html`<p class="small">Private values are masked: the scope pii:read is missing.</p>`}
       <button type="button" onClick=${() => (document.getElementById("identity").hidePopover(), shown.ask(""))}>Use ${key ? "another" : "an"} API key</button>
       ${key && html`<button type="button" onClick=${() => shown.signOut()}>Forget the key</button>`}
     <//>

@@ -15,17 +15,7 @@ import {
 import { Text, html, useEffect, useMemo, useRef, useState, usePage } from "./lib.js";
 
 const MOST = 40; // suggestions shown
-const FREE = [
-  "q",
-  "envelope_id",
-  "recipient",
-  "actor",
-  "owner",
-  "provider_type",
-  "workspace_id",
-  "flow_id",
-  "flow_type",
-];
+const CLOSED = ["envelope_status", "category", "provider"]; // fields that take suggested values only
 
 /** `pairs`, `onChange(pairs)`; `vocabulary`: [[field, value]] to suggest; `people`: names and addresses; `problem`. */
 export function FilterBar({ pairs, onChange, vocabulary, people, problem, window: shown }) {
@@ -154,7 +144,7 @@ function suggestions(text, vocabulary) {
     .filter(([field, value]) => (!asked || asked === field) && plain(value).includes(needle))
     .map(([field, value]) => option(field, value));
   if (asked) {
-    const own = term && FREE.concat("type", "source").includes(asked) ? [option(asked, term)] : [];
+    const own = term && !CLOSED.includes(asked) ? [option(asked, term)] : [];
     return unique([...matching, ...own]).slice(0, MOST);
   }
   const starts = Object.entries(FIELDS)

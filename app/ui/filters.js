@@ -13,7 +13,7 @@ export const FIELDS = {
   actor: { label: "Done by", not: true, hint: "e-mail address" },
   recipient: { label: "Recipient", hint: "id or e-mail address" },
   owner: { label: "Envelope owner", hint: "e-mail address" },
-  envelope_status: { label: "Envelope status", choices: ["completed", "active", "inactive"] },
+  envelope_status: { label: "Envelope status" },
   category: { label: "Category", not: true, many: true, hint: "envelope or team" },
   provider: { label: "Provider", many: true, hint: "a vendor" },
   provider_type: { label: "Provider’s type", not: true, many: true, hint: "SigneeSigned" },

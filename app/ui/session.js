@@ -15,7 +15,7 @@ const ANSWER_WITHIN = 150; // ms that other tabs have to hand over the key
 export class Session {
   /** `onChange()` runs whenever the identity or the reason to ask for a key changes. */
   constructor(onChange) {
-    this.me = null; // body of /me; {} where the gateway does not serve it
+    this.me = null; // body of /me
     this.key = "";
     this.started = false; // whether the gateway was asked who this is
     this.generation = 0; // grows with each identity; whatever belongs to an older one is dropped
@@ -35,10 +35,7 @@ export class Session {
   async use(key, first = false) {
     this.problem = null;
     try {
-      const me = await read("me", [], key).catch((problem) => {
-        if (problem.status === 404 || problem.status === 403) return {};
-        throw problem;
-      });
+      const me = await read("me", [], key);
       if (key) sessionStorage.setItem(SLOT, key);
       Object.assign(this, { me, key, asking: null, generation: this.generation + 1 });
     } catch (problem) {
@@ -75,9 +72,9 @@ export class Session {
     this._forget(this.problem ? null : this.key ? "The gateway no longer accepts this key." : "");
   }
 
-  /** Whether the caller has `scope`; true where scopes are unknown. */
+  /** Whether the caller has `scope`; true where the caller is unknown. */
   may(scope) {
-    return this.me?.scopes?.includes(scope) ?? true;
+    return this.me?.scopes.includes(scope) ?? true;
   }
 
   read(path, pairs = [], signal = undefined) {
