@@ -20,7 +20,6 @@ from app.providers.taktikal.mapping import text_of
 from app.providers.taktikal.models import Entry, Signee, recipient_id
 from app.providers.taktikal.wire import Process, without_secrets
 
-_LONG_KEY = 32  #: characters of a key that cannot be guessed
 _BREAK = "\n\0\n"  #: between the descriptions of a log
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -152,8 +151,8 @@ class ProcessParts:
                 found += private_leaves(entry.others)
             if has_json and entry.description:
                 found += private_leaves(entry.description)
-        # A short key that contains a phone or an id could be guessed from its digest.
-        keys = [key for key in self.process.signees if len(key) < _LONG_KEY]
+        # A key of another shape that contains a phone or an id could be guessed from its digest.
+        keys = [key for key in self.process.secrets.odd_keys if key in self.process.signees]
         if keys:
             mask = Mask(found)
             keys = [key for key in keys if mask.identifier(key) == MASK]
