@@ -74,16 +74,12 @@ def warnings_of(
 
 def _excluded(query: Query) -> list[ValueWarning]:
     """One for each value that the same filter's `.not` excludes."""
-    given = {"type": query.type, "category": query.category, "provider_type": query.provider_type}
-    found = [(name, value) for name, values in given.items() for value in values if _is_excluded(query, name, value)]
+    found = [("type", value) for value in query.type if any(covers(one, value) for one in query.type_not)]
+    for name in ("category", "provider_type"):
+        found += [(name, value) for value in getattr(query, name) if value in getattr(query, f"{name}_not")]
     if query.actor is not None and fold(query.actor) in map(fold, query.actor_not):
         found.append(("actor", query.actor))
     return [ValueWarning(name, value, f"{value} is excluded by {name}.not") for name, value in found]
-
-
-def _is_excluded(query: Query, name: str, value: str) -> bool:
-    patterns = getattr(query, f"{name}_not")
-    return any(covers(pattern, value) if name == "type" else pattern == value for pattern in patterns)
 
 
 def _possible(sources: Sequence[Source], name: str, value: str | tuple[str, ...]) -> bool:

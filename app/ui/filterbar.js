@@ -101,7 +101,7 @@ function AddFilter({ pairs, onChange, vocabulary }) {
     else if (event.key === "Backspace" && !text) {
       const last = pairs.findLastIndex(([name]) => fieldOf(name));
       return last >= 0 ? onChange(pairs.filter((_, place) => place !== last)) : undefined;
-    } else return undefined;
+    } else return event.key === "Tab" && setOpen(false); // before the browser moves the focus into the list
     return event.preventDefault();
   };
   return html`

@@ -1,7 +1,7 @@
 /** The events as a table: a grid of rows in which the arrow keys move and Enter opens the details. */
 
 import { envelopeAddress } from "./filters.js";
-import { Component, Empty, Text, Time, html, usePage } from "./lib.js";
+import { Component, Empty, Text, Time, html, usePage, useState } from "./lib.js";
 import { Glyph, actorOf, groupOf, nameOf, objectOf, titleOf } from "./words.js";
 
 const PAGE = 15; // rows that Page Down moves
@@ -9,6 +9,7 @@ const PAGE = 15; // rows that Page Down moves
 /** `order`; `onOrder()` turns it; `open`: id of the event whose details are shown; `onOpen(event, byKeyboard)`. */
 export function EventTable({ events, order, onOrder, open, onOpen, label, hidden }) {
   const { times } = usePage();
+  const [focused, setFocused] = useState(null);
   const names = new Map();
   for (const { envelope } of events) if (envelope?.name) names.set(envelope.id, envelope.name);
   const onKey = (event) => {
@@ -34,9 +35,11 @@ export function EventTable({ events, order, onOrder, open, onOpen, label, hidden
     event.preventDefault();
   };
   const isOld = [events[0], events.at(-1)].some((one) => one?.occurred_at < `${new Date().getFullYear()}`);
-  const first = events.some(({ id }) => id === open) ? open : events[0]?.id;
+  // Tab leaves and enters the grid at the row that had the focus last.
+  const stop = [focused, open].find((one) => events.some(({ id }) => id === one)) ?? events[0]?.id;
   return html`
-    <table hidden=${hidden} class="events ${isOld ? "years" : ""}" role="grid" aria-label=${label} onKeyDown=${onKey} aria-describedby="table-keys">
+    <table hidden=${hidden} class="events ${isOld ? "years" : ""}" role="grid" aria-label=${label} onKeyDown=${onKey}
+      onFocusin=${({ target }) => setFocused(target.closest("tr").dataset.id)} aria-describedby="table-keys">
       <thead>
         <tr>
           <th scope="col" class="when" aria-sort=${order === "asc" ? "ascending" : "descending"}>
@@ -54,7 +57,7 @@ export function EventTable({ events, order, onOrder, open, onOpen, label, hidden
       <tbody>
         ${events.map(
           (event) => html`<${Row} key=${event.id} event=${event} times=${times} name=${names.get(event.envelope?.id)}
-            isOpen=${event.id === open} isTabStop=${event.id === first} onOpen=${onOpen} />`,
+            isOpen=${event.id === open} isTabStop=${event.id === stop} onOpen=${onOpen} />`,
         )}
       </tbody>
     </table>

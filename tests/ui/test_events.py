@@ -69,6 +69,10 @@ def test_the_count_and_the_timeline_span_the_period(world: World) -> None:
         page.keyboard.press("Shift+Home")
         assert (plot.get_attribute("aria-valuetext") or "").endswith(f": {len(expected):,} events")
 
+        page.get_by_role("combobox", name="Add a filter").focus()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "person", "not the list of suggestions"
+
         # Dragging over the right half selects it.
         box = page.locator(".u-over").bounding_box()
         assert box is not None
@@ -220,6 +224,9 @@ def test_details_have_a_permanent_link_and_work_by_keyboard(world: World) -> Non
         for _ in range(3):
             page.keyboard.press("ArrowDown")
         assert page.evaluate(focused) == shown[3]
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('tr').dataset.id") == shown[3], "the link in the row"
+        page.keyboard.press("Shift+Tab")
         page.keyboard.press("Enter")
         panel = page.get_by_role("complementary", name="Event details")
         expect(panel.locator("h2")).to_be_focused()
