@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One readable record: its id, unique in the account; its time as sent; its envelope's id or ''; its own type."""
+    """One readable record: its id, unique in the account; its time as text; its envelope's id or ''; its own type."""
 
     id: str
     time: str
