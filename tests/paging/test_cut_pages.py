@@ -5,12 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.domain.errors import SourcesFailed
-from app.domain.parameters import read_query
-from app.domain.query import EventQuery
 from app.domain.times import format_micros
-from app.feed.service import Feed
-from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, ask, describe, micros, world
+from tests.worlds import SubnotoOptions, TaktikalOptions, ask, micros, world
 
 DAY = 86_400_000_000
 
@@ -67,40 +63,3 @@ async def test_cut_anywhere_and_gone_on_with_every_event_comes_once(
             page = await ask(rng.choice(feeds), cursor=cursor, limit=rng.choice((1, 7, 60, 300)))
         assert got == whole
         assert one.refused() == []
-
-
-async def test_cut_while_a_source_fails_its_events_follow_when_it_is_back() -> None:
-    rng = random.Random(5)
-    async with world(taktikal=TaktikalOptions(events=900), subnoto=SubnotoOptions(events=900)) as one:
-        now = micros(one.clock())
-        truth = [row for row in one.truth() if now - 61 * DAY <= row[0] < now]
-        feed: Feed = one.gateway()
-        asked: dict[str, Any] = {"since": format_micros(now - 61 * DAY), "until": format_micros(now), "partial": True}
-        got: list[Any] = []
-        for number in range(10_000):
-            for emulator in (one.taktikal, one.subnoto):
-                emulator.faults.clear()
-                if number < 60 and rng.random() < 0.3:
-                    emulator.faults.malformed(times=1000)
-            try:
-                page = await feed.page(read_query(EventQuery, pairs(asked)), ANYONE)
-            except SourcesFailed:
-                feed = one.gateway()  # with its circuits closed
-                continue
-            failed = any(status.status == "failed" for status in page.sources)
-            rows = [describe(record) for record in page.records]
-            cursor = page.next_cursor
-            if rows and rng.random() < 0.8:
-                cut = rng.randrange(len(rows))
-                rows, cursor = rows[: cut + 1], page.cursor_after(cut)
-            got += rows
-            if cursor is None:
-                break
-            asked = {"cursor": cursor, "limit": rng.choice((5, 40, 200))}
-            if failed:
-                feed = one.gateway()
-        assert sorted(got) == sorted(truth)
-
-
-def pairs(asked: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in asked.items()]

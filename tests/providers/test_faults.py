@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from app.domain.times import parse_rfc3339
 from sandbox.serving import serve
 from tests.contract import example
 from tests.contract.account import providers_with_emulators, served_account
@@ -44,20 +43,6 @@ from tests.worlds import SubnotoOptions, TaktikalOptions, World, world
 def single(one: World) -> dict[str, str]:
     """A query that costs exactly one call: one process of Taktikal's."""
     return {"source": "taktikal", "envelope_id": next(iter(one.taktikal.history.truth()))["processKey"]}
-
-
-@pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("fault", [503, "cut"])
-async def test_a_failure_that_passes_is_not_noticed(vendor: str, fault: int | str) -> None:
-    async with one_of(vendor) as one, gateway(one.env) as found:
-        await check_walk(one, found)
-        before = emulator(one).calls.total
-        await check_walk(one, found)
-        usual = emulator(one).calls.total - before
-        order(one, fault, times=2)
-        await check_walk(one, found)
-        assert emulator(one).calls.total - before == 2 * usual + 2
-        assert one.refused() == []
 
 
 @pytest.mark.parametrize(
@@ -167,20 +152,6 @@ async def test_the_circuit_opens_probes_once_and_backs_off() -> None:
         assert (health["in_flight"], health["waiting"]) == (0, 0)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-async def test_a_page_of_many_calls_closes_the_circuit_again(vendor: str) -> None:
-    """The first of its calls is the probe; the others wait for it rather than fail the page and the probe with it."""
-    async with one_of(vendor, events=2000) as one, gateway(one.env) as found:
-        emulator(one).faults.answer(500, times=10_000)
-        while (await found.get(limit=1)).status_code != 503:
-            pass
-        emulator(one).faults.clear()
-        found.timer.offset += 30
-        answer = await found.get(limit=1000)
-        assert answer.status_code == 200
-        await check_walk(one, found)
-
-
 async def test_the_circuit_of_one_source_leaves_the_other_alone() -> None:
     async with (
         world(taktikal=TaktikalOptions(events=100), subnoto=SubnotoOptions(events=100)) as one,
@@ -266,45 +237,6 @@ async def test_a_gzip_bomb_is_not_unpacked() -> None:
         finally:
             tracemalloc.stop()
         assert len(heads) == 2, "one of fewer records, and no more"
-
-
-@pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize(("status", "body"), [(200, b""), (200, b"null"), (204, b"")])
-async def test_nothing_is_an_empty_list(vendor: str, status: int, body: bytes) -> None:
-    async with one_of(vendor) as one, gateway(one.env) as found:
-        emulator(one).faults.answer(status, body=body, headers={"content-type": "application/json"}, times=1000)
-        answer = await found.get()
-        assert (answer.status_code, answer.json()["data"]) == (200, [])
-
-
-DEEP = b"[" * 500 + b"]" * 500
-
-
-@pytest.mark.parametrize(
-    "value", [b"NaN", b"-Infinity", b"1e999", b"9" * 5000, DEEP], ids=["nan", "infinity", "range", "digits", "depth"]
-)
-async def test_one_bad_record_is_counted_and_the_rest_delivered(value: bytes) -> None:
-    """The same record is bad in every answer; all others come, once."""
-    async with one_of("subnoto", tie_burst=0) as one, gateway(one.env) as found:
-        good = await found.walk()
-        # A record alone in its microsecond: among others of the same, which one it is cannot be told from outside.
-        times = [event["occurred_at"] for event in good]
-        picked = next(event for event in good[40:] if times.count(event["occurred_at"]) == 1)
-        moment = parse_rfc3339(picked["occurred_at"])
-
-        def spoil(answer: Any) -> Any:
-            for record in answer.get("logs", []):
-                if record["timestamp"] * 1000 == moment:
-                    record["eventData"] = {"odd": "@@@"}
-            return json.dumps(answer).encode().replace(b'"@@@"', value)
-
-        async with reading(one, Rewritten(emulator(one).app, spoil)) as spoilt:
-            events = await spoilt.walk()
-            assert [event["id"] for event in events] == [
-                event["id"] for event in good if event["occurred_at"] != picked["occurred_at"]
-            ]
-            page = (await spoilt.get(limit=1000)).json()
-            assert page["sources"][0]["reason"] == "1 records that cannot be read are left out"
 
 
 @pytest.mark.parametrize(

@@ -36,15 +36,14 @@ class Accounts:
         }
         self.urls = {name: stack.enter_context(serve(each.app)) for name, each in self.emulators.items()}
 
-    def feed(self, **names: str) -> Feed:
-        """A gateway over the accounts, each under its own name or the one given."""
+    def feed(self) -> Feed:
         common = CommonSettings(clock=lambda: micros(self.clock()))
         sources = []
         for own, emulator in self.emulators.items():
             settings = emulator.env(self.urls[own])
             table = {variable.partition("_")[2].lower(): value for variable, value in settings.items()}
             provider = TAKTIKAL if isinstance(emulator, TaktikalEmulator) else SUBNOTO
-            sources.append(provider.from_table(names.get(own, own), table, common))
+            sources.append(provider.from_table(own, table, common))
         return Feed(sources, FeedSettings((SECRET,), clock=lambda: micros(self.clock())))
 
     def truth(self, name: str) -> list[tuple[Any, ...]]:
@@ -96,22 +95,6 @@ async def test_several_accounts_merge_in_one_order() -> None:
         for feed in feeds:
             await feed.aclose()
         assert all(not each.calls.refused for each in accounts.emulators.values())
-
-
-async def test_a_new_name_is_a_new_identity() -> None:
-    with ExitStack() as stack:
-        accounts = Accounts(stack)
-        feed, renamed = accounts.feed(), accounts.feed(alpha="omega")
-        own = await walk(feed, limits=1000, source="alpha")
-        other = await walk(renamed, limits=1000, source="omega")
-        assert [r.key[0] for r in own.records] == [r.key[0] for r in other.records]
-        assert not set(own.ids) & set(other.ids)
-        everything = await walk(feed, limits=1000)
-        again = await walk(renamed, limits=1000)
-        unchanged = {r.event().id for r in everything.records if r.event().source != "alpha"}
-        assert unchanged == {r.event().id for r in again.records if r.event().source != "omega"}
-        for each in (feed, renamed):
-            await each.aclose()
 
 
 async def test_one_failing_account_does_not_hide_another_of_its_provider() -> None:

@@ -162,9 +162,13 @@ async def test_one_trial_call_of_ten_requests() -> None:
 
 @pytest.mark.parametrize("status", [200, 500])
 async def test_calls_of_the_request_that_makes_the_trial_call_wait_for_its_result(status: int) -> None:
+    async def later(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)  # or each call would end before the next begins
+        return answer(status)
+
     provider = await opened()
     provider.timer.now += 30
-    provider.replies = [status]
+    provider.replies = [later]
     budget = CallBudget(deadline=time.monotonic() + 30)
     found = await asyncio.gather(*(provider.call(budget) for _ in range(8)), return_exceptions=True)
     if status == 200:

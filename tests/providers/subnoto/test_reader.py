@@ -1,6 +1,5 @@
 """Reading the log by positions, at the edges that only real answers have."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -127,17 +126,6 @@ async def test_a_page_without_a_readable_time_hides_no_other(begin: int, end: in
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_one_short_answer_is_not_believed(order: str) -> None:
-    emulator, facts = emulator_of(300), AccountObservations(lambda: 0)
-    short = {"logs": [], "pagination": {"totalRecords": 300}}
-    one = {"eventType": "X", "eventData": {"n": 0}, "timestamp": BASE // 1000}
-    emulator.faults.answer(200, {}, body=json.dumps(short | {"logs": [one]}).encode())
-    assert sorted(await numbers(reader(emulator, order, facts=facts))) == list(range(300))
-    assert facts.page_size is None
-    assert emulator.calls.total <= 12
-
-
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("beyond", ["empty", "last", "refused"])
 @pytest.mark.parametrize(("count", "rows"), [(10, 5), (49, 20), (69, 20), (49, 48)])
 async def test_a_last_page_that_is_truncated_hides_no_record(
@@ -182,23 +170,6 @@ def test_small_pages_are_believed_for_a_while_when_they_come_twice() -> None:
     now = 601 * SECOND
     assert facts.page_size is None
     assert facts.shrink_pages(7) is None
-
-
-@pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_retention_in_the_middle_of_a_read(order: str) -> None:
-    emulator = emulator_of(400)
-    found = reader(emulator, order)
-    first = await found.read(60, 64)
-    emulator.history.delete_oldest(75)
-    got = [record.event().data["n"] for record in first.records]
-    while True:
-        batch = await found.read(60, 64)
-        got += [record.event().data["n"] for record in batch.records]
-        if batch.ended:
-            break
-    assert len(set(got)) == len(got)
-    assert set(range(75, 400)) <= set(got)
-    assert got == sorted(got, reverse=order == "desc")
 
 
 async def test_event_types_that_are_refused_are_filtered_here_instead() -> None:
