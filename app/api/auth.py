@@ -27,7 +27,7 @@ _ADDRESS = re.compile(r"[\d.]+\Z|[\da-f.]*:[\da-f:.]*\Z")
 
 CHALLENGE = 'Bearer realm="audit-gateway"'
 
-_EVERYBODY = Caller("anonymous", frozenset(SCOPES), kind="none")
+_ANONYMOUS = Caller("anonymous", frozenset(SCOPES), kind="none")
 
 
 class Authenticator:
@@ -46,7 +46,7 @@ class Authenticator:
         """
         if self.keyring is None:
             _require_local(request)
-            return _EVERYBODY
+            return _ANONYMOUS
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         presented = token.strip() if scheme.lower() == "bearer" else ""
         presented = presented or request.headers.get("x-api-key", "").strip()
@@ -102,7 +102,7 @@ def require_raw(caller: Caller, *, by_cursor: bool = False) -> None:
         raise Forbidden(error.detail, [remedy]) from None
 
 
-async def require_still(request: Request, scopes: Iterable[str], sources: Iterable[str]) -> None:
+async def check_again(request: Request, scopes: Iterable[str], sources: Iterable[str]) -> None:
     """Check again during a long response. Raises CallerError if the key is no longer valid or lacks one of these scopes
     or sources, IssuerUnavailable if a token cannot be verified."""
     authenticator: Authenticator = request.app.state.authenticator

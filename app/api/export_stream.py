@@ -18,7 +18,7 @@ from pathlib import Path
 from cachetools import TTLCache
 from fastapi import Request
 
-from app.api.auth import require_still
+from app.api.auth import check_again
 from app.api.exports import FORMATS
 from app.api.middleware import InterruptedAnswer
 from app.api.rendering import encode
@@ -68,7 +68,7 @@ class Export:
         self._notes: dict[str, dict[str, None]] = {}  # by source, the reasons why events may be missing
         #: Id of the manifest of a whole export in a format without a place for it.
         self.manifest_id: str | None = None
-        if state.signing_key is not None and not self.form.tells_its_end and query.after is None:
+        if state.signing_key is not None and not self.form.has_last_line and query.after is None:
             self.manifest_id = secrets.token_urlsafe(16)
 
     async def first(self, at: int | None = None) -> Page:
@@ -131,7 +131,7 @@ class Export:
         return DEADLINE if time.monotonic() >= self._ends_at else None if self._state.ready else STOPPING
 
     async def _page(self, cursor: str, read: int = 0) -> Page:
-        await require_still(self._request, self._scopes, self._start.active)
+        await check_again(self._request, self._scopes, self._start.active)
         limit = PAGE if self._query.limit is None else min(PAGE, self._query.limit - read)
         asked = EventQuery(cursor=cursor, limit=limit, include=self._start.include - {"total"}, partial=False)
         page: Page = await self._state.feed.page(asked, self._caller, may_exceed=self._query.limit is None)
@@ -172,7 +172,7 @@ class Export:
         """Return the last line; empty for a complete export in a format without one."""
         if cursor is None and self._bad_records:
             reason = reason or UNREADABLE
-        if self.form.tells_its_end:
+        if self.form.has_last_line:
             bad = {name: records.total() for name, records in self._bad_records.items()}
             line: dict[str, object] = {"cursor": cursor, "complete": reason is None}
             notes = {name: "; ".join(parts) for name, parts in self._notes.items()}

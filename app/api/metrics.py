@@ -77,7 +77,7 @@ class Metrics(Observer):
         directory = os.environ.get(MULTIPROCESS_VARIABLE)
         if not directory:
             return generate_latest(self._registry)
-        _forget_the_dead(Path(directory))
+        _remove_ended_workers(Path(directory))
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
@@ -123,7 +123,7 @@ class Metrics(Observer):
         self._shared_up("redis").set(up)
 
 
-def _forget_the_dead(directory: Path) -> None:
+def _remove_ended_workers(directory: Path) -> None:
     """Remove the files of ended worker processes, whose gauges would otherwise still be added."""
     for file in directory.glob("gauge_live*.db"):
         if (found := _LIVE_FILE.match(file.name)) is not None:

@@ -17,7 +17,7 @@ from app.api import schemas
 from app.domain.caller import Caller
 from app.domain.event import Event, Recipient
 from app.domain.times import format_seconds
-from app.feed.envelopes import EnvelopeEvents, tell_story
+from app.feed.envelopes import EnvelopeEvents, build_story
 from app.feed.model import Page, SourceStatus
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
@@ -89,7 +89,7 @@ def envelope_body(
     return schemas.EnvelopeStory(
         source=found.source,
         provider=found.provider,
-        **msgspec.structs.asdict(tell_story(events, recipients)),
+        **msgspec.structs.asdict(build_story(events, recipients)),
         events=events,
         has_more=found.has_more,
         complete_through=_time(found.complete_through),

@@ -71,7 +71,7 @@ class _Route(APIRoute):
             arguments["caller"] = await self._authorize(request)
         if self._query is not None:
             name, model = self._query
-            read = _query_again if len(scope["query_string"]) <= _SHORT else read_query
+            read = _query_cached if len(scope["query_string"]) <= _SHORT else read_query
             arguments[name] = read(model, pairs_of(scope))
         response: Response = await self.endpoint(**arguments)
         await response(scope, receive, send)
@@ -84,7 +84,7 @@ def pairs_of(scope: Scope) -> Sequence[tuple[str, str]]:
     """Return the query's unchanged (name, value) pairs, blank values included. Raises ParameterError."""
     query: bytes = scope["query_string"]
     try:
-        return _read_again(query) if len(query) <= _SHORT else _read(query)
+        return _read_cached(query) if len(query) <= _SHORT else _read(query)
     except UnicodeError:
         message = "must be percent-encoded UTF-8"
     except ValueError:
@@ -103,4 +103,4 @@ def _read(query: bytes) -> tuple[tuple[str, str], ...]:
 
 
 # The handler and the audit trail parse the same query, and callers repeat queries. Parsed queries do not change.
-_read_again, _query_again = lru_cache(maxsize=256)(_read), lru_cache(maxsize=256)(read_query)
+_read_cached, _query_cached = lru_cache(maxsize=256)(_read), lru_cache(maxsize=256)(read_query)

@@ -107,14 +107,14 @@ class Notices:
             self._printed.add(text)
             print_error(text)
 
-    def values(self, warnings: Sequence[Json]) -> None:
+    def warnings(self, warnings: Sequence[Json]) -> None:
         """Print the API's `warnings[]`."""
         for warning in warnings:
             self.add(f"{flag(str(warning.get('parameter')))} {warning.get('message')}")
 
     def page(self, page: Page) -> None:
         """Print the page's warnings and the state of its sources."""
-        self.values(page.warnings)
+        self.warnings(page.warnings)
         for source in page.sources:
             name, status, reasons = source["name"], source["status"], list[str]()
             for part in (source.get("reason") or "").split("; "):

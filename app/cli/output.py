@@ -19,9 +19,9 @@ from app.cli.failures import USAGE, Failure, discard_output
 from app.forward import Json
 
 # Valid in JSON, but terminal controls, line ends for some readers, or not UTF-8.
-_ODD = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # All controls but tab and line ends.
-_OBEYED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class _Console(Console):
@@ -47,14 +47,14 @@ def plain_table(*headings: str, has_headings: bool = True, gap: int = 2) -> Tabl
 def json_line(value: Any, *, indent: int | None = None) -> bytes:
     """Return JSON in UTF-8 with its line end, on one line without `indent`."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=(",", ":" if indent is None else ": "))
-    return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 
 def write_bytes(data: bytes) -> None:
     """Write to standard output immediately; to a terminal without control characters. Raises Failure if it cannot be
     written, and BrokenPipeError."""
     if sys.stdout.isatty():
-        data = _OBEYED.sub("\N{MIDDLE DOT}", data.decode(errors="replace")).encode()
+        data = _CONTROLS.sub("\N{MIDDLE DOT}", data.decode(errors="replace")).encode()
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

@@ -165,7 +165,7 @@ def count(
     with connected(config) as client:
         totals = client.get("/events/count", pairs)
     notices = Notices()
-    notices.values(totals.get("warnings") or ())
+    notices.warnings(totals.get("warnings") or ())
     for source in totals["sources"]:
         if source.get("scanned_to"):
             notices.add(f"source {source['name']} was counted back to {source['scanned_to']} only; --exact reads on")

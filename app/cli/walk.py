@@ -36,7 +36,7 @@ def walk(
     failed: set[str] = set()
     while True:
         limit = MAX_PAGE if left is None else min(left, MAX_PAGE)
-        page = _patient(partial(client.page, [*asked, ("limit", str(limit))]), attempts, failed)
+        page = _with_retries(partial(client.page, [*asked, ("limit", str(limit))]), attempts, failed)
         if left is not None:
             left -= len(page.events)
         yield page
@@ -56,7 +56,7 @@ def signed_walk(client: Client, pairs: Pairs, *, cursor: str | None = None) -> I
     six times. Raises Problem, and Failure if the gateway does not sign."""
     while True:
         asked = [*(pairs if cursor is None else [("cursor", cursor)]), ("limit", str(SEGMENT))]
-        page, data = _patient(partial(_segment, client, asked), _ATTEMPTS)
+        page, data = _with_retries(partial(_segment, client, asked), _ATTEMPTS)
         yield page, data
         if (cursor := page.next_cursor) is None:
             return
@@ -90,7 +90,7 @@ def _after(cursor: str, pairs: Pairs) -> Pairs:
     return [("cursor", cursor), *(pair for pair in pairs if pair[0] == "partial")]
 
 
-def _patient(call: Callable[[], Found], attempts: float, failed: Collection[str] = ()) -> Found:
+def _with_retries(call: Callable[[], Found], attempts: float, failed: Collection[str] = ()) -> Found:
     """Return the result of `call`, within `attempts`. Failures of only the `failed` sources are not retried."""
     attempt, noticed = 0, ""
     while True:

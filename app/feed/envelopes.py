@@ -161,9 +161,9 @@ class Story(msgspec.Struct, frozen=True):
     durations: EnvelopeDurations
 
 
-def tell_story(events: Sequence[Event], known: Sequence[Recipient] = ()) -> Story:
-    """Return the story of one envelope's events, oldest first, at least one. `known`: its recipients, also those that
-    no event names."""
+def build_story(events: Sequence[Event], known: Sequence[Recipient] = ()) -> Story:
+    """Return the story of one envelope's events (oldest first, at least one). `known`: all its recipients, which no
+    event needs to contain."""
     recipients = _recipients(events, known)
     end = next((event for event in reversed(events) if event.type in ENDS), None)
     first, last = events[0].occurred_at, (end or events[-1]).occurred_at

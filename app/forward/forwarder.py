@@ -94,7 +94,7 @@ class Forwarder:
         while True:
             cursor = self._checkpoint.cursor
             asked = [*(query if cursor is None else [("cursor", cursor), *kept]), ("limit", str(self._limit))]
-            page = self._patiently("gateway", partial(self._fetch, asked))
+            page = self._with_retries("gateway", partial(self._fetch, asked))
             self._stopper.defer()
             for items in self._batches(page):
                 self._deliver(items)
@@ -126,7 +126,7 @@ class Forwarder:
             self._target.deliver(items)
 
         try:
-            self._patiently("receiver", send, () if len(items) == 1 else TooLarge)
+            self._with_retries("receiver", send, () if len(items) == 1 else TooLarge)
         except TooLarge:
             middle = len(items) // 2
             self._deliver(items[:middle])
@@ -135,7 +135,7 @@ class Forwarder:
             self.metrics.events.inc(len(items))
             self.metrics.batches.inc()
 
-    def _patiently(self, side: str, call: Callable[[], T], final: _Kinds = ()) -> T:
+    def _with_retries(self, side: str, call: Callable[[], T], final: _Kinds = ()) -> T:
         """Return the result of `call`, retried on Temporary except `final`. Logs a repeated failure once; a signal ends
         the pause between two attempts."""
 

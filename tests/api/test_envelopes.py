@@ -26,7 +26,7 @@ from app.domain.errors import SourceUnavailable
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
 from app.evidence import create_key_file
 from app.feed import envelopes
-from app.feed.envelopes import EnvelopeDurations, RecipientDurations, tell_story
+from app.feed.envelopes import EnvelopeDurations, RecipientDurations, build_story
 from tests.api.conftest import make_app, opened
 from tests.api.gateways import app_over, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history
@@ -153,7 +153,7 @@ def at(minute: int) -> str:
 
 def test_what_became_of_each_recipient() -> None:
     invitation = Delivery("sms", "delivered", None)
-    story = tell_story(
+    story = build_story(
         [
             event(0, "envelope.created", envelope={"name": "old.pdf", "owner": "o@example.com"}),
             event(1, "recipient.added", ANNA),
@@ -204,29 +204,29 @@ def test_what_became_of_each_recipient() -> None:
     ],
 )
 def test_status_and_state(types: list[str], status: str, state: str) -> None:
-    story = tell_story([event(minute, type_, ANNA) for minute, type_ in enumerate(types)])
+    story = build_story([event(minute, type_, ANNA) for minute, type_ in enumerate(types)])
     assert (story.status, [one.state for one in story.recipients]) == (status, [state])
 
 
 def test_who_is_who() -> None:
     """Ids tell people who share an address apart; without ids, the address does; what is masked, or absent, never."""
     twin = Recipient("a2", "Anna's twin", "ANNA@example.com")
-    story = tell_story([event(0, "recipient.added", ANNA), event(1, "recipient.signed", twin)])
+    story = build_story([event(0, "recipient.added", ANNA), event(1, "recipient.signed", twin)])
     assert [(one.id, one.state) for one in story.recipients] == [("a", "added"), ("a2", "signed")]
 
     listed = {"recipients": [{"email": "anna@example.com", "role": "signer"}, {"name": "Bo"}, "odd", {"role": "x"}, {}]}
     sent = event(0, "envelope.sent", data=listed)
     signed = event(1, "recipient.signed", Recipient(None, "Anna", "Anna@Example.com", signature_type="simple"))
-    story = tell_story([sent, signed, event(2, "envelope.viewed", Recipient(None, "Bo"))])
+    story = build_story([sent, signed, event(2, "envelope.viewed", Recipient(None, "Bo"))])
     anna, bo = story.recipients
     assert (anna.name, anna.invited_at, anna.signed_at, anna.signature_type) == ("Anna", at(0), at(1), "simple")
     assert (bo.invited_at, bo.viewed_at, bo.signed_at) == (at(0), at(2), None)
-    assert not tell_story([event(0, "envelope.sent", data={"recipients": "all"})]).recipients
+    assert not build_story([event(0, "envelope.sent", data={"recipients": "all"})]).recipients
 
     masked = [event(0, "recipient.added", Recipient("a", "***", "***")), event(1, "x", Recipient("b", "***", "***"))]
-    assert [one.id for one in tell_story(masked).recipients] == ["a", "b"]
+    assert [one.id for one in build_story(masked).recipients] == ["a", "b"]
     masked = [event(0, "recipient.added", Recipient(None, "***")), event(1, "x", Recipient(None, "***"))]
-    assert len(tell_story(masked).recipients) == 2
+    assert len(build_story(masked).recipients) == 2
 
 
 def test_it_holds_for_any_events() -> None:
@@ -236,7 +236,7 @@ def test_it_holds_for_any_events() -> None:
     for _ in range(200):
         events = [event(m, chance.choice(types), chance.choice((ANNA, BO, None))) for m in range(chance.randint(1, 20))]
         before = msgspec.json.encode(events)
-        story = tell_story(events)
+        story = build_story(events)
         assert msgspec.json.encode(events) == before
         assert story.durations.total == 60.0 * (len(events) - 1)
         for person in (ANNA, BO):

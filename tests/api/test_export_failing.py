@@ -70,7 +70,7 @@ def test_a_format_that_cannot_say_so_is_cut_off(form: str) -> None:
         httpx.get(f"http://127.0.0.1:{port}/events/export", params={"format": form}, headers=KEY, timeout=60)
 
 
-def test_http_1_0_gets_only_a_format_that_tells_its_end() -> None:
+def test_http_1_0_gets_only_a_format_with_a_last_line() -> None:
     """The end of the connection is the end of its answers: a cut one would look complete."""
     request = f"GET /events/export?format=csv HTTP/1.0\r\nX-API-Key: {ALL}\r\n\r\n".encode()
     with served(make_app([MemorySource("north", history("north", 9))])) as port:

@@ -38,7 +38,7 @@ def to_cloudevent(event: Event) -> dict[str, Any]:
 class Format(msgspec.Struct, frozen=True):
     """One format. `lines` returns the bytes of events, each with its line end; `header` goes before the first.
 
-    `tells_its_end`: the last line contains the export's state. Standard formats have no place for it, so an incomplete
+    `has_last_line`: the last line contains the export's state. Standard formats have no place for it, so an incomplete
     response is cut instead."""
 
     name: str
@@ -46,7 +46,7 @@ class Format(msgspec.Struct, frozen=True):
     extension: str
     lines: Callable[[Sequence[Event]], bytes]
     header: bytes = b""
-    tells_its_end: bool = False
+    has_last_line: bool = False
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -68,7 +68,7 @@ _NDJSON = "application/x-ndjson"
 FORMATS: Mapping[str, Format] = {
     found.name: found
     for found in (
-        Format("ndjson", _NDJSON, "ndjson", _ndjson, tells_its_end=True),
+        Format("ndjson", _NDJSON, "ndjson", _ndjson, has_last_line=True),
         Format("csv", "text/csv; charset=utf-8", "csv", csv.to_rows, csv.HEADER),
         Format("ocsf", _NDJSON, "ocsf.ndjson", _lines_of(ocsf.to_ocsf)),
         Format("cloudevents", _NDJSON, "cloudevents.ndjson", _lines_of(to_cloudevent)),

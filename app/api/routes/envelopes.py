@@ -31,7 +31,7 @@ from app.domain.parameters import read_query
 from app.domain.query import EnvelopeQuery, EventQuery
 from app.domain.times import format_seconds
 from app.evidence import SigningKey
-from app.feed.envelopes import EnvelopeEvents, read_envelope, tell_story
+from app.feed.envelopes import EnvelopeEvents, build_story, read_envelope
 from app.privacy.redaction import Redactor
 from app.providers.http.concurrency import in_slices
 
@@ -116,7 +116,7 @@ def render_report(
     signing_key: SigningKey | None,
 ) -> bytes:
     """Return the page in UTF-8. `events` and `recipients` are masked for the caller; `retrieved_at` in µs."""
-    story = tell_story(events, recipients)
+    story = build_story(events, recipients)
     envelope = story.envelope
     lines = FORMATS["ndjson"].lines(events)
     sha256 = hashlib.sha256(lines).hexdigest()
@@ -173,7 +173,7 @@ def _css_string(text: str) -> Markup:
     return Markup(f'"{"".join(plain)}"')
 
 
-def _in_sight(value: object) -> object:
+def _visible_directions(value: object) -> object:
     """Return a text with its signs of direction spelled out: they would show its letters in another order."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return _DIRECTIONS.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
@@ -182,7 +182,7 @@ def _in_sight(value: object) -> object:
 
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parents[1]), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-    finalize=_in_sight,
+    finalize=_visible_directions,
 )  # fmt: skip
 _ENVIRONMENT.filters |= {
     "utc": lambda time: time.replace("T", " ").removesuffix("Z"), "person": _person, "duration": _duration,

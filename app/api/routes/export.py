@@ -73,7 +73,7 @@ async def export_events(request: Request, caller: EventReader, query: Annotated[
     if query.after is not None and query.cursor is None and not {"since", "envelope_id"} & query.model_fields_set:
         message = "needs the Export-Cursor or the since of the export that it continues: the default since moves"
         raise ParameterError("invalid_parameter", [("after", message)])
-    if request.scope["http_version"] == "1.0" and not FORMATS[query.format].tells_its_end:
+    if request.scope["http_version"] == "1.0" and not FORMATS[query.format].has_last_line:
         # Its responses end with the connection, so a cut one looks complete.
         raise ParameterError("invalid_parameter", [("format", "needs HTTP/1.1; with HTTP/1.0 only ndjson")])
     with ExitStack() as held:

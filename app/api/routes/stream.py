@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request
 from starlette.responses import Response
 
-from app.api.auth import EventReader, require_raw, require_still
+from app.api.auth import EventReader, check_again, require_raw
 from app.api.broadcaster import Item, Listener, Render, Topic
 from app.api.openapi import answers
 from app.api.problems import PROBLEMS, problem_body
@@ -133,7 +133,7 @@ async def _body(request: Request, topic: Topic, start: WalkStart, live: bool) ->
         silent_since = clock()
         while state.ready:
             try:
-                await require_still(request, topic.caller.scopes, topic.sources)
+                await check_again(request, topic.caller.scopes, topic.sources)
             except CallerError as refusal:
                 yield _problem(request, refusal)
                 return
