@@ -28,7 +28,7 @@ class RepeatedPage:
     again, to be sure."""
 
     def __init__(self, page: int, is_sure: bool, may_be_cut: bool, read_again: set[int]) -> None:
-        self.page, self._is_sure, self._may_be_cut, self.read_again = page, is_sure, may_be_cut, read_again
+        self.page, self._is_sure, self.may_be_cut, self.read_again = page, is_sure, may_be_cut, read_again
 
     def look(self, lengths: Mapping[int, int]) -> int | None:
         """Return the page to read to find the first of the repeated pages; None if it is this one. `lengths`: rows of
@@ -39,13 +39,13 @@ class RepeatedPage:
             return (before + last) // 2
         later = [page for page in lengths if page > last]
         if any(lengths[page] for page in later):
-            raise OddPages(lengths[last]) if self._may_be_cut else LogMoved
+            raise OddPages(lengths[last]) if self.may_be_cut else LogMoved
         if not self._is_sure:
             if last in self.read_again:
                 raise LogMoved  # the page behind is not this one: rows have moved to this one
             self.read_again.add(last)
             return last + 1
-        return max(later) + 1 if self._may_be_cut and len(later) < _SAME else None
+        return max(later) + 1 if self.may_be_cut and len(later) < _SAME else None
 
 
 class LogEnd:
@@ -62,6 +62,7 @@ class LogEnd:
         self._lengths: dict[int, int] = {}  # rows of each page
         # Whether a total was more than the rows up to its page, and whether a row after the end was there before.
         self._announces = self._is_open = False
+        self._claimed = 0  # the largest total
         self._proven = 0  # an end that a row's page proves
         self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
         self._grown: set[int] = set()  # pages of rows that were added during the walk
@@ -119,6 +120,7 @@ class LogEnd:
                 self._is_refused = self.is_short = True
             return
         self._announces |= total > before + rows
+        self._claimed = max(self._claimed, total)
         if rows and before >= total:
             self._beyond.add(page)
             self._gap = 1 if rows < self._size else self._gap
@@ -146,6 +148,10 @@ class LogEnd:
         may_be_cut = are_equal and not self._is_longer(rows)
         self._repeated = RepeatedPage(page, is_sure, may_be_cut, read_again)
         self.end = min(self.end or 0, (page - 1) * self._size + rows)
+
+    def drop(self, page: int) -> None:
+        """Record that the rows of a page were those of one before it."""
+        self._lengths[page] = 0
 
     @property
     def repeats(self) -> bool:
@@ -190,6 +196,7 @@ class LogEnd:
         if self._repeated is not None and (short is None or short >= self._repeated.page):
             last = self._repeated.page
             if (page_to_read := self._repeated.look(lengths)) is None:
+                self.may_be_twins |= self._repeated.may_be_cut and self._claimed > (self.end or 0)
                 self._show(last, min(page for page in lengths if page > last))
             return page_to_read
         full = max((page for page, rows in lengths.items() if rows == size), default=0)

@@ -117,7 +117,7 @@ class PositionLog(Generic[R]):
         if response.number is not None and response.number < response.page:
             return ()
         lengths = self.ending.pages()
-        for page, count in lengths.items():
+        for page in lengths:
             if page == response.page or not self._holds(page, rows):
                 continue
             if self._are_twins(response, abs(page - response.page), has_full=self.size in lengths.values()):
@@ -125,7 +125,9 @@ class PositionLog(Generic[R]):
             if page < response.page:
                 if page not in known:
                     return None
-                self.ending.repeat(page, count, response.page, is_sure=True, are_equal=are_equal(rows))
+                if is_equal := are_equal(rows):
+                    page = self._drop_repeats(response, [at for at in lengths if self._holds(at, rows)])
+                self.ending.repeat(page, lengths[page], response.page, is_sure=True, are_equal=is_equal)
                 return ()
             # The last page is this one, or one before it; or rows have moved to this one.
             for number in range((page - 1) * self.size, page * self.size):
@@ -133,11 +135,24 @@ class PositionLog(Generic[R]):
             self.ending.repeat(response.page, len(rows), page, is_sure=False, are_equal=are_equal(rows))
         return rows
 
+    def rows_of(self, page: int) -> list[R]:
+        """Return the known rows of a page."""
+        numbers = range((page - 1) * self.size, page * self.size)
+        return [row for number in numbers if (row := self.rows.get(number)) is not None]
+
     def _holds(self, page: int, rows: Sequence[R]) -> bool:
         """Whether `rows` begin with the known rows of a page: others may have been added."""
-        numbers = range((page - 1) * self.size, page * self.size)
-        known = [row for number in numbers if (row := self.rows.get(number)) is not None]
+        known = self.rows_of(page)
         return 0 < len(known) <= len(rows) and all(row.same_as(own) for row, own in zip(known, rows, strict=False))
+
+    def _drop_repeats(self, response: Response[R], pages: Collection[int]) -> int:
+        """Return the last one of equal `pages` within the total, or the first one. Those after it repeat it."""
+        page = max((at for at in pages if at * self.size <= (response.total or 0)), default=min(pages))
+        self.ending.may_be_twins &= page * self.size != response.total
+        for later in [at for at in pages if at > page]:
+            self.ending.drop(later)
+            self.forget(later)
+        return page
 
     def _are_twins(self, response: Response[R], pages: int, *, has_full: bool) -> bool:
         """Whether a page may have the rows of one so many `pages` away because all of them are equal."""
@@ -146,7 +161,7 @@ class PositionLog(Generic[R]):
             return False
         if response.total is None or response.page * self.size <= response.total:
             return len(rows) == self.size or not has_full  # the server's pages may be smaller
-        if len(rows) < self.size:
+        if len(rows) < self.size or self.ending.repeats:
             return False
         self.ending.may_be_twins = True
         return pages < _TWIN_PAGES
@@ -315,7 +330,8 @@ class PositionLog(Generic[R]):
 
     def hint(self, edge: int, skew: int) -> list[int] | None:
         """Return the number of the last row read below `edge` (a v), the approximate number of rows in one `skew`
-        there, and the number of known rows of that page with their digest. None if no row was read."""
+        there, twice the number of known rows of that page (one more if it is full), and their digest. None if no row
+        was read."""
         rows = ((x, self.rows[self.number(x)]) for x in self.xs())
         known = [(x, row.time * self.sign) for x, row in rows if row.time is not None and not row.bad]
         if not known:
@@ -323,9 +339,8 @@ class PositionLog(Generic[R]):
         below = [x for x, v in known if v < edge] or [known[0][0]]
         behind = self.number(next(filter(self.is_supported, reversed(below)), below[-1]))
         slack = sum(edge <= v < edge + skew for _, v in known)
-        start = behind // self.size * self.size
-        page = [row for number in range(start, start + self.size) if (row := self.rows.get(number)) is not None]
-        return [behind, slack, len(page), digest_of(page)]
+        page = self.rows_of(self.page_of(behind))
+        return [behind, slack, 2 * len(page) + (len(page) == self.size), digest_of(page)]
 
 
 def _step_back(times: Sequence[int]) -> int:

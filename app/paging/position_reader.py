@@ -69,10 +69,12 @@ class PositionReader(Generic[R]):
         self.skew = skew  #: allowed for: the given one, or the largest step back that was seen
         self._hint = [max(0, number) for number in hint] if hint and len(hint) in (2, 4) else None
         self._total, self._trusted = total, longest >= page_size
-        anchor = Anchor(self._hint[0] // page_size + 1, *self._hint[2:]) if self._hint and len(self._hint) > 2 else None
+        anchor = None
+        if self._hint and len(self._hint) > 2:
+            anchor = Anchor(self._hint[0] // page_size + 1, self._hint[2] // 2, self._hint[3])
         self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor, longest, now)
         self.steadiness, self.ending, self.misplaced = self._log.steadiness, self._log.ending, self._log.misplaced
-        if anchor is not None and anchor.rows < page_size:
+        if anchor is not None and self._hint and not self._hint[2] % 2:
             self.ending.prove((anchor.page - 1) * page_size + anchor.rows)
         self._anchor, self._left = anchor, list(glances)  # `_left`: pages to read after those of the first round
         self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]
@@ -168,9 +170,17 @@ class PositionReader(Generic[R]):
     def contradicts_end(self, rows: Sequence[R], chain: Chain[R] | None = None) -> bool:
         """Whether rows from the end on (of the chain, if there is one) were there before the walk, and are not the last
         one, which a server may repeat after the end."""
-        last = self._log.rows.get(self._log.total - 1) if chain is None else chain.rows[-1]
         there = [row for row in rows if row.time is None or self._log.was_there(row)]
-        return any(last is None or not row.same_as(last) for row in there)
+        return bool(there) and not self.ends_with(there, chain)
+
+    def ends_with(self, rows: Sequence[R], chain: Chain[R] | None = None) -> bool:
+        """Whether all of some rows are equal to the last one, also of a chain."""
+        last = self._log.rows.get(self._log.total - 1) if chain is None else chain.rows[-1]
+        return bool(rows) and last is not None and all(map(last.same_as, rows))
+
+    def rows_of(self, page: int) -> list[R]:
+        """Return the known rows of a page."""
+        return self._log.rows_of(page)
 
     def unproven(self) -> int:
         """See `LogEnd.unproven`; 0 if the end is not needed."""
@@ -326,5 +336,5 @@ class PositionReader(Generic[R]):
 
     def hint_at(self, time: int) -> list[int] | None:
         """For a walk that starts at `time`: the number of a row behind it, about how many rows one skew holds there,
-        and how many rows of that page are known, with their digest. None where this walk has read nothing."""
+        and, of that page, the other numbers of `PositionLog.hint`. None where this walk has read nothing."""
         return self._log.hint(time * self._log.sign - self.skew, self.skew)

@@ -148,3 +148,46 @@ def test_a_log_that_grows_fails_no_page_by_its_totals(size: int, late: int, beyo
         got, _ = read(log, order, (1000,))
         assert set(range(150)) <= set(got)
         assert len(got) == len(set(got))
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize(("lack", "off"), [(1, 0), (5, 0), (1, -1), (20, 1)])
+@pytest.mark.parametrize(("count", "size"), [(49, 50), (80, 50), (130, 50), (130, 20)])
+def test_a_last_page_that_stays_truncated_is_completed(count: int, size: int, lack: int, off: int, order: Any) -> None:
+    for limit in (7, 1000):
+        log = Moving(rows_of(count, HOUR), random.Random(1), size=size, off=off, lack=lack, cuts=1 << 30)
+        got, reasons = read(log, order, (limit,))
+        assert (sorted(got), reasons) == ([*range(count)], [])
+    assert counted(log, 0, NOW) == (count, "eq")
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("count", [1, 8, 49, 60])
+@pytest.mark.parametrize("jitter", [0, 100])
+def test_pages_of_one_row_of_which_the_last_is_repeated_are_read(jitter: int, count: int, order: Any) -> None:
+    rng = random.Random(count)
+    rows = [(time - rng.randrange(jitter + 1) * SECOND, n) for time, n in rows_of(count, SECOND)]
+    log = Moving(rows, rng, size=1, beyond="last")
+    got, reasons = read(log, order, (100,))
+    assert (sorted(got), reasons) == ([*range(count)], [])
+    assert counted(log, 0, NOW) == (count, "eq")
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [3, 1000])
+@pytest.mark.parametrize("beyond", ["empty", "last", "refused"])
+@pytest.mark.parametrize(
+    ("count", "size", "lack"), [(2, 50, 1), (8, 1, 0), (49, 50, 20), (50, 7, 0), (60, 20, 1), (130, 50, 5)]
+)
+@pytest.mark.parametrize("claims_shown", [True, False])
+def test_twins_at_the_end_are_read_or_said(
+    claims_shown: bool, count: int, size: int, lack: int, beyond: str, limit: int, order: Any
+) -> None:
+    """Equal records are no page that a server repeats, also if the page lacks some of them or is smaller."""
+    first = rows_of(count, HOUR)[: count - 55] if count > 55 else []
+    rows = [*first, *[(NOW - HOUR, count)] * (count - len(first))]
+    log = Moving(rows, random.Random(1), size=size, lack=lack, cuts=1 << 30, beyond=beyond, claims_shown=claims_shown)
+    got, reasons = read(log, order, (limit,))
+    assert len(got) == count or reasons
+    value, relation = counted(log, 0, NOW)
+    assert value == count or relation == "estimate"

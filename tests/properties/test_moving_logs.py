@@ -80,7 +80,7 @@ class Moving:
             rows = log[(page - 1) * limit : page * limit]
             if not rows and self.beyond == "last":
                 rows = log[max(0, len(self.rows) - 1) // limit * limit :]
-            if self.lack and self.cuts and len(rows) > self.lack and rows[-1] == log[-1]:
+            if self.lack and self.cuts and len(rows) > self.lack and page * limit >= len(log):
                 rows, self.cuts = rows[: -self.lack], self.cuts - 1
             if self.cut and len(rows) > 1 and self.cuts != 0 and self.rng.random() < self.cut:
                 rows, self.cuts = rows[: self.rng.randrange(1, len(rows))], None if self.cuts is None else self.cuts - 1

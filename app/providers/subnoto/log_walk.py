@@ -10,6 +10,7 @@ from app.domain.errors import SourceFailed
 from app.domain.position import Position, first_time
 from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response, Rows
+from app.paging.rows import are_equal
 from app.paging.steadiness import have_risen, is_shuffled
 from app.providers.base import ENOUGH_BYTES, CallBudget, ReadRequest
 from app.providers.http.concurrency import gather_all
@@ -21,6 +22,7 @@ from app.providers.subnoto.wire import LogPage, LogRow
 
 _RESTARTS, _MOVES = 4, 16  #: new readers for odd pages, and moves of the log, without progress
 _LOOKS = 8  #: for rows after the end, which a log that grows has again and again
+_FAR = 1 << 20  #: rows after the end, where a log has none
 
 
 class LogRequest(msgspec.Struct, frozen=True):
@@ -62,6 +64,7 @@ class LogWalk:
         self._near: list[int] | None = None  # the hint of a reader that continues another
         #: The row behind the end as a reader knew it, once read.
         self._behind: tuple[PositionReader[LogRow] | None, int, list[LogRow]] = None, 0, []
+        self._promises_more = False  # whether a total includes that row
         query, span, index = request.query, request.span, request.index
         start = first_time(span.position, self._ascending)
         # A cursor contains the skew of these rows.
@@ -143,6 +146,7 @@ class LogWalk:
         found = await self._list([end + 1] if self.chain is None else [end, end + 1], 1, BEHIND)
         rows = [row for number, page in found or () if page.number in (None, number) for row in page.rows[:1]]
         self._behind = reader, end, rows
+        self._promises_more = any(page.total > end for _, page in found or ())
 
     async def read_before_end(self) -> bool:
         """Read the page before the last one, which a server may repeat for the page after it. Returns whether that was
@@ -317,7 +321,7 @@ class LogWalk:
     async def _is_cut(self) -> bool:
         """Whether the last page is truncated, although its total or an empty page shows the end: a page of one row
         shows the next row. While the log moves, that may have the last row's number by now. If it is, that page is
-        read again, or another reader begins with pages of that length."""
+        read again, then completed, or another reader begins with pages of that length."""
         chain, ending = self.chain, self.reader.ending
         rows, end = (self.reader.unproven(), ending.end) if chain is None else (chain.doubted, chain.end)
         if not rows or not end:
@@ -327,6 +331,13 @@ class LogWalk:
         if chain is not None or not self._has_looked(end):
             await self._look_behind(end)
         is_cut, self._looks = self.reader.contradicts_end(self._behind[2], chain), self._looks + 1
+        if not is_cut and chain is None and self.reader.ends_with(self._behind[2]):
+            # The server repeats its last page for all pages after it, or this row is a twin of the last one.
+            far = await self._list([end + _FAR], 1, BEHIND)
+            is_cut = far is not None and (not far[0][1].rows or self.reader.contradicts_end(far[0][1].rows))
+            last = self.reader.rows_of(end // self.size + 1)[-2:]
+            if self._promises_more and not is_cut and are_equal(last):
+                self._doubts.add(TWINS)
         if is_cut and self._looks > _LOOKS:
             self._doubts.add(BEHIND)
         if not is_cut or self._looks > _LOOKS:
@@ -336,5 +347,21 @@ class LogWalk:
             ending.reopen()
             await self._fetch([end // self.size + 1])
         if chain is not None or (self.reader.ending is ending and ending.end == end):
-            self._resize(rows)
+            if chain is None and self._observations.longest >= self.size:
+                await self._complete(end)
+            else:
+                self._resize(rows)
         return True
+
+    async def _complete(self, end: int) -> None:
+        """Read the rows after `end` of a page that stays truncated, in pages of one row. A server that repeats its last
+        page sends its last row for all after it."""
+        page = end // self.size + 1
+        found = await self._list([*range(end + 1, page * self.size + 1), end + _FAR], 1, BEHIND) or []
+        rows = self.reader.rows_of(page) + [row for _, answer in found[:-1] for row in answer.rows[:1]]
+        while found and found[-1][1].rows and all(map(found[-1][1].rows[0].same_as, rows[-2:])):
+            rows.pop()
+        if len(rows) <= end % self.size:
+            self._doubts.add(BEHIND)
+            return self.reader.ending.prove(end)
+        self._take([Response(page, rows, (page - 1) * self.size + len(rows))])
