@@ -29,7 +29,7 @@ _PHONE_OR_ID = re.compile(
 #: Any numbers side by side. The group `other` matches what is neither phone nor id: UUIDs, dates, program versions.
 _ANY_NUMBER = re.compile(
     r"(?P<other>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b\d{4}-[01]\d-[0-3]\d(?:[T ]\d\d:[\d:.]*)?"
-    r"|\bGecko/\d+|\b[a-z]+/(?!\d{3}\.\d{4}(?![.\d]))\d{1,6}(?:\.\d+)+)"
+    r"|\bGecko/\d+|\b[a-z]+/(?!\d{3}\.\d{4}(?!\.?\d))\d{1,6}(?:\.\d+)+)"
     # Ids have ASCII letters beside their digits; other scripts write numbers without blanks.
     r"|(?<![0-9a-z])\+?\d++(?![0-9a-z])(?:[\W_]++\d++(?![0-9a-z]))*+",
     re.IGNORECASE,

@@ -57,7 +57,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "braces": lambda digits: "".join(f"\\u{{{ord(digit):x}}}" for digit in digits),
     "Chinese": lambda digits: f"电话{digits}号",
     "version": lambda digits: f"app/{digits}.0",
-    "path": lambda digits: f"https://x.is/call/{digits[:3]}.{digits[3:]}",
+    "path": lambda digits: f"https://x.is/call/{digits[:3]}.{digits[3:]}.pdf",
     "path with underscore": lambda digits: f"https://x.is/call/{digits[:3]}_{digits[3:]}?again",
     "percent": lambda digits: quote(f"+354 {digits}", safe=""),
     "HTML": lambda digits: f"{digits[:3]}&nbsp;{digits[3:]}",
