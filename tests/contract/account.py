@@ -112,6 +112,15 @@ class Account:
     def since(self) -> int:
         return self.clock.micros - (self.days + 20) * DAY
 
+    async def read_with(self, **tap: Any) -> list[Record]:
+        """All records, ascending, of responses that are changed or looked at: by the members of `tap`."""
+        vars(self.tap).update(tap)
+        try:
+            async with self.source() as source:
+                return await read(source, Query(order="asc"), self.since, self.until)
+        finally:
+            self.tap.reset()
+
     @asynccontextmanager
     async def source(self, **settings: Any) -> AsyncIterator[Source]:
         """A source with these settings of the gateway (`CommonSettings`)."""
@@ -143,38 +152,19 @@ def providers_with_emulators() -> dict[str, tuple[Provider, MakeSandbox]]:
     return found
 
 
-async def read(
-    source: Source,
-    query: Query,
-    since: int,
-    until: int,
-    *,
-    want: int = 100,
-    calls: int = 64,
-    position: Any = None,
-    bad: list[int] | None = None,
-) -> list[Record]:
-    """All records of all streams of one query, in its order, checked against the promises of `Batch`."""
+async def read(source: Source, query: Query, since: int, until: int, **given: Any) -> list[Record]:
+    """All records of all streams of one query, in its order, checked against the promises of `Batch`. `given`: as for
+    `read_stream`."""
     records: list[Record] = []
     for stream in source.streams(query):
-        records += await read_stream(
-            source, stream, query, since, until, want=want, calls=calls, position=position, bad=bad
-        )
+        records += await read_stream(source, stream, query, since, until, **given)
     return sorted(records, key=lambda record: record.key, reverse=not query.ascending)
 
 
 async def read_stream(
-    source: Source,
-    stream: str,
-    query: Query,
-    since: int,
-    until: int,
-    *,
-    want: int = 100,
-    calls: int = 64,
-    position: Position | None = None,
-    bad: list[int] | None = None,
-) -> list[Record]:
+    source: Source, stream: str, query: Query, since: int, until: int, *, want: int = 100, calls: int = 64,
+    position: Position | None = None, bad: list[int] | None = None,
+) -> list[Record]:  # fmt: skip
     up = query.ascending
     start: Position = position or ((since,) if up else (until,))
     reader = source.reader(stream, ReadRequest(query, since, until, start), CallBudget())

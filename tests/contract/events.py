@@ -79,12 +79,7 @@ class EventContract:
 
     async def test_phones_and_national_ids_are_private(self, account: Account) -> None:
         seen = set()
-        account.tap.members = {"phone": "+3545550199"}
-        try:
-            async with account.source() as source:
-                records = await read(source, Query(order="asc"), account.since, account.until)
-        finally:
-            account.tap.reset()
+        records = await account.read_with(members={"phone": "+3545550199"})
         for record in records:
             recipient = record.event().recipient
             private = {recipient.phone, recipient.national_id} - {None, ""} if recipient else set()
@@ -94,13 +89,8 @@ class EventContract:
 
     async def test_nothing_is_dropped(self, account: Account) -> None:
         """A member that no document knows is in `data` and `raw`, and so is every name that was sent but for links."""
-        account.tap.members = {"contractNote": NOTE}
-        account.tap.bodies = bodies = []
-        try:
-            async with account.source() as source:
-                records = await read(source, Query(order="asc"), account.since, account.until)
-        finally:
-            account.tap.reset()
+        bodies: list[Any] = []
+        records = await account.read_with(members={"contractNote": NOTE}, bodies=bodies)
         raws = [record.raw() for record in records]
         assert all(("contractNote", NOTE) in set(leaves(raw)) for raw in raws)
         assert any(("contractNote", NOTE) in set(leaves(record.event().data)) for record in records)
@@ -109,12 +99,8 @@ class EventContract:
 
     async def test_signing_links_are_in_nothing(self, account: Account) -> None:
         """Neither in what is shown, nor in what `q` is looked for in."""
-        account.tap.members = {"signingUrl": "https://sign.example/secret/contract", "note": "/secret/contract"}
-        try:
-            async with account.source() as source:
-                records = await read(source, Query(order="asc"), account.since, account.until)
-        finally:
-            account.tap.reset()
+        link = "https://sign.example/secret/contract"
+        records = await account.read_with(members={"signingUrl": link, "note": "/secret/contract"})
         assert records
         for record in records:
             shown = Redactor(private=True, raw=True).event(record)

@@ -38,7 +38,6 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.auth == "on"
     assert (settings.settle, settings.deadline, settings.scan, settings.totals_ttl) == (30, 30, 40, 30)
     assert settings.default_window == timedelta(days=30)
-    assert settings.default_window == timedelta(days=30)
     assert settings.cors_origins == ()
 
 

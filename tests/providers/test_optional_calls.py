@@ -209,14 +209,6 @@ async def test_no_page_fails_without_the_order_of_time(fault: int | str) -> None
         assert 1 <= server.calls <= (6 if fault in (500, 503, "closes") else 2)
 
 
-async def test_half_of_the_time_is_left_to_a_server_that_hangs() -> None:
-    async with one_of("subnoto") as one, failing(one, by_time(one), "hangs", deadline=4.0) as (server, found):
-        answer = await found.get(since="2026-05-20T00:00:00Z")
-        assert answer.status_code == 200, answer.text
-        await check_walk(one, found)
-        assert 1 <= server.calls <= 2
-
-
 # ---- both ------------------------------------------------------------------------------------------------------------
 
 

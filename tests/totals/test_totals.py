@@ -174,13 +174,6 @@ async def test_ranges_that_select_by_creation_give_an_estimate() -> None:
         assert (totals.value, totals.relation) == (true_number(one, given), "eq")
 
 
-async def test_a_sum_is_of_events_whatever_the_providers_count(both: World, feed: Feed) -> None:
-    given = window(both, 40, 30)
-    totals = await count(feed, **given)
-    assert (totals.value, totals.unit, totals.relation) == (true_number(both, given), "events", "eq")
-    assert {source.provider_total.unit for source in totals.sources if source.provider_total} == {"envelopes", "events"}
-
-
 async def test_a_count_stops_at_its_budget_and_reads_on_where_it_is_to_be_exact() -> None:
     async with world(subnoto=SubnotoOptions(events=3000)) as one:
         feed, given = one.gateway(scan=12), window(one, 60, 60)

@@ -183,14 +183,6 @@ async def test_event_types_that_are_refused_are_filtered_here_instead() -> None:
     assert facts.takes("envelope", "DOCUMENT_SIGNED")
 
 
-async def test_a_hint_of_another_list_is_not_used() -> None:
-    emulator = emulator_of(300)
-    found = reader(emulator, position=(BASE + 150_000_000,), hint=[1, 3, 2])
-    assert (await numbers(found))[0] == 150
-    again = reader(emulator, position=(BASE + 150_000_000,), hint=found.hint((BASE + 150_000_000,)))
-    assert (await numbers(again))[0] == 150
-
-
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_lists_without_the_records_that_totals_count_are_said(order: str) -> None:
     emulator = emulator_of(10)
@@ -205,14 +197,6 @@ async def test_one_empty_answer_is_not_believed() -> None:
     emulator = emulator_of(90)
     emulator.faults.answer(200, body=b'{"logs": [], "totalCount": 90}')
     assert await numbers(reader(emulator)) == list(range(90))
-
-
-async def test_bad_rows_keep_their_place_and_are_counted() -> None:
-    emulator = emulator_of(3)
-    rows = '{"eventType": "X", "timestamp": 1780000005}, null, {"eventType": "Y", "timestamp": 1780000006}'
-    emulator.faults.answer(200, body=f'{{"logs": [{rows}], "totalCount": 3}}'.encode())
-    batch = await reader(emulator).read(10, 10)
-    assert ([record.provider_type for record in batch.records], batch.bad_records.total()) == (["X", "Y"], 1)
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

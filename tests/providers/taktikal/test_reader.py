@@ -29,11 +29,11 @@ def emulator_of(*moments: int, **options: Any) -> Emulator:
     return Emulator(EmulatorOptions(**options), clock=lambda: inside.NOW, processes=processes)
 
 
-def reader(emulator: Emulator, since: int, until: int, order: Any, selects: Any, hint: Any = None) -> WindowReader:
+def reader(emulator: Emulator, since: int, until: int, order: Any, selects: Any) -> WindowReader:
     facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set(selects, None)
     loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
-    span = ReadRequest(Query(order=order), since, until, (since,) if order == "asc" else (until,), hint)
+    span = ReadRequest(Query(order=order), since, until, (since,) if order == "asc" else (until,))
 
     async def prepare() -> None:
         return None
@@ -217,24 +217,6 @@ async def test_many_wrong_times_of_creation_are_named(monkeypatch: pytest.Monkey
     found = reader(emulator_of(*moments, range_selects="creation", wrong_times="epoch"), BASE, BASE + DAY, "asc", None)
     batch = await found.read(500, 64)
     assert (len(batch.records), "before 2000" in (batch.reason or "")) == (360, True)
-
-
-@pytest.mark.parametrize("hint", [None, [1, 1], [10**15, 10**6], [0, 0], [5], [-4, 7]])
-async def test_a_hint_need_not_be_right(hint: Any) -> None:
-    moments = [BASE + n * 977 * SECOND for n in range(60)]
-    emulator = emulator_of(*moments)
-    for order in ("asc", "desc"):
-        found = await times(reader(emulator, BASE, inside.NOW_MICROS, order, "activity", hint), want=7)
-        assert sorted(found) == moments
-
-
-async def test_unreadable_entries_are_counted_and_the_rest_is_read() -> None:
-    good = Entry("sp1", "Created", BASE * 10)
-    bad = Entry("sp1", "Created", (BASE + 1) * 10, members={"createdAt": "never"})
-    emulator = Emulator(clock=lambda: inside.NOW, processes=[(Process("sp1"), [good, bad])])
-    batch = await reader(emulator, BASE - 5, inside.NOW_MICROS, "asc", "activity").read(50, 64)
-    # The emulator writes its own createdAt over ours: what it sent decides.
-    assert len(batch.records) + batch.bad_records.total() == 2
 
 
 async def test_one_process_by_its_key() -> None:
